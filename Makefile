@@ -1,0 +1,92 @@
+# `make` or `make help` lists the targets. Each does its own set-up in .venv and .data.
+
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
+  $(shell $(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+MOVIELENS := .data/movielens-100k/.complete
+VOLUME ?= .demo/volume
+LISTEN ?= 127.0.0.1:50051
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+##@ Start here
+
+.PHONY: demo
+demo: setup ## Train on MovieLens 100K, publish, serve, ask both RPCs, show the answers
+	@$(BIN)/python docs/demo.py
+
+.PHONY: serve
+serve: setup $(VOLUME)/labels/current ## The same publication, served until Ctrl-C (LISTEN=..., WORKERS=..., VOLUME=...)
+	@$(BIN)/python -m retriever serve --volume $(VOLUME) --listen $(LISTEN) --workers $(WORKERS)
+
+.PHONY: test
+test: setup ## All tests and the import rules; T="-k name" passes arguments to pytest
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest $(T)
+
+##@ Development
+
+.PHONY: setup
+setup: $(INSTALLED) $(MOVIELENS) ## Install into .venv and fetch MovieLens 100K into .data (both are kept)
+
+.PHONY: check
+check: setup ## Format, lint, types, protobuf rules, and that generated code is fresh
+	@$(BIN)/ruff format --check --quiet . || { echo "make format mends this"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/buf lint protos
+	@$(MAKE) --no-print-directory check-protos
+
+.PHONY: format
+format: $(INSTALLED) ## Format the code and sort the imports
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
+.PHONY: protos
+protos: $(INSTALLED) ## Generate protos/gen from protos/recsys
+	@rm -rf protos/gen/recsys
+	@$(call generate,protos/gen)
+
+.PHONY: check-protos
+check-protos: $(INSTALLED)
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && $(call generate,"$$fresh") && \
+	diff -r -x __pycache__ "$$fresh" protos/gen >/dev/null || \
+	{ echo "protos/gen is stale: run 'make protos' and commit the result"; exit 1; }
+
+generate = $(BIN)/python -m grpc_tools.protoc --proto_path=protos \
+	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --python_out=$(1) --pyi_out=$(1) \
+	--grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) $$(cd protos && find recsys -name '*.proto' | sort)
+
+.PHONY: golden
+golden: $(INSTALLED) ## Show how the golden publication was made (it is never made anew for format 1)
+	@sed -n '/^"""/,/"""$$/p' tests/contract/make_golden.py
+
+.PHONY: clean
+clean: ## Remove everything that the other targets made
+	rm -rf $(VENV) .data .demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	  .import_linter_cache
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- files that the targets above need
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with PYTHON=..."; exit 1; }
+	@echo "Installing into $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet \
+	  --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(MOVIELENS): | $(INSTALLED)
+	@$(BIN)/python -m trainer fetch-dataset movielens-100k
+
+$(VOLUME)/labels/current: | setup
+	@$(BIN)/python -m trainer train --dataset movielens-100k --volume $(VOLUME)

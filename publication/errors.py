@@ -1,0 +1,114 @@
+"""Everything that can be wrong with a volume or a publication.
+
+PublicationError
+├── VolumeError            the volume can't be read or written
+├── InvalidIdError         an external id that can't be published or looked up
+├── VectorError            vectors that must not be indexed (NaN, infinite, zero, wrong shape)
+├── LabelError             a label that is missing, malformed or unreadable
+├── NothingToRollBackToError
+├── VersionNotFoundError   no such version on the volume
+└── InvalidPublicationError
+    ├── ManifestError      the manifest is missing, no JSON, or was edited
+    ├── UnsupportedFormatError
+    ├── MissingFileError
+    └── MismatchError      a file isn't what the manifest says it is
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class PublicationError(Exception):
+    """Base of all errors of this package."""
+
+
+class VolumeError(PublicationError):
+    """The volume can't be read or written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class InvalidIdError(PublicationError):
+    """An external id that can't be published or looked up."""
+
+    def __init__(self, external_id: str, reason: str) -> None:
+        shown = ascii(external_id if len(external_id) <= 60 else external_id[:57] + "...")
+        super().__init__(f"id {shown}: {reason}")
+        self.external_id = external_id
+        self.reason = reason
+
+
+class VectorError(PublicationError):
+    """Vectors that must not be indexed or published."""
+
+
+class LabelError(PublicationError):
+    """A label that is missing, malformed or unreadable."""
+
+    def __init__(self, label: str, reason: str) -> None:
+        super().__init__(f"label {label!r}: {reason}")
+        self.label = label
+        self.reason = reason
+
+
+class NothingToRollBackToError(PublicationError):
+    """A label that never named another version that still exists."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(
+            f"label {label!r}: no earlier version that it named is still on the volume; "
+            "choose one with 'promote'"
+        )
+        self.label = label
+
+
+class VersionNotFoundError(PublicationError):
+    """No such version on the volume."""
+
+    def __init__(self, version: str, volume: Path) -> None:
+        super().__init__(f"version {version!r} isn't on the volume {volume}")
+        self.version = version
+        self.volume = volume
+
+
+class InvalidPublicationError(PublicationError):
+    """A version that must not be served. `path` names the file at fault."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class ManifestError(InvalidPublicationError):
+    """The manifest is missing, isn't valid, or was edited after publication."""
+
+
+class UnsupportedFormatError(InvalidPublicationError):
+    """The manifest has a format version that this release doesn't read."""
+
+    def __init__(self, path: Path, found: object, supported: int) -> None:
+        super().__init__(path, f"format_version is {found!r}, but this release reads {supported} only")
+        self.found = found
+        self.supported = supported
+
+
+class MissingFileError(InvalidPublicationError):
+    """A file that the manifest names isn't there."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "the manifest names this file, but it is missing")
+
+
+class MismatchError(InvalidPublicationError):
+    """A file isn't what the manifest says it is. Both values are named."""
+
+    def __init__(self, path: Path, what: str, *, expected: object, found: object) -> None:
+        super().__init__(path, f"{what} is {found}, but should be {expected}")
+        self.what = what
+        self.expected = expected
+        self.found = found

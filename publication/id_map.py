@@ -1,0 +1,85 @@
+"""External id <-> row, memory-mapped.
+
+An id map is a MARISA trie (marisa-trie): the row of an id is the key number that the trie itself
+gives it, so neither direction needs a table beside it and nothing is held on the heap. Rows run from
+0 to len - 1 without gaps, in no meaningful order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import marisa_trie
+
+from publication.errors import InvalidIdError, InvalidPublicationError
+
+MAX_ID_BYTES = 512
+"""Longest external id, in bytes of UTF-8."""
+
+
+def check_id(external_id: str) -> str:
+    """Return the id unchanged, or raise InvalidIdError when it is empty, too long or no Unicode.
+
+    Ids are compared byte by byte: no case folding, no Unicode normalisation.
+    """
+    if not external_id:
+        raise InvalidIdError(external_id, "is empty")
+    try:
+        size = len(external_id.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidIdError(external_id, "has a lone surrogate, so it isn't Unicode") from error
+    if size > MAX_ID_BYTES:
+        raise InvalidIdError(external_id, f"has {size} bytes of UTF-8, at most {MAX_ID_BYTES}")
+    return external_id
+
+
+class IdMap:
+    """Immutable map between external ids and rows 0..len-1."""
+
+    def __init__(self, trie: marisa_trie.Trie) -> None:
+        self._trie = trie
+
+    @classmethod
+    def build(cls, external_ids: Iterable[str]) -> IdMap:
+        """Build from ids in any order; duplicates count once. Raises InvalidIdError."""
+        return cls(marisa_trie.Trie([check_id(external_id) for external_id in external_ids]))
+
+    @classmethod
+    def open(cls, path: Path) -> IdMap:
+        """Map a saved file; raises InvalidPublicationError when it isn't an id map.
+
+        Verify its checksum first: a damaged trie may give wrong answers or crash.
+        """
+        trie = marisa_trie.Trie()
+        try:
+            trie.mmap(str(path))
+        except (OSError, RuntimeError) as error:
+            raise InvalidPublicationError(path, f"isn't an id map: {error}") from error
+        return cls(trie)
+
+    def save(self, path: Path) -> None:
+        """Write the file that `open` maps."""
+        self._trie.save(str(path))
+
+    def __len__(self) -> int:
+        return len(self._trie)
+
+    def __contains__(self, external_id: str) -> bool:
+        return self.row(external_id) is not None
+
+    def row(self, external_id: str) -> int | None:
+        """The row of an id, None when it isn't in the map."""
+        try:
+            row: int | None = self._trie.get(external_id)
+        except UnicodeEncodeError:
+            return None
+        return row
+
+    def external_id(self, row: int) -> str:
+        """The id of a row; IndexError when there is no such row."""
+        try:
+            external_id: str = self._trie.restore_key(row)
+        except (KeyError, OverflowError) as error:
+            raise IndexError(f"row {row} isn't in 0..{len(self) - 1}") from error
+        return external_id

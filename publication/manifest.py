@@ -1,0 +1,211 @@
+"""The facts about a publication, as a frozen dataclass and as JSON.
+
+The JSON object carries `checksum`, the SHA-256 of all its other keys in canonical form (sorted keys,
+no white space, UTF-8), so that an edit by hand is noticed whichever field it touches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from publication import layout
+from publication.errors import ManifestError, UnsupportedFormatError
+
+FORMAT_VERSION = 1
+
+_CHECKSUM = "checksum"
+_MAX_BYTES = 4 << 20
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Scalar = str | bool | int | float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileFacts:
+    """Size in bytes and SHA-256 (hex) of one file."""
+
+    size: Count
+    sha256: Sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexFacts:
+    """How an index was built, how to query it, and how well it was measured to answer.
+
+    `dimensions` is that of the indexed vectors, after any transform. `recall_at_10` is the share of
+    the true ten nearest that a query finds as the retriever asks it, `query_microseconds` the median
+    time of that search on one thread of the machine that built it.
+    """
+
+    backend: str
+    metric: str
+    dimensions: Positive
+    items: Positive
+    file: str | None
+    build: dict[str, Scalar]
+    query: dict[str, Scalar]
+    recall_at_10: Share
+    query_microseconds: Annotated[float, msgspec.Meta(ge=0)]
+    # The same for a bare request of ten neighbours, without looking at more candidates.
+    bare_recall_at_10: Share
+    bare_query_microseconds: Annotated[float, msgspec.Meta(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetFacts:
+    """What the model was trained and evaluated on."""
+
+    name: str
+    split: str
+    train_interactions: Count
+    test_interactions: Count
+    item_features: list[str]
+    user_features: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """The training run that made the publication; `seconds` by stage."""
+
+    id: str
+    started_at: str
+    seconds: dict[str, Seconds]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """All facts about one publication.
+
+    `items` and `users` are counts of rows, `components` the embedding's dimensions without bias.
+    `version`, `created_at` (RFC 3339, UTC) and `files` are filled in by the writer.
+    """
+
+    items: Positive
+    users: Count
+    components: Positive
+    run: RunFacts
+    libraries: dict[str, str]
+    dataset: DatasetFacts
+    hyperparameters: dict[str, Scalar]
+    metrics: dict[str, float]
+    indexes: dict[str, IndexFacts]
+    format_version: int = FORMAT_VERSION
+    version: str = ""
+    created_at: str = ""
+    files: dict[str, FileFacts] = field(default_factory=dict)
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The manifest as indented JSON with its checksum; ValueError when a number isn't finite."""
+    content = msgspec.to_builtins(manifest)
+    content[_CHECKSUM] = _checksum(content)
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def decode(data: bytes, *, path: Path, version: str) -> Manifest:
+    """Parse and check a manifest.
+
+    Args:
+        data: the file's bytes.
+        path: the file, for error messages.
+        version: the name of the directory that it lies in.
+
+    Raises:
+        UnsupportedFormatError: it has another format version.
+        ManifestError: it isn't JSON, lacks a field, has one of a wrong type or out of range, was
+            edited, or is another version's.
+    """
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(path, f"isn't JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ManifestError(path, f"should be a JSON object, but is {type(content).__name__}")
+    found = content.get("format_version")
+    # `True == 1` in Python, so the type counts too.
+    if type(found) is not int or found != FORMAT_VERSION:
+        raise UnsupportedFormatError(path, found, FORMAT_VERSION)
+    try:
+        expected = _checksum(content)
+    except ValueError as error:
+        raise ManifestError(path, f"can't be checked: {error}") from error
+    if content.get(_CHECKSUM) != expected:
+        raise ManifestError(
+            path,
+            f"checksum is {content.get(_CHECKSUM)!r}, but its content gives {expected!r}: "
+            "it was edited after publication",
+        )
+    try:
+        manifest = msgspec.convert(content, Manifest)
+    except msgspec.ValidationError as error:
+        raise ManifestError(path, str(error)) from error
+    _check_consistent(manifest, path, version)
+    return manifest
+
+
+def read(directory: Path) -> Manifest:
+    """Read and check the manifest of one version's directory; raises as `decode` does."""
+    path = directory / layout.MANIFEST
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise ManifestError(path, error.strerror or str(error)) from error
+    if len(data) > _MAX_BYTES:
+        raise ManifestError(path, f"is larger than {_MAX_BYTES} bytes")
+    return decode(data, path=path, version=directory.name)
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    rest = {key: value for key, value in content.items() if key != _CHECKSUM}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _check_consistent(manifest: Manifest, path: Path, version: str) -> None:
+    """What types can't say. The checksum guards against accidents; this against our own mistakes
+    and against manifests that someone signed anew."""
+    if manifest.version != version:
+        raise ManifestError(path, f"version is {manifest.version!r}, but it lies in {version!r}")
+    try:
+        datetime.fromisoformat(manifest.created_at)
+    except ValueError as error:
+        raise ManifestError(path, f"created_at: {error}") from error
+    _check_files(manifest, path)
+    _check_indexes(manifest, path)
+
+
+def _check_files(manifest: Manifest, path: Path) -> None:
+    for name in manifest.files:
+        if not layout.is_file_name(name):
+            raise ManifestError(path, f"files: {name!r} isn't a plain file name")
+    for name in layout.REQUIRED_FILES:
+        if name not in manifest.files:
+            raise ManifestError(path, f"files: {name!r} is missing")
+    if (layout.TITLE_BYTES in manifest.files) != (layout.TITLE_OFFSETS in manifest.files):
+        raise ManifestError(path, "files: titles need both their offsets and their bytes")
+
+
+def _check_indexes(manifest: Manifest, path: Path) -> None:
+    for name in (layout.SIMILAR, layout.RECOMMEND):
+        if name not in manifest.indexes:
+            raise ManifestError(path, f"indexes: {name!r} is missing")
+    for name, index in manifest.indexes.items():
+        if index.items != manifest.items:
+            raise ManifestError(
+                path, f"indexes.{name}.items is {index.items}, but items is {manifest.items}"
+            )
+        if index.file is not None and index.file not in manifest.files:
+            raise ManifestError(path, f"indexes.{name}.file: {index.file!r} isn't among files")

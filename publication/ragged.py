@@ -1,0 +1,55 @@
+"""Rows of different lengths in two arrays: offsets and values.
+
+Row r is `values[offsets[r]:offsets[r + 1]]`. Both arrays are plain .npy files, so that they can be
+memory-mapped: what each user has seen, the items' titles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Offsets (rows + 1,) int64, starting at 0 and never falling, and values (offsets[-1],)."""
+
+    offsets: NDArray[np.int64]
+    values: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> NDArray[Any]:
+        """The values of one row, as a view."""
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    def problem(self) -> str | None:
+        """What is wrong with the offsets, None when nothing is. Reads all of them."""
+        offsets = self.offsets
+        if offsets[0] != 0 or offsets[-1] != len(self.values):
+            return f"run from {offsets[0]} to {offsets[-1]}, not from 0 to {len(self.values)}"
+        if len(offsets) > 1 and bool(np.any(offsets[1:] < offsets[:-1])):
+            return "fall"
+        return None
+
+
+def from_texts(texts: Iterable[str]) -> Ragged:
+    """Texts as rows of UTF-8 bytes (uint8)."""
+    encoded = [text.encode("utf-8", "replace") for text in texts]
+    return Ragged(
+        _offsets([len(text) for text in encoded]), np.frombuffer(b"".join(encoded), dtype=np.uint8)
+    )
+
+
+def text(column: Ragged, row: int) -> str:
+    """The text of one row; inverse of `from_texts`."""
+    return column[row].tobytes().decode("utf-8", "replace")
+
+
+def _offsets(lengths: Sequence[int]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)

@@ -1,0 +1,215 @@
+"""Reading publications: list, resolve, verify, open. Never changes anything on the volume."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from publication import layout, manifest
+from publication.errors import (
+    InvalidPublicationError,
+    MismatchError,
+    MissingFileError,
+    VersionNotFoundError,
+    VolumeError,
+)
+from publication.id_map import IdMap
+from publication.manifest import Manifest
+from publication.ragged import Ragged
+from publication.vector_space import Float32Array
+
+_CHUNK_ROWS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One opened version; all arrays are read-only memory maps.
+
+    Attributes:
+        directory: where its files are, for opening the indexes.
+        manifest: the facts.
+        items, users: external id <-> row.
+        item_vectors: (items, components + 1) float32, embedding then bias.
+        user_vectors: (users, components + 1) float32, embedding then bias.
+        seen: for each user the rows of the items of the training data, int32, ascending.
+        titles: for each item its title in UTF-8, uint8; None when the publication has none.
+    """
+
+    directory: Path
+    manifest: Manifest
+    items: IdMap
+    users: IdMap
+    item_vectors: Float32Array
+    user_vectors: Float32Array
+    seen: Ragged
+    titles: Ragged | None
+
+
+def list_versions(volume: Path) -> list[str]:
+    """Names of all versions, oldest first. Other files in the directory are ignored.
+
+    Raises:
+        VolumeError: the volume can't be read.
+    """
+    directory = layout.versions_dir(volume)
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(
+                entry.name for entry in entries if layout.is_version_name(entry.name) and entry.is_dir()
+            )
+    except FileNotFoundError:
+        if not volume.is_dir():
+            raise VolumeError(volume, "the volume doesn't exist") from None
+        return []
+    except OSError as error:
+        raise VolumeError(directory, error.strerror or str(error)) from error
+
+
+def read_manifest(volume: Path, version: str) -> Manifest:
+    """Read and check the manifest of a version.
+
+    Raises:
+        VersionNotFoundError: the volume has no such version.
+        InvalidPublicationError: the manifest isn't valid.
+    """
+    return manifest.read(_directory(volume, version))
+
+
+def verify(volume: Path, version: str) -> Manifest:
+    """Check every byte of a version, and that its parts fit together.
+
+    Reading every file also fills the page cache, so opening the version afterwards is quick.
+
+    Raises:
+        VersionNotFoundError: the volume has no such version.
+        InvalidPublicationError: names the file at fault and both values.
+    """
+    directory = _directory(volume, version)
+    facts = manifest.read(directory)
+    for name, file_facts in facts.files.items():
+        path = directory / name
+        _check_size(path, file_facts.size)
+        try:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise InvalidPublicationError(path, error.strerror or str(error)) from error
+        if found != file_facts.sha256:
+            raise MismatchError(path, "SHA-256", expected=file_facts.sha256, found=found)
+    _check_contents(open_publication(volume, version))
+    return facts
+
+
+def open_publication(volume: Path, version: str) -> Publication:
+    """Map a version's arrays and id maps, checking names, sizes, types and shapes.
+
+    It doesn't read the data: `verify` the version once before it is served.
+
+    Raises:
+        VersionNotFoundError: the volume has no such version.
+        InvalidPublicationError: names the file at fault and both values.
+    """
+    directory = _directory(volume, version)
+    facts = manifest.read(directory)
+    for name, file_facts in facts.files.items():
+        _check_size(directory / name, file_facts.size)
+    width = facts.components + 1
+    titles = None
+    if layout.TITLE_OFFSETS in facts.files:
+        titles = Ragged(
+            _map(directory / layout.TITLE_OFFSETS, np.int64, (facts.items + 1,)),
+            _map(directory / layout.TITLE_BYTES, np.uint8, (None,)),
+        )
+    return Publication(
+        directory=directory,
+        manifest=facts,
+        items=_open_id_map(directory / layout.ITEM_IDS, facts.items),
+        users=_open_id_map(directory / layout.USER_IDS, facts.users),
+        item_vectors=_map(directory / layout.ITEM_VECTORS, np.float32, (facts.items, width)),
+        user_vectors=_map(directory / layout.USER_VECTORS, np.float32, (facts.users, width)),
+        seen=Ragged(
+            _map(directory / layout.SEEN_OFFSETS, np.int64, (facts.users + 1,)),
+            _map(directory / layout.SEEN_ITEMS, np.int32, (None,)),
+        ),
+        titles=titles,
+    )
+
+
+def _directory(volume: Path, version: str) -> Path:
+    directory = layout.version_dir(volume, version)
+    if not layout.is_version_name(version) or not directory.is_dir():
+        raise VersionNotFoundError(version, volume)
+    return directory
+
+
+def _check_size(path: Path, expected: int) -> None:
+    try:
+        found = path.stat().st_size
+    except FileNotFoundError as error:
+        raise MissingFileError(path) from error
+    except OSError as error:
+        raise InvalidPublicationError(path, error.strerror or str(error)) from error
+    if found != expected:
+        raise MismatchError(path, "size in bytes", expected=expected, found=found)
+
+
+def _open_id_map(path: Path, expected: int) -> IdMap:
+    id_map = IdMap.open(path)
+    if len(id_map) != expected:
+        raise MismatchError(path, "number of ids", expected=expected, found=len(id_map))
+    return id_map
+
+
+def _map(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any]:
+    """Map an array and check it; None in `shape` stands for any length."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InvalidPublicationError(path, f"isn't a .npy array: {error}") from error
+    if not isinstance(array, np.ndarray):
+        raise InvalidPublicationError(path, "isn't a single .npy array")
+    if array.dtype != np.dtype(dtype):
+        raise MismatchError(path, "dtype", expected=np.dtype(dtype), found=array.dtype)
+    expected = tuple(
+        found if wanted is None else wanted for found, wanted in zip(array.shape, shape, strict=False)
+    )
+    if len(array.shape) != len(shape) or array.shape != expected:
+        raise MismatchError(path, "shape", expected=shape, found=array.shape)
+    if not array.flags.c_contiguous:
+        raise InvalidPublicationError(path, "is in Fortran order, but should be in C order")
+    # A plain ndarray over the same map: indexing a np.memmap costs several times more.
+    return array.view(np.ndarray)
+
+
+def _check_contents(publication: Publication) -> None:
+    """What only reading the data can tell."""
+    directory, facts = publication.directory, publication.manifest
+    for name, vectors in (
+        (layout.ITEM_VECTORS, publication.item_vectors),
+        (layout.USER_VECTORS, publication.user_vectors),
+    ):
+        for start in range(0, len(vectors), _CHUNK_ROWS):
+            bad = ~np.isfinite(vectors[start : start + _CHUNK_ROWS]).all(axis=1)
+            if bad.any():
+                row = start + int(bad.argmax())
+                raise InvalidPublicationError(directory / name, f"row {row} isn't finite")
+    for name, ragged in (
+        (layout.SEEN_OFFSETS, publication.seen),
+        (layout.TITLE_OFFSETS, publication.titles),
+    ):
+        if ragged is not None and (problem := ragged.problem()) is not None:
+            raise InvalidPublicationError(directory / name, f"offsets {problem}")
+    items = publication.seen.values
+    if len(items) and (int(items.min()) < 0 or int(items.max()) >= facts.items):
+        raise MismatchError(
+            directory / layout.SEEN_ITEMS,
+            "range of item rows",
+            expected=f"0..{facts.items - 1}",
+            found=f"{int(items.min())}..{int(items.max())}",
+        )

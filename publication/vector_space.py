@@ -1,0 +1,103 @@
+"""Bias folding and the inner-product transform, and their inverses.
+
+LightFM scores a pair by `u·i + b_u + b_i` (Kula 2015, arXiv:1507.08439, section 3.1). With vectors
+`[u, b_u]` and `[i, b_i]` as published, a user's query is `[u, 1]` and the score is
+`query·[i, b_i] + b_u`: one inner product and a constant that doesn't change the order.
+
+Maximum inner product search becomes nearest-neighbour search by the transform of Bachrach et al.
+2014 ("Speeding Up the Xbox Recommender System Using a Euclidean Transformation for Inner-Product
+Spaces", section 3): append `sqrt(M² - |x|²)` to each item, M the largest norm, and 0 to the query.
+All items then have norm M, so the order by angle to the query is the order by inner product.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication.errors import VectorError
+
+Float32Array = NDArray[np.float32]
+
+
+def fold_biases(embeddings: Float32Array, biases: Float32Array) -> Float32Array:
+    """Join embeddings (n, d) and biases (n,) into vectors (n, d + 1), float32.
+
+    Raises:
+        VectorError: the shapes don't fit.
+    """
+    if embeddings.ndim != 2 or biases.shape != (embeddings.shape[0],):
+        raise VectorError(
+            f"embeddings {embeddings.shape} and biases {biases.shape} should be (n, d) and (n,)"
+        )
+    return np.concatenate([embeddings, biases[:, None]], axis=1).astype(np.float32, copy=False)
+
+
+def split_biases(vectors: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Inverse of `fold_biases`: views of the embeddings (n, d) and the biases (n,)."""
+    return vectors[:, :-1], vectors[:, -1]
+
+
+def user_queries(user_vectors: Float32Array) -> Float32Array:
+    """Queries `[u, 1]` for users `[u, b_u]`: (n, d + 1) or (d + 1,) in, the same shape out, a copy."""
+    queries = np.array(user_vectors, dtype=np.float32)
+    queries[..., -1] = 1
+    return queries
+
+
+def augment_items(vectors: Float32Array) -> Float32Array:
+    """Append `sqrt(M² - |x|²)`: (n, d) -> (n, d + 1), float32, every row of norm M."""
+    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    missing = np.sqrt(squares.max(initial=0.0) - squares)
+    return np.concatenate([vectors, missing[:, None]], axis=1).astype(np.float32, copy=False)
+
+
+def augment_queries(queries: Float32Array) -> Float32Array:
+    """Append 0 to each query: (..., d) -> (..., d + 1), float32."""
+    augmented = np.zeros((*queries.shape[:-1], queries.shape[-1] + 1), dtype=np.float32)
+    augmented[..., :-1] = queries
+    return augmented
+
+
+def strip_augmentation(augmented: Float32Array) -> Float32Array:
+    """Inverse of `augment_items` and `augment_queries`: (..., d + 1) -> a view of (..., d)."""
+    return augmented[..., :-1]
+
+
+def cosine_from_angular(distances: Float32Array) -> Float32Array:
+    """Cosine from Annoy's angular distance `sqrt(2 (1 - cos))`, same shape, in [-1, 1]."""
+    return np.float32(1) - np.square(distances) / np.float32(2)
+
+
+def inner_product_from_angular(
+    distances: Float32Array, *, query_norm: float, max_norm: float
+) -> Float32Array:
+    """Inner products in the original space from angular distances in the augmented one.
+
+    `query_norm` is the query's norm, `max_norm` the M of `augment_items`.
+    """
+    return cosine_from_angular(distances) * np.float32(query_norm * max_norm)
+
+
+def check_indexable(vectors: Float32Array, *, what: str) -> None:
+    """Refuse what makes an index answer nonsense: NaN, infinite or zero rows.
+
+    Args:
+        vectors: (n, d).
+        what: what a row is ("item embedding"), for the message.
+
+    Raises:
+        VectorError: names the first bad row and how many there are.
+    """
+    bad = ~np.isfinite(vectors).all(axis=1)
+    if bad.any():
+        raise VectorError(
+            f"{int(bad.sum())} of {len(vectors)} {what}s aren't finite, first at row "
+            f"{int(bad.argmax())}: the model diverged or its input was damaged"
+        )
+    zero = ~vectors.any(axis=1)
+    if zero.any():
+        raise VectorError(
+            f"{int(zero.sum())} of {len(vectors)} {what}s are zero, first at row "
+            f"{int(zero.argmax())}: a zero vector has no direction"
+        )

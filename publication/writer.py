@@ -1,0 +1,226 @@
+"""Writing a publication: stage -> fsync -> manifest last -> rename.
+
+A version appears under its name in one rename, complete and on the disk, or not at all. What a crash
+leaves behind lies in the staging directory and is removed by the next writer.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication import layout, manifest
+from publication.durable import fsync_directory, fsync_file, make_directory
+from publication.errors import VectorError, VolumeError
+from publication.id_map import IdMap
+from publication.manifest import FileFacts, Manifest
+from publication.ragged import Ragged
+
+Clock = Callable[[], datetime]
+
+_LOCK = "lock"
+
+
+def utc_now() -> datetime:
+    """The clock that publications use by default."""
+    return datetime.now(UTC)
+
+
+class Staging:
+    """A publication in the making; a context manager that leaves nothing behind on failure.
+
+        with Staging(volume) as staging:
+            staging.add_array(layout.ITEM_VECTORS, vectors)
+            index.save(staging.path("similar.annoy"))
+            published = staging.publish(facts)
+
+    Raises:
+        VolumeError: the volume can't be written. Any OSError inside the block, such as a full disk,
+            becomes one too.
+    """
+
+    def __init__(self, volume: Path, *, clock: Clock = utc_now) -> None:
+        self._volume = volume
+        self._clock = clock
+        self._root = layout.staging_dir(volume)
+        self._lock: int | None = None
+        self._directory: Path | None = None
+        self._files = Path()
+
+    def __enter__(self) -> Self:
+        try:
+            for directory in (self._root, layout.versions_dir(self._volume)):
+                make_directory(directory)
+            _remove_abandoned(self._root)
+            self._directory, self._lock = _make_locked(self._root)
+            self._files = self._directory / "files"
+            self._files.mkdir()
+        except OSError as error:
+            self._discard()
+            raise VolumeError(self._volume, f"can't be written: {error.strerror or error}") from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._discard()
+        if isinstance(error, OSError):
+            where = error.filename or self._volume
+            reason = error.strerror or str(error)
+            raise VolumeError(
+                self._volume, f"publishing failed at {where}: {reason}; nothing was published"
+            ) from error
+
+    def path(self, name: str) -> Path:
+        """Where to write a file of the publication, such as an index."""
+        if not layout.is_file_name(name):
+            raise ValueError(f"{name!r} isn't a plain file name")
+        return self._files / name
+
+    def add_array(self, name: str, array: NDArray[Any]) -> None:
+        """Write an array as .npy in C order; VectorError when a float isn't finite."""
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise VectorError(f"{name}: not every number is finite")
+        with self.path(name).open("xb") as file:
+            np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+
+    def add_ragged(self, offsets_name: str, values_name: str, ragged: Ragged) -> None:
+        """Write offsets and values."""
+        self.add_array(offsets_name, ragged.offsets)
+        self.add_array(values_name, ragged.values)
+
+    def add_id_map(self, name: str, id_map: IdMap) -> None:
+        """Write an id map."""
+        id_map.save(self.path(name))
+
+    def publish(self, facts: Manifest) -> Manifest:
+        """Make the version appear, and return its manifest.
+
+        Args:
+            facts: the manifest without version, created_at and files, which are filled in here.
+
+        Raises:
+            VolumeError: a file of the contract is missing.
+        """
+        files = {path.name: _seal(path) for path in sorted(self._files.iterdir())}
+        for name in layout.REQUIRED_FILES:
+            if name not in files:
+                raise VolumeError(self._volume, f"nothing was published: {name} wasn't staged")
+        digest = hashlib.sha256("".join(facts.sha256 for facts in files.values()).encode())
+        created_at = self._clock().astimezone(UTC).replace(microsecond=0)
+        while True:
+            complete = replace(
+                facts,
+                version=layout.version_name(created_at, digest.hexdigest()),
+                created_at=created_at.isoformat().replace("+00:00", "Z"),
+                files=files,
+            )
+            if self._rename(complete):
+                return complete
+            # The same content was published in the same second: take the next one.
+            created_at += timedelta(seconds=1)
+
+    def _rename(self, complete: Manifest) -> bool:
+        path = self._files / layout.MANIFEST
+        path.write_bytes(manifest.encode(complete))
+        os.chmod(path, 0o444)
+        fsync_file(path)
+        os.chmod(self._files, 0o755)  # noqa: S103 - the retriever may run as another user
+        fsync_directory(self._files)
+        target = layout.version_dir(self._volume, complete.version)
+        try:
+            # Never onto a name that is taken: only an empty directory could be replaced, and no
+            # version is empty.
+            os.rename(self._files, target)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            path.unlink()
+            return False
+        fsync_directory(target.parent)
+        return True
+
+    def _discard(self) -> None:
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _seal(path: Path) -> FileFacts:
+    """Make a staged file durable and readable by everyone, and measure it."""
+    os.chmod(path, 0o444)
+    fsync_file(path)
+    with path.open("rb") as file:
+        return FileFacts(
+            size=os.fstat(file.fileno()).st_size,
+            sha256=hashlib.file_digest(file, "sha256").hexdigest(),
+        )
+
+
+def _make_locked(root: Path) -> tuple[Path, int]:
+    """Make a staging directory, and a lock in it that tells others that its writer lives."""
+    while True:
+        directory = root / f"publish-{secrets.token_hex(8)}"
+        directory.mkdir()
+        # Between these steps another writer may take the directory for abandoned and remove it.
+        try:
+            lock = os.open(directory / _LOCK, os.O_CREAT | os.O_RDWR, 0o644)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if (directory / _LOCK).exists():
+                return directory, lock
+        except BlockingIOError:
+            pass
+        os.close(lock)
+
+
+def _remove_abandoned(root: Path) -> None:
+    """Remove what writers that were killed left in the staging directory."""
+    for path in root.iterdir():
+        if not path.is_dir():
+            # A label's temporary file: its writer holds it for milliseconds.
+            if _age_seconds(path) > 3600:
+                path.unlink(missing_ok=True)
+            continue
+        try:
+            lock = os.open(path / _LOCK, os.O_RDWR)
+        except FileNotFoundError:
+            lock = None
+        except OSError:
+            continue
+        try:
+            if lock is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)
+        except BlockingIOError:
+            continue  # its writer lives
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+
+def _age_seconds(path: Path) -> float:
+    try:
+        return datetime.now(UTC).timestamp() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

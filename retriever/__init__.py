@@ -1,0 +1,1 @@
+"""Serves publications: similar items and recommendations over gRPC."""

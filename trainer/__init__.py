@@ -1,0 +1,1 @@
+"""Turns interactions into embeddings and nearest-neighbour indexes, and publishes them."""
