@@ -66,7 +66,7 @@ def strip_augmentation(augmented: Float32Array) -> Float32Array:
 
 def cosine_from_angular(distances: Float32Array) -> Float32Array:
     """Cosine from Annoy's angular distance `sqrt(2 (1 - cos))`, same shape, in [-1, 1]."""
-    return np.float32(1) - np.square(distances) / np.float32(2)
+    return np.subtract(1, np.square(distances) / 2, dtype=np.float32)
 
 
 def inner_product_from_angular(

@@ -1,0 +1,26 @@
+"""The order of results, the same wherever something is ranked: by score, equal scores by row."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication.vector_space import Float32Array
+
+
+def best(scores: Float32Array, count: int) -> NDArray[np.int64]:
+    """Positions (at most `count`) of the highest scores (n,), highest first, equal ones by position."""
+    if 0 < count < len(scores):
+        # Everything above the count-th score is in; of those equal to it, the first ones.
+        threshold = np.partition(scores, len(scores) - count)[len(scores) - count]
+        chosen = np.flatnonzero(scores >= threshold)
+    else:
+        chosen = np.arange(len(scores))
+    order: NDArray[np.int64] = chosen[np.argsort(-scores[chosen], kind="stable")[:count]]
+    return order
+
+
+def unit_rows(vectors: Float32Array) -> Float32Array:
+    """Rows (n, d) divided by their norms, so that inner products are cosines; none may be zero."""
+    result: Float32Array = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return result

@@ -1,0 +1,183 @@
+"""The command line's flags."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from publication import layout
+from publication.id_map import MAX_ID_BYTES
+from trainer import config, movielens
+from trainer.dataset import SPLITS
+from trainer.index import BACKENDS
+from trainer.model import LOSSES, Hyperparameters
+
+_TRAIN = f"""
+Files are CSV (comma; tab for .tsv) or Parquet. Interactions have the columns user_id, item_id and
+optionally weight (a finite number; 0 and below are no positives) and timestamp (not used yet). Items
+have item_id, optionally title, and any feature columns; users likewise. Ids are text of any script,
+at most {MAX_ID_BYTES} bytes of UTF-8, compared byte by byte, or integers.
+"""
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line; exits with status 2 and a message on a mistake."""
+    defaults = config.from_environment(os.environ)
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer",
+        description="Train LightFM, publish embeddings and nearest-neighbour indexes, and look after "
+        "what is published.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_train(commands, defaults)
+    _add_versions(commands, defaults)
+    _add_label_moves(commands, defaults)
+    _add_verify(commands, defaults)
+    _add_serve(commands, defaults)
+    _add_fetch(commands, defaults)
+    return parser.parse_args(argv)
+
+
+def _add_train(commands: Any, defaults: config.Config) -> None:
+    train = commands.add_parser(
+        "train",
+        help="train a model and publish it",
+        description="Train a model and publish it." + _TRAIN,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    _add_volume(train, defaults)
+    source = train.add_argument_group("data")
+    source.add_argument(
+        "--dataset", choices=[movielens.NAME], default=argparse.SUPPRESS, help="a dataset by name"
+    )
+    source.add_argument("--data-dir", type=Path, default=defaults.data_dir, help="where datasets are")
+    for name, what in (
+        ("interactions", "CSV or Parquet file of interactions"),
+        ("items", "CSV or Parquet file of items"),
+        ("users", "CSV or Parquet file of users"),
+    ):
+        source.add_argument(f"--{name}", type=Path, default=argparse.SUPPRESS, help=what)
+    for kind in ("item", "user"):
+        source.add_argument(
+            f"--{kind}-features",
+            type=_names,
+            default=[],
+            metavar="COLUMN,...",
+            help=f"columns of the {kind}s file to use as features",
+        )
+    source.add_argument(
+        "--feature-separator",
+        default="|",
+        help="separates the values of a multi-valued feature column",
+    )
+    source.add_argument(
+        "--split",
+        choices=SPLITS,
+        default=argparse.SUPPRESS,
+        help="test on each user's first ten interactions in file order, on a random tenth, or not at "
+        f"all (default: first-10 for {movielens.NAME}, random for files)",
+    )
+    _add_hyperparameters(train)
+    index = train.add_argument_group("index")
+    index.add_argument("--backend", choices=list(BACKENDS), default="annoy", help="kind of index")
+    index.add_argument("--trees", type=int, default=10, help="trees of an Annoy index")
+    output = train.add_argument_group("publishing")
+    target = output.add_mutually_exclusive_group()
+    target.add_argument("--label", type=_label, default=layout.DEFAULT_LABEL, help="label to move")
+    target.add_argument(
+        "--no-label", action="store_true", default=False, help="publish without moving a label"
+    )
+    _add_json(output)
+
+
+def _add_hyperparameters(train: argparse.ArgumentParser) -> None:
+    own = Hyperparameters()
+    group = train.add_argument_group("hyperparameters")
+    group.add_argument("--loss", choices=LOSSES, default=own.loss, help="ranking loss")
+    for name, of, what in (
+        ("components", int, "dimensions of the embeddings"),
+        ("learning-rate", float, "initial learning rate"),
+        ("item-alpha", float, "L2 penalty on item features"),
+        ("user-alpha", float, "L2 penalty on user features"),
+        ("epochs", int, "passes over the interactions"),
+        ("seed", int, "of everything random"),
+        ("threads", int, "for training, evaluation and index; only with 1 can a run be reproduced"),
+    ):
+        default = getattr(own, name.replace("-", "_"))
+        group.add_argument(f"--{name}", type=of, default=default, help=what)
+    group.add_argument(
+        "--sample-weights",
+        action="store_true",
+        default=False,
+        help="multiply each positive's loss by its weight",
+    )
+
+
+def _add_versions(commands: Any, defaults: config.Config) -> None:
+    versions = commands.add_parser("versions", help="list what is published, with metrics and labels")
+    _add_volume(versions, defaults)
+    _add_json(versions)
+
+
+def _add_label_moves(commands: Any, defaults: config.Config) -> None:
+    promote = commands.add_parser("promote", help="make a label name a version, after verifying it")
+    promote.add_argument("version", help="the version's name")
+    rollback = commands.add_parser(
+        "rollback", help="make a label name what it named before, after verifying it"
+    )
+    for parser in (promote, rollback):
+        _add_volume(parser, defaults)
+        parser.add_argument(
+            "--label", type=_label, default=layout.DEFAULT_LABEL, help="default: %(default)s"
+        )
+        _add_json(parser)
+
+
+def _add_verify(commands: Any, defaults: config.Config) -> None:
+    verify = commands.add_parser("verify", help="check every byte of versions")
+    verify.add_argument("versions", nargs="*", metavar="VERSION", help="default: all of them")
+    _add_volume(verify, defaults)
+    _add_json(verify)
+
+
+def _add_serve(commands: Any, defaults: config.Config) -> None:
+    serve = commands.add_parser("serve", help="list versions and move labels over gRPC")
+    _add_volume(serve, defaults)
+    serve.add_argument(
+        "--listen", default=defaults.listen, metavar="HOST:PORT", help="default: %(default)s"
+    )
+
+
+def _add_fetch(commands: Any, defaults: config.Config) -> None:
+    fetch = commands.add_parser("fetch-dataset", help="download a dataset once, checked by its hash")
+    fetch.add_argument("dataset", choices=[movielens.NAME])
+    fetch.add_argument("--data-dir", type=Path, default=defaults.data_dir, help="default: %(default)s")
+
+
+def _add_volume(parser: argparse.ArgumentParser, defaults: config.Config) -> None:
+    parser.add_argument(
+        "--volume",
+        type=Path,
+        default=argparse.SUPPRESS if defaults.volume is None else defaults.volume,
+        required=defaults.volume is None,
+        help="the shared volume, a folder (or set TRAINER_VOLUME)",
+    )
+
+
+def _add_json(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--json", action="store_true", default=False, help="print the result as JSON")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _label(text: str) -> str:
+    if not layout.is_label_name(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} should be 1 to 64 of a-z, 0-9, - and _, starting with a letter"
+        )
+    return text

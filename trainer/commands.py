@@ -1,0 +1,157 @@
+"""What each command does; what it prints is in output.py."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from publication import labels, reader
+from publication.errors import InvalidPublicationError, LabelError, PublicationError
+from trainer import features, interactions, movielens, output
+from trainer.errors import OptionError
+from trainer.features import FeatureTable
+from trainer.index import make_backend
+from trainer.model import Hyperparameters
+from trainer.pipeline import TrainingInput, train_and_publish
+from trainer.progress import Bars, Silent
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the chosen command; returns the exit status."""
+    return {
+        "train": _train,
+        "versions": _versions,
+        "promote": _promote,
+        "rollback": _rollback,
+        "verify": _verify,
+        "serve": _serve,
+        "fetch-dataset": _fetch,
+    }[options.command](options)
+
+
+def _train(options: argparse.Namespace) -> int:
+    hyperparameters = Hyperparameters(
+        loss=options.loss,
+        components=options.components,
+        learning_rate=options.learning_rate,
+        item_alpha=options.item_alpha,
+        user_alpha=options.user_alpha,
+        epochs=options.epochs,
+        sample_weights=options.sample_weights,
+        seed=options.seed,
+        threads=options.threads,
+    )
+    backend = make_backend(options.backend, trees=options.trees)
+    default_split = "first-10" if hasattr(options, "dataset") else "random"
+    result = train_and_publish(
+        _read(options),
+        options.volume,
+        hyperparameters=hyperparameters,
+        split=getattr(options, "split", default_split),
+        backend=backend,
+        label=None if options.no_label else options.label,
+        reporter=Silent() if options.json else Bars(),
+    )
+    output.training(result, as_json=options.json)
+    return 0
+
+
+def _read(options: argparse.Namespace) -> TrainingInput:
+    given = vars(options)
+    if ("dataset" in given) == ("interactions" in given):
+        raise OptionError("--dataset", given.get("dataset"), "given, or --interactions, not both")
+    item_columns, user_columns = options.item_features, options.user_features
+    if "dataset" in given:
+        for flag in ("items", "users"):
+            if flag in given:
+                raise OptionError(f"--{flag}", str(given[flag]), "left out: --dataset has its own")
+        _check_columns("--item-features", item_columns, movielens.ITEM_COLUMNS)
+        _check_columns("--user-features", user_columns, movielens.USER_COLUMNS)
+        return TrainingInput(
+            movielens.read_interactions(options.data_dir),
+            movielens.read_items(options.data_dir, item_columns),
+            movielens.read_users(options.data_dir, user_columns),
+        )
+    separator = options.feature_separator
+    return TrainingInput(
+        interactions.read_interactions(options.interactions),
+        _features(given.get("items"), "item", item_columns, separator),
+        _features(given.get("users"), "user", user_columns, separator),
+    )
+
+
+def _features(
+    path: Path | None, kind: features.Kind, columns: list[str], separator: str
+) -> FeatureTable:
+    if path is None:
+        if columns:
+            raise OptionError(f"--{kind}-features", ",".join(columns), f"used with --{kind}s FILE")
+        return FeatureTable()
+    return features.read_features(path, kind, columns=columns, separator=separator)
+
+
+def _check_columns(flag: str, columns: list[str], known: tuple[str, ...]) -> None:
+    for column in columns:
+        if column not in known:
+            raise OptionError(flag, column, f"among {', '.join(known)}")
+
+
+def _versions(options: argparse.Namespace) -> int:
+    named = labels.list_labels(options.volume)
+    rows = []
+    for version in reversed(reader.list_versions(options.volume)):
+        own = [label for label, target in named.items() if target == version]
+        try:
+            manifest = reader.read_manifest(options.volume, version)
+            rows.append(output.VersionRow(version, own, manifest, None))
+        except PublicationError as error:
+            rows.append(output.VersionRow(version, own, None, str(error)))
+    output.versions(rows, as_json=options.json)
+    return 0
+
+
+def _promote(options: argparse.Namespace) -> int:
+    _move(options, options.version)
+    return 0
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    _move(options, labels.rollback_target(options.volume, label=options.label), back=True)
+    return 0
+
+
+def _move(options: argparse.Namespace, version: str, *, back: bool = False) -> None:
+    reader.verify(options.volume, version)
+    try:
+        previous: str | None = labels.read_label(options.volume, options.label)
+    except LabelError:
+        previous = None
+    if back:
+        labels.rollback(options.volume, label=options.label)
+    else:
+        labels.promote(options.volume, version, label=options.label)
+    output.label_moved(options.label, previous, version, as_json=options.json)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    rows: list[tuple[str, str | None]] = []
+    for version in options.versions or reader.list_versions(options.volume):
+        try:
+            reader.verify(options.volume, version)
+            rows.append((version, None))
+        except InvalidPublicationError as error:
+            rows.append((version, str(error)))
+    output.verified(rows, as_json=options.json)
+    return 1 if any(problem for _, problem in rows) else 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    # gRPC is needed by this command only.
+    from trainer import service
+
+    return service.serve(options.volume, options.listen)
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    print(f"{movielens.NAME} is in {movielens.fetch(options.data_dir)}")
+    return 0

@@ -1,0 +1,32 @@
+"""Settings that the environment gives; a flag of the same name wins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Config:
+    """Defaults of the command line's flags.
+
+    Attributes:
+        volume: TRAINER_VOLUME, the shared volume; None when it isn't set.
+        data_dir: TRAINER_DATA_DIR, where fetched datasets are kept.
+        listen: TRAINER_LISTEN, the address of `serve`.
+    """
+
+    volume: Path | None
+    data_dir: Path
+    listen: str
+
+
+def from_environment(environment: Mapping[str, str]) -> Config:
+    """Read the settings; an empty variable counts as not set."""
+    volume = environment.get("TRAINER_VOLUME")
+    return Config(
+        volume=Path(volume) if volume else None,
+        data_dir=Path(environment.get("TRAINER_DATA_DIR") or ".data"),
+        listen=environment.get("TRAINER_LISTEN") or "127.0.0.1:50052",
+    )

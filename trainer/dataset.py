@@ -1,0 +1,287 @@
+"""Interactions and features as id maps and sparse matrices, split into train and test."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from publication.id_map import IdMap
+from publication.ragged import Ragged
+from trainer.errors import OptionError, TrainerError
+from trainer.features import FeatureTable
+from trainer.interactions import Interactions
+
+Split = Literal["first-10", "random", "none"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+_FIRST = 10
+_RANDOM_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a model is trained and evaluated on; rows of all matrices are the id maps' rows.
+
+    It holds the users and items of which the model can know something: those with at least one
+    training interaction or one feature.
+
+    Attributes:
+        name: where it comes from.
+        split: how train and test were divided.
+        items, users: external id <-> row.
+        train: (users, items) CSR float32, the weights of the training interactions, duplicates summed.
+        test: the same for the test interactions, less pairs that are in train too.
+        item_features: (items, n) CSR float32, each row summing to 1: the item's own column when it
+            has training interactions (without any, its own embedding would be noise), then features.
+        user_features: the same for users.
+        item_feature_names, user_feature_names: names of the columns that follow the own ones.
+        item_columns, user_columns: columns of the files that the features come from.
+        titles: for each item its title, or None.
+        warnings: what was left out or looks wrong, in sentences.
+    """
+
+    name: str
+    split: Split
+    items: IdMap
+    users: IdMap
+    train: sp.csr_matrix
+    test: sp.csr_matrix
+    item_features: sp.csr_matrix
+    user_features: sp.csr_matrix
+    item_feature_names: list[str]
+    user_feature_names: list[str]
+    item_columns: list[str]
+    user_columns: list[str]
+    titles: list[str] | None
+    warnings: list[str]
+
+    def seen(self) -> Ragged:
+        """For each user the rows of the items of the training interactions, int32, ascending."""
+        train = self.train.sorted_indices()
+        return Ragged(train.indptr.astype(np.int64), train.indices.astype(np.int32))
+
+
+def build_dataset(
+    interactions: Interactions,
+    *,
+    items: FeatureTable,
+    users: FeatureTable,
+    split: Split,
+    seed: int,
+) -> Dataset:
+    """Split the interactions and build the matrices.
+
+    Args:
+        interactions: in file order.
+        items, users: features and titles; FeatureTable() for none.
+        split: "first-10" tests on each user's first ten interactions in file order (GroupLens' `ua`
+            split), "random" on a tenth of all, "none" on nothing.
+        seed: of the random split.
+
+    Raises:
+        TrainerError: nothing to train on is left.
+    """
+    is_test = _test_rows(interactions, split, seed)
+    warnings = [
+        *_lookalikes("item", interactions.item_ids),
+        *_lookalikes("user", interactions.user_ids),
+    ]
+    item_side = _Side.build("item", interactions.item_ids, interactions.items[~is_test], items)
+    user_side = _Side.build("user", interactions.user_ids, interactions.users[~is_test], users)
+    warnings += item_side.warnings + user_side.warnings
+    shape = (len(user_side.id_map), len(item_side.id_map))
+    train, test = (
+        _matrix(
+            user_side.rows[interactions.users[rows]],
+            item_side.rows[interactions.items[rows]],
+            interactions.weights[rows],
+            shape,
+        )
+        for rows in (~is_test, is_test)
+    )
+    if not (train.data > 0).any():
+        raise TrainerError(
+            f"{interactions.name}: no training interaction has a weight above 0: there is no positive"
+        )
+    warnings += _weight_warnings(interactions, train, rows=int((~is_test).sum()))
+    known = test.nnz
+    test = _without(test, train)
+    lost = int(is_test.sum()) - test.nnz
+    if lost:
+        warnings.append(
+            f"{lost} of {int(is_test.sum())} test interactions aren't evaluated: {known - test.nnz} "
+            "are in the training data too, the others repeat or are of users or items without any"
+        )
+    return Dataset(
+        name=interactions.name,
+        split=split,
+        items=item_side.id_map,
+        users=user_side.id_map,
+        train=train,
+        test=test,
+        item_features=item_side.features,
+        user_features=user_side.features,
+        item_feature_names=item_side.feature_names,
+        user_feature_names=user_side.feature_names,
+        item_columns=items.columns,
+        user_columns=users.columns,
+        titles=item_side.titles(items),
+        warnings=warnings,
+    )
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Items or users: their rows and features."""
+
+    id_map: IdMap
+    # For each distinct id of the interactions its row, -1 when it isn't in the dataset.
+    rows: NDArray[np.int64]
+    features: sp.csr_matrix
+    feature_names: list[str]
+    warnings: list[str]
+
+    @classmethod
+    def build(
+        cls, kind: str, ids: Sequence[str], trained: NDArray[np.int64], table: FeatureTable
+    ) -> _Side:
+        has_training = np.zeros(len(ids), dtype=bool)
+        has_training[trained] = True
+        warm = {external_id for external_id, has in zip(ids, has_training, strict=True) if has}
+        featured = {i for i, own in zip(table.ids, table.features, strict=True) if own}
+        id_map = IdMap.build(sorted(warm | featured))
+        rows = np.array([_row(id_map, external_id) for external_id in ids], dtype=np.int64)
+        names = sorted({name for own in table.features for name in own})
+        warnings = []
+        if cold := len(featured - warm):
+            warnings.append(
+                f"{cold} {kind}s of {table.name} have no training interactions: "
+                "they are published by their features alone"
+            )
+        if lost := len(set(table.ids) - warm - featured) if table.columns else 0:
+            warnings.append(
+                f"{lost} {kind}s of {table.name} have neither training interactions nor features: "
+                "they are left out"
+            )
+        if unknown := len(warm - set(table.ids)) if table.columns else 0:
+            warnings.append(f"{unknown} {kind}s aren't in {table.name}: they have no features")
+        if table.columns and len(names) > max(1000, len(table.ids) // 2):
+            warnings.append(
+                f"{table.name} has {len(names)} distinct features for {len(table.ids)} {kind}s: "
+                "a column of ids or measurements makes a poor feature"
+            )
+        return cls(id_map, rows, _feature_matrix(id_map, warm, table, names), names, warnings)
+
+    def titles(self, table: FeatureTable) -> list[str] | None:
+        """Titles by row."""
+        if table.titles is None:
+            return None
+        titles = [""] * len(self.id_map)
+        for external_id, title in zip(table.ids, table.titles, strict=True):
+            row = self.id_map.row(external_id)
+            if row is not None:
+                titles[row] = title
+        return titles
+
+
+def _feature_matrix(
+    id_map: IdMap, warm: set[str], table: FeatureTable, names: list[str]
+) -> sp.csr_matrix:
+    """(n, n + features): own column, then features; each row divided by its number of entries, as
+    LightFM's own Dataset does by default."""
+    count = len(id_map)
+    column = {name: count + position for position, name in enumerate(names)}
+    columns: list[list[int]] = [[] for _ in range(count)]
+    for external_id in warm:
+        row = _row(id_map, external_id)
+        columns[row].append(row)
+    for external_id, own in zip(table.ids, table.features, strict=True):
+        row = _row(id_map, external_id)
+        if row >= 0:
+            columns[row] += [column[name] for name in own]
+    lengths = np.array([len(own) for own in columns])
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    indices = np.array([position for own in columns for position in own], dtype=np.int32)
+    data = np.repeat(1 / np.maximum(lengths, 1), lengths).astype(np.float32)
+    return sp.csr_matrix((data, indices, indptr), shape=(count, count + len(names)))
+
+
+def _row(id_map: IdMap, external_id: str) -> int:
+    row = id_map.row(external_id)
+    return -1 if row is None else row
+
+
+def _matrix(
+    users: NDArray[np.int64],
+    items: NDArray[np.int64],
+    weights: NDArray[np.float32],
+    shape: tuple[int, int],
+) -> sp.csr_matrix:
+    known = (users >= 0) & (items >= 0)
+    # Summing here keeps LightFM from doing so in silence, with a shuffle between the duplicates.
+    matrix = sp.coo_matrix((weights[known], (users[known], items[known])), shape=shape).tocsr()
+    matrix.sum_duplicates()
+    return matrix
+
+
+def _without(matrix: sp.csr_matrix, other: sp.csr_matrix) -> sp.csr_matrix:
+    """The entries of `matrix` that `other` has no entry for."""
+    width = matrix.shape[1]
+    coo = matrix.tocoo()
+    own = coo.row.astype(np.int64) * width + coo.col
+    taken = other.tocoo()
+    kept = ~np.isin(own, taken.row.astype(np.int64) * width + taken.col)
+    return sp.csr_matrix((coo.data[kept], (coo.row[kept], coo.col[kept])), shape=matrix.shape)
+
+
+def _test_rows(interactions: Interactions, split: Split, seed: int) -> NDArray[np.bool_]:
+    count = len(interactions)
+    if split == "none":
+        return np.zeros(count, dtype=bool)
+    if split == "random":
+        return np.random.default_rng(seed).random(count) < _RANDOM_SHARE
+    if split == "first-10":
+        # Rank of each interaction among its user's: a stable sort keeps the file's order.
+        order = np.argsort(interactions.users, kind="stable")
+        grouped = interactions.users[order]
+        starts = np.flatnonzero(np.concatenate([[True], grouped[1:] != grouped[:-1]]))
+        ranks = np.arange(count) - np.repeat(starts, np.diff([*starts, count]))
+        is_test = np.empty(count, dtype=bool)
+        is_test[order] = ranks < _FIRST
+        return is_test
+    raise OptionError("--split", split, f"one of {', '.join(SPLITS)}")
+
+
+def _weight_warnings(interactions: Interactions, train: sp.csr_matrix, *, rows: int) -> list[str]:
+    warnings = []
+    if repeated := rows - train.nnz:
+        warnings.append(
+            f"{repeated} of {rows} training interactions repeat a pair of user and item: "
+            "their weights are summed"
+        )
+    if negative := int((train.data <= 0).sum()):
+        warnings.append(
+            f"{negative} training interactions of {interactions.name} have a weight of 0 or less: "
+            "they count as seen, but not as positives"
+        )
+    return warnings
+
+
+def _lookalikes(kind: str, ids: list[str]) -> list[str]:
+    """Ids that differ only in their Unicode normalisation are different ids, but look the same."""
+    unusual = [external_id for external_id in ids if not external_id.isascii()]
+    normalised: dict[str, str] = {}
+    for external_id in unusual:
+        first = normalised.setdefault(unicodedata.normalize("NFC", external_id), external_id)
+        if first != external_id:
+            return [
+                f"{kind} ids {first!a} and {external_id!a} differ only in Unicode normalisation: "
+                "they are different ids here (and there may be more such pairs)"
+            ]
+    return []

@@ -1,0 +1,59 @@
+"""What can go wrong before a publication is made.
+
+TrainerError
+├── InputError            a file, column or row that can't be used
+├── OptionError           a flag or hyperparameter that can't be used
+├── DatasetMissingError   a named dataset that isn't on this machine
+└── DivergedError         training ended in numbers that aren't finite
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class TrainerError(Exception):
+    """Base of all errors of this package."""
+
+
+class InputError(TrainerError):
+    """A file, column or row that can't be used. `row` counts data rows from 1, without the header."""
+
+    def __init__(self, path: Path, reason: str, *, row: int | None = None) -> None:
+        super().__init__(f"{path}, row {row}: {reason}" if row is not None else f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+        self.row = row
+
+
+class OptionError(TrainerError):
+    """A flag or hyperparameter that can't be used."""
+
+    def __init__(self, option: str, value: object, expected: str) -> None:
+        super().__init__(f"{option} is {value!r}, but should be {expected}")
+        self.option = option
+        self.value = value
+        self.expected = expected
+
+
+class DatasetMissingError(TrainerError):
+    """A named dataset that isn't on this machine."""
+
+    def __init__(self, name: str, directory: Path) -> None:
+        super().__init__(
+            f"dataset {name!r} isn't in {directory}: fetch it with "
+            f"'python -m trainer fetch-dataset {name}'"
+        )
+        self.name = name
+        self.directory = directory
+
+
+class DivergedError(TrainerError):
+    """Training ended in numbers that aren't finite."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(
+            f"training diverged in epoch {epoch}: the model's numbers aren't finite; lower "
+            "--learning-rate, and check the interactions' weights if --sample-weights is set"
+        )
+        self.epoch = epoch

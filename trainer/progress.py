@@ -1,0 +1,51 @@
+"""Progress of long work: bars on a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+Advance = Callable[[int], None]
+
+
+class Reporter(Protocol):
+    """Told about the steps of long work."""
+
+    @contextmanager
+    def step(self, name: str, total: int) -> Iterator[Advance]:
+        """A step of `total` parts; the function it yields is called with the parts done since."""
+        ...
+
+
+class Silent:
+    """Reports nothing."""
+
+    @contextmanager
+    def step(self, name: str, total: int) -> Iterator[Advance]:  # noqa: ARG002 - the protocol's
+        """See Reporter."""
+        yield lambda _: None
+
+
+class Bars:
+    """One progress bar for each step, on standard error; where that is no terminal, a line each."""
+
+    def __init__(self) -> None:
+        self._console = Console(file=sys.stderr)
+
+    @contextmanager
+    def step(self, name: str, total: int) -> Iterator[Advance]:
+        """See Reporter."""
+        columns = (
+            TextColumn("{task.description:<28}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self._console) as progress:
+            task = progress.add_task(name, total=total)
+            yield lambda parts: progress.advance(task, parts)

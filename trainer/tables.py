@@ -1,0 +1,189 @@
+"""CSV and Parquet files as Arrow tables, with errors that name the file, the column and the row."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from publication.errors import InvalidIdError
+from publication.id_map import check_id
+from trainer.errors import InputError
+
+_PARQUET_MAGIC = b"PAR1"
+_SNIFFED_BYTES = 1 << 16
+
+
+def read_table(
+    path: Path, *, required: Collection[str], optional: Collection[str] | None = None
+) -> pa.Table:
+    """Read columns of a CSV (comma; tab for .tsv; gzip and others by suffix) or Parquet file.
+
+    Args:
+        path: the file; Parquet is known by its content, not by its name.
+        required: columns that must be there.
+        optional: further columns to read where they exist; None reads all.
+
+    Returns:
+        A table of at least one row. Columns of a CSV file are all strings, an empty field is "".
+
+    Raises:
+        InputError: the file can't be read, is empty, has no such columns, or is of another kind.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(_SNIFFED_BYTES)
+    except OSError as error:
+        raise InputError(path, error.strerror or str(error)) from error
+    if not start:
+        raise InputError(path, "the file is empty")
+    try:
+        if start.startswith(_PARQUET_MAGIC):
+            table = _read_parquet(path, required, optional)
+        else:
+            table = _read_csv(path, start, required, optional)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(path, f"can't be read as {_kind(start)}: {error}") from error
+    if table.num_rows == 0:
+        raise InputError(path, "there is no row after the header")
+    return table
+
+
+def ids(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np.int64]]:
+    """The distinct external ids of a column, and for each row the position of its id among them.
+
+    Raises:
+        InputError: an id is empty, missing, too long or isn't text or an integer; names the row.
+    """
+    values = _as_text(path, table, column)
+    encoded = pc.dictionary_encode(values)
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    if encoded.null_count:
+        raise InputError(path, f"{column} is empty", row=_first(pc.is_null(values)))
+    distinct: list[str] = encoded.dictionary.to_pylist()
+    codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    for position, external_id in enumerate(distinct):
+        try:
+            check_id(external_id)
+        except InvalidIdError as error:
+            row = int(np.argmax(codes == position)) + 1
+            raise InputError(path, f"{column}: {error}", row=row) from error
+    return distinct, codes
+
+
+def numbers(path: Path, table: pa.Table, column: str) -> NDArray[np.float32]:
+    """A column of finite numbers as float32; raises InputError that names the row and the value."""
+    values = table.column(column)
+    try:
+        numeric = pc.cast(_trimmed(values), pa.float64())
+    except pa.ArrowInvalid:
+        row, value = _first_not_a_number(values)
+        raise InputError(path, f"{column} is {value!r}, which isn't a number", row=row) from None
+    except pa.ArrowException as error:
+        raise InputError(path, f"{column} isn't a column of numbers: {error}") from error
+    if numeric.null_count:
+        raise InputError(path, f"{column} is empty", row=_first(pc.is_null(numeric)))
+    # The model counts in float32, so what overflows there is no use either.
+    with np.errstate(over="ignore"):
+        result: NDArray[np.float32] = numeric.to_numpy().astype(np.float32)
+    bad = ~np.isfinite(result)
+    if bad.any():
+        row = int(bad.argmax()) + 1
+        value = numeric[row - 1].as_py()
+        raise InputError(path, f"{column} is {value}, which isn't a finite number", row=row)
+    return result
+
+
+def texts(path: Path, table: pa.Table, column: str) -> list[str]:
+    """A column as text, "" where it is missing."""
+    return ["" if value is None else value for value in _as_text(path, table, column).to_pylist()]
+
+
+def rename(table: pa.Table, names: Mapping[str, str]) -> pa.Table:
+    """The table with some columns under other names."""
+    return table.rename_columns([names.get(name, name) for name in table.column_names])
+
+
+def _read_parquet(path: Path, required: Collection[str], optional: Collection[str] | None) -> pa.Table:
+    with pa.parquet.ParquetFile(path) as file:
+        found = file.schema_arrow.names
+        return file.read(columns=_wanted(path, found, required, optional))
+
+
+def _read_csv(
+    path: Path, start: bytes, required: Collection[str], optional: Collection[str] | None
+) -> pa.Table:
+    compressed = path.suffix in {".gz", ".bz2", ".zst", ".lz4"}
+    if b"\0" in start and not compressed:
+        raise InputError(path, "is neither CSV nor Parquet: it holds binary data")
+    kind = Path(path.stem).suffix if compressed else path.suffix
+    parse = pa.csv.ParseOptions(delimiter="\t" if kind == ".tsv" else ",", newlines_in_values=True)
+    with pa.csv.open_csv(path, parse_options=parse) as reader:
+        found = reader.schema.names
+    wanted = _wanted(path, found, required, optional)
+    convert = pa.csv.ConvertOptions(
+        include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string())
+    )
+    return pa.csv.read_csv(path, parse_options=parse, convert_options=convert)
+
+
+def _wanted(
+    path: Path, found: list[str], required: Collection[str], optional: Collection[str] | None
+) -> list[str]:
+    missing = [name for name in required if name not in found]
+    if missing:
+        raise InputError(
+            path, f"column {', '.join(missing)} is missing; the columns are: {', '.join(found)}"
+        )
+    wanted = [name for name in found if optional is None or name in required or name in optional]
+    twice = sorted({name for name in wanted if found.count(name) > 1})
+    if twice:
+        raise InputError(path, f"column {', '.join(twice)} is there more than once")
+    return wanted
+
+
+def _as_text(path: Path, table: pa.Table, column: str) -> pa.ChunkedArray:
+    values = table.column(column)
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if not (
+        pa.types.is_string(values.type)
+        or pa.types.is_large_string(values.type)
+        or pa.types.is_integer(values.type)
+        or pa.types.is_string_view(values.type)
+    ):
+        raise InputError(path, f"column {column} holds {values.type}, but should hold text or integers")
+    return values.cast(pa.large_string())
+
+
+def _trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """An empty field of a CSV file is a missing number."""
+    if not pa.types.is_string(values.type):
+        return values
+    values = pc.utf8_trim_whitespace(values)
+    return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+
+
+def _first(mask: pa.ChunkedArray) -> int:
+    return int(pc.index(mask, True).as_py()) + 1
+
+
+def _first_not_a_number(values: pa.ChunkedArray) -> tuple[int, object]:
+    for row, value in enumerate(values.to_pylist(), start=1):
+        try:
+            if str(value).strip():
+                pc.cast(pa.scalar(str(value).strip()), pa.float64())
+        except pa.ArrowInvalid:
+            return row, value
+    raise AssertionError("every value is a number")
+
+
+def _kind(start: bytes) -> str:
+    return "Parquet" if start.startswith(_PARQUET_MAGIC) else "CSV"
