@@ -2,7 +2,10 @@
 
 An id map is a MARISA trie (marisa-trie): the row of an id is the key number that the trie itself
 gives it, so neither direction needs a table beside it and nothing is held on the heap. Rows run from
-0 to len - 1 without gaps, in no meaningful order.
+0 to len - 1 without gaps, in no meaningful order. The keys are the ids in UTF-8.
+
+The trie is marisa-trie's binary one, since the one for text ends a look-up at a NUL character
+(pytries/marisa-trie issue 47). Their files are the same.
 """
 
 from __future__ import annotations
@@ -37,13 +40,15 @@ def check_id(external_id: str) -> str:
 class IdMap:
     """Immutable map between external ids and rows 0..len-1."""
 
-    def __init__(self, trie: marisa_trie.Trie) -> None:
+    def __init__(self, trie: marisa_trie.BinaryTrie) -> None:
         self._trie = trie
 
     @classmethod
     def build(cls, external_ids: Iterable[str]) -> IdMap:
         """Build from ids in any order; duplicates count once. Raises InvalidIdError."""
-        return cls(marisa_trie.Trie([check_id(external_id) for external_id in external_ids]))
+        return cls(
+            marisa_trie.BinaryTrie([check_id(external_id).encode() for external_id in external_ids])
+        )
 
     @classmethod
     def open(cls, path: Path) -> IdMap:
@@ -51,7 +56,7 @@ class IdMap:
 
         Verify its checksum first: a damaged trie may give wrong answers or crash.
         """
-        trie = marisa_trie.Trie()
+        trie = marisa_trie.BinaryTrie()
         try:
             trie.mmap(str(path))
         except (OSError, RuntimeError) as error:
@@ -59,8 +64,9 @@ class IdMap:
         return cls(trie)
 
     def save(self, path: Path) -> None:
-        """Write the file that `open` maps."""
-        self._trie.save(str(path))
+        """Write the file that `open` maps; OSError when it can't be written."""
+        # The trie's own `save` reports a full disk as a RuntimeError without the reason.
+        path.write_bytes(self._trie.tobytes())
 
     def __len__(self) -> int:
         return len(self._trie)
@@ -71,7 +77,7 @@ class IdMap:
     def row(self, external_id: str) -> int | None:
         """The row of an id, None when it isn't in the map."""
         try:
-            row: int | None = self._trie.get(external_id)
+            row: int | None = self._trie.get(external_id.encode())
         except UnicodeEncodeError:
             return None
         return row
@@ -79,7 +85,7 @@ class IdMap:
     def external_id(self, row: int) -> str:
         """The id of a row; IndexError when there is no such row."""
         try:
-            external_id: str = self._trie.restore_key(row)
+            external_id: bytes = self._trie.restore_key(row)
         except (KeyError, OverflowError) as error:
             raise IndexError(f"row {row} isn't in 0..{len(self) - 1}") from error
-        return external_id
+        return external_id.decode()
