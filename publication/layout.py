@@ -30,7 +30,8 @@ RECOMMEND = "recommend"
 
 DEFAULT_LABEL = "current"
 
-_VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+# Not \d, which any script's digits match.
+_VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 
