@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -139,7 +139,7 @@ def decode(data: bytes, *, path: Path, version: str) -> Manifest:
         raise UnsupportedFormatError(path, found, FORMAT_VERSION)
     try:
         expected = _checksum(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ManifestError(path, f"can't be checked: {error}") from error
     if content.get(_CHECKSUM) != expected:
         raise ManifestError(
@@ -180,9 +180,11 @@ def _check_consistent(manifest: Manifest, path: Path, version: str) -> None:
     if manifest.version != version:
         raise ManifestError(path, f"version is {manifest.version!r}, but it lies in {version!r}")
     try:
-        datetime.fromisoformat(manifest.created_at)
+        created_at = datetime.fromisoformat(manifest.created_at)
     except ValueError as error:
         raise ManifestError(path, f"created_at: {error}") from error
+    if created_at.utcoffset() != timedelta(0):
+        raise ManifestError(path, f"created_at is {manifest.created_at!r}, which isn't a UTC time")
     _check_files(manifest, path)
     _check_indexes(manifest, path)
 
@@ -207,5 +209,11 @@ def _check_indexes(manifest: Manifest, path: Path) -> None:
             raise ManifestError(
                 path, f"indexes.{name}.items is {index.items}, but items is {manifest.items}"
             )
-        if index.file is not None and index.file not in manifest.files:
+        if index.file is None:
+            continue
+        if index.file != (expected := layout.index_file(name, index.backend)):
+            raise ManifestError(
+                path, f"indexes.{name}.file is {index.file!r}, but should be {expected!r}"
+            )
+        if index.file not in manifest.files:
             raise ManifestError(path, f"indexes.{name}.file: {index.file!r} isn't among files")
