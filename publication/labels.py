@@ -20,6 +20,7 @@ from publication.errors import (
     VersionNotFoundError,
     VolumeError,
 )
+from publication.reader import has_version
 
 # Longer than any version name with stray white space around it.
 _MAX_BYTES = 200
@@ -105,7 +106,7 @@ def rollback_target(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
     while named and named[-1] == current:
         named.pop()
     for version in reversed(named):
-        if version != current and layout.version_dir(volume, version).is_dir():
+        if version != current and has_version(volume, version):
             return version
     raise NothingToRollBackToError(label)
 
@@ -131,8 +132,7 @@ def _stack(volume: Path, label: str) -> list[str]:
 
 def _move(volume: Path, label: str, version: str, verb: Verb) -> None:
     _check_name(label)
-    directory = layout.version_dir(volume, version)
-    if not layout.is_version_name(version) or not directory.is_dir():
+    if not has_version(volume, version):
         raise VersionNotFoundError(version, volume)
     path = layout.label_file(volume, label)
     history = layout.history_file(volume, label)

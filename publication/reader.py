@@ -71,11 +71,25 @@ def list_versions(volume: Path) -> list[str]:
         raise VolumeError(directory, error.strerror or str(error)) from error
 
 
+def has_version(volume: Path, version: str) -> bool:
+    """Whether the volume has this version.
+
+    Raises:
+        VolumeError: the volume can't be read.
+    """
+    directory = layout.version_dir(volume, version)
+    try:
+        return layout.is_version_name(version) and directory.is_dir()
+    except OSError as error:
+        raise VolumeError(directory, error.strerror or str(error)) from error
+
+
 def read_manifest(volume: Path, version: str) -> Manifest:
     """Read and check the manifest of a version.
 
     Raises:
         VersionNotFoundError: the volume has no such version.
+        VolumeError: the volume can't be read.
         InvalidPublicationError: the manifest isn't valid.
     """
     return manifest.read(_directory(volume, version))
@@ -88,6 +102,7 @@ def verify(volume: Path, version: str) -> Manifest:
 
     Raises:
         VersionNotFoundError: the volume has no such version.
+        VolumeError: the volume can't be read.
         InvalidPublicationError: names the file at fault and both values.
     """
     directory = _directory(volume, version)
@@ -113,6 +128,7 @@ def open_publication(volume: Path, version: str) -> Publication:
 
     Raises:
         VersionNotFoundError: the volume has no such version.
+        VolumeError: the volume can't be read.
         InvalidPublicationError: names the file at fault and both values.
     """
     directory = _directory(volume, version)
@@ -142,10 +158,9 @@ def open_publication(volume: Path, version: str) -> Publication:
 
 
 def _directory(volume: Path, version: str) -> Path:
-    directory = layout.version_dir(volume, version)
-    if not layout.is_version_name(version) or not directory.is_dir():
+    if not has_version(volume, version):
         raise VersionNotFoundError(version, volume)
-    return directory
+    return layout.version_dir(volume, version)
 
 
 def _check_size(path: Path, expected: int) -> None:
@@ -170,7 +185,7 @@ def _map(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray
     """Map an array and check it; None in `shape` stands for any length."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # numpy parses the header as Python: what it raises isn't documented
         raise InvalidPublicationError(path, f"isn't a .npy array: {error}") from error
     if not isinstance(array, np.ndarray):
         raise InvalidPublicationError(path, "isn't a single .npy array")
