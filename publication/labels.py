@@ -102,9 +102,10 @@ def rollback_target(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
         current = read_label(volume, label)
     except LabelError:
         current = None
-    # A crash between replacing the label and noting the move leaves the label ahead of the notes.
-    while named and named[-1] == current:
-        named.pop()
+    # A crash between replacing the label and noting the move leaves the label ahead of the notes. What
+    # was promoted after it may be what someone has just rolled back from: never go there again.
+    if current in named:
+        del named[len(named) - 1 - named[::-1].index(current) :]
     for version in reversed(named):
         if version != current and has_version(volume, version):
             return version
@@ -158,6 +159,8 @@ def _move(volume: Path, label: str, version: str, verb: Verb) -> None:
     # because a crash or a full disk may have cut the line before it short.
     with contextlib.suppress(OSError), history.open("ab") as file:
         file.write(f"\n{verb} {version}\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _check_name(label: str) -> None:
