@@ -30,7 +30,9 @@ def make_directory(path: Path) -> None:
         return
     make_directory(path.parent)
     try:
-        path.mkdir(mode=0o755)
+        path.mkdir()
     except FileExistsError:
         return
+    # Apart from `mkdir`, whose mode the process's umask narrows.
+    os.chmod(path, 0o755)  # noqa: S103 - the retriever may run as another user
     fsync_directory(path.parent)

@@ -180,18 +180,33 @@ def _make_locked(root: Path) -> tuple[Path, int]:
     while True:
         directory = root / f"publish-{secrets.token_hex(8)}"
         directory.mkdir()
-        # Between these steps another writer may take the directory for abandoned and remove it.
-        try:
-            lock = os.open(directory / _LOCK, os.O_CREAT | os.O_RDWR, 0o644)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if (directory / _LOCK).exists():
-                return directory, lock
-        except BlockingIOError:
-            pass
+        # Before it is locked, another writer may take the directory for abandoned.
+        if (lock := _lock(directory)) is not None:
+            return directory, lock
+
+
+def _lock(directory: Path) -> int | None:
+    """Take the lock of a staging directory; None when another has it or the directory is gone.
+
+    Its writer and those who would remove it go the same way, so that only one of them gets it.
+    """
+    path = directory / _LOCK
+    try:
+        lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A lock that was removed between opening and locking it keeps nobody out.
+        if os.path.samestat(os.fstat(lock), path.stat()):
+            return lock
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
         os.close(lock)
+        raise
+    os.close(lock)
+    return None
 
 
 def _remove_abandoned(root: Path) -> None:
@@ -203,20 +218,15 @@ def _remove_abandoned(root: Path) -> None:
                 path.unlink(missing_ok=True)
             continue
         try:
-            lock = os.open(path / _LOCK, os.O_RDWR)
-        except FileNotFoundError:
-            lock = None
+            lock = _lock(path)
         except OSError:
-            continue
-        try:
-            if lock is not None:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path, ignore_errors=True)
-        except BlockingIOError:
+            continue  # another user's
+        if lock is None:
             continue  # its writer lives
+        try:
+            shutil.rmtree(path, ignore_errors=True)
         finally:
-            if lock is not None:
-                os.close(lock)
+            os.close(lock)
 
 
 def _age_seconds(path: Path) -> float:
