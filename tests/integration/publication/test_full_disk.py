@@ -1,0 +1,125 @@
+"""A disk that is full or read-only: an error that names the volume, and nothing half-published."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from annoy import AnnoyIndex
+
+from publication import layout
+from publication.errors import VolumeError
+from publication.labels import promote, rollback
+from publication.reader import open_publication, verify
+from publication.writer import Staging
+from tests import publications
+from tests.integration.publication.checks import assert_sound
+
+PAGE = 4096
+
+
+def fill(disk, *, leave):
+    """Fill a disk but for so many bytes."""
+    filler = disk / "filler"
+    filler.unlink(missing_ok=True)
+    state = os.statvfs(disk)
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, state.f_bavail * state.f_frsize - leave)
+
+
+def published_on(volume):
+    """A volume with one version, and that version."""
+    version = publications.publish(volume, seed=1)
+    promote(volume, version)
+    return version
+
+
+def test_a_file_that_may_not_grow_publishes_nothing(publisher, tmp_path):
+    """The system's limit fails the writing of each file in turn, from the largest to the smallest."""
+    version = published_on(tmp_path)
+    sizes = {path.stat().st_size for path in layout.version_dir(tmp_path, version).iterdir()}
+    assert len(sizes) > 5
+    for size in sorted(sizes, reverse=True):
+        outcome = publisher.run(tmp_path, seeds=[2], file_limit=size - 1)
+        assert (outcome["status"], outcome["error"]) == (1, "VolumeError")
+        assert str(tmp_path) in outcome["message"]
+        assert "File too large" in outcome["message"] or "written" in outcome["message"]
+        assert assert_sound(tmp_path) == ([version], version)
+        assert os.listdir(layout.staging_dir(tmp_path)) == []
+    assert publisher.run(tmp_path, seeds=[2], file_limit=max(sizes))["status"] == 0
+    assert len(assert_sound(tmp_path)[0]) == 2
+
+
+def test_a_full_disk_publishes_nothing_and_a_page_more_at_a_time_leads_to_a_version(small_disk):
+    disk = small_disk()
+    volume = disk / "volume"
+    version = published_on(volume)
+    failures = 0
+    for free in range(0, 40 * PAGE, PAGE):
+        fill(disk, leave=free)
+        try:
+            newer = publications.publish(volume, seed=2)
+        except VolumeError as error:
+            assert str(volume) in str(error)  # noqa: PT017
+            failures += 1
+        else:
+            break
+        assert assert_sound(volume) == ([version], version)
+        assert os.listdir(layout.staging_dir(volume)) == []
+    # Each of the files takes a page.
+    assert failures > len(publications.FILES)
+    assert assert_sound(volume) == ([version, newer], version)
+
+
+def test_a_full_disk_leaves_the_label_where_it_is(small_disk):
+    volume = small_disk() / "volume"
+    version = published_on(volume)
+    newer = publications.publish(volume, seed=2)
+    fill(volume.parent, leave=0)
+    with pytest.raises(VolumeError, match=r"labels/current: can't be written: No space left"):
+        promote(volume, newer)
+    assert assert_sound(volume) == ([version, newer], version)
+    assert os.listdir(layout.staging_dir(volume)) == []
+
+
+@pytest.mark.parametrize("items", [2, 200, 1000])
+def test_annoy_says_that_the_disk_is_full(small_disk, items):
+    """For a small index only the close of the file tells, so that a release might forget to look."""
+    volume = small_disk() / "volume"
+    index = AnnoyIndex(8, "angular")
+    for row, vector in enumerate(np.random.default_rng(1).normal(size=(items, 8))):
+        index.add_item(row, vector)
+    index.build(3, n_jobs=1)
+
+    def save(staging):
+        fill(volume.parent, leave=0)
+        index.save(str(staging.path("similar.annoy")))
+
+    with pytest.raises(VolumeError, match="No space left on device"), Staging(volume) as staging:
+        save(staging)
+    assert os.listdir(layout.staging_dir(volume)) == []
+
+
+def test_a_read_only_volume_is_read_and_says_so_when_written(small_disk):
+    volume = small_disk() / "volume"
+    version = published_on(volume)
+    newer = publications.publish(volume, seed=2)
+    promote(volume, newer)
+    small_disk("remount", "ro")
+    before = publications.tree(volume)
+    with pytest.raises(VolumeError, match=f"{volume}: can't be written: Read-only file system"):
+        publications.publish(volume, seed=3)
+    for move in (promote, lambda *_: rollback(volume)):
+        with pytest.raises(VolumeError, match=f"{volume}/labels/current: can't be written: Read-only"):
+            move(volume, version)
+    verify(volume, newer)
+    assert len(open_publication(volume, newer).items) == publications.ITEMS
+    assert assert_sound(volume) == ([version, newer], newer)
+    assert publications.tree(volume) == before
+
+
+def test_nothing_can_be_made_on_an_empty_read_only_disk(small_disk):
+    volume = small_disk("ro") / "volume"
+    with pytest.raises(VolumeError, match=f"{volume}: can't be written: Read-only file system"):
+        publications.publish(volume)
