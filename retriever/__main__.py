@@ -1,0 +1,144 @@
+"""The command line: python -m retriever COMMAND."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from publication import layout
+from retriever.config import (
+    DEFAULT_LISTEN,
+    Config,
+    environment_defaults,
+    format_address,
+    parse_address,
+)
+from retriever.errors import RetrieverError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 failed, 2 a mistake in the command line."""
+    options = _parse(argv)
+    try:
+        if options.command == "serve":
+            return _serve(options)
+        # The client needs gRPC, which must not be loaded in the parent of the workers.
+        from retriever import client_commands
+
+        return client_commands.run(options)
+    except RetrieverError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from retriever import logs, supervisor
+
+    host, port = parse_address(options.listen)
+    config = Config(
+        volume=options.volume,
+        host=host,
+        port=port,
+        workers=options.workers,
+        label=options.label,
+        poll_seconds=options.poll_seconds,
+        threads=options.threads,
+        drain_seconds=options.drain_seconds,
+        grace_seconds=options.grace_seconds,
+    )
+    logs.configure("parent")
+    return supervisor.serve(config)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m retriever",
+        description="Serve publications over gRPC, and ask a service that runs.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    defaults = environment_defaults(os.environ)
+    _add_serve(commands, defaults)
+    _add_similar_items(commands, defaults)
+    _add_recommend(commands, defaults)
+    status = commands.add_parser("status", help="which version each worker serves")
+    _add_target(status, defaults)
+    return parser.parse_args(argv)
+
+
+def _add_serve(commands: Any, defaults: dict[str, str]) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="serve what a label names, until SIGTERM",
+        description="Serve what a label names: worker processes share one port and the memory maps "
+        "of one version, and change over together when the label moves. SIGHUP reads the label now; "
+        "SIGTERM drains and stops. Each flag can be set by the environment too: RETRIEVER_VOLUME, "
+        "RETRIEVER_LISTEN, RETRIEVER_WORKERS, ...",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    serve.add_argument(
+        "--volume",
+        type=Path,
+        required="volume" not in defaults,
+        default=defaults.get("volume", argparse.SUPPRESS),
+        help="the shared volume, a folder; only read",
+    )
+    for name, of, fallback, what in (
+        ("listen", str, DEFAULT_LISTEN, "HOST:PORT; port 0 takes a free one"),
+        ("workers", int, Config.workers, "worker processes"),
+        ("label", str, layout.DEFAULT_LABEL, "the label to follow"),
+        ("poll-seconds", float, Config.poll_seconds, "how often to read the label"),
+        ("threads", int, Config.threads, "calls that one worker handles at the same time"),
+        (
+            "drain-seconds",
+            float,
+            Config.drain_seconds,
+            "after SIGTERM, how long calls are taken while health says NOT_SERVING",
+        ),
+        ("grace-seconds", float, Config.grace_seconds, "after that, how long calls may take"),
+    ):
+        default = defaults.get(name.replace("-", "_"), fallback)
+        serve.add_argument(f"--{name}", type=of, default=default, help=what)
+
+
+def _add_similar_items(commands: Any, defaults: dict[str, str]) -> None:
+    similar = commands.add_parser("similar-items", help="the items most like one item")
+    similar.add_argument("item_id", help="external id of the item")
+    _add_limit(similar)
+    _add_target(similar, defaults)
+
+
+def _add_recommend(commands: Any, defaults: dict[str, str]) -> None:
+    recommend = commands.add_parser("recommend", help="the items that suit one user best")
+    recommend.add_argument("user_id", help="external id of the user")
+    recommend.add_argument(
+        "--include-seen", action="store_true", help="keep what the user has seen in the results"
+    )
+    _add_limit(recommend)
+    _add_target(recommend, defaults)
+
+
+def _add_limit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limit", type=int, help="number of results, 1 to 1000 (default: 10)")
+
+
+def _add_target(parser: argparse.ArgumentParser, defaults: dict[str, str]) -> None:
+    parser.add_argument(
+        "--target",
+        default=format_address(*parse_address(defaults.get("listen", DEFAULT_LISTEN))),
+        metavar="HOST:PORT",
+        help="the service to ask (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=5.0, help="seconds to wait for the answer (default: 5)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the response as JSON")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

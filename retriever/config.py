@@ -1,0 +1,81 @@
+"""Settings of `serve`, from the environment and from flags; a flag wins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from publication import layout
+from retriever.errors import StartError
+
+DEFAULT_LISTEN = "127.0.0.1:50051"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """How to serve.
+
+    Attributes:
+        volume: the shared volume; it is only read.
+        host, port: where to listen; port 0 takes a free one.
+        workers: number of worker processes.
+        label: the label that is followed.
+        poll_seconds: how often the label is read.
+        threads: calls that one worker handles at the same time.
+        drain_seconds: after SIGTERM, how long calls are still taken while health says NOT_SERVING.
+        grace_seconds: after that, how long calls in flight may take.
+    """
+
+    volume: Path
+    host: str = "127.0.0.1"
+    port: int = 50051
+    workers: int = 2
+    label: str = layout.DEFAULT_LABEL
+    poll_seconds: float = 1.0
+    threads: int = 4
+    drain_seconds: float = 1.0
+    grace_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Raise StartError for a value out of range."""
+        for name, low, high in (
+            ("workers", 1, 256),
+            ("threads", 1, 256),
+            ("poll_seconds", 0.01, 3600),
+            ("drain_seconds", 0, 3600),
+            ("grace_seconds", 0, 3600),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                flag = f"--{name.replace('_', '-')}"
+                raise StartError(f"{flag} is {value}, but should be in {low}..{high}")
+        if not layout.is_label_name(self.label):
+            raise StartError(
+                f"--label is {self.label!r}, but should be 1 to 64 of a-z, 0-9, - and _, starting with "
+                "a letter"
+            )
+
+
+def parse_address(address: str) -> tuple[str, int]:
+    """Host and port of "host:port"; an IPv6 host stands in brackets. Raises StartError."""
+    host, colon, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise StartError(f"{address!r} should be HOST:PORT with a port in 0..65535")
+    return host, int(port)
+
+
+def format_address(host: str, port: int) -> str:
+    """Inverse of `parse_address`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def environment_defaults(environment: Mapping[str, str]) -> dict[str, str]:
+    """RETRIEVER_VOLUME, RETRIEVER_LISTEN, ... by flag name; empty variables count as not set."""
+    prefix = "RETRIEVER_"
+    return {
+        name.removeprefix(prefix).lower(): value
+        for name, value in environment.items()
+        if name.startswith(prefix) and value
+    }

@@ -1,0 +1,53 @@
+"""What can go wrong while answering or starting.
+
+RetrieverError
+├── InvalidArgumentError   a request field out of range
+├── UnknownIdError         an id that isn't in the publication
+├── NothingLoadedError     no publication is loaded yet
+├── SnapshotError          a publication that this retriever can't serve
+└── StartError             the service can't start
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+
+class RetrieverError(Exception):
+    """Base of all errors of this package."""
+
+
+class InvalidArgumentError(RetrieverError):
+    """A request field out of range."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class UnknownIdError(RetrieverError):
+    """An id that isn't in the publication."""
+
+    def __init__(self, kind: Literal["item", "user"], external_id: str, version: str) -> None:
+        shown = external_id if len(external_id) <= 64 else external_id[:61] + "..."
+        super().__init__(f"{kind} {shown!r} isn't in version {version}")
+        self.kind = kind
+        self.external_id = external_id
+        self.version = version
+
+
+class NothingLoadedError(RetrieverError):
+    """No publication is loaded yet; the reason says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"no publication is loaded: {reason}")
+        self.reason = reason
+
+
+class SnapshotError(RetrieverError):
+    """A publication that this retriever can't serve."""
+
+
+class StartError(RetrieverError):
+    """The service can't start."""

@@ -1,0 +1,55 @@
+"""Annoy: one file that all workers map and share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from annoy import AnnoyIndex
+from numpy.typing import NDArray
+
+from publication import layout
+from publication.errors import InvalidPublicationError, MismatchError
+from publication.manifest import IndexFacts
+from publication.reader import Publication
+from publication.vector_space import Float32Array, augment_queries
+from retriever.index.protocol import SearchIndex, check_facts, count_of
+
+_METRIC: Final = "angular"
+
+
+def open_index(publication: Publication, name: str, facts: IndexFacts, path: Path) -> SearchIndex:
+    """Map the file. Annoy itself checks next to nothing, so everything is checked here first."""
+    augmented = name == layout.RECOMMEND
+    components = publication.manifest.components
+    check_facts(name, facts, metric=_METRIC, dimensions=components + 2 if augmented else components)
+    if facts.file is None:
+        raise InvalidPublicationError(path, f"index {name!r} has no file")
+    index = AnnoyIndex(facts.dimensions, _METRIC)
+    try:
+        index.load(str(path))
+    except OSError as error:
+        raise InvalidPublicationError(path, f"Annoy can't load it: {error}") from error
+    if index.get_n_items() != facts.items:
+        raise MismatchError(path, "items", expected=facts.items, found=index.get_n_items())
+    return _AnnoyIndex(
+        index,
+        augmented=augmented,
+        candidates=count_of(name, facts, "candidates", 0),
+        search_k=count_of(name, facts, "search_k", -1),
+    )
+
+
+class _AnnoyIndex:
+    def __init__(self, index: AnnoyIndex, *, augmented: bool, candidates: int, search_k: int) -> None:
+        self._index = index
+        self._augmented = augmented
+        self._search_k = search_k
+        self.candidates = candidates
+
+    def search(self, query: Float32Array, count: int) -> NDArray[np.int64]:
+        if self._augmented:
+            query = augment_queries(query)
+        rows = self._index.get_nns_by_vector(query.tolist(), count, self._search_k)
+        return np.array(rows, dtype=np.int64)

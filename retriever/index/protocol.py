@@ -1,0 +1,47 @@
+"""What every backend offers to the retriever."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication.manifest import IndexFacts
+from publication.vector_space import Float32Array
+from retriever.errors import SnapshotError
+
+
+class SearchIndex(Protocol):
+    """Finds candidates; the caller scores them exactly.
+
+    Attributes:
+        candidates: how many candidates to ask for at the least, for the recall that was measured.
+    """
+
+    candidates: int
+
+    def search(self, query: Float32Array, count: int) -> NDArray[np.int64]:
+        """Rows of at most `count` items near a query (d,), in no particular order.
+
+        May return fewer. Several threads may search at the same time.
+        """
+        ...
+
+
+def check_facts(name: str, facts: IndexFacts, *, metric: str, dimensions: int) -> None:
+    """Raise SnapshotError unless an index has the metric and dimensions that its use asks for."""
+    for what, expected, found in (
+        ("metric", metric, facts.metric),
+        ("dimensions", dimensions, facts.dimensions),
+    ):
+        if found != expected:
+            raise SnapshotError(f"index {name!r} has {what} {found!r}, but should have {expected!r}")
+
+
+def count_of(name: str, facts: IndexFacts, key: str, default: int) -> int:
+    """A query parameter that is a whole number; SnapshotError when it is something else."""
+    value = facts.query.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or not -1 <= value < 2**31:
+        raise SnapshotError(f"index {name!r}: query.{key} is {value!r}, which isn't a count")
+    return value

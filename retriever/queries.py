@@ -1,0 +1,107 @@
+"""The questions, answered from one snapshot. Knows no gRPC, threads or clocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication.ranking import best
+from publication.vector_space import Float32Array, user_queries
+from retriever.errors import InvalidArgumentError, UnknownIdError
+from retriever.snapshot import Snapshot
+
+DEFAULT_LIMIT = 10
+MAX_LIMIT = 1000
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Item rows (k,) int64 and their scores (k,) float32, best first, equal scores by row."""
+
+    rows: Rows
+    scores: Float32Array
+
+
+def similar_items(snapshot: Snapshot, item_id: str, *, limit: int = DEFAULT_LIMIT) -> Ranking:
+    """The items whose embeddings have the highest cosine to one item's, without that item.
+
+    Raises:
+        InvalidArgumentError: limit isn't in 1..MAX_LIMIT.
+        UnknownIdError: the item isn't in the publication.
+    """
+    _check_limit(limit)
+    row = snapshot.publication.items.row(item_id)
+    if row is None:
+        raise UnknownIdError("item", item_id, snapshot.version)
+    query = snapshot.item_embeddings[row]
+    index = snapshot.similar
+    candidates = index.search(query, max(limit + 1, index.candidates))
+    candidates = candidates[candidates != row]
+    if len(candidates) < limit:
+        candidates = snapshot.similar_exact.search(query, limit + 1)
+        candidates = candidates[candidates != row]
+    return _ranking(candidates, _cosines(snapshot.item_embeddings[candidates], query), limit)
+
+
+def recommend(
+    snapshot: Snapshot, user_id: str, *, limit: int = DEFAULT_LIMIT, exclude_seen: bool = True
+) -> Ranking:
+    """The items that LightFM scores highest for a user: `u·i + b_u + b_i`.
+
+    Raises:
+        InvalidArgumentError: limit isn't in 1..MAX_LIMIT.
+        UnknownIdError: the user isn't in the publication.
+    """
+    _check_limit(limit)
+    publication = snapshot.publication
+    row = publication.users.row(user_id)
+    if row is None:
+        raise UnknownIdError("user", user_id, snapshot.version)
+    vector = publication.user_vectors[row]
+    query = user_queries(vector)
+    seen = publication.seen[row] if exclude_seen else _NOTHING
+    index = snapshot.recommend
+    wanted = limit + len(seen)
+    candidates = _without(index.search(query, max(wanted, index.candidates)), seen)
+    if len(candidates) < limit:
+        # The index gave up early; the catalogue may still hold enough.
+        candidates = _without(snapshot.recommend_exact.search(query, wanted), seen)
+    scores = publication.item_vectors[candidates] @ query
+    # The user's own bias doesn't change the order, but the score is LightFM's prediction.
+    return _ranking(candidates, scores + vector[-1], limit)
+
+
+_NOTHING: NDArray[np.int32] = np.empty(0, dtype=np.int32)
+
+
+def _check_limit(limit: int) -> None:
+    if not 1 <= limit <= MAX_LIMIT:
+        raise InvalidArgumentError("limit", f"is {limit}, but should be in 1..{MAX_LIMIT}")
+
+
+def _without(rows: Rows, excluded: NDArray[np.int32]) -> Rows:
+    """The rows that aren't in `excluded`, which is in ascending order."""
+    if not len(excluded):
+        return rows
+    places = excluded.searchsorted(rows)
+    kept: Rows = rows[excluded.take(places, mode="clip") != rows]
+    return kept
+
+
+def _cosines(vectors: Float32Array, query: Float32Array) -> Float32Array:
+    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors) * (query @ query))
+    # Rounding may leave the range that is promised.
+    cosines: Float32Array = np.clip(vectors @ query / norms, -1, 1)
+    return cosines
+
+
+def _ranking(candidates: Rows, scores: Float32Array, limit: int) -> Ranking:
+    # Candidates come in any order, and equal scores are to be in the order of their rows.
+    by_row = np.argsort(candidates)
+    candidates, scores = candidates[by_row], scores[by_row]
+    order = best(scores, limit)
+    return Ranking(candidates[order], scores[order])

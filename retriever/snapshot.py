@@ -1,0 +1,59 @@
+"""One opened publication: memory maps and indexes, immutable.
+
+A request takes a snapshot once and uses it to its end. The maps close when the last request lets go of
+it: nothing is ever unloaded by hand, because unloading under a query crashes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from publication import layout, reader
+from publication.reader import Publication
+from publication.vector_space import Float32Array, split_biases
+from retriever.index import open_index
+from retriever.index.exact import ExactIndex, exact_index
+from retriever.index.protocol import SearchIndex
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a request needs.
+
+    Attributes:
+        publication: id maps, vectors, seen items, titles.
+        item_embeddings: (items, components), the item vectors without their biases.
+        similar, recommend: the published indexes.
+        similar_exact, recommend_exact: exact search over the same vectors.
+    """
+
+    publication: Publication
+    item_embeddings: Float32Array
+    similar: SearchIndex
+    recommend: SearchIndex
+    similar_exact: ExactIndex
+    recommend_exact: ExactIndex
+
+    @property
+    def version(self) -> str:
+        """Name of the version."""
+        return self.publication.manifest.version
+
+
+def open_snapshot(volume: Path, version: str) -> Snapshot:
+    """Map a version that was verified before.
+
+    Raises:
+        PublicationError: the version is gone or isn't what its manifest says.
+        SnapshotError: this retriever can't serve it.
+    """
+    publication = reader.open_publication(volume, version)
+    return Snapshot(
+        publication=publication,
+        item_embeddings=split_biases(publication.item_vectors)[0],
+        similar=open_index(publication, layout.SIMILAR),
+        recommend=open_index(publication, layout.RECOMMEND),
+        similar_exact=exact_index(publication, layout.SIMILAR),
+        recommend_exact=exact_index(publication, layout.RECOMMEND),
+    )

@@ -1,0 +1,47 @@
+"""The only place that turns exceptions into gRPC statuses."""
+
+from __future__ import annotations
+
+import logging
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from retriever.errors import InvalidArgumentError, NothingLoadedError, UnknownIdError
+
+DOMAIN = "lightfm-retriever"
+
+_log = logging.getLogger(__name__)
+
+
+def to_status(error: Exception) -> grpc.Status:
+    """A gRPC status with google.rpc details; an unexpected error is logged and tells nothing."""
+    if isinstance(error, InvalidArgumentError):
+        violation = error_details_pb2.BadRequest.FieldViolation(
+            field=error.field, description=error.reason
+        )
+        bad_request = error_details_pb2.BadRequest(field_violations=[violation])
+        return _status(code_pb2.INVALID_ARGUMENT, str(error), bad_request)
+    if isinstance(error, UnknownIdError):
+        info = error_details_pb2.ErrorInfo(
+            reason=f"{error.kind.upper()}_NOT_FOUND",
+            domain=DOMAIN,
+            metadata={"id": error.external_id, "version": error.version},
+        )
+        return _status(code_pb2.NOT_FOUND, str(error), info)
+    if isinstance(error, NothingLoadedError):
+        info = error_details_pb2.ErrorInfo(reason="NOTHING_PUBLISHED", domain=DOMAIN)
+        return _status(code_pb2.UNAVAILABLE, str(error), info)
+    # What went wrong inside is for the log: its text may say more than a caller should read.
+    _log.error("unexpected error in a call", exc_info=error)
+    return _status(code_pb2.INTERNAL, "internal error; the service's log says more")
+
+
+def _status(code: int, message: str, *details: Message) -> grpc.Status:
+    rich = status_pb2.Status(code=code, message=message)
+    for detail in details:
+        rich.details.add().Pack(detail)
+    status: grpc.Status = rpc_status.to_status(rich)
+    return status

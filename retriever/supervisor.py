@@ -1,0 +1,233 @@
+"""The parent: spawns workers, restarts them, handles signals, and leads every reload.
+
+It imports no gRPC and does one thing at a time, on one thread; only verifying a version, which may read
+gigabytes, has a thread of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import logging
+import os
+import random
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from types import FrameType
+
+from publication import labels
+from publication.errors import PublicationError
+from retriever import control
+from retriever.config import Config, format_address
+from retriever.errors import StartError
+from retriever.port import reserve
+from retriever.reload import Reload
+from retriever.worker_process import WorkerProcess
+
+_log = logging.getLogger(__name__)
+
+_FIRST_RESTART_SECONDS = 0.2
+_LONGEST_RESTART_SECONDS = 30.0
+# A worker that lived this long was healthy: its next death begins the backoff anew.
+_HEALTHY_SECONDS = 60.0
+_BOOT_ATTEMPTS = 3
+
+
+class Supervisor:
+    """Runs the service until a signal ends it."""
+
+    def __init__(self, config: Config) -> None:
+        self._port = reserve(config.host, config.port)
+        self._config = replace(config, host=self._port.host, port=self._port.port)
+        self._workers = [WorkerProcess(index, self._config) for index in range(config.workers)]
+        self._selector = selectors.DefaultSelector()
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timer_numbers = itertools.count()
+        self._signals: list[int] = []
+        self._wake_end, self._wake = socket.socketpair()
+        self._stopping: str | None = None
+        self._exit_status = 0
+        self._reload = Reload(self._config.volume, self._workers, self._wake_up)
+        self._fleet: control.Fleet | None = None
+
+    @property
+    def address(self) -> str:
+        """Where the workers listen."""
+        return format_address(self._config.host, self._config.port)
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; returns the exit status."""
+        self._wake.setblocking(False)
+        self._wake_end.setblocking(False)
+        self._selector.register(self._wake_end, selectors.EVENT_READ, None)
+        self._catch_signals()
+        for worker in self._workers:
+            self._start(worker)
+        self._poll()
+        while self._stopping is None or any(worker.pid for worker in self._workers):
+            self._wait()
+            self._run_timers()
+            self._handle_signals()
+            if self._stopping is None:
+                self._reload.advance()
+                self._tell_fleet()
+        self._port.close()
+        return self._exit_status
+
+    # ---- events
+
+    def _wait(self) -> None:
+        timeout = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+        for key, _ in self._selector.select(timeout):
+            if key.data is None:
+                self._drop_wake_bytes()
+            else:
+                self._hear(key.data)
+
+    def _hear(self, worker: WorkerProcess) -> None:
+        messages, alive = worker.receive()
+        for message in messages:
+            worker.note(message)
+            self._reload.hear(worker, message)
+            if isinstance(message, control.Booted):
+                _log.info("worker %d takes calls", worker.index)
+        if not alive:
+            self._buried(worker)
+
+    def _handle_signals(self) -> None:
+        while self._signals:
+            number = self._signals.pop(0)
+            if number == signal.SIGHUP:
+                self._read_label()
+            elif self._stopping is not None:
+                self._kill_all()
+            else:
+                self._stop(
+                    signal.Signals(number).name,
+                    drain_seconds=self._config.drain_seconds if number == signal.SIGTERM else 0.0,
+                )
+
+    def _poll(self) -> None:
+        self._read_label()
+        # Jitter keeps many hosts from reading one volume at the same moments.
+        seconds = self._config.poll_seconds * random.uniform(0.9, 1.1)  # noqa: S311
+        self._after(seconds, self._poll)
+
+    def _read_label(self) -> None:
+        try:
+            target, problem = labels.read_label(self._config.volume, self._config.label), ""
+        except PublicationError as error:
+            target, problem = None, str(error)
+        self._reload.label_read(target, problem)
+
+    # ---- workers
+
+    def _start(self, worker: WorkerProcess) -> None:
+        if self._stopping is not None:
+            return
+        worker.start()
+        self._selector.register(worker.connection, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
+
+    def _buried(self, worker: WorkerProcess) -> None:
+        self._selector.unregister(worker.connection)  # type: ignore[arg-type]
+        lived = time.time() - worker.started_at
+        status = worker.bury()
+        if self._stopping is not None:
+            if status:
+                _log.warning("worker %d ended with status %d", worker.index, status)
+                self._exit_status = 1
+            return
+        worker.deaths = 1 if lived > _HEALTHY_SECONDS else worker.deaths + 1
+        if worker.deaths >= _BOOT_ATTEMPTS and not any(w.ever_ran for w in self._workers):
+            _log.error("workers can't start (exit status %d): stopping", status)
+            self._exit_status = 1
+            self._stop("workers that can't start", drain_seconds=0.0)
+            return
+        longest = min(_LONGEST_RESTART_SECONDS, _FIRST_RESTART_SECONDS * 2 ** (worker.deaths - 1))
+        seconds = longest * random.uniform(0.5, 1)  # noqa: S311
+        _log.warning(
+            "worker %d ended with status %d: restarting in %.1f s", worker.index, status, seconds
+        )
+        worker.restarts += 1
+        self._after(seconds, lambda: self._start(worker))
+
+    def _tell_fleet(self) -> None:
+        fleet = control.Fleet(
+            label=self._config.label,
+            target=self._reload.target or "",
+            version=self._reload.committed or "",
+            label_problem=self._reload.label_problem,
+            last_reload=self._reload.last,
+            workers=[worker.facts() for worker in self._workers],
+        )
+        if fleet == self._fleet:
+            return
+        self._fleet = fleet
+        for worker in self._workers:
+            if worker.state == "running":
+                worker.send(fleet)
+
+    # ---- the end
+
+    def _stop(self, why: str, *, drain_seconds: float) -> None:
+        if self._stopping is not None:
+            return
+        self._stopping = why
+        _log.info("%s: draining for %.1f s, then stopping", why, drain_seconds)
+        grace = self._config.grace_seconds
+        for worker in self._workers:
+            worker.send(control.Drain(drain_seconds, grace))
+        self._timers.clear()
+        self._after(drain_seconds + grace + 5, self._kill_all)
+
+    def _kill_all(self) -> None:
+        for worker in self._workers:
+            if worker.pid:
+                _log.error("worker %d didn't end in time: killing it", worker.index)
+                worker.kill()
+
+    # ---- timers and signals
+
+    def _after(self, seconds: float, call: Callable[[], None]) -> None:
+        due = time.monotonic() + seconds
+        heapq.heappush(self._timers, (due, next(self._timer_numbers), call))
+
+    def _run_timers(self) -> None:
+        while self._timers and self._timers[0][0] <= time.monotonic():
+            heapq.heappop(self._timers)[2]()
+
+    def _catch_signals(self) -> None:
+        def note(number: int, _: FrameType | None) -> None:
+            self._signals.append(number)
+
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, note)
+        # Without this a signal that comes just before select() would wait for the next event.
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+
+    def _wake_up(self) -> None:
+        """Make `_wait` return; called from the thread that verifies."""
+        with contextlib.suppress(BlockingIOError):
+            self._wake.send(b"\0")
+
+    def _drop_wake_bytes(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._wake_end.recv(4096):
+                pass
+
+
+def serve(config: Config) -> int:
+    """Run the service; returns the exit status. Raises StartError when it can't begin."""
+    if not config.volume.is_dir():
+        raise StartError(f"--volume {config.volume} isn't a folder")
+    supervisor = Supervisor(config)
+    print(
+        f"listening on {supervisor.address} with {config.workers} workers, pid {os.getpid()}",
+        flush=True,
+    )
+    return supervisor.run()

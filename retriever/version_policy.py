@@ -1,0 +1,84 @@
+"""When to load which version: a pure function of what is published and what is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Step(Enum):
+    """How far the candidate, the version that may come next, has got."""
+
+    VERIFYING = auto()
+    VERIFIED = auto()
+    PREPARING = auto()
+
+
+class Action(Enum):
+    """What to do next."""
+
+    NOTHING = auto()
+    VERIFY = auto()
+    PREPARE = auto()
+    COMMIT = auto()
+    ABANDON = auto()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The version that may come next.
+
+    `waiting` counts the workers that were told to prepare it and haven't answered.
+    """
+
+    version: str
+    step: Step
+    waiting: int = 0
+    prepared: int = 0
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything the decision depends on.
+
+    Attributes:
+        target: the version that the label names, None when it can't be read.
+        committed: the version that serves, None when none does.
+        failed: whether `target` failed before and neither it nor the label changed since.
+        candidate: the version on its way, None when there is none.
+        settled: number of workers that take calls and serve `committed` (or nothing, when it is None).
+        joining: number of workers that boot, or are on their way to `committed`.
+    """
+
+    target: str | None
+    committed: str | None
+    failed: bool
+    candidate: Candidate | None
+    settled: int
+    joining: int
+
+
+def decide(observed: Observed) -> Action:
+    """The next step towards serving what the label names.
+
+    A label that can't be read changes nothing: neither what serves nor a candidate on its way.
+    """
+    candidate = observed.candidate
+    if candidate is None:
+        return _begin(observed)
+    if observed.target not in (None, candidate.version):
+        return Action.ABANDON
+    if candidate.step is Step.VERIFIED:
+        # Workers on their way would miss the commit that the others make together.
+        ready = observed.settled > 0 and observed.joining == 0
+        return Action.PREPARE if ready else Action.NOTHING
+    if candidate.step is Step.PREPARING and candidate.waiting == 0:
+        # Without a prepared worker all have died meanwhile: begin again.
+        return Action.COMMIT if candidate.prepared else Action.ABANDON
+    return Action.NOTHING
+
+
+def _begin(observed: Observed) -> Action:
+    if observed.target in (None, observed.committed) or observed.failed:
+        return Action.NOTHING
+    return Action.VERIFY

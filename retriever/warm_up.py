@@ -1,0 +1,28 @@
+"""Queries that a first request would otherwise pay for: page faults, lazy imports, the allocator."""
+
+from __future__ import annotations
+
+from retriever import queries
+from retriever.errors import SnapshotError
+from retriever.snapshot import Snapshot
+
+_QUERIES = 20
+
+
+def warm_up(snapshot: Snapshot) -> None:
+    """Ask both questions for rows spread over the publication, as requests do.
+
+    Raises:
+        SnapshotError: a known id has no answer although there are others.
+    """
+    publication = snapshot.publication
+    for row in _spread(len(publication.items)):
+        ranking = queries.similar_items(snapshot, publication.items.external_id(row))
+        if not len(ranking.rows) and len(publication.items) > 1:
+            raise SnapshotError(f"version {snapshot.version}: item row {row} has no similar items")
+    for row in _spread(len(publication.users)):
+        queries.recommend(snapshot, publication.users.external_id(row))
+
+
+def _spread(count: int) -> range:
+    return range(0, count, max(1, count // _QUERIES))

@@ -1,0 +1,167 @@
+"""A worker as the parent sees it: the process, the connection to it, and what it said."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Literal
+
+import msgspec
+
+from retriever import control
+from retriever.config import Config
+
+State = Literal["starting", "running", "down"]
+
+_RECEIVE_BYTES = 1 << 16
+
+
+class WorkerProcess:
+    """One slot for a worker: the process in it may be replaced, the number stays.
+
+    Attributes:
+        index: the slot's number.
+        state: where the process is in its life.
+        version: what it serves, None for nothing.
+        preparing: what it was told to prepare and hasn't answered, None for nothing.
+        prepared: what it has prepared and waits to commit, None for nothing.
+        ever_ran: whether a process in this slot ever took calls.
+        deaths: how often in a row a process ended soon after its start.
+        restarts: how often a process was replaced.
+    """
+
+    def __init__(self, index: int, config: Config) -> None:
+        self.index = index
+        self.state: State = "down"
+        self.version: str | None = None
+        self.preparing: str | None = None
+        self.prepared: str | None = None
+        self.ever_ran = False
+        self.deaths = 0
+        self.restarts = 0
+        self.started_at = 0.0
+        self.serving_since = 0.0
+        self._config = config
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: socket.socket | None = None
+        self._lines = control.Lines(control.ToParent)
+
+    def start(self) -> None:
+        """Start a process. A fresh interpreter, not a fork: gRPC and NumPy don't survive one."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        config = msgspec.json.encode(self._config, enc_hook=str).decode()
+        command = [sys.executable, "-m", "retriever.worker", config, str(self.index)]
+        with theirs:
+            self._process = subprocess.Popen(
+                [*command, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+        self._connection = ours
+        self._lines = control.Lines(control.ToParent)
+        self.state = "starting"
+        self.started_at = time.time()
+
+    @property
+    def connection(self) -> socket.socket | None:
+        """The socket to wait on, None while the worker is down."""
+        return self._connection
+
+    @property
+    def idle(self) -> bool:
+        """Whether it takes calls and has nothing to do for a reload."""
+        return self.state == "running" and self.preparing is None and self.prepared is None
+
+    @property
+    def pid(self) -> int:
+        """Process id, 0 while the worker is down."""
+        return 0 if self._process is None else self._process.pid
+
+    def send(self, message: control.ToWorker) -> None:
+        """Send without waiting. A worker that doesn't read, or is gone, is killed: it comes back."""
+        if self._connection is None:
+            return
+        try:
+            # Messages are small next to the socket's buffer: one that doesn't fit means that the
+            # worker hasn't read for long.
+            control.send(self._connection, message)
+        except OSError:
+            self.kill()
+
+    def receive(self) -> tuple[list[object], bool]:
+        """What the worker said since, and whether it is still there."""
+        if self._connection is None:
+            return [], False
+        try:
+            data = self._connection.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return [], True
+        except OSError:
+            data = b""
+        return self._lines.feed(data), bool(data)
+
+    def note(self, message: object) -> None:
+        """Remember what the worker said about itself."""
+        match message:
+            case control.Booted():
+                self.state = "running"
+                self.ever_ran = True
+            case control.Prepared(version=version) if version == self.preparing:
+                self.preparing, self.prepared = None, version
+            case control.PrepareFailed(version=version) if version == self.preparing:
+                self.preparing = None
+            case control.Committed(version=version):
+                self.version, self.prepared = version, None
+                self.serving_since = time.time()
+
+    def prepare(self, version: str) -> None:
+        """Tell it to prepare a version."""
+        self.preparing, self.prepared = version, None
+        self.send(control.Prepare(version))
+
+    def commit(self, version: str) -> None:
+        """Tell it to serve what it has prepared."""
+        self.send(control.Commit(version))
+
+    def abandon(self) -> None:
+        """Tell it to forget what it has prepared."""
+        self.preparing = self.prepared = None
+        self.send(control.Abandon())
+
+    def bury(self) -> int:
+        """Release what a process that closed its connection leaves; returns its exit status."""
+        connection, process = self._connection, self._process
+        self._connection = self._process = None
+        self.state, self.version = "down", None
+        self.preparing = self.prepared = None
+        self.serving_since = 0.0
+        if connection is not None:
+            connection.close()
+        if process is None:
+            return 0
+        try:
+            return process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+    def kill(self) -> None:
+        """End the process at once, whatever it does."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+
+    def facts(self) -> control.WorkerFacts:
+        """For GetStatus."""
+        return control.WorkerFacts(
+            index=self.index,
+            pid=self.pid,
+            state=self.state,
+            version=self.version or "",
+            started_at=self.started_at if self.pid else 0.0,
+            serving_since=self.serving_since,
+            restarts=self.restarts,
+        )
