@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from publication import labels, reader
-from publication.errors import InvalidPublicationError, LabelError, PublicationError
-from trainer import features, interactions, movielens, output
+from publication import reader
+from publication.errors import InvalidPublicationError
+from trainer import features, interactions, movielens, output, versions
+from trainer.dataset import Split
 from trainer.errors import OptionError
 from trainer.features import FeatureTable
 from trainer.index import make_backend
@@ -42,7 +43,7 @@ def _train(options: argparse.Namespace) -> int:
         threads=options.threads,
     )
     backend = make_backend(options.backend, trees=options.trees)
-    default_split = "first-10" if hasattr(options, "dataset") else "random"
+    default_split: Split = "first-10" if hasattr(options, "dataset") else "random"
     result = train_and_publish(
         _read(options),
         options.volume,
@@ -97,40 +98,20 @@ def _check_columns(flag: str, columns: list[str], known: tuple[str, ...]) -> Non
 
 
 def _versions(options: argparse.Namespace) -> int:
-    named = labels.list_labels(options.volume)
-    rows = []
-    for version in reversed(reader.list_versions(options.volume)):
-        own = [label for label, target in named.items() if target == version]
-        try:
-            manifest = reader.read_manifest(options.volume, version)
-            rows.append(output.VersionRow(version, own, manifest, None))
-        except PublicationError as error:
-            rows.append(output.VersionRow(version, own, None, str(error)))
-    output.versions(rows, as_json=options.json)
+    output.versions(versions.list_published(options.volume), as_json=options.json)
     return 0
 
 
 def _promote(options: argparse.Namespace) -> int:
-    _move(options, options.version)
+    previous = versions.promote(options.volume, options.version, label=options.label)
+    output.label_moved(options.label, previous, options.version, as_json=options.json)
     return 0
 
 
 def _rollback(options: argparse.Namespace) -> int:
-    _move(options, labels.rollback_target(options.volume, label=options.label), back=True)
-    return 0
-
-
-def _move(options: argparse.Namespace, version: str, *, back: bool = False) -> None:
-    reader.verify(options.volume, version)
-    try:
-        previous: str | None = labels.read_label(options.volume, options.label)
-    except LabelError:
-        previous = None
-    if back:
-        labels.rollback(options.volume, label=options.label)
-    else:
-        labels.promote(options.volume, version, label=options.label)
+    previous, version = versions.rollback(options.volume, label=options.label)
     output.label_moved(options.label, previous, version, as_json=options.json)
+    return 0
 
 
 def _verify(options: argparse.Namespace) -> int:

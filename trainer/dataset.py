@@ -280,8 +280,9 @@ def _lookalikes(kind: str, ids: list[str]) -> list[str]:
     for external_id in unusual:
         first = normalised.setdefault(unicodedata.normalize("NFC", external_id), external_id)
         if first != external_id:
-            return [
+            warning = (
                 f"{kind} ids {first!a} and {external_id!a} differ only in Unicode normalisation: "
                 "they are different ids here (and there may be more such pairs)"
-            ]
+            )
+            return [warning]
     return []

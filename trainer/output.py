@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.table import Table
 
 from publication.manifest import Manifest
 from trainer.pipeline import TrainingResult
+from trainer.versions import PublishedVersion
 
 _METRICS = (
     ("precision@10", "precision_at_10"),
@@ -23,16 +24,6 @@ _PARTS = (
     ("test, all items", "test_{}"),
     ("test, seen items excluded", "test_{}_unseen"),
 )
-
-
-@dataclass(frozen=True)
-class VersionRow:
-    """One version for `versions`; `problem` says why it has no manifest."""
-
-    version: str
-    labels: list[str]
-    manifest: Manifest | None
-    problem: str | None
 
 
 def training(result: TrainingResult, *, as_json: bool) -> None:
@@ -71,7 +62,7 @@ def training(result: TrainingResult, *, as_json: bool) -> None:
     )
 
 
-def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
+def versions(rows: Sequence[PublishedVersion], *, as_json: bool) -> None:
     """The versions, newest first."""
     if as_json:
         _print_json([_version_json(row) for row in rows])
@@ -82,11 +73,11 @@ def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
     table = _table("version", "labels", "items", "users", "test p@10", "unseen", "AUC", "recall@10")
     for row in rows:
         if row.manifest is None:
-            table.add_row(row.version, " ".join(row.labels), f"broken: {row.problem}")
+            table.add_row(row.name, " ".join(row.labels), f"broken: {row.problem}")
             continue
         metrics = row.manifest.metrics
         table.add_row(
-            row.version,
+            row.name,
             " ".join(row.labels),
             f"{row.manifest.items:,}",
             f"{row.manifest.users:,}",
@@ -140,10 +131,10 @@ def _print_indexes(manifest: Manifest) -> None:
     _print_table(table)
 
 
-def _version_json(row: VersionRow) -> dict[str, Any]:
+def _version_json(row: PublishedVersion) -> dict[str, Any]:
     manifest = row.manifest
     return {
-        "version": row.version,
+        "version": row.name,
         "labels": row.labels,
         "problem": row.problem,
         "created_at": manifest.created_at if manifest else None,
