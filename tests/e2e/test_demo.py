@@ -1,0 +1,108 @@
+"""What a new user sees first: `make demo`, but for its set-up."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from publication.labels import read_label
+from publication.reader import verify
+
+ROOT = Path(__file__).parents[2]
+
+
+def start_demo(volume, *flags):
+    command = [sys.executable, str(ROOT / "docs/demo.py"), "--volume", str(volume), *flags]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    )
+
+
+def listening(output):
+    host, port, pid = re.search(r"listening on (\S+):(\d+) with 2 workers, pid (\d+)", output).groups()
+    return (host, int(port)), int(pid)
+
+
+def assert_stopped(address, pid):
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address, timeout=5)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The demo's volume and what it printed."""
+    volume = tmp_path_factory.mktemp("demo") / "volume"
+    with start_demo(volume) as process:
+        output, errors = process.communicate(timeout=100)
+    assert process.returncode == 0, errors
+    return volume, output
+
+
+def test_it_publishes_what_it_serves_and_stops_what_it_started(demo):
+    volume, output = demo
+    version = read_label(volume, "current")
+    assert f"published {version}" in output
+    assert verify(volume, version).users == 943
+    assert_stopped(*listening(output))
+
+
+def test_it_shows_ten_films_nearest_to_one_by_falling_cosine(demo):
+    _, output = demo
+    shown = output.split("nearest to Star Wars (1977)")[1].split("Recommend:")[0]
+    cosines = [float(found) for found in re.findall(r"^(-?\d\.\d{4})  \S", shown, re.MULTILINE)]
+    assert len(cosines) == 10
+    assert cosines == sorted(cosines, reverse=True)
+    assert "Return of the Jedi (1983)" in shown
+
+
+@pytest.mark.parametrize("user_id", ["3", "25", "450"])
+def test_it_shows_what_is_served_beside_exact_scoring(demo, user_id):
+    _, output = demo
+    shown = output.split(f"user {user_id} liked ")[1].splitlines()
+    assert len(re.findall(r"\(\d{4}\)", shown[0])) == 3
+    rows = [re.findall(r"(-?\d+\.\d{3}) (.*?\(\d{4}\))", line) for line in shown[2:5]]
+    assert [len(row) for row in rows] == [2, 2, 2]
+    exact = [row[1] for row in rows]
+    # An approximate search may miss one of three, not change what a film's score is.
+    assert len({row[0] for row in rows} & {*exact}) >= 2
+
+
+def test_it_shows_how_far_both_agree_and_how_good_the_model_is(demo):
+    _, output = demo
+    overlap = float(re.search(r"mean of all 943: (\d+\.\d\d)", output)[1])
+    assert 9 <= overlap <= 10
+    test_precision, test_auc = re.search(r"test, all items +(\S+) +(\S+)", output).groups()
+    assert 0.08 <= float(test_precision) <= 0.11
+    assert float(test_auc) >= 0.89
+    for step in ("read", "fit", "evaluate", "index", "publish", "start", "SimilarItems", "together"):
+        assert re.search(rf"^{step} .*\d+\.\d$", output, re.MULTILINE)
+
+
+def test_interrupted_it_stops_the_retriever(tmp_path):
+    with start_demo(tmp_path / "volume") as process:
+        printed = ""
+        for line in process.stdout:
+            printed += line
+            if "listening on" in line:
+                break
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert_stopped(*listening(printed))
+
+
+def test_without_movielens_it_says_how_to_get_it(tmp_path):
+    with start_demo(tmp_path / "volume", "--data-dir", str(tmp_path)) as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "python -m trainer fetch-dataset movielens-100k" in errors
+    assert "Traceback" not in errors
