@@ -89,8 +89,8 @@ def build_dataset(
     """
     is_test = _test_rows(interactions, split, seed)
     warnings = [
-        *_lookalikes("item", interactions.item_ids),
-        *_lookalikes("user", interactions.user_ids),
+        *_lookalikes("item", [*interactions.item_ids, *items.ids]),
+        *_lookalikes("user", [*interactions.user_ids, *users.ids]),
     ]
     item_side = _Side.build("item", interactions.item_ids, interactions.items[~is_test], items)
     user_side = _Side.build("user", interactions.user_ids, interactions.users[~is_test], users)
@@ -105,6 +105,8 @@ def build_dataset(
         )
         for rows in (~is_test, is_test)
     )
+    if is_test.all():
+        raise TrainerError(f"{interactions.name}: split {split!r} leaves no interaction to train on")
     if not (train.data > 0).any():
         raise TrainerError(
             f"{interactions.name}: no training interaction has a weight above 0: there is no positive"
@@ -205,7 +207,7 @@ def _feature_matrix(
         row = _row(id_map, external_id)
         if row >= 0:
             columns[row] += [column[name] for name in own]
-    lengths = np.array([len(own) for own in columns])
+    lengths = np.array([len(own) for own in columns], dtype=np.int64)
     indptr = np.concatenate([[0], np.cumsum(lengths)])
     indices = np.array([position for own in columns for position in own], dtype=np.int32)
     data = np.repeat(1 / np.maximum(lengths, 1), lengths).astype(np.float32)

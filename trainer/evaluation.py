@@ -18,8 +18,8 @@ def evaluate(model: LightFM, dataset: Dataset, *, threads: int, seed: int) -> di
 
     `train_*` and `test_*` rank all items, as LightFM's evaluation does by default. `*_unseen` rank
     for each user only the items without a training interaction, which is what users get. Users
-    without a positive in the evaluated part aren't counted; of more than MAX_USERS, that many drawn
-    with `seed` are.
+    without a positive in the evaluated part aren't counted, nor for AUC those to whom every ranked
+    item is one; of more than MAX_USERS, that many drawn with `seed` are.
 
     Returns:
         Metrics by name; those of a part without interactions are missing. `evaluated_users` counts
@@ -27,24 +27,28 @@ def evaluate(model: LightFM, dataset: Dataset, *, threads: int, seed: int) -> di
     """
     random = np.random.default_rng(seed)
     metrics: dict[str, float] = {}
-    train = _sample(dataset.train, random)
-    test = _sample(dataset.test, random)
+    train = _two_rows(_sample(dataset.train, random))
+    test = _two_rows(_sample(dataset.test, random))
+    user_features = _two_rows(dataset.user_features)
     for part, positives, excluded in (
         ("train_{}", train, None),
         ("test_{}", test, None),
-        ("test_{}_unseen", test, dataset.train),
+        ("test_{}_unseen", test, _two_rows(dataset.train)),
     ):
         if positives.nnz == 0:
             continue
         options = {
             "train_interactions": excluded,
-            "user_features": dataset.user_features,
+            "user_features": user_features,
             "item_features": dataset.item_features,
             "num_threads": threads,
         }
         precision = precision_at_k(model, positives, k=10, **options)
         metrics[part.format("precision_at_10")] = float(precision.mean())
-        metrics[part.format("auc")] = float(auc_score(model, positives, **options).mean())
+        auc = auc_score(model, positives, **options)
+        # LightFM divides by the number of a user's negatives.
+        if len(defined := auc[~np.isnan(auc)]):
+            metrics[part.format("auc")] = float(defined.mean())
     metrics["evaluated_users"] = float((test.getnnz(axis=1) > 0).sum())
     return metrics
 
@@ -60,3 +64,10 @@ def _sample(interactions: sp.csr_matrix, random: np.random.Generator) -> sp.csr_
         positives = (sp.diags(chosen) @ positives).tocsr()
         positives.eliminate_zeros()
     return positives
+
+
+def _two_rows(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    """A single user gets company without interactions, since LightFM squeezes arrays of one away."""
+    if matrix.shape[0] != 1:
+        return matrix
+    return sp.vstack([matrix, sp.csr_matrix((1, matrix.shape[1]), dtype=matrix.dtype)], format="csr")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +50,8 @@ def read_features(
         InputError: names the file and the column or row.
     """
     key = f"{kind}_id"
-    table = tables.read_table(path, required=[key, *columns], optional=["title"])
+    titles = ["title"] if kind == "item" else []
+    table = tables.read_table(path, required=[key, *columns], optional=titles)
     return from_table(path, table, kind, columns=columns, separator=separator)
 
 
@@ -72,7 +74,7 @@ def from_table(
     for column in columns:
         for own, values in zip(features, _values(path, table, column, separator), strict=True):
             own.update(f"{column}:{value}" for value in values)
-    has_titles = "title" in table.column_names
+    has_titles = kind == "item" and "title" in table.column_names
     return FeatureTable(
         name=path.name,
         ids=distinct,
@@ -87,10 +89,15 @@ def _values(path: Path, table: pa.Table, column: str, separator: str) -> Iterabl
     values = table.column(column)
     if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
         for row in values.to_pylist():
-            yield [str(value) for value in row or () if value not in (None, "")]
+            yield [str(value) for value in row or () if not _is_missing(value)]
     elif pa.types.is_floating(values.type) or pa.types.is_boolean(values.type):
         for value in values.to_pylist():
-            yield [] if value is None else [str(value)]
+            yield [] if _is_missing(value) else [str(value)]
     else:
         for text in tables.texts(path, table, column):
             yield [value for part in text.split(separator) if (value := part.strip())]
+
+
+def _is_missing(value: object) -> bool:
+    """NaN is how dataframes write a number that isn't there."""
+    return value in (None, "") or (isinstance(value, float) and math.isnan(value))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+import scipy.sparse as sp
 from lightfm import LightFM
 
 from trainer.dataset import Dataset
@@ -50,8 +51,9 @@ class Hyperparameters:
         for name, low, high in (("components", 1, 4096), ("epochs", 1, 10_000), ("threads", 1, 1024)):
             if not low <= getattr(self, name) <= high:
                 raise OptionError(f"--{name}", getattr(self, name), f"in {low}..{high}")
-        if not 0 <= self.seed < 2**32:
-            raise OptionError("--seed", self.seed, "in 0..2^32-1")
+        # Annoy takes no larger one.
+        if not 0 <= self.seed < 2**31:
+            raise OptionError("--seed", self.seed, "in 0..2^31-1")
         if not 0 < self.learning_rate <= 10:
             raise OptionError("--learning-rate", self.learning_rate, "above 0 and at most 10")
         for name in ("item_alpha", "user_alpha"):
@@ -67,6 +69,7 @@ def train(
 
     Raises:
         DivergedError: the model's numbers aren't finite.
+        OptionError: the loss can't be used with this few items.
     """
     model = LightFM(
         no_components=hyperparameters.components,
@@ -76,7 +79,18 @@ def train(
         user_alpha=hyperparameters.user_alpha,
         random_state=np.random.RandomState(hyperparameters.seed),
     )
+    # LightFM takes the logarithm of 0 when it draws more negatives than there are other items.
+    if hyperparameters.loss == "warp-kos" and len(dataset.items) <= model.max_sampled:
+        few = f"another one for {len(dataset.items)} items: it needs {model.max_sampled + 1}"
+        raise OptionError("--loss", hyperparameters.loss, few)
     interactions = dataset.train.tocoo()
+    if hyperparameters.loss == "warp-kos":
+        # Alone among the losses it takes every interaction for a positive, whatever its weight.
+        positive = interactions.data > 0
+        interactions = sp.coo_matrix(
+            (interactions.data[positive], (interactions.row[positive], interactions.col[positive])),
+            shape=interactions.shape,
+        )
     for epoch in range(1, hyperparameters.epochs + 1):
         try:
             model.fit_partial(

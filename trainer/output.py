@@ -73,7 +73,7 @@ def versions(rows: Sequence[PublishedVersion], *, as_json: bool) -> None:
     table = _table("version", "labels", "items", "users", "test p@10", "unseen", "AUC", "recall@10")
     for row in rows:
         if row.manifest is None:
-            table.add_row(row.name, " ".join(row.labels), f"broken: {row.problem}")
+            table.add_row(row.name, " ".join(row.labels), "broken")
             continue
         metrics = row.manifest.metrics
         table.add_row(
@@ -87,6 +87,10 @@ def versions(rows: Sequence[PublishedVersion], *, as_json: bool) -> None:
             _share(row.manifest.indexes["recommend"].recall_at_10),
         )
     _print_table(table)
+    # A problem names a path and two checksums, more than a column holds.
+    for row in rows:
+        if row.problem:
+            print(f"{row.name}: {row.problem}")
 
 
 def label_moved(label: str, previous: str | None, version: str, *, as_json: bool) -> None:
@@ -160,7 +164,8 @@ def _table(*columns: str) -> Table:
 
 def _print_table(table: Table) -> None:
     # A table that goes to a file or a pipe keeps its columns whole.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    # Names of files may hold what rich takes for markup.
+    Console(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False).print(table)
 
 
 def _print_json(value: object) -> None:

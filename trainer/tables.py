@@ -49,6 +49,9 @@ def read_table(
         else:
             table = _read_csv(path, start, required, optional)
     except (pa.ArrowException, OSError) as error:
+        # What Arrow says of a header without a line break, of blank lines, and of nothing in a .gz.
+        if "Empty CSV file" in str(error):
+            raise InputError(path, "there is no row after the header") from error
         raise InputError(path, f"can't be read as {_kind(start)}: {error}") from error
     if table.num_rows == 0:
         raise InputError(path, "there is no row after the header")
@@ -80,9 +83,10 @@ def ids(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np
 
 def numbers(path: Path, table: pa.Table, column: str) -> NDArray[np.float32]:
     """A column of finite numbers as float32; raises InputError that names the row and the value."""
-    values = table.column(column)
+    values = _trimmed(table.column(column))
     try:
-        numeric = pc.cast(_trimmed(values), pa.float64())
+        # Not "safe", which refuses integers that a float can only come close to.
+        numeric = pc.cast(values, pa.float64(), safe=False)
     except pa.ArrowInvalid:
         row, value = _first_not_a_number(values)
         raise InputError(path, f"{column} is {value!r}, which isn't a number", row=row) from None
@@ -153,22 +157,23 @@ def _as_text(path: Path, table: pa.Table, column: str) -> pa.ChunkedArray:
     values = table.column(column)
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
-    if not (
-        pa.types.is_string(values.type)
-        or pa.types.is_large_string(values.type)
-        or pa.types.is_integer(values.type)
-        or pa.types.is_string_view(values.type)
-    ):
+    if not (_is_text(values.type) or pa.types.is_integer(values.type)):
         raise InputError(path, f"column {column} holds {values.type}, but should hold text or integers")
     return values.cast(pa.large_string())
 
 
 def _trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """An empty field of a CSV file is a missing number."""
-    if not pa.types.is_string(values.type):
+    if not _is_text(values.type):
         return values
-    values = pc.utf8_trim_whitespace(values)
-    return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+    values = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
+    return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.large_string()), values)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
 
 
 def _first(mask: pa.ChunkedArray) -> int:
@@ -178,8 +183,8 @@ def _first(mask: pa.ChunkedArray) -> int:
 def _first_not_a_number(values: pa.ChunkedArray) -> tuple[int, object]:
     for row, value in enumerate(values.to_pylist(), start=1):
         try:
-            if str(value).strip():
-                pc.cast(pa.scalar(str(value).strip()), pa.float64())
+            if value is not None:
+                pc.cast(pa.scalar(str(value)), pa.float64())
         except pa.ArrowInvalid:
             return row, value
     raise AssertionError("every value is a number")
