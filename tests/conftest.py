@@ -1,9 +1,26 @@
-"""Settings that all tests share."""
+"""Settings and fixtures that all tests share."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.movielens import MovieLensRun
 
 # A slow machine is no failure; the tests' time is bounded by pytest-timeout.
 settings.register_profile("tests", deadline=None, print_blob=True)
 settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session")
+def movielens_run(tmp_path_factory: pytest.TempPathFactory) -> MovieLensRun:
+    """MovieLens 100K, trained and published once. Copy the volume before spoiling it."""
+    # Imported here, since it takes a second that most tests needn't wait for.
+    from tests import movielens
+
+    if reason := movielens.missing():
+        pytest.skip(reason)
+    return movielens.train(tmp_path_factory.mktemp("movielens") / "volume")

@@ -14,18 +14,10 @@ from publication.labels import promote, rollback
 from publication.reader import open_publication, verify
 from publication.writer import Staging
 from tests import publications
+from tests.integration.disks import fill
 from tests.integration.publication.checks import assert_sound
 
 PAGE = 4096
-
-
-def fill(disk, *, leave):
-    """Fill a disk but for so many bytes."""
-    filler = disk / "filler"
-    filler.unlink(missing_ok=True)
-    state = os.statvfs(disk)
-    with filler.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, state.f_bavail * state.f_frsize - leave)
 
 
 def published_on(volume):

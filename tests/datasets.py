@@ -1,0 +1,134 @@
+"""Small interactions and features for tests, in memory and as files."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from trainer.dataset import Dataset, Split, build_dataset
+from trainer.features import FeatureTable
+from trainer.interactions import Interactions
+from trainer.model import Hyperparameters
+from trainer.pipeline import TrainingInput
+
+QUICK = Hyperparameters(components=4, epochs=2, seed=1)
+USERS = 24
+ITEMS = 16
+EACH = 13
+"""Interactions of each user: three are left to train on when ten are tested on."""
+
+Row = tuple[str, str, float]
+GENRES = ("Drama", "Komödie", "科幻")
+
+
+def rows(*, seed: int = 1) -> list[Row]:
+    """Everyone likes different things, with weights from 1 to 5, in no order of users."""
+    random = np.random.default_rng(seed)
+    made = [
+        (f"u{user}", f"i{item}", float(random.integers(1, 6)))
+        for user in range(USERS)
+        for item in random.choice(ITEMS, EACH, replace=False)
+    ]
+    return [made[position] for position in random.permutation(len(made))]
+
+
+def interactions(of: Iterable[Row], *, name: str = "interactions.csv") -> Interactions:
+    """What `read_interactions` makes of such rows."""
+    users, items, weights = zip(*of, strict=True)
+    user_ids, item_ids = list(dict.fromkeys(users)), list(dict.fromkeys(items))
+    return Interactions(
+        name,
+        user_ids,
+        item_ids,
+        np.array([user_ids.index(user) for user in users], dtype=np.int64),
+        np.array([item_ids.index(item) for item in items], dtype=np.int64),
+        np.array(weights, dtype=np.float32),
+    )
+
+
+def table(
+    features: Mapping[str, Sequence[str]],
+    *,
+    name: str = "items.csv",
+    titles: Mapping[str, str] | None = None,
+) -> FeatureTable:
+    """A table of the features "column:value" of each id."""
+    columns = sorted({feature.partition(":")[0] for own in features.values() for feature in own})
+    return FeatureTable(
+        name=name,
+        ids=list(features),
+        features=[sorted(own) for own in features.values()],
+        columns=columns,
+        titles=None if titles is None else [titles.get(external_id, "") for external_id in features],
+    )
+
+
+def genres() -> FeatureTable:
+    """One or two genres and a title for each item of `rows`."""
+    return table(
+        {
+            f"i{item}": [f"genres:{GENRES[item % 3]}", *(["genres:Drama"] if item % 2 else [])]
+            for item in range(ITEMS)
+        },
+        titles={f"i{item}": f"Film {item} – 映画" for item in range(ITEMS)},
+    )
+
+
+def source(*, seed: int = 1, items: FeatureTable | None = None) -> TrainingInput:
+    """Enough to train on."""
+    return TrainingInput(interactions(rows(seed=seed)), items or FeatureTable())
+
+
+def dataset(
+    of: Iterable[Row] | None = None,
+    *,
+    items: FeatureTable | None = None,
+    users: FeatureTable | None = None,
+    split: Split = "none",
+    seed: int = 1,
+) -> Dataset:
+    """A dataset of rows, those of `rows` by default."""
+    return build_dataset(
+        interactions(rows() if of is None else of),
+        items=items or FeatureTable(),
+        users=users or FeatureTable(),
+        split=split,
+        seed=seed,
+    )
+
+
+def write_csv(path: Path, columns: Mapping[str, Sequence[object]]) -> Path:
+    """Write columns with commas, or tabs when the name says .tsv; compressed when it says .gz."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t" if ".tsv" in path.name else ",")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    data = text.getvalue().encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def write_parquet(path: Path, columns: Mapping[str, Any]) -> Path:
+    """Write columns, in two row groups where there is more than one row."""
+    made = pa.table(dict(columns))
+    pa.parquet.write_table(made, path, row_group_size=max(1, (made.num_rows + 1) // 2))
+    return path
+
+
+def write(path: Path, columns: Mapping[str, Any]) -> Path:
+    """Write columns as what the file's name says."""
+    return (write_parquet if path.suffix == ".parquet" else write_csv)(path, columns)
+
+
+def write_rows(path: Path, of: Iterable[Row] | None = None) -> Path:
+    """Write interactions, those of `rows` by default."""
+    users, items, weights = zip(*(rows() if of is None else of), strict=True)
+    return write(path, {"user_id": users, "item_id": items, "weight": weights})

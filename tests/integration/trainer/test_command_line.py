@@ -1,0 +1,220 @@
+"""`python -m trainer` as it is called: what it prints where, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import signal
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from publication import layout
+from publication.labels import read_label
+from publication.reader import list_versions, verify
+from tests import datasets, publications
+from tests.integration.trainer.conftest import call, start
+
+
+def call_json(*arguments):
+    done = call(*arguments, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A volume with two versions, `current` naming the newer, and what was printed for each."""
+
+    volume: Path
+    older: str
+    newer: str
+    for_people: subprocess.CompletedProcess[str]
+    for_machines: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def template(files, tmp_path_factory):
+    volume = tmp_path_factory.mktemp("published") / "volume"
+    for_people = call("train", *files, "--volume", volume)
+    [older] = list_versions(volume)
+    for_machines = call_json("train", *files, "--epochs", 3, "--volume", volume)
+    return Published(volume, older, read_label(volume, "current"), for_people, for_machines)
+
+
+@pytest.fixture
+def published(template, tmp_path):
+    return replace(template, volume=publications.copy(template.volume, tmp_path / "volume"))
+
+
+def test_the_result_for_machines_is_one_json_object(template):
+    printed = template.for_machines
+    manifest = verify(template.volume, template.newer)
+    assert printed.keys() == {
+        "version",
+        "label",
+        "items",
+        "users",
+        "dataset",
+        "hyperparameters",
+        "metrics",
+        "indexes",
+        "seconds",
+        "warnings",
+    }
+    assert (printed["version"], printed["label"]) == (template.newer, "current")
+    assert (printed["items"], printed["users"]) == (datasets.ITEMS + 1, datasets.USERS)
+    assert printed["metrics"] == manifest.metrics
+    assert {
+        "train_precision_at_10",
+        "train_auc",
+        "test_precision_at_10",
+        "test_auc",
+        "test_precision_at_10_unseen",
+        "test_auc_unseen",
+    } <= printed["metrics"].keys()
+    for name, facts in printed["indexes"].items():
+        assert facts["recall_at_10"] == manifest.indexes[name].recall_at_10
+        assert {"backend", "metric", "query_microseconds", "bare_recall_at_10"} <= facts.keys()
+    assert printed["seconds"].keys() == {"dataset", "fit", "evaluate", "index", "publish", "verify"}
+    assert all(seconds >= 0 for seconds in printed["seconds"].values())
+
+
+def test_people_see_progress_on_standard_error_and_the_result_on_standard_output(template):
+    done = template.for_people
+    assert done.returncode == 0
+    progress = [" ".join(line.split()) for line in done.stderr.splitlines()]
+    assert progress[0].startswith("Training, epochs")
+    assert " 2/2 " in progress[0]
+    for line, name in zip(progress[1:3], ("similar", "recommend"), strict=True):
+        assert line.startswith(f"Index '{name}', items ")
+        assert f" {datasets.ITEMS + 1}/{datasets.ITEMS + 1} " in line
+    assert progress[3].startswith("warning: 1 items of items.csv have no training interactions")
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert lines[0].startswith("interactions.parquet: 24 users, 17 items, ")
+    for first in ("train, all items ", "test, all items ", "test, seen items excluded ", "similar "):
+        assert any(line.startswith(first) for line in lines)
+    assert lines[-1] == f"published {template.older}, label 'current' names it"
+
+
+def test_versions_are_listed_moved_between_and_verified(published):
+    volume, older, newer = published.volume, published.older, published.newer
+    listed = {row["version"]: row for row in call_json("versions", "--volume", volume)}
+    assert {name: row["labels"] for name, row in listed.items()} == {newer: ["current"], older: []}
+    assert listed[newer]["metrics"] == published.for_machines["metrics"]
+    moved = call_json("rollback", "--volume", volume)
+    assert moved == {"label": "current", "previous": newer, "version": older}
+    assert read_label(volume, "current") == older
+    moved = call_json("promote", newer, "--volume", volume)
+    assert moved == {"label": "current", "previous": older, "version": newer}
+    assert read_label(volume, "current") == newer
+    verified = call_json("verify", "--volume", volume)
+    assert verified == [{"version": version, "problem": None} for version in sorted([older, newer])]
+
+
+def test_the_same_for_people(published):
+    volume, older, newer = published.volume, published.older, published.newer
+    listed = call("versions", "--volume", volume)
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    assert rows[0][:2] == ["version", "labels"]
+    assert {row[0]: row[1] == "current" for row in rows[1:]} == {newer: True, older: False}
+    moved = call("rollback", TRAINER_VOLUME=str(volume))
+    assert moved.stdout == f"label 'current' names {older} (before: {newer})\n"
+    again = call("rollback", "--volume", volume)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr.startswith("error: label 'current': no earlier version that it named")
+    verified = call("verify", newer, "--volume", volume)
+    assert (verified.returncode, verified.stdout) == (0, f"{newer}: every byte is as published\n")
+
+
+@pytest.mark.parametrize("name", [layout.index_file(layout.SIMILAR, "annoy"), layout.MANIFEST])
+def test_one_changed_byte_is_found_and_keeps_the_label_away(published, name):
+    volume, older, newer = published.volume, published.older, published.newer
+    path = layout.version_dir(volume, older) / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    publications.overwrite(path, bytes(data))
+    done = call("verify", "--volume", volume, "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    problems = {row["version"]: row["problem"] for row in json.loads(done.stdout)}
+    assert problems.keys() == {older, newer}
+    assert problems[newer] is None
+    assert str(path) in problems[older]
+    for command in (["promote", older], ["rollback"]):
+        done = call(*command, "--volume", volume)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"error: {path}: ")
+    assert read_label(volume, "current") == newer
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.csv", b"user,item_id\n1,2\n", "column user_id is missing; the columns are: user, item_id"),
+        ("a.csv", b"", "the file is empty"),
+        (
+            "a.csv",
+            b"user_id,item_id,weight\n1,2,3\n1,3,nan\n",
+            "row 2: weight is nan, which isn't a finite",
+        ),
+        ("a.xlsx", b"PK\x03\x04\x14\0\x06\0", "is neither CSV nor Parquet: it holds binary data"),
+    ],
+)
+def test_bad_data_is_one_line_and_exit_status_1(tmp_path, name, data, message):
+    path = tmp_path / name
+    path.write_bytes(data)
+    done = call("train", "--interactions", path, "--volume", tmp_path / "volume")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {path}")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "volume").exists()
+
+
+def test_a_mistake_in_the_command_is_exit_status_2(tmp_path):
+    done = call("train", "--volume", tmp_path, "--epochs", "many")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "usage: python -m trainer train" in done.stderr
+    assert "--epochs: invalid int value: 'many'" in done.stderr
+
+
+def test_an_interrupted_training_publishes_nothing(files, tmp_path):
+    volume = tmp_path / "volume"
+    # On a terminal the bar shows when the training begins, elsewhere when it ends.
+    terminal, its_end = pty.openpty()
+    endless = ["--epochs", 10_000, "--components", 512]
+    command = ["train", *files, *endless, "--volume", volume]
+    with start(*command, stderr=its_end, TERM="xterm") as process:
+        os.close(its_end)
+        shown = b""
+        while b"Training, epochs" not in shown:
+            shown += os.read(terminal, 1000)
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # which is how a terminal says that nobody writes any more
+            while more := os.read(terminal, 1000):
+                shown += more
+        assert (process.wait(timeout=60), process.stdout.read()) == (130, "")
+    os.close(terminal)
+    assert shown.endswith(b"interrupted\r\n")
+    assert b"Traceback" not in shown
+    assert not volume.exists()
+
+
+def test_a_dataset_that_was_not_fetched_says_how_to_get_it(tmp_path):
+    done = call(
+        "train", "--dataset", "movielens-100k", "--volume", tmp_path, TRAINER_DATA_DIR=str(tmp_path)
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "python -m trainer fetch-dataset movielens-100k" in done.stderr
+
+
+def test_more_threads_publish_too(files, tmp_path):
+    """Without the promise to be reproducible."""
+    printed = call_json("train", *files, "--threads", 2, "--volume", tmp_path)
+    assert printed["hyperparameters"]["threads"] == 2
+    verify(tmp_path, printed["version"])

@@ -1,0 +1,49 @@
+"""Trainers that publish at once don't disturb one another."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from publication import layout
+from tests.integration.publication.checks import assert_sound
+from tests.integration.trainer.conftest import start
+
+ROUNDS = 10
+
+
+def test_two_commands_at_once_publish_two_versions_and_one_has_the_label(files, tmp_path):
+    processes = [
+        start("train", *files, "--seed", seed, "--volume", tmp_path, "--json") for seed in (1, 2)
+    ]
+    made = []
+    for process in processes:
+        with process:
+            output, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        made.append(json.loads(output)["version"])
+    versions, current = assert_sound(tmp_path)
+    assert versions == sorted({*made})
+    assert len(versions) == 2
+    assert current in made
+    assert os.listdir(layout.staging_dir(tmp_path)) == []
+
+
+def test_two_trainers_publish_again_and_again(trainer, other_trainer, tmp_path):
+    both = [trainer, other_trainer]
+    for number, each in enumerate(both):
+        each.start(tmp_path, seeds=list(range(ROUNDS * number, ROUNDS * (number + 1))))
+    assert [each.wait()["status"] for each in both] == [0, 0]
+    versions, _ = assert_sound(tmp_path)
+    assert len(versions) == 2 * ROUNDS
+    assert os.listdir(layout.staging_dir(tmp_path)) == []
+
+
+def test_two_trainers_publish_the_same_data_at_once(trainer, other_trainer, tmp_path):
+    both = [trainer, other_trainer]
+    for each in both:
+        each.start(tmp_path, seeds=[1, 1, 1])
+    assert [each.wait()["status"] for each in both] == [0, 0]
+    versions, _ = assert_sound(tmp_path)
+    assert len(versions) == 6
+    assert len({version.partition("-")[2] for version in versions}) == 1

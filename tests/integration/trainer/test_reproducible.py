@@ -1,0 +1,50 @@
+"""A seed and one thread give the same publication, to the byte."""
+
+from __future__ import annotations
+
+import json
+
+from publication import layout
+from publication.reader import list_versions
+from tests.integration.trainer.conftest import call
+
+TIMES = {"query_microseconds", "bare_query_microseconds"}
+
+
+def publication(volume):
+    """A publication's files, and its manifest without what depends on the clock."""
+    [version] = list_versions(volume)
+    contents = {path.name: path.read_bytes() for path in layout.version_dir(volume, version).iterdir()}
+    manifest = json.loads(contents.pop(layout.MANIFEST))
+    for field in ("created_at", "run", "checksum"):
+        del manifest[field]
+    manifest["version"] = manifest["version"].partition("-")[2]
+    for index in manifest["indexes"].values():
+        for field in TIMES:
+            del index[field]
+    return contents, manifest
+
+
+def test_two_runs_differ_in_their_times_only(files, tmp_path):
+    made = []
+    for number, hash_seed in enumerate(["1", "2"]):
+        volume = tmp_path / str(number)
+        done = call("train", *files, "--volume", volume, PYTHONHASHSEED=hash_seed)
+        assert done.returncode == 0, done.stderr
+        made.append(publication(volume))
+    assert len(made[0][0]) == 10
+    assert made[0][0].keys() == made[1][0].keys()
+    for name, data in made[0][0].items():
+        assert data == made[1][0][name], name
+    assert made[0][1] == made[1][1]
+
+
+def test_another_seed_gives_another_publication(files, tmp_path):
+    made = []
+    for seed in (1, 2):
+        volume = tmp_path / str(seed)
+        assert call("train", *files, "--seed", seed, "--volume", volume).returncode == 0
+        made.append(publication(volume))
+    differ = {name for name, data in made[0][0].items() if data != made[1][0][name]}
+    assert layout.ITEM_VECTORS in differ
+    assert layout.index_file(layout.SIMILAR, "annoy") in differ

@@ -1,0 +1,98 @@
+"""A volume that is read-only or runs full: an error that names it, and nothing half-published."""
+
+from __future__ import annotations
+
+import os
+
+from publication import layout
+from publication.labels import promote
+from tests import publications
+from tests.integration.disks import fill
+from tests.integration.publication.checks import assert_sound
+from tests.integration.trainer.conftest import call
+
+PAGE = 4096
+
+
+def test_a_read_only_volume_is_named(small_disk, files):
+    volume = small_disk("ro") / "volume"
+    done = call("train", *files, "--volume", volume)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"error: {volume}: can't be written: Read-only file system\n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_labels_of_a_read_only_volume_stay(small_disk):
+    volume = small_disk() / "volume"
+    versions = [publications.publish(volume, seed=seed) for seed in (1, 2)]
+    for version in versions:
+        promote(volume, version)
+    small_disk("remount", "ro")
+    for command in (["promote", versions[0]], ["rollback"]):
+        done = call(*command, "--volume", volume)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            f"error: {volume}/labels/current: can't be written: Read-only file system\n"
+        )
+    assert call("verify", "--volume", volume).returncode == 0
+
+
+def test_a_volume_that_is_a_file_is_named(files, tmp_path):
+    (tmp_path / "file").touch()
+    done = call("train", *files, "--volume", tmp_path / "file")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"error: {tmp_path}/file: can't be written: Not a directory\n" in done.stderr
+
+
+def test_a_full_volume_is_named_by_the_command(small_disk, files):
+    volume = small_disk() / "volume"
+    version = publications.publish(volume)
+    promote(volume, version)
+    fill(volume.parent, leave=4 * PAGE)
+    done = call("train", *files, "--volume", volume)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"error: {volume}: publishing failed at " in done.stderr
+    assert done.stderr.endswith("No space left on device; nothing was published\n")
+    assert "Traceback" not in done.stderr
+    assert assert_sound(volume) == ([version], version)
+    assert os.listdir(layout.staging_dir(volume)) == []
+
+
+def test_a_disk_that_runs_full_a_page_later_each_time_leads_to_a_version(trainer, small_disk):
+    volume = small_disk() / "volume"
+    version = publications.publish(volume)
+    promote(volume, version)
+    failures = 0
+    for free in range(0, 60 * PAGE, PAGE):
+        fill(volume.parent, leave=free)
+        outcome = trainer.run(volume, seeds=[1])
+        if outcome["status"] == 0:
+            break
+        failures += 1
+        assert (outcome["status"], outcome["error"]) == (1, "VolumeError"), outcome
+        assert str(volume) in outcome["message"]
+        assert "No space left on device" in outcome["message"] or "written" in outcome["message"]
+        versions, current = assert_sound(volume, verified=frozenset([version]))
+        assert current == version
+        # With the last page the version fits, but not yet the label that would name it.
+        assert len(versions) == 1 or "labels/current" in outcome["message"]
+        assert os.listdir(layout.staging_dir(volume)) == []
+    # Each of the eleven files takes a page.
+    assert failures > 11
+    versions, current = assert_sound(volume)
+    assert current == versions[-1] != version
+
+
+def test_a_file_that_may_not_grow_publishes_nothing(trainer, tmp_path):
+    assert trainer.run(tmp_path, seeds=[1])["status"] == 0
+    [version], _ = assert_sound(tmp_path)
+    directory = layout.version_dir(tmp_path, version)
+    # The manifest's depends on how many digits the timings have.
+    sizes = {path.stat().st_size for path in directory.iterdir() if path.name != layout.MANIFEST}
+    assert len(sizes) > 5
+    for size in sorted(sizes, reverse=True):
+        outcome = trainer.run(tmp_path, seeds=[1], file_limit=size - 1)
+        assert (outcome["status"], outcome["error"]) == (1, "VolumeError"), outcome
+        assert "File too large" in outcome["message"] or "written" in outcome["message"]
+        assert assert_sound(tmp_path) == ([version], version)
+        assert os.listdir(layout.staging_dir(tmp_path)) == []

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from trainer.arguments import parse
+from trainer.model import Hyperparameters
+
+COMMANDS = ["train", "versions", "promote", "rollback", "verify", "serve", "fetch-dataset"]
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    for name in ("TRAINER_VOLUME", "TRAINER_DATA_DIR", "TRAINER_LISTEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def refused(capsys, *arguments):
+    with pytest.raises(SystemExit) as caught:
+        parse(arguments)
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_the_defaults_of_train_are_the_models():
+    options = vars(parse(["train", "--volume", "v"]))
+    own = Hyperparameters()
+    for field in fields(own):
+        assert options[field.name] == getattr(own, field.name)
+    assert options["volume"] == Path("v")
+    assert (options["backend"], options["trees"]) == ("annoy", 10)
+    assert (options["label"], options["no_label"], options["json"]) == ("current", False, False)
+    assert (options["item_features"], options["user_features"]) == ([], [])
+    assert options["feature_separator"] == "|"
+    # What isn't given isn't there.
+    assert not options.keys() & {"dataset", "interactions", "items", "users", "split"}
+
+
+def test_every_flag_of_train():
+    flags = {
+        "volume": "v",
+        "interactions": "a.csv",
+        "items": "b.csv",
+        "users": "c.csv",
+        "data-dir": "d",
+        "item-features": " genres ,,year",
+        "user-features": "age",
+        "feature-separator": ";",
+        "split": "none",
+        "loss": "bpr",
+        "components": "8",
+        "learning-rate": "0.5",
+        "item-alpha": "0.25",
+        "user-alpha": "0.125",
+        "epochs": "3",
+        "seed": "7",
+        "threads": "2",
+        "backend": "exact",
+        "trees": "20",
+        "label": "canary",
+    }
+    given = [f"--{name}={value}" for name, value in flags.items()]
+    options = vars(parse(["train", *given, "--sample-weights", "--json"]))
+    assert options == {
+        "command": "train",
+        "volume": Path("v"),
+        "interactions": Path("a.csv"),
+        "items": Path("b.csv"),
+        "users": Path("c.csv"),
+        "data_dir": Path("d"),
+        "item_features": ["genres", "year"],
+        "user_features": ["age"],
+        "feature_separator": ";",
+        "split": "none",
+        "loss": "bpr",
+        "components": 8,
+        "learning_rate": 0.5,
+        "item_alpha": 0.25,
+        "user_alpha": 0.125,
+        "epochs": 3,
+        "seed": 7,
+        "threads": 2,
+        "backend": "exact",
+        "trees": 20,
+        "label": "canary",
+        "no_label": False,
+        "sample_weights": True,
+        "json": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "rest"),
+    [
+        ("train", []),
+        ("versions", []),
+        ("promote", ["x"]),
+        ("rollback", []),
+        ("verify", []),
+        ("serve", []),
+    ],
+)
+def test_the_volume_comes_from_a_flag_or_the_environment(capsys, monkeypatch, command, rest):
+    assert "required: --volume" in refused(capsys, command, *rest)
+    monkeypatch.setenv("TRAINER_VOLUME", "/shared")
+    assert parse([command, *rest]).volume == Path("/shared")
+    assert parse([command, *rest, "--volume", "/own"]).volume == Path("/own")
+
+
+def test_other_settings_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("TRAINER_LISTEN", "[::]:1")
+    monkeypatch.setenv("TRAINER_DATA_DIR", "/data")
+    assert parse(["serve", "--volume", "v"]).listen == "[::]:1"
+    assert parse(["fetch-dataset", "movielens-100k"]).data_dir == Path("/data")
+    assert parse(["train", "--volume", "v"]).data_dir == Path("/data")
+
+
+def test_the_other_commands():
+    promote = parse(["promote", "x", "--volume", "v", "--label", "canary", "--json"])
+    assert (promote.version, promote.label, promote.json) == ("x", "canary", True)
+    assert parse(["rollback", "--volume", "v"]).label == "current"
+    assert parse(["verify", "x", "y", "--volume", "v"]).versions == ["x", "y"]
+    assert parse(["verify", "--volume", "v"]).versions == []
+    assert parse(["versions", "--volume", "v"]).json is False
+    assert parse(["serve", "--volume", "v"]).listen == "127.0.0.1:50052"
+
+
+@pytest.mark.parametrize("label", ["", "Current", "a/b", "../x", "é", "x" * 65])
+@pytest.mark.parametrize("command", [["train"], ["promote", "x"], ["rollback"]])
+def test_what_is_no_label_is_refused(capsys, command, label):
+    error = refused(capsys, *command, "--volume", "v", "--label", label)
+    assert "should be 1 to 64 of a-z, 0-9, - and _, starting with a letter" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], "required: COMMAND"),
+        (["retrain"], "invalid choice: 'retrain'"),
+        (["train", "--volume", "v", "--epochs", "many"], "--epochs: invalid int value: 'many'"),
+        (["train", "--volume", "v", "--loss", "mse"], "--loss: invalid choice: 'mse'"),
+        (["train", "--volume", "v", "--split", "half"], "--split: invalid choice: 'half'"),
+        (["train", "--volume", "v", "--backend", "faiss"], "--backend: invalid choice: 'faiss'"),
+        (["train", "--volume", "v", "--dataset", "netflix"], "--dataset: invalid choice: 'netflix'"),
+        (["train", "--volume", "v", "--label", "a", "--no-label"], "not allowed with argument --label"),
+        (["promote", "--volume", "v"], "required: version"),
+        (["fetch-dataset", "netflix"], "invalid choice: 'netflix'"),
+    ],
+)
+def test_a_mistake_is_named(capsys, arguments, reason):
+    assert reason in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])
+def test_every_command_explains_itself(capsys, command):
+    with pytest.raises(SystemExit) as caught:
+        parse([*command, "--help"])
+    assert caught.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "usage: python -m trainer" in shown
+    # Nothing of argparse's formatting is left over.
+    assert "%(" not in shown
+    assert "==SUPPRESS==" not in shown
+    if not command:
+        assert all(name in shown for name in COMMANDS)
+
+
+def test_train_says_what_a_file_should_hold(capsys):
+    with pytest.raises(SystemExit):
+        parse(["train", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "user_id, item_id",
+        "optionally weight",
+        "optionally title",
+        "512 bytes",
+        "(default: 20)",
+    ):
+        assert part in shown

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from trainer.config import Config, from_environment
+
+
+@pytest.mark.parametrize(
+    "empty", [{}, dict.fromkeys(["TRAINER_VOLUME", "TRAINER_DATA_DIR", "TRAINER_LISTEN"], "")]
+)
+def test_without_settings_there_are_defaults_but_no_volume(empty):
+    assert from_environment(empty) == Config(
+        volume=None, data_dir=Path(".data"), listen="127.0.0.1:50052"
+    )
+
+
+def test_settings_are_read_from_the_environment():
+    environment = {
+        "TRAINER_VOLUME": "/volume",
+        "TRAINER_DATA_DIR": "/data sets",
+        "TRAINER_LISTEN": "[::]:1",
+        "VOLUME": "/other",
+    }
+    assert from_environment(environment) == Config(
+        volume=Path("/volume"), data_dir=Path("/data sets"), listen="[::]:1"
+    )

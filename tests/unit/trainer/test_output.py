@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+
+from tests import publications
+from trainer import output
+from trainer.pipeline import TrainingResult
+from trainer.versions import PublishedVersion
+
+METRICS = {
+    "train_precision_at_10": 0.75,
+    "train_auc": 0.96875,
+    "test_precision_at_10": 0.09375,
+    "test_auc": 0.90625,
+    "test_precision_at_10_unseen": 0.25,
+    "test_auc_unseen": 0.9375,
+    "evaluated_users": 943.0,
+}
+
+
+def result(**changes):
+    manifest = replace(publications.complete_manifest(), metrics=METRICS)
+    fields = {
+        "manifest": manifest,
+        "label": "current",
+        "seconds": {"fit": 1.25, "publish": 0.5},
+        "warnings": ["3 items aren't in it"],
+        "model": None,
+        "dataset": None,
+    }
+    return TrainingResult(**{**fields, **changes})
+
+
+def words(text):
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def test_training_as_json_is_complete(capsys):
+    made = result()
+    output.training(made, as_json=True)
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert json.loads(printed.out) == {
+        "version": made.manifest.version,
+        "label": "current",
+        "items": 12,
+        "users": 6,
+        "dataset": asdict(made.manifest.dataset),
+        "hyperparameters": made.manifest.hyperparameters,
+        "metrics": METRICS,
+        "indexes": {name: asdict(index) for name, index in made.manifest.indexes.items()},
+        "seconds": {"fit": 1.25, "publish": 0.5},
+        "warnings": ["3 items aren't in it"],
+    }
+    assert "példa" in printed.out
+
+
+def test_training_for_people_tells_metrics_indexes_and_the_version(capsys):
+    made = result()
+    output.training(made, as_json=False)
+    printed = capsys.readouterr()
+    assert printed.err == "warning: 3 items aren't in it\n"
+    lines = words(printed.out)
+    assert lines[0] == (
+        "példa: 6 users, 12 items, 40 training and 6 test interactions (split leave-one-out)"
+    )
+    for expected in (
+        "train, all items 0.7500 0.9688",
+        "test, all items 0.0938 0.9062",
+        "test, seen items excluded 0.2500 0.9375",
+        "similar annoy 1.0000 26 0.8750 12",
+        "recommend annoy 1.0000 26 0.8750 12",
+        "seconds: fit 1.25, publish 0.50",
+        f"published {made.manifest.version}, label 'current' names it",
+    ):
+        assert expected in lines
+
+
+def test_without_a_label_and_a_test_set_it_says_so(capsys):
+    metrics = {"train_precision_at_10": 0.5, "evaluated_users": 0.0}
+    made = result(
+        label=None, warnings=[], manifest=replace(publications.complete_manifest(), metrics=metrics)
+    )
+    output.training(made, as_json=False)
+    lines = words(capsys.readouterr().out)
+    assert "train, all items 0.5000 -" in lines
+    assert not any(line.startswith("test,") for line in lines)
+    assert lines[-1] == f"published {made.manifest.version}, no label moved"
+
+
+def listed():
+    manifest = replace(publications.complete_manifest(), metrics=METRICS)
+    problem = "/a/[prod]/:smile:/manifest.json: " + "checksum is " + "0" * 300
+    return [
+        PublishedVersion(manifest.version, ["canary", "current"], manifest, ""),
+        PublishedVersion("20260101T000000Z-000000", ["old"], None, problem),
+    ]
+
+
+def test_versions_as_json(capsys):
+    rows = listed()
+    output.versions(rows, as_json=True)
+    assert json.loads(capsys.readouterr().out) == [
+        {
+            "version": rows[0].name,
+            "labels": ["canary", "current"],
+            "problem": "",
+            "created_at": "2026-11-24T12:00:00Z",
+            "items": 12,
+            "users": 6,
+            "metrics": METRICS,
+            "recall_at_10": {"similar": 1.0, "recommend": 1.0},
+        },
+        {
+            "version": rows[1].name,
+            "labels": ["old"],
+            "problem": rows[1].problem,
+            "created_at": None,
+            "items": None,
+            "users": None,
+            "metrics": {},
+            "recall_at_10": {},
+        },
+    ]
+
+
+def test_versions_for_people(capsys):
+    rows = listed()
+    output.versions(rows, as_json=False)
+    printed = capsys.readouterr().out
+    lines = words(printed)
+    assert f"{rows[0].name} canary current 12 6 0.0938 0.2500 0.9062 1.0000" in lines
+    assert f"{rows[1].name} old broken" in lines
+    # Whole, however long, and with what rich would take for markup.
+    assert printed.endswith(f"{rows[1].name}: {rows[1].problem}\n")
+
+
+def test_a_version_without_a_test_set_shows_dashes(capsys):
+    manifest = replace(publications.complete_manifest(), metrics={})
+    output.versions([PublishedVersion(manifest.version, [], manifest, "")], as_json=False)
+    assert f"{manifest.version} 12 6 - - - 1.0000" in words(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("show", [output.versions, output.verified])
+def test_an_empty_volume_is_said_to_be_so(capsys, show):
+    show([], as_json=False)
+    assert capsys.readouterr().out == "nothing is published on this volume\n"
+    show([], as_json=True)
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_a_moved_label(capsys):
+    output.label_moved("current", None, "new", as_json=False)
+    output.label_moved("current", "old", "new", as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "label 'current' names new (before: none)",
+        "label 'current' names new (before: old)",
+    ]
+    output.label_moved("current", None, "new", as_json=True)
+    expected = {"label": "current", "previous": None, "version": "new"}
+    assert json.loads(capsys.readouterr().out) == expected
+
+
+def test_verified_versions(capsys):
+    rows = [("a", None), ("b", "items.trie: SHA-256 differs")]
+    output.verified(rows, as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "a: every byte is as published",
+        "b: items.trie: SHA-256 differs",
+    ]
+    output.verified(rows, as_json=True)
+    assert json.loads(capsys.readouterr().out) == [
+        {"version": "a", "problem": None},
+        {"version": "b", "problem": "items.trie: SHA-256 differs"},
+    ]

@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from annoy import AnnoyIndex
+
+from publication import layout, vector_space
+from publication.errors import VectorError, VolumeError
+from publication.labels import list_labels, promote
+from publication.reader import list_versions, open_publication, verify
+from tests import datasets, publications
+from trainer import pipeline
+from trainer.errors import TrainerError
+from trainer.index import make_backend
+from trainer.pipeline import TrainingInput, train_and_publish
+
+STAGES = ["dataset", "fit", "evaluate", "index", "publish", "verify"]
+
+
+def run(volume, source=None, **options):
+    return train_and_publish(
+        source or datasets.source(items=datasets.genres()),
+        volume,
+        **{
+            "hyperparameters": datasets.QUICK,
+            "split": "first-10",
+            "backend": make_backend("annoy", trees=3),
+            "clock": lambda: publications.NOON,
+            **options,
+        },
+    )
+
+
+@pytest.fixture(scope="module", params=["annoy", "exact"])
+def published(request, tmp_path_factory):
+    volume = tmp_path_factory.mktemp("volume") / "new"
+    result = run(volume, backend=make_backend(request.param, trees=3))
+    return result, open_publication(volume, result.manifest.version)
+
+
+def scores(result):
+    """The model's prediction for every user and item."""
+    dataset = result.dataset
+    users, items = np.divmod(np.arange(len(dataset.users) * len(dataset.items)), len(dataset.items))
+    predicted = result.model.predict(
+        users, items, item_features=dataset.item_features, user_features=dataset.user_features
+    )
+    return predicted.reshape(len(dataset.users), len(dataset.items))
+
+
+def test_what_is_published_verifies_and_has_the_label(published):
+    result, publication = published
+    volume = publication.directory.parents[1]
+    assert list_versions(volume) == [result.manifest.version]
+    assert verify(volume, result.manifest.version) == result.manifest
+    assert list_labels(volume) == {"current": result.manifest.version}
+    assert result.label == "current"
+    assert list(layout.staging_dir(volume).iterdir()) == []
+
+
+def test_the_manifest_tells_how_it_was_made(published):
+    result, publication = published
+    manifest = publication.manifest
+    assert (manifest.items, manifest.users, manifest.components) == (datasets.ITEMS, datasets.USERS, 4)
+    assert manifest.created_at == "2026-11-24T12:00:00Z"
+    assert manifest.run.id == "cli-20261124T120000.000000Z"
+    assert manifest.run.started_at == "2026-11-24T12:00:00+00:00"
+    assert list(manifest.run.seconds) == STAGES[:4]
+    assert list(result.seconds) == STAGES
+    assert manifest.hyperparameters == asdict(datasets.QUICK)
+    assert manifest.dataset.name == "interactions.csv"
+    assert (manifest.dataset.split, manifest.dataset.item_features) == ("first-10", ["genres"])
+    assert manifest.dataset.train_interactions == result.dataset.train.nnz
+    assert manifest.dataset.test_interactions == result.dataset.test.nnz
+    assert manifest.metrics["evaluated_users"] == datasets.USERS
+    assert {"annoy", "numpy", "rectools-lightfm", "lightfm-retriever"} <= manifest.libraries.keys()
+
+
+def test_the_published_vectors_score_as_the_model_predicts(published):
+    result, publication = published
+    queries = vector_space.user_queries(publication.user_vectors)
+    found = queries @ publication.item_vectors.T + publication.user_vectors[:, -1:]
+    np.testing.assert_allclose(found, scores(result), atol=1e-5)
+
+
+def test_ids_titles_and_seen_items_are_those_of_the_rows(published):
+    result, publication = published
+    dataset = result.dataset
+    for row in range(datasets.ITEMS):
+        item = dataset.items.external_id(row)
+        assert publication.items.row(item) == row
+        title = publication.titles.values[
+            publication.titles.offsets[row] : publication.titles.offsets[row + 1]
+        ]
+        assert bytes(title).decode() == f"Film {item[1:]} – 映画"
+    for row in range(datasets.USERS):
+        assert publication.users.row(dataset.users.external_id(row)) == row
+        seen = publication.seen.values[
+            publication.seen.offsets[row] : publication.seen.offsets[row + 1]
+        ]
+        assert seen.tolist() == sorted(dataset.train[row].indices)
+
+
+def test_indexes_hold_the_published_items(published):
+    _, publication = published
+    vectors = publication.item_vectors
+    expected = {
+        layout.SIMILAR: vectors[:, :-1],
+        layout.RECOMMEND: vector_space.augment_items(vectors),
+    }
+    for name, items in expected.items():
+        facts = publication.manifest.indexes[name]
+        assert facts.items == datasets.ITEMS
+        # With as few items as this every search sees all of them.
+        assert (facts.recall_at_10, facts.bare_recall_at_10 > 0.5) == (1.0, True)
+        if facts.backend == "exact":
+            assert (facts.file, facts.dimensions) == (None, 4 if name == layout.SIMILAR else 5)
+            continue
+        assert facts.dimensions == items.shape[1]
+        assert facts.build == {"trees": 3, "seed": 1, "threads": 1}
+        index = AnnoyIndex(facts.dimensions, facts.metric)
+        index.load(str(publication.directory / facts.file))
+        assert index.get_n_items() == datasets.ITEMS
+        np.testing.assert_array_equal(
+            [index.get_item_vector(row) for row in range(datasets.ITEMS)], items
+        )
+
+
+def test_a_seed_makes_every_file_the_same(tmp_path):
+    made = [run(tmp_path / name).manifest for name in "ab"]
+    assert made[0].version == made[1].version
+    assert made[0].files == made[1].files
+    assert made[0].metrics == made[1].metrics
+    other = run(tmp_path / "c", hyperparameters=replace(datasets.QUICK, seed=2)).manifest
+    assert made[0].files[layout.ITEM_VECTORS] != other.files[layout.ITEM_VECTORS]
+
+
+def test_another_label_or_none_is_moved(tmp_path):
+    first = run(tmp_path).manifest.version
+    canary = run(tmp_path, datasets.source(seed=2), label="canary")
+    unlabelled = run(tmp_path, datasets.source(seed=3), label=None)
+    assert (canary.label, unlabelled.label) == ("canary", None)
+    assert list_labels(tmp_path) == {"canary": canary.manifest.version, "current": first}
+    assert len(list_versions(tmp_path)) == 3
+
+
+def test_without_items_there_are_no_titles(tmp_path):
+    manifest = run(tmp_path, datasets.source()).manifest
+    assert not {layout.TITLE_BYTES, layout.TITLE_OFFSETS} & manifest.files.keys()
+    assert open_publication(tmp_path, manifest.version).titles is None
+
+
+def test_what_only_has_features_is_published_and_what_has_nothing_is_not(tmp_path):
+    rows = [(f"u{user}", f"i{item}", 1.0) for user in range(5) for item in range(user, user + 4)]
+    source = TrainingInput(
+        datasets.interactions(rows),
+        datasets.table({"i0": ["g:x"], "new": ["g:x"], "nothing": []}),
+        datasets.table({"u0": ["h:x"], "new": ["h:x"], "nothing": []}, name="users.csv"),
+    )
+    result = run(tmp_path, source, split="none")
+    publication = open_publication(tmp_path, result.manifest.version)
+    assert len(publication.items) == 9
+    assert len(publication.users) == 6
+    model = result.model
+    for id_map, vectors, embeddings, biases in (
+        (publication.items, publication.item_vectors, model.item_embeddings, model.item_biases),
+        (publication.users, publication.user_vectors, model.user_embeddings, model.user_biases),
+    ):
+        assert "nothing" not in id_map
+        # The one feature's row follows those of the ids, and is all that is known of what is new.
+        feature = [*embeddings[len(id_map)], biases[len(id_map)]]
+        np.testing.assert_array_equal(vectors[id_map.row("new")], feature)
+    new = publication.users.row("new")
+    assert publication.seen.offsets[new] == publication.seen.offsets[new + 1]
+    assert "1 items of items.csv have no training interactions" in result.warnings[0]
+
+
+@pytest.mark.parametrize("backend", ["annoy", "exact"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("u", "i", 1.0)],
+        [("u", "i", 1.0), ("v", "i", 2.0)],
+        [("u", "i", 1.0), ("u", "j", 1.0)],
+        [("u", "i", 1.0), ("u", "j", 1.0), ("v", "k", 1.0)],
+    ],
+)
+@pytest.mark.parametrize("loss", ["warp", "bpr", "logistic"])
+def test_the_smallest_data_are_published(tmp_path, rows, backend, loss):
+    result = run(
+        tmp_path,
+        TrainingInput(datasets.interactions(rows)),
+        split="none",
+        backend=make_backend(backend, trees=10),
+        hyperparameters=replace(datasets.QUICK, loss=loss),
+    )
+    publication = open_publication(tmp_path, result.manifest.version)
+    assert {publication.items.external_id(row) for row in range(len(publication.items))} == {
+        item for _, item, _ in rows
+    }
+    assert all(index.recall_at_10 == 1 for index in result.manifest.indexes.values())
+
+
+def test_ids_of_any_script_and_the_greatest_length_are_published(tmp_path):
+    ids = [
+        "é",
+        "e\N{COMBINING ACUTE ACCENT}",
+        "用户",
+        "🎬" * 128,
+        "x" * 512,
+        " ",
+        "a\tb\n",
+        "../x",
+        "0",
+        "00",
+    ]
+    rows = [(user, item, 1.0) for user in ids for item in ids]
+    result = run(tmp_path, TrainingInput(datasets.interactions(rows)), split="random")
+    publication = open_publication(tmp_path, result.manifest.version)
+    for id_map in (publication.items, publication.users):
+        assert {id_map.external_id(row) for row in range(len(id_map))} == {*ids}
+    assert len([warning for warning in result.warnings if "normalisation" in warning]) == 2
+
+
+def test_the_reporter_is_told_of_every_epoch_and_every_item(tmp_path):
+    told = []
+
+    class Recorder:
+        @contextmanager
+        def step(self, name, total):
+            parts = []
+            yield parts.append
+            told.append((name, total, sum(parts), len(parts)))
+
+    run(tmp_path, hyperparameters=replace(datasets.QUICK, epochs=3), reporter=Recorder())
+    assert told[0] == ("Training, epochs", 3, 3, 3)
+    assert [step[:3] for step in told[1:]] == [
+        ("Index 'similar', items", datasets.ITEMS, datasets.ITEMS),
+        ("Index 'recommend', items", datasets.ITEMS, datasets.ITEMS),
+    ]
+
+
+def test_bad_data_leave_the_volume_alone(tmp_path):
+    volume = tmp_path / "volume"
+    source = TrainingInput(datasets.interactions([("u", "i", 0.0)]))
+    with pytest.raises(TrainerError, match="no positive"):
+        run(volume, source, split="none")
+    assert not volume.exists()
+
+
+def test_an_index_that_cannot_be_built_publishes_nothing(tmp_path):
+    older = run(tmp_path).manifest.version
+
+    class Failing:
+        def __init__(self, error):
+            self.error = error
+
+        def build(self, *arguments, **_):
+            *_, path_of = arguments
+            path_of("annoy").write_bytes(b"half")
+            raise self.error
+
+    with pytest.raises(VectorError, match="not finite"):
+        run(tmp_path, backend=Failing(VectorError("not finite")))
+    full = OSError(28, "No space left on device", "similar.annoy")
+    with pytest.raises(
+        VolumeError, match=r"similar\.annoy: No space left on device; nothing was published"
+    ):
+        run(tmp_path, backend=Failing(full))
+    assert list_versions(tmp_path) == [older]
+    assert list_labels(tmp_path) == {"current": older}
+    assert list(layout.staging_dir(tmp_path).iterdir()) == []
+
+
+def test_the_label_stays_when_what_was_published_does_not_verify(tmp_path, monkeypatch):
+    older = run(tmp_path).manifest.version
+    checked = pipeline.reader.verify
+
+    def damage(volume, version):
+        path = layout.version_dir(volume, version) / layout.ITEM_VECTORS
+        publications.overwrite(path, path.read_bytes()[:-1])
+        return checked(volume, version)
+
+    monkeypatch.setattr(pipeline.reader, "verify", damage)
+    with pytest.raises(Exception, match=r"item_vectors\.npy: size in bytes"):
+        run(tmp_path, datasets.source(seed=2))
+    assert list_labels(tmp_path) == {"current": older}
+
+
+def test_a_later_run_is_listed_later_and_can_be_rolled_back_to(tmp_path):
+    names = [
+        run(
+            tmp_path,
+            datasets.source(seed=day),
+            clock=lambda: publications.NOON + timedelta(days=day),  # noqa: B023
+        ).manifest.version
+        for day in range(3)
+    ]
+    assert list_versions(tmp_path) == names
+    assert pipeline.labels.rollback(tmp_path) == names[1]
+    promote(tmp_path, names[0])
+    assert list_labels(tmp_path) == {"current": names[0]}
