@@ -22,8 +22,8 @@ from retriever.errors import RetrieverError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 failed, 2 a mistake in the command line."""
-    options = _parse(argv)
     try:
+        options = _parse(argv)
         if options.command == "serve":
             return _serve(options)
         # The client needs gRPC, which must not be loaded in the parent of the workers.

@@ -27,6 +27,10 @@ def run(options: argparse.Namespace) -> int:
         except grpc.RpcError as error:
             print(f"error: {options.target}: {error.code().name}: {error.details()}", file=sys.stderr)
             return 1
+        except ValueError as error:
+            # What no request can hold: a number beyond 32 bits, a text that isn't Unicode.
+            print(f"error: {error}", file=sys.stderr)
+            return 1
     if options.json:
         print(MessageToJson(response, preserving_proto_field_name=True, ensure_ascii=False))
     elif isinstance(response, pb.GetStatusResponse):
@@ -99,5 +103,6 @@ def _table(*columns: str) -> Table:
 
 
 def _print(table: Table) -> None:
-    # A table that goes to a file or a pipe keeps its columns whole.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    # A table that goes to a file or a pipe keeps its columns whole. Ids and titles are no markup.
+    width = None if sys.stdout.isatty() else 1_000_000
+    Console(width=width, markup=False, emoji=False, highlight=False).print(table)

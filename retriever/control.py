@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 
 import msgspec
+
+# What the parent handles and workers ignore, though a terminal or a service manager sends it to all.
+PARENTS_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Prepare(msgspec.Struct, frozen=True, tag=True):

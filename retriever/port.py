@@ -41,7 +41,10 @@ def reserve(host: str, port: int) -> Port:
         )[0]
     except OSError as error:
         raise StartError(f"--listen {address}: {error.strerror or error}") from error
-    lock = _lock(address) if port else None
+    except UnicodeError as error:
+        raise StartError(f"--listen {address}: {host!r} can't be a host's name") from error
+    # By the number: names differ for one address, and may be too long for a socket's name.
+    lock = _lock(format_address(*target[:2]), address) if port else None
     try:
         if port:
             # Without SO_REUSEPORT this fails when anyone listens, with SO_REUSEADDR it doesn't when
@@ -60,14 +63,14 @@ def reserve(host: str, port: int) -> Port:
     return Port(numeric, chosen, (held,) if lock is None else (held, lock))
 
 
-def _lock(address: str) -> socket.socket:
+def _lock(numeric: str, address: str) -> socket.socket:
     """Keep two parents that start at the same moment from both finding the port free.
 
     An abstract socket belongs to the network namespace, as ports do, and goes with the process.
     """
     lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        lock.bind(f"\0lightfm-retriever/{address}")
+        lock.bind(f"\0lightfm-retriever/{numeric}")
     except OSError as error:
         lock.close()
         raise StartError(f"--listen {address}: another retriever holds this port") from error

@@ -33,7 +33,7 @@ def similar_items(snapshot: Snapshot, item_id: str, *, limit: int = DEFAULT_LIMI
         InvalidArgumentError: limit isn't in 1..MAX_LIMIT.
         UnknownIdError: the item isn't in the publication.
     """
-    _check_limit(limit)
+    check_limit(limit)
     row = snapshot.publication.items.row(item_id)
     if row is None:
         raise UnknownIdError("item", item_id, snapshot.version)
@@ -56,7 +56,7 @@ def recommend(
         InvalidArgumentError: limit isn't in 1..MAX_LIMIT.
         UnknownIdError: the user isn't in the publication.
     """
-    _check_limit(limit)
+    check_limit(limit)
     publication = snapshot.publication
     row = publication.users.row(user_id)
     if row is None:
@@ -78,7 +78,8 @@ def recommend(
 _NOTHING: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 
 
-def _check_limit(limit: int) -> None:
+def check_limit(limit: int) -> None:
+    """Raise InvalidArgumentError unless limit is in 1..MAX_LIMIT."""
     if not 1 <= limit <= MAX_LIMIT:
         raise InvalidArgumentError("limit", f"is {limit}, but should be in 1..{MAX_LIMIT}")
 
@@ -93,7 +94,8 @@ def _without(rows: Rows, excluded: NDArray[np.int32]) -> Rows:
 
 
 def _cosines(vectors: Float32Array, query: Float32Array) -> Float32Array:
-    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors) * (query @ query))
+    # Apart, since float32 may not hold the product of two squared norms.
+    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors)) * np.sqrt(query @ query)
     # Rounding may leave the range that is promised.
     cosines: Float32Array = np.clip(vectors @ query / norms, -1, 1)
     return cosines

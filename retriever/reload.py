@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 
 Fingerprint = tuple[object, ...]
 
+# Reasons go to every worker, whose socket must have room for them.
+_MAX_REASON = 1000
+
 
 class Reload:
     """The state of reloading. Called by the supervisor on its one thread.
@@ -46,6 +49,7 @@ class Reload:
         self._wake_up = wake_up
         self._candidate: Candidate | None = None
         self._begun_at = 0.0
+        self._begun_with: Fingerprint = ()
         self._failed: tuple[str, Fingerprint] | None = None
         # The thread that verifies answers here: the version and why it failed.
         self._verified: SimpleQueue[tuple[str, str]] = SimpleQueue()
@@ -114,6 +118,8 @@ class Reload:
         version = self.target
         assert version is not None  # noqa: S101 - decide() asks to verify a target only
         self._begun_at = time.monotonic()
+        # Before it is read: what changes meanwhile is a reason to try again.
+        self._begun_with = _fingerprint(self._volume, version)
         self._candidate = Candidate(version, Step.VERIFYING)
 
         def verify() -> None:
@@ -171,8 +177,9 @@ class Reload:
     def _fail(self, reason: str) -> None:
         assert self._candidate is not None  # noqa: S101
         version = self._candidate.version
+        reason = reason if len(reason) <= _MAX_REASON else reason[: _MAX_REASON - 3] + "..."
         self._abandon()
-        self._failed = (version, _fingerprint(self._volume, version))
+        self._failed = (version, self._begun_with)
         self._note(version, succeeded=False, reason=reason)
         _log.error(
             "version %s can't be served: %s; %s",

@@ -66,9 +66,9 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     def SimilarItems(self, request: pb.SimilarItemsRequest) -> pb.SimilarItemsResponse:  # noqa: N802
         """See the proto."""
         _check("item_id", request.item_id)
-        attributes = _attributes(request)
+        limit, attributes = _limit(request), _attributes(request)
         snapshot = self._current.get()
-        ranking = queries.similar_items(snapshot, request.item_id, limit=_limit(request))
+        ranking = queries.similar_items(snapshot, request.item_id, limit=limit)
         return pb.SimilarItemsResponse(
             items=_items(snapshot, ranking, attributes), version=snapshot.version
         )
@@ -79,12 +79,12 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         if request.WhichOneof("subject") is None:
             raise InvalidArgumentError("subject", "is not set: set user_id")
         _check("user_id", request.user_id)
-        attributes = _attributes(request)
+        limit, attributes = _limit(request), _attributes(request)
         snapshot = self._current.get()
         ranking = queries.recommend(
             snapshot,
             request.user_id,
-            limit=_limit(request),
+            limit=limit,
             exclude_seen=request.exclude_seen if request.HasField("exclude_seen") else True,
         )
         return pb.RecommendResponse(
@@ -133,7 +133,10 @@ def _check(field: str, external_id: str) -> None:
 
 
 def _limit(request: pb.SimilarItemsRequest | pb.RecommendRequest) -> int:
-    return request.limit if request.HasField("limit") else queries.DEFAULT_LIMIT
+    limit = request.limit if request.HasField("limit") else queries.DEFAULT_LIMIT
+    # Here too, since a request that can't be answered by any snapshot mustn't wait for one.
+    queries.check_limit(limit)
+    return limit
 
 
 def _attributes(request: pb.SimilarItemsRequest | pb.RecommendRequest) -> frozenset[str]:

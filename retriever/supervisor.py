@@ -50,6 +50,9 @@ class Supervisor:
         self._timer_numbers = itertools.count()
         self._signals: list[int] = []
         self._wake_end, self._wake = socket.socketpair()
+        self._wake_end.setblocking(False)
+        self._wake.setblocking(False)
+        self._selector.register(self._wake_end, selectors.EVENT_READ, None)
         self._stopping: str | None = None
         self._exit_status = 0
         self._reload = Reload(self._config.volume, self._workers, self._wake_up)
@@ -62,10 +65,6 @@ class Supervisor:
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit status."""
-        self._wake.setblocking(False)
-        self._wake_end.setblocking(False)
-        self._selector.register(self._wake_end, selectors.EVENT_READ, None)
-        self._catch_signals()
         for worker in self._workers:
             self._start(worker)
         self._poll()
@@ -201,11 +200,13 @@ class Supervisor:
         while self._timers and self._timers[0][0] <= time.monotonic():
             heapq.heappop(self._timers)[2]()
 
-    def _catch_signals(self) -> None:
+    def catch_signals(self) -> None:
+        """From now on a signal is handled by `run`, also one that comes before it."""
+
         def note(number: int, _: FrameType | None) -> None:
             self._signals.append(number)
 
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in control.PARENTS_SIGNALS:
             signal.signal(number, note)
         # Without this a signal that comes just before select() would wait for the next event.
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
@@ -223,9 +224,16 @@ class Supervisor:
 
 def serve(config: Config) -> int:
     """Run the service; returns the exit status. Raises StartError when it can't begin."""
-    if not config.volume.is_dir():
+    try:
+        is_folder = config.volume.is_dir()
+        str(config.volume).encode()
+    except (OSError, UnicodeEncodeError) as error:
+        raise StartError(f"--volume {str(config.volume)!r}: {error}") from error
+    if not is_folder:
         raise StartError(f"--volume {config.volume} isn't a folder")
     supervisor = Supervisor(config)
+    # Whoever reads the line may send a signal at once.
+    supervisor.catch_signals()
     print(
         f"listening on {supervisor.address} with {config.workers} workers, pid {os.getpid()}",
         flush=True,

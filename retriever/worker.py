@@ -94,8 +94,14 @@ class Worker:
         try:
             snapshot = open_snapshot(self._config.volume, version)
             warm_up(snapshot)
-        except (PublicationError, RetrieverError, OSError, MemoryError) as error:
+        except (PublicationError, RetrieverError) as error:
             control.send(self._parent, control.PrepareFailed(version, str(error)))
+            return
+        except Exception as error:
+            # Whatever it is, all workers would end of it, and with them what they serve.
+            _log.exception("version %s can't be prepared", version)
+            reason = f"{type(error).__name__}: {error}"
+            control.send(self._parent, control.PrepareFailed(version, reason))
             return
         self._prepared = snapshot
         control.send(self._parent, control.Prepared(version))
@@ -133,14 +139,20 @@ def main(arguments: list[str]) -> None:
     """Run a worker; the process ends when this returns."""
     config = msgspec.json.decode(arguments[0], type=Config, dec_hook=lambda of, value: of(value))
     logs.configure(f"worker {arguments[1]}")
-    # Ctrl-C and a service manager's SIGTERM reach the whole group: the parent decides what follows.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in control.PARENTS_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     parent = socket.socket(fileno=int(arguments[2]))
-    Worker(config, parent).run()
+    status = 1
+    try:
+        Worker(config, parent).run()
+        status = 0
+    except ConnectionError:
+        _log.error("the parent is gone: stopping")
+    except Exception:
+        _log.exception("unexpected error: stopping")
     logging.shutdown()
-    # Threads of calls that ignored the grace period must not keep the process alive.
-    os._exit(0)
+    # Threads of calls that go on must not keep the process alive.
+    os._exit(status)
 
 
 if __name__ == "__main__":

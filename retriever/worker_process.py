@@ -48,6 +48,8 @@ class WorkerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
         self._lines = control.Lines(control.ToParent)
+        # Answers are in order, one for each `Prepare`: only the last of them counts.
+        self._unanswered = 0
 
     def start(self) -> None:
         """Start a process. A fresh interpreter, not a fork: gRPC and NumPy don't survive one."""
@@ -55,12 +57,17 @@ class WorkerProcess:
         ours.setblocking(False)
         config = msgspec.json.encode(self._config, enc_hook=str).decode()
         command = [sys.executable, "-m", "retriever.worker", config, str(self.index)]
-        with theirs:
-            self._process = subprocess.Popen(
-                [*command, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-            )
+        # Ctrl-C reaches the whole group: it is held back until the worker has learnt to ignore it.
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, control.PARENTS_SIGNALS)
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [*command, str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         self._connection = ours
         self._lines = control.Lines(control.ToParent)
         self.state = "starting"
@@ -110,10 +117,14 @@ class WorkerProcess:
             case control.Booted():
                 self.state = "running"
                 self.ever_ran = True
-            case control.Prepared(version=version) if version == self.preparing:
-                self.preparing, self.prepared = None, version
-            case control.PrepareFailed(version=version) if version == self.preparing:
-                self.preparing = None
+            case control.Prepared(version=version):
+                self._unanswered -= 1
+                if self._unanswered == 0 and version == self.preparing:
+                    self.preparing, self.prepared = None, version
+            case control.PrepareFailed(version=version):
+                self._unanswered -= 1
+                if self._unanswered == 0 and version == self.preparing:
+                    self.preparing = None
             case control.Committed(version=version):
                 self.version, self.prepared = version, None
                 self.serving_since = time.time()
@@ -121,6 +132,7 @@ class WorkerProcess:
     def prepare(self, version: str) -> None:
         """Tell it to prepare a version."""
         self.preparing, self.prepared = version, None
+        self._unanswered += 1
         self.send(control.Prepare(version))
 
     def commit(self, version: str) -> None:
@@ -138,6 +150,7 @@ class WorkerProcess:
         self._connection = self._process = None
         self.state, self.version = "down", None
         self.preparing = self.prepared = None
+        self._unanswered = 0
         self.serving_since = 0.0
         if connection is not None:
             connection.close()
