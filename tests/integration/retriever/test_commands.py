@@ -1,0 +1,162 @@
+"""The command-line client against a service that runs."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from retriever.__main__ import main
+from tests import retrievable
+from tests.integration.retriever.server import PATIENCE, ROOT, Server
+from tests.retrievable import Expected
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory):
+    return tmp_path_factory.mktemp("commands") / "volume"
+
+
+@pytest.fixture(scope="module")
+def version(volume):
+    return retrievable.publish(volume)
+
+
+@pytest.fixture(scope="module")
+def server(volume, version):
+    with Server(volume) as running:
+        running.wait_until_all_serve(version)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def expected(volume, version):
+    return Expected.of(volume, version)
+
+
+@pytest.fixture
+def run(server, capsys):
+    """Runs a command in this process; returns its exit status, its output and its errors."""
+
+    def run(*arguments):
+        status = main([*arguments, "--target", server.address, "--timeout", str(PATIENCE)])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def best(scores, count):
+    return sorted(scores, key=scores.__getitem__, reverse=True)[:count]
+
+
+def test_similar_items_with_titles(run, expected, version):
+    status, output, errors = run("similar-items", "0", "--limit", "3")
+    assert (status, errors) == (0, "")
+    head, *rows, last = output.splitlines()
+    assert head.split() == ["score", "item_id", "title"]
+    assert last == f"version {version}"
+    cosines = expected.cosines("0")
+    assert len(rows) == 3
+    for row, item_id in zip(rows, best(cosines, 3), strict=True):
+        assert row.startswith(f"{cosines[item_id]:.4f} ")
+        assert row.endswith(expected.title(item_id))
+
+
+def test_recommend_with_and_without_what_was_seen(run, expected):
+    user_id = "8"
+    for flags, scores in (
+        ([], expected.scores(user_id)),
+        (["--include-seen"], expected.all_scores(user_id)),
+    ):
+        status, output, _ = run("recommend", user_id, "--limit", "1000", "--json", *flags)
+        assert status == 0
+        found = [item["item_id"] for item in json.loads(output)["items"]]
+        assert found == best(scores, 1000)
+    assert len(expected.scores(user_id)) < len(expected.all_scores(user_id))
+
+
+def test_an_id_of_any_script(run):
+    for command, external_id in (("similar-items", "東京"), ("recommend", "用户")):
+        status, output, _ = run(command, external_id)
+        assert status == 0
+        assert "Title of " in output
+
+
+def test_status(run, server, version):
+    status, output, errors = run("status")
+    assert (status, errors) == (0, "")
+    assert f"version {version}" in output
+    for pid in server.children():
+        assert f" {pid}  running  {version} " in output
+
+
+def test_json(run, server, version):
+    _, output, _ = run("status", "--json")
+    content = json.loads(output)
+    assert content["version"] == content["label_target"] == version
+    assert {int(worker["pid"]) for worker in content["workers"]} == {*server.children()}
+    _, output, _ = run("similar-items", "0", "--limit", "2", "--json")
+    content = json.loads(output)
+    assert content["version"] == version
+    assert [{*item} >= {"item_id", "score", "title"} for item in content["items"]] == [True] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["similar-items", "nobody"], "NOT_FOUND: item 'nobody' isn't in version"),
+        (["recommend", "nobody"], "NOT_FOUND: user 'nobody' isn't in version"),
+        (["recommend", ""], "INVALID_ARGUMENT: user_id: is empty"),
+        (["similar-items", "x" * 513], "INVALID_ARGUMENT: item_id: has 513 bytes"),
+        (["recommend", "0", "--limit", "0"], "INVALID_ARGUMENT: limit: is 0, but should be in 1..1000"),
+        (["recommend", "0", "--limit", "-1"], "INVALID_ARGUMENT: limit: is -1"),
+        (["similar-items", "0", "--limit", "1001"], "INVALID_ARGUMENT: limit: is 1001"),
+        (["similar-items", "0", "--limit", str(2**40)], "error: "),
+    ],
+)
+def test_a_refusal_is_one_line_and_status_1(run, server, arguments, message):
+    status, output, errors = run(*arguments)
+    assert (status, output) == (1, "")
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+    assert message in errors
+
+
+def test_nobody_there_is_one_line_and_status_1(capsys):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{closed.getsockname()[1]}"
+        assert main(["status", "--target", target]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"error: {target}: UNAVAILABLE: ")
+
+
+def test_a_service_that_does_not_answer_is_one_line_and_status_1(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = f"127.0.0.1:{silent.getsockname()[1]}"
+        assert main(["recommend", "3", "--target", target, "--timeout", "0.2"]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {target}: DEADLINE_EXCEEDED: ")
+
+
+def test_as_a_process(server, version):
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "retriever", *arguments, "--target", server.address],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    done = run("recommend", "0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"version {version}" in done.stdout
+    done = run("recommend", "nobody")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert run("recommend").returncode == 2

@@ -1,0 +1,185 @@
+"""A really trained model, asked over the wire: what is served is what LightFM itself says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
+
+from publication import layout
+from publication.labels import read_label
+from publication.ranking import best
+from tests import publications
+from tests.integration.retriever.server import PATIENCE, Server
+from tests.movielens import MovieLensRun
+
+USERS = 943
+LIMIT = 10
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What LightFM says, asked as its documentation asks it.
+
+    Attributes:
+        scores: (users, items) `LightFM.predict` of every pair.
+        seen: (users, items) whether a pair is in the training data.
+        cosines: (items, items) of LightFM's item representations.
+    """
+
+    run: MovieLensRun
+    scores: NDArray[np.float32]
+    seen: NDArray[np.bool_]
+    cosines: NDArray[np.float64]
+
+    def unseen(self, row: int) -> NDArray[np.float32]:
+        """LightFM's scores for a user, what was seen below all others."""
+        return np.where(self.seen[row], -np.inf, self.scores[row])
+
+
+@pytest.fixture(scope="module")
+def truth(movielens_run):
+    model, dataset = movielens_run.result.model, movielens_run.result.dataset
+    users, items = len(dataset.users), len(dataset.items)
+    features = {"user_features": dataset.user_features, "item_features": dataset.item_features}
+    scores = np.stack([model.predict(row, np.arange(items), **features) for row in range(users)])
+    _, embeddings = model.get_item_representations(dataset.item_features)
+    unit = np.float64(embeddings) / np.linalg.norm(np.float64(embeddings), axis=1, keepdims=True)
+    return Truth(movielens_run, scores, dataset.train.toarray() != 0, unit @ unit.T)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Item rows and scores by row of the user, or of the item, that was asked for."""
+
+    recommended: list[tuple[list[int], list[float]]]
+    similar: list[tuple[list[int], list[float]]]
+
+
+def ask_all(volume: Path, run: MovieLensRun) -> Answers:
+    """Both questions for every user and every item, from a service of two workers."""
+    dataset = run.result.dataset
+    version = read_label(volume, "current")
+    with Server(volume) as server:
+        server.wait_until_all_serve(version)
+        stub = server.stub()
+
+        def taken_apart(response):
+            assert response.version == version
+            rows = [dataset.items.row(item.item_id) for item in response.items]
+            return rows, [item.score for item in response.items]
+
+        return Answers(
+            recommended=[
+                taken_apart(recommend(stub, dataset.users.external_id(row)))
+                for row in range(len(dataset.users))
+            ],
+            similar=[
+                taken_apart(similar_items(stub, dataset.items.external_id(row)))
+                for row in range(len(dataset.items))
+            ],
+        )
+
+
+def recommend(stub: pb_grpc.RetrieverServiceStub, user_id: str) -> pb.RecommendResponse:
+    return stub.Recommend(pb.RecommendRequest(user_id=user_id), timeout=PATIENCE)
+
+
+def similar_items(stub: pb_grpc.RetrieverServiceStub, item_id: str) -> pb.SimilarItemsResponse:
+    return stub.SimilarItems(pb.SimilarItemsRequest(item_id=item_id), timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def served(truth):
+    """What is served with the default, Annoy."""
+    return ask_all(truth.run.volume, truth.run)
+
+
+def test_all_users_are_asked_for(served, truth):
+    assert len(served.recommended) == USERS
+    assert all(len(rows) == LIMIT for rows, _ in served.recommended)
+    assert len(served.similar) == len(truth.cosines) > 1600
+    assert all(len(rows) == LIMIT for rows, _ in served.similar)
+
+
+def test_every_score_is_lightfms_prediction(served, truth):
+    for user, (rows, scores) in enumerate(served.recommended):
+        np.testing.assert_allclose(scores, truth.scores[user, rows], rtol=0, atol=1e-4)
+
+
+def test_every_list_is_ordered_by_score(served):
+    for _, scores in [*served.recommended, *served.similar]:
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_nothing_that_was_seen_is_recommended(served, truth):
+    assert truth.seen.sum() == truth.run.result.dataset.train.nnz
+    for user, (rows, _) in enumerate(served.recommended):
+        assert len({*rows}) == LIMIT
+        assert not truth.seen[user, rows].any()
+
+
+def test_the_scores_of_similar_items_are_cosines(served, truth):
+    for item, (rows, scores) in enumerate(served.similar):
+        assert item not in rows
+        np.testing.assert_allclose(scores, truth.cosines[item, rows], rtol=0, atol=1e-4)
+
+
+def test_what_annoy_finds_is_nearly_what_there_is(served, truth):
+    recommended = [
+        len({*rows} & {*best(truth.unseen(user), LIMIT).tolist()}) / LIMIT
+        for user, (rows, _) in enumerate(served.recommended)
+    ]
+    assert np.mean(recommended) >= 0.95
+    cosines = truth.cosines - 3 * np.eye(len(truth.cosines))
+    similar = [
+        len({*rows} & {*np.argsort(-cosines[item])[:LIMIT].tolist()}) / LIMIT
+        for item, (rows, _) in enumerate(served.similar)
+    ]
+    assert np.mean(similar) >= 0.95
+
+
+@pytest.fixture(scope="module")
+def served_exactly(truth, tmp_path_factory):
+    """What is served when the same publication says that it is to be searched exactly."""
+    volume = publications.copy(truth.run.volume, tmp_path_factory.mktemp("exact") / "volume")
+    facts = truth.run.result.manifest
+
+    def search_exactly(content):
+        for name, metric, dimensions in (
+            (layout.SIMILAR, "cosine", facts.components),
+            (layout.RECOMMEND, "inner_product", facts.components + 1),
+        ):
+            content["indexes"][name].update(
+                backend="exact", metric=metric, dimensions=dimensions, file=None, build={}, query={}
+            )
+
+    publications.edit_manifest(layout.version_dir(volume, facts.version), search_exactly)
+    return ask_all(volume, truth.run)
+
+
+def test_searched_exactly_the_top_ten_of_every_user_are_lightfms_own(served_exactly, truth):
+    different = 0
+    for user, (rows, scores) in enumerate(served_exactly.recommended):
+        expected = truth.unseen(user)
+        top = best(expected, LIMIT)
+        np.testing.assert_allclose(scores, expected[top], rtol=0, atol=1e-4)
+        # Where two scores are as good as equal, rounding decides which comes first.
+        np.testing.assert_allclose(expected[rows], expected[top], rtol=0, atol=1e-5)
+        different += rows != top.tolist()
+    assert different < USERS // 100
+
+
+def test_searched_exactly_the_neighbours_of_every_item_are_those_of_highest_cosine(
+    served_exactly, truth
+):
+    cosines = truth.cosines - 3 * np.eye(len(truth.cosines))
+    for item, (rows, scores) in enumerate(served_exactly.similar):
+        highest = np.sort(cosines[item])[::-1][:LIMIT]
+        np.testing.assert_allclose(scores, highest, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(cosines[item, rows], highest, rtol=0, atol=1e-5)

@@ -1,0 +1,301 @@
+"""Versions change under a service that runs; one that is broken leaves the old one serving."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+
+from publication import layout
+from publication.labels import promote
+from tests import publications, retrievable
+from tests.integration.retriever.server import NOT_SERVING, PATIENCE, SERVING, Server
+from tests.retrievable import Expected, assert_best
+
+
+def recommend(stub, user_id="0"):
+    return stub.Recommend(pb.RecommendRequest(user_id=user_id), timeout=PATIENCE)
+
+
+def test_with_nothing_published_it_says_so_and_begins_by_itself(tmp_path):
+    with Server(tmp_path) as server:
+        server.log.wait_for("worker . takes calls", times=2)
+        server.health(NOT_SERVING)
+        stub = server.stub()
+        for ask in (
+            lambda: stub.SimilarItems(pb.SimilarItemsRequest(item_id="0"), timeout=PATIENCE),
+            lambda: recommend(stub),
+        ):
+            with pytest.raises(grpc.RpcError) as caught:
+                ask()
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            [detail] = rpc_status.from_call(caught.value).details
+            info = error_details_pb2.ErrorInfo()
+            assert detail.Unpack(info)
+            assert info.reason == "NOTHING_PUBLISHED"
+        status = server.status()
+        assert (status.version, status.label_target) == ("", "")
+        assert "nothing is published under it" in status.label_problem
+        assert [worker.version for worker in status.workers] == ["", ""]
+        version = retrievable.publish(tmp_path)
+        server.health(SERVING)
+        status = server.wait_until_all_serve(version)
+        assert (status.version, status.label_target, status.label_problem) == (version, version, "")
+        # The same connection that was told to come back later.
+        assert_best(recommend(stub).items, Expected.of(tmp_path, version).scores("0"))
+
+
+def test_a_label_that_moves_fails_no_call_and_mixes_no_versions(tmp_path):
+    """Two clearly different models, switched under calls on many connections."""
+    versions = [retrievable.publish(tmp_path, seed=seed) for seed in (1, 2)]
+    expected = {version: Expected.of(tmp_path, version) for version in versions}
+    stop = threading.Event()
+
+    def keep_asking(stub):
+        """Until the end; returns how many answers each version gave."""
+        answers = Counter()
+        number = 0
+        while not stop.is_set():
+            number += 1
+            user_id, item_id = str(number % 9), str(number % 31)
+            recommended = recommend(stub, user_id)
+            assert_best(recommended.items, expected[recommended.version].scores(user_id))
+            request = pb.SimilarItemsRequest(item_id=item_id)
+            similar = stub.SimilarItems(request, timeout=PATIENCE)
+            assert_best(similar.items, expected[similar.version].cosines(item_id))
+            answers.update([recommended.version, similar.version])
+        return answers
+
+    with Server(tmp_path) as server, ThreadPoolExecutor(4) as pool:
+        server.wait_until_all_serve(versions[1])
+        asking = [pool.submit(keep_asking, server.stub()) for _ in range(4)]
+        try:
+            for turn in range(8):
+                promote(tmp_path, versions[turn % 2])
+                server.wait_until_all_serve(versions[turn % 2])
+        finally:
+            stop.set()
+        for each in asking:
+            assert each.result().keys() == {*versions}
+        status = server.status()
+        assert [worker.restarts for worker in status.workers] == [0, 0]
+
+
+# ---- versions that must not be served
+
+
+def flip_a_bit(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    publications.overwrite(path, bytes(data))
+
+
+def swap(one, other):
+    hidden = one.with_name("hidden")
+    one.rename(hidden)
+    other.rename(one)
+    hidden.rename(other)
+
+
+def edit(**changes):
+    return lambda directory: publications.edit_manifest(
+        directory, lambda content: content.update(changes), sign=False
+    )
+
+
+def replace_index(directory):
+    """Right in size and checksum, as a faulty trainer would write it: what the index holds is wrong."""
+    other = retrievable.publish(directory.parents[1], items=39, label=None)
+    data = (layout.version_dir(directory.parents[1], other) / "similar.annoy").read_bytes()
+    publications.reseal(directory, "similar.annoy", data)
+
+
+DAMAGES = {
+    "a truncated index": (
+        lambda directory: publications.overwrite(
+            directory / "similar.annoy", (directory / "similar.annoy").read_bytes()[:-100]
+        ),
+        "similar.annoy: size in bytes",
+    ),
+    "an empty index": (
+        lambda directory: publications.overwrite(directory / "recommend.annoy", b""),
+        "recommend.annoy: size in bytes is 0",
+    ),
+    "a flipped bit": (
+        lambda directory: flip_a_bit(directory / "recommend.annoy"),
+        "recommend.annoy: SHA-256",
+    ),
+    "swapped indexes": (
+        lambda directory: swap(directory / "recommend.annoy", directory / "similar.annoy"),
+        ".annoy: ",
+    ),
+    "random bytes": (
+        lambda directory: publications.overwrite(
+            directory / "similar.annoy",
+            np.random.default_rng(1).bytes((directory / "similar.annoy").stat().st_size),
+        ),
+        "similar.annoy: SHA-256",
+    ),
+    "another index, signed": (replace_index, "similar.annoy: items is 39, but should be 40"),
+    "a missing file": (lambda directory: (directory / "users.trie").unlink(), "users.trie: "),
+    "flipped ids": (lambda directory: flip_a_bit(directory / "items.trie"), "items.trie: SHA-256"),
+    "no manifest": (lambda directory: (directory / "manifest.json").unlink(), "manifest.json: No such"),
+    "an edited manifest": (edit(items=41), "manifest.json: checksum is"),
+    "another format": (edit(format_version=2), "manifest.json: format_version is 2"),
+    "an endless checksum": (edit(checksum="é" * 10**6), "manifest.json: checksum is"),
+    "an endless format": (edit(format_version="x" * 10**6), "manifest.json: format_version is"),
+    "another metric, signed": (
+        lambda directory: publications.edit_manifest(
+            directory, lambda content: content["indexes"]["similar"].update(metric="dot")
+        ),
+        "index 'similar' has metric 'dot', but should have 'angular'",
+    ),
+    "another backend, signed": (
+        lambda directory: publications.edit_manifest(
+            directory,
+            lambda content: content["indexes"]["similar"].update(backend="faiss", file=None),
+        ),
+        "index 'similar' needs backend 'faiss', but this retriever has annoy, exact",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory):
+    """A service, its volume, and the good version that it serves."""
+    volume = tmp_path_factory.mktemp("damaged") / "volume"
+    version = retrievable.publish(volume)
+    with Server(volume) as server:
+        server.wait_until_all_serve(version)
+        yield server, volume, version
+        log = server.stop()
+        assert "ended with status" not in log
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_version_is_refused_by_name_and_the_old_one_goes_on(serving, damage):
+    server, volume, version = serving
+    spoil, reason = DAMAGES[damage]
+    before = server.status()
+    broken = retrievable.publish(volume, seed=2, label=None)
+    spoil(layout.version_dir(volume, broken))
+    promote(volume, broken)
+    status = server.status_when(lambda status: status.last_reload.version == broken)
+    assert not status.last_reload.succeeded
+    assert reason in status.last_reload.reason
+    assert (status.version, status.label_target) == (version, broken)
+    # No worker was restarted over it.
+    assert status.workers == before.workers
+    assert_best(recommend(server.stub()).items, Expected.of(volume, version).scores("0"))
+    server.health(SERVING)
+    promote(volume, version)
+    server.status_when(lambda status: status.label_target == version)
+
+
+def test_a_version_is_loaded_once_it_is_repaired(serving):
+    server, volume, version = serving
+    newer = retrievable.publish(volume, seed=3, label=None)
+    path = layout.version_dir(volume, newer) / "similar.annoy"
+    good = path.read_bytes()
+    flip_a_bit(path)
+    promote(volume, newer)
+    server.status_when(lambda status: status.last_reload.version == newer)
+    publications.overwrite(path, good)
+    server.wait_until_all_serve(newer)
+    promote(volume, version)
+    server.wait_until_all_serve(version)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"rubbish", b"../../etc", b"\0\xff\xfe", b"x" * 5000, b"20261124T043500Z-3FA9C1"]
+)
+def test_a_label_that_cannot_be_followed_is_shown_and_the_old_version_goes_on(serving, content):
+    server, volume, version = serving
+    layout.label_file(volume, "current").write_bytes(content)
+    status = server.status_when(lambda status: bool(status.label_problem))
+    assert "should hold a version's name" in status.label_problem
+    assert (status.version, status.label_target) == (version, "")
+    assert recommend(server.stub()).version == version
+    promote(volume, version)
+    status = server.status_when(lambda status: not status.label_problem)
+    assert status.label_target == version
+
+
+def test_a_label_that_names_a_version_that_is_not_there_yet(serving):
+    server, volume, version = serving
+    later = "20991124T043500Z-3fa9c1"
+    layout.label_file(volume, "current").write_text(later)
+    status = server.status_when(lambda status: status.last_reload.version == later)
+    assert f"version '{later}' isn't on the volume" in status.last_reload.reason
+    assert recommend(server.stub()).version == version
+    promote(volume, version)
+    server.status_when(lambda status: status.label_target == version)
+
+
+def test_a_volume_that_vanishes_and_returns(serving):
+    server, volume, version = serving
+    hidden = volume.with_name("hidden")
+    volume.rename(hidden)
+    status = server.status_when(lambda status: bool(status.label_problem))
+    assert status.version == version
+    assert_best(recommend(server.stub()).items, Expected.of(hidden, version).scores("0"))
+    hidden.rename(volume)
+    server.status_when(lambda status: not status.label_problem)
+    newer = retrievable.publish(volume, seed=4)
+    server.wait_until_all_serve(newer)
+    promote(volume, version)
+    server.wait_until_all_serve(version)
+
+
+def test_a_version_that_is_deleted_while_it_serves_goes_on(serving):
+    server, volume, version = serving
+    doomed = retrievable.publish(volume, seed=5)
+    scores = Expected.of(volume, doomed).scores("0")
+    server.wait_until_all_serve(doomed)
+    shutil.rmtree(layout.version_dir(volume, doomed))
+    response = recommend(server.stub())
+    assert response.version == doomed
+    assert_best(response.items, scores)
+    promote(volume, version)
+    server.wait_until_all_serve(version)
+
+
+def test_a_version_that_left_no_map_behind(serving):
+    server, volume, version = serving
+    newer = retrievable.publish(volume, seed=6)
+    server.wait_until_all_serve(newer)
+    # A call on each of many connections, so that no thread still holds what it answered from.
+    for _ in range(20):
+        assert recommend(server.stub()).version == newer
+    for pid in server.children():
+        mapped = Path(f"/proc/{pid}/maps").read_text()
+        assert newer in mapped
+        assert version not in mapped
+    promote(volume, version)
+    server.wait_until_all_serve(version)
+
+
+def test_a_hangup_reads_the_label_at_once(tmp_path):
+    with Server(tmp_path, "--poll-seconds", "3600") as server:
+        server.log.wait_for("worker . takes calls", times=2)
+        version = retrievable.publish(tmp_path)
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_until_all_serve(version)
+
+
+def test_another_label_may_be_followed(tmp_path):
+    retrievable.publish(tmp_path, seed=1)
+    canary = retrievable.publish(tmp_path, seed=2, label="canary")
+    with Server(tmp_path, "--label", "canary", workers=1) as server:
+        status = server.wait_until_all_serve(canary)
+        assert (status.label, status.version) == ("canary", canary)

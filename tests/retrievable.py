@@ -1,0 +1,288 @@
+"""What the retriever can serve: small publications with real indexes, and snapshots without any file.
+
+A publication's numbers depend on its seed alone, so a test can tell which version an answer is from.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from publication import layout
+from publication.id_map import IdMap
+from publication.labels import promote
+from publication.manifest import DatasetFacts, IndexFacts, Manifest, RunFacts
+from publication.ragged import Ragged, from_texts, text
+from publication.reader import Publication, open_publication
+from publication.vector_space import split_biases
+from publication.writer import Clock, Staging, utc_now
+from retriever.index.exact import ExactIndex
+from retriever.snapshot import Snapshot
+from trainer.index import make_backend
+
+# More than ASCII, two ids that look the same, the longest one, and what a careless reader mistakes for
+# the end of a text, a line, a path or a query.
+ODD_ITEM_IDS = [
+    "café",
+    "cafe\N{COMBINING ACUTE ACCENT}",
+    "東京",
+    "🎬",
+    "a b/c?d=é&f",
+    "nul\0nul",
+    "line\nbreak",
+    "[bold]",
+    "é" * 256,
+]
+ODD_USER_IDS = ["Ünal", "用户", "u" * 512]
+COMPONENTS = 4
+
+
+def ids(odd: Sequence[str], count: int) -> list[str]:
+    """So many ids: odd ones, then numbers."""
+    return [*odd, *map(str, range(count))][:count]
+
+
+def title_of(item_id: str) -> str:
+    """The title that an item is published with: one has none."""
+    return "" if item_id == "東京" else f"Title of {item_id[:20]} – 映画"
+
+
+def publish(
+    volume: Path,
+    *,
+    seed: int = 1,
+    items: int = 40,
+    users: int = 12,
+    backend: str = "annoy",
+    titles: bool = True,
+    label: str | None = layout.DEFAULT_LABEL,
+    clock: Clock = utc_now,
+    query: dict[str, Any] | None = None,
+) -> str:
+    """Publish a version whose numbers are the seed's, move a label to it, and return its name."""
+    random = np.random.default_rng(seed)
+    item_ids = IdMap.build(ids(ODD_ITEM_IDS, items))
+    user_ids = IdMap.build(ids(ODD_USER_IDS, users))
+    item_vectors = random.normal(size=(items, COMPONENTS + 1)).astype(np.float32)
+    user_vectors = random.normal(size=(users, COMPONENTS + 1)).astype(np.float32)
+    # From a user who has seen nothing to one who has seen nearly everything.
+    seen = [
+        np.sort(random.choice(items, size=row * (items - 1) // max(1, users - 1), replace=False))
+        for row in range(users)
+    ]
+    with Staging(volume, clock=clock) as staging:
+        staging.add_id_map(layout.ITEM_IDS, item_ids)
+        staging.add_id_map(layout.USER_IDS, user_ids)
+        staging.add_array(layout.ITEM_VECTORS, item_vectors)
+        staging.add_array(layout.USER_VECTORS, user_vectors)
+        staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, ragged(seen))
+        if titles:
+            named = from_texts(title_of(item_ids.external_id(row)) for row in range(items))
+            staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, named)
+        indexes = {
+            layout.SIMILAR: _build(staging, layout.SIMILAR, split_biases(item_vectors)[0], backend),
+            layout.RECOMMEND: _build(staging, layout.RECOMMEND, item_vectors, backend),
+        }
+        if query is not None:
+            indexes = {name: replace(facts, query=query) for name, facts in indexes.items()}
+        version = staging.publish(_facts(items, users, indexes)).version
+    if label is not None:
+        promote(volume, version, label=label)
+    return version
+
+
+def ragged(rows: Iterable[ArrayLike]) -> Ragged:
+    """Rows of item rows."""
+    arrays = [np.asarray(row, dtype=np.int32) for row in rows]
+    offsets = np.cumsum([0, *map(len, arrays)], dtype=np.int64)
+    return Ragged(offsets, np.concatenate([np.empty(0, dtype=np.int32), *arrays]))
+
+
+def _build(staging: Staging, name: str, vectors: NDArray[np.float32], backend: str) -> IndexFacts:
+    built = make_backend(backend, trees=10).build(
+        vectors,
+        "cosine" if name == layout.SIMILAR else "inner_product",
+        lambda suffix: staging.path(layout.index_file(name, suffix)),
+        seed=1,
+        threads=1,
+        on_items=lambda _: None,
+    )
+    return IndexFacts(
+        backend=built.backend,
+        metric=built.metric,
+        dimensions=built.dimensions,
+        items=len(vectors),
+        file=built.file,
+        build=built.build,
+        query=built.query,
+        recall_at_10=1.0,
+        query_microseconds=10.0,
+        bare_recall_at_10=1.0,
+        bare_query_microseconds=5.0,
+    )
+
+
+def _facts(items: int, users: int, indexes: dict[str, IndexFacts]) -> Manifest:
+    return Manifest(
+        items=items,
+        users=users,
+        components=COMPONENTS,
+        run=RunFacts(id="test", started_at="2026-11-24T04:34:58Z", seconds={}),
+        libraries={},
+        dataset=DatasetFacts(
+            name="made up",
+            split="none",
+            train_interactions=0,
+            test_interactions=0,
+            item_features=[],
+            user_features=[],
+        ),
+        hyperparameters={},
+        metrics={},
+        indexes=indexes,
+    )
+
+
+# ---- what the answers should be, in float64 and by plain arithmetic
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What one version should answer."""
+
+    publication: Publication
+
+    @classmethod
+    @functools.cache
+    def of(cls, volume: Path, version: str) -> Expected:
+        return cls(open_publication(volume, version))
+
+    def scores(self, user_id: str) -> dict[str, float]:
+        """LightFM's score of each item that the user hasn't seen."""
+        row = self.publication.users.row(user_id)
+        assert row is not None
+        seen = {*self.publication.seen[row].tolist()}
+        scores = self.all_scores(user_id)
+        return {
+            item_id: score
+            for item_id, score in scores.items()
+            if self.publication.items.row(item_id) not in seen
+        }
+
+    def all_scores(self, user_id: str) -> dict[str, float]:
+        """LightFM's score of each item."""
+        row = self.publication.users.row(user_id)
+        assert row is not None
+        user = np.float64(self.publication.user_vectors[row])
+        items = np.float64(self.publication.item_vectors)
+        return self._by_id(items[:, :-1] @ user[:-1] + items[:, -1] + user[-1])
+
+    def cosines(self, item_id: str) -> dict[str, float]:
+        """The cosine of each other item's embedding to this one's."""
+        row = self.publication.items.row(item_id)
+        assert row is not None
+        items = np.float64(self.publication.item_vectors)[:, :-1]
+        items /= np.linalg.norm(items, axis=1, keepdims=True)
+        cosines = self._by_id(items @ items[row])
+        del cosines[item_id]
+        return cosines
+
+    def title(self, item_id: str) -> str:
+        row = self.publication.items.row(item_id)
+        assert row is not None
+        assert self.publication.titles is not None
+        return text(self.publication.titles, row)
+
+    def _by_id(self, values: NDArray[np.float64]) -> dict[str, float]:
+        external_id = self.publication.items.external_id
+        return {external_id(row): value for row, value in enumerate(values.tolist())}
+
+
+def assert_best(items: Iterable[Any], scores: dict[str, float], limit: int = 10) -> None:
+    """The items of a response are the best of these, each with its score, best first."""
+    items = list(items)
+    assert [item.score for item in items] == sorted((item.score for item in items), reverse=True)
+    found = {item.item_id: item.score for item in items}
+    assert len(found) == len(items) == min(limit, len(scores))
+    assert found.keys() <= scores.keys()
+    for item_id, score in found.items():
+        assert abs(score - scores[item_id]) < 1e-5
+    if found:
+        others = (score for item_id, score in scores.items() if item_id not in found)
+        assert max(others, default=-np.inf) <= min(found.values()) + 1e-5
+
+
+# ---- snapshots in memory, for tests that need no file
+
+
+class DictIdMap:
+    """An id map as far as queries need one."""
+
+    def __init__(self, external_ids: Sequence[str]) -> None:
+        self._ids = list(external_ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def row(self, external_id: str) -> int | None:
+        return self._ids.index(external_id) if external_id in self._ids else None
+
+    def external_id(self, row: int) -> str:
+        return self._ids[row]
+
+
+class FixedIndex:
+    """Answers with the same rows whatever is asked, and notes how many were asked for."""
+
+    def __init__(self, rows: Sequence[int], *, candidates: int = 0) -> None:
+        self.candidates = candidates
+        self.asked: list[int] = []
+        self._rows = np.array(rows, dtype=np.int64)
+
+    def search(self, query: NDArray[np.float32], count: int) -> NDArray[np.int64]:  # noqa: ARG002
+        self.asked.append(count)
+        return self._rows[:count]
+
+
+def snapshot(
+    item_vectors: ArrayLike,
+    user_vectors: ArrayLike,
+    *,
+    seen: Sequence[Sequence[int]] | None = None,
+    titles: Sequence[str] | None = None,
+    similar: FixedIndex | None = None,
+    recommend: FixedIndex | None = None,
+    version: str = "20261124T043500Z-3fa9c1",
+) -> Snapshot:
+    """A snapshot of arrays: item r is "item-r", user r "user-r"; searched exactly unless told how."""
+    items = np.array(item_vectors, dtype=np.float32)
+    users = np.array(user_vectors, dtype=np.float32)
+    publication = cast(
+        "Publication",
+        SimpleNamespace(
+            manifest=SimpleNamespace(version=version),
+            items=DictIdMap([f"item-{row}" for row in range(len(items))]),
+            users=DictIdMap([f"user-{row}" for row in range(len(users))]),
+            item_vectors=items,
+            user_vectors=users,
+            seen=ragged(seen if seen is not None else [[] for _ in users]),
+            titles=None if titles is None else from_texts(titles),
+        ),
+    )
+    embeddings = split_biases(items)[0]
+    by_cosine, by_score = ExactIndex(embeddings, cosine=True), ExactIndex(items, cosine=False)
+    return Snapshot(
+        publication=publication,
+        item_embeddings=embeddings,
+        similar=similar or by_cosine,
+        recommend=recommend or by_score,
+        similar_exact=by_cosine,
+        recommend_exact=by_score,
+    )

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retriever.config import Config, environment_defaults, format_address, parse_address
+from retriever.errors import StartError
+
+
+@pytest.mark.parametrize(
+    ("address", "parsed"),
+    [
+        ("127.0.0.1:50051", ("127.0.0.1", 50051)),
+        ("localhost:0", ("localhost", 0)),
+        ("[::1]:65535", ("::1", 65535)),
+        ("[::]:1", ("::", 1)),
+        ("example.org:080", ("example.org", 80)),
+    ],
+)
+def test_an_address_is_parsed(address, parsed):
+    assert parse_address(address) == parsed
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", ":", "50051", "host", "host:", ":50051", "[]:1"]
+    + [f"host:{port}" for port in ("-1", "65536", "1.5", " 1", "x", "١", "+1", "1_0", "1\n")],
+)
+def test_what_is_no_address_is_shown(address):
+    with pytest.raises(StartError, match=r"should be HOST:PORT with a port in 0\.\.65535") as caught:
+        parse_address(address)
+    assert repr(address) in str(caught.value)
+
+
+@given(st.ip_addresses().map(str) | st.just("localhost"), st.integers(0, 65535))
+def test_an_address_comes_back(host, port):
+    assert parse_address(format_address(host, port)) == (host, port)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("workers", [1, 256], [0, -1, 257]),
+        ("threads", [1, 256], [0, -1, 257]),
+        ("poll_seconds", [0.01, 1, 3600], [0, 0.001, -1, 3601, float("nan"), float("inf")]),
+        ("drain_seconds", [0, 3600], [-0.1, 3601, float("nan"), float("inf")]),
+        ("grace_seconds", [0, 3600], [-0.1, 3601, float("nan"), float("inf")]),
+    ],
+)
+def test_a_setting_out_of_range_is_named_with_its_flag(name, good, bad):
+    for value in good:
+        assert getattr(Config(volume=Path("volume"), **{name: value}), name) == value
+    for value in bad:
+        with pytest.raises(
+            StartError, match=f"--{name.replace('_', '-')} is {value}, but should be in"
+        ):
+            Config(volume=Path("volume"), **{name: value})
+
+
+@pytest.mark.parametrize("label", ["", "Current", "1st", "../current", "a b", "x" * 65, "current\n"])
+def test_a_label_must_be_a_labels_name(label):
+    with pytest.raises(StartError, match="--label is"):
+        Config(volume=Path("volume"), label=label)
+
+
+def test_the_defaults_are_valid():
+    config = Config(volume=Path("volume"))
+    assert (config.host, config.port, config.workers, config.label) == (
+        "127.0.0.1",
+        50051,
+        2,
+        "current",
+    )
+
+
+def test_the_environment_sets_what_a_flag_may_and_empty_variables_count_as_not_set():
+    environment = {
+        "RETRIEVER_VOLUME": "/data",
+        "RETRIEVER_POLL_SECONDS": "0.5",
+        "RETRIEVER_LISTEN": "",
+        "TRAINER_VOLUME": "/other",
+        "PATH": "/bin",
+    }
+    assert environment_defaults(environment) == {"volume": "/data", "poll_seconds": "0.5"}

@@ -1,0 +1,284 @@
+"""The questions without gRPC, threads or disk: arrays in memory, and an index that answers as told."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from retriever import queries
+from retriever.errors import InvalidArgumentError, UnknownIdError
+from tests import retrievable
+from tests.retrievable import FixedIndex
+
+WIDTH = 4
+limits = st.one_of(st.integers(1, 12), st.sampled_from([queries.MAX_LIMIT - 1, queries.MAX_LIMIT]))
+# Small whole numbers are added and multiplied without rounding, so ties are ties; and there are many.
+whole = st.integers(-2, 2).map(np.float32)
+
+
+def vectors(rows, elements=whole):
+    return arrays.arrays(np.float32, st.tuples(rows, st.just(WIDTH)), elements=elements)
+
+
+@st.composite
+def catalogues(draw, *, min_items=1):
+    """Item vectors whose embeddings have a direction, one user's vector, and what the user has seen."""
+    items = draw(vectors(st.integers(min_items, 15)))
+    assume(items[:, :-1].any(axis=1).all())
+    user = draw(vectors(st.just(1)))
+    seen = draw(st.sets(st.sampled_from(range(len(items)))))
+    return items, user, sorted(seen)
+
+
+@st.composite
+def proposals(draw, items):
+    """What an index may propose: some of the rows, in any order."""
+    rows = draw(st.permutations(range(len(items))))
+    return rows[: draw(st.integers(0, len(rows)))]
+
+
+def best_first(scores):
+    """Rows by falling score, equal scores by row."""
+    return sorted(scores, key=lambda row: (-scores[row], row))
+
+
+def lightfm(items, user):
+    """u·i + b_u + b_i."""
+    return dict(enumerate((items[:, :-1] @ user[:-1] + items[:, -1] + user[-1]).tolist()))
+
+
+@given(catalogues(), limits, st.booleans())
+def test_recommendations_are_the_highest_scores_of_all_by_row_where_equal(
+    catalogue, limit, exclude_seen
+):
+    items, user, seen = catalogue
+    snapshot = retrievable.snapshot(items, user, seen=[seen])
+    ranking = queries.recommend(snapshot, "user-0", limit=limit, exclude_seen=exclude_seen)
+    scores = lightfm(items, user[0])
+    if exclude_seen:
+        for row in seen:
+            del scores[row]
+    expected = best_first(scores)[:limit]
+    assert ranking.rows.tolist() == expected
+    assert ranking.scores.tolist() == [scores[row] for row in expected]
+
+
+@given(st.data(), catalogues(), limits, st.booleans(), st.integers(-1, 20))
+def test_whatever_an_index_proposes_recommendations_keep_their_promises(
+    data, catalogue, limit, exclude_seen, candidates
+):
+    items, user, seen = catalogue
+    index = FixedIndex(data.draw(proposals(items)), candidates=candidates)
+    snapshot = retrievable.snapshot(items, user, seen=[seen], recommend=index)
+    ranking = queries.recommend(snapshot, "user-0", limit=limit, exclude_seen=exclude_seen)
+    scores = lightfm(items, user[0])
+    excluded = {*seen} if exclude_seen else set()
+    rows = ranking.rows.tolist()
+    assert not excluded & {*rows}
+    assert len(rows) == len({*rows}) == min(limit, len(items) - len(excluded))
+    assert ranking.scores.tolist() == [scores[row] for row in rows]
+    assert rows == best_first({row: scores[row] for row in rows})
+
+
+@given(st.data(), catalogues())
+def test_the_best_of_what_an_index_proposes_are_taken_when_they_are_enough(data, catalogue):
+    items, user, seen = catalogue
+    proposed = data.draw(proposals(items))
+    unseen = [row for row in proposed if row not in seen]
+    assume(unseen)
+    limit = data.draw(st.integers(1, len(unseen)))
+    # It is to be asked for so many that enough are left after those that were seen.
+    index = FixedIndex(proposed, candidates=len(items))
+    snapshot = retrievable.snapshot(items, user, seen=[seen], recommend=index)
+    ranking = queries.recommend(snapshot, "user-0", limit=limit)
+    scores = lightfm(items, user[0])
+    assert ranking.rows.tolist() == best_first({row: scores[row] for row in unseen})[:limit]
+
+
+@given(catalogues(min_items=2), limits)
+def test_similar_items_have_the_highest_cosines_and_never_include_the_item(catalogue, limit):
+    items, user, _ = catalogue
+    snapshot = retrievable.snapshot(items, user)
+    embeddings = np.float64(items[:, :-1])
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    for row in range(len(items)):
+        ranking = queries.similar_items(snapshot, f"item-{row}", limit=limit)
+        rows, scores = ranking.rows.tolist(), ranking.scores.tolist()
+        assert row not in rows
+        assert len(rows) == len({*rows}) == min(limit, len(items) - 1)
+        assert all(-1 <= score <= 1 for score in scores)
+        cosines = embeddings @ embeddings[row]
+        np.testing.assert_allclose(scores, cosines[rows], atol=1e-6)
+        assert rows == best_first(dict(zip(rows, scores, strict=True)))
+        left_out = [other for other in range(len(items)) if other not in (*rows, row)]
+        assert all(cosines[other] <= min(cosines[rows]) + 1e-6 for other in left_out)
+
+
+@given(st.data(), catalogues(min_items=2), limits, st.integers(-1, 20))
+def test_whatever_an_index_proposes_similar_items_keep_their_promises(
+    data, catalogue, limit, candidates
+):
+    items, user, _ = catalogue
+    index = FixedIndex(data.draw(proposals(items)), candidates=candidates)
+    snapshot = retrievable.snapshot(items, user, similar=index)
+    row = data.draw(st.sampled_from(range(len(items))))
+    ranking = queries.similar_items(snapshot, f"item-{row}", limit=limit)
+    rows, scores = ranking.rows.tolist(), ranking.scores.tolist()
+    assert row not in rows
+    assert len(rows) == len({*rows}) == min(limit, len(items) - 1)
+    assert rows == best_first(dict(zip(rows, scores, strict=True)))
+
+
+def test_items_with_the_same_vector_come_in_the_order_of_their_rows():
+    items = np.ones((30, WIDTH))
+    snapshot = retrievable.snapshot(items, np.ones((1, WIDTH)), seen=[[0, 4]])
+    assert queries.recommend(snapshot, "user-0", limit=5).rows.tolist() == [1, 2, 3, 5, 6]
+    assert queries.similar_items(snapshot, "item-2", limit=5).rows.tolist() == [0, 1, 3, 4, 5]
+
+
+@pytest.mark.parametrize("scale", [1e-18, 1e-12, 1e-6, 1, 1e6, 1e12, 1e18])
+def test_cosines_do_not_depend_on_how_long_the_vectors_are(scale):
+    """A strong L2 penalty makes embeddings tiny, and their squares are not what float32 can hold."""
+    items = np.random.default_rng(1).normal(size=(20, WIDTH))
+    expected = queries.similar_items(retrievable.snapshot(items, items), "item-3", limit=19)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scaled = retrievable.snapshot(items * scale, items)
+        found = queries.similar_items(scaled, "item-3", limit=19)
+    np.testing.assert_array_equal(found.rows, expected.rows)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+
+
+@given(vectors(st.just(6), elements=st.floats(-100, 100, width=32)))
+@example(np.full((6, WIDTH), np.float32(0.1)))
+@example(np.full((6, WIDTH), np.float32(1 / 3)))
+def test_cosines_stay_in_their_range_whatever_the_rounding(items):
+    assume((np.linalg.norm(items[:, :-1], axis=1) > 1e-10).all())
+    ranking = queries.similar_items(retrievable.snapshot(items, items), "item-0")
+    assert len(ranking.rows) == 5
+    assert (np.abs(ranking.scores) <= 1).all()
+
+
+def test_scores_hold_both_biases():
+    snapshot = retrievable.snapshot([[1, 2, 3, 0.5]], [[1, 10, 100, 0.25]])
+    ranking = queries.recommend(snapshot, "user-0")
+    assert ranking.scores.tolist() == [1 + 20 + 300 + 0.5 + 0.25]
+    assert ranking.scores.dtype == np.float32
+    assert ranking.rows.dtype == np.int64
+
+
+def test_without_a_bias_the_order_would_be_another():
+    items = [[1, 0, 0, 0], [0.5, 0, 0, 1]]
+    snapshot = retrievable.snapshot(items, [[1, 0, 0, 0]])
+    assert queries.recommend(snapshot, "user-0").rows.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("limit", "seen", "candidates", "asked"),
+    [
+        (10, 0, 100, 100),
+        (200, 0, 100, 200),
+        (10, 95, 100, 105),
+        (10, 95, 0, 105),
+        (1000, 300, -1, 1300),
+    ],
+)
+def test_an_index_is_asked_for_its_measured_candidates_or_for_what_the_limit_needs(
+    limit, seen, candidates, asked
+):
+    index = FixedIndex(range(2000), candidates=candidates)
+    items = np.random.default_rng(1).normal(size=(2000, WIDTH))
+    snapshot = retrievable.snapshot(
+        items, items[:1], seen=[range(seen)], recommend=index, similar=index
+    )
+    assert len(queries.recommend(snapshot, "user-0", limit=limit).rows) == limit
+    assert index.asked == [asked]
+    index.asked.clear()
+    queries.similar_items(snapshot, "item-0", limit=limit)
+    # One more, since the item itself is its own nearest.
+    assert index.asked == [max(limit + 1, candidates)]
+
+
+def test_an_item_that_the_index_does_not_find_near_itself_is_no_loss():
+    items = np.random.default_rng(1).normal(size=(20, WIDTH))
+    index = FixedIndex(range(5, 20))
+    ranking = queries.similar_items(
+        retrievable.snapshot(items, items, similar=index), "item-0", limit=10
+    )
+    assert len(ranking.rows) == 10
+
+
+def test_one_item_has_no_neighbours():
+    snapshot = retrievable.snapshot([[1, 2, 3, 4]], [[1, 2, 3, 4]])
+    assert queries.similar_items(snapshot, "item-0").rows.tolist() == []
+
+
+def test_a_user_who_has_seen_everything_gets_nothing_unless_seen_items_are_asked_for():
+    items = np.random.default_rng(1).normal(size=(5, WIDTH))
+    snapshot = retrievable.snapshot(items, items[:1], seen=[range(5)])
+    assert queries.recommend(snapshot, "user-0").rows.tolist() == []
+    assert len(queries.recommend(snapshot, "user-0", exclude_seen=False).rows) == 5
+
+
+def test_the_default_limit_is_ten():
+    items = np.random.default_rng(1).normal(size=(20, WIDTH))
+    snapshot = retrievable.snapshot(items, items)
+    assert len(queries.recommend(snapshot, "user-0").rows) == 10
+    assert len(queries.similar_items(snapshot, "item-0").rows) == 10
+
+
+@pytest.mark.parametrize("ask", [queries.recommend, queries.similar_items])
+@pytest.mark.parametrize("limit", [0, -1, 1001, 2**31 - 1, -(2**31)])
+def test_a_limit_out_of_range_is_named_whoever_is_asked_for(ask, limit):
+    snapshot = retrievable.snapshot([[1, 2, 3, 4]], [[1, 2, 3, 4]])
+    for external_id in ("item-0", "user-0", "nobody"):
+        with pytest.raises(InvalidArgumentError, match=rf"limit: is {limit}, .* 1\.\.1000") as caught:
+            ask(snapshot, external_id, limit=limit)
+        assert caught.value.field == "limit"
+
+
+@pytest.mark.parametrize("ask", [queries.recommend, queries.similar_items])
+@pytest.mark.parametrize("limit", [1, 1000])
+def test_the_ends_of_the_range_are_in_it(ask, limit):
+    items = np.random.default_rng(1).normal(size=(1200, WIDTH))
+    snapshot = retrievable.snapshot(items, items)
+    external_id = "user-7" if ask is queries.recommend else "item-7"
+    assert len(ask(snapshot, external_id, limit=limit).rows) == limit
+
+
+@pytest.mark.parametrize(
+    ("ask", "kind", "other"),
+    [(queries.recommend, "user", "item-0"), (queries.similar_items, "item", "user-0")],
+)
+def test_an_unknown_id_is_named_with_the_version(ask, kind, other):
+    snapshot = retrievable.snapshot([[1, 2, 3, 4]], [[1, 2, 3, 4]], version="20261124T120000Z-abcdef")
+    for external_id in (other, "", f"{kind}-00", f"{kind}-0\0"):
+        with pytest.raises(UnknownIdError, match="isn't in version 20261124T120000Z-abcdef") as caught:
+            ask(snapshot, external_id)
+        assert (caught.value.kind, caught.value.external_id) == (kind, external_id)
+        assert caught.value.version == snapshot.version
+
+
+def test_a_long_id_is_shortened_in_the_message_only():
+    snapshot = retrievable.snapshot([[1, 2, 3, 4]], [[1, 2, 3, 4]])
+    with pytest.raises(UnknownIdError) as caught:
+        queries.similar_items(snapshot, "x" * 512)
+    assert len(str(caught.value)) < 120
+    assert caught.value.external_id == "x" * 512
+
+
+def test_asking_changes_nothing():
+    items = np.random.default_rng(1).normal(size=(20, WIDTH)).astype(np.float32)
+    snapshot = retrievable.snapshot(items, items, seen=[[row] for row in range(20)])
+    for array in (snapshot.publication.item_vectors, snapshot.publication.user_vectors):
+        array.setflags(write=False)
+    for _ in range(2):
+        queries.recommend(snapshot, "user-3")
+        queries.similar_items(snapshot, "item-3")
+    np.testing.assert_array_equal(snapshot.publication.item_vectors, items)
+    np.testing.assert_array_equal(snapshot.publication.user_vectors, items)

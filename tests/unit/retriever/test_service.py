@@ -1,0 +1,271 @@
+"""Requests and responses, with a context that only aborts."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.rpc import error_details_pb2, status_pb2
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+
+from retriever import control, queries
+from retriever.current import CurrentSnapshot
+from retriever.service import SERVICE_NAME, RetrieverServicer
+from tests import retrievable
+
+ITEMS = [[1, 0, 0.5], [0, 1, 0.25], [1, 1, 0], [-1, 0, 0]]
+USERS = [[2, 1, 0.125], [0, 0, 0]]
+TITLES = ["Zero", "", "Zwei – 二", "Three"]
+
+
+class AbortedError(Exception):
+    """What a real context raises to leave the handler."""
+
+
+class Context:
+    """A call's context."""
+
+    status: grpc.Status
+
+    def abort_with_status(self, status):
+        self.status = status
+        raise AbortedError
+
+
+class Caller:
+    """Calls a servicer as gRPC does."""
+
+    def __init__(self, *snapshots, fleet=None):
+        self.current = CurrentSnapshot()
+        for snapshot in snapshots:
+            self.current.swap(snapshot)
+        told = fleet or control.Fleet(label="current")
+        self._servicer = RetrieverServicer(self.current, lambda: told)
+
+    def similar_items(self, **fields):
+        return self._servicer.SimilarItems(pb.SimilarItemsRequest(**fields), Context())
+
+    def recommend(self, **fields):
+        return self._servicer.Recommend(pb.RecommendRequest(**fields), Context())
+
+    def status(self):
+        return self._servicer.GetStatus(pb.GetStatusRequest(), Context())
+
+    def refused(self, request):
+        """The status of a refused call, and its one detail."""
+        context = Context()
+        call = {
+            pb.SimilarItemsRequest: self._servicer.SimilarItems,
+            pb.RecommendRequest: self._servicer.Recommend,
+        }[type(request)]
+        with pytest.raises(AbortedError):
+            call(request, context)
+        [(_, data)] = context.status.trailing_metadata
+        [detail] = status_pb2.Status.FromString(data).details
+        return context.status, detail
+
+
+@pytest.fixture
+def caller():
+    return Caller(retrievable.snapshot(ITEMS, USERS, seen=[[0], []], titles=TITLES))
+
+
+def bad_field(caller, request):
+    """The field that a BadRequest names."""
+    status, detail = caller.refused(request)
+    assert status.code is grpc.StatusCode.INVALID_ARGUMENT
+    bad_request = error_details_pb2.BadRequest()
+    assert detail.Unpack(bad_request)
+    [violation] = bad_request.field_violations
+    assert status.details == f"{violation.field}: {violation.description}"
+    return violation.field
+
+
+def reason(caller, request, code):
+    status, detail = caller.refused(request)
+    assert status.code is code
+    info = error_details_pb2.ErrorInfo()
+    assert detail.Unpack(info)
+    return info.reason
+
+
+def pairs(response):
+    return [(item.item_id, item.score) for item in response.items]
+
+
+def test_similar_items_are_answered_with_cosines_and_the_version(caller):
+    response = caller.similar_items(item_id="item-0")
+    assert pairs(response) == [
+        ("item-2", pytest.approx(2**-0.5)),
+        ("item-1", 0),
+        ("item-3", -1),
+    ]
+    assert response.version == "20261124T043500Z-3fa9c1"
+
+
+def test_recommendations_are_answered_with_scores_and_the_version(caller):
+    response = caller.recommend(user_id="user-0")
+    assert pairs(response) == [("item-2", 3.125), ("item-1", 1.375), ("item-3", -1.875)]
+    assert response.version == "20261124T043500Z-3fa9c1"
+
+
+@pytest.mark.parametrize(("exclude", "seen"), [(None, False), (True, False), (False, True)])
+def test_what_was_seen_is_left_out_unless_told_not_to(caller, exclude, seen):
+    fields = {} if exclude is None else {"exclude_seen": exclude}
+    found = [item.item_id for item in caller.recommend(user_id="user-0", **fields).items]
+    assert ("item-0" in found) == seen
+
+
+def test_a_limit_is_kept_and_its_default_is_ten():
+    items = [[row + 1, 1, 0] for row in range(30)]
+    caller = Caller(retrievable.snapshot(items, USERS))
+    for fields, count in (({}, 10), ({"limit": 1}, 1), ({"limit": 1000}, 30)):
+        assert len(caller.recommend(user_id="user-0", **fields).items) == count
+        assert len(caller.similar_items(item_id="item-0", **fields).items) == min(count, 29)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001, 2**31 - 1, -(2**31)])
+def test_a_limit_out_of_range_is_refused_by_name(caller, limit):
+    assert bad_field(caller, pb.SimilarItemsRequest(item_id="item-0", limit=limit)) == "limit"
+    assert bad_field(caller, pb.RecommendRequest(user_id="user-0", limit=limit)) == "limit"
+
+
+@pytest.mark.parametrize("external_id", ["", "x" * 513, "é" * 257])
+def test_an_id_that_is_empty_or_too_long_is_refused_by_name(caller, external_id):
+    assert bad_field(caller, pb.SimilarItemsRequest(item_id=external_id)) == "item_id"
+    assert bad_field(caller, pb.RecommendRequest(user_id=external_id)) == "user_id"
+
+
+def test_a_request_for_nobody_is_refused(caller):
+    assert bad_field(caller, pb.RecommendRequest(limit=3)) == "subject"
+
+
+def test_an_unknown_id_is_not_found(caller):
+    code = grpc.StatusCode.NOT_FOUND
+    for external_id in ("nobody", "x" * 512, "item-0\0"):
+        assert reason(caller, pb.SimilarItemsRequest(item_id=external_id), code) == "ITEM_NOT_FOUND"
+        assert reason(caller, pb.RecommendRequest(user_id=external_id), code) == "USER_NOT_FOUND"
+
+
+@pytest.mark.parametrize("paths", [[], ["title"], ["title", "title"]])
+def test_titles_come_when_they_are_asked_for(caller, paths):
+    mask = FieldMask(paths=paths)
+    response = caller.similar_items(item_id="item-0", return_attributes=mask)
+    assert [item.title for item in response.items] == (
+        ["Zwei – 二", "", "Three"] if paths else [""] * 3
+    )
+    response = caller.recommend(user_id="user-0", return_attributes=mask)
+    assert [item.title for item in response.items] == (
+        ["Zwei – 二", "", "Three"] if paths else [""] * 3
+    )
+
+
+def test_titles_are_empty_when_the_publication_has_none():
+    caller = Caller(retrievable.snapshot(ITEMS, USERS))
+    response = caller.similar_items(item_id="item-0", return_attributes=FieldMask(paths=["title"]))
+    assert [item.title for item in response.items] == [""] * 3
+
+
+@pytest.mark.parametrize("path", ["", "Title", "title.text", "genre", "x" * 10_000])
+def test_an_unknown_attribute_is_refused_and_the_known_ones_are_named(caller, path):
+    mask = FieldMask(paths=["title", path])
+    for request in (
+        pb.SimilarItemsRequest(item_id="item-0", return_attributes=mask),
+        pb.RecommendRequest(user_id="user-0", return_attributes=mask),
+    ):
+        assert bad_field(caller, request) == "return_attributes"
+        status, _ = caller.refused(request)
+        assert "known: title" in status.details
+        assert len(status.details) < 200
+
+
+def test_without_a_snapshot_both_are_unavailable_with_a_reason():
+    caller = Caller()
+    for request in (pb.SimilarItemsRequest(item_id="1"), pb.RecommendRequest(user_id="1")):
+        assert reason(caller, request, grpc.StatusCode.UNAVAILABLE) == "NOTHING_PUBLISHED"
+
+
+def test_without_a_snapshot_a_bad_request_is_still_a_bad_request():
+    """A client that retries UNAVAILABLE would otherwise try for ever what can't succeed."""
+    caller = Caller()
+    assert bad_field(caller, pb.SimilarItemsRequest(item_id="")) == "item_id"
+    assert bad_field(caller, pb.RecommendRequest()) == "subject"
+    assert bad_field(caller, pb.SimilarItemsRequest(item_id="1", limit=0)) == "limit"
+    assert bad_field(caller, pb.RecommendRequest(user_id="1", limit=1001)) == "limit"
+
+
+@pytest.mark.parametrize("call", ["recommend", "similar_items"])
+def test_an_answer_is_from_one_snapshot_though_another_is_swapped_in_meanwhile(monkeypatch, call):
+    """Otherwise rows of one version would be named by the ids of another."""
+    caller = Caller()
+    old = retrievable.snapshot(ITEMS, USERS, titles=["old"] * 4, version="old")
+    new = retrievable.snapshot(ITEMS[::-1], USERS, titles=["new"] * 4, version="new")
+    # Whoever looks again finds another one.
+    monkeypatch.setattr(caller.current, "get", iter([old, new, new, new]).__next__)
+    asked = {"user_id": "user-0"} if call == "recommend" else {"item_id": "item-0"}
+    response = getattr(caller, call)(**asked, return_attributes=FieldMask(paths=["title"]))
+    assert response.version == "old"
+    assert {item.title for item in response.items} == {"old"}
+    alone = Caller(old)
+    assert pairs(response) == pairs(getattr(alone, call)(**asked))
+
+
+def test_an_unexpected_error_tells_its_caller_nothing(monkeypatch, caplog):
+    caller = Caller(retrievable.snapshot(ITEMS, USERS))
+    monkeypatch.setattr(queries, "recommend", lambda *_, **__: 1 / 0)
+    context = Context()
+    with pytest.raises(AbortedError):
+        caller._servicer.Recommend(pb.RecommendRequest(user_id="user-0"), context)
+    assert context.status.code is grpc.StatusCode.INTERNAL
+    assert "division" not in context.status.details
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_the_status_is_what_the_parent_told():
+    fleet = control.Fleet(
+        label="canary",
+        target="v2",
+        version="v1",
+        label_problem="a problem",
+        last_reload=control.ReloadFacts("v2", False, "broken", 0.25, 1_800_000_000.5),
+        workers=[
+            control.WorkerFacts(0, 123, "running", "v1", 1_700_000_000.0, 1_700_000_001.0, 2),
+            control.WorkerFacts(1, 124, "starting", "", 1_700_000_002.0, 0, 0),
+            control.WorkerFacts(2, 0, "down", "", 0, 0, 3),
+        ],
+    )
+    status = Caller(fleet=fleet).status()
+    assert (status.label, status.label_target, status.version) == ("canary", "v2", "v1")
+    assert status.label_problem == "a problem"
+    last = status.last_reload
+    assert (last.version, last.succeeded, last.reason, last.duration_seconds) == (
+        "v2",
+        False,
+        "broken",
+        0.25,
+    )
+    assert last.ended_at.ToNanoseconds() == 1_800_000_000_500_000_000
+    assert [(worker.index, worker.pid, worker.restarts) for worker in status.workers] == [
+        (0, 123, 2),
+        (1, 124, 0),
+        (2, 0, 3),
+    ]
+    assert [pb.WorkerState.Name(worker.state) for worker in status.workers] == [
+        "WORKER_STATE_RUNNING",
+        "WORKER_STATE_STARTING",
+        "WORKER_STATE_DOWN",
+    ]
+    assert [worker.version for worker in status.workers] == ["v1", "", ""]
+    assert [worker.HasField("started_at") for worker in status.workers] == [True, True, False]
+    assert [worker.HasField("serving_since") for worker in status.workers] == [True, False, False]
+
+
+def test_the_status_is_answered_before_the_parent_told_anything():
+    status = Caller().status()
+    assert status.label == "current"
+    assert not status.HasField("last_reload")
+    assert not status.workers
+
+
+def test_the_services_name_is_the_protos():
+    assert SERVICE_NAME == "recsys.retriever.v1.RetrieverService"

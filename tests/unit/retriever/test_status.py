@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import logging
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from retriever.errors import (
+    InvalidArgumentError,
+    NothingLoadedError,
+    SnapshotError,
+    StartError,
+    UnknownIdError,
+)
+from retriever.status import DOMAIN, to_status
+
+
+def details_of(status):
+    """The google.rpc status and its details, as a client finds them."""
+    [(key, data)] = status.trailing_metadata
+    assert key == "grpc-status-details-bin"
+    rich = status_pb2.Status.FromString(data)
+    assert rich.code == status.code.value[0]
+    assert rich.message == status.details
+    return list(rich.details)
+
+
+def unpack(packed, kind):
+    message = kind()
+    assert packed.Unpack(message)
+    return message
+
+
+def test_an_argument_out_of_range_is_a_bad_request_that_names_the_field():
+    status = to_status(InvalidArgumentError("limit", "is 0, but should be in 1..1000"))
+    assert status.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert status.details == "limit: is 0, but should be in 1..1000"
+    [detail] = details_of(status)
+    [violation] = unpack(detail, error_details_pb2.BadRequest).field_violations
+    assert (violation.field, violation.description) == ("limit", "is 0, but should be in 1..1000")
+
+
+@pytest.mark.parametrize("kind", ["item", "user"])
+@pytest.mark.parametrize("external_id", ["42", "東京", "nul\0", "é" * 256])
+def test_an_unknown_id_is_not_found_with_what_was_asked_for(kind, external_id):
+    status = to_status(UnknownIdError(kind, external_id, "v1"))
+    assert status.code is grpc.StatusCode.NOT_FOUND
+    [detail] = details_of(status)
+    info = unpack(detail, error_details_pb2.ErrorInfo)
+    assert (info.reason, info.domain) == (f"{kind.upper()}_NOT_FOUND", DOMAIN)
+    assert dict(info.metadata) == {"id": external_id, "version": "v1"}
+
+
+def test_nothing_loaded_is_unavailable_with_a_reason():
+    status = to_status(NothingLoadedError("nobody has published"))
+    assert status.code is grpc.StatusCode.UNAVAILABLE
+    assert status.details == "no publication is loaded: nobody has published"
+    [detail] = details_of(status)
+    info = unpack(detail, error_details_pb2.ErrorInfo)
+    assert (info.reason, info.domain) == ("NOTHING_PUBLISHED", DOMAIN)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("secret"),
+        KeyError("secret"),
+        MemoryError(),
+        SnapshotError("secret"),
+        StartError("secret"),
+    ],
+    ids=repr,
+)
+def test_anything_else_is_internal_and_for_the_log_only(error, caplog):
+    with caplog.at_level(logging.ERROR):
+        status = to_status(error)
+    assert status.code is grpc.StatusCode.INTERNAL
+    assert "secret" not in status.details
+    assert details_of(status) == []
+    [record] = caplog.records
+    assert record.exc_info[1] is error
+
+
+def test_the_details_of_the_longest_id_fit_into_a_header():
+    """Statuses over 8 KB turn into RESOURCE_EXHAUSTED on their way."""
+    status = to_status(UnknownIdError("user", "\N{CJK UNIFIED IDEOGRAPH-6771}" * 170, "v" * 24))
+    [(_, data)] = status.trailing_metadata
+    assert len(data) + len(status.details.encode()) < 4096

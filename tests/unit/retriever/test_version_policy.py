@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retriever.version_policy import Action, Candidate, Observed, Step, decide
+
+OLD, NEW, OTHER = "old", "new", "other"
+
+
+def observed(
+    target=NEW, committed=OLD, *, failed=False, step=None, waiting=0, prepared=0, settled=2, joining=0
+):
+    candidate = None if step is None else Candidate(NEW, step, waiting, prepared)
+    return Observed(target, committed, failed, candidate, settled, joining)
+
+
+@pytest.mark.parametrize(
+    ("seen", "action"),
+    [
+        # Nothing on its way.
+        (observed(target=None, committed=None), Action.NOTHING),
+        (observed(target=None), Action.NOTHING),
+        (observed(target=OLD), Action.NOTHING),
+        (observed(), Action.VERIFY),
+        (observed(committed=None), Action.VERIFY),
+        (observed(committed=None, settled=0, joining=2), Action.VERIFY),
+        (observed(settled=0), Action.VERIFY),
+        (observed(failed=True), Action.NOTHING),
+        (observed(failed=True, committed=None), Action.NOTHING),
+        # Verifying: there is nothing to do but wait.
+        (observed(step=Step.VERIFYING), Action.NOTHING),
+        (observed(target=None, step=Step.VERIFYING), Action.NOTHING),
+        (observed(target=OTHER, step=Step.VERIFYING), Action.ABANDON),
+        (observed(target=OLD, step=Step.VERIFYING), Action.ABANDON),
+        # Verified: all workers prepare it, unless some are on their way somewhere.
+        (observed(step=Step.VERIFIED), Action.PREPARE),
+        (observed(step=Step.VERIFIED, committed=None), Action.PREPARE),
+        (observed(target=None, step=Step.VERIFIED), Action.PREPARE),
+        (observed(step=Step.VERIFIED, settled=1, joining=1), Action.NOTHING),
+        (observed(step=Step.VERIFIED, settled=0, joining=2), Action.NOTHING),
+        (observed(step=Step.VERIFIED, settled=0), Action.NOTHING),
+        (observed(step=Step.VERIFIED, settled=1), Action.PREPARE),
+        (observed(target=OTHER, step=Step.VERIFIED), Action.ABANDON),
+        # Preparing: the last answer decides.
+        (observed(step=Step.PREPARING, waiting=2), Action.NOTHING),
+        (observed(step=Step.PREPARING, waiting=1, prepared=1), Action.NOTHING),
+        (observed(step=Step.PREPARING, prepared=2), Action.COMMIT),
+        (observed(step=Step.PREPARING, prepared=1), Action.COMMIT),
+        (observed(step=Step.PREPARING, prepared=2, joining=1), Action.COMMIT),
+        (observed(target=None, step=Step.PREPARING, prepared=2), Action.COMMIT),
+        (observed(step=Step.PREPARING), Action.ABANDON),
+        (observed(target=OTHER, step=Step.PREPARING, waiting=1, prepared=1), Action.ABANDON),
+        (observed(target=OTHER, step=Step.PREPARING, prepared=2), Action.ABANDON),
+        (observed(target=OLD, step=Step.PREPARING, prepared=2), Action.ABANDON),
+    ],
+    ids=str,
+)
+def test_the_next_step(seen, action):
+    assert decide(seen) is action
+
+
+versions = st.sampled_from([OLD, NEW, OTHER])
+counts = st.integers(0, 3)
+observations = st.builds(
+    Observed,
+    target=st.none() | versions,
+    committed=st.none() | versions,
+    failed=st.booleans(),
+    candidate=st.none()
+    | st.builds(Candidate, versions, st.sampled_from(Step), waiting=counts, prepared=counts),
+    settled=counts,
+    joining=counts,
+)
+
+
+@given(observations)
+def test_nothing_is_committed_before_every_worker_has_answered_and_one_is_ready(seen):
+    if decide(seen) is Action.COMMIT:
+        assert seen.candidate.step is Step.PREPARING
+        assert seen.candidate.waiting == 0
+        assert seen.candidate.prepared > 0
+        assert seen.target in (None, seen.candidate.version)
+
+
+@given(observations)
+def test_a_label_that_cannot_be_read_changes_nothing(seen):
+    """It begins nothing and stops nothing: what happens is what would if it still named the same."""
+    unreadable = replace(seen, target=None)
+    if seen.candidate is None:
+        assert decide(unreadable) is Action.NOTHING
+    else:
+        same = replace(seen, target=seen.candidate.version)
+        assert decide(unreadable) is decide(same)
+
+
+@given(observations)
+def test_what_failed_or_serves_is_not_begun(seen):
+    seen = replace(seen, candidate=None)
+    begun = decide(seen) is Action.VERIFY
+    assert begun == (seen.target not in (None, seen.committed) and not seen.failed)
+
+
+@given(observations, st.sampled_from(Step), st.sampled_from([OLD, NEW]))
+def test_a_label_that_moved_on_ends_what_is_on_its_way(seen, step, target):
+    moved_on = replace(seen, target=target, candidate=Candidate(OTHER, step, prepared=1))
+    assert decide(moved_on) is Action.ABANDON
+
+
+@given(observations)
+def test_a_step_is_only_taken_from_the_one_before_it(seen):
+    step = None if seen.candidate is None else seen.candidate.step
+    action = decide(seen)
+    assert (action is Action.VERIFY) <= (step is None)
+    assert (action is Action.PREPARE) <= (step is Step.VERIFIED)
+    assert (action is Action.COMMIT) <= (step is Step.PREPARING)
+    assert (action is Action.ABANDON) <= (step is not None)
+
+
+@given(observations)
+def test_workers_prepare_together(seen):
+    if decide(seen) is Action.PREPARE:
+        assert seen.joining == 0
+        assert seen.settled > 0
+
+
+def everything():
+    """Every observation of up to two workers."""
+    candidates = [None] + [
+        Candidate(version, step, waiting, prepared)
+        for version, step, waiting, prepared in itertools.product([OLD, NEW], Step, range(3), range(3))
+    ]
+    for target, committed, failed, candidate, settled, joining in itertools.product(
+        [None, OLD, NEW], [None, OLD, NEW], [False, True], candidates, range(3), range(3)
+    ):
+        yield Observed(target, committed, failed, candidate, settled, joining)
+
+
+def test_every_action_can_be_reached_and_every_observation_has_one():
+    assert {decide(seen) for seen in everything()} == {*Action}
+
+
+def test_a_decision_carried_out_leads_to_another():
+    """The supervisor decides again at once until there is nothing to do: that must end."""
+    for seen in everything():
+        steps = 0
+        while (action := decide(seen)) is not Action.NOTHING:
+            seen = carried_out(seen, action)
+            steps += 1
+            assert steps <= 3
+
+
+def carried_out(seen, action):
+    """What `Reload` observes after doing it, while no worker has answered."""
+    if action is Action.VERIFY:
+        return replace(seen, candidate=Candidate(seen.target, Step.VERIFYING))
+    if action is Action.PREPARE:
+        version = seen.candidate.version
+        return replace(seen, candidate=Candidate(version, Step.PREPARING, waiting=seen.settled))
+    if action is Action.COMMIT:
+        return replace(seen, candidate=None, committed=seen.candidate.version)
+    return replace(seen, candidate=None)

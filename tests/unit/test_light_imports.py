@@ -1,0 +1,54 @@
+"""What a process of the retriever loads. Each import is made in a fresh interpreter."""
+
+from __future__ import annotations
+
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import publication
+import retriever
+
+HEAVY = {"lightfm", "scipy", "sklearn", "pandas", "polars", "pyarrow", "matplotlib", "trainer"}
+GRPC = {"grpc", "grpc_health", "grpc_reflection", "grpc_status", "recsys", "google"}
+# `__main__` runs when it is imported as what it is named.
+MODULES = [
+    module.name
+    for package in (publication, retriever)
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+]
+
+
+def loaded(*modules):
+    """The top-level packages in memory after importing these."""
+    code = f"import sys, {', '.join(modules)}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {*done.stdout.split()}
+
+
+def test_the_modules_are_all_there():
+    for name in ("retriever", "retriever.worker", "retriever.index.annoy", "publication.reader"):
+        assert name in ("retriever", *MODULES)
+
+
+def test_a_heavy_package_would_be_seen():
+    assert loaded("trainer.model") >= {"trainer", "lightfm", "scipy"}
+
+
+def test_importing_the_retriever_loads_next_to_nothing():
+    assert not loaded("retriever") & (HEAVY | GRPC | {"numpy", "annoy", "publication"})
+
+
+def test_every_module_together_loads_nothing_heavy():
+    packages = loaded("retriever", *MODULES)
+    assert not packages & HEAVY
+    # The set isn't empty by mistake.
+    assert packages >= {"retriever", "publication", "numpy", "annoy", "grpc"}
+
+
+@pytest.mark.parametrize("module", ["retriever.supervisor", "retriever.__main__", "retriever.logs"])
+def test_the_parent_loads_no_grpc(module):
+    """A process that has loaded it must not fork, and the parent starts all others."""
+    assert not loaded(module) & (GRPC | HEAVY)
