@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +22,7 @@ from recsys.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
 from publication import layout
 from publication.labels import list_labels, promote
 from tests import publications
-from tests.integration.trainer.conftest import call, start
+from tests.integration.trainer.conftest import ROOT, call, start
 from trainer import service
 from trainer.errors import OptionError
 
@@ -232,6 +234,39 @@ def test_the_command_serves_until_it_is_told_to_stop(volume, versions, number):
             assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
         assert process.stderr.read() == ""
     assert list_labels(volume) == {"current": versions[1]}
+
+
+# What matters is how the main thread waits, so there is a thousand times no server.
+_SIGNALLED_AGAIN_AND_AGAIN = """
+import os, pathlib, random, signal, sys, threading
+from trainer import service
+
+def kill(steps):
+    for _ in range(steps):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+class Server:
+    def start(self):
+        threading.Thread(target=kill, args=(random.randrange(3000),)).start()
+
+    def stop(self, grace):
+        stopped = threading.Event()
+        stopped.set()
+        return stopped
+
+sys.setswitchinterval(1e-6)
+service.build_server = lambda *_: (Server(), 1)
+for _ in range(1000):
+    assert service.serve(pathlib.Path(sys.argv[1]), "127.0.0.1:0") == 0
+"""
+
+
+def test_a_signal_at_any_instant_stops_it(volume, versions):
+    """A handler that sets an Event waits for ever when it interrupts the waiting for that Event."""
+    command = [sys.executable, "-c", _SIGNALLED_AGAIN_AND_AGAIN, str(volume)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_command_refuses_a_port_that_is_taken_and_a_volume_that_is_not_there(volume, versions):
