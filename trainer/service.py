@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import signal
-import threading
+import socket
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -98,14 +100,29 @@ def serve(volume: Path, address: str) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status."""
     versions.list_published(volume)
     server, port = build_server(volume, address)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    server.start()
-    print(f"listening on {address.rpartition(':')[0]}:{port}", flush=True)
-    stop.wait()
-    server.stop(grace=5).wait()
+    with _stop_signal() as wait:
+        server.start()
+        print(f"listening on {address.rpartition(':')[0]}:{port}", flush=True)
+        wait()
+        server.stop(grace=5).wait()
     return 0
+
+
+@contextmanager
+def _stop_signal() -> Iterator[Callable[[], object]]:
+    """A function that waits for a SIGTERM or SIGINT that comes from now on, or has come already.
+
+    It waits at a socket, since a handler that sets an Event never returns when it interrupts the
+    waiting for that Event, and since a signal that another thread gets wouldn't end that waiting.
+    """
+    wake_end, wake = socket.socketpair()
+    with wake_end, wake:
+        wake.setblocking(False)
+        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        yield lambda: wake_end.recv(1)
+        signal.set_wakeup_fd(-1)
 
 
 def _version(version: versions.PublishedVersion) -> pb.Version:
