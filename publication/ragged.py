@@ -37,6 +37,21 @@ class Ragged:
             return "fall"
         return None
 
+    def first_not_ascending(self, *, chunk: int = 1 << 16) -> int | None:
+        """The first row whose values don't ascend strictly, None when all do.
+
+        Reads `chunk` values at a time; the offsets have no `problem`.
+        """
+        for start in range(0, len(self.values) - 1, chunk):
+            values = self.values[start : start + chunk + 1]
+            places = start + 1 + np.flatnonzero(values[1:] <= values[:-1])
+            rows = np.searchsorted(self.offsets, places, side="right") - 1
+            # Where a row begins, the value before is another row's.
+            inside = self.offsets[rows] != places
+            if inside.any():
+                return int(rows[inside.argmax()])
+        return None
+
 
 def from_texts(texts: Iterable[str]) -> Ragged:
     """Texts as rows of UTF-8 bytes (uint8)."""

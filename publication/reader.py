@@ -22,7 +22,7 @@ from publication.errors import (
 from publication.id_map import IdMap
 from publication.manifest import Manifest
 from publication.ragged import Ragged
-from publication.vector_space import Float32Array
+from publication.vector_space import Float32Array, split_biases
 
 _CHUNK_ROWS = 1 << 16
 
@@ -214,6 +214,13 @@ def _check_contents(publication: Publication) -> None:
             if bad.any():
                 row = start + int(bad.argmax())
                 raise InvalidPublicationError(directory / name, f"row {row} isn't finite")
+    embeddings = split_biases(publication.item_vectors)[0]
+    for start in range(0, len(embeddings), _CHUNK_ROWS):
+        zero = ~embeddings[start : start + _CHUNK_ROWS].any(axis=1)
+        if zero.any():
+            row = start + int(zero.argmax())
+            # It has no cosine to anything.
+            raise InvalidPublicationError(directory / layout.ITEM_VECTORS, f"embedding {row} is zero")
     for name, ragged in (
         (layout.SEEN_OFFSETS, publication.seen),
         (layout.TITLE_OFFSETS, publication.titles),
@@ -228,3 +235,6 @@ def _check_contents(publication: Publication) -> None:
             expected=f"0..{facts.items - 1}",
             found=f"{int(items.min())}..{int(items.max())}",
         )
+    if (user := publication.seen.first_not_ascending()) is not None:
+        path = directory / layout.SEEN_ITEMS
+        raise InvalidPublicationError(path, f"the items of user row {user} don't ascend")

@@ -235,6 +235,25 @@ def test_a_number_that_is_not_finite_is_refused(published, name, number):
     assert "row 3 isn't finite" in str(refused(published, name))
 
 
+def test_an_embedding_without_direction_is_refused(published):
+    array = np.load(published.directory / layout.ITEM_VECTORS)
+    array[3, :-1] = 0
+    publications.reseal(published.directory, layout.ITEM_VECTORS, npy(array))
+    assert "embedding 3 is zero" in str(refused(published, layout.ITEM_VECTORS))
+
+
+@pytest.mark.parametrize("spoil", [lambda row: row[::-1], lambda row: np.full_like(row, row[0])])
+def test_seen_items_that_do_not_ascend_are_refused(published, spoil):
+    """Whoever excludes them bisects."""
+    offsets = np.load(published.directory / layout.SEEN_OFFSETS)
+    items = np.load(published.directory / layout.SEEN_ITEMS)
+    last = len(offsets) - 2
+    items[offsets[last] :] = spoil(items[offsets[last] :])
+    publications.reseal(published.directory, layout.SEEN_ITEMS, npy(items))
+    reason = str(refused(published, layout.SEEN_ITEMS))
+    assert f"the items of user row {last} don't ascend" in reason
+
+
 @pytest.mark.parametrize("row", [-1, publications.ITEMS, 2**31 - 1, -(2**31)])
 def test_a_seen_item_that_does_not_exist_is_refused(published, row):
     array = np.load(published.directory / layout.SEEN_ITEMS)

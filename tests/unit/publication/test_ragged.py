@@ -68,3 +68,11 @@ def test_a_problem_is_named_exactly_when_some_row_is_not_a_stretch_of_the_values
 )
 def test_the_problem_is_said(offsets, problem):
     assert Ragged(np.array(offsets), np.zeros(3, dtype=np.int32)).problem() == problem
+
+
+@given(st.lists(st.lists(st.integers(0, 5), max_size=4)), st.integers(1, 5))
+def test_the_first_row_that_does_not_ascend_is_found_in_any_chunks(rows, chunk):
+    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    ragged = Ragged(offsets, np.array([value for row in rows for value in row], dtype=np.int32))
+    wrong = [row for row, values in enumerate(rows) if values != sorted(set(values))]
+    assert ragged.first_not_ascending(chunk=chunk) == (wrong[0] if wrong else None)
