@@ -65,11 +65,12 @@ def recommend(
     query = user_queries(vector)
     seen = publication.seen[row] if exclude_seen else _NOTHING
     index = snapshot.recommend
-    wanted = limit + len(seen)
-    candidates = _without(index.search(query, max(wanted, index.candidates)), seen)
+    # As many beside the seen ones as recall was measured with.
+    wanted = max(limit, index.candidates) + len(seen)
+    candidates = _without(index.search(query, wanted), seen)
     if len(candidates) < limit:
         # The index gave up early; the catalogue may still hold enough.
-        candidates = _without(snapshot.recommend_exact.search(query, wanted), seen)
+        candidates = _without(snapshot.recommend_exact.search(query, limit + len(seen)), seen)
     scores = publication.item_vectors[candidates] @ query
     # The user's own bias doesn't change the order, but the score is LightFM's prediction.
     return _ranking(candidates, scores + vector[-1], limit)

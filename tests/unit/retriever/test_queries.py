@@ -183,12 +183,12 @@ def test_without_a_bias_the_order_would_be_another():
     [
         (10, 0, 100, 100),
         (200, 0, 100, 200),
-        (10, 95, 100, 105),
+        (10, 95, 100, 195),
         (10, 95, 0, 105),
         (1000, 300, -1, 1300),
     ],
 )
-def test_an_index_is_asked_for_its_measured_candidates_or_for_what_the_limit_needs(
+def test_an_index_is_asked_for_its_measured_candidates_beside_what_is_excluded(
     limit, seen, candidates, asked
 ):
     index = FixedIndex(range(2000), candidates=candidates)
