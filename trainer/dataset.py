@@ -166,7 +166,7 @@ class _Side:
                 f"{cold} {kind}s of {table.name} have no training interactions: "
                 "they are published by their features alone"
             )
-        if lost := len(set(table.ids) - warm - featured) if table.columns else 0:
+        if lost := len(set(table.ids) - warm - featured):
             warnings.append(
                 f"{lost} {kind}s of {table.name} have neither training interactions nor features: "
                 "they are left out"

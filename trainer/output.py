@@ -70,7 +70,9 @@ def versions(rows: Sequence[PublishedVersion], *, as_json: bool) -> None:
     if not rows:
         print("nothing is published on this volume")
         return
-    table = _table("version", "labels", "items", "users", "test p@10", "unseen", "AUC", "recall@10")
+    table = _table(
+        "version", "labels", "items", "users", "test p@10", "unseen", "AUC", "recall@10", texts=2
+    )
     for row in rows:
         if row.manifest is None:
             table.add_row(row.name, " ".join(row.labels), "broken")
@@ -113,7 +115,7 @@ def verified(rows: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
 
 
 def _print_metrics(manifest: Manifest) -> None:
-    table = _table("", *(title for title, _ in _METRICS))
+    table = _table("", *(title for title, _ in _METRICS), texts=1)
     for title, part in _PARTS:
         values = [manifest.metrics.get(part.format(name)) for _, name in _METRICS]
         if any(value is not None for value in values):
@@ -122,7 +124,9 @@ def _print_metrics(manifest: Manifest) -> None:
 
 
 def _print_indexes(manifest: Manifest) -> None:
-    table = _table("index", "backend", "recall@10", "µs a query", "bare recall@10", "µs a query")
+    table = _table(
+        "index", "backend", "recall@10", "µs a query", "bare recall@10", "µs a query", texts=2
+    )
     for name, index in manifest.indexes.items():
         table.add_row(
             name,
@@ -155,10 +159,11 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, texts: int) -> Table:
+    """A table whose first `texts` columns hold text, the others numbers."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for position, column in enumerate(columns):
-        table.add_column(column, justify="left" if position < 2 and column else "right", no_wrap=True)
+        table.add_column(column, justify="left" if position < texts else "right", no_wrap=True)
     return table
 
 

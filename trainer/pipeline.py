@@ -68,7 +68,6 @@ def train_and_publish(
     reporter = reporter or Silent()
     timings = _Timings()
     started_at = clock()
-
     with timings.stage("dataset"):
         dataset = build_dataset(
             source.interactions,
@@ -77,6 +76,9 @@ def train_and_publish(
             split=split,
             seed=hyperparameters.seed,
         )
+    # A volume that can't be written is known before the training, not after it.
+    with Staging(volume):
+        pass
     with timings.stage("fit"), reporter.step("Training, epochs", hyperparameters.epochs) as advance:
         model = train(dataset, hyperparameters, on_epoch=lambda: advance(1))
     with timings.stage("evaluate"):

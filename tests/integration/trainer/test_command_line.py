@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from publication import layout
-from publication.labels import read_label
+from publication.labels import list_labels, read_label
 from publication.reader import list_versions, verify
 from tests import datasets, publications
 from tests.integration.trainer.conftest import call, start
@@ -202,7 +202,8 @@ def test_an_interrupted_training_publishes_nothing(files, tmp_path):
     os.close(terminal)
     assert shown.endswith(b"interrupted\r\n")
     assert b"Traceback" not in shown
-    assert not volume.exists()
+    assert list_versions(volume) == []
+    assert list_labels(volume) == {}
 
 
 def test_a_dataset_that_was_not_fetched_says_how_to_get_it(tmp_path):

@@ -266,7 +266,7 @@ def test_what_only_training_finds_out_is_an_error_too(capsys, tmp_path, volume):
     command = ["train", "--interactions", str(interactions), *options, "--volume", str(volume)]
     assert main(command) == 1
     assert "error: training diverged in epoch" in capsys.readouterr().err
-    assert not volume.exists()
+    assert list_versions(volume) == []
 
 
 def test_an_interrupt_is_no_error(capsys, monkeypatch, tmp_path, volume):

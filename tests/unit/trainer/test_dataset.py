@@ -165,7 +165,9 @@ def test_titles_are_those_of_the_items_that_are_published(rows, titles):
     assert len(dataset.titles) == len(dataset.items)
     for row, title in enumerate(dataset.titles):
         assert title == titles.get(dataset.items.external_id(row), "")
-    assert dataset.warnings == datasets.dataset(rows).warnings
+    lost = titles.keys() - ids(dataset.items)
+    warning = f"{len(lost)} items of items.csv have neither training interactions nor features"
+    assert any(text.startswith(warning) for text in dataset.warnings) == bool(lost)
 
 
 def test_features_without_interactions_are_published_and_counted():

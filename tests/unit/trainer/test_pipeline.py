@@ -304,3 +304,11 @@ def test_a_later_run_is_listed_later_and_can_be_rolled_back_to(tmp_path):
     assert pipeline.labels.rollback(tmp_path) == names[1]
     promote(tmp_path, names[0])
     assert list_labels(tmp_path) == {"current": names[0]}
+
+
+def test_a_volume_that_cannot_be_written_is_known_before_the_training(tmp_path, monkeypatch):
+    volume = tmp_path / "volume"
+    volume.write_text("a file")
+    monkeypatch.setattr("trainer.pipeline.train", lambda *_, **__: pytest.fail("it trained"))
+    with pytest.raises(VolumeError, match="can't be written"):
+        run(volume)
