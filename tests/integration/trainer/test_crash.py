@@ -9,6 +9,8 @@ import signal
 import time
 
 from publication import layout
+from retriever.snapshot import open_snapshot
+from retriever.warm_up import warm_up
 from tests.integration.publication.checks import assert_sound, assert_staging_is_cleaned_up
 from tests.integration.trainer.conftest import start
 
@@ -39,6 +41,8 @@ def test_killed_at_random_instants_of_its_publishing_the_volume_is_sound(trainer
         assert status in (0, -signal.SIGKILL)
         known, named = {*versions}, current
         versions, current = assert_sound(tmp_path, verified=frozenset(known))
+        # And as a retriever would: open it, and ask both questions.
+        warm_up(open_snapshot(tmp_path, current))
         added = {*versions} - known
         assert known <= {*versions}
         assert len(added) <= 1
@@ -71,6 +75,7 @@ def test_the_command_killed_about_when_it_publishes_leaves_a_sound_volume(traine
         killed += process.returncode != 0
         known, named = {*versions}, current
         versions, current = assert_sound(tmp_path, verified=frozenset(known))
+        warm_up(open_snapshot(tmp_path, current))
         assert current in {*versions} - known | {named}
     assert killed
     assert trainer.run(tmp_path, seeds=[1])["status"] == 0
