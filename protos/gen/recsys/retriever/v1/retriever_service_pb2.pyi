@@ -75,37 +75,51 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("label", "label_target", "version", "last_reload", "label_problem", "workers")
+    __slots__ = ("label", "label_target", "version", "last_reload", "label_problem", "workers", "failed_versions")
     LABEL_FIELD_NUMBER: _ClassVar[int]
     LABEL_TARGET_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     LAST_RELOAD_FIELD_NUMBER: _ClassVar[int]
     LABEL_PROBLEM_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_VERSIONS_FIELD_NUMBER: _ClassVar[int]
     label: str
     label_target: str
     version: str
     last_reload: ReloadOutcome
     label_problem: str
     workers: _containers.RepeatedCompositeFieldContainer[WorkerStatus]
-    def __init__(self, label: _Optional[str] = ..., label_target: _Optional[str] = ..., version: _Optional[str] = ..., last_reload: _Optional[_Union[ReloadOutcome, _Mapping]] = ..., label_problem: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ...) -> None: ...
+    failed_versions: _containers.RepeatedCompositeFieldContainer[FailedVersion]
+    def __init__(self, label: _Optional[str] = ..., label_target: _Optional[str] = ..., version: _Optional[str] = ..., last_reload: _Optional[_Union[ReloadOutcome, _Mapping]] = ..., label_problem: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., failed_versions: _Optional[_Iterable[_Union[FailedVersion, _Mapping]]] = ...) -> None: ...
+
+class FailedVersion(_message.Message):
+    __slots__ = ("version", "reason", "failed_at")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FAILED_AT_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    reason: str
+    failed_at: _timestamp_pb2.Timestamp
+    def __init__(self, version: _Optional[str] = ..., reason: _Optional[str] = ..., failed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ReloadOutcome(_message.Message):
-    __slots__ = ("version", "succeeded", "reason", "duration_seconds", "ended_at")
+    __slots__ = ("version", "succeeded", "reason", "duration_seconds", "ended_at", "commit_spread_seconds")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DURATION_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_SPREAD_SECONDS_FIELD_NUMBER: _ClassVar[int]
     version: str
     succeeded: bool
     reason: str
     duration_seconds: float
     ended_at: _timestamp_pb2.Timestamp
-    def __init__(self, version: _Optional[str] = ..., succeeded: _Optional[bool] = ..., reason: _Optional[str] = ..., duration_seconds: _Optional[float] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    commit_spread_seconds: float
+    def __init__(self, version: _Optional[str] = ..., succeeded: _Optional[bool] = ..., reason: _Optional[str] = ..., duration_seconds: _Optional[float] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., commit_spread_seconds: _Optional[float] = ...) -> None: ...
 
 class WorkerStatus(_message.Message):
-    __slots__ = ("index", "pid", "state", "version", "started_at", "serving_since", "restarts")
+    __slots__ = ("index", "pid", "state", "version", "started_at", "serving_since", "restarts", "calls", "refused_calls", "calls_in_flight", "pss_bytes")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +127,10 @@ class WorkerStatus(_message.Message):
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     SERVING_SINCE_FIELD_NUMBER: _ClassVar[int]
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_CALLS_FIELD_NUMBER: _ClassVar[int]
+    CALLS_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    PSS_BYTES_FIELD_NUMBER: _ClassVar[int]
     index: int
     pid: int
     state: WorkerState
@@ -120,4 +138,8 @@ class WorkerStatus(_message.Message):
     started_at: _timestamp_pb2.Timestamp
     serving_since: _timestamp_pb2.Timestamp
     restarts: int
-    def __init__(self, index: _Optional[int] = ..., pid: _Optional[int] = ..., state: _Optional[_Union[WorkerState, str]] = ..., version: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., serving_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., restarts: _Optional[int] = ...) -> None: ...
+    calls: int
+    refused_calls: int
+    calls_in_flight: int
+    pss_bytes: int
+    def __init__(self, index: _Optional[int] = ..., pid: _Optional[int] = ..., state: _Optional[_Union[WorkerState, str]] = ..., version: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., serving_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., restarts: _Optional[int] = ..., calls: _Optional[int] = ..., refused_calls: _Optional[int] = ..., calls_in_flight: _Optional[int] = ..., pss_bytes: _Optional[int] = ...) -> None: ...

@@ -32,7 +32,8 @@ class RetrieverServiceStub:
 
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
     ErrorInfo with reason ITEM_NOT_FOUND or USER_NOT_FOUND, UNAVAILABLE an ErrorInfo with reason
-    NOTHING_PUBLISHED while no publication is loaded.
+    NOTHING_PUBLISHED while no publication is loaded, RESOURCE_EXHAUSTED a RetryInfo while the worker
+    that got the call already handles as many as it may. GetStatus and health checks are answered then too.
     """
 
     def __init__(self, channel):
@@ -65,7 +66,8 @@ class RetrieverServiceServicer:
 
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
     ErrorInfo with reason ITEM_NOT_FOUND or USER_NOT_FOUND, UNAVAILABLE an ErrorInfo with reason
-    NOTHING_PUBLISHED while no publication is loaded.
+    NOTHING_PUBLISHED while no publication is loaded, RESOURCE_EXHAUSTED a RetryInfo while the worker
+    that got the call already handles as many as it may. GetStatus and health checks are answered then too.
     """
 
     def SimilarItems(self, request, context):
@@ -122,7 +124,8 @@ class RetrieverService:
 
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
     ErrorInfo with reason ITEM_NOT_FOUND or USER_NOT_FOUND, UNAVAILABLE an ErrorInfo with reason
-    NOTHING_PUBLISHED while no publication is loaded.
+    NOTHING_PUBLISHED while no publication is loaded, RESOURCE_EXHAUSTED a RetryInfo while the worker
+    that got the call already handles as many as it may. GetStatus and health checks are answered then too.
     """
 
     @staticmethod

@@ -33,7 +33,8 @@ class RetrieverServiceStub:
 
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
     ErrorInfo with reason ITEM_NOT_FOUND or USER_NOT_FOUND, UNAVAILABLE an ErrorInfo with reason
-    NOTHING_PUBLISHED while no publication is loaded.
+    NOTHING_PUBLISHED while no publication is loaded, RESOURCE_EXHAUSTED a RetryInfo while the worker
+    that got the call already handles as many as it may. GetStatus and health checks are answered then too.
     """
 
     @_typing.overload
@@ -55,7 +56,8 @@ class RetrieverServiceAsyncStub(RetrieverServiceStub):
 
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
     ErrorInfo with reason ITEM_NOT_FOUND or USER_NOT_FOUND, UNAVAILABLE an ErrorInfo with reason
-    NOTHING_PUBLISHED while no publication is loaded.
+    NOTHING_PUBLISHED while no publication is loaded, RESOURCE_EXHAUSTED a RetryInfo while the worker
+    that got the call already handles as many as it may. GetStatus and health checks are answered then too.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -73,7 +75,8 @@ class RetrieverServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
     ErrorInfo with reason ITEM_NOT_FOUND or USER_NOT_FOUND, UNAVAILABLE an ErrorInfo with reason
-    NOTHING_PUBLISHED while no publication is loaded.
+    NOTHING_PUBLISHED while no publication is loaded, RESOURCE_EXHAUSTED a RetryInfo while the worker
+    that got the call already handles as many as it may. GetStatus and health checks are answered then too.
     """
 
     @_abc_1.abstractmethod
