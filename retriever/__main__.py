@@ -47,8 +47,13 @@ def _serve(options: argparse.Namespace) -> int:
         port=port,
         workers=options.workers,
         label=options.label,
+        pin=options.pin,
         poll_seconds=options.poll_seconds,
         threads=options.threads,
+        max_calls=options.max_calls,
+        max_connection_age_seconds=options.max_connection_age_seconds,
+        heartbeat_seconds=options.heartbeat_seconds,
+        prepare_seconds=options.prepare_seconds,
         drain_seconds=options.drain_seconds,
         grace_seconds=options.grace_seconds,
     )
@@ -66,8 +71,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     _add_serve(commands, defaults)
     _add_similar_items(commands, defaults)
     _add_recommend(commands, defaults)
-    status = commands.add_parser("status", help="which version each worker serves")
+    status = commands.add_parser("status", help="what each worker serves, does and needs")
     _add_target(status, defaults)
+    _add_health(commands, defaults)
     return parser.parse_args(argv)
 
 
@@ -92,8 +98,33 @@ def _add_serve(commands: Any, defaults: dict[str, str]) -> None:
         ("listen", str, DEFAULT_LISTEN, "HOST:PORT; port 0 takes a free one"),
         ("workers", int, Config.workers, "worker processes"),
         ("label", str, layout.DEFAULT_LABEL, "the label to follow"),
+        ("pin", str, None, "serve this version, whatever the label names"),
         ("poll-seconds", float, Config.poll_seconds, "how often to read the label"),
         ("threads", int, Config.threads, "calls that one worker handles at the same time"),
+        (
+            "max-calls",
+            int,
+            Config.max_calls,
+            "calls that one worker accepts at the same time; more get RESOURCE_EXHAUSTED at once",
+        ),
+        (
+            "max-connection-age-seconds",
+            float,
+            Config.max_connection_age_seconds,
+            "after which clients are asked to connect anew, to spread over the workers; 0 for never",
+        ),
+        (
+            "heartbeat-seconds",
+            float,
+            Config.heartbeat_seconds,
+            "how long a worker may be silent before it is killed and replaced",
+        ),
+        (
+            "prepare-seconds",
+            float,
+            Config.prepare_seconds,
+            "how long a worker may take to open and warm up a version",
+        ),
         (
             "drain-seconds",
             float,
@@ -121,6 +152,27 @@ def _add_recommend(commands: Any, defaults: dict[str, str]) -> None:
     )
     _add_limit(recommend)
     _add_target(recommend, defaults)
+
+
+def _add_health(commands: Any, defaults: dict[str, str]) -> None:
+    health = commands.add_parser(
+        "health",
+        help="a probe: exit status 0 when healthy, 1 when not",
+        description="A probe for containers without other tools. Exit status 0: healthy, 1: not.",
+    )
+    kind = health.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--readiness",
+        action="store_true",
+        default=True,
+        help="healthy while a publication is served and the service isn't stopping (the default)",
+    )
+    kind.add_argument(
+        "--liveness",
+        action="store_true",
+        help="healthy while a worker answers, whatever it says: restart the container when it doesn't",
+    )
+    _add_target(health, defaults)
 
 
 def _add_limit(parser: argparse.ArgumentParser) -> None:

@@ -3,96 +3,119 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
-from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Literal
 
-import grpc
-from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import MessageToJson
 from recsys.retriever.v1 import retriever_service_pb2 as pb
-from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 from rich.console import Console
 from rich.table import Table
 
-_TITLE = FieldMask(paths=["title"])
+from retriever.client import Answer, RetrieverClient
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask, print, and return the exit status: 0 answered, 1 the service said no or didn't answer."""
-    with grpc.insecure_channel(options.target) as channel:
-        stub = pb_grpc.RetrieverServiceStub(channel)
-        try:
-            response = _ask(stub, options)
-        except grpc.RpcError as error:
-            print(f"error: {options.target}: {error.code().name}: {error.details()}", file=sys.stderr)
-            return 1
-        except ValueError as error:
-            # What no request can hold: a number beyond 32 bits, a text that isn't Unicode.
-            print(f"error: {error}", file=sys.stderr)
-            return 1
+    """Ask, print, and return the exit status: 0 answered, 1 a probe found it unhealthy.
+
+    Raises:
+        CallError: the service said no, or nothing in time.
+    """
+    try:
+        with RetrieverClient(options.target, connections=1, timeout_seconds=options.timeout) as client:
+            if options.command == "status":
+                _show_status(client, options)
+                return 0
+            if options.command == "health":
+                return _probe(client, options)
+            answer = _ask(client, options)
+    except ValueError as error:
+        # What no request can hold: a number beyond 32 bits, a text that isn't Unicode.
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     if options.json:
-        print(MessageToJson(response, preserving_proto_field_name=True, ensure_ascii=False))
-    elif isinstance(response, pb.GetStatusResponse):
-        _print_status(response)
+        print(json.dumps(asdict(answer), indent=2, ensure_ascii=False))
     else:
-        _print_items(response.items)
-        print(f"version {response.version}")
+        _print_items(answer)
     return 0
 
 
-def _ask(
-    stub: pb_grpc.RetrieverServiceStub, options: argparse.Namespace
-) -> pb.SimilarItemsResponse | pb.RecommendResponse | pb.GetStatusResponse:
+def _show_status(client: RetrieverClient, options: argparse.Namespace) -> None:
+    status = client.status()
+    if options.json:
+        print(MessageToJson(status, preserving_proto_field_name=True, ensure_ascii=False))
+    else:
+        _print_status(status)
+
+
+def _ask(client: RetrieverClient, options: argparse.Namespace) -> Answer:
     if options.command == "similar-items":
-        return stub.SimilarItems(
-            pb.SimilarItemsRequest(
-                item_id=options.item_id, limit=options.limit, return_attributes=_TITLE
-            ),
-            timeout=options.timeout,
-        )
-    if options.command == "recommend":
-        return stub.Recommend(
-            pb.RecommendRequest(
-                user_id=options.user_id,
-                limit=options.limit,
-                exclude_seen=not options.include_seen,
-                return_attributes=_TITLE,
-            ),
-            timeout=options.timeout,
-        )
-    return stub.GetStatus(pb.GetStatusRequest(), timeout=options.timeout)
+        return client.similar_items(options.item_id, limit=options.limit, titles=True)
+    return client.recommend(
+        options.user_id, limit=options.limit, exclude_seen=not options.include_seen, titles=True
+    )
 
 
-def _print_items(items: Iterable[pb.ScoredItem]) -> None:
+def _probe(client: RetrieverClient, options: argparse.Namespace) -> int:
+    serving = client.is_serving()
+    healthy = serving or options.liveness
+    if options.json:
+        print(json.dumps({"healthy": healthy, "serving": serving}))
+    else:
+        print(f"{'healthy' if healthy else 'unhealthy'}: {'serving' if serving else 'not serving'}")
+    return 0 if healthy else 1
+
+
+def _print_items(answer: Answer) -> None:
     table = _table("score", "item_id", "title")
-    for item in items:
+    for item in answer.items:
         table.add_row(f"{item.score:.4f}", item.item_id, item.title)
     _print(table)
+    print(f"version {answer.version}")
 
 
 def _print_status(status: pb.GetStatusResponse) -> None:
     print(f"version {status.version or 'none'}")
-    print(f"label   {status.label!r} names {status.label_target or 'nothing that can be read'}")
+    if status.label:
+        print(f"label   {status.label!r} names {status.label_target or 'nothing that can be read'}")
+    else:
+        print(f"pinned  to {status.label_target}")
     if status.label_problem:
         print(f"        {status.label_problem}")
     if status.HasField("last_reload"):
         last = status.last_reload
         outcome = "succeeded" if last.succeeded else f"failed: {last.reason}"
         print(f"reload  of {last.version} took {last.duration_seconds:.3f} s and {outcome}")
-    table = _table("worker", "pid", "state", "version", "up for", "restarts")
+    for failed in status.failed_versions:
+        print(f"failed  {failed.version}: {failed.reason}")
+    table = _table(
+        "worker", "pid", "state", "version", "serves it for", "up for", "restarts",
+        "calls", "refused", "in flight", "PSS",
+    )  # fmt: skip
     for worker in status.workers:
         state = pb.WorkerState.Name(worker.state).removeprefix("WORKER_STATE_").lower()
-        up = time.time() - worker.started_at.seconds if worker.HasField("started_at") else 0
         table.add_row(
             str(worker.index),
             str(worker.pid),
             state,
             worker.version or "none",
-            f"{up:.0f} s",
+            _age(worker, "serving_since"),
+            _age(worker, "started_at"),
             str(worker.restarts),
+            f"{worker.calls:,}",
+            f"{worker.refused_calls:,}",
+            str(worker.calls_in_flight),
+            f"{worker.pss_bytes / 1e6:.1f} MB",
         )
     _print(table)
+
+
+def _age(worker: pb.WorkerStatus, field: Literal["serving_since", "started_at"]) -> str:
+    if not worker.HasField(field):
+        return "-"
+    return f"{max(0.0, time.time() - getattr(worker, field).seconds):.0f} s"
 
 
 def _table(*columns: str) -> Table:

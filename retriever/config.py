@@ -21,8 +21,14 @@ class Config:
         host, port: where to listen; port 0 takes a free one.
         workers: number of worker processes.
         label: the label that is followed.
+        pin: the version that is served whatever the label names; None to follow the label.
         poll_seconds: how often the label is read.
         threads: calls that one worker handles at the same time.
+        max_calls: calls that one worker accepts at the same time; more are refused at once.
+        max_connection_age_seconds: after which a client is asked to connect anew, so that long-lived
+            clients spread over the workers; 0 for never.
+        heartbeat_seconds: how long a worker may be silent before it is killed and replaced.
+        prepare_seconds: how long a worker may take to prepare a version.
         drain_seconds: after SIGTERM, how long calls are still taken while health says NOT_SERVING.
         grace_seconds: after that, how long calls in flight may take.
     """
@@ -32,8 +38,13 @@ class Config:
     port: int = 50051
     workers: int = 2
     label: str = layout.DEFAULT_LABEL
+    pin: str | None = None
     poll_seconds: float = 1.0
     threads: int = 4
+    max_calls: int = 64
+    max_connection_age_seconds: float = 300.0
+    heartbeat_seconds: float = 10.0
+    prepare_seconds: float = 300.0
     drain_seconds: float = 1.0
     grace_seconds: float = 10.0
 
@@ -42,6 +53,10 @@ class Config:
         for name, low, high in (
             ("workers", 1, 256),
             ("threads", 1, 256),
+            ("max_calls", 1, 4096),
+            ("max_connection_age_seconds", 0, 86400),
+            ("heartbeat_seconds", 2, 3600),
+            ("prepare_seconds", 1, 86400),
             ("poll_seconds", 0.01, 3600),
             ("drain_seconds", 0, 3600),
             ("grace_seconds", 0, 3600),
@@ -54,6 +69,11 @@ class Config:
             raise StartError(
                 f"--label is {self.label!r}, but should be 1 to 64 of a-z, 0-9, - and _, starting with "
                 "a letter"
+            )
+        if self.pin is not None and not layout.is_version_name(self.pin):
+            raise StartError(
+                f"--pin is {self.pin!r}, but should be a version's name, such as "
+                "20261124T043500Z-3fa9c1"
             )
 
 

@@ -1,4 +1,8 @@
-"""Messages between the parent and a worker: JSON lines over a socket pair."""
+"""Messages between the parent and a worker: JSON lines over a socket pair.
+
+A worker boots and says Booted. The parent lets it load what the others serve, or nothing while nothing
+is served, and then lets it Listen. Once a second it says Beat, from a thread of its own.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,19 @@ import msgspec
 PARENTS_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
+class Listen(msgspec.Struct, frozen=True, tag=True):
+    """Parent: take calls from now on."""
+
+
 class Prepare(msgspec.Struct, frozen=True, tag=True):
-    """Parent: open this version, which is verified, and answer queries to warm it up."""
+    """Parent: open this version, which is verified, and answer queries to warm it up.
+
+    `order` is another number each time, and stands in the answer: one to an order that was taken back
+    meanwhile doesn't count.
+    """
 
     version: str
+    order: int
 
 
 class Commit(msgspec.Struct, frozen=True, tag=True):
@@ -34,6 +47,15 @@ class Drain(msgspec.Struct, frozen=True, tag=True):
     grace_seconds: float
 
 
+class Load(msgspec.Struct, frozen=True):
+    """What a worker does and needs: counts of calls, and bytes of memory (PSS, 0 before measured)."""
+
+    calls: int = 0
+    refused: int = 0
+    in_flight: int = 0
+    pss_bytes: int = 0
+
+
 class WorkerFacts(msgspec.Struct, frozen=True):
     """What the parent knows of one worker; times are seconds since the epoch, 0 for none."""
 
@@ -44,6 +66,7 @@ class WorkerFacts(msgspec.Struct, frozen=True):
     started_at: float
     serving_since: float
     restarts: int
+    load: Load = Load()
 
 
 class ReloadFacts(msgspec.Struct, frozen=True):
@@ -54,6 +77,15 @@ class ReloadFacts(msgspec.Struct, frozen=True):
     reason: str
     seconds: float
     ended_at: float
+    commit_spread_seconds: float = 0.0
+
+
+class FailedVersion(msgspec.Struct, frozen=True):
+    """A version that couldn't be loaded; `failed_at` in seconds since the epoch."""
+
+    version: str
+    reason: str
+    failed_at: float
 
 
 class Fleet(msgspec.Struct, frozen=True, tag=True):
@@ -65,33 +97,47 @@ class Fleet(msgspec.Struct, frozen=True, tag=True):
     label_problem: str = ""
     last_reload: ReloadFacts | None = None
     workers: list[WorkerFacts] = []
+    failed: list[FailedVersion] = []
 
 
 class Booted(msgspec.Struct, frozen=True, tag=True):
+    """Worker: ready to prepare a version, or to listen."""
+
+
+class Listening(msgspec.Struct, frozen=True, tag=True):
     """Worker: the server takes calls."""
+
+
+class Beat(msgspec.Struct, frozen=True, tag=True):
+    """Worker: its threads get to run."""
+
+    load: Load
 
 
 class Prepared(msgspec.Struct, frozen=True, tag=True):
     """Worker: this version is open and warm."""
 
     version: str
+    order: int
 
 
 class PrepareFailed(msgspec.Struct, frozen=True, tag=True):
     """Worker: this version can't be served; what served before goes on."""
 
     version: str
+    order: int
     reason: str
 
 
 class Committed(msgspec.Struct, frozen=True, tag=True):
-    """Worker: this version serves."""
+    """Worker: this version serves, since `at` (time.monotonic(), one clock for all processes)."""
 
     version: str
+    at: float
 
 
-ToWorker = Prepare | Commit | Abandon | Drain | Fleet
-ToParent = Booted | Prepared | PrepareFailed | Committed
+ToWorker = Listen | Prepare | Commit | Abandon | Drain | Fleet
+ToParent = Booted | Listening | Beat | Prepared | PrepareFailed | Committed
 
 
 class Lines:

@@ -4,6 +4,8 @@ RetrieverError
 ├── InvalidArgumentError   a request field out of range
 ├── UnknownIdError         an id that isn't in the publication
 ├── NothingLoadedError     no publication is loaded yet
+├── OverloadedError        the worker has as many calls as it may
+├── AbandonedError         the caller has stopped waiting
 ├── SnapshotError          a publication that this retriever can't serve
 └── StartError             the service can't start
 """
@@ -43,6 +45,18 @@ class NothingLoadedError(RetrieverError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"no publication is loaded: {reason}")
         self.reason = reason
+
+
+class OverloadedError(RetrieverError):
+    """The worker handles as many calls as it may; `retry_seconds` says when to try again."""
+
+    def __init__(self, retry_seconds: float) -> None:
+        super().__init__("this worker handles as many calls as it may: try again later")
+        self.retry_seconds = retry_seconds
+
+
+class AbandonedError(RetrieverError):
+    """The caller has stopped waiting: it cancelled, or its deadline passed."""
 
 
 class SnapshotError(RetrieverError):

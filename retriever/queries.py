@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,12 @@ DEFAULT_LIMIT = 10
 MAX_LIMIT = 1000
 
 Rows = NDArray[np.int64]
+Checkpoint = Callable[[], None]
+"""Called between the stages of a query; it raises when nobody waits for the answer any more."""
+
+
+def always_wanted() -> None:
+    """The checkpoint that never raises."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,13 @@ class Ranking:
     scores: Float32Array
 
 
-def similar_items(snapshot: Snapshot, item_id: str, *, limit: int = DEFAULT_LIMIT) -> Ranking:
+def similar_items(
+    snapshot: Snapshot,
+    item_id: str,
+    *,
+    limit: int = DEFAULT_LIMIT,
+    checkpoint: Checkpoint = always_wanted,
+) -> Ranking:
     """The items whose embeddings have the highest cosine to one item's, without that item.
 
     Raises:
@@ -38,17 +51,24 @@ def similar_items(snapshot: Snapshot, item_id: str, *, limit: int = DEFAULT_LIMI
     if row is None:
         raise UnknownIdError("item", item_id, snapshot.version)
     query = snapshot.item_embeddings[row]
+    checkpoint()
     index = snapshot.similar
     candidates = index.search(query, max(limit + 1, index.candidates))
     candidates = candidates[candidates != row]
     if len(candidates) < limit:
+        checkpoint()
         candidates = snapshot.similar_exact.search(query, limit + 1)
         candidates = candidates[candidates != row]
     return _ranking(candidates, _cosines(snapshot.item_embeddings[candidates], query), limit)
 
 
 def recommend(
-    snapshot: Snapshot, user_id: str, *, limit: int = DEFAULT_LIMIT, exclude_seen: bool = True
+    snapshot: Snapshot,
+    user_id: str,
+    *,
+    limit: int = DEFAULT_LIMIT,
+    exclude_seen: bool = True,
+    checkpoint: Checkpoint = always_wanted,
 ) -> Ranking:
     """The items that LightFM scores highest for a user: `u·i + b_u + b_i`.
 
@@ -64,12 +84,14 @@ def recommend(
     vector = publication.user_vectors[row]
     query = user_queries(vector)
     seen = publication.seen[row] if exclude_seen else _NOTHING
+    checkpoint()
     index = snapshot.recommend
     # As many beside the seen ones as recall was measured with.
     wanted = max(limit, index.candidates) + len(seen)
     candidates = _without(index.search(query, wanted), seen)
     if len(candidates) < limit:
         # The index gave up early; the catalogue may still hold enough.
+        checkpoint()
         candidates = _without(snapshot.recommend_exact.search(query, limit + len(seen)), seen)
     scores = publication.item_vectors[candidates] @ query
     # The user's own bias doesn't change the order, but the score is LightFM's prediction.

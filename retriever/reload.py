@@ -3,6 +3,8 @@
 The parent verifies a version once; every worker prepares it; when all have, they are told to commit.
 Any failure leaves every worker with what it serves, and the version isn't tried again until it or the
 label changes. `version_policy` decides, this carries out.
+
+A worker that comes later, because another one died, takes no calls before it serves what the others do.
 """
 
 from __future__ import annotations
@@ -15,18 +17,20 @@ from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 
-from publication import layout, reader
-from publication.errors import PublicationError
+from publication import reader
+from publication.errors import PublicationError, VolumeError
 from retriever import control
+from retriever.label_watch import Fingerprint, Seen
 from retriever.version_policy import Action, Candidate, Observed, Step, decide
 from retriever.worker_process import WorkerProcess
 
 _log = logging.getLogger(__name__)
 
-Fingerprint = tuple[object, ...]
+_MAX_FAILED = 20
+_MAX_DEATHS = 2
 
 # Reasons go to every worker, whose socket must have room for them.
-_MAX_REASON = 1000
+_MAX_REASON = 500
 
 
 class Reload:
@@ -37,6 +41,7 @@ class Reload:
         label_problem: why it can't.
         committed: the version that serves.
         last: what became of the latest attempt.
+        failed: the versions that couldn't be loaded, by name, the latest last.
     """
 
     def __init__(self, volume: Path, workers: list[WorkerProcess], wake_up: Callable[[], None]) -> None:
@@ -44,26 +49,33 @@ class Reload:
         self.label_problem = ""
         self.committed: str | None = None
         self.last: control.ReloadFacts | None = None
+        self.failed: dict[str, control.FailedVersion] = {}
+        # How many workers have died while they prepared a version.
+        self._deaths: dict[str, int] = {}
         self._volume = volume
         self._workers = workers
         self._wake_up = wake_up
+        self._seen = Seen(None)
         self._candidate: Candidate | None = None
+        self._candidate_seen = Seen(None)
         self._begun_at = 0.0
-        self._begun_with: Fingerprint = ()
-        self._failed: tuple[str, Fingerprint] | None = None
-        # The thread that verifies answers here: the version and why it failed.
-        self._verified: SimpleQueue[tuple[str, str]] = SimpleQueue()
+        # The version that isn't tried again as long as it looks like this.
+        self._blocked: tuple[str, Fingerprint | None] | None = None
+        # Workers told to commit that haven't said that they did, and when the others did.
+        self._committing: set[int] = set()
+        self._commit_times: list[float] = []
+        # The thread that verifies answers here: the version and what was wrong.
+        self._verified: SimpleQueue[tuple[str, Exception | None]] = SimpleQueue()
 
-    def label_read(self, target: str | None, problem: str) -> None:
-        """Take in what the label says now."""
-        if problem and problem != self.label_problem:
-            _log.warning("%s", problem)
-        self.target, self.label_problem = target, problem
-        if self._failed is not None and target is not None:
-            version, fingerprint = self._failed
-            # A label that moved, or files that changed, are a reason to try again.
-            if target != version or fingerprint != _fingerprint(self._volume, version):
-                self._failed = None
+    def look(self, seen: Seen) -> None:
+        """Take in what a look at the volume showed."""
+        if seen.problem and seen.problem != self.label_problem:
+            _log.warning("%s", seen.problem)
+        self._seen = seen
+        self.target, self.label_problem = seen.target, seen.problem
+        # A label that moved, or files that changed, are a reason to try again.
+        if seen.target is not None and self._blocked != (seen.target, seen.fingerprint):
+            self._blocked = None
 
     def hear(self, worker: WorkerProcess, message: object) -> None:
         """Take in what a worker said, after the worker's own note of it."""
@@ -71,15 +83,44 @@ class Reload:
             case control.Prepared(version=version) if worker.prepared == version:
                 if version == self.committed:
                     worker.commit(version)  # it joins late
-                elif self._candidate is None or version != self._candidate.version:
+                elif not self._is_being_prepared(version):
                     worker.abandon()
             case control.PrepareFailed(version=version, reason=reason):
                 if self._candidate is not None and version == self._candidate.version:
                     self._fail(f"worker {worker.index}: {reason}")
                 elif version == self.committed:
-                    _log.error("worker %d can't prepare %s: %s", worker.index, version, reason)
-                    # It must not answer from nothing beside others that serve: try it afresh.
-                    worker.kill()
+                    self._cannot_join(worker, reason)
+            case control.Committed(at=at):
+                self._committed_by(worker, at)
+
+    def gone(self, worker: WorkerProcess, *, preparing: str | None, status: int) -> None:
+        """Take in that a worker's process ended, what it was preparing then, and its exit status."""
+        self._committed_by(worker, None)
+        is_candidate = self._candidate is not None and preparing == self._candidate.version
+        if preparing is None or not (is_candidate or self._is_lost(preparing)):
+            return
+        # One may have been killed by chance; that two were while they opened it is none.
+        self._deaths[preparing] = self._deaths.get(preparing, 0) + 1
+        if self._deaths[preparing] < _MAX_DEATHS:
+            return
+        del self._deaths[preparing]
+        if is_candidate:
+            self._fail(
+                f"worker {worker.index} ended with status {status} while it prepared this version, "
+                "as another one did before"
+            )
+        else:
+            self._lose()
+
+    def prepare_took_too_long(self, worker: WorkerProcess) -> None:
+        """Take in that a worker hasn't prepared what it was told to in the time that it may take."""
+        version, reason = worker.preparing, f"not prepared in {worker.preparing_seconds():.0f} s"
+        if self._candidate is not None and version == self._candidate.version:
+            self._fail(f"worker {worker.index}: {reason}")
+        elif version == self.committed:
+            self._cannot_join(worker, reason)
+        else:
+            worker.abandon()
 
     def advance(self) -> None:
         """Do what there is to do now."""
@@ -87,13 +128,16 @@ class Reload:
         while (action := decide(self._observe())) is not Action.NOTHING:
             if action is Action.VERIFY:
                 self._verify()
-            elif action is Action.PREPARE:
+            elif action is Action.PREPARE_ONE:
+                self._prepare(at_most=1)
+            elif action is Action.PREPARE_REST:
                 self._prepare()
             elif action is Action.COMMIT:
                 self._commit()
             elif action is Action.ABANDON:
                 self._abandon()
         self._join_late_workers()
+        self._open_workers()
 
     def _observe(self) -> Observed:
         candidate = self._candidate
@@ -104,32 +148,33 @@ class Reload:
                 waiting=sum(worker.preparing == version for worker in self._workers),
                 prepared=sum(worker.prepared == version for worker in self._workers),
             )
-        settled = [w for w in self._workers if w.idle and w.version == self.committed]
+        settled = self._settled()
+        down = sum(worker.state == "down" for worker in self._workers)
         return Observed(
             target=self.target,
             committed=self.committed,
-            failed=self._failed is not None and self._failed[0] == self.target,
+            failed=self._blocked is not None and self._blocked[0] == self.target,
             candidate=candidate,
             settled=len(settled),
-            joining=sum(worker.state != "down" for worker in self._workers) - len(settled),
+            joining=len(self._workers) - down - len(settled),
+            down=down,
+            suspect=candidate is not None and candidate.version in self._deaths,
         )
 
     def _verify(self) -> None:
         version = self.target
         assert version is not None  # noqa: S101 - decide() asks to verify a target only
         self._begun_at = time.monotonic()
-        # Before it is read: what changes meanwhile is a reason to try again.
-        self._begun_with = _fingerprint(self._volume, version)
         self._candidate = Candidate(version, Step.VERIFYING)
+        # As it was before: what changes while it is read is a reason to read it again.
+        self._candidate_seen = self._seen
 
         def verify() -> None:
+            problem: Exception | None = None
             try:
                 reader.verify(self._volume, version)
-                problem = ""
-            except PublicationError as error:
-                problem = str(error)
             except Exception as error:
-                problem = f"{type(error).__name__}: {error}"
+                problem = error
             self._verified.put((version, problem))
             self._wake_up()
 
@@ -145,47 +190,107 @@ class Reload:
                 or candidate.step is not Step.VERIFYING
             ):
                 continue  # it was abandoned meanwhile
-            if problem:
-                self._fail(problem)
-            else:
+            if problem is None:
                 self._candidate = replace(candidate, step=Step.VERIFIED)
+            elif isinstance(problem, PublicationError):
+                # A volume that can't be read says nothing about the version: try it at the next look.
+                self._fail(str(problem), until_changed=not isinstance(problem, VolumeError))
+            else:
+                self._fail(f"{type(problem).__name__}: {problem}")
 
-    def _prepare(self) -> None:
+    def _prepare(self, *, at_most: int | None = None) -> None:
         assert self._candidate is not None  # noqa: S101 - decide() asks it of a candidate only
         self._candidate = replace(self._candidate, step=Step.PREPARING)
-        for worker in self._workers:
-            if worker.state == "running":
-                worker.prepare(self._candidate.version)
+        for worker in self._settled()[:at_most]:
+            worker.prepare(self._candidate.version)
+
+    def _settled(self) -> list[WorkerProcess]:
+        return [w for w in self._workers if w.idle and w.version == self.committed]
 
     def _commit(self) -> None:
         assert self._candidate is not None  # noqa: S101
         version = self._candidate.version
         self._candidate = None
         self.committed = version
-        for worker in self._workers:
-            if worker.prepared == version:
-                worker.commit(version)
-        self._note(version, succeeded=True, reason="")
-        _log.info("version %s serves", version)
+        self.failed.pop(version, None)
+        self._deaths.clear()
+        prepared = [worker for worker in self._workers if worker.prepared == version]
+        self._committing = {worker.index for worker in prepared}
+        self._commit_times = []
+        for worker in prepared:
+            worker.commit(version)
+
+    def _committed_by(self, worker: WorkerProcess, at: float | None) -> None:
+        """Note that a worker that was told to commit has done so, or with None never will."""
+        if worker.index not in self._committing:
+            return
+        self._committing.discard(worker.index)
+        if at is not None:
+            self._commit_times.append(at)
+        if self._committing or self.committed is None or not self._commit_times:
+            return
+        first, last = min(self._commit_times), max(self._commit_times)
+        self._note(
+            self.committed, succeeded=True, reason="", ended=last, commit_spread_seconds=last - first
+        )
+        _log.info(
+            "version %s serves, %.3f s after it was noticed; all workers changed over in %.1f ms",
+            self.committed,
+            last - self._begun_at,
+            (last - first) * 1000,
+        )
 
     def _abandon(self) -> None:
-        self._candidate = None
+        assert self._candidate is not None  # noqa: S101
+        version, self._candidate = self._candidate.version, None
+        # Only those: others may be told to commit what serves, or join it.
         for worker in self._workers:
-            if worker.state == "running" and (worker.preparing or worker.prepared):
+            if version in (worker.preparing, worker.prepared):
                 worker.abandon()
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, *, until_changed: bool = True) -> None:
         assert self._candidate is not None  # noqa: S101
         version = self._candidate.version
         reason = reason if len(reason) <= _MAX_REASON else reason[: _MAX_REASON - 3] + "..."
         self._abandon()
-        self._failed = (version, self._begun_with)
+        self._blocked = (version, self._candidate_seen.fingerprint if until_changed else None)
+        before = self.failed.pop(version, None)
+        self.failed[version] = control.FailedVersion(version, reason, time.time())
+        while len(self.failed) > _MAX_FAILED:
+            del self.failed[next(iter(self.failed))]
         self._note(version, succeeded=False, reason=reason)
-        _log.error(
-            "version %s can't be served: %s; %s",
-            version,
-            reason,
-            f"{self.committed} goes on" if self.committed else "nothing is served",
+        if before is None or before.reason != reason:
+            _log.error(
+                "version %s can't be served: %s; %s",
+                version,
+                reason,
+                f"{self.committed} goes on" if self.committed else "nothing is served",
+            )
+
+    def _cannot_join(self, worker: WorkerProcess, reason: str) -> None:
+        _log.error("worker %d can't prepare %s: %s", worker.index, self.committed, reason)
+        if self._is_lost(self.committed):
+            worker.abandon()
+            self._lose()
+        else:
+            # It must not answer from nothing beside others that serve: try it afresh.
+            worker.kill()
+
+    def _is_lost(self, version: str | None) -> bool:
+        """Whether a version is to serve and no worker serves it, or is told to."""
+        return version == self.committed and all(
+            version not in (worker.version, worker.prepared) for worker in self._workers
+        )
+
+    def _lose(self) -> None:
+        """Nobody serves what was committed and nobody can: begin with what the label names."""
+        _log.error("no worker serves %s any more, and none can", self.committed)
+        self.committed = None
+
+    def _is_being_prepared(self, version: str) -> bool:
+        candidate = self._candidate
+        return (
+            candidate is not None and candidate.version == version and candidate.step is Step.PREPARING
         )
 
     def _join_late_workers(self) -> None:
@@ -196,24 +301,26 @@ class Reload:
             if worker.idle and worker.version != self.committed:
                 worker.prepare(self.committed)
 
-    def _note(self, version: str, *, succeeded: bool, reason: str) -> None:
+    def _open_workers(self) -> None:
+        """Workers take calls when they serve what the others do, which may be nothing."""
+        for worker in self._workers:
+            if worker.state == "booted" and worker.version == self.committed:
+                worker.listen()
+
+    def _note(
+        self,
+        version: str,
+        *,
+        succeeded: bool,
+        reason: str,
+        ended: float | None = None,
+        commit_spread_seconds: float = 0.0,
+    ) -> None:
         self.last = control.ReloadFacts(
             version=version,
             succeeded=succeeded,
             reason=reason,
-            seconds=time.monotonic() - self._begun_at,
+            seconds=(time.monotonic() if ended is None else ended) - self._begun_at,
             ended_at=time.time(),
+            commit_spread_seconds=commit_spread_seconds,
         )
-
-
-def _fingerprint(volume: Path, version: str) -> Fingerprint:
-    """Changes when any file of a version does: its content, its rights, or that it is there."""
-    facts: list[object] = []
-    directory = layout.version_dir(volume, version)
-    try:
-        for path in sorted(directory.iterdir()):
-            stat = path.stat()
-            facts.append((path.name, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
-    except OSError as error:
-        facts.append(error.errno)
-    return tuple(facts)

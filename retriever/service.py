@@ -17,8 +17,8 @@ from publication.id_map import check_id
 from retriever import queries
 from retriever.control import Fleet
 from retriever.current import CurrentSnapshot
-from retriever.errors import InvalidArgumentError
-from retriever.queries import Ranking
+from retriever.errors import AbandonedError, InvalidArgumentError, NothingLoadedError
+from retriever.queries import Checkpoint, Ranking
 from retriever.snapshot import Snapshot
 from retriever.status import to_status
 
@@ -27,6 +27,7 @@ SERVICE_NAME = pb.DESCRIPTOR.services_by_name["RetrieverService"].full_name
 _ATTRIBUTES = frozenset({"title"})
 _STATES = {
     "starting": pb.WORKER_STATE_STARTING,
+    "booted": pb.WORKER_STATE_STARTING,
     "running": pb.WORKER_STATE_RUNNING,
     "down": pb.WORKER_STATE_DOWN,
 }
@@ -41,14 +42,18 @@ def _abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
 
 
 def _handler(
-    method: Callable[[RetrieverServicer, _Request], _Response],
+    method: Callable[[RetrieverServicer, _Request, Checkpoint], _Response],
 ) -> Callable[[RetrieverServicer, _Request, grpc.ServicerContext], _Response]:
     """Answer with a status instead of an exception's text."""
 
     @wraps(method)
     def handle(self: RetrieverServicer, request: _Request, context: grpc.ServicerContext) -> _Response:
+        def checkpoint() -> None:
+            if not context.is_active():
+                raise AbandonedError("the caller cancelled or its deadline passed")
+
         try:
-            return method(self, request)
+            return method(self, request, checkpoint)
         except Exception as error:
             _abort(context, error)
 
@@ -63,36 +68,57 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         self._fleet = fleet
 
     @_handler
-    def SimilarItems(self, request: pb.SimilarItemsRequest) -> pb.SimilarItemsResponse:  # noqa: N802
+    def SimilarItems(  # noqa: N802
+        self, request: pb.SimilarItemsRequest, checkpoint: Checkpoint
+    ) -> pb.SimilarItemsResponse:
         """See the proto."""
         _check("item_id", request.item_id)
         limit, attributes = _limit(request), _attributes(request)
-        snapshot = self._current.get()
-        ranking = queries.similar_items(snapshot, request.item_id, limit=limit)
+        snapshot = self._snapshot()
+        ranking = queries.similar_items(snapshot, request.item_id, limit=limit, checkpoint=checkpoint)
+        checkpoint()
         return pb.SimilarItemsResponse(
             items=_items(snapshot, ranking, attributes), version=snapshot.version
         )
 
     @_handler
-    def Recommend(self, request: pb.RecommendRequest) -> pb.RecommendResponse:  # noqa: N802
+    def Recommend(  # noqa: N802
+        self, request: pb.RecommendRequest, checkpoint: Checkpoint
+    ) -> pb.RecommendResponse:
         """See the proto."""
         if request.WhichOneof("subject") is None:
             raise InvalidArgumentError("subject", "is not set: set user_id")
         _check("user_id", request.user_id)
         limit, attributes = _limit(request), _attributes(request)
-        snapshot = self._current.get()
+        snapshot = self._snapshot()
         ranking = queries.recommend(
             snapshot,
             request.user_id,
             limit=limit,
             exclude_seen=request.exclude_seen if request.HasField("exclude_seen") else True,
+            checkpoint=checkpoint,
         )
+        checkpoint()
         return pb.RecommendResponse(
             items=_items(snapshot, ranking, attributes), version=snapshot.version
         )
 
+    def _snapshot(self) -> Snapshot:
+        try:
+            return self._current.get()
+        except NothingLoadedError:
+            fleet = self._fleet()
+            reason = fleet.label_problem or (fleet.failed[0].reason if fleet.failed else "")
+            if not reason:
+                raise
+            raise NothingLoadedError(reason) from None
+
     @_handler
-    def GetStatus(self, request: pb.GetStatusRequest) -> pb.GetStatusResponse:  # noqa: N802, ARG002
+    def GetStatus(  # noqa: N802
+        self,
+        request: pb.GetStatusRequest,  # noqa: ARG002
+        checkpoint: Checkpoint,  # noqa: ARG002
+    ) -> pb.GetStatusResponse:
         """See the proto."""
         fleet = self._fleet()
         reload = fleet.last_reload
@@ -109,6 +135,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
                 reason=reload.reason,
                 duration_seconds=reload.seconds,
                 ended_at=_timestamp(reload.ended_at),
+                commit_spread_seconds=reload.commit_spread_seconds,
             ),
             workers=[
                 pb.WorkerStatus(
@@ -119,8 +146,20 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
                     started_at=_timestamp(worker.started_at),
                     serving_since=_timestamp(worker.serving_since),
                     restarts=worker.restarts,
+                    calls=worker.load.calls,
+                    refused_calls=worker.load.refused,
+                    calls_in_flight=worker.load.in_flight,
+                    pss_bytes=worker.load.pss_bytes,
                 )
                 for worker in fleet.workers
+            ],
+            failed_versions=[
+                pb.FailedVersion(
+                    version=failed.version,
+                    reason=failed.reason,
+                    failed_at=_timestamp(failed.failed_at),
+                )
+                for failed in fleet.failed
             ],
         )
 

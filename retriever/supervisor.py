@@ -1,7 +1,7 @@
 """The parent: spawns workers, restarts them, handles signals, and leads every reload.
 
-It imports no gRPC and does one thing at a time, on one thread; only verifying a version, which may read
-gigabytes, has a thread of its own.
+It imports no gRPC and does one thing at a time, on one thread that never touches the volume: looking at
+the label and verifying a version have threads of their own, since either may take long.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from queue import SimpleQueue
 from types import FrameType
 
-from publication import labels
-from publication.errors import PublicationError
 from retriever import control
 from retriever.config import Config, format_address
 from retriever.errors import StartError
+from retriever.label_watch import LabelWatch, Seen, look
 from retriever.port import reserve
 from retriever.reload import Reload
 from retriever.worker_process import WorkerProcess
@@ -36,6 +36,8 @@ _LONGEST_RESTART_SECONDS = 30.0
 # A worker that lived this long was healthy: its next death begins the backoff anew.
 _HEALTHY_SECONDS = 60.0
 _BOOT_ATTEMPTS = 3
+_BOOT_SECONDS = 60.0
+_CHECK_SECONDS = 1.0
 
 
 class Supervisor:
@@ -57,6 +59,13 @@ class Supervisor:
         self._exit_status = 0
         self._reload = Reload(self._config.volume, self._workers, self._wake_up)
         self._fleet: control.Fleet | None = None
+        self._seen: SimpleQueue[Seen] = SimpleQueue()
+        self._watch = LabelWatch(
+            lambda: look(config.volume, config.label, config.pin),
+            self._take_seen,
+            poll_seconds=config.poll_seconds,
+        )
+        self._checked_at = 0.0
 
     @property
     def address(self) -> str:
@@ -67,12 +76,16 @@ class Supervisor:
         """Serve until SIGTERM or SIGINT; returns the exit status."""
         for worker in self._workers:
             self._start(worker)
-        self._poll()
+        self._watch.start()
+        self._checked_at = time.monotonic()
+        self._after(_CHECK_SECONDS, self._check_workers)
         while self._stopping is None or any(worker.pid for worker in self._workers):
             self._wait()
             self._run_timers()
             self._handle_signals()
             if self._stopping is None:
+                while not self._seen.empty():
+                    self._reload.look(self._seen.get())
                 self._reload.advance()
                 self._tell_fleet()
         self._port.close()
@@ -91,9 +104,9 @@ class Supervisor:
     def _hear(self, worker: WorkerProcess) -> None:
         messages, alive = worker.receive()
         for message in messages:
-            worker.note(message)
-            self._reload.hear(worker, message)
-            if isinstance(message, control.Booted):
+            if worker.note(message) and self._stopping is None:
+                self._reload.hear(worker, message)
+            if isinstance(message, control.Listening):
                 _log.info("worker %d takes calls", worker.index)
         if not alive:
             self._buried(worker)
@@ -102,7 +115,7 @@ class Supervisor:
         while self._signals:
             number = self._signals.pop(0)
             if number == signal.SIGHUP:
-                self._read_label()
+                self._watch.look_now()
             elif self._stopping is not None:
                 self._kill_all()
             else:
@@ -111,31 +124,30 @@ class Supervisor:
                     drain_seconds=self._config.drain_seconds if number == signal.SIGTERM else 0.0,
                 )
 
-    def _poll(self) -> None:
-        self._read_label()
-        # Jitter keeps many hosts from reading one volume at the same moments.
-        seconds = self._config.poll_seconds * random.uniform(0.9, 1.1)  # noqa: S311
-        self._after(seconds, self._poll)
-
-    def _read_label(self) -> None:
-        try:
-            target, problem = labels.read_label(self._config.volume, self._config.label), ""
-        except PublicationError as error:
-            target, problem = None, str(error)
-        self._reload.label_read(target, problem)
+    def _take_seen(self, seen: Seen) -> None:
+        """Called on the thread that watches the label."""
+        self._seen.put(seen)
+        self._wake_up()
 
     # ---- workers
 
     def _start(self, worker: WorkerProcess) -> None:
         if self._stopping is not None:
             return
-        worker.start()
+        try:
+            worker.start()
+        except OSError as error:
+            # No memory or no process ids: that passes, and the other workers serve meanwhile.
+            _log.error("worker %d can't be started: %s", worker.index, error)
+            self._after(_LONGEST_RESTART_SECONDS, lambda: self._start(worker))
+            return
         self._selector.register(worker.connection, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
 
     def _buried(self, worker: WorkerProcess) -> None:
         self._selector.unregister(worker.connection)  # type: ignore[arg-type]
-        lived = time.time() - worker.started_at
+        lived, preparing = time.time() - worker.started_at, worker.preparing
         status = worker.bury()
+        self._reload.gone(worker, preparing=preparing, status=status)
         if self._stopping is not None:
             if status:
                 _log.warning("worker %d ended with status %d", worker.index, status)
@@ -155,20 +167,38 @@ class Supervisor:
         worker.restarts += 1
         self._after(seconds, lambda: self._start(worker))
 
+    def _check_workers(self) -> None:
+        """Kill workers that hang: they come back."""
+        now = time.monotonic()
+        late = now - self._checked_at > 3 * _CHECK_SECONDS
+        self._checked_at = now
+        self._after(_CHECK_SECONDS, self._check_workers)
+        if late:
+            # This process was held up, so what the workers said meanwhile isn't heard yet.
+            return
+        for worker in self._workers:
+            limit = _BOOT_SECONDS if worker.state == "starting" else self._config.heartbeat_seconds
+            if worker.silent_seconds() > limit:
+                _log.error("worker %d said nothing for %.0f s: killing it", worker.index, limit)
+                worker.kill()
+            elif worker.preparing_seconds() > self._config.prepare_seconds:
+                self._reload.prepare_took_too_long(worker)
+
     def _tell_fleet(self) -> None:
         fleet = control.Fleet(
-            label=self._config.label,
+            label="" if self._config.pin else self._config.label,
             target=self._reload.target or "",
             version=self._reload.committed or "",
-            label_problem=self._reload.label_problem,
+            label_problem=self._watch.silence() or self._reload.label_problem,
             last_reload=self._reload.last,
             workers=[worker.facts() for worker in self._workers],
+            failed=[*reversed(self._reload.failed.values())],
         )
         if fleet == self._fleet:
             return
         self._fleet = fleet
         for worker in self._workers:
-            if worker.state == "running":
+            if worker.up:
                 worker.send(fleet)
 
     # ---- the end

@@ -19,7 +19,8 @@ class Action(Enum):
 
     NOTHING = auto()
     VERIFY = auto()
-    PREPARE = auto()
+    PREPARE_ONE = auto()
+    PREPARE_REST = auto()
     COMMIT = auto()
     ABANDON = auto()
 
@@ -28,7 +29,11 @@ class Action(Enum):
 class Candidate:
     """The version that may come next.
 
-    `waiting` counts the workers that were told to prepare it and haven't answered.
+    Attributes:
+        version: its name.
+        step: how far it has got.
+        waiting: number of workers that were told to prepare it and haven't answered.
+        prepared: number of workers that have prepared it.
     """
 
     version: str
@@ -46,8 +51,11 @@ class Observed:
         committed: the version that serves, None when none does.
         failed: whether `target` failed before and neither it nor the label changed since.
         candidate: the version on its way, None when there is none.
-        settled: number of workers that take calls and serve `committed` (or nothing, when it is None).
+        settled: number of workers that serve `committed` (or nothing, when it is None) and have nothing
+            else to do.
         joining: number of workers that boot, or are on their way to `committed`.
+        down: number of workers that aren't there at all.
+        suspect: whether a worker died while it prepared the candidate.
     """
 
     target: str | None
@@ -56,12 +64,16 @@ class Observed:
     candidate: Candidate | None
     settled: int
     joining: int
+    down: int = 0
+    suspect: bool = False
 
 
 def decide(observed: Observed) -> Action:
     """The next step towards serving what the label names.
 
-    A label that can't be read changes nothing: neither what serves nor a candidate on its way.
+    A label that can't be read changes nothing: neither what serves nor a candidate on its way. One
+    worker prepares before all others do: a version that kills whoever opens it then costs one worker,
+    and the others go on.
     """
     candidate = observed.candidate
     if candidate is None:
@@ -69,12 +81,15 @@ def decide(observed: Observed) -> Action:
     if observed.target not in (None, candidate.version):
         return Action.ABANDON
     if candidate.step is Step.VERIFIED:
-        # Workers on their way would miss the commit that the others make together.
-        ready = observed.settled > 0 and observed.joining == 0
-        return Action.PREPARE if ready else Action.NOTHING
+        # Workers on their way would miss the commit that the others make together. What may have
+        # killed one worker gets another only when all are back.
+        away = observed.joining + (observed.down if observed.suspect else 0)
+        return Action.PREPARE_ONE if observed.settled and not away else Action.NOTHING
     if candidate.step is Step.PREPARING and candidate.waiting == 0:
-        # Without a prepared worker all have died meanwhile: begin again.
-        return Action.COMMIT if candidate.prepared else Action.ABANDON
+        # Without a prepared worker it has died meanwhile: begin again.
+        if not candidate.prepared:
+            return Action.ABANDON
+        return Action.PREPARE_REST if observed.settled else Action.COMMIT
     return Action.NOTHING
 
 

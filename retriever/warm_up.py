@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from retriever import queries
 from retriever.errors import SnapshotError
 from retriever.snapshot import Snapshot
@@ -9,8 +11,10 @@ from retriever.snapshot import Snapshot
 _QUERIES = 20
 
 
-def warm_up(snapshot: Snapshot) -> None:
+def warm_up(snapshot: Snapshot, *, make_way: Callable[[], None] = lambda: None) -> None:
     """Ask both questions for rows spread over the publication, as requests do.
+
+    `make_way` is called between the queries, to let the calls of those who wait go first.
 
     Raises:
         SnapshotError: a known id has no answer although there are others.
@@ -20,8 +24,10 @@ def warm_up(snapshot: Snapshot) -> None:
         ranking = queries.similar_items(snapshot, publication.items.external_id(row))
         if not len(ranking.rows) and len(publication.items) > 1:
             raise SnapshotError(f"version {snapshot.version}: item row {row} has no similar items")
+        make_way()
     for row in _spread(len(publication.users)):
         queries.recommend(snapshot, publication.users.external_id(row))
+        make_way()
 
 
 def _spread(count: int) -> range:

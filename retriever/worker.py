@@ -1,37 +1,45 @@
 """A worker process: puts the parts together, and does what the parent says.
 
-Started as `python -m retriever.worker CONFIG INDEX DESCRIPTOR`, by the parent only.
+Started as `python -m retriever.worker CONFIG INDEX DESCRIPTOR PARENT`, by the parent only. The main
+thread listens to the parent and never does anything long, so that the end can come at any moment; one
+thread prepares a version, one says that the process is alive.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
 
-import grpc
 import msgspec
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
-from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from publication.errors import PublicationError
 from retriever import control, logs
-from retriever.config import Config, format_address
+from retriever.config import Config
 from retriever.current import CurrentSnapshot
 from retriever.errors import RetrieverError
-from retriever.service import SERVICE_NAME, RetrieverServicer
+from retriever.server import Server
+from retriever.service import RetrieverServicer
 from retriever.snapshot import Snapshot, open_snapshot
 from retriever.warm_up import warm_up
 
 _log = logging.getLogger(__name__)
 
-_MAX_REQUEST_BYTES = 1 << 20
 _RECEIVE_BYTES = 1 << 16
+_BEAT_SECONDS = 1.0
+# Measuring memory walks the page tables: not at every beat.
+_BEATS_BETWEEN_MEASUREMENTS = 5
+_PR_SET_PDEATHSIG = 1
+# How long a call may wait for the GIL while a version is prepared; Python's default is ten times that,
+# and a call needs the GIL several times.
+_SWITCH_SECONDS = 0.0005
+_MAKE_WAY_SECONDS = 0.001
 
 
 class Worker:
@@ -40,16 +48,20 @@ class Worker:
     def __init__(self, config: Config, parent: socket.socket) -> None:
         self._config = config
         self._parent = parent
+        self._sending = threading.Lock()
         self._current = CurrentSnapshot()
+        # The order to prepare that still counts, 0 for none, and what came of it: one lock for both.
+        self._order = 0
         self._prepared: Snapshot | None = None
+        self._ordering = threading.Lock()
         self._fleet = control.Fleet(label=config.label)
-        self._health = health.HealthServicer()
-        self._server = self._build_server()
+        self._server = Server(config, RetrieverServicer(self._current, lambda: self._fleet))
+        self._listening = False
 
     def run(self) -> None:
         """Serve until the parent says to drain, or is gone."""
-        self._server.start()
-        control.send(self._parent, control.Booted())
+        threading.Thread(target=self._beat, name="beat", daemon=True).start()
+        self._send(control.Booted())
         lines = control.Lines(control.ToWorker)
         while data := self._parent.recv(_RECEIVE_BYTES):
             for message in lines.feed(data):
@@ -58,89 +70,113 @@ class Worker:
                     return
                 self._obey(message)
         _log.error("the parent is gone: stopping")
-        self._server.stop(grace=None)
-
-    def _build_server(self) -> grpc.Server:
-        server = grpc.server(
-            ThreadPoolExecutor(self._config.threads, thread_name_prefix="call"),
-            options=[
-                ("grpc.so_reuseport", 1),
-                ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
-            ],
-        )
-        servicer = RetrieverServicer(self._current, lambda: self._fleet)
-        pb_grpc.add_RetrieverServiceServicer_to_server(servicer, server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
-        # A health servicer begins by saying SERVING.
-        self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
-        server.add_insecure_port(format_address(self._config.host, self._config.port))
-        return server
+        self._server.stop(None)
 
     def _obey(self, message: object) -> None:
         match message:
-            case control.Prepare(version=version):
-                self._prepare(version)
+            case control.Listen():
+                self._server.listen()
+                self._listening = True
+                self._send(control.Listening())
+            case control.Prepare(version=version, order=order):
+                self._take(order)
+                # One that hangs, on a volume that does, keeps no other from being prepared.
+                threading.Thread(
+                    target=self._prepare, args=(version, order), name="prepare", daemon=True
+                ).start()
             case control.Commit(version=version):
                 self._commit(version)
             case control.Abandon():
-                self._prepared = None
+                self._take(0)
             case control.Fleet() as fleet:
                 self._fleet = fleet
 
-    def _prepare(self, version: str) -> None:
-        self._prepared = None
+    def _take(self, order: int) -> Snapshot | None:
+        """From now on only this order counts; returns what came of the one before."""
+        with self._ordering:
+            prepared, self._order, self._prepared = self._prepared, order, None
+        return prepared
+
+    def _prepare(self, version: str, order: int) -> None:
         try:
             snapshot = open_snapshot(self._config.volume, version)
-            warm_up(snapshot)
-        except (PublicationError, RetrieverError) as error:
-            control.send(self._parent, control.PrepareFailed(version, str(error)))
-            return
+            warm_up(snapshot, make_way=lambda: time.sleep(_MAKE_WAY_SECONDS))
         except Exception as error:
-            # Whatever it is, all workers would end of it, and with them what they serve.
-            _log.exception("version %s can't be prepared", version)
-            reason = f"{type(error).__name__}: {error}"
-            control.send(self._parent, control.PrepareFailed(version, reason))
+            expected = (PublicationError, RetrieverError, OSError, MemoryError)
+            if isinstance(error, expected):
+                reason = str(error)
+            else:
+                _log.exception("preparing %s failed", version)
+                reason = f"{type(error).__name__}: {error}"
+            # Better one version refused than a worker that never answers.
+            self._send(control.PrepareFailed(version, order, reason))
             return
-        self._prepared = snapshot
-        control.send(self._parent, control.Prepared(version))
+        with self._ordering:
+            if self._order != order:
+                return  # it was taken back meanwhile
+            self._prepared = snapshot
+        self._send(control.Prepared(version, order))
 
     def _commit(self, version: str) -> None:
-        if self._prepared is None or self._prepared.version != version:
+        prepared = self._take(0)
+        if prepared is None or prepared.version != version:
             raise RuntimeError(f"told to commit {version}, which isn't prepared")
-        self._current.swap(self._prepared)
-        self._prepared = None
-        self._say(health_pb2.HealthCheckResponse.SERVING)
-        control.send(self._parent, control.Committed(version))
+        self._current.swap(prepared)
+        swapped_at = time.monotonic()
+        self._server.say_serving(serving=True)
+        self._send(control.Committed(version, swapped_at))
+
+    def _beat(self) -> None:
+        beats = pss_bytes = 0
+        while True:
+            measured = self._server.load(measure_memory=beats % _BEATS_BETWEEN_MEASUREMENTS == 0)
+            pss_bytes = measured.pss_bytes or pss_bytes
+            self._send(control.Beat(msgspec.structs.replace(measured, pss_bytes=pss_bytes)))
+            beats += 1
+            time.sleep(_BEAT_SECONDS)
+
+    def _send(self, message: control.ToParent) -> None:
+        # Three threads have something to say.
+        try:
+            with self._sending:
+                control.send(self._parent, message)
+        except OSError:
+            # The parent is gone or drains; the main thread sees that for itself.
+            _log.debug("nobody hears %s", message)
 
     def _drain(self, message: control.Drain) -> None:
         # Not enter_graceful_shutdown(): a health watcher is to see the change, then the end.
-        self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._server.say_serving(serving=False)
         # The parent closing its end means: no more waiting.
-        self._parent.settimeout(message.drain_seconds or 0.001)
-        try:
-            while self._parent.recv(_RECEIVE_BYTES):
-                pass
-        except TimeoutError:
-            pass
+        end = time.monotonic() + message.drain_seconds * self._listening
+        with contextlib.suppress(TimeoutError):
+            while (seconds := end - time.monotonic()) > 0:
+                self._parent.settimeout(seconds)
+                if not self._parent.recv(_RECEIVE_BYTES):
+                    break
         # stop().wait() can return while a handler still runs; the timer ends the process anyway.
         timer = threading.Timer(message.grace_seconds + 1, os._exit, args=(1,))
         timer.daemon = True
         timer.start()
-        self._server.stop(grace=message.grace_seconds).wait()
+        self._server.stop(message.grace_seconds)
 
-    def _say(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for name in ("", SERVICE_NAME):
-            self._health.set(name, status)
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, however stuck this one is then."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        # It died before it was asked for.
+        os._exit(1)
 
 
 def main(arguments: list[str]) -> None:
     """Run a worker; the process ends when this returns."""
+    die_with(int(arguments[3]))
     config = msgspec.json.decode(arguments[0], type=Config, dec_hook=lambda of, value: of(value))
     logs.configure(f"worker {arguments[1]}")
     for number in control.PARENTS_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     parent = socket.socket(fileno=int(arguments[2]))
     status = 1
     try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -14,7 +16,7 @@ import msgspec
 from retriever import control
 from retriever.config import Config
 
-State = Literal["starting", "running", "down"]
+State = Literal["starting", "booted", "running", "down"]
 
 _RECEIVE_BYTES = 1 << 16
 
@@ -24,32 +26,40 @@ class WorkerProcess:
 
     Attributes:
         index: the slot's number.
-        state: where the process is in its life.
+        state: where the process is in its life: it starts, is ready to load, takes calls, is gone.
         version: what it serves, None for nothing.
         preparing: what it was told to prepare and hasn't answered, None for nothing.
         prepared: what it has prepared and waits to commit, None for nothing.
         ever_ran: whether a process in this slot ever took calls.
+        load: what it last said that it does and needs.
         deaths: how often in a row a process ended soon after its start.
         restarts: how often a process was replaced.
     """
 
-    def __init__(self, index: int, config: Config) -> None:
+    def __init__(
+        self, index: int, config: Config, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.index = index
         self.state: State = "down"
         self.version: str | None = None
         self.preparing: str | None = None
         self.prepared: str | None = None
         self.ever_ran = False
+        self.load = control.Load()
         self.deaths = 0
         self.restarts = 0
         self.started_at = 0.0
         self.serving_since = 0.0
+        self._clock = clock
+        # When it was last heard, and told to prepare, on the clock.
+        self._heard_at = 0.0
+        self._prepare_at = 0.0
+        self._order = 0
+        self._told_to_listen = False
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
         self._lines = control.Lines(control.ToParent)
-        # Answers are in order, one for each `Prepare`: only the last of them counts.
-        self._unanswered = 0
 
     def start(self) -> None:
         """Start a process. A fresh interpreter, not a fork: gRPC and NumPy don't survive one."""
@@ -62,16 +72,22 @@ class WorkerProcess:
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    [*command, str(theirs.fileno())],
+                    [*command, str(theirs.fileno()), str(os.getpid())],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                 )
+        except OSError:
+            ours.close()
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         self._connection = ours
         self._lines = control.Lines(control.ToParent)
         self.state = "starting"
         self.started_at = time.time()
+        self.load = control.Load()
+        self._heard_at = self._clock()
+        self._told_to_listen = False
 
     @property
     def connection(self) -> socket.socket | None:
@@ -79,9 +95,22 @@ class WorkerProcess:
         return self._connection
 
     @property
+    def up(self) -> bool:
+        """Whether it can be told to prepare."""
+        return self.state in ("booted", "running")
+
+    @property
     def idle(self) -> bool:
-        """Whether it takes calls and has nothing to do for a reload."""
-        return self.state == "running" and self.preparing is None and self.prepared is None
+        """Whether it is up and has nothing to do for a reload."""
+        return self.up and self.preparing is None and self.prepared is None
+
+    def silent_seconds(self) -> float:
+        """How long it has said nothing; 0 while it is down."""
+        return 0.0 if self.state == "down" else self._clock() - self._heard_at
+
+    def preparing_seconds(self) -> float:
+        """How long it has been preparing; 0 when it isn't."""
+        return 0.0 if self.preparing is None else self._clock() - self._prepare_at
 
     @property
     def pid(self) -> int:
@@ -109,31 +138,47 @@ class WorkerProcess:
             return [], True
         except OSError:
             data = b""
-        return self._lines.feed(data), bool(data)
+        try:
+            return self._lines.feed(data), bool(data)
+        except msgspec.MsgspecError:
+            # Whatever it is that speaks there, it isn't a worker any more.
+            self.kill()
+            return [], False
 
-    def note(self, message: object) -> None:
-        """Remember what the worker said about itself."""
+    def note(self, message: object) -> bool:
+        """Remember what the worker said about itself; whether it counts, as old answers don't."""
+        self._heard_at = self._clock()
         match message:
             case control.Booted():
+                self.state = "booted"
+            case control.Listening():
                 self.state = "running"
                 self.ever_ran = True
-            case control.Prepared(version=version):
-                self._unanswered -= 1
-                if self._unanswered == 0 and version == self.preparing:
-                    self.preparing, self.prepared = None, version
-            case control.PrepareFailed(version=version):
-                self._unanswered -= 1
-                if self._unanswered == 0 and version == self.preparing:
-                    self.preparing = None
+            case control.Beat(load=load):
+                self.load = load
+            case control.Prepared(order=order) | control.PrepareFailed(order=order):
+                if self.preparing is None or order != self._order:
+                    return False
+                if isinstance(message, control.Prepared):
+                    self.prepared = self.preparing
+                self.preparing = None
             case control.Committed(version=version):
                 self.version, self.prepared = version, None
                 self.serving_since = time.time()
+        return True
+
+    def listen(self) -> None:
+        """Tell it to take calls, once."""
+        if self.state == "booted" and not self._told_to_listen:
+            self._told_to_listen = True
+            self.send(control.Listen())
 
     def prepare(self, version: str) -> None:
         """Tell it to prepare a version."""
         self.preparing, self.prepared = version, None
-        self._unanswered += 1
-        self.send(control.Prepare(version))
+        self._prepare_at = self._clock()
+        self._order += 1
+        self.send(control.Prepare(version, self._order))
 
     def commit(self, version: str) -> None:
         """Tell it to serve what it has prepared."""
@@ -150,8 +195,8 @@ class WorkerProcess:
         self._connection = self._process = None
         self.state, self.version = "down", None
         self.preparing = self.prepared = None
-        self._unanswered = 0
         self.serving_since = 0.0
+        self.load = control.Load()
         if connection is not None:
             connection.close()
         if process is None:
@@ -177,4 +222,5 @@ class WorkerProcess:
             started_at=self.started_at if self.pid else 0.0,
             serving_since=self.serving_since,
             restarts=self.restarts,
+            load=self.load,
         )

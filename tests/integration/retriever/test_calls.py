@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import pytest
@@ -16,8 +17,8 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from tests import retrievable
-from tests.integration.retriever.server import PATIENCE, SERVING, Server
 from tests.retrievable import Expected, assert_best
+from tests.service import PATIENCE
 
 SERVICE = "recsys.retriever.v1.RetrieverService"
 TITLE = FieldMask(paths=["title"])
@@ -36,16 +37,13 @@ def version(volume):
 
 
 @pytest.fixture(scope="module")
-def server(volume, version):
-    with Server(volume) as running:
-        running.health(SERVING)
-        running.wait_until_all_serve(version)
-        yield running
+def service(start_once, volume, version):
+    return start_once(volume)
 
 
 @pytest.fixture(scope="module")
-def channel(server):
-    return server.channel()
+def channel(service):
+    return service.channel()
 
 
 @pytest.fixture(scope="module")
@@ -213,9 +211,9 @@ def test_an_unknown_method(channel):
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_many_calls_at_once_on_many_channels(server, expected, version):
+def test_many_calls_at_once_on_many_channels(service, expected, version):
     """More than there are threads, of both kinds, over both workers."""
-    stubs = [server.stub() for _ in range(8)]
+    stubs = [service.stub() for _ in range(8)]
 
     def call(number):
         stub, user_id, item_id = stubs[number % 8], USERS[number % 12], ITEMS[number % 40]
@@ -229,25 +227,27 @@ def test_many_calls_at_once_on_many_channels(server, expected, version):
         assert set.union(*pool.map(call, range(200))) == {version}
 
 
-def test_get_status(server, version):
-    status = server.status()
+def test_get_status(service, version):
+    status = service.status()
     assert (status.label, status.label_target, status.version) == ("current", version, version)
     assert status.label_problem == ""
     assert (status.last_reload.version, status.last_reload.succeeded) == (version, True)
     assert status.last_reload.duration_seconds > 0
     assert [worker.index for worker in status.workers] == [0, 1]
     assert [worker.version for worker in status.workers] == [version] * 2
-    assert {worker.pid for worker in status.workers} == {*server.children()}
+    parent = Path(f"/proc/{service.pid}/task/{service.pid}/children")
+    assert {worker.pid for worker in status.workers} == {*map(int, parent.read_text().split())}
     for worker in status.workers:
         assert worker.state == pb.WORKER_STATE_RUNNING
         assert worker.restarts == 0
         assert worker.started_at.ToNanoseconds() < worker.serving_since.ToNanoseconds()
 
 
-@pytest.mark.parametrize("service", ["", SERVICE])
-def test_health(channel, service):
-    request = health_pb2.HealthCheckRequest(service=service)
-    assert health_pb2_grpc.HealthStub(channel).Check(request, timeout=PATIENCE).status == SERVING
+@pytest.mark.parametrize("name", ["", SERVICE])
+def test_health(channel, name):
+    request = health_pb2.HealthCheckRequest(service=name)
+    response = health_pb2_grpc.HealthStub(channel).Check(request, timeout=PATIENCE)
+    assert response.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_the_health_of_an_unknown_service_is_not_found(channel):

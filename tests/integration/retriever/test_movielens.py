@@ -15,8 +15,8 @@ from publication import layout
 from publication.labels import read_label
 from publication.ranking import best
 from tests import publications
-from tests.integration.retriever.server import PATIENCE, Server
 from tests.movielens import MovieLensRun
+from tests.service import PATIENCE, Service
 
 USERS = 943
 LIMIT = 10
@@ -61,13 +61,13 @@ class Answers:
     similar: list[tuple[list[int], list[float]]]
 
 
-def ask_all(volume: Path, run: MovieLensRun) -> Answers:
+def ask_all(volume: Path, run: MovieLensRun, log: Path) -> Answers:
     """Both questions for every user and every item, from a service of two workers."""
     dataset = run.result.dataset
     version = read_label(volume, "current")
-    with Server(volume) as server:
-        server.wait_until_all_serve(version)
-        stub = server.stub()
+    with Service(volume, log, workers=2) as service:
+        service.wait_until_all_serve(version)
+        stub = service.stub()
 
         def taken_apart(response):
             assert response.version == version
@@ -95,9 +95,9 @@ def similar_items(stub: pb_grpc.RetrieverServiceStub, item_id: str) -> pb.Simila
 
 
 @pytest.fixture(scope="module")
-def served(truth):
+def served(truth, tmp_path_factory):
     """What is served with the default, Annoy."""
-    return ask_all(truth.run.volume, truth.run)
+    return ask_all(truth.run.volume, truth.run, tmp_path_factory.mktemp("annoy") / "log")
 
 
 def test_all_users_are_asked_for(served, truth):
@@ -147,7 +147,8 @@ def test_what_annoy_finds_is_nearly_what_there_is(served, truth):
 @pytest.fixture(scope="module")
 def served_exactly(truth, tmp_path_factory):
     """What is served when the same publication says that it is to be searched exactly."""
-    volume = publications.copy(truth.run.volume, tmp_path_factory.mktemp("exact") / "volume")
+    directory = tmp_path_factory.mktemp("exact")
+    volume = publications.copy(truth.run.volume, directory / "volume")
     facts = truth.run.result.manifest
 
     def search_exactly(content):
@@ -160,7 +161,7 @@ def served_exactly(truth, tmp_path_factory):
             )
 
     publications.edit_manifest(layout.version_dir(volume, facts.version), search_exactly)
-    return ask_all(volume, truth.run)
+    return ask_all(volume, truth.run, directory / "log")
 
 
 def test_searched_exactly_the_top_ten_of_every_user_are_lightfms_own(served_exactly, truth):

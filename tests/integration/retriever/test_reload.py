@@ -19,19 +19,26 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 from publication import layout
 from publication.labels import promote
 from tests import publications, retrievable
-from tests.integration.retriever.server import NOT_SERVING, PATIENCE, SERVING, Server
 from tests.retrievable import Expected, assert_best
+from tests.service import PATIENCE, watch_health
 
 
 def recommend(stub, user_id="0"):
     return stub.Recommend(pb.RecommendRequest(user_id=user_id), timeout=PATIENCE)
 
 
-def test_with_nothing_published_it_says_so_and_begins_by_itself(tmp_path):
-    with Server(tmp_path) as server:
-        server.log.wait_for("worker . takes calls", times=2)
-        server.health(NOT_SERVING)
-        stub = server.stub()
+def all_take_calls(status):
+    return {worker.state for worker in status.workers} == {pb.WORKER_STATE_RUNNING}
+
+
+def test_with_nothing_published_it_says_so_and_begins_by_itself(start, tmp_path):
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    service = start(volume, serving=False)
+    status = service.wait_until(all_take_calls)
+    with watch_health(service.target) as states:
+        assert next(states) == "NOT_SERVING"
+        stub = service.stub()
         for ask in (
             lambda: stub.SimilarItems(pb.SimilarItemsRequest(item_id="0"), timeout=PATIENCE),
             lambda: recommend(stub),
@@ -43,19 +50,19 @@ def test_with_nothing_published_it_says_so_and_begins_by_itself(tmp_path):
             info = error_details_pb2.ErrorInfo()
             assert detail.Unpack(info)
             assert info.reason == "NOTHING_PUBLISHED"
-        status = server.status()
+            assert "nothing is published under it" in caught.value.details()
         assert (status.version, status.label_target) == ("", "")
         assert "nothing is published under it" in status.label_problem
         assert [worker.version for worker in status.workers] == ["", ""]
-        version = retrievable.publish(tmp_path)
-        server.health(SERVING)
-        status = server.wait_until_all_serve(version)
+        version = retrievable.publish(volume)
+        assert next(states) == "SERVING"
+        status = service.wait_until_all_serve(version)
         assert (status.version, status.label_target, status.label_problem) == (version, version, "")
         # The same connection that was told to come back later.
-        assert_best(recommend(stub).items, Expected.of(tmp_path, version).scores("0"))
+        assert_best(recommend(stub).items, Expected.of(volume, version).scores("0"))
 
 
-def test_a_label_that_moves_fails_no_call_and_mixes_no_versions(tmp_path):
+def test_a_label_that_moves_fails_no_call_and_mixes_no_versions(start, tmp_path):
     """Two clearly different models, switched under calls on many connections."""
     versions = [retrievable.publish(tmp_path, seed=seed) for seed in (1, 2)]
     expected = {version: Expected.of(tmp_path, version) for version in versions}
@@ -76,19 +83,18 @@ def test_a_label_that_moves_fails_no_call_and_mixes_no_versions(tmp_path):
             answers.update([recommended.version, similar.version])
         return answers
 
-    with Server(tmp_path) as server, ThreadPoolExecutor(4) as pool:
-        server.wait_until_all_serve(versions[1])
-        asking = [pool.submit(keep_asking, server.stub()) for _ in range(4)]
+    service = start(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(keep_asking, service.stub()) for _ in range(4)]
         try:
             for turn in range(8):
                 promote(tmp_path, versions[turn % 2])
-                server.wait_until_all_serve(versions[turn % 2])
+                service.wait_until_all_serve(versions[turn % 2])
         finally:
             stop.set()
         for each in asking:
             assert each.result().keys() == {*versions}
-        status = server.status()
-        assert [worker.restarts for worker in status.workers] == [0, 0]
+    assert [worker.restarts for worker in service.status().workers] == [0, 0]
 
 
 # ---- versions that must not be served
@@ -171,131 +177,80 @@ DAMAGES = {
 
 
 @pytest.fixture(scope="module")
-def serving(tmp_path_factory):
+def serving(start_once, tmp_path_factory):
     """A service, its volume, and the good version that it serves."""
     volume = tmp_path_factory.mktemp("damaged") / "volume"
     version = retrievable.publish(volume)
-    with Server(volume) as server:
-        server.wait_until_all_serve(version)
-        yield server, volume, version
-        log = server.stop()
-        assert "ended with status" not in log
+    service = start_once(volume)
+    yield service, volume, version
+    assert service.terminate() == 0
+    assert "ended with status" not in service.log
+
+
+def lives(status):
+    return [
+        (worker.pid, worker.restarts, worker.version, worker.serving_since.ToNanoseconds())
+        for worker in status.workers
+    ]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_version_is_refused_by_name_and_the_old_one_goes_on(serving, damage):
-    server, volume, version = serving
+    service, volume, version = serving
     spoil, reason = DAMAGES[damage]
-    before = server.status()
+    before = service.status()
     broken = retrievable.publish(volume, seed=2, label=None)
     spoil(layout.version_dir(volume, broken))
     promote(volume, broken)
-    status = server.status_when(lambda status: status.last_reload.version == broken)
+    status = service.wait_until(lambda status: status.last_reload.version == broken)
     assert not status.last_reload.succeeded
     assert reason in status.last_reload.reason
     assert (status.version, status.label_target) == (version, broken)
-    # No worker was restarted over it.
-    assert status.workers == before.workers
-    assert_best(recommend(server.stub()).items, Expected.of(volume, version).scores("0"))
-    server.health(SERVING)
+    # No worker was restarted over it, or changed over.
+    assert lives(status) == lives(before)
+    assert_best(recommend(service.stub()).items, Expected.of(volume, version).scores("0"))
     promote(volume, version)
-    server.status_when(lambda status: status.label_target == version)
-
-
-def test_a_version_is_loaded_once_it_is_repaired(serving):
-    server, volume, version = serving
-    newer = retrievable.publish(volume, seed=3, label=None)
-    path = layout.version_dir(volume, newer) / "similar.annoy"
-    good = path.read_bytes()
-    flip_a_bit(path)
-    promote(volume, newer)
-    server.status_when(lambda status: status.last_reload.version == newer)
-    publications.overwrite(path, good)
-    server.wait_until_all_serve(newer)
-    promote(volume, version)
-    server.wait_until_all_serve(version)
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"rubbish", b"../../etc", b"\0\xff\xfe", b"x" * 5000, b"20261124T043500Z-3FA9C1"]
-)
-def test_a_label_that_cannot_be_followed_is_shown_and_the_old_version_goes_on(serving, content):
-    server, volume, version = serving
-    layout.label_file(volume, "current").write_bytes(content)
-    status = server.status_when(lambda status: bool(status.label_problem))
-    assert "should hold a version's name" in status.label_problem
-    assert (status.version, status.label_target) == (version, "")
-    assert recommend(server.stub()).version == version
-    promote(volume, version)
-    status = server.status_when(lambda status: not status.label_problem)
-    assert status.label_target == version
-
-
-def test_a_label_that_names_a_version_that_is_not_there_yet(serving):
-    server, volume, version = serving
-    later = "20991124T043500Z-3fa9c1"
-    layout.label_file(volume, "current").write_text(later)
-    status = server.status_when(lambda status: status.last_reload.version == later)
-    assert f"version '{later}' isn't on the volume" in status.last_reload.reason
-    assert recommend(server.stub()).version == version
-    promote(volume, version)
-    server.status_when(lambda status: status.label_target == version)
-
-
-def test_a_volume_that_vanishes_and_returns(serving):
-    server, volume, version = serving
-    hidden = volume.with_name("hidden")
-    volume.rename(hidden)
-    status = server.status_when(lambda status: bool(status.label_problem))
-    assert status.version == version
-    assert_best(recommend(server.stub()).items, Expected.of(hidden, version).scores("0"))
-    hidden.rename(volume)
-    server.status_when(lambda status: not status.label_problem)
-    newer = retrievable.publish(volume, seed=4)
-    server.wait_until_all_serve(newer)
-    promote(volume, version)
-    server.wait_until_all_serve(version)
+    service.wait_until(lambda status: status.label_target == version)
 
 
 def test_a_version_that_is_deleted_while_it_serves_goes_on(serving):
-    server, volume, version = serving
+    service, volume, version = serving
     doomed = retrievable.publish(volume, seed=5)
     scores = Expected.of(volume, doomed).scores("0")
-    server.wait_until_all_serve(doomed)
+    service.wait_until_all_serve(doomed)
     shutil.rmtree(layout.version_dir(volume, doomed))
-    response = recommend(server.stub())
+    response = recommend(service.stub())
     assert response.version == doomed
     assert_best(response.items, scores)
     promote(volume, version)
-    server.wait_until_all_serve(version)
+    service.wait_until_all_serve(version)
 
 
 def test_a_version_that_left_no_map_behind(serving):
-    server, volume, version = serving
+    service, volume, version = serving
     newer = retrievable.publish(volume, seed=6)
-    server.wait_until_all_serve(newer)
+    service.wait_until_all_serve(newer)
     # A call on each of many connections, so that no thread still holds what it answered from.
     for _ in range(20):
-        assert recommend(server.stub()).version == newer
-    for pid in server.children():
+        assert recommend(service.stub()).version == newer
+    for pid in service.worker_pids():
         mapped = Path(f"/proc/{pid}/maps").read_text()
         assert newer in mapped
         assert version not in mapped
     promote(volume, version)
-    server.wait_until_all_serve(version)
+    service.wait_until_all_serve(version)
 
 
-def test_a_hangup_reads_the_label_at_once(tmp_path):
-    with Server(tmp_path, "--poll-seconds", "3600") as server:
-        server.log.wait_for("worker . takes calls", times=2)
-        version = retrievable.publish(tmp_path)
-        server.process.send_signal(signal.SIGHUP)
-        server.wait_until_all_serve(version)
+def test_a_hangup_reads_the_label_at_once(start, tmp_path):
+    service = start(tmp_path, serving=False, poll_seconds=3600)
+    service.wait_until(all_take_calls)
+    version = retrievable.publish(tmp_path)
+    service.signal(signal.SIGHUP)
+    service.wait_until_all_serve(version)
 
 
-def test_another_label_may_be_followed(tmp_path):
+def test_another_label_may_be_followed(start, tmp_path):
     retrievable.publish(tmp_path, seed=1)
     canary = retrievable.publish(tmp_path, seed=2, label="canary")
-    with Server(tmp_path, "--label", "canary", workers=1) as server:
-        status = server.wait_until_all_serve(canary)
-        assert (status.label, status.version) == ("canary", canary)
+    status = start(tmp_path, workers=1, label="canary").status()
+    assert (status.label, status.version) == ("canary", canary)

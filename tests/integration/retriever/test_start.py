@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -11,15 +10,14 @@ import sys
 import pytest
 
 from tests import retrievable
-from tests.integration.retriever.server import PATIENCE, ROOT, SERVING, Server
+from tests.service import PATIENCE
 
 
-def start(*arguments, **environment):
+def run(*arguments, **environment):
     """Run what should end by itself."""
     command = [sys.executable, "-m", "retriever", "serve", *map(os.fspath, arguments)]
     return subprocess.run(
         command,
-        cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -30,7 +28,7 @@ def start(*arguments, **environment):
 
 
 def refused(*arguments, **environment):
-    done = start(*arguments, **environment)
+    done = run(*arguments, **environment)
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")
@@ -63,14 +61,15 @@ def test_a_port_that_is_taken(tmp_path, reuse):
         assert refused("--volume", tmp_path, "--listen", address) == expected
 
 
-def test_a_port_that_another_service_serves_or_is_about_to(tmp_path):
-    retrievable.publish(tmp_path)
-    with Server(tmp_path, workers=1) as server:
-        arguments = ("--volume", tmp_path, "--listen", server.address)
-        assert "Address already in use" in refused(*arguments)
-        server.health(SERVING)
-        assert "Address already in use" in refused(*arguments)
-        server.stop(signal.SIGTERM)
+def test_a_port_that_another_service_serves_or_is_about_to(start, tmp_path):
+    version = retrievable.publish(tmp_path)
+    service = start(tmp_path, workers=1, serving=False)
+    arguments = ("--volume", tmp_path, "--listen", service.target)
+    expected = f"error: --listen {service.target}: "
+    assert refused(*arguments).startswith(expected)
+    service.wait_until_all_serve(version)
+    assert refused(*arguments).startswith(expected)
+    assert service.status().version == version
 
 
 @pytest.mark.parametrize(
@@ -80,6 +79,8 @@ def test_a_port_that_another_service_serves_or_is_about_to(tmp_path):
         (["--listen", "a..b:1"], "--listen a..b:1: 'a..b' can't be a host's name"),
         (["--workers", "0"], "--workers is 0, but should be in 1..256"),
         (["--label", "../x"], "--label is '../x', but should be"),
+        (["--pin", "../x"], "--pin is '../x', but should be"),
+        (["--max-calls", "0"], "--max-calls is 0, but should be in 1..4096"),
     ],
 )
 def test_a_flag_out_of_range(tmp_path, flags, message):

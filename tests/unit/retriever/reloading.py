@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from threading import Event
 
-from publication import labels
-from publication.errors import PublicationError
+import msgspec
+
 from retriever import control, reload
 from retriever.config import Config
+from retriever.label_watch import Seen, look
 from retriever.reload import Reload
 from retriever.worker_process import WorkerProcess
 
@@ -17,15 +18,25 @@ class FakeWorker(WorkerProcess):
     """A worker without a process: what it is told stays in `told`."""
 
     def __init__(self, index, *, running=True):
-        super().__init__(index, Config(volume=Path("unused")))
+        self.now = 0.0
+        super().__init__(index, Config(volume=Path("unused")), clock=lambda: self.now)
         self.told = []
         self.killed = False
+        self.order = 0
         if running:
             self.note(control.Booted())
+            self.note(control.Listening())
+
+    def start(self):
+        self.state = "starting"
+        self.killed = self._told_to_listen = False
 
     def send(self, message):
-        if self.state != "down":
-            self.told.append(message)
+        if self.state == "down":
+            return
+        if isinstance(message, control.Prepare):
+            self.order = message.order
+        self.told.append(message)
 
     def kill(self):
         self.killed = True
@@ -41,38 +52,85 @@ class Service:
         self.reload = Reload(volume, self.workers, self._verified.set)
 
     def poll(self):
-        """Read the label, as the supervisor does, and verify what is to be."""
-        try:
-            target, problem = labels.read_label(self.volume, "current"), ""
-        except PublicationError as error:
-            target, problem = None, str(error)
-        self.reload.label_read(target, problem)
+        """Look at the volume, as the supervisor does, and verify what is to be."""
+        self.look(look(self.volume, "current", None))
+        self.verify()
+
+    def look(self, seen: Seen):
         self._verified.clear()
+        self.reload.look(seen)
         self.reload.advance()
+
+    def verify(self):
+        """Wait for what is being verified."""
         candidate = self.reload._candidate
         if candidate is not None and candidate.step is reload.Step.VERIFYING:
             assert self._verified.wait(30)
+            self._verified.clear()
             self.reload.advance()
 
+    # ---- what workers do
+
     def say(self, worker, message):
-        worker.note(message)
-        self.reload.hear(worker, message)
+        if worker.note(message):
+            self.reload.hear(worker, message)
+        self.reload.advance()
+
+    def prepared(self, worker, version):
+        """It answers the last order."""
+        self.say(worker, control.Prepared(version, worker.order))
+
+    def refuses(self, worker, version, reason):
+        """It answers the last order, with no."""
+        self.say(worker, control.PrepareFailed(version, worker.order, reason))
+
+    def committed(self, worker, version, *, at=0.0):
+        self.say(worker, control.Committed(version, at))
+
+    def dies(self, worker, *, status=-9):
+        preparing = worker.preparing
+        worker.bury()
+        self.reload.gone(worker, preparing=preparing, status=status)
+        self.reload.advance()
+
+    def boots(self, worker):
+        worker.start()
+        self.say(worker, control.Booted())
+
+    def takes_too_long(self, worker, *, seconds=301):
+        worker.now += seconds
+        self.reload.prepare_took_too_long(worker)
         self.reload.advance()
 
     def told(self):
-        """What all were told since, and forget it."""
-        told = [worker.told for worker in self.workers]
+        """What all were told since, orders without their numbers, and forget it."""
+        told = [[without_number(message) for message in worker.told] for worker in self.workers]
         for worker in self.workers:
             worker.told = []
         return told
+
+    def all_told(self):
+        """What any was told since, and forget it."""
+        return [message for told in self.told() for message in told]
 
     def serve(self, version):
         """Let all workers do what they are told until this version serves."""
         self.poll()
         for worker in self.workers:
-            self.say(worker, control.Prepared(version))
+            self.prepared(worker, version)
         for worker in self.workers:
-            self.say(worker, control.Committed(version))
+            self.committed(worker, version)
         assert self.reload.committed == version
         assert [worker.version for worker in self.workers] == [version] * len(self.workers)
         self.told()
+
+
+def without_number(message):
+    if isinstance(message, control.Prepare):
+        return msgspec.structs.replace(message, order=0)
+    return message
+
+
+def prepare(version):
+    """The order to prepare, as `Service.told` shows it."""
+    return control.Prepare(version, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,17 @@ from retriever import client_commands, supervisor
 from retriever.config import Config
 
 
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """Ours sets nothing."""
+    for name in os.environ:
+        if name.startswith("RETRIEVER_"):
+            monkeypatch.delenv(name)
+
+
 @pytest.fixture
 def run(monkeypatch):
     """Runs a command line, and returns what would be served or asked."""
-    for name in ("VOLUME", "LISTEN", "WORKERS", "LABEL", "POLL_SECONDS", "THREADS"):
-        monkeypatch.delenv(f"RETRIEVER_{name}", raising=False)
     taken = []
     monkeypatch.setattr(command_line, "_serve", lambda options: taken.append(options) or 0)
     monkeypatch.setattr(client_commands, "run", lambda options: taken.append(options) or 0)
@@ -44,17 +52,39 @@ def test_serve_takes_every_setting(config):
     assert config(
         *("--volume", "/data", "--listen", "[::1]:0", "--workers", "3", "--label", "canary"),
         *("--poll-seconds", "0.5", "--threads", "8", "--drain-seconds", "0", "--grace-seconds", "2"),
+        *("--pin", "20261124T043500Z-3fa9c1", "--max-calls", "9"),
+        *("--max-connection-age-seconds", "0", "--heartbeat-seconds", "3", "--prepare-seconds", "7"),
     ) == Config(
         volume=Path("/data"),
         host="::1",
         port=0,
         workers=3,
         label="canary",
+        pin="20261124T043500Z-3fa9c1",
         poll_seconds=0.5,
         threads=8,
+        max_calls=9,
+        max_connection_age_seconds=0,
+        heartbeat_seconds=3,
+        prepare_seconds=7,
         drain_seconds=0,
         grace_seconds=2,
     )
+
+
+def test_no_setting_was_forgotten(config):
+    """Each but host and port, which are --listen, has a flag and a variable of its name."""
+    values = {"volume": "data", "label": "canary", "pin": "20261124T043500Z-3fa9c1"}
+    for field in fields(Config):
+        if field.name in ("host", "port"):
+            continue
+        value = values.get(field.name, "3")
+        set_to = config("--volume", "data", f"--{field.name.replace('_', '-')}", value)
+        assert str(getattr(set_to, field.name)).removesuffix(".0") == value
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(f"RETRIEVER_{field.name.upper()}", value)
+            arguments = [] if field.name == "volume" else ["--volume", "data"]
+            assert config(*arguments) == set_to
 
 
 def test_serve_has_defaults_for_all_but_the_volume(config):
@@ -76,6 +106,9 @@ def test_the_environment_is_a_default_and_a_flag_wins(config, monkeypatch):
         (["--listen", "rubbish"], "error: 'rubbish' should be HOST:PORT"),
         (["--workers", "0"], "error: --workers is 0, but should be in 1..256"),
         (["--label", "No"], "error: --label is 'No', but should be"),
+        (["--pin", "current"], "error: --pin is 'current', but should be a version's name"),
+        (["--max-calls", "0"], "error: --max-calls is 0, but should be in 1..4096"),
+        (["--heartbeat-seconds", "1"], "error: --heartbeat-seconds is 1.0, but should be in 2..3600"),
     ],
 )
 def test_a_setting_out_of_range_is_an_error_and_not_a_traceback(capsys, flags, message):
@@ -107,6 +140,8 @@ def test_an_environment_that_makes_no_sense_is_an_error_and_not_a_traceback(
         ["recommend", "1", "--limit", "ten"],
         ["status", "--timeout", "soon"],
         ["similar-items", "1", "--include-seen"],
+        ["health", "--liveness", "--readiness"],
+        ["health", "now"],
     ],
 )
 def test_a_mistake_in_the_command_line_exits_with_2_and_shows_the_usage(run, capsys, arguments):
@@ -124,6 +159,7 @@ def test_a_mistake_in_the_command_line_exits_with_2_and_shows_the_usage(run, cap
         ["similar-items", "--help"],
         ["recommend", "-h"],
         ["status", "-h"],
+        ["health", "-h"],
     ],
 )
 def test_help_is_shown(run, capsys, arguments):
@@ -148,6 +184,14 @@ def test_what_is_asked(run):
     assert run("recommend", "3")["include_seen"] is False
     # An id may look like a flag.
     assert run("recommend", "--", "--json")["user_id"] == "--json"
+
+
+@pytest.mark.parametrize(
+    ("flags", "liveness"), [([], False), (["--readiness"], False), (["--liveness"], True)]
+)
+def test_a_probe_is_for_readiness_unless_told_otherwise(run, flags, liveness):
+    asked = run("health", *flags, "--timeout", "2")
+    assert (asked["command"], asked["liveness"], asked["timeout"]) == ("health", liveness, 2.0)
 
 
 def test_the_service_that_the_environment_starts_is_the_one_that_is_asked(run, monkeypatch):

@@ -9,6 +9,7 @@ import time
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
@@ -28,15 +29,18 @@ def service(monkeypatch):
         def __init__(self, channel):
             pass
 
-        def _call(self, request, timeout):  # noqa: ARG002
+        def _call(self, request, *, timeout, wait_for_ready):
+            # A service that is being replaced is waited for, as long as was said.
+            assert (timeout, wait_for_ready) == (5.0, True)
             Stub.asked = request
             if isinstance(Stub.answer, Exception):
                 raise Stub.answer
             return Stub.answer
 
-        SimilarItems = Recommend = GetStatus = _call
+        SimilarItems = Recommend = GetStatus = Check = _call
 
     monkeypatch.setattr(pb_grpc, "RetrieverServiceStub", Stub)
+    monkeypatch.setattr(health_pb2_grpc, "HealthStub", Stub)
     return Stub
 
 
@@ -85,9 +89,22 @@ def test_the_status_is_readable(service, capsys):
         ),
         workers=[
             pb.WorkerStatus(
-                index=0, pid=123, state=pb.WORKER_STATE_RUNNING, version="v1", started_at=started
+                index=0,
+                pid=123,
+                state=pb.WORKER_STATE_RUNNING,
+                version="v1",
+                started_at=started,
+                serving_since=Timestamp(seconds=started.seconds + 60),
+                calls=1234567,
+                refused_calls=89,
+                calls_in_flight=3,
+                pss_bytes=31_400_000,
             ),
             pb.WorkerStatus(index=1, state=pb.WORKER_STATE_DOWN, restarts=4),
+        ],
+        failed_versions=[
+            pb.FailedVersion(version="v2", reason="[items.trie] is broken"),
+            pb.FailedVersion(version="v0", reason="it is gone"),
         ],
     )
     lines = printed(capsys, "status")
@@ -95,11 +112,66 @@ def test_the_status_is_readable(service, capsys):
     assert lines[1] == "label   'current' names nothing that can be read"
     assert "unreadable" in lines[2]
     assert lines[3] == "reload  of v2 took 0.500 s and failed: [items.trie] is broken"
-    assert lines[4].split() == ["worker", "pid", "state", "version", "up", "for", "restarts"]
-    index, pid, state, version, up, unit, restarts = lines[5].split()
-    assert (index, pid, state, version, unit, restarts) == ("0", "123", "running", "v1", "s", "0")
-    assert int(up) >= 89
-    assert lines[6].split() == ["1", "0", "down", "none", "0", "s", "4"]
+    assert lines[4:6] == ["failed  v2: [items.trie] is broken", "failed  v0: it is gone"]
+    head, first, second = (re.split(" {2,}", line) for line in lines[6:])
+    assert head == [
+        *("worker", "pid", "state", "version", "serves it for", "up for", "restarts"),
+        *("calls", "refused", "in flight", "PSS"),
+    ]
+    assert first[:4] == ["0", "123", "running", "v1"]
+    serves, up = (int(age.removesuffix(" s")) for age in first[4:6])
+    assert up >= 89
+    assert up - serves == 60
+    assert first[6:] == ["0", "1,234,567", "89", "3", "31.4 MB"]
+    assert second == ["1", "0", "down", "none", "-", "-", "4", "0", "0", "0", "0.0 MB"]
+
+
+def test_the_status_of_a_pinned_version_names_no_label(service, capsys):
+    service.answer = pb.GetStatusResponse(label_target="v1", version="v1")
+    assert printed(capsys, "status")[:2] == ["version v1", "pinned  to v1"]
+
+
+def test_the_status_as_json_keeps_the_protos_names(service, capsys):
+    service.answer = pb.GetStatusResponse(
+        label="current", failed_versions=[pb.FailedVersion(version="v2", reason="東京")]
+    )
+    assert json.loads("\n".join(printed(capsys, "status", "--json"))) == {
+        "label": "current",
+        "failed_versions": [{"version": "v2", "reason": "東京"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("flags", "serving", "status", "text"),
+    [
+        ([], True, 0, "healthy: serving"),
+        ([], False, 1, "unhealthy: not serving"),
+        (["--readiness"], True, 0, "healthy: serving"),
+        (["--readiness"], False, 1, "unhealthy: not serving"),
+        (["--liveness"], True, 0, "healthy: serving"),
+        (["--liveness"], False, 0, "healthy: not serving"),
+    ],
+)
+def test_a_probe_tells_by_its_exit_status(service, capsys, flags, serving, status, text):
+    states = health_pb2.HealthCheckResponse
+    service.answer = states(status=states.SERVING if serving else states.NOT_SERVING)
+    assert main(["health", *flags]) == status
+    assert capsys.readouterr().out == f"{text}\n"
+    assert main(["health", *flags, "--json"]) == status
+    content = json.loads(capsys.readouterr().out)
+    assert content == {"healthy": status == 0, "serving": serving}
+    assert service.asked == health_pb2.HealthCheckRequest()
+
+
+@pytest.mark.parametrize("kind", ["--readiness", "--liveness"])
+def test_a_probe_that_nobody_answers_is_unhealthy(service, capsys, kind):
+    service.answer = RefusedError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+    assert main(["health", kind, "--target", "example.org:1"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == (
+        "error: example.org:1: DEADLINE_EXCEEDED: Deadline Exceeded (does a retriever run there?)\n"
+    )
+    assert captured.out == ""
 
 
 def test_the_status_of_a_service_without_anything_is_readable(service, capsys):
@@ -119,15 +191,19 @@ def test_json_is_the_response(service, capsys):
 class RefusedError(grpc.RpcError):
     """As a channel raises it."""
 
+    def __init__(self, code, details):
+        super().__init__()
+        self._code, self._details = code, details
+
     def code(self):
-        return grpc.StatusCode.NOT_FOUND
+        return self._code
 
     def details(self):
-        return "item '7' isn't in version v1"
+        return self._details
 
 
 def test_a_refusal_is_an_error_that_names_service_and_reason(service, capsys):
-    service.answer = RefusedError()
+    service.answer = RefusedError(grpc.StatusCode.NOT_FOUND, "item '7' isn't in version v1")
     assert main(["similar-items", "7", "--target", "example.org:1"]) == 1
     captured = capsys.readouterr()
     assert captured.err == "error: example.org:1: NOT_FOUND: item '7' isn't in version v1\n"
@@ -141,6 +217,7 @@ def test_a_refusal_is_an_error_that_names_service_and_reason(service, capsys):
         ["recommend", "1", "--limit", str(-(2**31) - 1)],
         ["recommend", "\udcff"],
         ["similar-items", "a\udc80"],
+        ["status", "--target", "\udcff:1"],
     ],
 )
 def test_what_no_request_can_hold_is_an_error_and_not_a_traceback(service, capsys, arguments):

@@ -45,6 +45,14 @@ def test_an_address_comes_back(host, port):
     [
         ("workers", [1, 256], [0, -1, 257]),
         ("threads", [1, 256], [0, -1, 257]),
+        ("max_calls", [1, 4096], [0, -1, 4097]),
+        (
+            "max_connection_age_seconds",
+            [0, 0.5, 86400],
+            [-0.1, 86401, float("nan"), float("inf")],
+        ),
+        ("heartbeat_seconds", [2, 3600], [0, 1.9, 3601, float("nan"), float("inf")]),
+        ("prepare_seconds", [1, 86400], [0, 0.9, 86401, float("nan"), float("inf")]),
         ("poll_seconds", [0.01, 1, 3600], [0, 0.001, -1, 3601, float("nan"), float("inf")]),
         ("drain_seconds", [0, 3600], [-0.1, 3601, float("nan"), float("inf")]),
         ("grace_seconds", [0, 3600], [-0.1, 3601, float("nan"), float("inf")]),
@@ -66,8 +74,22 @@ def test_a_label_must_be_a_labels_name(label):
         Config(volume=Path("volume"), label=label)
 
 
+@pytest.mark.parametrize(
+    "pin", ["", "current", "../20261124T043500Z-3fa9c1", "20261124T043500Z-3FA9C1", "x" * 1000]
+)
+def test_a_pin_must_be_a_versions_name(pin):
+    with pytest.raises(StartError, match=r"--pin is .* such as 20261124T043500Z-3fa9c1"):
+        Config(volume=Path("volume"), pin=pin)
+
+
+def test_a_version_may_be_pinned():
+    version = "20261124T043500Z-3fa9c1"
+    assert Config(volume=Path("volume"), pin=version).pin == version
+
+
 def test_the_defaults_are_valid():
     config = Config(volume=Path("volume"))
+    assert config.pin is None
     assert (config.host, config.port, config.workers, config.label) == (
         "127.0.0.1",
         50051,

@@ -12,8 +12,11 @@ from retriever import control
 
 texts = st.text(max_size=30)
 numbers = st.floats(0, 4e9)
+counts = st.integers(0, 2**53)
+loads = st.builds(control.Load, counts, counts, counts, counts)
 to_worker = st.one_of(
-    st.builds(control.Prepare, texts),
+    st.builds(control.Listen),
+    st.builds(control.Prepare, texts, st.integers(0, 2**53)),
     st.builds(control.Commit, texts),
     st.builds(control.Abandon),
     st.builds(control.Drain, numbers, numbers),
@@ -24,7 +27,7 @@ to_worker = st.one_of(
         version=texts,
         label_problem=texts,
         last_reload=st.none()
-        | st.builds(control.ReloadFacts, texts, st.booleans(), texts, numbers, numbers),
+        | st.builds(control.ReloadFacts, texts, st.booleans(), texts, numbers, numbers, numbers),
         workers=st.lists(
             st.builds(
                 control.WorkerFacts,
@@ -35,16 +38,20 @@ to_worker = st.one_of(
                 started_at=numbers,
                 serving_since=numbers,
                 restarts=st.integers(0, 9),
+                load=loads,
             ),
             max_size=3,
         ),
+        failed=st.lists(st.builds(control.FailedVersion, texts, texts, numbers), max_size=3),
     ),
 )
 to_parent = st.one_of(
     st.builds(control.Booted),
-    st.builds(control.Prepared, texts),
-    st.builds(control.PrepareFailed, texts, texts),
-    st.builds(control.Committed, texts),
+    st.builds(control.Listening),
+    st.builds(control.Beat, loads),
+    st.builds(control.Prepared, texts, counts),
+    st.builds(control.PrepareFailed, texts, counts, texts),
+    st.builds(control.Committed, texts, numbers),
 )
 
 
@@ -86,11 +93,11 @@ def test_a_message_is_one_line_whatever_is_in_it(message):
 
 def test_a_message_is_only_taken_when_it_is_complete():
     lines = control.Lines(control.ToParent)
-    data = encoded(control.Prepared("v"))
+    data = encoded(control.Prepared("v", 1))
     assert lines.feed(data[:-1]) == []
     assert lines.feed(b"") == []
-    assert lines.feed(data[-1:] + data[:3]) == [control.Prepared("v")]
-    assert lines.feed(data[3:]) == [control.Prepared("v")]
+    assert lines.feed(data[-1:] + data[:3]) == [control.Prepared("v", 1)]
+    assert lines.feed(data[3:]) == [control.Prepared("v", 1)]
 
 
 @pytest.mark.parametrize("data", [b"rubbish\n", b"\n", b"{}\n", b'{"type":"Commit","version":"v"}\n'])

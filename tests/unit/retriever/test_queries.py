@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -270,6 +271,48 @@ def test_a_long_id_is_shortened_in_the_message_only():
         queries.similar_items(snapshot, "x" * 512)
     assert len(str(caught.value)) < 120
     assert caught.value.external_id == "x" * 512
+
+
+class LeftError(Exception):
+    """The caller stopped waiting."""
+
+
+@pytest.mark.parametrize("gives_up", [False, True], ids=["first search", "exact search"])
+@pytest.mark.parametrize(
+    ("ask", "external_id"), [(queries.recommend, "user-0"), (queries.similar_items, "item-0")]
+)
+def test_nothing_more_is_searched_for_a_caller_that_left(ask, external_id, gives_up):
+    """The checkpoint comes before each search, also the one after an index that found too little."""
+    items = np.random.default_rng(1).normal(size=(20, WIDTH))
+    index, exact = FixedIndex(range(2)), FixedIndex(range(20))
+    snapshot = replace(
+        retrievable.snapshot(items, items, similar=index, recommend=index),
+        similar_exact=exact,
+        recommend_exact=exact,
+    )
+    stages = []
+
+    def checkpoint():
+        stages.append((len(index.asked), len(exact.asked)))
+        if len(stages) == (2 if gives_up else 1):
+            raise LeftError
+
+    with pytest.raises(LeftError):
+        ask(snapshot, external_id, checkpoint=checkpoint)
+    assert stages == [(0, 0), (1, 0)][: len(stages)]
+    assert (len(index.asked), len(exact.asked)) == ((1, 0) if gives_up else (0, 0))
+
+
+@pytest.mark.parametrize(
+    ("ask", "external_id"), [(queries.recommend, "user-0"), (queries.similar_items, "item-0")]
+)
+def test_a_checkpoint_changes_no_answer(ask, external_id):
+    items = np.random.default_rng(1).normal(size=(20, WIDTH))
+    snapshot = retrievable.snapshot(items, items, similar=FixedIndex([]), recommend=FixedIndex([]))
+    stages = []
+    ranking = ask(snapshot, external_id, checkpoint=lambda: stages.append(1))
+    assert len(stages) == 2
+    assert ranking.rows.tolist() == ask(snapshot, external_id).rows.tolist()
 
 
 def test_asking_changes_nothing():

@@ -1,6 +1,8 @@
-"""Requests and responses, with a context that only aborts."""
+"""Requests and responses, with a context that aborts and knows whether somebody waits."""
 
 from __future__ import annotations
+
+from typing import get_args
 
 import grpc
 import pytest
@@ -8,10 +10,12 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc import error_details_pb2, status_pb2
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from retriever import control, queries
+from retriever import control, queries, service
 from retriever.current import CurrentSnapshot
 from retriever.service import SERVICE_NAME, RetrieverServicer
+from retriever.worker_process import State
 from tests import retrievable
+from tests.retrievable import FixedIndex
 
 ITEMS = [[1, 0, 0.5], [0, 1, 0.25], [1, 1, 0], [-1, 0, 0]]
 USERS = [[2, 1, 0.125], [0, 0, 0]]
@@ -23,9 +27,16 @@ class AbortedError(Exception):
 
 
 class Context:
-    """A call's context."""
+    """A call's context. The caller stops waiting after so many looks whether it still does."""
 
     status: grpc.Status
+
+    def __init__(self, *, looks=1_000_000):
+        self.looks = looks
+
+    def is_active(self):
+        self.looks -= 1
+        return self.looks >= 0
 
     def abort_with_status(self, status):
         self.status = status
@@ -185,6 +196,82 @@ def test_without_a_snapshot_both_are_unavailable_with_a_reason():
         assert reason(caller, request, grpc.StatusCode.UNAVAILABLE) == "NOTHING_PUBLISHED"
 
 
+@pytest.mark.parametrize(
+    ("fleet", "expected"),
+    [
+        (control.Fleet(label="current"), "nothing usable has been published yet"),
+        (control.Fleet(label="current", label_problem="label 'x': empty"), "label 'x': empty"),
+        (
+            control.Fleet(
+                label="current",
+                failed=[
+                    control.FailedVersion("v2", "items.trie is broken", 2.0),
+                    control.FailedVersion("v1", "what came before", 1.0),
+                ],
+            ),
+            "items.trie is broken",
+        ),
+        (
+            control.Fleet(
+                label="current",
+                label_problem="label 'x': empty",
+                failed=[control.FailedVersion("v2", "items.trie is broken", 2.0)],
+            ),
+            "label 'x': empty",
+        ),
+    ],
+)
+def test_without_a_snapshot_the_reason_is_what_the_parent_knows(fleet, expected):
+    """Whoever calls needn't look into a log."""
+    caller = Caller(fleet=fleet)
+    for request in (pb.SimilarItemsRequest(item_id="1"), pb.RecommendRequest(user_id="1")):
+        assert reason(caller, request, grpc.StatusCode.UNAVAILABLE) == "NOTHING_PUBLISHED"
+        assert caller.refused(request)[0].details == f"no publication is loaded: {expected}"
+
+
+def test_with_a_snapshot_a_problem_of_the_label_is_none_of_a_call():
+    fleet = control.Fleet(label="current", label_problem="unreadable")
+    caller = Caller(retrievable.snapshot(ITEMS, USERS), fleet=fleet)
+    assert len(caller.recommend(user_id="user-0").items) == 4
+
+
+QUESTIONS = [pb.SimilarItemsRequest(item_id="item-0"), pb.RecommendRequest(user_id="user-0")]
+
+
+def call(caller, request, context):
+    servicer = caller._servicer
+    ask = servicer.SimilarItems if isinstance(request, pb.SimilarItemsRequest) else servicer.Recommend
+    return ask(request, context)
+
+
+@pytest.mark.parametrize("request_", QUESTIONS, ids=["similar_items", "recommend"])
+def test_a_caller_that_left_is_searched_nothing(request_):
+    index = FixedIndex(range(4))
+    caller = Caller(retrievable.snapshot(ITEMS, USERS, similar=index, recommend=index))
+    context = Context(looks=0)
+    with pytest.raises(AbortedError):
+        call(caller, request_, context)
+    assert context.status.code is grpc.StatusCode.CANCELLED
+    assert index.asked == []
+
+
+@pytest.mark.parametrize("request_", QUESTIONS, ids=["similar_items", "recommend"])
+def test_a_caller_that_leaves_during_the_search_gets_no_answer_made(request_, monkeypatch):
+    caller = Caller(retrievable.snapshot(ITEMS, USERS))
+    context = Context()
+    assert call(caller, request_, context)
+    stages = 1_000_000 - context.looks
+    assert stages >= 2
+    made = []
+    monkeypatch.setattr(service, "_items", lambda *_: made.append(1))
+    for looks in range(stages):
+        context = Context(looks=looks)
+        with pytest.raises(AbortedError):
+            call(caller, request_, context)
+        assert context.status.code is grpc.StatusCode.CANCELLED
+    assert made == []
+
+
 def test_without_a_snapshot_a_bad_request_is_still_a_bad_request():
     """A client that retries UNAVAILABLE would otherwise try for ever what can't succeed."""
     caller = Caller()
@@ -227,11 +314,19 @@ def test_the_status_is_what_the_parent_told():
         target="v2",
         version="v1",
         label_problem="a problem",
-        last_reload=control.ReloadFacts("v2", False, "broken", 0.25, 1_800_000_000.5),
+        last_reload=control.ReloadFacts("v2", False, "broken", 0.25, 1_800_000_000.5, 0.125),
         workers=[
-            control.WorkerFacts(0, 123, "running", "v1", 1_700_000_000.0, 1_700_000_001.0, 2),
+            control.WorkerFacts(
+                *(0, 123, "running", "v1", 1_700_000_000.0, 1_700_000_001.0, 2),
+                control.Load(calls=10, refused=3, in_flight=2, pss_bytes=1 << 33),
+            ),
             control.WorkerFacts(1, 124, "starting", "", 1_700_000_002.0, 0, 0),
             control.WorkerFacts(2, 0, "down", "", 0, 0, 3),
+            control.WorkerFacts(3, 125, "booted", "v1", 1_700_000_003.0, 0, 0),
+        ],
+        failed=[
+            control.FailedVersion("v2", "broken", 1_800_000_000.0),
+            control.FailedVersion("v0", "torn", 1_600_000_000.0),
         ],
     )
     status = Caller(fleet=fleet).status()
@@ -245,19 +340,28 @@ def test_the_status_is_what_the_parent_told():
         0.25,
     )
     assert last.ended_at.ToNanoseconds() == 1_800_000_000_500_000_000
+    assert last.commit_spread_seconds == 0.125
+    assert [
+        (failed.version, failed.reason, failed.failed_at.seconds) for failed in status.failed_versions
+    ] == [("v2", "broken", 1_800_000_000), ("v0", "torn", 1_600_000_000)]
     assert [(worker.index, worker.pid, worker.restarts) for worker in status.workers] == [
         (0, 123, 2),
         (1, 124, 0),
         (2, 0, 3),
+        (3, 125, 0),
     ]
+    busy, idle, *_ = status.workers
+    assert (busy.calls, busy.refused_calls, busy.calls_in_flight, busy.pss_bytes) == (10, 3, 2, 1 << 33)
+    assert (idle.calls, idle.refused_calls, idle.calls_in_flight, idle.pss_bytes) == (0, 0, 0, 0)
     assert [pb.WorkerState.Name(worker.state) for worker in status.workers] == [
         "WORKER_STATE_RUNNING",
         "WORKER_STATE_STARTING",
         "WORKER_STATE_DOWN",
+        "WORKER_STATE_STARTING",
     ]
-    assert [worker.version for worker in status.workers] == ["v1", "", ""]
-    assert [worker.HasField("started_at") for worker in status.workers] == [True, True, False]
-    assert [worker.HasField("serving_since") for worker in status.workers] == [True, False, False]
+    assert [worker.version for worker in status.workers] == ["v1", "", "", "v1"]
+    assert [worker.HasField("started_at") for worker in status.workers] == [True, True, False, True]
+    assert [worker.HasField("serving_since") for worker in status.workers] == [True] + [False] * 3
 
 
 def test_the_status_is_answered_before_the_parent_told_anything():
@@ -265,6 +369,17 @@ def test_the_status_is_answered_before_the_parent_told_anything():
     assert status.label == "current"
     assert not status.HasField("last_reload")
     assert not status.workers
+    assert not status.failed_versions
+
+
+def test_every_state_of_a_worker_has_a_name_in_the_status():
+    assert {*get_args(State)} == service._STATES.keys()
+
+
+def test_the_status_is_answered_whoever_waits():
+    """It costs nothing, and a probe that is late still wants to know."""
+    caller = Caller()
+    assert caller._servicer.GetStatus(pb.GetStatusRequest(), Context(looks=0)).label == "current"
 
 
 def test_the_services_name_is_the_protos():

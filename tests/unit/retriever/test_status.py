@@ -7,8 +7,10 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from retriever.errors import (
+    AbandonedError,
     InvalidArgumentError,
     NothingLoadedError,
+    OverloadedError,
     SnapshotError,
     StartError,
     UnknownIdError,
@@ -59,6 +61,25 @@ def test_nothing_loaded_is_unavailable_with_a_reason():
     [detail] = details_of(status)
     info = unpack(detail, error_details_pb2.ErrorInfo)
     assert (info.reason, info.domain) == ("NOTHING_PUBLISHED", DOMAIN)
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.1, 1.5])
+def test_overload_is_exhaustion_with_the_time_to_wait(seconds, caplog):
+    status = to_status(OverloadedError(seconds))
+    assert status.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "try again later" in status.details
+    [detail] = details_of(status)
+    info = unpack(detail, error_details_pb2.RetryInfo)
+    assert info.retry_delay.ToTimedelta().total_seconds() == pytest.approx(seconds)
+    # Under load, a line for each would make it worse.
+    assert caplog.records == []
+
+
+def test_a_caller_that_left_is_no_error_of_the_service(caplog):
+    status = to_status(AbandonedError("the deadline passed"))
+    assert (status.code, status.details) == (grpc.StatusCode.CANCELLED, "the deadline passed")
+    assert details_of(status) == []
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ OLD, NEW, OTHER = "old", "new", "other"
 
 
 def observed(
-    target=NEW, committed=OLD, *, failed=False, step=None, waiting=0, prepared=0, settled=2, joining=0
+    target=NEW, committed=OLD, *, failed=False, step=None, waiting=0, prepared=0, settled=2, **others
 ):
     candidate = None if step is None else Candidate(NEW, step, waiting, prepared)
-    return Observed(target, committed, failed, candidate, settled, joining)
+    return Observed(target, committed, failed, candidate, settled, **{"joining": 0, **others})
 
 
 @pytest.mark.parametrize(
@@ -37,26 +37,46 @@ def observed(
         (observed(target=None, step=Step.VERIFYING), Action.NOTHING),
         (observed(target=OTHER, step=Step.VERIFYING), Action.ABANDON),
         (observed(target=OLD, step=Step.VERIFYING), Action.ABANDON),
-        # Verified: all workers prepare it, unless some are on their way somewhere.
-        (observed(step=Step.VERIFIED), Action.PREPARE),
-        (observed(step=Step.VERIFIED, committed=None), Action.PREPARE),
-        (observed(target=None, step=Step.VERIFIED), Action.PREPARE),
+        # Verified: one worker prepares it, unless some are on their way somewhere.
+        (observed(step=Step.VERIFIED), Action.PREPARE_ONE),
+        (observed(step=Step.VERIFIED, committed=None), Action.PREPARE_ONE),
+        (observed(target=None, step=Step.VERIFIED), Action.PREPARE_ONE),
         (observed(step=Step.VERIFIED, settled=1, joining=1), Action.NOTHING),
         (observed(step=Step.VERIFIED, settled=0, joining=2), Action.NOTHING),
         (observed(step=Step.VERIFIED, settled=0), Action.NOTHING),
-        (observed(step=Step.VERIFIED, settled=1), Action.PREPARE),
+        (observed(step=Step.VERIFIED, settled=1), Action.PREPARE_ONE),
         (observed(target=OTHER, step=Step.VERIFIED), Action.ABANDON),
-        # Preparing: the last answer decides.
-        (observed(step=Step.PREPARING, waiting=2), Action.NOTHING),
-        (observed(step=Step.PREPARING, waiting=1, prepared=1), Action.NOTHING),
-        (observed(step=Step.PREPARING, prepared=2), Action.COMMIT),
-        (observed(step=Step.PREPARING, prepared=1), Action.COMMIT),
-        (observed(step=Step.PREPARING, prepared=2, joining=1), Action.COMMIT),
-        (observed(target=None, step=Step.PREPARING, prepared=2), Action.COMMIT),
-        (observed(step=Step.PREPARING), Action.ABANDON),
+        # It may have killed a worker: another one gets it when all are back.
+        (observed(step=Step.VERIFIED, settled=1, down=1), Action.PREPARE_ONE),
+        (observed(step=Step.VERIFIED, settled=1, down=1, suspect=True), Action.NOTHING),
+        (observed(step=Step.VERIFIED, settled=1, joining=1, suspect=True), Action.NOTHING),
+        (observed(step=Step.VERIFIED, settled=2, suspect=True), Action.PREPARE_ONE),
+        # One is preparing: the others wait for its answer, and go on to serve.
+        (observed(step=Step.PREPARING, waiting=1, settled=1), Action.NOTHING),
+        (observed(step=Step.PREPARING, waiting=1, settled=0), Action.NOTHING),
+        (observed(step=Step.PREPARING, waiting=1, settled=2, joining=1), Action.NOTHING),
+        (observed(target=OTHER, step=Step.PREPARING, waiting=1), Action.ABANDON),
+        # It has: then the others, also one that came meanwhile.
+        (observed(step=Step.PREPARING, prepared=1), Action.PREPARE_REST),
+        (observed(step=Step.PREPARING, prepared=1, settled=1), Action.PREPARE_REST),
+        (observed(step=Step.PREPARING, prepared=1, settled=1, joining=1), Action.PREPARE_REST),
+        (observed(step=Step.PREPARING, prepared=2, settled=1), Action.PREPARE_REST),
+        (observed(target=None, step=Step.PREPARING, prepared=1), Action.PREPARE_REST),
+        (observed(target=OTHER, step=Step.PREPARING, prepared=1), Action.ABANDON),
+        # All are: the last answer decides.
+        (observed(step=Step.PREPARING, waiting=2, prepared=1, settled=0), Action.NOTHING),
+        (observed(step=Step.PREPARING, waiting=1, prepared=1, settled=1), Action.NOTHING),
+        (observed(step=Step.PREPARING, prepared=2, settled=0), Action.COMMIT),
+        (observed(step=Step.PREPARING, prepared=1, settled=0), Action.COMMIT),
+        (observed(step=Step.PREPARING, prepared=2, settled=0, joining=1), Action.COMMIT),
+        (observed(target=None, step=Step.PREPARING, prepared=2, settled=0), Action.COMMIT),
         (observed(target=OTHER, step=Step.PREPARING, waiting=1, prepared=1), Action.ABANDON),
-        (observed(target=OTHER, step=Step.PREPARING, prepared=2), Action.ABANDON),
-        (observed(target=OLD, step=Step.PREPARING, prepared=2), Action.ABANDON),
+        (observed(target=OTHER, step=Step.PREPARING, prepared=2, settled=0), Action.ABANDON),
+        (observed(target=OLD, step=Step.PREPARING, prepared=2, settled=0), Action.ABANDON),
+        # Those that prepared it are gone.
+        (observed(step=Step.PREPARING), Action.ABANDON),
+        (observed(step=Step.PREPARING, settled=0), Action.ABANDON),
+        (observed(step=Step.PREPARING, settled=0, joining=2), Action.ABANDON),
     ],
     ids=str,
 )
@@ -75,15 +95,18 @@ observations = st.builds(
     | st.builds(Candidate, versions, st.sampled_from(Step), waiting=counts, prepared=counts),
     settled=counts,
     joining=counts,
+    down=counts,
+    suspect=st.booleans(),
 )
 
 
 @given(observations)
-def test_nothing_is_committed_before_every_worker_has_answered_and_one_is_ready(seen):
+def test_nothing_is_committed_before_every_worker_has_answered_and_all_that_can_are_ready(seen):
     if decide(seen) is Action.COMMIT:
         assert seen.candidate.step is Step.PREPARING
         assert seen.candidate.waiting == 0
         assert seen.candidate.prepared > 0
+        assert seen.settled == 0
         assert seen.target in (None, seen.candidate.version)
 
 
@@ -116,15 +139,27 @@ def test_a_step_is_only_taken_from_the_one_before_it(seen):
     step = None if seen.candidate is None else seen.candidate.step
     action = decide(seen)
     assert (action is Action.VERIFY) <= (step is None)
-    assert (action is Action.PREPARE) <= (step is Step.VERIFIED)
+    assert (action is Action.PREPARE_ONE) <= (step is Step.VERIFIED)
+    assert (action is Action.PREPARE_REST) <= (step is Step.PREPARING)
     assert (action is Action.COMMIT) <= (step is Step.PREPARING)
     assert (action is Action.ABANDON) <= (step is not None)
 
 
 @given(observations)
-def test_workers_prepare_together(seen):
-    if decide(seen) is Action.PREPARE:
+def test_nobody_begins_to_prepare_while_some_are_on_their_way(seen):
+    if decide(seen) is Action.PREPARE_ONE:
         assert seen.joining == 0
+        assert seen.settled > 0
+
+
+@given(observations)
+def test_a_version_that_nobody_has_opened_yet_is_given_to_one_worker_only(seen):
+    """It may kill whoever opens it."""
+    if decide(seen) is Action.PREPARE_ONE:
+        assert not (seen.suspect and seen.down)
+    if decide(seen) is Action.PREPARE_REST:
+        assert seen.candidate.prepared > 0
+        assert seen.candidate.waiting == 0
         assert seen.settled > 0
 
 
@@ -134,10 +169,11 @@ def everything():
         Candidate(version, step, waiting, prepared)
         for version, step, waiting, prepared in itertools.product([OLD, NEW], Step, range(3), range(3))
     ]
-    for target, committed, failed, candidate, settled, joining in itertools.product(
-        [None, OLD, NEW], [None, OLD, NEW], [False, True], candidates, range(3), range(3)
+    for seen in itertools.product(
+        *([None, OLD, NEW], [None, OLD, NEW], [False, True], candidates, range(3), range(3)),
+        *(range(2), [False, True]),
     ):
-        yield Observed(target, committed, failed, candidate, settled, joining)
+        yield Observed(*seen)
 
 
 def test_every_action_can_be_reached_and_every_observation_has_one():
@@ -158,9 +194,13 @@ def carried_out(seen, action):
     """What `Reload` observes after doing it, while no worker has answered."""
     if action is Action.VERIFY:
         return replace(seen, candidate=Candidate(seen.target, Step.VERIFYING))
-    if action is Action.PREPARE:
-        version = seen.candidate.version
-        return replace(seen, candidate=Candidate(version, Step.PREPARING, waiting=seen.settled))
+    version = seen.candidate.version
+    if action is Action.PREPARE_ONE:
+        one = Candidate(version, Step.PREPARING, waiting=1)
+        return replace(seen, candidate=one, settled=seen.settled - 1)
+    if action is Action.PREPARE_REST:
+        waiting = replace(seen.candidate, waiting=seen.settled)
+        return replace(seen, candidate=waiting, settled=0)
     if action is Action.COMMIT:
-        return replace(seen, candidate=None, committed=seen.candidate.version)
+        return replace(seen, candidate=None, committed=version)
     return replace(seen, candidate=None)

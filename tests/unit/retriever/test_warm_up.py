@@ -36,6 +36,14 @@ def test_it_asks_both_questions_all_over_the_publication(asked, items, users):
         assert np.diff([*rows, count]).max(initial=0) <= max(1, count / 20)
 
 
+def test_it_makes_way_after_every_query(asked):
+    """Calls of others wait for the GIL meanwhile."""
+    queries_before = []
+    snapshot = retrievable.snapshot(vectors(30), vectors(5))
+    warm_up(snapshot, make_way=lambda: queries_before.append(len(asked)))
+    assert queries_before == [*range(1, len(asked) + 1)]
+
+
 def test_real_publications_pass(published, published_exact):
     for each in (published, published_exact):
         warm_up(open_snapshot(each.volume, each.version))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 from pathlib import Path
@@ -31,10 +32,25 @@ class Process:
         return self.status
 
 
+class Clock:
+    """Time that only passes when it is told to."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
 @pytest.fixture
-def worker(monkeypatch):
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def worker(monkeypatch, clock):
     monkeypatch.setattr(subprocess, "Popen", Process)
-    made = WorkerProcess(3, Config(volume=Path("/data/volume")))
+    made = WorkerProcess(3, Config(volume=Path("/data/volume")), clock=clock)
     made.start()
     yield made
     process = made._process
@@ -49,66 +65,182 @@ def said(worker, *messages):
 
 
 def heard(worker):
+    """What it said and which of it counts, and whether it is there."""
     messages, alive = worker.receive()
-    for message in messages:
-        worker.note(message)
-    return messages, alive
+    return [(message, worker.note(message)) for message in messages], alive
+
+
+def told(worker):
+    return control.Lines(control.ToWorker).feed(worker._process.theirs.recv(1 << 16))
+
+
+@pytest.fixture
+def running(worker):
+    """A worker that takes calls."""
+    said(worker, control.Booted(), control.Listening())
+    heard(worker)
+    return worker
 
 
 def test_it_starts_a_fresh_interpreter_with_its_number_and_settings(worker):
-    _, dash_m, module, config, index, descriptor = worker._process.command
-    assert (dash_m, module, index) == ("-m", "retriever.worker", "3")
+    _, dash_m, module, config, index, descriptor, parent = worker._process.command
+    assert (dash_m, module, index, parent) == ("-m", "retriever.worker", "3", str(os.getpid()))
     assert '"/data/volume"' in config
     assert descriptor.isdigit()
-    assert (worker.state, worker.pid, worker.idle) == ("starting", 4242, False)
+    assert (worker.state, worker.pid, worker.up, worker.idle) == ("starting", 4242, False, False)
 
 
 def test_a_life(worker):
     said(worker, control.Booted())
-    assert heard(worker) == ([control.Booted()], True)
-    assert (worker.state, worker.ever_ran, worker.idle) == ("running", True, True)
+    assert heard(worker) == ([(control.Booted(), True)], True)
+    assert (worker.state, worker.ever_ran, worker.up, worker.idle) == ("booted", False, True, True)
     worker.prepare("v1")
     assert (worker.preparing, worker.prepared, worker.idle) == ("v1", None, False)
-    said(worker, control.Prepared("v1"))
+    said(worker, control.Prepared("v1", 1))
     heard(worker)
     assert (worker.preparing, worker.prepared, worker.idle) == (None, "v1", False)
     worker.commit("v1")
     assert worker.version is None
-    said(worker, control.Committed("v1"))
+    said(worker, control.Committed("v1", 0.5))
     heard(worker)
     assert (worker.version, worker.prepared, worker.idle) == ("v1", None, True)
+    worker.listen()
+    assert (worker.state, worker.ever_ran) == ("booted", False)
+    said(worker, control.Listening())
+    heard(worker)
+    assert (worker.state, worker.ever_ran, worker.up, worker.idle) == ("running", True, True, True)
+    load = control.Load(calls=5, refused=1, in_flight=2, pss_bytes=1 << 20)
+    said(worker, control.Beat(load))
+    heard(worker)
     facts = worker.facts()
     assert (facts.index, facts.pid, facts.state, facts.version) == (3, 4242, "running", "v1")
     assert facts.serving_since >= facts.started_at > 0
-    told = control.Lines(control.ToWorker).feed(worker._process.theirs.recv(1 << 16))
-    assert told == [control.Prepare("v1"), control.Commit("v1")]
+    assert facts.load == load
+    assert told(worker) == [control.Prepare("v1", 1), control.Commit("v1"), control.Listen()]
 
 
-def test_a_failure_to_prepare_leaves_it_idle_with_what_it_serves(worker):
+def test_it_is_told_once_to_listen_and_not_before_it_booted(worker):
+    worker.listen()
     said(worker, control.Booted())
     heard(worker)
-    worker.version = "v1"
-    worker.prepare("v2")
-    said(worker, control.PrepareFailed("v2", "broken"))
+    worker.listen()
+    worker.listen()
+    said(worker, control.Listening())
     heard(worker)
-    assert (worker.idle, worker.version) == (True, "v1")
+    worker.listen()
+    worker.send(control.Abandon())
+    assert told(worker) == [control.Listen(), control.Abandon()]
 
 
-@pytest.mark.parametrize("late", [control.Prepared("v1"), control.PrepareFailed("v1", "broken")])
+def test_a_failure_to_prepare_leaves_it_idle_with_what_it_serves(running):
+    running.version = "v1"
+    running.prepare("v2")
+    said(running, control.PrepareFailed("v2", 1, "broken"))
+    [(_, counts)], _ = heard(running)
+    assert counts
+    assert (running.idle, running.version) == (True, "v1")
+
+
+@pytest.mark.parametrize(
+    "late", [control.Prepared("v1", 1), control.PrepareFailed("v1", 1, "broken")], ids=["yes", "no"]
+)
 def test_an_answer_to_what_was_abandoned_is_not_taken_for_the_answer_to_what_was_asked_again(
-    worker, late
+    running, late
 ):
-    said(worker, control.Booted())
-    heard(worker)
+    running.prepare("v1")
+    running.abandon()
+    said(running, late)
+    assert heard(running) == ([(late, False)], True)
+    assert running.idle
+    running.prepare("v1")
+    said(running, late)
+    assert heard(running) == ([(late, False)], True)
+    assert (running.preparing, running.prepared) == ("v1", None)
+    said(running, control.Prepared("v1", 2))
+    assert heard(running) == ([(control.Prepared("v1", 2), True)], True)
+    assert (running.preparing, running.prepared) == (None, "v1")
+
+
+def test_orders_have_other_numbers_also_for_the_next_process(worker):
+    """What its predecessor wrote is gone with the socket, but a number should mean one order."""
     worker.prepare("v1")
-    worker.abandon()
+    [first] = told(worker)
+    process = worker._process
+    worker.bury()
+    process.theirs.close()
+    worker.start()
     worker.prepare("v1")
-    said(worker, late)
+    [second] = told(worker)
+    assert second.order > first.order
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        control.Beat(control.Load()),
+        control.Booted(),
+        control.Listening(),
+        control.Prepared("v1", 99),
+        control.Committed("v1", 0.0),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_whatever_it_says_shows_that_it_lives(worker, clock, message):
+    clock.now += 61
+    assert worker.silent_seconds() == 61
+    said(worker, message)
     heard(worker)
-    assert (worker.preparing, worker.prepared) == ("v1", None)
-    said(worker, control.Prepared("v1"))
-    heard(worker)
-    assert (worker.preparing, worker.prepared) == (None, "v1")
+    assert worker.silent_seconds() == 0
+    clock.now += 2
+    assert worker.silent_seconds() == 2
+
+
+def test_one_that_is_down_is_not_silent_and_the_next_begins_anew(worker, clock):
+    process = worker._process
+    clock.now += 10
+    worker.bury()
+    process.theirs.close()
+    assert worker.silent_seconds() == 0
+    clock.now += 10
+    worker.start()
+    assert worker.silent_seconds() == 0
+
+
+def test_it_is_known_how_long_it_has_been_preparing(running, clock):
+    assert running.preparing_seconds() == 0
+    running.prepare("v1")
+    clock.now += 5
+    # That it lives doesn't mean that it gets on.
+    said(running, control.Beat(control.Load()))
+    heard(running)
+    assert running.preparing_seconds() == 5
+    running.prepare("v2")
+    assert running.preparing_seconds() == 0
+    clock.now += 3
+    said(running, control.Prepared("v2", 2))
+    heard(running)
+    assert running.preparing_seconds() == 0
+
+
+def test_what_no_worker_says_is_its_end(running):
+    running._process.theirs.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    assert running.receive() == ([], False)
+    assert running._process.signals == [worker_process.signal.SIGKILL]
+
+
+def test_a_process_that_cannot_be_started_leaves_nothing_behind(monkeypatch, clock):
+    def no_memory(*_, **__):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(subprocess, "Popen", no_memory)
+    worker = WorkerProcess(0, Config(volume=Path("/data")), clock=clock)
+    before = len(os.listdir("/proc/self/fd"))
+    blocked = worker_process.signal.pthread_sigmask(worker_process.signal.SIG_BLOCK, [])
+    with pytest.raises(OSError, match="Cannot allocate"):
+        worker.start()
+    assert (worker.state, worker.pid, worker.connection) == ("down", 0, None)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert worker_process.signal.pthread_sigmask(worker_process.signal.SIG_BLOCK, []) == blocked
 
 
 def test_receiving_never_waits(worker):
@@ -116,9 +248,9 @@ def test_receiving_never_waits(worker):
 
 
 def test_what_it_said_last_is_heard_before_its_end(worker):
-    said(worker, control.Booted(), control.Prepared("v1"))
+    said(worker, control.Booted(), control.Prepared("v1", 1))
     worker._process.theirs.close()
-    assert worker.receive() == ([control.Booted(), control.Prepared("v1")], True)
+    assert worker.receive() == ([control.Booted(), control.Prepared("v1", 1)], True)
     assert worker.receive() == ([], False)
 
 
@@ -140,18 +272,23 @@ def test_a_worker_that_is_gone_is_killed_by_the_next_message(worker):
     assert worker._process.signals == [worker_process.signal.SIGKILL]
 
 
-def test_burying_it_forgets_what_it_did_and_tells_its_exit_status(worker):
-    said(worker, control.Booted())
-    heard(worker)
-    worker.version, worker.prepared = "v1", "v2"
-    process = worker._process
-    assert worker.bury() == -9
+def test_burying_it_forgets_what_it_did_and_tells_its_exit_status(running):
+    running.version, running.prepared = "v1", "v2"
+    running.load = control.Load(calls=7)
+    process = running._process
+    assert running.bury() == -9
     process.theirs.close()
-    assert (worker.state, worker.pid, worker.connection) == ("down", 0, None)
-    assert (worker.version, worker.preparing, worker.prepared) == (None, None, None)
-    assert worker.facts() == control.WorkerFacts(3, 0, "down", "", 0, 0, 0)
+    assert (running.state, running.pid, running.connection) == ("down", 0, None)
+    assert (running.version, running.preparing, running.prepared) == (None, None, None)
+    assert running.facts() == control.WorkerFacts(3, 0, "down", "", 0, 0, 0)
     # It was there, which tells a crash from a worker that can't boot.
-    assert worker.ever_ran
-    worker.send(control.Abandon())
-    assert worker.receive() == ([], False)
-    assert worker.bury() == 0
+    assert running.ever_ran
+    running.send(control.Abandon())
+    assert running.receive() == ([], False)
+    assert running.bury() == 0
+    # The next one is to be told to listen, too.
+    running.start()
+    said(running, control.Booted())
+    heard(running)
+    running.listen()
+    assert told(running) == [control.Listen()]

@@ -1,0 +1,98 @@
+"""Looks at the volume, again and again, on a thread of its own: one that hangs stops nobody else."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from publication import labels, layout
+from publication.errors import PublicationError
+
+Fingerprint = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one look at the volume showed.
+
+    Attributes:
+        target: the version to serve, None when the label can't be read.
+        problem: why it can't; empty when it can.
+        fingerprint: changes when any file of the target does: content, rights, or that it is there.
+    """
+
+    target: str | None
+    problem: str = ""
+    fingerprint: Fingerprint = ()
+
+
+def look(volume: Path, label: str, pin: str | None) -> Seen:
+    """See what a label names, or a pinned version, whether or not that version exists."""
+    try:
+        target = pin or labels.read_label(volume, label)
+    except PublicationError as error:
+        return Seen(None, str(error))
+    return Seen(target, "", _fingerprint(layout.version_dir(volume, target)))
+
+
+class LabelWatch:
+    """Looks every `poll_seconds`, and at once when asked."""
+
+    def __init__(
+        self,
+        looker: Callable[[], Seen],
+        report: Callable[[Seen], None],
+        *,
+        poll_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`looker` looks; `report` is called on the watching thread with what each look showed."""
+        self._look = looker
+        self._report = report
+        self._poll_seconds = poll_seconds
+        self._now = threading.Event()
+        self._clock = clock
+        self._looked_at = clock()
+
+    def start(self) -> None:
+        """Look for the first time, and from then on, until the process ends."""
+        threading.Thread(target=self._run, name="label-watch", daemon=True).start()
+
+    def look_now(self) -> None:
+        """Look without waiting for the next time."""
+        self._now.set()
+
+    def silence(self) -> str:
+        """Says how long the volume hasn't answered; empty while it does."""
+        seconds = self._clock() - self._looked_at
+        limit = 5 + 2 * self._poll_seconds
+        # In steps, so that it doesn't change all the time.
+        return f"the volume hasn't answered for {seconds // 5 * 5:.0f} s" if seconds > limit else ""
+
+    def _run(self) -> None:
+        while True:
+            self._now.clear()
+            try:
+                seen = self._look()
+            except Exception as error:
+                # A thread that ends would leave the service deaf.
+                seen = Seen(None, f"{type(error).__name__}: {error}")
+            self._looked_at = self._clock()
+            self._report(seen)
+            # Jitter keeps many hosts from reading one volume at the same moments.
+            self._now.wait(self._poll_seconds * random.uniform(0.9, 1.1))  # noqa: S311
+
+
+def _fingerprint(directory: Path) -> Fingerprint:
+    facts: list[object] = []
+    try:
+        for path in sorted(directory.iterdir()):
+            stat = path.stat()
+            facts.append((path.name, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+    except OSError as error:
+        facts.append(error.errno)
+    return tuple(facts)

@@ -1,0 +1,171 @@
+"""The client against servers that fail in every way that it is to hide, and in some that it isn't."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
+
+from retriever.client import Answer, CallError, RetrieverClient, ScoredItem, retry_policy
+
+
+class Servicer(pb_grpc.RetrieverServiceServicer):
+    """Fails with the codes that it is given, then answers; notes who asked for what."""
+
+    def __init__(self):
+        self.codes = []
+        self.requests = []
+        self.peers = []
+
+    def _answer(self, request, context):
+        self.requests.append(request)
+        self.peers.append(context.peer())
+        if self.codes:
+            context.abort(self.codes.pop(0), "as told")
+        return [pb.ScoredItem(item_id="é", score=0.5, title="t")]
+
+    def Recommend(self, request, context):  # noqa: N802
+        return pb.RecommendResponse(items=self._answer(request, context), version="v")
+
+    def SimilarItems(self, request, context):  # noqa: N802
+        return pb.SimilarItemsResponse(items=self._answer(request, context), version="v")
+
+    def GetStatus(self, request, context):  # noqa: N802
+        self._answer(request, context)
+        return pb.GetStatusResponse(version="v")
+
+
+@pytest.fixture
+def servicer():
+    return Servicer()
+
+
+@pytest.fixture
+def states():
+    return health.HealthServicer()
+
+
+@pytest.fixture
+def target(servicer, states):
+    server = grpc.server(ThreadPoolExecutor(4))
+    pb_grpc.add_RetrieverServiceServicer_to_server(servicer, server)
+    health_pb2_grpc.add_HealthServicer_to_server(states, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+@pytest.fixture
+def client(target):
+    with RetrieverClient(target) as client:
+        yield client
+
+
+ANSWER = Answer([ScoredItem("é", 0.5, "t")], "v")
+
+
+def test_it_asks_and_answers(client, servicer):
+    assert client.recommend("u") == ANSWER
+    assert client.similar_items("i") == ANSWER
+    assert client.status().version == "v"
+    assert servicer.requests == [
+        pb.RecommendRequest(user_id="u", exclude_seen=True),
+        pb.SimilarItemsRequest(item_id="i"),
+        pb.GetStatusRequest(),
+    ]
+
+
+def test_it_passes_on_what_is_asked_for(client, servicer):
+    client.recommend("u", limit=0, exclude_seen=False, titles=True)
+    client.similar_items("i", limit=3, titles=True)
+    first, second = servicer.requests
+    assert first.HasField("limit")
+    assert (first.limit, first.exclude_seen, first.return_attributes.paths) == (0, False, ["title"])
+    assert (second.limit, second.return_attributes.paths) == (3, ["title"])
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+def test_it_hides_what_a_worker_that_ends_says(client, servicer, code):
+    servicer.codes = [code] * 4
+    assert client.recommend("u") == ANSWER
+    assert len(servicer.requests) == 5
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        # Asking again at once would make an overload worse.
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ],
+)
+def test_it_says_what_it_must_not_hide(client, servicer, target, code):
+    servicer.codes = [code]
+    with pytest.raises(CallError, match=f"{target}: {code.name}: as told") as raised:
+        client.similar_items("i")
+    assert (raised.value.target, raised.value.code, raised.value.details) == (target, code, "as told")
+    assert isinstance(raised.value.__cause__, grpc.RpcError)
+    assert len(servicer.requests) == 1
+
+
+def test_it_uses_all_its_connections_in_turn(target, servicer):
+    with RetrieverClient(target, connections=3) as client:
+        for _ in range(9):
+            client.recommend("u")
+    assert len(set(servicer.peers)) == 3
+    assert servicer.peers[:3] == servicer.peers[3:6] == servicer.peers[6:]
+
+
+def test_threads_may_share_it(target, servicer):
+    with RetrieverClient(target) as client, ThreadPoolExecutor(8) as threads:
+        assert [*threads.map(client.recommend, ["u"] * 200)] == [ANSWER] * 200
+    assert len(servicer.requests) == 200
+
+
+def test_it_gives_up_when_nobody_answers(unused_target):
+    with RetrieverClient(unused_target, timeout_seconds=0.2) as client:
+        with pytest.raises(CallError, match="does a retriever run there") as raised:
+            client.recommend("u")
+        assert raised.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        with pytest.raises(CallError):
+            client.wait_until_serving(timeout_seconds=0.2)
+
+
+@pytest.fixture
+def unused_target():
+    # Bound and not listened on, so that nobody else gets it.
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
+
+
+def test_it_waits_until_the_service_serves(client, states):
+    states.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    assert not client.is_serving()
+    waiting = threading.Thread(target=client.wait_until_serving, kwargs={"timeout_seconds": 60})
+    waiting.start()
+    states.set("", health_pb2.HealthCheckResponse.SERVING)
+    waiting.join(timeout=60)
+    assert not waiting.is_alive()
+    assert client.is_serving()
+
+
+def test_the_retry_policy_is_a_service_config_for_any_language():
+    [method] = json.loads(retry_policy())["methodConfig"]
+    service = pb.DESCRIPTOR.services_by_name["RetrieverService"].full_name
+    assert method["name"] == [{"service": service}]
+    assert 2 <= method["retryPolicy"]["maxAttempts"] <= 5, "gRPC makes no more than five"
+
+
+def test_no_connection_is_a_mistake():
+    with pytest.raises(ValueError, match="connections is 0"):
+        RetrieverClient("127.0.0.1:1", connections=0)

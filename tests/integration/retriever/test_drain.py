@@ -1,0 +1,97 @@
+"""The end of a service, and of a connection."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+
+from tests.integration.retriever.test_overload import HeldCall
+from tests.load import callers, models
+from tests.service import PATIENCE, watch_health
+
+
+def test_sigterm_says_not_serving_answers_for_a_while_and_finishes_what_is_in_flight(start, volume):
+    service = start(volume, workers=1, drain_seconds=1, grace_seconds=20)
+    with (
+        watch_health(service.target) as states,
+        grpc.insecure_channel(service.target) as channel,
+        callers.connection(service.target) as ask,
+    ):
+        assert next(states) == "SERVING"
+        # A held call says in two writes that it was sent, and the server closes a connection after its
+        # last call: another one keeps it open between the two.
+        held, other_held = HeldCall(channel), HeldCall(channel)
+        service.wait_until(lambda status: status.workers[0].calls_in_flight == 2)
+        service.signal(signal.SIGTERM)
+        assert next(states) == "NOT_SERVING"
+        # In the drain delay, calls and new connections are still answered.
+        assert ask("Recommend", models.USER_IDS[0])[1]
+        with callers.connection(service.target) as other:
+            assert other("Recommend", models.USER_IDS[0])[1]
+        # Then no more, but what was in flight may go on.
+        with contextlib.suppress(grpc.RpcError):
+            while True:
+                ask("Recommend", models.USER_IDS[0])
+        held.send()
+        assert len(held.future.result(timeout=20).items) == models.LIMIT
+        other_held.cancel()
+        # The watch would have lasted to the end of the grace.
+        assert next(states, "ended") == "ended"
+    assert service.wait() == 0
+
+
+def test_a_call_that_never_ends_is_cut_off_at_the_end_of_the_grace(start, volume):
+    service = start(volume, workers=1, grace_seconds=1)
+    with grpc.insecure_channel(service.target) as channel:
+        held = HeldCall(channel)
+        service.wait_until(lambda status: status.workers[0].calls_in_flight == 1)
+        service.signal(signal.SIGTERM)
+        with pytest.raises(grpc.RpcError):
+            held.future.result(timeout=20)
+        held.cancel()
+    assert service.wait() == 0
+
+
+def test_under_load_calls_only_fail_because_the_service_is_gone(start, volume):
+    service = start(volume)
+
+    def until_it_is_gone(stub):
+        """Without retries; returns the code of the call that wasn't answered."""
+        request = pb.RecommendRequest(user_id=models.USER_IDS[0])
+
+        def answered():
+            assert len(stub.Recommend(request, timeout=PATIENCE).items) == models.LIMIT
+            called.release()
+            return True
+
+        with pytest.raises(grpc.RpcError) as caught:
+            all(answered() for _ in itertools.count())
+        return caught.value.code()
+
+    called = threading.Semaphore(0)
+    with ThreadPoolExecutor(4) as pool:
+        calling = [pool.submit(until_it_is_gone, service.stub()) for _ in range(4)]
+        for _ in range(20):
+            assert called.acquire(timeout=PATIENCE)
+        assert service.terminate() == 0
+        # A call that comes just after the end began may be cancelled: nothing has worked on it.
+        codes = {each.result() for each in calling}
+    assert codes <= {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+
+
+def test_old_connections_end_so_that_a_client_spreads_over_the_workers(start, volume):
+    service = start(volume, workers=2, max_connection_age_seconds=0.3)
+    with callers.connection(service.target) as ask:
+        # One connection is always answered by one worker, until it ends.
+        service.wait_until(
+            lambda status: (
+                ask("Recommend", models.USER_IDS[0]) and all(worker.calls for worker in status.workers)
+            )
+        )

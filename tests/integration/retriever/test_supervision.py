@@ -1,0 +1,168 @@
+"""Workers come back, and nothing survives the parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+
+import pytest
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+
+from publication import labels, layout
+from tests.load import callers, faults, models
+from tests.service import PATIENCE, wait_for_the_end, watch_health
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda number: number.name)
+def test_a_worker_that_dies_or_hangs_is_replaced_by_one_that_serves_the_same(start, volume, number):
+    service = start(volume, heartbeat_seconds=2)
+    before = service.status()
+    os.kill(before.workers[1].pid, number)
+    after = service.wait_until(
+        lambda status: (
+            status.workers[1].version == before.version
+            and status.workers[1].pid not in (0, before.workers[1].pid)
+        )
+    )
+    assert after.workers[1].restarts == 1
+    assert after.workers[0].pid == before.workers[0].pid
+    silent = "worker 1 said nothing for 2 s: killing it" in service.log
+    assert silent == (number is signal.SIGSTOP)
+
+
+def test_a_worker_that_comes_back_takes_no_call_before_it_serves(start, volume):
+    """Its version is gone, so it never can; the other one answers everything."""
+    service = start(volume, heartbeat_seconds=2)
+    version = service.status().version
+    directory = layout.version_dir(volume, version)
+    directory.rename(volume / "away")
+    victim = service.status().workers[0].pid
+    os.kill(victim, signal.SIGKILL)
+    service.wait_until(lambda status: status.workers[0].restarts >= 2)
+    for _ in range(20):
+        # A new connection for each: a worker that listened would get some of them.
+        with callers.connection(service.target) as ask:
+            assert ask("Recommend", models.USER_IDS[0])[0] == version
+    (volume / "away").rename(directory)
+    service.wait_until_all_serve(version)
+
+
+def test_when_nobody_serves_a_version_that_is_gone_the_label_decides_anew(start, volume):
+    service = start(volume, workers=1, heartbeat_seconds=2)
+    gone = service.status().version
+    layout.version_dir(volume, gone).rename(volume / "away")
+    os.kill(service.status().workers[0].pid, signal.SIGKILL)
+    status = service.wait_until(lambda status: status.failed_versions and not status.version)
+    assert status.failed_versions[0].version == gone
+    newer = models.publish(volume, "b", 2).version
+    labels.promote(volume, newer)
+    service.wait_until_all_serve(newer)
+
+
+def test_when_all_workers_are_killed_they_all_come_back(start, volume):
+    service = start(volume)
+    before = service.status()
+    for worker in before.workers:
+        os.kill(worker.pid, signal.SIGKILL)
+    after = service.wait_until(
+        lambda status: (
+            [worker.restarts for worker in status.workers] == [1, 1]
+            and {worker.version for worker in status.workers} == {before.version}
+        )
+    )
+    assert after.last_reload == before.last_reload
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
+def test_no_worker_survives_a_parent_that_is_killed(start, volume, stopped):
+    service = start(volume)
+    pids = service.worker_pids()
+    if stopped:
+        # It can't notice anything by itself.
+        os.kill(pids[0], signal.SIGSTOP)
+    service.signal(signal.SIGKILL)
+    wait_for_the_end(pids)
+
+
+def test_workers_that_cannot_start_stop_the_service(start, volume, tmp_path):
+    # The parent never imports grpc, the workers do.
+    (tmp_path / "grpc.py").write_text("raise ImportError('no gRPC on this machine')")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    service = start(volume, serving=False, environment={"PYTHONPATH": path})
+    assert service.wait() == 1
+    assert "workers can't start" in service.log
+    assert "no gRPC on this machine" in service.log
+
+
+def test_it_can_be_started_again_on_the_same_port_at_once(start, volume):
+    service = start(volume, workers=1)
+    # A connection that the service closes keeps the port busy for a minute.
+    service.stub().Recommend(pb.RecommendRequest(user_id=models.USER_IDS[0]), timeout=PATIENCE)
+    assert service.terminate() == 0
+    again = start(volume, workers=1, listen=service.target)
+    assert again.target == service.target
+
+
+def test_hangups_while_the_workers_start_end_nothing(start, volume):
+    service = start(volume, serving=False)
+    for _ in range(50):
+        # To all of them, as a terminal sends it.
+        os.killpg(service.pid, signal.SIGHUP)
+    status = service.wait_until_all_serve(labels.read_label(volume, "current"))
+    assert [worker.restarts for worker in status.workers] == [0, 0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("serving", [False, True], ids=["while workers start", "later"])
+def test_a_signal_ends_it_with_status_0_and_no_process_stays(start, volume, serving, number):
+    service = start(volume, serving=serving)
+    pids = service.worker_pids() if serving else []
+    os.killpg(service.pid, number)
+    assert service.wait() == 0
+    wait_for_the_end(pids)
+    assert number.name in service.log
+    assert "Traceback" not in service.log
+    assert "ERROR" not in service.log
+    host, port = service.target.split(":")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)))
+
+
+def test_sigterm_while_a_version_is_being_verified_ends_with_status_0(start, volume):
+    service = start(volume)
+    # Reading it never ends: a file that is a pipe without a writer.
+    version = models.publish(volume, "b", 2).version
+    path = layout.version_dir(volume, version) / layout.USER_VECTORS
+    faults.replace_by_pipe(path)
+    labels.promote(volume, version)
+    service.wait_until(lambda status: status.label_target == version)
+    pids = service.worker_pids()
+    assert service.terminate() == 0
+    wait_for_the_end(pids)
+
+
+def test_sigterm_while_a_worker_hangs_in_a_reload_ends_by_the_deadline(start, volume):
+    service = start(volume, workers=2, heartbeat_seconds=60, grace_seconds=0)
+    pids = service.worker_pids()
+    # The one that answers this status isn't the one that stops.
+    version = models.publish(volume, "b", 2).version
+    os.kill(pids[1], signal.SIGSTOP)
+    labels.promote(volume, version)
+    service.signal(signal.SIGTERM)
+    assert service.wait() == 1
+    wait_for_the_end(pids)
+    assert "didn't end in time: killing it" in service.log
+
+
+def test_a_second_signal_ends_it_at_once(start, volume):
+    service = start(volume, drain_seconds=3000, grace_seconds=3000)
+    pids = service.worker_pids()
+    with watch_health(service.target) as states:
+        assert next(states) == "SERVING"
+        service.signal(signal.SIGTERM)
+        assert next(states) == "NOT_SERVING"
+    service.signal(signal.SIGINT)
+    assert service.wait() == 1
+    wait_for_the_end(pids)

@@ -1,0 +1,150 @@
+"""A volume that isn't as it should be: the version before it serves, the status says why, and no
+restart is needed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from publication import labels, layout
+from tests.load import callers, faults, models
+
+WITHOUT_ROOTS_RIGHTS = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--"]
+
+
+def label_path(volume):
+    return layout.label_file(volume, layout.DEFAULT_LABEL)
+
+
+def assert_it_recovers(service, volume):
+    newer = models.publish(volume, "b", 99).version
+    labels.promote(volume, newer)
+    status = service.wait_until_all_serve(newer)
+    assert status.version == newer
+    assert not status.label_problem
+
+
+@pytest.mark.parametrize("content", faults.BAD_LABELS.values(), ids=list(faults.BAD_LABELS))
+def test_a_label_that_names_nothing(start, volume, content):
+    service = start(volume)
+    before = service.status().version
+    faults.write_label(volume, content)
+    status = service.wait_until(lambda status: status.label_problem or status.failed_versions)
+    assert status.version == before
+    reason = status.label_problem or status.failed_versions[0].reason
+    assert "should hold a version's name" in reason or "isn't on the volume" in reason
+    assert_it_recovers(service, volume)
+
+
+def test_a_label_that_is_a_folder(start, volume):
+    service = start(volume)
+    path = label_path(volume)
+    path.unlink()
+    path.mkdir()
+    # There is a moment in between when it is none at all.
+    service.wait_until(lambda status: "Is a directory" in status.label_problem)
+    path.rmdir()
+    assert_it_recovers(service, volume)
+
+
+def test_a_label_and_a_version_that_may_not_be_read(start, volume):
+    if subprocess.run([*WITHOUT_ROOTS_RIGHTS, "true"], check=False).returncode:
+        pytest.skip("setpriv can't take root's rights away here")
+    prefix = WITHOUT_ROOTS_RIGHTS if os.geteuid() == 0 else []
+    service = start(volume, prefix=prefix)
+    before = service.status().version
+    label_path(volume).chmod(0)
+    status = service.wait_until(lambda status: status.label_problem)
+    assert "Permission denied" in status.label_problem
+    assert status.version == before
+    label_path(volume).chmod(0o644)
+    newer = models.publish(volume, "b", 2).version
+    file = layout.version_dir(volume, newer) / layout.USER_VECTORS
+    file.chmod(0)
+    labels.promote(volume, newer)
+    status = service.wait_until(lambda status: status.failed_versions)
+    assert status.version == before
+    assert "Permission denied" in status.failed_versions[0].reason
+    # Nothing but the rights changes, and that is enough to try it again.
+    file.chmod(0o444)
+    service.wait_until_all_serve(newer)
+
+
+def test_a_version_that_comes_after_its_label(start, volume):
+    service = start(volume)
+    newer = models.publish(volume, "b", 2).version
+    directory = layout.version_dir(volume, newer)
+    labels.promote(volume, newer)
+    service.wait_until_all_serve(newer)
+    later = models.publish(volume, "a", 3).version
+    directory = layout.version_dir(volume, later)
+    directory.rename(volume / "copied")
+    faults.write_label(volume, later.encode())
+    status = service.wait_until(lambda status: status.failed_versions)
+    assert status.version == newer
+    # As a slow copy does: the files come one after the other, the manifest anywhere among them.
+    directory.mkdir()
+    for path in sorted((volume / "copied").iterdir()):
+        path.rename(directory / path.name)
+    service.wait_until_all_serve(later)
+
+
+def test_thousands_of_versions_and_unknown_files(start, volume):
+    for number in range(3000):
+        layout.version_dir(volume, f"20250101T000000Z-{number:06x}").mkdir()
+    (volume / "notes.txt").write_text("hello")
+    (volume / layout.LABELS / ".current.swp").write_bytes(b"\0")
+    (layout.versions_dir(volume) / "lost+found").mkdir()
+    service = start(volume)
+    assert_it_recovers(service, volume)
+
+
+def test_a_volume_that_is_gone_and_comes_back(start, volume):
+    service = start(volume)
+    before = service.status().version
+    volume.rename(volume.with_name("away"))
+    status = service.wait_until(lambda status: status.label_problem)
+    assert status.version == before
+    assert str(volume) in status.label_problem
+    with callers.connection(service.target) as ask:
+        assert ask("Recommend", models.USER_IDS[0])[0] == before
+    volume.with_name("away").rename(volume)
+    assert_it_recovers(service, volume)
+
+
+def test_a_volume_that_does_not_answer_holds_nobody_up(start, volume):
+    service = start(volume)
+    before = service.status().version
+    faults.replace_by_pipe(label_path(volume))
+    status = service.wait_until(lambda status: status.label_problem)
+    assert "hasn't answered" in status.label_problem
+    with callers.connection(service.target) as ask:
+        assert ask("Recommend", models.USER_IDS[0])[0] == before
+    assert service.terminate() == 0
+
+
+def test_a_failed_version_is_tried_again_only_when_something_changed(start, volume):
+    service = start(volume)
+    before = service.status().version
+    broken = models.publish(volume, "b", 2).version
+    path = layout.version_dir(volume, broken) / faults.SIMILAR
+    whole = path.read_bytes()
+    faults.DAMAGES["an index file cut short"](path.parent)
+    labels.promote(volume, broken)
+    failed = service.wait_until(lambda status: status.failed_versions).failed_versions[0]
+    assert failed.version == broken
+    assert "similar.annoy: size in bytes is" in failed.reason
+    # SIGHUP looks again, and finds nothing new.
+    for _ in range(3):
+        service.signal(signal.SIGHUP)
+    labels.promote(volume, before)
+    service.wait_until(lambda status: status.label_target == before)
+    assert service.log.count(f"version {broken} can't be served") == 1
+    path.unlink()
+    path.write_bytes(whole)
+    labels.promote(volume, broken)
+    status = service.wait_until_all_serve(broken)
+    assert not status.failed_versions

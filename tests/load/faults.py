@@ -1,0 +1,116 @@
+"""What can be wrong with a version, a label or a volume."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from publication import layout
+from tests.publications import edit_manifest, overwrite, reseal
+
+SIMILAR = layout.index_file(layout.SIMILAR, "annoy")
+RECOMMEND = layout.index_file(layout.RECOMMEND, "annoy")
+
+
+def _truncate(directory: Path) -> None:
+    path = directory / SIMILAR
+    overwrite(path, path.read_bytes()[:-1000])
+
+
+def _swap(directory: Path) -> None:
+    similar, recommend = (directory / name for name in (SIMILAR, RECOMMEND))
+    similar_bytes, recommend_bytes = similar.read_bytes(), recommend.read_bytes()
+    overwrite(similar, recommend_bytes)
+    overwrite(recommend, similar_bytes)
+
+
+def _flip_a_bit(directory: Path) -> None:
+    path = directory / RECOMMEND
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    overwrite(path, bytes(data))
+
+
+def _lose_a_file(directory: Path) -> None:
+    (directory / layout.USER_VECTORS).unlink()
+
+
+def _edit_the_manifest(directory: Path) -> None:
+    edit_manifest(directory, lambda content: content.update(components=99), sign=False)
+
+
+def _sign_another_metric(directory: Path) -> None:
+    edit_manifest(
+        directory, lambda content: content["indexes"][layout.SIMILAR].update(metric="euclidean")
+    )
+
+
+def _sign_other_dimensions(directory: Path) -> None:
+    edit_manifest(directory, lambda content: content["indexes"][layout.SIMILAR].update(dimensions=17))
+
+
+def _sign_an_unknown_format(directory: Path) -> None:
+    edit_manifest(directory, lambda content: content.update(format_version=2))
+
+
+def _write_nonsense(directory: Path) -> None:
+    overwrite(directory / layout.MANIFEST, b"\x00not a manifest")
+
+
+def _publish_nan(directory: Path) -> None:
+    vectors = np.load(directory / layout.ITEM_VECTORS).copy()
+    vectors[3, 3] = np.nan
+    file = io.BytesIO()
+    np.save(file, vectors)
+    reseal(directory, layout.ITEM_VECTORS, file.getvalue())
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "an index file cut short": _truncate,
+    "two index files swapped": _swap,
+    "one bit of an index flipped": _flip_a_bit,
+    "a file missing": _lose_a_file,
+    "a manifest edited": _edit_the_manifest,
+    "another metric, signed": _sign_another_metric,
+    "other dimensions, signed": _sign_other_dimensions,
+    "an unknown format, signed": _sign_an_unknown_format,
+    "a manifest of nonsense": _write_nonsense,
+    "NaN in the vectors, signed": _publish_nan,
+}
+"""By name: each spoils a version that was published whole."""
+
+BAD_LABELS: dict[str, bytes] = {
+    "empty": b"",
+    "a path": b"../../etc/passwd\n",
+    "binary rubbish": bytes(range(256)),
+    "a version that doesn't exist": b"20200101T000000Z-abcdef\n",
+    "far too long": b"20200101T000000Z-abcdef" * 1000,
+}
+"""What a label's file may hold by mistake."""
+
+
+def write_label(volume: Path, content: bytes) -> None:
+    """Replace the text of the label `current` as a whole, past our own writer's checks."""
+    path = layout.label_file(volume, layout.DEFAULT_LABEL)
+    temporary = layout.staging_dir(volume) / "label"
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+def fill_disk(disk: Path) -> Path:
+    """Leave no byte free on a small disk of the campaign's own; returns the file to remove."""
+    filler = disk / "filler"
+    state = os.statvfs(disk)
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, state.f_bavail * state.f_frsize)
+    return filler
+
+
+def replace_by_pipe(path: Path) -> None:
+    """Put a pipe without a writer in a file's place: opening it never ends, as on a disk that hangs."""
+    path.unlink()
+    os.mkfifo(path)

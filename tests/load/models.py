@@ -1,0 +1,160 @@
+"""Small publications of clearly different models, and what they must answer to the letter.
+
+Their Annoy indexes look at every item, so the right answer is the exact one and any other is wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from publication import layout
+from publication.id_map import IdMap
+from publication.manifest import DatasetFacts, IndexFacts, Manifest, RunFacts
+from publication.ragged import Ragged
+from publication.ranking import best, unit_rows
+from publication.vector_space import Float32Array, split_biases, user_queries
+from publication.writer import Staging
+from trainer.index.annoy import AnnoyBackend
+from trainer.index.protocol import Space
+
+USERS = 100
+SEEN = 5
+LIMIT = 10
+# Known to every model; each has some of its own beside them.
+ITEM_IDS = [f"item-{number}" for number in range(250)]
+USER_IDS = [f"user-{number}" for number in range(USERS)]
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large a version is, and whether its indexes look at every item or at as many as usual."""
+
+    items: int = 300
+    components: int = 16
+    every: bool = True
+
+
+@dataclass(frozen=True)
+class Model:
+    """One version's vectors and id maps: enough to answer for it."""
+
+    version: str
+    items: IdMap
+    users: IdMap
+    item_vectors: Float32Array
+    user_vectors: Float32Array
+    seen: Ragged
+
+    def problem(self, kind: str, asked: str, item_ids: list[str], scores: list[float]) -> str | None:
+        """What is wrong with an answer that names this version; None when it is right."""
+        expected = self._recommended(asked) if kind == "Recommend" else self._similar(asked)
+        rows = [self.items.row(item_id) for item_id in item_ids]
+        if None in rows:
+            return "an item of another version"
+        own = expected[rows]
+        if not np.isfinite(own).all():
+            return "an item that should be left out"
+        if not np.allclose(own, scores, atol=_TOLERANCE):
+            return "scores of another version"
+        top = expected[best(expected, LIMIT)]
+        # By scores: two items that are equally good may change places.
+        return None if np.allclose(top, scores, atol=_TOLERANCE) else "not the best items"
+
+    def _recommended(self, user_id: str) -> Float32Array:
+        row = self.users.row(user_id)
+        assert row is not None
+        scores = self.item_vectors @ user_queries(self.user_vectors[row]) + self.user_vectors[row][-1]
+        scores[self.seen[row]] = -np.inf
+        return np.asarray(scores, dtype=np.float32)
+
+    def _similar(self, item_id: str) -> Float32Array:
+        row = self.items.row(item_id)
+        assert row is not None
+        units = unit_rows(split_biases(self.item_vectors)[0])
+        scores = units @ units[row]
+        scores[row] = -np.inf
+        return np.asarray(scores, dtype=np.float32)
+
+
+def publish(volume: Path, family: str, seed: int, size: Size = Size()) -> Model:
+    """Publish a version of a family ("a", "b", ...): its own items, vectors drawn by the seed.
+
+    Raises:
+        VolumeError: the volume can't be written.
+    """
+    random = np.random.default_rng([seed, *family.encode()])
+    own_ids = [f"{family}-{number}" for number in range(size.items - len(ITEM_IDS))]
+    items = IdMap.build(ITEM_IDS + own_ids)
+    users = IdMap.build(USER_IDS)
+    item_vectors = random.normal(size=(size.items, size.components + 1)).astype(np.float32)
+    user_vectors = random.normal(size=(USERS, size.components + 1)).astype(np.float32)
+    each = [np.sort(random.choice(size.items, SEEN, replace=False)) for _ in range(USERS)]
+    seen = Ragged(np.arange(USERS + 1, dtype=np.int64) * SEEN, np.concatenate(each).astype(np.int32))
+    with Staging(volume) as staging:
+        staging.add_id_map(layout.ITEM_IDS, items)
+        staging.add_id_map(layout.USER_IDS, users)
+        staging.add_array(layout.ITEM_VECTORS, item_vectors)
+        staging.add_array(layout.USER_VECTORS, user_vectors)
+        staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, seen)
+        indexes = {
+            name: _index(staging, name, space, vectors, every=size.every)
+            for name, space, vectors in _indexed(item_vectors)
+        }
+        manifest = staging.publish(
+            Manifest(
+                items=size.items,
+                users=USERS,
+                components=size.components,
+                run=RunFacts(id=f"{family}-{seed}", started_at="2026-11-24T00:00:00Z", seconds={}),
+                libraries={},
+                dataset=DatasetFacts(
+                    name=f"drawn at random, family {family}",
+                    split="none",
+                    train_interactions=SEEN * USERS,
+                    test_interactions=0,
+                    item_features=[],
+                    user_features=[],
+                ),
+                hyperparameters={"seed": seed},
+                metrics={},
+                indexes=indexes,
+            )
+        )
+    return Model(manifest.version, items, users, item_vectors, user_vectors, seen)
+
+
+def _indexed(item_vectors: Float32Array) -> list[tuple[str, Space, Float32Array]]:
+    return [
+        (layout.SIMILAR, "cosine", split_biases(item_vectors)[0]),
+        (layout.RECOMMEND, "inner_product", item_vectors),
+    ]
+
+
+def _index(
+    staging: Staging, name: str, space: Space, vectors: Float32Array, *, every: bool
+) -> IndexFacts:
+    built = AnnoyBackend(trees=5).build(
+        vectors,
+        space,
+        lambda suffix: staging.path(layout.index_file(name, suffix)),
+        seed=1,
+        threads=1,
+        on_items=lambda _: None,
+    )
+    return IndexFacts(
+        backend=built.backend,
+        metric=built.metric,
+        dimensions=built.dimensions,
+        items=len(vectors),
+        file=built.file,
+        build=built.build,
+        query={"search_k": 1_000_000, "candidates": len(vectors)} if every else built.query,
+        recall_at_10=1.0,
+        query_microseconds=0.0,
+        bare_recall_at_10=1.0,
+        bare_query_microseconds=0.0,
+    )
