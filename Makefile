@@ -28,6 +28,17 @@ test: setup ## All tests and the import rules; T="-k name" passes arguments to p
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest $(T)
 
+##@ Before you trust it
+
+.PHONY: chaos
+chaos: setup ## Two minutes of reloads, broken versions, kills and garbage under load; fails unless all is kept
+	@$(BIN)/python -m tests.load.chaos
+
+.PHONY: bench
+bench: setup ## Throughput beside a bare echo server, and the first calls after a change of versions
+	@$(BIN)/python -m tests.benchmarks.throughput
+	@$(BIN)/python -m tests.benchmarks.first_call
+
 ##@ Development
 
 .PHONY: setup

@@ -1,0 +1,315 @@
+"""The fault campaign: what is done to a service that is being called all the time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
+
+from publication import labels, layout
+from publication.errors import VolumeError
+from tests.load import faults, models
+from tests.load.models import Model
+from tests.service import Resources, Service
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How much of everything."""
+
+    switches: int
+    pause_seconds: float
+    rollbacks: int
+    kills: int
+    garbage_connections: int
+
+
+FULL = Scale(switches=40, pause_seconds=0.5, rollbacks=5, kills=6, garbage_connections=200)
+SHORT = Scale(switches=5, pause_seconds=0, rollbacks=2, kills=1, garbage_connections=20)
+
+WORKERS = 3
+POLL_SECONDS = 0.25
+HEARTBEAT_SECONDS = 3.0
+FLAGS = {
+    "workers": WORKERS,
+    "poll_seconds": POLL_SECONDS,
+    "heartbeat_seconds": HEARTBEAT_SECONDS,
+    # Short, so that connections come to their age all the time.
+    "max_connection_age_seconds": 5,
+    "drain_seconds": 1,
+}
+
+
+@dataclass(frozen=True)
+class Switch:
+    """One move of the label; times are time.monotonic()."""
+
+    version: str
+    moved_at: float
+    all_serve_at: float
+    commit_spread_seconds: float
+
+
+@dataclass
+class Observations:
+    """What the campaign saw, for judging.
+
+    Attributes:
+        phases: begin and end of each.
+        models: every version that was ever whole, by name.
+        switches: every move of the label to a version that could be served.
+        resources: what each process held after each switch of the phase "publish and switch".
+        outcomes: what else was tried, and what came of it; a text that begins with "wrong" is a
+            failure.
+    """
+
+    phases: dict[str, tuple[float, float]] = field(default_factory=dict)
+    models: dict[str, Model] = field(default_factory=dict)
+    switches: list[Switch] = field(default_factory=list)
+    resources: list[dict[str, Resources]] = field(default_factory=list)
+    outcomes: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Campaign:
+    """Does one thing after the other to a service and its volume."""
+
+    def __init__(self, service: Service, volume: Path, scale: Scale, say: Say) -> None:
+        self.seen = Observations()
+        self._service = service
+        self._volume = volume
+        self._scale = scale
+        self._say = say
+        self._published = 0
+
+    def begin(self) -> None:
+        """Publish the first version and wait until it serves."""
+        self._switch(self._publish())
+
+    def run(self) -> None:
+        """Everything but the end, in an order in which each fault starts from a sound service."""
+        # What publishing costs the machine is part of both phases: they differ by the label's moves.
+        with self._phase("publish only"):
+            for _ in range(self._scale.switches):
+                self._publish()
+                self._service.resources()
+                self._let_callers_work()
+        with self._phase("publish and switch"):
+            for _ in range(self._scale.switches):
+                self._switch(self._publish())
+                self.seen.resources.append(self._service.resources())
+                self._let_callers_work()
+        with self._phase("roll back"):
+            for _ in range(self._scale.rollbacks):
+                self._move(lambda: labels.rollback(self._volume))
+        with self._phase("delete old versions"):
+            self._delete_old_versions()
+        with self._phase("publish broken versions"):
+            for name, damage in faults.DAMAGES.items():
+                self._try_broken(name, damage)
+        with self._phase("spoil the label"):
+            for name, content in faults.BAD_LABELS.items():
+                self._try_label(f"a label that holds {name}", content)
+            self._try_without_label()
+            self._try_stray_white_space()
+        with self._phase("lose the volume"):
+            self._try_without_volume()
+        with self._phase("fill the disk"):
+            self._try_full_disk()
+        with self._phase("send garbage"):
+            self._send_garbage()
+        with self._phase("kill workers"):
+            for _ in range(self._scale.kills):
+                self._try_kill(signal.SIGKILL)
+            self._try_kill(signal.SIGSTOP)
+            # And it still follows the label.
+            self._switch(self._publish())
+
+    def _let_callers_work(self) -> None:
+        time.sleep(self._scale.pause_seconds)  # nothing is waited for: the time itself is wanted
+
+    # ---- versions
+
+    def _publish(self) -> Model:
+        self._published += 1
+        family = "ab"[self._published % 2]
+        model = models.publish(self._volume, family, self._published)
+        self.seen.models[model.version] = model
+        return model
+
+    def _switch(self, model: Model) -> None:
+        def promote() -> str:
+            labels.promote(self._volume, model.version)
+            return model.version
+
+        self._move(promote)
+
+    def _move(self, move: Callable[[], str]) -> None:
+        moved_at = time.monotonic()
+        version = move()
+        status = self._service.wait_until_all_serve(version)
+        self.seen.switches.append(
+            Switch(version, moved_at, time.monotonic(), status.last_reload.commit_spread_seconds)
+        )
+
+    def _delete_old_versions(self) -> None:
+        named = set(labels.list_labels(self._volume).values())
+        deleted = 0
+        for directory in sorted(layout.versions_dir(self._volume).iterdir()):
+            if directory.name not in named:
+                shutil.rmtree(directory)
+                deleted += 1
+        self._note("delete all versions but the one in service", f"{deleted} deleted")
+
+    def _try_broken(self, name: str, damage: Callable[[Path], None]) -> None:
+        before = self._service.status().version
+        broken = models.publish(self._volume, "c", self._published).version
+        self._published += 1
+        damage(layout.version_dir(self._volume, broken))
+        labels.promote(self._volume, broken)
+        status = self._service.wait_until(
+            lambda status: status.last_reload.version == broken and not status.last_reload.succeeded
+        )
+        reasons = [failed.reason for failed in status.failed_versions if failed.version == broken]
+        if status.version != before or not reasons:
+            self._note(name, f"wrong: {status.version} serves, the reasons are {reasons}")
+        else:
+            self._note(name, reasons[0].removeprefix(f"{layout.versions_dir(self._volume)}/"))
+        # A sound version after it is served as ever.
+        self._switch(self._publish())
+
+    # ---- labels and volumes
+
+    def _try_label(self, name: str, content: bytes) -> None:
+        with self._label_problem(name):
+            faults.write_label(self._volume, content)
+
+    def _try_without_label(self) -> None:
+        with self._label_problem("no label"):
+            layout.label_file(self._volume, layout.DEFAULT_LABEL).unlink()
+
+    def _try_stray_white_space(self) -> None:
+        model = self._publish()
+
+        def write() -> str:
+            faults.write_label(self._volume, f"  {model.version} \r\n\n".encode())
+            return model.version
+
+        self._move(write)
+        self._note("a label with spaces and line breaks around the name", "followed")
+
+    def _try_without_volume(self) -> None:
+        away = self._volume.with_name("away")
+        with self._label_problem("a volume that is gone"):
+            self._volume.rename(away)
+            self._restore = lambda: away.rename(self._volume)
+
+    @contextmanager
+    def _label_problem(self, name: str) -> Iterator[None]:
+        """Something that keeps the label from being followed, until the block's end is undone."""
+        before = self._service.status().version
+        self._restore: Callable[[], object] = lambda: labels.promote(self._volume, before)
+        known = {failed.version for failed in self._service.status().failed_versions}
+        yield
+        status = self._service.wait_until(
+            lambda status: (
+                bool(status.label_problem)
+                or any(failed.version not in known for failed in status.failed_versions)
+            )
+        )
+        reason = status.label_problem or status.failed_versions[0].reason
+        self._note(name, reason if status.version == before else f"wrong: {status.version} serves")
+        self._restore()
+        self._service.wait_until(
+            lambda status: not status.label_problem and status.label_target == before
+        )
+        # Without a restart it follows the label again.
+        self._switch(self._publish())
+
+    def _try_full_disk(self) -> None:
+        if not os.path.ismount(self._volume.parent):
+            self._note("a full disk", "not tried: only root can mount a small one")
+            return
+        before = self._service.status().version
+        filler = faults.fill_disk(self._volume.parent)
+        try:
+            models.publish(self._volume, "c", 0)
+        except VolumeError as error:
+            outcome = str(error).removeprefix(f"{self._volume}: ")
+        else:
+            outcome = "wrong: a version was published"
+        left = [path.name for path in layout.staging_dir(self._volume).iterdir()]
+        if left or self._service.status().version != before:
+            outcome = f"wrong: {left} was left, {self._service.status().version} serves"
+        self._note("a full disk while publishing", outcome)
+        filler.unlink()
+        self._switch(self._publish())
+
+    # ---- the port and the processes
+
+    def _send_garbage(self) -> None:
+        host, port = self._service.target.split(":")
+        texts = (
+            b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            os.urandom(4096),
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        )
+        for number in range(self._scale.garbage_connections):
+            with socket.create_connection((host, int(port)), timeout=10) as connection:
+                connection.sendall(texts[number % len(texts)])
+        codes = set()
+        for _ in range(5):
+            with grpc.insecure_channel(
+                self._service.target, options=[("grpc.use_local_subchannel_pool", 1)]
+            ) as channel:
+                request = pb.RecommendRequest(user_id="x" * (8 << 20))
+                try:
+                    pb_grpc.RetrieverServiceStub(channel).Recommend(request, timeout=10)
+                except grpc.RpcError as error:
+                    codes.add(error.code().name)
+        right = codes == {"RESOURCE_EXHAUSTED"}
+        self._note(
+            f"garbage on {self._scale.garbage_connections} connections, five messages of 8 MiB",
+            f"{'' if right else 'wrong: '}the messages got {', '.join(sorted(codes))}",
+        )
+
+    def _try_kill(self, number: signal.Signals) -> None:
+        # Another one each time.
+        workers = sorted(self._service.status().workers, key=lambda worker: worker.restarts)
+        victim = workers[0]
+        began = time.monotonic()
+        os.kill(victim.pid, number)
+        version = self._service.status().version
+        self._service.wait_until(
+            lambda status: any(
+                worker.index == victim.index and worker.pid != victim.pid and worker.version == version
+                for worker in status.workers
+            )
+        )
+        seconds = time.monotonic() - began
+        self._note(
+            f"{number.name} to worker {victim.index}", f"another one serves after {seconds:.1f} s"
+        )
+
+    # ---- notes
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        self._say(name)
+        began = time.monotonic()
+        yield
+        self.seen.phases[name] = (began, time.monotonic())
+
+    def _note(self, what: str, outcome: str) -> None:
+        self.seen.outcomes.append((what, outcome))

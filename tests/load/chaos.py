@@ -1,0 +1,146 @@
+"""A service is called all the time while it is reloaded, misled, starved and killed.
+
+`make chaos` runs it for about two minutes, `make test` a shorter form. It prints what was done and what
+came of it, and exits with 1 unless every promise was kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.load import campaign as campaigns
+from tests.load.callers import Callers, Plan
+from tests.load.campaign import Campaign, Observations
+from tests.load.judge import PhaseRow, Verdict, judge, phase_rows
+from tests.service import Service
+
+PLAIN = 8
+CAREFUL = 4
+CALLS_PER_SECOND = 15.0
+# Longer than a worker that hangs may go unnoticed.
+TIMEOUT_SECONDS = 10.0
+_DISK_BYTES = 64 << 20
+
+
+def main() -> int:
+    """Run the campaign; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.load.chaos",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--short", action="store_true", help="a tenth of it, in about 20 seconds")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = parser.parse_args()
+    scale = campaigns.SHORT if options.short else campaigns.FULL
+    with tempfile.TemporaryDirectory() as temporary, small_disk(Path(temporary)) as disk:
+        rows, verdicts, seen = run(disk, Path(temporary), scale)
+    if options.json:
+        _print_json(rows, verdicts, seen)
+    else:
+        _print(rows, verdicts, seen)
+    return 0 if all(verdict.kept is not False for verdict in verdicts) else 1
+
+
+def run(
+    disk: Path, logs: Path, scale: campaigns.Scale
+) -> tuple[list[PhaseRow], list[Verdict], Observations]:
+    """Start a service on a volume on `disk` and callers, do everything, stop, and judge."""
+    volume = disk / "volume"
+    volume.mkdir()
+    log = logs / "retriever.log"
+    with Service(volume, log, **campaigns.FLAGS) as service:
+        campaign = Campaign(service, volume, scale, lambda text: print(text, file=sys.stderr))
+        campaign.begin()
+        callers = Callers(
+            Plan(service.target, PLAIN, CAREFUL, CALLS_PER_SECOND, TIMEOUT_SECONDS), logs / "calls"
+        )
+        try:
+            campaign.run()
+            pids = [worker.pid for worker in service.status().workers]
+            exit_status = service.terminate()
+            left = sum(Path(f"/proc/{pid}").exists() for pid in pids)
+            calls = callers.stop()
+        except BaseException:
+            callers.kill()
+            print(log.read_text()[-4000:], file=sys.stderr)
+            raise
+    rows = phase_rows(calls, campaign.seen)
+    return rows, judge(calls, campaign.seen, exit_status, left), campaign.seen
+
+
+@contextlib.contextmanager
+def small_disk(directory: Path) -> Iterator[Path]:
+    """A disk of 64 MiB where the user may mount one, so that it can be filled; else a folder."""
+    disk = directory / "disk"
+    disk.mkdir()
+    size = f"size={_DISK_BYTES}"
+    mount = ["mount", "-t", "tmpfs", "-o", size, "none", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        yield disk
+        return
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)  # noqa: S607
+
+
+def _print(rows: list[PhaseRow], verdicts: list[Verdict], seen: Observations) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; "
+        f"{campaigns.WORKERS} workers; {PLAIN} plain and {CAREFUL} careful callers with "
+        f"{CALLS_PER_SECOND:.0f} calls a second each"
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold", title="calls", title_justify="left")
+    columns = ("phase", "s", "plain", "failed", "our client's", "failed", "median ms", "p99 ms")
+    for column in columns:
+        table.add_column(column, justify="left" if column == "phase" else "right")
+    for row in rows:
+        began, ended = seen.phases[row.phase]
+        table.add_row(
+            row.phase, f"{ended - began:.1f}", f"{row.plain:,}", str(row.plain_failed),
+            f"{row.careful:,}", str(row.careful_failed), f"{row.median:.2f}", f"{row.p99:.2f}",
+        )  # fmt: skip
+    console.print(table)
+    table = Table(box=None, pad_edge=False, header_style="bold", title="faults", title_justify="left")
+    table.add_column("what", no_wrap=True)
+    table.add_column("what came of it")
+    for what, outcome in seen.outcomes:
+        table.add_row(what, outcome)
+    console.print(table)
+    for verdict in verdicts:
+        word = {True: "kept", False: "BROKEN", None: "open"}[verdict.kept]
+        console.print(f"[bold]{word:6}[/bold] {verdict.promise}\n       {verdict.measured}")
+
+
+def _print_json(rows: list[PhaseRow], verdicts: list[Verdict], seen: Observations) -> None:
+    print(
+        json.dumps(
+            {
+                "machine": platform.machine(),
+                "cores": os.cpu_count(),
+                "phases": [dataclasses.asdict(row) for row in rows],
+                "faults": dict(seen.outcomes),
+                "promises": [dataclasses.asdict(verdict) for verdict in verdicts],
+            },
+            indent=2,
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
