@@ -1,4 +1,4 @@
-"""The whole path on MovieLens 100K: train, publish, serve, ask through the generated stubs.
+"""The whole path on MovieLens 100K: train, publish, serve, and ask through our own client.
 
 Run by `make demo`. What the retriever answers stands beside LightFM's own exact scoring.
 """
@@ -17,18 +17,15 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import cast
 
-import grpc
 import numpy as np
-from google.protobuf.field_mask_pb2 import FieldMask
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from numpy.typing import NDArray
-from recsys.retriever.v1 import retriever_service_pb2 as pb
-from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 from rich.console import Console
 from rich.table import Table
 
 from publication.errors import PublicationError
 from publication.ranking import best
+from retriever.client import RetrieverClient
+from retriever.errors import RetrieverError
 from trainer import movielens, output
 from trainer.errors import TrainerError
 from trainer.index.annoy import AnnoyBackend
@@ -40,8 +37,6 @@ FILM = "50"
 USERS = ("3", "25", "450")
 WORKERS = 2
 BOOT_SECONDS = 60
-CALL_SECONDS = 10
-TITLE = FieldMask(paths=["title"])
 
 console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
 seconds: dict[str, float] = {}
@@ -63,10 +58,8 @@ def main() -> int:
     cast("TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
     try:
         run(options.volume, options.data_dir)
-    except (TrainerError, PublicationError, DemoError) as error:
+    except (TrainerError, PublicationError, RetrieverError, DemoError) as error:
         print(f"error: {error}", file=sys.stderr)
-    except grpc.RpcError as error:
-        print(f"error: the retriever answered {error.code().name}: {error.details()}", file=sys.stderr)
     except KeyboardInterrupt:
         return 130
     else:
@@ -96,12 +89,11 @@ def run(volume: Path, data_dir: Path) -> None:
     with contextlib.ExitStack() as stack:
         with timed("start"):
             target = stack.enter_context(retriever(volume))
-            channel = stack.enter_context(grpc.insecure_channel(target))
-            wait_until_serving(channel)
-        stub = pb_grpc.RetrieverServiceStub(channel)
-        show_neighbours(stub, result)
-        show_users(stub, result)
-        show_overlap(stub, result)
+            client = stack.enter_context(RetrieverClient(target, connections=WORKERS))
+            client.wait_until_serving(timeout_seconds=BOOT_SECONDS)
+        show_neighbours(client, result)
+        show_users(client, result)
+        show_overlap(client, result)
         began = time.perf_counter()
     seconds["stop"] = time.perf_counter() - began
 
@@ -122,12 +114,10 @@ def run(volume: Path, data_dir: Path) -> None:
         console.print(f"{purpose}:\n  {command}", soft_wrap=True)
 
 
-def show_neighbours(stub: pb_grpc.RetrieverServiceStub, result: TrainingResult) -> None:
+def show_neighbours(client: RetrieverClient, result: TrainingResult) -> None:
     """The ten films nearest to one."""
     with timed("SimilarItems"):
-        response = stub.SimilarItems(
-            pb.SimilarItemsRequest(item_id=FILM, return_attributes=TITLE), timeout=CALL_SECONDS
-        )
+        response = client.similar_items(FILM, titles=True)
     table = table_of("cosine", "film")
     for item in response.items:
         table.add_row(f"{item.score:.4f}", item.title)
@@ -135,15 +125,12 @@ def show_neighbours(stub: pb_grpc.RetrieverServiceStub, result: TrainingResult) 
     console.print(table)
 
 
-def show_users(stub: pb_grpc.RetrieverServiceStub, result: TrainingResult) -> None:
+def show_users(client: RetrieverClient, result: TrainingResult) -> None:
     """Known positives, recommendations, and the best by LightFM's exact scoring."""
     console.print("\nRecommend: what a user hasn't seen, best first, beside LightFM's exact scoring")
     for user_id in USERS:
         with timed("Recommend"):
-            response = stub.Recommend(
-                pb.RecommendRequest(user_id=user_id, limit=3, return_attributes=TITLE),
-                timeout=CALL_SECONDS,
-            )
+            response = client.recommend(user_id, limit=3, titles=True)
         known = ", ".join(title_of(result, item_id) for item_id in known_positives(result, user_id))
         console.print(f"[bold]user {user_id}[/bold] liked {known}", soft_wrap=True)
         table = table_of("Recommend, by Annoy", "LightFM's predict, all items")
@@ -155,7 +142,7 @@ def show_users(stub: pb_grpc.RetrieverServiceStub, result: TrainingResult) -> No
         console.print(table)
 
 
-def show_overlap(stub: pb_grpc.RetrieverServiceStub, result: TrainingResult) -> None:
+def show_overlap(client: RetrieverClient, result: TrainingResult) -> None:
     """How many of LightFM's best ten are among the ten that are served, over all users."""
     items, users = result.dataset.items, result.dataset.users
     overlaps, latencies = {}, []
@@ -163,7 +150,7 @@ def show_overlap(stub: pb_grpc.RetrieverServiceStub, result: TrainingResult) -> 
         for row in range(len(users)):
             user_id = users.external_id(row)
             began = time.perf_counter()
-            response = stub.Recommend(pb.RecommendRequest(user_id=user_id), timeout=CALL_SECONDS)
+            response = client.recommend(user_id)
             latencies.append(time.perf_counter() - began)
             served = {item.item_id for item in response.items}
             exact = {items.external_id(row) for row in exact_best(result, user_id, 10)[0].tolist()}
@@ -233,18 +220,6 @@ def retriever(volume: Path) -> Iterator[str]:
                 process.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
-
-
-def wait_until_serving(channel: grpc.Channel) -> None:
-    """Watch the health of the retriever until it serves."""
-    watch = health_pb2_grpc.HealthStub(channel).Watch(
-        health_pb2.HealthCheckRequest(), timeout=BOOT_SECONDS, wait_for_ready=True
-    )
-    for response in watch:
-        if response.status == health_pb2.HealthCheckResponse.SERVING:
-            watch.cancel()
-            return
-    raise DemoError("the retriever stopped before it served")
 
 
 @contextlib.contextmanager
