@@ -130,19 +130,15 @@ def _in_lane(handler: Handler, lane: Lane) -> Handler:
     behavior: Any
     if handler.request_streaming:
         make, behavior = grpc.stream_stream_rpc_method_handler, handler.stream_stream
-
-        def run(request: Any, context: grpc.ServicerContext) -> Any:
-            return behavior(request, context)
-
     else:
         make, behavior = grpc.unary_unary_rpc_method_handler, handler.unary_unary
 
-        def run(request: Any, context: grpc.ServicerContext) -> Any:
-            try:
-                with lane.turn(context):
-                    return behavior(request, context)
-            except AbandonedError as error:
-                context.abort_with_status(to_status(error))
+    def run(request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            with lane.turn(context):
+                return behavior(request, context)
+        except AbandonedError as error:
+            context.abort_with_status(to_status(error))
 
     # The attribute by which gRPC lets a handler choose its threads; its own health servicer does too.
     run.experimental_thread_pool = lane  # type: ignore[attr-defined]

@@ -86,25 +86,21 @@ class Reload:
                 elif not self._is_being_prepared(version):
                     worker.abandon()
             case control.PrepareFailed(version=version, reason=reason):
-                if self._candidate is not None and version == self._candidate.version:
-                    self._fail(f"worker {worker.index}: {reason}")
-                elif version == self.committed:
-                    self._cannot_join(worker, reason)
+                self._not_prepared(worker, version, reason)
             case control.Committed(at=at):
                 self._committed_by(worker, at)
 
     def gone(self, worker: WorkerProcess, *, preparing: str | None, status: int) -> None:
         """Take in that a worker's process ended, what it was preparing then, and its exit status."""
         self._committed_by(worker, None)
-        is_candidate = self._candidate is not None and preparing == self._candidate.version
-        if preparing is None or not (is_candidate or self._is_lost(preparing)):
+        if preparing is None or not (self._is_candidate(preparing) or self._is_lost(preparing)):
             return
         # One may have been killed by chance; that two were while they opened it is none.
         self._deaths[preparing] = self._deaths.get(preparing, 0) + 1
         if self._deaths[preparing] < _MAX_DEATHS:
             return
         del self._deaths[preparing]
-        if is_candidate:
+        if self._is_candidate(preparing):
             self._fail(
                 f"worker {worker.index} ended with status {status} while it prepared this version, "
                 "as another one did before"
@@ -114,12 +110,10 @@ class Reload:
 
     def prepare_took_too_long(self, worker: WorkerProcess) -> None:
         """Take in that a worker hasn't prepared what it was told to in the time that it may take."""
-        version, reason = worker.preparing, f"not prepared in {worker.preparing_seconds():.0f} s"
-        if self._candidate is not None and version == self._candidate.version:
-            self._fail(f"worker {worker.index}: {reason}")
-        elif version == self.committed:
-            self._cannot_join(worker, reason)
-        else:
+        version = worker.preparing
+        assert version is not None  # noqa: S101 - otherwise it takes no time
+        reason = f"not prepared in {worker.preparing_seconds():.0f} s"
+        if not self._not_prepared(worker, version, reason):
             worker.abandon()
 
     def advance(self) -> None:
@@ -266,6 +260,19 @@ class Reload:
                 reason,
                 f"{self.committed} goes on" if self.committed else "nothing is served",
             )
+
+    def _not_prepared(self, worker: WorkerProcess, version: str, reason: str) -> bool:
+        """Draw the consequence of a worker that can't prepare a version; False when there is none."""
+        if self._is_candidate(version):
+            self._fail(f"worker {worker.index}: {reason}")
+        elif version == self.committed:
+            self._cannot_join(worker, reason)
+        else:
+            return False
+        return True
+
+    def _is_candidate(self, version: str) -> bool:
+        return self._candidate is not None and self._candidate.version == version
 
     def _cannot_join(self, worker: WorkerProcess, reason: str) -> None:
         _log.error("worker %d can't prepare %s: %s", worker.index, self.committed, reason)

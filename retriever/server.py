@@ -22,7 +22,7 @@ _SPARE_THREADS = 4
 _REFLECTION_STREAMS = 8
 # For the last bytes of answers to leave.
 _FLUSH_SECONDS = 0.2
-# Clients may ping an idle connection this often; retriever/retry_policy.json's pings are rarer.
+# Clients may ping an idle connection this often; those of retriever/client.py do so more rarely.
 _MIN_PING_INTERVAL_MS = 5_000
 
 
