@@ -86,12 +86,7 @@ def publish(
         if titles:
             named = from_texts(title_of(item_ids.external_id(row)) for row in range(items))
             staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, named)
-        indexes = {
-            layout.SIMILAR: _build(staging, layout.SIMILAR, split_biases(item_vectors)[0], backend),
-            layout.RECOMMEND: _build(staging, layout.RECOMMEND, item_vectors, backend),
-        }
-        if query is not None:
-            indexes = {name: replace(facts, query=query) for name, facts in indexes.items()}
+        indexes = build_indexes(staging, item_vectors, backend=backend, query=query)
         version = staging.publish(_facts(items, users, indexes)).version
     if label is not None:
         promote(volume, version, label=label)
@@ -105,8 +100,28 @@ def ragged(rows: Iterable[ArrayLike]) -> Ragged:
     return Ragged(offsets, np.concatenate([np.empty(0, dtype=np.int32), *arrays]))
 
 
-def _build(staging: Staging, name: str, vectors: NDArray[np.float32], backend: str) -> IndexFacts:
-    built = make_backend(backend, trees=10).build(
+def build_indexes(
+    staging: Staging,
+    item_vectors: NDArray[np.float32],
+    *,
+    backend: str = "annoy",
+    trees: int = 10,
+    query: dict[str, Any] | None = None,
+) -> dict[str, IndexFacts]:
+    """Build and stage both indexes; `query` replaces the parameters that the backend gives."""
+    indexes = {
+        layout.SIMILAR: _build(staging, layout.SIMILAR, split_biases(item_vectors)[0], backend, trees),
+        layout.RECOMMEND: _build(staging, layout.RECOMMEND, item_vectors, backend, trees),
+    }
+    if query is None:
+        return indexes
+    return {name: replace(facts, query=query) for name, facts in indexes.items()}
+
+
+def _build(
+    staging: Staging, name: str, vectors: NDArray[np.float32], backend: str, trees: int
+) -> IndexFacts:
+    built = make_backend(backend, trees=trees).build(
         vectors,
         "cosine" if name == layout.SIMILAR else "inner_product",
         lambda suffix: staging.path(layout.index_file(name, suffix)),

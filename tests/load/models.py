@@ -12,13 +12,12 @@ import numpy as np
 
 from publication import layout
 from publication.id_map import IdMap
-from publication.manifest import DatasetFacts, IndexFacts, Manifest, RunFacts
+from publication.manifest import DatasetFacts, Manifest, RunFacts
 from publication.ragged import Ragged
 from publication.ranking import best, unit_rows
 from publication.vector_space import Float32Array, split_biases, user_queries
 from publication.writer import Staging
-from trainer.index.annoy import AnnoyBackend
-from trainer.index.protocol import Space
+from tests import retrievable
 
 USERS = 100
 SEEN = 5
@@ -100,10 +99,10 @@ def publish(volume: Path, family: str, seed: int, size: Size = Size()) -> Model:
         staging.add_array(layout.ITEM_VECTORS, item_vectors)
         staging.add_array(layout.USER_VECTORS, user_vectors)
         staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, seen)
-        indexes = {
-            name: _index(staging, name, space, vectors, every=size.every)
-            for name, space, vectors in _indexed(item_vectors)
-        }
+        everything = {"search_k": 1_000_000, "candidates": size.items}
+        indexes = retrievable.build_indexes(
+            staging, item_vectors, trees=5, query=everything if size.every else None
+        )
         manifest = staging.publish(
             Manifest(
                 items=size.items,
@@ -125,36 +124,3 @@ def publish(volume: Path, family: str, seed: int, size: Size = Size()) -> Model:
             )
         )
     return Model(manifest.version, items, users, item_vectors, user_vectors, seen)
-
-
-def _indexed(item_vectors: Float32Array) -> list[tuple[str, Space, Float32Array]]:
-    return [
-        (layout.SIMILAR, "cosine", split_biases(item_vectors)[0]),
-        (layout.RECOMMEND, "inner_product", item_vectors),
-    ]
-
-
-def _index(
-    staging: Staging, name: str, space: Space, vectors: Float32Array, *, every: bool
-) -> IndexFacts:
-    built = AnnoyBackend(trees=5).build(
-        vectors,
-        space,
-        lambda suffix: staging.path(layout.index_file(name, suffix)),
-        seed=1,
-        threads=1,
-        on_items=lambda _: None,
-    )
-    return IndexFacts(
-        backend=built.backend,
-        metric=built.metric,
-        dimensions=built.dimensions,
-        items=len(vectors),
-        file=built.file,
-        build=built.build,
-        query={"search_k": 1_000_000, "candidates": len(vectors)} if every else built.query,
-        recall_at_10=1.0,
-        query_microseconds=0.0,
-        bare_recall_at_10=1.0,
-        bare_query_microseconds=0.0,
-    )

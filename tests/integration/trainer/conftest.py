@@ -1,19 +1,16 @@
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import datasets
+from tests.integration.forking import ROOT, Forker
 
-ROOT = Path(__file__).parents[3]
 QUICK = ("--components", "4", "--epochs", "2", "--seed", "1")
 
 
@@ -56,16 +53,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
     return ["--interactions", interactions, "--items", items, "--item-features", "genres", *QUICK]
 
 
-class Trainer:
-    """The other end of `training.py`."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def start(self, volume: Path, **request: Any) -> int:
-        """Let a child begin, and return its process id."""
-        print(json.dumps({"volume": str(volume), **request}), file=self._process.stdin, flush=True)
-        return self._answer()["pid"]
+class Trainer(Forker):
+    """The other end of `training.py`, which also tells when it begins to publish."""
 
     def wait_for_publishing(self) -> None:
         """Wait for the last model to be trained."""
@@ -76,44 +65,17 @@ class Trainer:
         answer = self._answer()
         return self._answer() if "publishing" in answer else answer
 
-    def run(self, volume: Path, **request: Any) -> dict[str, Any]:
-        self.start(volume, **request)
-        return self.wait()
 
-    def _answer(self) -> dict[str, Any]:
-        line = self._process.stdout.readline()
-        assert line, f"the trainer ended: {self._process.wait()}"
-        return json.loads(line)
-
-
-@contextmanager
-def run_trainer() -> Iterator[Trainer]:
-    command = [sys.executable, "-m", "tests.integration.trainer.training"]
-    # Threads of numpy and of LightFM would make forking unsafe.
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env=environment,
-    ) as process:
-        try:
-            yield Trainer(process)
-            process.stdin.close()
-            assert process.wait(timeout=30) == 0
-        finally:
-            process.kill()
+TRAINING = "tests.integration.trainer.training"
 
 
 @pytest.fixture(scope="session")
 def trainer() -> Iterator[Trainer]:
-    with run_trainer() as running:
+    with Trainer.of(TRAINING) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def other_trainer() -> Iterator[Trainer]:
-    with run_trainer() as running:
+    with Trainer.of(TRAINING) as running:
         yield running
