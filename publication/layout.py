@@ -20,9 +20,14 @@ SEEN_OFFSETS = "seen_offsets.npy"
 SEEN_ITEMS = "seen_items.npy"
 TITLE_OFFSETS = "title_offsets.npy"
 TITLE_BYTES = "title_bytes.npy"
+ITEM_NORMS = "item_norms.npy"
+HELD_OUT_OFFSETS = "held_out_offsets.npy"
+HELD_OUT_ITEMS = "held_out_items.npy"
 
-# What every publication has; titles and index files depend on the data and the backends.
+# What every publication has; the others depend on the data, the backends and the publication's age.
 REQUIRED_FILES = (ITEM_IDS, USER_IDS, ITEM_VECTORS, USER_VECTORS, SEEN_OFFSETS, SEEN_ITEMS)
+# Offsets and values that come together or not at all.
+OPTIONAL_PAIRS = ((TITLE_OFFSETS, TITLE_BYTES), (HELD_OUT_OFFSETS, HELD_OUT_ITEMS))
 
 # The indexes' names in the manifest.
 SIMILAR = "similar"

@@ -22,11 +22,15 @@ FORMAT_VERSION = 1
 
 _CHECKSUM = "checksum"
 _MAX_BYTES = 4 << 20
+# Fields of an index that format 1 gained later, and what they are without it. They are left out then,
+# so that an older manifest is encoded as it was.
+_ADDED: dict[str, Any] = {"target_recall": None, "trials": [], "build_seconds": 0.0}
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Microseconds = Annotated[float, msgspec.Meta(ge=0)]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Scalar = str | bool | int | float | None
 
@@ -40,12 +44,27 @@ class FileFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One setting that was measured: one point of a backend's curve of recall against time."""
+
+    backend: str
+    build: dict[str, Scalar]
+    query: dict[str, Scalar]
+    recall_at_10: Share
+    query_microseconds: Microseconds
+
+
+@dataclass(frozen=True, kw_only=True)
 class IndexFacts:
     """How an index was built, how to query it, and how well it was measured to answer.
 
     `dimensions` is that of the indexed vectors, after any transform. `recall_at_10` is the share of
     the true ten nearest that a query finds as the retriever asks it, `query_microseconds` the median
     time of that search on one thread of the machine that built it.
+
+    `target_recall` is what the settings were tuned for, None when they weren't; `trials` are all
+    settings that were measured, in that order, the chosen one among them; `build_seconds` is the time
+    that building and saving the chosen index took.
     """
 
     backend: str
@@ -56,10 +75,14 @@ class IndexFacts:
     build: dict[str, Scalar]
     query: dict[str, Scalar]
     recall_at_10: Share
-    query_microseconds: Annotated[float, msgspec.Meta(ge=0)]
+    query_microseconds: Microseconds
     # The same for a bare request of ten neighbours, without looking at more candidates.
     bare_recall_at_10: Share
-    bare_query_microseconds: Annotated[float, msgspec.Meta(ge=0)]
+    bare_query_microseconds: Microseconds
+    # Publications from before indexes were tuned have none of these.
+    target_recall: Share | None = None
+    trials: list[Trial] = field(default_factory=list)
+    build_seconds: Seconds = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +132,11 @@ class Manifest:
 def encode(manifest: Manifest) -> bytes:
     """The manifest as indented JSON with its checksum; ValueError when a number isn't finite."""
     content = msgspec.to_builtins(manifest)
+    for index in content["indexes"].values():
+        for name, nothing in _ADDED.items():
+            # Of a decoded manifest msgspec leaves out some defaults by itself.
+            if index.get(name, nothing) == nothing:
+                index.pop(name, None)
     content[_CHECKSUM] = _checksum(content)
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     return text.encode() + b"\n"
@@ -196,8 +224,9 @@ def _check_files(manifest: Manifest, path: Path) -> None:
     for name in layout.REQUIRED_FILES:
         if name not in manifest.files:
             raise ManifestError(path, f"files: {name!r} is missing")
-    if (layout.TITLE_BYTES in manifest.files) != (layout.TITLE_OFFSETS in manifest.files):
-        raise ManifestError(path, "files: titles need both their offsets and their bytes")
+    for offsets, values in layout.OPTIONAL_PAIRS:
+        if (offsets in manifest.files) != (values in manifest.files):
+            raise ManifestError(path, f"files: {offsets!r} and {values!r} need each other")
 
 
 def _check_indexes(manifest: Manifest, path: Path) -> None:

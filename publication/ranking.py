@@ -20,7 +20,15 @@ def best(scores: Float32Array, count: int) -> NDArray[np.int64]:
     return order
 
 
+def row_norms(vectors: Float32Array) -> Float32Array:
+    """Euclidean norms (n,) of rows (n, d), float32."""
+    # The squares may be more than float32 holds.
+    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    norms: Float32Array = np.sqrt(squares).astype(np.float32)
+    return norms
+
+
 def unit_rows(vectors: Float32Array) -> Float32Array:
     """Rows (n, d) divided by their norms, so that inner products are cosines; none may be zero."""
-    result: Float32Array = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    result: Float32Array = vectors / row_norms(vectors)[:, None]
     return result

@@ -22,6 +22,7 @@ from publication.errors import (
 from publication.id_map import IdMap
 from publication.manifest import Manifest
 from publication.ragged import Ragged
+from publication.ranking import row_norms
 from publication.vector_space import Float32Array, split_biases
 
 _CHUNK_ROWS = 1 << 16
@@ -38,7 +39,10 @@ class Publication:
         item_vectors: (items, components + 1) float32, embedding then bias.
         user_vectors: (users, components + 1) float32, embedding then bias.
         seen: for each user the rows of the items of the training data, int32, ascending.
+        item_norms: (items,) float32, norms of the embeddings without bias; None in old publications.
         titles: for each item its title in UTF-8, uint8; None when the publication has none.
+        held_out: for each user the rows of the items of the test data, int32, ascending; None when
+            nothing was held out, or in old publications.
     """
 
     directory: Path
@@ -48,7 +52,9 @@ class Publication:
     item_vectors: Float32Array
     user_vectors: Float32Array
     seen: Ragged
+    item_norms: Float32Array | None
     titles: Ragged | None
+    held_out: Ragged | None
 
 
 def list_versions(volume: Path) -> list[str]:
@@ -136,12 +142,19 @@ def open_publication(volume: Path, version: str) -> Publication:
     for name, file_facts in facts.files.items():
         _check_size(directory / name, file_facts.size)
     width = facts.components + 1
-    titles = None
+    titles = held_out = norms = None
     if layout.TITLE_OFFSETS in facts.files:
         titles = Ragged(
             _map(directory / layout.TITLE_OFFSETS, np.int64, (facts.items + 1,)),
             _map(directory / layout.TITLE_BYTES, np.uint8, (None,)),
         )
+    if layout.HELD_OUT_OFFSETS in facts.files:
+        held_out = Ragged(
+            _map(directory / layout.HELD_OUT_OFFSETS, np.int64, (facts.users + 1,)),
+            _map(directory / layout.HELD_OUT_ITEMS, np.int32, (None,)),
+        )
+    if layout.ITEM_NORMS in facts.files:
+        norms = _map(directory / layout.ITEM_NORMS, np.float32, (facts.items,))
     return Publication(
         directory=directory,
         manifest=facts,
@@ -153,7 +166,9 @@ def open_publication(volume: Path, version: str) -> Publication:
             _map(directory / layout.SEEN_OFFSETS, np.int64, (facts.users + 1,)),
             _map(directory / layout.SEEN_ITEMS, np.int32, (None,)),
         ),
+        item_norms=norms,
         titles=titles,
+        held_out=held_out,
     )
 
 
@@ -204,7 +219,7 @@ def _map(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray
 
 def _check_contents(publication: Publication) -> None:
     """What only reading the data can tell."""
-    directory, facts = publication.directory, publication.manifest
+    directory = publication.directory
     for name, vectors in (
         (layout.ITEM_VECTORS, publication.item_vectors),
         (layout.USER_VECTORS, publication.user_vectors),
@@ -214,27 +229,47 @@ def _check_contents(publication: Publication) -> None:
             if bad.any():
                 row = start + int(bad.argmax())
                 raise InvalidPublicationError(directory / name, f"row {row} isn't finite")
+    _check_embeddings(publication)
+    _check_rows(publication, layout.SEEN_OFFSETS, layout.SEEN_ITEMS, publication.seen)
+    if publication.held_out is not None:
+        _check_rows(publication, layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS, publication.held_out)
+    titles = publication.titles
+    if titles is not None and (problem := titles.problem()) is not None:
+        raise InvalidPublicationError(directory / layout.TITLE_OFFSETS, f"offsets {problem}")
+
+
+def _check_embeddings(publication: Publication) -> None:
     embeddings = split_biases(publication.item_vectors)[0]
+    norms = publication.item_norms
     for start in range(0, len(embeddings), _CHUNK_ROWS):
-        zero = ~embeddings[start : start + _CHUNK_ROWS].any(axis=1)
+        chunk = embeddings[start : start + _CHUNK_ROWS]
+        zero = ~chunk.any(axis=1)
         if zero.any():
             row = start + int(zero.argmax())
             # It has no cosine to anything.
-            raise InvalidPublicationError(directory / layout.ITEM_VECTORS, f"embedding {row} is zero")
-    for name, ragged in (
-        (layout.SEEN_OFFSETS, publication.seen),
-        (layout.TITLE_OFFSETS, publication.titles),
-    ):
-        if ragged is not None and (problem := ragged.problem()) is not None:
-            raise InvalidPublicationError(directory / name, f"offsets {problem}")
-    items = publication.seen.values
-    if len(items) and (int(items.min()) < 0 or int(items.max()) >= facts.items):
+            path = publication.directory / layout.ITEM_VECTORS
+            raise InvalidPublicationError(path, f"embedding {row} is zero")
+        if norms is None:
+            continue
+        wrong = ~np.isclose(norms[start : start + _CHUNK_ROWS], row_norms(chunk), rtol=1e-3)
+        if wrong.any():
+            row = start + int(wrong.argmax())
+            path = publication.directory / layout.ITEM_NORMS
+            raise InvalidPublicationError(path, f"norm {row} isn't that of the embedding")
+
+
+def _check_rows(publication: Publication, offsets: str, values: str, rows: Ragged) -> None:
+    """Rows of item rows: what users saw, and what was held out."""
+    directory, items = publication.directory, publication.manifest.items
+    if (problem := rows.problem()) is not None:
+        raise InvalidPublicationError(directory / offsets, f"offsets {problem}")
+    found = rows.values
+    if len(found) and (int(found.min()) < 0 or int(found.max()) >= items):
         raise MismatchError(
-            directory / layout.SEEN_ITEMS,
+            directory / values,
             "range of item rows",
-            expected=f"0..{facts.items - 1}",
-            found=f"{int(items.min())}..{int(items.max())}",
+            expected=f"0..{items - 1}",
+            found=f"{int(found.min())}..{int(found.max())}",
         )
-    if (user := publication.seen.first_not_ascending()) is not None:
-        path = directory / layout.SEEN_ITEMS
-        raise InvalidPublicationError(path, f"the items of user row {user} don't ascend")
+    if (user := rows.first_not_ascending()) is not None:
+        raise InvalidPublicationError(directory / values, f"the items of user row {user} don't ascend")

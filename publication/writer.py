@@ -93,6 +93,13 @@ class Staging:
             raise ValueError(f"{name!r} isn't a plain file name")
         return self._files / name
 
+    def scratch(self, name: str) -> Path:
+        """Make an empty directory for what isn't to be published, on the same file system."""
+        assert self._directory is not None  # noqa: S101 - inside the context
+        path = self._directory / f"scratch-{name}"
+        path.mkdir()
+        return path
+
     def add_array(self, name: str, array: NDArray[Any]) -> None:
         """Write an array as .npy in C order; VectorError when a float isn't finite."""
         if array.dtype.kind == "f" and not np.isfinite(array).all():
