@@ -3,6 +3,9 @@
 TrainerError
 ├── InputError            a file, column or row that can't be used
 ├── OptionError           a flag or hyperparameter that can't be used
+├── ExtraMissingError    what needs packages that aren't installed
+│   └── BackendMissingError  a kind of index
+├── RecallError          no index finds as much as was asked for
 ├── DatasetMissingError   a named dataset that isn't on this machine
 └── DivergedError         training ended in numbers that aren't finite
 """
@@ -34,6 +37,39 @@ class OptionError(TrainerError):
         self.option = option
         self.value = value
         self.expected = expected
+
+
+class ExtraMissingError(TrainerError):
+    """What needs packages that aren't installed."""
+
+    def __init__(self, what: str, extra: str, module: str) -> None:
+        super().__init__(
+            f"{what} needs {module!r}, which isn't installed: pip install 'lightfm-retriever[{extra}]'"
+        )
+        self.extra = extra
+        self.module = module
+
+
+class BackendMissingError(ExtraMissingError):
+    """A kind of index whose package isn't installed."""
+
+    def __init__(self, backend: str, module: str) -> None:
+        super().__init__(f"backend {backend!r}", backend, module)
+        self.backend = backend
+
+
+class RecallError(TrainerError):
+    """No index finds as much as was asked for."""
+
+    def __init__(self, index: str, *, target: float, reached: float, by: str) -> None:
+        super().__init__(
+            f"index {index!r} reaches recall@10 {reached:.4f} by {by}, below the target of {target}: "
+            "nothing was published; lower --target-recall, try --backend auto, or leave out "
+            "--strict-recall"
+        )
+        self.index = index
+        self.target = target
+        self.reached = reached
 
 
 class DatasetMissingError(TrainerError):

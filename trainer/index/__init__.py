@@ -1,22 +1,82 @@
-"""Nearest-neighbour indexes: building one, and asking it as the retriever will.
+"""Nearest-neighbour indexes: building them, measuring them, and choosing the settings.
 
-A backend is one file here and one in the retriever, and a line in each registry.
+A backend is one file here and one in the retriever, and a line in each registry; see
+docs/backends.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Sequence
+from typing import Any, cast
 
-from trainer.errors import OptionError
-from trainer.index.annoy import AnnoyBackend
-from trainer.index.exact import ExactBackend
+from trainer.errors import BackendMissingError, OptionError
 from trainer.index.protocol import Backend
 
-BACKENDS: dict[str, Callable[..., Backend]] = {"annoy": AnnoyBackend, "exact": ExactBackend}
+# Name: module and class, imported when asked for since all but Annoy are optional extras.
+_BACKENDS = {
+    "annoy": ("trainer.index.annoy", "AnnoyBackend"),
+    "exact": ("trainer.index.exact", "ExactBackend"),
+    "faiss": ("trainer.index.faiss", "FaissBackend"),
+    "nmslib": ("trainer.index.nmslib", "NmslibBackend"),
+}
+NAMES = tuple(_BACKENDS)
+AUTO = "auto"
+# Of NMSLIB every worker would hold a copy, so it isn't chosen unasked.
+_AUTO = ("exact", "annoy", "faiss")
 
 
-def make_backend(name: str, *, trees: int) -> Backend:
-    """The backend of that name with its build options; OptionError when there is none."""
-    if name not in BACKENDS:
-        raise OptionError("--backend", name, f"one of {', '.join(BACKENDS)}")
-    return AnnoyBackend(trees=trees) if name == "annoy" else BACKENDS[name]()
+def make_backends(names: str, *, trees: int | None = None) -> list[Backend]:
+    """The backends to choose among.
+
+    Args:
+        names: names with commas between; "auto" stands for those that are installed and whose
+            indexes processes share.
+        trees: of an Annoy index; None to choose by recall.
+
+    Raises:
+        OptionError: there is no such backend, or none has trees.
+        BackendMissingError: a backend that was named isn't installed.
+    """
+    wanted: dict[str, bool] = {}
+    for name in (name.strip() for name in names.split(",")):
+        if name == AUTO:
+            wanted = {**dict.fromkeys(_AUTO, False), **wanted}
+        elif name in _BACKENDS:
+            wanted[name] = True
+        else:
+            raise OptionError("--backend", name, f"among {', '.join((AUTO, *NAMES))}")
+    if trees is not None and "annoy" not in wanted:
+        raise OptionError("--trees", trees, "left out: it is for --backend annoy")
+    backends = []
+    for name, by_name in wanted.items():
+        try:
+            backends.append(_make(name, {"trees": trees} if name == "annoy" else {}))
+        except BackendMissingError:
+            if by_name:
+                raise
+    return backends
+
+
+def installed() -> list[Backend]:
+    """All backends that are installed, in order of their names."""
+    backends = []
+    for name in NAMES:
+        try:
+            backends.append(_make(name, {}))
+        except BackendMissingError:
+            continue
+    return backends
+
+
+def distributions(backends: Sequence[Backend]) -> list[str]:
+    """The packages whose versions matter to indexes of these backends."""
+    return [backend.distribution for backend in backends if backend.distribution is not None]
+
+
+def _make(name: str, options: dict[str, Any]) -> Backend:
+    module, of = _BACKENDS[name]
+    try:
+        return cast("Backend", getattr(importlib.import_module(module), of)(**options))
+    except ModuleNotFoundError as error:
+        raise BackendMissingError(name, str(error.name)) from error

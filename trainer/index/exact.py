@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from publication.ranking import best, unit_rows
+from publication.ranking import best, row_norms
 from publication.vector_space import Float32Array
-from trainer.index.protocol import BuiltIndex, Space
+from trainer.index.protocol import BuiltIndex, Settings, Space
 
 _CHUNK_SCORES = 1 << 24
 
@@ -18,11 +18,19 @@ _CHUNK_SCORES = 1 << 24
 class ExactBackend:
     """No file: the retriever scores the mapped vectors themselves."""
 
+    name = "exact"
+    distribution: str | None = None
+
+    def rounds(self, items: int, space: Space) -> Sequence[Sequence[Settings]]:  # noqa: ARG002
+        """See Backend: there is nothing to choose."""
+        return [[{}]]
+
     def build(
         self,
         vectors: Float32Array,
         space: Space,
-        path_of: Callable[[str], Path],  # noqa: ARG002 - the protocol's
+        path: Path,  # noqa: ARG002 - the protocol's
+        settings: Settings,  # noqa: ARG002
         *,
         seed: int,  # noqa: ARG002
         threads: int,  # noqa: ARG002
@@ -31,23 +39,24 @@ class ExactBackend:
         """See Backend."""
         on_items(len(vectors))
         return BuiltIndex(
-            backend="exact",
             metric=space,
             dimensions=vectors.shape[1],
-            file=None,
             build={},
-            query={},
-            index=_ExactIndex(vectors, space),
             candidates=0,
+            effort=None,
+            has_file=False,
+            index=_ExactIndex(vectors, space),
         )
 
 
 class _ExactIndex:
     def __init__(self, vectors: Float32Array, space: Space) -> None:
-        self._vectors = unit_rows(vectors) if space == "cosine" else vectors
+        self._vectors = vectors
+        self._norms = row_norms(vectors) if space == "cosine" else None
 
-    def search(self, query: Float32Array, count: int) -> NDArray[np.int64]:
-        return best(self._vectors @ query, count)
+    def search(self, query: Float32Array, count: int, effort: int) -> NDArray[np.int64]:  # noqa: ARG002
+        scores = self._vectors @ query
+        return best(scores if self._norms is None else scores / self._norms, count)
 
 
 def score_chunks(queries: Float32Array, vectors: Float32Array) -> Iterator[tuple[slice, Float32Array]]:

@@ -8,15 +8,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
+from publication.ragged import Ragged
 from publication.ranking import best, unit_rows
+from publication.search_effort import TUNED_FOR, candidates_for
 from publication.vector_space import Float32Array
 from trainer.index.exact import score_chunks
 from trainer.index.protocol import BuiltIndex, Space
 
 MAX_QUERIES = 1000
-_K = 10
-# Two items whose scores differ by less are as good as each other: duplicates of one vector.
+# Slow searches are measured with fewer of them: as many as fit into this, but some at the least.
+_SECONDS = 2.0
+_MIN_QUERIES = 100
+# Two items whose scores differ by less, relative to the largest, are as good as each other: duplicates
+# of one vector.
 _TIE = 1e-6
 
 
@@ -29,85 +35,87 @@ class Measurement:
     queries: int
 
 
-@dataclass(frozen=True)
-class IndexQuality:
-    """As the retriever asks (more candidates, scored exactly), and for ten neighbours at once."""
-
-    served: Measurement
-    bare: Measurement
-
-
-def measure(
-    built: BuiltIndex,
-    vectors: Float32Array,
-    queries: Float32Array,
-    space: Space,
-    *,
-    own_rows: bool,
-    seed: int,
-) -> IndexQuality:
-    """Ask an index for the ten nearest of at most MAX_QUERIES queries.
+class Questions:
+    """Queries whose true ten nearest are known, asked as the retriever asks.
 
     Args:
-        built: the index.
         vectors: (n, d), what is indexed, before any transform.
-        queries: (m, d), m >= 1, of which a sample is asked.
+        queries: (m, d), of which a sample of at most MAX_QUERIES is asked, in random order.
         space: what nearest means.
-        own_rows: whether query r is item r, which then isn't an answer to itself.
+        excluded: for each query the rows that aren't answers, ascending: the item itself, or what
+            a user has seen.
         seed: of the sample.
     """
-    chosen = np.arange(len(queries))
-    if len(queries) > MAX_QUERIES:
-        chosen = np.random.default_rng(seed).choice(chosen, MAX_QUERIES, replace=False)
-        chosen.sort()
-    if space == "cosine":
-        vectors, queries = unit_rows(vectors), unit_rows(queries)
-    asked = _Asked(vectors, queries[chosen], chosen if own_rows else None)
-    extra = int(own_rows)
-
-    def served(query: Float32Array) -> NDArray[np.int64]:
-        return built.index.search(query, max(_K + extra, built.candidates))
-
-    def bare(query: Float32Array) -> NDArray[np.int64]:
-        return built.index.search(query, _K + extra)
-
-    return IndexQuality(served=asked.ask(served), bare=asked.ask(bare))
-
-
-class _Asked:
-    """Queries with the score that a result needs to be among the true ten nearest."""
 
     def __init__(
-        self, vectors: Float32Array, queries: Float32Array, own: NDArray[np.int64] | None
+        self,
+        vectors: Float32Array,
+        queries: Float32Array,
+        space: Space,
+        *,
+        excluded: Ragged,
+        seed: int,
     ) -> None:
-        self._vectors = vectors
-        self._queries = queries
-        self._own = own
-        self._wanted = min(_K, len(vectors) - (own is not None))
-        self._thresholds = np.empty(len(queries), dtype=np.float32)
-        for rows, scores in score_chunks(queries, vectors):
-            if own is not None:
-                scores[np.arange(len(scores)), own[rows]] = -np.inf
-            if self._wanted:
-                kth = np.partition(scores, -self._wanted, axis=1)[:, -self._wanted]
-                self._thresholds[rows] = kth - _TIE * np.maximum(1, np.abs(kth))
+        chosen = np.random.default_rng(seed).permutation(len(queries))[:MAX_QUERIES]
+        queries = np.ascontiguousarray(queries[chosen])
+        self._vectors = unit_rows(vectors) if space == "cosine" else vectors
+        self._queries = unit_rows(queries) if space == "cosine" else queries
+        self._excluded = [excluded[row] for row in chosen.tolist()]
+        self._wanted = [min(TUNED_FOR, len(vectors) - len(rows)) for rows in self._excluded]
+        self._thresholds = np.full(len(queries), np.inf, dtype=np.float32)
+        for rows, scores in score_chunks(self._queries, self._vectors):
+            for position, own in zip(range(rows.start, rows.stop), scores, strict=True):
+                self._thresholds[position] = self._threshold(own, position)
 
-    def ask(self, search: Callable[[Float32Array], NDArray[np.int64]]) -> Measurement:
-        """Search, score the candidates exactly, keep the best ten."""
-        found = 0
-        nanoseconds = []
-        for position, query in enumerate(self._queries):
-            started = time.perf_counter_ns()
-            rows = search(query)
-            if self._own is not None:
-                rows = rows[rows != self._own[position]]
-            scores = self._vectors[rows] @ query
-            top = best(scores, _K)
-            nanoseconds.append(time.perf_counter_ns() - started)
-            found += int((scores[top] >= self._thresholds[position]).sum())
-        wanted = self._wanted * len(self._queries)
+    def __len__(self) -> int:
+        return len(self._queries)
+
+    def _threshold(self, scores: Float32Array, position: int) -> float:
+        """What an item's score has to be at the least for it to be among the ten nearest."""
+        wanted = self._wanted[position]
+        if wanted == 0:
+            return np.inf
+        largest = max(float(scores.max()), -float(scores.min()))
+        scores[self._excluded[position]] = -np.inf
+        kth = float(np.partition(scores, len(scores) - wanted)[len(scores) - wanted])
+        return kth - _TIE * largest
+
+    def ask(self, built: BuiltIndex, effort: int) -> Measurement:
+        """Search for candidates, score them exactly, keep the best ten."""
+        return self._ask(
+            lambda query, excluded: built.index.search(
+                query, candidates_for(TUNED_FOR, built.candidates, excluded), effort
+            )
+        )
+
+    def ask_bare(self, built: BuiltIndex, effort: int) -> Measurement:
+        """The same for just as many candidates as there can be answers."""
+        return self._ask(
+            lambda query, excluded: built.index.search(query, TUNED_FOR + excluded, effort)
+        )
+
+    def _ask(self, search: Callable[[Float32Array, int], NDArray[np.int64]]) -> Measurement:
+        found = wanted = 0
+        nanoseconds: list[int] = []
+        ends = time.perf_counter() + _SECONDS
+        # A worker answers a request on one thread.
+        with threadpool_limits(1):
+            for position, query in enumerate(self._queries):
+                if position >= _MIN_QUERIES and time.perf_counter() > ends:
+                    break
+                excluded = self._excluded[position]
+                started = time.perf_counter_ns()
+                rows = search(query, len(excluded))
+                if len(excluded):
+                    places = excluded.searchsorted(rows)
+                    rows = rows[excluded.take(places, mode="clip") != rows]
+                scores = self._vectors[rows] @ query
+                top = best(scores, TUNED_FOR)
+                nanoseconds.append(time.perf_counter_ns() - started)
+                found += int((scores[top] >= self._thresholds[position]).sum())
+                wanted += self._wanted[position]
         return Measurement(
             recall_at_10=min(1.0, found / wanted) if wanted else 1.0,
             query_microseconds=float(np.median(nanoseconds)) / 1000,
-            queries=len(self._queries),
+            queries=len(nanoseconds),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -16,38 +16,85 @@ from publication.vector_space import Float32Array
 Space = Literal["cosine", "inner_product"]
 """What nearest means: highest cosine (similar items) or highest inner product (recommend)."""
 
+Settings = dict[str, Scalar]
+"""Build or query parameters by name, as the manifest carries them."""
+
 
 class Searchable(Protocol):
     """An index that was built and saved."""
 
-    def search(self, query: Float32Array, count: int) -> NDArray[np.int64]:
-        """Rows of at most `count` items nearest to a query (d,), nearest first."""
+    def search(self, query: Float32Array, count: int, effort: int) -> NDArray[np.int64]:
+        """Rows of at most `count` items near a query (d,), looking at as much as `effort` says.
+
+        What an effort counts is the backend's (see Effort). It is scaled to `count` by
+        publication.search_effort, as the retriever does.
+        """
         ...
 
 
 @dataclass(frozen=True)
-class BuiltIndex:
-    """An index and the facts about it that the manifest carries (see IndexFacts)."""
+class Effort:
+    """The query parameter that trades time for recall.
 
-    backend: str
+    Attributes:
+        name: what it is called in the manifest.
+        least, most: whole numbers; with more than `most` nothing changes.
+    """
+
+    name: str
+    least: int
+    most: int
+
+
+@dataclass(frozen=True)
+class BuiltIndex:
+    """An index that was saved, and the facts about it that the manifest carries (see IndexFacts).
+
+    Attributes:
+        candidates: how many to ask for when ten are wanted; more than ten when the index's own order
+            is approximate.
+        effort: None when a search can't look at less than everything.
+        has_file: whether a file was saved.
+    """
+
     metric: str
     dimensions: int
-    file: str | None
-    build: dict[str, Scalar]
-    query: dict[str, Scalar]
-    index: Searchable
-    # How many candidates a query looks at, at the least, before they are scored exactly.
+    build: Settings
     candidates: int
+    effort: Effort | None
+    has_file: bool
+    index: Searchable
+
+    def query(self, effort: int) -> Settings:
+        """The query parameters of one effort, as the manifest carries them."""
+        own: Settings = {} if self.effort is None else {self.effort.name: effort}
+        return {**own, "candidates": self.candidates}
 
 
 class Backend(Protocol):
-    """Builds indexes of one kind."""
+    """Builds indexes of one kind.
+
+    Attributes:
+        name: its name in the manifest and on the command line, and the suffix of its files.
+        distribution: the package that it needs, whose version is recorded; None for none.
+    """
+
+    name: str
+    distribution: str | None
+
+    def rounds(self, items: int, space: Space) -> Sequence[Sequence[Settings]]:
+        """Build parameters worth trying, the quickest to build first.
+
+        All of a round are tried and the best is kept. The next round is for when that isn't enough.
+        """
+        ...
 
     def build(
         self,
         vectors: Float32Array,
         space: Space,
-        path_of: Callable[[str], Path],
+        path: Path,
+        settings: Settings,
         *,
         seed: int,
         threads: int,
@@ -58,7 +105,8 @@ class Backend(Protocol):
         Args:
             vectors: (n, d) float32, finite, no zero rows.
             space: what nearest means.
-            path_of: where to save a file with a given suffix.
+            path: where to save it.
+            settings: one of `rounds`.
             seed: of whatever is random.
             threads: to build with; with more than 1 a build can't be reproduced exactly.
             on_items: called with the number of items added since the last call.

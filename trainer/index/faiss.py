@@ -1,0 +1,115 @@
+"""FAISS: an inverted file of scalar-quantised vectors that processes map and share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from publication.errors import VectorError
+from publication.ranking import unit_rows
+from publication.search_effort import scaled
+from publication.vector_space import Float32Array, augment_items, augment_queries
+from trainer.index.protocol import BuiltIndex, Effort, Settings, Space
+
+_METRIC = "l2"
+_CHUNK = 100_000
+# What the codes lose is made up for by scoring more candidates exactly.
+_CANDIDATES = {"SQ8": 30, "SQfp16": 15}
+_TRAINING_POINTS_PER_LIST = 64
+_TRAINING_PASSES = 10
+
+
+class FaissBackend:
+    """IVF over transformed vectors: near in Euclidean distance is near by inner product or cosine."""
+
+    name = "faiss"
+    distribution = "faiss-cpu"
+
+    def rounds(self, items: int, space: Space) -> Sequence[Sequence[Settings]]:  # noqa: ARG002
+        """Eight bits a number; sixteen where norms are so uneven that these aren't enough."""
+        # FAISS' own advice is 4 to 16 times the root of n; at least eight items in a list.
+        lists = max(1, min(round(4 * items**0.5), items // 8))
+        return [[{"lists": lists, "codes": codes}] for codes in _CANDIDATES]
+
+    def build(
+        self,
+        vectors: Float32Array,
+        space: Space,
+        path: Path,
+        settings: Settings,
+        *,
+        seed: int,
+        threads: int,
+        on_items: Callable[[int], None],
+    ) -> BuiltIndex:
+        """See Backend."""
+        lists, codes = int(settings["lists"] or 1), str(settings["codes"])
+        indexed = augment_items(vectors) if space == "inner_product" else unit_rows(vectors)
+        count, dimensions = indexed.shape
+        faiss.omp_set_num_threads(threads)
+        index = faiss.index_factory(dimensions, f"IVF{lists},{codes}", faiss.METRIC_L2)
+        index.cp.seed = seed
+        index.cp.niter = _TRAINING_PASSES
+        # Few items for each list are no mistake here: a small catalogue has no more.
+        index.cp.min_points_per_centroid = 1
+        index.cp.max_points_per_centroid = _TRAINING_POINTS_PER_LIST
+        index.train(_sample(indexed, lists * _TRAINING_POINTS_PER_LIST, seed))
+        for start in range(0, count, _CHUNK):
+            chunk = indexed[start : start + _CHUNK]
+            index.add(chunk)
+            on_items(len(chunk))
+        # FAISS' own writing to a file doesn't notice that the last bytes found no room.
+        path.write_bytes(faiss.serialize_index(index).data)
+        return BuiltIndex(
+            metric=_METRIC,
+            dimensions=dimensions,
+            build={"lists": lists, "codes": codes},
+            candidates=_CANDIDATES[codes],
+            effort=Effort("probes", least=1, most=lists),
+            has_file=True,
+            index=_open(path, count, space, _CANDIDATES[codes]),
+        )
+
+
+class _SavedIndex:
+    def __init__(self, index: faiss.IndexIVF, space: Space, candidates: int) -> None:
+        self._index = index
+        self._augment = space == "inner_product"
+        self._candidates = candidates
+        self._per_candidate = index.nlist / index.ntotal
+
+    def search(self, query: Float32Array, count: int, effort: int) -> NDArray[np.int64]:
+        query = augment_queries(query) if self._augment else query / np.sqrt(query @ query)
+        probes = scaled(
+            effort,
+            count=count,
+            candidates=self._candidates,
+            # As many lists more as hold the candidates more.
+            per_candidate=self._per_candidate,
+            effort=1.0,
+            most=self._index.nlist,
+        )
+        parameters = faiss.SearchParametersIVF(nprobe=probes)
+        rows = self._index.search(query[None, :], count, params=parameters)[1][0]
+        found: NDArray[np.int64] = rows[rows >= 0]
+        return found
+
+
+def _open(path: Path, items: int, space: Space, candidates: int) -> _SavedIndex:
+    index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+    if index.ntotal != items:
+        raise VectorError(f"{path}: holds {index.ntotal} items after saving {items}")
+    # Starting threads to read ahead takes longer than the search of lists that are in memory.
+    faiss.downcast_InvertedLists(index.invlists).prefetch_nthread = 0
+    return _SavedIndex(index, space, candidates)
+
+
+def _sample(vectors: Float32Array, count: int, seed: int) -> Float32Array:
+    if len(vectors) <= count:
+        return vectors
+    chosen = np.random.default_rng(seed).choice(len(vectors), count, replace=False)
+    return vectors[np.sort(chosen)]
