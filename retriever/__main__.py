@@ -140,7 +140,7 @@ def _add_serve(commands: Any, defaults: dict[str, str]) -> None:
 def _add_similar_items(commands: Any, defaults: dict[str, str]) -> None:
     similar = commands.add_parser("similar-items", help="the items most like one item")
     similar.add_argument("item_id", help="external id of the item")
-    _add_limit(similar)
+    _add_search(similar)
     _add_target(similar, defaults)
 
 
@@ -150,7 +150,7 @@ def _add_recommend(commands: Any, defaults: dict[str, str]) -> None:
     recommend.add_argument(
         "--include-seen", action="store_true", help="keep what the user has seen in the results"
     )
-    _add_limit(recommend)
+    _add_search(recommend)
     _add_target(recommend, defaults)
 
 
@@ -175,8 +175,15 @@ def _add_health(commands: Any, defaults: dict[str, str]) -> None:
     _add_target(health, defaults)
 
 
-def _add_limit(parser: argparse.ArgumentParser) -> None:
+def _add_search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, help="number of results, 1 to 1000 (default: 10)")
+    parser.add_argument(
+        "--search-effort",
+        type=float,
+        metavar="FACTOR",
+        help="look at more or less than was tuned, 0.1 to 100 times as much (default: 1)",
+    )
+    parser.add_argument("--exact", action="store_true", help="score every item: the true answer")
 
 
 def _add_target(parser: argparse.ArgumentParser, defaults: dict[str, str]) -> None:

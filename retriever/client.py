@@ -116,15 +116,23 @@ class RetrieverClient:
         *,
         limit: int | None = None,
         titles: bool = False,
+        search_effort: float | None = None,
+        exact: bool = False,
         timeout_seconds: float | None = None,
     ) -> Answer:
         """The items most like one item; `limit` is the service's default when None.
+
+        `search_effort` is relative to what was tuned; with `exact` every item is scored.
 
         Raises:
             CallError: see its code; NOT_FOUND for an unknown item.
         """
         request = pb.SimilarItemsRequest(
-            item_id=item_id, limit=limit, return_attributes=_TITLE if titles else None
+            item_id=item_id,
+            limit=limit,
+            return_attributes=_TITLE if titles else None,
+            search_effort=search_effort,
+            exact=exact,
         )
         return _answer(self._call(next(self._stubs).SimilarItems, request, timeout_seconds))
 
@@ -135,9 +143,13 @@ class RetrieverClient:
         limit: int | None = None,
         exclude_seen: bool = True,
         titles: bool = False,
+        search_effort: float | None = None,
+        exact: bool = False,
         timeout_seconds: float | None = None,
     ) -> Answer:
         """The items that suit one user best; `limit` is the service's default when None.
+
+        `search_effort` is relative to what was tuned; with `exact` every item is scored.
 
         Raises:
             CallError: see its code; NOT_FOUND for an unknown user.
@@ -147,6 +159,8 @@ class RetrieverClient:
             limit=limit,
             exclude_seen=exclude_seen,
             return_attributes=_TITLE if titles else None,
+            search_effort=search_effort,
+            exact=exact,
         )
         return _answer(self._call(next(self._stubs).Recommend, request, timeout_seconds))
 

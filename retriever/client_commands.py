@@ -51,11 +51,10 @@ def _show_status(client: RetrieverClient, options: argparse.Namespace) -> None:
 
 
 def _ask(client: RetrieverClient, options: argparse.Namespace) -> Answer:
+    how = {"limit": options.limit, "search_effort": options.search_effort, "exact": options.exact}
     if options.command == "similar-items":
-        return client.similar_items(options.item_id, limit=options.limit, titles=True)
-    return client.recommend(
-        options.user_id, limit=options.limit, exclude_seen=not options.include_seen, titles=True
-    )
+        return client.similar_items(options.item_id, titles=True, **how)
+    return client.recommend(options.user_id, exclude_seen=not options.include_seen, titles=True, **how)
 
 
 def _probe(client: RetrieverClient, options: argparse.Namespace) -> int:

@@ -9,12 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from publication.ranking import best
+from publication.search_effort import candidates_for
 from publication.vector_space import Float32Array, user_queries
 from retriever.errors import InvalidArgumentError, UnknownIdError
+from retriever.index.protocol import SearchIndex
 from retriever.snapshot import Snapshot
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 1000
+MIN_EFFORT = 0.1
+MAX_EFFORT = 100.0
 
 Rows = NDArray[np.int64]
 Checkpoint = Callable[[], None]
@@ -23,6 +27,32 @@ Checkpoint = Callable[[], None]
 
 def always_wanted() -> None:
     """The checkpoint that never raises."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How hard to search.
+
+    Attributes:
+        effort: relative to the effort that was tuned for the publication's recall, in
+            MIN_EFFORT..MAX_EFFORT.
+        exact: look at every item instead of asking the index.
+    """
+
+    effort: float = 1.0
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise InvalidArgumentError unless the effort is in range."""
+        # Written so that NaN is out of range too.
+        if not MIN_EFFORT <= self.effort <= MAX_EFFORT:
+            raise InvalidArgumentError(
+                "search_effort",
+                f"is {self.effort:g}, but should be in {MIN_EFFORT:g}..{MAX_EFFORT:g}",
+            )
+
+
+AS_TUNED = Search()
 
 
 @dataclass(frozen=True)
@@ -38,6 +68,7 @@ def similar_items(
     item_id: str,
     *,
     limit: int = DEFAULT_LIMIT,
+    search: Search = AS_TUNED,
     checkpoint: Checkpoint = always_wanted,
 ) -> Ranking:
     """The items whose embeddings have the highest cosine to one item's, without that item.
@@ -52,13 +83,15 @@ def similar_items(
         raise UnknownIdError("item", item_id, snapshot.version)
     query = snapshot.item_embeddings[row]
     checkpoint()
-    index = snapshot.similar
-    candidates = index.search(query, max(limit + 1, index.candidates))
-    candidates = candidates[candidates != row]
-    if len(candidates) < limit:
-        checkpoint()
-        candidates = snapshot.similar_exact.search(query, limit + 1)
-        candidates = candidates[candidates != row]
+    candidates = _candidates(
+        snapshot.similar,
+        snapshot.similar_exact,
+        query,
+        limit=limit,
+        excluded=np.array([row], dtype=np.int32),
+        search=search,
+        checkpoint=checkpoint,
+    )
     return _ranking(candidates, _cosines(snapshot.item_embeddings[candidates], query), limit)
 
 
@@ -68,6 +101,7 @@ def recommend(
     *,
     limit: int = DEFAULT_LIMIT,
     exclude_seen: bool = True,
+    search: Search = AS_TUNED,
     checkpoint: Checkpoint = always_wanted,
 ) -> Ranking:
     """The items that LightFM scores highest for a user: `u·i + b_u + b_i`.
@@ -85,14 +119,15 @@ def recommend(
     query = user_queries(vector)
     seen = publication.seen[row] if exclude_seen else _NOTHING
     checkpoint()
-    index = snapshot.recommend
-    # As many beside the seen ones as recall was measured with.
-    wanted = max(limit, index.candidates) + len(seen)
-    candidates = _without(index.search(query, wanted), seen)
-    if len(candidates) < limit:
-        # The index gave up early; the catalogue may still hold enough.
-        checkpoint()
-        candidates = _without(snapshot.recommend_exact.search(query, limit + len(seen)), seen)
+    candidates = _candidates(
+        snapshot.recommend,
+        snapshot.recommend_exact,
+        query,
+        limit=limit,
+        excluded=seen,
+        search=search,
+        checkpoint=checkpoint,
+    )
     scores = publication.item_vectors[candidates] @ query
     # The user's own bias doesn't change the order, but the score is LightFM's prediction.
     return _ranking(candidates, scores + vector[-1], limit)
@@ -105,6 +140,27 @@ def check_limit(limit: int) -> None:
     """Raise InvalidArgumentError unless limit is in 1..MAX_LIMIT."""
     if not 1 <= limit <= MAX_LIMIT:
         raise InvalidArgumentError("limit", f"is {limit}, but should be in 1..{MAX_LIMIT}")
+
+
+def _candidates(
+    index: SearchIndex,
+    exact: SearchIndex,
+    query: Float32Array,
+    *,
+    limit: int,
+    excluded: NDArray[np.int32],
+    search: Search,
+    checkpoint: Checkpoint,
+) -> Rows:
+    """Rows near a query, less the excluded ones; at least `limit` if the catalogue has them."""
+    if not search.exact:
+        wanted = candidates_for(limit, index.candidates, len(excluded))
+        candidates = _without(index.search(query, wanted, search.effort), excluded)
+        if len(candidates) >= limit:
+            return candidates
+        # The index gave up early; the catalogue may still hold enough.
+        checkpoint()
+    return _without(exact.search(query, limit + len(excluded)), excluded)
 
 
 def _without(rows: Rows, excluded: NDArray[np.int32]) -> Rows:

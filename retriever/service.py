@@ -18,7 +18,7 @@ from retriever import queries
 from retriever.control import Fleet
 from retriever.current import CurrentSnapshot
 from retriever.errors import AbandonedError, InvalidArgumentError, NothingLoadedError
-from retriever.queries import Checkpoint, Ranking
+from retriever.queries import Checkpoint, Ranking, Search
 from retriever.snapshot import Snapshot
 from retriever.status import to_status
 
@@ -73,9 +73,11 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     ) -> pb.SimilarItemsResponse:
         """See the proto."""
         _check("item_id", request.item_id)
-        limit, attributes = _limit(request), _attributes(request)
+        limit, attributes, search = _limit(request), _attributes(request), _search(request)
         snapshot = self._snapshot()
-        ranking = queries.similar_items(snapshot, request.item_id, limit=limit, checkpoint=checkpoint)
+        ranking = queries.similar_items(
+            snapshot, request.item_id, limit=limit, search=search, checkpoint=checkpoint
+        )
         checkpoint()
         return pb.SimilarItemsResponse(
             items=_items(snapshot, ranking, attributes), version=snapshot.version
@@ -89,13 +91,14 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         if request.WhichOneof("subject") is None:
             raise InvalidArgumentError("subject", "is not set: set user_id")
         _check("user_id", request.user_id)
-        limit, attributes = _limit(request), _attributes(request)
+        limit, attributes, search = _limit(request), _attributes(request), _search(request)
         snapshot = self._snapshot()
         ranking = queries.recommend(
             snapshot,
             request.user_id,
             limit=limit,
             exclude_seen=request.exclude_seen if request.HasField("exclude_seen") else True,
+            search=search,
             checkpoint=checkpoint,
         )
         checkpoint()
@@ -176,6 +179,11 @@ def _limit(request: pb.SimilarItemsRequest | pb.RecommendRequest) -> int:
     # Here too, since a request that can't be answered by any snapshot mustn't wait for one.
     queries.check_limit(limit)
     return limit
+
+
+def _search(request: pb.SimilarItemsRequest | pb.RecommendRequest) -> Search:
+    effort = request.search_effort if request.HasField("search_effort") else 1.0
+    return Search(effort=effort, exact=request.exact)
 
 
 def _attributes(request: pb.SimilarItemsRequest | pb.RecommendRequest) -> frozenset[str]:

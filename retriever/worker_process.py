@@ -20,6 +20,9 @@ State = Literal["starting", "booted", "running", "down"]
 
 _RECEIVE_BYTES = 1 << 16
 
+# Calls share the cores already; threads of a matrix product only get in each other's way.
+_ONE_THREAD_A_CALL = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
 
 class WorkerProcess:
     """One slot for a worker: the process in it may be replaced, the number stays.
@@ -75,6 +78,7 @@ class WorkerProcess:
                     [*command, str(theirs.fileno()), str(os.getpid())],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
+                    env={**_ONE_THREAD_A_CALL, **os.environ},
                 )
         except OSError:
             ours.close()

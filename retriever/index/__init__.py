@@ -1,23 +1,30 @@
 """Nearest-neighbour indexes: querying what the trainer built.
 
-A backend is one file here and one in the trainer, and a line in each registry.
+A backend is one file here and one in the trainer, and a line in each registry; see
+docs/backends.md.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from publication import layout
 from publication.manifest import IndexFacts
 from publication.reader import Publication
 from retriever.errors import SnapshotError
-from retriever.index import annoy, exact
 from retriever.index.protocol import SearchIndex
 
-_OPENERS: dict[str, Callable[[Publication, str, IndexFacts, Path], SearchIndex]] = {
-    "annoy": annoy.open_index,
-    "exact": exact.open_index,
+_Opener = Callable[[Publication, str, IndexFacts, Path], SearchIndex]
+
+# Imported when a publication needs them, since all but Annoy are optional extras.
+_MODULES = {
+    "annoy": "retriever.index.annoy",
+    "exact": "retriever.index.exact",
+    "faiss": "retriever.index.faiss",
+    "nmslib": "retriever.index.nmslib",
 }
 
 
@@ -25,15 +32,26 @@ def open_index(publication: Publication, name: str) -> SearchIndex:
     """Open one index of a publication.
 
     Raises:
-        SnapshotError: its backend isn't known here, or its facts don't fit the publication.
+        SnapshotError: its backend isn't known or not installed here, or its facts don't fit the
+            publication.
         InvalidPublicationError: its file isn't what the facts say.
     """
     facts = publication.manifest.indexes[name]
-    opener = _OPENERS.get(facts.backend)
     path = publication.directory / (facts.file or layout.MANIFEST)
-    if opener is None:
+    return _opener(name, facts.backend, path)(publication, name, facts, path)
+
+
+def _opener(name: str, backend: str, path: Path) -> _Opener:
+    if backend not in _MODULES:
         raise SnapshotError(
-            f"{path}: index {name!r} needs backend {facts.backend!r}, but this retriever has "
-            f"{', '.join(_OPENERS)}"
+            f"{path}: index {name!r} needs backend {backend!r}, but this retriever has "
+            f"{', '.join(_MODULES)}"
         )
-    return opener(publication, name, facts, path)
+    try:
+        module = importlib.import_module(_MODULES[backend])
+    except ModuleNotFoundError as error:
+        raise SnapshotError(
+            f"{path}: index {name!r} needs backend {backend!r}, whose module {error.name!r} isn't "
+            f"installed here: pip install 'lightfm-retriever[{backend}]'"
+        ) from error
+    return cast("_Opener", module.open_index)

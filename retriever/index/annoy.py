@@ -13,6 +13,7 @@ from publication import layout
 from publication.errors import InvalidPublicationError, MismatchError
 from publication.manifest import IndexFacts
 from publication.reader import Publication
+from publication.search_effort import TUNED_FOR, scaled
 from publication.vector_space import Float32Array, augment_queries
 from retriever.index.protocol import SearchIndex, check_facts, count_of
 
@@ -33,23 +34,31 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
         raise InvalidPublicationError(path, f"Annoy can't load it: {error}") from error
     if index.get_n_items() != facts.items:
         raise MismatchError(path, "items", expected=facts.items, found=index.get_n_items())
-    return _AnnoyIndex(
-        index,
-        augmented=augmented,
-        candidates=count_of(name, facts, "candidates", 0),
-        search_k=count_of(name, facts, "search_k", -1),
-    )
+    candidates = count_of(name, facts, "candidates", 0)
+    search_k = count_of(name, facts, "search_k", -1)
+    if search_k < 0:
+        # Annoy's own default, which publications had before indexes were tuned.
+        search_k = max(candidates, TUNED_FOR) * index.get_n_trees()
+    return _AnnoyIndex(index, augmented=augmented, candidates=candidates, search_k=search_k)
 
 
 class _AnnoyIndex:
     def __init__(self, index: AnnoyIndex, *, augmented: bool, candidates: int, search_k: int) -> None:
         self._index = index
+        self._trees = index.get_n_trees()
         self._augmented = augmented
         self._search_k = search_k
         self.candidates = candidates
 
-    def search(self, query: Float32Array, count: int) -> NDArray[np.int64]:
+    def search(self, query: Float32Array, count: int, effort: float = 1.0) -> NDArray[np.int64]:
         if self._augmented:
             query = augment_queries(query)
-        rows = self._index.get_nns_by_vector(query.tolist(), count, self._search_k)
+        search_k = scaled(
+            self._search_k,
+            count=count,
+            candidates=self.candidates,
+            per_candidate=self._trees,
+            effort=effort,
+        )
+        rows = self._index.get_nns_by_vector(query.tolist(), count, search_k)
         return np.array(rows, dtype=np.int64)

@@ -16,15 +16,20 @@ class SearchIndex(Protocol):
     """Finds candidates; the caller scores them exactly.
 
     Attributes:
-        candidates: how many candidates to ask for at the least, for the recall that was measured.
+        candidates: how many candidates it was tuned with for ten results.
     """
 
     candidates: int
 
-    def search(self, query: Float32Array, count: int) -> NDArray[np.int64]:
+    def search(self, query: Float32Array, count: int, effort: float = 1.0) -> NDArray[np.int64]:
         """Rows of at most `count` items near a query (d,), in no particular order.
 
         May return fewer. Several threads may search at the same time.
+
+        Args:
+            query: (d,), before any transform.
+            count: how many candidates, >= 1; see publication.search_effort.
+            effort: relative to the one that was tuned, > 0.
         """
         ...
 

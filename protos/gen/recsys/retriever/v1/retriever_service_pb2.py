@@ -26,35 +26,35 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+recsys/retriever/v1/retriever_service.proto\x12\x13recsys.retriever.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"{\n\x13SimilarItemsRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x12\n\x05limit\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x35\n\x11return_attributes\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x08\n\x06_limit\"W\n\x14SimilarItemsResponse\x12.\n\x05items\x18\x01 \x03(\x0b\x32\x1f.recsys.retriever.v1.ScoredItem\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xb1\x01\n\x10RecommendRequest\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12\x12\n\x05limit\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x19\n\x0c\x65xclude_seen\x18\x03 \x01(\x08H\x02\x88\x01\x01\x12\x35\n\x11return_attributes\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\t\n\x07subjectB\x08\n\x06_limitB\x0f\n\r_exclude_seen\"T\n\x11RecommendResponse\x12.\n\x05items\x18\x01 \x03(\x0b\x32\x1f.recsys.retriever.v1.ScoredItem\x12\x0f\n\x07version\x18\x02 \x01(\t\";\n\nScoredItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\r\n\x05title\x18\x03 \x01(\t\"\x12\n\x10GetStatusRequest\"\x8a\x02\n\x11GetStatusResponse\x12\r\n\x05label\x18\x01 \x01(\t\x12\x14\n\x0clabel_target\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x37\n\x0blast_reload\x18\x04 \x01(\x0b\x32\".recsys.retriever.v1.ReloadOutcome\x12\x15\n\rlabel_problem\x18\x05 \x01(\t\x12\x32\n\x07workers\x18\x06 \x03(\x0b\x32!.recsys.retriever.v1.WorkerStatus\x12;\n\x0f\x66\x61iled_versions\x18\x07 \x03(\x0b\x32\".recsys.retriever.v1.FailedVersion\"_\n\rFailedVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12-\n\tfailed_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaa\x01\n\rReloadOutcome\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\tsucceeded\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x18\n\x10\x64uration_seconds\x18\x04 \x01(\x01\x12,\n\x08\x65nded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15\x63ommit_spread_seconds\x18\x06 \x01(\x01\"\xb3\x02\n\x0cWorkerStatus\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .recsys.retriever.v1.WorkerState\x12\x0f\n\x07version\x18\x04 \x01(\t\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rserving_since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08restarts\x18\x07 \x01(\x05\x12\r\n\x05\x63\x61lls\x18\x08 \x01(\x03\x12\x15\n\rrefused_calls\x18\t \x01(\x03\x12\x17\n\x0f\x63\x61lls_in_flight\x18\n \x01(\x05\x12\x11\n\tpss_bytes\x18\x0b \x01(\x03*w\n\x0bWorkerState\x12\x1c\n\x18WORKER_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15WORKER_STATE_STARTING\x10\x01\x12\x18\n\x14WORKER_STATE_RUNNING\x10\x02\x12\x15\n\x11WORKER_STATE_DOWN\x10\x03\x32\xaf\x02\n\x10RetrieverService\x12\x63\n\x0cSimilarItems\x12(.recsys.retriever.v1.SimilarItemsRequest\x1a).recsys.retriever.v1.SimilarItemsResponse\x12Z\n\tRecommend\x12%.recsys.retriever.v1.RecommendRequest\x1a&.recsys.retriever.v1.RecommendResponse\x12Z\n\tGetStatus\x12%.recsys.retriever.v1.GetStatusRequest\x1a&.recsys.retriever.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+recsys/retriever/v1/retriever_service.proto\x12\x13recsys.retriever.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x01\n\x13SimilarItemsRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x12\n\x05limit\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x35\n\x11return_attributes\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1a\n\rsearch_effort\x18\x04 \x01(\x02H\x01\x88\x01\x01\x12\r\n\x05\x65xact\x18\x05 \x01(\x08\x42\x08\n\x06_limitB\x10\n\x0e_search_effort\"W\n\x14SimilarItemsResponse\x12.\n\x05items\x18\x01 \x03(\x0b\x32\x1f.recsys.retriever.v1.ScoredItem\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xee\x01\n\x10RecommendRequest\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12\x12\n\x05limit\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x19\n\x0c\x65xclude_seen\x18\x03 \x01(\x08H\x02\x88\x01\x01\x12\x35\n\x11return_attributes\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1a\n\rsearch_effort\x18\x05 \x01(\x02H\x03\x88\x01\x01\x12\r\n\x05\x65xact\x18\x06 \x01(\x08\x42\t\n\x07subjectB\x08\n\x06_limitB\x0f\n\r_exclude_seenB\x10\n\x0e_search_effort\"T\n\x11RecommendResponse\x12.\n\x05items\x18\x01 \x03(\x0b\x32\x1f.recsys.retriever.v1.ScoredItem\x12\x0f\n\x07version\x18\x02 \x01(\t\";\n\nScoredItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\r\n\x05title\x18\x03 \x01(\t\"\x12\n\x10GetStatusRequest\"\x8a\x02\n\x11GetStatusResponse\x12\r\n\x05label\x18\x01 \x01(\t\x12\x14\n\x0clabel_target\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x37\n\x0blast_reload\x18\x04 \x01(\x0b\x32\".recsys.retriever.v1.ReloadOutcome\x12\x15\n\rlabel_problem\x18\x05 \x01(\t\x12\x32\n\x07workers\x18\x06 \x03(\x0b\x32!.recsys.retriever.v1.WorkerStatus\x12;\n\x0f\x66\x61iled_versions\x18\x07 \x03(\x0b\x32\".recsys.retriever.v1.FailedVersion\"_\n\rFailedVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12-\n\tfailed_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaa\x01\n\rReloadOutcome\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\tsucceeded\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x18\n\x10\x64uration_seconds\x18\x04 \x01(\x01\x12,\n\x08\x65nded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15\x63ommit_spread_seconds\x18\x06 \x01(\x01\"\xb3\x02\n\x0cWorkerStatus\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .recsys.retriever.v1.WorkerState\x12\x0f\n\x07version\x18\x04 \x01(\t\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rserving_since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08restarts\x18\x07 \x01(\x05\x12\r\n\x05\x63\x61lls\x18\x08 \x01(\x03\x12\x15\n\rrefused_calls\x18\t \x01(\x03\x12\x17\n\x0f\x63\x61lls_in_flight\x18\n \x01(\x05\x12\x11\n\tpss_bytes\x18\x0b \x01(\x03*w\n\x0bWorkerState\x12\x1c\n\x18WORKER_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15WORKER_STATE_STARTING\x10\x01\x12\x18\n\x14WORKER_STATE_RUNNING\x10\x02\x12\x15\n\x11WORKER_STATE_DOWN\x10\x03\x32\xaf\x02\n\x10RetrieverService\x12\x63\n\x0cSimilarItems\x12(.recsys.retriever.v1.SimilarItemsRequest\x1a).recsys.retriever.v1.SimilarItemsResponse\x12Z\n\tRecommend\x12%.recsys.retriever.v1.RecommendRequest\x1a&.recsys.retriever.v1.RecommendResponse\x12Z\n\tGetStatus\x12%.recsys.retriever.v1.GetStatusRequest\x1a&.recsys.retriever.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'recsys.retriever.v1.retriever_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WORKERSTATE']._serialized_start=1545
-  _globals['_WORKERSTATE']._serialized_end=1664
-  _globals['_SIMILARITEMSREQUEST']._serialized_start=135
-  _globals['_SIMILARITEMSREQUEST']._serialized_end=258
-  _globals['_SIMILARITEMSRESPONSE']._serialized_start=260
-  _globals['_SIMILARITEMSRESPONSE']._serialized_end=347
-  _globals['_RECOMMENDREQUEST']._serialized_start=350
-  _globals['_RECOMMENDREQUEST']._serialized_end=527
-  _globals['_RECOMMENDRESPONSE']._serialized_start=529
-  _globals['_RECOMMENDRESPONSE']._serialized_end=613
-  _globals['_SCOREDITEM']._serialized_start=615
-  _globals['_SCOREDITEM']._serialized_end=674
-  _globals['_GETSTATUSREQUEST']._serialized_start=676
-  _globals['_GETSTATUSREQUEST']._serialized_end=694
-  _globals['_GETSTATUSRESPONSE']._serialized_start=697
-  _globals['_GETSTATUSRESPONSE']._serialized_end=963
-  _globals['_FAILEDVERSION']._serialized_start=965
-  _globals['_FAILEDVERSION']._serialized_end=1060
-  _globals['_RELOADOUTCOME']._serialized_start=1063
-  _globals['_RELOADOUTCOME']._serialized_end=1233
-  _globals['_WORKERSTATUS']._serialized_start=1236
-  _globals['_WORKERSTATUS']._serialized_end=1543
-  _globals['_RETRIEVERSERVICE']._serialized_start=1667
-  _globals['_RETRIEVERSERVICE']._serialized_end=1970
+  _globals['_WORKERSTATE']._serialized_start=1668
+  _globals['_WORKERSTATE']._serialized_end=1787
+  _globals['_SIMILARITEMSREQUEST']._serialized_start=136
+  _globals['_SIMILARITEMSREQUEST']._serialized_end=320
+  _globals['_SIMILARITEMSRESPONSE']._serialized_start=322
+  _globals['_SIMILARITEMSRESPONSE']._serialized_end=409
+  _globals['_RECOMMENDREQUEST']._serialized_start=412
+  _globals['_RECOMMENDREQUEST']._serialized_end=650
+  _globals['_RECOMMENDRESPONSE']._serialized_start=652
+  _globals['_RECOMMENDRESPONSE']._serialized_end=736
+  _globals['_SCOREDITEM']._serialized_start=738
+  _globals['_SCOREDITEM']._serialized_end=797
+  _globals['_GETSTATUSREQUEST']._serialized_start=799
+  _globals['_GETSTATUSREQUEST']._serialized_end=817
+  _globals['_GETSTATUSRESPONSE']._serialized_start=820
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1086
+  _globals['_FAILEDVERSION']._serialized_start=1088
+  _globals['_FAILEDVERSION']._serialized_end=1183
+  _globals['_RELOADOUTCOME']._serialized_start=1186
+  _globals['_RELOADOUTCOME']._serialized_end=1356
+  _globals['_WORKERSTATUS']._serialized_start=1359
+  _globals['_WORKERSTATUS']._serialized_end=1666
+  _globals['_RETRIEVERSERVICE']._serialized_start=1790
+  _globals['_RETRIEVERSERVICE']._serialized_end=2093
 # @@protoc_insertion_point(module_scope)

@@ -23,14 +23,18 @@ WORKER_STATE_RUNNING: WorkerState
 WORKER_STATE_DOWN: WorkerState
 
 class SimilarItemsRequest(_message.Message):
-    __slots__ = ("item_id", "limit", "return_attributes")
+    __slots__ = ("item_id", "limit", "return_attributes", "search_effort", "exact")
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     RETURN_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_EFFORT_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     limit: int
     return_attributes: _field_mask_pb2.FieldMask
-    def __init__(self, item_id: _Optional[str] = ..., limit: _Optional[int] = ..., return_attributes: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
+    search_effort: float
+    exact: bool
+    def __init__(self, item_id: _Optional[str] = ..., limit: _Optional[int] = ..., return_attributes: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., search_effort: _Optional[float] = ..., exact: _Optional[bool] = ...) -> None: ...
 
 class SimilarItemsResponse(_message.Message):
     __slots__ = ("items", "version")
@@ -41,16 +45,20 @@ class SimilarItemsResponse(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., version: _Optional[str] = ...) -> None: ...
 
 class RecommendRequest(_message.Message):
-    __slots__ = ("user_id", "limit", "exclude_seen", "return_attributes")
+    __slots__ = ("user_id", "limit", "exclude_seen", "return_attributes", "search_effort", "exact")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     EXCLUDE_SEEN_FIELD_NUMBER: _ClassVar[int]
     RETURN_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_EFFORT_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     limit: int
     exclude_seen: bool
     return_attributes: _field_mask_pb2.FieldMask
-    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[int] = ..., exclude_seen: _Optional[bool] = ..., return_attributes: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
+    search_effort: float
+    exact: bool
+    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[int] = ..., exclude_seen: _Optional[bool] = ..., return_attributes: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., search_effort: _Optional[float] = ..., exact: _Optional[bool] = ...) -> None: ...
 
 class RecommendResponse(_message.Message):
     __slots__ = ("items", "version")

@@ -1,0 +1,93 @@
+"""NMSLIB: a small-world graph (HNSW), of which every worker has a copy of its own."""
+
+from __future__ import annotations
+
+import struct
+import threading
+from pathlib import Path
+
+import nmslib
+import numpy as np
+from numpy.typing import NDArray
+
+from publication import layout
+from publication.errors import InvalidPublicationError, MismatchError
+from publication.manifest import IndexFacts
+from publication.reader import Publication
+from publication.search_effort import scaled
+from publication.vector_space import Float32Array, augment_queries
+from retriever.errors import SnapshotError
+from retriever.index.protocol import SearchIndex, check_facts, count_of
+
+_COSINE = "cosinesimil"
+_INNER_PRODUCT = "negdotprod"
+_HEADER = struct.Struct("<5I")
+
+
+def open_index(publication: Publication, name: str, facts: IndexFacts, path: Path) -> SearchIndex:
+    """Load the file. NMSLIB itself checks next to nothing, so everything is checked here first."""
+    components = publication.manifest.components
+    augmented = name == layout.RECOMMEND and facts.metric == _COSINE
+    metric, dimensions = _COSINE, components
+    if augmented:
+        dimensions = components + 2
+    elif name == layout.RECOMMEND:
+        metric, dimensions = _INNER_PRODUCT, components + 1
+    check_facts(name, facts, metric=metric, dimensions=dimensions)
+    if facts.file is None:
+        raise InvalidPublicationError(path, f"index {name!r} has no file")
+    if (ef := count_of(name, facts, "ef", -1)) < 1:
+        raise SnapshotError(f"index {name!r}: query.ef is missing")
+    _check_header(path, facts)
+    index = nmslib.init(method="hnsw", space=metric)
+    try:
+        index.loadIndex(str(path), load_data=False)
+    except (RuntimeError, ValueError) as error:
+        raise InvalidPublicationError(path, f"NMSLIB can't load it: {error}") from error
+    candidates = count_of(name, facts, "candidates", 0)
+    return _NmslibIndex(index, augmented=augmented, candidates=candidates, ef=ef)
+
+
+def _check_header(path: Path, facts: IndexFacts) -> None:
+    """Check items and dimensions, which NMSLIB doesn't: it would read beyond its memory.
+
+    As release 2.1.2 writes it: a flag for this format, the number of items, and the bytes of one
+    item's record, with the offset of its links behind the vector and 16 bytes.
+    """
+    with path.open("rb") as file:
+        header = file.read(_HEADER.size)
+    if len(header) < _HEADER.size:
+        raise InvalidPublicationError(path, "is too short for an NMSLIB index")
+    flag, items, record, _, links = _HEADER.unpack(header)
+    if flag != 1:
+        raise InvalidPublicationError(path, "isn't an HNSW index of NMSLIB 2.1")
+    for what, expected, found in (
+        ("items", facts.items, items),
+        ("dimensions", facts.dimensions, (links - 16) / 4),
+    ):
+        if found != expected:
+            raise MismatchError(path, what, expected=expected, found=found)
+    if (size := path.stat().st_size) < items * record:
+        raise MismatchError(path, "size in bytes", expected=items * record, found=size)
+
+
+class _NmslibIndex:
+    def __init__(self, index: nmslib.FloatIndex, *, augmented: bool, candidates: int, ef: int) -> None:
+        self._index = index
+        self._augmented = augmented
+        self._ef = ef
+        self._ef_now = 0
+        # The effort is the whole index's, not the search's.
+        self._lock = threading.Lock()
+        self.candidates = candidates
+
+    def search(self, query: Float32Array, count: int, effort: float = 1.0) -> NDArray[np.int64]:
+        if self._augmented:
+            query = augment_queries(query)
+        ef = scaled(self._ef, count=count, candidates=self.candidates, per_candidate=1, effort=effort)
+        with self._lock:
+            if (ef := max(ef, count)) != self._ef_now:
+                self._index.setQueryTimeParams({"efSearch": ef})
+                self._ef_now = ef
+            rows: NDArray[np.int32] = self._index.knnQuery(query, k=count)[0]
+        return rows.astype(np.int64)
