@@ -32,6 +32,7 @@ from trainer.index.annoy import AnnoyBackend
 from trainer.model import Hyperparameters
 from trainer.pipeline import TrainingInput, TrainingResult, train_and_publish
 from trainer.progress import Bars
+from trainer.publishing import Indexing
 
 FILM = "50"
 USERS = ("3", "25", "450")
@@ -79,11 +80,11 @@ def run(volume: Path, data_dir: Path) -> None:
         volume,
         hyperparameters=Hyperparameters(),
         split="first-10",
-        backend=AnnoyBackend(),
+        indexing=Indexing(backends=[AnnoyBackend()]),
         reporter=Bars(),
     )
     seconds.update(result.seconds)
-    output.training(result, as_json=False)
+    output.published(result, as_json=False)
 
     heading(f"Serve with {WORKERS} workers and ask")
     with contextlib.ExitStack() as stack:

@@ -12,7 +12,8 @@ from publication import layout
 from publication.id_map import MAX_ID_BYTES
 from trainer import config, movielens
 from trainer.dataset import SPLITS
-from trainer.index import BACKENDS
+from trainer.index import AUTO, NAMES
+from trainer.index.tuning import TuningOptions
 from trainer.model import LOSSES, Hyperparameters
 
 _TRAIN = f"""
@@ -33,6 +34,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands, defaults)
+    _add_publish(commands, defaults)
+    _add_report(commands, defaults)
     _add_versions(commands, defaults)
     _add_label_moves(commands, defaults)
     _add_verify(commands, defaults)
@@ -81,16 +84,126 @@ def _add_train(commands: Any, defaults: config.Config) -> None:
         f"all (default: first-10 for {movielens.NAME}, random for files)",
     )
     _add_hyperparameters(train)
-    index = train.add_argument_group("index")
-    index.add_argument("--backend", choices=list(BACKENDS), default="annoy", help="kind of index")
-    index.add_argument("--trees", type=int, default=10, help="trees of an Annoy index")
-    output = train.add_argument_group("publishing")
+    _add_indexing(train)
+    _add_publishing(train)
+
+
+def _add_indexing(parser: argparse.ArgumentParser) -> None:
+    index = parser.add_argument_group("index")
+    index.add_argument(
+        "--backend",
+        default="annoy",
+        metavar="NAME,...",
+        help=f"kind of index, of {', '.join(NAMES)}; of several the fastest that reaches the target; "
+        f"{AUTO}: of all that workers can share",
+    )
+    index.add_argument(
+        "--strict-recall",
+        action="store_true",
+        default=False,
+        help="publish nothing when no setting reaches the target",
+    )
+    index.add_argument(
+        "--trees",
+        type=int,
+        default=argparse.SUPPRESS,
+        help="trees of an Annoy index (default: as few as reach the target)",
+    )
+    _add_tuning(index)
+
+
+def _add_tuning(index: argparse._ActionsContainer) -> None:
+    index.add_argument(
+        "--target-recall",
+        type=float,
+        default=TuningOptions.target_recall,
+        metavar="SHARE",
+        help="share of the true ten nearest that a query should find; settings are tuned for it",
+    )
+    index.add_argument(
+        "--index-threads",
+        type=int,
+        default=TuningOptions().threads,
+        help="for building indexes; only with 1 can they be reproduced byte by byte",
+    )
+
+
+def _add_publishing(parser: argparse.ArgumentParser) -> None:
+    output = parser.add_argument_group("publishing")
     target = output.add_mutually_exclusive_group()
     target.add_argument("--label", type=_label, default=layout.DEFAULT_LABEL, help="label to move")
     target.add_argument(
         "--no-label", action="store_true", default=False, help="publish without moving a label"
     )
     _add_json(output)
+
+
+_PUBLISH = """
+Vectors are .npy arrays of a row for each id, of any floating type; ids are text files of UTF-8 with an
+id a line. An item's score for a user is their inner product plus both biases.
+"""
+
+
+def _add_publish(commands: Any, defaults: config.Config) -> None:
+    publish = commands.add_parser(
+        "publish",
+        help="publish vectors of any model",
+        description="Publish vectors of any model, checked, tuned and reported like LightFM's."
+        + _PUBLISH,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    _add_volume(publish, defaults)
+    source = publish.add_argument_group("vectors")
+    for name, required, what in (
+        ("item-vectors", True, ".npy, (items, d)"),
+        ("item-ids", True, "text, an id a line"),
+        ("item-biases", False, ".npy, (items,)"),
+        ("user-vectors", False, ".npy, (users, d)"),
+        ("user-ids", False, "text, an id a line"),
+        ("user-biases", False, ".npy, (users,)"),
+        ("seen", False, "interactions (CSV or Parquet) whose items aren't recommended again"),
+        ("held-out", False, "interactions to evaluate on"),
+        ("items", False, "CSV or Parquet with item_id and title"),
+    ):
+        source.add_argument(
+            f"--{name}",
+            type=Path,
+            required=required,
+            default=argparse.SUPPRESS,
+            metavar="FILE",
+            help=what,
+        )
+    publish.add_argument("--seed", type=int, default=Hyperparameters.seed, help="of everything random")
+    _add_indexing(publish)
+    _add_publishing(publish)
+
+
+def _add_report(commands: Any, defaults: config.Config) -> None:
+    report = commands.add_parser(
+        "report",
+        help="compare all kinds of index on a version: a page with pictures",
+        description="Compare all kinds of index on a published version and on catalogues made of its "
+        "vectors: recall, time, precision, build time, size, memory. Writes an HTML page, its pictures "
+        "and its figures as JSON. With a million items it takes about half an hour.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    report.add_argument(
+        "version", nargs="?", help="the version's name (default: what the label 'current' names)"
+    )
+    _add_volume(report, defaults)
+    report.add_argument("--output", type=Path, default=Path("report"), help="folder to write to")
+    report.add_argument(
+        "--max-items", type=int, default=1_000_000, help="size of the largest made-up catalogue"
+    )
+    report.add_argument("--seed", type=int, default=Hyperparameters.seed, help="of everything random")
+    report.add_argument(
+        "--backend",
+        default=argparse.SUPPRESS,
+        metavar="NAME,...",
+        help=f"kinds of index to compare, of {', '.join(NAMES)} (default: all that are installed)",
+    )
+    _add_tuning(report)
+    _add_json(report)
 
 
 def _add_hyperparameters(train: argparse.ArgumentParser) -> None:
@@ -104,7 +217,7 @@ def _add_hyperparameters(train: argparse.ArgumentParser) -> None:
         ("user-alpha", float, "L2 penalty on user features"),
         ("epochs", int, "passes over the interactions"),
         ("seed", int, "of everything random"),
-        ("threads", int, "for training, evaluation and index; only with 1 can a run be reproduced"),
+        ("threads", int, "for training and evaluation; only with 1 can a model be reproduced"),
     ):
         default = getattr(own, name.replace("-", "_"))
         group.add_argument(f"--{name}", type=of, default=default, help=what)

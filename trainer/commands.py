@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields, replace
 from pathlib import Path
 
-from publication import reader
+from publication import labels, layout, reader
 from publication.errors import InvalidPublicationError
 from trainer import features, interactions, movielens, output, versions
 from trainer.dataset import Split
-from trainer.errors import OptionError
+from trainer.errors import ExtraMissingError, OptionError
 from trainer.features import FeatureTable
-from trainer.index import make_backend
+from trainer.index import installed, make_backends
+from trainer.index.tuning import TuningOptions
 from trainer.model import Hyperparameters
+from trainer.own_vectors import OwnVectors, read_own_vectors
 from trainer.pipeline import TrainingInput, train_and_publish
 from trainer.progress import Bars, Silent
+from trainer.publishing import Indexing, publish
+from trainer.timings import Timings
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the chosen command; returns the exit status."""
     return {
         "train": _train,
+        "publish": _publish,
+        "report": _report,
         "versions": _versions,
         "promote": _promote,
         "rollback": _rollback,
@@ -42,19 +49,81 @@ def _train(options: argparse.Namespace) -> int:
         seed=options.seed,
         threads=options.threads,
     )
-    backend = make_backend(options.backend, trees=options.trees)
+    indexing = _indexing(options)
     default_split: Split = "first-10" if hasattr(options, "dataset") else "random"
     result = train_and_publish(
         _read(options),
         options.volume,
         hyperparameters=hyperparameters,
         split=getattr(options, "split", default_split),
-        backend=backend,
+        indexing=indexing,
         label=None if options.no_label else options.label,
         reporter=Silent() if options.json else Bars(),
     )
-    output.training(result, as_json=options.json)
+    output.published(result, as_json=options.json)
     return 0
+
+
+def _publish(options: argparse.Namespace) -> int:
+    given = vars(options)
+    indexing = _indexing(options)
+    timings = Timings()
+    with timings.stage("read"):
+        names = [field.name for field in fields(OwnVectors)]
+        files = OwnVectors(**{name: given[name] for name in names if name in given})
+        source, warnings = read_own_vectors(files)
+    published = publish(
+        source,
+        options.volume,
+        indexing=indexing,
+        label=None if options.no_label else options.label,
+        timings=timings,
+        reporter=Silent() if options.json else Bars(),
+    )
+    published = replace(published, warnings=[*warnings, *published.warnings])
+    output.published(published, as_json=options.json)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    try:
+        # Its libraries are an optional extra.
+        from trainer import report
+    except ModuleNotFoundError as error:
+        raise ExtraMissingError("report", "report", str(error.name)) from error
+    version = options.version
+    if version is None:
+        version = labels.read_label(options.volume, layout.DEFAULT_LABEL)
+    backends = make_backends(options.backend) if hasattr(options, "backend") else installed()
+    path = report.write_report(
+        options.volume,
+        version,
+        options.output,
+        options=report.ReportOptions(
+            backends=backends,
+            max_items=options.max_items,
+            tuning=TuningOptions(
+                target_recall=options.target_recall,
+                seed=options.seed,
+                threads=options.index_threads,
+            ),
+        ),
+        reporter=Silent() if options.json else Bars(),
+    )
+    output.report(path, as_json=options.json)
+    return 0
+
+
+def _indexing(options: argparse.Namespace) -> Indexing:
+    return Indexing(
+        backends=make_backends(options.backend, trees=getattr(options, "trees", None)),
+        options=TuningOptions(
+            target_recall=options.target_recall,
+            strict=options.strict_recall,
+            seed=options.seed,
+            threads=options.index_threads,
+        ),
+    )
 
 
 def _read(options: argparse.Namespace) -> TrainingInput:

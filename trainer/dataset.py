@@ -63,8 +63,13 @@ class Dataset:
 
     def seen(self) -> Ragged:
         """For each user the rows of the items of the training interactions, int32, ascending."""
-        train = self.train.sorted_indices()
-        return Ragged(train.indptr.astype(np.int64), train.indices.astype(np.int32))
+        return _rows(self.train)
+
+    def held_out(self) -> Ragged | None:
+        """The same for the positives among the test interactions; None when there is none."""
+        positives = self.test.multiply(self.test > 0).tocsr()
+        positives.eliminate_zeros()
+        return _rows(positives) if positives.nnz else None
 
 
 def build_dataset(
@@ -240,6 +245,11 @@ def _without(matrix: sp.csr_matrix, other: sp.csr_matrix) -> sp.csr_matrix:
     taken = other.tocoo()
     kept = ~np.isin(own, taken.row.astype(np.int64) * width + taken.col)
     return sp.csr_matrix((coo.data[kept], (coo.row[kept], coo.col[kept])), shape=matrix.shape)
+
+
+def _rows(matrix: sp.csr_matrix) -> Ragged:
+    ordered = matrix.sorted_indices()
+    return Ragged(ordered.indptr.astype(np.int64), ordered.indices.astype(np.int32))
 
 
 def _test_rows(interactions: Interactions, split: Split, seed: int) -> NDArray[np.bool_]:

@@ -6,13 +6,14 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from publication.manifest import Manifest
-from trainer.pipeline import TrainingResult
+from trainer.publishing import Published
 from trainer.versions import PublishedVersion
 
 _METRICS = (
@@ -26,8 +27,12 @@ _PARTS = (
 )
 
 
-def training(result: TrainingResult, *, as_json: bool) -> None:
-    """The outcome of `train`."""
+# What differs little between two publications.
+_UNSHOWN = {"seed", "threads", "candidates"}
+
+
+def published(result: Published, *, as_json: bool) -> None:
+    """The outcome of `train` and `publish`."""
     manifest = result.manifest
     if as_json:
         _print_json(
@@ -60,6 +65,14 @@ def training(result: TrainingResult, *, as_json: bool) -> None:
         f"published {manifest.version}"
         + (f", label {result.label!r} names it" if result.label else ", no label moved")
     )
+
+
+def report(path: Path, *, as_json: bool) -> None:
+    """The outcome of `report`."""
+    if as_json:
+        _print_json({"page": str(path), "directory": str(path.parent)})
+    else:
+        print(f"wrote {path}, with its pictures and figures beside it")
 
 
 def versions(rows: Sequence[PublishedVersion], *, as_json: bool) -> None:
@@ -125,16 +138,19 @@ def _print_metrics(manifest: Manifest) -> None:
 
 def _print_indexes(manifest: Manifest) -> None:
     table = _table(
-        "index", "backend", "recall@10", "µs a query", "bare recall@10", "µs a query", texts=2
+        "index", "backend", "settings", "recall@10", "µs a query", "exact, µs", "file, MB", texts=3
     )
     for name, index in manifest.indexes.items():
+        settings = {**index.build, **index.query}
+        shown = (f"{key}={value}" for key, value in settings.items() if key not in _UNSHOWN)
         table.add_row(
             name,
             index.backend,
+            " ".join(shown),
             _share(index.recall_at_10),
             f"{index.query_microseconds:.0f}",
-            _share(index.bare_recall_at_10),
-            f"{index.bare_query_microseconds:.0f}",
+            *(f"{trial.query_microseconds:.0f}" for trial in index.trials[:1]),
+            "-" if index.file is None else f"{manifest.files[index.file].size / 1e6:.1f}",
         )
     _print_table(table)
 

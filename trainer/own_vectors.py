@@ -1,0 +1,239 @@
+"""Vectors of any model, read from files: a two-tower network's, a matrix factorisation's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication.errors import InvalidIdError
+from publication.id_map import IdMap, check_id
+from publication.manifest import DatasetFacts
+from publication.ragged import Ragged
+from publication.vector_space import Float32Array, fold_biases
+from trainer.embeddings import Embeddings
+from trainer.errors import InputError, OptionError
+from trainer.features import read_features
+from trainer.interactions import read_interactions
+from trainer.publishing import Publishable
+from trainer.vector_evaluation import evaluate_vectors
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnVectors:
+    """Files to publish; `None` for what there isn't.
+
+    Attributes:
+        item_vectors: .npy, (items, d), any floating type and order.
+        item_ids: text, an id a line, in the order of the vectors.
+        user_vectors, user_ids: the same for users; both or none.
+        item_biases, user_biases: .npy, (items,) and (users,): a score is `u·i + b_u + b_i`.
+        seen: interactions (CSV or Parquet) whose items aren't recommended to their users again.
+        held_out: interactions to evaluate on.
+        items: CSV or Parquet with item_id and title.
+    """
+
+    item_vectors: Path
+    item_ids: Path
+    user_vectors: Path | None = None
+    user_ids: Path | None = None
+    item_biases: Path | None = None
+    user_biases: Path | None = None
+    seen: Path | None = None
+    held_out: Path | None = None
+    items: Path | None = None
+
+
+def read_own_vectors(files: OwnVectors) -> tuple[Publishable, list[str]]:
+    """Read, check, and evaluate when something is held out; returns warnings too.
+
+    Raises:
+        InputError: names the file and the row.
+        OptionError: files that need each other.
+    """
+    if (files.user_vectors is None) != (files.user_ids is None):
+        raise OptionError("--user-vectors", _name(files.user_vectors), "used with --user-ids")
+    items, item_vectors = _side(files.item_vectors, files.item_ids, files.item_biases)
+    _check_directions(files.item_vectors, files.item_ids, item_vectors)
+    components = item_vectors.shape[1] - 1
+    if files.user_vectors is not None and files.user_ids is not None:
+        users, user_vectors = _side(
+            files.user_vectors, files.user_ids, files.user_biases, components=components
+        )
+    else:
+        for flag, path in (
+            ("--user-biases", files.user_biases),
+            ("--seen", files.seen),
+            ("--held-out", files.held_out),
+        ):
+            if path is not None:
+                raise OptionError(flag, _name(path), "used with --user-vectors")
+        users, user_vectors = [], np.empty((0, components + 1), dtype=np.float32)
+    item_map, user_map = IdMap.build(items), IdMap.build(users)
+    embeddings = Embeddings(
+        item_vectors=_by_row(item_map, items, item_vectors),
+        user_vectors=_by_row(user_map, users, user_vectors),
+    )
+    warnings: list[str] = []
+    seen = _rows(files.seen, item_map, user_map, warnings)
+    held_out = _rows(files.held_out, item_map, user_map, warnings) if files.held_out else None
+    metrics = {} if held_out is None else evaluate_vectors(embeddings, seen=seen, held_out=held_out)
+    publishable = Publishable(
+        items=item_map,
+        users=user_map,
+        embeddings=embeddings,
+        seen=seen,
+        held_out=held_out,
+        titles=_titles(files.items, item_map),
+        facts=DatasetFacts(
+            name=files.item_vectors.name,
+            split="none" if held_out is None else "own",
+            train_interactions=len(seen.values),
+            test_interactions=0 if held_out is None else len(held_out.values),
+            item_features=[],
+            user_features=[],
+        ),
+        hyperparameters={},
+        metrics=metrics,
+    )
+    return publishable, warnings
+
+
+def _side(
+    vectors_path: Path, ids_path: Path, biases_path: Path | None, *, components: int | None = None
+) -> tuple[list[str], Float32Array]:
+    """Ids, and vectors with their biases (n, d + 1), both in the order of the files."""
+    ids = _read_ids(ids_path)
+    vectors = _read_array(vectors_path, dimensions=2)
+    if len(vectors) != len(ids):
+        raise InputError(vectors_path, f"has {len(vectors)} vectors, but {ids_path} has {len(ids)} ids")
+    if vectors.shape[1] < 1:
+        raise InputError(vectors_path, "has vectors of no dimensions")
+    if components is not None and vectors.shape[1] != components:
+        raise InputError(
+            vectors_path, f"has vectors of {vectors.shape[1]} dimensions, the items' have {components}"
+        )
+    biases = np.zeros(len(vectors), dtype=np.float32)
+    if biases_path is not None:
+        biases = _read_array(biases_path, dimensions=1)
+        if len(biases) != len(vectors):
+            raise InputError(
+                biases_path, f"has {len(biases)} biases, but {vectors_path} has {len(vectors)} vectors"
+            )
+    return ids, fold_biases(vectors, biases)
+
+
+def _read_ids(path: Path) -> list[str]:
+    try:
+        # Not splitlines, which also splits at characters that an id may hold.
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
+    except OSError as error:
+        raise InputError(path, error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"isn't UTF-8: {error}") from error
+    if lines[-1] == "":
+        lines.pop()
+    if not lines:
+        raise InputError(path, "the file is empty")
+    first: dict[str, int] = {}
+    for row, line in enumerate(lines, start=1):
+        external_id = line.removesuffix("\r")
+        try:
+            check_id(external_id)
+        except InvalidIdError as error:
+            raise InputError(path, str(error), row=row) from error
+        if external_id in first:
+            raise InputError(path, f"id {external_id!r} is also in row {first[external_id]}", row=row)
+        first[external_id] = row
+    return list(first)
+
+
+def _read_array(path: Path, *, dimensions: int) -> Float32Array:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise InputError(path, error.strerror or str(error)) from error
+    except Exception as error:  # numpy parses the header as Python: what it raises isn't documented
+        raise InputError(path, f"isn't a .npy array: {error}") from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(path, "is an archive of arrays, but should be a single .npy array")
+    if array.ndim != dimensions:
+        raise InputError(path, f"has shape {array.shape}, but should have {dimensions} dimension(s)")
+    if array.dtype.kind not in "fiu":
+        raise InputError(path, f"holds {array.dtype}, but should hold numbers")
+    with np.errstate(over="ignore"):
+        result: Float32Array = np.ascontiguousarray(array, dtype=np.float32)
+    bad = np.logical_not(
+        np.isfinite(result if dimensions == 1 else result.sum(axis=1, dtype=np.float64))
+    )
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(
+            path,
+            f"{int(bad.sum())} of {len(result)} rows aren't finite as float32, the first is row {row}, "
+            "counted from 0",
+        )
+    return result
+
+
+def _check_directions(vectors_path: Path, ids_path: Path, vectors: Float32Array) -> None:
+    zero = np.linalg.norm(vectors[:, :-1], axis=1) == 0
+    if zero.any():
+        raise InputError(
+            vectors_path,
+            f"{int(zero.sum())} of {len(zero)} item vectors are zero, the first is that of row "
+            f"{int(zero.argmax()) + 1} in {ids_path}: a zero vector has no direction and so no similar "
+            "items; leave these items out",
+        )
+
+
+def _by_row(id_map: IdMap, ids: Sequence[str], vectors: Float32Array) -> Float32Array:
+    """Vectors in the order of the id map, which has its own."""
+    ordered = np.empty_like(vectors)
+    ordered[np.array([id_map.row(external_id) for external_id in ids], dtype=np.int64)] = vectors
+    return ordered
+
+
+def _rows(path: Path | None, items: IdMap, users: IdMap, warnings: list[str]) -> Ragged:
+    """For each user the rows of the items of the file's positives, ascending."""
+    offsets = np.zeros(len(users) + 1, dtype=np.int64)
+    if path is None:
+        return Ragged(offsets, np.empty(0, dtype=np.int32))
+    interactions = read_interactions(path)
+    item_rows, user_rows = (
+        np.array([-1 if (row := of.row(i)) is None else row for i in ids], dtype=np.int64)[codes]
+        for of, ids, codes in (
+            (items, interactions.item_ids, interactions.items),
+            (users, interactions.user_ids, interactions.users),
+        )
+    )
+    known = (item_rows >= 0) & (user_rows >= 0) & (interactions.weights > 0)
+    if not known.all():
+        warnings.append(
+            f"{int((~known).sum())} of {len(known)} rows of {path} are of users or items without a "
+            "vector, or have a weight that makes them no positives: they are left out"
+        )
+    pairs: NDArray[np.int64] = np.unique(user_rows[known] * len(items) + item_rows[known])
+    counts = np.bincount(pairs // max(1, len(items)), minlength=len(users))
+    offsets[1:] = np.cumsum(counts)
+    return Ragged(offsets, (pairs % max(1, len(items))).astype(np.int32))
+
+
+def _titles(path: Path | None, items: IdMap) -> list[str] | None:
+    if path is None:
+        return None
+    table = read_features(path, "item", columns=[])
+    if table.titles is None:
+        raise InputError(path, "column title is missing")
+    titles = [""] * len(items)
+    for external_id, title in zip(table.ids, table.titles, strict=True):
+        if (row := items.row(external_id)) is not None:
+            titles[row] = title
+    return titles
+
+
+def _name(path: Path | None) -> str | None:
+    return None if path is None else str(path)

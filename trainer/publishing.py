@@ -1,0 +1,219 @@
+"""From embeddings to a publication: index, measure, stage, publish, verify, move the label."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from publication import labels, layout, ragged, reader
+from publication.id_map import IdMap
+from publication.manifest import DatasetFacts, IndexFacts, Manifest, RunFacts, Scalar
+from publication.ragged import Ragged
+from publication.ranking import row_norms
+from publication.vector_space import user_queries
+from publication.writer import Staging
+from trainer.embeddings import Embeddings
+from trainer.errors import RecallError
+from trainer.index import distributions
+from trainer.index.measure import Questions
+from trainer.index.protocol import Backend, Space
+from trainer.index.tuning import TunedIndex, TuningOptions, tune
+from trainer.progress import Reporter
+from trainer.timings import Timings
+
+_LIBRARIES = ("lightfm-retriever", "marisa-trie", "numpy")
+
+
+@dataclass(frozen=True)
+class Publishable:
+    """What a publication is made of; rows are the id maps'.
+
+    Attributes:
+        items, users: external id <-> row.
+        embeddings: of items and users.
+        seen: for each user the rows of the items that aren't recommended again, ascending.
+        held_out: for each user the rows of the test items, ascending; None when there are none.
+        titles: for each item its title, or None.
+        facts: about the data.
+        hyperparameters, metrics: of the model, by name.
+        libraries: the packages whose versions made the embeddings.
+    """
+
+    items: IdMap
+    users: IdMap
+    embeddings: Embeddings
+    seen: Ragged
+    held_out: Ragged | None
+    titles: Sequence[str] | None
+    facts: DatasetFacts
+    hyperparameters: dict[str, Scalar]
+    metrics: dict[str, float]
+    libraries: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Indexing:
+    """Which backends to choose among, and what is enough."""
+
+    backends: Sequence[Backend]
+    options: TuningOptions = field(default_factory=TuningOptions)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was published. `label` is None when none was moved; `seconds` by stage."""
+
+    manifest: Manifest
+    label: str | None
+    seconds: Mapping[str, float]
+    warnings: list[str]
+
+
+def publish(
+    source: Publishable,
+    volume: Path,
+    *,
+    indexing: Indexing,
+    label: str | None,
+    timings: Timings,
+    reporter: Reporter,
+) -> Published:
+    """Index, measure, publish, verify, and move the label.
+
+    Raises:
+        RecallError: an index finds less than is asked for and that is an error.
+        PublicationError: the volume is at fault, or the vectors can't be indexed.
+    """
+    with Staging(volume, clock=timings.clock) as staging:
+        with timings.stage("index"):
+            tuned = {
+                name: _tune(name, space, source, staging, indexing, reporter)
+                for name, space in SPACES.items()
+            }
+        with timings.stage("publish"):
+            _stage_files(staging, source)
+            manifest = staging.publish(
+                Manifest(
+                    items=len(source.items),
+                    users=len(source.users),
+                    components=source.embeddings.components,
+                    run=RunFacts(
+                        id=f"cli-{timings.started_at:%Y%m%dT%H%M%S.%fZ}",
+                        started_at=timings.started_at.isoformat(),
+                        seconds=dict(timings.seconds),
+                    ),
+                    libraries=_versions([*source.libraries, *distributions(indexing.backends)]),
+                    dataset=source.facts,
+                    hyperparameters=source.hyperparameters,
+                    metrics=source.metrics,
+                    indexes={name: _stage_index(staging, name, index) for name, index in tuned.items()},
+                )
+            )
+    with timings.stage("verify"):
+        reader.verify(volume, manifest.version)
+    if label is not None:
+        labels.promote(volume, manifest.version, label=label)
+    warnings = [
+        sentence for name, index in tuned.items() for sentence in _warnings(name, index, source)
+    ]
+    return Published(manifest, label, timings.seconds, warnings)
+
+
+SPACES: dict[str, Space] = {layout.SIMILAR: "cosine", layout.RECOMMEND: "inner_product"}
+
+
+def _tune(
+    name: str,
+    space: Space,
+    source: Publishable,
+    staging: Staging,
+    indexing: Indexing,
+    reporter: Reporter,
+) -> TunedIndex:
+    embeddings = source.embeddings
+    vectors = embeddings.item_embeddings if space == "cosine" else embeddings.item_vectors
+    tuned = tune(
+        indexing.backends,
+        vectors,
+        space,
+        questions(name, embeddings, source.seen, seed=indexing.options.seed),
+        staging.scratch(name),
+        indexing.options,
+        reporter=reporter,
+        name=name,
+    )
+    if indexing.options.strict and not tuned.reached:
+        raise RecallError(
+            name,
+            target=indexing.options.target_recall,
+            reached=tuned.facts.recall_at_10,
+            by=tuned.facts.backend,
+        )
+    return tuned
+
+
+def questions(name: str, embeddings: Embeddings, seen: Ragged, *, seed: int) -> Questions:
+    """What an index is measured with: items without themselves, or users without what they saw."""
+    if name == layout.SIMILAR:
+        rows = np.arange(len(embeddings.item_vectors) + 1)
+        own = Ragged(rows, rows[:-1].astype(np.int32))
+        vectors = embeddings.item_embeddings
+        return Questions(vectors, vectors, "cosine", excluded=own, seed=seed)
+    vectors = embeddings.item_vectors
+    if len(embeddings.user_vectors):
+        return Questions(vectors, embeddings.queries, "inner_product", excluded=seen, seed=seed)
+    # There is no user yet: those who come will like what some item is like.
+    nothing = Ragged(np.zeros(len(vectors) + 1, dtype=np.int64), np.empty(0, dtype=np.int32))
+    return Questions(vectors, user_queries(vectors), "inner_product", excluded=nothing, seed=seed)
+
+
+def _stage_index(staging: Staging, name: str, tuned: TunedIndex) -> IndexFacts:
+    if tuned.path is None:
+        return tuned.facts
+    file = layout.index_file(name, tuned.facts.backend)
+    tuned.path.rename(staging.path(file))
+    return replace(tuned.facts, file=file)
+
+
+def _stage_files(staging: Staging, source: Publishable) -> None:
+    embeddings = source.embeddings
+    staging.add_id_map(layout.ITEM_IDS, source.items)
+    staging.add_id_map(layout.USER_IDS, source.users)
+    staging.add_array(layout.ITEM_VECTORS, embeddings.item_vectors)
+    staging.add_array(layout.ITEM_NORMS, row_norms(embeddings.item_embeddings))
+    staging.add_array(layout.USER_VECTORS, embeddings.user_vectors)
+    staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, source.seen)
+    if source.held_out is not None:
+        staging.add_ragged(layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS, source.held_out)
+    if source.titles is not None:
+        titles = ragged.from_texts(source.titles)
+        staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, titles)
+
+
+def _warnings(name: str, tuned: TunedIndex, source: Publishable) -> list[str]:
+    facts = tuned.facts
+    exact = facts.trials[0]
+    warnings = []
+    if not tuned.reached:
+        warnings.append(
+            f"index {name!r} reaches recall@10 {facts.recall_at_10:.4f} by {facts.backend} in "
+            f"{facts.query_microseconds:.0f} µs, below the target of {facts.target_recall}: "
+            f"exact search takes {exact.query_microseconds:.0f} µs"
+        )
+    elif facts.query_microseconds > exact.query_microseconds:
+        warnings.append(
+            f"index {name!r}: exact search takes {exact.query_microseconds:.0f} µs, "
+            f"{facts.backend} {facts.query_microseconds:.0f} µs: a catalogue of "
+            "this size needs no index (--backend auto)"
+        )
+    if name == layout.RECOMMEND and not len(source.users):
+        warnings.append(f"index {name!r} was measured with items as queries, since there is no user")
+    return warnings
+
+
+def _versions(names: Sequence[str]) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in sorted({*_LIBRARIES, *names})}
