@@ -9,6 +9,7 @@ MOVIELENS := .data/movielens-100k/.complete
 VOLUME ?= .demo/volume
 LISTEN ?= 127.0.0.1:50051
 WORKERS ?= 2
+ITEMS ?= 1000000
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -35,9 +36,14 @@ chaos: setup ## Two minutes of reloads, broken versions, kills and garbage under
 	@$(BIN)/python -m tests.load.chaos
 
 .PHONY: bench
-bench: setup ## Throughput beside a bare echo server, and the first calls after a change of versions
+bench: setup ## Throughput beside an echo server, first calls after a change of versions, indexes
 	@$(BIN)/python -m tests.benchmarks.throughput
 	@$(BIN)/python -m tests.benchmarks.first_call
+	@$(BIN)/python -m tests.benchmarks.indexes
+
+.PHONY: report
+report: setup $(VOLUME)/labels/current ## Compare all kinds of index, with pictures, in report/ (half an hour; ITEMS=10000: one minute)
+	@$(BIN)/python -m trainer report --volume $(VOLUME) --output report --max-items $(ITEMS)
 
 ##@ Development
 

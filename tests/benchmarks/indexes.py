@@ -1,0 +1,144 @@
+"""Kinds of index on one catalogue: recall@10, time of a query, build time and size, tuned alike.
+
+    python -m tests.benchmarks.indexes --n 200000 --backends annoy,faiss --vectors heavy-tailed
+
+Vectors are made of MovieLens 100K's factors: `interpolated` between random pairs (no two alike) or
+`repeated` as in the notebook. `heavy-tailed` ones have random directions and log-normal norms (sigma
+1), which is as hard as inner-product search gets. Queries are users. Recall is of inner-product search,
+against exact search; times are medians on one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from publication.manifest import IndexFacts
+from trainer import movielens
+from trainer.dataset import build_dataset
+from trainer.embeddings import extract_embeddings
+from trainer.errors import TrainerError
+from trainer.features import FeatureTable
+from trainer.index import NAMES, installed, make_backends
+from trainer.index.measure import Questions
+from trainer.index.protocol import Backend
+from trainer.index.tuning import TuningOptions, tune
+from trainer.model import Hyperparameters, train
+from trainer.progress import Bars, Silent
+from trainer.report.subject import interpolated, no_rows, repeated
+
+KINDS = ("interpolated", "repeated", "heavy-tailed")
+QUERIES = 500
+DATA_DIR = Path(__file__).parents[2] / ".data"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.indexes",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--n", type=int, default=50_000, help="vectors (default: 50000)")
+    parser.add_argument(
+        "--backends", help=f"names with commas between, of {', '.join(NAMES)} (default: all installed)"
+    )
+    parser.add_argument("--vectors", choices=KINDS, default=KINDS[0], help="default: interpolated")
+    parser.add_argument(
+        "--target-recall", type=float, default=TuningOptions.target_recall, help="default: 0.95"
+    )
+    parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = parser.parse_args()
+    try:
+        backends = make_backends(options.backends) if options.backends else installed()
+        tuning = TuningOptions(target_recall=options.target_recall, seed=options.seed)
+        vectors, queries = make(options.vectors, options.n, options.seed)
+        results = measure(backends, vectors, queries, tuning, quiet=options.json)
+    except TrainerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    if options.json:
+        content = [{**asdict(facts), "file_bytes": size} for facts, size in results]
+        print(json.dumps({"machine": machine, "vectors": vectors.shape, "indexes": content}, indent=2))
+        return 0
+    title = f"{len(vectors):,} {options.vectors} vectors of {vectors.shape[1]} dimensions; {machine}"
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
+    for column in ("backend", "settings", "recall@10", "µs a query", "build, s", "file, MB"):
+        table.add_column(column, justify="left" if column in ("backend", "settings") else "right")
+    for facts, size in results:
+        settings = {**facts.build, **facts.query}
+        shown = (f"{k}={v}" for k, v in settings.items() if k not in ("seed", "threads", "candidates"))
+        table.add_row(
+            facts.backend,
+            " ".join(shown),
+            f"{facts.recall_at_10:.4f}",
+            f"{facts.query_microseconds:,.0f}",
+            f"{facts.build_seconds:,.2f}",
+            f"{size / 1e6:,.1f}",
+        )
+    Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
+    return 0
+
+
+def make(kind: str, count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Item vectors (count, d) and queries (m, d)."""
+    if kind == "heavy-tailed":
+        random = np.random.default_rng(seed)
+        directions = random.standard_normal((count, 65), dtype=np.float32)
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        norms = np.exp(random.standard_normal((count, 1), dtype=np.float32))
+        return directions * norms, random.standard_normal((QUERIES, 65), dtype=np.float32)
+    interactions = movielens.read_interactions(DATA_DIR)
+    dataset = build_dataset(
+        interactions, items=FeatureTable(), users=FeatureTable(), split="first-10", seed=seed
+    )
+    model = train(dataset, Hyperparameters(seed=seed), on_epoch=lambda: None)
+    embeddings = extract_embeddings(model, dataset)
+    items = embeddings.item_vectors
+    made = repeated(items, count) if kind == "repeated" else interpolated(items, count, seed=seed)
+    return made, embeddings.queries[:QUERIES]
+
+
+def measure(
+    backends: list[Backend],
+    vectors: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    tuning: TuningOptions,
+    *,
+    quiet: bool,
+) -> list[tuple[IndexFacts, int]]:
+    """The facts of each backend's best index, and the size of its file in bytes."""
+    asked = Questions(
+        vectors, queries, "inner_product", excluded=no_rows(len(queries)), seed=tuning.seed
+    )
+    results = []
+    for backend in backends:
+        with tempfile.TemporaryDirectory() as directory:
+            tuned = tune(
+                [backend],
+                vectors,
+                "inner_product",
+                asked,
+                Path(directory),
+                tuning,
+                reporter=Silent() if quiet else Bars(),
+                name=f"{len(vectors):,}",
+            )
+            results.append((tuned.facts, tuned.path.stat().st_size if tuned.path else 0))
+    return results
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""From a fitted model to a service that answers: seconds, bytes on disk, bytes in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import numpy as np
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
+
+from publication import layout
+from publication.id_map import IdMap
+from publication.manifest import DatasetFacts
+from trainer.embeddings import Embeddings
+from trainer.errors import TrainerError
+from trainer.index.protocol import Backend
+from trainer.index.tuning import TuningOptions
+from trainer.progress import Reporter
+from trainer.publishing import Indexing, Publishable, publish
+from trainer.report.scaling import FirstBuild
+from trainer.report.subject import Subject, interpolated, no_rows
+from trainer.timings import Timings
+
+_SIZES = (10_000, 100_000, 1_000_000)
+_WORKERS = (1, 2, 4)
+_QUERIES = 400
+_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One backend at one size.
+
+    Attributes:
+        items: size of the catalogue.
+        backend: its name.
+        index_seconds: building, measuring and tuning both indexes.
+        publish_seconds: writing, hashing and verifying all files, after that.
+        load_seconds: until a retriever with one worker served it, after that.
+        build_seconds: building and saving the two chosen indexes, a part of index_seconds.
+        index_bytes: both files.
+        pss_bytes: memory of all workers together (proportional set size), by number of workers, after
+            some hundred queries; what they share is counted once.
+    """
+
+    items: int
+    backend: str
+    index_seconds: float
+    publish_seconds: float
+    load_seconds: float
+    build_seconds: float
+    index_bytes: int
+    pss_bytes: dict[int, int]
+
+    @property
+    def total_seconds(self) -> float:
+        """From the fitted model to an answer."""
+        return self.index_seconds + self.publish_seconds + self.load_seconds
+
+
+def measure_deployments(
+    subject: Subject,
+    backends: Sequence[Backend],
+    *,
+    max_items: int,
+    options: TuningOptions,
+    reporter: Reporter,
+) -> list[Deployment]:
+    """Publish catalogues of interpolated vectors and serve them with real retrievers.
+
+    Raises:
+        TrainerError: a retriever doesn't start or doesn't serve what was published.
+    """
+    sizes = [size for size in _SIZES if size <= max_items] or [max_items]
+    deployments = []
+    for size in sizes:
+        source = _catalogue(subject, size, options.seed)
+        for backend in backends:
+            with tempfile.TemporaryDirectory() as directory:
+                deployments.append(
+                    _deploy(source, backend, Path(directory), options=options, reporter=reporter)
+                )
+    return deployments
+
+
+def _catalogue(subject: Subject, size: int, seed: int) -> Publishable:
+    vectors = interpolated(subject.embeddings.item_vectors, size, seed=seed)
+    return Publishable(
+        items=IdMap.build(map(str, range(size))),
+        users=subject.users,
+        embeddings=Embeddings(vectors, subject.embeddings.user_vectors),
+        seen=no_rows(len(subject.users)),
+        held_out=None,
+        titles=None,
+        facts=DatasetFacts(
+            name=f"{size} interpolated vectors",
+            split="none",
+            train_interactions=0,
+            test_interactions=0,
+            item_features=[],
+            user_features=[],
+        ),
+        hyperparameters={},
+        metrics={},
+    )
+
+
+def _deploy(
+    source: Publishable,
+    backend: Backend,
+    volume: Path,
+    *,
+    options: TuningOptions,
+    reporter: Reporter,
+) -> Deployment:
+    (volume / layout.VERSIONS).mkdir()
+    timings = Timings()
+    # It runs before there is anything to serve, as one that waits for the next model.
+    with _retriever(volume, workers=1) as target:
+        published = publish(
+            source,
+            volume,
+            indexing=Indexing(backends=[FirstBuild(backend)], options=options),
+            label=layout.DEFAULT_LABEL,
+            timings=timings,
+            reporter=reporter,
+        )
+        began = time.perf_counter()
+        _wait_until_served(target, published.manifest.version)
+        load_seconds = time.perf_counter() - began
+        pss = {1: _memory_after_queries(target, source.users)}
+    for workers in _WORKERS[1:]:
+        with _retriever(volume, workers=workers) as target:
+            _wait_until_served(target, published.manifest.version)
+            pss[workers] = _memory_after_queries(target, source.users)
+    manifest, seconds = published.manifest, published.seconds
+    return Deployment(
+        items=len(source.items),
+        backend=backend.name,
+        index_seconds=seconds["index"],
+        publish_seconds=seconds["publish"] + seconds["verify"],
+        load_seconds=load_seconds,
+        build_seconds=sum(index.build_seconds for index in manifest.indexes.values()),
+        index_bytes=sum(
+            manifest.files[index.file].size for index in manifest.indexes.values() if index.file
+        ),
+        pss_bytes=pss,
+    )
+
+
+@contextlib.contextmanager
+def _retriever(volume: Path, *, workers: int) -> Iterator[str]:
+    """A retriever on a free port; yields where it listens."""
+    command = [sys.executable, "-m", "retriever", "serve", "--volume", str(volume)]
+    command += ["--listen", "127.0.0.1:0", "--workers", str(workers), "--drain-seconds", "0"]
+    with (
+        (volume / "retriever.log").open("ab") as log,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, process_group=0
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            if not (line := process.stdout.readline()):
+                raise TrainerError(
+                    "the retriever didn't start: "
+                    + (volume / "retriever.log").read_text("utf-8", "replace")[-2000:]
+                )
+            yield line.split()[2]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _channel(target: str) -> grpc.Channel:
+    # Each with a connection of its own, so that all workers are reached.
+    return grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
+
+
+def _wait_until_served(target: str, version: str) -> None:
+    ends = time.monotonic() + _SECONDS
+    with _channel(target) as channel:
+        stub = pb_grpc.RetrieverServiceStub(channel)
+        while time.monotonic() < ends:
+            status = stub.GetStatus(pb.GetStatusRequest(), timeout=10, wait_for_ready=True)
+            if all(worker.version == version for worker in status.workers):
+                return
+            if failed := [f for f in status.failed_versions if f.version == version]:
+                raise TrainerError(f"the retriever refused {version}: {failed[0].reason}")
+            time.sleep(0.05)
+    raise TrainerError(f"the retriever didn't serve {version} within {_SECONDS} s")
+
+
+def _memory_after_queries(target: str, users: IdMap) -> int:
+    """Ask over many connections, then add up all workers' PSS."""
+    rows = np.linspace(0, len(users) - 1, _QUERIES).astype(int).tolist() if len(users) else []
+    with contextlib.ExitStack() as stack:
+        stubs = [pb_grpc.RetrieverServiceStub(stack.enter_context(_channel(target))) for _ in range(16)]
+        for position, row in enumerate(rows):
+            request = pb.RecommendRequest(user_id=users.external_id(row))
+            answer = stubs[position % len(stubs)].Recommend(request, timeout=60)
+            stubs[position % len(stubs)].SimilarItems(
+                pb.SimilarItemsRequest(item_id=answer.items[0].item_id), timeout=60
+            )
+        pids = [worker.pid for worker in stubs[0].GetStatus(pb.GetStatusRequest()).workers]
+    return sum(_pss_bytes(pid) for pid in pids)
+
+
+def _pss_bytes(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise TrainerError(f"process {pid} tells no PSS")

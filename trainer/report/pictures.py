@@ -1,0 +1,204 @@
+"""The report's pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from publication.manifest import Trial
+from trainer.report.accuracy import Precision
+from trainer.report.deployment import Deployment
+from trainer.report.scaling import PAIRWISE, Point
+
+_COLOURS = {
+    PAIRWISE: "#999999",
+    "exact": "#222222",
+    "annoy": "#0072b2",
+    "faiss": "#009e73",
+    "nmslib": "#d55e00",
+}
+_NAMES = {
+    PAIRWISE: "exact, scikit-learn's pairwise distances",
+    "exact": "exact, by matrix product (BLAS)",
+    "annoy": "Annoy",
+    "faiss": "FAISS (IVF)",
+    "nmslib": "NMSLIB (HNSW)",
+}
+_DPI = 110
+# Below this share the curves say nothing that anyone would serve.
+_LEAST_RECALL = 0.5
+
+
+def name_of(backend: str) -> str:
+    """A backend as it is called in the report."""
+    return _NAMES.get(backend, backend)
+
+
+def scaling(points: Sequence[Point], target: float, path: Path) -> None:
+    """(a) Time of one query against the number of vectors."""
+    figure, axes = plt.subplots(1, 2, figsize=(12, 5.2), sharey=True, layout="constrained")
+    for ax, kind in zip(axes, ("repeated", "interpolated"), strict=True):
+        for backend in _in_order(point.backend for point in points):
+            own = [p for p in points if (p.vectors, p.backend) == (kind, backend)]
+            sizes, times = [p.items for p in own], [p.query_microseconds for p in own]
+            ax.plot(sizes, times, color=_colour(backend), label=name_of(backend))
+            for point, size, time in zip(own, sizes, times, strict=True):
+                reached = point.recall_at_10 >= target
+                face = _colour(backend) if reached else "white"
+                ax.plot(size, time, "o", color=_colour(backend), markerfacecolor=face)
+        what = "repeated vectors, as in the notebook" if kind == "repeated" else "interpolated vectors"
+        ax.set(xscale="log", yscale="log", xlabel="vectors", title=f"Catalogue of {what}")
+        ax.xaxis.set_major_formatter(FuncFormatter(_count))
+        ax.grid(visible=True, which="both", alpha=0.25)
+    axes[0].set_ylabel("time of one query on one thread, µs (median)")
+    axes[0].yaxis.set_major_formatter(FuncFormatter(_count))
+    axes[0].legend()
+    figure.suptitle(
+        f"Inner-product search for ten, tuned for recall@10 ≥ {target:g} (hollow: not reached)"
+    )
+    _save(figure, path)
+
+
+def precision(rows: Sequence[Precision], path: Path) -> None:
+    """(b) precision@10 on held-out items."""
+    figure, axes = plt.subplots(1, 2, figsize=(12, 4.2), layout="constrained")
+    rows = [row for name in _in_order(r.backend for r in rows) for row in rows if row.backend == name]
+    for ax, title, values in (
+        (axes[0], "all items", [(r.all_items, r.all_items_without_biases) for r in rows]),
+        (axes[1], "seen items excluded", [(r.unseen, r.unseen_without_biases) for r in rows]),
+    ):
+        for place, (row, (with_biases, without)) in enumerate(zip(rows, values, strict=True)):
+            colour = _colour(row.backend)
+            for offset, value, alpha in ((-0.2, with_biases, 1.0), (0.2, without, 0.4)):
+                bar = ax.bar(place + offset, value, width=0.38, color=colour, alpha=alpha)
+                ax.bar_label(bar, fmt="%.4f", fontsize=8)
+        ax.set(title=title, ylabel="precision@10 on the held-out test")
+        ax.set_xticks(range(len(rows)), [name_of(r.backend).replace(", ", ",\n") for r in rows])
+        ax.margins(y=0.12)
+        ax.grid(visible=True, axis="y", alpha=0.25)
+    figure.suptitle("Solid: with item biases; pale: the same without them")
+    _save(figure, path)
+
+
+def curves(panels: Sequence[tuple[str, Sequence[Trial], Sequence[Trial]]], path: Path) -> None:
+    """(c) Recall against time; a panel is a title, all trials, and the chosen ones."""
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(5.2 * len(panels), 5), layout="constrained", squeeze=False
+    )
+    for ax, (title, trials, chosen) in zip(axes[0], panels, strict=True):
+        for backend in _in_order(trial.backend for trial in trials):
+            _draw_curves(ax, backend, [t for t in trials if t.backend == backend])
+        for trial in chosen:
+            ax.plot(
+                trial.query_microseconds,
+                trial.recall_at_10,
+                "*",
+                markersize=17,
+                color=_colour(trial.backend),
+                markeredgecolor="white",
+                zorder=5,
+            )
+        ax.set(xscale="log", xlabel="time of one query on one thread, µs (median)", title=title)
+        shown = [trial.recall_at_10 for trial in trials if trial.recall_at_10 >= _LEAST_RECALL]
+        ax.set_ylim(min([*shown, 0.95]) - 0.01, 1.005)
+        ax.xaxis.set_major_formatter(FuncFormatter(_count))
+        ax.xaxis.set_minor_formatter(FuncFormatter(_minor))
+        ax.grid(visible=True, which="both", alpha=0.25)
+    axes[0][0].set_ylabel("recall@10")
+    axes[0][0].legend(loc="lower right")
+    figure.suptitle("Recall against time, a line for each way to build (star: the chosen setting)")
+    _save(figure, path)
+
+
+def _draw_curves(ax: Axes, backend: str, trials: Sequence[Trial]) -> None:
+    builds: dict[str, list[Trial]] = {}
+    for trial in trials:
+        builds.setdefault(repr(trial.build), []).append(trial)
+    for position, own in enumerate(builds.values()):
+        own.sort(key=lambda trial: trial.recall_at_10)
+        ax.plot(
+            [trial.query_microseconds for trial in own],
+            [trial.recall_at_10 for trial in own],
+            marker="o",
+            markersize=4,
+            linestyle=("-", "--", ":", "-.")[position % 4],
+            color=_colour(backend),
+            label=name_of(backend) if position == 0 else None,
+        )
+
+
+def deployments(rows: Sequence[Deployment], path: Path) -> None:
+    """(d) Build time, file size and memory by backend and size."""
+    figure, axes = plt.subplots(1, 3, figsize=(16, 5), layout="constrained")
+    sizes = sorted({row.items for row in rows})
+    backends = _in_order(row.backend for row in rows)
+    for place, backend in enumerate(backends):
+        own = [next(r for r in rows if (r.items, r.backend) == (s, backend)) for s in sizes]
+        where = [i + (place - (len(backends) - 1) / 2) * 0.8 / len(backends) for i in range(len(sizes))]
+        style = {"width": 0.75 / len(backends), "color": _colour(backend), "label": name_of(backend)}
+        axes[0].bar(where, [row.total_seconds for row in own], **style)
+        axes[1].bar(where, [row.index_bytes / 1e6 for row in own], **style)
+    for ax, title, unit in (
+        (axes[0], "From fitted model to serving", "seconds"),
+        (axes[1], "Files of both indexes (exact search has none)", "MB"),
+    ):
+        ax.set(yscale="log", title=title, ylabel=unit, xlabel="items")
+        ax.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
+        ax.yaxis.set_major_formatter(FuncFormatter(_count))
+        ax.yaxis.set_minor_formatter(FuncFormatter(_minor))
+        ax.grid(visible=True, axis="y", which="both", alpha=0.25)
+    for row in rows:
+        if row.items == sizes[-1]:
+            workers = sorted(row.pss_bytes)
+            axes[2].plot(
+                workers,
+                [row.pss_bytes[count] / 1e6 for count in workers],
+                "o-",
+                color=_colour(row.backend),
+                label=name_of(row.backend),
+            )
+    axes[2].set(
+        title=f"Memory of all workers together, {sizes[-1]:,} items",
+        xlabel="workers",
+        ylabel="PSS, MB",
+        ylim=(0, None),
+    )
+    axes[2].set_xticks(sorted(rows[0].pss_bytes))
+    axes[2].grid(visible=True, alpha=0.25)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(backends))
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, dpi=_DPI)
+    plt.close(figure)
+
+
+def _colour(backend: str) -> str:
+    return _COLOURS.get(backend, "#cc79a7")
+
+
+def _in_order(backends: Iterable[str]) -> list[str]:
+    """Distinct backends, the exact ones first."""
+    found = dict.fromkeys(backends)
+    return sorted(found, key=lambda name: (*_COLOURS, name).index(name))
+
+
+def _count(value: float, _: object = None) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+
+
+def _minor(value: float, _: object = None) -> str:
+    """Labels between powers of ten, where they don't crowd."""
+    leading = int(f"{value:e}"[0])
+    return _count(value) if leading in (2, 5) else ""

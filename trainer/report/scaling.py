@@ -1,0 +1,142 @@
+"""Time of one query against the number of vectors."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics.pairwise import pairwise_distances
+from threadpoolctl import threadpool_limits
+
+from publication.manifest import Trial
+from publication.vector_space import Float32Array
+from trainer.index.measure import Questions
+from trainer.index.protocol import Backend, Settings, Space
+from trainer.index.tuning import TuningOptions, tune
+from trainer.progress import Reporter
+from trainer.report.subject import Subject, interpolated, no_rows, repeated
+
+_SIZES = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
+_PAIRWISE_SECONDS = 1.0
+_PAIRWISE_QUERIES = 20
+PAIRWISE = "scikit-learn"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One backend on one catalogue, at the fastest setting that reaches the target."""
+
+    vectors: str
+    items: int
+    backend: str
+    recall_at_10: float
+    query_microseconds: float
+    build_seconds: float
+    file_bytes: int
+    trials: list[Trial]
+
+
+class FirstBuild:
+    """A backend that is built with its first settings only: the quickest to build."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.name = backend.name
+        self.distribution = backend.distribution
+        self.build = backend.build
+
+    def rounds(self, items: int, space: Space) -> Sequence[Sequence[Settings]]:
+        """See Backend."""
+        return [self._backend.rounds(items, space)[0][:1]]
+
+
+def sizes_up_to(most: int) -> list[int]:
+    """The catalogue sizes to measure."""
+    return [size for size in _SIZES if size < most] + [most]
+
+
+def measure_scaling(
+    subject: Subject,
+    backends: Sequence[Backend],
+    *,
+    max_items: int,
+    options: TuningOptions,
+    reporter: Reporter,
+) -> list[Point]:
+    """Inner-product search of catalogues of growing size, by every backend.
+
+    The queries are the publication's users. `repeated` vectors are what the notebook measured with;
+    `interpolated` ones are no two alike, as a real catalogue's.
+    """
+    points = []
+    queries = subject.embeddings.queries
+    for kind in ("repeated", "interpolated"):
+        for size in sizes_up_to(max_items):
+            of = subject.embeddings.item_vectors
+            if kind == "repeated":
+                vectors = repeated(of, size)
+            else:
+                vectors = interpolated(of, size, seed=options.seed)
+            points.append(_pairwise(kind, vectors, queries))
+            questions = Questions(
+                vectors,
+                queries,
+                "inner_product",
+                excluded=no_rows(len(queries)),
+                seed=options.seed,
+            )
+            points += [
+                _measured(kind, vectors, questions, backend, options, reporter) for backend in backends
+            ]
+    return points
+
+
+def _measured(
+    kind: str,
+    vectors: Float32Array,
+    questions: Questions,
+    backend: Backend,
+    options: TuningOptions,
+    reporter: Reporter,
+) -> Point:
+    with tempfile.TemporaryDirectory() as directory:
+        tuned = tune(
+            [FirstBuild(backend)],
+            vectors,
+            "inner_product",
+            questions,
+            Path(directory),
+            options,
+            reporter=reporter,
+            name=f"{len(vectors):,} {kind}",
+        )
+        return Point(
+            kind,
+            len(vectors),
+            backend.name,
+            tuned.facts.recall_at_10,
+            tuned.facts.query_microseconds,
+            tuned.facts.build_seconds,
+            0 if tuned.path is None else tuned.path.stat().st_size,
+            tuned.facts.trials,
+        )
+
+
+def _pairwise(kind: str, vectors: Float32Array, queries: Float32Array) -> Point:
+    """As the notebook does it: all cosine distances of one query by scikit-learn, then sort them."""
+    nanoseconds = []
+    ends = time.perf_counter() + _PAIRWISE_SECONDS
+    with threadpool_limits(1):
+        for query in queries[:_PAIRWISE_QUERIES]:
+            started = time.perf_counter_ns()
+            distances = pairwise_distances(query[None, :], vectors, metric="cosine")[0]
+            np.argsort(distances)[:10]
+            nanoseconds.append(time.perf_counter_ns() - started)
+            if time.perf_counter() > ends:
+                break
+    microseconds = float(np.median(nanoseconds)) / 1000
+    return Point(kind, len(vectors), PAIRWISE, 1.0, microseconds, 0.0, 0, [])
