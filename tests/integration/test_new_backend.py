@@ -1,0 +1,48 @@
+"""A kind of index costs a file on either side and a line in each registry: docs/backends.md."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from publication import labels, reader
+from retriever import index as retriever_index
+from retriever import queries
+from retriever.snapshot import open_snapshot
+from tests.retrievable import Expected
+from trainer import __main__ as trainer
+from trainer import index as trainer_index
+
+
+def test_a_kind_of_index_of_ones_own_is_tuned_published_and_served(tmp_path, monkeypatch, capsys):
+    # The two lines:
+    monkeypatch.setitem(
+        trainer_index._BACKENDS, "sorted", ("tests.new_backend.trainer_side", "SortedBackend")
+    )
+    monkeypatch.setitem(retriever_index._MODULES, "sorted", "tests.new_backend.retriever_side")
+
+    interactions, volume = tmp_path / "interactions.csv", tmp_path / "volume"
+    random = np.random.default_rng(1)
+    pairs = {(user, item) for user in range(60) for item in random.choice(300, 12)}
+    lines = [f"u{user},i{item}" for user, item in sorted(pairs)]
+    interactions.write_text("\n".join(["user_id,item_id", *lines]))
+    command = ["train", "--interactions", str(interactions), "--volume", str(volume)]
+    command += ["--backend", "sorted", "--target-recall", "0.9", "--components", "4", "--epochs", "2"]
+    assert trainer.main(command) == 0
+    assert "sorted" in capsys.readouterr().out
+
+    version = labels.read_label(volume, "current")
+    for name, facts in reader.read_manifest(volume, version).indexes.items():
+        assert (facts.backend, facts.file) == ("sorted", f"{name}.sorted")
+        assert facts.recall_at_10 >= 0.9
+        assert len(facts.trials) > 2
+    snapshot = open_snapshot(volume, version)
+    expected = Expected.of(volume, version)
+    shares = []
+    for row in range(20):
+        user = snapshot.publication.users.external_id(row)
+        found = queries.recommend(snapshot, user).rows.tolist()
+        scores = expected.scores(user)
+        best = sorted(scores, key=lambda item: -scores[item])[: len(found)]
+        ids = {snapshot.publication.items.external_id(item) for item in found}
+        shares.append(len(ids & {*best}) / max(1, len(best)))
+    assert sum(shares) / len(shares) > 0.8

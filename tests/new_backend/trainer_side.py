@@ -1,0 +1,61 @@
+"""What would be trainer/index/sorted.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication.search_effort import scaled
+from publication.vector_space import Float32Array
+from trainer.index.protocol import BuiltIndex, Effort, Settings, Space
+
+CANDIDATES = 10
+
+
+class SortedBackend:
+    """Builds and saves the order."""
+
+    name = "sorted"
+    distribution: str | None = None
+
+    def rounds(self, items: int, space: Space) -> Sequence[Sequence[Settings]]:
+        return [[{}]]
+
+    def build(
+        self,
+        vectors: Float32Array,
+        space: Space,
+        path: Path,
+        settings: Settings,
+        *,
+        seed: int,
+        threads: int,
+        on_items: Callable[[int], None],
+    ) -> BuiltIndex:
+        order = np.argsort(vectors[:, 0], kind="stable")
+        with path.open("xb") as file:
+            np.save(file, order)
+        on_items(len(vectors))
+        return BuiltIndex(
+            metric=space,
+            dimensions=vectors.shape[1],
+            build={},
+            candidates=CANDIDATES,
+            effort=Effort("window", least=10, most=len(vectors)),
+            has_file=True,
+            index=_SavedIndex(np.load(path, mmap_mode="r"), vectors),
+        )
+
+
+class _SavedIndex:
+    def __init__(self, order: NDArray[np.int64], vectors: Float32Array) -> None:
+        self._order = order
+        self._keys = vectors[order, 0]
+
+    def search(self, query: Float32Array, count: int, effort: int) -> NDArray[np.int64]:
+        window = scaled(effort, count=count, candidates=CANDIDATES, per_candidate=1, effort=1.0)
+        middle = int(self._keys.searchsorted(query[0]))
+        return np.array(self._order[max(0, middle - window) : middle + window])
