@@ -7,9 +7,10 @@ from pathlib import Path
 
 from trainer import movielens
 from trainer.errors import DatasetMissingError
-from trainer.index import make_backend
+from trainer.index import make_backends
 from trainer.model import Hyperparameters
 from trainer.pipeline import TrainingInput, TrainingResult, train_and_publish
+from trainer.publishing import Indexing
 
 DATA_DIR = Path(__file__).parents[1] / ".data"
 
@@ -47,6 +48,6 @@ def train(volume: Path) -> MovieLensRun:
         volume,
         hyperparameters=Hyperparameters(),
         split="first-10",
-        backend=make_backend("annoy", trees=10),
+        indexing=Indexing(backends=make_backends("annoy")),
     )
     return MovieLensRun(volume, result)

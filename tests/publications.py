@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from publication import layout
 from publication.id_map import IdMap
-from publication.manifest import DatasetFacts, FileFacts, IndexFacts, Manifest, RunFacts
+from publication.manifest import DatasetFacts, FileFacts, IndexFacts, Manifest, RunFacts, Trial
 from publication.ragged import Ragged, from_texts
 from publication.writer import Clock, Staging, utc_now
 
@@ -39,8 +40,17 @@ TITLES = [f"Title {i} – 映画" if i else "" for i in range(ITEMS)]
 SIMILAR_FILE = layout.index_file(layout.SIMILAR, "annoy")
 RECOMMEND_FILE = layout.index_file(layout.RECOMMEND, "annoy")
 FILES = sorted(
-    [*layout.REQUIRED_FILES, layout.TITLE_OFFSETS, layout.TITLE_BYTES, SIMILAR_FILE, RECOMMEND_FILE]
+    [
+        *layout.REQUIRED_FILES,
+        layout.ITEM_NORMS,
+        layout.TITLE_OFFSETS,
+        layout.TITLE_BYTES,
+        SIMILAR_FILE,
+        RECOMMEND_FILE,
+    ]
 )
+"""Every file that answers are made of."""
+ALL_FILES = sorted([*FILES, layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS])
 """Every file of a publication made here, but for its manifest."""
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -60,6 +70,24 @@ def index_facts(*, dimensions: int, file: str, items: int = ITEMS) -> IndexFacts
         query_microseconds=25.5,
         bare_recall_at_10=0.875,
         bare_query_microseconds=12.25,
+        target_recall=0.95,
+        trials=[
+            Trial(
+                backend="exact",
+                build={},
+                query={"candidates": 0},
+                recall_at_10=1.0,
+                query_microseconds=30.5,
+            ),
+            Trial(
+                backend="annoy",
+                build={"trees": 10},
+                query={"search_k": 100, "candidates": 100},
+                recall_at_10=0.9375,
+                query_microseconds=25.5,
+            ),
+        ],
+        build_seconds=0.125,
     )
 
 
@@ -101,7 +129,7 @@ def complete_manifest() -> Manifest:
     """A manifest as the writer completes it, without a publication around it."""
     files = {
         name: FileFacts(size=100 + i, sha256=hashlib.sha256(name.encode()).hexdigest())
-        for i, name in enumerate(FILES)
+        for i, name in enumerate(ALL_FILES)
     }
     return facts(
         version=layout.version_name(NOON, "3fa9c1"), created_at="2026-11-24T12:00:00Z", files=files
@@ -114,7 +142,10 @@ def stage(staging: Staging, *, seed: int = 1) -> None:
     staging.add_id_map(layout.ITEM_IDS, IdMap.build(ITEM_IDS))
     staging.add_id_map(layout.USER_IDS, IdMap.build(USER_IDS))
     for name, rows in ((layout.ITEM_VECTORS, ITEMS), (layout.USER_VECTORS, USERS)):
-        staging.add_array(name, random.normal(size=(rows, COMPONENTS + 1)).astype(np.float32))
+        vectors = random.normal(size=(rows, COMPONENTS + 1)).astype(np.float32)
+        staging.add_array(name, vectors)
+        if name == layout.ITEM_VECTORS:
+            staging.add_array(layout.ITEM_NORMS, norms(vectors))
     seen = [np.sort(random.choice(ITEMS, size=user, replace=False)) for user in range(USERS)]
     offsets = np.cumsum([0, *map(len, seen)], dtype=np.int64)
     staging.add_ragged(
@@ -123,6 +154,19 @@ def stage(staging: Staging, *, seed: int = 1) -> None:
     staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, from_texts(TITLES))
     for name, size in ((SIMILAR_FILE, 1000), (RECOMMEND_FILE, 1200)):
         staging.path(name).write_bytes(random.bytes(size))
+    # The first user has nothing held out, the others ever more, and none what they have seen.
+    held_out = [np.setdiff1d(np.arange(ITEMS), rows)[: 2 * user] for user, rows in enumerate(seen)]
+    offsets = np.cumsum([0, *map(len, held_out)], dtype=np.int64)
+    staging.add_ragged(
+        layout.HELD_OUT_OFFSETS,
+        layout.HELD_OUT_ITEMS,
+        Ragged(offsets, np.concatenate(held_out).astype(np.int32)),
+    )
+
+
+def norms(item_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Norms of the embeddings of items, by numpy and without their biases."""
+    return np.linalg.norm(item_vectors[:, :-1].astype(np.float64), axis=1).astype(np.float32)
 
 
 def publish(volume: Path, *, seed: int = 1, clock: Clock = utc_now) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,12 +20,14 @@ from publication.id_map import IdMap
 from publication.labels import promote
 from publication.manifest import DatasetFacts, IndexFacts, Manifest, RunFacts
 from publication.ragged import Ragged, from_texts, text
+from publication.ranking import row_norms
 from publication.reader import Publication, open_publication
 from publication.vector_space import split_biases
 from publication.writer import Clock, Staging, utc_now
 from retriever.index.exact import ExactIndex
 from retriever.snapshot import Snapshot
-from trainer.index import make_backend
+from trainer.index import make_backends
+from trainer.index.protocol import BuiltIndex, Space
 
 # More than ASCII, two ids that look the same, the longest one, and what a careless reader mistakes for
 # the end of a text, a line, a path or a query.
@@ -81,6 +83,7 @@ def publish(
         staging.add_id_map(layout.ITEM_IDS, item_ids)
         staging.add_id_map(layout.USER_IDS, user_ids)
         staging.add_array(layout.ITEM_VECTORS, item_vectors)
+        staging.add_array(layout.ITEM_NORMS, row_norms(split_biases(item_vectors)[0]))
         staging.add_array(layout.USER_VECTORS, user_vectors)
         staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, ragged(seen))
         if titles:
@@ -105,38 +108,59 @@ def build_indexes(
     item_vectors: NDArray[np.float32],
     *,
     backend: str = "annoy",
-    trees: int = 10,
+    build: dict[str, Any] | None = None,
     query: dict[str, Any] | None = None,
 ) -> dict[str, IndexFacts]:
-    """Build and stage both indexes; `query` replaces the parameters that the backend gives."""
-    indexes = {
-        layout.SIMILAR: _build(staging, layout.SIMILAR, split_biases(item_vectors)[0], backend, trees),
-        layout.RECOMMEND: _build(staging, layout.RECOMMEND, item_vectors, backend, trees),
-    }
-    if query is None:
-        return indexes
-    return {name: replace(facts, query=query) for name, facts in indexes.items()}
+    """Build and stage both indexes.
+
+    `build` replaces the parameters of the backend's first round, `query` those that find everything.
+    """
+    facts = {}
+    for name in (layout.SIMILAR, layout.RECOMMEND):
+        path = staging.path(layout.index_file(name, backend))
+        built = build_index(name, item_vectors, path, backend=backend, build=build)
+        facts[name] = index_facts(built, backend, items=len(item_vectors), file=path.name, query=query)
+    return facts
 
 
-def _build(
-    staging: Staging, name: str, vectors: NDArray[np.float32], backend: str, trees: int
-) -> IndexFacts:
-    built = make_backend(backend, trees=trees).build(
+def build_index(
+    name: str,
+    item_vectors: NDArray[np.float32],
+    path: Path,
+    *,
+    backend: str = "annoy",
+    build: dict[str, Any] | None = None,
+) -> BuiltIndex:
+    """One index, as the trainer builds it, with all of `build` beside the first round's parameters."""
+    (made,) = make_backends(backend)
+    similar = name == layout.SIMILAR
+    vectors = split_biases(item_vectors)[0] if similar else item_vectors
+    space: Space = "cosine" if similar else "inner_product"
+    return made.build(
         vectors,
-        "cosine" if name == layout.SIMILAR else "inner_product",
-        lambda suffix: staging.path(layout.index_file(name, suffix)),
+        space,
+        path,
+        {**made.rounds(len(vectors), space)[0][0], **(build or {})},
         seed=1,
         threads=1,
         on_items=lambda _: None,
     )
+
+
+def index_facts(
+    built: BuiltIndex, backend: str, *, items: int, file: str, query: dict[str, Any] | None = None
+) -> IndexFacts:
+    """What the manifest says of it, when nobody has measured it; by default it finds everything."""
+    if query is None:
+        query = built.query(built.effort.most if built.effort else 0)
     return IndexFacts(
-        backend=built.backend,
+        backend=backend,
         metric=built.metric,
         dimensions=built.dimensions,
-        items=len(vectors),
-        file=built.file,
+        items=items,
+        file=file if built.has_file else None,
         build=built.build,
-        query=built.query,
+        query=query,
         recall_at_10=1.0,
         query_microseconds=10.0,
         bare_recall_at_10=1.0,
@@ -259,10 +283,17 @@ class FixedIndex:
     def __init__(self, rows: Sequence[int], *, candidates: int = 0) -> None:
         self.candidates = candidates
         self.asked: list[int] = []
+        self.efforts: list[float] = []
         self._rows = np.array(rows, dtype=np.int64)
 
-    def search(self, query: NDArray[np.float32], count: int) -> NDArray[np.int64]:  # noqa: ARG002
+    def search(
+        self,
+        query: NDArray[np.float32],  # noqa: ARG002
+        count: int,
+        effort: float = 1.0,
+    ) -> NDArray[np.int64]:
         self.asked.append(count)
+        self.efforts.append(effort)
         return self._rows[:count]
 
 
@@ -286,13 +317,14 @@ def snapshot(
             items=DictIdMap([f"item-{row}" for row in range(len(items))]),
             users=DictIdMap([f"user-{row}" for row in range(len(users))]),
             item_vectors=items,
+            item_norms=None,
             user_vectors=users,
             seen=ragged(seen if seen is not None else [[] for _ in users]),
             titles=None if titles is None else from_texts(titles),
         ),
     )
     embeddings = split_biases(items)[0]
-    by_cosine, by_score = ExactIndex(embeddings, cosine=True), ExactIndex(items, cosine=False)
+    by_cosine, by_score = ExactIndex(embeddings, cosine=True), ExactIndex(items)
     return Snapshot(
         publication=publication,
         item_embeddings=embeddings,

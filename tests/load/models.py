@@ -14,7 +14,7 @@ from publication import layout
 from publication.id_map import IdMap
 from publication.manifest import DatasetFacts, Manifest, RunFacts
 from publication.ragged import Ragged
-from publication.ranking import best, unit_rows
+from publication.ranking import best, row_norms, unit_rows
 from publication.vector_space import Float32Array, split_biases, user_queries
 from publication.writer import Staging
 from tests import retrievable
@@ -22,6 +22,7 @@ from tests import retrievable
 USERS = 100
 SEEN = 5
 LIMIT = 10
+TREES = 5
 # Known to every model; each has some of its own beside them.
 ITEM_IDS = [f"item-{number}" for number in range(250)]
 USER_IDS = [f"user-{number}" for number in range(USERS)]
@@ -97,11 +98,16 @@ def publish(volume: Path, family: str, seed: int, size: Size = Size()) -> Model:
         staging.add_id_map(layout.ITEM_IDS, items)
         staging.add_id_map(layout.USER_IDS, users)
         staging.add_array(layout.ITEM_VECTORS, item_vectors)
+        staging.add_array(layout.ITEM_NORMS, row_norms(split_biases(item_vectors)[0]))
         staging.add_array(layout.USER_VECTORS, user_vectors)
         staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, seen)
         everything = {"search_k": 1_000_000, "candidates": size.items}
+        usual = {"search_k": 100 * TREES, "candidates": LIMIT}
         indexes = retrievable.build_indexes(
-            staging, item_vectors, trees=5, query=everything if size.every else None
+            staging,
+            item_vectors,
+            build={"trees": TREES},
+            query=everything if size.every else usual,
         )
         manifest = staging.publish(
             Manifest(

@@ -24,9 +24,11 @@ from typing import Any
 
 from publication.errors import PublicationError
 from tests import datasets
-from trainer.index import make_backend
+from trainer.index import make_backends
+from trainer.index.tuning import TuningOptions
 from trainer.pipeline import train_and_publish
 from trainer.progress import Advance, Silent
+from trainer.publishing import Indexing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,20 +38,25 @@ class Request:
     Attributes:
         volume: where it publishes.
         seeds: of the data of each training, one after the other.
+        backend: of the indexes.
         file_limit: the most bytes that a file may have.
     """
 
     volume: str
     seeds: list[int]
+    backend: str = "annoy"
     file_limit: int | None = None
 
 
 class Telling(Silent):
     """Tells when the publishing begins."""
 
+    told = False
+
     @contextmanager
     def step(self, name: str, total: int) -> Iterator[Advance]:
-        if "similar" in name:
+        if name.startswith("Index") and not self.told:
+            self.told = True
             _answer(publishing=name)
         with super().step(name, total) as advance:
             yield advance
@@ -86,7 +93,9 @@ def _train(request: Request, pipe: int) -> int:
                 Path(request.volume),
                 hyperparameters=datasets.QUICK,
                 split="first-10",
-                backend=make_backend("annoy", trees=10),
+                indexing=Indexing(
+                    backends=make_backends(request.backend), options=TuningOptions(seed=1, threads=1)
+                ),
                 reporter=Telling() if number == len(request.seeds) else Silent(),
             )
     except PublicationError as error:

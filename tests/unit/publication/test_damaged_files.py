@@ -10,7 +10,7 @@ import shutil
 import numpy as np
 import pytest
 
-from publication import layout
+from publication import layout, reader
 from publication.errors import (
     InvalidPublicationError,
     MismatchError,
@@ -20,10 +20,15 @@ from publication.errors import (
 from publication.reader import open_publication, verify
 from tests import publications
 
-ARRAYS = [name for name in publications.FILES if name.endswith(".npy")]
-SWAPS = [(name, other) for name in publications.FILES for other in publications.FILES if name != other]
+ARRAYS = [name for name in publications.ALL_FILES if name.endswith(".npy")]
+SWAPS = [
+    (name, other)
+    for name in publications.ALL_FILES
+    for other in publications.ALL_FILES
+    if name != other
+]
 
-every_file = pytest.mark.parametrize("name", publications.FILES)
+every_file = pytest.mark.parametrize("name", publications.ALL_FILES)
 every_array = pytest.mark.parametrize("name", ARRAYS)
 
 
@@ -86,13 +91,15 @@ def test_two_files_swapped(published, name, other):
     assert caught.value.path in contents
 
 
-# The ids and titles are the same in both versions, and how many items were seen.
+# The ids and titles are the same in both versions, and how many items were seen or held out.
 @pytest.mark.parametrize(
     "name",
     [
         layout.ITEM_VECTORS,
         layout.USER_VECTORS,
+        layout.ITEM_NORMS,
         layout.SEEN_ITEMS,
+        layout.HELD_OUT_ITEMS,
         publications.SIMILAR_FILE,
         publications.RECOMMEND_FILE,
     ],
@@ -221,9 +228,43 @@ def test_another_shape_is_refused(published, name, reshape):
     array = np.ascontiguousarray(reshape(np.load(published.directory / name)))
     publications.reseal(published.directory, name, npy(array))
     # Where any length goes, it is the offsets that don't fit.
-    offsets = {layout.SEEN_ITEMS: layout.SEEN_OFFSETS, layout.TITLE_BYTES: layout.TITLE_OFFSETS}
+    offsets = {layout.SEEN_ITEMS: layout.SEEN_OFFSETS} | {
+        values: offsets for offsets, values in layout.OPTIONAL_PAIRS
+    }
     any_length = array.ndim == 1
     refused(published, offsets.get(name, name) if any_length else name)
+
+
+@pytest.mark.parametrize("factor", [0, -1, 0.99, 1.01, 1e30, np.nan, np.inf])
+@pytest.mark.parametrize("row", [0, publications.ITEMS - 1])
+def test_a_norm_that_is_not_the_embeddings_is_refused(published, row, factor):
+    array = np.load(published.directory / layout.ITEM_NORMS)
+    array[row] *= np.float32(factor)
+    publications.reseal(published.directory, layout.ITEM_NORMS, npy(array))
+    reason = str(refused(published, layout.ITEM_NORMS))
+    assert f"norm {row} isn't that of the embedding" in reason
+
+
+def test_norms_may_differ_by_rounding_but_not_by_the_bias(published):
+    vectors = np.load(published.directory / layout.ITEM_VECTORS)
+    for name, norms, fits in (
+        ("float32", np.linalg.norm(vectors[:, :-1], axis=1), True),
+        ("with bias", np.linalg.norm(vectors, axis=1), False),
+    ):
+        publications.reseal(published.directory, layout.ITEM_NORMS, npy(norms))
+        assert norms.dtype == np.float32, name
+        if fits:
+            verify(published.volume, published.version)
+        else:
+            refused(published, layout.ITEM_NORMS)
+
+
+def test_a_wrong_norm_beyond_the_first_chunk_is_named(published, monkeypatch):
+    monkeypatch.setattr(reader, "_CHUNK_ROWS", 5)
+    array = np.load(published.directory / layout.ITEM_NORMS)
+    array[7] *= 2
+    publications.reseal(published.directory, layout.ITEM_NORMS, npy(array))
+    assert "norm 7 isn't" in str(refused(published, layout.ITEM_NORMS))
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
@@ -242,28 +283,40 @@ def test_an_embedding_without_direction_is_refused(published):
     assert "embedding 3 is zero" in str(refused(published, layout.ITEM_VECTORS))
 
 
+# Rows of items: what users have seen, and what was held out.
+ROWS = [
+    (layout.SEEN_OFFSETS, layout.SEEN_ITEMS),
+    (layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS),
+]
+
+
 @pytest.mark.parametrize("spoil", [lambda row: row[::-1], lambda row: np.full_like(row, row[0])])
-def test_seen_items_that_do_not_ascend_are_refused(published, spoil):
-    """Whoever excludes them bisects."""
-    offsets = np.load(published.directory / layout.SEEN_OFFSETS)
-    items = np.load(published.directory / layout.SEEN_ITEMS)
-    last = len(offsets) - 2
-    items[offsets[last] :] = spoil(items[offsets[last] :])
-    publications.reseal(published.directory, layout.SEEN_ITEMS, npy(items))
-    reason = str(refused(published, layout.SEEN_ITEMS))
+@pytest.mark.parametrize(("offsets", "values"), ROWS)
+def test_items_of_a_user_that_do_not_ascend_are_refused(published, offsets, values, spoil):
+    """Whoever looks for one of them bisects."""
+    starts = np.load(published.directory / offsets)
+    items = np.load(published.directory / values)
+    last = len(starts) - 2
+    assert starts[-1] - starts[last] > 1
+    items[starts[last] :] = spoil(items[starts[last] :])
+    publications.reseal(published.directory, values, npy(items))
+    reason = str(refused(published, values))
     assert f"the items of user row {last} don't ascend" in reason
 
 
 @pytest.mark.parametrize("row", [-1, publications.ITEMS, 2**31 - 1, -(2**31)])
-def test_a_seen_item_that_does_not_exist_is_refused(published, row):
-    array = np.load(published.directory / layout.SEEN_ITEMS)
+@pytest.mark.parametrize("name", [values for _, values in ROWS])
+def test_an_item_that_does_not_exist_is_refused(published, name, row):
+    array = np.load(published.directory / name)
     array[2] = row
-    publications.reseal(published.directory, layout.SEEN_ITEMS, npy(array))
-    assert str(row) in refused(published, layout.SEEN_ITEMS, MismatchError).found
+    publications.reseal(published.directory, name, npy(array))
+    assert str(row) in refused(published, name, MismatchError).found
 
 
 @pytest.mark.parametrize(("at", "to"), [(0, 1), (-1, 1), (-1, 2**62), (2, 10**6), (2, -1)])
-@pytest.mark.parametrize("name", [layout.SEEN_OFFSETS, layout.TITLE_OFFSETS])
+@pytest.mark.parametrize(
+    "name", [layout.SEEN_OFFSETS, *(offsets for offsets, _ in layout.OPTIONAL_PAIRS)]
+)
 def test_offsets_that_lead_astray_are_refused(published, name, at, to):
     array = np.load(published.directory / name)
     array[at] = to

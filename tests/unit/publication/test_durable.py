@@ -43,7 +43,7 @@ def test_everything_is_on_the_disk_before_the_version_appears_and_the_manifest_i
     directory = layout.version_dir(tmp_path, version)
     sizes = {path.name: path.stat().st_size for path in directory.iterdir()}
     assert trace == [
-        *(("fsync", name, sizes[name]) for name in publications.FILES),
+        *(("fsync", name, sizes[name]) for name in publications.ALL_FILES),
         ("fsync", layout.MANIFEST, sizes[layout.MANIFEST]),
         ("fsync", "files", None),
         ("move", "files", version),

@@ -124,8 +124,8 @@ SIGNED = [
     (("version",), "20261124T120000Z-000000", layout.MANIFEST, "20261124T120000Z-000000", None),
     (("items",), ITEMS + 1, layout.MANIFEST, ITEMS + 1, ITEMS),
     (("items",), ITEMS - 1, layout.MANIFEST, ITEMS - 1, ITEMS),
-    (("users",), USERS + 1, layout.USER_IDS, USERS + 1, USERS),
-    (("users",), 0, layout.USER_IDS, 0, USERS),
+    (("users",), USERS + 1, layout.HELD_OUT_OFFSETS, USERS + 2, USERS + 1),
+    (("users",), 0, layout.HELD_OUT_OFFSETS, 1, USERS + 1),
     (("components",), COMPONENTS + 1, layout.ITEM_VECTORS, COMPONENTS + 2, COMPONENTS + 1),
     (("components",), 1, layout.ITEM_VECTORS, 2, COMPONENTS + 1),
     *(
@@ -142,9 +142,9 @@ SIGNED = [
             (("indexes", index, "backend"), "nmslib", layout.MANIFEST, file, f"{index}.nmslib"),
         )
     ),
-    *((("files", name, "size"), 0, name, 0, None) for name in publications.FILES),
-    *((("files", name, "size"), 10**6, name, 10**6, None) for name in publications.FILES),
-    *((("files", name, "sha256"), "0" * 64, name, "0" * 64, None) for name in publications.FILES),
+    *((("files", name, "size"), 0, name, 0, None) for name in publications.ALL_FILES),
+    *((("files", name, "size"), 10**6, name, 10**6, None) for name in publications.ALL_FILES),
+    *((("files", name, "sha256"), "0" * 64, name, "0" * 64, None) for name in publications.ALL_FILES),
 ]
 
 
@@ -190,7 +190,7 @@ def test_a_file_name_that_leads_elsewhere_is_refused_though_signed(published, na
     assert repr(name) in str(caught.value)
 
 
-@pytest.mark.parametrize("name", [*publications.FILES])
+@pytest.mark.parametrize("name", [name for name in publications.ALL_FILES if name != layout.ITEM_NORMS])
 def test_a_file_that_must_be_named_is_missed_though_signed(published, name):
     publications.edit_manifest(published.directory, lambda content: content["files"].pop(name))
     with pytest.raises(ManifestError, match="files"):

@@ -43,7 +43,9 @@ def test_is_no_file_name(name):
     assert not layout.is_file_name(name)
 
 
-@pytest.mark.parametrize("name", [*publications.FILES, "x" * 100, "a.b-c_d.E9", "recommend.nmslib.dat"])
+@pytest.mark.parametrize(
+    "name", [*publications.ALL_FILES, "x" * 100, "a.b-c_d.E9", "recommend.nmslib.dat"]
+)
 def test_is_a_file_name(name):
     assert layout.is_file_name(name)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from publication import layout, manifest
 from publication.errors import InvalidPublicationError, ManifestError, UnsupportedFormatError
-from publication.manifest import DatasetFacts, FileFacts, IndexFacts, Manifest, RunFacts
+from publication.manifest import DatasetFacts, FileFacts, IndexFacts, Manifest, RunFacts, Trial
 from tests import publications
 
 PATH = Path("volume/manifest.json")
@@ -33,11 +33,23 @@ file_facts = st.builds(
     FileFacts, size=counts, sha256=st.text("0123456789abcdef", min_size=64, max_size=64)
 )
 
+trials = st.builds(
+    Trial,
+    backend=texts,
+    build=scalar_dicts,
+    query=scalar_dicts,
+    recall_at_10=shares,
+    query_microseconds=durations,
+)
+
 
 @st.composite
 def manifests(draw):
     items = draw(positives)
-    files = [*publications.FILES, *draw(st.sets(st.from_regex(r"[a-z]{1,8}\.extra", fullmatch=True)))]
+    files = [
+        *publications.ALL_FILES,
+        *draw(st.sets(st.from_regex(r"[a-z]{1,8}\.extra", fullmatch=True))),
+    ]
     indexes = {
         name: IndexFacts(
             backend="annoy",
@@ -51,6 +63,9 @@ def manifests(draw):
             query_microseconds=draw(durations),
             bare_recall_at_10=draw(shares),
             bare_query_microseconds=draw(durations),
+            target_recall=draw(st.none() | shares),
+            trials=draw(st.lists(trials, max_size=3)),
+            build_seconds=draw(durations),
         )
         for name in (layout.SIMILAR, layout.RECOMMEND)
     }
@@ -162,6 +177,81 @@ def test_fields_that_a_later_release_adds_are_ignored():
     content["indexes"][layout.SIMILAR]["added"] = "later"
     content["checksum"] = publications.checksum(content)
     assert decode(json.dumps(content).encode()) == EXAMPLE
+
+
+ADDED = {"target_recall": None, "trials": [], "build_seconds": 0.0}
+"""Fields of an index that came after the first release, and what they are when they aren't there."""
+
+
+def test_an_index_from_before_there_was_tuning_has_none_of_its_fields():
+    content = json.loads(manifest.encode(EXAMPLE))
+    for index in content["indexes"].values():
+        assert ADDED.keys() < index.keys()
+        for name in ADDED:
+            del index[name]
+    content["checksum"] = publications.checksum(content)
+    data = json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"
+    decoded = decode(data)
+    for name, facts in decoded.indexes.items():
+        assert facts == replace(EXAMPLE.indexes[name], **ADDED)
+    assert manifest.encode(decoded) == data
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_each_field_of_the_tuning_may_be_missing_by_itself(name):
+    content = json.loads(manifest.encode(EXAMPLE))
+    del content["indexes"][layout.SIMILAR][name]
+    content["checksum"] = publications.checksum(content)
+    decoded = decode(json.dumps(content).encode())
+    assert decoded.indexes[layout.SIMILAR] == replace(
+        EXAMPLE.indexes[layout.SIMILAR], **{name: ADDED[name]}
+    )
+    assert decoded.indexes[layout.RECOMMEND] == EXAMPLE.indexes[layout.RECOMMEND]
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("target_recall", 1.5),
+        ("target_recall", "0.95"),
+        ("build_seconds", -1.0),
+        ("build_seconds", None),
+        ("trials", None),
+        ("trials", [{}]),
+        ("trials", [{"recall_at_10": 1.5}]),
+        ("trials", [{"query_microseconds": -1.0}]),
+        ("trials", [{"query": {"search_k": [1]}}]),
+    ],
+    ids=str,
+)
+def test_what_tuning_cannot_have_found_is_refused_though_signed(name, wrong):
+    content = json.loads(manifest.encode(EXAMPLE))
+    index = content["indexes"][layout.SIMILAR]
+    if isinstance(wrong, list):
+        # Wrong in this one field, or without any.
+        wrong = [{**index["trials"][0], **trial} if trial else trial for trial in wrong]
+    index[name] = wrong
+    content["checksum"] = publications.checksum(content)
+    with pytest.raises(ManifestError, match=f"{name}|recall_at_10|query|backend"):
+        decode(json.dumps(content).encode())
+
+
+@pytest.mark.parametrize("pair", layout.OPTIONAL_PAIRS)
+@pytest.mark.parametrize("kept", [(), (0,), (1,), (0, 1)])
+def test_offsets_and_values_come_together_or_not_at_all(pair, kept):
+    names = {*publications.ALL_FILES} - {*pair} | {pair[position] for position in kept}
+    files = {name: facts for name, facts in EXAMPLE.files.items() if name in names}
+    data = manifest.encode(replace(EXAMPLE, files=files))
+    if len(kept) != 1:
+        assert decode(data).files == files
+        return
+    with pytest.raises(ManifestError, match=f"files: '{pair[0]}' and '{pair[1]}' need each other"):
+        decode(data)
+
+
+def test_norms_may_be_missing():
+    files = {name: facts for name, facts in EXAMPLE.files.items() if name != layout.ITEM_NORMS}
+    assert decode(manifest.encode(replace(EXAMPLE, files=files))).files == files
 
 
 def test_reading_a_directory_without_a_manifest_says_so(tmp_path):

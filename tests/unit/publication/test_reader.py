@@ -71,7 +71,7 @@ def test_a_version_verifies_and_gives_its_manifest(published):
         assert facts == read_manifest(published.volume, version)
         assert facts == open_publication(published.volume, version).manifest
         assert facts.version == version
-        assert sorted(facts.files) == publications.FILES
+        assert sorted(facts.files) == publications.ALL_FILES
         assert has_version(published.volume, version)
 
 
@@ -90,6 +90,10 @@ def test_an_opened_version_holds_what_was_published(published):
     for user in range(publications.USERS):
         seen = np.sort(random.choice(publications.ITEMS, size=user, replace=False))
         np.testing.assert_array_equal(opened.seen[user], seen)
+        unseen = sorted({*range(publications.ITEMS)} - {*seen.tolist()})
+        assert opened.held_out[user].tolist() == unseen[: 2 * user]
+    expected = np.sqrt((opened.item_vectors[:, :-1].astype(np.float64) ** 2).sum(axis=1))
+    np.testing.assert_allclose(opened.item_norms, expected, rtol=1e-6)
     assert [text(opened.titles, row) for row in range(len(opened.titles))] == publications.TITLES
 
 
@@ -102,6 +106,9 @@ def test_everything_opened_is_mapped_and_read_only(published):
         opened.seen.values,
         opened.titles.offsets,
         opened.titles.values,
+        opened.item_norms,
+        opened.held_out.offsets,
+        opened.held_out.values,
     ]
     for array in arrays:
         assert type(array) is np.ndarray
@@ -109,7 +116,7 @@ def test_everything_opened_is_mapped_and_read_only(published):
         with pytest.raises(ValueError, match="read-only"):
             array.flat[0] = 1
     mapped = Path("/proc/self/maps").read_text()
-    for name in publications.FILES:
+    for name in publications.ALL_FILES:
         assert (str(published.directory / name) in mapped) == (not name.endswith(".annoy"))
 
 
@@ -120,7 +127,7 @@ def test_the_last_reference_closes_every_map_and_descriptor(published):
     kept = opened.item_vectors[:1]
     del opened
     maps = Path("/proc/self/maps").read_text()
-    assert [name for name in publications.FILES if f"{published.directory}/{name}" in maps] == [
+    assert [name for name in publications.ALL_FILES if f"{published.directory}/{name}" in maps] == [
         layout.ITEM_VECTORS
     ]
     del kept
@@ -161,11 +168,14 @@ def test_a_file_of_a_later_release_is_held_to_its_checksum(published):
         verify(published.volume, published.version)
 
 
-def test_users_seen_items_and_titles_may_be_none(tmp_path):
+OPTIONAL_FILES = [layout.ITEM_NORMS, *(name for pair in layout.OPTIONAL_PAIRS for name in pair)]
+
+
+def test_users_seen_items_titles_and_what_came_later_may_be_none(tmp_path):
     facts = publications.facts(users=0)
     with Staging(tmp_path) as staging:
         publications.stage(staging)
-        for name in (layout.TITLE_OFFSETS, layout.TITLE_BYTES):
+        for name in OPTIONAL_FILES:
             staging.path(name).unlink()
         for name in (layout.USER_IDS, layout.USER_VECTORS, layout.SEEN_OFFSETS, layout.SEEN_ITEMS):
             staging.path(name).unlink()
@@ -178,7 +188,7 @@ def test_users_seen_items_and_titles_may_be_none(tmp_path):
         version = staging.publish(facts).version
     verify(tmp_path, version)
     opened = open_publication(tmp_path, version)
-    assert opened.titles is None
+    assert opened.titles is opened.item_norms is opened.held_out is None
     assert len(opened.users) == len(opened.seen) == len(opened.user_vectors) == 0
 
 

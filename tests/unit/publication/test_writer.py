@@ -137,6 +137,71 @@ def test_a_file_is_staged_under_a_plain_name_only(volume, name):
             staging.add_array(name, np.zeros(1))
 
 
+def test_what_lies_in_scratch_is_not_published(volume):
+    with Staging(volume) as staging:
+        publications.stage(staging)
+        scratch = staging.scratch("similar")
+        assert (scratch.is_dir(), list(scratch.iterdir())) == (True, [])
+        (scratch / "tried.annoy").write_bytes(b"tried")
+        (scratch / "deeper").mkdir()
+        other = staging.scratch("recommend")
+        assert list(other.iterdir()) == []
+        complete = staging.publish(publications.facts())
+    assert verify(volume, complete.version) == complete
+    directory = layout.version_dir(volume, complete.version)
+    assert sorted(path.name for path in directory.iterdir()) == sorted(
+        [*publications.ALL_FILES, layout.MANIFEST]
+    )
+    assert not scratch.exists()
+    assert not other.exists()
+    assert staged(volume) == []
+
+
+def test_a_file_moves_from_scratch_into_the_publication_by_its_name(volume):
+    """The two lie on one file system, or an index would be copied."""
+    with Staging(volume) as staging:
+        publications.stage(staging)
+        tried = staging.scratch("similar") / "3.annoy"
+        tried.write_bytes(b"chosen")
+        inode = tried.stat().st_ino
+        tried.rename(staging.path(publications.SIMILAR_FILE))
+        complete = staging.publish(publications.facts())
+    published = layout.version_dir(volume, complete.version) / publications.SIMILAR_FILE
+    assert published.stat().st_ino == inode
+    assert published.read_bytes() == b"chosen"
+    assert stat.S_IMODE(published.stat().st_mode) == 0o444
+    verify(volume, complete.version)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("bad")])
+def test_an_exception_leaves_no_scratch_behind(volume, error):
+    def fail(staging):
+        (staging.scratch("similar") / "half.annoy").write_bytes(b"half")
+        raise error
+
+    with pytest.raises((VolumeError, ValueError)), Staging(volume) as staging:
+        fail(staging)
+    assert staged(volume) == []
+    assert list_versions(volume) == []
+
+
+def test_scratch_of_one_name_is_made_once(volume):
+    def twice(staging):
+        staging.scratch("similar")
+        staging.scratch("similar")
+
+    with pytest.raises(VolumeError, match="File exists"), Staging(volume) as staging:
+        twice(staging)
+
+
+def test_scratch_that_a_killed_writer_left_is_removed_by_the_next(volume):
+    left = layout.staging_dir(volume) / "publish-0123456789abcdef"
+    (left / "scratch-similar").mkdir(parents=True)
+    (left / "scratch-similar" / "1.annoy").write_bytes(b"half")
+    with Staging(volume):
+        assert not left.exists()
+
+
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_numbers_that_are_not_finite_are_not_staged(volume, number, dtype):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,24 +24,39 @@ class Published:
         return layout.version_dir(self.volume, self.version)
 
 
+class Templates:
+    """One publication by each backend, made when it is first asked for, and copies of it."""
+
+    def __init__(self, make_directory: Callable[[str], Path]) -> None:
+        self._make_directory = make_directory
+        self._made: dict[str, Published] = {}
+
+    def copy(self, backend: str, directory: Path) -> Published:
+        if backend not in self._made:
+            volume = self._make_directory(backend) / "volume"
+            self._made[backend] = Published(volume, retrievable.publish(volume, backend=backend))
+        template = self._made[backend]
+        return Published(publications.copy(template.volume, directory / backend), template.version)
+
+
 @pytest.fixture(scope="session")
-def _templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Published]:
-    made = {}
-    for backend in ("annoy", "exact"):
-        volume = tmp_path_factory.mktemp(backend) / "volume"
-        made[backend] = Published(volume, retrievable.publish(volume, backend=backend))
-    return made
+def _templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    return Templates(tmp_path_factory.mktemp)
 
 
 @pytest.fixture
-def published(_templates: dict[str, Published], tmp_path: Path) -> Published:
+def published_by(_templates: Templates, tmp_path: Path) -> Callable[[str], Published]:
+    """Makes one with indexes of a backend."""
+    return lambda backend: _templates.copy(backend, tmp_path)
+
+
+@pytest.fixture
+def published(published_by: Callable[[str], Published]) -> Published:
     """With Annoy indexes."""
-    template = _templates["annoy"]
-    return Published(publications.copy(template.volume, tmp_path / "volume"), template.version)
+    return published_by("annoy")
 
 
 @pytest.fixture
-def published_exact(_templates: dict[str, Published], tmp_path: Path) -> Published:
+def published_exact(published_by: Callable[[str], Published]) -> Published:
     """With indexes of the backend `exact`."""
-    template = _templates["exact"]
-    return Published(publications.copy(template.volume, tmp_path / "exact"), template.version)
+    return published_by("exact")

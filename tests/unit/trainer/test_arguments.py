@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from trainer.arguments import parse
+from trainer.index.tuning import TuningOptions
 from trainer.model import Hyperparameters
 
-COMMANDS = ["train", "versions", "promote", "rollback", "verify", "serve", "fetch-dataset"]
+COMMANDS = ["train", "publish", "versions", "promote", "rollback", "verify", "serve", "fetch-dataset"]
 
 
 @pytest.fixture(autouse=True)
@@ -30,12 +31,16 @@ def test_the_defaults_of_train_are_the_models():
     for field in fields(own):
         assert options[field.name] == getattr(own, field.name)
     assert options["volume"] == Path("v")
-    assert (options["backend"], options["trees"]) == ("annoy", 10)
+    tuning = TuningOptions()
+    assert options["backend"] == "annoy"
+    assert options["target_recall"] == tuning.target_recall == 0.95
+    assert options["strict_recall"] is tuning.strict is False
+    assert options["index_threads"] == tuning.threads
     assert (options["label"], options["no_label"], options["json"]) == ("current", False, False)
     assert (options["item_features"], options["user_features"]) == ([], [])
     assert options["feature_separator"] == "|"
     # What isn't given isn't there.
-    assert not options.keys() & {"dataset", "interactions", "items", "users", "split"}
+    assert not options.keys() & {"dataset", "interactions", "items", "users", "split", "trees"}
 
 
 def test_every_flag_of_train():
@@ -59,10 +64,12 @@ def test_every_flag_of_train():
         "threads": "2",
         "backend": "exact",
         "trees": "20",
+        "target-recall": "0.5",
+        "index-threads": "3",
         "label": "canary",
     }
     given = [f"--{name}={value}" for name, value in flags.items()]
-    options = vars(parse(["train", *given, "--sample-weights", "--json"]))
+    options = vars(parse(["train", *given, "--sample-weights", "--strict-recall", "--json"]))
     assert options == {
         "command": "train",
         "volume": Path("v"),
@@ -84,6 +91,9 @@ def test_every_flag_of_train():
         "threads": 2,
         "backend": "exact",
         "trees": 20,
+        "target_recall": 0.5,
+        "strict_recall": True,
+        "index_threads": 3,
         "label": "canary",
         "no_label": False,
         "sample_weights": True,
@@ -142,7 +152,15 @@ def test_what_is_no_label_is_refused(capsys, command, label):
         (["train", "--volume", "v", "--epochs", "many"], "--epochs: invalid int value: 'many'"),
         (["train", "--volume", "v", "--loss", "mse"], "--loss: invalid choice: 'mse'"),
         (["train", "--volume", "v", "--split", "half"], "--split: invalid choice: 'half'"),
-        (["train", "--volume", "v", "--backend", "faiss"], "--backend: invalid choice: 'faiss'"),
+        (["train", "--volume", "v", "--trees", "many"], "--trees: invalid int value: 'many'"),
+        (
+            ["train", "--volume", "v", "--target-recall", "high"],
+            "--target-recall: invalid float value: 'high'",
+        ),
+        (
+            ["train", "--volume", "v", "--index-threads", "1.5"],
+            "--index-threads: invalid int value: '1.5'",
+        ),
         (["train", "--volume", "v", "--dataset", "netflix"], "--dataset: invalid choice: 'netflix'"),
         (["train", "--volume", "v", "--label", "a", "--no-label"], "not allowed with argument --label"),
         (["promote", "--volume", "v"], "required: version"),

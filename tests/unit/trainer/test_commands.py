@@ -12,7 +12,8 @@ from publication.reader import list_versions, open_publication
 from tests import datasets, publications
 from trainer.__main__ import main
 
-QUICK = ["--components", "4", "--epochs", "2", "--seed", "1"]
+# With more threads an index differs from run to run.
+QUICK = ["--components", "4", "--epochs", "2", "--seed", "1", "--index-threads", "1"]
 
 
 @pytest.fixture(autouse=True)
@@ -121,9 +122,12 @@ def test_every_option_reaches_the_manifest(call, tmp_path):
     }
     given = [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", value)]
     interactions = datasets.write_rows(tmp_path / "a.csv")
-    made = call("train", "--interactions", interactions, *given, "--sample-weights", "--trees", 4)
+    given += ["--sample-weights", "--trees", 4, "--index-threads", 3, "--target-recall", 0.5]
+    made = call("train", "--interactions", interactions, *given)
     assert made["hyperparameters"] == {**flags, "sample_weights": True}
-    assert made["indexes"]["similar"]["build"] == {"trees": 4, "seed": 9, "threads": 2}
+    for index in made["indexes"].values():
+        assert index["build"] == {"trees": 4, "seed": 9, "threads": 3}
+        assert index["target_recall"] == 0.5
     assert made["dataset"]["split"] == "random"
     made = call(
         "train", "--interactions", interactions, *QUICK, "--split", "first-10", "--backend", "exact"
@@ -207,6 +211,41 @@ def test_nothing_to_act_upon_is_an_error(fails, volume):
         (["--interactions", "/none.csv"], "/none.csv: No such file or directory"),
         (["--interactions", "/none.csv", "--epochs", 0], "--epochs is 0, but should be in 1..10000"),
         (["--interactions", "/none.csv", "--trees", 0], "--trees is 0, but should be in 1..10000"),
+        *(
+            (["--interactions", "/none.csv", *flags], message)
+            for flags, message in (
+                (
+                    ["--trees", 3, "--backend", "exact"],
+                    "--trees is 3, but should be left out: it is for",
+                ),
+                (
+                    ["--backend", "hnswlib"],
+                    "--backend is 'hnswlib', but should be among auto, annoy, exact, faiss, nmslib",
+                ),
+                (["--backend", "annoy,,exact"], "--backend is '', but should be among auto, annoy"),
+                (["--backend", ""], "--backend is '', but should be among auto, annoy"),
+                *(
+                    (
+                        ["--target-recall", recall],
+                        f"--target-recall is {shown}, but should be above 0 and at most 1",
+                    )
+                    for recall, shown in (
+                        (0, "0.0"),
+                        (-1, "-1.0"),
+                        (1.5, "1.5"),
+                        ("nan", "nan"),
+                        ("inf", "inf"),
+                    )
+                ),
+                *(
+                    (
+                        ["--index-threads", threads],
+                        f"--index-threads is {threads}, but should be in 1..1024",
+                    )
+                    for threads in (0, -1, 1025)
+                ),
+            )
+        ),
     ],
 )
 def test_options_that_do_not_fit_are_named(fails, volume, flags, message):

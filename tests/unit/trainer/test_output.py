@@ -7,7 +7,7 @@ import pytest
 
 from tests import publications
 from trainer import output
-from trainer.pipeline import TrainingResult
+from trainer.publishing import Published
 from trainer.versions import PublishedVersion
 
 METRICS = {
@@ -28,19 +28,17 @@ def result(**changes):
         "label": "current",
         "seconds": {"fit": 1.25, "publish": 0.5},
         "warnings": ["3 items aren't in it"],
-        "model": None,
-        "dataset": None,
     }
-    return TrainingResult(**{**fields, **changes})
+    return Published(**{**fields, **changes})
 
 
 def words(text):
     return [" ".join(line.split()) for line in text.splitlines()]
 
 
-def test_training_as_json_is_complete(capsys):
+def test_what_was_published_as_json_is_complete(capsys):
     made = result()
-    output.training(made, as_json=True)
+    output.published(made, as_json=True)
     printed = capsys.readouterr()
     assert printed.err == ""
     assert json.loads(printed.out) == {
@@ -58,9 +56,9 @@ def test_training_as_json_is_complete(capsys):
     assert "példa" in printed.out
 
 
-def test_training_for_people_tells_metrics_indexes_and_the_version(capsys):
+def test_what_was_published_for_people_tells_metrics_indexes_and_the_version(capsys):
     made = result()
-    output.training(made, as_json=False)
+    output.published(made, as_json=False)
     printed = capsys.readouterr()
     assert printed.err == "warning: 3 items aren't in it\n"
     lines = words(printed.out)
@@ -71,8 +69,9 @@ def test_training_for_people_tells_metrics_indexes_and_the_version(capsys):
         "train, all items 0.7500 0.9688",
         "test, all items 0.0938 0.9062",
         "test, seen items excluded 0.2500 0.9375",
-        "similar annoy 1.0000 26 0.8750 12",
-        "recommend annoy 1.0000 26 0.8750 12",
+        "index backend settings recall@10 µs a query exact, µs file, MB",
+        "similar annoy trees=10 search_k=-1 1.0000 26 30 0.0",
+        "recommend annoy trees=10 search_k=-1 1.0000 26 30 0.0",
         "seconds: fit 1.25, publish 0.50",
         f"published {made.manifest.version}, label 'current' names it",
     ):
@@ -84,7 +83,7 @@ def test_without_a_label_and_a_test_set_it_says_so(capsys):
     made = result(
         label=None, warnings=[], manifest=replace(publications.complete_manifest(), metrics=metrics)
     )
-    output.training(made, as_json=False)
+    output.published(made, as_json=False)
     lines = words(capsys.readouterr().out)
     assert "train, all items 0.5000 -" in lines
     assert not any(line.startswith("test,") for line in lines)

@@ -4,11 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from publication.ranking import unit_rows
+from tests.unit.trainer.index.cases import nothing, own, rows, scores
 from trainer.index import measure as module
 from trainer.index.exact import ExactBackend
-from trainer.index.measure import measure
+from trainer.index.measure import Questions
+from trainer.index.protocol import Effort
 
 COUNT = 50
 
@@ -18,7 +22,7 @@ def vectors(count=COUNT, *, seed=1):
 
 
 def exact(of, space="inner_product"):
-    return ExactBackend().build(of, space, lambda _: None, seed=1, threads=1, on_items=lambda _: None)
+    return ExactBackend().build(of, space, None, {}, seed=1, threads=1, on_items=lambda _: None)
 
 
 class Searching:
@@ -28,29 +32,39 @@ class Searching:
         self.answer = answer
         self.asked = []
 
-    def search(self, query, count):
-        self.asked.append((query, count))
+    def search(self, query, count, effort):
+        self.asked.append((query.tolist(), count, effort))
         return np.asarray(self.answer(query, count), dtype=np.int64)
 
 
 def searching(of, answer, *, candidates=0):
-    return replace(exact(of), index=Searching(answer), candidates=candidates)
+    effort = Effort("effort", least=1, most=100)
+    return replace(exact(of), index=Searching(answer), candidates=candidates, effort=effort)
 
 
-def quality(built, of, queries, space="inner_product", *, own_rows=False, seed=1):
-    return measure(built, of, queries, space, own_rows=own_rows, seed=seed)
+def asking(of, queries, space="inner_product", *, excluded=None, seed=1):
+    excluded = nothing(len(queries)) if excluded is None else excluded
+    return Questions(of, queries, space, excluded=excluded, seed=seed)
+
+
+def recall(built, of, queries, space="inner_product", *, excluded=None, effort=1):
+    return asking(of, queries, space, excluded=excluded).ask(built, effort).recall_at_10
 
 
 @pytest.mark.parametrize("space", ["cosine", "inner_product"])
-@pytest.mark.parametrize("count", [2, 10, 11, COUNT])
-def test_exact_search_finds_all(space, count):
+@pytest.mark.parametrize("count", [1, 2, 10, 11, COUNT])
+@pytest.mark.parametrize("by_item", [True, False])
+def test_exact_search_finds_all(space, count, by_item):
     of = vectors(count)
-    for own_rows in (False, True):
-        queries = of if own_rows else vectors(seed=2)
-        found = quality(exact(of, space), of, queries, space, own_rows=own_rows)
-        assert (found.served.recall_at_10, found.bare.recall_at_10) == (1.0, 1.0)
-        assert found.served.queries == len(queries)
-        assert found.served.query_microseconds > 0
+    queries = of if by_item else vectors(seed=2)
+    excluded = own(count) if by_item else nothing(len(queries))
+    questions = asking(of, queries, space, excluded=excluded)
+    assert len(questions) == len(queries)
+    for ask in (questions.ask, questions.ask_bare):
+        found = ask(exact(of, space), 0)
+        assert found.recall_at_10 == 1.0
+        assert found.queries == len(queries)
+        assert found.query_microseconds > 0
 
 
 @pytest.mark.parametrize("hits", [0, 3, 10])
@@ -61,66 +75,246 @@ def test_recall_is_the_share_of_the_true_ten(hits):
         order = np.argsort(-(of @ query))
         return [*order[:hits], *order[20 : 20 + count - hits]]
 
-    found = quality(searching(of, answer), of, vectors(seed=2))
-    assert found.bare.recall_at_10 == pytest.approx(hits / 10)
+    assert recall(searching(of, answer), of, vectors(seed=2)) == pytest.approx(hits / 10)
 
 
 def test_more_candidates_are_scored_exactly_before_the_best_ten_are_kept():
     """Here the index finds all, in the worst order."""
-    of = vectors()
+    of, queries = vectors(), vectors(seed=2)
     built = searching(of, lambda query, count: np.argsort(of @ query)[-count:], candidates=30)
-    found = quality(built, of, vectors(seed=2))
-    assert (found.served.recall_at_10, found.bare.recall_at_10) == (1.0, 1.0)
-    assert {count for _, count in built.index.asked} == {30, 10}
+    assert recall(built, of, queries) == 1.0
+    assert {count for _, count, _ in built.index.asked} == {30}
+    # And here it misses the best five, which no scoring brings back.
     built = searching(of, lambda query, count: np.argsort(-(of @ query))[5 : 5 + count], candidates=30)
-    assert quality(built, of, vectors(seed=2)).served.recall_at_10 == pytest.approx(0.5)
+    assert recall(built, of, queries) == pytest.approx(0.5)
+
+
+def test_a_bare_question_asks_for_no_more_than_there_can_be_answers():
+    of, queries = vectors(), vectors(seed=2)
+    built = searching(of, lambda query, count: np.argsort(-(of @ query))[:count], candidates=30)
+    questions = asking(of, queries, excluded=rows([[row % 7] for row in range(COUNT)]))
+    assert questions.ask_bare(built, 1).recall_at_10 == 1.0
+    assert {count for _, count, _ in built.index.asked} == {11}
+
+
+def test_the_effort_reaches_the_index():
+    of = vectors()
+    built = searching(of, lambda query, count: np.argsort(-(of @ query))[:count])
+    questions = asking(of, vectors(3, seed=2))
+    questions.ask(built, 17)
+    questions.ask_bare(built, 23)
+    assert [effort for _, _, effort in built.index.asked] == [17] * 3 + [23] * 3
 
 
 def test_an_item_is_no_answer_to_itself():
     of = vectors()
     only_itself = searching(of, lambda query, _: [np.argmax(unit_rows(of) @ query)])
-    assert quality(only_itself, of, of, "cosine", own_rows=True).bare.recall_at_10 == 0
-    assert quality(only_itself, of, of, "cosine", own_rows=False).bare.recall_at_10 == pytest.approx(
-        0.1
-    )
-    assert {count for _, count in only_itself.index.asked} == {11, 10}
+    assert recall(only_itself, of, of, "cosine", excluded=own(COUNT)) == 0
+    assert recall(only_itself, of, of, "cosine") == pytest.approx(0.1)
+    assert [count for _, count, _ in only_itself.index.asked] == [11] * COUNT + [10] * COUNT
+
+
+def test_what_a_user_has_seen_is_neither_asked_for_nor_an_answer():
+    """Whoever has seen most has only the rest to be recommended, and it is found or not."""
+    of, queries = vectors(), vectors(6, seed=2)
+    true = of @ queries.T
+    # The best 0, 10, .. of each user.
+    excluded = rows(np.sort(np.argsort(-true[:, user])[: 10 * user]) for user in range(6))
+
+    def best_of_all(query, count):
+        return np.argsort(-(of @ query))[:count]
+
+    built = searching(of, best_of_all)
+    assert recall(built, of, queries, excluded=excluded) == 1.0
+    assert sorted(count for _, count, _ in built.index.asked) == [10, 20, 30, 40, 50, 60]
+    # An index that gives no more than ten has nothing for anyone but the first.
+    built = searching(of, lambda query, _: best_of_all(query, 10))
+    assert recall(built, of, queries, excluded=excluded) == pytest.approx(10 / 50)
+
+
+def test_who_has_seen_everything_counts_neither_for_nor_against():
+    of, queries = vectors(), vectors(2, seed=2)
+    everything = range(COUNT)
+    half = searching(of, lambda query, count: np.argsort(-(of @ query))[:count][::2])
+    assert recall(half, of, queries, excluded=rows([[], everything])) == pytest.approx(0.5)
+    nobody_else = asking(of, queries, excluded=rows([everything, everything]))
+    for answer in (half.index.answer, lambda *_: []):
+        found = nobody_else.ask(searching(of, answer), 1)
+        assert (found.recall_at_10, found.queries) == (1.0, 2)
 
 
 def test_the_only_item_has_no_neighbour_to_miss():
     of = vectors(1)
-    found = quality(exact(of, "cosine"), of, of, "cosine", own_rows=True)
-    assert (found.served.recall_at_10, found.bare.recall_at_10) == (1.0, 1.0)
+    assert recall(exact(of, "cosine"), of, of, "cosine", excluded=own(1)) == 1.0
 
 
-def test_fewer_than_ten_items_are_all_wanted():
-    of = vectors(4)
-    half = searching(of, lambda query, _: np.argsort(-(of @ query))[:2])
-    assert quality(half, of, vectors(seed=2)).bare.recall_at_10 == pytest.approx(0.5)
+@pytest.mark.parametrize(("left", "found"), [(4, 2), (9, 3), (1, 0)])
+def test_fewer_than_ten_are_all_wanted(left, found):
+    of, queries = vectors(), vectors(5, seed=2)
+    excluded = rows([np.arange(left, COUNT)] * 5)
+    some = searching(of, lambda query, _: np.argsort(-(of[:left] @ query))[:found])
+    assert recall(some, of, queries, excluded=excluded) == pytest.approx(found / left)
+    few = of[:left]
+    some = searching(few, some.index.answer)
+    assert recall(some, few, queries) == pytest.approx(found / left)
 
 
 def test_what_is_as_good_as_the_tenth_counts():
     """Any ten of twenty equal items will do."""
     of = np.concatenate([np.ones((20, 4)), -np.ones((20, 4))]).astype(np.float32)
     query = np.ones((1, 4), dtype=np.float32)
-    for first in (0, 5, 10):
+    for first, expected in ((0, 1.0), (5, 1.0), (10, 1.0), (15, 0.5), (20, 0.0)):
         built = searching(of, lambda *_: range(first, first + 10))  # noqa: B023
-        assert quality(built, of, query).bare.recall_at_10 == 1.0
-    built = searching(of, lambda *_: range(15, 25))
-    assert quality(built, of, query).bare.recall_at_10 == 0.5
+        assert recall(built, of, query) == expected
 
 
-@pytest.mark.parametrize("own_rows", [False, True])
-def test_of_many_queries_some_are_drawn_by_the_seed(monkeypatch, own_rows):
+def test_equal_directions_are_as_good_as_each_other_by_cosine_only():
+    of = np.outer(np.arange(1, 41), [1, 2, 3, 4]).astype(np.float32)
+    query = np.ones((1, 4), dtype=np.float32)
+    shortest = searching(of, lambda *_: range(10))
+    assert recall(shortest, of, query, "cosine") == 1.0
+    assert recall(shortest, of, query) == 0.0
+
+
+@given(st.integers(-40, 40), st.integers(-40, 40), st.integers(0, 10))
+def test_the_scale_of_the_vectors_makes_no_difference(of_items, of_queries, hits):
+    """Powers of two change no digit. Small scores are no ties for being small."""
+    of, queries = vectors(), vectors(5, seed=2)
+    scaled = of * np.float32(2.0**of_items)
+
+    def answer(query, count):
+        order = np.argsort(-(scaled @ query))
+        return [*order[:hits], *order[20 : 20 + count - hits]]
+
+    found = recall(searching(scaled, answer), scaled, queries * np.float32(2.0**of_queries))
+    assert found == pytest.approx(hits / 10)
+
+
+@given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.sampled_from(["cosine", "inner_product"]))
+def test_recall_is_as_the_definition_has_it(count, seed, space):
+    """Whatever an index answers, and whatever is excluded."""
+    random = np.random.default_rng(seed)
+    of, queries = vectors(count, seed=seed), vectors(7, seed=seed + 1)
+    excluded = [
+        np.sort(random.choice(count, random.integers(0, count + 1), replace=False)) for _ in range(7)
+    ]
+    found = wanted = 0
+    answers = {}
+    for query, gone in zip(unit_rows(queries) if space == "cosine" else queries, excluded, strict=True):
+        answer = random.permutation(count)[: random.integers(0, count + 1)]
+        answers[tuple(query.tolist())] = answer
+        true = scores(of, query, space)
+        allowed = np.setdiff1d(np.arange(count), gone)
+        best = {*allowed[np.argsort(-true[allowed])][:10].tolist()}
+        kept = np.setdiff1d(answer, gone)
+        found += len({*kept[np.argsort(-true[kept])][:10].tolist()} & best)
+        wanted += len(best)
+    built = searching(of, lambda query, _: answers[tuple(query.tolist())])
+    measured = recall(built, of, queries, space, excluded=rows(excluded))
+    assert measured == pytest.approx(found / wanted if wanted else 1.0)
+
+
+def test_queries_are_asked_by_direction_where_only_that_counts():
+    of, queries = vectors(), 7 * vectors(20, seed=2)
+    built = searching(of, lambda query, count: np.argsort(-(unit_rows(of) @ query))[:count])
+    assert recall(built, of, queries, "cosine") == 1.0
+    asked = np.array([query for query, _, _ in built.index.asked])
+    np.testing.assert_allclose(np.linalg.norm(asked, axis=1), 1, rtol=1e-6)
+    assert {*map(tuple, asked.tolist())} == {*map(tuple, unit_rows(queries).tolist())}
+
+
+def test_of_many_queries_some_are_drawn_by_the_seed(monkeypatch):
     monkeypatch.setattr(module, "MAX_QUERIES", 7)
-    of = vectors()
-    queries = of if own_rows else vectors(seed=2)
+    of, queries = vectors(), vectors(seed=2)
+    # Each query comes with what is excluded for it.
+    excluded = rows([[row] for row in range(COUNT)])
 
     def asked(seed):
         built = searching(of, lambda query, count: np.argsort(-(of @ query))[:count])
-        found = quality(built, of, queries, own_rows=own_rows, seed=seed)
-        assert (found.bare.queries, found.bare.recall_at_10) == (7, 1.0)
-        return [query.tolist() for query, _ in built.index.asked[:7]]
+        questions = asking(of, queries, excluded=excluded, seed=seed)
+        assert len(questions) == 7
+        found = questions.ask(built, 1)
+        assert (found.queries, found.recall_at_10) == (7, 1.0)
+        return [query for query, _, _ in built.index.asked]
 
     assert asked(1) == asked(1) != asked(2)
-    rows = [next(row for row in range(COUNT) if queries[row].tolist() == query) for query in asked(1)]
-    assert rows == sorted({*rows})
+    drawn = [queries.tolist().index(query) for query in asked(1)]
+    assert len({*drawn}) == 7
+
+
+class Clock:
+    """A clock that a search moves."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    def perf_counter_ns(self):
+        return round(self.now * 1e9)
+
+
+@pytest.mark.parametrize(
+    ("each", "seconds", "least", "asked"),
+    [
+        (0.25, 2.0, 3, 9),  # as many as fit, with the one that ended after the time was over
+        (0.25, 2.0, 20, 20),  # not fewer than these
+        (0.25, 0.0, 1, 1),
+        (0.25, 1000.0, 3, COUNT),  # all
+        (0.0, 2.0, 3, COUNT),
+    ],
+)
+def test_slow_searches_are_measured_with_fewer_queries(monkeypatch, each, seconds, least, asked):
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "_SECONDS", seconds)
+    monkeypatch.setattr(module, "_MIN_QUERIES", least)
+    of = vectors()
+
+    def answer(query, count):
+        clock.now += each
+        return np.argsort(-(of @ query))[:count]
+
+    built = searching(of, answer)
+    found = asking(of, vectors(seed=2)).ask(built, 1)
+    assert found.queries == len(built.index.asked) == asked
+    assert found.recall_at_10 == 1.0
+    assert found.query_microseconds == pytest.approx(each * 1e6)
+
+
+def test_the_time_is_the_median(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    of = vectors()
+    durations = iter([1.0, 0.25, 0.125, 0.25, 0.5])
+
+    def answer(*_):
+        clock.now += next(durations)
+        return []
+
+    found = asking(of, vectors(5, seed=2)).ask(searching(of, answer), 1)
+    assert found.query_microseconds == 0.25e6
+    assert found.recall_at_10 == 0
+
+
+def test_a_search_has_one_thread_as_in_a_worker():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    of, threads = vectors(), []
+
+    def answer(*_):
+        threads.extend(pool["num_threads"] for pool in threadpoolctl.threadpool_info())
+        return []
+
+    asking(of, vectors(2, seed=2)).ask(searching(of, answer), 1)
+    assert {*threads} == {1}
+
+
+@pytest.mark.parametrize("space", ["cosine", "inner_product"])
+def test_the_vectors_and_queries_are_left_as_they_were(space):
+    of, queries = vectors(), vectors(seed=2)
+    before = of.copy(), queries.copy()
+    questions = asking(of, queries, space, excluded=rows([[row] for row in range(COUNT)]))
+    questions.ask(exact(of, space), 0)
+    np.testing.assert_array_equal(of, before[0])
+    np.testing.assert_array_equal(queries, before[1])
