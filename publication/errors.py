@@ -5,8 +5,10 @@ PublicationError
 ├── InvalidIdError         an external id that can't be published or looked up
 ├── VectorError            vectors that must not be indexed (NaN, infinite, zero, wrong shape)
 ├── LabelError             a label that is missing, malformed or unreadable
+├── LabelMovedError        a label that someone else has moved
 ├── NothingToRollBackToError
 ├── VersionNotFoundError   no such version on the volume
+├── LabelledVersionError   a version that a label names, so it isn't deleted
 └── InvalidPublicationError
     ├── ManifestError      the manifest is missing, no JSON, or was edited
     ├── UnsupportedFormatError
@@ -16,6 +18,7 @@ PublicationError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -55,6 +58,19 @@ class LabelError(PublicationError):
         self.reason = reason
 
 
+class LabelMovedError(PublicationError):
+    """A label that someone else has moved. `expected` and `found` are versions, None for none."""
+
+    def __init__(self, label: str, *, expected: str | None, found: str | None) -> None:
+        super().__init__(
+            f"label {label!r} names {found or 'no version'} now, not {expected or 'none'} as before: "
+            "another process has moved it; look at the versions and try again"
+        )
+        self.label = label
+        self.expected = expected
+        self.found = found
+
+
 class NothingToRollBackToError(PublicationError):
     """A label that never named another version that still exists."""
 
@@ -73,6 +89,19 @@ class VersionNotFoundError(PublicationError):
         super().__init__(f"version {version!r} isn't on the volume {volume}")
         self.version = version
         self.volume = volume
+
+
+class LabelledVersionError(PublicationError):
+    """A version that labels name, so it isn't deleted."""
+
+    def __init__(self, version: str, labels: Sequence[str]) -> None:
+        names = ", ".join(map(repr, labels))
+        super().__init__(
+            f"version {version!r} isn't deleted, since it is what {names} names: "
+            "promote another version first"
+        )
+        self.version = version
+        self.labels = [*labels]
 
 
 class InvalidPublicationError(PublicationError):

@@ -1,14 +1,17 @@
 """Labels: small text files, each holding the name of the version that it points to.
 
 A label is moved by replacing its file, so that a reader sees the old name or the new one. A second
-file keeps the moves, one line each, for rolling back.
+file keeps the moves, one line each, for rolling back. Who moves one holds a lock that all of a volume's
+labels share; readers need none.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +19,7 @@ from publication import layout
 from publication.durable import fsync_directory, make_directory
 from publication.errors import (
     LabelError,
+    LabelMovedError,
     NothingToRollBackToError,
     VersionNotFoundError,
     VolumeError,
@@ -36,7 +40,7 @@ def read_label(volume: Path, label: str) -> str:
     Raises:
         LabelError: it is missing, unreadable, or its text isn't a version's name.
     """
-    _check_name(label)
+    check_name(label)
     path = layout.label_file(volume, label)
     try:
         with path.open("rb") as file:
@@ -51,8 +55,25 @@ def read_label(volume: Path, label: str) -> str:
     return version
 
 
-def list_labels(volume: Path) -> dict[str, str]:
-    """All labels that can be read, sorted by name, and the versions that they name."""
+def read_label_or_none(volume: Path, label: str) -> str | None:
+    """The version that a label names; None when `read_label` can't tell."""
+    try:
+        return read_label(volume, label)
+    except LabelError:
+        return None
+
+
+def list_labels(volume: Path, *, strict: bool = False) -> dict[str, str]:
+    """All labels that can be read, sorted by name, and the versions that they name.
+
+    Args:
+        volume: the volume.
+        strict: whether a label that is there and can't be read is an error. One whose text isn't a
+            version's name is left out either way: it names none.
+
+    Raises:
+        VolumeError: the labels, or with `strict` one of them, can't be read.
+    """
     try:
         names = sorted(os.listdir(volume / layout.LABELS))
     except FileNotFoundError:
@@ -63,20 +84,90 @@ def list_labels(volume: Path) -> dict[str, str]:
     for name in filter(layout.is_label_name, names):
         try:
             labels[name] = read_label(volume, name)
-        except LabelError:
-            continue
+        except LabelError as error:
+            unreadable = isinstance(error.__cause__, OSError)
+            if strict and unreadable and not isinstance(error.__cause__, FileNotFoundError):
+                raise VolumeError(layout.label_file(volume, name), error.reason) from error
     return labels
 
 
-def promote(volume: Path, version: str, *, label: str = layout.DEFAULT_LABEL) -> None:
-    """Make a label name a version. The caller has verified the version.
+@contextlib.contextmanager
+def exclusive(volume: Path, wanted: Path) -> Iterator[None]:
+    """Let no other process or thread move a label or delete a version meanwhile; it waits for them.
+
+    The lock ends with the process, however that ends. It isn't reentrant.
+
+    Args:
+        volume: the volume.
+        wanted: what is to be changed, for the error.
+
+    Raises:
+        VolumeError: the volume can't be written.
+    """
+    path = layout.labels_lock(volume)
+    try:
+        make_directory(path.parent)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as error:
+        raise _cannot_lock(wanted, path, error) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise _cannot_lock(wanted, path, error) from error
+        try:
+            yield
+        finally:
+            # A child that was forked meanwhile may still have the file open.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        os.close(descriptor)
+
+
+def _cannot_lock(wanted: Path, lock: Path, error: OSError) -> VolumeError:
+    return VolumeError(wanted, f"can't be written: {error.strerror or error}: {lock}")
+
+
+def promote(volume: Path, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
+    """Make a label name a version, and return what it named before, None when nothing.
+
+    The caller has verified the version.
 
     Raises:
         LabelError: the label's name isn't valid.
         VersionNotFoundError: the volume has no such version.
         VolumeError: the label can't be written; it names what it named before.
     """
-    _move(volume, label, version, "promote")
+    _check_move(volume, label, version)
+    with exclusive(volume, layout.label_file(volume, label)):
+        previous = read_label_or_none(volume, label)
+        _move(volume, label, version, "promote")
+    return previous
+
+
+def swap(volume: Path, version: str, *, label: str, expected: str | None, verb: Verb) -> None:
+    """Make a label name a version if it still names the expected one.
+
+    For who has looked at what the label names, and then at length at the version: nobody else's move
+    in between is undone.
+
+    Args:
+        volume: the volume.
+        version: which the caller has verified.
+        label: to move.
+        expected: what `read_label_or_none` gave.
+        verb: what to note in the history: "rollback" to what was `rollback_target`, else "promote".
+
+    Raises:
+        LabelMovedError: it names another version by now.
+        LabelError, VersionNotFoundError, VolumeError: as `promote`.
+    """
+    _check_move(volume, label, version)
+    with exclusive(volume, layout.label_file(volume, label)):
+        found = read_label_or_none(volume, label)
+        if found != expected:
+            raise LabelMovedError(label, expected=expected, found=found)
+        _move(volume, label, version, verb)
 
 
 def rollback(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
@@ -89,19 +180,19 @@ def rollback(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
         LabelError: the label's name isn't valid.
         VolumeError: the label can't be written.
     """
-    version = rollback_target(volume, label=label)
-    _move(volume, label, version, "rollback")
+    # Before anything is written, the lock included.
+    rollback_target(volume, label=label)
+    with exclusive(volume, layout.label_file(volume, label)):
+        version = rollback_target(volume, label=label)
+        _move(volume, label, version, "rollback")
     return version
 
 
 def rollback_target(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
     """The version that `rollback` would go to; raises as it does."""
-    _check_name(label)
+    check_name(label)
     named = _stack(volume, label)
-    try:
-        current = read_label(volume, label)
-    except LabelError:
-        current = None
+    current = read_label_or_none(volume, label)
     # A crash between replacing the label and noting the move leaves the label ahead of the notes. What
     # was promoted after it may be what someone has just rolled back from: never go there again.
     if current in named:
@@ -131,10 +222,15 @@ def _stack(volume: Path, label: str) -> list[str]:
     return stack
 
 
-def _move(volume: Path, label: str, version: str, verb: Verb) -> None:
-    _check_name(label)
+def _check_move(volume: Path, label: str, version: str) -> None:
+    check_name(label)
     if not has_version(volume, version):
         raise VersionNotFoundError(version, volume)
+
+
+def _move(volume: Path, label: str, version: str, verb: Verb) -> None:
+    # Again, since it may have been deleted before the lock was there.
+    _check_move(volume, label, version)
     path = layout.label_file(volume, label)
     history = layout.history_file(volume, label)
     # Staged elsewhere, so that a listing of the labels never meets a half-written one.
@@ -163,6 +259,7 @@ def _move(volume: Path, label: str, version: str, verb: Verb) -> None:
         os.fsync(file.fileno())
 
 
-def _check_name(label: str) -> None:
+def check_name(label: str) -> None:
+    """Raise LabelError unless a label may have this name."""
     if not layout.is_label_name(label):
         raise LabelError(label, "should be 1 to 64 of a-z, 0-9, - and _, starting with a letter")

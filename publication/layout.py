@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 LABELS = "labels"
@@ -23,11 +23,38 @@ TITLE_BYTES = "title_bytes.npy"
 ITEM_NORMS = "item_norms.npy"
 HELD_OUT_OFFSETS = "held_out_offsets.npy"
 HELD_OUT_ITEMS = "held_out_items.npy"
+MODEL_ITEM_ROWS = "model_item_rows.npy"
+MODEL_ITEM_FEATURE_OFFSETS = "model_item_feature_offsets.npy"
+MODEL_ITEM_FEATURE_BYTES = "model_item_feature_bytes.npy"
+MODEL_ITEM_VECTORS = "model_item_vectors.npy"
+MODEL_ITEM_GRADIENTS = "model_item_gradients.npy"
+MODEL_USER_ROWS = "model_user_rows.npy"
+MODEL_USER_FEATURE_OFFSETS = "model_user_feature_offsets.npy"
+MODEL_USER_FEATURE_BYTES = "model_user_feature_bytes.npy"
+MODEL_USER_VECTORS = "model_user_vectors.npy"
+MODEL_USER_GRADIENTS = "model_user_gradients.npy"
 
 # What every publication has; the others depend on the data, the backends and the publication's age.
 REQUIRED_FILES = (ITEM_IDS, USER_IDS, ITEM_VECTORS, USER_VECTORS, SEEN_OFFSETS, SEEN_ITEMS)
 # Offsets and values that come together or not at all.
 OPTIONAL_PAIRS = ((TITLE_OFFSETS, TITLE_BYTES), (HELD_OUT_OFFSETS, HELD_OUT_ITEMS))
+# What a later training goes on from; all of a side's, in the order that trainer.warm_start has them.
+MODEL_ITEM_FILES = (
+    MODEL_ITEM_ROWS,
+    MODEL_ITEM_FEATURE_OFFSETS,
+    MODEL_ITEM_FEATURE_BYTES,
+    MODEL_ITEM_VECTORS,
+    MODEL_ITEM_GRADIENTS,
+)
+MODEL_USER_FILES = (
+    MODEL_USER_ROWS,
+    MODEL_USER_FEATURE_OFFSETS,
+    MODEL_USER_FEATURE_BYTES,
+    MODEL_USER_VECTORS,
+    MODEL_USER_GRADIENTS,
+)
+# These too come together or not at all. The retriever has no use for them.
+MODEL_FILES = (*MODEL_ITEM_FILES, *MODEL_USER_FILES)
 
 # The indexes' names in the manifest.
 SIMILAR = "similar"
@@ -49,6 +76,17 @@ def index_file(index: str, backend: str) -> str:
 def version_name(created_at: datetime, digest: str) -> str:
     """Name of a version: the UTC second of its creation and six hex digits of its content."""
     return f"{created_at:%Y%m%dT%H%M%SZ}-{digest[:6]}"
+
+
+def version_time(version: str) -> datetime:
+    """The second of its creation that a version's name tells, in UTC.
+
+    Raises:
+        ValueError: it isn't a version's name, or tells of no day or time that there is.
+    """
+    if not is_version_name(version):
+        raise ValueError(f"{version!r} isn't a version's name")
+    return datetime.strptime(version.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def is_version_name(name: str) -> bool:
@@ -79,6 +117,11 @@ def version_dir(volume: Path, version: str) -> Path:
 def label_file(volume: Path, label: str) -> Path:
     """File whose text is the name of a version."""
     return volume / LABELS / label
+
+
+def labels_lock(volume: Path) -> Path:
+    """File that is locked while a label is moved or a version deleted; its name is no label's."""
+    return volume / LABELS / ".lock"
 
 
 def history_file(volume: Path, label: str) -> Path:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from publication import layout, manifest
+from publication.arrays import map_array
 from publication.errors import (
     InvalidPublicationError,
     MismatchError,
@@ -145,26 +146,26 @@ def open_publication(volume: Path, version: str) -> Publication:
     titles = held_out = norms = None
     if layout.TITLE_OFFSETS in facts.files:
         titles = Ragged(
-            _map(directory / layout.TITLE_OFFSETS, np.int64, (facts.items + 1,)),
-            _map(directory / layout.TITLE_BYTES, np.uint8, (None,)),
+            map_array(directory / layout.TITLE_OFFSETS, np.int64, (facts.items + 1,)),
+            map_array(directory / layout.TITLE_BYTES, np.uint8, (None,)),
         )
     if layout.HELD_OUT_OFFSETS in facts.files:
         held_out = Ragged(
-            _map(directory / layout.HELD_OUT_OFFSETS, np.int64, (facts.users + 1,)),
-            _map(directory / layout.HELD_OUT_ITEMS, np.int32, (None,)),
+            map_array(directory / layout.HELD_OUT_OFFSETS, np.int64, (facts.users + 1,)),
+            map_array(directory / layout.HELD_OUT_ITEMS, np.int32, (None,)),
         )
     if layout.ITEM_NORMS in facts.files:
-        norms = _map(directory / layout.ITEM_NORMS, np.float32, (facts.items,))
+        norms = map_array(directory / layout.ITEM_NORMS, np.float32, (facts.items,))
     return Publication(
         directory=directory,
         manifest=facts,
         items=_open_id_map(directory / layout.ITEM_IDS, facts.items),
         users=_open_id_map(directory / layout.USER_IDS, facts.users),
-        item_vectors=_map(directory / layout.ITEM_VECTORS, np.float32, (facts.items, width)),
-        user_vectors=_map(directory / layout.USER_VECTORS, np.float32, (facts.users, width)),
+        item_vectors=map_array(directory / layout.ITEM_VECTORS, np.float32, (facts.items, width)),
+        user_vectors=map_array(directory / layout.USER_VECTORS, np.float32, (facts.users, width)),
         seen=Ragged(
-            _map(directory / layout.SEEN_OFFSETS, np.int64, (facts.users + 1,)),
-            _map(directory / layout.SEEN_ITEMS, np.int32, (None,)),
+            map_array(directory / layout.SEEN_OFFSETS, np.int64, (facts.users + 1,)),
+            map_array(directory / layout.SEEN_ITEMS, np.int32, (None,)),
         ),
         item_norms=norms,
         titles=titles,
@@ -194,27 +195,6 @@ def _open_id_map(path: Path, expected: int) -> IdMap:
     if len(id_map) != expected:
         raise MismatchError(path, "number of ids", expected=expected, found=len(id_map))
     return id_map
-
-
-def _map(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any]:
-    """Map an array and check it; None in `shape` stands for any length."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # numpy parses the header as Python: what it raises isn't documented
-        raise InvalidPublicationError(path, f"isn't a .npy array: {error}") from error
-    if not isinstance(array, np.ndarray):
-        raise InvalidPublicationError(path, "isn't a single .npy array")
-    if array.dtype != np.dtype(dtype):
-        raise MismatchError(path, "dtype", expected=np.dtype(dtype), found=array.dtype)
-    expected = tuple(
-        found if wanted is None else wanted for found, wanted in zip(array.shape, shape, strict=False)
-    )
-    if len(array.shape) != len(shape) or array.shape != expected:
-        raise MismatchError(path, "shape", expected=shape, found=array.shape)
-    if not array.flags.c_contiguous:
-        raise InvalidPublicationError(path, "is in Fortran order, but should be in C order")
-    # A plain ndarray over the same map: indexing a np.memmap costs several times more.
-    return array.view(np.ndarray)
 
 
 def _check_contents(publication: Publication) -> None:
