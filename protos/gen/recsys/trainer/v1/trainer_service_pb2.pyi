@@ -2,12 +2,411 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class TrainingRunState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TRAINING_RUN_STATE_UNSPECIFIED: _ClassVar[TrainingRunState]
+    TRAINING_RUN_STATE_QUEUED: _ClassVar[TrainingRunState]
+    TRAINING_RUN_STATE_RUNNING: _ClassVar[TrainingRunState]
+    TRAINING_RUN_STATE_SUCCEEDED: _ClassVar[TrainingRunState]
+    TRAINING_RUN_STATE_FAILED: _ClassVar[TrainingRunState]
+    TRAINING_RUN_STATE_CANCELLED: _ClassVar[TrainingRunState]
+TRAINING_RUN_STATE_UNSPECIFIED: TrainingRunState
+TRAINING_RUN_STATE_QUEUED: TrainingRunState
+TRAINING_RUN_STATE_RUNNING: TrainingRunState
+TRAINING_RUN_STATE_SUCCEEDED: TrainingRunState
+TRAINING_RUN_STATE_FAILED: TrainingRunState
+TRAINING_RUN_STATE_CANCELLED: TrainingRunState
+
+class TrainRequest(_message.Message):
+    __slots__ = ("request_id", "spec")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    spec: TrainingSpec
+    def __init__(self, request_id: _Optional[str] = ..., spec: _Optional[_Union[TrainingSpec, _Mapping]] = ...) -> None: ...
+
+class TrainResponse(_message.Message):
+    __slots__ = ("training_run",)
+    TRAINING_RUN_FIELD_NUMBER: _ClassVar[int]
+    training_run: TrainingRun
+    def __init__(self, training_run: _Optional[_Union[TrainingRun, _Mapping]] = ...) -> None: ...
+
+class TrainingSpec(_message.Message):
+    __slots__ = ("data", "hyperparameters", "backend", "trees", "target_recall", "strict_recall", "index_threads", "label", "gates", "warm_start", "max_shrinkage")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    HYPERPARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_FIELD_NUMBER: _ClassVar[int]
+    TREES_FIELD_NUMBER: _ClassVar[int]
+    TARGET_RECALL_FIELD_NUMBER: _ClassVar[int]
+    STRICT_RECALL_FIELD_NUMBER: _ClassVar[int]
+    INDEX_THREADS_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    GATES_FIELD_NUMBER: _ClassVar[int]
+    WARM_START_FIELD_NUMBER: _ClassVar[int]
+    MAX_SHRINKAGE_FIELD_NUMBER: _ClassVar[int]
+    data: DataSpec
+    hyperparameters: Hyperparameters
+    backend: str
+    trees: int
+    target_recall: float
+    strict_recall: bool
+    index_threads: int
+    label: str
+    gates: Gates
+    warm_start: bool
+    max_shrinkage: float
+    def __init__(self, data: _Optional[_Union[DataSpec, _Mapping]] = ..., hyperparameters: _Optional[_Union[Hyperparameters, _Mapping]] = ..., backend: _Optional[str] = ..., trees: _Optional[int] = ..., target_recall: _Optional[float] = ..., strict_recall: _Optional[bool] = ..., index_threads: _Optional[int] = ..., label: _Optional[str] = ..., gates: _Optional[_Union[Gates, _Mapping]] = ..., warm_start: _Optional[bool] = ..., max_shrinkage: _Optional[float] = ...) -> None: ...
+
+class DataSpec(_message.Message):
+    __slots__ = ("dataset", "interactions", "interactions_sql", "database_url", "event_log", "items", "users", "item_features", "user_features", "feature_separator", "event_weights", "half_life_days", "last_days", "split", "split_count", "split_share")
+    class EventWeightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    INTERACTIONS_FIELD_NUMBER: _ClassVar[int]
+    INTERACTIONS_SQL_FIELD_NUMBER: _ClassVar[int]
+    DATABASE_URL_FIELD_NUMBER: _ClassVar[int]
+    EVENT_LOG_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    ITEM_FEATURES_FIELD_NUMBER: _ClassVar[int]
+    USER_FEATURES_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_SEPARATOR_FIELD_NUMBER: _ClassVar[int]
+    EVENT_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    HALF_LIFE_DAYS_FIELD_NUMBER: _ClassVar[int]
+    LAST_DAYS_FIELD_NUMBER: _ClassVar[int]
+    SPLIT_FIELD_NUMBER: _ClassVar[int]
+    SPLIT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SPLIT_SHARE_FIELD_NUMBER: _ClassVar[int]
+    dataset: str
+    interactions: str
+    interactions_sql: str
+    database_url: str
+    event_log: bool
+    items: str
+    users: str
+    item_features: _containers.RepeatedScalarFieldContainer[str]
+    user_features: _containers.RepeatedScalarFieldContainer[str]
+    feature_separator: str
+    event_weights: _containers.ScalarMap[str, float]
+    half_life_days: float
+    last_days: float
+    split: str
+    split_count: int
+    split_share: float
+    def __init__(self, dataset: _Optional[str] = ..., interactions: _Optional[str] = ..., interactions_sql: _Optional[str] = ..., database_url: _Optional[str] = ..., event_log: _Optional[bool] = ..., items: _Optional[str] = ..., users: _Optional[str] = ..., item_features: _Optional[_Iterable[str]] = ..., user_features: _Optional[_Iterable[str]] = ..., feature_separator: _Optional[str] = ..., event_weights: _Optional[_Mapping[str, float]] = ..., half_life_days: _Optional[float] = ..., last_days: _Optional[float] = ..., split: _Optional[str] = ..., split_count: _Optional[int] = ..., split_share: _Optional[float] = ...) -> None: ...
+
+class Hyperparameters(_message.Message):
+    __slots__ = ("loss", "components", "learning_rate", "item_alpha", "user_alpha", "epochs", "sample_weights", "seed", "threads")
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    COMPONENTS_FIELD_NUMBER: _ClassVar[int]
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    ITEM_ALPHA_FIELD_NUMBER: _ClassVar[int]
+    USER_ALPHA_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
+    loss: str
+    components: int
+    learning_rate: float
+    item_alpha: float
+    user_alpha: float
+    epochs: int
+    sample_weights: bool
+    seed: int
+    threads: int
+    def __init__(self, loss: _Optional[str] = ..., components: _Optional[int] = ..., learning_rate: _Optional[float] = ..., item_alpha: _Optional[float] = ..., user_alpha: _Optional[float] = ..., epochs: _Optional[int] = ..., sample_weights: _Optional[bool] = ..., seed: _Optional[int] = ..., threads: _Optional[int] = ...) -> None: ...
+
+class Gates(_message.Message):
+    __slots__ = ("min_precision_at_10", "min_auc", "min_recall", "min_coverage", "max_relative_loss")
+    MIN_PRECISION_AT_10_FIELD_NUMBER: _ClassVar[int]
+    MIN_AUC_FIELD_NUMBER: _ClassVar[int]
+    MIN_RECALL_FIELD_NUMBER: _ClassVar[int]
+    MIN_COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    MAX_RELATIVE_LOSS_FIELD_NUMBER: _ClassVar[int]
+    min_precision_at_10: float
+    min_auc: float
+    min_recall: float
+    min_coverage: float
+    max_relative_loss: float
+    def __init__(self, min_precision_at_10: _Optional[float] = ..., min_auc: _Optional[float] = ..., min_recall: _Optional[float] = ..., min_coverage: _Optional[float] = ..., max_relative_loss: _Optional[float] = ...) -> None: ...
+
+class TrainingRun(_message.Message):
+    __slots__ = ("id", "request_id", "state", "spec", "created_at", "started_at", "ended_at", "stage", "done", "total", "seconds_left", "metrics", "version", "label_moved", "gates", "warnings", "error", "seconds")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class SecondsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_LEFT_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LABEL_MOVED_FIELD_NUMBER: _ClassVar[int]
+    GATES_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    request_id: str
+    state: TrainingRunState
+    spec: TrainingSpec
+    created_at: _timestamp_pb2.Timestamp
+    started_at: _timestamp_pb2.Timestamp
+    ended_at: _timestamp_pb2.Timestamp
+    stage: str
+    done: int
+    total: int
+    seconds_left: float
+    metrics: _containers.ScalarMap[str, float]
+    version: str
+    label_moved: bool
+    gates: _containers.RepeatedCompositeFieldContainer[GateResult]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    error: str
+    seconds: _containers.ScalarMap[str, float]
+    def __init__(self, id: _Optional[str] = ..., request_id: _Optional[str] = ..., state: _Optional[_Union[TrainingRunState, str]] = ..., spec: _Optional[_Union[TrainingSpec, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stage: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., seconds_left: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., version: _Optional[str] = ..., label_moved: _Optional[bool] = ..., gates: _Optional[_Iterable[_Union[GateResult, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., error: _Optional[str] = ..., seconds: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class GateResult(_message.Message):
+    __slots__ = ("name", "passed", "measured", "required", "text")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_FIELD_NUMBER: _ClassVar[int]
+    REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    passed: bool
+    measured: float
+    required: float
+    text: str
+    def __init__(self, name: _Optional[str] = ..., passed: _Optional[bool] = ..., measured: _Optional[float] = ..., required: _Optional[float] = ..., text: _Optional[str] = ...) -> None: ...
+
+class GetTrainingRunRequest(_message.Message):
+    __slots__ = ("training_run_id",)
+    TRAINING_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    training_run_id: str
+    def __init__(self, training_run_id: _Optional[str] = ...) -> None: ...
+
+class GetTrainingRunResponse(_message.Message):
+    __slots__ = ("training_run",)
+    TRAINING_RUN_FIELD_NUMBER: _ClassVar[int]
+    training_run: TrainingRun
+    def __init__(self, training_run: _Optional[_Union[TrainingRun, _Mapping]] = ...) -> None: ...
+
+class ListTrainingRunsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "state")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    state: TrainingRunState
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., state: _Optional[_Union[TrainingRunState, str]] = ...) -> None: ...
+
+class ListTrainingRunsResponse(_message.Message):
+    __slots__ = ("training_runs", "next_page_token")
+    TRAINING_RUNS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    training_runs: _containers.RepeatedCompositeFieldContainer[TrainingRun]
+    next_page_token: str
+    def __init__(self, training_runs: _Optional[_Iterable[_Union[TrainingRun, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class WatchTrainingRunRequest(_message.Message):
+    __slots__ = ("training_run_id",)
+    TRAINING_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    training_run_id: str
+    def __init__(self, training_run_id: _Optional[str] = ...) -> None: ...
+
+class WatchTrainingRunResponse(_message.Message):
+    __slots__ = ("training_run",)
+    TRAINING_RUN_FIELD_NUMBER: _ClassVar[int]
+    training_run: TrainingRun
+    def __init__(self, training_run: _Optional[_Union[TrainingRun, _Mapping]] = ...) -> None: ...
+
+class CancelTrainingRunRequest(_message.Message):
+    __slots__ = ("training_run_id",)
+    TRAINING_RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    training_run_id: str
+    def __init__(self, training_run_id: _Optional[str] = ...) -> None: ...
+
+class CancelTrainingRunResponse(_message.Message):
+    __slots__ = ("training_run",)
+    TRAINING_RUN_FIELD_NUMBER: _ClassVar[int]
+    training_run: TrainingRun
+    def __init__(self, training_run: _Optional[_Union[TrainingRun, _Mapping]] = ...) -> None: ...
+
+class AppendInteractionsRequest(_message.Message):
+    __slots__ = ("events",)
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[InteractionEvent]
+    def __init__(self, events: _Optional[_Iterable[_Union[InteractionEvent, _Mapping]]] = ...) -> None: ...
+
+class InteractionEvent(_message.Message):
+    __slots__ = ("event_id", "user_id", "item_id", "event", "weight", "happened_at")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    HAPPENED_AT_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    user_id: str
+    item_id: str
+    event: str
+    weight: float
+    happened_at: _timestamp_pb2.Timestamp
+    def __init__(self, event_id: _Optional[str] = ..., user_id: _Optional[str] = ..., item_id: _Optional[str] = ..., event: _Optional[str] = ..., weight: _Optional[float] = ..., happened_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class AppendInteractionsResponse(_message.Message):
+    __slots__ = ("accepted", "duplicates")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATES_FIELD_NUMBER: _ClassVar[int]
+    accepted: int
+    duplicates: int
+    def __init__(self, accepted: _Optional[int] = ..., duplicates: _Optional[int] = ...) -> None: ...
+
+class GetVersionRequest(_message.Message):
+    __slots__ = ("version",)
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    def __init__(self, version: _Optional[str] = ...) -> None: ...
+
+class GetVersionResponse(_message.Message):
+    __slots__ = ("version", "manifest_json")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    MANIFEST_JSON_FIELD_NUMBER: _ClassVar[int]
+    version: Version
+    manifest_json: str
+    def __init__(self, version: _Optional[_Union[Version, _Mapping]] = ..., manifest_json: _Optional[str] = ...) -> None: ...
+
+class RollbackRequest(_message.Message):
+    __slots__ = ("label",)
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    def __init__(self, label: _Optional[str] = ...) -> None: ...
+
+class RollbackResponse(_message.Message):
+    __slots__ = ("previous_version", "version")
+    PREVIOUS_VERSION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    previous_version: str
+    version: str
+    def __init__(self, previous_version: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+
+class DeleteVersionRequest(_message.Message):
+    __slots__ = ("version",)
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    def __init__(self, version: _Optional[str] = ...) -> None: ...
+
+class DeleteVersionResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DiffVersionsRequest(_message.Message):
+    __slots__ = ("base_version", "version", "users")
+    BASE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    base_version: str
+    version: str
+    users: int
+    def __init__(self, base_version: _Optional[str] = ..., version: _Optional[str] = ..., users: _Optional[int] = ...) -> None: ...
+
+class DiffVersionsResponse(_message.Message):
+    __slots__ = ("overlap", "items", "users", "metrics", "hyperparameters", "indexes")
+    OVERLAP_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    HYPERPARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    INDEXES_FIELD_NUMBER: _ClassVar[int]
+    overlap: Overlap
+    items: IdChanges
+    users: IdChanges
+    metrics: _containers.RepeatedCompositeFieldContainer[MetricChange]
+    hyperparameters: _containers.RepeatedCompositeFieldContainer[SettingChange]
+    indexes: _containers.RepeatedCompositeFieldContainer[SettingChange]
+    def __init__(self, overlap: _Optional[_Union[Overlap, _Mapping]] = ..., items: _Optional[_Union[IdChanges, _Mapping]] = ..., users: _Optional[_Union[IdChanges, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[MetricChange, _Mapping]]] = ..., hyperparameters: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., indexes: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ...) -> None: ...
+
+class Overlap(_message.Message):
+    __slots__ = ("users", "mean", "median", "min")
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_FIELD_NUMBER: _ClassVar[int]
+    MIN_FIELD_NUMBER: _ClassVar[int]
+    users: int
+    mean: float
+    median: float
+    min: float
+    def __init__(self, users: _Optional[int] = ..., mean: _Optional[float] = ..., median: _Optional[float] = ..., min: _Optional[float] = ...) -> None: ...
+
+class IdChanges(_message.Message):
+    __slots__ = ("before", "after", "added", "lost", "added_ids", "lost_ids")
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    ADDED_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    ADDED_IDS_FIELD_NUMBER: _ClassVar[int]
+    LOST_IDS_FIELD_NUMBER: _ClassVar[int]
+    before: int
+    after: int
+    added: int
+    lost: int
+    added_ids: _containers.RepeatedScalarFieldContainer[str]
+    lost_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, before: _Optional[int] = ..., after: _Optional[int] = ..., added: _Optional[int] = ..., lost: _Optional[int] = ..., added_ids: _Optional[_Iterable[str]] = ..., lost_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class MetricChange(_message.Message):
+    __slots__ = ("name", "before", "after")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    before: float
+    after: float
+    def __init__(self, name: _Optional[str] = ..., before: _Optional[float] = ..., after: _Optional[float] = ...) -> None: ...
+
+class SettingChange(_message.Message):
+    __slots__ = ("name", "before", "after")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    before: str
+    after: str
+    def __init__(self, name: _Optional[str] = ..., before: _Optional[str] = ..., after: _Optional[str] = ...) -> None: ...
 
 class ListVersionsRequest(_message.Message):
     __slots__ = ()

@@ -26,11 +26,15 @@ if _version_not_supported:
 
 
 class TrainerServiceStub:
-    """TrainerService looks after the versions on the shared volume.
+    """TrainerService trains, and looks after the versions on the shared volume.
 
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
-    ErrorInfo with reason VERSION_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo with reason
-    VERSION_INVALID when a version fails its checks.
+    ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo
+    with reason VERSION_INVALID when a version fails its checks, VERSION_LABELLED when a label names it,
+    TRAINING_RUN_ENDED when a run can't be cancelled any more, LABEL_MOVED when somebody else
+    moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
+    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, for instance): nothing was done, try again;
+    RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL.
     """
 
     def __init__(self, channel):
@@ -39,28 +43,136 @@ class TrainerServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.Train = channel.unary_unary(
+                '/recsys.trainer.v1.TrainerService/Train',
+                request_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.TrainRequest.SerializeToString,
+                response_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.TrainResponse.FromString,
+                _registered_method=True)
+        self.GetTrainingRun = channel.unary_unary(
+                '/recsys.trainer.v1.TrainerService/GetTrainingRun',
+                request_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.GetTrainingRunRequest.SerializeToString,
+                response_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.GetTrainingRunResponse.FromString,
+                _registered_method=True)
+        self.ListTrainingRuns = channel.unary_unary(
+                '/recsys.trainer.v1.TrainerService/ListTrainingRuns',
+                request_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingRunsRequest.SerializeToString,
+                response_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingRunsResponse.FromString,
+                _registered_method=True)
+        self.WatchTrainingRun = channel.unary_stream(
+                '/recsys.trainer.v1.TrainerService/WatchTrainingRun',
+                request_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.WatchTrainingRunRequest.SerializeToString,
+                response_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.WatchTrainingRunResponse.FromString,
+                _registered_method=True)
+        self.CancelTrainingRun = channel.unary_unary(
+                '/recsys.trainer.v1.TrainerService/CancelTrainingRun',
+                request_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.CancelTrainingRunRequest.SerializeToString,
+                response_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.CancelTrainingRunResponse.FromString,
+                _registered_method=True)
+        self.AppendInteractions = channel.stream_unary(
+                '/recsys.trainer.v1.TrainerService/AppendInteractions',
+                request_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.AppendInteractionsRequest.SerializeToString,
+                response_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.AppendInteractionsResponse.FromString,
+                _registered_method=True)
         self.ListVersions = channel.unary_unary(
                 '/recsys.trainer.v1.TrainerService/ListVersions',
                 request_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.ListVersionsRequest.SerializeToString,
                 response_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.ListVersionsResponse.FromString,
+                _registered_method=True)
+        self.GetVersion = channel.unary_unary(
+                '/recsys.trainer.v1.TrainerService/GetVersion',
+                request_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.GetVersionRequest.SerializeToString,
+                response_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.GetVersionResponse.FromString,
                 _registered_method=True)
         self.SetLabel = channel.unary_unary(
                 '/recsys.trainer.v1.TrainerService/SetLabel',
                 request_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.SetLabelRequest.SerializeToString,
                 response_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.SetLabelResponse.FromString,
                 _registered_method=True)
+        self.Rollback = channel.unary_unary(
+                '/recsys.trainer.v1.TrainerService/Rollback',
+                request_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.RollbackRequest.SerializeToString,
+                response_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.RollbackResponse.FromString,
+                _registered_method=True)
+        self.DeleteVersion = channel.unary_unary(
+                '/recsys.trainer.v1.TrainerService/DeleteVersion',
+                request_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.DeleteVersionRequest.SerializeToString,
+                response_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.DeleteVersionResponse.FromString,
+                _registered_method=True)
+        self.DiffVersions = channel.unary_unary(
+                '/recsys.trainer.v1.TrainerService/DiffVersions',
+                request_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.DiffVersionsRequest.SerializeToString,
+                response_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.DiffVersionsResponse.FromString,
+                _registered_method=True)
 
 
 class TrainerServiceServicer:
-    """TrainerService looks after the versions on the shared volume.
+    """TrainerService trains, and looks after the versions on the shared volume.
 
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
-    ErrorInfo with reason VERSION_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo with reason
-    VERSION_INVALID when a version fails its checks.
+    ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo
+    with reason VERSION_INVALID when a version fails its checks, VERSION_LABELLED when a label names it,
+    TRAINING_RUN_ENDED when a run can't be cancelled any more, LABEL_MOVED when somebody else
+    moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
+    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, for instance): nothing was done, try again;
+    RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL.
     """
+
+    def Train(self, request, context):
+        """Train queues a training run and returns at once. Runs are kept on disk: what this call returned
+        isn't forgotten when the service restarts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTrainingRun(self, request, context):
+        """GetTrainingRun returns one run as it is now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTrainingRuns(self, request, context):
+        """ListTrainingRuns returns runs, the latest first, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchTrainingRun(self, request, context):
+        """WatchTrainingRun sends a run as it is, and again whenever it changes (at most about ten times a
+        second), until it ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelTrainingRun(self, request, context):
+        """CancelTrainingRun ends a run that is queued or running, at once. No label is moved by a run that
+        was cancelled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AppendInteractions(self, request_iterator, context):
+        """AppendInteractions adds events to the trainer's own log, which runs can train on. The response
+        means that all of them are on disk. After an error send the whole stream again: ids make that
+        harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def ListVersions(self, request, context):
         """ListVersions returns the published versions, newest first, with the labels that name them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetVersion(self, request, context):
+        """GetVersion returns one version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -74,18 +186,89 @@ class TrainerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Rollback(self, request, context):
+        """Rollback makes a label name what it named before, after checking every byte of that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteVersion(self, request, context):
+        """DeleteVersion removes a version that no label names.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiffVersions(self, request, context):
+        """DiffVersions compares two versions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrainerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'Train': grpc.unary_unary_rpc_method_handler(
+                    servicer.Train,
+                    request_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.TrainRequest.FromString,
+                    response_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.TrainResponse.SerializeToString,
+            ),
+            'GetTrainingRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTrainingRun,
+                    request_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.GetTrainingRunRequest.FromString,
+                    response_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.GetTrainingRunResponse.SerializeToString,
+            ),
+            'ListTrainingRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTrainingRuns,
+                    request_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingRunsRequest.FromString,
+                    response_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingRunsResponse.SerializeToString,
+            ),
+            'WatchTrainingRun': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchTrainingRun,
+                    request_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.WatchTrainingRunRequest.FromString,
+                    response_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.WatchTrainingRunResponse.SerializeToString,
+            ),
+            'CancelTrainingRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelTrainingRun,
+                    request_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.CancelTrainingRunRequest.FromString,
+                    response_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.CancelTrainingRunResponse.SerializeToString,
+            ),
+            'AppendInteractions': grpc.stream_unary_rpc_method_handler(
+                    servicer.AppendInteractions,
+                    request_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.AppendInteractionsRequest.FromString,
+                    response_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.AppendInteractionsResponse.SerializeToString,
+            ),
             'ListVersions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListVersions,
                     request_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.ListVersionsRequest.FromString,
                     response_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.ListVersionsResponse.SerializeToString,
             ),
+            'GetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetVersion,
+                    request_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.GetVersionRequest.FromString,
+                    response_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.GetVersionResponse.SerializeToString,
+            ),
             'SetLabel': grpc.unary_unary_rpc_method_handler(
                     servicer.SetLabel,
                     request_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.SetLabelRequest.FromString,
                     response_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.SetLabelResponse.SerializeToString,
+            ),
+            'Rollback': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rollback,
+                    request_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.RollbackRequest.FromString,
+                    response_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.RollbackResponse.SerializeToString,
+            ),
+            'DeleteVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteVersion,
+                    request_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.DeleteVersionRequest.FromString,
+                    response_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.DeleteVersionResponse.SerializeToString,
+            ),
+            'DiffVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiffVersions,
+                    request_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.DiffVersionsRequest.FromString,
+                    response_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.DiffVersionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -96,12 +279,178 @@ def add_TrainerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TrainerService:
-    """TrainerService looks after the versions on the shared volume.
+    """TrainerService trains, and looks after the versions on the shared volume.
 
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
-    ErrorInfo with reason VERSION_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo with reason
-    VERSION_INVALID when a version fails its checks.
+    ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo
+    with reason VERSION_INVALID when a version fails its checks, VERSION_LABELLED when a label names it,
+    TRAINING_RUN_ENDED when a run can't be cancelled any more, LABEL_MOVED when somebody else
+    moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
+    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, for instance): nothing was done, try again;
+    RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL.
     """
+
+    @staticmethod
+    def Train(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.trainer.v1.TrainerService/Train',
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.TrainRequest.SerializeToString,
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.TrainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTrainingRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.trainer.v1.TrainerService/GetTrainingRun',
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.GetTrainingRunRequest.SerializeToString,
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.GetTrainingRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTrainingRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.trainer.v1.TrainerService/ListTrainingRuns',
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingRunsRequest.SerializeToString,
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.ListTrainingRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchTrainingRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/recsys.trainer.v1.TrainerService/WatchTrainingRun',
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.WatchTrainingRunRequest.SerializeToString,
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.WatchTrainingRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelTrainingRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.trainer.v1.TrainerService/CancelTrainingRun',
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.CancelTrainingRunRequest.SerializeToString,
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.CancelTrainingRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AppendInteractions(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/recsys.trainer.v1.TrainerService/AppendInteractions',
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.AppendInteractionsRequest.SerializeToString,
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.AppendInteractionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def ListVersions(request,
@@ -131,6 +480,33 @@ class TrainerService:
             _registered_method=True)
 
     @staticmethod
+    def GetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.trainer.v1.TrainerService/GetVersion',
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.GetVersionRequest.SerializeToString,
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.GetVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def SetLabel(request,
             target,
             options=(),
@@ -147,6 +523,87 @@ class TrainerService:
             '/recsys.trainer.v1.TrainerService/SetLabel',
             recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.SetLabelRequest.SerializeToString,
             recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.SetLabelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rollback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.trainer.v1.TrainerService/Rollback',
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.RollbackRequest.SerializeToString,
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.RollbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.trainer.v1.TrainerService/DeleteVersion',
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.DeleteVersionRequest.SerializeToString,
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.DeleteVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.trainer.v1.TrainerService/DiffVersions',
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.DiffVersionsRequest.SerializeToString,
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.DiffVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,286 @@
+"""The log of appended interactions, on the trainer's own disk.
+
+What `append` returned for is on the disk: it lies in a write-ahead file (`write_ahead`), which becomes
+a Parquet segment when it is large enough (`event_files`). Threads that append at the same time share a
+write and an fsync.
+
+An event that comes again under its id is recognised as long as its id is among the recent ones, and not
+stored again. After that it is stored again, but `read_interactions` always leaves it out: it knows all
+ids. So the service needs bounded memory, and what is trained on has every event once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from publication.durable import make_directory
+from publication.writer import Clock, utc_now
+from trainer import event_files
+from trainer.errors import OptionError
+from trainer.event_errors import EventLogError
+from trainer.event_files import os_errors
+from trainer.event_reading import read_interactions, stored_events
+from trainer.events import Appended, Event, Row, Stats, checked_rows
+from trainer.recent_ids import RecentIds
+from trainer.write_ahead import WriteAheadFile
+
+__all__ = ["Appended", "Event", "EventLog", "Stats", "read_interactions", "stored_events"]
+
+_CLOSED = "the event log is closed"
+_MAX_SEGMENT_BYTES = 1 << 30
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """A batch on its way to the disk, and then what came of it."""
+
+    rows: list[Row]
+    appended: Appended | None = None
+    failure: BaseException | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether it is known what came of it."""
+        return self.appended is not None or self.failure is not None
+
+
+class EventLog:
+    """The writer of a log; threads may share it. A context manager that closes it.
+
+    Args:
+        directory: made when it isn't there; on a local disk.
+        clock: for events without a timestamp, and to refuse those of the future.
+        segment_bytes: how large a write-ahead file gets before it becomes a segment, which is some four
+            times smaller; up to 1 GiB.
+        recent_ids: how many of the last events are certainly recognised when they come again. Each
+            takes up to 220 bytes of memory.
+
+    Raises:
+        EventLogError: the directory can't be used, a file in it is damaged, or another process writes
+            to it.
+        OptionError: an option is out of range.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        clock: Clock = utc_now,
+        segment_bytes: int = 64 << 20,
+        recent_ids: int = 1_000_000,
+    ) -> None:
+        if not 1 <= segment_bytes <= _MAX_SEGMENT_BYTES:
+            raise OptionError("segment_bytes", segment_bytes, f"in 1..{_MAX_SEGMENT_BYTES}")
+        if recent_ids < 1:
+            raise OptionError("recent_ids", recent_ids, "at least 1")
+        self._directory = directory
+        self._clock = clock
+        self._segment_bytes = segment_bytes
+        self._recent = RecentIds(recent_ids)
+        self._events = 0
+        self._oldest, self._newest = float("inf"), float("-inf")
+        self._queue: list[_Waiting] = []
+        # Guards the queue and whether somebody writes to the disk.
+        self._turn = threading.Condition()
+        self._busy = False
+        self._unusable = ""
+        with os_errors(directory, "can't be opened"), contextlib.ExitStack() as stack:
+            make_directory(directory)
+            self._lock = event_files.lock(directory)
+            stack.callback(event_files.unlock, self._lock)
+            event_files.clean(directory)
+            self._number, self._wal = self._recover(recent_ids)
+            stack.pop_all()
+        self._roller = ThreadPoolExecutor(1, thread_name_prefix="event-log")
+        self._roller.submit(self._roll)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def append(self, batch: Sequence[Event]) -> Appended:
+        """Store the events of a batch that are new; returns when they are on the disk.
+
+        Raises:
+            InvalidEventError: an event isn't valid; nothing of the batch is stored.
+            EventLogError: the disk is full, for instance. Nothing of the batch was acknowledged, so
+                send it again; later appends may work.
+        """
+        waiting = _Waiting(checked_rows(batch, now=self._clock().timestamp()))
+        with self._turn:
+            self._queue.append(waiting)
+            self._turn.wait_for(lambda: waiting.done or not self._busy)
+            group: list[_Waiting] = []
+            # Whoever comes first when nobody writes stores what all have queued by then.
+            if not waiting.done:
+                self._busy = True
+                group, self._queue = self._queue, group
+        if group:
+            try:
+                self._commit(group)
+            finally:
+                self._end_turn()
+        if waiting.appended is None:
+            error = waiting.failure
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise EventLogError(
+                self._directory, f"can't be written: {reason}; the batch wasn't stored"
+            ) from error
+        return waiting.appended
+
+    def stats(self) -> Stats:
+        """What the log holds now; EventLogError when the directory can't be read."""
+        with self._own_turn(), os_errors(self._directory, "can't be read"):
+            size = 0
+            for name in os.listdir(self._directory):
+                # A file may become another one meanwhile.
+                with contextlib.suppress(FileNotFoundError):
+                    size += (self._directory / name).stat().st_size
+            files = event_files.list_files(self._directory)
+            return Stats(
+                events=self._events,
+                bytes=size,
+                segments=sum(file.kind == "segment" for file in files),
+                oldest=self._oldest if self._events else None,
+                newest=self._newest if self._events else None,
+            )
+
+    def close(self) -> None:
+        """Wait for appends that are under way, and let another process write. Can be repeated."""
+        with self._own_turn():
+            if self._unusable == _CLOSED:
+                return
+            self._unusable = _CLOSED
+            self._wal.close()
+        self._roller.shutdown(cancel_futures=True)
+        event_files.unlock(self._lock)
+
+    @contextlib.contextmanager
+    def _own_turn(self) -> Iterator[None]:
+        with self._turn:
+            self._turn.wait_for(lambda: not self._busy)
+            self._busy = True
+        try:
+            yield
+        finally:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        with self._turn:
+            self._busy = False
+            self._turn.notify_all()
+
+    def _commit(self, group: list[_Waiting]) -> None:
+        """Store what is new in the batches, and tell each what came of it."""
+        try:
+            if self._unusable:
+                raise OSError(self._unusable)
+            new, results = self._distinct(group)
+            if new:
+                self._wal.append(event_files.encode(new))
+        except BaseException as error:
+            for waiting in group:
+                waiting.failure = error
+            if not isinstance(error, Exception):
+                raise
+            return
+        if new:
+            times = [row[-1] for row in new]
+            self._count(len(new), min(times), max(times))
+            for row in new:
+                self._recent.add(row[0])
+        for waiting, appended in zip(group, results, strict=True):
+            waiting.appended = appended
+        if new and self._wal.size >= self._segment_bytes:
+            self._seal()
+
+    def _distinct(self, group: list[_Waiting]) -> tuple[list[Row], list[Appended]]:
+        """The events that aren't known, each once, and for each batch how many of those it has."""
+        new: dict[str, Row] = {}
+        results = []
+        for waiting in group:
+            before = len(new)
+            for row in waiting.rows:
+                if row[0] not in new and row[0] not in self._recent:
+                    new[row[0]] = row
+            accepted = len(new) - before
+            results.append(Appended(accepted, len(waiting.rows) - accepted))
+        return [*new.values()], results
+
+    def _count(self, events: int, oldest: float, newest: float) -> None:
+        self._events += events
+        self._oldest = min(self._oldest, oldest)
+        self._newest = max(self._newest, newest)
+
+    def _seal(self) -> None:
+        """Go on in another write-ahead file. The events are stored already, so this never fails."""
+        path = event_files.wal_path(self._directory, self._number + 1)
+        try:
+            successor = WriteAheadFile.create(path)
+        except OSError as error:
+            _log.warning("%s: can't be made, so the one before it grows: %s", path, error)
+            # A file that is followed by another one mustn't grow.
+            if path.exists():
+                self._unusable = f"{path.name} can't be removed: start the service again"
+            return
+        self._wal.close()
+        self._number += 1
+        self._wal = successor
+        self._roller.submit(self._roll)
+
+    def _roll(self) -> None:
+        try:
+            event_files.roll(self._directory)
+        except (EventLogError, OSError) as error:
+            # They stay write-ahead files, which are read as well, until there is a next one.
+            _log.warning("%s: can't make a segment: %s", self._directory, error)
+
+    def _recover(self, recent_ids: int) -> tuple[int, WriteAheadFile]:
+        """Read what the log holds, and open the last write-ahead file, without its torn end."""
+        files = event_files.list_files(self._directory)
+        ids: list[pa.ChunkedArray] = []
+        known = size = 0
+        for file in reversed(files):
+            if file.kind == "wal":
+                table, end = event_files.read_wal(file.path, complete=file != files[-1])
+                size = end if file == files[-1] else size
+                times = pc.min_max(table["timestamp"]).as_py()
+                if len(table):
+                    self._count(len(table), times["min"], times["max"])
+            elif file.kind == "segment":
+                self._count(*event_files.measure_segment(file.path))
+                if known >= recent_ids:
+                    continue
+                table = event_files.read_segment(file.path, ["event_id"])
+            else:
+                continue
+            ids.append(table["event_id"])
+            known += len(table)
+        for column in reversed(ids):
+            for event_id in column.to_pylist():
+                self._recent.add(event_id)
+        if files and files[-1].kind == "wal":
+            return files[-1].number, WriteAheadFile.open(files[-1].path, size=size)
+        number = len(files) + 1
+        return number, WriteAheadFile.create(event_files.wal_path(self._directory, number))

@@ -1,0 +1,172 @@
+"""A write-ahead file: blocks of bytes, each of which is on the disk before the next one is begun.
+
+    head:     "LFEVENT1", the file's mark (8 bytes), CRC-32 of the mark (uint32)
+    blocks:   mark, length of the payload (uint64), CRC-32 of length and payload (uint32), payload
+
+All numbers are little-endian. The mark is random, so that no content can be made to look like a block.
+
+A crash can cut short, or garble, the last block only, and that one was not yet acknowledged. So an
+invalid block at the end is left out; one with a valid block after it, or in a file that is complete, is
+damage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from publication.durable import fsync_directory
+from trainer.event_errors import EventLogError
+
+_MAGIC = b"LFEVENT1"
+_HEAD = struct.Struct("<8s8sI")
+_BLOCK = struct.Struct("<8sQI")
+
+
+class WriteAheadFile:
+    """The end of a write-ahead file; for one writer at a time."""
+
+    def __init__(self, descriptor: int, mark: bytes, size: int) -> None:
+        self._descriptor = descriptor
+        self._mark = mark
+        self._size = size
+        self._is_cut = True
+
+    @classmethod
+    def create(cls, path: Path) -> WriteAheadFile:
+        """Make an empty file, durably; OSError when that can't be done."""
+        mark = secrets.token_bytes(8)
+        temporary = path.with_name(path.name + ".tmp")
+        descriptor = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o644)
+        try:
+            _write(descriptor, _HEAD.pack(_MAGIC, mark, zlib.crc32(mark)), 0)
+            os.fsync(descriptor)
+            os.rename(temporary, path)
+            fsync_directory(path.parent)
+        except BaseException:
+            os.close(descriptor)
+            # It may have got its name already, under which it would be found.
+            for left in (temporary, path):
+                left.unlink(missing_ok=True)
+            raise
+        return cls(descriptor, mark, _HEAD.size)
+
+    @classmethod
+    def open(cls, path: Path, *, size: int) -> WriteAheadFile:
+        """Open a file that `read_blocks` has read, to go on after its valid bytes; others are cut off.
+
+        Raises:
+            OSError: it can't be opened or cut.
+        """
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            _, mark, _ = _HEAD.unpack(os.pread(descriptor, _HEAD.size, 0))
+            file = cls(descriptor, mark, size)
+            file._cut()
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return file
+
+    @property
+    def size(self) -> int:
+        """How many bytes are durable."""
+        return self._size
+
+    def append(self, payload: bytes) -> None:
+        """Add a block, durably.
+
+        Raises:
+            OSError: it can't be done, the disk is full for instance. The block isn't there then, and
+                the next one may well be possible.
+        """
+        if not self._is_cut:
+            self._cut()
+        block = _BLOCK.pack(self._mark, len(payload), _crc(payload)) + payload
+        self._is_cut = False
+        try:
+            _write(self._descriptor, block, self._size)
+            os.fsync(self._descriptor)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._cut()
+            raise
+        self._size += len(block)
+        self._is_cut = True
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    def _cut(self) -> None:
+        """Remove what a failed or interrupted write has left, so that nothing comes to lie after it."""
+        os.ftruncate(self._descriptor, self._size)
+        os.fsync(self._descriptor)
+        self._is_cut = True
+
+
+def read_blocks(path: Path, *, complete: bool) -> tuple[Sequence[memoryview], int]:
+    """The payloads of a file, and how many bytes of it are valid.
+
+    Args:
+        path: the file.
+        complete: whether nobody writes to it any more, so that its last block has to be whole.
+
+    Raises:
+        EventLogError: it is damaged.
+        OSError: it can't be read.
+    """
+    content = path.read_bytes()
+    head = content[: _HEAD.size]
+    mark = head[len(_MAGIC) : len(_MAGIC) + 8]
+    if head != _HEAD.pack(_MAGIC, mark, zlib.crc32(mark)):
+        raise EventLogError(path, "its first bytes aren't those of a write-ahead file")
+    view = memoryview(content)
+    payloads = []
+    at = _HEAD.size
+    while at < len(content):
+        payload = _block(view, at, mark)
+        if payload is None:
+            if complete or _has_block(content, view, at + 1, mark):
+                raise EventLogError(path, f"no valid block at byte {at}")
+            break
+        payloads.append(payload)
+        at += _BLOCK.size + len(payload)
+    return payloads, at
+
+
+def _crc(payload: bytes | memoryview) -> int:
+    return zlib.crc32(payload, zlib.crc32(len(payload).to_bytes(8, "little")))
+
+
+def _block(view: memoryview, at: int, mark: bytes) -> memoryview | None:
+    """The payload of the block at a position, None when it isn't whole."""
+    start = at + _BLOCK.size
+    if start > len(view):
+        return None
+    found, length, crc = _BLOCK.unpack_from(view, at)
+    if found != mark or length > len(view) - start:
+        return None
+    payload = view[start : start + length]
+    return payload if _crc(payload) == crc else None
+
+
+def _has_block(content: bytes, view: memoryview, at: int, mark: bytes) -> bool:
+    while (at := content.find(mark, at)) >= 0:
+        if _block(view, at, mark) is not None:
+            return True
+        at += 1
+    return False
+
+
+def _write(descriptor: int, content: bytes, at: int) -> None:
+    view = memoryview(content)
+    while view:
+        written = os.pwrite(descriptor, view, at)
+        view = view[written:]
+        at += written
