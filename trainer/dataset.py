@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,15 +12,12 @@ from numpy.typing import NDArray
 
 from publication.id_map import IdMap
 from publication.ragged import Ragged
-from trainer.errors import OptionError, TrainerError
+from trainer.errors import TrainerError
 from trainer.features import FeatureTable
 from trainer.interactions import Interactions
+from trainer.splits import SPLITS, Split, held_out
 
-Split = Literal["first-10", "random", "none"]
-SPLITS: tuple[Split, ...] = get_args(Split)
-
-_FIRST = 10
-_RANDOM_SHARE = 0.1
+__all__ = ["SPLITS", "Dataset", "Split", "build_dataset"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +25,7 @@ class Dataset:
     """What a model is trained and evaluated on; rows of all matrices are the id maps' rows.
 
     It holds the users and items of which the model can know something: those with at least one
-    training interaction or one feature.
+    training interaction, or a feature of another that has one.
 
     Attributes:
         name: where it comes from.
@@ -79,20 +75,20 @@ def build_dataset(
     users: FeatureTable,
     split: Split,
     seed: int,
+    split_count: int = 1,
+    split_share: float = 0.1,
 ) -> Dataset:
     """Split the interactions and build the matrices.
 
     Args:
         interactions: in file order.
         items, users: features and titles; FeatureTable() for none.
-        split: "first-10" tests on each user's first ten interactions in file order (GroupLens' `ua`
-            split), "random" on a tenth of all, "none" on nothing.
-        seed: of the random split.
+        split, seed, split_count, split_share: what is tested on; see trainer.splits.held_out.
 
     Raises:
-        TrainerError: nothing to train on is left.
+        TrainerError: nothing to train on is left, or the split is wrong or needs timestamps.
     """
-    is_test = _test_rows(interactions, split, seed)
+    is_test = held_out(interactions, split, seed=seed, count=split_count, share=split_share)
     warnings = [
         *_lookalikes("item", [*interactions.item_ids, *items.ids]),
         *_lookalikes("user", [*interactions.user_ids, *users.ids]),
@@ -161,11 +157,21 @@ class _Side:
         has_training = np.zeros(len(ids), dtype=bool)
         has_training[trained] = True
         warm = {external_id for external_id, has in zip(ids, has_training, strict=True) if has}
-        featured = {i for i, own in zip(table.ids, table.features, strict=True) if own}
+        of_ids = list(zip(table.ids, table.features, strict=True))
+        distinct = {name for _, own in of_ids for name in own}
+        # Of other features nothing is learned: their embeddings would stay as random as they began.
+        known = {name for external_id, own in of_ids if external_id in warm for name in own}
+        features = {external_id: [name for name in own if name in known] for external_id, own in of_ids}
+        featured = {external_id for external_id, own in features.items() if own}
         id_map = IdMap.build(sorted(warm | featured))
         rows = np.array([_row(id_map, external_id) for external_id in ids], dtype=np.int64)
-        names = sorted({name for own in table.features for name in own})
+        names = sorted(known)
         warnings = []
+        if unlearned := len(distinct - known):
+            warnings.append(
+                f"{unlearned} features of {table.name} are of no {kind} with training interactions: "
+                "nothing can be learned of them, so they are left out"
+            )
         if cold := len(featured - warm):
             warnings.append(
                 f"{cold} {kind}s of {table.name} have no training interactions: "
@@ -173,17 +179,17 @@ class _Side:
             )
         if lost := len(set(table.ids) - warm - featured):
             warnings.append(
-                f"{lost} {kind}s of {table.name} have neither training interactions nor features: "
-                "they are left out"
+                f"{lost} {kind}s of {table.name} have neither training interactions nor features that "
+                "can be learned: they are left out"
             )
         if unknown := len(warm - set(table.ids)) if table.columns else 0:
             warnings.append(f"{unknown} {kind}s aren't in {table.name}: they have no features")
-        if table.columns and len(names) > max(1000, len(table.ids) // 2):
+        if table.columns and len(distinct) > max(1000, len(table.ids) // 2):
             warnings.append(
-                f"{table.name} has {len(names)} distinct features for {len(table.ids)} {kind}s: "
+                f"{table.name} has {len(distinct)} distinct features for {len(table.ids)} {kind}s: "
                 "a column of ids or measurements makes a poor feature"
             )
-        return cls(id_map, rows, _feature_matrix(id_map, warm, table, names), names, warnings)
+        return cls(id_map, rows, _feature_matrix(id_map, warm, features, names), names, warnings)
 
     def titles(self, table: FeatureTable) -> list[str] | None:
         """Titles by row."""
@@ -198,7 +204,7 @@ class _Side:
 
 
 def _feature_matrix(
-    id_map: IdMap, warm: set[str], table: FeatureTable, names: list[str]
+    id_map: IdMap, warm: set[str], features: Mapping[str, list[str]], names: list[str]
 ) -> sp.csr_matrix:
     """(n, n + features): own column, then features; each row divided by its number of entries, as
     LightFM's own Dataset does by default."""
@@ -208,7 +214,7 @@ def _feature_matrix(
     for external_id in warm:
         row = _row(id_map, external_id)
         columns[row].append(row)
-    for external_id, own in zip(table.ids, table.features, strict=True):
+    for external_id, own in features.items():
         row = _row(id_map, external_id)
         if row >= 0:
             columns[row] += [column[name] for name in own]
@@ -250,24 +256,6 @@ def _without(matrix: sp.csr_matrix, other: sp.csr_matrix) -> sp.csr_matrix:
 def _rows(matrix: sp.csr_matrix) -> Ragged:
     ordered = matrix.sorted_indices()
     return Ragged(ordered.indptr.astype(np.int64), ordered.indices.astype(np.int32))
-
-
-def _test_rows(interactions: Interactions, split: Split, seed: int) -> NDArray[np.bool_]:
-    count = len(interactions)
-    if split == "none":
-        return np.zeros(count, dtype=bool)
-    if split == "random":
-        return np.random.default_rng(seed).random(count) < _RANDOM_SHARE
-    if split == "first-10":
-        # Rank of each interaction among its user's: a stable sort keeps the file's order.
-        order = np.argsort(interactions.users, kind="stable")
-        grouped = interactions.users[order]
-        starts = np.flatnonzero(np.concatenate([[True], grouped[1:] != grouped[:-1]]))
-        ranks = np.arange(count) - np.repeat(starts, np.diff([*starts, count]))
-        is_test = np.empty(count, dtype=bool)
-        is_test[order] = ranks < _FIRST
-        return is_test
-    raise OptionError("--split", split, f"one of {', '.join(SPLITS)}")
 
 
 def _weight_warnings(interactions: Interactions, train: sp.csr_matrix, *, rows: int) -> list[str]:

@@ -1,15 +1,18 @@
-"""Interactions: who did what, how strongly."""
+"""Interactions: who did what, how strongly, when, and what kind of event it was."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from trainer import tables
+from trainer import parquet_folder, tables, timestamps
+
+REQUIRED = ("user_id", "item_id")
+OPTIONAL = ("weight", "timestamp", "event")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,9 @@ class Interactions:
         user_ids, item_ids: the distinct external ids, in order of first appearance.
         users, items: (n,) int64, positions in user_ids and item_ids.
         weights: (n,) float32, finite; 1 where the file has no weights. Values <= 0 are no positives.
+        timestamps: (n,) float64, seconds since 1970-01-01 UTC; None where the file has none.
+        events: (n,) int64, positions in event_types; None where the file has no event types.
+        event_types: the distinct event types, in order of first appearance; "" where one is missing.
     """
 
     name: str
@@ -29,18 +35,48 @@ class Interactions:
     users: NDArray[np.int64]
     items: NDArray[np.int64]
     weights: NDArray[np.float32]
+    timestamps: NDArray[np.float64] | None = None
+    events: NDArray[np.int64] | None = None
+    event_types: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.users)
 
+    def where(self, kept: NDArray[np.bool_]) -> Interactions:
+        """Those of the rows that `kept`, (n,), is true for, and the ids that they need."""
+        user_ids, users = _compact(self.user_ids, self.users[kept])
+        item_ids, items = _compact(self.item_ids, self.items[kept])
+        smaller = replace(
+            self,
+            user_ids=user_ids,
+            item_ids=item_ids,
+            users=users,
+            items=items,
+            weights=self.weights[kept],
+            timestamps=None if self.timestamps is None else self.timestamps[kept],
+        )
+        if self.events is None:
+            return smaller
+        event_types, events = _compact(self.event_types, self.events[kept])
+        return replace(smaller, event_types=event_types, events=events)
+
 
 def read_interactions(path: Path) -> Interactions:
-    """Read columns user_id, item_id and, where there is one, weight. Others are ignored.
+    """Read the columns user_id, item_id and, where there are such, weight, timestamp and event.
+
+    Others are ignored. `timestamps.seconds` says what a timestamp may be; an event type is text.
+
+    Args:
+        path: a CSV or Parquet file, or a folder of Parquet files as `parquet_folder` reads it.
 
     Raises:
         InputError: names the file and the column or row.
     """
-    table = tables.read_table(path, required=["user_id", "item_id"], optional=["weight"])
+    if path.is_dir():
+        folder = parquet_folder.read_folder(path, required=REQUIRED, optional=OPTIONAL)
+        with folder.errors_by_file():
+            return from_table(path, folder.table, name=path.name)
+    table = tables.read_table(path, required=REQUIRED, optional=OPTIONAL)
     return from_table(path, table, name=path.name)
 
 
@@ -52,4 +88,19 @@ def from_table(path: Path, table: pa.Table, *, name: str) -> Interactions:
         weights = tables.numbers(path, table, "weight")
     else:
         weights = np.ones(table.num_rows, dtype=np.float32)
-    return Interactions(name, user_ids, item_ids, users, items, weights)
+    result = Interactions(name, user_ids, item_ids, users, items, weights)
+    if "timestamp" in table.column_names:
+        result = replace(result, timestamps=timestamps.seconds(path, table, "timestamp"))
+    if "event" in table.column_names:
+        event_types, events = tables.categories(path, table, "event")
+        result = replace(result, event_types=event_types, events=events)
+    return result
+
+
+def _compact(names: list[str], codes: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
+    """The names that are used, in order of first appearance, and the positions in those."""
+    used, first = np.unique(codes, return_index=True)
+    used = used[np.argsort(first)]
+    position = np.full(len(names), -1, dtype=np.int64)
+    position[used] = np.arange(len(used))
+    return [names[code] for code in used.tolist()], position[codes]

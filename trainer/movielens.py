@@ -73,12 +73,15 @@ def _fetch(directory: Path) -> None:
 
 
 def read_interactions(data_dir: Path) -> Interactions:
-    """All 100,000 ratings in file order, with the ratings 1..5 as weights."""
+    """All 100,000 ratings in file order, with the ratings 1..5 as weights and when they were given."""
     path = _path(data_dir, "interactions.tsv")
-    table = tables.rename(
-        tables.read_table(path, required=["user_id:token", "item_id:token", "rating:float"]),
-        {"user_id:token": "user_id", "item_id:token": "item_id", "rating:float": "weight"},
-    )
+    names = {
+        "user_id:token": "user_id",
+        "item_id:token": "item_id",
+        "rating:float": "weight",
+        "timestamp:float": "timestamp",
+    }
+    table = tables.rename(tables.read_table(path, required=names, optional=[]), names)
     return interactions.from_table(path, table, name=NAME)
 
 

@@ -36,11 +36,7 @@ def read_table(
     Raises:
         InputError: the file can't be read, is empty, has no such columns, or is of another kind.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(_SNIFFED_BYTES)
-    except OSError as error:
-        raise InputError(path, error.strerror or str(error)) from error
+    start = _start(path)
     if not start:
         raise InputError(path, "the file is empty")
     try:
@@ -69,7 +65,7 @@ def ids(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
     if encoded.null_count:
-        raise InputError(path, f"{column} is empty", row=_first(pc.is_null(values)))
+        raise InputError(path, f"{column} is empty", row=first(pc.is_null(values)))
     distinct: list[str] = encoded.dictionary.to_pylist()
     codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     for position, external_id in enumerate(distinct):
@@ -83,7 +79,7 @@ def ids(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np
 
 def numbers(path: Path, table: pa.Table, column: str) -> NDArray[np.float32]:
     """A column of finite numbers as float32; raises InputError that names the row and the value."""
-    values = _trimmed(table.column(column))
+    values = trimmed(table.column(column))
     try:
         # Not "safe", which refuses integers that a float can only come close to.
         numeric = pc.cast(values, pa.float64(), safe=False)
@@ -93,7 +89,7 @@ def numbers(path: Path, table: pa.Table, column: str) -> NDArray[np.float32]:
     except pa.ArrowException as error:
         raise InputError(path, f"{column} isn't a column of numbers: {error}") from error
     if numeric.null_count:
-        raise InputError(path, f"{column} is empty", row=_first(pc.is_null(numeric)))
+        raise InputError(path, f"{column} is empty", row=first(pc.is_null(numeric)))
     # The model counts in float32, so what overflows there is no use either.
     with np.errstate(over="ignore"):
         result: NDArray[np.float32] = numeric.to_numpy().astype(np.float32)
@@ -110,15 +106,76 @@ def texts(path: Path, table: pa.Table, column: str) -> list[str]:
     return ["" if value is None else value for value in _as_text(path, table, column).to_pylist()]
 
 
+def categories(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np.int64]]:
+    """The distinct texts of a column, "" where it is missing, and for each row the position of its."""
+    values = pc.fill_null(_as_text(path, table, column), "")
+    encoded = pc.dictionary_encode(values).combine_chunks()
+    codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return encoded.dictionary.to_pylist(), codes
+
+
 def rename(table: pa.Table, names: Mapping[str, str]) -> pa.Table:
     """The table with some columns under other names."""
     return table.rename_columns([names.get(name, name) for name in table.column_names])
 
 
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet, by its content; raises InputError when it can't be read."""
+    return _start(path, len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
+
+
+def wanted(
+    path: Path, found: list[str], required: Collection[str], optional: Collection[str] | None
+) -> list[str]:
+    """Those of the columns found that are required or optional (None: all), in their order.
+
+    Raises:
+        InputError: a required one is missing, or one is there more than once.
+    """
+    missing = [name for name in required if name not in found]
+    if missing:
+        raise InputError(
+            path, f"column {', '.join(missing)} is missing; the columns are: {', '.join(found)}"
+        )
+    chosen = [name for name in found if optional is None or name in required or name in optional]
+    twice = sorted({name for name in chosen if found.count(name) > 1})
+    if twice:
+        raise InputError(path, f"column {', '.join(twice)} is there more than once")
+    return chosen
+
+
+def trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text without space around it, and null for nothing, as an empty field of a CSV file is."""
+    if not is_text(values.type):
+        return values
+    values = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
+    return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.large_string()), values)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether it is one of Arrow's types of text."""
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def first(mask: pa.ChunkedArray) -> int:
+    """The row, counted from 1, of the first true value."""
+    return int(pc.index(mask, True).as_py()) + 1
+
+
+def _start(path: Path, size: int = _SNIFFED_BYTES) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise InputError(path, error.strerror or str(error)) from error
+
+
 def _read_parquet(path: Path, required: Collection[str], optional: Collection[str] | None) -> pa.Table:
     with pa.parquet.ParquetFile(path) as file:
         found = file.schema_arrow.names
-        return file.read(columns=_wanted(path, found, required, optional))
+        return file.read(columns=wanted(path, found, required, optional))
 
 
 def _read_csv(
@@ -131,53 +188,20 @@ def _read_csv(
     parse = pa.csv.ParseOptions(delimiter="\t" if kind == ".tsv" else ",", newlines_in_values=True)
     with pa.csv.open_csv(path, parse_options=parse) as reader:
         found = reader.schema.names
-    wanted = _wanted(path, found, required, optional)
+    columns = wanted(path, found, required, optional)
     convert = pa.csv.ConvertOptions(
-        include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string())
+        include_columns=columns, column_types=dict.fromkeys(columns, pa.string())
     )
     return pa.csv.read_csv(path, parse_options=parse, convert_options=convert)
-
-
-def _wanted(
-    path: Path, found: list[str], required: Collection[str], optional: Collection[str] | None
-) -> list[str]:
-    missing = [name for name in required if name not in found]
-    if missing:
-        raise InputError(
-            path, f"column {', '.join(missing)} is missing; the columns are: {', '.join(found)}"
-        )
-    wanted = [name for name in found if optional is None or name in required or name in optional]
-    twice = sorted({name for name in wanted if found.count(name) > 1})
-    if twice:
-        raise InputError(path, f"column {', '.join(twice)} is there more than once")
-    return wanted
 
 
 def _as_text(path: Path, table: pa.Table, column: str) -> pa.ChunkedArray:
     values = table.column(column)
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
-    if not (_is_text(values.type) or pa.types.is_integer(values.type)):
+    if not (is_text(values.type) or pa.types.is_integer(values.type)):
         raise InputError(path, f"column {column} holds {values.type}, but should hold text or integers")
     return values.cast(pa.large_string())
-
-
-def _trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """An empty field of a CSV file is a missing number."""
-    if not _is_text(values.type):
-        return values
-    values = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
-    return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.large_string()), values)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
-
-
-def _first(mask: pa.ChunkedArray) -> int:
-    return int(pc.index(mask, True).as_py()) + 1
 
 
 def _first_not_a_number(values: pa.ChunkedArray) -> tuple[int, object]:

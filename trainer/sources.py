@@ -1,0 +1,161 @@
+"""What a training run reads, by its DataSpec, and how to tell that it changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from trainer import database_url, features, interactions, movielens, parquet_folder, sql
+from trainer.dataset import Split
+from trainer.errors import InputError, OptionError
+from trainer.features import FeatureTable
+from trainer.interactions import Interactions
+from trainer.pipeline import TrainingInput
+from trainer.training_spec import DataSpec
+from trainer.weighting import weigh
+
+_SMALL_BYTES = 16 << 20
+"""A file up to this size is compared by its content, a larger one by its size and time of change."""
+
+
+def read_source(data: DataSpec, *, data_dir: Path, event_log: Path | None) -> TrainingInput:
+    """Read interactions and features, and weigh the interactions.
+
+    Args:
+        data: what to read.
+        data_dir: where fetched datasets are.
+        event_log: directory of the log of appended interactions; None when there is none.
+
+    Raises:
+        OptionError: options that don't go together.
+        InputError: names the file and the column or row.
+        TrainerError: the dataset isn't there, or the database or the log can't be read.
+    """
+    if data.dataset is not None:
+        source = _read_dataset(data, data_dir)
+    else:
+        # The features first: they are small, and a mistake in them is known before a long reading.
+        items = _features(data.items, "item", data.item_features, data.feature_separator)
+        users = _features(data.users, "user", data.user_features, data.feature_separator)
+        source = TrainingInput(_read_interactions(data, event_log), items, users)
+    weighed = weigh(
+        source.interactions,
+        event_weights=data.event_weights,
+        half_life_days=data.half_life_days,
+        last_days=data.last_days,
+    )
+    return replace(source, interactions=weighed)
+
+
+def default_split(data: DataSpec) -> Split:
+    """How to hold out test interactions where a spec doesn't say it."""
+    return "first-10" if data.dataset is not None else "random"
+
+
+def fingerprint(data: DataSpec, *, data_dir: Path, event_log: Path | None) -> str:
+    """A digest that is another one when the input is: for training again when it changed.
+
+    It covers the DataSpec less the password, and of what is read: the names of files with their
+    content up to 16 MiB and with their size and time of change above that; how many events the log
+    has, since it only grows; and the rows of a query, in any order, for which the whole result is
+    read. Files aren't parsed, so that those that are wrong have a fingerprint too.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        InputError: a file can't be read.
+        TrainerError: the database or the log can't be read.
+    """
+    shown = data.database_url and database_url.parse(data.database_url).shown
+    digest = hashlib.sha256(msgspec.json.encode(replace(data, database_url=shown)))
+    for path in _paths(data, data_dir):
+        # The lengths keep the parts apart.
+        for part in _file_parts(path):
+            digest.update(f" {len(part)} ".encode() + part)
+    if data.event_log:
+        from trainer import event_log as log
+
+        digest.update(str(log.stored_events(_log_directory(event_log))).encode())
+    if data.interactions_sql is not None and data.database_url is not None:
+        digest.update(sql.digest(data.interactions_sql, data.database_url).encode())
+    return digest.hexdigest()
+
+
+def _read_dataset(data: DataSpec, data_dir: Path) -> TrainingInput:
+    if data.dataset != movielens.NAME:
+        raise OptionError("--dataset", data.dataset, movielens.NAME)
+    for flag, path in (("--items", data.items), ("--users", data.users)):
+        if path is not None:
+            raise OptionError(flag, path, "left out: --dataset has its own")
+    _check_columns("--item-features", data.item_features, movielens.ITEM_COLUMNS)
+    _check_columns("--user-features", data.user_features, movielens.USER_COLUMNS)
+    return TrainingInput(
+        movielens.read_interactions(data_dir),
+        movielens.read_items(data_dir, data.item_features),
+        movielens.read_users(data_dir, data.user_features),
+    )
+
+
+def _read_interactions(data: DataSpec, event_log: Path | None) -> Interactions:
+    if data.interactions is not None:
+        return interactions.read_interactions(Path(data.interactions))
+    if data.interactions_sql is not None and data.database_url is not None:
+        return sql.read_interactions_sql(data.interactions_sql, data.database_url)
+    # Only the service has such a log.
+    from trainer import event_log as log
+
+    return log.read_interactions(_log_directory(event_log))
+
+
+def _log_directory(event_log: Path | None) -> Path:
+    if event_log is None:
+        raise OptionError("--event-log", True, "left out: there is no log of interactions here")
+    return event_log
+
+
+def _features(
+    path: str | None, kind: features.Kind, columns: list[str], separator: str
+) -> FeatureTable:
+    if path is None:
+        if columns:
+            raise OptionError(f"--{kind}-features", ",".join(columns), f"used with --{kind}s FILE")
+        return FeatureTable()
+    return features.read_features(Path(path), kind, columns=columns, separator=separator)
+
+
+def _check_columns(flag: str, columns: list[str], known: tuple[str, ...]) -> None:
+    for column in columns:
+        if column not in known:
+            raise OptionError(flag, column, f"among {', '.join(known)}")
+
+
+def _paths(data: DataSpec, data_dir: Path) -> Iterator[Path]:
+    """The files and folders that are read."""
+    if data.dataset is not None:
+        yield data_dir / data.dataset
+    for path in (data.interactions, data.items, data.users):
+        if path is not None:
+            yield Path(path)
+
+
+def _file_parts(path: Path) -> Iterator[bytes]:
+    """What tells the contents of a file, or of a folder's files, from others."""
+    files = parquet_folder.data_files(path) if path.is_dir() else [path]
+    for file in files:
+        yield os.fsencode(file.relative_to(path))
+        try:
+            with file.open("rb") as opened:
+                status = os.fstat(opened.fileno())
+                yield str(status.st_size).encode()
+                if status.st_size <= _SMALL_BYTES:
+                    yield hashlib.file_digest(opened, "sha256").digest()
+                else:
+                    yield str(status.st_mtime_ns).encode()
+        except OSError as error:
+            raise InputError(file, error.strerror or str(error)) from error
