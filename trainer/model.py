@@ -62,16 +62,9 @@ class Hyperparameters:
                 raise OptionError(flag, getattr(self, name), "in 0..1")
 
 
-def train(
-    dataset: Dataset, hyperparameters: Hyperparameters, *, on_epoch: Callable[[], None]
-) -> LightFM:
-    """Fit a model; `on_epoch` is called after each epoch.
-
-    Raises:
-        DivergedError: the model's numbers aren't finite.
-        OptionError: the loss can't be used with this few items.
-    """
-    model = LightFM(
+def new_model(hyperparameters: Hyperparameters) -> LightFM:
+    """A model that wasn't trained yet."""
+    return LightFM(
         no_components=hyperparameters.components,
         loss=hyperparameters.loss,
         learning_rate=hyperparameters.learning_rate,
@@ -79,12 +72,36 @@ def train(
         user_alpha=hyperparameters.user_alpha,
         random_state=np.random.RandomState(hyperparameters.seed),
     )
+
+
+def train(
+    dataset: Dataset,
+    hyperparameters: Hyperparameters,
+    *,
+    on_epoch: Callable[[], None],
+    start: LightFM | None = None,
+) -> LightFM:
+    """Fit a model; `on_epoch` is called after each epoch.
+
+    Args:
+        dataset: to train on.
+        hyperparameters: of `start`, only `epochs`, `sample_weights` and `threads` count: it has the
+            others already.
+        on_epoch: told of each epoch.
+        start: a model to go on with, whose columns are the dataset's (see trainer.warm_start). It is
+            trained in place and returned.
+
+    Raises:
+        DivergedError: the model's numbers aren't finite.
+        OptionError: the loss can't be used with this few items.
+    """
+    model = new_model(hyperparameters) if start is None else start
     # LightFM takes the logarithm of 0 when it draws more negatives than there are other items.
-    if hyperparameters.loss == "warp-kos" and len(dataset.items) <= model.max_sampled:
+    if model.loss == "warp-kos" and len(dataset.items) <= model.max_sampled:
         few = f"another one for {len(dataset.items)} items: it needs {model.max_sampled + 1}"
-        raise OptionError("--loss", hyperparameters.loss, few)
+        raise OptionError("--loss", model.loss, few)
     interactions = dataset.train.tocoo()
-    if hyperparameters.loss == "warp-kos":
+    if model.loss == "warp-kos":
         # Alone among the losses it takes every interaction for a positive, whatever its weight.
         positive = interactions.data > 0
         interactions = sp.coo_matrix(

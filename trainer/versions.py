@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from publication import labels, layout, reader
-from publication.errors import LabelError, PublicationError
+from publication import labels, layout, reader, removal
+from publication.errors import PublicationError, VersionNotFoundError
 from publication.manifest import Manifest
+
+NO_TIME = datetime.min.replace(tzinfo=UTC)
+"""Stands for the time of a version that has no manifest, and a month 13 or the like in its name."""
 
 
 @dataclass(frozen=True)
@@ -19,18 +24,50 @@ class PublishedVersion:
     manifest: Manifest | None
     problem: str
 
+    @property
+    def created_at(self) -> datetime:
+        """When it was published, to the second, in UTC; by its name when it has no manifest."""
+        if self.manifest is not None:
+            return datetime.fromisoformat(self.manifest.created_at).astimezone(UTC)
+        try:
+            return layout.version_time(self.name)
+        except ValueError:
+            return NO_TIME
+
 
 def list_published(volume: Path) -> list[PublishedVersion]:
-    """All versions, newest first. Only manifests are read. Raises VolumeError."""
+    """All versions, newest first. Only manifests are read. Raises VolumeError.
+
+    A version's time has whole seconds. Of the versions of one second that is the newer whose run
+    started later, and of the same run's the one whose directory was written later.
+    """
     named = labels.list_labels(volume)
     published = []
-    for name in reversed(reader.list_versions(volume)):
-        own = [label for label, target in named.items() if target == name]
+    for name in reader.list_versions(volume):
         try:
-            published.append(PublishedVersion(name, own, reader.read_manifest(volume, name), ""))
-        except PublicationError as error:
-            published.append(PublishedVersion(name, own, None, str(error)))
-    return published
+            published.append(_read(volume, name, named))
+        except VersionNotFoundError:
+            continue  # deleted since they were listed
+    return sorted(published, key=lambda version: _age_key(volume, version), reverse=True)
+
+
+def get(volume: Path, version: str) -> PublishedVersion:
+    """One version. Only its manifest is read.
+
+    Raises:
+        VersionNotFoundError: the volume has no such version.
+        VolumeError: the volume can't be read.
+    """
+    return _read(volume, version, labels.list_labels(volume))
+
+
+def delete(volume: Path, version: str) -> None:
+    """Delete a version that no label names; see publication.removal.delete_version.
+
+    Raises:
+        PublicationError: VersionNotFoundError, LabelledVersionError or VolumeError.
+    """
+    removal.delete_version(volume, version)
 
 
 def promote(volume: Path, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
@@ -39,25 +76,46 @@ def promote(volume: Path, version: str, *, label: str = layout.DEFAULT_LABEL) ->
     Raises:
         PublicationError: the label stays as it was.
     """
-    previous = _current(volume, label)
+    # A label that can't be is known before every byte is read.
+    labels.check_name(label)
     reader.verify(volume, version)
-    labels.promote(volume, version, label=label)
-    return previous
+    return labels.promote(volume, version, label=label)
 
 
 def rollback(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> tuple[str | None, str]:
     """Verify what a label named before and go back to it; returns what it named, and names now.
 
     Raises:
+        LabelMovedError: another process moved the label in the meantime; it stays there.
         PublicationError: the label stays as it was.
     """
-    previous = _current(volume, label)
-    reader.verify(volume, labels.rollback_target(volume, label=label))
-    return previous, labels.rollback(volume, label=label)
+    previous = labels.read_label_or_none(volume, label)
+    target = labels.rollback_target(volume, label=label)
+    reader.verify(volume, target)
+    labels.swap(volume, target, label=label, expected=previous, verb="rollback")
+    return previous, target
 
 
-def _current(volume: Path, label: str) -> str | None:
+def _read(volume: Path, name: str, named: dict[str, str]) -> PublishedVersion:
+    own = [label for label, target in named.items() if target == name]
     try:
-        return labels.read_label(volume, label)
-    except LabelError:
-        return None
+        return PublishedVersion(name, own, reader.read_manifest(volume, name), "")
+    except PublicationError as error:
+        # A version that was deleted while it was read is none, not a broken one.
+        if not reader.has_version(volume, name):
+            raise VersionNotFoundError(name, volume) from error
+        return PublishedVersion(name, own, None, str(error))
+
+
+def _age_key(volume: Path, version: PublishedVersion) -> tuple[datetime, datetime, int, str]:
+    started_at = version.created_at
+    if version.manifest is not None:
+        with contextlib.suppress(ValueError):
+            started_at = datetime.fromisoformat(version.manifest.run.started_at)
+        if started_at.tzinfo is None:
+            started_at = started_at.replace(tzinfo=UTC)
+    try:
+        written_at = layout.version_dir(volume, version.name).stat().st_mtime_ns
+    except OSError:
+        written_at = 0
+    return version.created_at, started_at, written_at, version.name

@@ -1,0 +1,171 @@
+"""Measures a published version for the gates, from the volume alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication import labels, reader
+from publication.errors import LabelError, PublicationError
+from publication.id_map import IdMap
+from publication.ragged import Ragged
+from publication.reader import Publication
+from publication.vector_space import Float32Array
+from trainer.gates import Baseline, Gates, Measured
+from trainer.top_items import sample, top_items
+from trainer.vector_evaluation import precision_at_10, with_positives
+
+SAMPLED_USERS = 1000
+"""How many users coverage is measured with at most."""
+
+
+def measure(volume: Path, version: str, *, gates: Gates, label: str | None, seed: int) -> Measured:
+    """What the gates are held against; what costs time only if they ask for it.
+
+    Args:
+        volume: the volume.
+        version: to hold against the gates. The caller has verified it.
+        gates: what is asked for.
+        label: which is to be moved to the version; None when none is.
+        seed: of the users that are drawn.
+
+    Raises:
+        PublicationError: the version can't be read. `baseline` tells when the label's can't be.
+    """
+    candidate = reader.open_publication(volume, version)
+    manifest = candidate.manifest
+    covered = compared = None
+    if gates.min_coverage is not None:
+        covered = coverage(candidate.item_vectors, candidate.user_vectors, candidate.seen, seed=seed)
+    if gates.max_relative_loss is not None and label is not None:
+        compared = _baseline(volume, candidate, label, seed=seed)
+    return Measured(
+        precision_at_10=manifest.metrics.get("test_precision_at_10_unseen"),
+        auc=manifest.metrics.get("test_auc_unseen"),
+        recall_at_10={name: index.recall_at_10 for name, index in manifest.indexes.items()},
+        coverage=covered,
+        baseline=compared,
+    )
+
+
+def coverage(
+    item_vectors: Float32Array, user_vectors: Float32Array, seen: Ragged, *, seed: int
+) -> float | None:
+    """Share of items that are among the top ten unseen ones of at least one user.
+
+    Args:
+        item_vectors: (items, components + 1), at least one item.
+        user_vectors: (users, components + 1).
+        seen: for each user the rows of seen items.
+        seed: of the SAMPLED_USERS users that are drawn when there are more.
+
+    Returns:
+        In 0..1; None without any user.
+    """
+    users = sample(len(user_vectors), SAMPLED_USERS, seed=seed)
+    if not len(users):
+        return None
+    covered = np.zeros(len(item_vectors), dtype=bool)
+    for top in top_items(item_vectors, user_vectors[users], [seen[row] for row in users]):
+        covered[top] = True
+    return float(covered.mean())
+
+
+def compare(candidate: Publication, before: Publication, *, seed: int) -> Baseline:
+    """precision@10 of two versions on what was held out from the candidate, by exact scoring.
+
+    Both are evaluated for the same users: those with a positive in the candidate's held-out part, of
+    many evaluation.MAX_USERS drawn. Users and items are matched by external id. Each version ranks its
+    own catalogue without what the user has seen in the candidate's training data, and its ten answers
+    are held against all of the user's positives. So a positive that the version before doesn't know is
+    missed by it, and of a user whom it doesn't know it misses everything: that user would get nothing.
+
+    A version compared with itself has the same precision.
+
+    Args:
+        candidate: the new version.
+        before: what it is to replace.
+        seed: of the users that are drawn.
+    """
+    held_out = candidate.held_out
+    chosen = np.empty(0, dtype=np.int64) if held_out is None else with_positives(held_out, seed=seed)
+    if held_out is None or not len(chosen):
+        problem = f"version {candidate.manifest.version} has no test interactions"
+        return Baseline(version=before.manifest.version, problem=problem)
+    users = _rows(before.users, candidate.users, chosen)
+    known = np.flatnonzero(users >= 0)
+    positives = [held_out[row] for row in chosen]
+    seen = [candidate.seen[row] for row in chosen]
+    items = _item_rows(before.items, candidate.items, [*positives, *seen])
+    old_positives = [_present(items[rows]) for rows in positives]
+    old_seen = [_present(items[seen[position]]) for position in known]
+    return Baseline(
+        version=before.manifest.version,
+        precision_at_10=_precision(before, users[known], old_seen, known, old_positives),
+        candidate_precision_at_10=_precision(
+            candidate, chosen, seen, np.arange(len(chosen)), positives
+        ),
+        trained_on=sum(
+            len(np.intersect1d(old_positives[position], before.seen[users[position]]))
+            for position in known
+        )
+        / sum(map(len, positives)),
+    )
+
+
+def _baseline(volume: Path, candidate: Publication, label: str, *, seed: int) -> Baseline | None:
+    try:
+        version = labels.read_label(volume, label)
+    except LabelError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        return Baseline(version="", problem=str(error))
+    try:
+        # A damaged id map may crash the process that asks it.
+        reader.verify(volume, version)
+        return compare(candidate, reader.open_publication(volume, version), seed=seed)
+    except PublicationError as error:
+        return Baseline(version=version, problem=str(error))
+
+
+def _precision(
+    publication: Publication,
+    users: NDArray[np.int64],
+    seen: list[NDArray[np.int64]],
+    positions: NDArray[np.int64],
+    positives: list[NDArray[np.int64]],
+) -> float:
+    """Mean over all of `positives`; users that the version doesn't know have no position, and get 0."""
+    offsets = np.cumsum([0, *map(len, positives)], dtype=np.int64)
+    answers: dict[int, NDArray[np.int64]] = dict.fromkeys(
+        range(len(positives)), np.empty(0, dtype=np.int64)
+    )
+    found = top_items(publication.item_vectors, publication.user_vectors[users], seen)
+    answers.update(zip(positions.tolist(), found, strict=True))
+    return precision_at_10(iter(answers.items()), Ragged(offsets, np.concatenate(positives)))
+
+
+def _item_rows(before: IdMap, candidate: IdMap, used: list[NDArray[np.int32]]) -> NDArray[np.int64]:
+    """For each item of the candidate its row before; -1 for those that are new or not among `used`."""
+    rows = np.full(len(candidate), -1, dtype=np.int64)
+    wanted = np.unique(np.concatenate(used)).astype(np.int64)
+    rows[wanted] = _rows(before, candidate, wanted)
+    return rows
+
+
+def _rows(before: IdMap, candidate: IdMap, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows before of the candidate's rows, -1 for those that are new."""
+
+    def old() -> Iterator[int]:
+        for row in rows.tolist():
+            found = before.row(candidate.external_id(row))
+            yield -1 if found is None else found
+
+    return np.fromiter(old(), dtype=np.int64, count=len(rows))
+
+
+def _present(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    return rows[rows >= 0]
