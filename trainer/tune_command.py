@@ -1,0 +1,184 @@
+"""`python -m trainer tune`: its flags, and what it prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+from rich.console import Console
+from rich.table import Table
+
+from trainer import spec_arguments
+from trainer.model import LOSSES, Loss
+from trainer.progress import Bars, Silent
+from trainer.sources import default_split, read_source
+from trainer.splits import SPLITS, Split
+from trainer.study import StudyResult, run_study, write_study
+from trainer.study_trials import Space, StudyOptions
+
+_SHOWN = 10
+
+
+def add(commands: Any, data_dir: Path) -> None:
+    """Add the command's parser."""
+    own = StudyOptions()
+    space = own.space
+    tune = commands.add_parser(
+        "tune",
+        help="search for better hyperparameters",
+        description="Search for hyperparameters that do better on a validation split of the training "
+        "data. The test interactions are used once, at the end. Writes study.json and study.png.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    tune.add_argument("--data-dir", type=Path, default=data_dir, help="where datasets are")
+    tune.add_argument(
+        "--state",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="DIR",
+        help="for --event-log: where it is",
+    )
+    spec_arguments.add_data(tune)
+    search = tune.add_argument_group("search")
+    search.add_argument("--trials", type=int, default=own.trials, help="how many to make")
+    search.add_argument(
+        "--timeout-seconds",
+        type=float,
+        default=argparse.SUPPRESS,
+        help="begin no trial after it (default: none; with one a search can't be reproduced)",
+    )
+    search.add_argument("--max-epochs", type=int, default=own.max_epochs, help="of a trial")
+    search.add_argument(
+        "--epoch-step", type=int, default=own.epoch_step, help="epochs between validations"
+    )
+    search.add_argument(
+        "--patience",
+        type=int,
+        default=own.patience,
+        help="validations without a better value after which a trial ends",
+    )
+    search.add_argument(
+        "--validation",
+        choices=[split for split in SPLITS if split != "none"],
+        default=argparse.SUPPRESS,
+        help="how to hold out validation interactions (default: like the test ones where that is by "
+        "time, else random)",
+    )
+    for name, of in (
+        ("components", int),
+        ("learning_rate", float),
+        ("item_alpha", float),
+        ("user_alpha", float),
+    ):
+        search.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=of,
+            nargs=2,
+            default=list(getattr(space, name)),
+            metavar=("LOW", "HIGH"),
+            help="range to search",
+        )
+    search.add_argument(
+        "--losses", nargs="+", choices=LOSSES, default=list(space.losses), help="to choose among"
+    )
+    search.add_argument("--seed", type=int, default=own.start.seed, help="of everything random")
+    search.add_argument(
+        "--threads", type=int, default=own.start.threads, help="only with 1 can a search be reproduced"
+    )
+    search.add_argument(
+        "--sample-weights",
+        action="store_true",
+        default=False,
+        help="multiply each positive's loss by its weight",
+    )
+    tune.add_argument("--output", type=Path, default=Path("study"), help="folder to write to")
+    tune.add_argument("--json", action="store_true", default=False, help="print the result as JSON")
+
+
+def run(options: argparse.Namespace, event_log: Path) -> int:
+    """Search, write, print; returns the exit status. Raises TrainerError."""
+    given = vars(options)
+    data = spec_arguments.data_spec(options)
+    start = spec_arguments.hyperparameters(
+        {name: given[name] for name in ("seed", "threads", "sample_weights")}
+    )
+    study = StudyOptions(
+        space=Space(
+            components=tuple(options.components),
+            learning_rate=tuple(options.learning_rate),
+            item_alpha=tuple(options.item_alpha),
+            user_alpha=tuple(options.user_alpha),
+            losses=cast("list[Loss]", options.losses),
+        ),
+        start=start,
+        trials=options.trials,
+        timeout_seconds=given.get("timeout_seconds"),
+        max_epochs=options.max_epochs,
+        epoch_step=options.epoch_step,
+        patience=options.patience,
+        validation=given.get("validation"),
+    )
+    result = run_study(
+        read_source(data, data_dir=options.data_dir, event_log=event_log),
+        split=cast("Split", data.split or default_split(data)),
+        split_count=data.split_count,
+        split_share=data.split_share,
+        options=study,
+        reporter=Silent() if options.json else Bars(),
+    )
+    files = write_study(result, options.output)
+    if options.json:
+        print(json.dumps(asdict(result), indent=2, ensure_ascii=False))
+    else:
+        _print(result, files)
+    return 0
+
+
+def _print(result: StudyResult, files: list[Path]) -> None:
+    for warning in result.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(
+        f"{result.dataset}: {result.fit_interactions:,} interactions to fit, "
+        f"{result.validation_interactions:,} to validate ({result.validation}), "
+        f"{result.test_interactions:,} to test ({result.split})"
+    )
+    names = list(result.trials[0].parameters)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("trial", "validation p@10", "epochs", "s", *names, "state"):
+        table.add_column(column, justify="left" if column in ("loss", "state") else "right")
+    ranked = sorted(result.trials, key=lambda trial: -1 if trial.value is None else -trial.value)
+    ranked = [trial for trial in ranked if trial.value is not None]
+    for trial in ranked[:_SHOWN]:
+        table.add_row(
+            f"{trial.number}",
+            f"{trial.value:.4f}",
+            f"{trial.epochs}",
+            f"{trial.seconds:.1f}",
+            *(_text(trial.parameters[name]) for name in names),
+            trial.state,
+        )
+    Console(width=None if sys.stdout.isatty() else 160, markup=False).print(table)
+    if len(result.trials) > _SHOWN:
+        print(f"the best {min(_SHOWN, len(ranked))} of {len(result.trials)} trials")
+    flags = " ".join(
+        f"--{name.replace('_', '-')} {_text(value)}"
+        for name, value in asdict(result.hyperparameters).items()
+        if name in (*names, "epochs")
+    )
+    print(f"best: validation precision@10 {result.value:.4f} with {flags}")
+    if result.test is not None:
+        print(
+            "on the test, once: "
+            + ", ".join(
+                f"{name.removeprefix('test_')} {value:.4f}" for name, value in result.test.items()
+            )
+        )
+    print("wrote " + ", ".join(str(path) for path in files))
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
