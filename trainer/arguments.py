@@ -10,17 +10,17 @@ from typing import Any
 
 from publication import layout
 from publication.id_map import MAX_ID_BYTES
-from trainer import config, movielens
-from trainer.dataset import SPLITS
-from trainer.index import AUTO, NAMES
-from trainer.index.tuning import TuningOptions
-from trainer.model import LOSSES, Hyperparameters
+from trainer import config, movielens, spec_arguments, tune_command
+from trainer.index import NAMES
+from trainer.model import Hyperparameters
+from trainer.runs import STATES
 
 _TRAIN = f"""
 Files are CSV (comma; tab for .tsv) or Parquet. Interactions have the columns user_id, item_id and
-optionally weight (a finite number; 0 and below are no positives) and timestamp (not used yet). Items
-have item_id, optionally title, and any feature columns; users likewise. Ids are text of any script,
-at most {MAX_ID_BYTES} bytes of UTF-8, compared byte by byte, or integers.
+optionally weight (a finite number; 0 and below are no positives), timestamp (seconds since 1970, or ISO
+8601) and event (a type such as view). Items have item_id, optionally title, and any feature columns;
+users likewise. Ids are text of any script, at most {MAX_ID_BYTES} bytes of UTF-8, compared byte by
+byte, or integers.
 """
 
 
@@ -36,106 +36,43 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     _add_train(commands, defaults)
     _add_publish(commands, defaults)
     _add_report(commands, defaults)
+    tune_command.add(commands, defaults.data_dir)
     _add_versions(commands, defaults)
     _add_label_moves(commands, defaults)
+    _add_runs(commands, defaults)
     _add_verify(commands, defaults)
     _add_serve(commands, defaults)
     _add_fetch(commands, defaults)
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    given = vars(options)
+    if (
+        "target" not in given
+        and "volume" not in given
+        and options.command not in ("fetch-dataset", "tune")
+    ):
+        parser.error(f"{options.command}: give --volume, or --target for a service")
+    return options
 
 
 def _add_train(commands: Any, defaults: config.Config) -> None:
     train = commands.add_parser(
         "train",
         help="train a model and publish it",
-        description="Train a model and publish it." + _TRAIN,
+        description="Train a model and publish it, here or (with --target) by a service." + _TRAIN,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    _add_volume(train, defaults)
-    source = train.add_argument_group("data")
-    source.add_argument(
-        "--dataset", choices=[movielens.NAME], default=argparse.SUPPRESS, help="a dataset by name"
+    _add_where(train, defaults)
+    train.add_argument("--data-dir", type=Path, default=defaults.data_dir, help="where datasets are")
+    _add_state(train, defaults)
+    spec_arguments.add_training(train)
+    service = train.add_argument_group("by a service")
+    service.add_argument(
+        "--request-id", default="", help="the same id and spec again is the same run, not another"
     )
-    source.add_argument("--data-dir", type=Path, default=defaults.data_dir, help="where datasets are")
-    for name, what in (
-        ("interactions", "CSV or Parquet file of interactions"),
-        ("items", "CSV or Parquet file of items"),
-        ("users", "CSV or Parquet file of users"),
-    ):
-        source.add_argument(f"--{name}", type=Path, default=argparse.SUPPRESS, help=what)
-    for kind in ("item", "user"):
-        source.add_argument(
-            f"--{kind}-features",
-            type=_names,
-            default=[],
-            metavar="COLUMN,...",
-            help=f"columns of the {kind}s file to use as features",
-        )
-    source.add_argument(
-        "--feature-separator",
-        default="|",
-        help="separates the values of a multi-valued feature column",
+    service.add_argument(
+        "--detach", action="store_true", default=False, help="don't wait for the run's end"
     )
-    source.add_argument(
-        "--split",
-        choices=SPLITS,
-        default=argparse.SUPPRESS,
-        help="test on each user's first ten interactions in file order, on a random tenth, or not at "
-        f"all (default: first-10 for {movielens.NAME}, random for files)",
-    )
-    _add_hyperparameters(train)
-    _add_indexing(train)
-    _add_publishing(train)
-
-
-def _add_indexing(parser: argparse.ArgumentParser) -> None:
-    index = parser.add_argument_group("index")
-    index.add_argument(
-        "--backend",
-        default="annoy",
-        metavar="NAME,...",
-        help=f"kind of index, of {', '.join(NAMES)}; of several the fastest that reaches the target; "
-        f"{AUTO}: of all that workers can share",
-    )
-    index.add_argument(
-        "--strict-recall",
-        action="store_true",
-        default=False,
-        help="publish nothing when no setting reaches the target",
-    )
-    index.add_argument(
-        "--trees",
-        type=int,
-        default=argparse.SUPPRESS,
-        help="trees of an Annoy index (default: as few as reach the target)",
-    )
-    _add_tuning(index)
-
-
-def _add_tuning(index: argparse._ActionsContainer) -> None:
-    index.add_argument(
-        "--target-recall",
-        type=float,
-        default=TuningOptions.target_recall,
-        metavar="SHARE",
-        help="share of the true ten nearest that a query should find; settings are tuned for it",
-    )
-    index.add_argument(
-        "--index-threads",
-        type=int,
-        default=TuningOptions().threads,
-        help="for building indexes; only with 1 can they be reproduced byte by byte",
-    )
-
-
-def _add_publishing(parser: argparse.ArgumentParser) -> None:
-    output = parser.add_argument_group("publishing")
-    target = output.add_mutually_exclusive_group()
-    target.add_argument("--label", type=_label, default=layout.DEFAULT_LABEL, help="label to move")
-    target.add_argument(
-        "--no-label", action="store_true", default=False, help="publish without moving a label"
-    )
-    _add_json(output)
+    _add_json(train)
 
 
 _PUBLISH = """
@@ -174,8 +111,9 @@ def _add_publish(commands: Any, defaults: config.Config) -> None:
             help=what,
         )
     publish.add_argument("--seed", type=int, default=Hyperparameters.seed, help="of everything random")
-    _add_indexing(publish)
-    _add_publishing(publish)
+    spec_arguments.add_indexing(publish)
+    spec_arguments.add_publishing(publish)
+    _add_json(publish)
 
 
 def _add_report(commands: Any, defaults: config.Config) -> None:
@@ -202,37 +140,24 @@ def _add_report(commands: Any, defaults: config.Config) -> None:
         metavar="NAME,...",
         help=f"kinds of index to compare, of {', '.join(NAMES)} (default: all that are installed)",
     )
-    _add_tuning(report)
+    spec_arguments.add_tuning(report)
     _add_json(report)
-
-
-def _add_hyperparameters(train: argparse.ArgumentParser) -> None:
-    own = Hyperparameters()
-    group = train.add_argument_group("hyperparameters")
-    group.add_argument("--loss", choices=LOSSES, default=own.loss, help="ranking loss")
-    for name, of, what in (
-        ("components", int, "dimensions of the embeddings"),
-        ("learning-rate", float, "initial learning rate"),
-        ("item-alpha", float, "L2 penalty on item features"),
-        ("user-alpha", float, "L2 penalty on user features"),
-        ("epochs", int, "passes over the interactions"),
-        ("seed", int, "of everything random"),
-        ("threads", int, "for training and evaluation; only with 1 can a model be reproduced"),
-    ):
-        default = getattr(own, name.replace("-", "_"))
-        group.add_argument(f"--{name}", type=of, default=default, help=what)
-    group.add_argument(
-        "--sample-weights",
-        action="store_true",
-        default=False,
-        help="multiply each positive's loss by its weight",
-    )
 
 
 def _add_versions(commands: Any, defaults: config.Config) -> None:
     versions = commands.add_parser("versions", help="list what is published, with metrics and labels")
-    _add_volume(versions, defaults)
-    _add_json(versions)
+    version = commands.add_parser("version", help="show one version")
+    delete = commands.add_parser("delete", help="delete a version that no label names")
+    diff = commands.add_parser("diff", help="compare two versions")
+    diff.add_argument("base", help="the version to compare with")
+    for parser in (version, delete, diff):
+        parser.add_argument("version", help="the version's name")
+    diff.add_argument(
+        "--users", type=int, default=200, help="users whose top ten are compared (default: 200)"
+    )
+    for parser in (versions, version, delete, diff):
+        _add_where(parser, defaults)
+        _add_json(parser)
 
 
 def _add_label_moves(commands: Any, defaults: config.Config) -> None:
@@ -242,10 +167,40 @@ def _add_label_moves(commands: Any, defaults: config.Config) -> None:
         "rollback", help="make a label name what it named before, after verifying it"
     )
     for parser in (promote, rollback):
-        _add_volume(parser, defaults)
+        _add_where(parser, defaults)
         parser.add_argument(
-            "--label", type=_label, default=layout.DEFAULT_LABEL, help="default: %(default)s"
+            "--label",
+            type=spec_arguments.label,
+            default=layout.DEFAULT_LABEL,
+            help="default: %(default)s",
         )
+        _add_json(parser)
+
+
+def _add_runs(commands: Any, defaults: config.Config) -> None:
+    runs = commands.add_parser("runs", help="list a service's training runs, the latest first")
+    runs.add_argument("--limit", type=int, default=20, help="at most so many, 1 to 1000 (default: 20)")
+    runs.add_argument("--page-token", default="", help="from the page before")
+    runs.add_argument("--state", choices=STATES, help="only those in this state")
+    parsers = [runs]
+    for name, what in (
+        ("run", "show a training run"),
+        ("watch", "follow a training run to its end"),
+        ("cancel", "end a training run that waits or runs"),
+    ):
+        parsers.append(commands.add_parser(name, help=what))
+        parsers[-1].add_argument("run_id", help="the run's id")
+    append = commands.add_parser("append", help="append a file's interactions to a service's log")
+    append.add_argument(
+        "file", type=Path, help="CSV or Parquet: user_id, item_id, event_id, weight, timestamp, event"
+    )
+    append.add_argument(
+        "--id-prefix",
+        default="",
+        help="where there is no event_id: this and the row's number are one, so give each file its own",
+    )
+    for parser in (*parsers, append):
+        _add_target(parser, defaults, required=True)
         _add_json(parser)
 
 
@@ -257,10 +212,73 @@ def _add_verify(commands: Any, defaults: config.Config) -> None:
 
 
 def _add_serve(commands: Any, defaults: config.Config) -> None:
-    serve = commands.add_parser("serve", help="list versions and move labels over gRPC")
+    serve = commands.add_parser(
+        "serve",
+        help="train on request, look after versions and collect interactions, over gRPC",
+        description="Serve the TrainerService. With flags of a training run and --retrain-every, "
+        "--retrain-cron or --retrain-on-change it also trains by itself.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     _add_volume(serve, defaults)
+    _add_state(serve, defaults)
+    serve.add_argument("--listen", default=defaults.listen, metavar="HOST:PORT", help="address")
+    serve.add_argument("--data-dir", type=Path, default=defaults.data_dir, help="where datasets are")
     serve.add_argument(
-        "--listen", default=defaults.listen, metavar="HOST:PORT", help="default: %(default)s"
+        "--data-root",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="requests may name files below it; can be given several times (default: none)",
+    )
+    serve.add_argument("--parallel-runs", type=int, default=1, help="training runs at the same time")
+    retention = serve.add_argument_group("retention", "What a label names is never deleted.")
+    retention.add_argument("--keep", type=int, default=5, help="newest versions to keep at the least")
+    retention.add_argument(
+        "--min-age", default="1h", metavar="DURATION", help="keep everything younger than this"
+    )
+    retention.add_argument(
+        "--max-age",
+        default=argparse.SUPPRESS,
+        metavar="DURATION",
+        help="keep everything up to this age (default: as little as --keep and --min-age allow)",
+    )
+    retention.add_argument(
+        "--keep-all", action="store_true", default=False, help="never delete a version"
+    )
+    again = serve.add_argument_group("training by itself")
+    again.add_argument(
+        "--retrain-every", default=argparse.SUPPRESS, metavar="DURATION", help="such as 1h or 7d"
+    )
+    again.add_argument(
+        "--retrain-cron",
+        default=argparse.SUPPRESS,
+        metavar="EXPRESSION",
+        help="five fields, UTC, such as '0 3 * * *'",
+    )
+    again.add_argument(
+        "--retrain-on-change",
+        action="store_true",
+        default=False,
+        help="whenever the input is another one",
+    )
+    again.add_argument(
+        "--maintenance-seconds",
+        type=float,
+        default=30.0,
+        help="how often to look for old versions and whether it is time to train",
+    )
+    spec_arguments.add_training(serve)
+
+
+def _add_state(parser: argparse.ArgumentParser, defaults: config.Config) -> None:
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=argparse.SUPPRESS if defaults.state is None else defaults.state,
+        metavar="DIR",
+        help="directory of runs and appended interactions, on this machine's own disk (default: beside "
+        "the volume, VOLUME.trainer)",
     )
 
 
@@ -280,17 +298,31 @@ def _add_volume(parser: argparse.ArgumentParser, defaults: config.Config) -> Non
     )
 
 
+def _add_target(
+    parser: argparse._ActionsContainer, defaults: config.Config, *, required: bool = False
+) -> None:
+    parser.add_argument(
+        "--target",
+        default=defaults.listen if required else argparse.SUPPRESS,
+        metavar="HOST:PORT",
+        help="the service to ask" + (" (default: %(default)s)" if required else ""),
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="for its answer (default: 60)"
+    )
+
+
+def _add_where(parser: argparse.ArgumentParser, defaults: config.Config) -> None:
+    """A volume, or a service that has one."""
+    group = parser.add_argument_group("where")
+    group.add_argument(
+        "--volume",
+        type=Path,
+        default=argparse.SUPPRESS if defaults.volume is None else defaults.volume,
+        help="the shared volume, a folder (or set TRAINER_VOLUME)",
+    )
+    _add_target(group, defaults)
+
+
 def _add_json(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--json", action="store_true", default=False, help="print the result as JSON")
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _label(text: str) -> str:
-    if not layout.is_label_name(text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} should be 1 to 64 of a-z, 0-9, - and _, starting with a letter"
-        )
-    return text

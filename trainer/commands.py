@@ -3,65 +3,58 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields, replace
+import json
+import logging
+import sys
+from dataclasses import asdict, fields, replace
+from datetime import timedelta
 from pathlib import Path
 
-from publication import labels, layout, reader
+from publication import labels, layout, manifest, reader
 from publication.errors import InvalidPublicationError
-from trainer import features, interactions, movielens, output, versions
-from trainer.dataset import Split
+from trainer import movielens, output, spec_arguments, tune_command, version_diff, versions
 from trainer.errors import ExtraMissingError, OptionError
-from trainer.features import FeatureTable
 from trainer.index import installed, make_backends
 from trainer.index.tuning import TuningOptions
-from trainer.model import Hyperparameters
 from trainer.own_vectors import OwnVectors, read_own_vectors
-from trainer.pipeline import TrainingInput, train_and_publish
 from trainer.progress import Bars, Silent
 from trainer.publishing import Indexing, publish
+from trainer.retention import RetentionPolicy
+from trainer.schedule import parse_duration
 from trainer.timings import Timings
+from trainer.training import EVENTS, Places, train_by_spec
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the chosen command; returns the exit status."""
-    return {
-        "train": _train,
-        "publish": _publish,
-        "report": _report,
-        "versions": _versions,
-        "promote": _promote,
-        "rollback": _rollback,
-        "verify": _verify,
-        "serve": _serve,
-        "fetch-dataset": _fetch,
-    }[options.command](options)
+    if hasattr(options, "target"):
+        # gRPC is needed by a service's commands only.
+        from trainer import remote_commands
+
+        return remote_commands.run(options)
+    return _COMMANDS[options.command](options)
 
 
 def _train(options: argparse.Namespace) -> int:
-    hyperparameters = Hyperparameters(
-        loss=options.loss,
-        components=options.components,
-        learning_rate=options.learning_rate,
-        item_alpha=options.item_alpha,
-        user_alpha=options.user_alpha,
-        epochs=options.epochs,
-        sample_weights=options.sample_weights,
-        seed=options.seed,
-        threads=options.threads,
-    )
-    indexing = _indexing(options)
-    default_split: Split = "first-10" if hasattr(options, "dataset") else "random"
-    result = train_and_publish(
-        _read(options),
-        options.volume,
-        hyperparameters=hyperparameters,
-        split=getattr(options, "split", default_split),
-        indexing=indexing,
-        label=None if options.no_label else options.label,
+    if options.detach or options.request_id:
+        flag = "--detach" if options.detach else "--request-id"
+        raise OptionError(flag, options.request_id or True, "used with --target")
+    result = train_by_spec(
+        spec_arguments.training_spec(options),
+        Places(options.volume, options.data_dir, _state(options) / EVENTS),
         reporter=Silent() if options.json else Bars(),
     )
     output.published(result, as_json=options.json)
     return 0
+
+
+def _state(options: argparse.Namespace) -> Path:
+    """Where a trainer keeps what is its own: beside the volume."""
+    if hasattr(options, "state"):
+        return Path(options.state)
+    # `tune` has no volume.
+    volume = Path(getattr(options, "volume", "volume")).absolute()
+    return volume.with_name(f"{volume.name}.trainer")
 
 
 def _publish(options: argparse.Namespace) -> int:
@@ -76,7 +69,7 @@ def _publish(options: argparse.Namespace) -> int:
         source,
         options.volume,
         indexing=indexing,
-        label=None if options.no_label else options.label,
+        label=spec_arguments.label_of(options),
         timings=timings,
         reporter=Silent() if options.json else Bars(),
     )
@@ -95,6 +88,9 @@ def _report(options: argparse.Namespace) -> int:
     if version is None:
         version = labels.read_label(options.volume, layout.DEFAULT_LABEL)
     backends = make_backends(options.backend) if hasattr(options, "backend") else installed()
+    tuning = TuningOptions(target_recall=options.target_recall, seed=options.seed)
+    if hasattr(options, "index_threads"):
+        tuning = replace(tuning, threads=options.index_threads)
     path = report.write_report(
         options.volume,
         version,
@@ -102,11 +98,7 @@ def _report(options: argparse.Namespace) -> int:
         options=report.ReportOptions(
             backends=backends,
             max_items=options.max_items,
-            tuning=TuningOptions(
-                target_recall=options.target_recall,
-                seed=options.seed,
-                threads=options.index_threads,
-            ),
+            tuning=tuning,
         ),
         reporter=Silent() if options.json else Bars(),
     )
@@ -115,55 +107,13 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _indexing(options: argparse.Namespace) -> Indexing:
-    return Indexing(
-        backends=make_backends(options.backend, trees=getattr(options, "trees", None)),
-        options=TuningOptions(
-            target_recall=options.target_recall,
-            strict=options.strict_recall,
-            seed=options.seed,
-            threads=options.index_threads,
-        ),
+    tuning = TuningOptions(
+        target_recall=options.target_recall, strict=options.strict_recall, seed=options.seed
     )
-
-
-def _read(options: argparse.Namespace) -> TrainingInput:
-    given = vars(options)
-    if ("dataset" in given) == ("interactions" in given):
-        raise OptionError("--dataset", given.get("dataset"), "given, or --interactions, not both")
-    item_columns, user_columns = options.item_features, options.user_features
-    if "dataset" in given:
-        for flag in ("items", "users"):
-            if flag in given:
-                raise OptionError(f"--{flag}", str(given[flag]), "left out: --dataset has its own")
-        _check_columns("--item-features", item_columns, movielens.ITEM_COLUMNS)
-        _check_columns("--user-features", user_columns, movielens.USER_COLUMNS)
-        return TrainingInput(
-            movielens.read_interactions(options.data_dir),
-            movielens.read_items(options.data_dir, item_columns),
-            movielens.read_users(options.data_dir, user_columns),
-        )
-    separator = options.feature_separator
-    return TrainingInput(
-        interactions.read_interactions(options.interactions),
-        _features(given.get("items"), "item", item_columns, separator),
-        _features(given.get("users"), "user", user_columns, separator),
-    )
-
-
-def _features(
-    path: Path | None, kind: features.Kind, columns: list[str], separator: str
-) -> FeatureTable:
-    if path is None:
-        if columns:
-            raise OptionError(f"--{kind}-features", ",".join(columns), f"used with --{kind}s FILE")
-        return FeatureTable()
-    return features.read_features(path, kind, columns=columns, separator=separator)
-
-
-def _check_columns(flag: str, columns: list[str], known: tuple[str, ...]) -> None:
-    for column in columns:
-        if column not in known:
-            raise OptionError(flag, column, f"among {', '.join(known)}")
+    if hasattr(options, "index_threads"):
+        tuning = replace(tuning, threads=options.index_threads)
+    backends = make_backends(options.backend, trees=getattr(options, "trees", None))
+    return Indexing(backends=backends, options=tuning)
 
 
 def _versions(options: argparse.Namespace) -> int:
@@ -195,13 +145,95 @@ def _verify(options: argparse.Namespace) -> int:
     return 1 if any(problem for _, problem in rows) else 0
 
 
+def _tune(options: argparse.Namespace) -> int:
+    return tune_command.run(options, _state(options) / EVENTS)
+
+
+def _version(options: argparse.Namespace) -> int:
+    found = versions.get(options.volume, options.version)
+    if found.manifest is None:
+        print(found.problem)
+        return 1
+    content = json.loads(manifest.encode(found.manifest))
+    output.version(content, found.labels, as_json=options.json)
+    return 0
+
+
+def _delete(options: argparse.Namespace) -> int:
+    versions.delete(options.volume, options.version)
+    output.deleted(options.version, as_json=options.json)
+    return 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    found = version_diff.diff(
+        options.volume, options.base, options.version, users=options.users, seed=0
+    )
+    output.diff(asdict(found), as_json=options.json)
+    return 0
+
+
 def _serve(options: argparse.Namespace) -> int:
     # gRPC is needed by this command only.
-    from trainer import service
+    from trainer import server
 
-    return service.serve(options.volume, options.listen)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s trainer %(levelname)s %(message)s", stream=sys.stderr
+    )
+    # It tells which of its libraries it can't load before it tells which it can.
+    logging.getLogger("faiss").setLevel(logging.WARNING)
+    given = vars(options)
+    retrains = "retrain_every" in given or "retrain_cron" in given or options.retrain_on_change
+    if retrains and not spec_arguments.has_source(options):
+        raise OptionError("--retrain-every", True, "used with --dataset, --interactions or the like")
+    return server.serve(
+        server.ServerOptions(
+            volume=options.volume,
+            state=_state(options),
+            listen=options.listen,
+            data_dir=options.data_dir,
+            data_roots=tuple(options.data_root),
+            parallel_runs=options.parallel_runs,
+            retention=None if options.keep_all else _retention(options),
+            retrain=spec_arguments.training_spec(options) if retrains else None,
+            retrain_every=_duration(options, "retrain_every"),
+            retrain_cron=given.get("retrain_cron"),
+            retrain_on_change=options.retrain_on_change,
+            maintenance_seconds=options.maintenance_seconds,
+        )
+    )
+
+
+def _retention(options: argparse.Namespace) -> RetentionPolicy:
+    return RetentionPolicy(
+        keep=options.keep,
+        min_age=parse_duration(options.min_age, option="--min-age"),
+        max_age=_duration(options, "max_age"),
+    )
+
+
+def _duration(options: argparse.Namespace, name: str) -> timedelta | None:
+    text = getattr(options, name, None)
+    return None if text is None else parse_duration(text, option=f"--{name.replace('_', '-')}")
 
 
 def _fetch(options: argparse.Namespace) -> int:
     print(f"{movielens.NAME} is in {movielens.fetch(options.data_dir)}")
     return 0
+
+
+_COMMANDS = {
+    "train": _train,
+    "publish": _publish,
+    "report": _report,
+    "versions": _versions,
+    "version": _version,
+    "promote": _promote,
+    "rollback": _rollback,
+    "delete": _delete,
+    "diff": _diff,
+    "verify": _verify,
+    "tune": _tune,
+    "serve": _serve,
+    "fetch-dataset": _fetch,
+}

@@ -6,6 +6,13 @@ TrainerError
 ├── ExtraMissingError    what needs packages that aren't installed
 │   └── BackendMissingError  a kind of index
 ├── RecallError          no index finds as much as was asked for
+├── RunError             about a training run
+│   ├── RunNotFoundError     there is none of that id
+│   ├── RunEndedError        it can't be cancelled any more
+│   ├── RequestIdReusedError a request id that came with another spec before
+│   └── TooManyRunsError     too many wait already
+├── StoreError           the file that runs are kept in can't be used
+├── ShrunkInputError     an input that lost more interactions than is allowed
 ├── DatasetMissingError   a named dataset that isn't on this machine
 └── DivergedError         training ended in numbers that aren't finite
 """
@@ -70,6 +77,70 @@ class RecallError(TrainerError):
         self.index = index
         self.target = target
         self.reached = reached
+
+
+class RunError(TrainerError):
+    """About a training run."""
+
+
+class RunNotFoundError(RunError):
+    """There is no run of that id."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"there is no training run {run_id[:64]!r}")
+        self.run_id = run_id
+
+
+class RunEndedError(RunError):
+    """A run that can't be cancelled any more."""
+
+    def __init__(self, run_id: str, state: str) -> None:
+        super().__init__(f"training run {run_id} has ended already: it is {state}")
+        self.run_id = run_id
+        self.state = state
+
+
+class RequestIdReusedError(RunError):
+    """A request id that came with another spec before."""
+
+    def __init__(self, request_id: str, run_id: str) -> None:
+        super().__init__(
+            f"request id {request_id[:64]!r} belongs to training run {run_id}, which has another spec: "
+            "use a new id for a new request"
+        )
+        self.request_id = request_id
+        self.run_id = run_id
+
+
+class TooManyRunsError(RunError):
+    """Too many runs wait already."""
+
+    def __init__(self, queued: int) -> None:
+        super().__init__(f"{queued} training runs wait already: cancel some, or try again later")
+        self.queued = queued
+
+
+class StoreError(TrainerError):
+    """The file that runs are kept in can't be used."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class ShrunkInputError(TrainerError):
+    """An input that lost more interactions than is allowed."""
+
+    def __init__(self, *, before: int, now: int, allowed: float, version: str) -> None:
+        lost = 1 - now / before
+        super().__init__(
+            f"the input has {now} training interactions, {lost:.1%} fewer than the {before} of "
+            f"{version}: more than the {allowed:.1%} that --max-shrinkage allows. Is something wrong "
+            "where it comes from? Raise --max-shrinkage if not"
+        )
+        self.before = before
+        self.now = now
 
 
 class DatasetMissingError(TrainerError):

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from publication.manifest import Manifest
+from trainer.gates import GateResult
 from trainer.publishing import Published
 from trainer.versions import PublishedVersion
 
@@ -47,6 +48,7 @@ def published(result: Published, *, as_json: bool) -> None:
                 "indexes": {name: asdict(index) for name, index in manifest.indexes.items()},
                 "seconds": dict(result.seconds),
                 "warnings": result.warnings,
+                "gates": [asdict(gate) for gate in _gates(result)],
             }
         )
         return
@@ -60,11 +62,77 @@ def published(result: Published, *, as_json: bool) -> None:
     )
     _print_metrics(manifest)
     _print_indexes(manifest)
+    for gate in _gates(result):
+        print(f"gate {'passed' if gate.passed else 'FAILED'}: {gate.text}")
     print("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in result.seconds.items()))
     print(
         f"published {manifest.version}"
         + (f", label {result.label!r} names it" if result.label else ", no label moved")
     )
+
+
+def version(content: dict[str, Any], labels: Sequence[str], *, as_json: bool) -> None:
+    """One version's manifest."""
+    if as_json:
+        _print_json({**content, "labels": list(labels)})
+        return
+    print(f"{content['version']}" + (f", named by {', '.join(labels)}" if labels else ""))
+    facts = content["dataset"]
+    print(
+        f"from {facts['name']} (split {facts['split']}), run {content['run']['id']}: "
+        f"{content['users']:,} users, {content['items']:,} items, {content['components']} components"
+    )
+    for title, values in (
+        ("hyperparameters", content["hyperparameters"]),
+        ("metrics", content["metrics"]),
+        ("libraries", content["libraries"]),
+    ):
+        print(f"{title}: " + ", ".join(f"{name} {_text(value)}" for name, value in values.items()))
+    for name, index in content["indexes"].items():
+        settings = {**index["build"], **index["query"]}
+        print(
+            f"index {name!r}: {index['backend']}, recall@10 {index['recall_at_10']:.4f} in "
+            f"{index['query_microseconds']:.0f} µs, "
+            + " ".join(f"{key}={value}" for key, value in settings.items())
+        )
+    size = sum(file["size"] for file in content["files"].values())
+    print(f"{len(content['files'])} files, {size / 1e6:,.1f} MB")
+
+
+def deleted(version: str, *, as_json: bool) -> None:
+    """The outcome of `delete`."""
+    if as_json:
+        _print_json({"deleted": version})
+    else:
+        print(f"{version} is deleted")
+
+
+def diff(content: dict[str, Any], *, as_json: bool) -> None:
+    """The outcome of `diff`."""
+    if as_json:
+        _print_json(content)
+        return
+    overlap = content.get("overlap")
+    if overlap:
+        print(
+            f"of ten recommended items {float(overlap['mean']):.2f} are the same (mean of "
+            f"{overlap['users']} users; median {float(overlap['median']):.1f}, least "
+            f"{float(overlap['min']):.0f})"
+        )
+    else:
+        print("no user of both gets any recommendation: there is nothing to compare")
+    for kind in ("items", "users"):
+        ids = content[kind]
+        added, names = ("added", "added_ids") if "added" in ids else ("new", "new_ids")
+        for what, key, sample in (("new", added, names), ("lost", "lost", "lost_ids")):
+            if int(ids[key]):
+                shown = ", ".join(ids.get(sample, [])[:5])
+                print(f"{ids[key]} {what} {kind}: {shown}{', ...' if int(ids[key]) > 5 else ''}")
+    table = _table("", "before", "after", texts=1)
+    for group in ("metrics", "hyperparameters", "indexes"):
+        for change in content.get(group, []):
+            table.add_row(change["name"], _text(change.get("before")), _text(change.get("after")))
+    _print_table(table)
 
 
 def report(path: Path, *, as_json: bool) -> None:
@@ -169,6 +237,17 @@ def _version_json(row: PublishedVersion) -> dict[str, Any]:
             {name: index.recall_at_10 for name, index in manifest.indexes.items()} if manifest else {}
         ),
     }
+
+
+def _gates(result: Published) -> Sequence[GateResult]:
+    # What was published from vectors wasn't held against any.
+    return getattr(result, "gates", [])
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _share(value: float | None) -> str:

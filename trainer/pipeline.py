@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from lightfm import LightFM
 
-from publication import layout
+from publication import labels, layout, reader
+from publication.errors import LabelError, PublicationError
 from publication.manifest import DatasetFacts
 from publication.writer import Clock, Staging, utc_now
+from trainer import warm_start as warm
 from trainer.dataset import Dataset, Split, build_dataset
 from trainer.embeddings import extract_embeddings
+from trainer.errors import OptionError, ShrunkInputError
 from trainer.evaluation import evaluate
 from trainer.features import FeatureTable
+from trainer.gates import GateResult, Gates, check
 from trainer.interactions import Interactions
+from trainer.measurement import measure
 from trainer.model import Hyperparameters, train
 from trainer.progress import Reporter, Silent
 from trainer.publishing import Indexing, Publishable, Published, publish
@@ -34,10 +39,16 @@ class TrainingInput:
 
 @dataclass(frozen=True)
 class TrainingResult(Published):
-    """What `train_and_publish` made."""
+    """What `train_and_publish` made, and how it did at the gates."""
 
     model: LightFM
     dataset: Dataset
+    gates: list[GateResult]
+
+    @property
+    def passed(self) -> bool:
+        """Whether it passed every gate that was asked for."""
+        return all(gate.passed for gate in self.gates)
 
 
 def train_and_publish(
@@ -47,33 +58,61 @@ def train_and_publish(
     hyperparameters: Hyperparameters,
     split: Split,
     indexing: Indexing,
+    split_count: int = 1,
+    split_share: float = 0.1,
     label: str | None = layout.DEFAULT_LABEL,
+    gates: Gates | None = None,
+    warm_start: bool = False,
+    max_shrinkage: float | None = None,
+    promote: bool = True,
     reporter: Reporter | None = None,
     clock: Clock = utc_now,
 ) -> TrainingResult:
-    """Train, evaluate, index, publish, verify, and move the label.
+    """Train, evaluate, index, publish, verify, check the gates, and move the label.
+
+    Args:
+        source: interactions and features.
+        volume: where to publish.
+        hyperparameters: LightFM's.
+        split, split_count, split_share: see build_dataset.
+        indexing: the kinds of index to choose among.
+        label: what to compare with, to start from and to move; None for none.
+        gates: what has to pass for the label to be moved; None for nothing.
+        warm_start: whether to go on from the model that the label names now.
+        max_shrinkage: the largest share of the training interactions of the version that the label
+            names now that may be missing; None for any.
+        promote: whether to move the label if the gates pass, or to leave that to the caller.
+        reporter: told of the steps.
+        clock: for the version's name.
 
     Raises:
         TrainerError: the data or the training is at fault, or an index isn't good enough.
         PublicationError: the volume is, or the vectors can't be indexed.
     """
     reporter = reporter or Silent()
-    timings = Timings(clock)
+    timings = Timings(clock, on_stage=reporter.stage)
+    before = _named(volume, label)
     with timings.stage("dataset"):
         dataset = build_dataset(
             source.interactions,
             items=source.items,
             users=source.users,
             split=split,
+            split_count=split_count,
+            split_share=split_share,
             seed=hyperparameters.seed,
         )
+    _refuse_shrunk(dataset, volume, before, max_shrinkage)
     # A volume that can't be written is known before the training, not after it.
     with Staging(volume):
         pass
+    start = _start(volume, before, label, dataset, hyperparameters) if warm_start else None
+    cold = ["there is no model to go on from yet: this training began anew"]
     with timings.stage("fit"), reporter.step("Training, epochs", hyperparameters.epochs) as advance:
-        model = train(dataset, hyperparameters, on_epoch=lambda: advance(1))
+        model = train(dataset, hyperparameters, on_epoch=lambda: advance(1), start=start)
     with timings.stage("evaluate"):
         metrics = evaluate(model, dataset, threads=hyperparameters.threads, seed=hyperparameters.seed)
+    reporter.metrics(metrics)
     published = publish(
         Publishable(
             items=dataset.items,
@@ -86,21 +125,87 @@ def train_and_publish(
             hyperparameters=asdict(hyperparameters),
             metrics=metrics,
             libraries=_LIBRARIES,
+            state=warm.state_of(model, dataset),
         ),
         volume,
         indexing=indexing,
-        label=label,
+        label=None,
         timings=timings,
         reporter=reporter,
     )
-    return TrainingResult(
+    with timings.stage("gates"):
+        results = _check_gates(gates, volume, published, label, seed=hyperparameters.seed)
+    result = TrainingResult(
         manifest=published.manifest,
-        label=label,
-        seconds=published.seconds,
-        warnings=[*dataset.warnings, *published.warnings],
+        label=None,
+        seconds=timings.seconds,
+        warnings=[
+            *dataset.warnings,
+            *published.warnings,
+            *(cold if warm_start and start is None else []),
+        ],
         model=model,
         dataset=dataset,
+        gates=results,
     )
+    return promote_if_passed(volume, result, label=label) if promote else result
+
+
+def promote_if_passed(volume: Path, result: TrainingResult, *, label: str | None) -> TrainingResult:
+    """Move the label if every gate passed; raises PublicationError."""
+    if label is None or not result.passed:
+        return result
+    labels.promote(volume, result.manifest.version, label=label)
+    return replace(result, label=label)
+
+
+def _named(volume: Path, label: str | None) -> str | None:
+    """The version that the label names now."""
+    try:
+        return None if label is None else labels.read_label(volume, label)
+    except LabelError:
+        return None
+
+
+def _refuse_shrunk(
+    dataset: Dataset, volume: Path, before: str | None, max_shrinkage: float | None
+) -> None:
+    if max_shrinkage is None:
+        return
+    if not 0 <= max_shrinkage <= 1:
+        raise OptionError("--max-shrinkage", max_shrinkage, "in 0..1")
+    if before is None:
+        return
+    try:
+        had = reader.read_manifest(volume, before).dataset.train_interactions
+    except PublicationError:
+        return
+    has = int(dataset.train.nnz)
+    if has < had * (1 - max_shrinkage):
+        raise ShrunkInputError(before=had, now=has, allowed=max_shrinkage, version=before)
+
+
+def _start(
+    volume: Path,
+    before: str | None,
+    label: str | None,
+    dataset: Dataset,
+    hyperparameters: Hyperparameters,
+) -> LightFM | None:
+    """The model that the label names, fitted to the dataset's rows; None when there is none yet."""
+    if label is None:
+        raise OptionError("--warm-start", True, "used with a label, whose model it goes on from")
+    state = None if before is None else warm.load(volume, before)
+    return None if state is None else warm.warm_model(state, dataset, hyperparameters)
+
+
+def _check_gates(
+    gates: Gates | None, volume: Path, published: Published, label: str | None, *, seed: int
+) -> list[GateResult]:
+    if not gates:
+        return []
+    version = published.manifest.version
+    return check(gates, measure(volume, version, gates=gates, label=label, seed=seed))
 
 
 def _facts(dataset: Dataset) -> DatasetFacts:

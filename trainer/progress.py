@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -16,6 +16,14 @@ Advance = Callable[[int], None]
 class Reporter(Protocol):
     """Told about the steps of long work."""
 
+    def stage(self, name: str) -> None:
+        """A stage begins, whose length isn't known."""
+        ...
+
+    def metrics(self, metrics: Mapping[str, float]) -> None:
+        """Metrics became known."""
+        ...
+
     @contextmanager
     def step(self, name: str, total: int) -> Iterator[Advance]:
         """A step of `total` parts; the function it yields is called with the parts done since."""
@@ -24,6 +32,12 @@ class Reporter(Protocol):
 
 class Silent:
     """Reports nothing."""
+
+    def stage(self, name: str) -> None:
+        """See Reporter."""
+
+    def metrics(self, metrics: Mapping[str, float]) -> None:
+        """See Reporter."""
 
     @contextmanager
     def step(self, name: str, total: int) -> Iterator[Advance]:  # noqa: ARG002 - the protocol's
@@ -36,6 +50,12 @@ class Bars:
 
     def __init__(self) -> None:
         self._console = Console(file=sys.stderr)
+
+    def stage(self, name: str) -> None:
+        """See Reporter: too short for a bar."""
+
+    def metrics(self, metrics: Mapping[str, float]) -> None:
+        """See Reporter: they are printed with the result."""
 
     @contextmanager
     def step(self, name: str, total: int) -> Iterator[Advance]:

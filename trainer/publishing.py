@@ -16,6 +16,7 @@ from publication.ragged import Ragged
 from publication.ranking import row_norms
 from publication.vector_space import user_queries
 from publication.writer import Staging
+from trainer import warm_start
 from trainer.embeddings import Embeddings
 from trainer.errors import RecallError
 from trainer.index import distributions
@@ -24,6 +25,7 @@ from trainer.index.protocol import Backend, Space
 from trainer.index.tuning import TunedIndex, TuningOptions, tune
 from trainer.progress import Reporter
 from trainer.timings import Timings
+from trainer.warm_start import ModelState
 
 _LIBRARIES = ("lightfm-retriever", "marisa-trie", "numpy")
 
@@ -41,6 +43,7 @@ class Publishable:
         facts: about the data.
         hyperparameters, metrics: of the model, by name.
         libraries: the packages whose versions made the embeddings.
+        state: what a later training can go on from; None when there is none.
     """
 
     items: IdMap
@@ -53,6 +56,7 @@ class Publishable:
     hyperparameters: dict[str, Scalar]
     metrics: dict[str, float]
     libraries: Sequence[str] = ()
+    state: ModelState | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +193,8 @@ def _stage_files(staging: Staging, source: Publishable) -> None:
     staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, source.seen)
     if source.held_out is not None:
         staging.add_ragged(layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS, source.held_out)
+    if source.state is not None:
+        warm_start.stage(staging, source.state)
     if source.titles is not None:
         titles = ragged.from_texts(source.titles)
         staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, titles)

@@ -1,171 +1,304 @@
-"""TrainerService: proto <-> versions and labels."""
+"""TrainerService: proto <-> runs, versions, labels and events."""
 
 from __future__ import annotations
 
-import logging
-import signal
-import socket
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
+from functools import wraps
 from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 import grpc
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc import code_pb2, error_details_pb2, status_pb2
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
-from grpc_status import rpc_status
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
-from publication import layout
-from publication.errors import (
-    InvalidPublicationError,
-    LabelError,
-    PublicationError,
-    VersionNotFoundError,
-)
-from trainer import versions
-from trainer.errors import OptionError
+from publication import layout, manifest
+from trainer import version_diff, versions
+from trainer.data_roots import DataRoots
+from trainer.event_log import Event, EventLog
+from trainer.runs import STATES, State
+from trainer.scheduler import Scheduler
+from trainer.spec_messages import run_message, spec_of, state_name
+from trainer.status import FieldError, TooManyWatchersError, to_status
+from trainer.training import indexing_of
+from trainer.training_spec import DataSpec
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["TrainerService"].full_name
+MAX_WATCHERS = 16
+MAX_REQUEST_ID_BYTES = 128
+_PAGE_SIZE = 50
+_MAX_PAGE_SIZE = 1000
+_DIFF_USERS = 200
+_MAX_DIFF_USERS = 10_000
 
-_DOMAIN = "lightfm-retriever"
-_THREADS = 4
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
 
-_log = logging.getLogger(__name__)
+
+def _abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
+    context.abort_with_status(to_status(error))
+    raise AssertionError("abort_with_status always raises")
+
+
+def _handler(
+    method: Callable[[TrainerServicer, _Request], _Response],
+) -> Callable[[TrainerServicer, _Request, grpc.ServicerContext], _Response]:
+    """Answer with a status instead of an exception's text."""
+
+    @wraps(method)
+    def handle(self: TrainerServicer, request: _Request, context: grpc.ServicerContext) -> _Response:
+        try:
+            return method(self, request)
+        except Exception as error:
+            _abort(context, error)
+
+    return handle
 
 
 class TrainerServicer(pb_grpc.TrainerServiceServicer):
     """The RPCs, over one volume."""
 
-    def __init__(self, volume: Path) -> None:
+    def __init__(
+        self, volume: Path, scheduler: Scheduler, event_log: EventLog, roots: DataRoots
+    ) -> None:
         self._volume = volume
+        self._scheduler = scheduler
+        self._event_log = event_log
+        self._roots = roots
+        self._watchers = threading.BoundedSemaphore(MAX_WATCHERS)
 
+    # ---- training runs
+
+    @_handler
+    def Train(self, request: pb.TrainRequest) -> pb.TrainResponse:  # noqa: N802
+        """See the proto."""
+        if len(request.request_id.encode()) > MAX_REQUEST_ID_BYTES:
+            raise FieldError("request_id", f"has more than {MAX_REQUEST_ID_BYTES} bytes")
+        if not request.HasField("spec"):
+            raise FieldError("spec", "is not set")
+        spec = spec_of(request.spec)
+        if spec.label is not None and not layout.is_label_name(spec.label):
+            raise FieldError("spec.label", f"{spec.label[:64]!r} isn't a label's name")
+        # What can be known to be wrong now isn't left to the run to find.
+        indexing_of(spec)
+        spec = replace(spec, data=allowed(spec.data, self._roots))
+        run = self._scheduler.submit(spec, request_id=request.request_id)
+        return pb.TrainResponse(training_run=run_message(run))
+
+    @_handler
+    def GetTrainingRun(  # noqa: N802
+        self, request: pb.GetTrainingRunRequest
+    ) -> pb.GetTrainingRunResponse:
+        """See the proto."""
+        run = self._scheduler.get(request.training_run_id)
+        return pb.GetTrainingRunResponse(training_run=run_message(run))
+
+    @_handler
+    def ListTrainingRuns(  # noqa: N802
+        self, request: pb.ListTrainingRunsRequest
+    ) -> pb.ListTrainingRunsResponse:
+        """See the proto."""
+        size = request.page_size or _PAGE_SIZE
+        if not 1 <= size <= _MAX_PAGE_SIZE:
+            raise FieldError("page_size", f"is {size}, but should be in 1..{_MAX_PAGE_SIZE}")
+        before = None
+        if request.page_token:
+            if not (request.page_token.isascii() and request.page_token.isdigit()):
+                raise FieldError("page_token", "isn't one of a response")
+            before = min(int(request.page_token[:19]), 2**62)
+        runs = self._scheduler.page(size=size + 1, before=before, state=_state(request.state))
+        more = len(runs) > size
+        return pb.ListTrainingRunsResponse(
+            training_runs=[run_message(run) for run in runs[:size]],
+            next_page_token=str(runs[size - 1].number) if more else "",
+        )
+
+    def WatchTrainingRun(  # noqa: N802
+        self, request: pb.WatchTrainingRunRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.WatchTrainingRunResponse]:
+        """See the proto."""
+        # Every watcher holds a thread; the others are for calls that return.
+        if not self._watchers.acquire(blocking=False):
+            _abort(context, TooManyWatchersError(f"{MAX_WATCHERS} calls watch already"))
+        try:
+            for run in self._scheduler.watch(request.training_run_id, still_wanted=context.is_active):
+                yield pb.WatchTrainingRunResponse(training_run=run_message(run))
+        except Exception as error:
+            _abort(context, error)
+        finally:
+            self._watchers.release()
+
+    @_handler
+    def CancelTrainingRun(  # noqa: N802
+        self, request: pb.CancelTrainingRunRequest
+    ) -> pb.CancelTrainingRunResponse:
+        """See the proto."""
+        run = self._scheduler.cancel(request.training_run_id)
+        return pb.CancelTrainingRunResponse(training_run=run_message(run))
+
+    # ---- events
+
+    @_handler
+    def AppendInteractions(  # noqa: N802
+        self, requests: Iterator[pb.AppendInteractionsRequest]
+    ) -> pb.AppendInteractionsResponse:
+        """See the proto."""
+        accepted = duplicates = 0
+        for request in requests:
+            appended = self._event_log.append([_event(event) for event in request.events])
+            accepted += appended.accepted
+            duplicates += appended.duplicates
+        return pb.AppendInteractionsResponse(accepted=accepted, duplicates=duplicates)
+
+    # ---- versions
+
+    @_handler
     def ListVersions(  # noqa: N802
         self,
         request: pb.ListVersionsRequest,  # noqa: ARG002
-        context: grpc.ServicerContext,
     ) -> pb.ListVersionsResponse:
         """See the proto."""
-        try:
-            listed = versions.list_published(self._volume)
-        except PublicationError as error:
-            _abort(context, error)
+        listed = versions.list_published(self._volume)
         return pb.ListVersionsResponse(versions=[_version(version) for version in listed])
 
-    def SetLabel(  # noqa: N802
-        self, request: pb.SetLabelRequest, context: grpc.ServicerContext
-    ) -> pb.SetLabelResponse:
+    @_handler
+    def GetVersion(self, request: pb.GetVersionRequest) -> pb.GetVersionResponse:  # noqa: N802
         """See the proto."""
-        if not layout.is_version_name(request.version):
-            _abort_field(context, "version", f"{request.version[:64]!r} isn't a version's name")
-        try:
-            previous = versions.promote(
-                self._volume, request.version, label=request.label or layout.DEFAULT_LABEL
-            )
-        except PublicationError as error:
-            _abort(context, error)
+        found = versions.get(self._volume, _version_name("version", request.version))
+        text = "" if found.manifest is None else manifest.encode(found.manifest).decode()
+        return pb.GetVersionResponse(version=_version(found), manifest_json=text)
+
+    @_handler
+    def SetLabel(self, request: pb.SetLabelRequest) -> pb.SetLabelResponse:  # noqa: N802
+        """See the proto."""
+        previous = versions.promote(
+            self._volume,
+            _version_name("version", request.version),
+            label=request.label or layout.DEFAULT_LABEL,
+        )
         return pb.SetLabelResponse(previous_version=previous or "")
 
+    @_handler
+    def Rollback(self, request: pb.RollbackRequest) -> pb.RollbackResponse:  # noqa: N802
+        """See the proto."""
+        label = request.label or layout.DEFAULT_LABEL
+        previous, version = versions.rollback(self._volume, label=label)
+        return pb.RollbackResponse(previous_version=previous or "", version=version)
 
-def build_server(volume: Path, address: str) -> tuple[grpc.Server, int]:
-    """A server with health and reflection, not yet started, and the port that it got.
+    @_handler
+    def DeleteVersion(  # noqa: N802
+        self, request: pb.DeleteVersionRequest
+    ) -> pb.DeleteVersionResponse:
+        """See the proto."""
+        versions.delete(self._volume, _version_name("version", request.version))
+        return pb.DeleteVersionResponse()
 
-    Raises:
-        OptionError: the address can't be listened on.
-    """
-    server = grpc.server(
-        ThreadPoolExecutor(_THREADS, thread_name_prefix="call"),
-        # A second trainer on the port is a mistake, not a worker.
-        options=[("grpc.so_reuseport", 0)],
+    @_handler
+    def DiffVersions(  # noqa: N802
+        self, request: pb.DiffVersionsRequest
+    ) -> pb.DiffVersionsResponse:
+        """See the proto."""
+        users = request.users or _DIFF_USERS
+        if not 1 <= users <= _MAX_DIFF_USERS:
+            raise FieldError("users", f"is {users}, but should be in 1..{_MAX_DIFF_USERS}")
+        found = version_diff.diff(
+            self._volume,
+            _version_name("base_version", request.base_version),
+            _version_name("version", request.version),
+            users=users,
+            seed=0,
+        )
+        return _diff(found)
+
+
+def allowed(data: DataSpec, roots: DataRoots) -> DataSpec:
+    """The same data, its paths resolved; raises OptionError for one outside the roots."""
+    changes: dict[str, Any] = {
+        name: str(roots.resolve(path, option=f"--{name}"))
+        for name in ("interactions", "items", "users")
+        if (path := getattr(data, name)) is not None
+    }
+    if data.database_url is not None:
+        changes["database_url"] = roots.resolve_url(data.database_url)
+    return replace(data, **changes)
+
+
+def _state(state: int) -> State | None:
+    if state == pb.TRAINING_RUN_STATE_UNSPECIFIED:
+        return None
+    if state not in pb.TrainingRunState.values():
+        raise FieldError("state", f"{state} isn't a state")
+    name = state_name(state)
+    return next(own for own in STATES if own == name)
+
+
+def _event(event: pb.InteractionEvent) -> Event:
+    return Event(
+        event_id=event.event_id,
+        user_id=event.user_id,
+        item_id=event.item_id,
+        event=event.event,
+        weight=event.weight if event.HasField("weight") else 1.0,
+        timestamp=event.happened_at.ToNanoseconds() / 1e9 if event.HasField("happened_at") else None,
     )
-    pb_grpc.add_TrainerServiceServicer_to_server(TrainerServicer(volume), server)
-    servicer = health.HealthServicer()
-    for name in ("", SERVICE_NAME):
-        servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
-    try:
-        return server, server.add_insecure_port(address)
-    except RuntimeError as error:
-        raise OptionError("--listen", address, "a free HOST:PORT of this machine") from error
 
 
-def serve(volume: Path, address: str) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit status."""
-    versions.list_published(volume)
-    server, port = build_server(volume, address)
-    with _stop_signal() as wait:
-        server.start()
-        print(f"listening on {address.rpartition(':')[0]}:{port}", flush=True)
-        wait()
-        server.stop(grace=5).wait()
-    return 0
+def _diff(found: version_diff.VersionDiff) -> pb.DiffVersionsResponse:
+    def text(value: object) -> str | None:
+        return None if value is None else str(value)
+
+    def settings(changes: list[version_diff.Change]) -> list[pb.SettingChange]:
+        return [
+            pb.SettingChange(name=own.name, before=text(own.before), after=text(own.after))
+            for own in changes
+        ]
+
+    def ids(changes: version_diff.IdChanges) -> pb.IdChanges:
+        return pb.IdChanges(
+            before=changes.before,
+            after=changes.after,
+            added=changes.new,
+            lost=changes.lost,
+            added_ids=changes.new_ids,
+            lost_ids=changes.lost_ids,
+        )
+
+    overlap = found.overlap
+    return pb.DiffVersionsResponse(
+        overlap=None
+        if overlap is None
+        else pb.Overlap(users=overlap.users, mean=overlap.mean, median=overlap.median, min=overlap.min),
+        items=ids(found.items),
+        users=ids(found.users),
+        metrics=[
+            pb.MetricChange(name=own.name, before=own.before, after=own.after)  # type: ignore[arg-type]
+            for own in found.metrics
+        ],
+        hyperparameters=settings(found.hyperparameters),
+        indexes=settings(found.indexes),
+    )
 
 
-@contextmanager
-def _stop_signal() -> Iterator[Callable[[], object]]:
-    """A function that waits for a SIGTERM or SIGINT that comes from now on, or has come already.
-
-    It waits at a socket, since a handler that sets an Event never returns when it interrupts the
-    waiting for that Event, and since a signal that another thread gets wouldn't end that waiting.
-    """
-    wake_end, wake = socket.socketpair()
-    with wake_end, wake:
-        wake.setblocking(False)
-        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-        yield lambda: wake_end.recv(1)
-        signal.set_wakeup_fd(-1)
+def _version_name(field: str, name: str) -> str:
+    if not layout.is_version_name(name):
+        raise FieldError(field, f"{name[:64]!r} isn't a version's name")
+    return name
 
 
 def _version(version: versions.PublishedVersion) -> pb.Version:
-    manifest = version.manifest
-    if manifest is None:
+    facts = version.manifest
+    if facts is None:
         return pb.Version(name=version.name, labels=version.labels, problem=version.problem)
     created_at = Timestamp()
-    created_at.FromDatetime(datetime.fromisoformat(manifest.created_at))
+    created_at.FromDatetime(datetime.fromisoformat(facts.created_at))
     return pb.Version(
         name=version.name,
         created_at=created_at,
         labels=version.labels,
-        items=manifest.items,
-        users=manifest.users,
-        metrics=manifest.metrics,
+        items=facts.items,
+        users=facts.users,
+        metrics=facts.metrics,
     )
-
-
-def _abort(context: grpc.ServicerContext, error: PublicationError) -> None:
-    match error:
-        case LabelError():
-            _abort_field(context, "label", error.reason)
-        case VersionNotFoundError():
-            _abort_info(context, code_pb2.NOT_FOUND, str(error), "VERSION_NOT_FOUND")
-        case InvalidPublicationError():
-            _abort_info(context, code_pb2.FAILED_PRECONDITION, str(error), "VERSION_INVALID")
-        case _:
-            _log.error("the volume can't be used", exc_info=error)
-            _abort_info(context, code_pb2.UNAVAILABLE, str(error), "VOLUME_UNUSABLE")
-
-
-def _abort_field(context: grpc.ServicerContext, field: str, reason: str) -> None:
-    violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=reason)
-    detail = error_details_pb2.BadRequest(field_violations=[violation])
-    _abort_with(context, code_pb2.INVALID_ARGUMENT, f"{field}: {reason}", detail)
-
-
-def _abort_info(context: grpc.ServicerContext, code: int, message: str, reason: str) -> None:
-    detail = error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN)
-    _abort_with(context, code, message, detail)
-
-
-def _abort_with(context: grpc.ServicerContext, code: int, message: str, detail: Message) -> None:
-    status = status_pb2.Status(code=code, message=message)
-    status.details.add().Pack(detail)
-    context.abort_with_status(rpc_status.to_status(status))

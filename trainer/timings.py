@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from publication.writer import Clock, utc_now
@@ -12,14 +12,18 @@ from publication.writer import Clock, utc_now
 class Timings:
     """Seconds by stage, and when it all began."""
 
-    def __init__(self, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, clock: Clock = utc_now, *, on_stage: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.clock = clock
+        self._on_stage = on_stage
         self.started_at = clock()
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Add a stage."""
+        self._on_stage(name)
         started = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - started, 6)

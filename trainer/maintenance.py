@@ -1,0 +1,87 @@
+"""What the service does by itself: trains again when it is time, and removes old versions."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from publication.errors import PublicationError
+from trainer.errors import TrainerError
+from trainer.schedule import PREFIX, Schedule, request_id
+from trainer.scheduler import Scheduler
+from trainer.training_spec import TrainingSpec
+
+_log = logging.getLogger(__name__)
+
+
+class Retraining:
+    """Queues a run at each occasion of the schedules, unless one of theirs hasn't ended yet."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        spec: TrainingSpec,
+        schedules: Sequence[Schedule],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._scheduler = scheduler
+        self._spec = spec
+        self._schedules = schedules
+        self._clock = clock
+        self._used: set[str] = set()
+
+    def __call__(self) -> None:
+        """Look whether it is time. Raises TrainerError."""
+        for schedule in self._schedules:
+            occasion = schedule.occasion(self._clock())
+            if occasion is None or occasion in self._used or self._busy():
+                continue
+            run = self._scheduler.submit(self._spec, request_id=request_id(occasion, self._spec))
+            # Only the latest ones can come again.
+            self._used = {*sorted(self._used)[-100:], occasion}
+            _log.info("training run %s: for %s", run.id, occasion)
+
+    def _busy(self) -> bool:
+        return any(
+            run.request_id.startswith(PREFIX)
+            for state in ("QUEUED", "RUNNING")
+            for run in self._scheduler.page(size=1000, state=state)
+        )
+
+
+class Maintenance:
+    """Calls its tasks at intervals, on a thread of its own; a task that fails is tried again."""
+
+    def __init__(self, tasks: Sequence[Callable[[], None]], *, every_seconds: float) -> None:
+        self._tasks = tasks
+        self._every_seconds = every_seconds
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="maintenance", daemon=True)
+
+    def start(self) -> None:
+        """Begin; the first time at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Return when the task that runs now, if any, is done."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        told: dict[int, str] = {}
+        while True:
+            for number, task in enumerate(self._tasks):
+                try:
+                    task()
+                    told.pop(number, None)
+                except Exception as error:
+                    # A volume that is away for hours isn't worth a line a minute.
+                    if told.get(number) != str(error):
+                        expected = isinstance(error, TrainerError | PublicationError | OSError)
+                        _log.error("maintenance: %s", error, exc_info=None if expected else error)
+                        told[number] = str(error)
+            if self._stopped.wait(self._every_seconds):
+                return

@@ -1,0 +1,209 @@
+"""Commands that ask a trainer's service: every RPC has one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+
+from trainer import output, remote_output, tables
+from trainer.client import TrainerClient
+from trainer.errors import InputError
+from trainer.interactions import Interactions, read_interactions
+from trainer.progress import Bars, Silent
+from trainer.remote_progress import follow
+from trainer.spec_arguments import training_spec
+from trainer.spec_messages import spec_message
+
+_BATCH = 1000
+_FAILED = (
+    pb.TRAINING_RUN_STATE_FAILED,
+    pb.TRAINING_RUN_STATE_CANCELLED,
+)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask, print, and return the exit status; raises CallError."""
+    with TrainerClient(options.target, timeout_seconds=options.timeout) as client:
+        return _COMMANDS[options.command](client, options)
+
+
+def _train(client: TrainerClient, options: argparse.Namespace) -> int:
+    request = pb.TrainRequest(
+        request_id=options.request_id, spec=spec_message(training_spec(options), with_secrets=True)
+    )
+    queued = client.call("Train", request).training_run
+    if options.detach:
+        _show_run(queued, options)
+        return 0
+    if not options.json:
+        print(f"training run {queued.id}", file=sys.stderr)
+    return _follow(client, queued.id, options)
+
+
+def _watch(client: TrainerClient, options: argparse.Namespace) -> int:
+    return _follow(client, options.run_id, options)
+
+
+def _follow(client: TrainerClient, run_id: str, options: argparse.Namespace) -> int:
+    ended = follow(client.watch(run_id), Silent() if options.json else Bars())
+    _show_run(ended, options)
+    return 1 if ended.state in _FAILED else 0
+
+
+def _runs(client: TrainerClient, options: argparse.Namespace) -> int:
+    state = f"TRAINING_RUN_STATE_{options.state or 'UNSPECIFIED'}"
+    response = client.call(
+        "ListTrainingRuns",
+        pb.ListTrainingRunsRequest(page_size=options.limit, page_token=options.page_token, state=state),
+    )
+    if options.json:
+        _print_message(response)
+    else:
+        remote_output.runs(response.training_runs, next_page=response.next_page_token)
+    return 0
+
+
+def _run(client: TrainerClient, options: argparse.Namespace) -> int:
+    request = pb.GetTrainingRunRequest(training_run_id=options.run_id)
+    _show_run(client.call("GetTrainingRun", request).training_run, options)
+    return 0
+
+
+def _cancel(client: TrainerClient, options: argparse.Namespace) -> int:
+    request = pb.CancelTrainingRunRequest(training_run_id=options.run_id)
+    _show_run(client.call("CancelTrainingRun", request).training_run, options)
+    return 0
+
+
+def _append(client: TrainerClient, options: argparse.Namespace) -> int:
+    response = client.call("AppendInteractions", _events(options.file, options.id_prefix))
+    if options.json:
+        _print_message(response)
+    else:
+        print(f"{response.accepted} events are on disk, {response.duplicates} were already")
+    return 0
+
+
+def _events(path: Path, id_prefix: str) -> Iterator[pb.AppendInteractionsRequest]:
+    """The rows of a file; without a column event_id the row's number is one. Raises InputError."""
+    table = tables.read_table(path, required=["user_id", "item_id"], optional=["event_id"])
+    interactions = read_interactions(path)
+    ids: list[str] | None = None
+    if "event_id" in table.column_names:
+        ids = tables.texts(path, table, "event_id")
+    elif not id_prefix:
+        raise InputError(path, "there is no column event_id: add one, or give --id-prefix")
+    # All is read by now: gRPC has its own words for what the iterator raises.
+    return _batches(interactions, ids, id_prefix)
+
+
+def _batches(
+    interactions: Interactions, ids: list[str] | None, id_prefix: str
+) -> Iterator[pb.AppendInteractionsRequest]:
+    batch: list[pb.InteractionEvent] = []
+    for row in range(len(interactions)):
+        event = pb.InteractionEvent(
+            event_id=ids[row] if ids is not None else f"{id_prefix}{row + 1}",
+            user_id=interactions.user_ids[interactions.users[row]],
+            item_id=interactions.item_ids[interactions.items[row]],
+            weight=float(interactions.weights[row]),
+        )
+        if interactions.events is not None:
+            event.event = interactions.event_types[interactions.events[row]]
+        if interactions.timestamps is not None:
+            event.happened_at.FromNanoseconds(int(interactions.timestamps[row] * 1e9))
+        batch.append(event)
+        if len(batch) == _BATCH:
+            yield pb.AppendInteractionsRequest(events=batch)
+            batch = []
+    yield pb.AppendInteractionsRequest(events=batch)
+
+
+def _versions(client: TrainerClient, options: argparse.Namespace) -> int:
+    response = client.call("ListVersions", pb.ListVersionsRequest())
+    if options.json:
+        _print_message(response)
+    else:
+        remote_output.versions(response.versions)
+    return 0
+
+
+def _version(client: TrainerClient, options: argparse.Namespace) -> int:
+    response = client.call("GetVersion", pb.GetVersionRequest(version=options.version))
+    if not response.manifest_json:
+        print(f"{response.version.name}: {response.version.problem}")
+        return 1
+    output.version(
+        json.loads(response.manifest_json), list(response.version.labels), as_json=options.json
+    )
+    return 0
+
+
+def _promote(client: TrainerClient, options: argparse.Namespace) -> int:
+    request = pb.SetLabelRequest(label=options.label, version=options.version)
+    response = client.call("SetLabel", request)
+    output.label_moved(
+        options.label, response.previous_version or None, options.version, as_json=options.json
+    )
+    return 0
+
+
+def _rollback(client: TrainerClient, options: argparse.Namespace) -> int:
+    response = client.call("Rollback", pb.RollbackRequest(label=options.label))
+    output.label_moved(
+        options.label, response.previous_version or None, response.version, as_json=options.json
+    )
+    return 0
+
+
+def _delete(client: TrainerClient, options: argparse.Namespace) -> int:
+    client.call("DeleteVersion", pb.DeleteVersionRequest(version=options.version))
+    output.deleted(options.version, as_json=options.json)
+    return 0
+
+
+def _diff(client: TrainerClient, options: argparse.Namespace) -> int:
+    request = pb.DiffVersionsRequest(
+        base_version=options.base, version=options.version, users=options.users
+    )
+    response = client.call("DiffVersions", request)
+    content = MessageToDict(
+        response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    output.diff(content, as_json=options.json)
+    return 0
+
+
+def _show_run(shown: pb.TrainingRun, options: argparse.Namespace) -> None:
+    if options.json:
+        _print_message(shown)
+    else:
+        remote_output.run(shown)
+
+
+def _print_message(message: Any) -> None:
+    content = MessageToDict(message, preserving_proto_field_name=True)
+    print(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+_COMMANDS = {
+    "train": _train,
+    "runs": _runs,
+    "run": _run,
+    "watch": _watch,
+    "cancel": _cancel,
+    "append": _append,
+    "versions": _versions,
+    "version": _version,
+    "promote": _promote,
+    "rollback": _rollback,
+    "delete": _delete,
+    "diff": _diff,
+}

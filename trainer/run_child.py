@@ -1,0 +1,91 @@
+"""The process of one training run: python -m trainer.run_child PARENT_PID.
+
+It reads what to do from standard input, tells what happens on standard output, and logs to standard
+error. A crash, an out-of-memory kill or a divergence ends this process and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from publication.errors import PublicationError
+from trainer.errors import TrainerError
+from trainer.run_events import EventWriter, Failed, Finished
+from trainer.training import Places, train_by_spec
+from trainer.training_spec import TrainingSpec
+
+_PR_SET_PDEATHSIG = 1
+_NICENESS = 5
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What to do and where things are."""
+
+    spec: TrainingSpec
+    volume: str
+    data_dir: str
+    event_log: str
+
+
+def main(arguments: list[str]) -> int:
+    """Run; returns the exit status: 0 finished or failed and said so."""
+    _end_with(int(arguments[0]))
+    # Whatever a library prints goes to the log.
+    with os.fdopen(os.dup(1), "wb") as output:
+        os.dup2(2, 1)
+        os.nice(_NICENESS)
+        with contextlib.suppress(OSError):
+            # When memory runs out, this process has to go, not the service.
+            Path("/proc/self/oom_score_adj").write_text("1000")
+        return _run(sys.stdin.buffer.read(), output)
+
+
+def _run(task: bytes, output: IO[bytes]) -> int:
+    events = EventWriter(output)
+    try:
+        asked = msgspec.json.decode(task, type=Task)
+        result = train_by_spec(
+            asked.spec,
+            Places(Path(asked.volume), Path(asked.data_dir), Path(asked.event_log)),
+            reporter=events,
+            promote=False,
+        )
+    except (TrainerError, PublicationError) as error:
+        events.write(Failed(str(error)))
+    except MemoryError:
+        events.write(Failed("there isn't enough memory"))
+    except Exception as error:
+        traceback.print_exc()
+        events.write(Failed(f"{type(error).__name__}: {error}"))
+    else:
+        events.write(
+            Finished(
+                version=result.manifest.version,
+                passed=result.passed,
+                metrics=dict(result.manifest.metrics),
+                gates=result.gates,
+                warnings=result.warnings,
+                seconds=dict(result.seconds),
+            )
+        )
+    return 0
+
+
+def _end_with(parent: int) -> None:
+    """Be killed when the service ends, however it ends: nobody else would note what comes of this."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise SystemExit("the service has ended already")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

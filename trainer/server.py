@@ -1,0 +1,197 @@
+"""The trainer as a service: puts scheduler, event log, maintenance and gRPC together."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
+
+from publication.writer import utc_now
+from trainer import sources, versions
+from trainer.data_roots import DataRoots
+from trainer.errors import OptionError, StoreError
+from trainer.event_log import EventLog
+from trainer.maintenance import Maintenance, Retraining
+from trainer.retention import RetentionPolicy, collect
+from trainer.runs import RunStore
+from trainer.schedule import Changed, Cron, Every, Schedule
+from trainer.scheduler import Scheduler
+from trainer.service import MAX_WATCHERS, SERVICE_NAME, TrainerServicer
+from trainer.training import EVENTS, Places
+from trainer.training_spec import TrainingSpec
+
+LOGS = "logs"
+_LOCK = "lock"
+_THREADS = 16
+_GRACE_SECONDS = 5
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """How the service runs.
+
+    Attributes:
+        volume: where versions are published.
+        state: directory of runs, logs and events; on the trainer's own disk.
+        listen: HOST:PORT.
+        data_dir: where fetched datasets are.
+        data_roots: directories that requests may name files in.
+        parallel_runs: training runs at the same time.
+        retention: which versions are kept; None to delete none.
+        retrain: what to train again by itself; None for nothing.
+        retrain_every, retrain_cron, retrain_on_change: when.
+        maintenance_seconds: how often to look whether it is time, and for old versions.
+    """
+
+    volume: Path
+    state: Path
+    listen: str
+    data_dir: Path
+    data_roots: tuple[Path, ...] = ()
+    parallel_runs: int = 1
+    retention: RetentionPolicy | None = field(default_factory=RetentionPolicy)
+    retrain: TrainingSpec | None = None
+    retrain_every: timedelta | None = None
+    retrain_cron: str | None = None
+    retrain_on_change: bool = False
+    maintenance_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        if not 1 <= self.parallel_runs <= 64:
+            raise OptionError("--parallel-runs", self.parallel_runs, "in 1..64")
+        if not 0.05 <= self.maintenance_seconds <= 3600:
+            raise OptionError("--maintenance-seconds", self.maintenance_seconds, "in 0.05..3600")
+
+
+def serve(options: ServerOptions) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status.
+
+    Raises:
+        OptionError: the address can't be listened on, or an option is out of range.
+        StoreError: the state directory can't be used, or another trainer uses it.
+        PublicationError: the volume can't be read.
+    """
+    versions.list_published(options.volume)
+    places = Places(options.volume, options.data_dir, options.state / EVENTS)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_exclusive(options.state))
+        store = stack.enter_context(contextlib.closing(RunStore(options.state)))
+        events = stack.enter_context(EventLog(places.event_log))
+        scheduler = Scheduler(store, places, logs=options.state / LOGS, parallel=options.parallel_runs)
+        maintenance = Maintenance(
+            _tasks(options, scheduler, places), every_seconds=options.maintenance_seconds
+        )
+        servicer = TrainerServicer(options.volume, scheduler, events, DataRoots(options.data_roots))
+        server, port = build_server(servicer, options.listen)
+        with _stop_signal() as wait:
+            scheduler.start()
+            stack.callback(scheduler.stop)
+            maintenance.start()
+            stack.callback(maintenance.stop)
+            server.start()
+            print(f"listening on {options.listen.rpartition(':')[0]}:{port}", flush=True)
+            wait()
+            server.stop(grace=_GRACE_SECONDS).wait()
+    return 0
+
+
+def build_server(servicer: TrainerServicer, address: str) -> tuple[grpc.Server, int]:
+    """A server with health and reflection, not yet started, and the port that it got.
+
+    Raises:
+        OptionError: the address can't be listened on.
+    """
+    server = grpc.server(
+        # Watchers never take all the threads.
+        ThreadPoolExecutor(_THREADS + MAX_WATCHERS, thread_name_prefix="call"),
+        # A second trainer on the port is a mistake, not a worker.
+        options=[("grpc.so_reuseport", 0)],
+    )
+    pb_grpc.add_TrainerServiceServicer_to_server(servicer, server)
+    health_servicer = health.HealthServicer()
+    for name in ("", SERVICE_NAME):
+        health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    try:
+        return server, server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OptionError("--listen", address, "a free HOST:PORT of this machine") from error
+
+
+def _tasks(options: ServerOptions, scheduler: Scheduler, places: Places) -> list[Callable[[], None]]:
+    tasks: list[Callable[[], None]] = []
+    schedules: list[Schedule] = []
+    if options.retrain_every is not None:
+        schedules.append(Every(options.retrain_every.total_seconds()))
+    if options.retrain_cron is not None:
+        schedules.append(Cron(options.retrain_cron, now=utc_now().timestamp()))
+    spec = options.retrain
+    if options.retrain_on_change and spec is not None:
+        fingerprint = partial(
+            sources.fingerprint, spec.data, data_dir=places.data_dir, event_log=places.event_log
+        )
+        schedules.append(Changed(fingerprint))
+    if spec is not None and schedules:
+        tasks.append(Retraining(scheduler, spec, schedules))
+    if options.retention is not None:
+        tasks.append(partial(_collect, options.volume, options.retention))
+    return tasks
+
+
+def _collect(volume: Path, policy: RetentionPolicy) -> None:
+    for version in collect(volume, policy, clock=utc_now):
+        _log.info("deleted version %s, as retention says", version)
+
+
+@contextmanager
+def _exclusive(state: Path) -> Iterator[None]:
+    """Keep a second trainer from the same runs: each would take the other's for left behind."""
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = os.open(state / _LOCK, os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as error:
+        raise StoreError(state, error.strerror or str(error)) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise StoreError(state, "another trainer uses it: give each its own --state") from error
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _stop_signal() -> Iterator[Callable[[], object]]:
+    """A function that waits for a SIGTERM or SIGINT that comes from now on, or has come already.
+
+    It waits at a socket, since a handler that sets an Event never returns when it interrupts the
+    waiting for that Event, and since a signal that another thread gets wouldn't end that waiting.
+    """
+    wake_end, wake = socket.socketpair()
+    with wake_end, wake:
+        wake.setblocking(False)
+        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        yield lambda: wake_end.recv(1)
+        signal.set_wakeup_fd(-1)

@@ -1,0 +1,116 @@
+"""Training specs and runs <-> protobuf messages.
+
+The messages have the dataclasses' field names, so both ways go through plain dicts: a new option costs
+a field on either side and nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.timestamp_pb2 import Timestamp
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+
+from trainer.runs import Run
+from trainer.training_spec import TrainingSpec
+
+_STATE = "TRAINING_RUN_STATE_"
+
+
+def spec_of(message: pb.TrainingSpec) -> TrainingSpec:
+    """A spec; what isn't set has the dataclass's default, an empty label is none.
+
+    Raises:
+        OptionError: a value is out of range; `field_path` finds the field.
+        msgspec.ValidationError: the data is missing.
+    """
+    content: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    # JSON has them as text where a message has 64 bits; none of these fields has.
+    if content.get("label") == "":
+        content["label"] = None
+    content.setdefault("data", {})
+    return msgspec.convert(content, TrainingSpec)
+
+
+def spec_message(spec: TrainingSpec, *, with_secrets: bool) -> pb.TrainingSpec:
+    """Inverse of `spec_of`; without secrets the database's address is left out."""
+    content = _without_none(msgspec.to_builtins(spec))
+    if spec.label is None:
+        content["label"] = ""
+    if not with_secrets:
+        content["data"].pop("database_url", None)
+    return ParseDict(content, pb.TrainingSpec())
+
+
+def run_message(run: Run) -> pb.TrainingRun:
+    """A run as it is sent."""
+    outcome = run.outcome
+    return pb.TrainingRun(
+        id=run.id,
+        request_id=run.request_id,
+        state=_STATE + run.state,
+        spec=spec_message(run.spec, with_secrets=False),
+        created_at=_timestamp(run.created_at),
+        started_at=_timestamp(run.started_at),
+        ended_at=_timestamp(run.ended_at),
+        stage=outcome.stage,
+        done=outcome.done,
+        total=outcome.total,
+        seconds_left=outcome.seconds_left,
+        metrics=outcome.metrics,
+        version=outcome.version,
+        label_moved=outcome.label_moved,
+        gates=[
+            pb.GateResult(
+                name=gate.name,
+                passed=gate.passed,
+                measured=gate.measured,
+                required=gate.required,
+                text=gate.text,
+            )
+            for gate in outcome.gates
+        ],
+        warnings=outcome.warnings,
+        error=outcome.error,
+        seconds=outcome.seconds,
+    )
+
+
+def state_name(state: int) -> str:
+    """A state as runs name it: "QUEUED"."""
+    return pb.TrainingRunState.Name(state).removeprefix(_STATE)
+
+
+def field_path(option: str) -> str:
+    """The path of the field that an option's flag stands for: "--epochs" -> hyperparameters.epochs."""
+    name = option.removeprefix("--").replace("-", "_")
+    for path, field in _fields(pb.TrainingSpec.DESCRIPTOR, "spec"):
+        if field.name == name:
+            return path
+    return name
+
+
+def _fields(of: Any, prefix: str) -> Iterator[tuple[str, FieldDescriptor]]:
+    for field in of.fields:
+        path = f"{prefix}.{field.name}"
+        yield path, field
+        if field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            yield from _fields(field.message_type, path)
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(own) for key, own in value.items() if own is not None}
+    return value
+
+
+def _timestamp(seconds: float | None) -> Timestamp | None:
+    if seconds is None:
+        return None
+    timestamp = Timestamp()
+    timestamp.FromNanoseconds(int(seconds * 1e9))
+    return timestamp

@@ -1,0 +1,133 @@
+"""The only place that turns exceptions into gRPC statuses."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import cast
+
+import grpc
+import msgspec
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from publication.errors import (
+    InvalidPublicationError,
+    LabelError,
+    LabelledVersionError,
+    LabelMovedError,
+    NothingToRollBackToError,
+    PublicationError,
+    VersionNotFoundError,
+)
+from trainer.errors import (
+    OptionError,
+    RequestIdReusedError,
+    RunEndedError,
+    RunNotFoundError,
+    StoreError,
+    TooManyRunsError,
+    TrainerError,
+)
+from trainer.event_errors import EventLogError, InvalidEventError
+from trainer.spec_messages import field_path
+
+_DOMAIN = "lightfm-retriever"
+# gRPC turns a status of more than about 8 kB into another one. It sends the text three times: once with
+# %XX for a byte, and twice in base 64.
+_MAX_BYTES = 1300
+_PATH = re.compile(r"`\$\.?([^`]*)`")
+
+_log = logging.getLogger(__name__)
+
+
+class FieldError(TrainerError):
+    """A field of a request that can't be used."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class TooManyWatchersError(TrainerError):
+    """As many calls watch as may."""
+
+
+_INFOS: tuple[tuple[type[Exception], int, str], ...] = (
+    (VersionNotFoundError, code_pb2.NOT_FOUND, "VERSION_NOT_FOUND"),
+    (RunNotFoundError, code_pb2.NOT_FOUND, "TRAINING_RUN_NOT_FOUND"),
+    (LabelledVersionError, code_pb2.FAILED_PRECONDITION, "VERSION_LABELLED"),
+    (InvalidPublicationError, code_pb2.FAILED_PRECONDITION, "VERSION_INVALID"),
+    (RunEndedError, code_pb2.FAILED_PRECONDITION, "TRAINING_RUN_ENDED"),
+    (LabelMovedError, code_pb2.FAILED_PRECONDITION, "LABEL_MOVED"),
+    (RequestIdReusedError, code_pb2.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
+    (TooManyRunsError, code_pb2.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
+    (TooManyWatchersError, code_pb2.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS"),
+    (StoreError, code_pb2.UNAVAILABLE, "STORE_UNUSABLE"),
+    (EventLogError, code_pb2.UNAVAILABLE, "STORE_UNUSABLE"),
+    (PublicationError, code_pb2.UNAVAILABLE, "VOLUME_UNUSABLE"),
+)
+
+
+def to_status(error: Exception) -> grpc.Status:
+    """The status of an exception, as `abort_with_status` takes it."""
+    if (problem := _field_problem(error)) is not None:
+        return _field(*problem)
+    for kind, code, reason in _INFOS:
+        if isinstance(error, kind):
+            if code == code_pb2.UNAVAILABLE:
+                _log.error("a call can't be answered", exc_info=error)
+            detail = error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN)
+            return _status(code, str(error), detail)
+    if isinstance(error, TrainerError):
+        # What is wrong with the request's data: a file that can't be read, for instance.
+        detail = error_details_pb2.ErrorInfo(reason="TRAINER_ERROR", domain=_DOMAIN)
+        return _status(code_pb2.FAILED_PRECONDITION, str(error), detail)
+    _log.error("a call failed", exc_info=error)
+    # What an unknown exception says is for the log.
+    return _status(code_pb2.INTERNAL, "internal error; the service's log says more", None)
+
+
+def _field_problem(error: Exception) -> tuple[str, str] | None:
+    """Which field of the request is at fault, and why; None when none is."""
+    match error:
+        case FieldError():
+            return error.field, error.reason
+        case LabelError():
+            return "label", error.reason
+        case NothingToRollBackToError():
+            return "label", str(error)
+        case InvalidEventError():
+            field = {"timestamp": "happened_at"}.get(error.field, error.field)
+            return f"events[{error.position}].{field}", error.reason
+        case OptionError():
+            return (
+                field_path(error.option),
+                f"is {error.value!r}, but should be {error.expected}",
+            )
+        case msgspec.ValidationError():
+            text = str(error)
+            found = _PATH.search(text)
+            return f"spec.{found[1]}" if found else "spec", text
+    return None
+
+
+def _field(field: str, reason: str) -> grpc.Status:
+    violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=_cut(reason))
+    detail = error_details_pb2.BadRequest(field_violations=[violation])
+    return _status(code_pb2.INVALID_ARGUMENT, f"{field}: {reason}", detail)
+
+
+def _status(code: int, message: str, detail: Message | None) -> grpc.Status:
+    status = status_pb2.Status(code=code, message=_cut(message))
+    if detail is not None:
+        status.details.add().Pack(detail)
+    # What it returns is a grpc.Status; its package has no types.
+    return cast("grpc.Status", rpc_status.to_status(status))
+
+
+def _cut(text: str) -> str:
+    # A file's name may hold what no message can.
+    return text.encode("utf-8", "replace")[:_MAX_BYTES].decode("utf-8", "ignore")
