@@ -227,6 +227,11 @@ def _check_files(manifest: Manifest, path: Path) -> None:
     for offsets, values in layout.OPTIONAL_PAIRS:
         if (offsets in manifest.files) != (values in manifest.files):
             raise ManifestError(path, f"files: {offsets!r} and {values!r} need each other")
+    missing = [name for name in layout.MODEL_FILES if name not in manifest.files]
+    if 0 < len(missing) < len(layout.MODEL_FILES):
+        raise ManifestError(
+            path, f"files: {missing[0]!r} is missing, though there are others of a model's files"
+        )
 
 
 def _check_indexes(manifest: Manifest, path: Path) -> None:

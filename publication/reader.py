@@ -6,10 +6,8 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from publication import layout, manifest
 from publication.arrays import map_array

@@ -42,8 +42,8 @@ class Space:
         losses: to choose among.
     """
 
-    components: tuple[int, int] = (16, 128)
-    learning_rate: tuple[float, float] = (0.005, 0.3)
+    components: tuple[int, int] = (8, 128)
+    learning_rate: tuple[float, float] = (0.005, 1.0)
     item_alpha: tuple[float, float] = (1e-7, 1e-2)
     user_alpha: tuple[float, float] = (1e-7, 1e-2)
     losses: Sequence[Loss] = LOSSES
@@ -111,7 +111,7 @@ class StudyOptions:
                 flag = f"--{name.replace('_', '-')}"
                 raise OptionError(flag, getattr(self, name), f"in 1..{high}")
         if self.timeout_seconds is not None and not self.timeout_seconds > 0:
-            raise OptionError("--timeout", self.timeout_seconds, "above 0")
+            raise OptionError("--timeout-seconds", self.timeout_seconds, "above 0")
         if self.validation == "none":
             raise OptionError("--validation", self.validation, "a split that holds something out")
         for loss in self.space.losses:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trainer import spec_arguments
+from trainer.errors import OptionError
 from trainer.model import LOSSES, Loss
 from trainer.progress import Bars, Silent
 from trainer.sources import default_split, read_source
@@ -122,6 +126,8 @@ def run(options: argparse.Namespace, event_log: Path) -> int:
         patience=options.patience,
         validation=given.get("validation"),
     )
+    # That it can't be written is known before the search, not after it.
+    _check_writable(options.output)
     result = run_study(
         read_source(data, data_dir=options.data_dir, event_log=event_log),
         split=cast("Split", data.split or default_split(data)),
@@ -130,15 +136,35 @@ def run(options: argparse.Namespace, event_log: Path) -> int:
         options=study,
         reporter=Silent() if options.json else Bars(),
     )
-    files = write_study(result, options.output)
     if options.json:
         print(json.dumps(asdict(result), indent=2, ensure_ascii=False))
     else:
-        _print(result, files)
+        _print(result)
+    # Printed first: what was found mustn't be lost with the disk.
+    with _writing(options.output):
+        files = write_study(result, options.output)
+    if not options.json:
+        print("wrote " + ", ".join(str(path) for path in files))
     return 0
 
 
-def _print(result: StudyResult, files: list[Path]) -> None:
+def _check_writable(directory: Path) -> None:
+    """Raise OptionError when a directory can't be made or written, without making it."""
+    there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise OptionError("--output", str(directory), f"a folder that can be written: {there} can't be")
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = f"a folder that can be written ({error.strerror or error})"
+        raise OptionError("--output", str(directory), reason) from error
+
+
+def _print(result: StudyResult) -> None:
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(
@@ -171,13 +197,11 @@ def _print(result: StudyResult, files: list[Path]) -> None:
     )
     print(f"best: validation precision@10 {result.value:.4f} with {flags}")
     if result.test is not None:
+        shares = {name: value for name, value in result.test.items() if name.startswith("test_")}
         print(
             "on the test, once: "
-            + ", ".join(
-                f"{name.removeprefix('test_')} {value:.4f}" for name, value in result.test.items()
-            )
+            + ", ".join(f"{name.removeprefix('test_')} {value:.4f}" for name, value in shares.items())
         )
-    print("wrote " + ", ".join(str(path) for path in files))
 
 
 def _text(value: object) -> str:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from publication import layout, ragged, reader
 from publication.arrays import map_array
-from publication.errors import InvalidPublicationError, MismatchError, MissingFileError
+from publication.errors import InvalidPublicationError, MismatchError
 from publication.id_map import IdMap
 from publication.ragged import Ragged
 from publication.vector_space import Float32Array, fold_biases, split_biases
@@ -114,11 +114,9 @@ def load(volume: Path, version: str) -> ModelState | None:
     """
     facts = reader.verify(volume, version)
     directory = layout.version_dir(volume, version)
-    missing = [name for name in layout.MODEL_FILES if name not in facts.files]
-    if len(missing) == len(layout.MODEL_FILES):
+    # The manifest has all of them or none.
+    if layout.MODEL_ITEM_ROWS not in facts.files:
         return None
-    if missing:
-        raise MissingFileError(directory / missing[0])
     width = facts.components + 1
     items = _open(directory, layout.ITEM_IDS, layout.MODEL_ITEM_FILES, width)
     return ModelState(items, _open(directory, layout.USER_IDS, layout.MODEL_USER_FILES, width))
