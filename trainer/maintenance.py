@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from publication.errors import PublicationError
 from trainer.errors import TrainerError
+from trainer.runs import Run
 from trainer.schedule import PREFIX, Schedule, request_id
 from trainer.scheduler import Scheduler
 from trainer.training_spec import TrainingSpec
@@ -31,18 +32,26 @@ class Retraining:
         self._spec = spec
         self._schedules = schedules
         self._clock = clock
-        self._used: set[str] = set()
 
     def __call__(self) -> None:
         """Look whether it is time. Raises TrainerError."""
         for schedule in self._schedules:
             occasion = schedule.occasion(self._clock())
-            if occasion is None or occasion in self._used or self._busy():
+            if occasion is None or self._busy():
                 continue
-            run = self._scheduler.submit(self._spec, request_id=request_id(occasion, self._spec))
-            # Only the latest ones can come again.
-            self._used = {*sorted(self._used)[-100:], occasion}
+            used, latest = request_id(occasion, self._spec), self._latest(occasion)
+            if latest is not None and latest.request_id.startswith(used):
+                continue
+            # An input that comes back after another one is trained on again.
+            after = 0 if latest is None else latest.number
+            run = self._scheduler.submit(self._spec, request_id=f"{used}:{after}")
             _log.info("training run %s: for %s", run.id, occasion)
+
+    def _latest(self, occasion: str) -> Run | None:
+        """The latest run for an occasion of the same kind."""
+        kind = PREFIX + occasion.partition(" ")[0]
+        runs = self._scheduler.page(size=1000)
+        return next((run for run in runs if run.request_id.startswith(kind)), None)
 
     def _busy(self) -> bool:
         return any(

@@ -22,13 +22,14 @@ import msgspec
 
 from trainer import training_spec
 from trainer.errors import (
+    OptionError,
     RequestIdReusedError,
     RunNotFoundError,
     StoreError,
     TooManyRunsError,
 )
 from trainer.gates import GateResult
-from trainer.training_spec import TrainingSpec
+from trainer.training_spec import DataSpec, TrainingSpec
 
 State = Literal["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
 STATES: tuple[State, ...] = get_args(State)
@@ -193,11 +194,19 @@ class RunStore:
     def start_next(self, *, now: float) -> Run | None:
         """Take the oldest queued run and make it RUNNING; None when none waits."""
         with self._transaction() as database:
-            row = database.execute(
-                "SELECT id FROM runs WHERE state = 'QUEUED' ORDER BY number LIMIT 1"
-            ).fetchone()
-            if row is None:
-                return None
+            while True:
+                row = database.execute(
+                    "SELECT id, spec FROM runs WHERE state = 'QUEUED' ORDER BY number LIMIT 1"
+                ).fetchone()
+                if row is None:
+                    return None
+                if (problem := _problem(row["spec"])) is None:
+                    break
+                # The queue goes on without it.
+                database.execute(
+                    "UPDATE runs SET state = 'FAILED', outcome = ?, ended_at = ? WHERE id = ?",
+                    (_encode(Outcome(error=problem)), now, row["id"]),
+                )
             database.execute(
                 "UPDATE runs SET state = 'RUNNING', started_at = ? WHERE id = ?", (now, row["id"])
             )
@@ -273,13 +282,25 @@ class RunStore:
             raise StoreError(self._path, str(error)) from error
 
 
+_UNREADABLE = TrainingSpec(data=DataSpec(dataset="unreadable"), label=None)
+
+
+def _problem(spec: str) -> str | None:
+    """Why this release can't do what another one accepted; None when it can."""
+    try:
+        training_spec.decode(spec)
+    except (OptionError, msgspec.MsgspecError) as error:
+        return f"this release of the trainer refuses its spec: {error}"
+    return None
+
+
 def _run(row: sqlite3.Row) -> Run:
     return Run(
         number=row["number"],
         id=row["id"],
         request_id=row["request_id"] or "",
         state=row["state"],
-        spec=training_spec.decode(row["spec"]),
+        spec=_UNREADABLE if _problem(row["spec"]) else training_spec.decode(row["spec"]),
         created_at=row["created_at"],
         started_at=row["started_at"],
         ended_at=row["ended_at"],

@@ -1,7 +1,7 @@
 """When to train again: at intervals, by a cron expression, or when the input changed.
 
-Each occasion has a name. It is the request id of its run, so that no occasion is used twice, however
-often the service restarts.
+Each occasion has a name. The request id of its run begins with it, so that no occasion is used twice
+in a row, however often the service restarts.
 """
 
 from __future__ import annotations

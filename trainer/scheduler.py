@@ -155,6 +155,8 @@ class Scheduler:
                 if active is not None:
                     self._end(active, CANCELLED)
                     self._changed.wait_for(lambda: run_id not in self._active, timeout=_CANCEL_SECONDS)
+                elif self._stopping:
+                    return self._store.get(run_id)
                 else:
                     # It was taken from the queue this moment.
                     self._changed.wait(0.01)
