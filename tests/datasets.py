@@ -40,8 +40,15 @@ def rows(*, seed: int = 1) -> list[Row]:
     return [made[position] for position in random.permutation(len(made))]
 
 
-def interactions(of: Iterable[Row], *, name: str = "interactions.csv") -> Interactions:
+def interactions(
+    of: Iterable[Row],
+    *,
+    name: str = "interactions.csv",
+    timestamps: Sequence[float] | None = None,
+    events: Sequence[str] | None = None,
+) -> Interactions:
     """What `read_interactions` makes of such rows."""
+    event_types = list(dict.fromkeys(events or ()))
     users, items, weights = zip(*of, strict=True)
     user_ids, item_ids = list(dict.fromkeys(users)), list(dict.fromkeys(items))
     return Interactions(
@@ -51,6 +58,9 @@ def interactions(of: Iterable[Row], *, name: str = "interactions.csv") -> Intera
         np.array([user_ids.index(user) for user in users], dtype=np.int64),
         np.array([item_ids.index(item) for item in items], dtype=np.int64),
         np.array(weights, dtype=np.float32),
+        None if timestamps is None else np.array(timestamps, dtype=np.float64),
+        None if events is None else np.array([event_types.index(e) for e in events], dtype=np.int64),
+        event_types,
     )
 
 
@@ -94,14 +104,19 @@ def dataset(
     users: FeatureTable | None = None,
     split: Split = "none",
     seed: int = 1,
+    split_count: int = 1,
+    split_share: float = 0.1,
+    timestamps: Sequence[float] | None = None,
 ) -> Dataset:
     """A dataset of rows, those of `rows` by default."""
     return build_dataset(
-        interactions(rows() if of is None else of),
+        interactions(rows() if of is None else of, timestamps=timestamps),
         items=items or FeatureTable(),
         users=users or FeatureTable(),
         split=split,
         seed=seed,
+        split_count=split_count,
+        split_share=split_share,
     )
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from publication.errors import PublicationError
 from publication.labels import promote
+from publication.removal import delete_version
 from publication.writer import utc_now
 from tests import publications
 
@@ -38,6 +39,7 @@ class Request:
         at_noon: whether all are published in the same second.
         kill_at: the file system operation, counted from 1, before which it kills itself.
         file_limit: the most bytes that a file may have.
+        delete: a version to delete instead of publishing any.
     """
 
     volume: str
@@ -46,6 +48,7 @@ class Request:
     at_noon: bool = False
     kill_at: int | None = None
     file_limit: int | None = None
+    delete: str | None = None
 
 
 def main() -> None:
@@ -76,6 +79,9 @@ def _publish(request: Request, pipe: int) -> int:
     if request.file_limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request.file_limit, resource.RLIM_INFINITY))
     try:
+        if request.delete is not None:
+            delete_version(volume, request.delete)
+            return 0
         for seed in itertools.count(request.seed) if request.seeds is None else request.seeds:
             promote(volume, publications.publish(volume, seed=seed, clock=clock))
     except PublicationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from publication import layout
 from publication.errors import VolumeError
 from publication.labels import promote, rollback
 from publication.reader import open_publication, verify
-from publication.writer import Staging
+from publication.writer import Staging, utc_now
 from tests import publications
 from tests.integration.disks import fill
 from tests.integration.publication.checks import assert_sound
@@ -22,7 +23,8 @@ PAGE = 4096
 
 def published_on(volume):
     """A volume with one version, and that version."""
-    version = publications.publish(volume, seed=1)
+    # Of one second's versions the name doesn't tell which is the newer.
+    version = publications.publish(volume, seed=1, clock=lambda: utc_now() - timedelta(days=1))
     promote(volume, version)
     return version
 

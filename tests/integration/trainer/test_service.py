@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import grpc
@@ -21,10 +23,21 @@ from recsys.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
 
 from publication import layout
 from publication.labels import list_labels, promote
-from tests import publications
+from publication.reader import list_versions
+from tests import datasets, publications
 from tests.integration.trainer.conftest import ROOT, call, start
-from trainer import service
+from trainer.data_roots import DataRoots
 from trainer.errors import OptionError
+from trainer.event_log import EventLog
+from trainer.index import make_backends
+from trainer.index.tuning import TuningOptions
+from trainer.pipeline import train_and_publish
+from trainer.publishing import Indexing
+from trainer.runs import RunStore
+from trainer.scheduler import Scheduler
+from trainer.server import build_server
+from trainer.service import TrainerServicer
+from trainer.training import Places
 
 NAME = "recsys.trainer.v1.TrainerService"
 TIMEOUT = 30
@@ -46,13 +59,37 @@ def versions(volume):
     return made
 
 
+@contextmanager
+def servicer_of(volume, state):
+    """The RPCs over a volume, with a queue that nobody works off."""
+    places = Places(volume, state / "data", state / "events")
+    with closing(RunStore(state)) as store, EventLog(places.event_log) as log:
+        scheduler = Scheduler(store, places, logs=state / "logs")
+        yield TrainerServicer(volume, scheduler, log, DataRoots([]))
+
+
 @pytest.fixture
-def channel(volume):
-    server, port = service.build_server(volume, "127.0.0.1:0")
+def servicer(volume, tmp_path):
+    with servicer_of(volume, tmp_path / "state") as made:
+        yield made
+
+
+@contextmanager
+def serving_here(servicer):
+    """A connection to a server in this process."""
+    server, port = build_server(servicer, "127.0.0.1:0")
     server.start()
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as opened:
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as opened:
+            yield opened
+    finally:
+        server.stop(None).wait()
+
+
+@pytest.fixture
+def channel(servicer):
+    with serving_here(servicer) as opened:
         yield opened
-    server.stop(None).wait()
 
 
 @pytest.fixture
@@ -77,7 +114,8 @@ def told(error):
         found = error_details_pb2.BadRequest()
         detail.Unpack(found)
         [violation] = found.field_violations
-        assert error.details() == f"{violation.field}: {violation.description}"
+        # Either is cut where it is long.
+        assert error.details()[:300] == f"{violation.field}: {violation.description}"[:300]
         return error.code(), error.details(), violation.field
     found = error_details_pb2.ErrorInfo()
     assert detail.Unpack(found)
@@ -160,22 +198,23 @@ def test_a_volume_that_is_not_there_is_unavailable(stub, volume):
     assert "the volume doesn't exist" in message
 
 
-def test_a_read_only_volume_is_unavailable_for_moves(small_disk):
+def test_a_read_only_volume_is_unavailable_for_moves(small_disk, tmp_path):
     volume = small_disk() / "volume"
     made = [publications.publish(volume, seed=seed) for seed in (1, 2)]
     promote(volume, made[0])
     small_disk("remount", "ro")
-    server, port = service.build_server(volume, "127.0.0.1:0")
-    server.start()
-    try:
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            stub = TrainerServiceStub(channel)
-            code, message, reason = refused(stub, made[1])
+    with servicer_of(volume, tmp_path / "state") as servicer, serving_here(servicer) as channel:
+        stub = TrainerServiceStub(channel)
+        for call in (
+            lambda: set_label(stub, made[1]),
+            lambda: stub.DeleteVersion(pb.DeleteVersionRequest(version=made[1]), timeout=TIMEOUT),
+        ):
+            with pytest.raises(grpc.RpcError) as caught:
+                call()
+            code, message, reason = told(caught.value)
             assert (code, reason) == (grpc.StatusCode.UNAVAILABLE, "VOLUME_UNUSABLE")
             assert "Read-only file system" in message
-            assert len(stub.ListVersions(pb.ListVersionsRequest(), timeout=TIMEOUT).versions) == 2
-    finally:
-        server.stop(None).wait()
+        assert len(stub.ListVersions(pb.ListVersionsRequest(), timeout=TIMEOUT).versions) == 2
 
 
 def test_health_is_serving(channel, versions):
@@ -194,25 +233,135 @@ def test_reflection_describes_the_service(channel, versions):
         *reflected.get_services()
     }
     described = reflected.FindFileContainingSymbol(NAME)
-    assert [method.name for method in described.service[0].method] == ["ListVersions", "SetLabel"]
+    names = {method.name for method in described.service[0].method}
+    assert names == {*pb.DESCRIPTOR.services_by_name["TrainerService"].methods_by_name}
+    assert {"Train", "ListVersions", "SetLabel"} <= names
 
 
-def test_a_port_that_is_taken_is_refused(volume):
-    server, port = service.build_server(volume, "127.0.0.1:0")
+def test_a_port_that_is_taken_is_refused(servicer):
+    server, port = build_server(servicer, "127.0.0.1:0")
     server.start()
     try:
         with pytest.raises(OptionError, match=f"--listen is '127.0.0.1:{port}', but should be a free"):
-            service.build_server(volume, f"127.0.0.1:{port}")
+            build_server(servicer, f"127.0.0.1:{port}")
     finally:
         server.stop(None).wait()
     with pytest.raises(OptionError, match="--listen is 'nowhere', but should be"):
-        service.build_server(volume, "nowhere")
+        build_server(servicer, "nowhere")
+
+
+def test_one_version_is_shown_with_its_manifest(stub, volume, versions):
+    answer = stub.GetVersion(pb.GetVersionRequest(version=versions[0]), timeout=TIMEOUT)
+    listed = stub.ListVersions(pb.ListVersionsRequest(), timeout=TIMEOUT).versions
+    assert answer.version == listed[1]
+    assert json.loads(answer.manifest_json)["version"] == versions[0]
+    (layout.version_dir(volume, versions[0]) / layout.MANIFEST).unlink()
+    answer = stub.GetVersion(pb.GetVersionRequest(version=versions[0]), timeout=TIMEOUT)
+    assert answer.manifest_json == ""
+    assert "manifest.json" in answer.version.problem
+
+
+def test_a_label_is_rolled_back_and_the_answer_tells_from_where(stub, volume, versions):
+    set_label(stub, versions[1])
+    answer = stub.Rollback(pb.RollbackRequest(), timeout=TIMEOUT)
+    assert (answer.previous_version, answer.version) == (versions[1], versions[0])
+    assert list_labels(volume) == {"current": versions[0]}
+
+
+def test_where_there_is_nothing_to_roll_back_to_the_label_is_at_fault(stub, volume, versions):
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Rollback(pb.RollbackRequest(label="current"), timeout=TIMEOUT)
+    code, message, field = told(caught.value)
+    assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "label")
+    assert "no earlier version" in message
+    assert list_labels(volume) == {"current": versions[0]}
+
+
+def test_a_version_is_deleted_unless_a_label_names_it(stub, volume, versions):
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.DeleteVersion(pb.DeleteVersionRequest(version=versions[0]), timeout=TIMEOUT)
+    code, message, reason = told(caught.value)
+    assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "VERSION_LABELLED")
+    assert "'current'" in message
+    stub.DeleteVersion(pb.DeleteVersionRequest(version=versions[1]), timeout=TIMEOUT)
+    assert list_versions(volume) == [versions[0]]
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.DeleteVersion(pb.DeleteVersionRequest(version=versions[1]), timeout=TIMEOUT)
+    assert told(caught.value)[2] == "VERSION_NOT_FOUND"
+
+
+def test_two_versions_are_compared(stub, volume):
+    made = [
+        train_and_publish(
+            datasets.source(seed=seed),
+            volume,
+            hyperparameters=replace(datasets.QUICK, epochs=seed),
+            split="first-10",
+            indexing=Indexing(backends=make_backends("exact"), options=TuningOptions(threads=1)),
+        ).manifest
+        for seed in (1, 2)
+    ]
+    base, version = (own.version for own in made)
+    request = pb.DiffVersionsRequest(base_version=base, version=version, users=10)
+    answer = stub.DiffVersions(request, timeout=TIMEOUT)
+    assert answer.overlap.users == 10
+    assert 0 <= answer.overlap.min <= answer.overlap.median <= 10
+    assert (answer.items.before, answer.items.after) == (made[0].items, made[1].items)
+    changed = {own.name: (own.before, own.after) for own in answer.hyperparameters}
+    assert changed == {"epochs": ("1", "2")}
+    metrics = {own.name: (own.before, own.after) for own in answer.metrics}
+    assert metrics["test_auc"] == (made[0].metrics["test_auc"], made[1].metrics["test_auc"])
+    same = stub.DiffVersions(pb.DiffVersionsRequest(base_version=base, version=base), timeout=TIMEOUT)
+    assert (same.overlap.min, [*same.hyperparameters]) == (10, [])
+    for users in (-1, 10_001):
+        request.users = users
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.DiffVersions(request, timeout=TIMEOUT)
+        assert told(caught.value)[2] == "users"
+
+
+def test_without_roots_no_path_is_allowed(stub, tmp_path):
+    path = datasets.write_rows(tmp_path / "a.csv")
+    wanted = pb.TrainingSpec(data=pb.DataSpec(interactions=str(path)))
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Train(pb.TrainRequest(spec=wanted), timeout=TIMEOUT)
+    code, message, field = told(caught.value)
+    assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.interactions")
+    assert "see --data-root" in message
+
+
+def test_a_long_path_of_any_script_comes_back_in_words(stub):
+    """gRPC would make an error of its own of a status that is too large."""
+    wanted = pb.TrainingSpec(data=pb.DataSpec(interactions="🎬" * 5000))
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Train(pb.TrainRequest(spec=wanted), timeout=TIMEOUT)
+    assert told(caught.value)[2] == "spec.data.interactions"
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 50])
+def test_runs_are_listed_by_pages(stub, size):
+    wanted = pb.TrainingSpec(data=pb.DataSpec(event_log=True))
+    made = [stub.Train(pb.TrainRequest(spec=wanted), timeout=TIMEOUT).training_run.id for _ in range(7)]
+    found, token = [], ""
+    while True:
+        request = pb.ListTrainingRunsRequest(page_size=size, page_token=token)
+        answer = stub.ListTrainingRuns(request, timeout=TIMEOUT)
+        found += [run.id for run in answer.training_runs]
+        token = answer.next_page_token
+        if not token:
+            break
+        assert len(answer.training_runs) == size
+        # One that comes in between is on no later page.
+        stub.Train(pb.TrainRequest(spec=wanted), timeout=TIMEOUT)
+    assert found == made[::-1]
+    request = pb.ListTrainingRunsRequest(state=pb.TRAINING_RUN_STATE_RUNNING)
+    assert not stub.ListTrainingRuns(request, timeout=TIMEOUT).training_runs
 
 
 @contextmanager
 def serving(volume):
     """The command, and the address that it says it listens on."""
-    with start("serve", "--volume", volume, "--listen", "127.0.0.1:0") as process:
+    with start("serve", "--volume", volume, "--listen", "127.0.0.1:0", "--keep-all") as process:
         try:
             line = process.stdout.readline()
             assert line.startswith("listening on 127.0.0.1:"), process.stderr.read()
@@ -239,35 +388,28 @@ def test_the_command_serves_until_it_is_told_to_stop(volume, versions, number):
 # What matters is how the main thread waits, so here it waits many times, without a server, for a signal
 # that a timer can send at any microsecond.
 _SIGNALLED_AGAIN_AND_AGAIN = """
-import pathlib, random, signal, sys, threading
-from trainer import service
-
-class Server:
-    def start(self):
-        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 2e-4))
-
-    def stop(self, grace):
-        stopped = threading.Event()
-        stopped.set()
-        return stopped
+import random, signal
+from trainer import server
 
 signal.SIGTERM = signal.SIGALRM
-service.build_server = lambda *_: (Server(), 1)
 for _ in range(2000):
-    assert service.serve(pathlib.Path(sys.argv[1]), "127.0.0.1:0") == 0
+    with server._stop_signal() as wait:
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 2e-4))
+        wait()
 """
 
 
-def test_a_signal_at_any_instant_stops_it(volume, versions):
+def test_a_signal_at_any_instant_stops_it():
     """A handler that sets an Event waits for ever when it interrupts the waiting for that Event."""
-    command = [sys.executable, "-c", _SIGNALLED_AGAIN_AND_AGAIN, str(volume)]
+    command = [sys.executable, "-c", _SIGNALLED_AGAIN_AND_AGAIN]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_command_refuses_a_port_that_is_taken_and_a_volume_that_is_not_there(volume, versions):
     with serving(volume) as (_, address):
-        second = call("serve", "--volume", volume, "--listen", address)
+        state = volume.with_name("other")
+        second = call("serve", "--volume", volume, "--listen", address, "--state", state)
     assert (second.returncode, second.stdout) == (1, "")
     assert f"error: --listen is '{address}', but should be a free HOST:PORT" in second.stderr
     missing = call("serve", "--volume", volume / "none")

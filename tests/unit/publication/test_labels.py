@@ -8,14 +8,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from publication import layout
+from publication import labels, layout
 from publication.errors import (
     LabelError,
+    LabelMovedError,
     NothingToRollBackToError,
     VersionNotFoundError,
     VolumeError,
 )
-from publication.labels import list_labels, promote, read_label, rollback, rollback_target
+from publication.labels import (
+    exclusive,
+    list_labels,
+    promote,
+    read_label,
+    read_label_or_none,
+    rollback,
+    rollback_target,
+    swap,
+)
 from tests import publications
 
 A, B, C, D = (layout.version_name(publications.NOON + timedelta(days=i), "3fa9c1") for i in range(4))
@@ -121,6 +131,7 @@ def test_no_file_is_touched_under_a_name_that_is_no_label(volume, label):
         lambda: promote(volume, A, label=label),
         lambda: rollback(volume, label=label),
         lambda: rollback_target(volume, label=label),
+        lambda: swap(volume, A, label=label, expected=None, verb="promote"),
     ):
         with pytest.raises(LabelError, match="should be 1 to 64"):
             act()
@@ -286,3 +297,109 @@ def test_a_reader_never_sees_a_label_half_moved(volume):
     mover.join()
     assert seen == {A, B}
     assert listed == {("current",)}
+
+
+def test_a_promotion_tells_what_the_label_named_before(volume):
+    assert promote(volume, A) is None
+    assert promote(volume, B) == A
+    layout.label_file(volume, "current").write_text("nonsense")
+    assert promote(volume, C) is None
+
+
+def test_a_label_that_names_what_is_expected_is_moved_and_noted(volume):
+    swap(volume, A, label="current", expected=None, verb="promote")
+    swap(volume, B, label="current", expected=A, verb="promote")
+    swap(volume, C, label="current", expected=B, verb="promote")
+    swap(volume, B, label="current", expected=C, verb="rollback")
+    assert read_label(volume, "current") == B
+    assert rollback_target(volume) == A
+
+
+@pytest.mark.parametrize("expected", [None, B])
+def test_a_label_that_was_moved_meanwhile_stays_and_the_error_names_both(volume, expected):
+    promote(volume, A)
+    with pytest.raises(
+        LabelMovedError, match=f"'current' names {A} now, not {expected or 'none'}"
+    ) as caught:
+        swap(volume, C, label="current", expected=expected, verb="promote")
+    assert (caught.value.expected, caught.value.found) == (expected, A)
+    assert read_label(volume, "current") == A
+    with pytest.raises(NothingToRollBackToError):
+        rollback_target(volume)
+
+
+def test_of_many_who_move_a_label_from_the_same_version_one_succeeds(volume):
+    promote(volume, A)
+    start, moved = threading.Barrier(8), []
+
+    def move(version):
+        start.wait()
+        try:
+            swap(volume, version, label="current", expected=A, verb="promote")
+        except LabelMovedError:
+            return
+        moved.append(version)
+
+    movers = [threading.Thread(target=move, args=(version,)) for version in [B, C, D, B, C, D, B, C]]
+    for mover in movers:
+        mover.start()
+    for mover in movers:
+        mover.join()
+    assert len(moved) == 1
+    assert read_label(volume, "current") == moved[0]
+    assert rollback_target(volume) == A
+
+
+def test_a_version_that_was_deleted_while_the_lock_was_awaited_is_not_promoted(volume, monkeypatch):
+    promote(volume, A)
+    take = labels.fcntl.flock
+
+    def delete_first(descriptor, operation):
+        if layout.version_dir(volume, B).exists():
+            layout.version_dir(volume, B).rmdir()
+        take(descriptor, operation)
+
+    monkeypatch.setattr(labels.fcntl, "flock", delete_first)
+    with pytest.raises(VersionNotFoundError):
+        promote(volume, B)
+    assert read_label(volume, "current") == A
+
+
+def test_the_lock_keeps_others_waiting_and_is_no_label(volume):
+    promote(volume, A)
+    with exclusive(volume, volume):
+        mover = threading.Thread(target=promote, args=(volume, B))
+        mover.start()
+        mover.join(0.05)
+        assert mover.is_alive()
+        assert read_label(volume, "current") == A
+    mover.join()
+    assert list_labels(volume) == {"current": B}
+    with pytest.raises(ZeroDivisionError), exclusive(volume, volume):
+        1 / 0  # noqa: B018
+    promote(volume, C)
+
+
+def test_a_lock_that_cannot_be_made_is_an_error_that_names_it(volume):
+    layout.labels_lock(volume).mkdir(parents=True)
+    with pytest.raises(
+        VolumeError, match=r"labels/current: can't be written: Is a directory: .*\.lock"
+    ):
+        promote(volume, A)
+
+
+def test_a_label_that_cannot_be_read_is_told_only_where_it_matters(volume):
+    promote(volume, A)
+    layout.label_file(volume, "odd").mkdir()
+    layout.label_file(volume, "nonsense").write_text("nonsense")
+    assert list_labels(volume) == {"current": A}
+    with pytest.raises(VolumeError, match="labels/odd: Is a directory"):
+        list_labels(volume, strict=True)
+    layout.label_file(volume, "odd").rmdir()
+    assert list_labels(volume, strict=True) == {"current": A}
+
+
+def test_what_no_label_tells_is_none(volume):
+    assert read_label_or_none(volume, "current") is None
+    promote(volume, A)
+    assert read_label_or_none(volume, "current") == A

@@ -114,3 +114,17 @@ def test_the_parts_of_a_volume_lie_apart(tmp_path):
     }
     assert len({part.parent for part in parts}) == 4
     assert layout.version_dir(tmp_path, version).parent == layout.versions_dir(tmp_path)
+
+
+@given(st.datetimes(min_value=datetime(1000, 1, 1)))  # noqa: DTZ001
+def test_a_version_name_tells_its_second(moment):
+    made = moment.replace(tzinfo=UTC)
+    assert layout.version_time(layout.version_name(made, "3fa9c1")) == made.replace(microsecond=0)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "20261124T120000Z", "20261324T120000Z-3fa9c1", "20261124T250000Z-3fa9c1"]
+)
+def test_what_tells_no_second_is_refused(name):
+    with pytest.raises(ValueError, match=r"isn't a version's name|does not match|unconverted"):
+        layout.version_time(name)

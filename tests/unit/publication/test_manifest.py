@@ -249,6 +249,24 @@ def test_offsets_and_values_come_together_or_not_at_all(pair, kept):
         decode(data)
 
 
+MODEL = dict.fromkeys(layout.MODEL_FILES, EXAMPLE.files[layout.ITEM_VECTORS])
+
+
+def test_a_model_s_files_may_all_be_there():
+    files = {**EXAMPLE.files, **MODEL}
+    assert len(files) == len(EXAMPLE.files) + 10
+    assert decode(manifest.encode(replace(EXAMPLE, files=files))).files == files
+
+
+@given(st.sets(st.sampled_from(layout.MODEL_FILES), min_size=1, max_size=len(layout.MODEL_FILES) - 1))
+def test_a_part_of_a_model_s_files_is_refused_with_the_name_of_one_that_is_missing(left_out):
+    files = {**EXAMPLE.files, **{name: own for name, own in MODEL.items() if name not in left_out}}
+    missing = next(name for name in layout.MODEL_FILES if name in left_out)
+    with pytest.raises(ManifestError, match=f"files: '{missing}' is missing, though") as caught:
+        decode(manifest.encode(replace(EXAMPLE, files=files)))
+    assert caught.value.path == PATH
+
+
 def test_norms_may_be_missing():
     files = {name: facts for name, facts in EXAMPLE.files.items() if name != layout.ITEM_NORMS}
     assert decode(manifest.encode(replace(EXAMPLE, files=files))).files == files

@@ -4,17 +4,36 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from recsys.trainer.v1 import trainer_service_pb2 as pb
 
+from trainer import commands, remote_commands
 from trainer.arguments import parse
 from trainer.index.tuning import TuningOptions
 from trainer.model import Hyperparameters
 
-COMMANDS = ["train", "publish", "versions", "promote", "rollback", "verify", "serve", "fetch-dataset"]
+# What a service can be asked for, and what asks it.
+BY_RPC = {
+    "Train": ["train"],
+    "GetTrainingRun": ["run", "x"],
+    "ListTrainingRuns": ["runs"],
+    "WatchTrainingRun": ["watch", "x"],
+    "CancelTrainingRun": ["cancel", "x"],
+    "AppendInteractions": ["append", "a.csv"],
+    "ListVersions": ["versions"],
+    "GetVersion": ["version", "x"],
+    "SetLabel": ["promote", "x"],
+    "Rollback": ["rollback"],
+    "DeleteVersion": ["delete", "x"],
+    "DiffVersions": ["diff", "x", "y"],
+}
+ONLY_REMOTE = {"run", "runs", "watch", "cancel", "append"}
+ONLY_LOCAL = {"publish", "report", "tune", "verify", "serve", "fetch-dataset"}
+COMMANDS = sorted({command for command, *_ in BY_RPC.values()} | ONLY_LOCAL)
 
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch):
-    for name in ("TRAINER_VOLUME", "TRAINER_DATA_DIR", "TRAINER_LISTEN"):
+    for name in ("TRAINER_VOLUME", "TRAINER_DATA_DIR", "TRAINER_LISTEN", "TRAINER_STATE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -35,12 +54,12 @@ def test_the_defaults_of_train_are_the_models():
     assert options["backend"] == "annoy"
     assert options["target_recall"] == tuning.target_recall == 0.95
     assert options["strict_recall"] is tuning.strict is False
-    assert options["index_threads"] == tuning.threads
     assert (options["label"], options["no_label"], options["json"]) == ("current", False, False)
     assert (options["item_features"], options["user_features"]) == ([], [])
     assert options["feature_separator"] == "|"
     # What isn't given isn't there.
     assert not options.keys() & {"dataset", "interactions", "items", "users", "split", "trees"}
+    assert not options.keys() & {"index_threads", "target", "state", "max_shrinkage"}
 
 
 def test_every_flag_of_train():
@@ -73,9 +92,9 @@ def test_every_flag_of_train():
     assert options == {
         "command": "train",
         "volume": Path("v"),
-        "interactions": Path("a.csv"),
-        "items": Path("b.csv"),
-        "users": Path("c.csv"),
+        "interactions": "a.csv",
+        "items": "b.csv",
+        "users": "c.csv",
         "data_dir": Path("d"),
         "item_features": ["genres", "year"],
         "user_features": ["age"],
@@ -98,6 +117,15 @@ def test_every_flag_of_train():
         "no_label": False,
         "sample_weights": True,
         "json": True,
+        # What isn't given.
+        "canary": False,
+        "detach": False,
+        "event_log": False,
+        "request_id": "",
+        "split_count": 1,
+        "split_share": 0.1,
+        "timeout": 60.0,
+        "warm_start": False,
     }
 
 
@@ -106,14 +134,19 @@ def test_every_flag_of_train():
     [
         ("train", []),
         ("versions", []),
+        ("version", ["x"]),
+        ("delete", ["x"]),
+        ("diff", ["x", "y"]),
         ("promote", ["x"]),
         ("rollback", []),
+        ("report", []),
         ("verify", []),
         ("serve", []),
     ],
 )
 def test_the_volume_comes_from_a_flag_or_the_environment(capsys, monkeypatch, command, rest):
-    assert "required: --volume" in refused(capsys, command, *rest)
+    error = refused(capsys, command, *rest)
+    assert "required: --volume" in error or f"{command}: give --volume, or --target" in error
     monkeypatch.setenv("TRAINER_VOLUME", "/shared")
     assert parse([command, *rest]).volume == Path("/shared")
     assert parse([command, *rest, "--volume", "/own"]).volume == Path("/own")
@@ -197,3 +230,55 @@ def test_train_says_what_a_file_should_hold(capsys):
         "(default: 20)",
     ):
         assert part in shown
+
+
+def test_every_rpc_has_a_command():
+    [service] = pb.DESCRIPTOR.services_by_name.values()
+    assert BY_RPC.keys() == {method.name for method in service.methods}
+    remote = {command for command, *_ in BY_RPC.values()}
+    assert remote == remote_commands._COMMANDS.keys()
+    for arguments in BY_RPC.values():
+        options = parse([*arguments, "--target", "host:1", "--timeout", "2.5"])
+        assert (options.target, options.timeout) == ("host:1", 2.5)
+
+
+def test_every_command_is_known_here_or_there():
+    assert commands._COMMANDS.keys() == {*COMMANDS} - ONLY_REMOTE
+    assert not ONLY_LOCAL & remote_commands._COMMANDS.keys()
+
+
+@pytest.mark.parametrize("command", sorted(ONLY_REMOTE))
+def test_what_only_a_service_has_asks_the_one_of_this_machine(monkeypatch, command):
+    [arguments] = [own for own in BY_RPC.values() if own[0] == command]
+    assert parse(arguments).target == "127.0.0.1:50052"
+    monkeypatch.setenv("TRAINER_LISTEN", "host:2")
+    assert parse(arguments).target == "host:2"
+
+
+@pytest.mark.parametrize("command", sorted({own[0] for own in BY_RPC.values()} - ONLY_REMOTE))
+def test_the_rest_ask_a_service_only_when_they_are_told_to(command):
+    [arguments] = [own for own in BY_RPC.values() if own[0] == command]
+    assert "target" not in parse([*arguments, "--volume", "v"])
+    assert "volume" not in parse([*arguments, "--target", "host:1"])
+
+
+def test_train_reads_the_same_flags_for_here_and_there():
+    flags = ["--interactions=a.csv", "--epochs=3", "--min-auc=0.5", "--label=beta", "--json"]
+    here = vars(parse(["train", "--volume=v", *flags]))
+    there = vars(parse(["train", "--target=host:1", *flags]))
+    assert here.pop("volume") == Path("v")
+    assert there.pop("target") == "host:1"
+    assert here == there
+
+
+def test_the_flags_of_serve(monkeypatch):
+    options = vars(parse(["serve", "--volume", "v"]))
+    assert (options["keep"], options["min_age"], options["keep_all"]) == (5, "1h", False)
+    assert (options["parallel_runs"], options["maintenance_seconds"]) == (1, 30.0)
+    assert (options["data_root"], options["retrain_on_change"]) == ([], False)
+    assert not options.keys() & {"state", "max_age", "retrain_every", "retrain_cron"}
+    monkeypatch.setenv("TRAINER_STATE", "/state")
+    given = ["--data-root", "a", "--data-root", "b", "--retrain-every", "1h", "--max-age", "7d"]
+    options = vars(parse(["serve", "--volume", "v", *given, "--event-log"]))
+    assert (options["data_root"], options["state"]) == ([Path("a"), Path("b")], Path("/state"))
+    assert (options["retrain_every"], options["max_age"], options["event_log"]) == ("1h", "7d", True)

@@ -8,11 +8,12 @@ from trainer.config import Config, from_environment
 
 
 @pytest.mark.parametrize(
-    "empty", [{}, dict.fromkeys(["TRAINER_VOLUME", "TRAINER_DATA_DIR", "TRAINER_LISTEN"], "")]
+    "empty",
+    [{}, dict.fromkeys(["TRAINER_VOLUME", "TRAINER_DATA_DIR", "TRAINER_LISTEN", "TRAINER_STATE"], "")],
 )
 def test_without_settings_there_are_defaults_but_no_volume(empty):
     assert from_environment(empty) == Config(
-        volume=None, data_dir=Path(".data"), listen="127.0.0.1:50052"
+        volume=None, data_dir=Path(".data"), listen="127.0.0.1:50052", state=None
     )
 
 
@@ -21,8 +22,9 @@ def test_settings_are_read_from_the_environment():
         "TRAINER_VOLUME": "/volume",
         "TRAINER_DATA_DIR": "/data sets",
         "TRAINER_LISTEN": "[::]:1",
+        "TRAINER_STATE": "/state",
         "VOLUME": "/other",
     }
     assert from_environment(environment) == Config(
-        volume=Path("/volume"), data_dir=Path("/data sets"), listen="[::]:1"
+        volume=Path("/volume"), data_dir=Path("/data sets"), listen="[::]:1", state=Path("/state")
     )

@@ -40,6 +40,13 @@ def ids(id_map):
     return {id_map.external_id(row) for row in range(len(id_map))}
 
 
+def learned(rows, features):
+    """Of each item's features those that an item with interactions has too."""
+    warm = {item for _, item, _ in rows}
+    known = {name for item, own in features.items() if item in warm for name in own}
+    return {item: sorted(known.intersection(own)) for item, own in features.items()}
+
+
 def first_ten(rows):
     """For each row whether it is among its user's first ten."""
     before = Counter()
@@ -112,6 +119,7 @@ def test_a_random_split_tests_on_a_tenth_and_depends_on_the_seed():
 def test_an_item_has_its_own_column_when_it_was_trained_on_and_its_features(rows, features):
     dataset = build(rows, items=datasets.table(features))
     warm = {item for _, item, _ in rows}
+    features = learned(rows, features)
     assert ids(dataset.items) == warm | {item for item, own in features.items() if own}
     count = len(dataset.items)
     assert dataset.item_features.shape == (count, count + len(dataset.item_feature_names))
@@ -127,7 +135,7 @@ def test_an_item_has_its_own_column_when_it_was_trained_on_and_its_features(rows
             column for column in found if isinstance(column, int) and column != row
         ]:
             raise AssertionError(column_of_another)
-        assert found == [*([row] if item in warm else []), *sorted(features.get(item, []))]
+        assert found == [*([row] if item in warm else []), *features.get(item, [])]
         np.testing.assert_allclose(matrix[row][matrix[row] > 0], 1 / len(found), rtol=1e-6)
 
 
@@ -171,11 +179,11 @@ def test_titles_are_those_of_the_items_that_are_published(rows, titles):
 
 
 def test_features_without_interactions_are_published_and_counted():
-    items = {"a": ["g:x"], "new": ["g:x"], "newer": ["g:y"], "nothing": []}
+    items = {"a": ["g:x", "g:y"], "new": ["g:x"], "newer": ["g:y"], "nothing": []}
     dataset = datasets.dataset(
         [("u", "a", 1.0), ("u", "b", 1.0), ("v", "c", 1.0)],
         items=datasets.table(items),
-        users=datasets.table({"u": ["k:1"], "w": ["k:2"]}, name="users.csv"),
+        users=datasets.table({"u": ["k:1"], "w": ["k:1"]}, name="users.csv"),
     )
     assert ids(dataset.items) == {"a", "b", "c", "new", "newer"}
     assert ids(dataset.users) == {"u", "v", "w"}
@@ -184,7 +192,10 @@ def test_features_without_interactions_are_published_and_counted():
             "2 items of items.csv have no training interactions: "
             "they are published by their features alone"
         ),
-        "1 items of items.csv have neither training interactions nor features: they are left out",
+        (
+            "1 items of items.csv have neither training interactions nor features that can be learned: "
+            "they are left out"
+        ),
         "2 items aren't in items.csv: they have no features",
         (
             "1 users of users.csv have no training interactions: "
@@ -195,9 +206,66 @@ def test_features_without_interactions_are_published_and_counted():
     assert (dataset.item_columns, dataset.user_columns) == (["g"], ["k"])
 
 
+def test_features_that_nobody_with_training_interactions_has_are_left_out_and_counted():
+    items = {"a": ["g:x"], "new": ["g:x", "g:y"], "lost": ["g:y", "g:z"], "nothing": []}
+    users = {"u": ["k:1"], "w": ["k:2"]}
+    dataset = datasets.dataset(
+        [("u", "a", 1.0)], items=datasets.table(items), users=datasets.table(users, name="users.csv")
+    )
+    assert (dataset.item_feature_names, dataset.user_feature_names) == (["g:x"], ["k:1"])
+    assert (ids(dataset.items), ids(dataset.users)) == ({"a", "new"}, {"u"})
+    # The rest of a row still sums to 1.
+    new = dataset.item_features[dataset.items.row("new")].toarray()[0]
+    assert new.tolist() == [0.0, 0.0, 1.0]
+    assert dataset.warnings == [
+        (
+            "2 features of items.csv are of no item with training interactions: "
+            "nothing can be learned of them, so they are left out"
+        ),
+        (
+            "1 items of items.csv have no training interactions: "
+            "they are published by their features alone"
+        ),
+        (
+            "2 items of items.csv have neither training interactions nor features that can be learned: "
+            "they are left out"
+        ),
+        (
+            "1 features of users.csv are of no user with training interactions: "
+            "nothing can be learned of them, so they are left out"
+        ),
+        (
+            "1 users of users.csv have neither training interactions nor features that can be learned: "
+            "they are left out"
+        ),
+    ]
+
+
+def test_a_feature_that_only_tested_interactions_could_teach_is_left_out():
+    rows = [("u", f"i{number}", 1.0) for number in range(12)]
+    genres = {"i0": ["g:x"], "i10": ["g:y"], "new": ["g:x"], "newer": ["g:y"]}
+    dataset = datasets.dataset(rows, items=datasets.table(genres), split="first-10")
+    assert dataset.item_feature_names == ["g:y"]
+    assert ids(dataset.items) == {"i10", "i11", "newer"}
+
+
+@given(ROWS, ITEM_FEATURES)
+def test_every_feature_column_has_an_item_to_learn_it_from(rows, features):
+    dataset = build(rows, items=datasets.table(features), split="random")
+    count = len(dataset.items)
+    # Its own column tells that an item was trained on.
+    trained = dataset.item_features[dataset.item_features.diagonal() > 0]
+    assert (trained[:, count:].getnnz(axis=0) > 0).all()
+    assert (dataset.item_features.getnnz(axis=1) > 0).all()
+    lost = {name for own in features.values() for name in own} - {*dataset.item_feature_names}
+    warning = f"{len(lost)} features of items.csv are of no item with training interactions"
+    assert any(text.startswith(warning) for text in dataset.warnings) == bool(lost)
+
+
 def test_an_item_whose_only_interactions_are_tested_on_is_published_by_its_features_or_not_at_all():
     rows = [("u", f"i{number}", 1.0) for number in range(12)]
-    dataset = datasets.dataset(rows, items=datasets.table({"i0": ["g:x"]}), split="first-10")
+    genres = datasets.table({"i0": ["g:x"], "i10": ["g:x"]})
+    dataset = datasets.dataset(rows, items=genres, split="first-10")
     assert ids(dataset.items) == {"i0", "i10", "i11"}
     assert pairs(dataset, dataset.test) == {("u", "i0"): 1.0}
     assert "9 of 10 test interactions aren't evaluated" in dataset.warnings[-1]
@@ -255,7 +323,8 @@ def test_a_split_that_leaves_nothing_to_train_on_is_named():
 
 def test_an_unknown_split_is_refused():
     with pytest.raises(
-        OptionError, match="--split is 'half', but should be one of first-10, random, none"
+        OptionError,
+        match="--split is 'half', but should be one of first-10, random, time, leave-last-k, none",
     ):
         datasets.dataset(split="half")
 
@@ -266,7 +335,8 @@ def test_ids_that_only_look_the_same_are_told_of_and_kept_apart(kind, where):
     composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
     ids_there = [composed, decomposed] if where == "interactions" else [composed]
     rows = [("u", i, 1.0) if kind == "item" else (i, "a", 1.0) for i in [*ids_there, "cafe", "другой"]]
-    features = {} if where == "interactions" else {f"{kind}s": datasets.table({decomposed: ["g:x"]})}
+    table = datasets.table({decomposed: ["g:x"], "cafe": ["g:x"]})
+    features = {} if where == "interactions" else {f"{kind}s": table}
     dataset = datasets.dataset(rows, **features)
     assert {composed, decomposed, "cafe"} <= ids(getattr(dataset, f"{kind}s"))
     assert dataset.warnings[0] == (

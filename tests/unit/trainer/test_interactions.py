@@ -4,6 +4,8 @@ import unicodedata
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from tests import datasets
 from trainer.errors import InputError
@@ -31,13 +33,14 @@ def test_every_kind_of_file_gives_the_same_rows_in_their_order(tmp_path, name):
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_without_weights_each_is_1_and_other_columns_are_ignored(tmp_path, suffix):
     columns = {
-        "timestamp": ["", "x"],
+        "time": ["", "x"],
         "item_id": ["b", "a"],
         "user_id": ["1", "1"],
         "weights": ["", ""],
     }
     read = read_interactions(datasets.write(tmp_path / f"a.{suffix}", columns))
     assert as_rows(read) == [("1", "b", 1.0), ("1", "a", 1.0)]
+    assert (read.timestamps, read.events, read.event_types) == (None, None, [])
 
 
 def test_integers_are_the_same_ids_in_parquet_as_in_csv(tmp_path):
@@ -83,3 +86,56 @@ def test_ids_are_not_normalised_nor_trimmed(tmp_path):
     forms = [unicodedata.normalize(form, "é") for form in ("NFC", "NFD")]
     path = datasets.write_rows(tmp_path / "a.csv", [(form, "i", 1.0) for form in [*forms, " é", "É"]])
     assert read_interactions(path).user_ids == [*forms, " é", "É"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv.gz", "a.parquet"])
+def test_times_and_event_types_are_read_where_there_are_such(tmp_path, name):
+    columns = {
+        "event": ["view", "", "Käufe", "view"],
+        "user_id": ["1", "1", "2", "2"],
+        "timestamp": ["2026-01-01", "2026-01-01T00:00:01.5Z", "2026-01-01 01:00+01:00", "1767225600"],
+        "item_id": ["a", "b", "c", "a"],
+    }
+    read = read_interactions(datasets.write(tmp_path / name, columns))
+    assert read.timestamps.tolist() == [1767225600.0, 1767225601.5, 1767225600.0, 1767225600.0]
+    assert read.timestamps.dtype == np.float64
+    assert [read.event_types[code] for code in read.events] == columns["event"]
+    assert (read.event_types, read.events.dtype) == (["view", "", "Käufe"], np.int64)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_time_that_is_none_is_named_by_file_row_and_value(tmp_path, suffix):
+    columns = {"user_id": ["1", "2"], "item_id": ["a", "b"], "timestamp": ["0", "yesterday"]}
+    path = datasets.write(tmp_path / f"a.{suffix}", columns)
+    with pytest.raises(InputError, match=f"^{path}, row 2: timestamp is 'yesterday', which isn't sec"):
+        read_interactions(path)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("uvw"),
+            st.sampled_from("abcd"),
+            st.integers(0, 9),
+            st.sampled_from(["view", "buy", ""]),
+            st.booleans(),
+        ),
+        min_size=1,
+    )
+)
+def test_some_of_the_rows_are_what_they_would_be_in_a_file_of_their_own(rows):
+    def made(of):
+        return datasets.interactions(
+            [(user, item, float(number)) for user, item, number, _, _ in of],
+            timestamps=[number * 1000 for _, _, number, _, _ in of],
+            events=[event for _, _, _, event, _ in of],
+        )
+
+    left = [row for row in rows if row[-1]]
+    assume(left)
+    found, expected = made(rows).where(np.array([row[-1] for row in rows])), made(left)
+    for name in ("users", "items", "weights", "timestamps", "events"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        assert getattr(found, name).dtype == getattr(expected, name).dtype
+    assert (found.user_ids, found.item_ids) == (expected.user_ids, expected.item_ids)
+    assert found.event_types == expected.event_types

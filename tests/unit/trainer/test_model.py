@@ -10,9 +10,12 @@ from trainer.errors import DivergedError, OptionError
 from trainer.model import LOSSES, Hyperparameters, train
 
 
-def fit(dataset=None, **options):
+def fit(dataset=None, *, start=None, **options):
     return train(
-        dataset or datasets.dataset(), replace(datasets.QUICK, **options), on_epoch=lambda: None
+        dataset or datasets.dataset(),
+        replace(datasets.QUICK, **options),
+        on_epoch=lambda: None,
+        start=start,
     )
 
 
@@ -132,6 +135,22 @@ def test_epochs_one_by_one_are_the_same_as_all_at_once():
         num_threads=1,
     )
     np.testing.assert_array_equal(parameters(model), parameters(direct))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_going_on_with_a_model_is_the_same_as_all_epochs_at_once(loss):
+    dataset = datasets.dataset(items=datasets.genres())
+    start = fit(dataset, loss=loss, epochs=3)
+    model = fit(dataset, loss=loss, epochs=2, start=start)
+    assert model is start
+    np.testing.assert_array_equal(parameters(model), parameters(fit(dataset, loss=loss, epochs=5)))
+
+
+def test_a_model_to_go_on_with_keeps_its_own_options():
+    dataset = datasets.dataset()
+    model = fit(dataset, epochs=2, start=fit(dataset, loss="bpr"), loss="warp", learning_rate=1.0)
+    assert (model.loss, model.learning_rate) == ("bpr", 0.05)
+    np.testing.assert_array_equal(parameters(model), parameters(fit(dataset, loss="bpr", epochs=4)))
 
 
 def test_the_embeddings_have_a_row_for_each_own_column_and_each_feature():

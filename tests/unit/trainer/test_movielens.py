@@ -134,6 +134,7 @@ def test_interactions_are_the_ratings_in_file_order(fetched):
     assert [read.user_ids[user] for user in read.users] == ["196", "186", "196"]
     assert [read.item_ids[item] for item in read.items] == ["242", "302", "302"]
     np.testing.assert_array_equal(read.weights, [3, 5, 1])
+    np.testing.assert_array_equal(read.timestamps, [881250949, 891717742, 881250950])
 
 
 def test_items_have_titles_with_the_year_and_chosen_features(fetched):
@@ -159,5 +160,5 @@ def test_users_have_chosen_features(fetched):
 def test_a_damaged_file_is_named(fetched):
     path = fetched / "movielens-100k" / "interactions.tsv"
     path.write_text("user_id:token\titem_id:token\n1\t2\n")
-    with pytest.raises(InputError, match=f"{path}: column rating:float is missing"):
+    with pytest.raises(InputError, match=f"{path}: column rating:float, timestamp:float is missing"):
         movielens.read_interactions(fetched)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 import pytest
 
-from publication import layout
+from publication import layout, reader
 from publication.errors import (
     LabelError,
+    LabelledVersionError,
+    LabelMovedError,
     MismatchError,
     NothingToRollBackToError,
     VersionNotFoundError,
@@ -14,8 +17,11 @@ from publication.errors import (
 )
 from publication.labels import list_labels
 from publication.labels import promote as move
+from publication.manifest import RunFacts
+from publication.writer import Staging
 from tests import publications
-from trainer.versions import list_published, promote, rollback
+from trainer import versions
+from trainer.versions import delete, get, list_published, promote, rollback
 
 
 @pytest.fixture
@@ -114,4 +120,119 @@ def test_a_damaged_label_can_be_promoted_over(volume, three):
     promote(volume, three[0])
     layout.label_file(volume, "current").write_text("nonsense")
     assert promote(volume, three[1]) is None
+    assert list_labels(volume) == {"current": three[1]}
+
+
+def publish_at_noon(volume, seed, *, started_at=None, clock=lambda: publications.NOON):
+    run = RunFacts(id="run", started_at=started_at or "2026-11-24T04:30:00Z", seconds={})
+    with Staging(volume, clock=clock) as staging:
+        publications.stage(staging, seed=seed)
+        return staging.publish(publications.facts(run=run)).version
+
+
+@pytest.mark.parametrize("seeds", [range(6), range(5, -1, -1)])
+def test_versions_of_one_second_are_listed_by_the_start_of_their_runs(volume, seeds):
+    made = [
+        publish_at_noon(volume, seed, started_at=f"2026-11-24T11:59:5{second}.5+00:00")
+        for second, seed in enumerate(seeds)
+    ]
+    assert made != sorted(made)
+    # Whatever a copy makes of the directories' times.
+    for second, version in enumerate(made):
+        os.utime(layout.version_dir(volume, version), (100 - second, 100 - second))
+    assert [version.name for version in list_published(volume)] == made[::-1]
+
+
+def test_versions_of_one_second_and_one_start_are_listed_by_when_they_were_written(volume):
+    made = [publish_at_noon(volume, seed) for seed in range(5)]
+    made.append(publish_at_noon(volume, 9, started_at="no time"))
+    for second, version in enumerate(made):
+        os.utime(layout.version_dir(volume, version), (second, second))
+    # A start that can't be read counts as the time of publication.
+    assert [version.name for version in list_published(volume)] == made[::-1]
+
+
+def test_a_later_second_counts_more_than_a_later_start(volume):
+    later = publish_at_noon(volume, 1, clock=lambda: publications.NOON + timedelta(seconds=1))
+    earlier = publish_at_noon(volume, 2, started_at="2026-11-24T12:30:00+01:00")
+    assert [version.name for version in list_published(volume)] == [later, earlier]
+
+
+def test_a_version_tells_its_time_by_its_name_when_it_has_no_manifest(volume, three):
+    (layout.version_dir(volume, three[1]) / layout.MANIFEST).unlink()
+    odd = "20261399T000000Z-000000"
+    layout.version_dir(volume, odd).mkdir()
+    times = [version.created_at for version in list_published(volume)]
+    assert times == [*(publications.NOON + timedelta(days=day) for day in (2, 1, 0)), versions.NO_TIME]
+
+
+def test_a_version_that_disappears_while_it_is_listed_is_left_out(volume, three, monkeypatch):
+    read = reader.read_manifest
+
+    def delete_first(own, version):
+        if version == three[1] and reader.has_version(own, version):
+            delete(own, version)
+        return read(own, version)
+
+    monkeypatch.setattr(reader, "read_manifest", delete_first)
+    assert [version.name for version in list_published(volume)] == [three[2], three[0]]
+
+
+def test_one_version_is_found_with_its_labels_or_not_at_all(volume, three):
+    move(volume, three[1], label="canary")
+    found = get(volume, three[1])
+    assert (found.name, found.labels, found.problem) == (three[1], ["canary"], "")
+    assert found.manifest.version == three[1]
+    assert found == list_published(volume)[1]
+    for name in ("20260101T000000Z-000000", "../versions", ""):
+        with pytest.raises(VersionNotFoundError):
+            get(volume, name)
+    publications.overwrite(layout.version_dir(volume, three[0]) / layout.MANIFEST, b"[]")
+    assert get(volume, three[0]).manifest is None
+    assert "manifest.json: should be a JSON object" in get(volume, three[0]).problem
+
+
+def test_a_version_is_deleted_unless_a_label_names_it(volume, three):
+    promote(volume, three[1])
+    delete(volume, three[0])
+    with pytest.raises(LabelledVersionError):
+        delete(volume, three[1])
+    with pytest.raises(VersionNotFoundError):
+        delete(volume, three[0])
+    assert [version.name for version in list_published(volume)] == [three[2], three[1]]
+
+
+@pytest.mark.parametrize("moved_to", [0, 1])
+def test_a_label_that_moves_while_the_target_is_verified_stays_there(
+    volume, three, monkeypatch, moved_to
+):
+    promote(volume, three[1])
+    promote(volume, three[0])
+    promote(volume, three[2])
+    verify = reader.verify
+
+    def verify_and_move(own, version):
+        assert version == three[0]
+        verify(own, version)
+        move(own, three[moved_to])
+
+    monkeypatch.setattr(reader, "verify", verify_and_move)
+    with pytest.raises(LabelMovedError, match="another process has moved it") as caught:
+        rollback(volume)
+    assert (caught.value.expected, caught.value.found) == (three[2], three[moved_to])
+    assert list_labels(volume) == {"current": three[moved_to]}
+
+
+def test_a_target_that_is_deleted_while_it_is_verified_is_not_gone_back_to(volume, three, monkeypatch):
+    promote(volume, three[0])
+    promote(volume, three[1])
+    verify = reader.verify
+
+    def verify_and_delete(own, version):
+        verify(own, version)
+        delete(own, version)
+
+    monkeypatch.setattr(reader, "verify", verify_and_delete)
+    with pytest.raises(VersionNotFoundError):
+        rollback(volume)
     assert list_labels(volume) == {"current": three[1]}

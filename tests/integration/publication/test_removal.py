@@ -1,0 +1,128 @@
+"""A version disappears whole, whoever is killed when, on full disks and while its label moves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from datetime import timedelta
+
+import pytest
+
+from publication import layout
+from publication.errors import LabelledVersionError, VersionNotFoundError
+from publication.labels import promote, read_label
+from publication.reader import has_version, list_versions, open_publication, verify
+from publication.removal import delete_version
+from tests import publications
+from tests.integration.disks import fill
+from tests.integration.publication.checks import assert_sound, assert_staging_is_cleaned_up
+
+
+def day(number):
+    return lambda: publications.NOON + timedelta(days=number)
+
+
+def publish_two(volume):
+    """Two versions; `current` names the newer."""
+    older, newer = (publications.publish(volume, seed=n, clock=day(n)) for n in (1, 2))
+    promote(volume, newer)
+    return older, newer
+
+
+def test_killed_before_any_operation_the_version_is_whole_or_gone(publisher, tmp_path):
+    template = tmp_path / "template"
+    older, newer = publish_two(template)
+    states, kinds = [], set()
+    while True:
+        number = len(states) + 1
+        volume = publications.copy(template, tmp_path / str(number))
+        outcome = publisher.run(volume, delete=older, kill_at=number)
+        if outcome["status"] == 0:
+            break
+        assert outcome["status"] == -signal.SIGKILL
+        versions, current = assert_sound(volume)
+        assert current == newer, outcome["at"]
+        assert versions in ([older, newer], [newer]), outcome["at"]
+        states.append(len(versions))
+        kinds.add(outcome["at"].split()[0])
+        assert_staging_is_cleaned_up(volume)
+        assert assert_sound(volume)[0] == versions
+    assert assert_sound(volume) == ([newer], newer)
+    assert os.listdir(layout.staging_dir(volume)) == []
+    # It is there, then it is gone, and never comes back.
+    assert states == sorted(states, reverse=True)
+    assert {*states} == {2, 1}
+    # Each file is removed in an operation of its own after the one that hides them all.
+    assert states.count(1) > len(publications.ALL_FILES)
+    assert kinds >= {"os.rename", "os.remove", "os.rmdir", "fcntl.flock", "os.fsync"}
+
+
+@pytest.mark.parametrize("pages", [0, 1, 2])
+def test_a_full_disk_lets_go_of_a_version_and_has_room_for_the_next(small_disk, pages):
+    disk = small_disk()
+    volume = disk / "volume"
+    older, newer = publish_two(volume)
+    fill(disk, leave=pages * 4096)
+    before = os.statvfs(disk).f_bfree
+    delete_version(volume, older)
+    assert assert_sound(volume) == ([newer], newer)
+    assert os.listdir(layout.staging_dir(volume)) == []
+    assert os.statvfs(disk).f_bfree > before
+
+
+def test_a_process_that_maps_a_version_keeps_it_while_another_deletes_it(publisher, tmp_path):
+    older, newer = publish_two(tmp_path)
+    opened = open_publication(tmp_path, older)
+    expected = opened.item_vectors.tobytes()
+    assert publisher.run(tmp_path, delete=older)["status"] == 0
+    assert list_versions(tmp_path) == [newer]
+    assert opened.item_vectors.tobytes() == expected
+    assert opened.users.row(opened.users.external_id(2)) == 2
+
+
+def test_a_label_never_names_a_version_that_was_deleted(tmp_path):
+    """Of promoting and deleting the same version at once, one fails, with an error that says so."""
+    volume = tmp_path / "volume"
+    keeper = publications.publish(volume, seed=0, clock=day(0))
+    promote(volume, keeper)
+    outcomes = set()
+    for number in range(1, 31):
+        version = publications.publish(volume, seed=number, clock=day(number))
+        start, caught = threading.Barrier(2), {}
+
+        def attempt(act, start=start, caught=caught, version=version):
+            start.wait()
+            try:
+                act(volume, version)
+            except (LabelledVersionError, VersionNotFoundError) as error:
+                caught[act] = type(error)
+
+        threads = [threading.Thread(target=attempt, args=(act,)) for act in (promote, delete_version)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        named = read_label(volume, "current")
+        assert has_version(volume, named)
+        verify(volume, named)
+        assert caught == (
+            {delete_version: LabelledVersionError}
+            if named == version
+            else {promote: VersionNotFoundError}
+        )
+        outcomes.add(named == version)
+        promote(volume, keeper)
+    assert outcomes
+    assert os.listdir(layout.staging_dir(volume)) == []
+
+
+def test_of_several_who_delete_the_same_version_one_does(publisher, other_publisher, tmp_path):
+    older, newer = publish_two(tmp_path)
+    for running in (publisher, other_publisher):
+        running.start(tmp_path, delete=older)
+    outcomes = [running.wait() for running in (publisher, other_publisher)]
+    assert sorted(outcome["status"] for outcome in outcomes) == [0, 1]
+    assert {outcome.get("error") for outcome in outcomes} == {None, "VersionNotFoundError"}
+    assert assert_sound(tmp_path) == ([newer], newer)
+    assert os.listdir(layout.staging_dir(tmp_path)) == []

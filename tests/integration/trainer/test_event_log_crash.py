@@ -1,0 +1,214 @@
+"""Whatever becomes of its writer, an acknowledged event is in the log, and no event is there twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import defaultdict
+
+import pytest
+
+from tests.integration.disks import fill
+from tests.integration.forking import Forker
+from tests.integration.trainer.appending import event
+from trainer.errors import InputError
+from trainer.event_errors import EventLogError
+from trainer.event_log import Appended, EventLog, read_interactions
+
+KILLS = 30
+PAGE = 4096
+
+
+@pytest.fixture(scope="module")
+def appender():
+    with Forker.of("tests.integration.trainer.appending") as running:
+        yield running
+
+
+@pytest.fixture
+def acknowledged(tmp_path):
+    """The file that the appender notes acknowledged ids in."""
+    return tmp_path / "acknowledged"
+
+
+def noted(acknowledged):
+    return acknowledged.read_text().split() if acknowledged.exists() else []
+
+
+def stored(directory):
+    """The ids of the events of a log, in order."""
+    try:
+        read = read_interactions(directory)
+    except InputError:
+        return []
+    assert len(read) == len(read.user_ids)
+    return [user.removeprefix("user ") for user in read.user_ids]
+
+
+def assert_sound(directory, acknowledged):
+    """Each acknowledged event is there once, and those of each thread are in order, without a gap."""
+    ids = stored(directory)
+    assert len(ids) == len(set(ids))
+    assert set(noted(acknowledged)) <= set(ids)
+    numbers = defaultdict(list)
+    for event_id in ids:
+        thread, _, number = event_id.rpartition("-")
+        numbers[thread].append(int(number))
+    assert all(found == [*range(len(found))] for found in numbers.values())
+    return ids
+
+
+def assert_replay_changes_nothing(directory, ids):
+    with EventLog(directory, segment_bytes=2000) as log:
+        before = log.stats()
+        assert before.events == len(ids)
+        for start in range(0, len(ids), 1000):
+            batch = [event(event_id) for event_id in ids[start : start + 1000]]
+            assert log.append(batch) == Appended(0, len(batch))
+        assert log.stats().events == before.events
+    assert stored(directory) == ids
+
+
+def test_killed_at_random_instants_nothing_acknowledged_is_lost_or_doubled(
+    appender, tmp_path, acknowledged
+):
+    log = tmp_path / "log"
+    instants = random.Random(1)  # noqa: S311
+    for kill in range(KILLS):
+        before = len(noted(acknowledged))
+        pid = appender.start(log, acknowledged=str(acknowledged), name=f"{kill}", threads=3)
+        while len(noted(acknowledged)) == before:
+            time.sleep(0.001)
+        time.sleep(instants.uniform(0, 0.05))
+        os.kill(pid, signal.SIGKILL)
+        assert appender.wait()["status"] == -signal.SIGKILL
+        assert_sound(log, acknowledged)
+    ids = assert_sound(log, acknowledged)
+    assert {event_id.partition("-")[0] for event_id in ids} == {str(kill) for kill in range(KILLS)}
+    assert len([*log.glob("segment-*.parquet")]) > 5
+    assert_replay_changes_nothing(log, ids)
+
+
+def test_killed_at_every_system_call_in_turn_nothing_acknowledged_is_lost_or_doubled(
+    appender, tmp_path, acknowledged
+):
+    """The same directory goes on, so that what clears up after a crash is killed as well."""
+    log = tmp_path / "log"
+    for call in range(1, 1000):
+        outcome = appender.run(
+            log, acknowledged=str(acknowledged), name=f"{call}", batches=4, die_at=call, segment_bytes=1
+        )
+        assert_sound(log, acknowledged)
+        if outcome["status"] == 0:
+            break
+        assert outcome["status"] == -signal.SIGKILL, outcome
+    # For each batch at least: its write, and three calls for the next write-ahead file.
+    assert call > 4 * 5
+    assert [name for name in os.listdir(log) if name.endswith(".tmp")] == []
+    assert_replay_changes_nothing(log, assert_sound(log, acknowledged))
+
+
+def test_read_while_it_is_written_it_has_all_that_was_acknowledged_and_a_prefix_of_the_rest(
+    appender, tmp_path, acknowledged
+):
+    log = tmp_path / "log"
+    pid = appender.start(log, acknowledged=str(acknowledged), name="a", segment_bytes=500)
+    lengths = []
+    while len(lengths) < 40 or len([*log.glob("segment-*.parquet")]) < 20:
+        before = noted(acknowledged)
+        ids = stored(log)
+        assert ids == [f"a-0-{number}" for number in range(len(ids))]
+        assert len(ids) >= len(before)
+        lengths.append(len(ids))
+    os.kill(pid, signal.SIGKILL)
+    assert appender.wait()["status"] == -signal.SIGKILL
+    assert len(set(lengths)) > 5
+
+
+def test_a_second_process_may_not_write(appender, tmp_path, acknowledged):
+    log = tmp_path / "log"
+    with EventLog(log):
+        outcome = appender.run(log, acknowledged=str(acknowledged), name="a", batches=1)
+    assert (outcome["status"], outcome["error"]) == (1, "EventLogError")
+    assert outcome["message"] == f"{log}: another process writes to this event log"
+    assert appender.run(log, acknowledged=str(acknowledged), name="a", batches=1)["status"] == 0
+
+
+def test_a_file_that_may_not_grow_refuses_what_does_not_fit(appender, tmp_path, acknowledged):
+    log = tmp_path / "log"
+    for limit in (10, 50, 300, 1000, 5000):
+        outcome = appender.run(
+            log,
+            acknowledged=str(acknowledged),
+            name=f"{limit}",
+            file_limit=limit,
+            segment_bytes=1 << 20,
+        )
+        assert (outcome["status"], outcome["error"]) == (1, "EventLogError")
+        assert str(log) in outcome["message"]
+        assert "File too large" in outcome["message"]
+        assert_sound(log, acknowledged)
+    ids = assert_sound(log, acknowledged)
+    assert ids == noted(acknowledged)
+    assert_replay_changes_nothing(log, ids)
+
+
+def wait_for_segments(log):
+    """Wait until no segment is being made."""
+    log._roller.submit(lambda: None).result()
+
+
+def append_until_refused(log, name):
+    """The ids that were acknowledged, and the error that came then."""
+    kept = []
+    for number in range(100_000):
+        batch = [event(f"{name}-{number}-{position}") for position in range(10)]
+        try:
+            log.append(batch)
+        except EventLogError as error:
+            return kept, error
+        kept += [each.event_id for each in batch]
+    raise AssertionError("the disk never ran full")
+
+
+def test_a_full_disk_is_named_and_appending_goes_on_when_there_is_room(small_disk):
+    disk = small_disk()
+    directory = disk / "log"
+    fill(disk, leave=100_000)
+    with EventLog(directory, segment_bytes=20_000) as log:
+        kept, error = append_until_refused(log, "first")
+        assert str(error).startswith(f"{directory}: can't be written: No space left on device")
+        assert len(kept) > 500
+        assert stored(directory) == kept
+        for pages in (0, 1, 2, 3, 5):
+            wait_for_segments(log)
+            fill(disk, leave=pages * PAGE)
+            more, error = append_until_refused(log, f"{pages}")
+            assert "No space left on device" in str(error)
+            kept += more
+            assert stored(directory) == kept
+        assert log.stats().events == len(kept)
+        # What was refused can be sent again.
+        wait_for_segments(log)
+        (disk / "filler").unlink()
+        refused = [event(f"5-{len(more) // 10}-{position}") for position in range(10)]
+        assert log.append(refused) == Appended(10, 0)
+        kept += [each.event_id for each in refused]
+        fill(disk, leave=0)
+    with EventLog(directory, segment_bytes=20_000) as log:
+        assert log.append([event(event_id) for event_id in kept]) == Appended(0, len(kept))
+        (disk / "filler").unlink()
+        assert log.append([event("last")]) == Appended(1, 0)
+    assert stored(directory) == [*kept, "last"]
+
+
+def test_a_read_only_disk_is_named(small_disk):
+    directory = small_disk() / "log"
+    with EventLog(directory) as log:
+        log.append([event("1")])
+    small_disk("remount", "ro")
+    with pytest.raises(EventLogError, match=f"{directory}.*can't be opened: Read-only file system"):
+        EventLog(directory)
+    assert stored(directory) == ["1"]

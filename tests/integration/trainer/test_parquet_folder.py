@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests import datasets
+from trainer import parquet_folder
+from trainer.errors import InputError
+from trainer.interactions import read_interactions
+
+
+def part(path, rows, **more):
+    """A Parquet file of (user, item, weight), in folders that are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    users, items, weights = zip(*rows, strict=True)
+    return datasets.write_parquet(path, {"user_id": users, "item_id": items, "weight": weights, **more})
+
+
+def as_rows(read):
+    events = ["-"] * len(read) if read.events is None else [read.event_types[e] for e in read.events]
+    return [
+        (read.user_ids[user], read.item_ids[item], weight, event)
+        for user, item, weight, event in zip(
+            read.users, read.items, read.weights.tolist(), events, strict=True
+        )
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "events"
+
+
+def test_the_rows_of_all_files_come_in_the_order_of_their_paths(folder):
+    part(folder / "b.parquet", [("u", "x", 1.0), ("v", "y", 2.0)])
+    part(folder / "a" / "z", [("w", "x", 3.0)])
+    part(folder / "c.parquet", [("u", "z", 4.0)])
+    read = read_interactions(folder)
+    assert as_rows(read) == [
+        ("w", "x", 3.0, "-"),
+        ("u", "x", 1.0, "-"),
+        ("v", "y", 2.0, "-"),
+        ("u", "z", 4.0, "-"),
+    ]
+    assert (read.name, read.user_ids) == ("events", ["w", "u", "v"])
+
+
+def test_partitions_are_columns_and_keep_their_text(folder):
+    part(folder / "event=buy" / "day=007" / "0.parquet", [("u", "x", 1.0)], timestamp=[5])
+    part(folder / "event=add%20to%20cart" / "day=08" / "0.parquet", [("u", "y", 2.0)], timestamp=[6])
+    part(folder / "event=__HIVE_DEFAULT_PARTITION__" / "day=9" / "0", [("v", "x", 3.0)], timestamp=[7])
+    read = read_interactions(folder)
+    assert as_rows(read) == [
+        ("v", "x", 3.0, ""),
+        ("u", "y", 2.0, "add to cart"),
+        ("u", "x", 1.0, "buy"),
+    ]
+    assert read.timestamps.tolist() == [7.0, 6.0, 5.0]
+
+
+def test_ids_and_dates_may_be_partitions(folder):
+    for user, day in (("007", "2026-01-02"), ("7", "2026-01-01")):
+        path = folder / f"timestamp={day}" / f"user_id={user}" / "0.parquet"
+        path.parent.mkdir(parents=True)
+        datasets.write_parquet(path, {"item_id": ["x", "y"]})
+    read = read_interactions(folder)
+    assert [read.user_ids[user] for user in read.users] == ["7", "7", "007", "007"]
+    np.testing.assert_array_equal(np.diff(read.timestamps), [0, 86_400, 0])
+
+
+def test_what_writers_hide_is_left_out(folder):
+    part(folder / "0.parquet", [("u", "x", 1.0)])
+    for name in ("_SUCCESS", ".0.parquet.crc", "_temporary/0/1.parquet", ".staging/2.parquet"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"not yet")
+    assert len(read_interactions(folder)) == 1
+
+
+def test_a_folder_whose_own_path_has_hidden_parts_is_read(tmp_path):
+    part(tmp_path / ".data" / "_events" / "0.parquet", [("u", "x", 1.0)])
+    assert len(read_interactions(tmp_path / ".data" / "_events")) == 1
+
+
+@pytest.mark.parametrize("names", [[], ["a.csv"], ["_SUCCESS"], [".0.parquet"]])
+def test_a_folder_without_parquet_is_named(folder, names):
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text("user_id,item_id\n1,2\n")
+    with pytest.raises(InputError, match=f"^{folder}: there is no Parquet file in this folder$"):
+        read_interactions(folder)
+
+
+@pytest.mark.parametrize("data", [b"user_id,item_id\n1,2\n", b"", b"PAR"])
+def test_a_file_that_is_not_parquet_is_named_and_not_left_out_in_silence(folder, data):
+    part(folder / "0.parquet", [("u", "x", 1.0)])
+    (folder / "1.parquet").write_bytes(data)
+    with pytest.raises(InputError, match=f"^{folder}/1.parquet: isn't a Parquet file, but all in"):
+        read_interactions(folder)
+
+
+def test_a_file_that_was_cut_short_is_named(folder):
+    part(folder / "0.parquet", [("u", "x", 1.0)])
+    whole = part(folder / "1.parquet", [("u", "x", 1.0)]).read_bytes()
+    (folder / "1.parquet").write_bytes(whole[:-9])
+    with pytest.raises(InputError, match=r"can't be read as Parquet: .*1\.parquet"):
+        read_interactions(folder)
+
+
+def test_files_of_different_types_are_named(folder):
+    part(folder / "0.parquet", [("u", "x", 1.0)])
+    part(folder / "1.parquet", [(7, "x", 1.0)])
+    with pytest.raises(InputError) as caught:
+        read_interactions(folder)
+    assert str(caught.value) == (
+        f"{folder}/1.parquet: column user_id holds int64, but in {folder}/0.parquet it holds string"
+    )
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_file_without_a_column_that_others_have_is_named(folder, first):
+    part(folder / "1.parquet", [("u", "x", 1.0)])
+    datasets.write_parquet(
+        folder / f"{0 if first else 2}.parquet", {"user_id": ["u"], "item_id": ["x"]}
+    )
+    without, with_it = folder / f"{0 if first else 2}.parquet", folder / "1.parquet"
+    with pytest.raises(InputError, match=f"^{without}: has no column weight, but {with_it} has$"):
+        read_interactions(folder)
+
+
+def test_files_may_differ_in_columns_that_are_not_read(folder):
+    part(folder / "0.parquet", [("u", "x", 1.0)], price=[1])
+    part(folder / "1.parquet", [("u", "x", 1.0)], price=["1"])
+    part(folder / "2.parquet", [("u", "x", 1.0)])
+    assert len(read_interactions(folder)) == 3
+
+
+def test_a_file_beside_the_partitions_is_named(folder):
+    part(folder / "event=buy" / "0.parquet", [("u", "x", 1.0)])
+    part(folder / "z.parquet", [("u", "x", 1.0)])
+    with pytest.raises(InputError, match=rf"^{folder}/z\.parquet: lies in folders that give"):
+        read_interactions(folder)
+
+
+def test_a_column_that_is_a_partition_too_is_named(folder):
+    part(folder / "event=buy" / "0.parquet", [("u", "x", 1.0)], event=["buy"])
+    with pytest.raises(InputError, match="column event is there more than once"):
+        read_interactions(folder)
+
+
+def test_a_bad_row_is_named_by_its_file_and_its_row_there(folder):
+    good = [("u", "x", 1.0)] * 5
+    part(folder / "0.parquet", good)
+    part(folder / "1.parquet", [("u", "x", 1.0)]).replace(folder / "2.parquet")
+    part(folder / "1.parquet", [*good, ("u", "x", float("nan")), *good])
+    with pytest.raises(InputError, match=rf"^{folder}/1\.parquet, row 6: weight is nan") as caught:
+        read_interactions(folder)
+    assert (caught.value.path, caught.value.row) == (folder / "1.parquet", 6)
+    part(folder / "1.parquet", good)
+    part(folder / "2.parquet", [("", "x", 1.0)])
+    with pytest.raises(InputError, match=rf"^{folder}/2\.parquet, row 1: user_id: id '': is empty"):
+        read_interactions(folder)
+
+
+def test_a_missing_column_is_named(folder):
+    folder.mkdir()
+    datasets.write_parquet(folder / "0.parquet", {"user": ["u"], "item_id": ["x"]})
+    with pytest.raises(InputError, match="column user_id is missing; the columns are: user, item_id"):
+        read_interactions(folder)
+
+
+def test_files_without_rows_are_fine_unless_all_are(folder):
+    empty = {"user_id": pa.array([], pa.string()), "item_id": pa.array([], pa.string())}
+    folder.mkdir()
+    datasets.write_parquet(folder / "0.parquet", empty)
+    with pytest.raises(InputError, match=f"^{folder}: there is no row in the files of this folder$"):
+        read_interactions(folder)
+    datasets.write_parquet(folder / "1.parquet", {"user_id": ["u"], "item_id": ["x"]})
+    assert len(read_interactions(folder)) == 1
+
+
+def test_a_folder_that_is_gone_is_named(folder):
+    with pytest.raises(InputError, match=f"^{folder}: No such file or directory$"):
+        parquet_folder.read_folder(folder, required=["user_id"], optional=[])

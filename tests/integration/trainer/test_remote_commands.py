@@ -1,0 +1,239 @@
+"""The commands for a service, each against a service that runs."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+
+from publication.labels import list_labels
+from publication.reader import list_versions, verify
+from tests import datasets
+from tests.trainer_service import TrainerService
+from trainer.__main__ import main
+from trainer.event_log import read_interactions
+
+QUICK = ["--components", "4", "--epochs", "2", "--seed", "1", "--index-threads", "1", "--trees", "3"]
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    for name in ("TRAINER_VOLUME", "TRAINER_DATA_DIR", "TRAINER_LISTEN", "TRAINER_STATE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("service")
+    (folder / "data").mkdir()
+    datasets.write_rows(folder / "data/a.csv")
+    with TrainerService(
+        folder / "volume", folder / "state", data_root=folder / "data", keep_all=True
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def ask(capsys, service):
+    """Run a command; returns what it printed as JSON."""
+
+    def ask(command, *arguments, status=0):
+        found = main([command, *map(str, arguments), "--target", service.target, "--json"])
+        output = capsys.readouterr()
+        assert (found, output.err) == (status, "")
+        return json.loads(output.out)
+
+    return ask
+
+
+@pytest.fixture
+def show(capsys, service):
+    """Run a command for people; returns its status, and what it printed where."""
+
+    def show(command, *arguments):
+        status = main([command, *map(str, arguments), "--target", service.target])
+        output = capsys.readouterr()
+        return status, output.out, output.err
+
+    return show
+
+
+def test_a_training_is_followed_to_its_end_and_shown(show, service):
+    status, shown, errors = show("train", "--interactions", "a.csv", *QUICK)
+    assert status == 0
+    run_id = errors.split()[2]
+    assert f"training run {run_id}: SUCCEEDED" in shown
+    version = list_labels(service.volume)["current"]
+    assert f"published {version}, label 'current' names it" in shown
+    assert "test_auc_unseen" in shown
+    assert "Traceback" not in errors
+
+
+def test_a_training_is_one_json_object_for_machines(ask, service):
+    made = ask("train", "--interactions", "a.csv", *QUICK, "--canary")
+    assert made["state"] == "TRAINING_RUN_STATE_SUCCEEDED"
+    assert verify(service.volume, made["version"]).metrics == made["metrics"]
+    assert made["label_moved"] is True
+    assert made["spec"]["label"] == "canary"
+    assert list_labels(service.volume)["canary"] == made["version"]
+    assert ask("run", made["id"]) == made
+    assert ask("watch", made["id"]) == made
+
+
+def test_the_same_request_is_the_same_run(ask):
+    flags = ["--interactions", "a.csv", *QUICK, "--no-label", "--request-id", "nightly", "--detach"]
+    first = ask("train", *flags)
+    assert first["request_id"] == "nightly"
+    assert ask("train", *flags)["id"] == first["id"]
+    assert ask("watch", first["id"])["state"] == "TRAINING_RUN_STATE_SUCCEEDED"
+
+
+def test_a_training_that_fails_ends_with_status_1(ask, show, service):
+    (service.volume.with_name("data") / "bad.csv").write_text("user_id\n1\n")
+    failed = ask("train", "--interactions", "bad.csv", *QUICK, status=1)
+    assert failed["state"] == "TRAINING_RUN_STATE_FAILED"
+    assert "column item_id is missing" in failed["error"]
+    status, shown, _ = show("watch", failed["id"])
+    assert status == 1
+    assert "FAILED: " in shown
+
+
+def test_a_gate_that_fails_is_shown_with_what_is_missing(show, service):
+    before = list_labels(service.volume)
+    status, shown, _ = show("train", "--interactions", "a.csv", *QUICK, "--min-auc", "1")
+    assert status == 0
+    assert "gate FAILED: AUC is " in shown
+    assert " short" in shown
+    assert ", no label moved" in shown
+    assert list_labels(service.volume) == before
+
+
+def test_runs_are_listed_and_cancelled(ask, show):
+    running, waiting = (
+        ask("train", "--interactions", "a.csv", "--epochs", 10_000, "--detach")["id"] for _ in range(2)
+    )
+    status, shown, _ = show("runs", "--limit", 2)
+    lines = shown.splitlines()
+    assert status == 0
+    assert lines[1].startswith(waiting)
+    assert lines[2].startswith(running)
+    token = lines[3].removeprefix("more: --page-token ")
+    later = ask("runs", "--page-token", token)
+    assert {waiting, running}.isdisjoint(run["id"] for run in later.get("training_runs", []))
+    assert [run["id"] for run in ask("runs", "--state", "QUEUED")["training_runs"]] == [waiting]
+    assert ask("cancel", waiting)["state"] == "TRAINING_RUN_STATE_CANCELLED"
+    status, shown, _ = show("cancel", running)
+    assert (status, shown.splitlines()[0]) == (0, f"training run {running}: CANCELLED: cancelled")
+
+
+def test_versions_and_labels_are_looked_after(ask, show, service):
+    older, newer = (
+        ask("train", "--interactions", "a.csv", *QUICK, "--label", "own", "--seed", seed)["version"]
+        for seed in (1, 2)
+    )
+    rows = {row["name"]: row for row in ask("versions")["versions"]}
+    assert rows.keys() == {*list_versions(service.volume)}
+    assert "own" in rows[newer]["labels"]
+    status, shown, _ = show("versions")
+    assert status == 0
+    assert newer in shown
+    assert ask("version", newer)["version"] == newer
+    assert ask("rollback", "--label", "own") == {"label": "own", "previous": newer, "version": older}
+    assert ask("promote", newer, "--label", "own") == {
+        "label": "own",
+        "previous": older,
+        "version": newer,
+    }
+    compared = ask("diff", older, newer, "--users", 5)
+    assert compared["overlap"]["users"] == 5
+    assert [change["name"] for change in compared["hyperparameters"]] == ["seed"]
+    status, shown, _ = show("diff", older, newer)
+    assert status == 0
+    assert "of ten recommended items" in shown
+    ask("delete", older)
+    assert older not in list_versions(service.volume)
+
+
+def test_what_the_service_refuses_is_one_line(show, service):
+    target = service.target
+    for command, said in (
+        (["run", "none"], "NOT_FOUND: there is no training run 'none'"),
+        (["cancel", "none"], "NOT_FOUND: there is no training run 'none'"),
+        (["watch", "none"], "NOT_FOUND: there is no training run 'none'"),
+        (["version", "20260101T000000Z-000000"], "NOT_FOUND: version '20260101T000000Z-000000' isn't"),
+        (
+            ["rollback", "--label", "never"],
+            "INVALID_ARGUMENT: label: label 'never': no earlier version",
+        ),
+        (["runs", "--limit", "5000"], "INVALID_ARGUMENT: page_size: is 5000, but should be in 1..1000"),
+        (["train", "--interactions", "/etc/passwd"], "INVALID_ARGUMENT: spec.data.interactions: is"),
+    ):
+        status, shown, errors = show(*command)
+        assert (status, shown) == (1, "")
+        assert errors.startswith(f"error: {target}: {said}")
+        assert errors.count("\n") == 1
+
+
+def test_a_value_that_is_out_of_range_is_known_without_the_service(show):
+    status, shown, errors = show("train", "--interactions", "a.csv", "--epochs", "0")
+    assert (status, shown) == (1, "")
+    assert errors == "error: --epochs is 0, but should be in 1..10000\n"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_file_is_appended_and_again_without_effect(ask, show, tmp_path, name):
+    rows = datasets.rows()
+    file = datasets.write_rows(tmp_path / name, rows)
+    assert ask("append", file, "--id-prefix", f"{name} ") == {"accepted": str(len(rows))}
+    status, shown, _ = show("append", file, "--id-prefix", f"{name} ")
+    assert (status, shown) == (0, f"0 events are on disk, {len(rows)} were already\n")
+
+
+def test_all_columns_of_a_file_are_appended(ask, tmp_path, service):
+    columns = {
+        "event_id": [f"all {row}" for row in range(2500)],
+        "user_id": [f"u{row % 50}" for row in range(2500)],
+        "item_id": [f"i{row // 50}" for row in range(2500)],
+        "weight": [1.5] * 2500,
+        "timestamp": [1_600_000_000.5 + row for row in range(2500)],
+        "event": ["view", "buy"] * 1250,
+    }
+    file = datasets.write(tmp_path / "events.parquet", columns)
+    assert ask("append", file) == {"accepted": "2500"}
+    logged = read_interactions(service.state / "events")
+    assert {"view", "buy"} <= {*logged.event_types}
+    assert (logged.timestamps == 1_600_000_000.5 + 2499).sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (
+            {"user_id": ["u"], "item_id": ["i"]},
+            "there is no column event_id: add one, or give --id-prefix",
+        ),
+        ({"user_id": ["u"]}, "column item_id is missing"),
+        (
+            {"event_id": ["a", "b"], "user_id": ["u", "u"], "item_id": ["i", "j"], "weight": [1, "x"]},
+            "row 2: weight",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_appended_is_named_with_what_is_wrong(show, tmp_path, columns, said):
+    file = datasets.write_csv(tmp_path / "bad.csv", columns)
+    status, shown, errors = show("append", file)
+    assert (status, shown) == (1, "")
+    assert errors.startswith(f"error: {file}")
+    assert said in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_service_that_is_not_there_is_said(capsys):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{free.getsockname()[1]}"
+        assert main(["runs", "--target", target, "--timeout", "0.5"]) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"error: {target}: DEADLINE_EXCEEDED")
+    assert errors.endswith("(does a trainer run there?)\n")

@@ -1,0 +1,404 @@
+"""The trainer's service as a process: runs from their request to their end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import statistics
+import time
+
+import grpc
+import pytest
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+
+from publication.labels import list_labels
+from publication.reader import list_versions, verify
+from tests import datasets
+from tests.trainer_service import (
+    TrainerService,
+    events,
+    is_gone,
+    refused,
+    spec,
+    wait_until,
+)
+
+SUCCEEDED = pb.TRAINING_RUN_STATE_SUCCEEDED
+FAILED = pb.TRAINING_RUN_STATE_FAILED
+CANCELLED = pb.TRAINING_RUN_STATE_CANCELLED
+RUNNING = pb.TRAINING_RUN_STATE_RUNNING
+QUEUED = pb.TRAINING_RUN_STATE_QUEUED
+# So many epochs that a run lasts until it is ended.
+LONG = pb.Hyperparameters(components=1024, epochs=10_000, seed=1)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A directory that requests may name files in."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    datasets.write_rows(folder / "interactions.parquet")
+    return folder
+
+
+@pytest.fixture
+def serve(tmp_path, data):
+    """Starts the service; again after its end."""
+
+    def start(**flags):
+        return TrainerService(
+            tmp_path / "volume", tmp_path / "state", data_root=data, keep_all=True, **flags
+        )
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A service for tests that only add runs to it."""
+    folder = tmp_path_factory.mktemp("shared")
+    (folder / "data").mkdir()
+    datasets.write_rows(folder / "data/interactions.parquet")
+    with TrainerService(
+        folder / "volume", folder / "state", data_root=folder / "data", keep_all=True
+    ) as service:
+        yield service
+
+
+FILE = pb.DataSpec(interactions="interactions.parquet")
+
+
+def of_file(**fields):
+    return spec(FILE, **fields)
+
+
+def long(**fields):
+    return of_file(hyperparameters=LONG, **fields)
+
+
+def trains(run):
+    return run.stage == "Training, epochs" and run.done
+
+
+def test_a_run_is_followed_from_its_request_to_its_label(shared):
+    epochs = pb.Hyperparameters(components=32, epochs=2000)
+    run_id = shared.submit(of_file(hyperparameters=epochs))
+    seen = [*shared.watch(run_id)]
+    last = seen[-1]
+    assert (last.state, last.error) == (SUCCEEDED, "")
+    assert {run.id for run in seen} == {run_id}
+    # Of stages that last no time only the last one of a moment is sent.
+    stages = list(dict.fromkeys(run.stage for run in seen))
+    assert stages[0] == ""
+    assert "Training, epochs" in stages
+    assert stages[-1] == "done"
+    steps = [run for run in seen if run.stage == "Training, epochs" and run.done]
+    assert len(steps) > 2
+    done = [run.done for run in steps]
+    assert (done, {run.total for run in steps}) == (sorted({*done}), {2000})
+    assert all(run.seconds_left >= 0 for run in steps)
+    # They are known before anything is published.
+    assert any(run.metrics and not run.version for run in seen)
+    manifest = verify(shared.volume, last.version)
+    assert dict(last.metrics) == manifest.metrics
+    assert manifest.dataset.name == "interactions.parquet"
+    assert last.label_moved
+    assert list_labels(shared.volume)["current"] == last.version
+    assert last.seconds.keys() >= {"fit", "evaluate", "index", "publish", "verify"}
+    times = [last.created_at, last.started_at, last.ended_at]
+    assert [time.ToNanoseconds() for time in times] == sorted(time.ToNanoseconds() for time in times)
+    assert shared.get(run_id) == last
+    assert [*shared.watch(run_id)] == [last]
+
+
+def test_a_version_that_fails_a_gate_is_published_but_not_promoted(shared):
+    shared.end(shared.submit(of_file()))
+    before = list_labels(shared.volume)
+    gates = pb.Gates(min_auc=1.0, min_recall=0.5)
+    last = shared.end(shared.submit(of_file(gates=gates)))
+    assert (last.state, last.label_moved) == (SUCCEEDED, False)
+    verify(shared.volume, last.version)
+    assert list_labels(shared.volume) == before
+    by_name = {gate.name: gate for gate in last.gates}
+    assert by_name["min_recall"].passed
+    auc = by_name["min_auc"]
+    assert (auc.passed, auc.required, auc.measured) == (False, 1.0, last.metrics["test_auc_unseen"])
+    assert f"{1.0 - auc.measured:.4f} short" in auc.text
+
+
+def test_a_run_without_a_label_moves_none(shared):
+    before = list_labels(shared.volume)
+    last = shared.end(shared.submit(of_file(label="")))
+    assert (last.state, last.label_moved) == (SUCCEEDED, False)
+    assert list_labels(shared.volume) == before
+
+
+def test_a_run_that_is_cancelled_is_gone_at_once_and_the_next_one_runs(serve):
+    with serve() as service:
+        first = service.submit(long())
+        second = service.submit(of_file(label="next"))
+        service.wait_for(first, trains)
+        process = service.wait_for_child()
+        cancelled = service.cancel(first)
+        assert is_gone(process)
+        assert (cancelled.state, cancelled.error) == (CANCELLED, "cancelled")
+        assert cancelled.done > 0
+        assert service.end(second).state == SUCCEEDED
+        assert list_labels(service.volume).keys() == {"next"}
+        assert service.get(first) == cancelled
+        code, _, reason = refused(lambda: service.cancel(second))
+        assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TRAINING_RUN_ENDED")
+    # Nothing of it is left on the volume.
+    assert len(list_versions(service.volume)) == 1
+
+
+def test_a_run_that_diverges_fails_and_says_how_to_mend_it(serve, data):
+    rows = [(user, item, 1e38) for user, item, _ in datasets.rows()]
+    datasets.write_rows(data / "wild.csv", rows)
+    wild = pb.Hyperparameters(loss="logistic", learning_rate=10, sample_weights=True, epochs=5)
+    wanted = spec(pb.DataSpec(interactions="wild.csv", split="none"), hyperparameters=wild)
+    with serve() as service:
+        last = service.end(service.submit(wanted))
+        assert (last.state, last.version, last.label_moved) == (FAILED, "", False)
+        assert "training diverged in epoch" in last.error
+        assert "lower --learning-rate" in last.error
+        assert service.end(service.submit(of_file())).state == SUCCEEDED
+
+
+def test_a_learning_rate_of_ten_is_no_end_of_the_service(shared):
+    rate = pb.Hyperparameters(learning_rate=10, epochs=5, components=64)
+    last = shared.end(shared.submit(of_file(hyperparameters=rate, label="")))
+    # LightFM's adagrad may get over it.
+    assert last.state == SUCCEEDED or "diverged" in last.error
+    assert shared.end(shared.submit(of_file())).state == SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGKILL, "its process was killed (signal 9): perhaps there wasn't enough memory"),
+        (signal.SIGSEGV, "its process crashed (signal 11)"),
+    ],
+)
+def test_a_process_that_is_killed_fails_its_run_and_no_other(shared, number, said):
+    run_id = shared.submit(long())
+    shared.wait_for(run_id, trains)
+    os.kill(shared.wait_for_child(), number)
+    last = shared.end(run_id)
+    assert last.state == FAILED
+    assert last.error.startswith(said)
+    assert last.stage == "Training, epochs"
+    assert shared.end(shared.submit(of_file())).state == SUCCEEDED
+
+
+def test_data_that_cannot_be_read_fail_the_run_with_file_and_row(serve, data):
+    (data / "bad.csv").write_text("user_id,item_id,weight\n1,2,1\n1,3,nan\n")
+    with serve() as service:
+        last = service.end(service.submit(spec(pb.DataSpec(interactions="bad.csv"))))
+        assert last.state == FAILED
+        assert "bad.csv, row 2: weight is nan, which isn't a finite number" in last.error
+
+
+def test_two_runs_run_at_the_same_time_where_that_is_asked_for(serve):
+    with serve(parallel_runs=2) as service:
+        ids = [service.submit(long()) for _ in range(3)]
+        for run_id in ids[:2]:
+            service.wait_for(run_id, trains)
+        assert len(service.children()) == 2
+        assert [service.get(run_id).state for run_id in ids] == [RUNNING, RUNNING, QUEUED]
+        assert [run.id for run in service.runs(state=RUNNING)] == ids[1::-1]
+        service.cancel(ids[0])
+        service.wait_for(ids[2], trains)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../outside.csv",
+        "{outside}",
+        "/etc/passwd",
+        "link.csv",
+        "folder/../../outside.csv",
+        "",
+        "none.csv",
+    ],
+)
+def test_a_path_outside_the_roots_is_an_invalid_argument(serve, tmp_path, data, path):
+    outside = datasets.write_rows(tmp_path / "outside.csv")
+    (data / "link.csv").symlink_to(outside)
+    (data / "folder").mkdir()
+    wanted = spec(pb.DataSpec(interactions=path.format(outside=outside)))
+    with serve() as service:
+        code, _, field = refused(lambda: service.submit(wanted))
+        assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.interactions")
+        assert service.runs() == []
+        wanted = spec(
+            pb.DataSpec(interactions="interactions.parquet", items=path.format(outside=outside))
+        )
+        assert refused(lambda: service.submit(wanted))[2] == "spec.data.items"
+
+
+def test_a_database_outside_the_roots_is_an_invalid_argument(serve, tmp_path):
+    (tmp_path / "outside.sqlite").write_bytes(b"")
+    with serve() as service:
+        for url, code in (
+            (f"sqlite:///{tmp_path}/outside.sqlite", grpc.StatusCode.INVALID_ARGUMENT),
+            ("mysql://me:hunter2@host/db", grpc.StatusCode.INVALID_ARGUMENT),
+        ):
+            data = pb.DataSpec(interactions_sql="SELECT 1", database_url=url)
+            found, message, field = refused(lambda: service.submit(spec(data)))  # noqa: B023
+            assert (found, field) == (code, "spec.data.database_url")
+            assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"hyperparameters": pb.Hyperparameters(epochs=0)}, "spec.hyperparameters.epochs"),
+        (
+            {"hyperparameters": pb.Hyperparameters(learning_rate=float("nan"))},
+            "spec.hyperparameters.learning_rate",
+        ),
+        ({"gates": pb.Gates(min_auc=2.0)}, "spec.gates.min_auc"),
+        ({"label": "Current"}, "spec.label"),
+        ({"label": "x" * 5000}, "spec.label"),
+        ({"backend": "hnswlib"}, "spec.backend"),
+        ({"trees": 0}, "spec.trees"),
+        ({"max_shrinkage": 7.0}, "spec.max_shrinkage"),
+    ],
+)
+def test_a_bad_spec_is_an_invalid_argument_and_queues_nothing(shared, fields, field):
+    before = shared.runs()
+    code, message, found = refused(lambda: shared.submit(of_file(**fields)))
+    assert (code, found) == (grpc.StatusCode.INVALID_ARGUMENT, field)
+    assert len(message) < 500
+    assert shared.runs() == before
+
+
+def test_bad_requests_are_invalid_arguments(shared):
+    invalid = grpc.StatusCode.INVALID_ARGUMENT
+    for method, request, field in (
+        ("Train", pb.TrainRequest(), "spec"),
+        ("Train", pb.TrainRequest(spec=pb.TrainingSpec()), "spec.data.dataset"),
+        ("Train", pb.TrainRequest(spec=of_file(), request_id="é" * 65), "request_id"),
+        ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_size=-1), "page_size"),
+        ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_size=1001), "page_size"),
+        ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token="x"), "page_token"),  # noqa: S106
+        ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token="-1"), "page_token"),  # noqa: S106
+        ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token="٣"), "page_token"),  # noqa: S106
+        ("ListTrainingRuns", pb.ListTrainingRunsRequest(state=77), "state"),
+        ("GetVersion", pb.GetVersionRequest(version="../x"), "version"),
+        ("DeleteVersion", pb.DeleteVersionRequest(version=""), "version"),
+        ("DiffVersions", pb.DiffVersionsRequest(base_version="x"), "base_version"),
+        ("Rollback", pb.RollbackRequest(label="A"), "label"),
+        ("Rollback", pb.RollbackRequest(label="never-moved"), "label"),
+    ):
+        code, _, found = refused(lambda: shared.call(method, request))  # noqa: B023
+        assert (method, code, found) == (method, invalid, field)
+    missing = (grpc.StatusCode.NOT_FOUND, "TRAINING_RUN_NOT_FOUND")
+    for ask in (shared.get, shared.cancel, lambda run_id: next(shared.watch(run_id))):
+        code, _, reason = refused(lambda: ask("none"))  # noqa: B023
+        assert (code, reason) == missing
+
+
+def test_the_same_request_id_is_the_same_run(shared):
+    weights = pb.DataSpec(event_log=True, event_weights={f"e{n}": float(n) for n in range(20)})
+    other_way = pb.DataSpec(event_log=True)
+    for number in reversed(range(20)):
+        other_way.event_weights[f"e{number}"] = float(number)
+    first = shared.submit(spec(weights), request_id="once")
+    assert shared.submit(spec(other_way), request_id="once") == first
+    code, _, reason = refused(lambda: shared.submit(of_file(), request_id="once"))
+    assert (code, reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
+    shared.end(first)
+
+
+def test_a_database_of_a_run_is_never_shown(serve, data):
+    with sqlite3.connect(data / "events.sqlite") as database:
+        database.execute("CREATE TABLE events (user_id TEXT, item_id TEXT, weight REAL)")
+        database.executemany("INSERT INTO events VALUES (?, ?, ?)", datasets.rows())
+    database.close()
+    source = pb.DataSpec(
+        interactions_sql="SELECT * FROM events", database_url="sqlite:///events.sqlite"
+    )
+    with serve() as service:
+        last = service.end(service.submit(spec(source)))
+        assert (last.state, last.error) == (SUCCEEDED, "")
+        for run in (last, service.get(last.id), *service.runs()):
+            assert not run.spec.data.database_url
+
+
+def test_appended_interactions_are_trained_on(serve):
+    rows = datasets.rows()
+    new = events(rows, prefix="a")
+    with serve() as service:
+        last = service.end(service.submit(spec()))
+        assert last.state == FAILED
+        answer = service.append(new, messages=5)
+        assert (answer.accepted, answer.duplicates) == (len(rows), 0)
+        again = service.append(new, messages=3)
+        assert (again.accepted, again.duplicates) == (0, len(rows))
+        more = service.append([*new[:10], *events(rows[:3], prefix="b")])
+        assert (more.accepted, more.duplicates) == (3, 10)
+        last = service.end(service.submit(spec(pb.DataSpec(event_log=True, split="none"))))
+        assert (last.state, last.error) == (SUCCEEDED, "")
+        manifest = verify(service.volume, last.version)
+        assert manifest.dataset.train_interactions == len({row[:2] for row in rows})
+        assert (manifest.users, manifest.items) == (datasets.USERS, datasets.ITEMS)
+        service.kill()
+    with serve() as service:
+        again = service.append(new)
+        assert (again.accepted, again.duplicates) == (0, len(rows))
+
+
+def test_a_bad_event_is_named_and_the_messages_before_it_are_kept(shared):
+    good = events(datasets.rows()[:5], prefix="kept")
+    bad = [*events(datasets.rows()[:2], prefix="lost"), pb.InteractionEvent(event_id="x", item_id="i")]
+    requests = [pb.AppendInteractionsRequest(events=own) for own in (good, bad)]
+    code, _, field = refused(lambda: shared.call("AppendInteractions", iter(requests)))
+    assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "events[2].user_id")
+    assert shared.append(good).duplicates == 5
+    assert shared.append(bad[:2]).accepted == 2
+
+
+def test_watchers_have_an_end_and_leave_threads_for_others(shared):
+    run_id = shared.submit(long())
+    shared.wait_for(run_id, trains)
+    watchers = [shared.watch(run_id) for _ in range(16)]
+    assert all(next(watcher).state == RUNNING for watcher in watchers)
+    code, _, reason = refused(lambda: next(shared.watch(run_id)))
+    assert (code, reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS")
+    assert shared.get(run_id).state == RUNNING
+    shared.cancel(run_id)
+    assert all([*watcher][-1].state == CANCELLED for watcher in watchers)
+
+    def free():
+        with contextlib.suppress(grpc.RpcError):
+            return next(shared.watch(run_id)).state == CANCELLED
+
+    wait_until(free)
+
+
+def test_answers_stay_quick_while_a_run_trains(shared):
+    """As a ratio, since machines differ; the run's process is the nicer one."""
+
+    def median():
+        times = []
+        for _ in range(200):
+            began = time.perf_counter()
+            shared.get(done)
+            times.append(time.perf_counter() - began)
+        return statistics.median(times)
+
+    done = shared.submit(of_file())
+    shared.end(done)
+    median()
+    idle = median()
+    busy_id = shared.submit(long())
+    shared.wait_for(busy_id, trains)
+    busy = median()
+    shared.cancel(busy_id)
+    print(f"GetTrainingRun: {idle * 1e6:.0f} µs idle, {busy * 1e6:.0f} µs while a run trains")
+    assert busy < 8 * idle

@@ -1,0 +1,282 @@
+"""The trainer's service over months: restarts, kills, full disks, and what it does by itself."""
+
+from __future__ import annotations
+
+import random
+import re
+import statistics
+import time
+
+import grpc
+import pytest
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+
+from publication.labels import list_labels, promote
+from publication.reader import list_versions, verify
+from tests import datasets, publications
+from tests.integration.disks import fill
+from tests.integration.trainer.conftest import call
+from tests.trainer_service import (
+    FINAL,
+    TrainerService,
+    events,
+    is_gone,
+    refused,
+    spec,
+    wait_until,
+)
+
+SUCCEEDED = pb.TRAINING_RUN_STATE_SUCCEEDED
+FAILED = pb.TRAINING_RUN_STATE_FAILED
+# So many epochs that a run lasts until it is ended.
+LONG = pb.Hyperparameters(components=1024, epochs=10_000, seed=1)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A directory that requests may name files in."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    datasets.write_rows(folder / "interactions.parquet")
+    return folder
+
+
+@pytest.fixture
+def serve(tmp_path, data):
+    """Starts the service; again after its end."""
+
+    def start(**flags):
+        return TrainerService(
+            tmp_path / "volume", tmp_path / "state", data_root=data, keep_all=True, **flags
+        )
+
+    return start
+
+
+FILE = pb.DataSpec(interactions="interactions.parquet")
+
+
+def of_file(**fields):
+    return spec(FILE, **fields)
+
+
+def long(**fields):
+    return of_file(hyperparameters=LONG, **fields)
+
+
+def trains(run):
+    return run.stage == "Training, epochs" and run.done
+
+
+def test_a_service_that_is_killed_leaves_no_process_and_forgets_nothing(serve):
+    with serve() as service:
+        done = service.end(service.submit(of_file(), request_id="done"))
+        cut_off = service.submit(long())
+        waiting = [service.submit(of_file(label=f"l{number}")) for number in range(2)]
+        service.wait_for(cut_off, trains)
+        process = service.wait_for_child()
+        service.kill()
+    wait_until(lambda: is_gone(process))
+    with serve() as service:
+        assert service.get(done.id) == done
+        failed = service.get(cut_off)
+        assert failed.state == FAILED
+        assert "the service ended while the run was running" in failed.error
+        assert "Training, epochs" in failed.error
+        assert [service.end(run_id).state for run_id in waiting] == [SUCCEEDED, SUCCEEDED]
+        assert service.submit(of_file(), request_id="done") == done.id
+        assert f"training run {cut_off}: the service ended" in service.log
+    assert list_labels(service.volume).keys() == {"current", "l0", "l1"}
+
+
+def test_a_service_that_is_told_to_stop_notes_what_it_ended(serve):
+    with serve() as service:
+        running, waiting = service.submit(long()), service.submit(of_file())
+        service.wait_for(running, trains)
+        process = service.wait_for_child()
+        assert service.terminate() == 0
+        assert is_gone(process)
+    with serve() as service:
+        assert service.get(running).state == FAILED
+        assert service.get(running).error == "the service was stopped while the run was running"
+        assert service.end(waiting).state == SUCCEEDED
+
+
+def test_a_second_service_on_the_same_state_is_refused(serve):
+    with serve() as service:
+        second = call(
+            "serve", "--volume", service.volume, "--state", service.state, "--listen", "127.0.0.1:0"
+        )
+        assert (second.returncode, second.stdout) == (1, "")
+        assert second.stderr == (
+            f"error: {service.state}: another trainer uses it: give each its own --state\n"
+        )
+        assert service.end(service.submit(of_file())).state == SUCCEEDED
+
+
+def test_it_trains_by_itself_at_intervals(serve, data):
+    flags = {
+        "interactions": data / "interactions.parquet",
+        "components": 4,
+        "epochs": 1,
+        "retrain_every": "2s",
+        "maintenance_seconds": 0.1,
+    }
+    with serve(**flags) as service:
+        wait_until(lambda: len([run for run in service.runs() if run.state == SUCCEEDED]) >= 2)
+        runs = service.runs()
+    assert all(run.request_id.startswith("schedule:every 2 s, ") for run in runs)
+    assert len({run.request_id for run in runs}) == len(runs)
+    # Never two at once.
+    assert sum(run.state not in FINAL for run in runs) <= 1
+
+
+def test_it_trains_by_itself_when_its_input_changed_and_only_then(serve, data):
+    flags = {
+        "interactions": data / "interactions.parquet",
+        "components": 4,
+        "epochs": 1,
+        "retrain_on_change": True,
+        "maintenance_seconds": 0.05,
+    }
+
+    def ended(service):
+        return [run for run in service.runs() if run.state == SUCCEEDED]
+
+    with serve(**flags) as service:
+        wait_until(lambda: len(ended(service)) == 1)
+    with serve(**flags) as service:
+        # Neither time nor a restart is a change. The run of someone else says that time has passed.
+        service.end(service.submit(of_file(label="other")))
+        assert len(service.runs()) == 2
+        replacement = datasets.write_rows(data / "new.parquet", datasets.rows(seed=2))
+        replacement.rename(data / "interactions.parquet")
+        wait_until(lambda: len(ended(service)) == 3)
+        newest = service.runs()[0]
+        assert newest.request_id.startswith("schedule:input ")
+        assert list_labels(service.volume)["current"] == newest.version
+
+
+def test_old_versions_are_removed_but_none_that_a_label_names(tmp_path, data):
+    volume = tmp_path / "volume"
+    old = [
+        publications.publish(volume, seed=seed, clock=lambda: publications.NOON) for seed in range(6)
+    ]
+    promote(volume, old[0], label="pinned")
+    flags = {"keep": 2, "min_age": "1s", "maintenance_seconds": 0.1}
+    with TrainerService(volume, tmp_path / "state", data_root=data, **flags) as service:
+        made = [service.end(service.submit(of_file())).version for _ in range(3)]
+        # What the label would be rolled back to stays too.
+        wait_until(lambda: {*list_versions(volume)} == {old[0], *made[1:]})
+        assert list_labels(volume) == {"current": made[2], "pinned": old[0]}
+        wait_until(lambda: f"deleted version {made[0]}, as retention says" in service.log)
+        for version in (old[0], *made[1:]):
+            verify(volume, version)
+
+
+def test_a_volume_that_goes_away_fails_runs_and_not_the_service(serve):
+    with serve(maintenance_seconds=0.05) as service:
+        hidden = service.volume.with_name("hidden")
+        service.volume.rename(hidden)
+        service.volume.write_text("no directory")
+        last = service.end(service.submit(of_file()))
+        assert last.state == FAILED
+        assert str(service.volume) in last.error
+        code, _, reason = refused(lambda: service.call("ListVersions", pb.ListVersionsRequest()))
+        assert (code, reason) == (grpc.StatusCode.UNAVAILABLE, "VOLUME_UNUSABLE")
+        service.volume.unlink()
+        hidden.rename(service.volume)
+        assert service.end(service.submit(of_file())).state == SUCCEEDED
+
+
+def test_a_full_disk_of_the_state_refuses_runs_and_the_service_goes_on(tmp_path, data, small_disk):
+    disk = small_disk("size=2m")
+    with TrainerService(tmp_path / "volume", disk / "state", data_root=data, keep_all=True) as service:
+        known = service.submit(of_file())
+        service.end(known)
+        fill(disk, leave=0)
+        wide = of_file(label="x" * 60)
+        refusals = []
+        acknowledged = [known]
+        for _ in range(60):
+            try:
+                acknowledged.append(service.submit(wide))
+            except grpc.RpcError as error:
+                refusals.append(error)
+        assert refusals
+        assert {error.code() for error in refusals} == {grpc.StatusCode.UNAVAILABLE}
+        assert all(re.search("disk is full|disk I/O", error.details()) for error in refusals)
+        assert service.get(known).state == SUCCEEDED
+        (disk / "filler").unlink()
+        for run_id in acknowledged:
+            assert service.end(run_id).state in FINAL
+        assert service.end(service.submit(of_file())).state == SUCCEEDED
+        # Nothing that was refused is there all the same.
+        assert len(service.runs()) == len(acknowledged) + 1
+
+
+def test_the_services_memory_does_not_grow_with_its_runs(serve, data):
+    hyperparameters = pb.Hyperparameters(components=4, epochs=1)
+    with serve() as service:
+        used = []
+        for _ in range(20):
+            run_id = service.submit(of_file(hyperparameters=hyperparameters, label=""))
+            assert service.end(run_id).state == SUCCEEDED
+            used.append(service.pss_bytes() / 2**20)
+    print("PSS of the service, MiB, after each of 20 runs:", ", ".join(f"{own:.1f}" for own in used))
+    assert statistics.median(used[-5:]) < 1.1 * statistics.median(used[:5])
+
+
+def test_nothing_acknowledged_is_lost_however_often_the_service_is_killed(serve):
+    """Twenty runs and a stream of events, through six kills at instants of a seed's choice."""
+    chance = random.Random(5)  # noqa: S311
+    hyperparameters = pb.Hyperparameters(components=4, epochs=1, seed=1)
+    rows = datasets.rows()
+    acknowledged: list[str] = []
+    appended: list[pb.InteractionEvent] = []
+    submitted = 0
+    for life in range(7):
+        with serve(parallel_runs=2) as service:
+            if not appended:
+                appended += events(rows, prefix="first")
+                service.append(appended)
+            for _ in range(20 - submitted if life == 6 else min(3, 20 - submitted)):
+                request_id = f"run{submitted}"
+                wanted = spec(
+                    pb.DataSpec(event_log=True),
+                    hyperparameters=hyperparameters,
+                    label=f"l{submitted % 3}",
+                )
+                acknowledged.append(service.submit(wanted, request_id=request_id))
+                # A client that didn't hear the answer asks again.
+                assert service.submit(wanted, request_id=request_id) == acknowledged[-1]
+                submitted += 1
+            if life == 6:
+                for run_id in acknowledged:
+                    assert service.end(run_id).state in FINAL
+                break
+            end = time.monotonic() + chance.uniform(0.2, 2.5)
+            batch = 0
+            while time.monotonic() < end:
+                new = events(rows[:20], prefix=f"life{life} batch{batch} ")
+                service.append(new, messages=2)
+                appended += new
+                batch += 1
+            service.kill()
+    with serve() as service:
+        found = {run.id: run for run in service.runs()}
+        assert found.keys() == {*acknowledged}
+        assert len(acknowledged) == 20
+        assert {run.state for run in found.values()} <= FINAL
+        states = [run.state for run in found.values()]
+        assert states.count(SUCCEEDED) >= 20 - 6 * 2
+        for run in found.values():
+            if run.state == FAILED:
+                assert "the service ended while the run was running" in run.error
+        versions = list_versions(service.volume)
+        for version in versions:
+            verify(service.volume, version)
+        assert {run.version for run in found.values() if run.state == SUCCEEDED} <= {*versions}
+        assert {*list_labels(service.volume).values()} <= {*versions}
+        again = service.append(appended, messages=4)
+        assert (again.accepted, again.duplicates) == (0, len(appended))

@@ -1,0 +1,269 @@
+"""What is read by a DataSpec, from files and databases, and when its fingerprint changes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests import datasets
+from trainer import database_url, movielens, sources
+from trainer.errors import DatasetMissingError, InputError, OptionError
+from trainer.event_log import Event, EventLog
+from trainer.sources import default_split, fingerprint, read_source
+from trainer.training_spec import DataSpec
+from trainer.weighting import DAY
+
+ROWS = [("u", "a", 1.0), ("v", "b", 2.0), ("u", "b", 4.0)]
+COLUMNS = {
+    "user_id": ["u", "v", "u"],
+    "item_id": ["a", "b", "b"],
+    "weight": [1.0, 2.0, 4.0],
+    "timestamp": [0.0, DAY, 2 * DAY],
+    "event": ["view", "buy", "view"],
+}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return datasets.write(tmp_path / "interactions.csv", COLUMNS)
+
+
+@pytest.fixture
+def database(tmp_path):
+    path = tmp_path / "shop.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"CREATE TABLE events ({', '.join(COLUMNS)})")
+        rows = zip(*COLUMNS.values(), strict=True)
+        connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", rows)
+    return path
+
+
+@pytest.fixture
+def log(tmp_path):
+    """A log of the same interactions."""
+    directory = tmp_path / "log"
+    append(
+        directory,
+        *(
+            Event(f"e{row}", user, item, event, weight, timestamp or 1.0)
+            for row, (user, item, weight, timestamp, event) in enumerate(
+                zip(*COLUMNS.values(), strict=True)
+            )
+        ),
+    )
+    return directory
+
+
+def append(directory, *events):
+    with EventLog(directory) as log:
+        log.append(events)
+
+
+def query(database, sql="SELECT * FROM events", **more):
+    url = database_url.sqlite_url(database)
+    return DataSpec(interactions_sql=sql, database_url=url, **more)
+
+
+def as_rows(read):
+    return [
+        (read.user_ids[user], read.item_ids[item], weight)
+        for user, item, weight in zip(read.users, read.items, read.weights.tolist(), strict=True)
+    ]
+
+
+@pytest.fixture
+def read(tmp_path):
+    return lambda data, event_log=None: read_source(data, data_dir=tmp_path, event_log=event_log)
+
+
+@pytest.fixture
+def print_of(tmp_path):
+    return lambda data, event_log=None: fingerprint(data, data_dir=tmp_path, event_log=event_log)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "query"])
+def test_each_source_gives_the_same_interactions_weighed(path, database, tmp_path, read, kind):
+    (tmp_path / "folder").mkdir()
+    datasets.write(tmp_path / "folder" / "0.parquet", COLUMNS)
+    data = {
+        "file": DataSpec(interactions=str(path)),
+        "folder": DataSpec(interactions=str(tmp_path / "folder")),
+        "query": query(database),
+    }[kind]
+    assert as_rows(read(data).interactions) == ROWS
+    weighed = replace(data, event_weights={"view": 1.0, "buy": 3.0}, half_life_days=1.0, last_days=1.0)
+    assert as_rows(read(weighed).interactions) == [("v", "b", 3.0), ("u", "b", 4.0)]
+
+
+def test_the_log_is_read_where_it_is(log, read):
+    found = read(DataSpec(event_log=True, event_weights={"view": 2.0, "buy": 3.0}), log).interactions
+    assert as_rows(found) == [("u", "a", 2.0), ("v", "b", 6.0), ("u", "b", 8.0)]
+
+
+def test_without_a_log_it_cannot_be_read(read, print_of):
+    for use in (read, print_of):
+        with pytest.raises(
+            OptionError, match="--event-log is True, but should be left out: there is no"
+        ):
+            use(DataSpec(event_log=True))
+
+
+def test_features_are_read_beside_any_source(path, database, tmp_path, read):
+    items = datasets.write_csv(
+        tmp_path / "items.csv", {"item_id": ["a"], "title": ["A"], "genres": ["x;y"]}
+    )
+    users = datasets.write_csv(tmp_path / "users.csv", {"user_id": ["u"], "age": ["20"]})
+    more = {
+        "items": str(items),
+        "users": str(users),
+        "item_features": ["genres"],
+        "user_features": ["age"],
+        "feature_separator": ";",
+    }
+    for data in (DataSpec(interactions=str(path), **more), query(database, **more)):
+        source = read(data)
+        assert (source.items.features, source.items.titles) == ([["genres:x", "genres:y"]], ["A"])
+        assert source.users.features == [["age:20"]]
+
+
+@pytest.mark.parametrize("kind", ["item", "user"])
+def test_features_without_a_file_are_refused(path, read, kind):
+    data = DataSpec(interactions=str(path), **{f"{kind}_features": ["a", "b"]})
+    with pytest.raises(OptionError) as caught:
+        read(data)
+    assert str(caught.value) == f"--{kind}-features is 'a,b', but should be used with --{kind}s FILE"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"items": "i.csv"}, "--items is 'i.csv', but should be left out: --dataset has its own"),
+        ({"users": "u.csv"}, "--users is 'u.csv', but should be left out: --dataset has its own"),
+        ({"item_features": ["x"]}, "--item-features is 'x', but should be among genres, release_year"),
+        ({"user_features": ["x"]}, "--user-features is 'x', but should be among age, gender, occup"),
+    ],
+)
+def test_what_a_dataset_has_of_its_own_is_not_given(read, options, message):
+    with pytest.raises(OptionError, match=message):
+        read(DataSpec(dataset=movielens.NAME, **options))
+
+
+def test_a_dataset_that_is_unknown_or_not_there_is_named(read):
+    with pytest.raises(OptionError, match="--dataset is 'iris', but should be movielens-100k"):
+        read(DataSpec(dataset="iris"))
+    with pytest.raises(DatasetMissingError, match="fetch it with"):
+        read(DataSpec(dataset=movielens.NAME))
+
+
+def test_a_dataset_can_be_split_by_time_since_it_has_timestamps(tmp_path, read):
+    directory = tmp_path / movielens.NAME
+    directory.mkdir()
+    (directory / ".complete").touch()
+    names = ["user_id:token", "item_id:token", "rating:float", "timestamp:float"]
+    columns = zip(names, [[1, 2], [3, 4], [5, 1], [881250949, 891717742]], strict=True)
+    datasets.write_csv(directory / "interactions.tsv", dict(columns))
+    (directory / "items.tsv").write_text(
+        "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n3\tKolya\t1996\tC\n"
+    )
+    (directory / "users.tsv").write_text("user_id:token\n1\n")
+    found = read(DataSpec(dataset=movielens.NAME)).interactions
+    np.testing.assert_array_equal(found.timestamps, [881250949, 891717742])
+
+
+def test_the_default_split_is_the_sources(path, database):
+    assert default_split(DataSpec(dataset=movielens.NAME)) == "first-10"
+    others = (DataSpec(interactions=str(path)), query(database), DataSpec(event_log=True))
+    assert {default_split(data) for data in others} == {"random"}
+
+
+def test_the_fingerprint_of_a_small_file_changes_with_its_content_alone(path, print_of):
+    data = DataSpec(interactions=str(path))
+    first = print_of(data)
+    assert len(bytes.fromhex(first)) == 32
+    os.utime(path, ns=(1, 1))
+    assert print_of(data) == first
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"buy", b"bye"))
+    os.utime(path, ns=(1, 1))
+    assert print_of(data) != first
+    path.write_bytes(content)
+    assert print_of(data) == first
+
+
+def test_the_fingerprint_of_a_large_file_changes_with_its_time_or_size(path, print_of, monkeypatch):
+    monkeypatch.setattr(sources, "_SMALL_BYTES", 5)
+    data = DataSpec(interactions=str(path))
+    os.utime(path, ns=(1, 1))
+    first = print_of(data)
+    assert print_of(data) == first
+    os.utime(path, ns=(1, 2))
+    assert print_of(data) != first
+    path.write_text(path.read_text() + "\n")
+    os.utime(path, ns=(1, 1))
+    assert print_of(data) != first
+
+
+def test_the_fingerprint_of_a_folder_changes_with_its_files(tmp_path, print_of):
+    folder = tmp_path / "folder"
+    (folder / "event=buy").mkdir(parents=True)
+    datasets.write(folder / "event=buy" / "0.parquet", COLUMNS)
+    data = DataSpec(interactions=str(folder))
+    prints = [print_of(data)]
+    (folder / "_SUCCESS").touch()
+    assert print_of(data) == prints[0]
+    datasets.write(folder / "event=buy" / "1.parquet", COLUMNS)
+    prints.append(print_of(data))
+    (folder / "event=buy").rename(folder / "event=view")
+    prints.append(print_of(data))
+    (folder / "event=view" / "1.parquet").unlink()
+    prints.append(print_of(data))
+    assert len(set(prints)) == 4
+
+
+def test_the_fingerprint_of_a_query_changes_with_its_rows_and_not_with_the_password(database, print_of):
+    data = query(database)
+    first = print_of(data)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("CREATE TABLE more (a)")
+    assert print_of(data) == first
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("INSERT INTO events VALUES ('w', 'a', 1, 1, 'view')")
+    assert print_of(data) != first
+    assert print_of(replace(data, interactions_sql="SELECT * FROM events LIMIT 3")) != print_of(data)
+
+
+def test_the_password_is_no_part_of_a_fingerprint(print_of, monkeypatch):
+    monkeypatch.setattr("trainer.sql.digest", lambda *_: "the same")
+    urls = [f"postgresql://ann:{password}@host/shop" for password in ("one", "two")]
+    data = DataSpec(interactions_sql="SELECT 1", database_url=urls[0])
+    assert print_of(data) == print_of(replace(data, database_url=urls[1]))
+    other = print_of(replace(data, database_url="postgresql://ann:one@other/shop"))
+    assert other != print_of(data)
+
+
+def test_the_fingerprint_covers_features_and_options(path, tmp_path, print_of):
+    items = datasets.write_csv(tmp_path / "items.csv", {"item_id": ["a"], "title": ["A"]})
+    data = DataSpec(interactions=str(path), items=str(items))
+    prints = [print_of(data), print_of(replace(data, last_days=1.0))]
+    items.write_text("item_id,title\na,B\n")
+    prints.append(print_of(data))
+    assert len(set(prints)) == 3
+
+
+def test_the_fingerprint_of_the_log_changes_with_new_events(log, print_of):
+    data = DataSpec(event_log=True)
+    first = print_of(data, log)
+    append(log, Event("e0", "u", "a"))
+    assert print_of(data, log) == first
+    append(log, Event("new", "u", "a"))
+    assert print_of(data, log) != first
+
+
+def test_a_file_that_is_gone_has_no_fingerprint(tmp_path, print_of):
+    with pytest.raises(InputError, match=r"none\.csv: No such file or directory"):
+        print_of(DataSpec(interactions=str(tmp_path / "none.csv")))

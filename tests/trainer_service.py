@@ -1,0 +1,240 @@
+"""A trainer as its operator sees it: a process, its runs, and what the system says of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
+
+# How long anything may take: an end to waiting for what never comes, not a measure.
+PATIENCE = 60
+ROOT = Path(__file__).parents[1]
+# Between two looks at what nothing tells of.
+_LOOK_SECONDS = 0.02
+
+QUICK = {
+    "hyperparameters": pb.Hyperparameters(components=4, epochs=2, seed=1),
+    "index_threads": 1,
+    "trees": 3,
+}
+"""Fields of a spec that trains in less time than its process takes to start."""
+
+FINAL = frozenset(
+    {
+        pb.TRAINING_RUN_STATE_SUCCEEDED,
+        pb.TRAINING_RUN_STATE_FAILED,
+        pb.TRAINING_RUN_STATE_CANCELLED,
+    }
+)
+
+
+def spec(data: pb.DataSpec | None = None, **fields: Any) -> pb.TrainingSpec:
+    """A spec that trains quickly, on the event log by default."""
+    return pb.TrainingSpec(
+        data=pb.DataSpec(event_log=True) if data is None else data, **{**QUICK, **fields}
+    )
+
+
+def events(rows: Iterable[tuple[str, str, float]], *, prefix: str) -> list[pb.InteractionEvent]:
+    """Interactions as they are appended, with ids of their own."""
+    return [
+        pb.InteractionEvent(event_id=f"{prefix}{number}", user_id=user, item_id=item, weight=weight)
+        for number, (user, item, weight) in enumerate(rows)
+    ]
+
+
+class TrainerService:
+    """`python -m trainer serve`, and a connection to it; a context manager that leaves no process.
+
+    Args:
+        volume: where it publishes; made when it isn't there.
+        state: directory of its runs and events; its standard error goes to a file beside that.
+        flags: of the command line, by their names with _ for -; True for a flag without a value, a
+            list for one that is given several times.
+    """
+
+    def __init__(self, volume: Path, state: Path, **flags: object) -> None:
+        volume.mkdir(parents=True, exist_ok=True)
+        self.volume = volume
+        self.state = state
+        self._log = state.with_name(f"{state.name}.log")
+        command = [sys.executable, "-m", "trainer", "serve", "--volume", str(volume)]
+        command += ["--state", str(state), "--listen", "127.0.0.1:0"]
+        for name, value in flags.items():
+            for own in value if isinstance(value, list) else [value]:
+                command += [f"--{name.replace('_', '-')}"] + ([] if own is True else [str(own)])
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith("TRAINER_")
+        }
+        with self._log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=inherited, stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().split()
+        if not line:
+            raise RuntimeError(f"the trainer didn't start: {self.log}")
+        self.target = line[-1]
+        self._channel = grpc.insecure_channel(
+            self.target, options=[("grpc.use_local_subchannel_pool", 1)]
+        )
+        self.stub = pb_grpc.TrainerServiceStub(self._channel)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """What it has written to standard error, over all its starts."""
+        return self._log.read_text()
+
+    def call(self, method: str, request: Any) -> Any:
+        """Call a method that answers once."""
+        return getattr(self.stub, method)(request, timeout=PATIENCE)
+
+    def submit(self, wanted: pb.TrainingSpec, *, request_id: str = "") -> str:
+        """Queue a run; returns its id."""
+        request = pb.TrainRequest(spec=wanted, request_id=request_id)
+        return str(self.call("Train", request).training_run.id)
+
+    def get(self, run_id: str) -> pb.TrainingRun:
+        """A run as it is now."""
+        request = pb.GetTrainingRunRequest(training_run_id=run_id)
+        return self.call("GetTrainingRun", request).training_run
+
+    def runs(self, *, state: int = 0) -> list[pb.TrainingRun]:
+        """All runs, the latest first, by pages of seven."""
+        found: list[pb.TrainingRun] = []
+        token = ""
+        while True:
+            request = pb.ListTrainingRunsRequest(page_size=7, page_token=token, state=state)
+            response = self.call("ListTrainingRuns", request)
+            found += response.training_runs
+            token = response.next_page_token
+            if not token:
+                return found
+
+    def watch(self, run_id: str) -> Iterator[pb.TrainingRun]:
+        """A run whenever it changes, to its end."""
+        request = pb.WatchTrainingRunRequest(training_run_id=run_id)
+        for response in self.stub.WatchTrainingRun(request, timeout=PATIENCE):
+            yield response.training_run
+
+    def end(self, run_id: str) -> pb.TrainingRun:
+        """A run at its end."""
+        *_, last = self.watch(run_id)
+        return last
+
+    def wait_for(self, run_id: str, holds: Callable[[pb.TrainingRun], object]) -> pb.TrainingRun:
+        """A run once it is as wanted."""
+        for run in self.watch(run_id):
+            if holds(run):
+                return run
+        raise AssertionError(f"it ended: {run}")
+
+    def cancel(self, run_id: str) -> pb.TrainingRun:
+        """Cancel a run; returns it as it ended."""
+        request = pb.CancelTrainingRunRequest(training_run_id=run_id)
+        return self.call("CancelTrainingRun", request).training_run
+
+    def append(
+        self, new: Sequence[pb.InteractionEvent], *, messages: int = 1
+    ) -> pb.AppendInteractionsResponse:
+        """Append events in a stream of so many messages."""
+        requests = [
+            pb.AppendInteractionsRequest(events=new[number::messages]) for number in range(messages)
+        ]
+        return self.call("AppendInteractions", iter(requests))
+
+    def children(self) -> list[int]:
+        """Process ids of the runs that run."""
+        tasks = Path(f"/proc/{self.pid}/task")
+        with contextlib.suppress(FileNotFoundError):
+            return [
+                int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()
+            ]
+        return []
+
+    def wait_for_child(self) -> int:
+        """The process id of the one run that runs, once it runs."""
+        found: list[int] = []
+        wait_until(lambda: found.extend(self.children()) or found)
+        [pid] = found
+        return pid
+
+    def pss_bytes(self) -> int:
+        """Its share of memory, without its runs' processes."""
+        rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text("ascii").splitlines()
+        [kilobytes] = [int(line.split()[1]) for line in rollup if line.startswith("Pss:")]
+        return kilobytes * 1024
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        self._process.kill()
+        self._process.wait()
+
+    def terminate(self) -> int:
+        """Send SIGTERM and wait; returns the exit status."""
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout=PATIENCE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._channel.close()
+        # The runs' processes die with it.
+        self.kill()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+def wait_until(holds: Callable[[], object], *, seconds: float = PATIENCE) -> None:
+    """Wait until something holds that nothing tells of."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it didn't come"
+        time.sleep(_LOOK_SECONDS)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody waited for yet has."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(")")[2].split()[0] in "ZX"
+
+
+def refused(call: Callable[[], object]) -> tuple[grpc.StatusCode, str, str]:
+    """A call that fails: its code, its message, and the field or reason of its one detail."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    [detail] = rpc_status.from_call(caught.value).details
+    found = error_details_pb2.BadRequest()
+    if detail.Unpack(found):
+        return caught.value.code(), caught.value.details(), found.field_violations[0].field
+    found = error_details_pb2.ErrorInfo()
+    assert detail.Unpack(found)
+    return caught.value.code(), caught.value.details(), found.reason
