@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +13,7 @@ from publication.labels import list_labels, read_label
 from publication.reader import list_versions, open_publication
 from tests import datasets, publications
 from trainer.__main__ import main
+from trainer.index.measure import Questions
 
 # With more threads an index differs from run to run.
 QUICK = ["--components", "4", "--epochs", "2", "--seed", "1", "--index-threads", "1"]
@@ -251,6 +254,61 @@ def test_nothing_to_act_upon_is_an_error(fails, volume):
 def test_options_that_do_not_fit_are_named(fails, volume, flags, message):
     assert message in fails("train", *flags)
     assert not volume.exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--seed", -1], "--seed is -1, but should be in 0..2^31-1"),
+        (["--seed", 2**31], f"--seed is {2**31}, but should be in 0..2^31-1"),
+        (["--target-recall", 0], "--target-recall is 0.0, but should be above 0 and at most 1"),
+        (["--index-threads", 0], "--index-threads is 0, but should be in 1..1024"),
+        (["--backend", "x"], "--backend is 'x', but should be among auto, annoy, exact, faiss, nmslib"),
+        (["--trees", 0], "--trees is 0, but should be in 1..10000"),
+        (["--trees", 5, "--backend", "exact"], "--trees is 5, but should be left out"),
+    ],
+)
+def test_publish_names_options_that_do_not_fit_too(fails, volume, flags, message):
+    assert message in fails("publish", "--item-vectors", "/none.npy", "--item-ids", "/none.txt", *flags)
+    assert not volume.exists()
+
+
+@pytest.mark.parametrize("command", ["train", "publish"])
+def test_a_backend_that_is_not_installed_is_named_with_what_to_install(
+    fails, monkeypatch, tmp_path, volume, command
+):
+    # None makes an import fail as if there were no such module.
+    monkeypatch.setitem(sys.modules, "nmslib", None)
+    monkeypatch.delitem(sys.modules, "trainer.index.nmslib", raising=False)
+    files = {
+        "train": ["--interactions", datasets.write_rows(tmp_path / "a.csv")],
+        "publish": ["--item-vectors", "/none.npy", "--item-ids", "/none.txt"],
+    }[command]
+    assert fails(command, *files, "--backend", "annoy,nmslib") == (
+        "backend 'nmslib' needs 'nmslib', which isn't installed: "
+        "pip install 'lightfm-retriever[nmslib]'"
+    )
+    assert not volume.exists()
+
+
+def test_a_target_that_is_missed_publishes_nothing_where_it_is_strict(
+    call, capsys, monkeypatch, tmp_path, volume
+):
+    train = ["train", "--interactions", datasets.write_rows(tmp_path / "a.csv"), *QUICK]
+    older = call(*train)["version"]
+    ask = Questions.ask
+    monkeypatch.setattr(
+        Questions, "ask", lambda *of: replace(ask(*of), recall_at_10=ask(*of).recall_at_10 / 2)
+    )
+    newer = call(*train, "--epochs", 3)
+    assert all(" by annoy in " in warning for warning in newer["warnings"][-2:]), newer["warnings"]
+    command = [*map(str, train), "--epochs", "4", "--strict-recall", "--volume", str(volume)]
+    assert main(command) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith("error: index 'similar' reaches recall@10 0.")
+    assert " by annoy, below the target of 0.95: nothing was published" in message
+    assert sorted(list_versions(volume)) == sorted([older, newer["version"]])
+    assert read_label(volume, "current") == newer["version"]
 
 
 def test_features_need_a_file(fails, tmp_path):
