@@ -99,6 +99,22 @@ def test_an_effort_that_is_missing_or_none_is_named(published_by, backend, name,
 
 
 @names
+@pytest.mark.parametrize("value", [..., None, 0.0, -0.3, 1, True, "0.3"])
+def test_a_norm_of_queries_for_faiss_that_is_none_is_named(published_by, name, value):
+    published = published_by("faiss")
+    build = {**published.open().manifest.indexes[name].build, "query_norm": value}
+    if value is ...:
+        del build["query_norm"]
+    edited(published, name, build=build)
+    given = None if value is ... else value
+    with pytest.raises(SnapshotError) as caught:
+        opened(published, name)
+    assert str(caught.value) == (
+        f"index '{name}': build.query_norm is {given!r}, but should be above 0"
+    )
+
+
+@names
 @filed
 @pytest.mark.parametrize("value", [True, False, 1.0, 1.5, "1", None, -2, 2**31])
 def test_a_query_parameter_that_is_no_count_is_named(published_by, backend, name, value):
