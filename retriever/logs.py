@@ -14,3 +14,5 @@ def configure(role: str) -> None:
         datefmt="%Y-%m-%dT%H:%M:%S%z",
         force=True,
     )
+    # It tells which of its libraries it can't load before it tells which it can.
+    logging.getLogger("faiss").setLevel(logging.WARNING)

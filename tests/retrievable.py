@@ -62,7 +62,9 @@ def publish(
     seed: int = 1,
     items: int = 40,
     users: int = 12,
+    components: int = COMPONENTS,
     backend: str = "annoy",
+    build: dict[str, Any] | None = None,
     titles: bool = True,
     label: str | None = layout.DEFAULT_LABEL,
     clock: Clock = utc_now,
@@ -72,8 +74,8 @@ def publish(
     random = np.random.default_rng(seed)
     item_ids = IdMap.build(ids(ODD_ITEM_IDS, items))
     user_ids = IdMap.build(ids(ODD_USER_IDS, users))
-    item_vectors = random.normal(size=(items, COMPONENTS + 1)).astype(np.float32)
-    user_vectors = random.normal(size=(users, COMPONENTS + 1)).astype(np.float32)
+    item_vectors = random.normal(size=(items, components + 1)).astype(np.float32)
+    user_vectors = random.normal(size=(users, components + 1)).astype(np.float32)
     # From a user who has seen nothing to one who has seen nearly everything.
     seen = [
         np.sort(random.choice(items, size=row * (items - 1) // max(1, users - 1), replace=False))
@@ -89,8 +91,8 @@ def publish(
         if titles:
             named = from_texts(title_of(item_ids.external_id(row)) for row in range(items))
             staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, named)
-        indexes = build_indexes(staging, item_vectors, backend=backend, query=query)
-        version = staging.publish(_facts(items, users, indexes)).version
+        indexes = build_indexes(staging, item_vectors, backend=backend, build=build, query=query)
+        version = staging.publish(_facts(items, users, components, indexes)).version
     if label is not None:
         promote(volume, version, label=label)
     return version
@@ -168,11 +170,11 @@ def index_facts(
     )
 
 
-def _facts(items: int, users: int, indexes: dict[str, IndexFacts]) -> Manifest:
+def _facts(items: int, users: int, components: int, indexes: dict[str, IndexFacts]) -> Manifest:
     return Manifest(
         items=items,
         users=users,
-        components=COMPONENTS,
+        components=components,
         run=RunFacts(id="test", started_at="2026-11-24T04:34:58Z", seconds={}),
         libraries={},
         dataset=DatasetFacts(

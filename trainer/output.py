@@ -201,7 +201,8 @@ def _print_metrics(manifest: Manifest) -> None:
         values = [manifest.metrics.get(part.format(name)) for _, name in _METRICS]
         if any(value is not None for value in values):
             table.add_row(title, *(_share(value) for value in values))
-    _print_table(table)
+    if table.row_count:
+        _print_table(table)
 
 
 def _print_indexes(manifest: Manifest) -> None:

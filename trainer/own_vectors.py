@@ -13,6 +13,7 @@ from publication.errors import InvalidIdError
 from publication.id_map import IdMap, check_id
 from publication.manifest import DatasetFacts
 from publication.ragged import Ragged
+from publication.ranking import row_norms
 from publication.vector_space import Float32Array, fold_biases
 from trainer.embeddings import Embeddings
 from trainer.errors import InputError, OptionError
@@ -80,6 +81,13 @@ def read_own_vectors(files: OwnVectors) -> tuple[Publishable, list[str]]:
     warnings: list[str] = []
     seen = _rows(files.seen, item_map, user_map, warnings)
     held_out = _rows(files.held_out, item_map, user_map, warnings) if files.held_out else None
+    if held_out is not None:
+        held_out, left_out = _without_seen(held_out, seen)
+        if left_out:
+            warnings.append(
+                f"{left_out} positives of {files.held_out} are also in {files.seen}: "
+                "they aren't held out"
+            )
     metrics = {} if held_out is None else evaluate_vectors(embeddings, seen=seen, held_out=held_out)
     publishable = Publishable(
         items=item_map,
@@ -159,6 +167,7 @@ def _read_array(path: Path, *, dimensions: int) -> Float32Array:
     except Exception as error:  # numpy parses the header as Python: what it raises isn't documented
         raise InputError(path, f"isn't a .npy array: {error}") from error
     if not isinstance(array, np.ndarray):
+        array.close()
         raise InputError(path, "is an archive of arrays, but should be a single .npy array")
     if array.ndim != dimensions:
         raise InputError(path, f"has shape {array.shape}, but should have {dimensions} dimension(s)")
@@ -166,9 +175,9 @@ def _read_array(path: Path, *, dimensions: int) -> Float32Array:
         raise InputError(path, f"holds {array.dtype}, but should hold numbers")
     with np.errstate(over="ignore"):
         result: Float32Array = np.ascontiguousarray(array, dtype=np.float32)
-    bad = np.logical_not(
-        np.isfinite(result if dimensions == 1 else result.sum(axis=1, dtype=np.float64))
-    )
+    with np.errstate(invalid="ignore"):  # infinities of both signs, which have no sum
+        sums = result if dimensions == 1 else result.sum(axis=1, dtype=np.float64)
+    bad = ~np.isfinite(sums)
     if bad.any():
         row = int(bad.argmax())
         raise InputError(
@@ -180,7 +189,7 @@ def _read_array(path: Path, *, dimensions: int) -> Float32Array:
 
 
 def _check_directions(vectors_path: Path, ids_path: Path, vectors: Float32Array) -> None:
-    zero = np.linalg.norm(vectors[:, :-1], axis=1) == 0
+    zero = row_norms(vectors[:, :-1]) == 0
     if zero.any():
         raise InputError(
             vectors_path,
@@ -220,6 +229,16 @@ def _rows(path: Path | None, items: IdMap, users: IdMap, warnings: list[str]) ->
     counts = np.bincount(pairs // max(1, len(items)), minlength=len(users))
     offsets[1:] = np.cumsum(counts)
     return Ragged(offsets, (pairs % max(1, len(items))).astype(np.int32))
+
+
+def _without_seen(held_out: Ragged, seen: Ragged) -> tuple[Ragged, int]:
+    """Rows without what the same user has seen, which is never an answer; and how many those are."""
+    users, seen_users = (np.repeat(np.arange(len(of)), np.diff(of.offsets)) for of in (held_out, seen))
+    items = 1 + int(max(held_out.values.max(initial=0), seen.values.max(initial=0)))
+    kept = ~np.isin(users * items + held_out.values, seen_users * items + seen.values)
+    offsets = np.zeros_like(held_out.offsets)
+    offsets[1:] = np.cumsum(np.bincount(users[kept], minlength=len(held_out)))
+    return Ragged(offsets, held_out.values[kept]), int((~kept).sum())
 
 
 def _titles(path: Path | None, items: IdMap) -> list[str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,8 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     if facts.file is None:
         raise InvalidPublicationError(path, f"index {name!r} has no file")
     if (probes := count_of(name, facts, "probes", -1)) < 1:
-        raise SnapshotError(f"index {name!r}: query.probes is missing")
+        given = facts.query.get("probes")
+        raise SnapshotError(f"index {name!r}: query.probes is {given}, but should be 1 or more")
     try:
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
     except RuntimeError as error:
@@ -46,12 +48,35 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     # Starting threads to read ahead takes longer than the search of lists that are in memory.
     faiss.downcast_InvertedLists(index.invlists).prefetch_nthread = 0
     candidates = count_of(name, facts, "candidates", 0)
-    return _FaissIndex(index, augmented=augmented, candidates=candidates, probes=probes)
+    return _FaissIndex(
+        index,
+        augmented=augmented,
+        candidates=candidates,
+        probes=probes,
+        query_norm=_query_norm(name, facts),
+    )
+
+
+def _query_norm(name: str, facts: IndexFacts) -> float:
+    """The norm that queries should have, beside items of norm 1."""
+    value = facts.build.get("query_norm")
+    if not isinstance(value, float) or not 0 < value < math.inf:
+        raise SnapshotError(f"index {name!r}: build.query_norm is {value!r}, but should be above 0")
+    return value
 
 
 class _FaissIndex:
-    def __init__(self, index: faiss.IndexIVF, *, augmented: bool, candidates: int, probes: int) -> None:
+    def __init__(
+        self,
+        index: faiss.IndexIVF,
+        *,
+        augmented: bool,
+        candidates: int,
+        probes: int,
+        query_norm: float,
+    ) -> None:
         self._index = index
+        self._query_norm = np.float32(query_norm)
         self._augmented = augmented
         self._probes = probes
         self._lists = index.nlist
@@ -59,7 +84,8 @@ class _FaissIndex:
         self.candidates = candidates
 
     def search(self, query: Float32Array, count: int, effort: float = 1.0) -> NDArray[np.int64]:
-        query = augment_queries(query) if self._augmented else query / np.sqrt(query @ query)
+        query = augment_queries(query) if self._augmented else query
+        query = query * (self._query_norm / np.sqrt(query @ query))
         probes = scaled(
             self._probes,
             count=count,

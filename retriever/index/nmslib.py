@@ -21,7 +21,10 @@ from retriever.index.protocol import SearchIndex, check_facts, count_of
 
 _COSINE = "cosinesimil"
 _INNER_PRODUCT = "negdotprod"
-_HEADER = struct.Struct("<5I")
+# As release 2.1.2 writes it: a flag for this format, the number of items, the bytes of one item's
+# record, the offset of its links behind the vector and 16 bytes, another offset, the highest level,
+# the item where a search begins, two limits of links, and two kinds of function.
+_HEADER = struct.Struct("<2I3Q2I2QIQ")
 
 
 def open_index(publication: Publication, name: str, facts: IndexFacts, path: Path) -> SearchIndex:
@@ -37,8 +40,9 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     if facts.file is None:
         raise InvalidPublicationError(path, f"index {name!r} has no file")
     if (ef := count_of(name, facts, "ef", -1)) < 1:
-        raise SnapshotError(f"index {name!r}: query.ef is missing")
-    _check_header(path, facts)
+        given = facts.query.get("ef")
+        raise SnapshotError(f"index {name!r}: query.ef is {given}, but should be 1 or more")
+    _check_file(path, facts)
     index = nmslib.init(method="hnsw", space=metric)
     try:
         index.loadIndex(str(path), load_data=False)
@@ -48,17 +52,13 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     return _NmslibIndex(index, augmented=augmented, candidates=candidates, ef=ef)
 
 
-def _check_header(path: Path, facts: IndexFacts) -> None:
-    """Check items and dimensions, which NMSLIB doesn't: it would read beyond its memory.
-
-    As release 2.1.2 writes it: a flag for this format, the number of items, and the bytes of one
-    item's record, with the offset of its links behind the vector and 16 bytes.
-    """
+def _check_file(path: Path, facts: IndexFacts) -> None:
+    """Check what NMSLIB doesn't: it would read beyond its memory, or free what it hasn't read."""
     with path.open("rb") as file:
         header = file.read(_HEADER.size)
     if len(header) < _HEADER.size:
         raise InvalidPublicationError(path, "is too short for an NMSLIB index")
-    flag, items, record, _, links = _HEADER.unpack(header)
+    flag, items, record, links, _, _, entry, *_ = _HEADER.unpack(header)
     if flag != 1:
         raise InvalidPublicationError(path, "isn't an HNSW index of NMSLIB 2.1")
     for what, expected, found in (
@@ -67,8 +67,22 @@ def _check_header(path: Path, facts: IndexFacts) -> None:
     ):
         if found != expected:
             raise MismatchError(path, what, expected=expected, found=found)
-    if (size := path.stat().st_size) < items * record:
-        raise MismatchError(path, "size in bytes", expected=items * record, found=size)
+    if entry >= items:
+        raise InvalidPublicationError(path, f"its search begins at item {entry} of {items}")
+    _check_end(path, _HEADER.size + items * record, items)
+
+
+def _check_end(path: Path, start: int, items: int) -> None:
+    """Check that all is there: behind the records, each item's links of higher levels by their size."""
+    size = path.stat().st_size
+    words = np.fromfile(path, dtype="<u4", offset=start).tolist() if start < size else []
+    place = 0
+    for item in range(items):
+        if place >= len(words):
+            raise InvalidPublicationError(path, f"ends before the links of item {item} of {items}")
+        place += 1 + words[place] // 4
+    if (expected := start + 4 * place) != size:
+        raise MismatchError(path, "size in bytes", expected=expected, found=size)
 
 
 class _NmslibIndex:

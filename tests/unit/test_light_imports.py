@@ -48,6 +48,15 @@ def test_every_module_together_loads_nothing_heavy():
     assert packages >= {"retriever", "publication", "numpy", "annoy", "grpc"}
 
 
+def test_a_worker_loads_no_backend_until_a_publication_needs_it():
+    """All but Annoy are optional extras, and take memory."""
+    packages = loaded("retriever.worker", "retriever.snapshot")
+    assert packages >= {"retriever", "numpy", "grpc"}
+    assert not packages & {"faiss", "nmslib", "annoy"}
+    assert "faiss" in loaded("retriever.index.faiss")
+    assert "nmslib" in loaded("retriever.index.nmslib")
+
+
 @pytest.mark.parametrize("module", ["retriever.supervisor", "retriever.__main__", "retriever.logs"])
 def test_the_parent_loads_no_grpc(module):
     """A process that has loaded it must not fork, and the parent starts all others."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from publication.ragged import Ragged
-from publication.ranking import best, unit_rows
+from publication.ranking import best, row_norms, unit_rows
 from publication.search_effort import TUNED_FOR, candidates_for
 from publication.vector_space import Float32Array
 from trainer.index.exact import score_chunks
@@ -21,8 +21,8 @@ MAX_QUERIES = 1000
 # Slow searches are measured with fewer of them: as many as fit into this, but some at the least.
 _SECONDS = 2.0
 _MIN_QUERIES = 100
-# Two items whose scores differ by less, relative to the largest, are as good as each other: duplicates
-# of one vector.
+# Two items whose scores differ by less, relative to the norms of item and query, are as good as each
+# other: duplicates of one vector. float32 can't tell them apart.
 _TIE = 1e-6
 
 
@@ -60,6 +60,7 @@ class Questions:
         queries = np.ascontiguousarray(queries[chosen])
         self._vectors = unit_rows(vectors) if space == "cosine" else vectors
         self._queries = unit_rows(queries) if space == "cosine" else queries
+        self._norms, self._query_norms = row_norms(self._vectors), row_norms(self._queries)
         self._excluded = [excluded[row] for row in chosen.tolist()]
         self._wanted = [min(TUNED_FOR, len(vectors) - len(rows)) for rows in self._excluded]
         self._thresholds = np.full(len(queries), np.inf, dtype=np.float32)
@@ -75,10 +76,10 @@ class Questions:
         wanted = self._wanted[position]
         if wanted == 0:
             return np.inf
-        largest = max(float(scores.max()), -float(scores.min()))
         scores[self._excluded[position]] = -np.inf
-        kth = float(np.partition(scores, len(scores) - wanted)[len(scores) - wanted])
-        return kth - _TIE * largest
+        kth = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
+        norm = self._norms[scores == kth].max() * self._query_norms[position]
+        return float(kth - _TIE * norm)
 
     def ask(self, built: BuiltIndex, effort: int) -> Measurement:
         """Search for candidates, score them exactly, keep the best ten."""

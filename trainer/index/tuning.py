@@ -138,7 +138,7 @@ def tune(
 
     Returns:
         The chosen index; `reached` is False when none finds enough, and then it is the one that finds
-        the most.
+        the most of those that are faster than exact search, if any are.
 
     Raises:
         OSError: a file can't be written.

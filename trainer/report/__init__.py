@@ -55,6 +55,7 @@ def write_report(
 
     Raises:
         PublicationError: the version isn't there or isn't valid.
+        OptionError: the directory can't be made, or the version has no users.
         TrainerError: a retriever doesn't serve what was published for it.
         OSError: the directory can't be written.
     """
@@ -62,7 +63,11 @@ def write_report(
     subject = Subject.open(volume, version)
     if not len(subject.users):
         raise OptionError("VERSION", version, "one with users: a report asks what they would like")
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        expected = f"a folder to write to: {error.strerror}"
+        raise OptionError("--output", str(directory), expected) from error
     tuning, backends = options.tuning, options.backends
     accuracy = measure_accuracy(subject, backends, options=tuning, reporter=reporter)
     points = measure_scaling(

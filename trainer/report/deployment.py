@@ -196,7 +196,8 @@ def _wait_until_served(target: str, version: str) -> None:
         stub = pb_grpc.RetrieverServiceStub(channel)
         while time.monotonic() < ends:
             status = stub.GetStatus(pb.GetStatusRequest(), timeout=10, wait_for_ready=True)
-            if all(worker.version == version for worker in status.workers):
+            # One that has just begun to answer may not know of any worker yet.
+            if {worker.version for worker in status.workers} == {version}:
                 return
             if failed := [f for f in status.failed_versions if f.version == version]:
                 raise TrainerError(f"the retriever refused {version}: {failed[0].reason}")

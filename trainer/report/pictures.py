@@ -151,7 +151,9 @@ def deployments(rows: Sequence[Deployment], path: Path) -> None:
         (axes[0], "From fitted model to serving", "seconds"),
         (axes[1], "Files of both indexes (exact search has none)", "MB"),
     ):
-        ax.set(yscale="log", title=title, ylabel=unit, xlabel="items")
+        # Exact search alone has no files at all.
+        scale = "log" if any(bar.get_height() > 0 for bar in ax.patches) else "linear"
+        ax.set(yscale=scale, title=title, ylabel=unit, xlabel="items")
         ax.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
         ax.yaxis.set_major_formatter(FuncFormatter(_count))
         ax.yaxis.set_minor_formatter(FuncFormatter(_minor))

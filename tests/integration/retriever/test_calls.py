@@ -124,6 +124,34 @@ def test_a_limit_out_of_range(ask, limit):
 
 
 @pytest.mark.parametrize(
+    "effort", [0, 0.05, -1, 101, float("nan"), float("inf")], ids=lambda effort: f"effort {effort}"
+)
+def test_a_search_effort_out_of_range(ask, effort):
+    for fields in ({}, {"exact": True}):
+        request = pb.SimilarItemsRequest(item_id="0", search_effort=effort, **fields)
+        assert bad_field(ask, request) == "search_effort"
+        request = pb.RecommendRequest(user_id="0", search_effort=effort, **fields)
+        assert bad_field(ask, request) == "search_effort"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"search_effort": 0.1}, {"search_effort": 1}, {"search_effort": 100}, {"exact": True}],
+    ids=str,
+)
+def test_an_answer_is_whole_whatever_the_effort(ask, expected, fields):
+    for limit in (1, 10, 1000):
+        similar = ask.similar("0", limit=limit, **fields)
+        assert len(similar.items) == min(limit, 39)
+        recommended = ask.recommend("3", limit=limit, **fields)
+        assert len(recommended.items) == min(limit, len(expected.scores("3")))
+        # The least effort may miss some of the best, unless all there are were asked for.
+        if fields != {"search_effort": 0.1} or limit == 1000:
+            assert_best(similar.items, expected.cosines("0"), limit)
+            assert_best(recommended.items, expected.scores("3"), limit)
+
+
+@pytest.mark.parametrize(
     "unknown",
     ["nobody", "CAFÉ", "00", " 0", "0\n", "x" * 512, "\0"],
     ids=lambda value: ascii(value)[:20],

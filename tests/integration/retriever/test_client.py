@@ -92,6 +92,16 @@ def test_it_passes_on_what_is_asked_for(client, servicer):
     assert (second.limit, second.return_attributes.paths) == (3, ["title"])
 
 
+def test_it_leaves_the_effort_to_the_service_unless_it_is_told(client, servicer):
+    client.recommend("u", search_effort=0.5)
+    client.similar_items("i", search_effort=0, exact=True)
+    client.recommend("u", exact=True)
+    client.similar_items("i")
+    assert [
+        (each.HasField("search_effort"), each.search_effort, each.exact) for each in servicer.requests
+    ] == [(True, 0.5, False), (True, 0, True), (False, 0, True), (False, 0, False)]
+
+
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
 def test_it_hides_what_a_worker_that_ends_says(client, servicer, code):
     servicer.codes = [code] * 4

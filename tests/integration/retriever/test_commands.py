@@ -77,6 +77,18 @@ def test_recommend_with_and_without_what_was_seen(run, expected):
     assert len(expected.scores(user_id)) < len(expected.all_scores(user_id))
 
 
+@pytest.mark.parametrize("flags", [["--exact"], ["--search-effort", "0.1"], ["--search-effort", "100"]])
+def test_the_search_may_be_told_how_hard_to_look(run, expected, flags):
+    """On so small a catalogue all of them find the truth."""
+    for command, asked, scores in (
+        ("recommend", "3", expected.scores("3")),
+        ("similar-items", "0", expected.cosines("0")),
+    ):
+        status, output, errors = run(command, asked, "--json", *flags)
+        assert (status, errors) == (0, "")
+        assert [item["item_id"] for item in json.loads(output)["items"]] == best(scores, 10)
+
+
 def test_an_id_of_any_script(run):
     for command, external_id in (("similar-items", "東京"), ("recommend", "用户")):
         status, output, _ = run(command, external_id)
@@ -114,6 +126,13 @@ def test_json(run, service, version):
         (["recommend", "0", "--limit", "-1"], "INVALID_ARGUMENT: limit: is -1"),
         (["similar-items", "0", "--limit", "1001"], "INVALID_ARGUMENT: limit: is 1001"),
         (["similar-items", "0", "--limit", str(2**40)], "error: "),
+        (
+            ["recommend", "0", "--search-effort", "0"],
+            "INVALID_ARGUMENT: search_effort: is 0, but should be in 0.1..100",
+        ),
+        (["similar-items", "0", "--search-effort", "100.5"], "search_effort: is 100.5, but should be"),
+        (["similar-items", "0", "--search-effort", "nan", "--exact"], "search_effort: is nan, but"),
+        (["recommend", "0", "--search-effort", "inf"], "search_effort: is inf, but should be"),
     ],
 )
 def test_a_refusal_is_one_line_and_status_1(run, arguments, message):

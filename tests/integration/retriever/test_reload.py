@@ -171,7 +171,14 @@ DAMAGES = {
             directory,
             lambda content: content["indexes"]["similar"].update(backend="faiss", file=None),
         ),
-        "index 'similar' needs backend 'faiss', but this retriever has annoy, exact",
+        "index 'similar' has metric 'angular', but should have 'l2'",
+    ),
+    "a backend that nobody knows, signed": (
+        lambda directory: publications.edit_manifest(
+            directory,
+            lambda content: content["indexes"]["similar"].update(backend="scann", file=None),
+        ),
+        "index 'similar' needs backend 'scann', but this retriever has annoy, exact, faiss, nmslib",
     ),
 }
 

@@ -91,10 +91,12 @@ def test_people_see_progress_on_standard_error_and_the_result_on_standard_output
     progress = [" ".join(line.split()) for line in done.stderr.splitlines()]
     assert progress[0].startswith("Training, epochs")
     assert " 2/2 " in progress[0]
-    for line, name in zip(progress[1:3], ("similar", "recommend"), strict=True):
-        assert line.startswith(f"Index '{name}', items ")
-        assert f" {datasets.ITEMS + 1}/{datasets.ITEMS + 1} " in line
-    assert progress[3].startswith("warning: 1 items of items.csv have no training interactions")
+    for name in ("similar", "recommend"):
+        for backend in ("exact", "annoy 10"):
+            [line] = [one for one in progress if one.startswith(f"Index '{name}', {backend}, items ")]
+            assert f" {datasets.ITEMS + 1}/{datasets.ITEMS + 1} " in line
+    [warning] = [line for line in progress if "training interactions" in line]
+    assert warning.startswith("warning: 1 items of items.csv have no training interactions")
     lines = [line.strip() for line in done.stdout.splitlines()]
     assert lines[0].startswith("interactions.parquet: 24 users, 17 items, ")
     for first in ("train, all items ", "test, all items ", "test, seen items excluded ", "similar "):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from publication import layout
+from publication.reader import Publication, open_publication
 from tests import publications, retrievable
 
 
@@ -22,6 +23,9 @@ class Published:
     @property
     def directory(self) -> Path:
         return layout.version_dir(self.volume, self.version)
+
+    def open(self) -> Publication:
+        return open_publication(self.volume, self.version)
 
 
 class Templates:

@@ -174,6 +174,8 @@ def test_what_is_asked(run):
         "command": "similar-items",
         "item_id": "50",
         "limit": 3,
+        "search_effort": None,
+        "exact": False,
         "target": "127.0.0.1:50051",
         "timeout": 5.0,
         "json": True,
@@ -182,6 +184,9 @@ def test_what_is_asked(run):
     assert (asked["user_id"], asked["include_seen"], asked["limit"]) == ("東京", True, None)
     assert (asked["target"], asked["timeout"], asked["json"]) == ("example.org:1", 0.5, False)
     assert run("recommend", "3")["include_seen"] is False
+    for command in ("recommend", "similar-items"):
+        asked = run(command, "3", "--search-effort", "0.5", "--exact")
+        assert (asked["search_effort"], asked["exact"]) == (0.5, True)
     # An id may look like a flag.
     assert run("recommend", "--", "--json")["user_id"] == "--json"
 

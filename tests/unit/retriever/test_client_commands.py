@@ -67,6 +67,20 @@ def test_results_are_a_table_of_scores_ids_and_titles(service, capsys):
     assert list(service.asked.return_attributes.paths) == ["title"]
 
 
+@pytest.mark.parametrize("command", ["recommend", "similar-items"])
+def test_how_hard_to_search_is_asked_for_as_it_was_said(service, capsys, command):
+    service.answer = items(("50", 1.5, ""))
+    printed(capsys, command, "3")
+    # The service has the defaults.
+    assert not service.asked.HasField("search_effort")
+    assert not service.asked.exact
+    printed(capsys, command, "3", "--search-effort", "2.5")
+    assert (service.asked.search_effort, service.asked.exact) == (2.5, False)
+    printed(capsys, command, "3", "--search-effort", "0", "--exact")
+    assert service.asked.HasField("search_effort")
+    assert (service.asked.search_effort, service.asked.exact) == (0, True)
+
+
 @pytest.mark.parametrize(
     "text",
     ["[REC] (2007)", "[/b]", "[bold]x", "a :smile: b", "[link=http://x]y[/link]", "\\[x]", "x" * 400],

@@ -11,8 +11,11 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from publication.ranking import row_norms
 from retriever import queries
 from retriever.errors import InvalidArgumentError, UnknownIdError
+from retriever.index.exact import ExactIndex
+from retriever.queries import Search
 from tests import retrievable
 from tests.retrievable import FixedIndex
 
@@ -93,8 +96,8 @@ def test_the_best_of_what_an_index_proposes_are_taken_when_they_are_enough(data,
     unseen = [row for row in proposed if row not in seen]
     assume(unseen)
     limit = data.draw(st.integers(1, len(unseen)))
-    # It is to be asked for so many that enough are left after those that were seen.
-    index = FixedIndex(proposed, candidates=len(items))
+    # It is to be asked for so many that all it has come.
+    index = FixedIndex(proposed, candidates=len(items) + queries.DEFAULT_LIMIT)
     snapshot = retrievable.snapshot(items, user, seen=[seen], recommend=index)
     ranking = queries.recommend(snapshot, "user-0", limit=limit)
     scores = lightfm(items, user[0])
@@ -182,14 +185,22 @@ def test_without_a_bias_the_order_would_be_another():
 @pytest.mark.parametrize(
     ("limit", "seen", "candidates", "asked"),
     [
-        (10, 0, 100, 100),
-        (200, 0, 100, 200),
-        (10, 95, 100, 195),
+        # Of an index whose own order is right, as many as are wanted.
+        (10, 0, 10, 10),
+        (1, 0, 10, 1),
+        (200, 0, 10, 200),
+        (10, 95, 10, 105),
+        # Of another one twenty more, whatever the limit.
+        (10, 0, 30, 30),
+        (1, 0, 30, 21),
+        (200, 0, 30, 220),
+        (10, 95, 30, 125),
         (10, 95, 0, 105),
         (1000, 300, -1, 1300),
+        (1000, 300, 100, 1390),
     ],
 )
-def test_an_index_is_asked_for_its_measured_candidates_beside_what_is_excluded(
+def test_an_index_is_asked_for_the_candidates_it_was_tuned_with_beside_what_is_excluded(
     limit, seen, candidates, asked
 ):
     index = FixedIndex(range(2000), candidates=candidates)
@@ -198,11 +209,116 @@ def test_an_index_is_asked_for_its_measured_candidates_beside_what_is_excluded(
         items, items[:1], seen=[range(seen)], recommend=index, similar=index
     )
     assert len(queries.recommend(snapshot, "user-0", limit=limit).rows) == limit
-    assert index.asked == [asked]
+    assert len(queries.recommend(snapshot, "user-0", limit=limit, exclude_seen=False).rows) == limit
+    assert index.asked == [asked, asked - seen]
     index.asked.clear()
-    queries.similar_items(snapshot, "item-0", limit=limit)
+    assert len(queries.similar_items(snapshot, "item-0", limit=limit).rows) == limit
     # One more, since the item itself is its own nearest.
-    assert index.asked == [max(limit + 1, candidates)]
+    assert index.asked == [asked - seen + 1]
+    assert {*index.efforts} == {1.0}
+
+
+BOTH = pytest.mark.parametrize(
+    ("ask", "external_id"), [(queries.recommend, "user-0"), (queries.similar_items, "item-0")]
+)
+
+
+@BOTH
+@pytest.mark.parametrize("effort", [0.1, np.float32(0.1).item(), 0.5, 1.0, 99.5, 100])
+def test_an_effort_in_range_is_passed_on_to_the_index(ask, external_id, effort):
+    index = FixedIndex(range(20))
+    items = np.random.default_rng(1).normal(size=(20, WIDTH))
+    snapshot = retrievable.snapshot(items, items, similar=index, recommend=index)
+    ask(snapshot, external_id, search=Search(effort=effort))
+    assert index.efforts == [effort]
+    ask(snapshot, external_id)
+    assert index.efforts == [effort, 1.0]
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize(
+    ("effort", "shown"),
+    [
+        (0.0, "0"),
+        (-0.0, "-0"),
+        (-1.0, "-1"),
+        (0.09999, "0.09999"),
+        (100.001, "100.001"),
+        (1e30, "1e+30"),
+        (np.nan, "nan"),
+        (np.inf, "inf"),
+        (-np.inf, "-inf"),
+    ],
+)
+def test_an_effort_out_of_range_is_named_though_it_is_of_no_effect(effort, shown, exact):
+    with pytest.raises(InvalidArgumentError) as caught:
+        Search(effort=effort, exact=exact)
+    assert caught.value.field == "search_effort"
+    assert str(caught.value) == f"search_effort: is {shown}, but should be in 0.1..100"
+
+
+@BOTH
+def test_an_exact_search_leaves_the_index_alone_and_finds_the_truth(ask, external_id):
+    items = np.random.default_rng(1).normal(size=(200, WIDTH))
+    # Enough of them, and none of the best.
+    truth = ask(retrievable.snapshot(items, items, seen=[[3, 5]] * 200), external_id, limit=50)
+    useless = FixedIndex([row for row in range(200) if row not in truth.rows])
+    snapshot = retrievable.snapshot(
+        items, items, seen=[[3, 5]] * 200, similar=useless, recommend=useless
+    )
+    misled = ask(snapshot, external_id, limit=50)
+    assert not {*misled.rows.tolist()} & {*truth.rows.tolist()}
+    useless.asked.clear()
+    found = ask(snapshot, external_id, limit=50, search=Search(exact=True))
+    assert useless.asked == []
+    assert found.rows.tolist() == truth.rows.tolist()
+    assert found.scores.tolist() == truth.scores.tolist()
+
+
+@BOTH
+def test_an_exact_search_is_one_search_and_looks_once_whether_somebody_waits(ask, external_id):
+    items = np.random.default_rng(1).normal(size=(20, WIDTH))
+    exact = FixedIndex(range(20))
+    snapshot = replace(retrievable.snapshot(items, items), similar_exact=exact, recommend_exact=exact)
+    stages = []
+    ask(snapshot, external_id, search=Search(exact=True), checkpoint=lambda: stages.append(1))
+    assert len(stages) == len(exact.asked) == 1
+
+
+@BOTH
+@pytest.mark.parametrize("found", [0, 1, 9, 10])
+def test_where_an_index_finds_too_few_all_are_searched_exactly(ask, external_id, found):
+    """Less effort may find few; it never answers with fewer than there are."""
+    items = np.random.default_rng(1).normal(size=(20, WIDTH))
+    index, exact = FixedIndex(range(2, 2 + found)), FixedIndex(range(20))
+    snapshot = replace(
+        retrievable.snapshot(items, items, similar=index, recommend=index),
+        similar_exact=exact,
+        recommend_exact=exact,
+    )
+    ranking = ask(snapshot, external_id, search=Search(effort=0.1))
+    assert len(ranking.rows) == 10
+    assert len(exact.asked) == (found < 10)
+    # What is exact takes no effort into account.
+    assert {*exact.efforts} <= {1.0}
+
+
+def test_cosines_are_the_same_with_norms_and_without():
+    items = np.random.default_rng(1).normal(size=(50, WIDTH)).astype(np.float32)
+    plain = retrievable.snapshot(items, items)
+    with_norms = replace(
+        plain,
+        similar_exact=ExactIndex(
+            plain.item_embeddings, cosine=True, norms=row_norms(plain.item_embeddings)
+        ),
+    )
+    for row in range(50):
+        first, second = (
+            queries.similar_items(each, f"item-{row}", search=Search(exact=True))
+            for each in (plain, with_norms)
+        )
+        assert first.rows.tolist() == second.rows.tolist()
+        assert first.scores.tolist() == second.scores.tolist()
 
 
 def test_an_item_that_the_index_does_not_find_near_itself_is_no_loss():

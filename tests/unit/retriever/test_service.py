@@ -141,6 +141,59 @@ def test_a_limit_out_of_range_is_refused_by_name(caller, limit):
     assert bad_field(caller, pb.RecommendRequest(user_id="user-0", limit=limit)) == "limit"
 
 
+@pytest.mark.parametrize(
+    ("fields", "effort"),
+    [
+        ({}, 1.0),
+        ({"search_effort": 1}, 1.0),
+        ({"search_effort": 0.5}, 0.5),
+        ({"search_effort": 100}, 100.0),
+    ],
+)
+def test_the_effort_is_the_requests_and_one_by_default(fields, effort):
+    index = FixedIndex(range(4))
+    caller = Caller(retrievable.snapshot(ITEMS, USERS, similar=index, recommend=index))
+    caller.recommend(user_id="user-0", limit=1, **fields)
+    caller.similar_items(item_id="item-0", limit=1, **fields)
+    assert index.efforts == [effort] * 2
+
+
+def test_the_least_effort_may_be_asked_for_though_a_float_is_not_quite_what_was_written():
+    """A request carries 0.1 as the float nearest to it, which is a little more."""
+    index = FixedIndex(range(4))
+    caller = Caller(retrievable.snapshot(ITEMS, USERS, similar=index, recommend=index))
+    caller.recommend(user_id="user-0", limit=1, search_effort=0.1)
+    caller.similar_items(item_id="item-0", limit=1, search_effort=0.1)
+    assert index.efforts == [pytest.approx(0.1)] * 2
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("effort", [0, -1, 0.05, 100.5, 101, float("nan"), float("inf"), float("-inf")])
+def test_an_effort_out_of_range_is_refused_by_name(caller, effort, exact):
+    for request in (
+        pb.SimilarItemsRequest(item_id="item-0", search_effort=effort, exact=exact),
+        pb.RecommendRequest(user_id="user-0", search_effort=effort, exact=exact),
+        # Whoever is asked for: it is looked up later.
+        pb.RecommendRequest(user_id="nobody", search_effort=effort, exact=exact),
+    ):
+        assert bad_field(caller, request) == "search_effort"
+        status, _ = caller.refused(request)
+        assert "but should be in 0.1..100" in status.details
+
+
+def test_an_exact_answer_is_the_true_one_whatever_the_index_finds():
+    useless = FixedIndex([3])
+    caller = Caller(retrievable.snapshot(ITEMS, USERS, similar=useless, recommend=useless))
+    truth = Caller(retrievable.snapshot(ITEMS, USERS))
+    for exact, asked in ((False, [1, 2]), (True, [])):
+        useless.asked.clear()
+        recommended = caller.recommend(user_id="user-0", limit=1, exact=exact)
+        similar = caller.similar_items(item_id="item-0", limit=1, exact=exact)
+        assert useless.asked == asked
+        assert (pairs(recommended) == pairs(truth.recommend(user_id="user-0", limit=1))) == exact
+        assert (pairs(similar) == pairs(truth.similar_items(item_id="item-0", limit=1))) == exact
+
+
 @pytest.mark.parametrize("external_id", ["", "x" * 513, "é" * 257])
 def test_an_id_that_is_empty_or_too_long_is_refused_by_name(caller, external_id):
     assert bad_field(caller, pb.SimilarItemsRequest(item_id=external_id)) == "item_id"
@@ -279,6 +332,8 @@ def test_without_a_snapshot_a_bad_request_is_still_a_bad_request():
     assert bad_field(caller, pb.RecommendRequest()) == "subject"
     assert bad_field(caller, pb.SimilarItemsRequest(item_id="1", limit=0)) == "limit"
     assert bad_field(caller, pb.RecommendRequest(user_id="1", limit=1001)) == "limit"
+    assert bad_field(caller, pb.SimilarItemsRequest(item_id="1", search_effort=0)) == "search_effort"
+    assert bad_field(caller, pb.RecommendRequest(user_id="1", search_effort=101)) == "search_effort"
 
 
 @pytest.mark.parametrize("call", ["recommend", "similar_items"])

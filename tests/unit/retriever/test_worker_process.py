@@ -17,8 +17,9 @@ from retriever.worker_process import WorkerProcess
 class Process:
     """Stands for `subprocess.Popen`."""
 
-    def __init__(self, command, *, pass_fds, **_):
+    def __init__(self, command, *, pass_fds, env, **_):
         self.command = command
+        self.environment = env
         # The descriptor that the child inherits; the parent closes its own.
         self.theirs = socket.socket(fileno=socket.dup(pass_fds[0]))
         self.pid = 4242
@@ -88,6 +89,41 @@ def test_it_starts_a_fresh_interpreter_with_its_number_and_settings(worker):
     assert '"/data/volume"' in config
     assert descriptor.isdigit()
     assert (worker.state, worker.pid, worker.up, worker.idle) == ("starting", 4242, False, False)
+
+
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+
+
+def environment_of_a_new_one():
+    """What its process is given."""
+    made = WorkerProcess(3, Config(volume=Path("/data/volume")), clock=Clock())
+    made.start()
+    process = made._process
+    made.bury()
+    process.theirs.close()
+    return process.environment
+
+
+def test_its_matrix_products_have_one_thread_and_all_else_is_ours(monkeypatch):
+    """Calls share the cores already."""
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    for name in THREADS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RETRIEVER_TEST", "é")
+    assert environment_of_a_new_one() == {**os.environ, **dict.fromkeys(THREADS, "1")}
+    # Its parent's stays as it was.
+    assert not {*THREADS} & {*os.environ}
+
+
+@pytest.mark.parametrize("name", THREADS)
+@pytest.mark.parametrize("value", ["4", "1", ""])
+def test_a_number_of_threads_that_is_set_is_kept(monkeypatch, name, value):
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    for each in THREADS:
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(name, value)
+    given = environment_of_a_new_one()
+    assert {each: given[each] for each in THREADS} == {**dict.fromkeys(THREADS, "1"), name: value}
 
 
 def test_a_life(worker):

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from publication import layout
+from publication.ranking import row_norms
 from publication.reader import open_publication
 from publication.vector_space import split_biases
 from retriever.errors import SnapshotError
@@ -40,6 +41,62 @@ def test_cosine_looks_at_the_direction_and_inner_product_at_the_length_too():
     query = np.array([1, 0], dtype=np.float32)
     assert ExactIndex(vectors, cosine=True).search(query, 2).tolist() == [0, 1]
     assert ExactIndex(vectors, cosine=False).search(query, 2).tolist() == [1, 0]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.sampled_from([1e-15, 1.0, 1e15]))
+def test_norms_that_are_given_change_no_answer(seed, items, scale):
+    random = np.random.default_rng(seed)
+    vectors = (scale * random.lognormal(size=(items, 1)) * random.normal(size=(items, 3))).astype("f4")
+    query = vectors[0]
+    plain = ExactIndex(vectors, cosine=True).search(query, items)
+    with_norms = ExactIndex(vectors, cosine=True, norms=row_norms(vectors)).search(query, items)
+    assert with_norms.tolist() == plain.tolist()
+
+
+def test_norms_that_are_given_are_used():
+    """They are not worked out again: that takes longer than the search."""
+    vectors = np.array([[1, 0], [0.9, 0.1]], dtype=np.float32)
+    query = np.array([1, 0], dtype=np.float32)
+    for norms, order in (([1, 1], [0, 1]), ([2, 1], [1, 0])):
+        index = ExactIndex(vectors, cosine=True, norms=np.float32(norms))
+        assert index.search(query, 2).tolist() == order
+
+
+def test_neither_norms_nor_vectors_are_changed():
+    vectors = np.random.default_rng(1).normal(size=(20, 3)).astype(np.float32)
+    norms = row_norms(vectors)
+    for array in (vectors, norms):
+        array.setflags(write=False)
+    index = ExactIndex(vectors, cosine=True, norms=norms)
+    assert index.search(vectors[3], 5).tolist() == index.search(vectors[3], 5).tolist()
+
+
+@pytest.mark.parametrize("effort", [0.1, 1.0, 100.0])
+def test_it_looks_at_everything_whatever_the_effort(effort):
+    vectors = np.random.default_rng(1).normal(size=(500, 3)).astype(np.float32)
+    for cosine in (False, True):
+        index = ExactIndex(vectors, cosine=cosine)
+        for query in vectors[:20]:
+            expected = index.search(query, 10).tolist()
+            assert index.search(query, 10, effort).tolist() == expected
+
+
+def test_a_publication_from_before_there_were_norms_is_searched_all_the_same(published):
+    """Its norms are worked out, and the answers are the same."""
+
+    def forget(content):
+        del content["files"][layout.ITEM_NORMS]
+
+    publication = published.open()
+    assert publication.item_norms is not None
+    with_norms = exact_index(publication, layout.SIMILAR)
+    publications.edit_manifest(published.directory, forget)
+    (published.directory / layout.ITEM_NORMS).unlink()
+    old = published.open()
+    assert old.item_norms is None
+    without = exact_index(old, layout.SIMILAR)
+    for query in split_biases(publication.item_vectors)[0]:
+        assert with_norms.search(query, 40).tolist() == without.search(query, 40).tolist()
 
 
 @both

@@ -22,7 +22,8 @@ def build(vectors, space="inner_product"):
     built = ExactBackend().build(
         vectors,
         space,
-        lambda _: pytest.fail("it has no file"),
+        None,
+        {},
         seed=1,
         threads=1,
         on_items=told.append,
@@ -35,21 +36,35 @@ def build(vectors, space="inner_product"):
     VECTORS, st_numpy.arrays(np.float32, 3, elements=st.integers(-3, 3).map(float)), st.integers(1, 15)
 )
 def test_the_highest_inner_products_come_first_and_equal_ones_by_row(vectors, query, count):
-    found = build(vectors).index.search(query, count).tolist()
+    found = build(vectors).index.search(query, count, 0).tolist()
     assert found == sorted(range(len(vectors)), key=lambda row: (-(vectors[row] @ query), row))[:count]
 
 
 def test_cosine_ignores_the_norm():
     vectors = np.array([[9, 9], [1, 0.5], [-1, 0]], dtype=np.float32)
     query = np.array([3, 1], dtype=np.float32)
-    assert build(vectors, "cosine").index.search(query, 2).tolist() == [1, 0]
-    assert build(vectors, "inner_product").index.search(query, 2).tolist() == [0, 1]
+    assert build(vectors, "cosine").index.search(query, 2, 0).tolist() == [1, 0]
+    assert build(vectors, "inner_product").index.search(query, 2, 0).tolist() == [0, 1]
 
 
 def test_the_facts():
     built = build(np.ones((2, 3), dtype=np.float32), "cosine")
-    assert (built.backend, built.metric, built.dimensions, built.file) == ("exact", "cosine", 3, None)
-    assert (built.build, built.query, built.candidates) == ({}, {}, 0)
+    assert (built.metric, built.dimensions, built.has_file) == ("cosine", 3, False)
+    assert (built.build, built.candidates, built.effort) == ({}, 0, None)
+    assert built.query(0) == {"candidates": 0}
+
+
+@pytest.mark.parametrize("effort", [0, 1, 1000])
+def test_it_always_looks_at_everything(effort):
+    vectors = np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32)
+    for space in ("cosine", "inner_product"):
+        found = build(vectors, space).index.search(vectors[0], 50, effort).tolist()
+        assert sorted(found) == list(range(50))
+        assert found == build(vectors, space).index.search(vectors[0], 50, 7).tolist()
+
+
+def test_there_is_one_way_to_build_it():
+    assert ExactBackend().rounds(10**6, "cosine") == [[{}]]
 
 
 @pytest.mark.parametrize("budget", [1, 7, 20, 1000])

@@ -190,6 +190,27 @@ def test_the_scale_of_the_vectors_makes_no_difference(of_items, of_queries, hits
     assert found == pytest.approx(hits / 10)
 
 
+@pytest.mark.parametrize("direction", [1, -1])
+def test_one_item_that_is_much_longer_does_not_make_the_others_equal(direction):
+    of, query = vectors(), vectors(1, seed=2)
+    of[0] = direction * 1e6 * query[0]
+    worst = searching(of, lambda query, _: np.argsort(of @ query)[1:11])
+    assert recall(worst, of, query) == 0.0
+
+
+def test_rounding_is_no_miss():
+    """Scores that cancel out are known to the precision of their parts only."""
+    random = np.random.default_rng(1)
+    of = random.normal(size=(12, 64)).astype(np.float32)
+    queries = random.normal(size=(40, 64))
+    exactly = of.astype(np.float64)
+    queries -= queries @ np.linalg.pinv(exactly) @ exactly
+    queries = queries.astype(np.float32)
+    norms = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(of, axis=1)
+    assert (np.abs(queries @ of.T) < 1e-6 * norms).all()
+    assert recall(exact(of), of, queries) == 1.0
+
+
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.sampled_from(["cosine", "inner_product"]))
 def test_recall_is_as_the_definition_has_it(count, seed, space):
     """Whatever an index answers, and whatever is excluded."""

@@ -1,0 +1,285 @@
+"""Services whose publications have indexes of other backends, and of ones that aren't installed."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+
+from publication import layout
+from publication.labels import promote
+from publication.search_effort import TUNED_FOR
+from tests import publications, retrievable
+from tests.retrievable import Expected, assert_best
+from tests.service import PATIENCE
+
+BACKENDS = ("annoy", "exact", "faiss", "nmslib")
+backends = pytest.mark.parametrize("backend", BACKENDS)
+filed = pytest.mark.parametrize("backend", ["annoy", "faiss", "nmslib"])
+
+
+class Asking:
+    """Both calls on several connections, without a pause until the end of the block.
+
+    Each answer is compared with what the version that it names should answer; the connections never
+    try again by themselves.
+    """
+
+    def __init__(self, service, volume, *, connections=4):
+        self._volume = volume
+        self._stubs = [service.stub() for _ in range(connections)]
+        self._end = threading.Event()
+        self._pool = ThreadPoolExecutor(connections)
+
+    def _keep_asking(self, stub):
+        versions = Counter()
+        for number in itertools.count():
+            if self._end.is_set():
+                return versions
+            user_id, item_id = str(number % 9), str(number % 31)
+            request = pb.RecommendRequest(user_id=user_id)
+            recommended = stub.Recommend(request, timeout=PATIENCE)
+            expected = Expected.of(self._volume, recommended.version)
+            assert_best(recommended.items, expected.scores(user_id))
+            similar = stub.SimilarItems(pb.SimilarItemsRequest(item_id=item_id), timeout=PATIENCE)
+            expected = Expected.of(self._volume, similar.version)
+            assert_best(similar.items, expected.cosines(item_id))
+            versions.update([recommended.version, similar.version])
+        raise AssertionError
+
+    def __enter__(self):
+        self._asking = [self._pool.submit(self._keep_asking, stub) for stub in self._stubs]
+        return self
+
+    def __exit__(self, *_):
+        self._end.set()
+        self._pool.shutdown()
+
+    def versions(self):
+        """How many answers each version gave; raises what a call raised."""
+        return sum((each.result() for each in self._asking), Counter())
+
+
+def test_each_backend_follows_on_each_other_and_fails_no_call(start, tmp_path):
+    """One process holds them one after the other: their libraries get along."""
+    versions = {
+        backend: retrievable.publish(tmp_path, seed=seed, backend=backend, label=None)
+        for seed, backend in enumerate(BACKENDS)
+    }
+    promote(tmp_path, versions["annoy"])
+    service = start(tmp_path)
+    with Asking(service, tmp_path) as asking:
+        for backend in ("faiss", "nmslib", "exact", "annoy", "nmslib", "faiss", "annoy"):
+            promote(tmp_path, versions[backend])
+            service.wait_until_all_serve(versions[backend])
+            stub = service.stub()
+            response = stub.Recommend(pb.RecommendRequest(user_id="0"), timeout=PATIENCE)
+            assert response.version == versions[backend]
+    assert asking.versions().keys() == {*versions.values()}
+    status = service.status()
+    assert [worker.restarts for worker in status.workers] == [0, 0]
+    assert not status.failed_versions
+    assert service.terminate() == 0
+
+
+@backends
+def test_a_service_starts_with_any_backend_and_answers_every_id(start, tmp_path, backend):
+    version = retrievable.publish(tmp_path, items=200, backend=backend)
+    expected = Expected.of(tmp_path, version)
+    stub = start(tmp_path).stub()
+    for item_id in retrievable.ids(retrievable.ODD_ITEM_IDS, 200):
+        request = pb.SimilarItemsRequest(item_id=item_id)
+        response = stub.SimilarItems(request, timeout=PATIENCE)
+        assert_best(response.items, expected.cosines(item_id))
+        assert response.version == version
+    for user_id in retrievable.ids(retrievable.ODD_USER_IDS, 12):
+        for limit in (1, 10, 1000):
+            request = pb.RecommendRequest(user_id=user_id, limit=limit)
+            response = stub.Recommend(request, timeout=PATIENCE)
+            assert_best(response.items, expected.scores(user_id), limit)
+
+
+@filed
+def test_an_exact_answer_is_true_though_the_index_knows_nothing(start, tmp_path, backend):
+    """Its file is another model's: what it finds are items, and the wrong ones."""
+    version = retrievable.publish(tmp_path, items=400, backend=backend, label=None)
+    other = retrievable.publish(tmp_path, items=400, seed=2, backend=backend, label=None)
+    for name in (layout.SIMILAR, layout.RECOMMEND):
+        file = layout.index_file(name, backend)
+        data = (layout.version_dir(tmp_path, other) / file).read_bytes()
+        publications.reseal(layout.version_dir(tmp_path, version), file, data)
+    promote(tmp_path, version)
+    expected = Expected.of(tmp_path, version)
+    stub = start(tmp_path).stub()
+
+    def recommended(user_id, **fields):
+        request = pb.RecommendRequest(user_id=user_id, limit=5, **fields)
+        return stub.Recommend(request, timeout=PATIENCE).items
+
+    def similar(item_id, **fields):
+        request = pb.SimilarItemsRequest(item_id=item_id, limit=5, **fields)
+        return stub.SimilarItems(request, timeout=PATIENCE).items
+
+    misled = 0
+    for ask, scores in ((recommended, expected.scores), (similar, expected.cosines)):
+        for asked in ("0", "1", "2"):
+            best = sorted(scores(asked).values(), reverse=True)[:5]
+            # More effort is of no use here.
+            for fields in ({}, {"search_effort": 100.0}):
+                found = [item.score for item in ask(asked, **fields)]
+                misled += found != pytest.approx(best, abs=1e-5)
+            assert_best(ask(asked, exact=True), scores(asked), 5)
+            assert_best(ask(asked, exact=True, search_effort=0.1), scores(asked), 5)
+    assert misled >= 6
+
+
+@filed
+def test_more_effort_finds_what_less_does_not(start, tmp_path, backend):
+    """Tuned to find next to nothing, asked for all."""
+    little = {
+        "annoy": {"search_k": 20, "candidates": TUNED_FOR},
+        "faiss": {"probes": 1, "candidates": 15},
+        "nmslib": {"ef": 10, "candidates": TUNED_FOR},
+    }[backend]
+    # So poor a graph that a queue of ten misses much.
+    build = {"M": 4, "efConstruction": 10} if backend == "nmslib" else {}
+    version = retrievable.publish(
+        tmp_path, items=3000, components=16, users=40, backend=backend, build=build, query=little
+    )
+    expected = Expected.of(tmp_path, version)
+    stub = start(tmp_path).stub()
+    user_ids = retrievable.ids(retrievable.ODD_USER_IDS, 40)
+
+    def found(**fields):
+        """How many of the true ten of all users."""
+        number = 0
+        for user_id in user_ids:
+            request = pb.RecommendRequest(user_id=user_id, exclude_seen=False, **fields)
+            response = stub.Recommend(request, timeout=PATIENCE)
+            scores = expected.all_scores(user_id)
+            best = sorted(scores, key=scores.__getitem__, reverse=True)[:10]
+            number += len({item.item_id for item in response.items} & {*best})
+        return number
+
+    as_tuned, more, exact = found(), found(search_effort=100), found(exact=True)
+    assert as_tuned == found(search_effort=1)
+    assert as_tuned < more - 20
+    assert more <= exact == 10 * len(user_ids)
+
+
+# ---- a backend that isn't installed where the retriever runs
+
+
+@pytest.mark.parametrize("backend", ["faiss", "nmslib"])
+def test_a_version_whose_backend_is_not_installed_is_refused_with_what_to_install(
+    start, tmp_path, backend
+):
+    # Found before the real one.
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / f"{backend}.py").write_text(
+        f'raise ModuleNotFoundError("No module named {backend}", name="{backend}")'
+    )
+    volume = tmp_path / "volume"
+    old = retrievable.publish(volume)
+    needs_it = retrievable.publish(volume, seed=2, backend=backend, label=None)
+    service = start(volume, environment={"PYTHONPATH": str(tmp_path / "path")})
+    workers = service.worker_pids()
+    with Asking(service, volume) as asking:
+        promote(volume, needs_it)
+        status = service.wait_until(lambda status: status.failed_versions)
+    assert asking.versions().keys() == {old}
+    [failed] = status.failed_versions
+    assert failed.version == needs_it
+    assert f"index 'similar' needs backend '{backend}'" in failed.reason
+    assert f"pip install 'lightfm-retriever[{backend}]'" in failed.reason
+    assert (status.version, status.label_target) == (old, needs_it)
+    assert [(worker.pid, worker.restarts) for worker in status.workers] == [(pid, 0) for pid in workers]
+    # Whoever publishes with what is there is served again.
+    newer = retrievable.publish(volume, seed=3)
+    service.wait_until_all_serve(newer)
+
+
+# ---- what a worker holds of an index
+
+
+def private_dirty(pid):
+    """Bytes that a process has for itself alone and that no file holds."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()
+    [kilobytes] = [int(line.split()[1]) for line in lines if line.startswith("Private_Dirty:")]
+    return kilobytes * 1024
+
+
+def maps_of(pid, path):
+    """The maps of one file: each a dictionary of kilobytes by name."""
+    maps = []
+    inside = False
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        if " " in name:
+            inside = line.endswith(f" {path}")
+            if inside:
+                maps.append({})
+        elif inside and rest.endswith(" kB"):
+            maps[-1][name] = int(rest.split()[0])
+    return maps
+
+
+LARGE = {"items": 20_000, "components": 128}
+
+
+@pytest.mark.parametrize(
+    ("backend", "build", "query", "shared"),
+    [
+        ("annoy", {"trees": 3}, {"search_k": 100, "candidates": TUNED_FOR}, True),
+        ("faiss", {"lists": 50, "codes": "SQfp16"}, {"probes": 2, "candidates": 15}, True),
+        # As the documentation says: the price of its speed.
+        ("nmslib", {"M": 8, "efConstruction": 10}, {"ef": 10, "candidates": TUNED_FOR}, False),
+    ],
+)
+def test_workers_share_an_index_that_is_mapped(start, tmp_path, backend, build, query, shared):
+    # Whatever the library takes for itself it has taken with a small one.
+    retrievable.publish(tmp_path, backend=backend)
+    service = start(tmp_path, workers=2)
+    before = {pid: private_dirty(pid) for pid in service.worker_pids()}
+    large = retrievable.publish(tmp_path, backend=backend, build=build, query=query, **LARGE)
+    # By then they have searched it, to warm up.
+    service.wait_until_all_serve(large)
+    paths = [
+        layout.version_dir(tmp_path, large) / layout.index_file(name, backend)
+        for name in (layout.SIMILAR, layout.RECOMMEND)
+    ]
+    size = sum(path.stat().st_size for path in paths)
+    assert size > 10_000_000
+    for pid, earlier in before.items():
+        more = private_dirty(pid) - earlier
+        maps = [each for path in paths for each in maps_of(pid, path)]
+        if shared:
+            assert more < size / 2
+            assert sum(each["Size"] for each in maps) * 1024 >= size
+            assert sum(each["Private_Dirty"] for each in maps) == 0
+            assert sum(each["Rss"] for each in maps) > 0
+        else:
+            assert more > size / 2
+            assert maps == []
+
+
+# ---- threads
+
+
+@pytest.mark.parametrize(("set_to", "expected"), [(None, "1"), ("3", "3")])
+def test_a_worker_has_one_thread_for_matrix_products_unless_told_otherwise(
+    start, tmp_path, monkeypatch, set_to, expected
+):
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    retrievable.publish(tmp_path)
+    service = start(tmp_path, environment={} if set_to is None else {"OPENBLAS_NUM_THREADS": set_to})
+    for pid in service.worker_pids():
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        assert f"OPENBLAS_NUM_THREADS={expected}".encode() in environment
+        assert b"OMP_NUM_THREADS=1" in environment

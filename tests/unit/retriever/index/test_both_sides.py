@@ -1,0 +1,76 @@
+"""The retriever searches as the trainer did when it measured: otherwise the recall that the manifest
+states would be another index's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from publication import layout
+from publication.search_effort import candidates_for
+from tests.unit.retriever.index import asking
+from tests.unit.retriever.index.asking import NAMES
+
+CASES = [
+    *(("annoy", name, {"trees": trees}) for name in NAMES for trees in (3, 10, 30)),
+    *(("exact", name, {}) for name in NAMES),
+    *(("faiss", name, {"codes": codes}) for name in NAMES for codes in ("SQ8", "SQfp16")),
+    ("faiss", layout.RECOMMEND, {"lists": 1}),
+    ("nmslib", layout.SIMILAR, {}),
+    ("nmslib", layout.RECOMMEND, {"metric": "negdotprod"}),
+    ("nmslib", layout.RECOMMEND, {"metric": "cosinesimil"}),
+    ("nmslib", layout.RECOMMEND, {"metric": "cosinesimil", "M": 32, "efConstruction": 400}),
+]
+COUNTS = [1, 9, 10, 11, 30, 31, 100, 999, 1000]
+
+
+@pytest.fixture(
+    scope="module", params=CASES, ids=lambda case: "-".join(map(str, (*case[:2], *case[2].values())))
+)
+def of(request, tmp_path_factory):
+    backend, name, build = request.param
+    return asking.built(tmp_path_factory.mktemp("index") / "files", name, backend, build=build)
+
+
+def efforts(of):
+    """From the least to the most that is of any use, and what is between."""
+    if of.index.effort is None:
+        return [0]
+    least, most = of.index.effort.least, of.index.effort.most
+    return sorted({least, *np.geomspace(least, most, 5).astype(int).tolist(), most})
+
+
+def test_the_same_rows_are_found_for_the_same_file_count_and_effort(of):
+    for effort in efforts(of):
+        index = of.at(effort)
+        assert index.candidates == of.index.candidates
+        for count in COUNTS:
+            for query in of.queries()[:8]:
+                theirs = of.index.index.search(query, count, effort)
+                assert sorted(index.search(query, count)) == sorted(theirs)
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.5, 2.0, 10.0])
+def test_a_factor_of_the_effort_is_the_trainers_effort_multiplied(of, factor):
+    for effort in efforts(of):
+        index = of.at(effort)
+        count = candidates_for(10, index.candidates, 0)
+        for query in of.queries()[:8]:
+            theirs = of.index.index.search(query, count, max(1, round(effort * factor)))
+            assert sorted(index.search(query, count, factor)) == sorted(theirs)
+
+
+def test_the_recall_is_the_one_that_was_measured(of):
+    """Of ten, among as many candidates as ten are chosen from."""
+    count = candidates_for(10, of.index.candidates, 0)
+    recalls = []
+    for effort in efforts(of):
+        index = of.at(effort)
+        recalls.append(of.recall(lambda query, index=index: index.search(query, count)))
+        assert recalls[-1] == of.recall(
+            lambda query, effort=effort: of.index.index.search(query, count, effort)
+        )
+    # Codes are finer within a list than over a whole catalogue, which nobody would build.
+    assert recalls[-1] >= (0.9 if of.index.build.get("lists") == 1 else 0.99)
+    # Were all of them perfect, one that ignores the effort would be as good.
+    assert len(recalls) == 1 or recalls[0] < recalls[-1]

@@ -1,0 +1,103 @@
+"""Vectors that tell a good index from a bad one, and what they should be answered with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication.ragged import Ragged
+from publication.search_effort import candidates_for
+from trainer.index import make_backends
+from trainer.index.protocol import BuiltIndex, Settings, Space
+
+SPACES: tuple[Space, ...] = ("cosine", "inner_product")
+DIMENSIONS = 9
+
+
+def vectors(count: int, dimensions: int = DIMENSIONS, *, seed: int = 1) -> NDArray[np.float32]:
+    """Random directions and about the same norms."""
+    return np.random.default_rng(seed).normal(size=(count, dimensions)).astype(np.float32)
+
+
+def uneven(
+    count: int, dimensions: int = DIMENSIONS, *, sigma: float = 1.0, seed: int = 1
+) -> NDArray[np.float32]:
+    """Random directions with norms of a log-normal distribution: the larger sigma, the more uneven."""
+    random = np.random.default_rng(seed)
+    directions = random.normal(size=(count, dimensions))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    return (directions * random.lognormal(sigma=sigma, size=(count, 1))).astype(np.float32)
+
+
+def rows(of: Iterable[Sequence[int]]) -> Ragged:
+    """Rows of item rows."""
+    arrays = [np.asarray(row, dtype=np.int32) for row in of]
+    offsets = np.cumsum([0, *map(len, arrays)], dtype=np.int64)
+    return Ragged(offsets, np.concatenate([np.empty(0, dtype=np.int32), *arrays]))
+
+
+def nothing(queries: int) -> Ragged:
+    """What is excluded where nothing is."""
+    return rows([[]] * queries)
+
+
+def own(items: int) -> Ragged:
+    """What is excluded where each item is a query."""
+    return rows([row] for row in range(items))
+
+
+def build(
+    name: str,
+    of: NDArray[np.float32],
+    space: Space,
+    folder: Path,
+    *,
+    settings: Settings | None = None,
+    **options: Any,
+) -> BuiltIndex:
+    """Build with the settings of the first round unless told others."""
+    (backend,) = make_backends(name)
+    if settings is None:
+        settings = dict(backend.rounds(len(of), space)[0][0])
+    given = {"seed": 1, "threads": 1, "on_items": lambda _: None, **options}
+    return backend.build(of, space, folder / f"it.{name}", settings, **given)
+
+
+def most(built: BuiltIndex) -> int:
+    """The highest effort."""
+    return 0 if built.effort is None else built.effort.most
+
+
+def scores(of: NDArray[np.float32], query: NDArray[np.float32], space: Space) -> NDArray[np.float64]:
+    """In float64, from the definition; the query's own norm doesn't change an order."""
+    exact = of.astype(np.float64)
+    if space == "cosine":
+        exact /= np.sqrt((exact**2).sum(axis=1, keepdims=True))
+    return exact @ query.astype(np.float64)
+
+
+def recall(
+    built: BuiltIndex,
+    of: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    space: Space,
+    effort: int | None = None,
+) -> float:
+    """Share of the true ten that are among the best ten of the candidates, by brute force."""
+    found = wanted = 0
+    for query in queries:
+        true = scores(of, query, space)
+        count = candidates_for(10, built.candidates, 0)
+        answer = built.index.search(query, count, most(built) if effort is None else effort)
+        assert answer.dtype == np.int64
+        assert len({*answer.tolist()}) == len(answer) <= count
+        best = np.sort(true[answer])[::-1][:10]
+        expected = np.sort(true)[::-1][:10]
+        wanted += len(expected)
+        # Of equal items any will do.
+        found += int((best >= expected[-1] - 1e-9 * abs(expected[-1])).sum())
+    return found / wanted

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from publication.errors import VectorError
+from tests.unit.trainer.index.cases import SPACES, build, recall, uneven, vectors
+from trainer.index import make_backends
+
+library = pytest.importorskip("faiss")
+from trainer.index import faiss  # noqa: E402
+
+
+def opened(folder):
+    return library.read_index(str(folder / "it.faiss"))
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("codes", ["SQ8", "SQfp16"])
+def test_the_file_is_an_inverted_file_of_items_of_norm_one(tmp_path, space, codes):
+    of = uneven(300)
+    build("faiss", of, space, tmp_path, settings={"lists": 12, "codes": codes})
+    index = opened(tmp_path)
+    assert (index.ntotal, index.nlist, index.d) == (300, 12, 9 if space == "cosine" else 10)
+    assert index.metric_type == library.METRIC_L2
+    index.make_direct_map()
+    stored = np.array([index.reconstruct(row) for row in range(300)])
+    norms = np.linalg.norm(of, axis=1)
+    expected = of / (norms[:, None] if space == "cosine" else norms.max())
+    np.testing.assert_allclose(stored[:, :9], expected, atol=0.02 if codes == "SQ8" else 1e-3)
+    np.testing.assert_allclose(np.linalg.norm(stored, axis=1), 1, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("items", "lists"),
+    [(1, 1), (7, 1), (8, 1), (16, 2), (100, 12), (1000, 125), (1024, 128), (10**4, 400), (10**6, 4000)],
+)
+def test_a_list_has_eight_items_at_the_least(items, lists):
+    [backend] = make_backends("faiss")
+    for space in SPACES:
+        assert backend.rounds(items, space) == [
+            [{"lists": lists, "codes": "SQ8"}],
+            [{"lists": lists, "codes": "SQfp16"}],
+        ]
+
+
+def test_what_codes_lose_is_made_up_for_by_candidates(tmp_path):
+    """Ten of ten candidates would be fewer than the true ten."""
+    of, queries = uneven(2000), vectors(40, seed=2)
+    built = build("faiss", of, "inner_product", tmp_path)
+    exact = [np.argsort(-(of @ query))[:10] for query in queries]
+    bare = [built.index.search(query, 10, built.effort.most) for query in queries]
+    found = sum(len({*a.tolist()} & {*b.tolist()}) for a, b in zip(exact, bare, strict=True))
+    assert found < 10 * len(queries)
+    assert recall(built, of, queries, "inner_product") == 1.0
+
+
+def test_an_item_that_is_much_longer_than_all_others_hides_none(tmp_path):
+    of = vectors(2000)
+    of[0] *= 1e4
+    built = build("faiss", of, "inner_product", tmp_path)
+    assert recall(built, of, vectors(40, seed=2), "inner_product") >= 0.99
+
+
+def test_as_many_lists_more_are_searched_as_hold_the_candidates_more(tmp_path):
+    built = build("faiss", vectors(1000), "cosine", tmp_path)
+    lists = built.build["lists"]
+    assert lists == 125
+    asked = []
+
+    class Recorder:
+        nlist = lists
+
+        def search(self, _, count, *, params):
+            asked.append((count, params.nprobe))
+            return np.zeros((1, 0)), np.zeros((1, 0), dtype=np.int64)
+
+    built.index._index = Recorder()
+    for count in (1, 30, 38, 110, 10_000):
+        built.index.search(vectors(1)[0], count, 5)
+    assert asked == [(1, 5), (30, 5), (38, 6), (110, 15), (10_000, 125)]
+
+
+def test_where_lists_hold_fewer_than_asked_for_there_are_no_made_up_rows(tmp_path):
+    built = build("faiss", vectors(500), "cosine", tmp_path)
+    for query in vectors(20, seed=2):
+        found = built.index.search(query, 30, 1)
+        assert 0 < len(found) <= 30
+        assert ((found >= 0) & (found < 500)).all()
+
+
+def test_the_sample_that_lists_are_made_of_is_the_seeds(tmp_path, monkeypatch):
+    monkeypatch.setattr(faiss, "_TRAINING_POINTS_PER_LIST", 2)
+    trained = []
+    sample = faiss._sample
+    monkeypatch.setattr(faiss, "_sample", lambda *of: trained.append(sample(*of)) or trained[-1])
+
+    def centroids(seed):
+        build("faiss", vectors(1000), "cosine", tmp_path, seed=seed)
+        assert len(trained[-1]) == 250
+        index = opened(tmp_path)
+        return index.quantizer.reconstruct_n(0, index.nlist).tolist()
+
+    assert centroids(1) == centroids(1) != centroids(2)
+
+
+def test_a_file_that_holds_less_than_was_saved_is_noticed(tmp_path):
+    build("faiss", vectors(40), "cosine", tmp_path)
+    faiss._open(tmp_path / "it.faiss", 40, "cosine", 30)
+    with pytest.raises(VectorError, match=r"it\.faiss: holds 40 items after saving 41"):
+        faiss._open(tmp_path / "it.faiss", 41, "cosine", 30)
+
+
+def test_nothing_is_read_ahead_by_other_threads(tmp_path):
+    built = build("faiss", vectors(300), "cosine", tmp_path)
+    lists = library.downcast_InvertedLists(built.index._index.invlists)
+    assert isinstance(lists, library.OnDiskInvertedLists)
+    assert lists.prefetch_nthread == 0

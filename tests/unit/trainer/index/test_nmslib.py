@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+
+from tests.unit.trainer.index.cases import build, recall, uneven, vectors
+from trainer.index import make_backends
+
+pytest.importorskip("nmslib")
+from trainer.index import nmslib
+
+
+@pytest.mark.parametrize(
+    ("space", "metrics"),
+    [("cosine", ["cosinesimil"]), ("inner_product", ["negdotprod", "cosinesimil"])],
+)
+def test_inner_products_are_searched_both_ways_and_then_with_more_links(space, metrics):
+    [backend] = make_backends("nmslib")
+    assert backend.rounds(1000, space) == [
+        [{"metric": metric, "M": 16, "efConstruction": 200} for metric in metrics],
+        [{"metric": metric, "M": 32, "efConstruction": 400} for metric in metrics],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("space", "metric", "dimensions"),
+    [
+        ("cosine", "cosinesimil", 9),
+        ("inner_product", "negdotprod", 9),
+        ("inner_product", "cosinesimil", 10),
+    ],
+)
+def test_the_file_has_a_record_of_each_item(tmp_path, space, metric, dimensions):
+    of = uneven(300)
+    settings = {"metric": metric, "M": 16, "efConstruction": 200}
+    built = build("nmslib", of, space, tmp_path, settings=settings)
+    assert (built.metric, built.dimensions) == (metric, dimensions)
+    data = (tmp_path / "it.nmslib").read_bytes()
+    # As release 2.1.2 writes it; the retriever relies on it.
+    flag, items, record, _, links = struct.unpack_from("<5I", data)
+    assert (flag, items, (links - 16) / 4) == (1, 300, dimensions)
+    assert len(data) >= items * record
+    # The vectors aren't written a second time beside it.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["it.nmslib"]
+
+
+@pytest.mark.parametrize(("items", "most"), [(1, 10), (10, 10), (300, 300), (5000, 4096)])
+def test_a_queue_holds_ten_at_the_least_and_no_more_than_there_are(tmp_path, items, most):
+    settings = {"metric": "cosinesimil", "M": 4, "efConstruction": 10}
+    built = build("nmslib", vectors(items, 2), "cosine", tmp_path, settings=settings)
+    assert (built.effort.least, built.effort.most) == (10, most)
+
+
+def test_the_queue_is_as_long_as_what_is_asked_for(tmp_path):
+    built = build("nmslib", vectors(300), "cosine", tmp_path)
+    asked = []
+
+    class Recorder:
+        def setQueryTimeParams(self, settings):  # noqa: N802 - NMSLIB's
+            asked.append(settings["efSearch"])
+
+        def knnQuery(self, _, k):  # noqa: N802, ARG002
+            return np.zeros(0, dtype=np.int32), None
+
+    built.index._index = Recorder()
+    for count, effort in ((10, 10), (10, 10), (10, 50), (30, 50), (200, 10), (10, 10)):
+        built.index.search(vectors(1)[0], count, effort)
+    # Told only when it changes.
+    assert asked == [10, 50, 70, 200, 10]
+
+
+def test_a_lower_effort_after_a_higher_one_is_lower_again(tmp_path):
+    of, queries = uneven(2000, 33), vectors(40, 33, seed=2)
+    settings = {"metric": "cosinesimil", "M": 4, "efConstruction": 20}
+    built = build("nmslib", of, "inner_product", tmp_path, settings=settings)
+    low, high, again = (recall(built, of, queries, "inner_product", ef) for ef in (10, 2000, 10))
+    assert low == again < high
+
+
+@pytest.mark.parametrize("kept", [0, 0.1, 0.5])
+def test_a_file_that_was_cut_short_is_an_os_error(tmp_path, kept):
+    """NMSLIB doesn't always say so."""
+    of = vectors(300)
+
+    class Silent:
+        def saveIndex(self, name, save_data):  # noqa: N802, ARG002
+            with open(name, "wb") as file:  # noqa: PTH123
+                file.write(b"\0" * int(kept * of.nbytes))
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        nmslib._save(Silent(), tmp_path / "it.nmslib", least_bytes=of.nbytes)
+    assert caught.value.filename == str(tmp_path / "it.nmslib")
+
+
+def test_nmslibs_own_error_is_an_os_error(tmp_path):
+    class Failing:
+        def saveIndex(self, name, save_data):  # noqa: N802, ARG002
+            raise RuntimeError("basic_ios::clear: iostream error")
+
+    with pytest.raises(OSError, match="NMSLIB can't save it: basic_ios::clear") as caught:
+        nmslib._save(Failing(), tmp_path / "it.nmslib", least_bytes=1)
+    assert caught.value.filename == str(tmp_path / "it.nmslib")

@@ -1,0 +1,153 @@
+"""Which kinds of index there are, and how they are chosen by name."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from trainer.errors import BackendMissingError, OptionError, TrainerError
+from trainer.index import NAMES, distributions, installed, make_backends
+from trainer.index.annoy import AnnoyBackend
+from trainer.index.exact import ExactBackend
+
+PROJECT = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Make modules as if they weren't installed, whether or not they are imported already."""
+    missing = set()
+    importing = builtins.__import__
+
+    def refuse(name, *arguments, **options):
+        if name.partition(".")[0] in missing:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return importing(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+
+    def without(*names):
+        missing.update(names)
+        for name in names:
+            monkeypatch.delitem(sys.modules, f"trainer.index.{name}", raising=False)
+
+    return without
+
+
+def names(backends):
+    return [backend.name for backend in backends]
+
+
+def test_the_kinds_of_index():
+    assert NAMES == ("annoy", "exact", "faiss", "nmslib")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_backend_is_made_by_its_name(name):
+    [made] = make_backends(name)
+    assert made.name == name
+    assert make_backends(f"  {name} ")[0].name == name
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        ("annoy,exact", ["annoy", "exact"]),
+        ("exact,annoy", ["exact", "annoy"]),
+        (" faiss , annoy ", ["faiss", "annoy"]),
+        ("annoy,annoy", ["annoy"]),
+        ("auto", ["exact", "annoy", "faiss"]),
+        ("auto,auto", ["exact", "annoy", "faiss"]),
+        ("auto,faiss", ["exact", "annoy", "faiss"]),
+        # Each process has its own copy of such an index, so it is there by name only.
+        ("auto,nmslib", ["exact", "annoy", "faiss", "nmslib"]),
+        ("nmslib,auto", ["exact", "annoy", "faiss", "nmslib"]),
+    ],
+)
+def test_several_are_made_once_each(given, made):
+    assert names(make_backends(given)) == made
+
+
+@pytest.mark.parametrize("given", ["", ",", "annoy,", "Annoy", "hnswlib", "annoy;exact", "annoy,scann"])
+def test_another_name_is_refused_and_the_names_are_told(given):
+    with pytest.raises(OptionError, match="--backend is ") as caught:
+        make_backends(given)
+    assert caught.value.option == "--backend"
+    assert str(caught.value).endswith("but should be among auto, annoy, exact, faiss, nmslib")
+
+
+@pytest.mark.parametrize("given", ["annoy", "auto", "exact,annoy", "auto,nmslib"])
+def test_trees_are_for_annoy(given):
+    made = {backend.name: backend for backend in make_backends(given, trees=7)}
+    assert made["annoy"].rounds(1000, "cosine") == [[{"trees": 7}]]
+
+
+@pytest.mark.parametrize("given", ["exact", "faiss", "nmslib", "exact,faiss"])
+def test_trees_without_annoy_are_refused(given):
+    with pytest.raises(
+        OptionError, match="--trees is 7, but should be left out: it is for --backend annoy"
+    ):
+        make_backends(given, trees=7)
+
+
+@pytest.mark.parametrize("name", ["faiss", "nmslib"])
+def test_one_that_is_not_installed_is_an_error_that_tells_what_to_install(without, name):
+    without(name)
+    for given in (name, f"annoy,{name}", f"auto,{name}", f"{name},auto"):
+        with pytest.raises(BackendMissingError) as caught:
+            make_backends(given)
+        assert str(caught.value) == (
+            f"backend '{name}' needs '{name}', which isn't installed: "
+            f"pip install 'lightfm-retriever[{name}]'"
+        )
+        assert (caught.value.backend, caught.value.module) == (name, name)
+        assert isinstance(caught.value, TrainerError)
+    # And that is an extra of this project, with the package that is needed.
+    [needed] = PROJECT["optional-dependencies"][name]
+    assert needed.startswith(name)
+
+
+def test_auto_does_with_what_is_installed(without):
+    without("faiss")
+    assert names(make_backends("auto")) == ["exact", "annoy"]
+    assert names(make_backends("auto,nmslib")) == ["exact", "annoy", "nmslib"]
+    without("nmslib")
+    assert names(make_backends("auto")) == ["exact", "annoy"]
+
+
+def test_all_that_are_installed(without):
+    assert names(installed()) == ["annoy", "exact", "faiss", "nmslib"]
+    without("nmslib")
+    assert names(installed()) == ["annoy", "exact", "faiss"]
+    without("faiss")
+    assert names(installed()) == ["annoy", "exact"]
+
+
+def test_a_module_that_is_missing_for_another_reason_is_named(without, monkeypatch):
+    """FAISS itself may lack what it needs."""
+    without("faiss")
+    importing = builtins.__import__
+
+    def refuse(name, *arguments, **options):
+        if name == "faiss":
+            raise ModuleNotFoundError("No module named 'packaging'", name="packaging")
+        return importing(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(BackendMissingError, match="backend 'faiss' needs 'packaging'"):
+        make_backends("faiss")
+
+
+def test_what_is_not_asked_for_is_not_imported(without):
+    without("faiss", "nmslib")
+    assert [type(backend) for backend in make_backends("annoy,exact")] == [AnnoyBackend, ExactBackend]
+    assert "trainer.index.faiss" not in sys.modules
+
+
+def test_the_packages_whose_versions_are_recorded():
+    assert distributions(make_backends("exact")) == []
+    assert distributions(make_backends("annoy,exact,faiss,nmslib")) == ["annoy", "faiss-cpu", "nmslib"]

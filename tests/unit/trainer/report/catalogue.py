@@ -1,0 +1,83 @@
+"""A small publication to report on, in which item biases matter and titles are odd."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from publication import layout
+from publication.id_map import IdMap
+from publication.manifest import DatasetFacts
+from tests.unit.trainer.index import cases
+from trainer.embeddings import Embeddings
+from trainer.index import make_backends
+from trainer.index.tuning import TuningOptions
+from trainer.progress import Silent
+from trainer.publishing import Indexing, Publishable, publish
+from trainer.timings import Timings
+from trainer.vector_evaluation import evaluate_vectors
+
+ITEMS, USERS = 60, 30
+SCRIPT = "<script>alert('Film')</script> & \"more\""
+UNTITLED = "i7"
+
+
+def source(**changes: Any) -> Publishable:
+    """Users like what they score highest; half of that they have seen, half is held out."""
+    items, users = cases.uneven(ITEMS, seed=3), cases.vectors(USERS, seed=4)
+    items[:, -1] = 2 * cases.vectors(ITEMS, 1, seed=5)[:, 0]
+    embeddings = Embeddings(items, users)
+    liked = np.argsort(-(embeddings.queries @ items.T), axis=1)[:, :16]
+    random = np.random.default_rng(6)
+    seen, held_out = [], []
+    for user, rows in enumerate(liked):
+        # Noise, or every precision would be the greatest.
+        others = random.choice(ITEMS, 6, replace=False)
+        mixed = random.permutation(np.union1d(rows, others))
+        half = len(mixed) // 2
+        seen.append(np.sort(mixed[:half]))
+        held_out.append(np.sort(mixed[half:]) if user % 5 else [])
+    item_map = IdMap.build(f"i{row}" for row in range(ITEMS))
+    titles = [f"Film {item_map.external_id(row)} – 映画" for row in range(ITEMS)]
+    titles[item_map.row(UNTITLED) or 0] = ""
+    # Popular, so that it is among what is shown.
+    titles[int(np.bincount(np.concatenate(seen)).argmax())] = SCRIPT
+    made = Publishable(
+        items=item_map,
+        users=IdMap.build(f"u{row}" for row in range(USERS)),
+        embeddings=embeddings,
+        seen=cases.rows(seen),
+        held_out=cases.rows(held_out),
+        titles=titles,
+        facts=DatasetFacts(
+            name="<b>own</b> & vectors",
+            split="own",
+            train_interactions=sum(map(len, seen)),
+            test_interactions=sum(map(len, held_out)),
+            item_features=[],
+            user_features=[],
+        ),
+        hyperparameters={},
+        metrics={},
+    )
+    if made.held_out is not None:
+        metrics = evaluate_vectors(embeddings, seen=made.seen, held_out=made.held_out)
+        made = replace(made, metrics=metrics)
+    return replace(made, **changes)
+
+
+def publish_to(volume: Path, of: Publishable | None = None, *, backends: str = "exact") -> str:
+    """Publish it, quickly; returns the version."""
+    options = TuningOptions(seed=1, threads=1)
+    published = publish(
+        source() if of is None else of,
+        volume,
+        indexing=Indexing(backends=make_backends(backends), options=options),
+        label=layout.DEFAULT_LABEL,
+        timings=Timings(),
+        reporter=Silent(),
+    )
+    return published.manifest.version

@@ -1,0 +1,122 @@
+"""What `python -m trainer report` refuses; what it makes is in the integration tests."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+import trainer
+from publication import layout
+from publication.labels import read_label
+from tests import publications
+from tests.unit.trainer.index import cases
+from tests.unit.trainer.report import catalogue
+from trainer.__main__ import main
+
+
+@pytest.fixture
+def fails(capsys, tmp_path):
+    """Run the command; returns its message. It wrote nothing."""
+
+    def fails(*arguments, output=tmp_path / "report"):
+        flags = ["--volume", tmp_path / "volume", "--output", output]
+        assert main(["report", *map(str, [*arguments, *flags])]) == 1
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.startswith("error: ")
+        assert printed.err.count("\n") == 1
+        assert not (tmp_path / "report").exists()
+        return printed.err.removeprefix("error: ").rstrip("\n")
+
+    return fails
+
+
+@pytest.fixture
+def version(tmp_path):
+    return catalogue.publish_to(tmp_path / "volume")
+
+
+def test_a_volume_without_a_label_or_a_version_is_named(fails, tmp_path):
+    volume = tmp_path / "volume"
+    absent = "20261124T120000Z-3fa9c1"
+    assert "label 'current': nothing is published under it" in fails()
+    volume.mkdir()
+    assert "label 'current': nothing is published under it" in fails()
+    assert f"version {absent!r} isn't on the volume" in fails(absent)
+    assert "version 'x' isn't on the volume" in fails("x")
+
+
+def test_a_damaged_version_is_not_reported_on(fails, tmp_path, version):
+    path = layout.version_dir(tmp_path / "volume", version) / layout.ITEM_VECTORS
+    data = path.read_bytes()
+    publications.overwrite(path, data[:-1] + bytes([data[-1] ^ 1]))
+    assert f"{path}: SHA-256" in fails()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--max-items", 5], "--max-items is 5, but should be in 100..10000000"),
+        (["--max-items", 10**7 + 1], "--max-items is 10000001, but should be in 100..10000000"),
+        (["--backend", "x"], "--backend is 'x', but should be among auto, annoy, exact, faiss, nmslib"),
+        (["--target-recall", 2], "--target-recall is 2.0, but should be above 0 and at most 1"),
+        (["--index-threads", 0], "--index-threads is 0, but should be in 1..1024"),
+        (["--seed", -1], "--seed is -1, but should be in 0..2^31-1"),
+    ],
+)
+def test_options_that_do_not_fit_are_named(fails, version, flags, message):
+    assert message in fails(version, *flags)
+
+
+def test_a_publication_without_users_has_nobody_to_ask_for(fails, tmp_path):
+    of = catalogue.source()
+    nobody = catalogue.source(
+        users=type(of.users).build([]),
+        embeddings=type(of.embeddings)(of.embeddings.item_vectors, of.embeddings.user_vectors[:0]),
+        seen=cases.nothing(0),
+        held_out=None,
+    )
+    version = catalogue.publish_to(tmp_path / "volume", nobody)
+    assert read_label(tmp_path / "volume", "current") == version
+    message = (
+        f"VERSION is '{version}', but should be one with users: a report asks what they would like"
+    )
+    assert fails() == message
+
+
+@pytest.mark.parametrize("missing", ["matplotlib", "sklearn"])
+def test_libraries_that_are_not_installed_are_named_with_what_to_install(
+    fails, monkeypatch, version, missing
+):
+    for name in [name for name in sys.modules if name.startswith("trainer.report")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(trainer, "report", raising=False)
+    # None makes an import fail as if there were no such module.
+    for name in [name for name in sys.modules if name.partition(".")[0] == missing]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, missing, None)
+    message = fails(version)
+    assert message.startswith(f"report needs '{missing}")
+    assert message.endswith("which isn't installed: pip install 'lightfm-retriever[report]'")
+
+
+def test_a_backend_that_is_not_installed_is_named(fails, monkeypatch, version):
+    monkeypatch.setitem(sys.modules, "nmslib", None)
+    monkeypatch.delitem(sys.modules, "trainer.index.nmslib", raising=False)
+    assert "pip install 'lightfm-retriever[nmslib]'" in fails(version, "--backend", "exact,nmslib")
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_before_anything_is_measured(
+    fails, monkeypatch, tmp_path, version
+):
+    def measured(*_, **__):
+        raise AssertionError("half an hour for nothing")
+
+    monkeypatch.setattr("trainer.report.measure_accuracy", measured)
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    for output, reason in ((file, "File exists"), (file / "report", "Not a directory")):
+        message = fails(version, output=output)
+        assert str(output) in message
+        assert reason in message

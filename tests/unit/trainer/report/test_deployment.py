@@ -1,0 +1,108 @@
+"""What is measured of real retrievers, without one; the real ones are in the integration tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tests.unit.trainer.report import catalogue, made
+from trainer.errors import TrainerError
+from trainer.report import deployment
+from trainer.report.subject import interpolated
+
+VERSION, OLDER = "20261124T120000Z-3fa9c1", "20261124T110000Z-000000"
+
+
+def status(*versions, failed=()):
+    """What GetStatus answers where the workers serve these versions."""
+    return SimpleNamespace(
+        workers=[SimpleNamespace(version=version) for version in versions],
+        failed_versions=[SimpleNamespace(version=version, reason="is broken") for version in failed],
+    )
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """Wait for VERSION while the statuses are these; returns how many were asked for."""
+    monkeypatch.setattr(deployment.time, "sleep", lambda _: None)
+    monkeypatch.setattr(deployment, "_channel", lambda _: contextlib.nullcontext())
+
+    def waits(*statuses):
+        coming = iter(statuses)
+        asked = []
+
+        class Stub:
+            def __init__(self, _channel):
+                pass
+
+            def GetStatus(self, *_, **__):  # noqa: N802 - gRPC's
+                asked.append(1)
+                return next(coming)
+
+        monkeypatch.setattr(deployment.pb_grpc, "RetrieverServiceStub", Stub)
+        deployment._wait_until_served("there", VERSION)
+        return len(asked)
+
+    return waits
+
+
+def test_a_version_is_served_when_every_worker_serves_it(waits):
+    statuses = [
+        status(""),
+        status("", ""),
+        status(OLDER, VERSION),
+        status(VERSION, VERSION),
+        status(OLDER),
+    ]
+    assert waits(*statuses) == 4
+
+
+def test_a_retriever_that_has_no_workers_yet_serves_nothing(waits):
+    assert waits(status(), status(VERSION)) == 2
+
+
+def test_a_version_that_is_refused_is_an_error_with_the_reason(waits):
+    with pytest.raises(TrainerError, match=f"the retriever refused {VERSION}: is broken"):
+        waits(status("", failed=[OLDER]), status("", failed=[OLDER, VERSION]))
+
+
+def test_a_version_that_is_never_served_is_an_error(monkeypatch, waits):
+    times = iter([0.0, 1.0, 599.0, 601.0])
+    monkeypatch.setattr(deployment.time, "monotonic", lambda: next(times))
+    with pytest.raises(TrainerError, match=f"didn't serve {VERSION} within 600 s"):
+        waits(status(""), status(""))
+
+
+def test_a_retriever_that_does_not_start_is_an_error_with_what_it_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(deployment.sys, "executable", "/bin/ls")  # which doesn't know -m
+    with (
+        pytest.raises(TrainerError, match=r"the retriever didn't start: .*ls: "),
+        deployment._retriever(tmp_path, workers=1),
+    ):
+        pass
+
+
+def test_the_memory_of_a_process_is_its_proportional_share():
+    own = deployment._pss_bytes(os.getpid())
+    assert 10_000_000 < own < 4_000_000_000
+
+
+def test_the_catalogue_is_of_interpolated_items_and_the_publications_users(subject):
+    source = deployment._catalogue(subject, 150, 3)
+    assert len(source.items) == 150
+    assert source.users is subject.users
+    np.testing.assert_array_equal(
+        source.embeddings.item_vectors, interpolated(subject.embeddings.item_vectors, 150, seed=3)
+    )
+    assert len(source.seen) == catalogue.USERS
+    assert len(source.seen.values) == 0
+
+
+def test_the_whole_time_is_that_of_the_parts():
+    for row in made.deployments():
+        parts = row.index_seconds + row.publish_seconds + row.load_seconds
+        assert row.total_seconds == parts

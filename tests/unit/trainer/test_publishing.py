@@ -1,0 +1,330 @@
+"""From embeddings to a publication, whatever model they are of."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from publication import layout
+from publication.errors import VolumeError
+from publication.id_map import IdMap
+from publication.labels import list_labels
+from publication.manifest import DatasetFacts
+from publication.ranking import best
+from publication.reader import list_versions, open_publication, verify
+from publication.vector_space import user_queries
+from retriever.queries import Search, recommend, similar_items
+from retriever.snapshot import open_snapshot
+from tests.unit.trainer.index import cases
+from trainer import publishing
+from trainer.embeddings import Embeddings
+from trainer.errors import RecallError
+from trainer.index import NAMES, installed, make_backends
+from trainer.index.tuning import TuningOptions
+from trainer.progress import Silent
+from trainer.publishing import Indexing, Publishable, publish, questions
+from trainer.timings import Timings
+
+ITEMS, USERS = 400, 30
+
+
+def source(*, items=ITEMS, users=USERS, **changes):
+    random = np.random.default_rng(1)
+    vectors = cases.uneven(items)
+    made = Publishable(
+        items=IdMap.build([f"i{row}" for row in range(items)]),
+        users=IdMap.build([f"u{row}" for row in range(users)]),
+        embeddings=Embeddings(
+            item_vectors=vectors, user_vectors=cases.vectors(max(1, users), seed=2)[:users]
+        ),
+        seen=cases.rows(
+            np.sort(random.choice(items, user % 20 if items > 20 else 0, False))
+            for user in range(users)
+        ),
+        held_out=None,
+        titles=None,
+        facts=DatasetFacts(
+            name="own",
+            split="none",
+            train_interactions=0,
+            test_interactions=0,
+            item_features=[],
+            user_features=[],
+        ),
+        hyperparameters={},
+        metrics={},
+    )
+    return replace(made, **changes)
+
+
+def run(volume, of=None, *, backends="exact", label="current", reporter=None, **options):
+    made = make_backends(backends) if isinstance(backends, str) else backends
+    return publish(
+        of or source(),
+        volume,
+        indexing=Indexing(backends=made, options=TuningOptions(**{"seed": 1, "threads": 1, **options})),
+        label=label,
+        timings=Timings(),
+        reporter=reporter or Silent(),
+    )
+
+
+@pytest.mark.parametrize("backend", [*NAMES, "auto", "annoy,exact,faiss,nmslib"])
+def test_what_is_published_are_the_contracts_files_and_the_chosen_indexes(tmp_path, backend):
+    published = run(tmp_path, backends=backend)
+    manifest = verify(tmp_path, published.manifest.version)
+    assert manifest == published.manifest
+    expected = {*layout.REQUIRED_FILES, layout.ITEM_NORMS}
+    for name, facts in manifest.indexes.items():
+        assert facts.backend in {one.name for one in make_backends(backend)}
+        if facts.backend != "exact":
+            expected.add(layout.index_file(name, facts.backend))
+        assert facts.file == (None if facts.backend == "exact" else f"{name}.{facts.backend}")
+        assert facts.trials[0].backend == "exact"
+        chosen = (facts.backend, facts.build, facts.query, facts.recall_at_10, facts.query_microseconds)
+        assert chosen in [
+            (one.backend, one.build, one.query, one.recall_at_10, one.query_microseconds)
+            for one in facts.trials
+        ]
+    directory = layout.version_dir(tmp_path, manifest.version)
+    # What was tried and not chosen is gone, and where it lay.
+    assert {path.name for path in directory.iterdir()} == expected | {layout.MANIFEST}
+    assert manifest.files.keys() == expected
+    assert list(layout.staging_dir(tmp_path).iterdir()) == []
+    assert list_labels(tmp_path) == {"current": manifest.version}
+
+
+@pytest.mark.parametrize("backend", NAMES)
+def test_what_was_measured_is_what_is_served(tmp_path, monkeypatch, backend):
+    """The retriever's own answers to the same questions have the recall of the manifest."""
+    monkeypatch.setattr("trainer.index.measure._SECONDS", 60.0)  # all questions, on any machine
+    of = source(items=2000)
+    published = run(tmp_path, of, backends=backend, target_recall=0.8)
+    snapshot = open_snapshot(tmp_path, published.manifest.version)
+    for name, ask, total in (("similar", similar_items, 1000), ("recommend", recommend, USERS)):
+        facts = published.manifest.indexes[name]
+        rows = np.random.default_rng(1).permutation(2000 if name == "similar" else USERS)[:total]
+        found = 0
+        for row in rows.tolist():
+            external_id = f"{'i' if name == 'similar' else 'u'}{row}"
+            external_id = (of.items if name == "similar" else of.users).external_id(row)
+            answer = ask(snapshot, external_id)
+            exact = ask(snapshot, external_id, search=Search(exact=True))
+            assert len(answer.rows) == len(exact.rows) == 10
+            # The same items, and not items of about the same score: norms and directions are random.
+            found += len({*answer.rows.tolist()} & {*exact.rows.tolist()})
+        assert facts.recall_at_10 == pytest.approx(found / (10 * total), abs=2e-3)
+        assert facts.recall_at_10 >= 0.8
+        assert facts.recall_at_10 < 1 or backend in ("exact", "nmslib")
+
+
+def test_what_belongs_to_rows_is_read_back(tmp_path):
+    held_out = cases.rows([[user, user + 7] for user in range(USERS)])
+    of = source(held_out=held_out, titles=[f"Title {row} – 映画" for row in range(ITEMS)])
+    opened = open_publication(tmp_path, run(tmp_path, of).manifest.version)
+    np.testing.assert_array_equal(opened.item_vectors, of.embeddings.item_vectors)
+    np.testing.assert_array_equal(opened.user_vectors, of.embeddings.user_vectors)
+    exactly = of.embeddings.item_vectors[:, :-1].astype(np.float64)
+    np.testing.assert_allclose(opened.item_norms, np.linalg.norm(exactly, axis=1), rtol=1e-6)
+    for user in range(USERS):
+        assert opened.seen[user].tolist() == of.seen[user].tolist()
+        assert opened.held_out[user].tolist() == [user, user + 7]
+    assert bytes(opened.titles[3]).decode() == "Title 3 – 映画"
+
+
+def test_where_nothing_is_held_out_there_is_no_file_of_it(tmp_path):
+    manifest = run(tmp_path).manifest
+    assert not {name for pair in layout.OPTIONAL_PAIRS for name in pair} & manifest.files.keys()
+    assert open_publication(tmp_path, manifest.version).held_out is None
+
+
+class Poor:
+    """An index that finds nothing."""
+
+    name, distribution = "poor", None
+
+    def rounds(self, *_):
+        return [[{"of": 1}], [{"of": 2}]]
+
+    def build(self, of, space, path, settings, **_):
+        path.write_bytes(b"poor")
+        [exact] = make_backends("exact")
+        built = exact.build(of, space, path, {}, seed=1, threads=1, on_items=lambda _: None)
+        return replace(built, build=dict(settings), has_file=True, index=self)
+
+    def search(self, *_):
+        return np.zeros(0, dtype=np.int64)
+
+
+def test_too_little_found_is_a_warning(tmp_path):
+    published = run(tmp_path, backends=[Poor()])
+    manifest = published.manifest
+    assert manifest.indexes["similar"].recall_at_10 == 0
+    assert manifest.indexes["similar"].target_recall == 0.95
+    assert list_labels(tmp_path) == {"current": manifest.version}
+    for name, warning in zip(("similar", "recommend"), published.warnings, strict=True):
+        assert f"index {name!r} reaches recall@10 0.0000 by poor in " in warning
+        assert "below the target of 0.95: exact search takes " in warning
+
+
+def test_too_little_found_is_an_error_where_that_is_asked_for_and_nothing_is_published(tmp_path):
+    older = run(tmp_path).manifest.version
+    with pytest.raises(RecallError) as caught:
+        run(tmp_path, backends=[Poor()], strict=True, target_recall=0.5)
+    assert (caught.value.index, caught.value.target, caught.value.reached) == ("similar", 0.5, 0.0)
+    message = str(caught.value)
+    assert message.startswith(
+        "index 'similar' reaches recall@10 0.0000 by poor, below the target of 0.5"
+    )
+    assert "nothing was published" in message
+    for flag in ("--target-recall", "--backend auto", "--strict-recall"):
+        assert flag in message
+    assert list_versions(tmp_path) == [older]
+    assert list_labels(tmp_path) == {"current": older}
+    assert list(layout.staging_dir(tmp_path).iterdir()) == []
+
+
+def test_enough_found_is_no_error_where_that_is_asked_for(tmp_path):
+    exact, poor = make_backends("exact")[0], Poor()
+    published = run(tmp_path, backends=[poor, exact], strict=True, target_recall=1.0)
+    assert {index.backend for index in published.manifest.indexes.values()} == {"exact"}
+    assert not any("below the target" in warning for warning in published.warnings)
+
+
+def test_a_catalogue_that_needs_no_index_is_a_warning(tmp_path):
+    class Slow:
+        name, distribution = "slow", None
+
+        def rounds(self, *_):
+            return [[{}]]
+
+        def build(self, of, space, path, settings, **_):
+            path.write_bytes(b"slow")
+            [exact] = make_backends("exact")
+            built = exact.build(of, space, path, {}, seed=1, threads=1, on_items=lambda _: None)
+            self.index = built.index
+            return replace(built, build=dict(settings), has_file=True, index=self)
+
+        def search(self, query, count, effort):
+            for _ in range(9):
+                self.index.search(query, count, effort)
+            return self.index.search(query, count, effort)
+
+    warnings = run(tmp_path, backends=[Slow()]).warnings
+    assert len(warnings) == 2
+    for name, warning in zip(("similar", "recommend"), warnings, strict=True):
+        assert warning.startswith(f"index {name!r}: exact search takes ")
+        assert warning.endswith("a catalogue of this size needs no index (--backend auto)")
+    assert run(tmp_path, backends="exact").warnings == []
+
+
+def test_without_users_items_are_asked_for_what_is_like_them(tmp_path):
+    for backend in installed():
+        published = run(tmp_path, source(users=0), backends=[backend])
+        manifest = verify(tmp_path, published.manifest.version)
+        assert manifest.users == 0
+        assert manifest.indexes["recommend"].recall_at_10 >= 0.95
+        assert published.warnings[-1] == (
+            "index 'recommend' was measured with items as queries, since there is no user"
+        )
+
+
+def test_questions_are_those_that_the_retriever_is_asked():
+    """What is similar to each item but itself; what each user hasn't seen."""
+    of = source(items=50, users=20)
+    asked = []
+
+    class Recorder:
+        def __init__(self, vectors, cosine):
+            self.vectors, self.cosine = vectors.astype(np.float64), cosine
+
+        def search(self, query, count, _):
+            asked.append(count)
+            norms = np.linalg.norm(self.vectors, axis=1) if self.cosine else 1
+            return best(self.vectors @ query / norms, count)
+
+    embeddings = of.embeddings
+    [exact] = make_backends("exact")
+    for name, vectors, excluded in (
+        ("similar", embeddings.item_embeddings, [1] * 50),
+        ("recommend", embeddings.item_vectors, [len(of.seen[user]) for user in range(20)]),
+    ):
+        asked.clear()
+        space = "cosine" if name == "similar" else "inner_product"
+        built = exact.build(vectors, space, None, {}, seed=1, threads=1, on_items=lambda _: None)
+        built = replace(built, index=Recorder(vectors, name == "similar"))
+        found = questions(name, embeddings, of.seen, seed=1).ask(built, 0)
+        assert found.recall_at_10 == 1.0
+        assert sorted(asked) == sorted(10 + number for number in excluded)
+
+
+def test_users_are_asked_for_with_one_in_the_place_of_their_bias():
+    of = source()
+    asked = questions("recommend", of.embeddings, of.seen, seed=1)._queries
+    expected = user_queries(of.embeddings.user_vectors)
+    assert {*map(tuple, asked.tolist())} == {*map(tuple, expected.tolist())}
+    assert (asked[:, -1] == 1).all()
+
+
+@pytest.mark.parametrize("backend", [name for name in NAMES if name != "exact"])
+def test_a_disk_that_is_full_when_an_index_is_saved_publishes_nothing(tmp_path, monkeypatch, backend):
+    older = run(tmp_path).manifest.version
+    [made] = make_backends(backend)
+    building = type(made).build
+
+    def full(self, of, space, path, settings, **options):
+        building(self, of, space, path, settings, **options)
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(type(made), "build", full)
+    with pytest.raises(VolumeError, match="No space left on device; nothing was published"):
+        run(tmp_path, backends=[made])
+    assert list_versions(tmp_path) == [older]
+    assert list(layout.staging_dir(tmp_path).iterdir()) == []
+
+
+def test_the_label_is_moved_last_and_only_to_what_verifies(tmp_path, monkeypatch):
+    older = run(tmp_path).manifest.version
+
+    def fails(*_):
+        assert len(list_versions(tmp_path)) == 2
+        assert list_labels(tmp_path) == {"current": older}
+        raise VolumeError(tmp_path, "can't be read")
+
+    monkeypatch.setattr(publishing.reader, "verify", fails)
+    with pytest.raises(VolumeError, match="can't be read"):
+        run(tmp_path, source(users=USERS - 1))
+    assert list_labels(tmp_path) == {"current": older}
+
+
+def test_the_stages_have_their_seconds(tmp_path):
+    published = run(tmp_path)
+    assert list(published.seconds) == ["index", "publish", "verify"]
+    # The manifest is written before the others have ended.
+    assert list(published.manifest.run.seconds) == ["index"]
+    assert run(tmp_path, label=None).label is None
+
+
+def test_the_versions_of_all_libraries_that_mattered_are_recorded(tmp_path):
+    own = {"lightfm-retriever", "marisa-trie", "numpy"}
+    for backends, libraries, expected in (
+        ("exact", (), own),
+        ("annoy", (), own | {"annoy"}),
+        ("exact,annoy,faiss", ("scipy", "numpy"), own | {"annoy", "faiss-cpu", "scipy"}),
+    ):
+        recorded = run(
+            tmp_path, source(items=50, libraries=libraries), backends=backends
+        ).manifest.libraries
+        assert recorded == {name: importlib.metadata.version(name) for name in expected}
+        assert list(recorded) == sorted(recorded)
+
+
+@pytest.mark.parametrize("backend", [name for name in NAMES if name != "exact"])
+def test_the_seed_and_the_threads_of_a_build_are_recorded(tmp_path, backend):
+    manifest = run(tmp_path, source(items=50), backends=backend, seed=7, threads=2).manifest
+    for index in manifest.indexes.values():
+        for build in (index.build, *(one.build for one in index.trials if one.backend == backend)):
+            assert (build["seed"], build["threads"]) == (7, 2)
