@@ -51,6 +51,7 @@ def test_what_was_published_as_json_is_complete(capsys):
         "metrics": METRICS,
         "indexes": {name: asdict(index) for name, index in made.manifest.indexes.items()},
         "seconds": {"fit": 1.25, "publish": 0.5},
+        "gates": [],
         "warnings": ["3 items aren't in it"],
     }
     assert "példa" in printed.out
