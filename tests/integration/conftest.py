@@ -10,13 +10,13 @@ import pytest
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Mounts a disk of 256 KiB with the given options; called again, it remounts the same one."""
+    """Mounts a disk of 512 KiB with the given options; called again, it remounts the same one."""
     mounted = []
 
     def mount(*options: str) -> Path:
         path = tmp_path / "disk"
         path.mkdir(exist_ok=True)
-        command = ["mount", "-t", "tmpfs", "-o", ",".join(["size=256k", *options]), "tmpfs", str(path)]
+        command = ["mount", "-t", "tmpfs", "-o", ",".join(["size=512k", *options]), "tmpfs", str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             pytest.skip(f"mounting a small disk isn't permitted here: {done.stderr.strip()}")

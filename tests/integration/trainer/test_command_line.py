@@ -66,6 +66,7 @@ def test_the_result_for_machines_is_one_json_object(template):
         "indexes",
         "seconds",
         "warnings",
+        "gates",
     }
     assert (printed["version"], printed["label"]) == (template.newer, "current")
     assert (printed["items"], printed["users"]) == (datasets.ITEMS + 1, datasets.USERS)
@@ -81,7 +82,9 @@ def test_the_result_for_machines_is_one_json_object(template):
     for name, facts in printed["indexes"].items():
         assert facts["recall_at_10"] == manifest.indexes[name].recall_at_10
         assert {"backend", "metric", "query_microseconds", "bare_recall_at_10"} <= facts.keys()
-    assert printed["seconds"].keys() == {"dataset", "fit", "evaluate", "index", "publish", "verify"}
+    assert printed["seconds"].keys() == {
+        *("dataset", "fit", "evaluate", "index", "publish", "verify", "gates")
+    }
     assert all(seconds >= 0 for seconds in printed["seconds"].values())
 
 

@@ -41,9 +41,9 @@ def test_labels_of_a_read_only_volume_stay(small_disk):
     for command in (["promote", versions[0]], ["rollback"]):
         done = call(*command, "--volume", volume)
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == (
-            f"error: {volume}/labels/current: can't be written: Read-only file system\n"
-        )
+        assert f"error: {volume}/labels/current: " in done.stderr
+        assert "Read-only file system" in done.stderr
+        assert done.stderr.count("\n") == 1
     assert call("verify", "--volume", volume).returncode == 0
 
 
@@ -74,7 +74,7 @@ def test_a_disk_that_runs_full_a_page_later_each_time_leads_to_a_version(trainer
     version = publications.publish(volume)
     promote(volume, version)
     failures = 0
-    for free in range(0, 60 * PAGE, PAGE):
+    for free in range(0, 110 * PAGE, PAGE):
         fill(volume.parent, leave=free)
         outcome = trainer.run(volume, seeds=[1], backend=backend)
         if outcome["status"] == 0:
@@ -88,8 +88,8 @@ def test_a_disk_that_runs_full_a_page_later_each_time_leads_to_a_version(trainer
         # With the last page the version fits, but not yet the label that would name it.
         assert len(versions) == 1 or "labels/current" in outcome["message"]
         assert os.listdir(layout.staging_dir(volume)) == []
-    # Each of the fourteen files takes a page.
-    assert failures > 14
+    # Each of the twenty-four files takes a page.
+    assert failures > 24
     versions, current = assert_sound(volume)
     assert current in {*versions} - {version}
 
