@@ -10,6 +10,7 @@ VOLUME ?= .demo/volume
 LISTEN ?= 127.0.0.1:50051
 WORKERS ?= 2
 ITEMS ?= 1000000
+TRAINER_LISTEN ?= 127.0.0.1:50052
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -36,10 +37,20 @@ chaos: setup ## Two minutes of reloads, broken versions, kills and garbage under
 	@$(BIN)/python -m tests.load.chaos
 
 .PHONY: bench
-bench: setup ## Throughput beside an echo server, first calls after a change of versions, indexes
+bench: setup ## Throughput beside an echo server, first calls after a change, indexes, warm starts
 	@$(BIN)/python -m tests.benchmarks.throughput
 	@$(BIN)/python -m tests.benchmarks.first_call
 	@$(BIN)/python -m tests.benchmarks.indexes
+	@$(BIN)/python -m tests.benchmarks.freshness
+
+.PHONY: serve-trainer
+serve-trainer: setup ## The trainer as a service until Ctrl-C (TRAINER_LISTEN=..., VOLUME=...)
+	@mkdir -p $(VOLUME)
+	@$(BIN)/python -m trainer serve --volume $(VOLUME) --listen $(TRAINER_LISTEN) --data-root .
+
+.PHONY: tune
+tune: setup ## Search for hyperparameters for MovieLens 100K, with a picture, in study/ (ten minutes)
+	@$(BIN)/python -m trainer tune --dataset movielens-100k --output study
 
 .PHONY: report
 report: setup $(VOLUME)/labels/current ## Compare all kinds of index, with pictures, in report/ (half an hour; ITEMS=10000: one minute)
@@ -49,6 +60,11 @@ report: setup $(VOLUME)/labels/current ## Compare all kinds of index, with pictu
 
 .PHONY: setup
 setup: $(INSTALLED) $(MOVIELENS) ## Install into .venv and fetch MovieLens 100K into .data (both are kept)
+
+.PHONY: postgresql
+postgresql: ## Install Debian's PostgreSQL for its tests, which are skipped without it (needs root)
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql; }
 
 .PHONY: check
 check: setup ## Format, lint, types, protobuf rules, and that generated code is fresh
@@ -90,7 +106,7 @@ clean: ## Remove everything that the other targets made
 .PHONY: help
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ---- files that the targets above need
 
