@@ -77,11 +77,25 @@ class Scheduler:
 
     def start(self) -> None:
         """Fail what the service left behind when it ended, and begin."""
+        for run in self._store.page(size=1000, state="RUNNING"):
+            if self._had_moved_its_label(run):
+                outcome = replace(run.outcome, label_moved=True, seconds_left=None)
+                self._store.end(run.id, "SUCCEEDED", outcome, now=self._clock())
         for run in self._store.recover(now=self._clock()):
             _log.warning("training run %s: %s", run.id, run.outcome.error)
         self._logs.mkdir(parents=True, exist_ok=True)
         for thread in self._threads:
             thread.start()
+
+    def _had_moved_its_label(self, run: Run) -> bool:
+        """Whether all was done but to note it when the service ended."""
+        if not run.outcome.version or run.spec.label is None:
+            return False
+        try:
+            named = labels.read_label(self._places.volume, run.spec.label)
+        except PublicationError:
+            return False
+        return named == run.outcome.version
 
     def stop(self) -> None:
         """End the runs that run, note it, and return when that is done."""

@@ -601,3 +601,23 @@ def test_a_good_exit_without_a_result_is_a_failure(here, events):
     ended = here.end(run_id)
     assert (ended.state, ended.outcome.error) == ("FAILED", "its process ended with exit status 0")
     assert list_labels(here.volume) == {}
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_run_whose_label_was_moved_when_the_service_ended_had_succeeded(make, moved):
+    run = make(begin=False)
+    version = publications.publish(run.volume)
+    if moved:
+        promote(run.volume, version)
+    run.store.add("a", SPEC, request_id="", now=1.0)
+    run.store.start_next(now=2.0)
+    run.store.note("a", Outcome(stage="done", version=version))
+    run.scheduler.start()
+    try:
+        found = run.scheduler.get("a")
+    finally:
+        run.scheduler.stop()
+    assert (found.state, found.outcome.label_moved) == (
+        ("SUCCEEDED", True) if moved else ("FAILED", False)
+    )
+    assert found.outcome.version == version
