@@ -150,6 +150,10 @@ class Scheduler:
             with self._changed:
                 self._changed.wait_for(lambda seen=seen: self._changes != seen, timeout=1.0)  # type: ignore[misc]
 
+    def wake_watchers(self) -> None:
+        """Have `still_wanted` asked now."""
+        self._tell()
+
     def cancel(self, run_id: str) -> Run:
         """End a run that waits or runs; returns it as it ended.
 

@@ -123,6 +123,8 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         # Every watcher holds a thread; the others are for calls that return.
         if not self._watchers.acquire(blocking=False):
             _abort(context, TooManyWatchersError(f"{MAX_WATCHERS} calls watch already"))
+        # One who hangs up makes room at once.
+        context.add_callback(self._scheduler.wake_watchers)
         try:
             for run in self._scheduler.watch(request.training_run_id, still_wanted=context.is_active):
                 yield pb.WatchTrainingRunResponse(training_run=run_message(run))

@@ -36,6 +36,7 @@ _NAMES = {
 _DPI = 110
 # Below this share the curves say nothing that anyone would serve.
 _LEAST_RECALL = 0.5
+_LONG_AXIS = 100
 
 
 def name_of(backend: str) -> str:
@@ -111,7 +112,10 @@ def curves(panels: Sequence[tuple[str, Sequence[Trial], Sequence[Trial]]], path:
         shown = [trial.recall_at_10 for trial in trials if trial.recall_at_10 >= _LEAST_RECALL]
         ax.set_ylim(min([*shown, 0.95]) - 0.01, 1.005)
         ax.xaxis.set_major_formatter(FuncFormatter(_count))
-        ax.xaxis.set_minor_formatter(FuncFormatter(_minor))
+        low, high = ax.get_xlim()
+        # Labels between powers of ten would crowd on a long axis.
+        if high / low < _LONG_AXIS:
+            ax.xaxis.set_minor_formatter(FuncFormatter(_minor))
         ax.grid(visible=True, which="both", alpha=0.25)
     axes[0][0].set_ylabel("recall@10")
     axes[0][0].legend(loc="lower right")

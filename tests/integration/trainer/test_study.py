@@ -66,7 +66,7 @@ def test_a_failed_trial_is_in_the_picture(tmp_path):
 def test_a_full_disk_leaves_the_last_study_as_it_was(small_disk):
     disk = small_disk()
     result = small()
-    long = replace(result, warnings=["x" * 1000] * 300)
+    long = replace(result, warnings=["x" * 1000] * 600)
     with pytest.raises(OSError, match="No space left"):
         write_study(long, disk)
     assert list(disk.iterdir()) == []
