@@ -29,6 +29,7 @@ from retriever.errors import RetrieverError
 from trainer import movielens, output
 from trainer.errors import TrainerError
 from trainer.index.annoy import AnnoyBackend
+from trainer.index.tuning import TuningOptions
 from trainer.model import Hyperparameters
 from trainer.pipeline import TrainingInput, TrainingResult, train_and_publish
 from trainer.progress import Bars
@@ -37,6 +38,7 @@ from trainer.publishing import Indexing
 FILM = "50"
 USERS = ("3", "25", "450")
 WORKERS = 2
+TARGET_RECALL = 0.99
 BOOT_SECONDS = 60
 
 console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
@@ -80,7 +82,10 @@ def run(volume: Path, data_dir: Path) -> None:
         volume,
         hyperparameters=Hyperparameters(),
         split="first-10",
-        indexing=Indexing(backends=[AnnoyBackend()]),
+        # More than the default, since the answers stand beside exact ones here.
+        indexing=Indexing(
+            backends=[AnnoyBackend()], options=TuningOptions(target_recall=TARGET_RECALL)
+        ),
         reporter=Bars(),
     )
     seconds.update(result.seconds)

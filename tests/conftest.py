@@ -11,8 +11,9 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from tests.movielens import MovieLensRun
 
-# A slow machine is no failure; the tests' time is bounded by pytest-timeout.
-settings.register_profile("tests", deadline=None, print_blob=True)
+# A slow machine is no failure; the tests' time is bounded by pytest-timeout. Half of hypothesis' usual
+# number of examples, since there are new ones each time.
+settings.register_profile("tests", deadline=None, max_examples=50, print_blob=True)
 settings.load_profile("tests")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and with them every process
