@@ -88,9 +88,6 @@ def _report(options: argparse.Namespace) -> int:
     if version is None:
         version = labels.read_label(options.volume, layout.DEFAULT_LABEL)
     backends = make_backends(options.backend) if hasattr(options, "backend") else installed()
-    tuning = TuningOptions(target_recall=options.target_recall, seed=options.seed)
-    if hasattr(options, "index_threads"):
-        tuning = replace(tuning, threads=options.index_threads)
     path = report.write_report(
         options.volume,
         version,
@@ -98,7 +95,7 @@ def _report(options: argparse.Namespace) -> int:
         options=report.ReportOptions(
             backends=backends,
             max_items=options.max_items,
-            tuning=tuning,
+            tuning=_tuning(options),
         ),
         reporter=Silent() if options.json else Bars(),
     )
@@ -107,13 +104,16 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _indexing(options: argparse.Namespace) -> Indexing:
-    tuning = TuningOptions(
-        target_recall=options.target_recall, strict=options.strict_recall, seed=options.seed
-    )
-    if hasattr(options, "index_threads"):
-        tuning = replace(tuning, threads=options.index_threads)
+    tuning = replace(_tuning(options), strict=options.strict_recall)
     backends = make_backends(options.backend, trees=getattr(options, "trees", None))
     return Indexing(backends=backends, options=tuning)
+
+
+def _tuning(options: argparse.Namespace) -> TuningOptions:
+    tuning = TuningOptions(target_recall=options.target_recall, seed=options.seed)
+    if hasattr(options, "index_threads"):
+        tuning = replace(tuning, threads=options.index_threads)
+    return tuning
 
 
 def _versions(options: argparse.Namespace) -> int:

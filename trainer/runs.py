@@ -200,7 +200,8 @@ class RunStore:
                 ).fetchone()
                 if row is None:
                     return None
-                if (problem := _problem(row["spec"])) is None:
+                _, problem = _spec(row["spec"])
+                if problem is None:
                     break
                 # The queue goes on without it.
                 database.execute(
@@ -285,22 +286,22 @@ class RunStore:
 _UNREADABLE = TrainingSpec(data=DataSpec(dataset="unreadable"), label=None)
 
 
-def _problem(spec: str) -> str | None:
-    """Why this release can't do what another one accepted; None when it can."""
+def _spec(text: str) -> tuple[TrainingSpec, str | None]:
+    """A spec; when another release accepted what this one refuses, a stand-in and the reason."""
     try:
-        training_spec.decode(spec)
+        return training_spec.decode(text), None
     except (OptionError, msgspec.MsgspecError) as error:
-        return f"this release of the trainer refuses its spec: {error}"
-    return None
+        return _UNREADABLE, f"this release of the trainer refuses its spec: {error}"
 
 
 def _run(row: sqlite3.Row) -> Run:
+    spec, _ = _spec(row["spec"])
     return Run(
         number=row["number"],
         id=row["id"],
         request_id=row["request_id"] or "",
         state=row["state"],
-        spec=_UNREADABLE if _problem(row["spec"]) else training_spec.decode(row["spec"]),
+        spec=spec,
         created_at=row["created_at"],
         started_at=row["started_at"],
         ended_at=row["ended_at"],

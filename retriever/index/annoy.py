@@ -15,7 +15,7 @@ from publication.manifest import IndexFacts
 from publication.reader import Publication
 from publication.search_effort import TUNED_FOR, scaled
 from publication.vector_space import Float32Array, augment_queries
-from retriever.index.protocol import SearchIndex, check_facts, count_of
+from retriever.index.protocol import SearchIndex, check_facts, check_has_file, count_of
 
 _METRIC: Final = "angular"
 
@@ -25,8 +25,7 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     augmented = name == layout.RECOMMEND
     components = publication.manifest.components
     check_facts(name, facts, metric=_METRIC, dimensions=components + 2 if augmented else components)
-    if facts.file is None:
-        raise InvalidPublicationError(path, f"index {name!r} has no file")
+    check_has_file(name, facts, path)
     index = AnnoyIndex(facts.dimensions, _METRIC)
     try:
         index.load(str(path))

@@ -17,7 +17,7 @@ from publication.reader import Publication
 from publication.search_effort import scaled
 from publication.vector_space import Float32Array, augment_queries
 from retriever.errors import SnapshotError
-from retriever.index.protocol import SearchIndex, check_facts, count_of
+from retriever.index.protocol import SearchIndex, check_facts, check_has_file, count_of
 
 _METRIC: Final = "l2"
 
@@ -27,8 +27,7 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     augmented = name == layout.RECOMMEND
     components = publication.manifest.components
     check_facts(name, facts, metric=_METRIC, dimensions=components + 2 if augmented else components)
-    if facts.file is None:
-        raise InvalidPublicationError(path, f"index {name!r} has no file")
+    check_has_file(name, facts, path)
     if (probes := count_of(name, facts, "probes", -1)) < 1:
         given = facts.query.get("probes")
         raise SnapshotError(f"index {name!r}: query.probes is {given}, but should be 1 or more")

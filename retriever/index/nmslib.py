@@ -17,7 +17,7 @@ from publication.reader import Publication
 from publication.search_effort import scaled
 from publication.vector_space import Float32Array, augment_queries
 from retriever.errors import SnapshotError
-from retriever.index.protocol import SearchIndex, check_facts, count_of
+from retriever.index.protocol import SearchIndex, check_facts, check_has_file, count_of
 
 _COSINE = "cosinesimil"
 _INNER_PRODUCT = "negdotprod"
@@ -37,8 +37,7 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     elif name == layout.RECOMMEND:
         metric, dimensions = _INNER_PRODUCT, components + 1
     check_facts(name, facts, metric=metric, dimensions=dimensions)
-    if facts.file is None:
-        raise InvalidPublicationError(path, f"index {name!r} has no file")
+    check_has_file(name, facts, path)
     if (ef := count_of(name, facts, "ef", -1)) < 1:
         given = facts.query.get("ef")
         raise SnapshotError(f"index {name!r}: query.ef is {given}, but should be 1 or more")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from publication.errors import InvalidPublicationError
 from publication.manifest import IndexFacts
 from publication.vector_space import Float32Array
 from retriever.errors import SnapshotError
@@ -42,6 +44,12 @@ def check_facts(name: str, facts: IndexFacts, *, metric: str, dimensions: int) -
     ):
         if found != expected:
             raise SnapshotError(f"index {name!r} has {what} {found!r}, but should have {expected!r}")
+
+
+def check_has_file(name: str, facts: IndexFacts, path: Path) -> None:
+    """Raise InvalidPublicationError for an index without a file, of a backend that needs one."""
+    if facts.file is None:
+        raise InvalidPublicationError(path, f"index {name!r} has no file")
 
 
 def count_of(name: str, facts: IndexFacts, key: str, default: int) -> int:
