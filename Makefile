@@ -26,9 +26,14 @@ serve: setup $(VOLUME)/labels/current ## The same publication, served until Ctrl
 	@$(BIN)/python -m retriever serve --volume $(VOLUME) --listen $(LISTEN) --workers $(WORKERS)
 
 .PHONY: test
-test: setup ## All tests and the import rules; T="-k name" passes arguments to pytest
+test: setup ## All tests and the import rules; T="-k name" passes arguments to pytest instead
 	@$(BIN)/lint-imports
+ifdef T
 	@$(BIN)/python -m pytest $(T)
+else
+	@$(BIN)/python -m pytest --numprocesses 2 tests/unit tests/contract
+	@$(BIN)/python -m pytest tests/integration tests/e2e tests/load
+endif
 
 ##@ Before you trust it
 
@@ -71,7 +76,9 @@ check: setup ## Format, lint, types, protobuf rules, and that generated code is 
 	@$(BIN)/ruff format --check --quiet . || { echo "make format mends this"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/buf lint protos
+	@image=$$(mktemp -u).binpb && trap 'rm -f "$$image"' EXIT && \
+	$(protoc) --include_imports --include_source_info --descriptor_set_out="$$image" $(ours) && \
+	$(BIN)/buf lint "$$image" --path recsys --config protos/buf.yaml
 	@$(MAKE) --no-print-directory check-protos
 
 .PHONY: format
@@ -90,9 +97,13 @@ check-protos: $(INSTALLED)
 	diff -r -x __pycache__ "$$fresh" protos/gen >/dev/null || \
 	{ echo "protos/gen is stale: run 'make protos' and commit the result"; exit 1; }
 
-generate = $(BIN)/python -m grpc_tools.protoc --proto_path=protos \
-	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --python_out=$(1) --pyi_out=$(1) \
-	--grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) $$(cd protos && find recsys -name '*.proto' | sort)
+# google/rpc/status.proto is in the package that also has its generated code.
+protoc = $(BIN)/python -m grpc_tools.protoc --proto_path=protos \
+	--proto_path="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+ours = $$(cd protos && find recsys -name '*.proto' | sort)
+
+generate = $(protoc) --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --python_out=$(1) \
+	--pyi_out=$(1) --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) $(ours)
 
 .PHONY: golden
 golden: $(INSTALLED) ## Show how the golden publication was made (it is never made anew for format 1)

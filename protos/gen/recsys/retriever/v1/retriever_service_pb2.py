@@ -24,37 +24,80 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+recsys/retriever/v1/retriever_service.proto\x12\x13recsys.retriever.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x01\n\x13SimilarItemsRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x12\n\x05limit\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x35\n\x11return_attributes\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1a\n\rsearch_effort\x18\x04 \x01(\x02H\x01\x88\x01\x01\x12\r\n\x05\x65xact\x18\x05 \x01(\x08\x42\x08\n\x06_limitB\x10\n\x0e_search_effort\"W\n\x14SimilarItemsResponse\x12.\n\x05items\x18\x01 \x03(\x0b\x32\x1f.recsys.retriever.v1.ScoredItem\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xee\x01\n\x10RecommendRequest\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12\x12\n\x05limit\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x19\n\x0c\x65xclude_seen\x18\x03 \x01(\x08H\x02\x88\x01\x01\x12\x35\n\x11return_attributes\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1a\n\rsearch_effort\x18\x05 \x01(\x02H\x03\x88\x01\x01\x12\r\n\x05\x65xact\x18\x06 \x01(\x08\x42\t\n\x07subjectB\x08\n\x06_limitB\x0f\n\r_exclude_seenB\x10\n\x0e_search_effort\"T\n\x11RecommendResponse\x12.\n\x05items\x18\x01 \x03(\x0b\x32\x1f.recsys.retriever.v1.ScoredItem\x12\x0f\n\x07version\x18\x02 \x01(\t\";\n\nScoredItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\r\n\x05title\x18\x03 \x01(\t\"\x12\n\x10GetStatusRequest\"\x8a\x02\n\x11GetStatusResponse\x12\r\n\x05label\x18\x01 \x01(\t\x12\x14\n\x0clabel_target\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x37\n\x0blast_reload\x18\x04 \x01(\x0b\x32\".recsys.retriever.v1.ReloadOutcome\x12\x15\n\rlabel_problem\x18\x05 \x01(\t\x12\x32\n\x07workers\x18\x06 \x03(\x0b\x32!.recsys.retriever.v1.WorkerStatus\x12;\n\x0f\x66\x61iled_versions\x18\x07 \x03(\x0b\x32\".recsys.retriever.v1.FailedVersion\"_\n\rFailedVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12-\n\tfailed_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaa\x01\n\rReloadOutcome\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\tsucceeded\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x18\n\x10\x64uration_seconds\x18\x04 \x01(\x01\x12,\n\x08\x65nded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15\x63ommit_spread_seconds\x18\x06 \x01(\x01\"\xb3\x02\n\x0cWorkerStatus\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .recsys.retriever.v1.WorkerState\x12\x0f\n\x07version\x18\x04 \x01(\t\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rserving_since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08restarts\x18\x07 \x01(\x05\x12\r\n\x05\x63\x61lls\x18\x08 \x01(\x03\x12\x15\n\rrefused_calls\x18\t \x01(\x03\x12\x17\n\x0f\x63\x61lls_in_flight\x18\n \x01(\x05\x12\x11\n\tpss_bytes\x18\x0b \x01(\x03*w\n\x0bWorkerState\x12\x1c\n\x18WORKER_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15WORKER_STATE_STARTING\x10\x01\x12\x18\n\x14WORKER_STATE_RUNNING\x10\x02\x12\x15\n\x11WORKER_STATE_DOWN\x10\x03\x32\xaf\x02\n\x10RetrieverService\x12\x63\n\x0cSimilarItems\x12(.recsys.retriever.v1.SimilarItemsRequest\x1a).recsys.retriever.v1.SimilarItemsResponse\x12Z\n\tRecommend\x12%.recsys.retriever.v1.RecommendRequest\x1a&.recsys.retriever.v1.RecommendResponse\x12Z\n\tGetStatus\x12%.recsys.retriever.v1.GetStatusRequest\x1a&.recsys.retriever.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+recsys/retriever/v1/retriever_service.proto\x12\x13recsys.retriever.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xc1\x03\n\x13SimilarItemsRequest\x12\x11\n\x07item_id\x18\x01 \x01(\tH\x00\x12\x33\n\x05items\x18\x06 \x01(\x0b\x32\".recsys.retriever.v1.WeightedItemsH\x00\x12\x12\n\x05limit\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x35\n\x11return_attributes\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1a\n\rsearch_effort\x18\x04 \x01(\x02H\x02\x88\x01\x01\x12\r\n\x05\x65xact\x18\x05 \x01(\x08\x12\x18\n\x10\x65xclude_item_ids\x18\x07 \x03(\t\x12+\n\x06\x66ilter\x18\x08 \x01(\x0b\x32\x1b.recsys.retriever.v1.Filter\x12\x34\n\x0bunknown_ids\x18\t \x01(\x0e\x32\x1f.recsys.retriever.v1.UnknownIds\x12\x10\n\x08paginate\x18\n \x01(\x08\x12\x12\n\npage_token\x18\x0b \x01(\t\x12\x11\n\tdiversity\x18\x0c \x01(\x02\x12\x0f\n\x07\x65xplain\x18\r \x01(\x08\x42\t\n\x07subjectB\x08\n\x06_limitB\x10\n\x0e_search_effort\"\xc3\x02\n\x14SimilarItemsResponse\x12.\n\x05items\x18\x01 \x03(\x0b\x32\x1f.recsys.retriever.v1.ScoredItem\x12\x0f\n\x07version\x18\x02 \x01(\t\x12+\n\x06source\x18\x03 \x01(\x0e\x32\x1b.recsys.retriever.v1.Source\x12\x31\n\x06method\x18\x04 \x01(\x0e\x32!.recsys.retriever.v1.SearchMethod\x12\x12\n\ncandidates\x18\x05 \x01(\x05\x12\x10\n\x08\x66iltered\x18\x06 \x01(\x05\x12\x36\n\x0cshort_reason\x18\x07 \x01(\x0e\x32 .recsys.retriever.v1.ShortReason\x12\x13\n\x0bunknown_ids\x18\x08 \x03(\t\x12\x17\n\x0fnext_page_token\x18\t \x01(\t\"\xa3\x04\n\x10RecommendRequest\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12\x35\n\x07session\x18\x07 \x01(\x0b\x32\".recsys.retriever.v1.WeightedItemsH\x00\x12\x35\n\x08\x66\x65\x61tures\x18\x08 \x01(\x0b\x32!.recsys.retriever.v1.UserFeaturesH\x00\x12\x12\n\x05limit\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x19\n\x0c\x65xclude_seen\x18\x03 \x01(\x08H\x02\x88\x01\x01\x12\x35\n\x11return_attributes\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1a\n\rsearch_effort\x18\x05 \x01(\x02H\x03\x88\x01\x01\x12\r\n\x05\x65xact\x18\x06 \x01(\x08\x12\x18\n\x10\x65xclude_item_ids\x18\t \x03(\t\x12+\n\x06\x66ilter\x18\n \x01(\x0b\x32\x1b.recsys.retriever.v1.Filter\x12\x34\n\x0bunknown_ids\x18\x0b \x01(\x0e\x32\x1f.recsys.retriever.v1.UnknownIds\x12\x10\n\x08paginate\x18\x0c \x01(\x08\x12\x12\n\npage_token\x18\r \x01(\t\x12\x11\n\tdiversity\x18\x0e \x01(\x02\x12\x0f\n\x07\x65xplain\x18\x0f \x01(\x08\x42\t\n\x07subjectB\x08\n\x06_limitB\x0f\n\r_exclude_seenB\x10\n\x0e_search_effort\"\xc0\x02\n\x11RecommendResponse\x12.\n\x05items\x18\x01 \x03(\x0b\x32\x1f.recsys.retriever.v1.ScoredItem\x12\x0f\n\x07version\x18\x02 \x01(\t\x12+\n\x06source\x18\x03 \x01(\x0e\x32\x1b.recsys.retriever.v1.Source\x12\x31\n\x06method\x18\x04 \x01(\x0e\x32!.recsys.retriever.v1.SearchMethod\x12\x12\n\ncandidates\x18\x05 \x01(\x05\x12\x10\n\x08\x66iltered\x18\x06 \x01(\x05\x12\x36\n\x0cshort_reason\x18\x07 \x01(\x0e\x32 .recsys.retriever.v1.ShortReason\x12\x13\n\x0bunknown_ids\x18\x08 \x03(\t\x12\x17\n\x0fnext_page_token\x18\t \x01(\t\"V\n\x18\x42\x61tchSimilarItemsRequest\x12:\n\x08requests\x18\x01 \x03(\x0b\x32(.recsys.retriever.v1.SimilarItemsRequest\"f\n\x19\x42\x61tchSimilarItemsResponse\x12\x38\n\x07results\x18\x01 \x03(\x0b\x32\'.recsys.retriever.v1.SimilarItemsResult\x12\x0f\n\x07version\x18\x02 \x01(\t\"\x82\x01\n\x12SimilarItemsResult\x12=\n\x08response\x18\x01 \x01(\x0b\x32).recsys.retriever.v1.SimilarItemsResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"P\n\x15\x42\x61tchRecommendRequest\x12\x37\n\x08requests\x18\x01 \x03(\x0b\x32%.recsys.retriever.v1.RecommendRequest\"`\n\x16\x42\x61tchRecommendResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.recsys.retriever.v1.RecommendResult\x12\x0f\n\x07version\x18\x02 \x01(\t\"|\n\x0fRecommendResult\x12:\n\x08response\x18\x01 \x01(\x0b\x32&.recsys.retriever.v1.RecommendResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"2\n\rWeightedItems\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x0f\n\x07weights\x18\x02 \x03(\x02\" \n\x0cUserFeatures\x12\x10\n\x08\x66\x65\x61tures\x18\x01 \x03(\t\"<\n\x06\x46ilter\x12\x32\n\nconditions\x18\x01 \x03(\x0b\x32\x1e.recsys.retriever.v1.Condition\"\xe1\x01\n\tCondition\x12\x11\n\tattribute\x18\x01 \x01(\t\x12-\n\x06\x61ny_of\x18\x02 \x01(\x0b\x32\x1b.recsys.retriever.v1.ValuesH\x00\x12-\n\x06\x61ll_of\x18\x03 \x01(\x0b\x32\x1b.recsys.retriever.v1.ValuesH\x00\x12.\n\x07none_of\x18\x04 \x01(\x0b\x32\x1b.recsys.retriever.v1.ValuesH\x00\x12+\n\x05range\x18\x05 \x01(\x0b\x32\x1a.recsys.retriever.v1.RangeH\x00\x42\x06\n\x04test\"\x18\n\x06Values\x12\x0e\n\x06values\x18\x01 \x03(\t\";\n\x05Range\x12\x10\n\x03min\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03max\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\x06\n\x04_minB\x06\n\x04_max\"\x8f\x02\n\nScoredItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\r\n\x05title\x18\x03 \x01(\t\x12\x43\n\nattributes\x18\x04 \x03(\x0b\x32/.recsys.retriever.v1.ScoredItem.AttributesEntry\x12\x35\n\x0b\x65xplanation\x18\x05 \x01(\x0b\x32 .recsys.retriever.v1.Explanation\x1aV\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.recsys.retriever.v1.AttributeValue:\x02\x38\x01\"Y\n\x0e\x41ttributeValue\x12,\n\x05texts\x18\x01 \x01(\x0b\x32\x1b.recsys.retriever.v1.ValuesH\x00\x12\x10\n\x06number\x18\x02 \x01(\x01H\x00\x42\x07\n\x05value\"U\n\x0b\x45xplanation\x12\x38\n\rcontributions\x18\x01 \x03(\x0b\x32!.recsys.retriever.v1.Contribution\x12\x0c\n\x04\x62ias\x18\x02 \x01(\x02\"K\n\x0c\x43ontribution\x12\x11\n\x07item_id\x18\x01 \x01(\tH\x00\x12\x11\n\x07\x66\x65\x61ture\x18\x02 \x01(\tH\x00\x12\r\n\x05score\x18\x03 \x01(\x02\x42\x06\n\x04\x66rom\"\x12\n\x10GetStatusRequest\"\x8a\x02\n\x11GetStatusResponse\x12\r\n\x05label\x18\x01 \x01(\t\x12\x14\n\x0clabel_target\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x37\n\x0blast_reload\x18\x04 \x01(\x0b\x32\".recsys.retriever.v1.ReloadOutcome\x12\x15\n\rlabel_problem\x18\x05 \x01(\t\x12\x32\n\x07workers\x18\x06 \x03(\x0b\x32!.recsys.retriever.v1.WorkerStatus\x12;\n\x0f\x66\x61iled_versions\x18\x07 \x03(\x0b\x32\".recsys.retriever.v1.FailedVersion\"_\n\rFailedVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12-\n\tfailed_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaa\x01\n\rReloadOutcome\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\tsucceeded\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x18\n\x10\x64uration_seconds\x18\x04 \x01(\x01\x12,\n\x08\x65nded_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15\x63ommit_spread_seconds\x18\x06 \x01(\x01\"\xb3\x02\n\x0cWorkerStatus\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .recsys.retriever.v1.WorkerState\x12\x0f\n\x07version\x18\x04 \x01(\t\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rserving_since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08restarts\x18\x07 \x01(\x05\x12\r\n\x05\x63\x61lls\x18\x08 \x01(\x03\x12\x15\n\rrefused_calls\x18\t \x01(\x03\x12\x17\n\x0f\x63\x61lls_in_flight\x18\n \x01(\x05\x12\x11\n\tpss_bytes\x18\x0b \x01(\x03*q\n\nUnknownIds\x12\x1b\n\x17UNKNOWN_IDS_UNSPECIFIED\x10\x00\x12\x15\n\x11UNKNOWN_IDS_ERROR\x10\x01\x12\x16\n\x12UNKNOWN_IDS_IGNORE\x10\x02\x12\x17\n\x13UNKNOWN_IDS_POPULAR\x10\x03*\x8c\x01\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x17\n\x13SOURCE_PERSONALIZED\x10\x01\x12\x14\n\x10SOURCE_FOLDED_IN\x10\x02\x12\x13\n\x0fSOURCE_FEATURES\x10\x03\x12\x12\n\x0eSOURCE_POPULAR\x10\x04\x12\x12\n\x0eSOURCE_SIMILAR\x10\x05*_\n\x0cSearchMethod\x12\x1d\n\x19SEARCH_METHOD_UNSPECIFIED\x10\x00\x12\x17\n\x13SEARCH_METHOD_INDEX\x10\x01\x12\x17\n\x13SEARCH_METHOD_EXACT\x10\x02*\x9a\x01\n\x0bShortReason\x12\x1c\n\x18SHORT_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16SHORT_REASON_CATALOGUE\x10\x01\x12\x1b\n\x17SHORT_REASON_EXCLUSIONS\x10\x02\x12\x17\n\x13SHORT_REASON_FILTER\x10\x03\x12\x1b\n\x17SHORT_REASON_PAGE_LIMIT\x10\x04*w\n\x0bWorkerState\x12\x1c\n\x18WORKER_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15WORKER_STATE_STARTING\x10\x01\x12\x18\n\x14WORKER_STATE_RUNNING\x10\x02\x12\x15\n\x11WORKER_STATE_DOWN\x10\x03\x32\x8e\x04\n\x10RetrieverService\x12\x63\n\x0cSimilarItems\x12(.recsys.retriever.v1.SimilarItemsRequest\x1a).recsys.retriever.v1.SimilarItemsResponse\x12Z\n\tRecommend\x12%.recsys.retriever.v1.RecommendRequest\x1a&.recsys.retriever.v1.RecommendResponse\x12r\n\x11\x42\x61tchSimilarItems\x12-.recsys.retriever.v1.BatchSimilarItemsRequest\x1a..recsys.retriever.v1.BatchSimilarItemsResponse\x12i\n\x0e\x42\x61tchRecommend\x12*.recsys.retriever.v1.BatchRecommendRequest\x1a+.recsys.retriever.v1.BatchRecommendResponse\x12Z\n\tGetStatus\x12%.recsys.retriever.v1.GetStatusRequest\x1a&.recsys.retriever.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'recsys.retriever.v1.retriever_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WORKERSTATE']._serialized_start=1668
-  _globals['_WORKERSTATE']._serialized_end=1787
-  _globals['_SIMILARITEMSREQUEST']._serialized_start=136
-  _globals['_SIMILARITEMSREQUEST']._serialized_end=320
-  _globals['_SIMILARITEMSRESPONSE']._serialized_start=322
-  _globals['_SIMILARITEMSRESPONSE']._serialized_end=409
-  _globals['_RECOMMENDREQUEST']._serialized_start=412
-  _globals['_RECOMMENDREQUEST']._serialized_end=650
-  _globals['_RECOMMENDRESPONSE']._serialized_start=652
-  _globals['_RECOMMENDRESPONSE']._serialized_end=736
-  _globals['_SCOREDITEM']._serialized_start=738
-  _globals['_SCOREDITEM']._serialized_end=797
-  _globals['_GETSTATUSREQUEST']._serialized_start=799
-  _globals['_GETSTATUSREQUEST']._serialized_end=817
-  _globals['_GETSTATUSRESPONSE']._serialized_start=820
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1086
-  _globals['_FAILEDVERSION']._serialized_start=1088
-  _globals['_FAILEDVERSION']._serialized_end=1183
-  _globals['_RELOADOUTCOME']._serialized_start=1186
-  _globals['_RELOADOUTCOME']._serialized_end=1356
-  _globals['_WORKERSTATUS']._serialized_start=1359
-  _globals['_WORKERSTATUS']._serialized_end=1666
-  _globals['_RETRIEVERSERVICE']._serialized_start=1790
-  _globals['_RETRIEVERSERVICE']._serialized_end=2093
+  _globals['_SCOREDITEM_ATTRIBUTESENTRY']._loaded_options = None
+  _globals['_SCOREDITEM_ATTRIBUTESENTRY']._serialized_options = b'8\001'
+  _globals['_UNKNOWNIDS']._serialized_start=4303
+  _globals['_UNKNOWNIDS']._serialized_end=4416
+  _globals['_SOURCE']._serialized_start=4419
+  _globals['_SOURCE']._serialized_end=4559
+  _globals['_SEARCHMETHOD']._serialized_start=4561
+  _globals['_SEARCHMETHOD']._serialized_end=4656
+  _globals['_SHORTREASON']._serialized_start=4659
+  _globals['_SHORTREASON']._serialized_end=4813
+  _globals['_WORKERSTATE']._serialized_start=4815
+  _globals['_WORKERSTATE']._serialized_end=4934
+  _globals['_SIMILARITEMSREQUEST']._serialized_start=161
+  _globals['_SIMILARITEMSREQUEST']._serialized_end=610
+  _globals['_SIMILARITEMSRESPONSE']._serialized_start=613
+  _globals['_SIMILARITEMSRESPONSE']._serialized_end=936
+  _globals['_RECOMMENDREQUEST']._serialized_start=939
+  _globals['_RECOMMENDREQUEST']._serialized_end=1486
+  _globals['_RECOMMENDRESPONSE']._serialized_start=1489
+  _globals['_RECOMMENDRESPONSE']._serialized_end=1809
+  _globals['_BATCHSIMILARITEMSREQUEST']._serialized_start=1811
+  _globals['_BATCHSIMILARITEMSREQUEST']._serialized_end=1897
+  _globals['_BATCHSIMILARITEMSRESPONSE']._serialized_start=1899
+  _globals['_BATCHSIMILARITEMSRESPONSE']._serialized_end=2001
+  _globals['_SIMILARITEMSRESULT']._serialized_start=2004
+  _globals['_SIMILARITEMSRESULT']._serialized_end=2134
+  _globals['_BATCHRECOMMENDREQUEST']._serialized_start=2136
+  _globals['_BATCHRECOMMENDREQUEST']._serialized_end=2216
+  _globals['_BATCHRECOMMENDRESPONSE']._serialized_start=2218
+  _globals['_BATCHRECOMMENDRESPONSE']._serialized_end=2314
+  _globals['_RECOMMENDRESULT']._serialized_start=2316
+  _globals['_RECOMMENDRESULT']._serialized_end=2440
+  _globals['_WEIGHTEDITEMS']._serialized_start=2442
+  _globals['_WEIGHTEDITEMS']._serialized_end=2492
+  _globals['_USERFEATURES']._serialized_start=2494
+  _globals['_USERFEATURES']._serialized_end=2526
+  _globals['_FILTER']._serialized_start=2528
+  _globals['_FILTER']._serialized_end=2588
+  _globals['_CONDITION']._serialized_start=2591
+  _globals['_CONDITION']._serialized_end=2816
+  _globals['_VALUES']._serialized_start=2818
+  _globals['_VALUES']._serialized_end=2842
+  _globals['_RANGE']._serialized_start=2844
+  _globals['_RANGE']._serialized_end=2903
+  _globals['_SCOREDITEM']._serialized_start=2906
+  _globals['_SCOREDITEM']._serialized_end=3177
+  _globals['_SCOREDITEM_ATTRIBUTESENTRY']._serialized_start=3091
+  _globals['_SCOREDITEM_ATTRIBUTESENTRY']._serialized_end=3177
+  _globals['_ATTRIBUTEVALUE']._serialized_start=3179
+  _globals['_ATTRIBUTEVALUE']._serialized_end=3268
+  _globals['_EXPLANATION']._serialized_start=3270
+  _globals['_EXPLANATION']._serialized_end=3355
+  _globals['_CONTRIBUTION']._serialized_start=3357
+  _globals['_CONTRIBUTION']._serialized_end=3432
+  _globals['_GETSTATUSREQUEST']._serialized_start=3434
+  _globals['_GETSTATUSREQUEST']._serialized_end=3452
+  _globals['_GETSTATUSRESPONSE']._serialized_start=3455
+  _globals['_GETSTATUSRESPONSE']._serialized_end=3721
+  _globals['_FAILEDVERSION']._serialized_start=3723
+  _globals['_FAILEDVERSION']._serialized_end=3818
+  _globals['_RELOADOUTCOME']._serialized_start=3821
+  _globals['_RELOADOUTCOME']._serialized_end=3991
+  _globals['_WORKERSTATUS']._serialized_start=3994
+  _globals['_WORKERSTATUS']._serialized_end=4301
+  _globals['_RETRIEVERSERVICE']._serialized_start=4937
+  _globals['_RETRIEVERSERVICE']._serialized_end=5463
 # @@protoc_insertion_point(module_scope)

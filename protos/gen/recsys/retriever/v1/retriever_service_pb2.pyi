@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.rpc import status_pb2 as _status_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -11,72 +12,311 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class UnknownIds(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    UNKNOWN_IDS_UNSPECIFIED: _ClassVar[UnknownIds]
+    UNKNOWN_IDS_ERROR: _ClassVar[UnknownIds]
+    UNKNOWN_IDS_IGNORE: _ClassVar[UnknownIds]
+    UNKNOWN_IDS_POPULAR: _ClassVar[UnknownIds]
+
+class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SOURCE_UNSPECIFIED: _ClassVar[Source]
+    SOURCE_PERSONALIZED: _ClassVar[Source]
+    SOURCE_FOLDED_IN: _ClassVar[Source]
+    SOURCE_FEATURES: _ClassVar[Source]
+    SOURCE_POPULAR: _ClassVar[Source]
+    SOURCE_SIMILAR: _ClassVar[Source]
+
+class SearchMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SEARCH_METHOD_UNSPECIFIED: _ClassVar[SearchMethod]
+    SEARCH_METHOD_INDEX: _ClassVar[SearchMethod]
+    SEARCH_METHOD_EXACT: _ClassVar[SearchMethod]
+
+class ShortReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SHORT_REASON_UNSPECIFIED: _ClassVar[ShortReason]
+    SHORT_REASON_CATALOGUE: _ClassVar[ShortReason]
+    SHORT_REASON_EXCLUSIONS: _ClassVar[ShortReason]
+    SHORT_REASON_FILTER: _ClassVar[ShortReason]
+    SHORT_REASON_PAGE_LIMIT: _ClassVar[ShortReason]
+
 class WorkerState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     WORKER_STATE_UNSPECIFIED: _ClassVar[WorkerState]
     WORKER_STATE_STARTING: _ClassVar[WorkerState]
     WORKER_STATE_RUNNING: _ClassVar[WorkerState]
     WORKER_STATE_DOWN: _ClassVar[WorkerState]
+UNKNOWN_IDS_UNSPECIFIED: UnknownIds
+UNKNOWN_IDS_ERROR: UnknownIds
+UNKNOWN_IDS_IGNORE: UnknownIds
+UNKNOWN_IDS_POPULAR: UnknownIds
+SOURCE_UNSPECIFIED: Source
+SOURCE_PERSONALIZED: Source
+SOURCE_FOLDED_IN: Source
+SOURCE_FEATURES: Source
+SOURCE_POPULAR: Source
+SOURCE_SIMILAR: Source
+SEARCH_METHOD_UNSPECIFIED: SearchMethod
+SEARCH_METHOD_INDEX: SearchMethod
+SEARCH_METHOD_EXACT: SearchMethod
+SHORT_REASON_UNSPECIFIED: ShortReason
+SHORT_REASON_CATALOGUE: ShortReason
+SHORT_REASON_EXCLUSIONS: ShortReason
+SHORT_REASON_FILTER: ShortReason
+SHORT_REASON_PAGE_LIMIT: ShortReason
 WORKER_STATE_UNSPECIFIED: WorkerState
 WORKER_STATE_STARTING: WorkerState
 WORKER_STATE_RUNNING: WorkerState
 WORKER_STATE_DOWN: WorkerState
 
 class SimilarItemsRequest(_message.Message):
-    __slots__ = ("item_id", "limit", "return_attributes", "search_effort", "exact")
+    __slots__ = ("item_id", "items", "limit", "return_attributes", "search_effort", "exact", "exclude_item_ids", "filter", "unknown_ids", "paginate", "page_token", "diversity", "explain")
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     RETURN_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     SEARCH_EFFORT_FIELD_NUMBER: _ClassVar[int]
     EXACT_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_IDS_FIELD_NUMBER: _ClassVar[int]
+    PAGINATE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    DIVERSITY_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     item_id: str
+    items: WeightedItems
     limit: int
     return_attributes: _field_mask_pb2.FieldMask
     search_effort: float
     exact: bool
-    def __init__(self, item_id: _Optional[str] = ..., limit: _Optional[int] = ..., return_attributes: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., search_effort: _Optional[float] = ..., exact: _Optional[bool] = ...) -> None: ...
+    exclude_item_ids: _containers.RepeatedScalarFieldContainer[str]
+    filter: Filter
+    unknown_ids: UnknownIds
+    paginate: bool
+    page_token: str
+    diversity: float
+    explain: bool
+    def __init__(self, item_id: _Optional[str] = ..., items: _Optional[_Union[WeightedItems, _Mapping]] = ..., limit: _Optional[int] = ..., return_attributes: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., search_effort: _Optional[float] = ..., exact: _Optional[bool] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., unknown_ids: _Optional[_Union[UnknownIds, str]] = ..., paginate: _Optional[bool] = ..., page_token: _Optional[str] = ..., diversity: _Optional[float] = ..., explain: _Optional[bool] = ...) -> None: ...
 
 class SimilarItemsResponse(_message.Message):
-    __slots__ = ("items", "version")
+    __slots__ = ("items", "version", "source", "method", "candidates", "filtered", "short_reason", "unknown_ids", "next_page_token")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    FILTERED_FIELD_NUMBER: _ClassVar[int]
+    SHORT_REASON_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_IDS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[ScoredItem]
     version: str
-    def __init__(self, items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., version: _Optional[str] = ...) -> None: ...
+    source: Source
+    method: SearchMethod
+    candidates: int
+    filtered: int
+    short_reason: ShortReason
+    unknown_ids: _containers.RepeatedScalarFieldContainer[str]
+    next_page_token: str
+    def __init__(self, items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., version: _Optional[str] = ..., source: _Optional[_Union[Source, str]] = ..., method: _Optional[_Union[SearchMethod, str]] = ..., candidates: _Optional[int] = ..., filtered: _Optional[int] = ..., short_reason: _Optional[_Union[ShortReason, str]] = ..., unknown_ids: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class RecommendRequest(_message.Message):
-    __slots__ = ("user_id", "limit", "exclude_seen", "return_attributes", "search_effort", "exact")
+    __slots__ = ("user_id", "session", "features", "limit", "exclude_seen", "return_attributes", "search_effort", "exact", "exclude_item_ids", "filter", "unknown_ids", "paginate", "page_token", "diversity", "explain")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     EXCLUDE_SEEN_FIELD_NUMBER: _ClassVar[int]
     RETURN_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     SEARCH_EFFORT_FIELD_NUMBER: _ClassVar[int]
     EXACT_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_IDS_FIELD_NUMBER: _ClassVar[int]
+    PAGINATE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    DIVERSITY_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     user_id: str
+    session: WeightedItems
+    features: UserFeatures
     limit: int
     exclude_seen: bool
     return_attributes: _field_mask_pb2.FieldMask
     search_effort: float
     exact: bool
-    def __init__(self, user_id: _Optional[str] = ..., limit: _Optional[int] = ..., exclude_seen: _Optional[bool] = ..., return_attributes: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., search_effort: _Optional[float] = ..., exact: _Optional[bool] = ...) -> None: ...
+    exclude_item_ids: _containers.RepeatedScalarFieldContainer[str]
+    filter: Filter
+    unknown_ids: UnknownIds
+    paginate: bool
+    page_token: str
+    diversity: float
+    explain: bool
+    def __init__(self, user_id: _Optional[str] = ..., session: _Optional[_Union[WeightedItems, _Mapping]] = ..., features: _Optional[_Union[UserFeatures, _Mapping]] = ..., limit: _Optional[int] = ..., exclude_seen: _Optional[bool] = ..., return_attributes: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., search_effort: _Optional[float] = ..., exact: _Optional[bool] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., unknown_ids: _Optional[_Union[UnknownIds, str]] = ..., paginate: _Optional[bool] = ..., page_token: _Optional[str] = ..., diversity: _Optional[float] = ..., explain: _Optional[bool] = ...) -> None: ...
 
 class RecommendResponse(_message.Message):
-    __slots__ = ("items", "version")
+    __slots__ = ("items", "version", "source", "method", "candidates", "filtered", "short_reason", "unknown_ids", "next_page_token")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    FILTERED_FIELD_NUMBER: _ClassVar[int]
+    SHORT_REASON_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_IDS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[ScoredItem]
     version: str
-    def __init__(self, items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., version: _Optional[str] = ...) -> None: ...
+    source: Source
+    method: SearchMethod
+    candidates: int
+    filtered: int
+    short_reason: ShortReason
+    unknown_ids: _containers.RepeatedScalarFieldContainer[str]
+    next_page_token: str
+    def __init__(self, items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., version: _Optional[str] = ..., source: _Optional[_Union[Source, str]] = ..., method: _Optional[_Union[SearchMethod, str]] = ..., candidates: _Optional[int] = ..., filtered: _Optional[int] = ..., short_reason: _Optional[_Union[ShortReason, str]] = ..., unknown_ids: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class BatchSimilarItemsRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[SimilarItemsRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[SimilarItemsRequest, _Mapping]]] = ...) -> None: ...
+
+class BatchSimilarItemsResponse(_message.Message):
+    __slots__ = ("results", "version")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[SimilarItemsResult]
+    version: str
+    def __init__(self, results: _Optional[_Iterable[_Union[SimilarItemsResult, _Mapping]]] = ..., version: _Optional[str] = ...) -> None: ...
+
+class SimilarItemsResult(_message.Message):
+    __slots__ = ("response", "error")
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    response: SimilarItemsResponse
+    error: _status_pb2.Status
+    def __init__(self, response: _Optional[_Union[SimilarItemsResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class BatchRecommendRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[RecommendRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[RecommendRequest, _Mapping]]] = ...) -> None: ...
+
+class BatchRecommendResponse(_message.Message):
+    __slots__ = ("results", "version")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[RecommendResult]
+    version: str
+    def __init__(self, results: _Optional[_Iterable[_Union[RecommendResult, _Mapping]]] = ..., version: _Optional[str] = ...) -> None: ...
+
+class RecommendResult(_message.Message):
+    __slots__ = ("response", "error")
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    response: RecommendResponse
+    error: _status_pb2.Status
+    def __init__(self, response: _Optional[_Union[RecommendResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class WeightedItems(_message.Message):
+    __slots__ = ("item_ids", "weights")
+    ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    item_ids: _containers.RepeatedScalarFieldContainer[str]
+    weights: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., weights: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class UserFeatures(_message.Message):
+    __slots__ = ("features",)
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    features: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, features: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Filter(_message.Message):
+    __slots__ = ("conditions",)
+    CONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    conditions: _containers.RepeatedCompositeFieldContainer[Condition]
+    def __init__(self, conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ...) -> None: ...
+
+class Condition(_message.Message):
+    __slots__ = ("attribute", "any_of", "all_of", "none_of", "range")
+    ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
+    ANY_OF_FIELD_NUMBER: _ClassVar[int]
+    ALL_OF_FIELD_NUMBER: _ClassVar[int]
+    NONE_OF_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
+    attribute: str
+    any_of: Values
+    all_of: Values
+    none_of: Values
+    range: Range
+    def __init__(self, attribute: _Optional[str] = ..., any_of: _Optional[_Union[Values, _Mapping]] = ..., all_of: _Optional[_Union[Values, _Mapping]] = ..., none_of: _Optional[_Union[Values, _Mapping]] = ..., range: _Optional[_Union[Range, _Mapping]] = ...) -> None: ...
+
+class Values(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, values: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Range(_message.Message):
+    __slots__ = ("min", "max")
+    MIN_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    min: float
+    max: float
+    def __init__(self, min: _Optional[float] = ..., max: _Optional[float] = ...) -> None: ...
 
 class ScoredItem(_message.Message):
-    __slots__ = ("item_id", "score", "title")
+    __slots__ = ("item_id", "score", "title", "attributes", "explanation")
+    class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: AttributeValue
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[AttributeValue, _Mapping]] = ...) -> None: ...
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     score: float
     title: str
-    def __init__(self, item_id: _Optional[str] = ..., score: _Optional[float] = ..., title: _Optional[str] = ...) -> None: ...
+    attributes: _containers.MessageMap[str, AttributeValue]
+    explanation: Explanation
+    def __init__(self, item_id: _Optional[str] = ..., score: _Optional[float] = ..., title: _Optional[str] = ..., attributes: _Optional[_Mapping[str, AttributeValue]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ...) -> None: ...
+
+class AttributeValue(_message.Message):
+    __slots__ = ("texts", "number")
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    texts: Values
+    number: float
+    def __init__(self, texts: _Optional[_Union[Values, _Mapping]] = ..., number: _Optional[float] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("contributions", "bias")
+    CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    BIAS_FIELD_NUMBER: _ClassVar[int]
+    contributions: _containers.RepeatedCompositeFieldContainer[Contribution]
+    bias: float
+    def __init__(self, contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., bias: _Optional[float] = ...) -> None: ...
+
+class Contribution(_message.Message):
+    __slots__ = ("item_id", "feature", "score")
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    feature: str
+    score: float
+    def __init__(self, item_id: _Optional[str] = ..., feature: _Optional[str] = ..., score: _Optional[float] = ...) -> None: ...
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()

@@ -31,9 +31,11 @@ class RetrieverServiceStub:
     names.
 
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
-    ErrorInfo with reason ITEM_NOT_FOUND or USER_NOT_FOUND, UNAVAILABLE an ErrorInfo with reason
-    NOTHING_PUBLISHED while no publication is loaded, RESOURCE_EXHAUSTED a RetryInfo while the worker
-    that got the call already handles as many as it may. GetStatus and health checks are answered then too.
+    ErrorInfo with reason ITEM_NOT_FOUND, USER_NOT_FOUND or FEATURE_NOT_FOUND, FAILED_PRECONDITION an
+    ErrorInfo with reason NOT_PUBLISHED (the version lacks what the request needs) or PAGE_EXPIRED,
+    UNAVAILABLE an ErrorInfo with reason NOTHING_PUBLISHED while no publication is loaded,
+    RESOURCE_EXHAUSTED a RetryInfo while the worker that got the call already handles as many as it may.
+    GetStatus and health checks are answered then too.
     """
 
     def __init__(self, channel):
@@ -52,6 +54,16 @@ class RetrieverServiceStub:
                 request_serializer=recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.RecommendRequest.SerializeToString,
                 response_deserializer=recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.RecommendResponse.FromString,
                 _registered_method=True)
+        self.BatchSimilarItems = channel.unary_unary(
+                '/recsys.retriever.v1.RetrieverService/BatchSimilarItems',
+                request_serializer=recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.BatchSimilarItemsRequest.SerializeToString,
+                response_deserializer=recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.BatchSimilarItemsResponse.FromString,
+                _registered_method=True)
+        self.BatchRecommend = channel.unary_unary(
+                '/recsys.retriever.v1.RetrieverService/BatchRecommend',
+                request_serializer=recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.BatchRecommendRequest.SerializeToString,
+                response_deserializer=recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.BatchRecommendResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/recsys.retriever.v1.RetrieverService/GetStatus',
                 request_serializer=recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.GetStatusRequest.SerializeToString,
@@ -65,20 +77,37 @@ class RetrieverServiceServicer:
     names.
 
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
-    ErrorInfo with reason ITEM_NOT_FOUND or USER_NOT_FOUND, UNAVAILABLE an ErrorInfo with reason
-    NOTHING_PUBLISHED while no publication is loaded, RESOURCE_EXHAUSTED a RetryInfo while the worker
-    that got the call already handles as many as it may. GetStatus and health checks are answered then too.
+    ErrorInfo with reason ITEM_NOT_FOUND, USER_NOT_FOUND or FEATURE_NOT_FOUND, FAILED_PRECONDITION an
+    ErrorInfo with reason NOT_PUBLISHED (the version lacks what the request needs) or PAGE_EXPIRED,
+    UNAVAILABLE an ErrorInfo with reason NOTHING_PUBLISHED while no publication is loaded,
+    RESOURCE_EXHAUSTED a RetryInfo while the worker that got the call already handles as many as it may.
+    GetStatus and health checks are answered then too.
     """
 
     def SimilarItems(self, request, context):
-        """SimilarItems returns the items most like one item, by the cosine of their embeddings.
+        """SimilarItems returns the items most like one item, or several, by the cosine of their embeddings.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Recommend(self, request, context):
-        """Recommend returns the items that the model scores highest for one user.
+        """Recommend returns the items that the model scores highest for a user, a session or features.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchSimilarItems(self, request, context):
+        """BatchSimilarItems answers many requests from one version. One that fails does so alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchRecommend(self, request, context):
+        """BatchRecommend answers many requests from one version, for much less than as many calls cost. One
+        that fails does so alone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,6 +133,16 @@ def add_RetrieverServiceServicer_to_server(servicer, server):
                     request_deserializer=recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.RecommendRequest.FromString,
                     response_serializer=recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.RecommendResponse.SerializeToString,
             ),
+            'BatchSimilarItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchSimilarItems,
+                    request_deserializer=recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.BatchSimilarItemsRequest.FromString,
+                    response_serializer=recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.BatchSimilarItemsResponse.SerializeToString,
+            ),
+            'BatchRecommend': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchRecommend,
+                    request_deserializer=recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.BatchRecommendRequest.FromString,
+                    response_serializer=recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.BatchRecommendResponse.SerializeToString,
+            ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
                     request_deserializer=recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.GetStatusRequest.FromString,
@@ -123,9 +162,11 @@ class RetrieverService:
     names.
 
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
-    ErrorInfo with reason ITEM_NOT_FOUND or USER_NOT_FOUND, UNAVAILABLE an ErrorInfo with reason
-    NOTHING_PUBLISHED while no publication is loaded, RESOURCE_EXHAUSTED a RetryInfo while the worker
-    that got the call already handles as many as it may. GetStatus and health checks are answered then too.
+    ErrorInfo with reason ITEM_NOT_FOUND, USER_NOT_FOUND or FEATURE_NOT_FOUND, FAILED_PRECONDITION an
+    ErrorInfo with reason NOT_PUBLISHED (the version lacks what the request needs) or PAGE_EXPIRED,
+    UNAVAILABLE an ErrorInfo with reason NOTHING_PUBLISHED while no publication is loaded,
+    RESOURCE_EXHAUSTED a RetryInfo while the worker that got the call already handles as many as it may.
+    GetStatus and health checks are answered then too.
     """
 
     @staticmethod
@@ -172,6 +213,60 @@ class RetrieverService:
             '/recsys.retriever.v1.RetrieverService/Recommend',
             recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.RecommendRequest.SerializeToString,
             recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.RecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchSimilarItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.retriever.v1.RetrieverService/BatchSimilarItems',
+            recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.BatchSimilarItemsRequest.SerializeToString,
+            recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.BatchSimilarItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchRecommend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.retriever.v1.RetrieverService/BatchRecommend',
+            recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.BatchRecommendRequest.SerializeToString,
+            recsys_dot_retriever_dot_v1_dot_retriever__service__pb2.BatchRecommendResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -32,9 +32,11 @@ class RetrieverServiceStub:
     names.
 
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
-    ErrorInfo with reason ITEM_NOT_FOUND or USER_NOT_FOUND, UNAVAILABLE an ErrorInfo with reason
-    NOTHING_PUBLISHED while no publication is loaded, RESOURCE_EXHAUSTED a RetryInfo while the worker
-    that got the call already handles as many as it may. GetStatus and health checks are answered then too.
+    ErrorInfo with reason ITEM_NOT_FOUND, USER_NOT_FOUND or FEATURE_NOT_FOUND, FAILED_PRECONDITION an
+    ErrorInfo with reason NOT_PUBLISHED (the version lacks what the request needs) or PAGE_EXPIRED,
+    UNAVAILABLE an ErrorInfo with reason NOTHING_PUBLISHED while no publication is loaded,
+    RESOURCE_EXHAUSTED a RetryInfo while the worker that got the call already handles as many as it may.
+    GetStatus and health checks are answered then too.
     """
 
     @_typing.overload
@@ -42,9 +44,15 @@ class RetrieverServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RetrieverServiceAsyncStub: ...
     SimilarItems: _grpc.UnaryUnaryMultiCallable[_retriever_service_pb2.SimilarItemsRequest, _retriever_service_pb2.SimilarItemsResponse]
-    """SimilarItems returns the items most like one item, by the cosine of their embeddings."""
+    """SimilarItems returns the items most like one item, or several, by the cosine of their embeddings."""
     Recommend: _grpc.UnaryUnaryMultiCallable[_retriever_service_pb2.RecommendRequest, _retriever_service_pb2.RecommendResponse]
-    """Recommend returns the items that the model scores highest for one user."""
+    """Recommend returns the items that the model scores highest for a user, a session or features."""
+    BatchSimilarItems: _grpc.UnaryUnaryMultiCallable[_retriever_service_pb2.BatchSimilarItemsRequest, _retriever_service_pb2.BatchSimilarItemsResponse]
+    """BatchSimilarItems answers many requests from one version. One that fails does so alone."""
+    BatchRecommend: _grpc.UnaryUnaryMultiCallable[_retriever_service_pb2.BatchRecommendRequest, _retriever_service_pb2.BatchRecommendResponse]
+    """BatchRecommend answers many requests from one version, for much less than as many calls cost. One
+    that fails does so alone.
+    """
     GetStatus: _grpc.UnaryUnaryMultiCallable[_retriever_service_pb2.GetStatusRequest, _retriever_service_pb2.GetStatusResponse]
     """GetStatus tells what each worker process serves. It answers also while nothing is loaded."""
 
@@ -55,16 +63,24 @@ class RetrieverServiceAsyncStub(RetrieverServiceStub):
     names.
 
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
-    ErrorInfo with reason ITEM_NOT_FOUND or USER_NOT_FOUND, UNAVAILABLE an ErrorInfo with reason
-    NOTHING_PUBLISHED while no publication is loaded, RESOURCE_EXHAUSTED a RetryInfo while the worker
-    that got the call already handles as many as it may. GetStatus and health checks are answered then too.
+    ErrorInfo with reason ITEM_NOT_FOUND, USER_NOT_FOUND or FEATURE_NOT_FOUND, FAILED_PRECONDITION an
+    ErrorInfo with reason NOT_PUBLISHED (the version lacks what the request needs) or PAGE_EXPIRED,
+    UNAVAILABLE an ErrorInfo with reason NOTHING_PUBLISHED while no publication is loaded,
+    RESOURCE_EXHAUSTED a RetryInfo while the worker that got the call already handles as many as it may.
+    GetStatus and health checks are answered then too.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SimilarItems: _aio.UnaryUnaryMultiCallable[_retriever_service_pb2.SimilarItemsRequest, _retriever_service_pb2.SimilarItemsResponse]  # type: ignore[assignment]
-    """SimilarItems returns the items most like one item, by the cosine of their embeddings."""
+    """SimilarItems returns the items most like one item, or several, by the cosine of their embeddings."""
     Recommend: _aio.UnaryUnaryMultiCallable[_retriever_service_pb2.RecommendRequest, _retriever_service_pb2.RecommendResponse]  # type: ignore[assignment]
-    """Recommend returns the items that the model scores highest for one user."""
+    """Recommend returns the items that the model scores highest for a user, a session or features."""
+    BatchSimilarItems: _aio.UnaryUnaryMultiCallable[_retriever_service_pb2.BatchSimilarItemsRequest, _retriever_service_pb2.BatchSimilarItemsResponse]  # type: ignore[assignment]
+    """BatchSimilarItems answers many requests from one version. One that fails does so alone."""
+    BatchRecommend: _aio.UnaryUnaryMultiCallable[_retriever_service_pb2.BatchRecommendRequest, _retriever_service_pb2.BatchRecommendResponse]  # type: ignore[assignment]
+    """BatchRecommend answers many requests from one version, for much less than as many calls cost. One
+    that fails does so alone.
+    """
     GetStatus: _aio.UnaryUnaryMultiCallable[_retriever_service_pb2.GetStatusRequest, _retriever_service_pb2.GetStatusResponse]  # type: ignore[assignment]
     """GetStatus tells what each worker process serves. It answers also while nothing is loaded."""
 
@@ -74,9 +90,11 @@ class RetrieverServiceServicer(metaclass=_abc_1.ABCMeta):
     names.
 
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
-    ErrorInfo with reason ITEM_NOT_FOUND or USER_NOT_FOUND, UNAVAILABLE an ErrorInfo with reason
-    NOTHING_PUBLISHED while no publication is loaded, RESOURCE_EXHAUSTED a RetryInfo while the worker
-    that got the call already handles as many as it may. GetStatus and health checks are answered then too.
+    ErrorInfo with reason ITEM_NOT_FOUND, USER_NOT_FOUND or FEATURE_NOT_FOUND, FAILED_PRECONDITION an
+    ErrorInfo with reason NOT_PUBLISHED (the version lacks what the request needs) or PAGE_EXPIRED,
+    UNAVAILABLE an ErrorInfo with reason NOTHING_PUBLISHED while no publication is loaded,
+    RESOURCE_EXHAUSTED a RetryInfo while the worker that got the call already handles as many as it may.
+    GetStatus and health checks are answered then too.
     """
 
     @_abc_1.abstractmethod
@@ -85,7 +103,7 @@ class RetrieverServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retriever_service_pb2.SimilarItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retriever_service_pb2.SimilarItemsResponse, _abc.Awaitable[_retriever_service_pb2.SimilarItemsResponse]]:
-        """SimilarItems returns the items most like one item, by the cosine of their embeddings."""
+        """SimilarItems returns the items most like one item, or several, by the cosine of their embeddings."""
 
     @_abc_1.abstractmethod
     def Recommend(
@@ -93,7 +111,25 @@ class RetrieverServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retriever_service_pb2.RecommendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retriever_service_pb2.RecommendResponse, _abc.Awaitable[_retriever_service_pb2.RecommendResponse]]:
-        """Recommend returns the items that the model scores highest for one user."""
+        """Recommend returns the items that the model scores highest for a user, a session or features."""
+
+    @_abc_1.abstractmethod
+    def BatchSimilarItems(
+        self,
+        request: _retriever_service_pb2.BatchSimilarItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retriever_service_pb2.BatchSimilarItemsResponse, _abc.Awaitable[_retriever_service_pb2.BatchSimilarItemsResponse]]:
+        """BatchSimilarItems answers many requests from one version. One that fails does so alone."""
+
+    @_abc_1.abstractmethod
+    def BatchRecommend(
+        self,
+        request: _retriever_service_pb2.BatchRecommendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retriever_service_pb2.BatchRecommendResponse, _abc.Awaitable[_retriever_service_pb2.BatchRecommendResponse]]:
+        """BatchRecommend answers many requests from one version, for much less than as many calls cost. One
+        that fails does so alone.
+        """
 
     @_abc_1.abstractmethod
     def GetStatus(

@@ -66,7 +66,7 @@ class TrainingSpec(_message.Message):
     def __init__(self, data: _Optional[_Union[DataSpec, _Mapping]] = ..., hyperparameters: _Optional[_Union[Hyperparameters, _Mapping]] = ..., backend: _Optional[str] = ..., trees: _Optional[int] = ..., target_recall: _Optional[float] = ..., strict_recall: _Optional[bool] = ..., index_threads: _Optional[int] = ..., label: _Optional[str] = ..., gates: _Optional[_Union[Gates, _Mapping]] = ..., warm_start: _Optional[bool] = ..., max_shrinkage: _Optional[float] = ...) -> None: ...
 
 class DataSpec(_message.Message):
-    __slots__ = ("dataset", "interactions", "interactions_sql", "database_url", "event_log", "items", "users", "item_features", "user_features", "feature_separator", "event_weights", "half_life_days", "last_days", "split", "split_count", "split_share")
+    __slots__ = ("dataset", "interactions", "interactions_sql", "database_url", "event_log", "items", "users", "item_features", "user_features", "feature_separator", "event_weights", "half_life_days", "last_days", "split", "split_count", "split_share", "item_attributes")
     class EventWeightsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +90,7 @@ class DataSpec(_message.Message):
     SPLIT_FIELD_NUMBER: _ClassVar[int]
     SPLIT_COUNT_FIELD_NUMBER: _ClassVar[int]
     SPLIT_SHARE_FIELD_NUMBER: _ClassVar[int]
+    ITEM_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     dataset: str
     interactions: str
     interactions_sql: str
@@ -106,7 +107,8 @@ class DataSpec(_message.Message):
     split: str
     split_count: int
     split_share: float
-    def __init__(self, dataset: _Optional[str] = ..., interactions: _Optional[str] = ..., interactions_sql: _Optional[str] = ..., database_url: _Optional[str] = ..., event_log: _Optional[bool] = ..., items: _Optional[str] = ..., users: _Optional[str] = ..., item_features: _Optional[_Iterable[str]] = ..., user_features: _Optional[_Iterable[str]] = ..., feature_separator: _Optional[str] = ..., event_weights: _Optional[_Mapping[str, float]] = ..., half_life_days: _Optional[float] = ..., last_days: _Optional[float] = ..., split: _Optional[str] = ..., split_count: _Optional[int] = ..., split_share: _Optional[float] = ...) -> None: ...
+    item_attributes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, dataset: _Optional[str] = ..., interactions: _Optional[str] = ..., interactions_sql: _Optional[str] = ..., database_url: _Optional[str] = ..., event_log: _Optional[bool] = ..., items: _Optional[str] = ..., users: _Optional[str] = ..., item_features: _Optional[_Iterable[str]] = ..., user_features: _Optional[_Iterable[str]] = ..., feature_separator: _Optional[str] = ..., event_weights: _Optional[_Mapping[str, float]] = ..., half_life_days: _Optional[float] = ..., last_days: _Optional[float] = ..., split: _Optional[str] = ..., split_count: _Optional[int] = ..., split_share: _Optional[float] = ..., item_attributes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Hyperparameters(_message.Message):
     __slots__ = ("loss", "components", "learning_rate", "item_alpha", "user_alpha", "epochs", "sample_weights", "seed", "threads")
@@ -345,20 +347,22 @@ class DiffVersionsRequest(_message.Message):
     def __init__(self, base_version: _Optional[str] = ..., version: _Optional[str] = ..., users: _Optional[int] = ...) -> None: ...
 
 class DiffVersionsResponse(_message.Message):
-    __slots__ = ("overlap", "items", "users", "metrics", "hyperparameters", "indexes")
+    __slots__ = ("overlap", "items", "users", "metrics", "hyperparameters", "indexes", "attributes")
     OVERLAP_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     USERS_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
     HYPERPARAMETERS_FIELD_NUMBER: _ClassVar[int]
     INDEXES_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     overlap: Overlap
     items: IdChanges
     users: IdChanges
     metrics: _containers.RepeatedCompositeFieldContainer[MetricChange]
     hyperparameters: _containers.RepeatedCompositeFieldContainer[SettingChange]
     indexes: _containers.RepeatedCompositeFieldContainer[SettingChange]
-    def __init__(self, overlap: _Optional[_Union[Overlap, _Mapping]] = ..., items: _Optional[_Union[IdChanges, _Mapping]] = ..., users: _Optional[_Union[IdChanges, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[MetricChange, _Mapping]]] = ..., hyperparameters: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., indexes: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ...) -> None: ...
+    attributes: _containers.RepeatedCompositeFieldContainer[SettingChange]
+    def __init__(self, overlap: _Optional[_Union[Overlap, _Mapping]] = ..., items: _Optional[_Union[IdChanges, _Mapping]] = ..., users: _Optional[_Union[IdChanges, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[MetricChange, _Mapping]]] = ..., hyperparameters: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., indexes: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ..., attributes: _Optional[_Iterable[_Union[SettingChange, _Mapping]]] = ...) -> None: ...
 
 class Overlap(_message.Message):
     __slots__ = ("users", "mean", "median", "min")
