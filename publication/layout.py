@@ -33,11 +33,38 @@ MODEL_USER_FEATURE_OFFSETS = "model_user_feature_offsets.npy"
 MODEL_USER_FEATURE_BYTES = "model_user_feature_bytes.npy"
 MODEL_USER_VECTORS = "model_user_vectors.npy"
 MODEL_USER_GRADIENTS = "model_user_gradients.npy"
+ID_RANKS = "id_ranks.npy"
+POPULAR_ITEMS = "popular_items.npy"
+POPULARITY = "popularity.npy"
+USER_FEATURES = "user_features.trie"
+USER_FEATURE_VECTORS = "user_feature_vectors.npy"
+FOLD_IN = "fold_in.npy"
+ATTRIBUTE_VALUES = "attribute_values.trie"
+ATTRIBUTE_ITEMS_OFFSETS = "attribute_items_offsets.npy"
+ATTRIBUTE_ITEMS = "attribute_items.npy"
+ITEM_ATTRIBUTES_OFFSETS = "item_attributes_offsets.npy"
+ITEM_ATTRIBUTES = "item_attributes.npy"
+NUMBERS = "numbers.npy"
+NUMBER_ORDER = "number_order.npy"
+NUMBER_SORTED = "number_sorted.npy"
 
 # What every publication has; the others depend on the data, the backends and the publication's age.
 REQUIRED_FILES = (ITEM_IDS, USER_IDS, ITEM_VECTORS, USER_VECTORS, SEEN_OFFSETS, SEEN_ITEMS)
 # Offsets and values that come together or not at all.
 OPTIONAL_PAIRS = ((TITLE_OFFSETS, TITLE_BYTES), (HELD_OUT_OFFSETS, HELD_OUT_ITEMS))
+# Others that come together or not at all.
+OTHER_PAIRS = ((POPULAR_ITEMS, POPULARITY), (USER_FEATURES, USER_FEATURE_VECTORS))
+# There when the manifest names an attribute of the kind, and only then.
+ATTRIBUTE_FILES = {
+    "text": (
+        ATTRIBUTE_VALUES,
+        ATTRIBUTE_ITEMS_OFFSETS,
+        ATTRIBUTE_ITEMS,
+        ITEM_ATTRIBUTES_OFFSETS,
+        ITEM_ATTRIBUTES,
+    ),
+    "number": (NUMBERS, NUMBER_ORDER, NUMBER_SORTED),
+}
 # What a later training goes on from; all of a side's, in the order that trainer.warm_start has them.
 MODEL_ITEM_FILES = (
     MODEL_ITEM_ROWS,

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -33,6 +33,10 @@ Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Microseconds = Annotated[float, msgspec.Meta(ge=0)]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Scalar = str | bool | int | float | None
+AttributeKind = Literal["text", "number"]
+
+RESERVED_ATTRIBUTE = "title"
+"""No attribute's name, since titles are published and returned under it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +111,19 @@ class RunFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AttributeFacts:
+    """An attribute of items: `kind` "text" for any number of distinct values, "number" for one."""
+
+    name: str
+    kind: AttributeKind
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """All facts about one publication.
 
     `items` and `users` are counts of rows, `components` the embedding's dimensions without bias.
+    `attributes` are in the order that publication.attributes numbers them in.
     `version`, `created_at` (RFC 3339, UTC) and `files` are filled in by the writer.
     """
 
@@ -123,6 +136,8 @@ class Manifest:
     hyperparameters: dict[str, Scalar]
     metrics: dict[str, float]
     indexes: dict[str, IndexFacts]
+    # Publications from before there were attributes have none.
+    attributes: list[AttributeFacts] = field(default_factory=list)
     format_version: int = FORMAT_VERSION
     version: str = ""
     created_at: str = ""
@@ -137,6 +152,8 @@ def encode(manifest: Manifest) -> bytes:
             # Of a decoded manifest msgspec leaves out some defaults by itself.
             if index.get(name, nothing) == nothing:
                 index.pop(name, None)
+    if not content.get("attributes"):
+        content.pop("attributes", None)
     content[_CHECKSUM] = _checksum(content)
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     return text.encode() + b"\n"
@@ -214,6 +231,7 @@ def _check_consistent(manifest: Manifest, path: Path, version: str) -> None:
     if created_at.utcoffset() != timedelta(0):
         raise ManifestError(path, f"created_at is {manifest.created_at!r}, which isn't a UTC time")
     _check_files(manifest, path)
+    _check_attributes(manifest, path)
     _check_indexes(manifest, path)
 
 
@@ -224,14 +242,34 @@ def _check_files(manifest: Manifest, path: Path) -> None:
     for name in layout.REQUIRED_FILES:
         if name not in manifest.files:
             raise ManifestError(path, f"files: {name!r} is missing")
-    for offsets, values in layout.OPTIONAL_PAIRS:
-        if (offsets in manifest.files) != (values in manifest.files):
-            raise ManifestError(path, f"files: {offsets!r} and {values!r} need each other")
+    for one, other in (*layout.OPTIONAL_PAIRS, *layout.OTHER_PAIRS):
+        if (one in manifest.files) != (other in manifest.files):
+            raise ManifestError(path, f"files: {one!r} and {other!r} need each other")
     missing = [name for name in layout.MODEL_FILES if name not in manifest.files]
     if 0 < len(missing) < len(layout.MODEL_FILES):
         raise ManifestError(
             path, f"files: {missing[0]!r} is missing, though there are others of a model's files"
         )
+
+
+def _check_attributes(manifest: Manifest, path: Path) -> None:
+    names: set[str] = set()
+    for position, attribute in enumerate(manifest.attributes):
+        where = f"attributes[{position}]"
+        if not attribute.name:
+            raise ManifestError(path, f"{where}: the name is empty")
+        if attribute.name == RESERVED_ATTRIBUTE:
+            raise ManifestError(path, f"{where}: {attribute.name!r} is reserved")
+        if attribute.name in names:
+            raise ManifestError(path, f"{where}: {attribute.name!r} is there already")
+        names.add(attribute.name)
+    kinds = {attribute.kind for attribute in manifest.attributes}
+    for kind, files in layout.ATTRIBUTE_FILES.items():
+        for name in files:
+            if kind in kinds and name not in manifest.files:
+                raise ManifestError(path, f"files: {name!r} is missing, though attributes has a {kind}")
+            if kind not in kinds and name in manifest.files:
+                raise ManifestError(path, f"files: {name!r} is there, but attributes has no {kind}")
 
 
 def _check_indexes(manifest: Manifest, path: Path) -> None:

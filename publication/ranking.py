@@ -1,4 +1,4 @@
-"""The order of results, the same wherever something is ranked: by score, equal scores by row."""
+"""The order of results: by score, equal scores by the place of the item's id, or by row."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ from numpy.typing import NDArray
 from publication.vector_space import Float32Array
 
 
-def best(scores: Float32Array, count: int) -> NDArray[np.int64]:
-    """Positions (at most `count`) of the highest scores (n,), highest first, equal ones by position."""
+def best(
+    scores: Float32Array, count: int, ties: NDArray[np.integer] | None = None
+) -> NDArray[np.int64]:
+    """Positions (at most `count`) of the highest scores (n,), highest first.
+
+    Equal ones come in the order of `ties` (n,), or by position.
+    """
     if 0 < count < len(scores):
         # Everything above the count-th score is in; of those equal to it, the first ones.
         threshold = np.partition(scores, len(scores) - count)[len(scores) - count]
         chosen = np.flatnonzero(scores >= threshold)
     else:
         chosen = np.arange(len(scores))
-    order: NDArray[np.int64] = chosen[np.argsort(-scores[chosen], kind="stable")[:count]]
+    if ties is None:
+        order: NDArray[np.int64] = chosen[np.argsort(-scores[chosen], kind="stable")[:count]]
+    else:
+        order = chosen[np.lexsort((ties[chosen], -scores[chosen]))[:count]]
     return order
 
 

@@ -6,11 +6,15 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from publication import layout, manifest
 from publication.arrays import map_array
+from publication.attributes import Attributes
+from publication.contents import check_contents
 from publication.errors import (
     InvalidPublicationError,
     MismatchError,
@@ -21,10 +25,7 @@ from publication.errors import (
 from publication.id_map import IdMap
 from publication.manifest import Manifest
 from publication.ragged import Ragged
-from publication.ranking import row_norms
-from publication.vector_space import Float32Array, split_biases
-
-_CHUNK_ROWS = 1 << 16
+from publication.vector_space import Float32Array
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ class Publication:
         titles: for each item its title in UTF-8, uint8; None when the publication has none.
         held_out: for each user the rows of the items of the test data, int32, ascending; None when
             nothing was held out, or in old publications.
+        id_ranks: (items,) int32, the place of the row's id among all item ids in byte order.
+        popular_items: (items,) int32, all item rows, most popular first, equal ones by id.
+        popularity: (items,) int32, by item row the number of users with a positive of it.
+        user_features: name of a user feature, "column:value" <-> row of user_feature_vectors.
+        user_feature_vectors: (n, components + 1) float32, embedding then bias of each.
+        fold_in: (k, components) float32, see publication.fold_in.
+        attributes: of the items.
+
+    Each from id_ranks on is None when there is none, or in old publications.
     """
 
     directory: Path
@@ -54,6 +64,13 @@ class Publication:
     item_norms: Float32Array | None
     titles: Ragged | None
     held_out: Ragged | None
+    id_ranks: NDArray[np.int32] | None = None
+    popular_items: NDArray[np.int32] | None = None
+    popularity: NDArray[np.int32] | None = None
+    user_features: IdMap | None = None
+    user_feature_vectors: Float32Array | None = None
+    fold_in: Float32Array | None = None
+    attributes: Attributes | None = None
 
 
 def list_versions(volume: Path) -> list[str]:
@@ -122,7 +139,7 @@ def verify(volume: Path, version: str) -> Manifest:
             raise InvalidPublicationError(path, error.strerror or str(error)) from error
         if found != file_facts.sha256:
             raise MismatchError(path, "SHA-256", expected=file_facts.sha256, found=found)
-    _check_contents(open_publication(volume, version))
+    check_contents(open_publication(volume, version))
     return facts
 
 
@@ -140,35 +157,51 @@ def open_publication(volume: Path, version: str) -> Publication:
     facts = manifest.read(directory)
     for name, file_facts in facts.files.items():
         _check_size(directory / name, file_facts.size)
-    width = facts.components + 1
-    titles = held_out = norms = None
-    if layout.TITLE_OFFSETS in facts.files:
-        titles = Ragged(
-            map_array(directory / layout.TITLE_OFFSETS, np.int64, (facts.items + 1,)),
-            map_array(directory / layout.TITLE_BYTES, np.uint8, (None,)),
-        )
-    if layout.HELD_OUT_OFFSETS in facts.files:
-        held_out = Ragged(
-            map_array(directory / layout.HELD_OUT_OFFSETS, np.int64, (facts.users + 1,)),
-            map_array(directory / layout.HELD_OUT_ITEMS, np.int32, (None,)),
-        )
-    if layout.ITEM_NORMS in facts.files:
-        norms = map_array(directory / layout.ITEM_NORMS, np.float32, (facts.items,))
+    files = _Files(directory, facts)
+    items, users, width = facts.items, facts.users, facts.components + 1
+    features = None
+    if layout.USER_FEATURES in facts.files:
+        features = IdMap.open(directory / layout.USER_FEATURES)
     return Publication(
         directory=directory,
         manifest=facts,
-        items=_open_id_map(directory / layout.ITEM_IDS, facts.items),
-        users=_open_id_map(directory / layout.USER_IDS, facts.users),
-        item_vectors=map_array(directory / layout.ITEM_VECTORS, np.float32, (facts.items, width)),
-        user_vectors=map_array(directory / layout.USER_VECTORS, np.float32, (facts.users, width)),
+        items=_open_id_map(directory / layout.ITEM_IDS, items),
+        users=_open_id_map(directory / layout.USER_IDS, users),
+        item_vectors=map_array(directory / layout.ITEM_VECTORS, np.float32, (items, width)),
+        user_vectors=map_array(directory / layout.USER_VECTORS, np.float32, (users, width)),
         seen=Ragged(
-            map_array(directory / layout.SEEN_OFFSETS, np.int64, (facts.users + 1,)),
+            map_array(directory / layout.SEEN_OFFSETS, np.int64, (users + 1,)),
             map_array(directory / layout.SEEN_ITEMS, np.int32, (None,)),
         ),
-        item_norms=norms,
-        titles=titles,
-        held_out=held_out,
+        item_norms=files.array(layout.ITEM_NORMS, np.float32, (items,)),
+        titles=files.ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, np.uint8, items),
+        held_out=files.ragged(layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS, np.int32, users),
+        id_ranks=files.array(layout.ID_RANKS, np.int32, (items,)),
+        popular_items=files.array(layout.POPULAR_ITEMS, np.int32, (items,)),
+        popularity=files.array(layout.POPULARITY, np.int32, (items,)),
+        user_features=features,
+        user_feature_vectors=None
+        if features is None
+        else files.array(layout.USER_FEATURE_VECTORS, np.float32, (len(features), width)),
+        fold_in=files.array(layout.FOLD_IN, np.float32, (None, facts.components)),
+        attributes=Attributes.open(directory, facts.attributes, items),
     )
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Those of a version that may be missing."""
+
+    directory: Path
+    facts: Manifest
+
+    def array(self, name: str, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any] | None:
+        return map_array(self.directory / name, dtype, shape) if name in self.facts.files else None
+
+    def ragged(self, offsets: str, values: str, dtype: DTypeLike, rows: int) -> Ragged | None:
+        starts = self.array(offsets, np.int64, (rows + 1,))
+        own = self.array(values, dtype, (None,))
+        return None if starts is None or own is None else Ragged(starts, own)
 
 
 def _directory(volume: Path, version: str) -> Path:
@@ -193,61 +226,3 @@ def _open_id_map(path: Path, expected: int) -> IdMap:
     if len(id_map) != expected:
         raise MismatchError(path, "number of ids", expected=expected, found=len(id_map))
     return id_map
-
-
-def _check_contents(publication: Publication) -> None:
-    """What only reading the data can tell."""
-    directory = publication.directory
-    for name, vectors in (
-        (layout.ITEM_VECTORS, publication.item_vectors),
-        (layout.USER_VECTORS, publication.user_vectors),
-    ):
-        for start in range(0, len(vectors), _CHUNK_ROWS):
-            bad = ~np.isfinite(vectors[start : start + _CHUNK_ROWS]).all(axis=1)
-            if bad.any():
-                row = start + int(bad.argmax())
-                raise InvalidPublicationError(directory / name, f"row {row} isn't finite")
-    _check_embeddings(publication)
-    _check_rows(publication, layout.SEEN_OFFSETS, layout.SEEN_ITEMS, publication.seen)
-    if publication.held_out is not None:
-        _check_rows(publication, layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS, publication.held_out)
-    titles = publication.titles
-    if titles is not None and (problem := titles.problem()) is not None:
-        raise InvalidPublicationError(directory / layout.TITLE_OFFSETS, f"offsets {problem}")
-
-
-def _check_embeddings(publication: Publication) -> None:
-    embeddings = split_biases(publication.item_vectors)[0]
-    norms = publication.item_norms
-    for start in range(0, len(embeddings), _CHUNK_ROWS):
-        chunk = embeddings[start : start + _CHUNK_ROWS]
-        zero = ~chunk.any(axis=1)
-        if zero.any():
-            row = start + int(zero.argmax())
-            # It has no cosine to anything.
-            path = publication.directory / layout.ITEM_VECTORS
-            raise InvalidPublicationError(path, f"embedding {row} is zero")
-        if norms is None:
-            continue
-        wrong = ~np.isclose(norms[start : start + _CHUNK_ROWS], row_norms(chunk), rtol=1e-3)
-        if wrong.any():
-            row = start + int(wrong.argmax())
-            path = publication.directory / layout.ITEM_NORMS
-            raise InvalidPublicationError(path, f"norm {row} isn't that of the embedding")
-
-
-def _check_rows(publication: Publication, offsets: str, values: str, rows: Ragged) -> None:
-    """Rows of item rows: what users saw, and what was held out."""
-    directory, items = publication.directory, publication.manifest.items
-    if (problem := rows.problem()) is not None:
-        raise InvalidPublicationError(directory / offsets, f"offsets {problem}")
-    found = rows.values
-    if len(found) and (int(found.min()) < 0 or int(found.max()) >= items):
-        raise MismatchError(
-            directory / values,
-            "range of item rows",
-            expected=f"0..{items - 1}",
-            found=f"{int(found.min())}..{int(found.max())}",
-        )
-    if (user := rows.first_not_ascending()) is not None:
-        raise InvalidPublicationError(directory / values, f"the items of user row {user} don't ascend")

@@ -100,10 +100,16 @@ class Staging:
         path.mkdir()
         return path
 
-    def add_array(self, name: str, array: NDArray[Any]) -> None:
-        """Write an array as .npy in C order; VectorError when a float isn't finite."""
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise VectorError(f"{name}: not every number is finite")
+    def add_array(self, name: str, array: NDArray[Any], *, gaps: bool = False) -> None:
+        """Write an array as .npy in C order.
+
+        Raises:
+            VectorError: a float isn't finite; with `gaps` NaN is, which stands for no number.
+        """
+        if array.dtype.kind == "f":
+            bad = np.isinf(array) if gaps else ~np.isfinite(array)
+            if bad.any():
+                raise VectorError(f"{name}: not every number is finite")
         with self.path(name).open("xb") as file:
             np.save(file, np.ascontiguousarray(array), allow_pickle=False)
 
