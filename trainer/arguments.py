@@ -100,7 +100,7 @@ def _add_publish(commands: Any, defaults: config.Config) -> None:
         ("user-biases", False, ".npy, (users,)"),
         ("seen", False, "interactions (CSV or Parquet) whose items aren't recommended again"),
         ("held-out", False, "interactions to evaluate on"),
-        ("items", False, "CSV or Parquet with item_id and title"),
+        ("items", False, "CSV or Parquet with item_id, title and attributes"),
     ):
         source.add_argument(
             f"--{name}",
@@ -110,6 +110,7 @@ def _add_publish(commands: Any, defaults: config.Config) -> None:
             metavar="FILE",
             help=what,
         )
+    spec_arguments.add_attributes(source)
     publish.add_argument("--seed", type=int, default=Hyperparameters.seed, help="of everything random")
     spec_arguments.add_indexing(publish)
     spec_arguments.add_publishing(publish)

@@ -10,8 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from publication.attributes import Column
 from publication.id_map import IdMap
 from publication.ragged import Ragged
+from trainer import item_attributes
 from trainer.errors import TrainerError
 from trainer.features import FeatureTable
 from trainer.interactions import Interactions
@@ -39,6 +41,7 @@ class Dataset:
         item_feature_names, user_feature_names: names of the columns that follow the own ones.
         item_columns, user_columns: columns of the files that the features come from.
         titles: for each item its title, or None.
+        attributes: of the items, by row.
         warnings: what was left out or looks wrong, in sentences.
     """
 
@@ -55,11 +58,17 @@ class Dataset:
     item_columns: list[str]
     user_columns: list[str]
     titles: list[str] | None
+    attributes: list[Column]
     warnings: list[str]
 
     def seen(self) -> Ragged:
         """For each user the rows of the items of the training interactions, int32, ascending."""
         return _rows(self.train)
+
+    def popularity(self) -> NDArray[np.int32]:
+        """For each item the number of users with a positive training interaction, (items,)."""
+        positives = self.train.indices[self.train.data > 0]
+        return np.bincount(positives, minlength=len(self.items)).astype(np.int32)
 
     def held_out(self) -> Ragged | None:
         """The same for the positives among the test interactions; None when there is none."""
@@ -82,7 +91,7 @@ def build_dataset(
 
     Args:
         interactions: in file order.
-        items, users: features and titles; FeatureTable() for none.
+        items, users: features, titles and attributes; FeatureTable() for none.
         split, seed, split_count, split_share: what is tested on; see trainer.splits.held_out.
 
     Raises:
@@ -135,6 +144,7 @@ def build_dataset(
         item_columns=items.columns,
         user_columns=users.columns,
         titles=item_side.titles(items),
+        attributes=item_attributes.by_row(items.attributes, items.ids, item_side.id_map),
         warnings=warnings,
     )
 

@@ -13,15 +13,17 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.compute as pc
 
-from trainer import features, interactions, tables
+from trainer import features, interactions, item_attributes, tables
 from trainer.errors import DatasetMissingError, TrainerError
 from trainer.features import FeatureTable
 from trainer.interactions import Interactions
+from trainer.item_attributes import Wanted
 
 NAME = "movielens-100k"
 ITEM_COLUMNS = ("genres", "release_year")
@@ -85,8 +87,10 @@ def read_interactions(data_dir: Path) -> Interactions:
     return interactions.from_table(path, table, name=NAME)
 
 
-def read_items(data_dir: Path, columns: Collection[str]) -> FeatureTable:
-    """Titles with the year, such as "Toy Story (1995)", and chosen features of ITEM_COLUMNS."""
+def read_items(
+    data_dir: Path, columns: Collection[str], attributes: Sequence[Wanted] = ()
+) -> FeatureTable:
+    """Titles with the year, such as "Toy Story (1995)"; features and attributes of ITEM_COLUMNS."""
     path = _path(data_dir, "items.tsv")
     table = tables.rename(
         tables.read_table(path, required=["item_id:token"]),
@@ -101,7 +105,12 @@ def read_items(data_dir: Path, columns: Collection[str]) -> FeatureTable:
         table["title"], pc.binary_join_element_wise(" (", table["release_year"], ")", ""), ""
     )
     table = table.set_column(table.column_names.index("title"), "title", titled)
-    return features.from_table(path, table, "item", columns=columns, separator=" ")
+    read = features.from_table(path, table, "item", columns=columns, separator=" ")
+    # Two films have a word where the year should be. As a feature it is one value among others.
+    is_year = pc.match_substring_regex(table["release_year"], "^[0-9]{4}$")
+    years = pc.if_else(is_year, table["release_year"], "")
+    table = table.set_column(table.column_names.index("release_year"), "release_year", years)
+    return replace(read, attributes=item_attributes.read(path, table, attributes, separator=" "))
 
 
 def read_users(data_dir: Path, columns: Collection[str]) -> FeatureTable:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from publication.manifest import Manifest
+from trainer.cold_metrics import cold_rows
 from trainer.gates import GateResult
 from trainer.publishing import Published
 from trainer.versions import PublishedVersion
@@ -46,6 +47,7 @@ def published(result: Published, *, as_json: bool) -> None:
                 "hyperparameters": manifest.hyperparameters,
                 "metrics": manifest.metrics,
                 "indexes": {name: asdict(index) for name, index in manifest.indexes.items()},
+                "attributes": [asdict(attribute) for attribute in manifest.attributes],
                 "seconds": dict(result.seconds),
                 "warnings": result.warnings,
                 "gates": [asdict(gate) for gate in _gates(result)],
@@ -61,7 +63,10 @@ def published(result: Published, *, as_json: bool) -> None:
         f"(split {facts.split})"
     )
     _print_metrics(manifest)
+    _print_cold(manifest)
     _print_indexes(manifest)
+    if manifest.attributes:
+        print(f"attributes: {_attributes([asdict(own) for own in manifest.attributes])}")
     for gate in _gates(result):
         print(f"gate {'passed' if gate.passed else 'FAILED'}: {gate.text}")
     print("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in result.seconds.items()))
@@ -95,6 +100,8 @@ def version(content: dict[str, Any], labels: Sequence[str], *, as_json: bool) ->
             f"{index['query_microseconds']:.0f} µs, "
             + " ".join(f"{key}={value}" for key, value in settings.items())
         )
+    if attributes := content.get("attributes"):
+        print(f"attributes: {_attributes(attributes)}")
     size = sum(file["size"] for file in content["files"].values())
     print(f"{len(content['files'])} files, {size / 1e6:,.1f} MB")
 
@@ -129,9 +136,10 @@ def diff(content: dict[str, Any], *, as_json: bool) -> None:
                 shown = ", ".join(ids.get(sample, [])[:5])
                 print(f"{ids[key]} {what} {kind}: {shown}{', ...' if int(ids[key]) > 5 else ''}")
     table = _table("", "before", "after", texts=1)
-    for group in ("metrics", "hyperparameters", "indexes"):
+    for group in ("metrics", "hyperparameters", "indexes", "attributes"):
         for change in content.get(group, []):
-            table.add_row(change["name"], _text(change.get("before")), _text(change.get("after")))
+            name = f"attribute {change['name']}" if group == "attributes" else change["name"]
+            table.add_row(name, _text(change.get("before")), _text(change.get("after")))
     _print_table(table)
 
 
@@ -205,6 +213,18 @@ def _print_metrics(manifest: Manifest) -> None:
         _print_table(table)
 
 
+def _print_cold(manifest: Manifest) -> None:
+    rows = cold_rows(manifest.metrics)
+    if not rows:
+        return
+    table = _table("the same users, seen items excluded", "precision@10", "of their own", texts=1)
+    for row in rows:
+        table.add_row(
+            row.title, _share(row.precision), "-" if row.ratio is None else f"{row.ratio:.0%}"
+        )
+    _print_table(table)
+
+
 def _print_indexes(manifest: Manifest) -> None:
     table = _table(
         "index", "backend", "settings", "recall@10", "µs a query", "exact, µs", "file, MB", texts=3
@@ -238,6 +258,10 @@ def _version_json(row: PublishedVersion) -> dict[str, Any]:
             {name: index.recall_at_10 for name, index in manifest.indexes.items()} if manifest else {}
         ),
     }
+
+
+def _attributes(facts: Sequence[dict[str, str]]) -> str:
+    return ", ".join(f"{own['name']} ({own['kind']})" for own in facts)
 
 
 def _gates(result: Published) -> Sequence[GateResult]:

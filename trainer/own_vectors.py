@@ -15,11 +15,15 @@ from publication.manifest import DatasetFacts
 from publication.ragged import Ragged
 from publication.ranking import row_norms
 from publication.vector_space import Float32Array, fold_biases
+from trainer import item_attributes
+from trainer.cold_evaluation import evaluate_cold, trained_precision
+from trainer.cold_metrics import TRAINED
 from trainer.embeddings import Embeddings
 from trainer.errors import InputError, OptionError
-from trainer.features import read_features
+from trainer.features import FeatureTable, read_features
 from trainer.interactions import read_interactions
 from trainer.publishing import Publishable
+from trainer.ranks import id_ranks, most_popular, seen_popularity
 from trainer.vector_evaluation import evaluate_vectors
 
 
@@ -34,7 +38,9 @@ class OwnVectors:
         item_biases, user_biases: .npy, (items,) and (users,): a score is `u·i + b_u + b_i`.
         seen: interactions (CSV or Parquet) whose items aren't recommended to their users again.
         held_out: interactions to evaluate on.
-        items: CSV or Parquet with item_id and title.
+        items: CSV or Parquet with item_id, and title or attributes or both.
+        item_attributes: columns of it to publish as attributes, as trainer.item_attributes has them.
+        feature_separator: between the values of a multi-valued text column.
     """
 
     item_vectors: Path
@@ -46,6 +52,8 @@ class OwnVectors:
     seen: Path | None = None
     held_out: Path | None = None
     items: Path | None = None
+    item_attributes: Sequence[str] = ()
+    feature_separator: str = "|"
 
 
 def read_own_vectors(files: OwnVectors) -> tuple[Publishable, list[str]]:
@@ -88,14 +96,15 @@ def read_own_vectors(files: OwnVectors) -> tuple[Publishable, list[str]]:
                 f"{left_out} positives of {files.held_out} are also in {files.seen}: "
                 "they aren't held out"
             )
-    metrics = {} if held_out is None else evaluate_vectors(embeddings, seen=seen, held_out=held_out)
+    metrics = {} if held_out is None else _evaluate(embeddings, item_map, seen, held_out)
+    table = _read_items(files)
     publishable = Publishable(
         items=item_map,
         users=user_map,
         embeddings=embeddings,
         seen=seen,
         held_out=held_out,
-        titles=_titles(files.items, item_map),
+        titles=_titles(table, item_map),
         facts=DatasetFacts(
             name=files.item_vectors.name,
             split="none" if held_out is None else "own",
@@ -106,6 +115,7 @@ def read_own_vectors(files: OwnVectors) -> tuple[Publishable, list[str]]:
         ),
         hyperparameters={},
         metrics=metrics,
+        attributes=item_attributes.by_row(table.attributes, table.ids, item_map),
     )
     return publishable, warnings
 
@@ -241,12 +251,32 @@ def _without_seen(held_out: Ragged, seen: Ragged) -> tuple[Ragged, int]:
     return Ragged(offsets, held_out.values[kept]), int((~kept).sum())
 
 
-def _titles(path: Path | None, items: IdMap) -> list[str] | None:
-    if path is None:
-        return None
-    table = read_features(path, "item", columns=[])
+def _evaluate(embeddings: Embeddings, items: IdMap, seen: Ragged, held_out: Ragged) -> dict[str, float]:
+    metrics = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
+    popular = most_popular(seen_popularity(seen, len(items)), id_ranks(items))
+    metrics |= evaluate_cold(embeddings, seen=seen, held_out=held_out, popular_items=popular)
+    trained = trained_precision(embeddings, seen=seen, held_out=held_out)
+    return metrics if trained is None else {**metrics, TRAINED: trained}
+
+
+def _read_items(files: OwnVectors) -> FeatureTable:
+    attributes = item_attributes.parse(files.item_attributes)
+    if files.items is None:
+        if attributes:
+            shown = ",".join(files.item_attributes)
+            raise OptionError(item_attributes.OPTION, shown, "used with --items FILE")
+        return FeatureTable()
+    table = read_features(
+        files.items, "item", columns=[], attributes=attributes, separator=files.feature_separator
+    )
+    if table.titles is None and not attributes:
+        raise InputError(files.items, "column title is missing")
+    return table
+
+
+def _titles(table: FeatureTable, items: IdMap) -> list[str] | None:
     if table.titles is None:
-        raise InputError(path, "column title is missing")
+        return None
     titles = [""] * len(items)
     for external_id, title in zip(table.ids, table.titles, strict=True):
         if (row := items.row(external_id)) is not None:

@@ -12,8 +12,10 @@ from publication.errors import LabelError, PublicationError
 from publication.manifest import DatasetFacts
 from publication.writer import Clock, Staging, utc_now
 from trainer import warm_start as warm
+from trainer.cold_evaluation import evaluate_cold, trained_precision
+from trainer.cold_metrics import TRAINED
 from trainer.dataset import Dataset, Split, build_dataset
-from trainer.embeddings import extract_embeddings
+from trainer.embeddings import Embeddings, extract_embeddings
 from trainer.errors import OptionError, ShrunkInputError
 from trainer.evaluation import evaluate
 from trainer.features import FeatureTable
@@ -23,7 +25,9 @@ from trainer.measurement import measure
 from trainer.model import Hyperparameters, train
 from trainer.progress import Reporter, Silent
 from trainer.publishing import Indexing, Publishable, Published, publish
+from trainer.ranks import id_ranks, most_popular
 from trainer.timings import Timings
+from trainer.user_features import UserFeatures, learned
 
 _LIBRARIES = ("rectools-lightfm", "scipy")
 
@@ -112,12 +116,16 @@ def train_and_publish(
         model = train(dataset, hyperparameters, on_epoch=lambda: advance(1), start=start)
     with timings.stage("evaluate"):
         metrics = evaluate(model, dataset, threads=hyperparameters.threads, seed=hyperparameters.seed)
+        embeddings = extract_embeddings(model, dataset)
+        state = warm.state_of(model, dataset)
+        user_features = learned(state)
+        metrics |= _cold_metrics(embeddings, dataset, user_features, seed=hyperparameters.seed)
     reporter.metrics(metrics)
     published = publish(
         Publishable(
             items=dataset.items,
             users=dataset.users,
-            embeddings=extract_embeddings(model, dataset),
+            embeddings=embeddings,
             seen=dataset.seen(),
             held_out=dataset.held_out(),
             titles=dataset.titles,
@@ -125,7 +133,10 @@ def train_and_publish(
             hyperparameters=asdict(hyperparameters),
             metrics=metrics,
             libraries=_LIBRARIES,
-            state=warm.state_of(model, dataset),
+            state=state,
+            popularity=dataset.popularity(),
+            user_features=user_features,
+            attributes=dataset.attributes,
         ),
         volume,
         indexing=indexing,
@@ -157,6 +168,25 @@ def promote_if_passed(volume: Path, result: TrainingResult, *, label: str | None
         return result
     labels.promote(volume, result.manifest.version, label=label)
     return replace(result, label=label)
+
+
+def _cold_metrics(
+    embeddings: Embeddings, dataset: Dataset, user_features: UserFeatures | None, *, seed: int
+) -> dict[str, float]:
+    """How those without a vector of their own would do, and the same users with theirs."""
+    seen, held_out = dataset.seen(), dataset.held_out()
+    if held_out is None:
+        return {}
+    metrics = evaluate_cold(
+        embeddings,
+        seen=seen,
+        held_out=held_out,
+        popular_items=most_popular(dataset.popularity(), id_ranks(dataset.items)),
+        features_only=None if user_features is None else user_features.alone(dataset),
+        seed=seed,
+    )
+    trained = trained_precision(embeddings, seen=seen, held_out=held_out, seed=seed)
+    return metrics if trained is None else {**metrics, TRAINED: trained}
 
 
 def _named(volume: Path, label: str | None) -> str | None:

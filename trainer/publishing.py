@@ -8,8 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from publication import labels, layout, ragged, reader
+from publication.attributes import Attributes, Column
+from publication.fold_in import FoldIn
 from publication.id_map import IdMap
 from publication.manifest import DatasetFacts, IndexFacts, Manifest, RunFacts, Scalar
 from publication.ragged import Ragged
@@ -24,7 +27,9 @@ from trainer.index.measure import Questions
 from trainer.index.protocol import Backend, Space
 from trainer.index.tuning import TunedIndex, TuningOptions, tune
 from trainer.progress import Reporter
+from trainer.ranks import id_ranks, most_popular, seen_popularity
 from trainer.timings import Timings
+from trainer.user_features import UserFeatures
 from trainer.warm_start import ModelState
 
 _LIBRARIES = ("lightfm-retriever", "marisa-trie", "numpy")
@@ -44,6 +49,9 @@ class Publishable:
         hyperparameters, metrics: of the model, by name.
         libraries: the packages whose versions made the embeddings.
         state: what a later training can go on from; None when there is none.
+        popularity: (items,) the number of users with a positive of each; None for that of `seen`.
+        user_features: what was learned of each; None when there are none.
+        attributes: of the items, by row.
     """
 
     items: IdMap
@@ -57,6 +65,9 @@ class Publishable:
     metrics: dict[str, float]
     libraries: Sequence[str] = ()
     state: ModelState | None = None
+    popularity: NDArray[np.int32] | None = None
+    user_features: UserFeatures | None = None
+    attributes: Sequence[Column] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +111,9 @@ def publish(
             }
         with timings.stage("publish"):
             _stage_files(staging, source)
+            attributes = Attributes.build(source.attributes, len(source.items))
+            attributes.stage(staging)
+            _stage_cold(staging, source, seed=indexing.options.seed)
             manifest = staging.publish(
                 Manifest(
                     items=len(source.items),
@@ -115,6 +129,7 @@ def publish(
                     hyperparameters=source.hyperparameters,
                     metrics=source.metrics,
                     indexes={name: _stage_index(staging, name, index) for name, index in tuned.items()},
+                    attributes=[*attributes.facts],
                 )
             )
     with timings.stage("verify"):
@@ -198,6 +213,23 @@ def _stage_files(staging: Staging, source: Publishable) -> None:
     if source.titles is not None:
         titles = ragged.from_texts(source.titles)
         staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, titles)
+
+
+def _stage_cold(staging: Staging, source: Publishable, *, seed: int) -> None:
+    """What answers those without a vector of their own, and what breaks ties."""
+    ranks = id_ranks(source.items)
+    popularity = source.popularity
+    if popularity is None:
+        popularity = seen_popularity(source.seen, len(source.items))
+    staging.add_array(layout.ID_RANKS, ranks)
+    staging.add_array(layout.POPULARITY, popularity)
+    staging.add_array(layout.POPULAR_ITEMS, most_popular(popularity, ranks))
+    if source.user_features is not None:
+        source.user_features.stage(staging)
+    embeddings = source.embeddings
+    fold_in = FoldIn.build(embeddings.item_vectors, embeddings.user_vectors, source.seen, seed=seed)
+    if fold_in is not None:
+        staging.add_array(layout.FOLD_IN, fold_in.array)
 
 
 def _warnings(name: str, tuned: TunedIndex, source: Publishable) -> list[str]:

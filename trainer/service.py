@@ -281,6 +281,7 @@ def _diff(found: version_diff.VersionDiff) -> pb.DiffVersionsResponse:
         ],
         hyperparameters=settings(found.hyperparameters),
         indexes=settings(found.indexes),
+        attributes=settings(found.attributes),
     )
 
 

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from trainer import database_url, features, interactions, movielens, parquet_folder, sql
+from trainer import (
+    database_url,
+    features,
+    interactions,
+    item_attributes,
+    movielens,
+    parquet_folder,
+    sql,
+)
 from trainer.dataset import Split
 from trainer.errors import InputError, OptionError
 from trainer.features import FeatureTable
 from trainer.interactions import Interactions
+from trainer.item_attributes import Wanted
 from trainer.pipeline import TrainingInput
 from trainer.training_spec import DataSpec
 from trainer.weighting import weigh
@@ -40,7 +49,7 @@ def read_source(data: DataSpec, *, data_dir: Path, event_log: Path | None) -> Tr
         source = _read_dataset(data, data_dir)
     else:
         # The features first: they are small, and a mistake in them is known before a long reading.
-        items = _features(data.items, "item", data.item_features, data.feature_separator)
+        items = _items(data)
         users = _features(data.users, "user", data.user_features, data.feature_separator)
         source = TrainingInput(_read_interactions(data, event_log), items, users)
     weighed = weigh(
@@ -95,9 +104,11 @@ def _read_dataset(data: DataSpec, data_dir: Path) -> TrainingInput:
             raise OptionError(flag, path, "left out: --dataset has its own")
     _check_columns("--item-features", data.item_features, movielens.ITEM_COLUMNS)
     _check_columns("--user-features", data.user_features, movielens.USER_COLUMNS)
+    attributes = item_attributes.parse(data.item_attributes or movielens.ITEM_COLUMNS)
+    _check_columns(item_attributes.OPTION, [own.name for own in attributes], movielens.ITEM_COLUMNS)
     return TrainingInput(
         movielens.read_interactions(data_dir),
-        movielens.read_items(data_dir, data.item_features),
+        movielens.read_items(data_dir, data.item_features, attributes),
         movielens.read_users(data_dir, data.user_features),
     )
 
@@ -119,14 +130,28 @@ def _log_directory(event_log: Path | None) -> Path:
     return event_log
 
 
+def _items(data: DataSpec) -> FeatureTable:
+    attributes = item_attributes.parse(data.item_attributes)
+    if attributes and data.items is None:
+        shown = ",".join(data.item_attributes)
+        raise OptionError(item_attributes.OPTION, shown, "used with --items FILE")
+    return _features(data.items, "item", data.item_features, data.feature_separator, attributes)
+
+
 def _features(
-    path: str | None, kind: features.Kind, columns: list[str], separator: str
+    path: str | None,
+    kind: features.Kind,
+    columns: list[str],
+    separator: str,
+    attributes: Sequence[Wanted] = (),
 ) -> FeatureTable:
     if path is None:
         if columns:
             raise OptionError(f"--{kind}-features", ",".join(columns), f"used with --{kind}s FILE")
         return FeatureTable()
-    return features.read_features(Path(path), kind, columns=columns, separator=separator)
+    return features.read_features(
+        Path(path), kind, columns=columns, separator=separator, attributes=attributes
+    )
 
 
 def _check_columns(flag: str, columns: list[str], known: tuple[str, ...]) -> None:

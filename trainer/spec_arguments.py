@@ -101,11 +101,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
             metavar="COLUMN,...",
             help=f"columns of the {kind}s file to use as features",
         )
-    source.add_argument(
-        "--feature-separator",
-        default="|",
-        help="separates the values of a multi-valued feature column",
-    )
+    add_attributes(source, default=f"none; of {movielens.NAME} {','.join(movielens.ITEM_COLUMNS)}")
     source.add_argument(
         "--event-weights",
         type=_weights,
@@ -137,6 +133,23 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--split-count", type=int, default=1, metavar="K", help="k of leave-last-k")
     source.add_argument(
         "--split-share", type=float, default=0.1, metavar="SHARE", help="share of random and time"
+    )
+
+
+def add_attributes(source: argparse._ActionsContainer, *, default: str = "none") -> None:
+    """Add the flags about attributes of items; `default` tells which are published without them."""
+    source.add_argument(
+        "--item-attributes",
+        type=_names,
+        default=[],
+        metavar="COLUMN[:text|:number],...",
+        help="columns of the items file to filter by and to return with results; one of numbers is a "
+        f"number, any other text (default: {default})",
+    )
+    source.add_argument(
+        "--feature-separator",
+        default="|",
+        help="separates the values of a multi-valued column",
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -79,15 +80,7 @@ def ids(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np
 
 def numbers(path: Path, table: pa.Table, column: str) -> NDArray[np.float32]:
     """A column of finite numbers as float32; raises InputError that names the row and the value."""
-    values = trimmed(table.column(column))
-    try:
-        # Not "safe", which refuses integers that a float can only come close to.
-        numeric = pc.cast(values, pa.float64(), safe=False)
-    except pa.ArrowInvalid:
-        row, value = _first_not_a_number(values)
-        raise InputError(path, f"{column} is {value!r}, which isn't a number", row=row) from None
-    except pa.ArrowException as error:
-        raise InputError(path, f"{column} isn't a column of numbers: {error}") from error
+    numeric = _as_float64(path, trimmed(table.column(column)), column)
     if numeric.null_count:
         raise InputError(path, f"{column} is empty", row=first(pc.is_null(numeric)))
     # The model counts in float32, so what overflows there is no use either.
@@ -101,9 +94,43 @@ def numbers(path: Path, table: pa.Table, column: str) -> NDArray[np.float32]:
     return result
 
 
+def numbers_or_gaps(path: Path, table: pa.Table, column: str) -> NDArray[np.float64]:
+    """A column of finite numbers as float64, NaN where there is none.
+
+    NaN in a numeric column is none too, since dataframes write it so.
+
+    Raises:
+        InputError: names the row and the value that isn't a finite number.
+    """
+    values = trimmed(decoded(table.column(column)))
+    numeric = _as_float64(path, values, column)
+    result: NDArray[np.float64] = numeric.to_numpy(zero_copy_only=False).astype(np.float64)
+    bad = np.isinf(result) if not is_text(values.type) else ~np.isfinite(result)
+    bad &= ~pc.is_null(numeric).to_numpy(zero_copy_only=False)
+    if bad.any():
+        row = int(bad.argmax()) + 1
+        value = values[row - 1].as_py()
+        raise InputError(path, f"{column} is {value!r}, which isn't a finite number", row=row)
+    return result
+
+
 def texts(path: Path, table: pa.Table, column: str) -> list[str]:
     """A column as text, "" where it is missing."""
     return ["" if value is None else value for value in _as_text(path, table, column).to_pylist()]
+
+
+def multi_valued(path: Path, table: pa.Table, column: str, separator: str) -> Iterator[list[str]]:
+    """The values of each row as text, without empty ones: of a list, or of text cut at a separator."""
+    values = table.column(column)
+    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+        for row in values.to_pylist():
+            yield [str(value) for value in row or () if not _is_missing(value)]
+    elif pa.types.is_floating(values.type) or pa.types.is_boolean(values.type):
+        for value in values.to_pylist():
+            yield [] if _is_missing(value) else [str(value)]
+    else:
+        for text in texts(path, table, column):
+            yield [value for part in text.split(separator) if (value := part.strip())]
 
 
 def categories(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np.int64]]:
@@ -132,7 +159,8 @@ def wanted(
     Raises:
         InputError: a required one is missing, or one is there more than once.
     """
-    missing = [name for name in required if name not in found]
+    # One may be wanted for two reasons.
+    missing = [name for name in dict.fromkeys(required) if name not in found]
     if missing:
         raise InputError(
             path, f"column {', '.join(missing)} is missing; the columns are: {', '.join(found)}"
@@ -150,6 +178,11 @@ def trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
         return values
     values = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
     return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.large_string()), values)
+
+
+def decoded(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values themselves where a column holds codes of them."""
+    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -196,12 +229,26 @@ def _read_csv(
 
 
 def _as_text(path: Path, table: pa.Table, column: str) -> pa.ChunkedArray:
-    values = table.column(column)
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
+    values = decoded(table.column(column))
     if not (is_text(values.type) or pa.types.is_integer(values.type)):
         raise InputError(path, f"column {column} holds {values.type}, but should hold text or integers")
     return values.cast(pa.large_string())
+
+
+def _as_float64(path: Path, values: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
+    try:
+        # Not "safe", which refuses integers that a float can only come close to.
+        return pc.cast(values, pa.float64(), safe=False)
+    except pa.ArrowInvalid:
+        row, value = _first_not_a_number(values)
+        raise InputError(path, f"{column} is {value!r}, which isn't a number", row=row) from None
+    except pa.ArrowException as error:
+        raise InputError(path, f"{column} isn't a column of numbers: {error}") from error
+
+
+def _is_missing(value: object) -> bool:
+    """NaN is how dataframes write a number that isn't there."""
+    return value in (None, "") or (isinstance(value, float) and math.isnan(value))
 
 
 def _first_not_a_number(values: pa.ChunkedArray) -> tuple[int, object]:

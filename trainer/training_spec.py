@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from publication import layout
+from trainer import item_attributes
 from trainer.errors import OptionError
 from trainer.gates import Gates
 from trainer.model import Hyperparameters
@@ -28,6 +29,8 @@ class DataSpec:
         event_log: whether to read what AppendInteractions collected.
         items, users: paths of files with titles and features.
         item_features, user_features: their columns to use.
+        item_attributes: columns of the items file to publish for filters and to return with results,
+            each "NAME", "NAME:text" or "NAME:number"; none means all of a dataset by name.
         feature_separator: between the values of a multi-valued text column.
         event_weights: weight by event type; empty when events aren't weighted.
         half_life_days: after which an interaction counts half; None for no decay.
@@ -46,6 +49,7 @@ class DataSpec:
     users: str | None = None
     item_features: list[str] = field(default_factory=list)
     user_features: list[str] = field(default_factory=list)
+    item_attributes: list[str] = field(default_factory=list)
     feature_separator: str = "|"
     event_weights: dict[str, float] = field(default_factory=dict)
     half_life_days: float | None = None
@@ -75,6 +79,7 @@ class DataSpec:
 
     def _check_ranges(self) -> None:
         # Who reads the data checks this too, but a run may be queued for hours before that.
+        item_attributes.parse(self.item_attributes)
         if self.split is not None and self.split not in SPLITS:
             raise OptionError("--split", self.split, f"one of {', '.join(SPLITS)}")
         if self.split_count < 1:

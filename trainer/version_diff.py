@@ -76,6 +76,7 @@ class VersionDiff:
         metrics: all that either version has.
         hyperparameters: those that differ.
         indexes: backend, recall@10, microseconds by query and file size of each index.
+        attributes: kinds of the items' attributes that differ.
     """
 
     before: str
@@ -86,6 +87,7 @@ class VersionDiff:
     metrics: list[Change]
     hyperparameters: list[Change]
     indexes: list[Change]
+    attributes: list[Change]
 
 
 def diff(
@@ -116,12 +118,9 @@ def diff(
         items=_id_changes(old.items, new.items),
         users=_id_changes(old.users, new.users),
         metrics=_changes(old.manifest.metrics, new.manifest.metrics),
-        hyperparameters=[
-            change
-            for change in _changes(old.manifest.hyperparameters, new.manifest.hyperparameters)
-            if change.before != change.after
-        ],
+        hyperparameters=_differing(old.manifest.hyperparameters, new.manifest.hyperparameters),
         indexes=_changes(_index_facts(old.manifest), _index_facts(new.manifest)),
+        attributes=_differing(_attributes(old.manifest), _attributes(new.manifest)),
     )
 
 
@@ -196,3 +195,11 @@ def _index_facts(manifest: Manifest) -> dict[str, Scalar]:
 def _changes(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[Change]:
     names = dict.fromkeys([*before, *after])
     return [Change(name, before.get(name), after.get(name)) for name in names]
+
+
+def _differing(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[Change]:
+    return [change for change in _changes(before, after) if change.before != change.after]
+
+
+def _attributes(manifest: Manifest) -> dict[str, Scalar]:
+    return {attribute.name: attribute.kind for attribute in manifest.attributes}

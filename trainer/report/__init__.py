@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from publication import reader
+from trainer.cold_metrics import cold_rows
 from trainer.errors import OptionError
 from trainer.index import distributions
 from trainer.index.protocol import Backend
@@ -115,6 +116,7 @@ def write_report(
         "version": version,
         "conditions": conditions,
         "accuracy": asdict(accuracy),
+        "cold_users": [asdict(row) for row in cold_rows(subject.manifest.metrics)],
         "scaling": [asdict(point) for point in points],
         "deployments": [asdict(row) for row in deployments],
     }

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from publication.manifest import Manifest
+from trainer.cold_metrics import cold_rows
 from trainer.report.accuracy import Accuracy, Precision, Sample
 from trainer.report.deployment import Deployment
 from trainer.report.pictures import name_of
@@ -61,6 +62,7 @@ def render(
             "<p>The publication has no held-out interactions: train with a split, or publish with "
             "--held-out.</p>"
         )
+    parts += _cold(manifest)
     parts += [
         "<h2>(c) Recall and time per query</h2>",
         _image(pictures["curves"], "Recall@10 against time per query, a curve for each backend"),
@@ -156,6 +158,25 @@ def _precision(rows: Sequence[Precision]) -> str:
         ],
         texts=1,
     )
+
+
+def _cold(manifest: Manifest) -> list[str]:
+    rows = cold_rows(manifest.metrics)
+    if not rows:
+        return []
+    table = _table(
+        ["users, seen excluded", "precision@10", "of that by their own vectors"],
+        [
+            [row.title, f"{row.precision:.4f}", "-" if row.ratio is None else f"{row.ratio:.0%}"]
+            for row in rows
+        ],
+        texts=1,
+    )
+    return [
+        "<h3>Users without a vector</h3>",
+        "<p class=note>The same users, as if the model had no vector of them; exact search.</p>",
+        table,
+    ]
 
 
 def _deployments(rows: Sequence[Deployment]) -> str:

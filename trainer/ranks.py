@@ -1,0 +1,27 @@
+"""Orders of items that are published: by external id, which breaks ties, and by popularity."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication.id_map import IdMap
+from publication.ragged import Ragged
+
+
+def id_ranks(ids: IdMap) -> NDArray[np.int32]:
+    """For each row the place of its id among all ids in byte order, (n,)."""
+    names = [ids.external_id(row).encode() for row in range(len(ids))]
+    ranks = np.empty(len(names), dtype=np.int32)
+    ranks[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names), dtype=np.int32)
+    return ranks
+
+
+def most_popular(popularity: NDArray[np.integer], ranks: NDArray[np.int32]) -> NDArray[np.int32]:
+    """All rows (n,) by falling popularity (n,), equal ones by their ids' ranks (n,)."""
+    return np.lexsort((ranks, -popularity.astype(np.int64))).astype(np.int32)
+
+
+def seen_popularity(seen: Ragged, items: int) -> NDArray[np.int32]:
+    """For each item the number of users who have seen it, (items,)."""
+    return np.bincount(seen.values, minlength=items).astype(np.int32)
