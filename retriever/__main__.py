@@ -10,13 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from publication import layout
-from retriever.config import (
-    DEFAULT_LISTEN,
-    Config,
-    environment_defaults,
-    format_address,
-    parse_address,
-)
+from retriever import client_arguments
+from retriever.config import DEFAULT_LISTEN, Config, environment_defaults, parse_address
 from retriever.errors import RetrieverError
 
 
@@ -69,12 +64,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     defaults = environment_defaults(os.environ)
     _add_serve(commands, defaults)
-    _add_similar_items(commands, defaults)
-    _add_recommend(commands, defaults)
-    status = commands.add_parser("status", help="what each worker serves, does and needs")
-    _add_target(status, defaults)
-    _add_health(commands, defaults)
-    return parser.parse_args(argv)
+    client_arguments.add_commands(commands, defaults)
+    options = parser.parse_args(argv)
+    if check := vars(options).pop("check", None):
+        check(options)
+    return options
 
 
 def _add_serve(commands: Any, defaults: dict[str, str]) -> None:
@@ -135,68 +129,6 @@ def _add_serve(commands: Any, defaults: dict[str, str]) -> None:
     ):
         default = defaults.get(name.replace("-", "_"), fallback)
         serve.add_argument(f"--{name}", type=of, default=default, help=what)
-
-
-def _add_similar_items(commands: Any, defaults: dict[str, str]) -> None:
-    similar = commands.add_parser("similar-items", help="the items most like one item")
-    similar.add_argument("item_id", help="external id of the item")
-    _add_search(similar)
-    _add_target(similar, defaults)
-
-
-def _add_recommend(commands: Any, defaults: dict[str, str]) -> None:
-    recommend = commands.add_parser("recommend", help="the items that suit one user best")
-    recommend.add_argument("user_id", help="external id of the user")
-    recommend.add_argument(
-        "--include-seen", action="store_true", help="keep what the user has seen in the results"
-    )
-    _add_search(recommend)
-    _add_target(recommend, defaults)
-
-
-def _add_health(commands: Any, defaults: dict[str, str]) -> None:
-    health = commands.add_parser(
-        "health",
-        help="a probe: exit status 0 when healthy, 1 when not",
-        description="A probe for containers without other tools. Exit status 0: healthy, 1: not.",
-    )
-    kind = health.add_mutually_exclusive_group()
-    kind.add_argument(
-        "--readiness",
-        action="store_true",
-        default=True,
-        help="healthy while a publication is served and the service isn't stopping (the default)",
-    )
-    kind.add_argument(
-        "--liveness",
-        action="store_true",
-        help="healthy while a worker answers, whatever it says: restart the container when it doesn't",
-    )
-    _add_target(health, defaults)
-
-
-def _add_search(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--limit", type=int, help="number of results, 1 to 1000 (default: 10)")
-    parser.add_argument(
-        "--search-effort",
-        type=float,
-        metavar="FACTOR",
-        help="look at more or less than was tuned, 0.1 to 100 times as much (default: 1)",
-    )
-    parser.add_argument("--exact", action="store_true", help="score every item: the true answer")
-
-
-def _add_target(parser: argparse.ArgumentParser, defaults: dict[str, str]) -> None:
-    parser.add_argument(
-        "--target",
-        default=format_address(*parse_address(defaults.get("listen", DEFAULT_LISTEN))),
-        metavar="HOST:PORT",
-        help="the service to ask (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--timeout", type=float, default=5.0, help="seconds to wait for the answer (default: 5)"
-    )
-    parser.add_argument("--json", action="store_true", help="print the response as JSON")
 
 
 if __name__ == "__main__":

@@ -3,86 +3,77 @@
     with RetrieverClient("127.0.0.1:50051") as client:
         for item in client.recommend("3", limit=5, titles=True).items:
             print(item.item_id, item.score, item.title)
+        client.recommend(session={"50": 2.0, "181": 1.0}, filter=[any_of("genres", "Drama", "War")])
 
 It is thin: generated stubs, several connections, a deadline for each call, and gRPC's own retries by
-`retry_policy.json`, a gRPC service config that clients in other languages can use as it is.
+`retry_policy.json`, a gRPC service config that clients in other languages can use as it is. What may
+be asked is in `client_requests`, what is answered in `client_answers`; all can be imported from here.
 """
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
-from importlib import resources
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, Unpack
 
 import grpc
-from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from retriever.errors import RetrieverError
+from retriever import client_answers, client_errors
+from retriever.client_answers import Answer, Contribution, Explanation, ScoredItem
+from retriever.client_channel import open_channel, retry_policy
+from retriever.client_conditions import (
+    Condition,
+    RangeCondition,
+    TextCondition,
+    all_of,
+    any_of,
+    in_range,
+    none_of,
+)
+from retriever.client_errors import CallError
+from retriever.client_requests import (
+    Items,
+    RecommendOptions,
+    RecommendRequest,
+    SimilarItemsOptions,
+    SimilarItemsRequest,
+    UnknownIds,
+)
+
+__all__ = [
+    "DEFAULT_TIMEOUT_SECONDS",
+    "Answer",
+    "CallError",
+    "Condition",
+    "Contribution",
+    "Explanation",
+    "Items",
+    "RangeCondition",
+    "RecommendRequest",
+    "RetrieverClient",
+    "ScoredItem",
+    "SimilarItemsRequest",
+    "TextCondition",
+    "UnknownIds",
+    "all_of",
+    "any_of",
+    "in_range",
+    "none_of",
+    "open_channel",
+    "retry_policy",
+]
 
 DEFAULT_TIMEOUT_SECONDS = 5.0
 
-_TITLE = FieldMask(paths=["title"])
-
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
-
-
-class CallError(RetrieverError):
-    """The service said no, or nothing in time. `code` is gRPC's; the cause is the RpcError."""
-
-    def __init__(self, target: str, code: grpc.StatusCode, details: str) -> None:
-        super().__init__(f"{target}: {code.name}: {details}")
-        self.target = target
-        self.code = code
-        self.details = details
-
-
-@dataclass(frozen=True)
-class ScoredItem:
-    """One result; `title` is empty when none was asked for or published."""
-
-    item_id: str
-    score: float
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Results, best first, and the version that all of them come from."""
-
-    items: list[ScoredItem]
-    version: str
-
-
-def retry_policy() -> str:
-    """The gRPC service config (JSON): retry what a dying or draining worker refused."""
-    return resources.files("retriever").joinpath("retry_policy.json").read_text("utf-8")
-
-
-def open_channel(target: str) -> grpc.Channel:
-    """A channel with a connection of its own, retries, and pings that notice a dead peer."""
-    return grpc.insecure_channel(
-        target,
-        options=[
-            ("grpc.service_config", retry_policy()),
-            ("grpc.enable_retries", 1),
-            # Channels with equal arguments otherwise share one connection, and so one worker.
-            ("grpc.use_local_subchannel_pool", 1),
-            # A worker that is gone without a word is noticed after 10 + 5 seconds.
-            ("grpc.keepalive_time_ms", 10_000),
-            ("grpc.keepalive_timeout_ms", 5_000),
-            # A service that was away is looked for again at once, then every second at the least.
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 1_000),
-        ],
-    )
+_Question = TypeVar("_Question", pb.SimilarItemsRequest, pb.RecommendRequest)
 
 
 class RetrieverClient:
@@ -112,57 +103,120 @@ class RetrieverClient:
 
     def similar_items(
         self,
-        item_id: str,
+        item_id: str | None = None,
         *,
-        limit: int | None = None,
-        titles: bool = False,
-        search_effort: float | None = None,
-        exact: bool = False,
         timeout_seconds: float | None = None,
+        **options: Unpack[SimilarItemsOptions],
     ) -> Answer:
-        """The items most like one item; `limit` is the service's default when None.
+        """The items most like one, or like several: `similar_items(items=["50", "181"])`.
 
-        `search_effort` is relative to what was tuned; with `exact` every item is scored.
+        Args:
+            item_id: external id of the one.
+            timeout_seconds: of this call.
+            options: the other fields of SimilarItemsRequest, which says what they are.
 
         Raises:
             CallError: see its code; NOT_FOUND for an unknown item.
+            ValueError, TypeError: what couldn't be sent as it is meant.
         """
-        request = pb.SimilarItemsRequest(
-            item_id=item_id,
-            limit=limit,
-            return_attributes=_TITLE if titles else None,
-            search_effort=search_effort,
-            exact=exact,
+        request = SimilarItemsRequest(item_id, **options).to_message()
+        return client_answers.answer(
+            self._call(next(self._stubs).SimilarItems, request, timeout_seconds)
         )
-        return _answer(self._call(next(self._stubs).SimilarItems, request, timeout_seconds))
 
     def recommend(
         self,
-        user_id: str,
+        user_id: str | None = None,
         *,
-        limit: int | None = None,
-        exclude_seen: bool = True,
-        titles: bool = False,
-        search_effort: float | None = None,
-        exact: bool = False,
         timeout_seconds: float | None = None,
+        **options: Unpack[RecommendOptions],
     ) -> Answer:
-        """The items that suit one user best; `limit` is the service's default when None.
+        """The items that suit a user best, or a session, or features.
 
-        `search_effort` is relative to what was tuned; with `exact` every item is scored.
+        `recommend("3")`, `recommend(session=["50", "181"])`, `recommend(features=["age:25-34"])`.
+
+        Args:
+            user_id: external id of a known user.
+            timeout_seconds: of this call.
+            options: the other fields of RecommendRequest, which says what they are.
 
         Raises:
             CallError: see its code; NOT_FOUND for an unknown user.
+            ValueError, TypeError: what couldn't be sent as it is meant.
         """
-        request = pb.RecommendRequest(
-            user_id=user_id,
-            limit=limit,
-            exclude_seen=exclude_seen,
-            return_attributes=_TITLE if titles else None,
-            search_effort=search_effort,
-            exact=exact,
-        )
-        return _answer(self._call(next(self._stubs).Recommend, request, timeout_seconds))
+        request = RecommendRequest(user_id, **options).to_message()
+        return client_answers.answer(self._call(next(self._stubs).Recommend, request, timeout_seconds))
+
+    def similar_items_pages(
+        self,
+        item_id: str | None = None,
+        *,
+        timeout_seconds: float | None = None,
+        **options: Unpack[SimilarItemsOptions],
+    ) -> Iterator[Answer]:
+        """As similar_items, page after page of `limit` results, to the end; see recommend_pages."""
+        request = SimilarItemsRequest(item_id, **options).to_message()
+        return self._pages("SimilarItems", request, timeout_seconds)
+
+    def recommend_pages(
+        self,
+        user_id: str | None = None,
+        *,
+        timeout_seconds: float | None = None,
+        **options: Unpack[RecommendOptions],
+    ) -> Iterator[Answer]:
+        """As recommend, page after page of `limit` results, to the end. Nothing comes twice.
+
+        A page is asked for when it is wanted. The service ends after 10000 results.
+
+        Args:
+            user_id: external id of a known user.
+            timeout_seconds: of each call.
+            options: the other fields of RecommendRequest; pages begin after its `page_token`.
+
+        Raises:
+            CallError: while pages are taken. Its reason is PAGE_EXPIRED when the service has moved on
+                to another version, in which other results are the next ones: start anew.
+            ValueError, TypeError: what couldn't be sent as it is meant.
+        """
+        request = RecommendRequest(user_id, **options).to_message()
+        return self._pages("Recommend", request, timeout_seconds)
+
+    def batch_similar_items(
+        self,
+        requests: Iterable[SimilarItemsRequest | pb.SimilarItemsRequest],
+        *,
+        timeout_seconds: float | None = None,
+    ) -> list[Answer | CallError]:
+        """As similar_items for each request, in one call; see batch_recommend."""
+        batch = pb.BatchSimilarItemsRequest(requests=[_message(one) for one in requests])
+        response = self._call(next(self._stubs).BatchSimilarItems, batch, timeout_seconds)
+        return self._results(response.results)
+
+    def batch_recommend(
+        self,
+        requests: Iterable[RecommendRequest | pb.RecommendRequest],
+        *,
+        timeout_seconds: float | None = None,
+    ) -> list[Answer | CallError]:
+        """As recommend for each request, in one call, which costs much less; from one version.
+
+            client.batch_recommend([RecommendRequest("3"), RecommendRequest(session=["50"], limit=5)])
+
+        Args:
+            requests: 1 to 256, of at most 10000 results altogether by their limits, and 1 MiB.
+            timeout_seconds: of the call.
+
+        Returns:
+            For each request its answer, or the error that it alone failed with.
+
+        Raises:
+            CallError: all failed together.
+            ValueError: what no request can hold.
+        """
+        batch = pb.BatchRecommendRequest(requests=[_message(one) for one in requests])
+        response = self._call(next(self._stubs).BatchRecommend, batch, timeout_seconds)
+        return self._results(response.results)
 
     def status(self, *, timeout_seconds: float | None = None) -> pb.GetStatusResponse:
         """The state of the whole service, as any worker knows it. Raises CallError."""
@@ -190,7 +244,7 @@ class RetrieverClient:
             except grpc.RpcError as error:
                 # The worker that was asked may have ended: another one answers.
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > end:
-                    raise self._error(error) from error
+                    raise client_errors.of_call(self._target, error) from error
 
     def close(self) -> None:
         """Close the connections; calls in flight are cancelled."""
@@ -218,17 +272,35 @@ class RetrieverClient:
         try:
             return method(request, timeout=seconds, wait_for_ready=True)
         except grpc.RpcError as error:
-            raise self._error(error) from error
+            raise client_errors.of_call(self._target, error) from error
 
-    def _error(self, error: grpc.RpcError) -> CallError:
-        details = error.details() or ""
-        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-            details += " (does a retriever run there?)"
-        return CallError(self._target, error.code(), details)
+    def _pages(
+        self,
+        method: Literal["SimilarItems", "Recommend"],
+        request: _Question,
+        timeout_seconds: float | None,
+    ) -> Iterator[Answer]:
+        request.paginate = True
+        while True:
+            # Any worker knows what comes next.
+            call = getattr(next(self._stubs), method)
+            page = client_answers.answer(self._call(call, request, timeout_seconds))
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def _results(
+        self, results: Iterable[pb.SimilarItemsResult] | Iterable[pb.RecommendResult]
+    ) -> list[Answer | CallError]:
+        return [
+            client_errors.of_entry(self._target, result.error)
+            if result.HasField("error")
+            else client_answers.answer(result.response)
+            for result in results
+        ]
 
 
-def _answer(response: pb.SimilarItemsResponse | pb.RecommendResponse) -> Answer:
-    items: Iterable[pb.ScoredItem] = response.items
-    return Answer(
-        [ScoredItem(item.item_id, item.score, item.title) for item in items], response.version
-    )
+def _message(request: Any) -> Any:
+    """A request as its message, which it may be already."""
+    return request if isinstance(request, Message) else request.to_message()

@@ -3,6 +3,8 @@
 RetrieverError
 ├── InvalidArgumentError   a request field out of range
 ├── UnknownIdError         an id that isn't in the publication
+├── NotPublishedError      a version without what the request needs
+├── PageExpiredError       a page of a version that isn't served any more
 ├── NothingLoadedError     no publication is loaded yet
 ├── OverloadedError        the worker has as many calls as it may
 ├── AbandonedError         the caller has stopped waiting
@@ -31,11 +33,33 @@ class InvalidArgumentError(RetrieverError):
 class UnknownIdError(RetrieverError):
     """An id that isn't in the publication."""
 
-    def __init__(self, kind: Literal["item", "user"], external_id: str, version: str) -> None:
+    def __init__(
+        self, kind: Literal["item", "user", "feature"], external_id: str, version: str
+    ) -> None:
         shown = external_id if len(external_id) <= 64 else external_id[:61] + "..."
         super().__init__(f"{kind} {shown!r} isn't in version {version}")
         self.kind = kind
         self.external_id = external_id
+        self.version = version
+
+
+class NotPublishedError(RetrieverError):
+    """A version that was published without what the request needs."""
+
+    def __init__(self, what: str, version: str, hint: str) -> None:
+        super().__init__(f"version {version} was published without {what}: {hint}")
+        self.what = what
+        self.version = version
+
+
+class PageExpiredError(RetrieverError):
+    """A page of a version that isn't served any more."""
+
+    def __init__(self, of_version: str, version: str) -> None:
+        super().__init__(
+            f"page_token: is of version {of_version}, but {version} is served now: start anew"
+        )
+        self.of_version = of_version
         self.version = version
 
 

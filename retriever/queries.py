@@ -2,187 +2,230 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from publication.ranking import best
-from publication.search_effort import candidates_for
-from publication.vector_space import Float32Array, user_queries
-from retriever.errors import InvalidArgumentError, UnknownIdError
-from retriever.index.protocol import SearchIndex
+from publication import layout
+from publication.vector_space import Float32Array
+from retriever import pages
+from retriever.diversity import diversify, pool_size
+from retriever.explanations import Explanation, explain
+from retriever.filters import look_up
+from retriever.pages import Page, Position
+from retriever.popular import find_popular
+from retriever.questions import DEFAULTS, Checkpoint, ItemSubject, Options, UserSubject, always_wanted
+from retriever.search import NOTHING, Found, Ranker, Rows, Wanted, find, find_page
 from retriever.snapshot import Snapshot
+from retriever.subjects import Source, Subject, item_subject, user_subject
 
-DEFAULT_LIMIT = 10
-MAX_LIMIT = 1000
-MIN_EFFORT = 0.1
-MAX_EFFORT = 100.0
-
-Rows = NDArray[np.int64]
-Checkpoint = Callable[[], None]
-"""Called between the stages of a query; it raises when nobody waits for the answer any more."""
-
-
-def always_wanted() -> None:
-    """The checkpoint that never raises."""
+ShortReason = Literal["catalogue", "exclusions", "filter", "page_limit"]
 
 
 @dataclass(frozen=True)
-class Search:
-    """How hard to search.
+class Answer:
+    """Ranked items, and how they were found.
 
     Attributes:
-        effort: relative to the effort that was tuned for the publication's recall, in
-            MIN_EFFORT..MAX_EFFORT.
-        exact: look at every item instead of asking the index.
+        rows, scores: item rows (k,) int64 and their scores (k,) float32, best first, equal scores by
+            item id.
+        source: what they are ranked by.
+        exact: whether all items that may be returned were ranked.
+        candidates: items that were looked at.
+        filtered: those of them that may not be returned.
+        short: why there are fewer than the limit; None when there aren't.
+        unknown: ids of the request that the publication doesn't have.
+        next_page: the token of the next page; empty when there is none, or none was asked for.
+        explanations: of each item, when asked for.
     """
-
-    effort: float = 1.0
-    exact: bool = False
-
-    def __post_init__(self) -> None:
-        """Raise InvalidArgumentError unless the effort is in range."""
-        # Written so that NaN is out of range too.
-        if not MIN_EFFORT <= self.effort <= MAX_EFFORT:
-            raise InvalidArgumentError(
-                "search_effort",
-                f"is {self.effort:g}, but should be in {MIN_EFFORT:g}..{MAX_EFFORT:g}",
-            )
-
-
-AS_TUNED = Search()
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Item rows (k,) int64 and their scores (k,) float32, best first, equal scores by row."""
 
     rows: Rows
     scores: Float32Array
+    source: Source
+    exact: bool
+    candidates: int
+    filtered: int
+    short: ShortReason | None = None
+    unknown: Sequence[str] = ()
+    next_page: str = ""
+    explanations: Sequence[Explanation] = ()
 
 
 def similar_items(
     snapshot: Snapshot,
-    item_id: str,
+    subject: ItemSubject,
+    options: Options = DEFAULTS,
     *,
-    limit: int = DEFAULT_LIMIT,
-    search: Search = AS_TUNED,
     checkpoint: Checkpoint = always_wanted,
-) -> Ranking:
-    """The items whose embeddings have the highest cosine to one item's, without that item.
+) -> Answer:
+    """The items whose embeddings have the highest cosine to an item's, or to the mean of several.
 
     Raises:
-        InvalidArgumentError: limit isn't in 1..MAX_LIMIT.
-        UnknownIdError: the item isn't in the publication.
+        InvalidArgumentError: the options don't fit the publication, or the items have no mean.
+        UnknownIdError: an item isn't in the publication.
+        NotPublishedError: the publication lacks what is asked for.
+        PageExpiredError: the page is another version's.
     """
-    check_limit(limit)
-    row = snapshot.publication.items.row(item_id)
-    if row is None:
-        raise UnknownIdError("item", item_id, snapshot.version)
-    query = snapshot.item_embeddings[row]
+    plan = plan_similar_items(snapshot, subject, options)
     checkpoint()
-    candidates = _candidates(
-        snapshot.similar,
-        snapshot.similar_exact,
-        query,
-        limit=limit,
-        excluded=np.array([row], dtype=np.int32),
-        search=search,
-        checkpoint=checkpoint,
-    )
-    return _ranking(candidates, _cosines(snapshot.item_embeddings[candidates], query), limit)
+    return finish(snapshot, plan, carry_out(snapshot, plan, checkpoint))
 
 
 def recommend(
     snapshot: Snapshot,
-    user_id: str,
+    subject: UserSubject,
+    options: Options = DEFAULTS,
     *,
-    limit: int = DEFAULT_LIMIT,
-    exclude_seen: bool = True,
-    search: Search = AS_TUNED,
     checkpoint: Checkpoint = always_wanted,
-) -> Ranking:
-    """The items that LightFM scores highest for a user: `u·i + b_u + b_i`.
+) -> Answer:
+    """The items that LightFM scores highest for a user, `u·i + b_u + b_i`, a session or features.
 
     Raises:
-        InvalidArgumentError: limit isn't in 1..MAX_LIMIT.
-        UnknownIdError: the user isn't in the publication.
+        InvalidArgumentError: the options don't fit the publication.
+        UnknownIdError: the user, items or features aren't in the publication.
+        NotPublishedError: the publication lacks what is asked for.
+        PageExpiredError: the page is another version's.
     """
-    check_limit(limit)
-    publication = snapshot.publication
-    row = publication.users.row(user_id)
-    if row is None:
-        raise UnknownIdError("user", user_id, snapshot.version)
-    vector = publication.user_vectors[row]
-    query = user_queries(vector)
-    seen = publication.seen[row] if exclude_seen else _NOTHING
+    plan = plan_recommend(snapshot, subject, options)
     checkpoint()
-    candidates = _candidates(
-        snapshot.recommend,
-        snapshot.recommend_exact,
-        query,
-        limit=limit,
-        excluded=seen,
-        search=search,
-        checkpoint=checkpoint,
+    return finish(snapshot, plan, carry_out(snapshot, plan, checkpoint))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A question, looked up in a snapshot: all that the search needs to know.
+
+    Attributes:
+        ranker: which ranking.
+        subject: the query and where it comes from.
+        options: as asked.
+        wanted: what may be returned.
+        position: where in the ranking to begin.
+        count: how many to find.
+    """
+
+    ranker: Ranker
+    subject: Subject
+    options: Options
+    wanted: Wanted
+    position: Position
+    count: int
+
+
+def plan_similar_items(snapshot: Snapshot, subject: ItemSubject, options: Options) -> Plan:
+    """Raises as similar_items."""
+    found = item_subject(snapshot, subject, options.unknown_ids)
+    return _plan(snapshot, snapshot.similar, found, found.own, options)
+
+
+def plan_recommend(snapshot: Snapshot, subject: UserSubject, options: Options) -> Plan:
+    """Raises as recommend."""
+    found = user_subject(snapshot, subject, options.unknown_ids)
+    own = found.own if options.exclude_seen else NOTHING
+    return _plan(snapshot, snapshot.recommend, found, own, options)
+
+
+def _plan(
+    snapshot: Snapshot, ranker: Ranker, subject: Subject, own: NDArray[np.int32], options: Options
+) -> Plan:
+    wanted = _wanted(snapshot, own, options)
+    if options.page is not None:
+        position = _position(snapshot, options.page)
+        count = max(0, min(options.limit, pages.MAX_RESULTS - position.offset))
+        return Plan(ranker, subject, options, wanted, position, count)
+    count = pool_size(options.limit) if options.diversity else options.limit
+    return Plan(ranker, subject, options, wanted, _START, count)
+
+
+def carry_out(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint = always_wanted) -> Found:
+    """Search; raises NotPublishedError."""
+    start, count, search = plan.position.offset, plan.count, plan.options.search
+    if plan.subject.source == "popular":
+        return find_popular(snapshot, start, start + count, plan.wanted)
+    query, wanted = plan.subject.query, plan.wanted
+    if start:
+        return find_page(
+            plan.ranker, query, count, plan.position, wanted, search=search, checkpoint=checkpoint
+        )
+    return find(plan.ranker, query, count, wanted, search=search, checkpoint=checkpoint)
+
+
+def finish(snapshot: Snapshot, plan: Plan, found: Found) -> Answer:
+    """The answer made of what was found."""
+    subject, options = plan.subject, plan.options
+    if options.diversity:
+        found = _diverse(snapshot, found, options)
+    short = _why_short(found, plan) if len(found.rows) < options.limit else None
+    next_page = ""
+    if options.page is not None and short is None:
+        next_page = _next_page(snapshot, options.page, plan.position, found)
+    return Answer(
+        found.rows,
+        found.scores + subject.constant,
+        subject.source,
+        not found.width,
+        found.candidates,
+        found.filtered,
+        short,
+        subject.unknown,
+        next_page,
+        _explanations(snapshot, subject, found.rows) if options.explain else (),
     )
-    scores = publication.item_vectors[candidates] @ query
-    # The user's own bias doesn't change the order, but the score is LightFM's prediction.
-    return _ranking(candidates, scores + vector[-1], limit)
 
 
-_NOTHING: NDArray[np.int32] = np.empty(0, dtype=np.int32)
+def _wanted(snapshot: Snapshot, own: NDArray[np.int32], options: Options) -> Wanted:
+    publication = snapshot.publication
+    excluded = own
+    if options.exclude_item_ids:
+        rows = map(publication.items.row, set(options.exclude_item_ids))
+        others = np.array([row for row in rows if row is not None], dtype=np.int32)
+        excluded = np.union1d(own, others)
+    items = len(publication.item_vectors)
+    found = None
+    if options.conditions:
+        found = look_up(options.conditions, publication.attributes, items)
+    return Wanted(excluded, found, items)
 
 
-def check_limit(limit: int) -> None:
-    """Raise InvalidArgumentError unless limit is in 1..MAX_LIMIT."""
-    if not 1 <= limit <= MAX_LIMIT:
-        raise InvalidArgumentError("limit", f"is {limit}, but should be in 1..{MAX_LIMIT}")
+def _position(snapshot: Snapshot, page: Page) -> Position:
+    return pages.decode(page, version=snapshot.version, key=_key(snapshot)) or _START
 
 
-def _candidates(
-    index: SearchIndex,
-    exact: SearchIndex,
-    query: Float32Array,
-    *,
-    limit: int,
-    excluded: NDArray[np.int32],
-    search: Search,
-    checkpoint: Checkpoint,
-) -> Rows:
-    """Rows near a query, less the excluded ones; at least `limit` if the catalogue has them."""
-    if not search.exact:
-        wanted = candidates_for(limit, index.candidates, len(excluded))
-        candidates = _without(index.search(query, wanted, search.effort), excluded)
-        if len(candidates) >= limit:
-            return candidates
-        # The index gave up early; the catalogue may still hold enough.
-        checkpoint()
-    return _without(exact.search(query, limit + len(excluded)), excluded)
+_START = Position()
 
 
-def _without(rows: Rows, excluded: NDArray[np.int32]) -> Rows:
-    """The rows that aren't in `excluded`, which is in ascending order."""
-    if not len(excluded):
-        return rows
-    places = excluded.searchsorted(rows)
-    kept: Rows = rows[excluded.take(places, mode="clip") != rows]
-    return kept
+def _next_page(snapshot: Snapshot, page: Page, position: Position, found: Found) -> str:
+    after = Position(
+        position.width if position.offset else found.width, position.offset + len(found.rows)
+    )
+    if after.offset >= pages.MAX_RESULTS or after.offset == found.total:
+        return ""
+    return pages.encode(after, page, version=snapshot.version, key=_key(snapshot))
 
 
-def _cosines(vectors: Float32Array, query: Float32Array) -> Float32Array:
-    # Apart, since float32 may not hold the product of two squared norms.
-    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors)) * np.sqrt(query @ query)
-    # Rounding may leave the range that is promised.
-    cosines: Float32Array = np.clip(vectors @ query / norms, -1, 1)
-    return cosines
+def _key(snapshot: Snapshot) -> str:
+    return snapshot.publication.manifest.files[layout.ITEM_VECTORS].sha256
 
 
-def _ranking(candidates: Rows, scores: Float32Array, limit: int) -> Ranking:
-    # Candidates come in any order, and equal scores are to be in the order of their rows.
-    by_row = np.argsort(candidates)
-    candidates, scores = candidates[by_row], scores[by_row]
-    order = best(scores, limit)
-    return Ranking(candidates[order], scores[order])
+def _diverse(snapshot: Snapshot, found: Found, options: Options) -> Found:
+    embeddings = snapshot.item_embeddings[found.rows]
+    order = diversify(found.scores, embeddings, options.limit, options.diversity)
+    return replace(found, rows=found.rows[order], scores=found.scores[order])
+
+
+def _why_short(found: Found, plan: Plan) -> ShortReason:
+    start = plan.position.offset
+    if start + len(found.rows) >= pages.MAX_RESULTS:
+        return "page_limit"
+    if found.matching is not None and found.matching < start + plan.options.limit:
+        return "catalogue" if plan.wanted.filter is None else "filter"
+    return "exclusions"
+
+
+def _explanations(snapshot: Snapshot, subject: Subject, rows: Rows) -> Sequence[Explanation]:
+    if subject.source == "popular":
+        return [Explanation((), 0.0, of_features=False)] * len(rows)
+    return explain(snapshot, subject.parts(), rows)

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, NoReturn, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from publication import ragged
-from publication.errors import InvalidIdError
-from publication.id_map import check_id
-from retriever import queries
+from retriever import messages, queries
+from retriever.batches import answer_all
 from retriever.control import Fleet
 from retriever.current import CurrentSnapshot
-from retriever.errors import AbandonedError, InvalidArgumentError, NothingLoadedError
-from retriever.queries import Checkpoint, Ranking, Search
+from retriever.errors import AbandonedError, NothingLoadedError
+from retriever.queries import Plan
+from retriever.questions import Checkpoint, Options
 from retriever.snapshot import Snapshot
-from retriever.status import to_status
+from retriever.status import to_message, to_status
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["RetrieverService"].full_name
 
-_ATTRIBUTES = frozenset({"title"})
 _STATES = {
     "starting": pb.WORKER_STATE_STARTING,
     "booted": pb.WORKER_STATE_STARTING,
@@ -32,8 +31,10 @@ _STATES = {
     "down": pb.WORKER_STATE_DOWN,
 }
 
-_Request = TypeVar("_Request")
+_Request = TypeVar("_Request", bound=Message)
+_Question = TypeVar("_Question", pb.SimilarItemsRequest, pb.RecommendRequest)
 _Response = TypeVar("_Response")
+_Subject = TypeVar("_Subject")
 
 
 def _abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
@@ -72,39 +73,87 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         self, request: pb.SimilarItemsRequest, checkpoint: Checkpoint
     ) -> pb.SimilarItemsResponse:
         """See the proto."""
-        _check("item_id", request.item_id)
-        limit, attributes, search = _limit(request), _attributes(request), _search(request)
+        subject, options = messages.similar_items_question(request)
         snapshot = self._snapshot()
-        ranking = queries.similar_items(
-            snapshot, request.item_id, limit=limit, search=search, checkpoint=checkpoint
-        )
+        attributes = messages.return_attributes(snapshot, request)
+        answer = queries.similar_items(snapshot, subject, options, checkpoint=checkpoint)
         checkpoint()
-        return pb.SimilarItemsResponse(
-            items=_items(snapshot, ranking, attributes), version=snapshot.version
-        )
+        response = pb.SimilarItemsResponse()
+        messages.fill_in(response, snapshot, answer, attributes)
+        return response
 
     @_handler
     def Recommend(  # noqa: N802
         self, request: pb.RecommendRequest, checkpoint: Checkpoint
     ) -> pb.RecommendResponse:
         """See the proto."""
-        if request.WhichOneof("subject") is None:
-            raise InvalidArgumentError("subject", "is not set: set user_id")
-        _check("user_id", request.user_id)
-        limit, attributes, search = _limit(request), _attributes(request), _search(request)
+        subject, options = messages.recommend_question(request)
         snapshot = self._snapshot()
-        ranking = queries.recommend(
-            snapshot,
-            request.user_id,
-            limit=limit,
-            exclude_seen=request.exclude_seen if request.HasField("exclude_seen") else True,
-            search=search,
-            checkpoint=checkpoint,
-        )
+        attributes = messages.return_attributes(snapshot, request)
+        answer = queries.recommend(snapshot, subject, options, checkpoint=checkpoint)
         checkpoint()
-        return pb.RecommendResponse(
-            items=_items(snapshot, ranking, attributes), version=snapshot.version
+        response = pb.RecommendResponse()
+        messages.fill_in(response, snapshot, answer, attributes)
+        return response
+
+    @_handler
+    def BatchSimilarItems(  # noqa: N802
+        self, request: pb.BatchSimilarItemsRequest, checkpoint: Checkpoint
+    ) -> pb.BatchSimilarItemsResponse:
+        """See the proto."""
+        response = pb.BatchSimilarItemsResponse()
+        response.version = self._answer_all(
+            request.requests,
+            response.results,
+            messages.similar_items_question,
+            queries.plan_similar_items,
+            checkpoint,
         )
+        return response
+
+    @_handler
+    def BatchRecommend(  # noqa: N802
+        self, request: pb.BatchRecommendRequest, checkpoint: Checkpoint
+    ) -> pb.BatchRecommendResponse:
+        """See the proto."""
+        response = pb.BatchRecommendResponse()
+        response.version = self._answer_all(
+            request.requests,
+            response.results,
+            messages.recommend_question,
+            queries.plan_recommend,
+            checkpoint,
+        )
+        return response
+
+    def _answer_all(
+        self,
+        requests: Sequence[_Question],
+        results: Any,
+        question: Callable[[_Question], tuple[_Subject, Options]],
+        plan: Callable[[Snapshot, _Subject, Options], Plan],
+        checkpoint: Checkpoint,
+    ) -> str:
+        """Add a result for each request, and return the version."""
+        messages.check_batch(requests)
+        snapshot = self._snapshot()
+        attributes: list[Sequence[str]] = [()] * len(requests)
+
+        def look_up(place: int) -> Plan:
+            # In the order of a call of its own, so that it fails with the same error.
+            subject, options = question(requests[place])
+            attributes[place] = messages.return_attributes(snapshot, requests[place])
+            return plan(snapshot, subject, options)
+
+        answers = answer_all(snapshot, range(len(requests)), look_up, checkpoint=checkpoint)
+        checkpoint()
+        for answer, names in zip(answers, attributes, strict=True):
+            result = results.add()
+            if isinstance(answer, Exception):
+                result.error.CopyFrom(to_message(answer))
+            else:
+                messages.fill_in(result.response, snapshot, answer, names)
+        return snapshot.version
 
     def _snapshot(self) -> Snapshot:
         try:
@@ -165,52 +214,6 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
                 for failed in fleet.failed
             ],
         )
-
-
-def _check(field: str, external_id: str) -> None:
-    try:
-        check_id(external_id)
-    except InvalidIdError as error:
-        raise InvalidArgumentError(field, error.reason) from error
-
-
-def _limit(request: pb.SimilarItemsRequest | pb.RecommendRequest) -> int:
-    limit = request.limit if request.HasField("limit") else queries.DEFAULT_LIMIT
-    # Here too, since a request that can't be answered by any snapshot mustn't wait for one.
-    queries.check_limit(limit)
-    return limit
-
-
-def _search(request: pb.SimilarItemsRequest | pb.RecommendRequest) -> Search:
-    effort = request.search_effort if request.HasField("search_effort") else 1.0
-    return Search(effort=effort, exact=request.exact)
-
-
-def _attributes(request: pb.SimilarItemsRequest | pb.RecommendRequest) -> frozenset[str]:
-    if not request.HasField("return_attributes"):
-        return frozenset()
-    paths = frozenset(request.return_attributes.paths)
-    if unknown := sorted(paths - _ATTRIBUTES):
-        known = ", ".join(sorted(_ATTRIBUTES))
-        raise InvalidArgumentError(
-            "return_attributes", f"{unknown[0][:64]!r} isn't an attribute; known: {known}"
-        )
-    return paths
-
-
-def _items(snapshot: Snapshot, ranking: Ranking, attributes: frozenset[str]) -> Iterable[pb.ScoredItem]:
-    rows, scores = ranking.rows.tolist(), ranking.scores.tolist()
-    external_id = snapshot.publication.items.external_id
-    titles = snapshot.publication.titles
-    if "title" not in attributes or titles is None:
-        return [
-            pb.ScoredItem(item_id=external_id(row), score=score)
-            for row, score in zip(rows, scores, strict=True)
-        ]
-    return [
-        pb.ScoredItem(item_id=external_id(row), score=score, title=ragged.text(titles, row))
-        for row, score in zip(rows, scores, strict=True)
-    ]
 
 
 def _timestamp(seconds: float) -> Any:

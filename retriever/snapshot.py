@@ -14,7 +14,7 @@ from publication.reader import Publication
 from publication.vector_space import Float32Array, split_biases
 from retriever.index import open_index
 from retriever.index.exact import ExactIndex, exact_index
-from retriever.index.protocol import SearchIndex
+from retriever.search import Ranker
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,16 @@ class Snapshot:
     """What a request needs.
 
     Attributes:
-        publication: id maps, vectors, seen items, titles.
+        publication: id maps, vectors, seen items, titles, attributes, and what else is mapped.
         item_embeddings: (items, components), the item vectors without their biases.
-        similar, recommend: the published indexes.
-        similar_exact, recommend_exact: exact search over the same vectors.
+        similar: items by the cosine of their embeddings.
+        recommend: items by inner product with a user's query.
     """
 
     publication: Publication
     item_embeddings: Float32Array
-    similar: SearchIndex
-    recommend: SearchIndex
-    similar_exact: ExactIndex
-    recommend_exact: ExactIndex
+    similar: Ranker
+    recommend: Ranker
 
     @property
     def version(self) -> str:
@@ -52,8 +50,13 @@ def open_snapshot(volume: Path, version: str) -> Snapshot:
     return Snapshot(
         publication=publication,
         item_embeddings=split_biases(publication.item_vectors)[0],
-        similar=open_index(publication, layout.SIMILAR),
-        recommend=open_index(publication, layout.RECOMMEND),
-        similar_exact=exact_index(publication, layout.SIMILAR),
-        recommend_exact=exact_index(publication, layout.RECOMMEND),
+        similar=_ranker(publication, layout.SIMILAR),
+        recommend=_ranker(publication, layout.RECOMMEND),
     )
+
+
+def _ranker(publication: Publication, name: str) -> Ranker:
+    exact = exact_index(publication, name)
+    index = open_index(publication, name)
+    # One object, so that nothing is searched twice.
+    return Ranker(exact if isinstance(index, ExactIndex) else index, exact, publication.id_ranks)

@@ -14,7 +14,9 @@ from retriever.errors import (
     AbandonedError,
     InvalidArgumentError,
     NothingLoadedError,
+    NotPublishedError,
     OverloadedError,
+    PageExpiredError,
     UnknownIdError,
 )
 
@@ -25,6 +27,12 @@ _log = logging.getLogger(__name__)
 
 def to_status(error: Exception) -> grpc.Status:
     """A gRPC status with google.rpc details; an unexpected error is logged and tells nothing."""
+    status: grpc.Status = rpc_status.to_status(to_message(error))
+    return status
+
+
+def to_message(error: Exception) -> status_pb2.Status:
+    """The same as a message, for one entry of a batch."""
     if isinstance(error, InvalidArgumentError):
         violation = error_details_pb2.BadRequest.FieldViolation(
             field=error.field, description=error.reason
@@ -38,6 +46,20 @@ def to_status(error: Exception) -> grpc.Status:
             metadata={"id": error.external_id, "version": error.version},
         )
         return _status(code_pb2.NOT_FOUND, str(error), info)
+    if isinstance(error, NotPublishedError):
+        info = error_details_pb2.ErrorInfo(
+            reason="NOT_PUBLISHED",
+            domain=DOMAIN,
+            metadata={"what": error.what, "version": error.version},
+        )
+        return _status(code_pb2.FAILED_PRECONDITION, str(error), info)
+    if isinstance(error, PageExpiredError):
+        info = error_details_pb2.ErrorInfo(
+            reason="PAGE_EXPIRED",
+            domain=DOMAIN,
+            metadata={"page_version": error.of_version, "version": error.version},
+        )
+        return _status(code_pb2.FAILED_PRECONDITION, str(error), info)
     if isinstance(error, NothingLoadedError):
         info = error_details_pb2.ErrorInfo(reason="NOTHING_PUBLISHED", domain=DOMAIN)
         return _status(code_pb2.UNAVAILABLE, str(error), info)
@@ -54,9 +76,8 @@ def to_status(error: Exception) -> grpc.Status:
     return _status(code_pb2.INTERNAL, "internal error; the service's log says more")
 
 
-def _status(code: int, message: str, *details: Message) -> grpc.Status:
-    rich = status_pb2.Status(code=code, message=message)
+def _status(code: int, message: str, *details: Message) -> status_pb2.Status:
+    status = status_pb2.Status(code=code, message=message)
     for detail in details:
-        rich.details.add().Pack(detail)
-    status: grpc.Status = rpc_status.to_status(rich)
+        status.details.add().Pack(detail)
     return status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from publication import layout
 from publication.manifest import IndexFacts
-from publication.ranking import best, row_norms
+from publication.ranking import best, row_norms, unit_rows
 from publication.reader import Publication
 from publication.vector_space import Float32Array, split_biases
 from retriever.index.protocol import SearchIndex, check_facts
@@ -56,6 +57,34 @@ class ExactIndex:
         self._cosine = cosine
         self._norms = norms
 
+    def scores(self, query: Float32Array, rows: NDArray[np.integer] | None = None) -> Float32Array:
+        """Inner products or cosines of some rows, or of all, with a query (d,)."""
+        vectors = self._vectors if rows is None else self._vectors[rows]
+        if not self._cosine:
+            products: Float32Array = vectors @ query
+            return products
+        if self._norms is None:
+            norms = row_norms(vectors)
+        else:
+            norms = self._norms if rows is None else self._norms[rows]
+        # The query's norm first, since float32 may not hold the product of two. The square may be more
+        # than it holds, or less.
+        exact = query.astype(np.float64)
+        cosines = vectors @ (exact / math.sqrt(exact @ exact)).astype(np.float32)
+        cosines /= norms
+        # Rounding may leave the range that is promised.
+        return cosines.clip(-1, 1, out=cosines)
+
+    def scores_for(self, queries: Float32Array) -> Float32Array:
+        """Inner products or cosines (q, n) of all items with queries (q, d)."""
+        if not self._cosine:
+            products: Float32Array = queries @ self._vectors.T
+            return products
+        norms = row_norms(self._vectors) if self._norms is None else self._norms
+        cosines = unit_rows(queries) @ self._vectors.T
+        cosines /= norms
+        return cosines.clip(-1, 1, out=cosines)
+
     def search(
         self,
         query: Float32Array,
@@ -63,8 +92,4 @@ class ExactIndex:
         effort: float = 1.0,  # noqa: ARG002 - it always looks at everything
     ) -> NDArray[np.int64]:
         """See SearchIndex; best first."""
-        scores = self._vectors @ query
-        if self._cosine:
-            # The query's own norm is the same for all, so it doesn't change the order.
-            scores /= row_norms(self._vectors) if self._norms is None else self._norms
-        return best(scores, count)
+        return best(self.scores(query), count)

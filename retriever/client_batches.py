@@ -1,0 +1,113 @@
+"""JSON lines in, JSON lines out: many requests, asked for in batches."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from google.protobuf import json_format
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+from rich.console import Console
+from rich.progress import Progress
+
+from retriever.client import Answer, CallError, RetrieverClient
+
+BATCH = 64
+"""Requests of one call: enough that a call's own cost hardly counts, and short enough to wait for."""
+
+_Line = tuple[int, Any]
+
+
+def run(client: RetrieverClient, options: argparse.Namespace) -> int:
+    """Answer each line of a file; returns 1 when not all could be.
+
+    Raises:
+        CallError: the service said no to a whole batch, or nothing in time.
+        ValueError: the file can't be read.
+    """
+    failed = False
+    with _opened(options.file) as file, Progress(console=_console()) as progress:
+        task = progress.add_task("Requests", total=None)
+        for lines in _batches(_requests(file, options.command)):
+            for number, result in zip((n for n, _ in lines), _ask(client, lines, options), strict=True):
+                failed |= isinstance(result, Exception)
+                print(json.dumps({"line": number, **_content(result)}, ensure_ascii=False))
+            progress.advance(task, len(lines))
+    return int(failed)
+
+
+def _ask(
+    client: RetrieverClient, lines: list[_Line], options: argparse.Namespace
+) -> list[Answer | Exception]:
+    """A result for each line, those that are no requests among them."""
+    requests = [request for _, request in lines if not isinstance(request, Exception)]
+    answers: Iterator[Answer | CallError] = iter(())
+    if requests:
+        ask = (
+            client.batch_recommend
+            if options.command == "batch-recommend"
+            else client.batch_similar_items
+        )
+        answers = iter(ask(requests))
+    return [request if isinstance(request, Exception) else next(answers) for _, request in lines]
+
+
+def _requests(file: TextIO, command: str) -> Iterator[_Line]:
+    """The number and request of each line that isn't blank, or what is wrong with it."""
+    kind = pb.RecommendRequest if command == "batch-recommend" else pb.SimilarItemsRequest
+    for number, line in enumerate(file, start=1):
+        if line.strip():
+            try:
+                yield number, _parse(line, kind())
+            except (ValueError, RecursionError, json_format.ParseError) as error:
+                yield number, ValueError(f"isn't a {kind.DESCRIPTOR.name}: {error}")
+
+
+def _parse(line: str, message: Any) -> Any:
+    content = json.loads(line)
+    if not isinstance(content, dict):
+        raise ValueError("should be a JSON object")
+    # Its own JSON form is one text, and can't hold every name.
+    names = content.get("return_attributes", content.get("returnAttributes"))
+    if isinstance(names, list):
+        content.pop("return_attributes", None)
+        content.pop("returnAttributes", None)
+        message.return_attributes.paths.extend(names)
+    return json_format.ParseDict(content, message)
+
+
+def _batches(lines: Iterable[_Line]) -> Iterator[list[_Line]]:
+    lines = iter(lines)
+    while batch := list(islice(lines, BATCH)):
+        yield batch
+
+
+def _content(result: Answer | Exception) -> dict[str, Any]:
+    if isinstance(result, Answer):
+        return asdict(result)
+    if isinstance(result, CallError):
+        code, details = result.code.name, result.details
+        return {
+            "error": {"code": code, "details": details, "reason": result.reason, "field": result.field}
+        }
+    return {"error": {"code": "INVALID_ARGUMENT", "details": str(result), "reason": "", "field": ""}}
+
+
+def _opened(name: str) -> TextIO:
+    if name == "-":
+        return sys.stdin
+    try:
+        return Path(name).open(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{name}: {error.strerror or error}") from error
+
+
+def _console() -> Console:
+    # Bars are for people: neither among the answers nor in a log.
+    return Console(stderr=True, quiet=not sys.stderr.isatty())

@@ -1,0 +1,35 @@
+"""The connection of a client: retries, pings, and how much it takes."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import grpc
+
+# An answer with many attributes may be larger than the 4 MB that gRPC has by default.
+_MAX_RESPONSE_BYTES = 64 << 20
+
+
+def retry_policy() -> str:
+    """The gRPC service config (JSON): retry what a dying or draining worker refused."""
+    return resources.files("retriever").joinpath("retry_policy.json").read_text("utf-8")
+
+
+def open_channel(target: str) -> grpc.Channel:
+    """A channel with a connection of its own, retries, and pings that notice a dead peer."""
+    return grpc.insecure_channel(
+        target,
+        options=[
+            ("grpc.service_config", retry_policy()),
+            ("grpc.enable_retries", 1),
+            ("grpc.max_receive_message_length", _MAX_RESPONSE_BYTES),
+            # Channels with equal arguments otherwise share one connection, and so one worker.
+            ("grpc.use_local_subchannel_pool", 1),
+            # A worker that is gone without a word is noticed after 10 + 5 seconds.
+            ("grpc.keepalive_time_ms", 10_000),
+            ("grpc.keepalive_timeout_ms", 5_000),
+            # A service that was away is looked for again at once, then every second at the least.
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 1_000),
+        ],
+    )

@@ -1,0 +1,57 @@
+"""What a caller may require of items: conditions on their attributes. Knows no gRPC.
+
+    [any_of("genres", "Drama", "War"), in_range("release_year", min=1990, max=1999)]
+
+All conditions of a list must hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+
+@dataclass(frozen=True)
+class TextCondition:
+    """On a text attribute, such as "genres": how many of some values an item must have."""
+
+    attribute: str
+    test: Literal["any_of", "all_of", "none_of"]
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RangeCondition:
+    """On a number attribute, such as "release_year". Both ends belong to it; None is an open one."""
+
+    attribute: str
+    min: float | None = None
+    max: float | None = None
+
+
+Condition: TypeAlias = TextCondition | RangeCondition
+
+
+def any_of(attribute: str, *values: str) -> TextCondition:
+    """The item has at least one of these values."""
+    return TextCondition(attribute, "any_of", values)
+
+
+def all_of(attribute: str, *values: str) -> TextCondition:
+    """The item has all of these values."""
+    return TextCondition(attribute, "all_of", values)
+
+
+def none_of(attribute: str, *values: str) -> TextCondition:
+    """The item has none of these values; items without any value pass."""
+    return TextCondition(attribute, "none_of", values)
+
+
+def in_range(
+    attribute: str,
+    *,
+    min: float | None = None,  # noqa: A002 - the wire's names
+    max: float | None = None,  # noqa: A002
+) -> RangeCondition:
+    """The item has a number from `min` to `max`, each of which may be left out, but not both."""
+    return RangeCondition(attribute, min, max)

@@ -1,0 +1,50 @@
+"""Diversity by maximal marginal relevance (Carbonell & Goldstein 1998, SIGIR, section 2).
+
+Results are chosen one after another. With diversity d each is the candidate with the largest
+
+    (1 - d) * relevance  -  d * the largest cosine to those chosen before
+
+where relevance is the score, scaled to run from 0 to 1 over the candidates, since LightFM's scores have
+no unit; and the cosine is that of the items' embeddings. The first result has the highest score.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication.ranking import unit_rows
+from publication.vector_space import Float32Array
+
+
+def pool_size(limit: int) -> int:
+    """How many candidates to choose `limit` results among."""
+    return max(50, 4 * limit)
+
+
+def diversify(
+    scores: Float32Array, embeddings: Float32Array, count: int, diversity: float
+) -> NDArray[np.int64]:
+    """Positions of at most `count` candidates, in the order in which they are chosen.
+
+    Args:
+        scores: (n,), highest first.
+        embeddings: (n, d), none zero.
+        count: how many to choose.
+        diversity: in 0..1; see above. Of equal candidates the first one is chosen.
+    """
+    if not len(scores):
+        return np.empty(0, dtype=np.int64)
+    exact = scores.astype(np.float64)
+    width = exact[0] - exact.min()
+    relevance = (exact - exact.min()) / width if width else np.ones(len(exact))
+    units = unit_rows(embeddings)
+    chosen = [0]
+    nearest = np.full(len(exact), -np.inf)
+    left = np.ones(len(exact), dtype=bool)
+    for _ in range(1, min(count, len(exact))):
+        left[chosen[-1]] = False
+        nearest = np.maximum(nearest, units @ units[chosen[-1]])
+        value = np.where(left, (1 - diversity) * relevance - diversity * nearest, -np.inf)
+        chosen.append(int(value.argmax()))
+    return np.array(chosen[:count], dtype=np.int64)

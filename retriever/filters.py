@@ -1,0 +1,215 @@
+"""Filters on items' attributes: conditions, and the same looked up in one publication.
+
+A condition is answered from either side. Posting lists (value -> items) give all items that match, for
+exact search among them; an item's own values tell whether a candidate of an index matches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication.attributes import Attributes
+from retriever.errors import InvalidArgumentError
+
+MAX_CONDITIONS = 32
+MAX_VALUES = 1000
+
+# Beyond this share of the catalogue, a mask of it costs less than looking at each row's own values.
+_MASK_SHARE = 1 / 16
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What one attribute must be like: `any`, `all` or `none` of the values."""
+
+    attribute: str
+    kind: Literal["any", "all", "none"]
+    values: Sequence[str]
+
+
+@dataclass(frozen=True)
+class RangeCondition:
+    """The number that one attribute must be: min <= number <= max."""
+
+    attribute: str
+    min: float = -math.inf
+    max: float = math.inf
+
+
+AnyCondition: TypeAlias = Condition | RangeCondition
+
+
+class Test(Protocol):
+    """One condition, looked up in a publication.
+
+    Attributes:
+        most: how many items match at most, >= 0.
+    """
+
+    most: int
+
+    def rows(self) -> Rows:
+        """All rows that match, ascending."""
+        ...
+
+    def matches(self, rows: Rows) -> NDArray[np.bool_]:
+        """For each of some rows whether it matches."""
+        ...
+
+
+class Filter:
+    """Conditions that must all hold, looked up in a publication of `items` items."""
+
+    def __init__(self, tests: Sequence[Test], items: int) -> None:
+        # The most selective one first.
+        self._tests = sorted(tests, key=lambda test: test.most)
+        self._items = items
+        self.most = self._tests[0].most
+
+    def rows(self) -> Rows:
+        """All rows that match, ascending."""
+        first, *others = self._tests
+        rows = first.rows()
+        for test in others:
+            if len(rows) > self._items * _MASK_SHARE:
+                mask = np.zeros(self._items, dtype=bool)
+                mask[test.rows()] = True
+                rows = rows[mask[rows]]
+            else:
+                rows = rows[test.matches(rows)]
+        return rows
+
+    def matches(self, rows: Rows) -> NDArray[np.bool_]:
+        """For each of some rows whether it matches."""
+        matching = self._tests[0].matches(rows)
+        for test in self._tests[1:]:
+            matching &= test.matches(rows)
+        return matching
+
+
+def look_up(conditions: Sequence[AnyCondition], attributes: Attributes | None, items: int) -> Filter:
+    """The conditions in one publication.
+
+    Raises:
+        InvalidArgumentError: an attribute is unknown, or a condition isn't of its kind.
+    """
+    tests: list[Test] = []
+    for place, condition in enumerate(conditions):
+        field = f"filter.conditions[{place}]"
+        position = None if attributes is None else attributes.position(condition.attribute)
+        if attributes is None or position is None:
+            raise InvalidArgumentError(
+                f"{field}.attribute",
+                f"{condition.attribute[:64]!r} isn't an attribute; known: {known(attributes)}",
+            )
+        kind = attributes.kind(position)
+        if isinstance(condition, RangeCondition):
+            if kind != "number":
+                raise InvalidArgumentError(
+                    f"{field}.range", f"{condition.attribute!r} is text: use any_of, all_of or none_of"
+                )
+            tests.append(_RangeTest(condition, *attributes.number_index(position)))
+            continue
+        if kind != "text":
+            raise InvalidArgumentError(
+                f"{field}.{condition.kind}_of", f"{condition.attribute!r} is a number: use range"
+            )
+        tests.append(_ValuesTest(condition, attributes, position, items))
+    return Filter(tests, items)
+
+
+def known(attributes: Attributes | None) -> str:
+    """The attributes that there are, for messages."""
+    if attributes is None or not attributes.facts:
+        return "none, since the version was published without attributes"
+    return ", ".join(f"{facts.name} ({facts.kind})" for facts in attributes.facts)
+
+
+class _ValuesTest:
+    def __init__(self, condition: Condition, attributes: Attributes, position: int, items: int) -> None:
+        self._kind = condition.kind
+        self._attributes = attributes
+        self._items = items
+        found = {attributes.token(position, value) for value in condition.values}
+        # A value that no item has; its items are none.
+        self._impossible = None in found and self._kind == "all"
+        tokens = sorted(token for token in found if token is not None)
+        self._tokens = np.array(tokens, dtype=np.int32)
+        self._lists = [attributes.items_with(token) for token in tokens]
+        self.most = self._most([len(rows) for rows in self._lists])
+
+    def _most(self, sizes: Sequence[int]) -> int:
+        if self._kind == "any":
+            return min(self._items, sum(sizes))
+        if self._kind == "all":
+            return 0 if self._impossible else min(sizes)
+        return self._items - max(sizes, default=0)
+
+    def rows(self) -> Rows:
+        if self._kind == "all":
+            if self._impossible:
+                return np.empty(0, dtype=np.int64)
+            first, *others = sorted(self._lists, key=len)
+            for other in others:
+                places = other.searchsorted(first)
+                first = first[other.take(places, mode="clip") == first]
+            return first.astype(np.int64)
+        if self._kind == "any" and len(self._lists) == 1:
+            return self._lists[0].astype(np.int64)
+        mask = np.full(self._items, self._kind == "none")
+        for rows in self._lists:
+            mask[rows] = self._kind == "any"
+        return np.flatnonzero(mask)
+
+    def matches(self, rows: Rows) -> NDArray[np.bool_]:
+        if self._impossible:
+            return np.zeros(len(rows), dtype=bool)
+        of_items = self._attributes.tokens
+        starts = of_items.offsets[rows]
+        lengths = of_items.offsets[rows + 1] - starts
+        # The tokens of all rows one after another, and for each the place of its row.
+        owners = np.repeat(np.arange(len(rows)), lengths)
+        before = np.cumsum(lengths) - lengths
+        tokens = of_items.values[np.arange(len(owners)) + (starts - before)[owners]]
+        counts: NDArray[np.int64] = np.bincount(
+            owners[np.isin(tokens, self._tokens)], minlength=len(rows)
+        )
+        matching: NDArray[np.bool_]
+        if self._kind == "any":
+            matching = counts > 0
+        else:
+            matching = counts == (len(self._tokens) if self._kind == "all" else 0)
+        return matching
+
+
+class _RangeTest:
+    def __init__(
+        self,
+        condition: RangeCondition,
+        values: NDArray[np.float64],
+        order: NDArray[np.int32],
+        ordered: NDArray[np.float64],
+    ) -> None:
+        self._condition = condition
+        self._values = values
+        # NaN, for items without a value, is behind all numbers, infinity too.
+        first = int(ordered.searchsorted(condition.min, side="left"))
+        last = int(ordered.searchsorted(condition.max, side="right"))
+        self._rows = order[first:last]
+        self.most = len(self._rows)
+
+    def rows(self) -> Rows:
+        return np.sort(self._rows).astype(np.int64)
+
+    def matches(self, rows: Rows) -> NDArray[np.bool_]:
+        values = self._values[rows]
+        inside: NDArray[np.bool_] = (values >= self._condition.min) & (values <= self._condition.max)
+        return inside

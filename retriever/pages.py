@@ -1,0 +1,124 @@
+"""Pages: opaque tokens that say where in which ranking the next results are.
+
+The ranking that pages walk through is a fixed sequence, though an approximate search may find more the
+harder it looks. It begins with all that one search proposes, in order of score. Where that ends it goes
+on with what a wider search finds besides, and at last with what exact search finds besides: so nothing
+comes twice and nothing is left out. A token holds how wide the first search was and how many results
+came before; a worker works the sequence out anew for each page.
+
+A token can't be made up: it carries a keyed BLAKE2 hash (RFC 7693) whose key is the version's own
+content. It is bound to the request by a hash of its fields.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import struct
+from dataclasses import dataclass
+
+from publication import layout
+from retriever.errors import InvalidArgumentError, PageExpiredError
+
+MAX_RESULTS = 10_000
+"""Where pages end."""
+
+_FIELD = "page_token"
+_POSITION = struct.Struct(">II")
+_FINGERPRINT_BYTES = 8
+_TAG_BYTES = 8
+_LONGEST = 200
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which results are wanted.
+
+    Attributes:
+        fingerprint: of the request, by the function of that name.
+        token: of the answer before; empty for the first page.
+    """
+
+    fingerprint: bytes
+    token: str = ""
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place in a ranking.
+
+    Attributes:
+        width: candidates that the first search was asked for; 0 when it was exact.
+        offset: results that came before.
+    """
+
+    width: int = 0
+    offset: int = 0
+
+
+def fingerprint(request: bytes) -> bytes:
+    """What tells requests apart, of all that must be the same from page to page."""
+    return hashlib.blake2b(request, digest_size=_FINGERPRINT_BYTES).digest()
+
+
+def encode(position: Position, page: Page, *, version: str, key: str) -> str:
+    """The token of a position.
+
+    Args:
+        position: where the next page begins.
+        page: the page before it.
+        version: name of the version that it is in.
+        key: what only those know who can read the version.
+    """
+    body = _POSITION.pack(position.width, position.offset) + page.fingerprint + version.encode()
+    return _text(_tag(body, key) + body)
+
+
+def decode(page: Page, *, version: str, key: str) -> Position | None:
+    """The position that a page begins at; None for the first page.
+
+    Raises:
+        InvalidArgumentError: the token isn't one of ours, or is of another request.
+        PageExpiredError: it is of another version.
+    """
+    if not page.token:
+        return None
+    tag, body = _split(page.token)
+    rest = body[_POSITION.size :]
+    found, of_version = rest[:_FINGERPRINT_BYTES], rest[_FINGERPRINT_BYTES:].decode("ascii", "replace")
+    if layout.is_version_name(of_version) and of_version != version:
+        # Without that version's key nobody can tell whether it was one of ours.
+        raise PageExpiredError(of_version, version)
+    if not hmac.compare_digest(tag, _tag(body, key)):
+        raise InvalidArgumentError(_FIELD, "isn't a token of this service")
+    if found != page.fingerprint:
+        raise InvalidArgumentError(
+            _FIELD, "is from another request: all fields but limit and paginate must be the same"
+        )
+    width, offset = _POSITION.unpack_from(body)
+    return Position(width, offset)
+
+
+def _split(token: str) -> tuple[bytes, bytes]:
+    """The tag and what it vouches for."""
+    reason = "isn't a token of this service"
+    if len(token) > _LONGEST:
+        raise InvalidArgumentError(_FIELD, reason)
+    try:
+        padded = token.encode("ascii") + b"=" * (-len(token) % 4)
+        body = base64.urlsafe_b64decode(padded)
+    except ValueError as error:
+        raise InvalidArgumentError(_FIELD, reason) from error
+    # What decodes to the same bytes isn't the same token: there is one way to write each.
+    if _text(body) != token or len(body) <= _TAG_BYTES + _POSITION.size + _FINGERPRINT_BYTES:
+        raise InvalidArgumentError(_FIELD, reason)
+    return body[:_TAG_BYTES], body[_TAG_BYTES:]
+
+
+def _text(token: bytes) -> str:
+    return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
+
+
+def _tag(body: bytes, key: str) -> bytes:
+    return hashlib.blake2b(body, key=key.encode()[:64], digest_size=_TAG_BYTES).digest()

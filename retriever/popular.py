@@ -1,0 +1,50 @@
+"""What is popular: the same ranking for everybody, published with the version."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from publication.ranking import best
+from retriever.errors import NotPublishedError
+from retriever.search import Found, Wanted, without
+from retriever.snapshot import Snapshot
+
+# Items of the ranking that are looked at together.
+_STEP = 4096
+
+
+def find_popular(snapshot: Snapshot, start: int, end: int, wanted: Wanted) -> Found:
+    """Places start..end of what may be returned, by falling number of users, equal ones by item id.
+
+    Raises:
+        NotPublishedError: the publication doesn't know what is popular.
+    """
+    ranking, counts = snapshot.publication.popular_items, snapshot.publication.popularity
+    if ranking is None or counts is None:
+        raise NotPublishedError("what is popular", snapshot.version, "train again")
+    if wanted.filter is not None and wanted.filter.most <= _STEP:
+        # So few that going through the whole ranking for them would take longer.
+        matching_rows = wanted.filter.rows()
+        rows = without(matching_rows, wanted.excluded)
+        found = counts[rows].astype(np.float32)
+        ranks = snapshot.publication.id_ranks
+        order = best(found, end, None if ranks is None else ranks[rows])[start:]
+        every = len(matching_rows)
+        return Found(rows[order], found[order], 0, every, every - len(rows), every, len(rows))
+    kept = [np.empty(0, dtype=np.int64)]
+    looked_at = matching = have = 0
+    for first in range(0, wanted.items, _STEP):
+        rows = ranking[first : first + _STEP].astype(np.int64)
+        looked_at += len(rows)
+        if wanted.filter is not None:
+            rows = rows[wanted.filter.matches(rows)]
+        matching += len(rows)
+        kept.append(without(rows, wanted.excluded))
+        have += len(kept[-1])
+        if have >= end:
+            break
+    rows = np.concatenate(kept)[start:end]
+    scores = counts[rows].astype(np.float32)
+    if looked_at < wanted.items:
+        return Found(rows, scores, 0, looked_at, looked_at - have)
+    return Found(rows, scores, 0, looked_at, looked_at - have, matching, have)

@@ -1,0 +1,266 @@
+"""The search itself: from a query to ranked rows, by the index or by scoring everything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication.ranking import best
+from publication.search_effort import TUNED_FOR, candidates_for
+from publication.vector_space import Float32Array
+from retriever.filters import Filter
+from retriever.index.exact import ExactIndex
+from retriever.index.protocol import SearchIndex
+from retriever.pages import Position
+from retriever.questions import Checkpoint, Search
+
+Rows = NDArray[np.int64]
+NOTHING: NDArray[np.int32] = np.empty(0, dtype=np.int32)
+
+# How much wider each search is than the one before, when too few of the candidates may be returned.
+_WIDER = 4
+# Rough costs in microseconds, which only decide between two ways to the same answer; measured with a
+# million items of 64 components. A row in order, a row out of order, a row to choose among.
+_ROW, _SCATTERED_ROW, _CHOICE = 0.02, 0.1, 0.005
+
+
+@dataclass(frozen=True)
+class IndexCosts:
+    """What asking an index takes, in microseconds, as roughly: a search, and a candidate of it."""
+
+    search: float = 80.0
+    candidate: float = 3.0
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """One way to rank all items.
+
+    Attributes:
+        index: proposes candidates; may be `exact` itself.
+        exact: scores any items, and all.
+        ties: (items,) what orders items of equal scores; None for their rows.
+        costs: of the index.
+    """
+
+    index: SearchIndex
+    exact: ExactIndex
+    ties: NDArray[np.int32] | None
+    costs: IndexCosts = IndexCosts()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What may be returned.
+
+    Attributes:
+        excluded: rows, ascending and distinct, that may not.
+        filter: what the others must match; None for anything.
+        items: number of items of the publication.
+    """
+
+    excluded: NDArray[np.int32]
+    filter: Filter | None
+    items: int
+
+    @property
+    def most(self) -> int:
+        """How many items may be returned, at most."""
+        return self.items if self.filter is None else self.filter.most
+
+    def among(self, rows: Rows) -> Rows:
+        """Those of some rows that may be returned."""
+        rows = without(rows, self.excluded)
+        return rows if self.filter is None else rows[self.filter.matches(rows)]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Ranked results.
+
+    Attributes:
+        rows: (k,) int64, best first.
+        scores: (k,) float32.
+        width: candidates that the index was asked for; 0 when all were scored.
+        candidates: items that were looked at.
+        filtered: those of them that may not be returned.
+        matching: how many items match the filter; None when it isn't known.
+        total: how many items may be returned; None when it isn't known.
+    """
+
+    rows: Rows
+    scores: Float32Array
+    width: int
+    candidates: int
+    filtered: int
+    matching: int | None = None
+    total: int | None = None
+
+
+def find(
+    ranker: Ranker,
+    query: Float32Array,
+    count: int,
+    wanted: Wanted,
+    *,
+    search: Search,
+    checkpoint: Checkpoint,
+) -> Found:
+    """The best `count` items for a query, fewer only when no more may be returned.
+
+    The index is asked, the harder the fewer of its candidates may be returned. Where that would take
+    longer than to score all that may, as in a small catalogue, they are scored.
+    """
+    if search.exact or ranker.index is ranker.exact:
+        return rank_all(ranker, query, count, wanted)
+    # With a filter too, what is left out makes up for an approximate order.
+    enough = count if wanted.filter is None else count + max(0, ranker.index.candidates - TUNED_FOR)
+    width = _width(ranker, count, wanted)
+    while _is_worth_it(ranker, width, wanted):
+        found = _propose(ranker, query, width, wanted, search)
+        if len(found.rows) >= enough:
+            return replace(found, rows=found.rows[:count], scores=found.scores[:count])
+        checkpoint()
+        if wanted.filter is None or width >= wanted.items:
+            # The index gave up early; the catalogue may still hold enough.
+            break
+        width = min(_WIDER * width, wanted.items)
+    return rank_all(ranker, query, count, wanted)
+
+
+def find_page(
+    ranker: Ranker,
+    query: Float32Array,
+    count: int,
+    position: Position,
+    wanted: Wanted,
+    *,
+    search: Search,
+    checkpoint: Checkpoint,
+) -> Found:
+    """The `count` items that come after a position; see retriever.pages for the sequence."""
+    end = position.offset + count
+    if not position.width:
+        found = rank_all(ranker, query, end, wanted)
+        return _slice(ranker, found, found.rows, found.scores, position.offset, end)
+    width = position.width
+    found = _propose(ranker, query, width, wanted, search)
+    rows, scores = found.rows, found.scores
+    while len(rows) < end and found.width:
+        checkpoint()
+        if width < wanted.items and _is_worth_it(ranker, width := _WIDER * width, wanted):
+            found = _propose(ranker, query, width, wanted, search)
+        else:
+            found = rank_all(ranker, query, end, wanted)
+        new = ~np.isin(found.rows, rows)
+        rows = np.concatenate([rows, found.rows[new]])
+        scores = np.concatenate([scores, found.scores[new]])
+    # A ranking that an index began isn't the true one, though exact search ends it.
+    found = replace(found, width=width)
+    return _slice(ranker, found, rows, scores, position.offset, end)
+
+
+def rank_all(ranker: Ranker, query: Float32Array, count: int, wanted: Wanted) -> Found:
+    """The best `count` of all items that may be returned."""
+    if wanted.filter is None:
+        scores = ranker.exact.scores(query)
+        scores[wanted.excluded] = -np.inf
+        left = wanted.items - len(wanted.excluded)
+        rows = best(scores, min(count, left), ranker.ties)
+        return Found(rows, scores[rows], 0, wanted.items, len(wanted.excluded), wanted.items, left)
+    matching = wanted.filter.rows()
+    rows = without(matching, wanted.excluded)
+    if len(rows) * _SCATTERED_ROW < wanted.items * _ROW:
+        scores = ranker.exact.scores(query, rows)
+    else:
+        scores = ranker.exact.scores(query)[rows]
+    order = best(scores, count, None if ranker.ties is None else ranker.ties[rows])
+    left_out = len(matching) - len(rows)
+    return Found(rows[order], scores[order], 0, len(matching), left_out, len(matching), len(rows))
+
+
+def rank_all_for(
+    ranker: Ranker,
+    queries: Float32Array,
+    counts: Sequence[int],
+    excluded: Sequence[NDArray[np.int32]],
+    items: int,
+) -> list[Found]:
+    """For each of some queries (q, d) the best of all items but its excluded ones.
+
+    As `rank_all` does one by one, by one matrix product; scores differ by no more than rounding.
+
+    Args:
+        ranker: which ranking.
+        queries: (q, d).
+        counts: how many are wanted for each.
+        excluded: for each the rows, ascending and distinct, that may not be returned.
+        items: number of items.
+    """
+    scores = ranker.exact.scores_for(queries)
+    for own, left_out in zip(scores, excluded, strict=True):
+        own[left_out] = -np.inf
+    # Everything from the most-th score on, as in `best`, for all queries at once.
+    most = min(max(counts), items)
+    thresholds = np.partition(scores, items - most, axis=1)[:, items - most]
+    places, rows = np.nonzero(scores >= thresholds[:, None])
+    chosen = scores[places, rows]
+    ties = rows if ranker.ties is None else ranker.ties[rows]
+    order = np.lexsort((ties, -chosen, places))
+    rows, chosen = rows[order], chosen[order]
+    starts = np.searchsorted(places, np.arange(len(queries))).tolist()
+    found = []
+    for start, count, own in zip(starts, counts, excluded, strict=True):
+        left = items - len(own)
+        end = start + min(count, left)
+        found.append(Found(rows[start:end], chosen[start:end], 0, items, len(own), items, left))
+    return found
+
+
+def without(rows: Rows, excluded: NDArray[np.int32]) -> Rows:
+    """The rows that aren't in `excluded`, which is in ascending order."""
+    if not len(excluded):
+        return rows
+    places = excluded.searchsorted(rows)
+    kept: Rows = rows[excluded.take(places, mode="clip") != rows]
+    return kept
+
+
+def _width(ranker: Ranker, count: int, wanted: Wanted) -> int:
+    """How many candidates have enough among them, if those that match are spread evenly."""
+    width = candidates_for(count, ranker.index.candidates, len(wanted.excluded))
+    if wanted.filter is not None:
+        width = math.ceil(width * wanted.items / max(1, wanted.most))
+    return min(width, wanted.items)
+
+
+def _is_worth_it(ranker: Ranker, width: int, wanted: Wanted) -> bool:
+    """Whether asking the index takes less time than to score all that may be returned."""
+    most = wanted.most
+    everything = min(most * _SCATTERED_ROW, wanted.items * _ROW + most * _CHOICE)
+    return ranker.costs.search + width * ranker.costs.candidate < everything
+
+
+def _propose(ranker: Ranker, query: Float32Array, width: int, wanted: Wanted, search: Search) -> Found:
+    """All that an index proposes and that may be returned, ranked."""
+    proposed = ranker.index.search(query, width, search.effort)
+    rows = wanted.among(proposed)
+    scores = ranker.exact.scores(query, rows)
+    ties = rows if ranker.ties is None else ranker.ties[rows]
+    order = np.lexsort((ties, -scores))
+    left_out = len(proposed) - len(rows)
+    return Found(rows[order], scores[order], width, len(proposed), left_out)
+
+
+def _slice(
+    ranker: Ranker, found: Found, rows: Rows, scores: Float32Array, start: int, end: int
+) -> Found:
+    rows, scores = rows[start:end], scores[start:end]
+    # Where one search's results end and the next one's begin, the order may break.
+    ties = rows if ranker.ties is None else ranker.ties[rows]
+    order = np.lexsort((ties, -scores))
+    return replace(found, rows=rows[order], scores=scores[order])

@@ -1,0 +1,228 @@
+"""Who is asking, or what to be like: from ids to a query vector, with where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication.fold_in import FoldIn
+from publication.id_map import IdMap
+from publication.ranking import unit_rows
+from publication.vector_space import Float32Array, split_biases, user_queries
+from retriever.errors import InvalidArgumentError, NotPublishedError, UnknownIdError
+from retriever.questions import ItemSubject, UnknownIds, UserFeatures, UserSubject, WeightedItems
+from retriever.search import NOTHING
+from retriever.snapshot import Snapshot
+
+Source = Literal["personalized", "folded_in", "features", "popular", "similar"]
+
+# A mean of unit vectors that is shorter than this points nowhere in particular.
+_SHORTEST_MEAN = 1e-4
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a query is the sum of, for explanations.
+
+    Attributes:
+        names: of the parts: item ids, or features.
+        vectors: (parts, components) float32.
+        bias: what every score has besides the item's own bias.
+        cosine: whether scores are cosines, so inner products with items of length 1.
+        of_features: whether the names are features.
+    """
+
+    names: Sequence[str]
+    vectors: Float32Array
+    bias: float = 0.0
+    cosine: bool = False
+    of_features: bool = False
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A subject, looked up in a snapshot.
+
+    Attributes:
+        source: what the answer is ranked by.
+        query: (d,) float32; empty when the source is "popular".
+        constant: what is added to each score: a user's bias.
+        own: rows, ascending: what the user has seen, or the items of the request.
+        unknown: the ids that the publication doesn't have.
+        parts: works out what the query is the sum of.
+    """
+
+    source: Source
+    query: Float32Array
+    constant: np.float32
+    own: NDArray[np.int32]
+    unknown: Sequence[str]
+    parts: Callable[[], Parts]
+
+
+_ZERO = np.float32(0)
+_NO_QUERY: Float32Array = np.empty(0, dtype=np.float32)
+
+
+def user_subject(snapshot: Snapshot, subject: UserSubject, unknown_ids: UnknownIds | None) -> Subject:
+    """Who is asking.
+
+    Raises:
+        UnknownIdError: ids that the publication doesn't have, and the request says that it matters.
+        NotPublishedError: the publication lacks what the subject needs.
+    """
+    if isinstance(subject, str):
+        return _user(snapshot, subject, unknown_ids)
+    if isinstance(subject, UserFeatures):
+        return _features(snapshot, subject, unknown_ids)
+    return _session(snapshot, subject, unknown_ids)
+
+
+def item_subject(snapshot: Snapshot, subject: ItemSubject, unknown_ids: UnknownIds | None) -> Subject:
+    """What to be like.
+
+    Raises:
+        UnknownIdError: as in user_subject.
+        InvalidArgumentError: the items have no mean.
+    """
+    embeddings = snapshot.item_embeddings
+    if isinstance(subject, str):
+        row = snapshot.publication.items.row(subject)
+        if row is None:
+            return _unknown(snapshot, "item", [subject], unknown_ids or "error")
+        query = embeddings[row]
+        own = np.array([row], dtype=np.int32)
+
+        def itself() -> Parts:
+            return Parts([subject], unit_rows(query[None, :]), cosine=True)
+
+        return Subject("similar", query, _ZERO, own, (), itself)
+    known = _known_items(snapshot, subject, unknown_ids)
+    if isinstance(known, Subject):
+        return known
+    ids, rows, weights, own, unknown = known
+    shares = (weights / weights.sum(dtype=np.float64)).astype(np.float32)
+    weighted = unit_rows(embeddings[rows]) * shares[:, None]
+    mean = weighted.sum(axis=0)
+    length = float(np.sqrt(np.square(mean, dtype=np.float64).sum()))
+    if length < _SHORTEST_MEAN:
+        raise InvalidArgumentError(
+            f"{subject.field}.item_ids", "point in opposite directions, so they have no mean"
+        )
+
+    def each() -> Parts:
+        return Parts(ids, weighted / np.float32(length), cosine=True)
+
+    return Subject("similar", mean, _ZERO, own, unknown, each)
+
+
+def _user(snapshot: Snapshot, user_id: str, unknown_ids: UnknownIds | None) -> Subject:
+    publication = snapshot.publication
+    row = publication.users.row(user_id)
+    if row is None:
+        return _unknown(snapshot, "user", [user_id], unknown_ids or "error")
+    vector = publication.user_vectors[row]
+    seen = publication.seen[row]
+
+    def of_seen() -> Parts:
+        rows = seen
+        if publication.fold_in is None or not len(rows):
+            return Parts([], np.empty((0, len(vector) - 1), dtype=np.float32), bias=float(vector[-1]))
+        vectors = _fold_in(snapshot).parts(
+            snapshot.item_embeddings[rows], np.ones(len(rows), dtype=np.float32)
+        )
+        names = [publication.items.external_id(row) for row in rows.tolist()]
+        return Parts(names, vectors, bias=float(vector[-1]))
+
+    # The user's own bias doesn't change the order, but the score is LightFM's prediction.
+    return Subject("personalized", user_queries(vector), vector[-1], seen, (), of_seen)
+
+
+def _session(snapshot: Snapshot, session: WeightedItems, unknown_ids: UnknownIds | None) -> Subject:
+    known = _known_items(snapshot, session, unknown_ids)
+    if isinstance(known, Subject):
+        return known
+    ids, rows, weights, own, unknown = known
+    vectors = _fold_in(snapshot).parts(snapshot.item_embeddings[rows], weights)
+    query = np.append(vectors.sum(axis=0), np.float32(1))
+    return Subject("folded_in", query, _ZERO, own, unknown, lambda: Parts(ids, vectors))
+
+
+def _features(snapshot: Snapshot, subject: UserFeatures, unknown_ids: UnknownIds | None) -> Subject:
+    publication = snapshot.publication
+    names = list(dict.fromkeys(subject.features))
+    rows = _rows(publication.user_features, names)
+    known = [(name, row) for name, row in zip(names, rows, strict=True) if row is not None]
+    unknown = [name for name, row in zip(names, rows, strict=True) if row is None]
+    if unknown and (not known or unknown_ids == "error"):
+        return _unknown(snapshot, "feature", unknown, unknown_ids or "ignore")
+    vectors = publication.user_feature_vectors
+    assert vectors is not None  # noqa: S101 - published together with the names
+    # As LightFM's own representation of a user with these features and nothing else.
+    each = vectors[[row for _, row in known]] / np.float32(len(known))
+    mean = each.sum(axis=0)
+    embeddings, _ = split_biases(each)
+
+    def of_features() -> Parts:
+        return Parts([name for name, _ in known], embeddings, bias=float(mean[-1]), of_features=True)
+
+    return Subject("features", user_queries(mean), mean[-1], NOTHING, unknown, of_features)
+
+
+def _known_items(
+    snapshot: Snapshot, items: WeightedItems, unknown_ids: UnknownIds | None
+) -> Subject | tuple[list[str], NDArray[np.int64], Float32Array, NDArray[np.int32], list[str]]:
+    """Of the items with a weight above 0 ids, rows and weights; all rows, ascending; unknown ids."""
+    weights: dict[str, float] = {}
+    for place, item_id in enumerate(items.item_ids):
+        weight = items.weights[place] if items.weights else 1.0
+        weights[item_id] = weights.get(item_id, 0.0) + weight
+    rows = dict(zip(weights, _rows(snapshot.publication.items, weights), strict=True))
+    unknown = [item_id for item_id, row in rows.items() if row is None]
+    own = sorted(row for row in rows.values() if row is not None)
+    used = [item_id for item_id, row in rows.items() if row is not None and weights[item_id] > 0]
+    if unknown and (not used or unknown_ids == "error"):
+        return _unknown(snapshot, "item", unknown, unknown_ids or "ignore", own)
+    # Relative to the largest, so that none overflows in float32.
+    largest = max(weights[item_id] for item_id in used)
+    return (
+        used,
+        np.array([rows[item_id] for item_id in used], dtype=np.int64),
+        np.array([weights[item_id] / largest for item_id in used], dtype=np.float32),
+        np.array(own, dtype=np.int32),
+        unknown,
+    )
+
+
+def _rows(id_map: IdMap | None, names: Sequence[str] | dict[str, float]) -> list[int | None]:
+    return [None if id_map is None else id_map.row(name) for name in names]
+
+
+def _unknown(
+    snapshot: Snapshot,
+    kind: Literal["item", "user", "feature"],
+    unknown: Sequence[str],
+    unknown_ids: UnknownIds,
+    own: Sequence[int] = (),
+) -> Subject:
+    """What is popular, if that is asked for when nothing is known."""
+    if unknown_ids != "popular":
+        raise UnknownIdError(kind, unknown[0], snapshot.version)
+
+    def nothing() -> NoReturn:
+        raise AssertionError("what is popular isn't a sum of parts")
+
+    rows = np.array(own, dtype=np.int32)
+    return Subject("popular", _NO_QUERY, _ZERO, rows, unknown, nothing)
+
+
+def _fold_in(snapshot: Snapshot) -> FoldIn:
+    array = snapshot.publication.fold_in
+    if array is None:
+        hint = "train again, or ask for a user or features"
+        raise NotPublishedError("what folds sessions in", snapshot.version, hint)
+    return FoldIn(array)
