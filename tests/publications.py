@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from publication import layout
+from publication.attributes import Attributes, NumberColumn, TextColumn
 from publication.id_map import IdMap
 from publication.manifest import DatasetFacts, FileFacts, IndexFacts, Manifest, RunFacts, Trial
 from publication.ragged import Ragged, from_texts
@@ -37,6 +38,23 @@ ITEM_IDS = [
 ]
 USER_IDS = ["Ünal", "用户", "0", "1", "2", "3"]
 TITLES = [f"Title {i} – 映画" if i else "" for i in range(ITEMS)]
+# The first attributes of the items by row; the item of the last row has none at all.
+GENRES = [["drama", "映画", "a:b|c"][: row % 4] for row in range(ITEMS - 1)] + [[]]
+YEARS = [float("nan") if row % 5 == 1 else 1990.5 - row % 3 for row in range(ITEMS - 1)] + [
+    float("nan")
+]
+STUDIOS = [[f"studio {row % 2}"] if row % 3 else [] for row in range(ITEMS - 1)] + [[]]
+ATTRIBUTES = Attributes.build(
+    [
+        TextColumn("genres", GENRES),
+        NumberColumn("year", np.array(YEARS)),
+        TextColumn("studio", STUDIOS),
+        NumberColumn("votes", np.arange(ITEMS, dtype=np.float64)[::-1] - 3),
+    ],
+    ITEMS,
+)
+USER_FEATURES = ["age:25-34", "country:DE", "occupation:映画"]
+FOLD_IN_ROWS = 11
 SIMILAR_FILE = layout.index_file(layout.SIMILAR, "annoy")
 RECOMMEND_FILE = layout.index_file(layout.RECOMMEND, "annoy")
 FILES = sorted(
@@ -52,6 +70,16 @@ FILES = sorted(
 """Every file that answers are made of."""
 ALL_FILES = sorted([*FILES, layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS])
 """Every file of a publication made here, but for its manifest."""
+EXTENDED_FILES = sorted(
+    [
+        *ALL_FILES,
+        layout.ID_RANKS,
+        layout.FOLD_IN,
+        *(name for pair in layout.OTHER_PAIRS for name in pair),
+        *(name for files in layout.ATTRIBUTE_FILES.values() for name in files),
+    ]
+)
+"""The same for an extended one, which has what came later to the format too."""
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -125,18 +153,21 @@ def facts(**changes: Any) -> Manifest:
     return replace(made, **changes)
 
 
-def complete_manifest() -> Manifest:
+def complete_manifest(*, extended: bool = False) -> Manifest:
     """A manifest as the writer completes it, without a publication around it."""
     files = {
         name: FileFacts(size=100 + i, sha256=hashlib.sha256(name.encode()).hexdigest())
-        for i, name in enumerate(ALL_FILES)
+        for i, name in enumerate(EXTENDED_FILES if extended else ALL_FILES)
     }
     return facts(
-        version=layout.version_name(NOON, "3fa9c1"), created_at="2026-11-24T12:00:00Z", files=files
+        version=layout.version_name(NOON, "3fa9c1"),
+        created_at="2026-11-24T12:00:00Z",
+        files=files,
+        attributes=[*ATTRIBUTES.facts] if extended else [],
     )
 
 
-def stage(staging: Staging, *, seed: int = 1) -> None:
+def stage(staging: Staging, *, seed: int = 1, extended: bool = False) -> None:
     """Write every file of a publication; its numbers depend on the seed alone."""
     random = np.random.default_rng(seed)
     staging.add_id_map(layout.ITEM_IDS, IdMap.build(ITEM_IDS))
@@ -162,6 +193,26 @@ def stage(staging: Staging, *, seed: int = 1) -> None:
         layout.HELD_OUT_ITEMS,
         Ragged(offsets, np.concatenate(held_out).astype(np.int32)),
     )
+    if extended:
+        _stage_more(staging, random)
+
+
+def _stage_more(staging: Staging, random: np.random.Generator) -> None:
+    ids = IdMap.build(ITEM_IDS)
+    in_order = sorted(range(ITEMS), key=lambda row: ids.external_id(row).encode())
+    ranks = np.argsort(in_order).astype(np.int32)
+    staging.add_array(layout.ID_RANKS, ranks)
+    popularity = random.integers(0, 4, ITEMS).astype(np.int32)
+    popular = sorted(range(ITEMS), key=lambda row: (-popularity[row], ranks[row]))
+    staging.add_array(layout.POPULARITY, popularity)
+    staging.add_array(layout.POPULAR_ITEMS, np.array(popular, dtype=np.int32))
+    staging.add_id_map(layout.USER_FEATURES, IdMap.build(USER_FEATURES))
+    for name, shape in (
+        (layout.USER_FEATURE_VECTORS, (len(USER_FEATURES), COMPONENTS + 1)),
+        (layout.FOLD_IN, (FOLD_IN_ROWS, COMPONENTS)),
+    ):
+        staging.add_array(name, random.normal(size=shape).astype(np.float32))
+    ATTRIBUTES.stage(staging)
 
 
 def norms(item_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -169,11 +220,12 @@ def norms(item_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.linalg.norm(item_vectors[:, :-1].astype(np.float64), axis=1).astype(np.float32)
 
 
-def publish(volume: Path, *, seed: int = 1, clock: Clock = utc_now) -> str:
+def publish(volume: Path, *, seed: int = 1, clock: Clock = utc_now, extended: bool = False) -> str:
     """Publish and return the version's name."""
+    attributes = [*ATTRIBUTES.facts] if extended else []
     with Staging(volume, clock=clock) as staging:
-        stage(staging, seed=seed)
-        return staging.publish(facts()).version
+        stage(staging, seed=seed, extended=extended)
+        return staging.publish(facts(attributes=attributes)).version
 
 
 def overwrite(path: Path, data: bytes) -> None:

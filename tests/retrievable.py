@@ -25,6 +25,7 @@ from publication.reader import Publication, open_publication
 from publication.vector_space import split_biases
 from publication.writer import Clock, Staging, utc_now
 from retriever.index.exact import ExactIndex
+from retriever.search import IndexCosts, Ranker
 from retriever.snapshot import Snapshot
 from trainer.index import make_backends
 from trainer.index.protocol import BuiltIndex, Space
@@ -308,30 +309,56 @@ def snapshot(
     similar: FixedIndex | None = None,
     recommend: FixedIndex | None = None,
     version: str = "20261124T043500Z-3fa9c1",
+    item_ids: Sequence[str] | None = None,
+    id_ranks: bool = True,
+    costs: IndexCosts = IndexCosts(0, 0),  # noqa: B008 - frozen
+    item_norms: ArrayLike | None = None,
+    **published: Any,
 ) -> Snapshot:
-    """A snapshot of arrays: item r is "item-r", user r "user-r"; searched exactly unless told how."""
+    """A snapshot of arrays: item r is "item-r", user r "user-r"; searched exactly unless told how.
+
+    An index that is given is asked however small the catalogue, unless `costs` say otherwise.
+    `published` are further fields of a Publication, such as attributes; they are None by default.
+    """
     items = np.array(item_vectors, dtype=np.float32)
     users = np.array(user_vectors, dtype=np.float32)
+    ids = item_ids or [f"item-{row}" for row in range(len(items))]
+    ranks = np.argsort(sorted(range(len(ids)), key=lambda row: ids[row].encode())).astype(np.int32)
+    norms = None if item_norms is None else np.array(item_norms, dtype=np.float32)
     publication = cast(
         "Publication",
         SimpleNamespace(
-            manifest=SimpleNamespace(version=version),
-            items=DictIdMap([f"item-{row}" for row in range(len(items))]),
+            manifest=SimpleNamespace(
+                version=version,
+                files={layout.ITEM_VECTORS: SimpleNamespace(sha256=version.encode().hex())},
+            ),
+            items=DictIdMap(ids),
             users=DictIdMap([f"user-{row}" for row in range(len(users))]),
             item_vectors=items,
-            item_norms=None,
+            item_norms=norms,
             user_vectors=users,
             seen=ragged(seen if seen is not None else [[] for _ in users]),
             titles=None if titles is None else from_texts(titles),
+            id_ranks=ranks if id_ranks else None,
+            **{**dict.fromkeys(_OPTIONAL), **published},
         ),
     )
     embeddings = split_biases(items)[0]
-    by_cosine, by_score = ExactIndex(embeddings, cosine=True), ExactIndex(items)
+    by_cosine, by_score = ExactIndex(embeddings, cosine=True, norms=norms), ExactIndex(items)
+    ties = publication.id_ranks
     return Snapshot(
         publication=publication,
         item_embeddings=embeddings,
-        similar=similar or by_cosine,
-        recommend=recommend or by_score,
-        similar_exact=by_cosine,
-        recommend_exact=by_score,
+        similar=Ranker(similar or by_cosine, by_cosine, ties, costs),
+        recommend=Ranker(recommend or by_score, by_score, ties, costs),
     )
+
+
+_OPTIONAL = (
+    "attributes",
+    "fold_in",
+    "popular_items",
+    "popularity",
+    "user_features",
+    "user_feature_vectors",
+)

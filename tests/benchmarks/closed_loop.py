@@ -1,51 +1,147 @@
 """Callers that each ask again as soon as they are answered, for a given time.
 
-Started as `python -m tests.benchmarks.closed_loop TARGET CONNECTIONS SECONDS`; writes the latency of
-every call in seconds as float64 to standard output. Requests are ready-made bytes, so that the callers
-leave as much as possible of the machine to the server.
+Started as `python -m tests.benchmarks.closed_loop TARGET[,TARGET...] CONNECTIONS SECONDS [METHOD]`,
+where METHOD is Recommend or SimilarItems. With several targets each caller asks them in turn, call by
+call. Writes the latency of every call in seconds as float64 to standard output: all of the first
+target's, then as many of the next one's. Requests are ready-made bytes, so that the callers leave as
+much as possible of the machine to the server. `measure` does so from another process.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 import numpy as np
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from tests.load.models import USER_IDS
+from tests.load.models import ITEM_IDS, USER_IDS
 
-METHOD = "/recsys.retriever.v1.RetrieverService/Recommend"
+METHODS = ("Recommend", "SimilarItems")
+
+Ask = Callable[..., bytes]
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one server did in one round."""
+
+    calls_per_second: float
+    cpu_microseconds: float
+    p50_milliseconds: float
+    p99_milliseconds: float
+
+
+def measure(
+    targets: Mapping[str, Sequence[int]],
+    *,
+    seconds: float,
+    connections: int = 16,
+    method: str = "Recommend",
+) -> list[Round]:
+    """Have a process of its own ask one server, or several in turn, call by call.
+
+    Args:
+        targets: address -> ids of the processes whose CPU time counts.
+        seconds: how long, for all servers together.
+        connections: callers, each with a connection of its own to each server. Ask several servers with
+            one caller: more would queue up at the slower server, and look worse for it than they are.
+        method: what is asked.
+
+    Returns:
+        One for each server. Calls a second count the time that callers spent on that server.
+
+    Raises:
+        subprocess.CalledProcessError: a call failed.
+    """
+    before = [sum(map(_cpu_seconds, pids)) for pids in targets.values()]
+    command = [sys.executable, "-m", "tests.benchmarks.closed_loop", ",".join(targets)]
+    command += [str(connections), str(seconds), method]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    after = [sum(map(_cpu_seconds, pids)) for pids in targets.values()]
+    latencies = np.frombuffer(done.stdout, dtype=np.float64).reshape(len(targets), -1)
+    return [
+        Round(
+            calls_per_second=connections / float(own.mean()),
+            cpu_microseconds=(end - start) / len(own) * 1e6,
+            p50_milliseconds=float(np.percentile(own, 50)) * 1000,
+            p99_milliseconds=float(np.percentile(own, 99)) * 1000,
+        )
+        for own, start, end in zip(latencies, before, after, strict=True)
+    ]
 
 
 def main(arguments: list[str]) -> None:
-    target, connections, seconds = arguments[0], int(arguments[1]), float(arguments[2])
-    requests = [pb.RecommendRequest(user_id=user_id).SerializeToString() for user_id in USER_IDS]
-    latencies: list[list[float]] = [[] for _ in range(connections)]
+    targets = arguments[0].split(",")
+    connections, seconds = int(arguments[1]), float(arguments[2])
+    method = arguments[3] if len(arguments) > 3 else METHODS[0]
+    requests = _requests(method)
+    latencies: list[list[list[float]]] = [[[] for _ in targets] for _ in range(connections)]
     begin = threading.Barrier(connections)
 
-    def call(own: list[float]) -> None:
-        with grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-            ask = channel.unary_unary(METHOD)
-            ask(requests[0], timeout=10, wait_for_ready=True)
+    def call(own: list[list[float]]) -> None:
+        with contextlib.ExitStack() as stack:
+            asks = [_asker(stack, target, method) for target in targets]
+            try:
+                for ask in asks:
+                    ask(requests[0], timeout=10, wait_for_ready=True)
+            except grpc.RpcError:
+                # The others must not wait for this caller for ever.
+                begin.abort()
+                raise
             begin.wait()
+            turns = [(ask, times.append) for ask, times in zip(asks, own, strict=True)]
             now = time.perf_counter()
             end = now + seconds
             number = 0
             while now < end:
-                ask(requests[number % len(requests)], timeout=10)
-                began, now = now, time.perf_counter()
-                own.append(now - began)
+                request = requests[number % len(requests)]
+                for ask, note in turns:
+                    ask(request, timeout=10)
+                    began, now = now, time.perf_counter()
+                    note(now - began)
                 number += 1
 
+    failures: list[threading.ExceptHookArgs] = []
+    threading.excepthook = failures.append
     threads = [threading.Thread(target=call, args=(own,)) for own in latencies]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    sys.stdout.buffer.write(np.concatenate(latencies).tobytes())
+    if failures:
+        # Not those who were only waiting for the one who failed.
+        causes = [one.exc_value for one in failures if one.exc_type is not threading.BrokenBarrierError]
+        sys.exit(f"{len(failures)} of {connections} callers failed, the first by {causes[0]!r}")
+    for of_target in zip(*latencies, strict=True):
+        sys.stdout.buffer.write(np.concatenate(of_target).tobytes())
+
+
+def _asker(stack: contextlib.ExitStack, target: str, method: str) -> Ask:
+    channel = grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
+    ask: Ask = stack.enter_context(channel).unary_unary(
+        f"/recsys.retriever.v1.RetrieverService/{method}"
+    )
+    return ask
+
+
+def _requests(method: str) -> list[bytes]:
+    if method == "SimilarItems":
+        return [pb.SimilarItemsRequest(item_id=one).SerializeToString() for one in ITEM_IDS]
+    return [pb.RecommendRequest(user_id=one).SerializeToString() for one in USER_IDS]
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -29,20 +29,12 @@ from rich.table import Table
 
 from publication import labels
 from retriever.client import open_channel
+from tests.benchmarks.closed_loop import Round, measure
 from tests.load import models
 from tests.service import Service
 
 CONNECTIONS = 16
 THREADS = 4
-
-
-@dataclass(frozen=True)
-class Round:
-    """What one server did in one round."""
-
-    calls_per_second: float
-    cpu_microseconds: float
-    p99_milliseconds: float
 
 
 def main() -> int:
@@ -84,7 +76,7 @@ def compare(volume: Path, workers: int, rounds: int, seconds: float) -> list[tup
         reply = _reply(service.target)
         target, echoes = stack.enter_context(_echo_servers(workers, reply))
         return [
-            (_measure(service.target, retrievers, seconds), _measure(target, echoes, seconds))
+            (_measured(service.target, retrievers, seconds), _measured(target, echoes, seconds))
             for _ in range(rounds)
         ]
 
@@ -123,29 +115,8 @@ def _echo_servers(workers: int, reply: bytes) -> Iterator[tuple[str, list[int]]]
         yield target, [server.pid for server in servers]
 
 
-def _measure(target: str, pids: list[int], seconds: float) -> Round:
-    before = sum(map(_cpu_seconds, pids))
-    command = [
-        sys.executable,
-        "-m",
-        "tests.benchmarks.closed_loop",
-        target,
-        str(CONNECTIONS),
-        str(seconds),
-    ]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-    cpu = sum(map(_cpu_seconds, pids)) - before
-    latencies = np.frombuffer(done.stdout, dtype=np.float64)
-    return Round(
-        calls_per_second=len(latencies) / seconds,
-        cpu_microseconds=cpu / len(latencies) * 1e6,
-        p99_milliseconds=float(np.percentile(latencies, 99)) * 1000,
-    )
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _measured(target: str, pids: list[int], seconds: float) -> Round:
+    return measure({target: pids}, seconds=seconds, connections=CONNECTIONS)[0]
 
 
 def _print(results: dict[int, list[tuple[Round, Round]]], *, as_json: bool) -> None:

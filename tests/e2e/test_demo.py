@@ -87,6 +87,19 @@ def test_it_shows_how_far_both_agree_and_how_good_the_model_is(demo):
         assert re.search(rf"^{step} .*\d+\.\d$", output, re.MULTILINE)
 
 
+def test_it_asks_for_a_session_with_a_filter_and_in_batches(demo):
+    _, output = demo
+    session = output.split("looked at Fargo (1996) and Pulp Fiction (1994)")[1].splitlines()[2:7]
+    for line in session:
+        assert re.match(r"-?\d\.\d{4}  .*\(\d{4}\) +(Fargo|Pulp Fiction) \(\d{4}\) \(\+\d", line)
+    filtered = output.split("romances without drama since 1990")[1].splitlines()[2:7]
+    for line in filtered:
+        assert int(re.search(r"\((\d{4})\)", line)[1]) >= 1990
+        assert "Romance" in line
+        assert "Drama" not in line
+    assert re.search(r"all 943 users, 64 a call: \d+ µs for each", output)
+
+
 def test_interrupted_it_stops_the_retriever(tmp_path):
     with start_demo(tmp_path / "volume") as process:
         printed = ""

@@ -302,4 +302,6 @@ def test_reflection(channel):
     found = reflected(file_containing_symbol=SERVICE).file_descriptor_response.file_descriptor_proto
     descriptor = FileDescriptorProto.FromString(found[0])
     [described] = descriptor.service
-    assert {method.name for method in described.method} == {"SimilarItems", "Recommend", "GetStatus"}
+    assert {method.name for method in described.method} == {
+        *("SimilarItems", "Recommend", "BatchSimilarItems", "BatchRecommend", "GetStatus")
+    }

@@ -77,7 +77,7 @@ def test_it_asks_and_answers(client, servicer):
     assert client.similar_items("i") == ANSWER
     assert client.status().version == "v"
     assert servicer.requests == [
-        pb.RecommendRequest(user_id="u", exclude_seen=True),
+        pb.RecommendRequest(user_id="u"),
         pb.SimilarItemsRequest(item_id="i"),
         pb.GetStatusRequest(),
     ]

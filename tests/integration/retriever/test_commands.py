@@ -56,7 +56,7 @@ def test_similar_items_with_titles(run, expected, version):
     assert (status, errors) == (0, "")
     head, *rows, last = output.splitlines()
     assert head.split() == ["score", "item_id", "title"]
-    assert last == f"version {version}"
+    assert last.startswith(f"version {version}, similar by exact: ")
     cosines = expected.cosines("0")
     assert len(rows) == 3
     for row, item_id in zip(rows, best(cosines, 3), strict=True):
@@ -112,7 +112,9 @@ def test_json(run, service, version):
     _, output, _ = run("similar-items", "0", "--limit", "2", "--json")
     content = json.loads(output)
     assert content["version"] == version
-    assert [item.keys() for item in content["items"]] == [{"item_id", "score", "title"}] * 2
+    assert [item.keys() for item in content["items"]] == [
+        {"item_id", "score", "title", "attributes", "explanation"}
+    ] * 2
 
 
 @pytest.mark.parametrize(

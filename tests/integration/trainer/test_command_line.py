@@ -64,6 +64,7 @@ def test_the_result_for_machines_is_one_json_object(template):
         "hyperparameters",
         "metrics",
         "indexes",
+        "attributes",
         "seconds",
         "warnings",
         "gates",

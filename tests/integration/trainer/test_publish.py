@@ -135,7 +135,7 @@ def test_users_are_recommended_what_their_and_the_items_vectors_say(model, publi
             assert all(one.title == f"Title of {one.item_id}" for one in similar.items)
 
 
-def test_an_index_answers_as_well_as_was_asked_for(model, publish, tmp_path):
+def test_answers_are_at_least_as_good_as_was_asked_for(model, publish, tmp_path):
     made = publish(*model.flags(), "--backend", "annoy", "--target-recall", 0.9)
     assert made["indexes"]["recommend"]["recall_at_10"] >= 0.9
     with Service(tmp_path / "volume", tmp_path / "log", workers=1) as service:
@@ -147,8 +147,8 @@ def test_an_index_answers_as_well_as_was_asked_for(model, publish, tmp_path):
             scores = model.scores(user)
             best = sorted(scores, key=scores.get)[:-11:-1]
             found += len({*best} & {one.item_id for one in answer.items})
-    # These are the very queries that it was measured with.
-    assert found / (10 * USERS) == pytest.approx(made["indexes"]["recommend"]["recall_at_10"], abs=1e-3)
+    # These are the very queries that it was measured with. So few items are scored whole.
+    assert found / (10 * USERS) >= made["indexes"]["recommend"]["recall_at_10"] - 1e-3
 
 
 def test_items_alone_are_served_as_similar_ones(model, publish, tmp_path):

@@ -46,3 +46,19 @@ def published(_template: Published, tmp_path: Path) -> Published:
     return Published(
         publications.copy(_template.volume, tmp_path / "volume"), _template.older, _template.version
     )
+
+
+@pytest.fixture(scope="session")
+def _extended(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    volume = tmp_path_factory.mktemp("extended") / "volume"
+    version = publications.publish(volume, seed=3, clock=lambda: publications.NOON, extended=True)
+    promote(volume, version)
+    return Published(volume, version, version)
+
+
+@pytest.fixture
+def extended(_extended: Published, tmp_path: Path) -> Published:
+    """A volume of one version, which has all that came later to the format."""
+    return Published(
+        publications.copy(_extended.volume, tmp_path / "extended"), _extended.older, _extended.version
+    )

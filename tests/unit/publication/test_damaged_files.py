@@ -10,7 +10,7 @@ import shutil
 import numpy as np
 import pytest
 
-from publication import layout, reader
+from publication import contents, layout
 from publication.errors import (
     InvalidPublicationError,
     MismatchError,
@@ -260,7 +260,7 @@ def test_norms_may_differ_by_rounding_but_not_by_the_bias(published):
 
 
 def test_a_wrong_norm_beyond_the_first_chunk_is_named(published, monkeypatch):
-    monkeypatch.setattr(reader, "_CHUNK_ROWS", 5)
+    monkeypatch.setattr(contents, "_CHUNK_ROWS", 5)
     array = np.load(published.directory / layout.ITEM_NORMS)
     array[7] *= 2
     publications.reseal(published.directory, layout.ITEM_NORMS, npy(array))

@@ -67,3 +67,15 @@ def test_no_rows_have_no_norms():
 def test_the_best_are_the_highest_and_equal_ones_the_first(scores, count):
     order = sorted(range(len(scores)), key=lambda position: (-scores[position], position))
     assert best(scores, count).tolist() == order[:count]
+
+
+@given(
+    npst.arrays(np.float32, st.integers(0, 30), elements=st.integers(-3, 3).map(float)),
+    st.integers(0, 40),
+    st.randoms(use_true_random=False),
+)
+def test_equal_ones_come_in_the_order_of_what_breaks_ties(scores, count, random):
+    ties = random.sample(range(100), len(scores))
+    order = sorted(range(len(scores)), key=lambda position: (-scores[position], ties[position]))
+    found = best(scores, count, np.array(ties, dtype=np.int32))
+    assert (found.dtype, found.tolist()) == (np.int64, order[:count])

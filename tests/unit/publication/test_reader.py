@@ -97,8 +97,51 @@ def test_an_opened_version_holds_what_was_published(published):
     assert [text(opened.titles, row) for row in range(len(opened.titles))] == publications.TITLES
 
 
-def test_everything_opened_is_mapped_and_read_only(published):
+def test_an_opened_version_holds_what_came_later_to_the_format(extended):
+    verify(extended.volume, extended.version)
+    opened = open_publication(extended.volume, extended.version)
+    in_order = [opened.items.external_id(row) for row in np.argsort(opened.id_ranks)]
+    assert in_order == sorted(publications.ITEM_IDS, key=str.encode)
+    popular = [(-opened.popularity[row], opened.id_ranks[row]) for row in opened.popular_items]
+    assert popular == sorted(popular)
+    features = {opened.user_features.external_id(row) for row in range(len(opened.user_features))}
+    assert features == {*publications.USER_FEATURES}
+    assert opened.user_feature_vectors.shape == (len(features), publications.COMPONENTS + 1)
+    assert opened.fold_in.shape == (publications.FOLD_IN_ROWS, publications.COMPONENTS)
+    assert opened.attributes.facts == opened.manifest.attributes == publications.ATTRIBUTES.facts
+    for row in range(publications.ITEMS):
+        assert opened.attributes.texts(0, row) == sorted(publications.GENRES[row])
+        year = publications.YEARS[row]
+        assert opened.attributes.number(1, row) == (None if np.isnan(year) else year)
+
+
+LATER = (
+    "id_ranks",
+    "popular_items",
+    "popularity",
+    "user_features",
+    "user_feature_vectors",
+    "fold_in",
+    "attributes",
+)
+
+
+def test_a_version_of_an_earlier_release_has_none_of_what_came_later(published):
     opened = open_publication(published.volume, published.version)
+    assert [getattr(opened, name) for name in LATER] == [None] * len(LATER)
+
+
+@pytest.mark.parametrize("name", [layout.ID_RANKS, layout.FOLD_IN])
+def test_what_came_later_may_be_missing_by_itself(extended, name):
+    publications.edit_manifest(extended.directory, lambda content: content["files"].pop(name))
+    verify(extended.volume, extended.version)
+    opened = open_publication(extended.volume, extended.version)
+    assert [own for own in LATER if getattr(opened, own) is None] == [name.removesuffix(".npy")]
+
+
+def test_everything_opened_is_mapped_and_read_only(extended):
+    opened = open_publication(extended.volume, extended.version)
+    attributes = opened.attributes
     arrays = [
         opened.item_vectors,
         opened.user_vectors,
@@ -109,29 +152,45 @@ def test_everything_opened_is_mapped_and_read_only(published):
         opened.item_norms,
         opened.held_out.offsets,
         opened.held_out.values,
+        opened.id_ranks,
+        opened.popular_items,
+        opened.popularity,
+        opened.user_feature_vectors,
+        opened.fold_in,
+        *(
+            array
+            for own in (attributes.text.items, attributes.text.tokens)
+            for array in vars(own).values()
+        ),
+        *vars(attributes.number_arrays).values(),
+        *attributes.number_index(3),
+        attributes.items_with(0),
     ]
     for array in arrays:
         assert type(array) is np.ndarray
-        assert isinstance(array.base, np.memmap)
+        owner = array
+        while type(owner) is np.ndarray:
+            owner = owner.base
+        assert isinstance(owner, np.memmap)
         with pytest.raises(ValueError, match="read-only"):
             array.flat[0] = 1
     mapped = Path("/proc/self/maps").read_text()
-    for name in publications.ALL_FILES:
-        assert (str(published.directory / name) in mapped) == (not name.endswith(".annoy"))
+    for name in publications.EXTENDED_FILES:
+        assert (str(extended.directory / name) in mapped) == (not name.endswith(".annoy"))
 
 
-def test_the_last_reference_closes_every_map_and_descriptor(published):
+def test_the_last_reference_closes_every_map_and_descriptor(extended):
     before = len(os.listdir("/proc/self/fd"))
-    opened = open_publication(published.volume, published.version)
-    assert str(published.directory) in Path("/proc/self/maps").read_text()
+    opened = open_publication(extended.volume, extended.version)
+    assert str(extended.directory) in Path("/proc/self/maps").read_text()
     kept = opened.item_vectors[:1]
     del opened
     maps = Path("/proc/self/maps").read_text()
-    assert [name for name in publications.ALL_FILES if f"{published.directory}/{name}" in maps] == [
+    assert [name for name in publications.EXTENDED_FILES if f"{extended.directory}/{name}" in maps] == [
         layout.ITEM_VECTORS
     ]
     del kept
-    assert str(published.directory) not in Path("/proc/self/maps").read_text()
+    assert str(extended.directory) not in Path("/proc/self/maps").read_text()
     assert len(os.listdir("/proc/self/fd")) == before
 
 

@@ -38,6 +38,7 @@ def service(monkeypatch):
             return Stub.answer
 
         SimilarItems = Recommend = GetStatus = Check = _call
+        BatchSimilarItems = BatchRecommend = _call
 
     monkeypatch.setattr(pb_grpc, "RetrieverServiceStub", Stub)
     monkeypatch.setattr(health_pb2_grpc, "HealthStub", Stub)
@@ -48,7 +49,14 @@ def items(*rows):
     scored = [
         pb.ScoredItem(item_id=item_id, score=score, title=title) for item_id, score, title in rows
     ]
-    return pb.RecommendResponse(items=scored, version=VERSION)
+    return pb.RecommendResponse(
+        items=scored,
+        version=VERSION,
+        source=pb.SOURCE_PERSONALIZED,
+        method=pb.SEARCH_METHOD_INDEX,
+        candidates=110,
+        filtered=7,
+    )
 
 
 def printed(capsys, *arguments):
@@ -62,8 +70,10 @@ def test_results_are_a_table_of_scores_ids_and_titles(service, capsys):
     assert head.split() == ["score", "item_id", "title"]
     assert first.split(maxsplit=2) == ["1.5000", "50", "Star Wars (1977)"]
     assert second.split() == ["-0.2500", "東京"]
-    assert version == f"version {VERSION}"
-    assert (service.asked.user_id, service.asked.limit, service.asked.exclude_seen) == ("3", 2, True)
+    assert version == f"version {VERSION}, personalized by index: 110 candidates, 7 filtered"
+    assert (service.asked.user_id, service.asked.limit) == ("3", 2)
+    # The service has the default.
+    assert not service.asked.HasField("exclude_seen")
     assert list(service.asked.return_attributes.paths) == ["title"]
 
 
@@ -197,8 +207,23 @@ def test_json_is_the_response(service, capsys):
     service.answer = items(("東京", 0.5, "[x]"))
     content = json.loads("\n".join(printed(capsys, "recommend", "3", "--json")))
     assert content == {
-        "items": [{"item_id": "東京", "score": 0.5, "title": "[x]"}],
+        "items": [
+            {
+                "item_id": "東京",
+                "score": 0.5,
+                "title": "[x]",
+                "attributes": {},
+                "explanation": None,
+            }
+        ],
         "version": VERSION,
+        "source": "personalized",
+        "method": "index",
+        "candidates": 110,
+        "filtered": 7,
+        "short_reason": None,
+        "unknown_ids": [],
+        "next_page_token": "",
     }
 
 
@@ -214,6 +239,9 @@ class RefusedError(grpc.RpcError):
 
     def details(self):
         return self._details
+
+    def trailing_metadata(self):
+        return ()
 
 
 def test_a_refusal_is_an_error_that_names_service_and_reason(service, capsys):
@@ -238,3 +266,123 @@ def test_what_no_request_can_hold_is_an_error_and_not_a_traceback(service, capsy
     assert main(arguments) == 1
     assert capsys.readouterr().err.startswith("error: ")
     assert service.asked is None
+
+
+# ---- what else may be asked
+
+
+def asked(service, capsys, *arguments):
+    service.answer = items(("50", 1.5, ""))
+    printed(capsys, *arguments)
+    return service.asked
+
+
+def test_a_session_is_asked_for_with_the_weights_that_were_given(service, capsys):
+    session = asked(service, capsys, "recommend", "--session", "50,181").session
+    assert (list(session.item_ids), list(session.weights)) == (["50", "181"], [])
+    session = asked(
+        service, capsys, "recommend", "--session", "50,181:2", "--session-item", "a,b:c=0.5"
+    ).session
+    assert list(session.item_ids) == ["50", "181", "a,b:c"]
+    assert list(session.weights) == [1, 2, 0.5]
+
+
+def test_features_are_asked_for(service, capsys):
+    request = asked(service, capsys, "recommend", "--feature", "age:25-34", "--feature", "country:DE")
+    assert list(request.features.features) == ["age:25-34", "country:DE"]
+
+
+def test_one_item_or_several_are_asked_for(service, capsys):
+    assert asked(service, capsys, "similar-items", "50").item_id == "50"
+    several = asked(service, capsys, "similar-items", "50", "181", "--item", "7=3").items
+    assert (list(several.item_ids), list(several.weights)) == (["50", "181", "7"], [1, 1, 3])
+
+
+def test_what_may_be_returned_is_asked_for(service, capsys):
+    request = asked(
+        service, capsys, "recommend", "3", "--exclude", "1", "--exclude", "2", "--include-seen",
+        "--any-of", "genres=Drama|War", "--all-of", r"tags=a\|b", "--none-of", "genres=Horror",
+        "--range", "release_year=1990..", "--unknown", "popular", "--diversity", "0.5",
+        "--attributes", "genres,release_year", "--explain", "--page-token", "t",
+    )  # fmt: skip
+    assert list(request.exclude_item_ids) == ["1", "2"]
+    assert request.HasField("exclude_seen")
+    assert not request.exclude_seen
+    first, second, third, fourth = request.filter.conditions
+    assert (first.attribute, list(first.any_of.values)) == ("genres", ["Drama", "War"])
+    assert (second.attribute, list(second.all_of.values)) == ("tags", ["a|b"])
+    assert (third.attribute, list(third.none_of.values)) == ("genres", ["Horror"])
+    assert (fourth.attribute, fourth.range.min) == ("release_year", 1990)
+    assert not fourth.range.HasField("max")
+    assert request.unknown_ids == pb.UNKNOWN_IDS_POPULAR
+    assert (request.diversity, request.explain, request.page_token) == (0.5, True, "t")
+    assert list(request.return_attributes.paths) == ["title", "genres", "release_year"]
+
+
+def test_attributes_and_reasons_are_columns_when_asked_for(service, capsys):
+    response = items(("50", 1.5, "Star Wars"), ("1", 0.5, ""))
+    response.items[0].attributes["genres"].texts.values.extend(["Action", "War"])
+    response.items[0].attributes["release_year"].number = 1977
+    response.items[0].explanation.bias = -0.25
+    response.items[0].explanation.contributions.add(item_id="181", score=0.75)
+    response.short_reason = pb.SHORT_REASON_FILTER
+    response.unknown_ids.append("x")
+    response.next_page_token = "t"  # noqa: S105
+    service.answer = response
+    lines = printed(capsys, "recommend", "3", "--attributes", "genres,release_year", "--explain")
+    assert re.split(" {2,}", lines[0])[3:] == ["genres", "release_year", "because of"]
+    assert re.split(" {2,}", lines[1])[3:] == ["Action, War", "1977", "181 +0.750, bias -0.250"]
+    assert lines[-3:] == [
+        "fewer than asked for: no more items match the filter",
+        "unknown: x",
+        "next page: --page-token t",
+    ]
+
+
+def test_all_pages_end_where_the_service_does_or_where_it_was_said(service, capsys):
+    service.answer = items(("50", 1.5, ""))
+    service.answer.next_page_token = "t"  # noqa: S105
+    lines = printed(capsys, "recommend", "3", "--all-pages", "--max-pages", "3", "--json")
+    assert [json.loads(line)["items"][0]["item_id"] for line in lines] == ["50"] * 3
+    assert service.asked.paginate
+    service.answer.next_page_token = ""
+    assert len(printed(capsys, "recommend", "3", "--all-pages", "--json")) == 1
+
+
+def batch(service, capsys, tmp_path, *lines):
+    path = tmp_path / "requests.jsonl"
+    path.write_text("\n".join(lines))
+    status = main(["batch-recommend", str(path)])
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return status, [json.loads(line) for line in captured.out.splitlines()]
+
+
+def test_each_line_of_a_batch_has_a_line_of_its_own(service, capsys, tmp_path):
+    good = pb.RecommendResult(response=items(("50", 1.5, "")))
+    bad = pb.RecommendResult()
+    bad.error.code = 5
+    bad.error.message = "user 'x' isn't in version v1"
+    service.answer = pb.BatchRecommendResponse(results=[good, bad])
+    lines = ['{"user_id": "3", "return_attributes": ["title"]}', "", "rubbish", '{"userId": "x"}']
+    status, found = batch(service, capsys, tmp_path, *lines)
+    assert status == 1
+    assert [one["line"] for one in found] == [1, 3, 4]
+    assert found[0]["items"][0]["item_id"] == "50"
+    assert found[1]["error"]["code"] == "INVALID_ARGUMENT"
+    assert found[2]["error"]["code"] == "NOT_FOUND"
+    assert [one.user_id for one in service.asked.requests] == ["3", "x"]
+    assert list(service.asked.requests[0].return_attributes.paths) == ["title"]
+
+
+def test_a_batch_of_answers_alone_succeeds(service, capsys, tmp_path):
+    good = pb.RecommendResult(response=items(("50", 1.5, "")))
+    service.answer = pb.BatchRecommendResponse(results=[good] * 64)
+    status, found = batch(service, capsys, tmp_path, *['{"user_id": "3"}'] * 128)
+    assert (status, len(found)) == (0, 128)
+    assert len(service.asked.requests) == 64
+
+
+def test_a_batch_that_is_no_file_is_an_error(service, capsys, tmp_path):
+    assert main(["batch-recommend", str(tmp_path / "none")]) == 1
+    assert "none: No such file" in capsys.readouterr().err

@@ -7,10 +7,10 @@ from typing import get_args
 import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from retriever import control, queries, service
+from retriever import batches, control, messages, queries, service
 from retriever.current import CurrentSnapshot
 from retriever.service import SERVICE_NAME, RetrieverServicer
 from retriever.worker_process import State
@@ -68,6 +68,8 @@ class Caller:
         call = {
             pb.SimilarItemsRequest: self._servicer.SimilarItems,
             pb.RecommendRequest: self._servicer.Recommend,
+            pb.BatchSimilarItemsRequest: self._servicer.BatchSimilarItems,
+            pb.BatchRecommendRequest: self._servicer.BatchRecommend,
         }[type(request)]
         with pytest.raises(AbortedError):
             call(request, context)
@@ -316,7 +318,7 @@ def test_a_caller_that_leaves_during_the_search_gets_no_answer_made(request_, mo
     stages = 1_000_000 - context.looks
     assert stages >= 2
     made = []
-    monkeypatch.setattr(service, "_items", lambda *_: made.append(1))
+    monkeypatch.setattr(service.messages, "fill_in", lambda *_: made.append(1))
     for looks in range(stages):
         context = Context(looks=looks)
         with pytest.raises(AbortedError):
@@ -350,6 +352,179 @@ def test_an_answer_is_from_one_snapshot_though_another_is_swapped_in_meanwhile(m
     assert {item.title for item in response.items} == {"old"}
     alone = Caller(old)
     assert pairs(response) == pairs(getattr(alone, call)(**asked))
+
+
+# ---- batches
+
+
+def users_batch(*fields):
+    return pb.BatchRecommendRequest(requests=[pb.RecommendRequest(**one) for one in fields])
+
+
+def items_batch(*fields):
+    return pb.BatchSimilarItemsRequest(requests=[pb.SimilarItemsRequest(**one) for one in fields])
+
+
+def results(caller, request, context=None):
+    """What each entry of a batch got: its answer or its error."""
+    servicer = caller._servicer
+    ask = (
+        servicer.BatchRecommend
+        if isinstance(request, pb.BatchRecommendRequest)
+        else servicer.BatchSimilarItems
+    )
+    response = ask(request, context or Context())
+    assert response.version == "20261124T043500Z-3fa9c1"
+    assert len(response.results) == len(request.requests)
+    return [getattr(one, one.WhichOneof("result")) for one in response.results]
+
+
+def status_alone(caller, request):
+    """The google.rpc status of a call of its own."""
+    context = Context()
+    with pytest.raises(AbortedError):
+        call(caller, request, context)
+    [(_, data)] = context.status.trailing_metadata
+    return status_pb2.Status.FromString(data)
+
+
+def rounded(response):
+    """A product of matrices rounds otherwise than one of a matrix and a vector."""
+    for item in response.items:
+        item.score = round(item.score, 4)
+    return response
+
+
+TITLE = FieldMask(paths=["title"])
+GOOD_AND_BAD_USERS = [
+    {"user_id": "user-0", "return_attributes": TITLE},
+    {"user_id": "nobody"},
+    {"user_id": ""},
+    {"user_id": "user-1", "limit": 2, "exclude_item_ids": ["item-0"]},
+    {"user_id": "user-0", "limit": 1001},
+    {"user_id": "user-0", "return_attributes": FieldMask(paths=["color"])},
+    {"session": pb.WeightedItems(item_ids=["item-0"])},
+    {"user_id": "user-1", "paginate": True, "limit": 3},
+    {"user_id": "user-1", "page_token": "forged"},
+    {},
+]
+USER_CODES = [
+    None,
+    code_pb2.NOT_FOUND,
+    code_pb2.INVALID_ARGUMENT,
+    None,
+    code_pb2.INVALID_ARGUMENT,
+    code_pb2.INVALID_ARGUMENT,
+    code_pb2.FAILED_PRECONDITION,
+    None,
+    code_pb2.INVALID_ARGUMENT,
+    code_pb2.INVALID_ARGUMENT,
+]
+GOOD_AND_BAD_ITEMS = [
+    {"item_id": "nothing"},
+    {"item_id": "item-1", "return_attributes": TITLE},
+    {"items": pb.WeightedItems(item_ids=["item-0", "item-2", "nothing"]), "explain": True},
+    {"items": pb.WeightedItems(item_ids=["item-0"], weights=[-1])},
+    # They point in opposite directions.
+    {"items": pb.WeightedItems(item_ids=["item-0", "item-3"])},
+]
+ITEM_CODES = [code_pb2.NOT_FOUND, None, None, code_pb2.INVALID_ARGUMENT, code_pb2.INVALID_ARGUMENT]
+
+
+@pytest.mark.parametrize(
+    ("batch", "codes"),
+    [
+        (users_batch(*GOOD_AND_BAD_USERS), USER_CODES),
+        (items_batch(*GOOD_AND_BAD_ITEMS), ITEM_CODES),
+    ],
+    ids=["recommend", "similar_items"],
+)
+def test_each_entry_of_a_batch_gets_what_a_call_of_its_own_would_get_details_included(
+    caller, batch, codes
+):
+    for request, code, result in zip(batch.requests, codes, results(caller, batch), strict=True):
+        if code is None:
+            assert rounded(result) == rounded(call(caller, request, Context()))
+        else:
+            assert result == status_alone(caller, request)
+            assert result.code == code
+            assert len(result.details) == 1
+
+
+def test_a_batch_that_is_empty_or_too_large_is_refused_as_a_whole(caller):
+    one = {"user_id": "user-0"}
+    assert bad_field(caller, users_batch()) == "requests"
+    assert bad_field(caller, items_batch()) == "requests"
+    assert bad_field(caller, users_batch(*[one] * 257)) == "requests"
+    assert bad_field(caller, items_batch(*[{"item_id": "item-0"}] * 257)) == "requests"
+    assert bad_field(caller, users_batch(*[{**one, "limit": 1000}] * 11)) == "requests"
+    assert len(results(caller, users_batch(*[one] * 256))) == 256
+    # Whatever is loaded.
+    assert bad_field(Caller(), users_batch()) == "requests"
+
+
+def test_without_a_snapshot_a_batch_is_unavailable_as_a_whole():
+    for batch in (users_batch({"user_id": "1"}, {}), items_batch({"item_id": "1"})):
+        assert reason(Caller(), batch, grpc.StatusCode.UNAVAILABLE) == "NOTHING_PUBLISHED"
+
+
+@pytest.mark.parametrize("batch", ["recommend", "similar_items"])
+def test_a_whole_batch_is_from_one_snapshot_though_another_is_swapped_in_meanwhile(monkeypatch, batch):
+    caller = Caller()
+    old = retrievable.snapshot(ITEMS, USERS, titles=["old"] * 4, version="old")
+    new = retrievable.snapshot(ITEMS[::-1], USERS, titles=["new"] * 4, version="new")
+    caller.current.swap(old)
+    real = messages.return_attributes
+
+    def swap_and_go_on(*asked):
+        # Between the entries, so that the later ones would find another one if they looked.
+        caller.current.swap(new)
+        return real(*asked)
+
+    monkeypatch.setattr(messages, "return_attributes", swap_and_go_on)
+    if batch == "recommend":
+        one = {"user_id": "user-0", "return_attributes": TITLE}
+        response = caller._servicer.BatchRecommend(users_batch(*[one] * 3), Context())
+        alone = Caller(old).recommend(**one)
+    else:
+        one = {"item_id": "item-0", "return_attributes": TITLE}
+        response = caller._servicer.BatchSimilarItems(items_batch(*[one] * 3), Context())
+        alone = Caller(old).similar_items(**one)
+    assert caller.current.get() is new
+    assert response.version == "old"
+    for result in response.results:
+        assert rounded(result.response) == rounded(alone)
+        assert result.response.version == "old"
+        assert {item.title for item in result.response.items} == {"old"}
+
+
+def test_a_caller_that_leaves_during_a_batch_gets_no_answer_made(caller, monkeypatch):
+    # With searches of their own, so that there are more stages than those of a product.
+    batch = users_batch(*[{"user_id": "user-0", "paginate": True}] * 3, {"user_id": "nobody"})
+    context = Context()
+    results(caller, batch, context)
+    stages = 1_000_000 - context.looks
+    assert stages >= 5
+    made = []
+    monkeypatch.setattr(messages, "fill_in", lambda *_: made.append(1))
+    for looks in range(stages):
+        context = Context(looks=looks)
+        with pytest.raises(AbortedError):
+            results(caller, batch, context)
+        assert context.status.code is grpc.StatusCode.CANCELLED
+    assert made == []
+
+
+def test_an_unexpected_error_in_a_batch_is_its_entrys_and_for_the_log_only(caller, monkeypatch, caplog):
+    monkeypatch.setattr(batches, "finish", lambda _, plan, found: found.rows[plan.options.limit])
+    (first, second) = results(
+        caller, users_batch({"user_id": "user-1", "limit": 1000}, {"user_id": "nobody"})
+    )
+    assert first.code == code_pb2.INTERNAL
+    assert "index" not in first.message
+    assert not first.details
+    assert "IndexError" in caplog.text
+    assert second.code == code_pb2.NOT_FOUND
 
 
 def test_an_unexpected_error_tells_its_caller_nothing(monkeypatch, caplog):

@@ -10,12 +10,14 @@ from retriever.errors import (
     AbandonedError,
     InvalidArgumentError,
     NothingLoadedError,
+    NotPublishedError,
     OverloadedError,
+    PageExpiredError,
     SnapshotError,
     StartError,
     UnknownIdError,
 )
-from retriever.status import DOMAIN, to_status
+from retriever.status import DOMAIN, to_message, to_status
 
 
 def details_of(status):
@@ -43,7 +45,7 @@ def test_an_argument_out_of_range_is_a_bad_request_that_names_the_field():
     assert (violation.field, violation.description) == ("limit", "is 0, but should be in 1..1000")
 
 
-@pytest.mark.parametrize("kind", ["item", "user"])
+@pytest.mark.parametrize("kind", ["item", "user", "feature"])
 @pytest.mark.parametrize("external_id", ["42", "東京", "nul\0", "é" * 256])
 def test_an_unknown_id_is_not_found_with_what_was_asked_for(kind, external_id):
     status = to_status(UnknownIdError(kind, external_id, "v1"))
@@ -52,6 +54,46 @@ def test_an_unknown_id_is_not_found_with_what_was_asked_for(kind, external_id):
     info = unpack(detail, error_details_pb2.ErrorInfo)
     assert (info.reason, info.domain) == (f"{kind.upper()}_NOT_FOUND", DOMAIN)
     assert dict(info.metadata) == {"id": external_id, "version": "v1"}
+
+
+def test_what_a_version_lacks_is_a_failed_precondition_that_says_what_helps():
+    status = to_status(NotPublishedError("what is popular", "v1", "train again"))
+    assert status.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert status.details == "version v1 was published without what is popular: train again"
+    [detail] = details_of(status)
+    info = unpack(detail, error_details_pb2.ErrorInfo)
+    assert (info.reason, info.domain) == ("NOT_PUBLISHED", DOMAIN)
+    assert dict(info.metadata) == {"what": "what is popular", "version": "v1"}
+
+
+def test_a_page_of_another_version_is_a_failed_precondition_that_names_both():
+    status = to_status(PageExpiredError("v1", "v2"))
+    assert status.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert status.details == "page_token: is of version v1, but v2 is served now: start anew"
+    [detail] = details_of(status)
+    info = unpack(detail, error_details_pb2.ErrorInfo)
+    assert (info.reason, info.domain) == ("PAGE_EXPIRED", DOMAIN)
+    assert dict(info.metadata) == {"page_version": "v1", "version": "v2"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidArgumentError("limit", "is 0"),
+        UnknownIdError("feature", "國:日本", "v1"),
+        NotPublishedError("what is popular", "v1", "train again"),
+        PageExpiredError("v1", "v2"),
+        NothingLoadedError("nobody has published"),
+        OverloadedError(0.05),
+        AbandonedError("the deadline passed"),
+        ValueError("secret"),
+    ],
+    ids=repr,
+)
+def test_an_entry_of_a_batch_fails_with_the_same_message_as_a_call(error):
+    message, status = to_message(error), to_status(error)
+    assert (message.code, message.message) == (status.code.value[0], status.details)
+    assert list(message.details) == details_of(status)
 
 
 def test_nothing_loaded_is_unavailable_with_a_reason():

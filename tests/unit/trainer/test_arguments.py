@@ -56,6 +56,7 @@ def test_the_defaults_of_train_are_the_models():
     assert options["strict_recall"] is tuning.strict is False
     assert (options["label"], options["no_label"], options["json"]) == ("current", False, False)
     assert (options["item_features"], options["user_features"]) == ([], [])
+    assert options["item_attributes"] == []
     assert options["feature_separator"] == "|"
     # What isn't given isn't there.
     assert not options.keys() & {"dataset", "interactions", "items", "users", "split", "trees"}
@@ -71,6 +72,7 @@ def test_every_flag_of_train():
         "data-dir": "d",
         "item-features": " genres ,,year",
         "user-features": "age",
+        "item-attributes": "genres, year:number,,",
         "feature-separator": ";",
         "split": "none",
         "loss": "bpr",
@@ -98,6 +100,7 @@ def test_every_flag_of_train():
         "data_dir": Path("d"),
         "item_features": ["genres", "year"],
         "user_features": ["age"],
+        "item_attributes": ["genres", "year:number"],
         "feature_separator": ";",
         "split": "none",
         "loss": "bpr",

@@ -10,8 +10,11 @@ import zipfile
 import numpy as np
 import pytest
 
+from publication.attributes import TextColumn
 from trainer import movielens
-from trainer.errors import DatasetMissingError, InputError, TrainerError
+from trainer.errors import DatasetMissingError, InputError, OptionError, TrainerError
+from trainer.sources import read_source
+from trainer.training_spec import DataSpec
 
 FILES = {
     "ml-100k.inter": "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
@@ -148,6 +151,35 @@ def test_items_have_titles_with_the_year_and_chosen_features(fetched):
         "genres:Comedy",
         "release_year:1996",
     ]
+
+
+def source_of(data_dir, **changes):
+    data = DataSpec(dataset=movielens.NAME, **changes)
+    return read_source(data, data_dir=data_dir, event_log=None)
+
+
+def test_all_columns_of_the_items_are_attributes_unless_some_are_chosen(fetched):
+    path = fetched / "movielens-100k" / "items.tsv"
+    # Instead of a year the dataset has a word for two films.
+    path.write_text(path.read_text() + "267\tunknown\tunkonwn\t\n1358\tThe Deadly Cure\tV\tAction\n")
+    genres, year = source_of(fetched).items.attributes
+    noir = ["Crime", "Film-Noir", "Mystery", "Thriller"]
+    assert genres == TextColumn("genres", [["Comedy"], noir, [], ["Action"]])
+    assert year.name == "release_year"
+    np.testing.assert_array_equal(year.values, [1996, 1997, np.nan, np.nan])
+    # Features and titles have the file's own words.
+    read = source_of(fetched, item_features=["release_year"]).items
+    assert read.features[2:] == [["release_year:unkonwn"], ["release_year:V"]]
+    assert read.titles[2] == "unknown (unkonwn)"
+    assert [own.name for own in read.attributes] == ["genres", "release_year"]
+
+    [chosen] = source_of(fetched, item_attributes=["release_year:text"]).items.attributes
+    assert chosen == TextColumn("release_year", [["1996"], ["1997"], [], []])
+    with pytest.raises(OptionError) as caught:
+        source_of(fetched, item_attributes=["genres", "class:text"])
+    assert str(caught.value) == (
+        "--item-attributes is 'class', but should be among genres, release_year"
+    )
 
 
 def test_users_have_chosen_features(fetched):

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from publication.manifest import encode
 from tests import publications
 from trainer import output
 from trainer.publishing import Published
@@ -50,6 +51,7 @@ def test_what_was_published_as_json_is_complete(capsys):
         "hyperparameters": made.manifest.hyperparameters,
         "metrics": METRICS,
         "indexes": {name: asdict(index) for name, index in made.manifest.indexes.items()},
+        "attributes": [asdict(attribute) for attribute in made.manifest.attributes],
         "seconds": {"fit": 1.25, "publish": 0.5},
         "gates": [],
         "warnings": ["3 items aren't in it"],
@@ -89,6 +91,62 @@ def test_without_a_label_and_a_test_set_it_says_so(capsys):
     assert "train, all items 0.5000 -" in lines
     assert not any(line.startswith("test,") for line in lines)
     assert lines[-1] == f"published {made.manifest.version}, no label moved"
+
+
+COLD = {
+    "test_precision_at_10_trained": 0.25,
+    "test_precision_at_10_folded_in": 0.2125,
+    "test_precision_at_10_popular": 0.125,
+}
+
+
+def test_users_without_a_vector_and_attributes_are_told_of_where_there_are_any(capsys):
+    manifest = publications.complete_manifest(extended=True)
+    assert len(manifest.attributes) > 1
+    output.published(result(manifest=replace(manifest, metrics=METRICS | COLD)), as_json=False)
+    lines = words(capsys.readouterr().out)
+    start = lines.index("the same users, seen items excluded precision@10 of their own")
+    assert lines[start + 1 : start + 4] == [
+        "by their own vectors 0.2500 100%",
+        "by what they have seen 0.2125 85%",
+        "by what is popular 0.1250 50%",
+    ]
+    shown = ", ".join(f"{own.name} ({own.kind})" for own in manifest.attributes)
+    assert f"attributes: {shown}" in lines
+
+    without = {**METRICS, **COLD, "test_precision_at_10_trained": 0.0}
+    output.published(result(manifest=replace(manifest, metrics=without)), as_json=False)
+    assert "by what is popular 0.1250 -" in words(capsys.readouterr().out)
+    output.published(result(), as_json=False)
+    printed = capsys.readouterr().out
+    assert "of their own" not in printed
+    assert "attributes" not in printed
+
+
+def test_attributes_as_json(capsys):
+    manifest = publications.complete_manifest(extended=True)
+    output.published(result(manifest=manifest), as_json=True)
+    assert json.loads(capsys.readouterr().out)["attributes"] == [
+        {"name": own.name, "kind": own.kind} for own in manifest.attributes
+    ]
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_a_versions_attributes_are_shown_where_there_are_any(capsys, extended):
+    manifest = publications.complete_manifest(extended=extended)
+    output.version(json.loads(encode(manifest)), [], as_json=False)
+    lines = [line for line in words(capsys.readouterr().out) if line.startswith("attributes")]
+    shown = ", ".join(f"{own.name} ({own.kind})" for own in manifest.attributes)
+    assert lines == ([f"attributes: {shown}"] if extended else [])
+
+
+def test_attributes_that_differ_are_among_a_differences_changes(capsys):
+    changes = [{"name": "year", "before": "text", "after": "number"}, {"name": "new", "after": "text"}]
+    ids = {"new": 0, "lost": 0}
+    output.diff({"items": ids, "users": ids, "attributes": changes}, as_json=False)
+    lines = words(capsys.readouterr().out)
+    # Said to be attributes: there may be hyperparameters of such names.
+    assert lines[-2:] == ["attribute year text number", "attribute new - text"]
 
 
 def listed():

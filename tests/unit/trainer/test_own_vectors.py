@@ -209,7 +209,12 @@ def test_what_users_have_seen_and_what_is_held_out_are_rows_of_theirs(tmp_path, 
     assert (source.facts.train_interactions, source.facts.test_interactions) == (3, 3)
     assert source.facts.split == "own"
     expected = evaluate_vectors(source.embeddings, seen=source.seen, held_out=source.held_out)
-    assert source.metrics == expected
+    cold = ("trained", "folded_in", "popular")
+    assert source.metrics == expected | {
+        # Of u1 alone, who has both seen something and something held out: all items fit among ten.
+        f"test_precision_at_10_{name}": pytest.approx(0.2)
+        for name in cold
+    }
     assert source.metrics["evaluated_users"] == 2
 
 
@@ -272,6 +277,44 @@ def test_a_table_of_items_without_titles_is_refused(tmp_path, items):
     path = datasets.write(tmp_path / "items.csv", {"item_id": ["a"], "name": ["Film"]})
     with pytest.raises(InputError, match=r"items\.csv: column title is missing"):
         read_own_vectors(replace(items, items=path))
+
+
+def test_columns_of_the_items_become_attributes_in_the_order_of_the_vectors(tmp_path, items):
+    columns = {
+        "item_id": ["a", "x", "東京", "b"],
+        "year": ["1995", "2001", "", "2003"],
+        "tags": ["war;film", "x", "", "film"],
+    }
+    for suffix in ("csv", "parquet"):
+        path = datasets.write(tmp_path / f"items.{suffix}", columns)
+        files = replace(items, items=path, item_attributes=["tags", "year"], feature_separator=";")
+        source = read(files)
+        # Who gives attributes need not give titles.
+        assert source.titles is None
+        tags, year = source.attributes
+        assert (tags.name, year.name) == ("tags", "year")
+        own = {
+            source.items.external_id(row): (sorted(tags.values[row]), float(year.values[row]))
+            for row in range(len(ITEMS))
+        }
+        assert own.keys() == {*ITEMS}
+        assert (own["a"], own["b"]) == ((["film", "war"], 1995.0), (["film"], 2003.0))
+        for item in ("c", "d", "東京"):
+            assert own[item][0] == []
+            assert np.isnan(own[item][1])
+
+
+def test_attributes_need_a_table_of_items_that_has_the_columns(tmp_path, items):
+    with pytest.raises(OptionError) as caught:
+        read_own_vectors(replace(items, item_attributes=["tags", "year:number"]))
+    assert str(caught.value) == (
+        "--item-attributes is 'tags,year:number', but should be used with --items FILE"
+    )
+    path = datasets.write(tmp_path / "items.csv", {"item_id": ["a"], "title": ["A"]})
+    with pytest.raises(
+        InputError, match=r"items\.csv: column year is missing; the columns are: item_id, title"
+    ):
+        read_own_vectors(replace(items, items=path, item_attributes=["year"]))
 
 
 # ---- mistakes

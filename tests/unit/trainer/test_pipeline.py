@@ -9,11 +9,13 @@ import pytest
 from annoy import AnnoyIndex
 
 from publication import layout, vector_space
+from publication.attributes import NumberColumn
 from publication.errors import VectorError, VolumeError
 from publication.labels import list_labels, promote, rollback
 from publication.reader import list_versions, open_publication, verify
 from tests import datasets, publications
 from trainer import publishing
+from trainer.cold_metrics import TRAINED, cold_rows
 from trainer.errors import OptionError, ShrunkInputError, TrainerError
 from trainer.gates import Gates
 from trainer.index import NAMES, make_backends
@@ -174,6 +176,40 @@ def test_without_items_there_are_no_titles(tmp_path):
     manifest = run(tmp_path, datasets.source()).manifest
     assert not {layout.TITLE_BYTES, layout.TITLE_OFFSETS} & manifest.files.keys()
     assert open_publication(tmp_path, manifest.version).titles is None
+
+
+def test_what_answers_cold_users_and_filters_is_published_of_the_same_model(tmp_path):
+    rows = datasets.rows()
+    users = datasets.table({f"u{row}": [f"h:{row % 3}"] for row in range(20)}, name="users.csv")
+    years = [float(1990 + row) for row in range(datasets.ITEMS)]
+    items = replace(datasets.genres(), attributes=[NumberColumn("year", np.array(years))])
+    result = run(tmp_path, TrainingInput(datasets.interactions(rows), items, users))
+    dataset, model = result.dataset, result.model
+    verify(tmp_path, result.manifest.version)
+    publication = open_publication(tmp_path, result.manifest.version)
+    assert publication.popularity.tolist() == dataset.popularity().tolist()
+    assert publication.popularity.sum() == dataset.train.nnz > 0
+    assert publication.fold_in.shape[1] == datasets.QUICK.components
+    for column, name in enumerate(dataset.user_feature_names, start=len(dataset.users)):
+        vector = publication.user_feature_vectors[publication.user_features.row(name)]
+        np.testing.assert_array_equal(
+            vector, [*model.user_embeddings[column], model.user_biases[column]]
+        )
+    # In the file's order and not in that of the rows.
+    for name, year in zip(items.ids, years, strict=True):
+        assert publication.attributes.number(0, publication.items.row(name)) == year
+    cold = {f"test_precision_at_10_{kind}" for kind in ("folded_in", "features_only", "popular")}
+    assert cold | {TRAINED} <= result.manifest.metrics.keys()
+
+
+def test_without_user_features_and_a_test_set_nothing_is_said_of_them(tmp_path):
+    manifest = run(tmp_path).manifest
+    assert "test_precision_at_10_popular" in manifest.metrics
+    assert "test_precision_at_10_features_only" not in manifest.metrics
+    assert not {layout.USER_FEATURES, layout.USER_FEATURE_VECTORS} & manifest.files.keys()
+    metrics = run(tmp_path, split="none").manifest.metrics
+    assert not cold_rows(metrics)
+    assert TRAINED not in metrics
 
 
 def test_what_only_has_features_is_published_and_what_has_nothing_is_not(tmp_path):

@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 
 from publication import layout
+from publication.attributes import NumberColumn, TextColumn
 from publication.errors import VolumeError
+from publication.fold_in import FoldIn
 from publication.id_map import IdMap
 from publication.labels import list_labels
 from publication.manifest import DatasetFacts
 from publication.ranking import best
 from publication.reader import list_versions, open_publication, verify
 from publication.vector_space import user_queries
-from retriever.queries import Search, recommend, similar_items
+from retriever.queries import recommend, similar_items
+from retriever.questions import Options, Search
+from retriever.search import IndexCosts
 from retriever.snapshot import open_snapshot
 from tests.unit.trainer.index import cases
 from trainer import publishing
@@ -27,6 +31,7 @@ from trainer.index.tuning import TuningOptions
 from trainer.progress import Silent
 from trainer.publishing import Indexing, Publishable, publish, questions
 from trainer.timings import Timings
+from trainer.user_features import UserFeatures
 
 ITEMS, USERS = 400, 30
 
@@ -77,7 +82,8 @@ def test_what_is_published_are_the_contracts_files_and_the_chosen_indexes(tmp_pa
     published = run(tmp_path, backends=backend)
     manifest = verify(tmp_path, published.manifest.version)
     assert manifest == published.manifest
-    expected = {*layout.REQUIRED_FILES, layout.ITEM_NORMS}
+    expected = {*layout.REQUIRED_FILES, layout.ITEM_NORMS, layout.ID_RANKS, layout.FOLD_IN}
+    expected |= {layout.POPULARITY, layout.POPULAR_ITEMS}
     for name, facts in manifest.indexes.items():
         assert facts.backend in {one.name for one in make_backends(backend)}
         if facts.backend != "exact":
@@ -104,6 +110,13 @@ def test_what_was_measured_is_what_is_served(tmp_path, monkeypatch, backend):
     of = source(items=2000)
     published = run(tmp_path, of, backends=backend, target_recall=0.8)
     snapshot = open_snapshot(tmp_path, published.manifest.version)
+    # As in a catalogue that takes too long to be scored whole.
+    free = IndexCosts(0, 0)
+    snapshot = replace(
+        snapshot,
+        similar=replace(snapshot.similar, costs=free),
+        recommend=replace(snapshot.recommend, costs=free),
+    )
     for name, ask, total in (("similar", similar_items, 1000), ("recommend", recommend, USERS)):
         facts = published.manifest.indexes[name]
         rows = np.random.default_rng(1).permutation(2000 if name == "similar" else USERS)[:total]
@@ -112,7 +125,7 @@ def test_what_was_measured_is_what_is_served(tmp_path, monkeypatch, backend):
             external_id = f"{'i' if name == 'similar' else 'u'}{row}"
             external_id = (of.items if name == "similar" else of.users).external_id(row)
             answer = ask(snapshot, external_id)
-            exact = ask(snapshot, external_id, search=Search(exact=True))
+            exact = ask(snapshot, external_id, Options(search=Search(exact=True)))
             assert len(answer.rows) == len(exact.rows) == 10
             # The same items, and not items of about the same score: norms and directions are random.
             found += len({*answer.rows.tolist()} & {*exact.rows.tolist()})
@@ -133,6 +146,78 @@ def test_what_belongs_to_rows_is_read_back(tmp_path):
         assert opened.seen[user].tolist() == of.seen[user].tolist()
         assert opened.held_out[user].tolist() == [user, user + 7]
     assert bytes(opened.titles[3]).decode() == "Title 3 – 映画"
+
+
+def test_what_ranks_breaks_ties_and_folds_in_is_read_back(tmp_path):
+    popularity = np.random.default_rng(3).integers(0, 5, ITEMS).astype(np.int32)
+    for given in (None, popularity):
+        of = source(popularity=given)
+        opened = open_publication(tmp_path, run(tmp_path, of).manifest.version)
+        ids = [of.items.external_id(row).encode() for row in range(ITEMS)]
+        assert [ids[row] for row in np.argsort(opened.id_ranks)] == sorted(ids)
+        # By default those who have seen an item make it popular.
+        expected = np.bincount(of.seen.values, minlength=ITEMS) if given is None else given
+        np.testing.assert_array_equal(opened.popularity, expected)
+        assert len({*expected.tolist()}) < ITEMS
+        best_first = sorted(range(ITEMS), key=lambda row: (-expected[row], ids[row]))
+        assert opened.popular_items.tolist() == best_first
+        vectors = of.embeddings
+        made = FoldIn.build(vectors.item_vectors, vectors.user_vectors, of.seen, seed=1)
+        np.testing.assert_array_equal(opened.fold_in, made.array)
+        assert opened.user_features is opened.user_feature_vectors is opened.attributes is None
+
+
+def test_user_features_and_attributes_are_read_back_by_their_names(tmp_path):
+    names = ["country:DE", "age:25-34", "sex:ő"]
+    vectors = cases.vectors(3, source().embeddings.components + 1, seed=5)
+    rows = range(ITEMS)
+    tags = [[f"t{row % 3}", "映画"][: row % 3] for row in rows]
+    years = np.array([np.nan if row % 7 == 0 else 1990 + row % 5 for row in rows])
+    of = source(
+        user_features=UserFeatures(names, vectors),
+        attributes=[
+            TextColumn("tags", tags),
+            NumberColumn("year", years),
+            TextColumn("nothing", [[]] * ITEMS),
+        ],
+    )
+    version = run(tmp_path, of).manifest.version
+    assert [(own.name, own.kind) for own in verify(tmp_path, version).attributes] == [
+        ("tags", "text"),
+        ("year", "number"),
+        ("nothing", "text"),
+    ]
+    opened = open_publication(tmp_path, version)
+    assert len(opened.user_features) == 3
+    for name, vector in zip(names, vectors, strict=True):
+        np.testing.assert_array_equal(
+            opened.user_feature_vectors[opened.user_features.row(name)], vector
+        )
+    attributes = opened.attributes
+    for row in rows:
+        assert attributes.texts(0, row) == sorted(tags[row])
+        assert attributes.texts(2, row) == []
+        assert attributes.number(1, row) == (None if row % 7 == 0 else years[row])
+    found = attributes.items_with(attributes.token(0, "映画")).tolist()
+    assert found == [row for row in rows if "映画" in tags[row]]
+
+
+def test_where_nobody_can_be_folded_in_there_is_no_file_of_it(tmp_path, monkeypatch):
+    # As of numbers that float32 can't hold.
+    monkeypatch.setattr(FoldIn, "build", lambda *_, **__: None)
+    manifest = run(tmp_path).manifest
+    assert layout.FOLD_IN not in manifest.files
+    assert open_publication(tmp_path, manifest.version).fold_in is None
+    assert verify(tmp_path, manifest.version) == manifest
+
+
+def test_without_users_all_are_as_popular_and_sessions_can_be_folded_in(tmp_path):
+    version = run(tmp_path, source(users=0)).manifest.version
+    verify(tmp_path, version)
+    opened = open_publication(tmp_path, version)
+    assert opened.fold_in is not None
+    assert not opened.popularity.any()
+    assert opened.id_ranks[opened.popular_items].tolist() == [*range(ITEMS)]
 
 
 def test_where_nothing_is_held_out_there_is_no_file_of_it(tmp_path):

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from tests import specs
 from trainer.arguments import parse
@@ -15,6 +15,7 @@ from trainer.spec_arguments import has_source, training_spec
 from trainer.training_spec import DataSpec, TrainingSpec
 
 LOG = TrainingSpec(data=DataSpec(event_log=True))
+ATTRIBUTES = DataSpec(interactions="a.csv", items="b.csv", item_attributes=["tags:text", "year", "a:b"])
 HERE = ("--volume", "v")
 THERE = ("--target", "127.0.0.1:1")
 
@@ -35,6 +36,7 @@ FLAGS = {
     "--users=c.csv": ("data", "users", "c.csv"),
     "--item-features= genres ,,year": ("data", "item_features", ["genres", "year"]),
     "--user-features=age": ("data", "user_features", ["age"]),
+    "--item-attributes=tags, year:number": ("data", "item_attributes", ["tags", "year:number"]),
     "--feature-separator=;": ("data", "feature_separator", ";"),
     "--event-weights=view=1, a=b=5": ("data", "event_weights", {"view": 1.0, "a=b": 5.0}),
     "--half-life-days=30": ("data", "half_life_days", 30.0),
@@ -140,6 +142,7 @@ def as_flags(spec):
 
 @settings(max_examples=40)
 @given(specs.training_specs())
+@example(specs.spec(data=ATTRIBUTES))
 def test_any_spec_can_be_written_as_flags(spec):
     # Commas and blanks around a name can't be told from what separates names.
     plain = replace(
@@ -172,6 +175,8 @@ def test_what_is_no_weight_is_refused(capsys, text):
         (["--max-shrinkage", "nan"], "--max-shrinkage"),
         (["--learning-rate", "nan"], "--learning-rate"),
         (["--epochs", "0"], "--epochs"),
+        (["--item-attributes", "title"], "--item-attributes"),
+        (["--item-attributes", "year,year:text"], "--item-attributes"),
         (["--warm-start", "--no-label"], "--warm-start"),
     ],
 )

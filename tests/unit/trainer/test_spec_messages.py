@@ -48,6 +48,7 @@ def run(spec=None, **changes):
 
 @given(specs.training_specs())
 @example(specs.spec(label=None))
+@example(specs.spec(data=DataSpec(event_log=True, item_attributes=["tags:text", "év", "a:b"])))
 @example(specs.spec(gates=Gates(max_relative_loss=0.0)))
 def test_a_spec_survives_its_message(spec):
     sent = spec_message(spec, with_secrets=True).SerializeToString()
@@ -174,6 +175,7 @@ def test_every_flag_of_a_training_run_has_a_field():
         ("--index-threads", "spec.index_threads"),
         ("--interactions", "spec.data.interactions"),
         ("--event-weights", "spec.data.event_weights"),
+        ("--item-attributes", "spec.data.item_attributes"),
         ("--min-precision-at-10", "spec.gates.min_precision_at_10"),
         ("--max-shrinkage", "spec.max_shrinkage"),
         ("--label", "spec.label"),

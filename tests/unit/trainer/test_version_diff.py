@@ -5,8 +5,10 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from publication import layout, reader
+from publication.attributes import Attributes, NumberColumn, TextColumn
 from publication.errors import MismatchError, VersionNotFoundError
 from publication.id_map import IdMap
 from publication.ranking import row_norms
@@ -14,12 +16,13 @@ from publication.vector_space import fold_biases
 from publication.writer import Staging
 from tests import publications
 from tests.retrievable import ragged
+from trainer import service
 from trainer.version_diff import Change, diff
 
 ITEMS = [f"i{number:02}" for number in range(20)]
 
 
-def publish(volume, rankings, *, seen=None, **facts):
+def publish(volume, rankings, *, seen=None, attributes=None, **facts):
     """Publish a version whose users, by name, have such rankings of all items, best first."""
     users = IdMap.build(rankings)
     items = IdMap.build(next(iter(rankings.values())))
@@ -40,6 +43,9 @@ def publish(volume, rankings, *, seen=None, **facts):
         staging.add_array(layout.ITEM_NORMS, row_norms(vectors))
         staging.add_array(layout.USER_VECTORS, fold_biases(scores, np.ones(len(users), np.float32)))
         staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, ragged(seen_rows))
+        if attributes is not None:
+            attributes.stage(staging)
+            facts["attributes"] = [*attributes.facts]
         indexes = {
             name: replace(own, items=len(items), file=None, backend="exact")
             for name, own in publications.facts().indexes.items()
@@ -130,6 +136,33 @@ def test_metrics_settings_and_indexes_are_told(volume):
     assert named["recommend.recall_at_10"] == (1.0, 0.5)
     assert named["similar.backend"] == ("exact", "exact")
     assert named["similar.bytes"] == (0, 0)
+
+
+def test_attributes_that_are_new_or_gone_or_of_another_kind_are_told(volume):
+    published = []
+    for kinds in (
+        {"genres": "text", "year": "text", "gone": "number"},
+        {"year": "number", "genres": "text", "new": "text"},
+    ):
+        columns = [
+            TextColumn(name, [["x"]] * 20) if kind == "text" else NumberColumn(name, np.ones(20))
+            for name, kind in kinds.items()
+        ]
+        published.append(publish(volume, {"u": ITEMS}, attributes=Attributes.build(columns, 20)))
+    found = diff(volume, *published, seed=1)
+    assert found.attributes == [
+        Change("year", "text", "number"),
+        Change("gone", "number", None),
+        Change("new", None, "text"),
+    ]
+    # And sent as it is.
+    sent = service._diff(found)
+    assert [*sent.attributes] == [
+        pb.SettingChange(name="year", before="text", after="number"),
+        pb.SettingChange(name="gone", before="number"),
+        pb.SettingChange(name="new", after="text"),
+    ]
+    assert diff(volume, published[0], published[0], seed=1).attributes == []
 
 
 def test_versions_without_a_user_in_common_have_no_overlap(volume):

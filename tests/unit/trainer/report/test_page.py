@@ -165,6 +165,29 @@ def test_the_tables_hold_the_figures(render):
         assert row[8:] == [f"{bytes_ / 1e6:,.0f}" for bytes_ in deployment.pss_bytes.values()]
 
 
+def test_users_without_a_vector_are_held_against_those_with_one(render):
+    metrics = {
+        "test_precision_at_10_trained": 0.25,
+        "test_precision_at_10_folded_in": 0.2125,
+        "test_precision_at_10_features_only": 0.1875,
+        "test_precision_at_10_popular": 0.125,
+    }
+    manifest = publications.complete_manifest()
+    read = Page(render(replace(manifest, metrics=metrics)))
+    assert "Users without a vector" in read.text
+    assert read.table("of that by their own vectors").body == [
+        ["by their own vectors", "0.2500", "100%"],
+        ["by what they have seen", "0.2125", "85%"],
+        ["by their features alone", "0.1875", "75%"],
+        ["by what is popular", "0.1250", "50%"],
+    ]
+    metrics["test_precision_at_10_trained"] = 0.0
+    ratios = Page(render(replace(manifest, metrics=metrics))).table("of that by their own vectors").body
+    assert {row[2] for row in ratios} == {"-"}
+    # Nothing is known of them in an older publication.
+    assert "Users without a vector" not in Page(render()).text
+
+
 def test_an_older_publication_was_not_tuned(render):
     manifest = publications.complete_manifest()
     index = publications.index_facts(dimensions=4, file="similar.annoy")

@@ -1,0 +1,296 @@
+"""Recall and latency of Recommend under filters, beside the unfiltered search in the same run.
+
+    python -m tests.benchmarks.filters --items 100000 --backend annoy
+
+Vectors are made of MovieLens 100K's factors, interpolated between random pairs, so they lie in clusters;
+queries are users. The index is tuned to recall@10 of 0.95 as publishing does, and the version is
+published and opened, so that all is mapped. Each filter lets through 50 %, 10 %, 1 % or 0.1 % of the
+items, which are chosen in one of three ways: a text attribute `at random`, another `near` one of a few
+items (so that most users' best items don't match, and others' all do), or a `number` in a range. All is
+asked in process, on one thread. Recall is against exact search among the items that match.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from threadpoolctl import threadpool_limits
+
+from publication import layout
+from publication.attributes import Attributes, NumberColumn, TextColumn
+from publication.id_map import IdMap
+from publication.manifest import DatasetFacts, IndexFacts, Manifest, RunFacts
+from publication.ranking import row_norms
+from publication.vector_space import Float32Array, split_biases
+from publication.writer import Staging
+from retriever import queries
+from retriever.filters import AnyCondition, Condition, RangeCondition
+from retriever.questions import AS_TUNED, Options, Search
+from retriever.snapshot import Snapshot, open_snapshot
+from tests.benchmarks import indexes
+from tests.retrievable import build_index, index_facts
+from trainer.errors import TrainerError
+from trainer.index import NAMES, make_backends
+from trainer.index.measure import Questions
+from trainer.index.tuning import TuningOptions, tune
+from trainer.progress import Silent
+from trainer.report.subject import no_rows
+
+SHARES = (0.5, 0.1, 0.01, 0.001)
+LIMIT = 10
+WARM_UP = 20
+_ANCHORS = 20
+# Scores closer than this, relative to the norms of item and query, are as good as each other.
+_TIE = 1e-6
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One way to ask: what it is called, its options, and which items match."""
+
+    name: str
+    share: float
+    options: Options
+    matching: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one way to ask found, and how long it took."""
+
+    kind: str
+    share: float
+    recall_at_10: float
+    p50_microseconds: float
+    p99_microseconds: float
+    by_index: float
+    candidates: float
+    shortest: int
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.filters",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--items", type=int, default=100_000, help="default: 100000")
+    parser.add_argument("--backend", choices=NAMES, default="annoy", help="default: annoy")
+    parser.add_argument("--queries", type=int, default=300, help="at most 500 (default: 300)")
+    parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = parser.parse_args()
+    try:
+        vectors, users = indexes.make("interpolated", options.items, options.seed)
+        users = users[: options.queries]
+        with tempfile.TemporaryDirectory() as temporary:
+            attributes, kinds = make_kinds(vectors, options.seed)
+            version, facts = publish(
+                Path(temporary), vectors, users, attributes, options.backend, options.seed
+            )
+            snapshot = open_snapshot(Path(temporary), version)
+            with threadpool_limits(1):
+                results = [measure(snapshot, kind, users) for kind in kinds]
+    except TrainerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    _print(results, facts, vectors.shape, as_json=options.json)
+    return 0
+
+
+def make_kinds(vectors: Float32Array, seed: int) -> tuple[Attributes, list[Kind]]:
+    """The attributes to publish, and all ways to ask."""
+    random = np.random.default_rng(seed)
+    count = len(vectors)
+    everything = np.ones(count, dtype=bool)
+    kinds = [
+        Kind("no filter", 1.0, Options(limit=LIMIT, search=search), everything)
+        for search in (AS_TUNED, Search(exact=True))
+    ]
+    kinds[1] = Kind("no filter, exact", 1.0, kinds[1].options, everything)
+    anchors = split_biases(vectors)[0][random.choice(count, _ANCHORS, replace=False)]
+    nearness = (split_biases(vectors)[0] @ anchors.T).max(axis=1)
+    numbers = random.random(count)
+    columns: list[TextColumn | NumberColumn] = []
+    for name, order in (
+        ("at random", random.permutation(count)),
+        ("near", np.argsort(-nearness)),
+    ):
+        place = np.empty(count, dtype=np.int64)
+        place[order] = np.arange(count)
+        values: list[list[str]] = [[] for _ in range(count)]
+        for share in SHARES:
+            matching = place < share * count
+            for row in np.flatnonzero(matching).tolist():
+                values[row].append(f"{share:g}")
+            kinds.append(_kind(name, share, Condition(name, "any", [f"{share:g}"]), matching))
+        columns.append(TextColumn(name, values))
+    columns.append(NumberColumn("number", numbers))
+    kinds.extend(
+        _kind("number", share, RangeCondition("number", max=share), numbers <= share)
+        for share in SHARES
+    )
+    return Attributes.build(columns, count), kinds
+
+
+def _kind(name: str, share: float, condition: AnyCondition, matching: NDArray[np.bool_]) -> Kind:
+    return Kind(name, share, Options(limit=LIMIT, conditions=[condition]), matching)
+
+
+def publish(
+    volume: Path,
+    vectors: Float32Array,
+    users: Float32Array,
+    attributes: Attributes,
+    backend: str,
+    seed: int,
+) -> tuple[str, IndexFacts]:
+    """Publish a version with an index tuned as publishing does; its name, and the index's facts."""
+    count, components = len(vectors), vectors.shape[1] - 1
+    asked = Questions(vectors, users, "inner_product", excluded=no_rows(len(users)), seed=seed)
+    with Staging(volume) as staging, tempfile.TemporaryDirectory(dir=volume) as directory:
+        tuned = tune(
+            make_backends(backend),
+            vectors,
+            "inner_product",
+            asked,
+            Path(directory),
+            TuningOptions(seed=seed),
+            reporter=Silent(),
+            name=layout.RECOMMEND,
+        )
+        facts = tuned.facts
+        if tuned.path is not None:
+            path = staging.path(layout.index_file(layout.RECOMMEND, facts.backend))
+            tuned.path.rename(path)
+            facts = replace(facts, file=path.name)
+        # Nothing asks it.
+        similar = staging.path(layout.index_file(layout.SIMILAR, "exact"))
+        exact = build_index(layout.SIMILAR, vectors, similar, backend="exact")
+        staging.add_id_map(layout.ITEM_IDS, IdMap.build(f"item-{row}" for row in range(count)))
+        staging.add_id_map(layout.USER_IDS, IdMap.build(f"user-{row}" for row in range(len(users))))
+        staging.add_array(layout.ITEM_VECTORS, vectors)
+        staging.add_array(layout.ITEM_NORMS, row_norms(split_biases(vectors)[0]))
+        staging.add_array(layout.USER_VECTORS, users)
+        staging.add_array(layout.ID_RANKS, np.arange(count, dtype=np.int32))
+        seen = no_rows(len(users))
+        staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, seen)
+        attributes.stage(staging)
+        manifest = Manifest(
+            items=count,
+            users=len(users),
+            components=components,
+            run=RunFacts(id="filters", started_at="2026-11-24T00:00:00Z", seconds={}),
+            libraries={},
+            dataset=DatasetFacts(
+                name="made up",
+                split="none",
+                train_interactions=0,
+                test_interactions=0,
+                item_features=[],
+                user_features=[],
+            ),
+            hyperparameters={},
+            metrics={},
+            indexes={
+                layout.RECOMMEND: facts,
+                layout.SIMILAR: index_facts(exact, "exact", items=count, file=similar.name),
+            },
+            attributes=list(attributes.facts),
+        )
+        return staging.publish(manifest).version, facts
+
+
+def measure(snapshot: Snapshot, kind: Kind, users: Float32Array) -> Measured:
+    """Ask for every user, after a few that don't count."""
+    # An id map numbers the ids as it likes.
+    user_ids = [snapshot.publication.users.external_id(row) for row in range(len(users))]
+    for user_id in user_ids[:WARM_UP]:
+        queries.recommend(snapshot, user_id, kind.options)
+    answers = []
+    nanoseconds = []
+    for user_id in user_ids:
+        started = time.perf_counter_ns()
+        answers.append(queries.recommend(snapshot, user_id, kind.options))
+        nanoseconds.append(time.perf_counter_ns() - started)
+    candidates = snapshot.publication.item_vectors[kind.matching]
+    wanted = min(LIMIT, len(candidates))
+    found = 0
+    for user, answer in zip(users, answers, strict=True):
+        assert kind.matching[answer.rows].all()
+        query = np.append(user[:-1], np.float32(1))
+        scores = candidates @ query
+        least = np.partition(scores, -wanted)[-wanted] if wanted else np.inf
+        chosen = snapshot.publication.item_vectors[answer.rows]
+        tie = _TIE * float(np.linalg.norm(query)) * row_norms(chosen)
+        found += int((chosen @ query >= least - tie).sum())
+    return Measured(
+        kind.name,
+        kind.share,
+        found / (wanted * len(users)),
+        *(float(value) / 1000 for value in np.percentile(nanoseconds, [50, 99])),
+        float(np.mean([not answer.exact for answer in answers])),
+        float(np.mean([answer.candidates for answer in answers])),
+        min(len(answer.rows) for answer in answers),
+    )
+
+
+def _print(
+    results: Sequence[Measured], facts: IndexFacts, shape: tuple[int, ...], *, as_json: bool
+) -> None:
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "machine": machine,
+                    "vectors": shape,
+                    "index": asdict(facts),
+                    "results": [asdict(result) for result in results],
+                },
+                indent=2,
+            )
+        )
+        return
+    settings = {**facts.build, **facts.query}
+    shown = " ".join(f"{k}={v}" for k, v in settings.items() if k not in ("seed", "threads"))
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table.title = (
+        f"{shape[0]:,} vectors of {shape[1]} dimensions; {facts.backend} {shown}, "
+        f"recall@10 {facts.recall_at_10:.4f} when tuned; {machine}"
+    )
+    for column in (
+        "filter", "lets through", "recall@10", "p50 µs", "p99 µs", "by index", "exactly", "candidates",
+        "fewest results",
+    ):  # fmt: skip
+        table.add_column(column, justify="left" if column == "filter" else "right")
+    for result in results:
+        table.add_row(
+            result.kind,
+            f"{result.share * 100:g} %",
+            f"{result.recall_at_10:.4f}",
+            f"{result.p50_microseconds:,.0f}",
+            f"{result.p99_microseconds:,.0f}",
+            f"{result.by_index:.0%}",
+            f"{1 - result.by_index:.0%}",
+            f"{result.candidates:,.0f}",
+            str(result.shortest),
+        )
+    Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

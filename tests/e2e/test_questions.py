@@ -1,0 +1,218 @@
+"""All kinds of question, from files of interactions to answers over the wire."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from publication import reader
+from publication.fold_in import FoldIn
+from retriever.client import (
+    Answer,
+    CallError,
+    RecommendRequest,
+    RetrieverClient,
+    SimilarItemsRequest,
+    all_of,
+    any_of,
+    in_range,
+    none_of,
+)
+from tests.service import Service
+from trainer.__main__ import main as trainer
+
+ITEMS, USERS = 60, 40
+GENRES = ("Action", "Comedy", "Drama", "War")
+COUNTRIES = ("DE", "FR", "NL")
+
+
+def genres(item):
+    return [genre for place, genre in enumerate(GENRES) if (item + 1) >> place & 1]
+
+
+def year(item):
+    return "" if item % 10 == 9 else str(1950 + item)
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory):
+    """A version trained on users who like items of their own country's kind."""
+    directory = tmp_path_factory.mktemp("questions")
+    random = np.random.default_rng(1)
+    interactions = ["user_id,item_id"]
+    for user in range(USERS):
+        liked = random.choice(range(user % 3, ITEMS, 3), size=8, replace=False)
+        interactions += [f"u{user},i{item}" for item in liked]
+    (directory / "interactions.csv").write_text("\n".join(interactions))
+    items = ["item_id,title,genres,year"]
+    items += [f"i{item},Film {item},{'|'.join(genres(item))},{year(item)}" for item in range(ITEMS)]
+    (directory / "items.csv").write_text("\n".join(items))
+    users = ["user_id,country", *(f"u{user},{COUNTRIES[user % 3]}" for user in range(USERS))]
+    # Two who have done nothing yet.
+    users += ["new-DE,DE", "new-FR,FR"]
+    (directory / "users.csv").write_text("\n".join(users))
+    volume = directory / "volume"
+    arguments = ["train", "--volume", str(volume), "--epochs", "15", "--components", "8"]
+    for name in ("interactions", "items", "users"):
+        arguments += [f"--{name}", str(directory / f"{name}.csv")]
+    arguments += ["--user-features", "country", "--item-attributes", "genres,year"]
+    arguments += ["--split", "none", "--index-threads", "1"]
+    assert trainer(arguments) == 0
+    return volume
+
+
+@pytest.fixture(scope="module")
+def published(volume):
+    [version] = reader.list_versions(volume)
+    return reader.open_publication(volume, version)
+
+
+@pytest.fixture(scope="module")
+def client(volume):
+    with (
+        Service(volume, volume.parent / "log", workers=1, drain_seconds=0) as service,
+        RetrieverClient(service.target) as client,
+    ):
+        client.wait_until_serving()
+        yield client
+
+
+def ids(answer):
+    return [item.item_id for item in answer.items]
+
+
+def best(published, query, *, without=()):
+    """All items but some by their exact score for `[u, 1]`, equal ones by id."""
+    scores = published.item_vectors.astype(np.float64) @ query
+    names = [published.items.external_id(row) for row in range(len(scores))]
+    ranking = sorted(zip(names, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
+    return [name for name, _ in ranking if name not in without]
+
+
+def number(item_id):
+    return int(item_id[1:])
+
+
+def test_what_is_published_holds_all_that_answers_need(published):
+    assert [(own.name, own.kind) for own in published.manifest.attributes] == [
+        ("genres", "text"),
+        ("year", "number"),
+    ]
+    assert published.fold_in is not None
+    assert published.user_features.row("country:DE") is not None
+
+
+def test_a_session_is_answered_by_the_vector_that_it_is_folded_into(client, published):
+    session = {"i0": 2.0, "i3": 1.0, "nowhere": 1.0}
+    answer = client.recommend(session=session, limit=1000)
+    rows = [published.items.row(item_id) for item_id in ("i0", "i3")]
+    parts = FoldIn(published.fold_in).parts(
+        published.item_vectors[rows, :-1], np.array([2, 1], dtype=np.float32)
+    )
+    expected = best(published, np.append(parts.sum(axis=0), 1), without=("i0", "i3"))
+    assert ids(answer) == expected
+    assert (answer.source, answer.unknown_ids) == ("folded_in", ["nowhere"])
+    assert answer.short_reason == "catalogue"
+    # Whoever likes items of one kind is shown more of them.
+    assert all(number(item_id) % 3 == 0 for item_id in ids(answer)[:5])
+    assert {"i0", "i3"} <= {
+        *ids(client.recommend(session=["i0", "i3"], exclude_seen=False, limit=1000))
+    }
+
+
+@pytest.mark.parametrize("country", ["DE", "FR"])
+def test_features_are_answered_as_the_user_who_has_nothing_else(client, country):
+    by_features = client.recommend(features=[f"country:{country}"], limit=1000)
+    as_user = client.recommend(f"new-{country}", limit=1000)
+    assert by_features.source == "features"
+    assert ids(by_features) == ids(as_user)
+    np.testing.assert_allclose(
+        [item.score for item in by_features.items], [item.score for item in as_user.items], rtol=1e-5
+    )
+
+
+def test_a_filter_keeps_what_matches_and_nothing_else(client):
+    everything = ids(client.recommend("u0", exclude_seen=False, limit=1000))
+    for conditions, matches in (
+        ([any_of("genres", "Drama", "War")], lambda i: {"Drama", "War"} & {*genres(i)}),
+        ([all_of("genres", "Drama", "War")], lambda i: {"Drama", "War"} <= {*genres(i)}),
+        ([none_of("genres", "Drama")], lambda i: "Drama" not in genres(i)),
+        ([in_range("year", min=1970, max=1990)], lambda i: year(i) and 1970 <= int(year(i)) <= 1990),
+        (
+            [any_of("genres", "War"), in_range("year", max=1980)],
+            lambda i: "War" in genres(i) and year(i) and int(year(i)) <= 1980,
+        ),
+        ([any_of("genres", "Western")], lambda _: False),
+    ):
+        answer = client.recommend("u0", exclude_seen=False, limit=1000, filter=conditions)
+        assert ids(answer) == [item_id for item_id in everything if matches(number(item_id))]
+        assert answer.short_reason == "filter"
+
+
+def test_pages_are_the_ranking_piece_by_piece(client):
+    everything = ids(client.recommend("u1", limit=1000))
+    pages = [*client.recommend_pages("u1", limit=7)]
+    assert [item_id for page in pages for item_id in ids(page)] == everything
+    with pytest.raises(CallError) as caught:
+        client.recommend("u2", limit=7, page_token=pages[0].next_page_token)
+    assert (caught.value.code.name, caught.value.field) == ("INVALID_ARGUMENT", "page_token")
+
+
+def test_attributes_and_reasons_come_with_the_results(client):
+    answer = client.recommend(
+        session=["i0", "i3"], titles=True, attributes=["genres", "year"], explain=True
+    )
+    for item in answer.items:
+        own = number(item.item_id)
+        assert item.title == f"Film {own}"
+        assert item.attributes.get("genres", []) == genres(own)
+        assert item.attributes.get("year") == (float(year(own)) if year(own) else None)
+        parts = item.explanation.contributions
+        assert {part.item_id for part in parts} <= {"i0", "i3"}
+        if len(parts) == 2:
+            total = sum(part.score for part in parts) + item.explanation.bias
+            assert total == pytest.approx(item.score, abs=1e-4)
+
+
+def test_who_is_unknown_gets_what_is_popular_if_that_is_asked_for(client, published):
+    with pytest.raises(CallError) as caught:
+        client.recommend("nobody")
+    assert caught.value.reason == "USER_NOT_FOUND"
+    answer = client.recommend("nobody", unknown_ids="popular", limit=5)
+    counts = np.bincount(published.seen.values, minlength=len(published.items))
+    names = [published.items.external_id(row) for row in range(len(counts))]
+    expected = sorted(zip(names, counts, strict=True), key=lambda pair: (-pair[1], pair[0]))[:5]
+    assert [(item.item_id, item.score) for item in answer.items] == expected
+    assert (answer.source, answer.unknown_ids) == ("popular", ["nobody"])
+
+
+def test_a_batch_answers_each_as_if_alone_and_fails_one_alone(client):
+    requests = [
+        RecommendRequest("u0"),
+        RecommendRequest("nobody"),
+        RecommendRequest(session=["i0"], limit=3, filter=[any_of("genres", "War")]),
+        RecommendRequest(features=["country:NL"], diversity=0.5),
+        RecommendRequest("u1", limit=5000),
+    ]
+    first, second, third, fourth, fifth = client.batch_recommend(requests)
+    assert ids(first) == ids(client.recommend("u0"))
+    assert isinstance(second, CallError)
+    assert second.reason == "USER_NOT_FOUND"
+    assert third == client.recommend(session=["i0"], limit=3, filter=[any_of("genres", "War")])
+    assert ids(fourth) == ids(client.recommend(features=["country:NL"], diversity=0.5))
+    assert (fifth.code.name, fifth.field) == ("INVALID_ARGUMENT", "limit")
+    similar, wrong = client.batch_similar_items(
+        [SimilarItemsRequest(items=["i0", "i3"]), SimilarItemsRequest("nothing")]
+    )
+    assert isinstance(similar, Answer)
+    assert ids(similar) == ids(client.similar_items(items=["i0", "i3"]))
+    assert wrong.reason == "ITEM_NOT_FOUND"
+
+
+def test_ten_thousand_exclusions_are_taken(client):
+    excluded = [f"i{item}" for item in range(ITEMS - 3)] + [f"x{n}" for n in range(9943)]
+    answer = client.recommend("u0", exclude_item_ids=excluded, exclude_seen=False)
+    assert {*ids(answer)} <= {f"i{item}" for item in range(ITEMS - 3, ITEMS)}
+    assert answer.short_reason == "exclusions"
+    with pytest.raises(CallError, match="at most 10000"):
+        client.recommend("u0", exclude_item_ids=[*excluded, "y"])
