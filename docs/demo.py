@@ -24,9 +24,17 @@ from rich.table import Table
 
 from publication.errors import PublicationError
 from publication.ranking import best
-from retriever.client import RetrieverClient
+from retriever.client import (
+    CallError,
+    Condition,
+    RecommendRequest,
+    RetrieverClient,
+    all_of,
+    in_range,
+    none_of,
+)
 from retriever.errors import RetrieverError
-from trainer import movielens, output
+from trainer import item_attributes, movielens, output
 from trainer.errors import TrainerError
 from trainer.index.annoy import AnnoyBackend
 from trainer.index.tuning import TuningOptions
@@ -37,6 +45,9 @@ from trainer.publishing import Indexing
 
 FILM = "50"
 USERS = ("3", "25", "450")
+# Fargo and Pulp Fiction.
+SESSION = ["100", "56"]
+BATCH = 64
 WORKERS = 2
 TARGET_RECALL = 0.99
 BOOT_SECONDS = 60
@@ -75,7 +86,8 @@ def run(volume: Path, data_dir: Path) -> None:
     heading("Train on MovieLens 100K and publish")
     with timed("read"):
         source = TrainingInput(
-            movielens.read_interactions(data_dir), movielens.read_items(data_dir, [])
+            movielens.read_interactions(data_dir),
+            movielens.read_items(data_dir, [], item_attributes.parse(movielens.ITEM_COLUMNS)),
         )
     result = train_and_publish(
         source,
@@ -100,6 +112,9 @@ def run(volume: Path, data_dir: Path) -> None:
         show_neighbours(client, result)
         show_users(client, result)
         show_overlap(client, result)
+        show_session(client, result)
+        show_filter(client)
+        show_batch(client, result)
         began = time.perf_counter()
     seconds["stop"] = time.perf_counter() - began
 
@@ -114,6 +129,10 @@ def run(volume: Path, data_dir: Path) -> None:
     for command, purpose in (
         (f"make serve VOLUME={volume}", "serve this publication until Ctrl-C"),
         (".venv/bin/python -m retriever recommend 3", "ask, from another terminal"),
+        (
+            ".venv/bin/python -m retriever recommend --session 100,56:2 --any-of 'genres=Comedy|Crime'",
+            "or as an unknown visitor",
+        ),
         (f".venv/bin/python -m trainer versions --volume {volume}", "what is published"),
         (".venv/bin/python -m trainer train --help", "train on your own interactions"),
     ):
@@ -167,6 +186,62 @@ def show_overlap(client: RetrieverClient, result: TrainingResult) -> None:
     median, p99 = np.percentile(latencies, [50, 99]) * 1000
     console.print(
         f"Each call as its caller saw it: median {median:.2f} ms, 99th percentile {p99:.2f} ms"
+    )
+
+
+def show_session(client: RetrieverClient, result: TrainingResult) -> None:
+    """Recommendations for somebody who isn't a user, and why."""
+    with timed("Recommend for a session"):
+        response = client.recommend(session=SESSION, limit=5, titles=True, explain=True)
+    shown = " and ".join(f"[bold]{title_of(result, item_id)}[/bold]" for item_id in SESSION)
+    console.print(f"\nRecommend for a session: an unknown visitor looked at {shown}")
+    table = table_of("score", "film", "mostly because of")
+    for item in response.items:
+        assert item.explanation is not None  # noqa: S101 - it was asked for
+        first = item.explanation.contributions[:1]
+        because = ", ".join(f"{title_of(result, part.item_id)} ({part.score:+.3f})" for part in first)
+        table.add_row(f"{item.score:.4f}", item.title, because)
+    console.print(table)
+
+
+def show_filter(client: RetrieverClient) -> None:
+    """Recommendations among some of the items."""
+    wanted: list[Condition] = [
+        all_of("genres", "Romance"),
+        none_of("genres", "Drama"),
+        in_range("release_year", min=1990),
+    ]
+    with timed("Recommend with a filter"):
+        response = client.recommend(
+            USERS[0], limit=5, titles=True, attributes=["genres", "release_year"], filter=wanted
+        )
+    console.print(
+        "\nRecommend with a filter: romances without drama since 1990 for "
+        f"[bold]user {USERS[0]}[/bold]; {response.candidates - response.filtered} may be shown"
+    )
+    table = table_of("score", "film", "genres")
+    for item in response.items:
+        genres = item.attributes.get("genres", [])
+        table.add_row(f"{item.score:.4f}", item.title, ", ".join(cast("list[str]", genres)))
+    console.print(table)
+
+
+def show_batch(client: RetrieverClient, result: TrainingResult) -> None:
+    """How much less many recommendations cost together."""
+    users = result.dataset.users
+    requests = [RecommendRequest(users.external_id(row)) for row in range(len(users))]
+    began = time.perf_counter()
+    with timed("BatchRecommend for all users"):
+        answers = [
+            answer
+            for start in range(0, len(requests), BATCH)
+            for answer in client.batch_recommend(requests[start : start + BATCH])
+        ]
+    if any(isinstance(answer, CallError) for answer in answers):
+        raise DemoError("an entry of a batch failed")
+    each = (time.perf_counter() - began) / len(requests)
+    console.print(
+        f"\nBatchRecommend for all {len(requests)} users, {BATCH} a call: {each * 1e6:.0f} µs for each"
     )
 
 
