@@ -42,11 +42,13 @@ chaos: setup ## Two minutes of reloads, broken versions, kills and garbage under
 	@$(BIN)/python -m tests.load.chaos
 
 .PHONY: bench
-bench: setup ## Throughput beside an echo server, first calls after a change, indexes, warm starts
+bench: setup ## Throughput beside an echo server, first calls after a change, indexes, warm starts, filters, batches
 	@$(BIN)/python -m tests.benchmarks.throughput
 	@$(BIN)/python -m tests.benchmarks.first_call
 	@$(BIN)/python -m tests.benchmarks.indexes
 	@$(BIN)/python -m tests.benchmarks.freshness
+	@$(BIN)/python -m tests.benchmarks.filters
+	@$(BIN)/python -m tests.benchmarks.batches
 
 .PHONY: serve-trainer
 serve-trainer: setup ## The trainer as a service until Ctrl-C (TRAINER_LISTEN=..., VOLUME=...)

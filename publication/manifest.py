@@ -24,7 +24,7 @@ _CHECKSUM = "checksum"
 _MAX_BYTES = 4 << 20
 # Fields of an index that format 1 gained later, and what they are without it. They are left out then,
 # so that an older manifest is encoded as it was.
-_ADDED: dict[str, Any] = {"target_recall": None, "trials": [], "build_seconds": 0.0}
+_ADDED: dict[str, Any] = {"target_recall": None, "trials": [], "build_seconds": 0.0, "depths": []}
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -59,6 +59,18 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Depth:
+    """What it takes to find more than ten: for `results` nearest an effort relative to the chosen one.
+
+    `recall` is the share of the true `results` nearest that were found with it.
+    """
+
+    results: Positive
+    effort: Annotated[float, msgspec.Meta(gt=0)]
+    recall: Share
+
+
+@dataclass(frozen=True, kw_only=True)
 class IndexFacts:
     """How an index was built, how to query it, and how well it was measured to answer.
 
@@ -68,7 +80,8 @@ class IndexFacts:
 
     `target_recall` is what the settings were tuned for, None when they weren't; `trials` are all
     settings that were measured, in that order, the chosen one among them; `build_seconds` is the time
-    that building and saving the chosen index took.
+    that building and saving the chosen index took. `depths`, in ascending order, tell how hard to
+    search for more than ten, as far as the target can be reached in less time than by exact search.
     """
 
     backend: str
@@ -87,6 +100,7 @@ class IndexFacts:
     target_recall: Share | None = None
     trials: list[Trial] = field(default_factory=list)
     build_seconds: Seconds = 0.0
+    depths: list[Depth] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,12 @@ Trainer and retriever search by the same rule, so that the recall that was measu
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from publication.manifest import Depth
+
 TUNED_FOR = 10
 """Number of results that the settings in a manifest were tuned for: recall@10."""
 
@@ -41,3 +47,30 @@ def scaled(
     """
     more = per_candidate * max(0, count - max(candidates, TUNED_FOR))
     return int(max(1, min(round(effort * (tuned + more)), most, _MOST)))
+
+
+class Depths:
+    """How much harder to search for more than TUNED_FOR results.
+
+    Args:
+        measured: ascending, as in the manifest; empty where nothing was measured.
+
+    Attributes:
+        most: for up to so many results it is known.
+    """
+
+    def __init__(self, measured: Sequence[Depth] = ()) -> None:
+        self._results = [TUNED_FOR, *(depth.results for depth in measured)]
+        self._efforts = [1.0, *(depth.effort for depth in measured)]
+        self.most = self._results[-1]
+
+    def effort(self, results: int) -> float:
+        """Relative to the tuned effort, >= the least measured one; beyond `most` the last one."""
+        if results <= TUNED_FOR:
+            return 1.0
+        place = bisect_left(self._results, results)
+        if place == len(self._results):
+            return self._efforts[-1]
+        less, more = self._results[place - 1], self._results[place]
+        share = math.log(results / less) / math.log(more / less)
+        return float(self._efforts[place - 1] ** (1 - share) * self._efforts[place] ** share)

@@ -23,6 +23,9 @@ MAX_VALUES = 1000
 # Beyond this share of the catalogue, a mask of it costs less than looking at each row's own values.
 _MASK_SHARE = 1 / 16
 
+# Up to so many posting lists it takes less time to search them than to read the rows' own values.
+_FEW_LISTS = 8
+
 Rows = NDArray[np.int64]
 
 
@@ -172,6 +175,8 @@ class _ValuesTest:
     def matches(self, rows: Rows) -> NDArray[np.bool_]:
         if self._impossible:
             return np.zeros(len(rows), dtype=bool)
+        if len(self._lists) <= _FEW_LISTS:
+            return self._are_listed(rows)
         of_items = self._attributes.tokens
         starts = of_items.offsets[rows]
         lengths = of_items.offsets[rows + 1] - starts
@@ -187,6 +192,21 @@ class _ValuesTest:
             matching = counts > 0
         else:
             matching = counts == (len(self._tokens) if self._kind == "all" else 0)
+        return matching
+
+    def _are_listed(self, rows: Rows) -> NDArray[np.bool_]:
+        # Of the lists' type, or numpy would convert the whole lists.
+        rows = rows.astype(np.int32)
+        matching = np.full(len(rows), self._kind != "any")
+        for listed in self._lists:
+            if not len(listed):
+                found = np.zeros(len(rows), dtype=bool)
+            else:
+                found = listed.take(listed.searchsorted(rows), mode="clip") == rows
+            if self._kind == "any":
+                matching |= found
+            else:
+                matching &= found if self._kind == "all" else ~found
         return matching
 
 

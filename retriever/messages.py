@@ -18,7 +18,6 @@ from retriever.filters import AnyCondition, Condition, RangeCondition
 from retriever.pages import Page
 from retriever.queries import Answer
 from retriever.questions import (
-    AS_TUNED,
     DEFAULT_LIMIT,
     MAX_LIMIT,
     ItemSubject,
@@ -161,7 +160,7 @@ def _options(request: Request, *, exclude_seen: bool) -> Options:
         return _plain_options(limit, exclude_seen)
     if request.unknown_ids not in _UNKNOWN_IDS:
         raise InvalidArgumentError("unknown_ids", f"is {request.unknown_ids}, which has no meaning")
-    effort = request.search_effort if request.HasField("search_effort") else AS_TUNED.effort
+    effort = request.search_effort if request.HasField("search_effort") else None
     return Options(
         limit=limit,
         exclude_seen=exclude_seen,

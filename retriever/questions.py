@@ -36,17 +36,18 @@ class Search:
 
     Attributes:
         effort: relative to the effort that was tuned for the publication's recall, in
-            MIN_EFFORT..MAX_EFFORT.
+            MIN_EFFORT..MAX_EFFORT. The index is then asked even where it would take less time to look
+            at every item. None: as tuned.
         exact: look at every item instead of asking the index.
     """
 
-    effort: float = 1.0
+    effort: float | None = None
     exact: bool = False
 
     def __post_init__(self) -> None:
         """Raise InvalidArgumentError unless the effort is in range."""
         # Written so that NaN is out of range too.
-        if not MIN_EFFORT <= self.effort <= MAX_EFFORT:
+        if self.effort is not None and not MIN_EFFORT <= self.effort <= MAX_EFFORT:
             raise InvalidArgumentError(
                 "search_effort",
                 f"is {self.effort:g}, but should be in {MIN_EFFORT:g}..{MAX_EFFORT:g}",

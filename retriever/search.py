@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from publication.ranking import best
-from publication.search_effort import TUNED_FOR, candidates_for
+from publication.search_effort import TUNED_FOR, Depths, candidates_for
 from publication.vector_space import Float32Array
 from retriever.filters import Filter
 from retriever.index.exact import ExactIndex
@@ -23,9 +23,11 @@ NOTHING: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 
 # How much wider each search is than the one before, when too few of the candidates may be returned.
 _WIDER = 4
+# How many more than needed would match if those that do were spread evenly: they aren't.
+_MARGIN = 1.5
 # Rough costs in microseconds, which only decide between two ways to the same answer; measured with a
 # million items of 64 components. A row in order, a row out of order, a row to choose among.
-_ROW, _SCATTERED_ROW, _CHOICE = 0.02, 0.1, 0.005
+_ROW, _SCATTERED_ROW, _CHOICE = 0.025, 0.07, 0.005
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class IndexCosts:
     """What asking an index takes, in microseconds, as roughly: a search, and a candidate of it."""
 
     search: float = 80.0
-    candidate: float = 3.0
+    candidate: float = 1.5
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,14 @@ class Ranker:
         exact: scores any items, and all.
         ties: (items,) what orders items of equal scores; None for their rows.
         costs: of the index.
+        depths: how hard to ask the index for more than ten.
     """
 
     index: SearchIndex
     exact: ExactIndex
     ties: NDArray[np.int32] | None
     costs: IndexCosts = IndexCosts()
+    depths: Depths = field(default_factory=Depths)
 
 
 @dataclass(frozen=True)
@@ -113,14 +117,20 @@ def find(
     """The best `count` items for a query, fewer only when no more may be returned.
 
     The index is asked, the harder the fewer of its candidates may be returned. Where that would take
-    longer than to score all that may, as in a small catalogue, they are scored.
+    longer than to score all that may, as in a small catalogue, or where a filter leaves so few of the
+    best that nobody knows whether the index finds them, they are scored. An effort that is given is
+    made in any case.
     """
     if search.exact or ranker.index is ranker.exact:
         return rank_all(ranker, query, count, wanted)
-    # With a filter too, what is left out makes up for an approximate order.
-    enough = count if wanted.filter is None else count + max(0, ranker.index.candidates - TUNED_FOR)
+    enough = count
+    if wanted.filter is not None:
+        # With a filter too, what is left out makes up for an approximate order.
+        enough += math.ceil(_extra(ranker) * wanted.most / wanted.items)
     width = _width(ranker, count, wanted)
-    while _is_worth_it(ranker, width, wanted):
+    asked_for = search.effort is not None
+    while asked_for or _is_worth_it(ranker, width, wanted):
+        asked_for = False
         found = _propose(ranker, query, width, wanted, search)
         if len(found.rows) >= enough:
             return replace(found, rows=found.rows[:count], scores=found.scores[:count])
@@ -225,29 +235,44 @@ def without(rows: Rows, excluded: NDArray[np.int32]) -> Rows:
     """The rows that aren't in `excluded`, which is in ascending order."""
     if not len(excluded):
         return rows
-    places = excluded.searchsorted(rows)
+    # Of one type, or the longer one would be converted.
+    places = excluded.searchsorted(rows.astype(excluded.dtype))
     kept: Rows = rows[excluded.take(places, mode="clip") != rows]
     return kept
 
 
 def _width(ranker: Ranker, count: int, wanted: Wanted) -> int:
-    """How many candidates have enough among them, if those that match are spread evenly."""
-    width = candidates_for(count, ranker.index.candidates, len(wanted.excluded))
+    """How many candidates have enough among them, if those that match are spread about evenly."""
     if wanted.filter is not None:
-        width = math.ceil(width * wanted.items / max(1, wanted.most))
-    return min(width, wanted.items)
+        count = math.ceil(_MARGIN * count * wanted.items / max(1, wanted.most))
+    return min(candidates_for(count, ranker.index.candidates, len(wanted.excluded)), wanted.items)
 
 
 def _is_worth_it(ranker: Ranker, width: int, wanted: Wanted) -> bool:
-    """Whether asking the index takes less time than to score all that may be returned."""
+    """Whether the index finds enough, in less time than it takes to score all that may be returned."""
+    if wanted.filter is not None and _depth(ranker, width, wanted) > ranker.depths.most:
+        return False
     most = wanted.most
     everything = min(most * _SCATTERED_ROW, wanted.items * _ROW + most * _CHOICE)
     return ranker.costs.search + width * ranker.costs.candidate < everything
 
 
+def _depth(ranker: Ranker, width: int, wanted: Wanted) -> int:
+    """How many of the nearest are to be among so many candidates."""
+    return width - _extra(ranker) - len(wanted.excluded)
+
+
+def _extra(ranker: Ranker) -> int:
+    """How many candidates more than results, since the index's own order is approximate."""
+    return max(0, ranker.index.candidates - TUNED_FOR)
+
+
 def _propose(ranker: Ranker, query: Float32Array, width: int, wanted: Wanted, search: Search) -> Found:
     """All that an index proposes and that may be returned, ranked."""
-    proposed = ranker.index.search(query, width, search.effort)
+    effort = ranker.depths.effort(_depth(ranker, width, wanted))
+    if search.effort is not None:
+        effort *= search.effort
+    proposed = ranker.index.search(query, width, effort)
     rows = wanted.among(proposed)
     scores = ranker.exact.scores(query, rows)
     ties = rows if ranker.ties is None else ranker.ties[rows]

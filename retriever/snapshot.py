@@ -11,6 +11,7 @@ from pathlib import Path
 
 from publication import layout, reader
 from publication.reader import Publication
+from publication.search_effort import Depths
 from publication.vector_space import Float32Array, split_biases
 from retriever.index import open_index
 from retriever.index.exact import ExactIndex, exact_index
@@ -59,4 +60,9 @@ def _ranker(publication: Publication, name: str) -> Ranker:
     exact = exact_index(publication, name)
     index = open_index(publication, name)
     # One object, so that nothing is searched twice.
-    return Ranker(exact if isinstance(index, ExactIndex) else index, exact, publication.id_ranks)
+    return Ranker(
+        exact if isinstance(index, ExactIndex) else index,
+        exact,
+        publication.id_ranks,
+        depths=Depths(publication.manifest.indexes[name].depths),
+    )

@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 from retriever import queries
 from retriever.errors import SnapshotError
+from retriever.questions import Options, Search
 from retriever.snapshot import Snapshot
 
 _QUERIES = 20
+# The indexes are asked even where most requests are answered without them.
+_OPTIONS = Options(search=Search(effort=1.0))
 
 
 def warm_up(snapshot: Snapshot, *, make_way: Callable[[], None] = lambda: None) -> None:
@@ -21,12 +24,12 @@ def warm_up(snapshot: Snapshot, *, make_way: Callable[[], None] = lambda: None) 
     """
     publication = snapshot.publication
     for row in _spread(len(publication.items)):
-        ranking = queries.similar_items(snapshot, publication.items.external_id(row))
+        ranking = queries.similar_items(snapshot, publication.items.external_id(row), _OPTIONS)
         if not len(ranking.rows) and len(publication.items) > 1:
             raise SnapshotError(f"version {snapshot.version}: item row {row} has no similar items")
         make_way()
     for row in _spread(len(publication.users)):
-        queries.recommend(snapshot, publication.users.external_id(row))
+        queries.recommend(snapshot, publication.users.external_id(row), _OPTIONS)
         make_way()
 
 

@@ -18,10 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 from publication import layout
 from publication.id_map import IdMap
 from publication.labels import promote
-from publication.manifest import DatasetFacts, IndexFacts, Manifest, RunFacts
+from publication.manifest import DatasetFacts, Depth, IndexFacts, Manifest, RunFacts
 from publication.ragged import Ragged, from_texts, text
 from publication.ranking import row_norms
 from publication.reader import Publication, open_publication
+from publication.search_effort import Depths
 from publication.vector_space import split_biases
 from publication.writer import Clock, Staging, utc_now
 from retriever.index.exact import ExactIndex
@@ -45,6 +46,8 @@ ODD_ITEM_IDS = [
 ]
 ODD_USER_IDS = ["Ünal", "用户", "u" * 512]
 COMPONENTS = 4
+# As tuned, an index finds any number.
+ANY_DEPTH = Depths([Depth(results=1_000_000, effort=1.0, recall=1.0)])
 
 
 def ids(odd: Sequence[str], count: int) -> list[str]:
@@ -312,12 +315,14 @@ def snapshot(
     item_ids: Sequence[str] | None = None,
     id_ranks: bool = True,
     costs: IndexCosts = IndexCosts(0, 0),  # noqa: B008 - frozen
+    depths: Depths = ANY_DEPTH,
     item_norms: ArrayLike | None = None,
     **published: Any,
 ) -> Snapshot:
     """A snapshot of arrays: item r is "item-r", user r "user-r"; searched exactly unless told how.
 
-    An index that is given is asked however small the catalogue, unless `costs` say otherwise.
+    An index that is given is asked however small the catalogue and the share that matches a filter,
+    unless `costs` or `depths` say otherwise.
     `published` are further fields of a Publication, such as attributes; they are None by default.
     """
     items = np.array(item_vectors, dtype=np.float32)
@@ -349,8 +354,8 @@ def snapshot(
     return Snapshot(
         publication=publication,
         item_embeddings=embeddings,
-        similar=Ranker(similar or by_cosine, by_cosine, ties, costs),
-        recommend=Ranker(recommend or by_score, by_score, ties, costs),
+        similar=Ranker(similar or by_cosine, by_cosine, ties, costs, depths),
+        recommend=Ranker(recommend or by_score, by_score, ties, costs, depths),
     )
 
 

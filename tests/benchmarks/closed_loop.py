@@ -1,8 +1,8 @@
 """Callers that each ask again as soon as they are answered, for a given time.
 
 Started as `python -m tests.benchmarks.closed_loop TARGET[,TARGET...] CONNECTIONS SECONDS [METHOD]`,
-where METHOD is Recommend or SimilarItems. With several targets each caller asks them in turn, call by
-call. Writes the latency of every call in seconds as float64 to standard output: all of the first
+where METHOD is Recommend, SimilarItems or BatchRecommend (of BATCH users). With several targets each
+caller asks them in turn, call by call. Writes the latency of every call in seconds as float64 to standard output: all of the first
 target's, then as many of the next one's. Requests are ready-made bytes, so that the callers leave as
 much as possible of the machine to the server. `measure` does so from another process.
 """
@@ -10,6 +10,7 @@ much as possible of the machine to the server. `measure` does so from another pr
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 from tests.load.models import ITEM_IDS, USER_IDS
 
 METHODS = ("Recommend", "SimilarItems")
+BATCH = 64
 
 Ask = Callable[..., bytes]
 
@@ -136,6 +138,14 @@ def _asker(stack: contextlib.ExitStack, target: str, method: str) -> Ask:
 def _requests(method: str) -> list[bytes]:
     if method == "SimilarItems":
         return [pb.SimilarItemsRequest(item_id=one).SerializeToString() for one in ITEM_IDS]
+    if method == "BatchRecommend":
+        users = itertools.cycle(USER_IDS)
+        return [
+            pb.BatchRecommendRequest(
+                requests=[pb.RecommendRequest(user_id=next(users)) for _ in range(BATCH)]
+            ).SerializeToString()
+            for _ in range(len(USER_IDS))
+        ]
     return [pb.RecommendRequest(user_id=one).SerializeToString() for one in USER_IDS]
 
 

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.filters --items 100000 --backend annoy
 
-Vectors are made of MovieLens 100K's factors, interpolated between random pairs, so they lie in clusters;
-queries are users. The index is tuned to recall@10 of 0.95 as publishing does, and the version is
-published and opened, so that all is mapped. Each filter lets through 50 %, 10 %, 1 % or 0.1 % of the
+Vectors are made of MovieLens 100K's factors, interpolated between random pairs, so they lie in
+clusters; queries are users. The index is tuned to recall@10 of 0.95 as publishing does, and the version
+is published and opened, so that all is mapped. Each filter lets through 50 %, 10 %, 1 % or 0.1 % of the
 items, which are chosen in one of three ways: a text attribute `at random`, another `near` one of a few
 items (so that most users' best items don't match, and others' all do), or a `number` in a range. All is
 asked in process, on one thread. Recall is against exact search among the items that match.

@@ -55,7 +55,9 @@ class _SavedIndex:
         self._order = order
         self._keys = vectors[order, 0]
 
-    def search(self, query: Float32Array, count: int, effort: int) -> NDArray[np.int64]:
-        window = scaled(effort, count=count, candidates=CANDIDATES, per_candidate=1, effort=1.0)
+    def search(
+        self, query: Float32Array, count: int, effort: int, relative: float = 1.0
+    ) -> NDArray[np.int64]:
+        window = scaled(effort, count=count, candidates=CANDIDATES, per_candidate=1, effort=relative)
         middle = int(self._keys.searchsorted(query[0]))
         return np.array(self._order[max(0, middle - window) : middle + window])

@@ -88,12 +88,14 @@ class _SavedIndex:
         self._trees = index.get_n_trees()
         self._augment = space == "inner_product"
 
-    def search(self, query: Float32Array, count: int, effort: int) -> NDArray[np.int64]:
+    def search(
+        self, query: Float32Array, count: int, effort: int, relative: float = 1.0
+    ) -> NDArray[np.int64]:
         if self._augment:
             query = augment_queries(query)
         # As Annoy's default does, a neighbour more looks at a node more in each tree.
         search_k = scaled(
-            effort, count=count, candidates=_CANDIDATES, per_candidate=self._trees, effort=1.0
+            effort, count=count, candidates=_CANDIDATES, per_candidate=self._trees, effort=relative
         )
         return np.array(self._index.get_nns_by_vector(query.tolist(), count, search_k), dtype=np.int64)
 

@@ -54,7 +54,13 @@ class _ExactIndex:
         self._vectors = vectors
         self._norms = row_norms(vectors) if space == "cosine" else None
 
-    def search(self, query: Float32Array, count: int, effort: int) -> NDArray[np.int64]:  # noqa: ARG002
+    def search(
+        self,
+        query: Float32Array,
+        count: int,
+        effort: int,  # noqa: ARG002
+        relative: float = 1.0,  # noqa: ARG002
+    ) -> NDArray[np.int64]:
         scores = self._vectors @ query
         return best(scores if self._norms is None else scores / self._norms, count)
 

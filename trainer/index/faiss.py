@@ -88,7 +88,9 @@ class _SavedIndex:
         self._candidates = candidates
         self._per_candidate = index.nlist / index.ntotal
 
-    def search(self, query: Float32Array, count: int, effort: int) -> NDArray[np.int64]:
+    def search(
+        self, query: Float32Array, count: int, effort: int, relative: float = 1.0
+    ) -> NDArray[np.int64]:
         query = augment_queries(query) if self._augment else query
         query = query * (_QUERY_NORM / np.sqrt(query @ query))
         probes = scaled(
@@ -97,7 +99,7 @@ class _SavedIndex:
             candidates=self._candidates,
             # As many lists more as hold the candidates more.
             per_candidate=self._per_candidate,
-            effort=1.0,
+            effort=relative,
             most=self._index.nlist,
         )
         parameters = faiss.SearchParametersIVF(nprobe=probes)

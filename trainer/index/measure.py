@@ -24,6 +24,8 @@ _MAX_SCORES = 300_000_000
 # Slow searches are measured with fewer of them: as many as fit into this, but some at the least.
 _SECONDS = 2.0
 _MIN_QUERIES = 100
+# More results than ten are measured with as many queries: a hundred times as many neighbours, at most.
+_DEPTHS = (30, 100, 300, 1000)
 # Two items whose scores differ by less, relative to the norms of item and query, are as good as each
 # other: duplicates of one vector. float32 can't tell them apart.
 _TIE = 1e-6
@@ -31,9 +33,9 @@ _TIE = 1e-6
 
 @dataclass(frozen=True)
 class Measurement:
-    """Recall@10 in [0, 1] and the median time of one query in microseconds, on one thread."""
+    """Recall in [0, 1] and the median time of one query in microseconds, on one thread."""
 
-    recall_at_10: float
+    recall: float
     query_microseconds: float
     queries: int
 
@@ -67,24 +69,34 @@ class Questions:
         self._queries = unit_rows(queries) if space == "cosine" else queries
         self._norms, self._query_norms = row_norms(self._vectors), row_norms(self._queries)
         self._excluded = [excluded[row] for row in chosen.tolist()]
-        self._wanted = [min(TUNED_FOR, len(vectors) - len(rows)) for rows in self._excluded]
-        self._thresholds = np.full(len(queries), np.inf, dtype=np.float32)
+        #: How many results more than ten recall is measured at: what a catalogue has twice over.
+        self.depths = [depth for depth in _DEPTHS if 2 * depth <= len(vectors)]
+        self._thresholds: dict[int, list[float]] = {
+            results: [] for results in (TUNED_FOR, *self.depths)
+        }
         for rows, scores in score_chunks(self._queries, self._vectors):
             for position, own in zip(range(rows.start, rows.stop), scores, strict=True):
-                self._thresholds[position] = self._threshold(own, position)
+                self._note_thresholds(own, position)
 
     def __len__(self) -> int:
         return len(self._queries)
 
-    def _threshold(self, scores: Float32Array, position: int) -> float:
-        """What an item's score has to be at the least for it to be among the ten nearest."""
-        wanted = self._wanted[position]
-        if wanted == 0:
-            return np.inf
+    def _wanted(self, position: int, results: int) -> int:
+        return min(results, len(self._vectors) - len(self._excluded[position]))
+
+    def _note_thresholds(self, scores: Float32Array, position: int) -> None:
+        """What an item's score has to be at the least for it to be among the nearest."""
         scores[self._excluded[position]] = -np.inf
-        kth = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
-        norm = self._norms[scores == kth].max() * self._query_norms[position]
-        return float(kth - _TIE * norm)
+        asked = [TUNED_FOR, *(self.depths if position < _MIN_QUERIES else ())]
+        places = [len(scores) - self._wanted(position, results) for results in asked]
+        ordered = np.partition(scores, [place for place in places if place < len(scores)] or [0])
+        for results, place in zip(asked, places, strict=True):
+            least = np.inf
+            if place < len(scores):
+                kth = ordered[place]
+                norm = self._norms[scores == kth].max() * self._query_norms[position]
+                least = float(np.float32(kth - _TIE * norm))
+            self._thresholds[results].append(least)
 
     def ask(self, built: BuiltIndex, effort: int) -> Measurement:
         """Search for candidates, score them exactly, keep the best ten."""
@@ -100,13 +112,25 @@ class Questions:
             lambda query, excluded: built.index.search(query, TUNED_FOR + excluded, effort)
         )
 
-    def _ask(self, search: Callable[[Float32Array, int], NDArray[np.int64]]) -> Measurement:
+    def ask_deep(self, built: BuiltIndex, effort: int, results: int, relative: float) -> Measurement:
+        """The same for more results than ten, one of `depths`, with a relative effort."""
+        return self._ask(
+            lambda query, excluded: built.index.search(
+                query, candidates_for(results, built.candidates, excluded), effort, relative
+            ),
+            results,
+        )
+
+    def _ask(
+        self, search: Callable[[Float32Array, int], NDArray[np.int64]], results: int = TUNED_FOR
+    ) -> Measurement:
         found = wanted = 0
+        thresholds = self._thresholds[results]
         nanoseconds: list[int] = []
         ends = time.perf_counter() + _SECONDS
         # A worker answers a request on one thread.
         with threadpool_limits(1):
-            for position, query in enumerate(self._queries):
+            for position, query in enumerate(self._queries[: len(thresholds)]):
                 if position >= _MIN_QUERIES and time.perf_counter() > ends:
                     break
                 excluded = self._excluded[position]
@@ -116,12 +140,12 @@ class Questions:
                     places = excluded.searchsorted(rows)
                     rows = rows[excluded.take(places, mode="clip") != rows]
                 scores = self._vectors[rows] @ query
-                top = best(scores, TUNED_FOR)
+                top = best(scores, results)
                 nanoseconds.append(time.perf_counter_ns() - started)
-                found += int((scores[top] >= self._thresholds[position]).sum())
-                wanted += self._wanted[position]
+                found += int((scores[top] >= thresholds[position]).sum())
+                wanted += self._wanted(position, results)
         return Measurement(
-            recall_at_10=min(1.0, found / wanted) if wanted else 1.0,
+            recall=min(1.0, found / wanted) if wanted else 1.0,
             query_microseconds=float(np.median(nanoseconds)) / 1000,
             queries=len(nanoseconds),
         )

@@ -78,11 +78,13 @@ class _SavedIndex:
         self._augment = augment
         self._ef = 0
 
-    def search(self, query: Float32Array, count: int, effort: int) -> NDArray[np.int64]:
+    def search(
+        self, query: Float32Array, count: int, effort: int, relative: float = 1.0
+    ) -> NDArray[np.int64]:
         if self._augment:
             query = augment_queries(query)
         ef = max(
-            count, scaled(effort, count=count, candidates=_CANDIDATES, per_candidate=1, effort=1.0)
+            count, scaled(effort, count=count, candidates=_CANDIDATES, per_candidate=1, effort=relative)
         )
         if ef != self._ef:
             self._index.setQueryTimeParams({"efSearch": ef})

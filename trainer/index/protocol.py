@@ -23,11 +23,13 @@ Settings = dict[str, Scalar]
 class Searchable(Protocol):
     """An index that was built and saved."""
 
-    def search(self, query: Float32Array, count: int, effort: int) -> NDArray[np.int64]:
+    def search(
+        self, query: Float32Array, count: int, effort: int, relative: float = 1.0
+    ) -> NDArray[np.int64]:
         """Rows of at most `count` items near a query (d,), looking at as much as `effort` says.
 
-        What an effort counts is the backend's (see Effort). It is scaled to `count` by
-        publication.search_effort, as the retriever does.
+        What an effort counts is the backend's (see Effort). It is scaled to `count`, and to a
+        `relative` effort, by publication.search_effort, as the retriever does.
         """
         ...
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from publication.manifest import IndexFacts, Trial
+from publication.manifest import Depth, IndexFacts, Trial
 from publication.search_effort import candidates_for
 from publication.vector_space import Float32Array
 from trainer.errors import OptionError
@@ -26,6 +26,8 @@ _REFINEMENTS = 3
 # A search that is so much slower than an exact one is of no use to anyone.
 _GIVE_UP_AFTER = 3.0
 _GIVE_UP_MICROSECONDS = 1000.0
+# What more results than ten are searched with, relative to the effort that was chosen for ten.
+_RELATIVE_EFFORTS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,14 +179,36 @@ def tune(
         query=best.trial.query,
         recall_at_10=best.trial.recall_at_10,
         query_microseconds=best.trial.query_microseconds,
-        bare_recall_at_10=bare.recall_at_10,
+        bare_recall_at_10=bare.recall,
         bare_query_microseconds=bare.query_microseconds,
         target_recall=target,
         trials=trials,
         build_seconds=round(best.build_seconds, 6),
+        depths=_depths(questions, best, target, exact_time),
     )
     path = best.path if best.built.has_file else None
     return TunedIndex(facts, path, best.reaches(target), best.built, best.effort)
+
+
+def _depths(questions: Questions, best: _Choice, target: float, exact: float) -> list[Depth]:
+    """How hard to search for more than ten, as far as it takes less than `exact` microseconds."""
+    depths: list[Depth] = []
+    if best.built.effort is None or not best.reaches(target):
+        return depths
+    efforts = list(_RELATIVE_EFFORTS)
+    for results in questions.depths:
+        while efforts:
+            # What wasn't enough for fewer isn't enough for more.
+            found = questions.ask_deep(best.built, best.effort, results, efforts[0])
+            if found.query_microseconds > exact:
+                return depths
+            if found.recall >= target:
+                break
+            del efforts[0]
+        else:
+            return depths
+        depths.append(Depth(results=results, effort=efforts[0], recall=round(found.recall, 6)))
+    return depths
 
 
 class _Builds:
@@ -244,7 +268,7 @@ class _Builds:
                 backend=backend.name,
                 build=recorded,
                 query=built.query(effort),
-                recall_at_10=round(found.recall_at_10, 6),
+                recall_at_10=round(found.recall, 6),
                 query_microseconds=round(found.query_microseconds, 1),
             )
             return _Choice(backend, built, effort, trial, seconds, path)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publication.search_effort import TUNED_FOR, candidates_for, scaled
+from publication.manifest import Depth
+from publication.search_effort import TUNED_FOR, Depths, candidates_for, scaled
 
 INT32 = 2**31 - 1
 tuned = st.integers(1, 10**6)
@@ -105,3 +106,37 @@ def test_most_is_the_only_setting_that_may_be_left_out():
     """A caller that forgets one would search by another rule than was measured."""
     parameters = inspect.signature(scaled).parameters.values()
     assert [one.name for one in parameters if one.default is not one.empty] == ["most"]
+
+
+# ---- more results than ten
+
+
+def depths(*measured):
+    return Depths([Depth(results=results, effort=effort, recall=0.95) for results, effort in measured])
+
+
+@given(st.integers(1, 10**6))
+def test_where_nothing_was_measured_ten_are_known_and_any_effort_is_the_tuned_one(results):
+    assert Depths().most == TUNED_FOR
+    assert Depths().effort(results) == 1.0
+
+
+@given(st.integers(-5, TUNED_FOR))
+def test_ten_and_fewer_take_the_tuned_effort(results):
+    assert depths((30, 2.0), (100, 3.0)).effort(results) == 1.0
+
+
+def test_what_was_measured_is_what_is_made_and_what_lies_between_is_in_proportion():
+    measured = depths((30, 1.0), (100, 2.0), (1000, 8.0))
+    assert measured.most == 1000
+    for results, effort in ((11, 1.0), (30, 1.0), (100, 2.0), (1000, 8.0), (5000, 8.0)):
+        assert measured.effort(results) == pytest.approx(effort)
+    # Half way from 100 to 1,000 on a scale of logarithms: half way from 2 to 8 on such a scale.
+    assert measured.effort(316) == pytest.approx(4.0, rel=1e-2)
+
+
+@given(st.lists(st.floats(1, 8), min_size=1, max_size=4).map(sorted), st.integers(1, 2000))
+def test_more_results_never_take_less(efforts, results):
+    measured = depths(*zip((30, 100, 300, 1000), efforts, strict=False))
+    assert 1.0 <= measured.effort(results) <= measured.effort(results + 1) + 1e-9
+    assert measured.effort(results) <= efforts[-1] + 1e-9

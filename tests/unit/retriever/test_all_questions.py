@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from publication.attributes import Attributes, NumberColumn, TextColumn
 from publication.fold_in import FoldIn
-from publication.search_effort import TUNED_FOR
+from publication.manifest import Depth
+from publication.search_effort import TUNED_FOR, Depths
 from retriever import batches, filters, pages, popular, queries
 from retriever.errors import InvalidArgumentError, UnknownIdError
 from retriever.filters import Condition, RangeCondition
@@ -355,7 +356,7 @@ def test_a_filter_shortens_no_list_though_the_index_proposes_only_what_does_not_
 ITEMS = 20_000
 
 
-def large_catalogue(proposed):
+def large_catalogue(proposed, **options):
     """Item r has the score r; each other, each 100th and each 5000th has a value to filter by."""
     columns = [
         TextColumn(name, [["yes"] if row % every == 0 else [] for row in range(ITEMS)])
@@ -366,7 +367,7 @@ def large_catalogue(proposed):
     items = np.stack([np.arange(ITEMS), np.ones(ITEMS), np.zeros(ITEMS)], axis=1)
     attributes = Attributes.build(columns, ITEMS)
     snapshot = retrievable.snapshot(
-        items, [[1, 0, 0]], recommend=index, attributes=attributes, costs=IndexCosts()
+        items, [[1, 0, 0]], recommend=index, attributes=attributes, costs=IndexCosts(), **options
     )
     return snapshot, index
 
@@ -396,20 +397,20 @@ def test_an_index_answers_under_a_filter_when_enough_of_what_it_proposes_matches
     snapshot, index = large_catalogue(range(ITEMS))
     answer = queries.recommend(snapshot, "user-0", filtered_by("half"))
     assert not answer.exact
-    # As many more as don't match, on average.
-    assert index.asked == [20]
-    assert answer.rows.tolist() == [18, 16, 14, 12, 10, 8, 6, 4, 2, 0]
-    assert (answer.candidates, answer.filtered) == (20, 10)
+    # As many more as don't match, and some.
+    assert index.asked == [30]
+    assert answer.rows.tolist() == list(range(28, 8, -2))
+    assert (answer.candidates, answer.filtered) == (30, 15)
 
 
 def test_an_index_is_asked_for_more_until_enough_of_what_it_proposes_matches():
-    snapshot, index = large_catalogue([*range(1, 60, 2), *range(0, ITEMS, 2)])
+    snapshot, index = large_catalogue([*range(1, 80, 2), *range(0, ITEMS, 2)])
     answer = queries.recommend(snapshot, "user-0", filtered_by("half"))
     assert not answer.exact
-    assert index.asked == [20, 80]
-    # The best of all 50 that match, not the first ones.
-    assert answer.rows.tolist() == list(range(98, 78, -2))
-    assert (answer.candidates, answer.filtered) == (80, 30)
+    assert index.asked == [30, 120]
+    # The best of all 80 that match, not the first ones.
+    assert answer.rows.tolist() == list(range(158, 138, -2))
+    assert (answer.candidates, answer.filtered) == (120, 40)
 
 
 def test_pages_of_a_large_catalogue_hold_ten_thousand_results_once_whatever_the_index_proposes():
@@ -421,3 +422,43 @@ def test_pages_of_a_large_catalogue_hold_ten_thousand_results_once_whatever_the_
     assert not {5, 19_999} & {*rows.tolist()}
     assert answers[-1].short == "page_limit"
     assert [len(answer.rows) for answer in answers] == [999] * 10 + [10]
+
+
+def test_an_index_of_which_nobody_knows_whether_it_finds_so_many_is_not_asked_under_a_filter():
+    for most in (29, 30):
+        depths = Depths([Depth(results=most, effort=1.0, recall=0.95)])
+        snapshot, index = large_catalogue(best_first(1), depths=depths)
+        answer = queries.recommend(snapshot, "user-0", filtered_by("half"))
+        assert answer.rows.tolist() == best_first(2)[:10]
+        assert (answer.exact, index.asked) == ((True, []) if most < 30 else (False, [30]))
+        # Without a filter it is: its answer is the best there is in little time.
+        answer = queries.recommend(snapshot, "user-0", Options(limit=100))
+        assert (answer.exact, index.asked[-1]) == (False, 100)
+
+
+def test_more_results_are_searched_for_with_the_effort_that_they_take():
+    depths = Depths(
+        [Depth(results=30, effort=2.0, recall=0.95), Depth(results=100, effort=4.0, recall=1)]
+    )
+    snapshot, index = large_catalogue(best_first(1), depths=depths)
+    for options in (
+        Options(limit=10),
+        Options(limit=30),
+        Options(limit=100, search=Search(effort=0.5)),
+        filtered_by("half"),
+    ):
+        queries.recommend(snapshot, "user-0", options)
+    assert index.efforts == [1.0, 2.0, 2.0, 2.0]
+
+
+def test_an_effort_that_is_given_is_made_though_all_could_be_looked_at_in_less_time():
+    snapshot, index = large_catalogue(best_first(1), depths=Depths())
+    options = Options(limit=1000, search=Search(effort=3.0))
+    assert not queries.recommend(snapshot, "user-0", options).exact
+    assert (index.asked, index.efforts) == ([1000], [3.0])
+    # Where what it finds isn't enough, all are.
+    options = replace(filtered_by("few"), search=Search(effort=3.0))
+    answer = queries.recommend(snapshot, "user-0", options)
+    assert answer.rows.tolist() == best_first(5000)
+    assert answer.exact
+    assert len(index.asked) == 2

@@ -16,9 +16,14 @@ def asked(monkeypatch):
     ids = []
     for name in ("similar_items", "recommend"):
         ask = getattr(queries, name)
-        monkeypatch.setattr(
-            queries, name, lambda snapshot, of, ask=ask: (ids.append(of), ask(snapshot, of))[1]
-        )
+
+        def noted(snapshot, of, options, ask=ask):
+            ids.append(of)
+            # So that the index is asked in any case.
+            assert options.search.effort == 1.0
+            return ask(snapshot, of, options)
+
+        monkeypatch.setattr(queries, name, noted)
     return ids
 
 

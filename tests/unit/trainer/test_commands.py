@@ -300,9 +300,7 @@ def test_a_target_that_is_missed_publishes_nothing_where_it_is_strict(
     train = ["train", "--interactions", datasets.write_rows(tmp_path / "a.csv"), *QUICK]
     older = call(*train)["version"]
     ask = Questions.ask
-    monkeypatch.setattr(
-        Questions, "ask", lambda *of: replace(ask(*of), recall_at_10=ask(*of).recall_at_10 / 2)
-    )
+    monkeypatch.setattr(Questions, "ask", lambda *of: replace(ask(*of), recall=ask(*of).recall / 2))
     newer = call(*train, "--epochs", 3)
     assert all(" by annoy in " in warning for warning in newer["warnings"][-2:]), newer["warnings"]
     command = [*map(str, train), "--epochs", "4", "--strict-recall", "--volume", str(volume)]

@@ -293,7 +293,7 @@ def test_a_catalogue_that_needs_no_index_is_a_warning(tmp_path):
             self.index = built.index
             return replace(built, build=dict(settings), has_file=True, index=self)
 
-        def search(self, query, count, effort):
+        def search(self, query, count, effort, relative=1.0):  # noqa: ARG002
             for _ in range(9):
                 self.index.search(query, count, effort)
             return self.index.search(query, count, effort)
@@ -326,7 +326,7 @@ def test_questions_are_those_that_the_retriever_is_asked():
         def __init__(self, vectors, cosine):
             self.vectors, self.cosine = vectors.astype(np.float64), cosine
 
-        def search(self, query, count, _):
+        def search(self, query, count, *_):
             asked.append(count)
             norms = np.linalg.norm(self.vectors, axis=1) if self.cosine else 1
             return best(self.vectors @ query / norms, count)
@@ -342,7 +342,7 @@ def test_questions_are_those_that_the_retriever_is_asked():
         built = exact.build(vectors, space, None, {}, seed=1, threads=1, on_items=lambda _: None)
         built = replace(built, index=Recorder(vectors, name == "similar"))
         found = questions(name, embeddings, of.seen, seed=1).ask(built, 0)
-        assert found.recall_at_10 == 1.0
+        assert found.recall == 1.0
         assert sorted(asked) == sorted(10 + number for number in excluded)
 
 

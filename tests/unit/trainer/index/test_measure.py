@@ -32,8 +32,8 @@ class Searching:
         self.answer = answer
         self.asked = []
 
-    def search(self, query, count, effort):
-        self.asked.append((query.tolist(), count, effort))
+    def search(self, query, count, effort, relative=1.0):
+        self.asked.append((query.tolist(), count, effort * relative))
         return np.asarray(self.answer(query, count), dtype=np.int64)
 
 
@@ -48,7 +48,7 @@ def asking(of, queries, space="inner_product", *, excluded=None, seed=1):
 
 
 def recall(built, of, queries, space="inner_product", *, excluded=None, effort=1):
-    return asking(of, queries, space, excluded=excluded).ask(built, effort).recall_at_10
+    return asking(of, queries, space, excluded=excluded).ask(built, effort).recall
 
 
 @pytest.mark.parametrize("space", ["cosine", "inner_product"])
@@ -62,7 +62,7 @@ def test_exact_search_finds_all(space, count, by_item):
     assert len(questions) == len(queries)
     for ask in (questions.ask, questions.ask_bare):
         found = ask(exact(of, space), 0)
-        assert found.recall_at_10 == 1.0
+        assert found.recall == 1.0
         assert found.queries == len(queries)
         assert found.query_microseconds > 0
 
@@ -93,7 +93,7 @@ def test_a_bare_question_asks_for_no_more_than_there_can_be_answers():
     of, queries = vectors(), vectors(seed=2)
     built = searching(of, lambda query, count: np.argsort(-(of @ query))[:count], candidates=30)
     questions = asking(of, queries, excluded=rows([[row % 7] for row in range(COUNT)]))
-    assert questions.ask_bare(built, 1).recall_at_10 == 1.0
+    assert questions.ask_bare(built, 1).recall == 1.0
     assert {count for _, count, _ in built.index.asked} == {11}
 
 
@@ -140,7 +140,7 @@ def test_who_has_seen_everything_counts_neither_for_nor_against():
     nobody_else = asking(of, queries, excluded=rows([everything, everything]))
     for answer in (half.index.answer, lambda *_: []):
         found = nobody_else.ask(searching(of, answer), 1)
-        assert (found.recall_at_10, found.queries) == (1.0, 2)
+        assert (found.recall, found.queries) == (1.0, 2)
 
 
 def test_the_only_item_has_no_neighbour_to_miss():
@@ -255,7 +255,7 @@ def test_of_many_queries_some_are_drawn_by_the_seed(monkeypatch):
         questions = asking(of, queries, excluded=excluded, seed=seed)
         assert len(questions) == 7
         found = questions.ask(built, 1)
-        assert (found.queries, found.recall_at_10) == (7, 1.0)
+        assert (found.queries, found.recall) == (7, 1.0)
         return [query for query, _, _ in built.index.asked]
 
     assert asked(1) == asked(1) != asked(2)
@@ -300,7 +300,7 @@ def test_slow_searches_are_measured_with_fewer_queries(monkeypatch, each, second
     built = searching(of, answer)
     found = asking(of, vectors(seed=2)).ask(built, 1)
     assert found.queries == len(built.index.asked) == asked
-    assert found.recall_at_10 == 1.0
+    assert found.recall == 1.0
     assert found.query_microseconds == pytest.approx(each * 1e6)
 
 
@@ -316,7 +316,7 @@ def test_the_time_is_the_median(monkeypatch):
 
     found = asking(of, vectors(5, seed=2)).ask(searching(of, answer), 1)
     assert found.query_microseconds == 0.25e6
-    assert found.recall_at_10 == 0
+    assert found.recall == 0
 
 
 def test_a_search_has_one_thread_as_in_a_worker():
@@ -339,3 +339,37 @@ def test_the_vectors_and_queries_are_left_as_they_were(space):
     questions.ask(exact(of, space), 0)
     np.testing.assert_array_equal(of, before[0])
     np.testing.assert_array_equal(queries, before[1])
+
+
+# ---- more results than ten
+
+
+def test_depths_are_what_the_catalogue_has_twice_over():
+    for count, depths in ((59, []), (60, [30]), (650, [30, 100, 300]), (2000, [30, 100, 300, 1000])):
+        assert asking(vectors(count), vectors(3, seed=2)).depths == depths
+
+
+@pytest.mark.parametrize("space", ["cosine", "inner_product"])
+def test_recall_of_more_results_is_their_share_that_was_found(space):
+    """An index that leaves out each tenth item, whatever is asked."""
+    of, queries = vectors(1000), vectors(150, seed=2)
+    every = exact(of, space).index
+    built = searching(of, lambda query, _: [r for r in every.search(query, 1000, 0) if r % 10])
+    questions = asking(of, queries, space)
+    for results in (30, 100, 300):
+        order = np.random.default_rng(1).permutation(150)[:100]
+        lists = [every.search(query, results, 0) for query in queries[order]]
+        share = np.mean([np.mean(one % 10 > 0) for one in lists])
+        found = questions.ask_deep(built, 5, results, 1.5)
+        # But for what is as good as equal.
+        assert found.recall == pytest.approx(share, abs=1e-3)
+        assert found.queries == 100
+        # As many candidates and as much effort as the retriever asks for.
+        assert {asked[1:] for asked in built.index.asked[-100:]} == {(results, 7.5)}
+
+
+def test_who_can_be_answered_less_than_that_is_asked_for_all_there_is():
+    of = vectors(100)
+    excluded = rows([range(20, 100)] * 4 + [range(100)])
+    questions = asking(of, vectors(5, seed=2), excluded=excluded)
+    assert questions.ask_deep(exact(of), 0, 30, 1.0).recall == 1.0

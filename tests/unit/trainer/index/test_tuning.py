@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -70,10 +70,19 @@ class Fake:
 
 
 class FakeQuestions:
-    """Measures curves; exact search finds all, in a time that is given."""
+    """Measures curves; exact search finds all, in a time that is given.
 
-    def __init__(self, exact=1000.0):
+    For `results` instead of ten a curve takes `results / 10` times the effort and the time for the
+    same recall.
+    """
+
+    def __init__(self, exact=1000.0, depths=()):
         self.exact = exact
+        self.depths = depths
+
+    def ask_deep(self, built, effort, results, relative):
+        found = self.ask(built, effort * relative * 10 / results)
+        return replace(found, query_microseconds=found.query_microseconds * results / 10)
 
     def ask(self, built, effort):
         if not isinstance(built.index, Curve):
@@ -84,18 +93,18 @@ class FakeQuestions:
 
     def ask_bare(self, built, effort):
         found = self.ask(built, effort)
-        return Measurement(found.recall_at_10 / 2, found.query_microseconds / 4, 100)
+        return Measurement(found.recall / 2, found.query_microseconds / 4, 100)
 
 
 @pytest.fixture
 def run(tmp_path):
-    def run(*backends, exact=1000.0, reporter=None, **options):
+    def run(*backends, exact=1000.0, reporter=None, depths=(), **options):
         made = [make_backends("exact")[0] if one == "exact" else one for one in backends]
         return tune(
             made,
             np.ones((COUNT, 3), dtype=np.float32),
             "cosine",
-            FakeQuestions(exact),
+            FakeQuestions(exact, depths),
             tmp_path,
             TuningOptions(**{"seed": 3, "threads": 2, **options}),
             reporter=reporter or Silent(),
@@ -284,8 +293,8 @@ def test_what_was_chosen_is_asked_as_the_retriever_asks(run):
     asked = []
 
     class Index(Curve):
-        def search(self, query, count, effort):
-            asked.append((query, count, effort))
+        def search(self, query, count, effort, relative=1.0):
+            asked.append((query, count, effort * relative))
             return [7]
 
     curve = Index(lambda effort: min(1.0, effort / 100), float)
@@ -294,6 +303,37 @@ def test_what_was_chosen_is_asked_as_the_retriever_asks(run):
     tuned.search("query", limit=30, excluded=5)
     assert asked == [("query", 10, 99), ("query", 35, 99)]
     assert (tuned.built.index, tuned.effort) == (curve, 99)
+
+
+# ---- more results than ten
+
+
+def test_for_more_results_the_least_effort_that_finds_enough_is_told(run):
+    tuned = run(Fake({"a": linear()}), depths=(15, 20, 30))
+    assert tuned.effort == 99
+    assert [(one.results, one.effort) for one in tuned.facts.depths] == [
+        (15, 1.5),
+        (20, 2.0),
+        (30, 3.0),
+    ]
+    assert [one.recall for one in tuned.facts.depths] == [0.99, 0.99, 0.99]
+
+
+def test_what_no_effort_finds_enough_of_ends_it(run):
+    tuned = run(Fake({"a": linear()}), depths=(15, 500, 1000))
+    assert [one.results for one in tuned.facts.depths] == [15]
+
+
+def test_what_takes_longer_than_exact_search_ends_it(run):
+    """For thirty that is three times the 99 that ten take."""
+    for exact, depths in ((1000.0, [15, 30]), (290.0, [15]), (140.0, [])):
+        tuned = run(Fake({"a": linear()}), exact=exact, depths=(15, 30))
+        assert [one.results for one in tuned.facts.depths] == depths
+
+
+def test_exact_search_and_what_misses_the_target_have_no_depths(run):
+    assert run("exact", depths=(30,)).facts.depths == []
+    assert run(Fake({"a": constant(0.5, 1)}), depths=(30,)).facts.depths == []
 
 
 # ---- exact search
