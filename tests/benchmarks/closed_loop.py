@@ -2,9 +2,10 @@
 
 Started as `python -m tests.benchmarks.closed_loop TARGET[,TARGET...] CONNECTIONS SECONDS [METHOD]`,
 where METHOD is Recommend, SimilarItems or BatchRecommend (of BATCH users). With several targets each
-caller asks them in turn, call by call. Writes the latency of every call in seconds as float64 to standard output: all of the first
-target's, then as many of the next one's. Requests are ready-made bytes, so that the callers leave as
-much as possible of the machine to the server. `measure` does so from another process.
+caller asks them in turn, call by call. Writes the latency of every call in seconds as float64 to
+standard output: all of the first target's, then as many of the next one's. Requests are ready-made
+bytes, so that the callers leave as much as possible of the machine to the server. `measure` does so
+from another process.
 """
 
 from __future__ import annotations
