@@ -211,10 +211,10 @@ def _memory_after_queries(target: str, users: IdMap) -> int:
     with contextlib.ExitStack() as stack:
         stubs = [pb_grpc.RetrieverServiceStub(stack.enter_context(_channel(target))) for _ in range(16)]
         for position, row in enumerate(rows):
-            request = pb.RecommendRequest(user_id=users.external_id(row))
+            request = pb.RecommendRequest(user_id=users.external_id(row), search_effort=1)
             answer = stubs[position % len(stubs)].Recommend(request, timeout=60)
             stubs[position % len(stubs)].SimilarItems(
-                pb.SimilarItemsRequest(item_id=answer.items[0].item_id), timeout=60
+                pb.SimilarItemsRequest(item_id=answer.items[0].item_id, search_effort=1), timeout=60
             )
         pids = [worker.pid for worker in stubs[0].GetStatus(pb.GetStatusRequest()).workers]
     return sum(_pss_bytes(pid) for pid in pids)
