@@ -1,8 +1,13 @@
-"""How many calls a worker takes at once, and what happens to the others.
+"""How many calls a worker takes at once, which thread answers each, and what happens to the others.
 
 gRPC's own limit counts every call, health checks too, so a busy worker would look dead. Here each kind
 of call has a lane: a limit, and threads of its own. What is past the limit is refused at once, from
 the threads that also answer health checks and GetStatus.
+
+gRPC would hand a call from its own thread to another one before the request is there, and once more
+when it has come. That, and two threads that want the GIL, takes longer than most questions do. So a
+call's lane waits for the request on gRPC's thread, and answers there what is quick. This uses parts of
+grpcio that aren't public: see docs/adr/0015-quick-calls.md.
 """
 
 from __future__ import annotations
@@ -11,67 +16,48 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
+from grpc._server import _CLOSED, _RECEIVE_MESSAGE_TOKEN, _abort, _receive_message
 
-from retriever.errors import AbandonedError, OverloadedError
+from retriever.errors import OverloadedError
 from retriever.status import to_status
 
 # Generic for type checkers only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+IsQuick: TypeAlias = Callable[[Any], bool]
 
 # Tell callers to come back after about as long as a full lane takes to empty.
 _RETRY_SECONDS = 0.1
+_NO_FLAGS = 0
 
 
 class Lane(ThreadPoolExecutor):
-    """A thread for each of at most `limit` calls, and the counts of what it did.
+    """A thread for each of at most `limit` calls, and the counts of what it did."""
 
-    As many threads as calls, since a call holds its thread from its first byte on: a caller that never
-    sends the rest must not keep others waiting. Of the calls that are complete, `at_once` are handled
-    at the same time; the others wait their turn, which is cheaper than many threads that want the GIL.
-    """
-
-    def __init__(self, name: str, *, limit: int, at_once: int) -> None:
-        super().__init__(limit, thread_name_prefix=name)
+    def __init__(self, name: str, *, limit: int, threads: int | None = None) -> None:
+        super().__init__(threads or limit, thread_name_prefix=name)
         self.limit = limit
         self.accepted = 0
         self.refused = 0
         self._ended = 0
         self._lock = threading.Condition()
-        self._turns = threading.Semaphore(at_once)
 
     @property
     def in_flight(self) -> int:
         """Calls that were accepted and haven't ended."""
         return self.accepted - self._ended
 
-    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any] | None:  # type: ignore[override]
         """Run a call, and count it."""
-        with self._lock:
-            self.accepted += 1
+        self._begin()
         try:
             return super().submit(self._run, function, *args, **kwargs)
         except BaseException:
             self._end()
             raise
-
-    @contextmanager
-    def turn(self, context: grpc.ServicerContext) -> Iterator[None]:
-        """Wait until few enough calls are being handled; AbandonedError when the caller left."""
-        if not self._turns.acquire(blocking=False):
-            remaining = context.time_remaining()
-            # Without a deadline gRPC says that centuries remain, which is more than a lock can wait.
-            longest = threading.TIMEOUT_MAX
-            seconds = longest if remaining is None else min(max(0.0, remaining), longest)
-            if not self._turns.acquire(timeout=seconds):
-                raise AbandonedError("the deadline passed before the call's turn")
-        try:
-            yield
-        finally:
-            self._turns.release()
 
     def _run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
@@ -84,10 +70,66 @@ class Lane(ThreadPoolExecutor):
         with self._lock:
             return self._lock.wait_for(lambda: self.in_flight == 0, seconds)
 
+    def _begin(self) -> None:
+        with self._lock:
+            self.accepted += 1
+
     def _end(self) -> None:
         with self._lock:
             self._ended += 1
             self._lock.notify_all()
+
+
+class UnaryLane(Lane):
+    """Calls of one request and one response, which take no thread before their request has come.
+
+    A caller that never sends it keeps nobody waiting. What `is_quick` is answered at once, on gRPC's
+    own thread, which must not be kept from its work for long; the rest by `threads` others, in turn.
+    """
+
+    def __init__(self, name: str, *, limit: int, threads: int, is_quick: IsQuick) -> None:
+        super().__init__(name, limit=limit, threads=threads)
+        self._is_quick = is_quick
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **_: Any) -> None:  # type: ignore[override]
+        """Take over a call from gRPC, which holds the call's lock: ask for its request, then answer."""
+        respond, rpc_event, state, behavior, _wait, deserialize, serialize = args
+        receive = _receive_message(state, rpc_event.call, deserialize)
+        run_later = super(Lane, self).submit
+
+        def answer(request: Any) -> None:
+            try:
+                function(respond, rpc_event, state, behavior, lambda: request, deserialize, serialize)
+            finally:
+                self._end()
+
+        def on_message(event: Any) -> Any:
+            ended = receive(event)
+            request, state.request = state.request, None
+            if request is None:
+                self._end()
+                _refuse_no_request(state, rpc_event.call)
+            elif self._is_quick(request):
+                answer(request)
+            else:
+                run_later(answer, request)
+            return ended
+
+        self._begin()
+        rpc_event.call.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), on_message)
+        state.due.add(_RECEIVE_MESSAGE_TOKEN)
+
+
+def _refuse_no_request(state: Any, call: Any) -> None:
+    """As gRPC does, unless it is the caller that left."""
+    with state.condition:
+        if state.client is _CLOSED and not state.statused:
+            _abort(
+                state,
+                call,
+                cygrpc.StatusCode.unimplemented,
+                b"a request is missing: exactly one is needed",
+            )
 
 
 class Admission(grpc.ServerInterceptor):
@@ -125,7 +167,7 @@ class Admission(grpc.ServerInterceptor):
 
 
 def _in_lane(handler: Handler, lane: Lane) -> Handler:
-    """The same handler, run by a lane's threads."""
+    """The same handler, run by a lane."""
     make: Callable[..., Handler]
     behavior: Any
     if handler.request_streaming:
@@ -134,11 +176,7 @@ def _in_lane(handler: Handler, lane: Lane) -> Handler:
         make, behavior = grpc.unary_unary_rpc_method_handler, handler.unary_unary
 
     def run(request: Any, context: grpc.ServicerContext) -> Any:
-        try:
-            with lane.turn(context):
-                return behavior(request, context)
-        except AbandonedError as error:
-            context.abort_with_status(to_status(error))
+        return behavior(request, context)
 
     # The attribute by which gRPC lets a handler choose its threads; its own health servicer does too.
     run.experimental_thread_pool = lane  # type: ignore[attr-defined]

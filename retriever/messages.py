@@ -144,9 +144,9 @@ def fill_in(response: Response, snapshot: Snapshot, answer: Answer, attributes: 
             _fill_in_explanation(item.explanation, explanation)
 
 
-def _options(request: Request, *, exclude_seen: bool) -> Options:
-    limit = request.limit if request.HasField("limit") else DEFAULT_LIMIT
-    if not (
+def is_plain(request: Request) -> bool:
+    """Whether a request sets no more than its subject, limit, exclude_seen and return_attributes."""
+    return not (
         request.HasField("search_effort")
         or request.exact
         or request.exclude_item_ids
@@ -156,7 +156,12 @@ def _options(request: Request, *, exclude_seen: bool) -> Options:
         or request.page_token
         or request.diversity
         or request.explain
-    ):
+    )
+
+
+def _options(request: Request, *, exclude_seen: bool) -> Options:
+    limit = request.limit if request.HasField("limit") else DEFAULT_LIMIT
+    if is_plain(request):
         return _plain_options(limit, exclude_seen)
     if request.unknown_ids not in _UNKNOWN_IDS:
         raise InvalidArgumentError("unknown_ids", f"is {request.unknown_ids}, which has no meaning")

@@ -48,6 +48,7 @@ class Ranker:
         ties: (items,) what orders items of equal scores; None for their rows.
         costs: of the index.
         depths: how hard to ask the index for more than ten.
+        query_microseconds: of one search for ten, as the trainer measured it.
     """
 
     index: SearchIndex
@@ -55,6 +56,7 @@ class Ranker:
     ties: NDArray[np.int32] | None
     costs: IndexCosts = IndexCosts()
     depths: Depths = field(default_factory=Depths)
+    query_microseconds: float = 0.0
 
 
 @dataclass(frozen=True)

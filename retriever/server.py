@@ -9,7 +9,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from retriever.admission import Admission, Lane
+from retriever.admission import Admission, Lane, UnaryLane
 from retriever.config import Config, format_address
 from retriever.control import Load
 from retriever.memory import pss_bytes
@@ -31,8 +31,10 @@ class Server:
 
     def __init__(self, config: Config, servicer: RetrieverServicer) -> None:
         self._config = config
-        self._calls = Lane("call", limit=config.max_calls, at_once=config.threads)
-        reflections = Lane("reflection", limit=_REFLECTION_STREAMS, at_once=_REFLECTION_STREAMS)
+        self._calls = UnaryLane(
+            "call", limit=config.max_calls, threads=config.threads, is_quick=servicer.is_quick
+        )
+        reflections = Lane("reflection", limit=_REFLECTION_STREAMS)
         admission = Admission(
             {SERVICE_NAME: self._calls, reflection.SERVICE_NAME: reflections},
             exempt=frozenset({f"/{SERVICE_NAME}/GetStatus"}),

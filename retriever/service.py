@@ -19,6 +19,7 @@ from retriever.current import CurrentSnapshot
 from retriever.errors import AbandonedError, NothingLoadedError
 from retriever.queries import Plan
 from retriever.questions import Checkpoint, Options
+from retriever.quick import is_quick
 from retriever.snapshot import Snapshot
 from retriever.status import to_message, to_status
 
@@ -67,6 +68,13 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     def __init__(self, current: CurrentSnapshot, fleet: Callable[[], Fleet]) -> None:
         self._current = current
         self._fleet = fleet
+
+    def is_quick(self, request: Message) -> bool:
+        """Whether a call may be answered on the thread that takes all calls."""
+        try:
+            return is_quick(self._current.get(), request)
+        except NothingLoadedError:
+            return True
 
     @_handler
     def SimilarItems(  # noqa: N802

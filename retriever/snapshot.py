@@ -59,10 +59,12 @@ def open_snapshot(volume: Path, version: str) -> Snapshot:
 def _ranker(publication: Publication, name: str) -> Ranker:
     exact = exact_index(publication, name)
     index = open_index(publication, name)
+    facts = publication.manifest.indexes[name]
     # One object, so that nothing is searched twice.
     return Ranker(
         exact if isinstance(index, ExactIndex) else index,
         exact,
         publication.id_ranks,
-        depths=Depths(publication.manifest.indexes[name].depths),
+        depths=Depths(facts.depths),
+        query_microseconds=facts.query_microseconds,
     )

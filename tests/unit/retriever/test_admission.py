@@ -1,4 +1,4 @@
-"""Lanes: how many calls there are, and whose turn it is."""
+"""Lanes: how many calls there are, and who is refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import grpc
 import pytest
 
 from retriever.admission import Admission, Lane
-from retriever.errors import AbandonedError
 
 CALLS = "package.Calls"
 HANDLER = grpc.unary_unary_rpc_method_handler(lambda request, _: request)
@@ -19,13 +18,9 @@ def details(method):
     return SimpleNamespace(method=method, invocation_metadata=())
 
 
-def context(seconds=None):
-    return SimpleNamespace(time_remaining=lambda: seconds)
-
-
 @pytest.fixture
 def lane():
-    lane = Lane("call", limit=2, at_once=1)
+    lane = Lane("call", limit=2)
     yield lane
     lane.shutdown(cancel_futures=True)
 
@@ -66,39 +61,6 @@ def test_waiting_for_an_empty_lane_ends_with_the_time(lane, held):
     assert not lane.wait_until_empty(0)
 
 
-def test_turns_are_taken_one_after_the_other(lane):
-    with lane.turn(context()), pytest.raises(AbandonedError, match="deadline"), lane.turn(context(0)):
-        pass
-    with lane.turn(context(0)):
-        pass
-
-
-def test_a_turn_that_fails_is_given_back(lane):
-    with pytest.raises(ZeroDivisionError), lane.turn(context()):
-        _ = 1 / 0
-    with lane.turn(context(0)):
-        pass
-
-
-def test_who_waits_gets_the_turn_when_it_is_free(lane):
-    """Without a deadline gRPC says that centuries remain."""
-    waiting = threading.Event()
-
-    class Waiting:
-        def time_remaining(self):
-            waiting.set()
-            return 9.2e18
-
-    def wait():
-        with lane.turn(Waiting()):
-            return "its turn"
-
-    with lane.turn(context()):
-        future = lane.submit(wait)
-        assert waiting.wait(10)
-    assert future.result(timeout=10) == "its turn"
-
-
 def test_a_full_lane_refuses_and_others_do_not(lane, held):
     exempt = f"/{CALLS}/Status"
     admission = Admission({CALLS: lane}, exempt=frozenset({exempt}))
@@ -116,7 +78,7 @@ def test_a_full_lane_refuses_and_others_do_not(lane, held):
     assert lane.wait_until_empty(10)
     allowed = handler(f"/{CALLS}/Ask")
     assert allowed.unary_unary.experimental_thread_pool is lane
-    assert allowed.unary_unary("request", context()) == "request"
+    assert allowed.unary_unary("request", None) == "request"
     assert lane.refused == 1
 
 

@@ -1,0 +1,170 @@
+"""The lane that takes calls over from gRPC, on a real server: grpcio promises nothing of it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+
+from retriever.admission import Admission, UnaryLane
+
+METHOD = "/package.Calls/Ask"
+PATIENCE = 20
+
+
+class Server:
+    """Answers with the name of the thread; "fail", "wait" and "bad" do what they say."""
+
+    def __init__(self):
+        self.release = threading.Event()
+        self.waiting = queue.SimpleQueue()
+        self.lane = UnaryLane("lane", limit=6, threads=1, is_quick=lambda request: request != b"wait")
+        handler = grpc.unary_unary_rpc_method_handler(
+            self._answer, request_deserializer=self._parse, response_serializer=str.encode
+        )
+        self.server = grpc.server(
+            ThreadPoolExecutor(1, thread_name_prefix="spare"),
+            handlers=[grpc.method_handlers_generic_handler("package.Calls", {"Ask": handler})],
+            interceptors=[Admission({"package.Calls": self.lane}, exempt=frozenset())],
+        )
+        self.target = f"127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
+        self.server.start()
+
+    @staticmethod
+    def _parse(data):
+        if data == b"bad":
+            raise ValueError(data)
+        return data
+
+    def _answer(self, request, context):
+        if request == b"fail":
+            raise RuntimeError
+        if request == b"wait":
+            self.waiting.put(context)
+            self.release.wait(PATIENCE)
+        return threading.current_thread().name
+
+    def is_empty(self):
+        return self.lane.wait_until_empty(PATIENCE)
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    yield server
+    server.release.set()
+    server.server.stop(grace=None).wait()
+    server.lane.shutdown()
+
+
+@pytest.fixture
+def ask(server):
+    with grpc.insecure_channel(server.target) as channel:
+        yield channel.unary_unary(METHOD, response_deserializer=bytes.decode)
+
+
+def code(call, *arguments, **options):
+    with pytest.raises(grpc.RpcError) as error:
+        call(*arguments, **{"timeout": PATIENCE, **options})
+    return error.value.code()
+
+
+def test_what_is_quick_is_answered_where_calls_are_taken_and_the_rest_by_the_lane(server, ask):
+    quick = {ask(b"quick", timeout=PATIENCE) for _ in range(5)}
+    assert len(quick) == 1
+    assert not next(iter(quick)).startswith(("lane", "spare"))
+    server.release.set()
+    assert ask(b"wait", timeout=PATIENCE).startswith("lane")
+    assert server.is_empty()
+    assert (server.lane.accepted, server.lane.refused) == (6, 0)
+
+
+def test_a_slow_call_keeps_no_quick_one_waiting(server, ask):
+    slow = ask.future(b"wait", timeout=PATIENCE)
+    server.waiting.get(timeout=PATIENCE)
+    for _ in range(10):
+        ask(b"quick", timeout=PATIENCE)
+    assert not slow.done()
+    server.release.set()
+    assert slow.result().startswith("lane")
+    assert server.is_empty()
+
+
+def test_slow_calls_beyond_the_threads_wait_their_turn(server, ask):
+    calls = [ask.future(b"wait", timeout=PATIENCE) for _ in range(4)]
+    server.waiting.get(timeout=PATIENCE)
+    assert server.waiting.empty()
+    server.release.set()
+    assert {call.result() for call in calls} == {calls[0].result()}
+    assert server.is_empty()
+
+
+def test_a_call_that_nobody_waits_for_any_more_is_told_so_and_ends(server, ask):
+    first = ask.future(b"wait", timeout=PATIENCE)
+    server.waiting.get(timeout=PATIENCE)
+    second = ask.future(b"wait", timeout=0.05)
+    assert second.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    server.release.set()
+    assert first.result()
+    assert not server.waiting.get(timeout=PATIENCE).is_active()
+    assert server.is_empty()
+
+
+@pytest.mark.parametrize("request_bytes", [b"fail", b"bad"])
+def test_what_fails_fails_alone_and_has_ended(server, ask, request_bytes):
+    expected = {b"fail": grpc.StatusCode.UNKNOWN, b"bad": grpc.StatusCode.INTERNAL}
+    for _ in range(10):
+        assert code(ask, request_bytes) is expected[request_bytes]
+    assert server.is_empty()
+    assert ask(b"quick", timeout=PATIENCE)
+
+
+def test_a_call_without_a_request_is_refused_and_has_ended(server):
+    with grpc.insecure_channel(server.target) as channel:
+        call = channel.stream_unary(METHOD)
+        for _ in range(10):
+            assert code(call, iter(())) is grpc.StatusCode.UNIMPLEMENTED
+    assert server.is_empty()
+
+
+def test_who_sends_no_request_takes_no_thread_and_has_ended_when_they_leave(server, ask):
+    requests = queue.SimpleQueue()
+    with grpc.insecure_channel(server.target) as channel:
+        silent = [
+            channel.stream_unary(METHOD).future(iter(requests.get, None), timeout=PATIENCE)
+            for _ in range(5)
+        ]
+        while server.lane.in_flight < 5:
+            ask(b"quick", timeout=PATIENCE)
+        # The only thread is free, and so is gRPC's own.
+        server.release.set()
+        assert ask(b"wait", timeout=PATIENCE).startswith("lane")
+        for call in silent:
+            call.cancel()
+            requests.put(None)
+        assert server.is_empty()
+    assert ask(b"quick", timeout=PATIENCE)
+
+
+def test_one_call_too_many_is_refused_and_room_is_made_again(server, ask):
+    calls = [ask.future(b"wait", timeout=PATIENCE) for _ in range(6)]
+    server.waiting.get(timeout=PATIENCE)
+    while server.lane.in_flight < 6:
+        assert not any(call.done() for call in calls)
+    assert code(ask, b"quick") is grpc.StatusCode.RESOURCE_EXHAUSTED
+    server.release.set()
+    assert all(call.result() for call in calls)
+    assert server.is_empty()
+    assert ask(b"quick", timeout=PATIENCE)
+
+
+def test_a_call_that_is_answered_while_the_server_stops_is_answered(server, ask):
+    slow = ask.future(b"wait", timeout=PATIENCE)
+    server.waiting.get(timeout=PATIENCE)
+    stopped = server.server.stop(grace=PATIENCE)
+    server.release.set()
+    assert slow.result()
+    assert stopped.wait(PATIENCE)
