@@ -23,7 +23,7 @@ class Config:
         label: the label that is followed.
         pin: the version that is served whatever the label names; None to follow the label.
         poll_seconds: how often the label is read.
-        threads: calls that one worker handles at the same time, besides those that take next to no time.
+        threads: calls that one worker handles at the same time, besides quick ones.
         max_calls: calls that one worker accepts at the same time; more are refused at once.
         max_connection_age_seconds: after which a client is asked to connect anew, so that long-lived
             clients spread over the workers; 0 for never.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from recsys.retriever.v1 import retriever_service_pb2 as pb
@@ -118,8 +118,17 @@ def return_attributes(snapshot: Snapshot, request: Request) -> Sequence[str]:
     return paths
 
 
-def fill_in(response: Response, snapshot: Snapshot, answer: Answer, attributes: Sequence[str]) -> None:
-    """Make a new message the answer. In place, since putting messages into others copies them."""
+def fill_in(
+    response: Response,
+    snapshot: Snapshot,
+    answer: Answer,
+    attributes: Sequence[str],
+    external_id: Callable[[int], str],
+) -> None:
+    """Make a new message the answer. In place, since putting messages into others copies them.
+
+    `external_id` is the items' of the snapshot, or remembers what it said.
+    """
     response.version = snapshot.version
     response.source = _SOURCES[answer.source]
     response.method = pb.SEARCH_METHOD_EXACT if answer.exact else pb.SEARCH_METHOD_INDEX
@@ -131,7 +140,6 @@ def fill_in(response: Response, snapshot: Snapshot, answer: Answer, attributes: 
         response.unknown_ids.extend(answer.unknown)
     if answer.next_page:
         response.next_page_token = answer.next_page
-    external_id = snapshot.publication.items.external_id
     add = response.items.add
     rows = answer.rows.tolist()
     for row, score in zip(rows, answer.scores.tolist(), strict=True):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from publication import layout
@@ -25,8 +26,7 @@ from retriever.subjects import Source, Subject, item_subject, user_subject
 ShortReason = Literal["catalogue", "exclusions", "filter", "page_limit"]
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """Ranked items, and how they were found.
 
     Attributes:
@@ -94,8 +94,7 @@ def recommend(
     return finish(snapshot, plan, carry_out(snapshot, plan, checkpoint))
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """A question, looked up in a snapshot: all that the search needs to know.
 
     Attributes:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from publication.ranking import best
@@ -59,8 +61,7 @@ class Ranker:
     query_microseconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What may be returned.
 
     Attributes:
@@ -84,8 +85,7 @@ class Wanted:
         return rows if self.filter is None else rows[self.filter.matches(rows)]
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """Ranked results.
 
     Attributes:

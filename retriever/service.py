@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, NoReturn, TypeVar
 
 import grpc
@@ -87,7 +87,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         answer = queries.similar_items(snapshot, subject, options, checkpoint=checkpoint)
         checkpoint()
         response = pb.SimilarItemsResponse()
-        messages.fill_in(response, snapshot, answer, attributes)
+        messages.fill_in(response, snapshot, answer, attributes, snapshot.publication.items.external_id)
         return response
 
     @_handler
@@ -101,7 +101,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         answer = queries.recommend(snapshot, subject, options, checkpoint=checkpoint)
         checkpoint()
         response = pb.RecommendResponse()
-        messages.fill_in(response, snapshot, answer, attributes)
+        messages.fill_in(response, snapshot, answer, attributes, snapshot.publication.items.external_id)
         return response
 
     @_handler
@@ -155,12 +155,14 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
 
         answers = answer_all(snapshot, range(len(requests)), look_up, checkpoint=checkpoint)
         checkpoint()
+        # Many are answered with the same items.
+        external_id = cache(snapshot.publication.items.external_id)
         for answer, names in zip(answers, attributes, strict=True):
             result = results.add()
             if isinstance(answer, Exception):
                 result.error.CopyFrom(to_message(answer))
             else:
-                messages.fill_in(result.response, snapshot, answer, names)
+                messages.fill_in(result.response, snapshot, answer, names, external_id)
         return snapshot.version
 
     def _snapshot(self) -> Snapshot:

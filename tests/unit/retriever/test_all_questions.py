@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from publication.attributes import Attributes, NumberColumn, TextColumn
 from publication.fold_in import FoldIn
@@ -311,7 +312,7 @@ def test_pages_hold_the_whole_ranking_once_and_in_order_until_they_end(ranker, d
             # Why there are no more is another matter at the end.
             at_the_end = start + len(answer.rows) == most
             reason = cut.short_reason(start, page.limit, page)
-            told = replace(answer, short=reason) if at_the_end else answer
+            told = structs.replace(answer, short=reason) if at_the_end else answer
             assert_right(told, cut, catalogue, page, start=start)
         else:
             rows, scores = answer.rows.tolist(), answer.scores.tolist()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from publication.attributes import Attributes, NumberColumn, TextColumn
 from publication.fold_in import FoldIn
@@ -110,14 +111,14 @@ def alone(ask, *asked):
     except Exception as error:
         return told(error)
     # A product of matrices rounds otherwise than one of a matrix and a vector.
-    return replace(told(answer), scores=pytest.approx(answer.scores.tolist(), abs=1e-5))
+    return structs.replace(told(answer), scores=pytest.approx(answer.scores.tolist(), abs=1e-5))
 
 
 def told(answer):
     """As something that can be compared."""
     if isinstance(answer, Exception):
         return type(answer), str(answer)
-    return replace(answer, rows=answer.rows.tolist(), scores=answer.scores.tolist())
+    return structs.replace(answer, rows=answer.rows.tolist(), scores=answer.scores.tolist())
 
 
 @given(st.lists(st.tuples(st.one_of(users, sessions, features), options), min_size=1, max_size=8))

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
+from msgspec import structs
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from publication.attributes import Attributes, NumberColumn, TextColumn
@@ -456,12 +457,13 @@ def test_an_unknown_attribute_to_return_is_refused_and_the_known_ones_are_named(
 def answer(*rows, **changes):
     scores = np.array([2.5 - place for place in range(len(rows))], dtype=np.float32)
     made = Answer(np.array(rows, dtype=np.int64), scores, "personalized", False, 110, 7)
-    return replace(made, **changes)
+    return structs.replace(made, **changes)
 
 
 def filled_in(made, attributes=(), kind=pb.RecommendResponse, **published):
     response = kind()
-    messages.fill_in(response, snapshot(**published), made, attributes)
+    of = snapshot(**published)
+    messages.fill_in(response, of, made, attributes, of.publication.items.external_id)
     return response
 
 

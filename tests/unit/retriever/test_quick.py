@@ -54,7 +54,7 @@ SLOW = [
     recommend(filter={"conditions": []}),
     recommend(unknown_ids=pb.UNKNOWN_IDS_POPULAR),
     recommend(paginate=True),
-    recommend(**{"page_token": "x"}),
+    recommend(page_token="x"),  # noqa: S106
     recommend(diversity=0.5),
     recommend(explain=True),
     pb.RecommendRequest(session={"item_ids": ["item-1"] * 51}),
