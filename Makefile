@@ -41,6 +41,10 @@ endif
 chaos: setup ## Two minutes of reloads, broken versions, kills and garbage under load; fails unless all is kept
 	@$(BIN)/python -m tests.load.chaos
 
+.PHONY: load
+load: setup $(VOLUME)/labels/current ## The demo's publication under load by k6: calls of every kind, then a steady rate (VOLUME=..., WORKERS=...)
+	@$(BIN)/python -m tests.load.k6 smoke steady --volume $(VOLUME) --workers $(WORKERS)
+
 .PHONY: bench
 bench: setup ## Throughput beside an echo server, first calls after a change, indexes, warm starts, filters, batches
 	@$(BIN)/python -m tests.benchmarks.throughput

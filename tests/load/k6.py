@@ -1,0 +1,266 @@
+"""Put a load on a retriever with k6, print what it measured, and fail unless every threshold is met.
+
+The scenarios are in tests/load/k6:
+  smoke                  a few calls of every kind: does it answer, and rightly?
+  steady                 the usual mix at a steady rate: is the tail short, and nothing refused?
+  spike                  ten times the rate for a while: nothing fails, and after it all is as before
+  soak                   a modest rate for half an hour: does anything leak, slow down or restart?
+  publish_and_roll_back  a steady rate while a label moves to another version and back: nothing fails
+
+Without --target a retriever is started on a free port and stopped at the end; it serves --volume, or
+two versions made up for it. publish_and_roll_back moves the label of the volume and puts it back. All
+loads end by themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import signal
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+from rich.console import Console
+
+from publication import layout
+from publication.errors import PublicationError
+from tests.load import k6_results, k6_run
+from tests.load.k6_run import K6, Load
+from tests.load.switching import switching
+from tests.load.target import (
+    OPTIONAL,
+    Known,
+    LoadError,
+    Target,
+    answered_kinds,
+    known_of,
+    other_version,
+    retriever,
+)
+
+PUBLISH_AND_ROLL_BACK = "publish_and_roll_back"
+_LONGEST_SECONDS = 24 * 3600
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is asked: the retriever, what is known of it, and where its volume is, if that is known."""
+
+    target: Target
+    volume: Path | None
+    known: Known
+    kinds: Sequence[str]
+    versions: Sequence[str]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run scenarios; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    # So that whoever stops us leaves no retriever and no k6 behind.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        k6 = k6_run.find_k6()
+        with retriever(
+            options.target, options.volume, workers=options.workers, label=options.label
+        ) as (target, volume):
+            # All of them, also after one that didn't pass.
+            passed = [_run(k6, name, target, volume, options) for name in options.scenarios]
+    except (LoadError, PublicationError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return 0 if all(passed) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.load.k6",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "scenarios",
+        nargs="+",
+        choices=list(k6_run.DEFAULTS),
+        metavar="SCENARIO",
+        help="one or several, in turn",
+    )
+    add("--target", metavar="HOST:PORT", help="a retriever that runs")
+    add("--volume", type=Path, help="what to serve, or what --target serves, for its ids and versions")
+    add("--label", default=layout.DEFAULT_LABEL, help="that the retriever follows (default: current)")
+    add("--workers", type=_positive, default=2, help="of the retriever that is started (default: 2)")
+    add("--duration", type=duration, metavar="TIME", help="30s, 10m, 2h (default: the scenario's)")
+    add("--rate", type=_positive, help="calls a second (default: the scenario's)")
+    add("--connections", type=_positive, help="one call at a time each (default: the scenario's)")
+    add("--max-p99-ms", type=float, help="a 99th percentile that fails (default: the scenario's)")
+    add("--timeout", type=duration, metavar="TIME", default=5.0, help="of a call (default: 5s)")
+    add("--user-ids", type=Path, metavar="FILE", help="known users, an id a line")
+    add("--item-ids", type=Path, metavar="FILE", help="known items, an id a line")
+    add("--filter", metavar="ATTRIBUTE=VALUE", help="of filtered calls")
+    add("--reflect", action="store_true", help="ask the retriever for its protos; don't use the files")
+    add("--json", action="store_true", help="print the results as JSON, one object for each scenario")
+    return parser
+
+
+def duration(text: str) -> float:
+    """Seconds of "30", "30s", "10m" or "2h"."""
+    unit = _UNITS.get(text[-1:])
+    try:
+        seconds = float(text[:-1] if unit else text) * (unit or 1)
+    except ValueError:
+        seconds = 0
+    if not 1 <= seconds <= _LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} should be 1s to 24h, such as 30s, 10m or 2h")
+    return seconds
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not number:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number above 0")
+    return number
+
+
+def _run(
+    k6: str, scenario: str, target: Target, volume: Path | None, options: argparse.Namespace
+) -> bool:
+    """Run one scenario and print what came of it; whether it passed."""
+    load = Load.of(scenario, options)
+    before = target.check()
+    subject = _subject(scenario, target, volume, before.version, options)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        switches: list[float] = []
+        if scenario == PUBLISH_AND_ROLL_BACK:
+            assert volume is not None
+            switches = stack.enter_context(switching(target, volume, options.label, *subject.versions))
+        environment = _environment(load, subject, folder, options)
+        run = stack.enter_context(K6(k6, load, environment, folder))
+        exit_status = run.wait()
+        results = run.results(exit_status)
+        after = None
+        if exit_status != k6_run.ABORTED:
+            with contextlib.suppress(grpc.RpcError):
+                after = target.status_after(before, results.counted_calls)
+        return _report(
+            run, exit_status, results, before, after, subject, switches, as_json=options.json
+        )
+
+
+def _subject(
+    scenario: str, target: Target, volume: Path | None, version: str, options: argparse.Namespace
+) -> Subject:
+    versions = [version]
+    if scenario == PUBLISH_AND_ROLL_BACK:
+        if volume is None:
+            raise LoadError(f"{PUBLISH_AND_ROLL_BACK} needs --volume, the one that --target serves")
+        versions.append(other_version(volume, version))
+    known = known_of(target, volume, versions)
+    known = Known(
+        _lines(options.user_ids) or known.users,
+        _lines(options.item_ids) or known.items,
+        options.filter or known.filter,
+    )
+    if not (known.users and known.items):
+        raise LoadError(
+            f"{target.address} knows no ids of MovieLens: name some by --volume, or by --user-ids "
+            "and --item-ids"
+        )
+    kinds = answered_kinds(target, known, filter_wanted=options.filter is not None)
+    return Subject(target, volume, known, kinds, versions)
+
+
+def _lines(path: Path | None) -> list[str]:
+    if path is None:
+        return []
+    try:
+        found = [line for line in path.read_text("utf-8").splitlines() if line]
+    except (OSError, UnicodeDecodeError) as error:
+        raise LoadError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    if not found:
+        raise LoadError(f"{path}: should hold an id a line, but is empty")
+    return found
+
+
+def _environment(
+    load: Load, subject: Subject, folder: Path, options: argparse.Namespace
+) -> dict[str, str]:
+    ids = folder / "ids.json"
+    known = subject.known
+    ids.write_text(json.dumps({"users": list(known.users), "items": list(known.items)}))
+    # google/rpc/status.proto is in the package that also has its generated code.
+    proto_paths = f"{Path(__file__).parents[2] / 'protos'}:{sysconfig.get_path('purelib')}"
+    return {
+        "TARGET": subject.target.address,
+        "DURATION": f"{load.seconds:g}",
+        "RATE": f"{load.rate:g}",
+        "CONNECTIONS": str(load.connections),
+        "TIMEOUT": f"{options.timeout:g}",
+        "MAX_P99_MS": f"{load.max_p99_ms:g}",
+        "KINDS": ",".join(subject.kinds),
+        "IDS": str(ids),
+        "FILTER": known.filter or "",
+        "PROTO_PATHS": "" if options.reflect else proto_paths,
+        "VERSIONS": ",".join(subject.versions) if len(subject.versions) > 1 else "",
+    }
+
+
+def _report(
+    run: K6,
+    exit_status: int,
+    results: k6_results.Results,
+    before: pb.GetStatusResponse,
+    after: pb.GetStatusResponse | None,
+    subject: Subject,
+    switches: Sequence[float],
+    *,
+    as_json: bool,
+) -> bool:
+    """Print what came of a run; whether it passed. LoadError when it ended before its time."""
+    load = run.load
+    workers = k6_results.workers(before, after) if after is not None else []
+    problems = [*results.missed, *(f"worker {each.index} died" for each in workers if each.restarts)]
+    passed = exit_status == 0 and not problems
+    title = load.title(len(before.workers))
+    if as_json:
+        facts = {"title": title, **dataclasses.asdict(load), "passed": passed}
+        print(k6_results.as_json(facts, results, workers, switches), flush=True)
+    else:
+        notes = list(_notes(results, subject, switches))
+        notes.append(f"[bold]{'passed' if passed else 'FAILED'}[/bold]\n")
+        console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+        k6_results.print_table(console, title, results, workers, notes)
+    for said, count in run.complaints():
+        print(f"{load.scenario}: {said} ({count} times)", file=sys.stderr)
+    if exit_status == k6_run.ABORTED:
+        raise LoadError(f"{load.scenario}: {run.last_words()}")
+    for problem in problems:
+        print(f"{load.scenario} missed: {problem}", file=sys.stderr)
+    return passed
+
+
+def _notes(results: k6_results.Results, subject: Subject, switches: Sequence[float]) -> Iterator[str]:
+    missing = [kind for kind in OPTIONAL if kind not in subject.kinds]
+    if missing:
+        yield f"not asked, since the publication lacks what it needs: {', '.join(missing)}"
+    if switches:
+        yield f"{len(switches)} changes of versions, the slowest within {max(switches):.2f} s"
+    if results.dropped:
+        yield f"{results.dropped:,} calls not made, since every connection waited for an answer"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

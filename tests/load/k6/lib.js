@@ -1,0 +1,291 @@
+// What the scenarios share: settings, the kinds of call, what a right answer is, and thresholds.
+//
+// Settings come from environment variables; `python -m tests.load.k6` sets them. Without it, on a
+// retriever of MovieLens 100K:  k6 run -e TARGET=127.0.0.1:50051 tests/load/k6/steady.js
+//
+//   TARGET        HOST:PORT of the retriever
+//   DURATION      seconds               RATE  calls a second
+//   CONNECTIONS   each has at most one call at a time
+//   TIMEOUT       seconds that a call may take
+//   MAX_P99_MS    what the 99th percentile of latency must stay below
+//   KINDS         of call, by their names below, separated by commas
+//   IDS           a JSON file {"users": [...], "items": [...]} of known ids
+//   FILTER        ATTRIBUTE=VALUE of a text attribute, for the kind `filter`
+//   PROTO_PATHS   folders of .proto files, separated by colons; without it reflection is used
+//   VERSIONS      that must all have answered, separated by commas
+
+import { check } from 'k6';
+import exec from 'k6/execution';
+import { SharedArray } from 'k6/data';
+import { Counter } from 'k6/metrics';
+import grpc from 'k6/net/grpc';
+
+const SERVICE = 'recsys.retriever.v1.RetrieverService';
+const PROTO = 'recsys/retriever/v1/retriever_service.proto';
+const LIMIT = 10;
+const BATCH = 16;
+const CONNECT_SECONDS = 3;
+const CALL_SECONDS = Number(__ENV.TIMEOUT || 5);
+// A connection on which nothing is answered for so long ends the run.
+const GIVE_UP_SECONDS = 3;
+// Above this share of calls that weren't made in time, the load wasn't the one asked for.
+const MOST_DROPPED = 0.01;
+
+export const TARGET = __ENV.TARGET || '127.0.0.1:50051';
+const [FILTER_ATTRIBUTE, FILTER_VALUE] = (__ENV.FILTER || 'genres=Drama').split(/=(.*)/s);
+const ALL_DEFAULTS = JSON.parse(open('./defaults.json'));
+
+// ---- settings
+
+// A scenario's settings: its defaults, unless the environment says otherwise.
+export function settings(name) {
+  const own = ALL_DEFAULTS[name];
+  return {
+    seconds: Number(__ENV.DURATION || own.duration_seconds),
+    rate: Number(__ENV.RATE || own.rate),
+    connections: Number(__ENV.CONNECTIONS || own.connections),
+    maxP99: Number(__ENV.MAX_P99_MS || own.max_p99_ms),
+  };
+}
+
+// MovieLens 100K numbers its users and items; the last ones may have no interactions to train on.
+function numbers(count) {
+  return Array.from({ length: count }, (_, index) => String(index + 1));
+}
+
+const known = (name, count) =>
+  new SharedArray(name, () => (__ENV.IDS ? JSON.parse(open(__ENV.IDS))[name] : numbers(count)));
+const users = known('users', 943);
+const items = known('items', 1000);
+const any = (ids) => ids[Math.floor(Math.random() * ids.length)];
+
+// ---- kinds of call
+
+const recommend = () => ({ user_id: any(users), limit: LIMIT });
+const similar = () => ({ item_id: any(items), limit: LIMIT });
+const several = (request) => ({ requests: Array.from({ length: BATCH }, request) });
+
+// `share` is the weight in the mix of the longer scenarios; what has none is asked by smoke alone.
+const KINDS = {
+  recommend: { rpc: 'Recommend', share: 60, request: recommend, right: ranked },
+  similar: { rpc: 'SimilarItems', share: 25, request: similar, right: ranked },
+  session: {
+    rpc: 'Recommend',
+    share: 5,
+    request: () => ({ session: { item_ids: [any(items), any(items)] }, limit: LIMIT }),
+    right: ranked,
+  },
+  filter: {
+    rpc: 'Recommend',
+    share: 8,
+    request: () => ({
+      user_id: any(users),
+      limit: LIMIT,
+      filter: {
+        conditions: [{ attribute: FILTER_ATTRIBUTE, any_of: { values: [FILTER_VALUE] } }],
+      },
+    }),
+    right: ranked,
+  },
+  batch_recommend: {
+    rpc: 'BatchRecommend',
+    share: 1,
+    request: () => several(recommend),
+    right: allRanked,
+  },
+  batch_similar: {
+    rpc: 'BatchSimilarItems',
+    share: 1,
+    request: () => several(similar),
+    right: allRanked,
+  },
+  status: {
+    rpc: 'GetStatus',
+    share: 0,
+    request: () => ({}),
+    right: (answer) => answer.version !== '' && answer.workers.length > 0,
+  },
+  unknown_user: {
+    rpc: 'Recommend',
+    share: 0,
+    request: () => ({ user_id: `nobody-${Math.random()}` }),
+    expected: grpc.StatusNotFound,
+    right: () => true,
+  },
+};
+
+// Ten different items, best first, or fewer and why.
+function ranked(answer) {
+  const scores = answer.items.map((item) => item.score);
+  return (
+    answer.version !== '' &&
+    (scores.length === LIMIT || answer.shortReason !== 'SHORT_REASON_UNSPECIFIED') &&
+    scores.every((score, place) => place === 0 || score <= scores[place - 1]) &&
+    new Set(answer.items.map((item) => item.itemId)).size === scores.length
+  );
+}
+
+function allRanked(answer) {
+  return (
+    answer.results.length === BATCH &&
+    answer.results.every(({ response }) => response && ranked(response))
+  );
+}
+
+const NAMES = __ENV.KINDS ? __ENV.KINDS.split(',') : Object.keys(KINDS);
+const MIXED = NAMES.filter((name) => KINDS[name].share > 0);
+const ALL_SHARES = MIXED.reduce((sum, name) => sum + KINDS[name].share, 0);
+
+// ---- calls
+
+const calls = new Counter('calls');
+const refusedCalls = new Counter('refused_calls');
+const failedCalls = new Counter('failed_calls');
+const answers = new Counter('answers');
+
+// Each virtual user runs this file, so each has a connection of its own.
+const client = new grpc.Client();
+if (__ENV.PROTO_PATHS) {
+  client.load(__ENV.PROTO_PATHS.split(':'), PROTO);
+}
+let connected = false;
+let answeredAt = Date.now();
+let failuresSince = 0;
+
+function connect() {
+  if (!connected) {
+    client.connect(TARGET, {
+      plaintext: true,
+      timeout: `${CONNECT_SECONDS}s`,
+      reflect: !__ENV.PROTO_PATHS,
+    });
+    connected = true;
+    answeredAt = Date.now();
+  }
+}
+
+// Fails at once, and with words, where nobody answers.
+export function setup() {
+  let problem;
+  try {
+    connect();
+    const answer = client.invoke(`${SERVICE}/GetStatus`, {}, { timeout: `${CALL_SECONDS}s` });
+    problem = answer.status === grpc.StatusOK ? '' : answer.error.message;
+    client.close();
+  } catch (error) {
+    problem = String(error);
+  }
+  if (problem) {
+    exec.test.abort(`no retriever answers at ${TARGET}: ${problem}`);
+  }
+}
+
+// Makes one call of a kind, and counts and checks what comes of it.
+export function call(name) {
+  const kind = KINDS[name];
+  const tags = { kind: name };
+  const request = kind.request();
+  let answer;
+  try {
+    connect();
+    answer = client.invoke(`${SERVICE}/${kind.rpc}`, request, {
+      tags,
+      timeout: `${CALL_SECONDS}s`,
+    });
+  } catch (error) {
+    answer = { status: grpc.StatusUnavailable, error: { message: `can't connect: ${error}` } };
+  }
+  calls.add(1, tags);
+  if (answer.status === (kind.expected || grpc.StatusOK)) {
+    answered();
+    if (answer.message && answer.message.version) {
+      answers.add(1, { version: answer.message.version });
+    }
+    check(answer, { [`${name}: the answer is right`]: (it) => kind.right(it.message) }, tags);
+  } else if (answer.status === grpc.StatusResourceExhausted) {
+    // Refusing what can't be carried is what a full worker should do.
+    answered();
+    refusedCalls.add(1, tags);
+  } else {
+    failed(name, answer, tags);
+  }
+}
+
+function answered() {
+  answeredAt = Date.now();
+  failuresSince = 0;
+}
+
+function failed(name, answer, tags) {
+  failedCalls.add(1, tags);
+  failuresSince += 1;
+  const why = `status ${answer.status}: ${answer.error && answer.error.message}`;
+  if (failuresSince === 1) {
+    console.error(`${name} failed with ${why}`);
+  }
+  if (failuresSince > 1 && Date.now() - answeredAt > GIVE_UP_SECONDS * 1000) {
+    exec.test.abort(`${TARGET} stopped answering: ${why}`);
+  }
+}
+
+// One call of every kind.
+export function each() {
+  NAMES.forEach(call);
+}
+
+// One call of a kind drawn by its share.
+export function mixed() {
+  let drawn = Math.random() * ALL_SHARES;
+  call(MIXED.find((name) => (drawn -= KINDS[name].share) < 0) || MIXED[0]);
+}
+
+// ---- options
+
+// What every scenario's options have.
+export const common = {
+  summaryTrendStats: ['min', 'med', 'p(90)', 'p(99)', 'max', 'count'],
+  setupTimeout: `${2 * (CONNECT_SECONDS + CALL_SECONDS)}s`,
+};
+
+// How long calls in flight have at the end.
+export const gracefulStop = `${CALL_SECONDS}s`;
+
+// Calls that come at a steady rate, whether or not those before are answered: an open loop.
+export function arriving({ rate, seconds, connections }, startTime = 0) {
+  return {
+    executor: 'constant-arrival-rate',
+    rate,
+    timeUnit: '1s',
+    duration: `${seconds}s`,
+    startTime: `${startTime}s`,
+    preAllocatedVUs: connections,
+    maxVUs: connections,
+    gracefulStop,
+  };
+}
+
+// No call fails, is refused or is answered wrongly. What is said of each kind is there for its line in
+// the summary, and can't be missed unless each kind must have been called.
+export function thresholds({ maxP99 }, names = MIXED, fewest = 'count>=0') {
+  const wanted = {
+    checks: ['rate==1'],
+    failed_calls: ['count==0'],
+    refused_calls: ['count==0'],
+    grpc_req_duration: [`p(99)<${maxP99}`],
+  };
+  for (const name of names) {
+    wanted[`calls{kind:${name}}`] = [fewest];
+    wanted[`failed_calls{kind:${name}}`] = ['count>=0'];
+    wanted[`refused_calls{kind:${name}}`] = ['count>=0'];
+    wanted[`grpc_req_duration{kind:${name}}`] = ['p(99)>=0'];
+  }
+  return wanted;
+}
+
+// As `thresholds`, and the load is the one that was asked for.
+export function openLoopThresholds(own) {
+  const most = Math.floor(MOST_DROPPED * own.rate * own.seconds);
+  return { ...thresholds(own), dropped_iterations: [`count<=${most}`] };
+}
+
+export const ALL_KINDS = NAMES;

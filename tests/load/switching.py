@@ -1,0 +1,79 @@
+"""Changes of versions while a load is on: publish, take over, roll back, again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+
+from publication import labels
+from publication.errors import PublicationError
+from tests.load.target import LoadError, Target, words
+
+# For a change to be taken over; a service that is being called looks at its label every second.
+MOST_SECONDS = 30.0
+# Between a change of versions and the next.
+_PAUSE_SECONDS = 1.0
+_LOOK_SECONDS = 0.05
+
+
+@contextlib.contextmanager
+def switching(
+    target: Target, volume: Path, label: str, first: str, other: str
+) -> Iterator[list[float]]:
+    """Promote another version and roll back, again and again; yields how long each change took.
+
+    In the end the label names what it did before. LoadError when a change isn't taken over.
+    """
+    took: list[float] = []
+    problems: list[Exception] = []
+    stop = threading.Event()
+
+    def move() -> None:
+        try:
+            while not stop.wait(_PAUSE_SECONDS):
+                began = time.monotonic()
+                labels.promote(volume, other, label=label)
+                _wait_until_all_serve(target, other)
+                took.append(time.monotonic() - began)
+                stop.wait(_PAUSE_SECONDS)
+                began = time.monotonic()
+                labels.rollback(volume, label=label)
+                _wait_until_all_serve(target, first)
+                took.append(time.monotonic() - began)
+        except (LoadError, PublicationError) as error:
+            problems.append(error)
+
+    thread = threading.Thread(target=move)
+    thread.start()
+    try:
+        yield took
+    finally:
+        stop.set()
+        thread.join()
+        if labels.read_label_or_none(volume, label) == other:
+            labels.rollback(volume, label=label)
+    if problems:
+        raise problems[0]
+
+
+def _wait_until_all_serve(target: Target, version: str) -> None:
+    end = time.monotonic() + MOST_SECONDS
+    while True:
+        try:
+            status = target.status()
+        except grpc.RpcError as error:
+            raise LoadError(f"{target.address} stopped answering: {words(error)}") from error
+        if {worker.version for worker in status.workers} == {version}:
+            return
+        if time.monotonic() > end:
+            raise LoadError(
+                f"{MOST_SECONDS:.0f} s after its label moved to {version}, {target.address} serves "
+                f"{status.version}: does it serve --volume and follow --label? "
+                f"Its last reload: {status.last_reload.reason or 'no failure'}"
+            )
+        time.sleep(_LOOK_SECONDS)
