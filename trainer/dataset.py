@@ -155,7 +155,7 @@ class _Side:
 
     id_map: IdMap
     # For each distinct id of the interactions its row, -1 when it isn't in the dataset.
-    rows: NDArray[np.int64]
+    rows: NDArray[np.int32]
     features: sp.csr_matrix
     feature_names: list[str]
     warnings: list[str]
@@ -174,7 +174,8 @@ class _Side:
         features = {external_id: [name for name in own if name in known] for external_id, own in of_ids}
         featured = {external_id for external_id, own in features.items() if own}
         id_map = IdMap.build(sorted(warm | featured))
-        rows = np.array([_row(id_map, external_id) for external_id in ids], dtype=np.int64)
+        # Not int64: there are as many of these as interactions when the matrix is made.
+        rows = np.fromiter((_row(id_map, one) for one in ids), dtype=np.int32, count=len(ids))
         names = sorted(known)
         warnings = []
         if unlearned := len(distinct - known):
@@ -199,7 +200,8 @@ class _Side:
                 f"{table.name} has {len(distinct)} distinct features for {len(table.ids)} {kind}s: "
                 "a column of ids or measurements makes a poor feature"
             )
-        return cls(id_map, rows, _feature_matrix(id_map, warm, features, names), names, warnings)
+        matrix = _feature_matrix(id_map, rows[has_training], features, names)
+        return cls(id_map, rows, matrix, names, warnings)
 
     def titles(self, table: FeatureTable) -> list[str] | None:
         """Titles by row."""
@@ -214,23 +216,25 @@ class _Side:
 
 
 def _feature_matrix(
-    id_map: IdMap, warm: set[str], features: Mapping[str, list[str]], names: list[str]
+    id_map: IdMap, warm: NDArray[np.int32], features: Mapping[str, list[str]], names: list[str]
 ) -> sp.csr_matrix:
-    """(n, n + features): own column, then features; each row divided by its number of entries, as
-    LightFM's own Dataset does by default."""
+    """(n, n + features): own column of the rows `warm`, then features; each row divided by its number
+    of entries, as LightFM's own Dataset does by default."""
     count = len(id_map)
     column = {name: count + position for position, name in enumerate(names)}
-    columns: list[list[int]] = [[] for _ in range(count)]
-    for external_id in warm:
-        row = _row(id_map, external_id)
-        columns[row].append(row)
-    for external_id, own in features.items():
-        row = _row(id_map, external_id)
-        if row >= 0:
-            columns[row] += [column[name] for name in own]
-    lengths = np.array([len(own) for own in columns], dtype=np.int64)
+    featured = [
+        (row, column[name])
+        for external_id, own in features.items()
+        if (row := _row(id_map, external_id)) >= 0
+        for name in own
+    ]
+    pairs = np.array(featured, dtype=np.int32).reshape(-1, 2)
+    rows = np.concatenate([warm, pairs[:, 0]])
+    # Stable: own columns stay first, and features in their order.
+    order = np.argsort(rows, kind="stable")
+    indices = np.concatenate([warm, pairs[:, 1]])[order]
+    lengths = np.bincount(rows, minlength=count)
     indptr = np.concatenate([[0], np.cumsum(lengths)])
-    indices = np.array([position for own in columns for position in own], dtype=np.int32)
     data = np.repeat(1 / np.maximum(lengths, 1), lengths).astype(np.float32)
     return sp.csr_matrix((data, indices, indptr), shape=(count, count + len(names)))
 
@@ -241,26 +245,39 @@ def _row(id_map: IdMap, external_id: str) -> int:
 
 
 def _matrix(
-    users: NDArray[np.int64],
-    items: NDArray[np.int64],
+    users: NDArray[np.int32],
+    items: NDArray[np.int32],
     weights: NDArray[np.float32],
     shape: tuple[int, int],
 ) -> sp.csr_matrix:
     known = (users >= 0) & (items >= 0)
+    if not known.all():
+        users, items, weights = users[known], items[known], weights[known]
     # Summing here keeps LightFM from doing so in silence, with a shuffle between the duplicates.
-    matrix = sp.coo_matrix((weights[known], (users[known], items[known])), shape=shape).tocsr()
+    matrix = sp.coo_matrix((weights, (users, items)), shape=shape).tocsr()
     matrix.sum_duplicates()
     return matrix
 
 
 def _without(matrix: sp.csr_matrix, other: sp.csr_matrix) -> sp.csr_matrix:
-    """The entries of `matrix` that `other` has no entry for."""
-    width = matrix.shape[1]
-    coo = matrix.tocoo()
-    own = coo.row.astype(np.int64) * width + coo.col
-    taken = other.tocoo()
-    kept = ~np.isin(own, taken.row.astype(np.int64) * width + taken.col)
+    """The entries of `matrix` that `other`, whose indices are sorted, has no entry for."""
+    if not matrix.nnz or not other.nnz:
+        return matrix
+    own, taken = _positions(matrix), _positions(other)
+    # Not np.isin, which sorts millions of entries that are in order already.
+    nearest = np.minimum(np.searchsorted(taken, own), len(taken) - 1)
+    kept = taken[nearest] != own
+    coo = matrix.tocoo(copy=False)
     return sp.csr_matrix((coo.data[kept], (coo.row[kept], coo.col[kept])), shape=matrix.shape)
+
+
+def _positions(matrix: sp.csr_matrix) -> NDArray[np.int64]:
+    """Of each entry, counted row by row."""
+    coo = matrix.tocoo(copy=False)
+    positions: NDArray[np.int64] = coo.row.astype(np.int64)
+    positions *= matrix.shape[1]
+    positions += coo.col
+    return positions
 
 
 def _rows(matrix: sp.csr_matrix) -> Ragged:

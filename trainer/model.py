@@ -100,7 +100,8 @@ def train(
     if model.loss == "warp-kos" and len(dataset.items) <= model.max_sampled:
         few = f"another one for {len(dataset.items)} items: it needs {model.max_sampled + 1}"
         raise OptionError("--loss", model.loss, few)
-    interactions = dataset.train.tocoo()
+    # LightFM only reads it. A copy would take as much memory as the matrix does.
+    interactions = dataset.train.tocoo(copy=False)
     if model.loss == "warp-kos":
         # Alone among the losses it takes every interaction for a positive, whatever its weight.
         positive = interactions.data > 0

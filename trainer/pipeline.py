@@ -11,6 +11,7 @@ from publication import labels, layout, reader
 from publication.errors import LabelError, PublicationError
 from publication.manifest import DatasetFacts
 from publication.writer import Clock, Staging, utc_now
+from trainer import tables
 from trainer import warm_start as warm
 from trainer.cold_evaluation import evaluate_cold, trained_precision
 from trainer.cold_metrics import TRAINED
@@ -106,6 +107,9 @@ def train_and_publish(
             split_share=split_share,
             seed=hyperparameters.seed,
         )
+        # The rows take more memory than the matrix, and the fit comes next.
+        del source
+        tables.release_memory()
     _refuse_shrunk(dataset, volume, before, max_shrinkage)
     # A volume that can't be written is known before the training, not after it.
     with Staging(volume):

@@ -18,6 +18,7 @@ from trainer import (
     movielens,
     parquet_folder,
     sql,
+    tables,
 )
 from trainer.dataset import Split
 from trainer.errors import InputError, OptionError
@@ -58,6 +59,8 @@ def read_source(data: DataSpec, *, data_dir: Path, event_log: Path | None) -> Tr
         half_life_days=data.half_life_days,
         last_days=data.last_days,
     )
+    # Else it is kept throughout the training: as much as several columns of all rows.
+    tables.release_memory()
     return replace(source, interactions=weighed)
 
 

@@ -146,6 +146,11 @@ def rename(table: pa.Table, names: Mapping[str, str]) -> pa.Table:
     return table.rename_columns([names.get(name, name) for name in table.column_names])
 
 
+def release_memory() -> None:
+    """Give back to the system what Arrow keeps for itself of the memory of tables that are gone."""
+    pa.default_memory_pool().release_unused()
+
+
 def is_parquet(path: Path) -> bool:
     """Whether a file is Parquet, by its content; raises InputError when it can't be read."""
     return _start(path, len(_PARQUET_MAGIC)) == _PARQUET_MAGIC

@@ -45,9 +45,9 @@ def train_by_spec(
     """
     indexing = indexing_of(spec)
     reporter.stage("read")
-    source = read_source(spec.data, data_dir=places.data_dir, event_log=places.event_log)
     result = train_and_publish(
-        source,
+        # With no name here: it can go when the matrix is made.
+        read_source(spec.data, data_dir=places.data_dir, event_log=places.event_log),
         places.volume,
         hyperparameters=spec.hyperparameters,
         # What isn't one of them is refused where the data is split.
