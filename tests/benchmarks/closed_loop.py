@@ -1,11 +1,11 @@
 """Callers that each ask again as soon as they are answered, for a given time.
 
-Started as `python -m tests.benchmarks.closed_loop TARGET[,TARGET...] CONNECTIONS SECONDS [METHOD]`,
-where METHOD is Recommend, SimilarItems or BatchRecommend (of BATCH users). With several targets each
-caller asks them in turn, call by call. Writes the latency of every call in seconds as float64 to
-standard output: all of the first target's, then as many of the next one's. Requests are ready-made
-bytes, so that the callers leave as much as possible of the machine to the server. `measure` does so
-from another process.
+Started as `python -m tests.benchmarks.closed_loop TARGET[,TARGET...] CONNECTIONS SECONDS [METHOD
+[REQUESTS]]`, where METHOD is Recommend, SimilarItems or BatchRecommend (of BATCH users), and REQUESTS a
+file of them as `write_requests` has it. With several targets each caller asks them in turn, call by
+call. Writes the latency of every call in seconds as float64 to standard output: all of the first
+target's, then as many of the next one's. Requests are ready-made bytes, so that the callers leave as
+much as possible of the machine to the server. `ask` and `measure` do so from another process.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import grpc
 import numpy as np
+from numpy.typing import NDArray
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from tests.load.models import ITEM_IDS, USER_IDS
@@ -31,6 +33,33 @@ METHODS = ("Recommend", "SimilarItems")
 BATCH = 64
 
 Ask = Callable[..., bytes]
+
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Calls to one server.
+
+    Attributes:
+        seconds: how long each took, in the order of the callers.
+        callers: who asked at the same time.
+        cpu_seconds: of the server's processes, for all calls together.
+    """
+
+    seconds: NDArray[np.float64]
+    callers: int
+    cpu_seconds: float
+
+    @property
+    def calls_per_second(self) -> float:
+        """Of the time that callers spent on this server."""
+        return self.callers / float(self.seconds.mean())
+
+    @property
+    def cpu_microseconds(self) -> float:
+        """Of the server's processes, a call."""
+        return self.cpu_seconds / len(self.seconds) * 1e6
 
 
 @dataclass(frozen=True)
@@ -65,34 +94,76 @@ def measure(
     Raises:
         subprocess.CalledProcessError: a call failed.
     """
-    before = [sum(map(_cpu_seconds, pids)) for pids in targets.values()]
-    command = [sys.executable, "-m", "tests.benchmarks.closed_loop", ",".join(targets)]
-    command += [str(connections), str(seconds), method]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-    after = [sum(map(_cpu_seconds, pids)) for pids in targets.values()]
-    latencies = np.frombuffer(done.stdout, dtype=np.float64).reshape(len(targets), -1)
     return [
         Round(
-            calls_per_second=connections / float(own.mean()),
-            cpu_microseconds=(end - start) / len(own) * 1e6,
-            p50_milliseconds=float(np.percentile(own, 50)) * 1000,
-            p99_milliseconds=float(np.percentile(own, 99)) * 1000,
+            calls_per_second=of_target.calls_per_second,
+            cpu_microseconds=of_target.cpu_microseconds,
+            p50_milliseconds=float(np.percentile(of_target.seconds, 50)) * 1000,
+            p99_milliseconds=float(np.percentile(of_target.seconds, 99)) * 1000,
         )
+        for of_target in ask(targets, seconds=seconds, connections=connections, method=method)
+    ]
+
+
+def ask(
+    targets: Mapping[str, Sequence[int]],
+    *,
+    seconds: float,
+    connections: int,
+    method: str,
+    requests: Path | None = None,
+) -> list[Calls]:
+    """As `measure`, but every call of each server, and with any requests.
+
+    Args:
+        targets, seconds, connections, method: as in `measure`.
+        requests: a file of what is asked over and over, as `write_requests` has it.
+
+    Raises:
+        subprocess.CalledProcessError: a call failed.
+    """
+    before = [sum(map(cpu_seconds, pids)) for pids in targets.values()]
+    command = [sys.executable, "-m", "tests.benchmarks.closed_loop", ",".join(targets)]
+    command += [str(connections), str(seconds), method]
+    command += [] if requests is None else [str(requests)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    after = [sum(map(cpu_seconds, pids)) for pids in targets.values()]
+    latencies = np.frombuffer(done.stdout, dtype=np.float64).reshape(len(targets), -1)
+    return [
+        Calls(own, connections, end - start)
         for own, start, end in zip(latencies, before, after, strict=True)
     ]
+
+
+def write_requests(path: Path, requests: Sequence[bytes]) -> Path:
+    """Write serialized requests, each after its length; returns the path."""
+    path.write_bytes(b"".join(_LENGTH.pack(len(request)) + request for request in requests))
+    return path
+
+
+def read_requests(path: Path) -> list[bytes]:
+    """Inverse of `write_requests`."""
+    data = path.read_bytes()
+    requests = []
+    place = 0
+    while place < len(data):
+        (length,) = _LENGTH.unpack_from(data, place)
+        place += _LENGTH.size + length
+        requests.append(data[place - length : place])
+    return requests
 
 
 def main(arguments: list[str]) -> None:
     targets = arguments[0].split(",")
     connections, seconds = int(arguments[1]), float(arguments[2])
     method = arguments[3] if len(arguments) > 3 else METHODS[0]
-    requests = _requests(method)
+    requests = read_requests(Path(arguments[4])) if len(arguments) > 4 else _requests(method)
     latencies: list[list[list[float]]] = [[[] for _ in targets] for _ in range(connections)]
     begin = threading.Barrier(connections)
 
-    def call(own: list[list[float]]) -> None:
+    def call(own: list[list[float]], first: int) -> None:
         with contextlib.ExitStack() as stack:
-            asks = [_asker(stack, target, method) for target in targets]
+            asks = [asker(stack, target, method) for target in targets]
             try:
                 for ask in asks:
                     ask(requests[0], timeout=10, wait_for_ready=True)
@@ -104,7 +175,7 @@ def main(arguments: list[str]) -> None:
             turns = [(ask, times.append) for ask, times in zip(asks, own, strict=True)]
             now = time.perf_counter()
             end = now + seconds
-            number = 0
+            number = first
             while now < end:
                 request = requests[number % len(requests)]
                 for ask, note in turns:
@@ -115,7 +186,11 @@ def main(arguments: list[str]) -> None:
 
     failures: list[threading.ExceptHookArgs] = []
     threading.excepthook = failures.append
-    threads = [threading.Thread(target=call, args=(own,)) for own in latencies]
+    # Not the same as the others ask at the same time.
+    step = len(requests) // connections
+    threads = [
+        threading.Thread(target=call, args=(own, caller * step)) for caller, own in enumerate(latencies)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -128,7 +203,8 @@ def main(arguments: list[str]) -> None:
         sys.stdout.buffer.write(np.concatenate(of_target).tobytes())
 
 
-def _asker(stack: contextlib.ExitStack, target: str, method: str) -> Ask:
+def asker(stack: contextlib.ExitStack, target: str, method: str) -> Ask:
+    """What asks a method by a connection of its own, in serialized messages."""
     channel = grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
     ask: Ask = stack.enter_context(channel).unary_unary(
         f"/recsys.retriever.v1.RetrieverService/{method}"
@@ -150,7 +226,8 @@ def _requests(method: str) -> list[bytes]:
     return [pb.RecommendRequest(user_id=one).SerializeToString() for one in USER_IDS]
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """CPU time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

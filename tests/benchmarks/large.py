@@ -1,0 +1,430 @@
+"""A publication of any size, as the trainer makes it, kept in a folder for the next benchmark.
+
+    python -m tests.benchmarks.large --items 1000000 --users 1000000 --backend faiss --folder DIR
+
+Items and users are MovieLens 100K's, trained with the defaults; where more are wanted, they are
+interpolated between random pairs, so they lie in clusters. A user has seen items near those that the
+nearest MovieLens user has seen. The trainer's own publishing indexes, tunes and stages all of it: both
+indexes, users, seen items, popularity, what folds sessions in, and two attributes to filter by. A
+`tenth`, a text from "0" to "9", lets through 10 % of the items; a `number` is uniform in 0..1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication import labels, layout, reader
+from publication.attributes import NumberColumn, TextColumn
+from publication.errors import PublicationError
+from publication.id_map import IdMap
+from publication.manifest import DatasetFacts
+from publication.ragged import Ragged
+from publication.vector_space import Float32Array
+from publication.writer import Staging
+from tests.benchmarks.indexes import DATA_DIR
+from trainer import movielens
+from trainer.dataset import build_dataset
+from trainer.embeddings import Embeddings, extract_embeddings
+from trainer.errors import TrainerError
+from trainer.features import FeatureTable
+from trainer.index import AUTO, NAMES, make_backends
+from trainer.index.tuning import TuningOptions
+from trainer.model import Hyperparameters, train
+from trainer.progress import Bars, Reporter, Silent
+from trainer.publishing import Indexing, Publishable, publish
+from trainer.report.subject import interpolated
+from trainer.timings import Timings
+
+MOST_ITEMS = 10_000_000
+MOST_USERS = 10_000_000
+TENTHS = [str(number) for number in range(10)]
+
+# Of what is made; a folder that was made by other rules isn't reused.
+_RULES = 1
+_RECORD = "parameters.json"
+_CHUNK = 100_000
+# Of the number of items that a user has seen: log-normal, so that a few have seen many.
+_SEEN_MEDIAN, _SEEN_SIGMA, _MOST_SEEN = 14, 0.8, 200
+
+# What making one takes at its peak, in bytes, with room to spare: 2.2 GB were measured for a million
+# items and a million users by FAISS.
+_MEMORY = 500e6
+_MEMORY_AN_ITEM = {"annoy": 2400, "exact": 1100, "faiss": 1300, "nmslib": 3000, AUTO: 2400}
+_MEMORY_A_USER = 900
+_DISK = 20e6
+# The indexes that are tried for one purpose lie there together until the best is chosen.
+_DISK_AN_ITEM = {"annoy": 2600, "exact": 350, "faiss": 700, "nmslib": 2700, AUTO: 3200}
+_DISK_A_USER = 420
+
+
+class BenchmarkError(Exception):
+    """A benchmark can't be run here, or was asked for what there isn't."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What to make; equal ones make the same.
+
+    Attributes:
+        items, users: how many, each at least 100.
+        backend: of both indexes, as the trainer's --backend.
+        seed: of everything random.
+    """
+
+    items: int
+    users: int
+    backend: str = "faiss"
+    seed: int = 42
+
+    @property
+    def name(self) -> str:
+        """The folder's."""
+        return f"{self.items}x{self.users}-{self.backend.replace(',', '+')}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Large:
+    """A volume with one version, which label "current" names."""
+
+    recipe: Recipe
+    volume: Path
+    version: str
+
+    @property
+    def directory(self) -> Path:
+        """Where the version's files are."""
+        return layout.version_dir(self.volume, self.version)
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes of memory and of disk: what is needed, or what there is."""
+
+    memory: float
+    disk: float
+
+    def then(self, later: Room) -> Room:
+        """What both take, one after the other: what is on the disk stays there."""
+        return Room(max(self.memory, later.memory), self.disk + later.disk)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.large",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--items", type=int, default=1_000_000, help="default: 1000000")
+    parser.add_argument("--folder", type=Path, required=True, help="where it is kept")
+    add_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = parser.parse_args()
+    recipe = Recipe(
+        items=options.items, users=options.users, backend=options.backend, seed=options.seed
+    )
+    try:
+        started = time.perf_counter()
+        made = make(options.folder, recipe, reporter_for(quiet=options.json))
+        seconds = time.perf_counter() - started
+    except (BenchmarkError, TrainerError, PublicationError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    size = sum(path.stat().st_size for path in made.directory.iterdir())
+    if options.json:
+        facts = {"volume": str(made.volume), "version": made.version, "bytes": size, "seconds": seconds}
+        print(json.dumps({**asdict(recipe), **facts}, indent=2))
+    else:
+        print(f"{made.directory}: {size / 1e6:,.0f} MB, after {seconds:.1f} s")
+    return 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of a recipe that all benchmarks share."""
+    parser.add_argument("--users", type=int, default=1_000_000, help="default: 1000000")
+    parser.add_argument(
+        "--backend",
+        default="faiss",
+        help=f"{AUTO}, or names with commas between, of {', '.join(NAMES)} (default: faiss)",
+    )
+    parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
+
+
+def reporter_for(*, quiet: bool) -> Reporter:
+    """What is told about long work."""
+    return Silent() if quiet else Bars()
+
+
+@contextlib.contextmanager
+def kept_in(folder: Path | None) -> Iterator[Path]:
+    """The folder that was given, or one that is removed afterwards."""
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
+
+
+def check_all(folder: Path, recipes: Sequence[Recipe], *, besides: Callable[[Recipe], Room]) -> None:
+    """Raise BenchmarkError before anything is made when not all recipes can be, and measured."""
+    together = Room(0, 0)
+    for recipe in recipes:
+        check_recipe(recipe)
+        make_backends(recipe.backend)
+        if not _made(folder / recipe.name, recipe):
+            together = together.then(needs(recipe))
+        together = together.then(besides(recipe))
+    check_room("this", together, room_in(folder))
+
+
+def make(folder: Path, recipe: Recipe, reporter: Reporter, *, besides: Room = Room(0, 0)) -> Large:
+    """Make a publication in a folder, unless it is there already.
+
+    Args:
+        folder: made if it isn't there; each recipe has a folder of its own in it.
+        recipe: what to make.
+        reporter: told of the steps.
+        besides: what the caller will need afterwards, beside what is made.
+
+    Raises:
+        BenchmarkError: memory or disk won't do, or the recipe can't be made.
+        TrainerError: MovieLens isn't there, or a backend isn't.
+        PublicationError: the folder can't be written.
+    """
+    check_recipe(recipe)
+    place = folder / recipe.name
+    if (found := _made(place, recipe)) is not None:
+        check_room(f"serving {recipe.name}", besides, room_in(folder))
+        return found
+    backends = make_backends(recipe.backend)
+    check_room(f"making {recipe.name}", needs(recipe).then(besides), room_in(folder))
+    try:
+        # What a run that was killed has left.
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+    except OSError as error:
+        raise BenchmarkError(f"{place}: {error.strerror or error}") from error
+    published = publish(
+        generate(recipe),
+        place / "volume",
+        indexing=Indexing(backends=backends, options=TuningOptions(seed=recipe.seed)),
+        label=layout.DEFAULT_LABEL,
+        timings=Timings(),
+        reporter=reporter,
+    )
+    made = Large(recipe, place / "volume", published.manifest.version)
+    record = place / f".{_RECORD}"
+    record.write_text(json.dumps(_record(recipe, made.version)))
+    record.replace(place / _RECORD)
+    return made
+
+
+def again(large: Large) -> str:
+    """Publish the same once more, as files of its own; returns the version. No label is moved."""
+    with Staging(large.volume) as staging:
+        facts = reader.read_manifest(large.volume, large.version)
+        for name in facts.files:
+            shutil.copyfile(large.directory / name, staging.path(name))
+        return staging.publish(facts).version
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raise BenchmarkError for what can't be made."""
+    for name, value, most in (("items", recipe.items, MOST_ITEMS), ("users", recipe.users, MOST_USERS)):
+        if not 100 <= value <= most:
+            raise BenchmarkError(f"--{name} is {value}, but should be in 100..{most}")
+
+
+def needs(recipe: Recipe) -> Room:
+    """What making it takes, roughly; of several backends what the hungriest takes."""
+    names = [name.strip() for name in recipe.backend.split(",")]
+    memory, disk = (
+        max(of.get(name, of[AUTO]) for name in names) for of in (_MEMORY_AN_ITEM, _DISK_AN_ITEM)
+    )
+    return Room(
+        _MEMORY + recipe.items * memory + recipe.users * _MEMORY_A_USER,
+        _DISK + recipe.items * disk + recipe.users * _DISK_A_USER,
+    )
+
+
+def check_room(what: str, need: Room, have: Room) -> None:
+    """Raise BenchmarkError, which names both, when there isn't as much as is needed."""
+    for kind, needed, there in (
+        ("memory", need.memory, have.memory),
+        ("disk", need.disk, have.disk),
+    ):
+        if needed > there:
+            raise BenchmarkError(
+                f"{what} needs about {needed / 1e9:.1f} GB of {kind}, but {there / 1e9:.1f} GB are free"
+            )
+
+
+def room_in(folder: Path, *, system: Path = Path("/")) -> Room:
+    """What there is: memory left to the system or control group, and disk where a folder will be."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return Room(_memory_left(system), shutil.disk_usage(there).free)
+
+
+def _memory_left(system: Path) -> float:
+    meminfo = (system / "proc/meminfo").read_text("ascii").splitlines()
+    left = next(int(line.split()[1]) * 1024 for line in meminfo if line.startswith("MemAvailable:"))
+    try:
+        group = system / "sys/fs/cgroup"
+        most = (group / "memory.max").read_text("ascii").strip()
+        used = int((group / "memory.current").read_text("ascii"))
+        statistics = dict(
+            line.split() for line in (group / "memory.stat").read_text("ascii").splitlines()
+        )
+        # The page cache makes room when there is need.
+        used -= int(statistics.get("inactive_file", 0))
+        return left if most == "max" else min(left, int(most) - used)
+    except OSError:
+        return left
+
+
+def generate(recipe: Recipe) -> Publishable:
+    """What the trainer would have after training, made up but for MovieLens' own vectors."""
+    seed = recipe.seed
+    own, own_seen = _movielens(seed)
+    item_vectors = _scaled(own.item_vectors, recipe.items, seed)
+    user_vectors = _scaled(own.user_vectors, recipe.users, seed + 1)
+    items = IdMap.build(f"item-{row}" for row in range(recipe.items))
+    users = IdMap.build(f"user-{row}" for row in range(recipe.users))
+    seen = draw_seen(
+        nearest(user_vectors, own.user_vectors),
+        own_seen,
+        nearest(item_vectors, own.item_vectors),
+        seed=seed,
+    )
+    random = np.random.default_rng([seed, 2])
+    tenths = [[tenth] for tenth in TENTHS]
+    drawn = random.integers(0, len(TENTHS), recipe.items).tolist()
+    return Publishable(
+        items=items,
+        users=users,
+        embeddings=Embeddings(item_vectors, user_vectors),
+        seen=seen,
+        held_out=None,
+        titles=None,
+        facts=DatasetFacts(
+            name=f"made up of MovieLens 100K: {recipe.items} items, {recipe.users} users",
+            split="none",
+            train_interactions=len(seen.values),
+            test_interactions=0,
+            item_features=[],
+            user_features=[],
+        ),
+        hyperparameters={"seed": seed},
+        metrics={},
+        attributes=[
+            TextColumn("tenth", [tenths[number] for number in drawn]),
+            NumberColumn("number", random.random(recipe.items)),
+        ],
+    )
+
+
+def nearest(vectors: Float32Array, own: Float32Array) -> NDArray[np.int32]:
+    """For each vector (n, d) the row of the nearest among others (m, d), by Euclidean distance."""
+    halves = np.square(own).sum(axis=1) / 2
+    rows = np.empty(len(vectors), dtype=np.int32)
+    for chunk in _chunks(len(vectors)):
+        rows[chunk] = (vectors[chunk] @ own.T - halves).argmax(axis=1)
+    return rows
+
+
+def draw_seen(
+    user_near: NDArray[np.int32], own_seen: Ragged, item_near: NDArray[np.int32], *, seed: int
+) -> Ragged:
+    """For each user rows of items, ascending: near those that the user nearby has seen.
+
+    Args:
+        user_near: (users,) for each user a row of `own_seen`.
+        own_seen: rows of own items, none empty.
+        item_near: (items,) for each item the own item that it is near.
+        seed: of what is drawn.
+    """
+    random = np.random.default_rng([seed, 1])
+    items = len(item_near)
+    near = np.argsort(item_near, kind="stable").astype(np.int32)
+    counts = np.bincount(item_near, minlength=int(own_seen.values.max()) + 1)
+    starts = np.cumsum(counts) - counts
+    lengths = np.diff(own_seen.offsets)
+    offsets = np.zeros(len(user_near) + 1, dtype=np.int64)
+    parts = []
+    for chunk in _chunks(len(user_near)):
+        close = user_near[chunk]
+        many = np.exp(np.log(_SEEN_MEDIAN) + _SEEN_SIGMA * random.standard_normal(len(close)))
+        owners = np.repeat(np.arange(len(close)), many.clip(1, _MOST_SEEN).astype(np.int64))
+        base = close[owners]
+        own = own_seen.values[own_seen.offsets[base] + _below(lengths[base], random)]
+        # Where no item is near, any will do.
+        places = np.where(counts[own] > 0, starts[own] + _below(counts[own], random), 0)
+        rows = np.where(counts[own] > 0, near[places], random.integers(0, items, len(own)))
+        pairs = np.unique(owners * items + rows)
+        offsets[chunk.start + 1 : chunk.stop + 1] = np.bincount(pairs // items, minlength=len(close))
+        parts.append((pairs % items).astype(np.int32))
+    return Ragged(np.cumsum(offsets), np.concatenate(parts))
+
+
+def _below(most: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+    """For each number one in 0..number - 1; 0 for 0."""
+    return (random.random(len(most)) * most).astype(np.int64)
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    for start in range(0, count, _CHUNK):
+        yield slice(start, min(start + _CHUNK, count))
+
+
+def _movielens(seed: int) -> tuple[Embeddings, Ragged]:
+    dataset = build_dataset(
+        movielens.read_interactions(DATA_DIR),
+        items=FeatureTable(),
+        users=FeatureTable(),
+        split="none",
+        seed=seed,
+    )
+    model = train(dataset, Hyperparameters(seed=seed), on_epoch=lambda: None)
+    return extract_embeddings(model, dataset), dataset.seen()
+
+
+def _scaled(own: Float32Array, count: int, seed: int) -> Float32Array:
+    return own if count == len(own) else interpolated(own, count, seed=seed)
+
+
+def _record(recipe: Recipe, version: str) -> dict[str, object]:
+    return {"rules": _RULES, **asdict(recipe), "version": version}
+
+
+def _made(place: Path, recipe: Recipe) -> Large | None:
+    """What is there already, by the same parameters and whole."""
+    try:
+        record = json.loads((place / _RECORD).read_text())
+        version = record["version"]
+        if record != _record(recipe, version):
+            return None
+        facts = reader.read_manifest(place / "volume", version)
+        directory = layout.version_dir(place / "volume", version)
+        if any((directory / name).stat().st_size != of.size for name, of in facts.files.items()):
+            return None
+        # A benchmark that moved it may have been killed.
+        if labels.read_label_or_none(place / "volume", layout.DEFAULT_LABEL) != version:
+            labels.promote(place / "volume", version)
+    except (OSError, ValueError, KeyError, TypeError, PublicationError):
+        return None
+    return Large(recipe, place / "volume", version)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

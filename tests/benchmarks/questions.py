@@ -1,0 +1,268 @@
+"""What benchmarks of large publications ask, and what the right answers are.
+
+Exact answers are numpy's, over the very vectors that are served. An answer counts as found when its
+exact score is as good as the tenth best among the items that may be returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+
+from publication import reader
+from publication.fold_in import FoldIn
+from publication.id_map import IdMap
+from publication.ranking import row_norms, unit_rows
+from publication.reader import Publication
+from publication.vector_space import Float32Array, split_biases, user_queries
+from tests.benchmarks.closed_loop import BATCH
+from tests.benchmarks.large import TENTHS, BenchmarkError, Large
+
+KINDS = ("recommend", "similar", "filtered", "session", "batch")
+LIMIT = 10
+SESSION = 10
+
+_REQUESTS = 20_000
+_BATCHES = 500
+# Numbers in memory at a time.
+_CHUNK = 1 << 25
+# Scores closer than this, relative to the norms of item and query, are as good as each other.
+_TIE = 1e-6
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One list of results that was asked for.
+
+    Attributes:
+        query: (d,) what the items' vectors are multiplied with.
+        excluded: rows that may not be returned.
+    """
+
+    query: Float32Array
+    excluded: NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of call.
+
+    Attributes:
+        name: one of KINDS.
+        method: of the service.
+        requests: serialized, at random; more than any cache of a processor holds the answers to.
+        answers: of a call.
+        asked: what the first requests ask for, `answers` of each.
+        allowed: (items,) which may be returned at all; None for all.
+        cosine: whether scores are cosines.
+    """
+
+    name: str
+    method: str
+    requests: Sequence[bytes]
+    answers: int
+    asked: Sequence[Asked]
+    allowed: NDArray[np.bool_] | None = None
+    cosine: bool = False
+
+    @property
+    def measured(self) -> int:
+        """How many of the first requests recall is measured by."""
+        return len(self.asked) // self.answers
+
+
+class Questions:
+    """All kinds of call to a publication.
+
+    Args:
+        large: the publication.
+        queries: how many lists of results recall is measured by, for each kind.
+        seed: of what is drawn.
+
+    Raises:
+        BenchmarkError: no user has seen enough for a session.
+        PublicationError: it can't be opened.
+    """
+
+    def __init__(self, large: Large, *, queries: int, seed: int) -> None:
+        self._publication = reader.open_publication(large.volume, large.version)
+        self._queries = queries
+        self._seed = seed
+
+    def kind(self, name: str) -> Kind:
+        """One of KINDS."""
+        make: dict[str, Callable[[], Kind]] = {
+            "recommend": self._recommend,
+            "similar": self._similar,
+            "filtered": self._filtered,
+            "session": self._session,
+            "batch": self._batch,
+        }
+        return make[name]()
+
+    def found(self, kind: Kind, replies: Sequence[bytes]) -> float:
+        """recall@10 of the replies to the first requests.
+
+        Raises:
+            BenchmarkError: a reply holds an item that the publication doesn't have, or an error.
+        """
+        items = self._publication.items
+        rows = [_rows(items, answer) for reply in replies for answer in _answers(kind, reply)]
+        vectors = self._publication.item_vectors
+        if kind.cosine:
+            vectors = unit_rows(split_biases(vectors)[0])
+        asked = kind.asked[: len(rows)]
+        norms = row_norms(vectors)
+        step = max(1, _CHUNK // len(vectors))
+        found = wanted = 0
+        for start in range(0, len(asked), step):
+            chunk = asked[start : start + step]
+            scores = np.stack([one.query for one in chunk]) @ vectors.T
+            for one, own, returned in zip(chunk, scores, rows[start : start + step], strict=True):
+                own[one.excluded] = -np.inf
+                if kind.allowed is not None:
+                    own[~kind.allowed] = -np.inf
+                slack = _TIE * float(np.linalg.norm(one.query)) * norms[returned]
+                hits, possible = among_the_best(own, returned, LIMIT, slack)
+                found += hits
+                wanted += possible
+        return found / wanted if wanted else 1.0
+
+    def _recommend(self) -> Kind:
+        rows = self._draw(len(self._publication.users), _REQUESTS)
+        requests = [pb.RecommendRequest(user_id=user).SerializeToString() for user in self._users(rows)]
+        return Kind("recommend", "Recommend", requests, 1, self._of_users(rows))
+
+    def _batch(self) -> Kind:
+        rows = self._draw(len(self._publication.users), _BATCHES * BATCH)
+        users = self._users(rows)
+        requests = [
+            pb.BatchRecommendRequest(
+                requests=[pb.RecommendRequest(user_id=user) for user in users[start : start + BATCH]]
+            ).SerializeToString()
+            for start in range(0, len(users), BATCH)
+        ]
+        batches = -(-self._queries // BATCH)
+        asked = self._of_users(rows, batches * BATCH)
+        return Kind("batch", "BatchRecommend", requests, BATCH, asked)
+
+    def _filtered(self) -> Kind:
+        attributes = self._publication.attributes
+        if attributes is None or (position := attributes.position("tenth")) is None:
+            raise BenchmarkError(f"{self._publication.directory} has no attribute to filter by")
+        wanted = TENTHS[0]
+        token = attributes.token(position, wanted)
+        allowed = np.zeros(len(self._publication.items), dtype=bool)
+        allowed[[] if token is None else attributes.items_with(token)] = True
+        conditions = [pb.Condition(attribute="tenth", any_of=pb.Values(values=[wanted]))]
+        rows = self._draw(len(self._publication.users), _REQUESTS)
+        requests = [
+            pb.RecommendRequest(
+                user_id=user, filter=pb.Filter(conditions=conditions)
+            ).SerializeToString()
+            for user in self._users(rows)
+        ]
+        return Kind("filtered", "Recommend", requests, 1, self._of_users(rows), allowed)
+
+    def _similar(self) -> Kind:
+        publication = self._publication
+        rows = self._draw(len(publication.items), _REQUESTS)
+        requests = [
+            pb.SimilarItemsRequest(item_id=publication.items.external_id(row)).SerializeToString()
+            for row in rows.tolist()
+        ]
+        chosen = rows[: self._queries]
+        queries = unit_rows(split_biases(publication.item_vectors[chosen])[0])
+        asked = [Asked(query, np.array([row])) for query, row in zip(queries, chosen, strict=True)]
+        return Kind("similar", "SimilarItems", requests, 1, asked, cosine=True)
+
+    def _session(self) -> Kind:
+        publication = self._publication
+        enough = np.flatnonzero(np.diff(publication.seen.offsets) >= SESSION)
+        if publication.fold_in is None or not len(enough):
+            raise BenchmarkError(f"no user of {publication.directory} has seen {SESSION} items")
+        random = np.random.default_rng([self._seed, 1])
+        sessions = [
+            random.choice(publication.seen[row], SESSION, replace=False)
+            for row in enough[self._draw(len(enough), _REQUESTS)].tolist()
+        ]
+        requests = [
+            pb.RecommendRequest(
+                session=pb.WeightedItems(
+                    item_ids=[publication.items.external_id(row) for row in rows.tolist()]
+                )
+            ).SerializeToString()
+            for rows in sessions
+        ]
+        fold_in = FoldIn(publication.fold_in)
+        embeddings, _ = split_biases(publication.item_vectors)
+        ones = np.ones(SESSION, dtype=np.float32)
+        asked = [
+            Asked(np.append(fold_in.parts(embeddings[rows], ones).sum(axis=0), np.float32(1)), rows)
+            for rows in sessions[: self._queries]
+        ]
+        return Kind("session", "Recommend", requests, 1, asked)
+
+    def _draw(self, count: int, most: int) -> NDArray[np.int64]:
+        """Rows below `count`, at random; each again when there are fewer than wanted."""
+        random = np.random.default_rng([self._seed, count])
+        return (
+            np.resize(random.permutation(count), most)
+            if count < most
+            else random.choice(count, most, replace=False)
+        )
+
+    def _users(self, rows: NDArray[np.int64]) -> list[str]:
+        return [self._publication.users.external_id(row) for row in rows.tolist()]
+
+    def _of_users(self, rows: NDArray[np.int64], count: int | None = None) -> list[Asked]:
+        publication: Publication = self._publication
+        chosen = rows[: self._queries if count is None else count]
+        queries = user_queries(publication.user_vectors[chosen])
+        return [
+            Asked(query, publication.seen[row])
+            for query, row in zip(queries, chosen.tolist(), strict=True)
+        ]
+
+
+def among_the_best(
+    scores: Float32Array, returned: NDArray[np.integer], count: int, slack: Float32Array
+) -> tuple[int, int]:
+    """How many of the best are among what was returned, and how many there are.
+
+    Args:
+        scores: (items,) exact ones, -inf for an item that may not be returned.
+        returned: rows.
+        count: how many were asked for.
+        slack: for each row returned by how much its score may be below the last of the best: items
+            that are equally good may take each other's place.
+    """
+    possible = min(count, int(np.isfinite(scores).sum()))
+    if not possible:
+        return 0, 0
+    least = np.partition(scores, len(scores) - possible)[len(scores) - possible]
+    good = returned[scores[returned] >= least - slack]
+    return min(len(np.unique(good)), possible), possible
+
+
+def _answers(kind: Kind, reply: bytes) -> list[pb.RecommendResponse | pb.SimilarItemsResponse]:
+    if kind.method == "SimilarItems":
+        return [pb.SimilarItemsResponse.FromString(reply)]
+    if kind.method == "Recommend":
+        return [pb.RecommendResponse.FromString(reply)]
+    results = pb.BatchRecommendResponse.FromString(reply).results
+    for result in results:
+        if result.HasField("error"):
+            raise BenchmarkError(f"a batch has an error: {result.error.message}")
+    return [result.response for result in results]
+
+
+def _rows(items: IdMap, answer: pb.RecommendResponse | pb.SimilarItemsResponse) -> NDArray[np.int64]:
+    rows = [items.row(item.item_id) for item in answer.items]
+    if None in rows:
+        raise BenchmarkError("an answer has an item that the publication doesn't have")
+    return np.array(rows, dtype=np.int64)

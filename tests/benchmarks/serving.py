@@ -1,0 +1,465 @@
+"""What calls cost and find at each size of catalogue, beside a bare echo server.
+
+    python -m tests.benchmarks.serving --items 1682 100000 1000000 --users 1000000 --backend faiss
+
+For each size a publication is made (or taken from --folder, see tests/benchmarks/large.py) and served
+by one real worker. Each kind of call is asked in three ways: by one caller and by 16 who each ask again
+when they are answered (a closed loop: what the worker can do at most), and by a schedule at half of
+what the 16 got (an open loop), whose latencies count from when a call was due. The same is asked of an
+echo server, one process that answers the same bytes to every call, in alternating rounds of the same
+run: a machine that gets slower does so for both, so the ratios of the rounds are what counts. Callers
+run on the same cores as the servers, so the servers' own CPU time a call is measured too. Recall@10 is
+that of the replies, against exact answers by numpy over the same vectors, among the items that the
+filter lets through and the user hasn't seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import grpc
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from publication import layout, reader
+from publication.errors import PublicationError
+from tests.benchmarks import closed_loop, large, open_loop
+from tests.benchmarks.closed_loop import Calls
+from tests.benchmarks.large import BenchmarkError, Large, Recipe, Room
+from tests.benchmarks.open_loop import Scheduled
+from tests.benchmarks.questions import KINDS, Kind, Questions
+from tests.benchmarks.revisions import Ratio
+from tests.service import Service
+from trainer.errors import TrainerError
+from trainer.progress import Advance, Reporter
+
+CALLERS = (1, 16)
+# Of what the callers got at most.
+LOAD = 0.5
+# Opening, verifying and warming up a large version takes its time.
+PATIENCE = 600
+_WARM_UP_SECONDS = 1.0
+_ECHO_THREADS = 4
+# Of exact answers, and of the retriever itself.
+_BESIDES = 1.5e9
+_BESIDES_AN_ITEM = 800
+# A program can't be given more in one argument.
+_MOST_REPLY = 60_000
+
+# An address, and the ids of the processes that answer there.
+Server = tuple[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one server's calls in all rounds."""
+
+    calls_per_second: float
+    cpu_microseconds: float
+    p50_milliseconds: float
+    p90_milliseconds: float
+    p99_milliseconds: float
+    p999_milliseconds: float
+
+    @classmethod
+    def of(cls, rounds: Sequence[Calls] | Sequence[Scheduled]) -> Figures:
+        """Medians of the rounds' rates; percentiles of all calls."""
+        percentiles = np.percentile(np.concatenate([one.seconds for one in rounds]), [50, 90, 99, 99.9])
+        return cls(
+            float(np.median([one.calls_per_second for one in rounds])),
+            float(np.median([one.cpu_microseconds for one in rounds])),
+            *(float(value) * 1000 for value in percentiles),
+        )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The retriever and the echo server, asked alike; ratios are of the retriever to the echo server.
+
+    Attributes:
+        how: the way they were asked.
+        retriever, echo: figures of each.
+        throughput, cpu, p99: medians of the rounds' ratios.
+        late_milliseconds: in an open loop, by how much 99 % of the retriever's calls were asked late at
+            most: what the callers themselves may have added.
+    """
+
+    how: str
+    retriever: Figures
+    echo: Figures
+    throughput: Ratio
+    cpu: Ratio
+    p99: Ratio
+    late_milliseconds: float = 0.0
+
+    @classmethod
+    def of(
+        cls, how: str, pairs: Sequence[tuple[Calls, Calls]] | Sequence[tuple[Scheduled, Scheduled]]
+    ) -> Compared:
+        """From rounds of the retriever and of the echo server, at least one."""
+        own, echo = ([pair[side] for pair in pairs] for side in (0, 1))
+        late = [one.late for one in own if isinstance(one, Scheduled)]
+        return cls(
+            how,
+            Figures.of(own),  # type: ignore[arg-type]
+            Figures.of(echo),  # type: ignore[arg-type]
+            Ratio.of(*([one.calls_per_second for one in side] for side in (own, echo))),
+            # A round can be shorter than the clock of CPU time tells.
+            Ratio.of(*([max(one.cpu_microseconds, 1e-3) for one in side] for side in (own, echo))),
+            Ratio.of(
+                *([float(np.percentile(one.seconds, 99)) for one in side] for side in (own, echo))
+            ),
+            float(np.percentile(np.concatenate(late), 99)) * 1000 if late else 0.0,
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """One kind of call to one publication.
+
+    Attributes:
+        kind: what was asked.
+        answers: lists of results in a call.
+        recall_at_10: of the replies.
+        reply_bytes: of a typical reply, and of every one of the echo server's.
+        closed: by number of callers.
+        open: by a schedule, at LOAD of what the most callers got.
+    """
+
+    kind: str
+    answers: int
+    recall_at_10: float
+    reply_bytes: int
+    closed: dict[int, Compared]
+    open: Compared
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.serving",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--items", type=int, nargs="+", default=[1682, 100_000, 1_000_000], help="of each catalogue"
+    )
+    large.add_arguments(parser)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="default: all")
+    parser.add_argument("--rounds", type=int, default=3, help="of each way to ask (default: 3)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each round (default: 3)")
+    parser.add_argument(
+        "--queries", type=int, default=300, help="by which recall is measured (default: 300)"
+    )
+    parser.add_argument("--folder", type=Path, help="where publications are kept (default: nowhere)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = parser.parse_args()
+    recipes = [
+        Recipe(items=items, users=options.users, backend=options.backend, seed=options.seed)
+        for items in options.items
+    ]
+    reporter = large.reporter_for(quiet=options.json)
+    with handled() as failed, large.kept_in(options.folder) as folder:
+        check_positive(rounds=options.rounds, seconds=options.seconds, queries=options.queries)
+        large.check_all(folder, recipes, besides=besides)
+        results = []
+        for recipe in recipes:
+            made = large.make(folder, recipe, reporter, besides=besides(recipe))
+            measured = measure(
+                made,
+                options.kinds,
+                rounds=options.rounds,
+                seconds=options.seconds,
+                queries=options.queries,
+                reporter=reporter,
+            )
+            results.append((made, indexes_of(made), measured))
+        _print(results, options.rounds, options.seconds, as_json=options.json)
+    return int(bool(failed))
+
+
+@contextlib.contextmanager
+def handled() -> Iterator[list[str]]:
+    """Print what goes wrong as one line; the list that it yields isn't empty afterwards."""
+    failures: list[str] = []
+    try:
+        yield failures
+    except subprocess.CalledProcessError as error:
+        failures.append(f"the callers failed, as they said above (exit status {error.returncode})")
+    except grpc.RpcError as error:
+        failures.append(f"a call failed: {error.code().name}: {error.details()}")
+    except (
+        BenchmarkError,
+        TrainerError,
+        PublicationError,
+        RuntimeError,
+        TimeoutError,
+        OSError,
+    ) as error:
+        failures.append(str(error))
+    for failure in failures:
+        print(f"error: {failure}", file=sys.stderr)
+
+
+def check_positive(**values: float) -> None:
+    """Raise BenchmarkError for a flag's value that isn't above 0."""
+    for name, value in values.items():
+        if value <= 0:
+            raise BenchmarkError(f"--{name.replace('_', '-')} is {value}, but should be above 0")
+
+
+def besides(recipe: Recipe) -> Room:
+    """What measuring takes beside the publication."""
+    return Room(_BESIDES + recipe.items * _BESIDES_AN_ITEM, 10e6)
+
+
+def indexes_of(made: Large) -> dict[str, str]:
+    """By index its backend, settings, and recall when it was tuned."""
+    facts = reader.read_manifest(made.volume, made.version)
+    described = {}
+    for name in (layout.RECOMMEND, layout.SIMILAR):
+        own = facts.indexes[name]
+        settings = {**own.build, **own.query}
+        shown = [f"{key}={value}" for key, value in settings.items() if key not in ("seed", "threads")]
+        described[name] = " ".join([own.backend, *shown, f"(tuned to {own.recall_at_10:.4f})"])
+    return described
+
+
+def measure(
+    made: Large,
+    kinds: Sequence[str],
+    *,
+    rounds: int,
+    seconds: float,
+    queries: int,
+    reporter: Reporter,
+) -> list[Result]:
+    """Ask one worker, and echo servers, in all ways."""
+    questions = Questions(made, queries=queries, seed=made.recipe.seed)
+    results = []
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
+        with serving(made, place, workers=1) as (service, pids):
+            for name in kinds:
+                kind = questions.kind(name)
+                title = f"{made.recipe.items:,} items, {name}, rounds"
+                with reporter.step(title, rounds * (len(CALLERS) + 1)) as advance:
+                    replies = _replies(service, kind)
+                    reply = sorted(replies, key=len)[len(replies) // 2]
+                    requests = closed_loop.write_requests(place / name, kind.requests)
+                    with echoing(reply) as echo:
+                        servers = [(service.target, pids), echo]
+                        closed, scheduled = _compare(servers, kind, requests, rounds, seconds, advance)
+                results.append(
+                    Result(
+                        name,
+                        kind.answers,
+                        questions.found(kind, replies),
+                        len(reply),
+                        closed,
+                        scheduled,
+                    )
+                )
+    return results
+
+
+@contextlib.contextmanager
+def serving(made: Large, place: Path, *, workers: int) -> Iterator[tuple[Service, list[int]]]:
+    """A retriever all of whose workers serve, and their process ids."""
+    with Service(made.volume, place / "log", workers=workers) as service:
+        status = service.wait_until(
+            lambda status: (
+                len(status.workers) == workers
+                and all(one.version == made.version for one in status.workers)
+            ),
+            seconds=PATIENCE,
+        )
+        yield service, [one.pid for one in status.workers]
+
+
+@contextlib.contextmanager
+def echoing(reply: bytes) -> Iterator[Server]:
+    """A process that answers the same to every call."""
+    if len(reply) > _MOST_REPLY:
+        raise BenchmarkError(f"a reply has {len(reply)} bytes, more than the echo server can be given")
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{held.getsockname()[1]}"
+        command = [sys.executable, "-m", "tests.benchmarks.echo_server", target, reply.hex()]
+        with subprocess.Popen(
+            [*command, str(_ECHO_THREADS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as server:
+            try:
+                assert server.stdout is not None
+                if not server.stdout.readline():
+                    raise RuntimeError("the echo server didn't start, as it said above")
+                yield target, [server.pid]
+            finally:
+                server.kill()
+
+
+def _replies(service: Service, kind: Kind) -> list[bytes]:
+    with contextlib.ExitStack() as stack:
+        ask = closed_loop.asker(stack, service.target, kind.method)
+        return [ask(request, timeout=60) for request in kind.requests[: kind.measured]]
+
+
+def _compare(
+    servers: Sequence[Server],
+    kind: Kind,
+    requests: Path,
+    rounds: int,
+    seconds: float,
+    advance: Advance,
+) -> tuple[dict[int, Compared], Compared]:
+    def ask(server: Server, callers: int, seconds: float) -> Calls:
+        (calls,) = closed_loop.ask(
+            {server[0]: server[1]},
+            seconds=seconds,
+            connections=callers,
+            method=kind.method,
+            requests=requests,
+        )
+        return calls
+
+    for server in servers:
+        ask(server, CALLERS[-1], _WARM_UP_SECONDS)
+    closed = {}
+    for callers in CALLERS:
+        pairs = []
+        for number in range(rounds):
+            order = -1 if number % 2 else 1
+            own, echo = [ask(server, callers, seconds) for server in servers[::order]][::order]
+            pairs.append((own, echo))
+            advance(1)
+        closed[callers] = Compared.of(f"{callers} at a time", pairs)
+    rate = LOAD * closed[CALLERS[-1]].retriever.calls_per_second
+    scheduled = []
+    for number in range(rounds):
+        order = -1 if number % 2 else 1
+        own_calls, echo_calls = [
+            open_loop.ask(
+                target,
+                pids,
+                rate=rate,
+                seconds=seconds,
+                method=kind.method,
+                requests=requests,
+                seed=number,
+                connections=CALLERS[-1],
+            )
+            for target, pids in servers[::order]
+        ][::order]
+        scheduled.append((own_calls, echo_calls))
+        advance(1)
+    return closed, Compared.of(f"{rate:,.0f}/s", scheduled)
+
+
+def _print(
+    results: Sequence[tuple[Large, dict[str, str], list[Result]]],
+    rounds: int,
+    seconds: float,
+    *,
+    as_json: bool,
+) -> None:
+    machine = machine_name()
+    if as_json:
+        sizes = [
+            {**asdict(made.recipe), "indexes": indexes, "kinds": [asdict(one) for one in measured]}
+            for made, indexes, measured in results
+        ]
+        made_of = {"machine": machine, "rounds": rounds, "seconds": seconds, "sizes": sizes}
+        print(json.dumps(made_of, indent=2))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    for made, indexes, measured in results:
+        console.print(
+            f"[bold]{made.recipe.items:,} items, {made.recipe.users:,} users; one worker; {machine}; "
+            f"{rounds} rounds of {seconds:g} s; ratios are medians of the rounds, with their range"
+        )
+        for name, described in indexes.items():
+            console.print(f"index {name!r}: {described}", markup=False)
+        for table in (_closed_table(measured), _open_table(measured)):
+            console.print(table)
+            console.print()
+
+
+def machine_name() -> str:
+    """What it was measured on."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def _closed_table(results: Sequence[Result]) -> Table:
+    table = _table(
+        "Asked again when answered", "kind", "recall@10", "callers", "calls/s", "answers/s",
+        "a CPU second", "echo calls/s", "throughput/echo", "CPU µs a call", "echo", "CPU/echo",
+        "p50 ms", "p99",
+    )  # fmt: skip
+    for result in results:
+        for callers, compared in result.closed.items():
+            own, echo = compared.retriever, compared.echo
+            table.add_row(
+                result.kind,
+                f"{result.recall_at_10:.4f}",
+                str(callers),
+                f"{own.calls_per_second:,.0f}",
+                f"{own.calls_per_second * result.answers:,.0f}",
+                f"{result.answers * 1e6 / max(own.cpu_microseconds, 1e-3):,.0f}",
+                f"{echo.calls_per_second:,.0f}",
+                str(compared.throughput),
+                f"{own.cpu_microseconds:,.0f}",
+                f"{echo.cpu_microseconds:,.0f}",
+                str(compared.cpu),
+                f"{own.p50_milliseconds:.2f}",
+                f"{own.p99_milliseconds:.2f}",
+            )
+    return table
+
+
+def _open_table(results: Sequence[Result]) -> Table:
+    table = _table(
+        f"By a schedule, at {LOAD:.0%} of what {CALLERS[-1]} callers got; ms from when a call was due",
+        "kind", "load", "p50", "p90", "p99", "p99.9", "echo p50", "p99", "p99/echo", "CPU µs a call",
+        "CPU/echo", "asked late, p99",
+    )  # fmt: skip
+    for result in results:
+        own, echo = result.open.retriever, result.open.echo
+        table.add_row(
+            result.kind,
+            result.open.how,
+            f"{own.p50_milliseconds:.2f}",
+            f"{own.p90_milliseconds:.2f}",
+            f"{own.p99_milliseconds:.2f}",
+            f"{own.p999_milliseconds:.2f}",
+            f"{echo.p50_milliseconds:.2f}",
+            f"{echo.p99_milliseconds:.2f}",
+            str(result.open.p99),
+            f"{own.cpu_microseconds:,.0f}",
+            str(result.open.cpu),
+            f"{result.open.late_milliseconds:.2f}",
+        )
+    return table
+
+
+def _table(title: str, first: str, *others: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
+    table.add_column(first)
+    for column in others:
+        table.add_column(column, justify="right")
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,446 @@
+"""Make interactions or vectors at scale, the same ones for the same arguments.
+
+    python -m tests.benchmarks.synthetic interactions --users 1000000 --items 1000000 \\
+        --interactions 20000000 --output FOLDER     # then: trainer train --interactions FOLDER
+    python -m tests.benchmarks.synthetic vectors --items 10000000 --users 1000000 --output FOLDER
+        # then: trainer publish --item-vectors FOLDER/items.npy --item-ids FOLDER/items.txt ...
+
+Interactions are ordered by time. How popular an item is follows Zipf's law, within its cluster and
+overall. A user belongs to one cluster at first and to another later: to which of the two an interaction
+goes moves with the time, and so does the share that each cluster has of all. An interaction that isn't
+of the user's cluster is of any item. Where there are at least four interactions for each user and item,
+each of them appears.
+
+Vectors lie around centres, items and users around the same ones, and vary along some directions more
+than along others, as embeddings do; their norms differ a little.
+
+Each block of rows has a random generator of its own, made of the seed and the block's number. Memory
+grows with the users, items and clusters, not with the interactions; for vectors with clusters alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from trainer.errors import OptionError, TrainerError
+from trainer.progress import Bars, Reporter, Silent
+
+# A row group; what is in memory at a time.
+BLOCK_ROWS = 125_000
+PART_ROW_GROUPS = 8
+VECTOR_BLOCK_ROWS = 50_000
+# Upper bounds, for the check before the start.
+ROW_BYTES = 30
+ID_BYTES = 12
+
+START = 1_735_689_600
+SPAN_SECONDS = 365 * 86_400
+# The larger, the fewer users do most of it. This gives the busiest of a million 100 times the mean.
+_ACTIVITY = 1.5
+# With fewer interactions for each user and item, not each of them appears.
+_ENOUGH = 4
+# Of the logarithms of the vectors' norms: the standard deviation.
+_NORMS = 0.2
+
+# Which random generator is for what.
+_MODEL, _ROWS, _CENTRES, _ITEMS, _USERS = range(5)
+
+
+class NoRoomError(TrainerError):
+    """What is to be made doesn't fit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InteractionsSpec:
+    """What interactions to make.
+
+    Attributes:
+        users, items: how many there are.
+        interactions: rows.
+        seed: of everything random.
+        exponent: of Zipf's law: the share of the item of rank r is proportional to r ** -exponent.
+        clusters: of users and of items.
+        concentration: share of the interactions that are of the user's cluster.
+        drift: share of those that is of the user's later cluster, at the end; 0 at the start.
+    """
+
+    users: int
+    items: int
+    interactions: int
+    seed: int = 42
+    exponent: float = 1.0
+    clusters: int = 100
+    concentration: float = 0.8
+    drift: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        _in_range("--users", self.users, 1, 100_000_000)
+        _in_range("--items", self.items, 1, 100_000_000)
+        _in_range("--interactions", self.interactions, 1, 10_000_000_000)
+        _in_range("--seed", self.seed, 0, 2**31 - 1)
+        _in_range("--exponent", self.exponent, 0, 3)
+        _in_range("--clusters", self.clusters, 1, min(self.items, 30_000))
+        _in_range("--concentration", self.concentration, 0, 1)
+        _in_range("--drift", self.drift, 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorsSpec:
+    """What vectors to make.
+
+    Attributes:
+        users, items: how many there are.
+        components: dimensions.
+        seed: of everything random.
+        clusters: how many centres they lie around.
+        spread: how far from its centre a vector lies, relative to the centre's own norm.
+    """
+
+    users: int
+    items: int
+    components: int = 64
+    seed: int = 42
+    clusters: int = 1000
+    spread: float = 0.7
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        _in_range("--users", self.users, 1, 100_000_000)
+        _in_range("--items", self.items, 1, 100_000_000)
+        _in_range("--components", self.components, 1, 4096)
+        _in_range("--seed", self.seed, 0, 2**31 - 1)
+        _in_range("--clusters", self.clusters, 1, 1_000_000)
+        _in_range("--spread", self.spread, 0, 10)
+
+
+SPECS: dict[str, type[InteractionsSpec | VectorsSpec]] = {
+    "interactions": InteractionsSpec,
+    "vectors": VectorsSpec,
+}
+HELP = {
+    "users": "how many",
+    "items": "how many",
+    "interactions": "how many",
+    "components": "dimensions of the vectors",
+    "seed": "of everything random",
+    "exponent": "of Zipf's law, which says how popular items are; 0: all alike",
+    "clusters": "that users and items are in",
+    "concentration": "share of the interactions that are of the user's own cluster",
+    "drift": "share of those that is of the user's later cluster, at the end",
+    "spread": "how far a vector is from its cluster's centre, relative to the centre's norm",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """Interactions in the order of time: (n,) each; users and items by number, seconds since 1970."""
+
+    users: NDArray[np.int64]
+    items: NDArray[np.int64]
+    timestamps: NDArray[np.int64]
+
+
+class Interests:
+    """Who likes what, and when.
+
+    Attributes:
+        item_cluster: (items,) int64, the cluster of each item.
+        early_cluster, late_cluster: (users,) int32, the clusters of each user.
+    """
+
+    def __init__(self, spec: InteractionsSpec) -> None:
+        self._spec = spec
+        random = np.random.default_rng([spec.seed, _MODEL])
+        # Numbers tell nothing of how popular an item or how busy a user is: ids in files don't either.
+        self._by_rank = random.permutation(spec.items).astype(np.int32)
+        self._by_activity = random.permutation(spec.users).astype(np.int32)
+        cluster_of_rank = random.permutation(spec.items) % spec.clusters
+        order = np.argsort(cluster_of_rank, kind="stable")
+        sizes = np.bincount(cluster_of_rank, minlength=spec.clusters)
+        self._starts = np.concatenate([[0], np.cumsum(sizes)])
+        self._by_cluster = self._by_rank[order]
+        rank_within = np.arange(spec.items) - np.repeat(self._starts[:-1], sizes)
+        self._mass_within = _mass(rank_within, spec.exponent)
+        self._mass = _mass(np.arange(spec.items), spec.exponent)
+        self.item_cluster = np.empty(spec.items, dtype=np.int64)
+        self.item_cluster[self._by_rank] = cluster_of_rank
+        share = (1 + np.arange(spec.clusters)) ** -0.5
+        share /= share.sum()
+        self.early_cluster, self.late_cluster = (
+            random.choice(spec.clusters, spec.users, p=of).astype(np.int32)
+            for of in (share, share[::-1])
+        )
+
+    def block(self, number: int) -> Block:
+        """The rows from number * BLOCK_ROWS on, at most that many."""
+        spec = self._spec
+        random = np.random.default_rng([spec.seed, _ROWS, number])
+        start = number * BLOCK_ROWS
+        rows = np.arange(start, min(start + BLOCK_ROWS, spec.interactions))
+        count = len(rows)
+        drawn = (spec.users * random.random(count) ** _ACTIVITY).astype(np.int64)
+        users = self._by_activity[drawn].astype(np.int64)
+        moved = random.random(count) < spec.drift * rows / spec.interactions
+        cluster = np.where(moved, self.late_cluster[users], self.early_cluster[users])
+        own = random.random(count) < spec.concentration
+        first, last = self._starts[cluster], self._starts[cluster + 1]
+        quantile = random.random(count)
+        items = np.where(
+            own,
+            self._by_cluster[_draw(self._mass_within, first, last, quantile)],
+            self._by_rank[_draw(self._mass, 0, spec.items, quantile)],
+        ).astype(np.int64)
+        each, rest = np.divmod(rows, spec.interactions // max(spec.users, spec.items) or 1)
+        if spec.interactions >= _ENOUGH * max(spec.users, spec.items):
+            items = np.where((rest == 0) & (each < spec.items), each % spec.items, items)
+            users = np.where((rest == 1) & (each < spec.users), each % spec.users, users)
+        # In whole numbers, since a float can't hold the product.
+        return Block(users, items, START + rows * SPAN_SECONDS // spec.interactions)
+
+    def blocks(self) -> Iterator[Block]:
+        """All of them."""
+        for number in range(-(-self._spec.interactions // BLOCK_ROWS)):
+            yield self.block(number)
+
+
+class Clustered:
+    """Vectors around centres."""
+
+    def __init__(self, spec: VectorsSpec) -> None:
+        self._spec = spec
+        random = np.random.default_rng([spec.seed, _CENTRES])
+        self._centres = random.standard_normal((spec.clusters, spec.components), dtype=np.float32)
+        self._centres /= np.linalg.norm(self._centres, axis=1, keepdims=True)
+        scale = (1 + np.arange(spec.components, dtype=np.float32)) ** -0.5
+        self._scale = spec.spread * scale / np.linalg.norm(scale)
+
+    def block(self, kind: int, number: int, count: int) -> NDArray[np.float32]:
+        """(count, components): the block of that number of one kind, _ITEMS or _USERS."""
+        spec = self._spec
+        random = np.random.default_rng([spec.seed, kind, number])
+        made = random.standard_normal((count, spec.components), dtype=np.float32)
+        made *= self._scale
+        made += self._centres[random.integers(spec.clusters, size=count)]
+        made *= random.lognormal(0, _NORMS, size=(count, 1)).astype(np.float32)
+        return made
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written: distinct users and items, and the most memory that it took."""
+
+    rows: int
+    users: int
+    items: int
+    files: int
+    file_bytes: int
+    seconds: float
+    peak_bytes: int
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    reporter = Silent() if options.json else Bars()
+    started = time.perf_counter()
+    try:
+        spec = _spec(options)
+        with making(options.output, needed_bytes(spec)) as folder:
+            if isinstance(spec, InteractionsSpec):
+                users, items = write_interactions(spec, folder, reporter)
+                rows = spec.interactions
+            else:
+                write_vectors(spec, folder, reporter)
+                users, items, rows = spec.users, spec.items, spec.users + spec.items
+            sizes = [file.stat().st_size for file in folder.iterdir()]
+    except TrainerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {options.output}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    seconds = round(time.perf_counter() - started, 3)
+    made = Made(rows, users, items, len(sizes), sum(sizes), seconds, peak_bytes())
+    _print(made, spec, options.output, as_json=options.json)
+    return 0
+
+
+def write_interactions(spec: InteractionsSpec, folder: Path, reporter: Reporter) -> tuple[int, int]:
+    """Write Parquet files into a folder; returns how many distinct users and items they have.
+
+    Columns are user_id and item_id, text, and timestamp, seconds since 1970 as integers.
+    """
+    interests = Interests(spec)
+    users, items = np.zeros(spec.users, dtype=bool), np.zeros(spec.items, dtype=bool)
+    schema = pa.schema([("user_id", pa.string()), ("item_id", pa.string()), ("timestamp", pa.int64())])
+    blocks = interests.blocks()
+    parts = -(-spec.interactions // (BLOCK_ROWS * PART_ROW_GROUPS))
+    with reporter.step("Interactions", spec.interactions) as advance:
+        for part in range(parts):
+            file = folder / f"part-{part:05}.parquet"
+            with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+                for _, block in zip(range(PART_ROW_GROUPS), blocks, strict=False):
+                    users[block.users] = items[block.items] = True
+                    columns = [_ids("u", block.users), _ids("i", block.items)]
+                    writer.write_table(pa.table([*columns, block.timestamps], schema=schema))
+                    advance(len(block.users))
+    return int(users.sum()), int(items.sum())
+
+
+def write_vectors(spec: VectorsSpec, folder: Path, reporter: Reporter) -> None:
+    """Write items.npy, items.txt, users.npy and users.txt into a folder."""
+    clustered = Clustered(spec)
+    with reporter.step("Vectors", spec.users + spec.items) as advance:
+        for name, stream, count in (("items", _ITEMS, spec.items), ("users", _USERS, spec.users)):
+            path = folder / f"{name}.npy"
+            shape = (count, spec.components)
+            np.lib.format.open_memmap(path, "w+", dtype=np.float32, shape=shape)
+            # A full disk is an error here, but would be a SIGBUS in a map of a file with holes.
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            with (folder / f"{name}.txt").open("w") as ids:
+                for number, start in enumerate(range(0, count, VECTOR_BLOCK_ROWS)):
+                    rows = range(start, min(start + VECTOR_BLOCK_ROWS, count))
+                    # Mapped anew, so that what was written doesn't stay in this process's memory.
+                    array = np.lib.format.open_memmap(path, "r+")
+                    array[rows.start : rows.stop] = clustered.block(stream, number, len(rows))
+                    ids.writelines(f"{name[0]}{row}\n" for row in rows)
+                    advance(len(rows))
+
+
+@contextmanager
+def making(output: Path, needed: int) -> Iterator[Path]:
+    """A folder to fill, which becomes `output` when all is written, and is removed otherwise.
+
+    Raises:
+        NoRoomError: there is something of that name, or too little space.
+    """
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise NoRoomError(f"{output} is there already: name a folder that isn't, or is empty")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(output.parent).free
+    if free < needed:
+        raise NoRoomError(
+            f"{output.parent} has {free / 1e9:.1f} GB free, but this may need {needed / 1e9:.1f} GB"
+        )
+    with tempfile.TemporaryDirectory(prefix=".synthetic-", dir=output.parent) as temporary:
+        folder = Path(temporary, "made")
+        folder.mkdir()
+        yield folder
+        folder.rename(output)
+
+
+def needed_bytes(spec: InteractionsSpec | VectorsSpec) -> int:
+    """The space that the files take at the most."""
+    if isinstance(spec, InteractionsSpec):
+        return spec.interactions * ROW_BYTES
+    return (spec.users + spec.items) * (4 * spec.components + ID_BYTES)
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had resident."""
+    # Not getrusage, which for a started program counts the memory of the one that started it.
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("/proc/self/status has no VmHWM")
+
+
+def _mass(ranks: NDArray[np.int64], exponent: float) -> NDArray[np.float64]:
+    """(n + 1,): what lies before each position, and at last all."""
+    return np.concatenate([[0.0], np.cumsum((1.0 + ranks) ** -exponent)])
+
+
+def _draw(
+    mass: NDArray[np.float64],
+    first: NDArray[np.int64] | int,
+    last: NDArray[np.int64] | int,
+    quantile: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """Positions from `first` to before `last`, each with a chance of its share of the mass there."""
+    wanted = mass[first] + (mass[last] - mass[first]) * quantile
+    # A sum that was rounded up may reach the next position.
+    return np.clip(np.searchsorted(mass, wanted, side="right") - 1, first, np.asarray(last) - 1)
+
+
+def _ids(prefix: str, numbers: NDArray[np.int64]) -> pa.Array:
+    return pc.binary_join_element_wise(prefix, pa.array(numbers).cast(pa.string()), "")
+
+
+def _in_range(option: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise OptionError(option, value, f"in {low}..{high}")
+
+
+def _spec(options: argparse.Namespace) -> InteractionsSpec | VectorsSpec:
+    kind = SPECS[options.kind]
+    return kind(**{field.name: getattr(options, field.name) for field in fields(kind)})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.synthetic",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    for kind, spec in SPECS.items():
+        own = kinds.add_parser(kind, help=f"make {kind}")
+        for field in fields(spec):
+            number = int if field.type == "int" else float
+            needed = field.default is MISSING
+            text = HELP[field.name] + ("" if needed else " (default: %(default)s)")
+            default = None if needed else field.default
+            own.add_argument(
+                f"--{field.name}", type=number, required=needed, default=default, help=text
+            )
+        own.add_argument("--output", type=Path, required=True, help="a folder that isn't there yet")
+        own.add_argument("--json", action="store_true", help="print what was made as JSON")
+    return parser
+
+
+def _print(made: Made, spec: InteractionsSpec | VectorsSpec, output: Path, *, as_json: bool) -> None:
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    if as_json:
+        content = {"machine": machine, "output": str(output), "spec": asdict(spec), **asdict(made)}
+        print(json.dumps(content, indent=2))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table.title = f"{output}; {machine}"
+    cells = {
+        "rows": f"{made.rows:,}",
+        "users": f"{made.users:,}",
+        "items": f"{made.items:,}",
+        "files": f"{made.files}",
+        "MB": f"{made.file_bytes / 1e6:,.0f}",
+        "s": f"{made.seconds:,.1f}",
+        "rows/s": f"{made.rows / made.seconds:,.0f}",
+        "peak memory, MB": f"{made.peak_bytes / 1e6:,.0f}",
+    }
+    for column in cells:
+        table.add_column(column, justify="right")
+    table.add_row(*cells.values())
+    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

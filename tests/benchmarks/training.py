@@ -1,0 +1,421 @@
+"""What the trainer costs beside a bare LightFM fit on the same matrix, and how fast it reads rows.
+
+    python -m tests.benchmarks.training                                # 2 million interactions
+    python -m tests.benchmarks.training --interactions 20000000 --epochs 1 --rounds 1
+
+Interactions are made by tests.benchmarks.synthetic, with a user and an item for every 20, or read from
+a folder (--data). Each of these runs in a process of its own, one after another, so that each peak of
+memory is its own:
+
+- reading: the trainer's reader on the files, and making the matrix, which is saved;
+- the bare fit: LightFM and scipy alone, on that matrix loaded from its file;
+- the trainer: the very function that a training run calls, which reads, makes the matrix and fits it
+  for as many epochs, ended where the fit is over.
+
+Neither evaluates or publishes. The bare fit and the trainer take turns, in rounds, and who is first
+changes. Ratios are medians of the rounds, with their range; on a machine that does other work, trust
+those of CPU time. Targets: at most 1.1 times the time of the bare fit, and 1.5 times its memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import scipy.sparse as sp
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks import synthetic
+from tests.benchmarks.synthetic import InteractionsSpec, NoRoomError
+from trainer.dataset import build_dataset
+from trainer.errors import InputError, OptionError, TrainerError
+from trainer.features import FeatureTable
+from trainer.interactions import read_interactions
+from trainer.model import Hyperparameters
+from trainer.parquet_folder import data_files
+from trainer.progress import Bars, Reporter, Silent
+from trainer.training import Places, train_by_spec
+from trainer.training_spec import DataSpec, TrainingSpec
+
+if TYPE_CHECKING:
+    from tests.benchmarks.revisions import Ratio
+
+ROOT = Path(__file__).parents[2]
+TIME_TARGET = 1.1
+MEMORY_TARGET = 1.5
+# For each user and each item.
+INTERACTIONS_EACH = 20
+# Estimates, for the check before the start: of what is imported, and of a row while all are read, and
+# while the model is fitted.
+BASE_BYTES = 250_000_000
+READ_ROW_BYTES = 110
+FIT_ROW_BYTES = 25
+
+# What one who has the matrix would write; it imports nothing of this project.
+_BARE = """
+import json, sys, time
+from pathlib import Path
+import numpy as np, scipy.sparse as sp
+from lightfm import LightFM
+
+matrix, options = sys.argv[1], json.loads(sys.argv[2])
+interactions = sp.load_npz(matrix).tocoo()
+model = LightFM(
+    no_components=options["components"],
+    loss="warp",
+    learning_rate=options["learning_rate"],
+    item_alpha=options["item_alpha"],
+    user_alpha=options["user_alpha"],
+    random_state=np.random.RandomState(options["seed"]),
+)
+wall, cpu = time.perf_counter(), time.process_time()
+model.fit(interactions, epochs=options["epochs"], num_threads=options["threads"])
+wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+status = Path("/proc/self/status").read_text()
+peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
+print(json.dumps({"seconds": {"fit": wall}, "cpu_seconds": {"fit": cpu}, "peak_bytes": {"fit": peak}}))
+"""
+_READ = "import sys; from tests.benchmarks import training; training.read(*sys.argv[1:])"
+_TRAIN = "import sys; from tests.benchmarks import training; training.train(*sys.argv[1:])"
+
+
+class ProcessError(TrainerError):
+    """A process of the benchmark failed."""
+
+
+@dataclass
+class Stages:
+    """What each stage of a process took: wall-clock and CPU seconds, and the most memory until its end
+    since its start."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    peak_bytes: dict[str, int] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure a stage."""
+        # The kernel's way to let the peak begin anew (proc(5)).
+        Path("/proc/self/clear_refs").write_text("5")
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        self.seconds[name] = time.perf_counter() - wall
+        self.cpu_seconds[name] = time.process_time() - cpu
+        self.peak_bytes[name] = synthetic.peak_bytes()
+
+    @property
+    def peak(self) -> int:
+        """Of all stages, bytes."""
+        return max(self.peak_bytes.values())
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What was read: rows of the files, and the size of the matrix made of them."""
+
+    rows: int
+    file_bytes: int
+    users: int
+    items: int
+    pairs: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of one subject: reading, and in the order of the rounds the bare fit and the trainer."""
+
+    subject: Subject
+    reading: Stages
+    bare: list[Stages]
+    trainer: list[Stages]
+
+    def ratios(self) -> dict[str, tuple[Ratio, float]]:
+        """The trainer's to the bare fit's, each with its target."""
+        # Not above: it loads gRPC, which would count as the trainer's memory.
+        from tests.benchmarks.revisions import Ratio
+
+        def of_fit(figure: str) -> Ratio:
+            sides = (self.trainer, self.bare)
+            return Ratio.of(*([getattr(one, figure)["fit"] for one in side] for side in sides))
+
+        peaks = ([one.peak for one in side] for side in (self.trainer, self.bare))
+        return {
+            "fit, time": (of_fit("seconds"), TIME_TARGET),
+            "fit, CPU time": (of_fit("cpu_seconds"), TIME_TARGET),
+            "fit, memory": (of_fit("peak_bytes"), MEMORY_TARGET),
+            "from the files to the fitted model, memory": (Ratio.of(*peaks), MEMORY_TARGET),
+        }
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    reporter = Silent() if options.json else Bars()
+    try:
+        if options.rounds < 1:
+            raise OptionError("--rounds", options.rounds, "at least 1")
+        hyperparameters = Hyperparameters(
+            components=options.components,
+            epochs=options.epochs,
+            threads=options.threads,
+            seed=options.seed,
+        )
+        spec = _spec(options)
+        needed = needed_memory(spec, hyperparameters)
+        check_memory(needed, available_memory())
+        with tempfile.TemporaryDirectory(prefix="training-") as temporary:
+            place = Path(temporary)
+            data = options.data
+            if data is None:
+                data = place / "data"
+                with synthetic.making(data, synthetic.needed_bytes(spec)) as folder:
+                    synthetic.write_interactions(spec, folder, reporter)
+            measured = measure(data, place, hyperparameters, options.rounds, reporter)
+    except TrainerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    _print(measured, hyperparameters, as_json=options.json)
+    return 0
+
+
+def measure(
+    data: Path, place: Path, hyperparameters: Hyperparameters, rounds: int, reporter: Reporter
+) -> Measured:
+    """Run all processes, with files in `place`; raises ProcessError when one fails."""
+    matrix = str(place / "matrix.npz")
+    asked = json.dumps(asdict(hyperparameters))
+    with reporter.step("Processes", 1 + 2 * rounds) as advance:
+        said = _run("the reader", _READ, str(data), matrix)
+        subject, reading = Subject(**said["subject"]), Stages(**said["stages"])
+        advance(1)
+        bare: list[Stages] = []
+        trained: list[Stages] = []
+        ways = [
+            (bare, "the bare fit", _BARE, [matrix, asked]),
+            (trained, "the trainer", _TRAIN, [str(data), str(place / "volume"), asked]),
+        ]
+        for number in range(rounds):
+            for results, name, code, arguments in ways[:: -1 if number % 2 else 1]:
+                results.append(Stages(**_run(name, code, *arguments)))
+                advance(1)
+    return Measured(subject, reading, bare, trained)
+
+
+def read(data: str, matrix: str) -> None:
+    """The reading process: read the files, make the matrix and save it; prints what it took."""
+    stages = Stages()
+    with stages.stage("read"):
+        interactions = read_interactions(Path(data))
+    with stages.stage("dataset"):
+        dataset = build_dataset(
+            interactions, items=FeatureTable(), users=FeatureTable(), split="none", seed=0
+        )
+    sp.save_npz(matrix, dataset.train, compressed=False)
+    subject = Subject(
+        rows=len(interactions),
+        file_bytes=sum(file.stat().st_size for file in data_files(Path(data))),
+        users=len(dataset.users),
+        items=len(dataset.items),
+        pairs=int(dataset.train.nnz),
+    )
+    print(json.dumps({"subject": asdict(subject), "stages": asdict(stages)}))
+
+
+def train(data: str, volume: str, hyperparameters: str) -> None:
+    """The trainer's process: a training run that ends when it is fitted; prints what it took."""
+    until_fitted = _UntilFitted()
+    spec = TrainingSpec(
+        data=DataSpec(interactions=data, split="none"),
+        hyperparameters=Hyperparameters(**json.loads(hyperparameters)),
+    )
+    unused = Path(volume)
+    with contextlib.suppress(_FittedError):
+        train_by_spec(spec, Places(unused, unused, unused), reporter=until_fitted)
+    print(json.dumps(asdict(until_fitted.stages)))
+
+
+class _FittedError(Exception):
+    """Ends a training run where its fit is over."""
+
+
+class _UntilFitted(Silent):
+    """Measures the stages of a training run up to its fit."""
+
+    def __init__(self) -> None:
+        self.stages = Stages()
+        self._current = contextlib.ExitStack()
+
+    def stage(self, name: str) -> None:
+        """See Reporter."""
+        self._current.close()
+        if name == "evaluate":
+            raise _FittedError
+        self._current.enter_context(self.stages.stage(name))
+
+
+def needed_memory(spec: InteractionsSpec, hyperparameters: Hyperparameters) -> int:
+    """About what the largest of the processes needs, bytes."""
+    # LightFM keeps three arrays of float32 for each side, and draws the larger one's in float64.
+    model = (spec.users + spec.items) * hyperparameters.components * 12
+    drawn = max(spec.users, spec.items) * hyperparameters.components * 12
+    fit = model + drawn + spec.interactions * FIT_ROW_BYTES
+    return BASE_BYTES + max(fit, spec.interactions * READ_ROW_BYTES)
+
+
+def available_memory() -> int:
+    """What the machine, or the control group that this runs in, still has, bytes."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("/proc/meminfo has no MemAvailable")
+
+
+def check_memory(needed: int, available: int) -> None:
+    """Raise NoRoomError when there is too little."""
+    if available < needed:
+        raise NoRoomError(
+            f"this may need {needed / 1e9:.1f} GB of memory, but there are {available / 1e9:.1f}: "
+            "lower --interactions, --users, --items or --components"
+        )
+
+
+def _run(name: str, code: str, *arguments: str) -> dict[str, Any]:
+    """Run code in an interpreter of its own; returns what it prints last."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode < 0:
+        killed = signal.Signals(-done.returncode).name
+        hint = " (is there enough memory?)" if killed == "SIGKILL" else ""
+        raise ProcessError(f"{name} was ended by {killed}{hint}")
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["nothing said why"])[-1]
+        raise ProcessError(f"{name} failed: {said}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def _spec(options: argparse.Namespace) -> InteractionsSpec:
+    """What is made, or of --data what it is about as large as."""
+    rows = options.interactions if options.data is None else _rows(options.data)
+    each = max(1, rows // INTERACTIONS_EACH)
+    users, items = options.users or each, options.items or each
+    return InteractionsSpec(
+        users=users,
+        items=items,
+        interactions=rows,
+        seed=options.seed,
+        clusters=min(items, InteractionsSpec.clusters),
+    )
+
+
+def _rows(folder: Path) -> int:
+    files = data_files(folder)
+    try:
+        return sum(pq.read_metadata(file).num_rows for file in files)
+    except pa.ArrowException as error:
+        raise InputError(folder, f"can't be read as Parquet: {error}") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.training",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--interactions", type=int, default=2_000_000, help="default: 2000000")
+    parser.add_argument("--users", type=int, help="default: one for every 20 interactions")
+    parser.add_argument("--items", type=int, help="default: one for every 20 interactions")
+    parser.add_argument("--data", type=Path, help="a folder of Parquet files to read instead")
+    parser.add_argument("--components", type=int, default=64, help="default: 64")
+    parser.add_argument("--epochs", type=int, default=4, help="of each fit (default: 4)")
+    parser.add_argument("--threads", type=int, default=1, help="of the fit (default: 1)")
+    parser.add_argument("--rounds", type=int, default=3, help="of both fits (default: 3)")
+    parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def _print(measured: Measured, hyperparameters: Hyperparameters, *, as_json: bool) -> None:
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    subject, epochs = measured.subject, hyperparameters.epochs
+    if as_json:
+        ratios = {
+            name: {**asdict(ratio), "target": target}
+            for name, (ratio, target) in measured.ratios().items()
+        }
+        content = {
+            "machine": machine,
+            "hyperparameters": asdict(hyperparameters),
+            **asdict(measured),
+            "ratios": ratios,
+        }
+        print(json.dumps(content, indent=2))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    title = (
+        f"{subject.rows:,} rows, {subject.file_bytes / 1e6:,.0f} MB of files, {subject.users:,} users, "
+        f"{subject.items:,} items, {subject.pairs:,} pairs; {hyperparameters.components} components, "
+        f"{epochs} epochs, {hyperparameters.threads} threads; {machine}"
+    )
+    console.print(_stages(measured, epochs, title))
+    console.print()
+    console.print(_ratios(measured))
+
+
+def _stages(measured: Measured, epochs: int, title: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
+    for column in ("process", "stage", "s", "CPU s", "interactions/s", "peak memory, MB"):
+        table.add_column(column, justify="left" if column in ("process", "stage") else "right")
+    processes = {"reading": [measured.reading], "bare fit": measured.bare, "trainer": measured.trainer}
+    for name, rounds in processes.items():
+        for stage in rounds[0].seconds:
+            # An epoch sees pairs, in which rows that repeat are one.
+            parts, count = (
+                (epochs, measured.subject.pairs) if stage == "fit" else (1, measured.subject.rows)
+            )
+            seconds, cpu_seconds, peak = (
+                float(np.median([getattr(one, figure)[stage] for one in rounds]))
+                for figure in ("seconds", "cpu_seconds", "peak_bytes")
+            )
+            table.add_row(
+                name,
+                "fit, an epoch" if stage == "fit" else stage,
+                f"{seconds / parts:,.2f}",
+                f"{cpu_seconds / parts:,.2f}",
+                f"{count * parts / seconds:,.0f}",
+                f"{peak / 1e6:,.0f}",
+            )
+    return table
+
+
+def _ratios(measured: Measured) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("trainer / bare fit", "median (range)", "target", ""):
+        table.add_column(column, justify="left" if column in ("trainer / bare fit", "") else "right")
+    for name, (ratio, target) in measured.ratios().items():
+        kept = "kept" if ratio.median <= target else "missed"
+        table.add_row(name, str(ratio), f"at most {target}", kept)
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
