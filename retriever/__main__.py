@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from publication import layout
-from retriever import client_arguments
+from retriever.asking import arguments
 from retriever.config import DEFAULT_LISTEN, Config, environment_defaults, parse_address
 from retriever.errors import RetrieverError
 
@@ -22,9 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command == "serve":
             return _serve(options)
         # The client needs gRPC, which must not be loaded in the parent of the workers.
-        from retriever import client_commands
+        from retriever.asking import commands
 
-        return client_commands.run(options)
+        return commands.run(options)
     except RetrieverError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -64,7 +64,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     defaults = environment_defaults(os.environ)
     _add_serve(commands, defaults)
-    client_arguments.add_commands(commands, defaults)
+    arguments.add_commands(commands, defaults)
     options = parser.parse_args(argv)
     if check := vars(options).pop("check", None):
         check(options)

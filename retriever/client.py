@@ -7,7 +7,7 @@
 
 It is thin: generated stubs, several connections, a deadline for each call, and gRPC's own retries by
 `retry_policy.json`, a gRPC service config that clients in other languages can use as it is. What may
-be asked is in `client_requests`, what is answered in `client_answers`; all can be imported from here.
+be asked is in `asking.requests`, what is answered in `asking.answers`; all can be imported from here.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from retriever import client_answers, client_errors
-from retriever.client_answers import Answer, Contribution, Explanation, ScoredItem
-from retriever.client_channel import open_channel, retry_policy
-from retriever.client_conditions import (
+from retriever.asking import answers, errors
+from retriever.asking.answers import Answer, Contribution, Explanation, ScoredItem
+from retriever.asking.channel import open_channel, retry_policy
+from retriever.asking.conditions import (
     Condition,
     RangeCondition,
     TextCondition,
@@ -36,8 +36,8 @@ from retriever.client_conditions import (
     in_range,
     none_of,
 )
-from retriever.client_errors import CallError
-from retriever.client_requests import (
+from retriever.asking.errors import CallError
+from retriever.asking.requests import (
     Items,
     RecommendOptions,
     RecommendRequest,
@@ -120,9 +120,7 @@ class RetrieverClient:
             ValueError, TypeError: what couldn't be sent as it is meant.
         """
         request = SimilarItemsRequest(item_id, **options).to_message()
-        return client_answers.answer(
-            self._call(next(self._stubs).SimilarItems, request, timeout_seconds)
-        )
+        return answers.answer(self._call(next(self._stubs).SimilarItems, request, timeout_seconds))
 
     def recommend(
         self,
@@ -145,7 +143,7 @@ class RetrieverClient:
             ValueError, TypeError: what couldn't be sent as it is meant.
         """
         request = RecommendRequest(user_id, **options).to_message()
-        return client_answers.answer(self._call(next(self._stubs).Recommend, request, timeout_seconds))
+        return answers.answer(self._call(next(self._stubs).Recommend, request, timeout_seconds))
 
     def similar_items_pages(
         self,
@@ -244,7 +242,7 @@ class RetrieverClient:
             except grpc.RpcError as error:
                 # The worker that was asked may have ended: another one answers.
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > end:
-                    raise client_errors.of_call(self._target, error) from error
+                    raise errors.of_call(self._target, error) from error
 
     def close(self) -> None:
         """Close the connections; calls in flight are cancelled."""
@@ -272,7 +270,7 @@ class RetrieverClient:
         try:
             return method(request, timeout=seconds, wait_for_ready=True)
         except grpc.RpcError as error:
-            raise client_errors.of_call(self._target, error) from error
+            raise errors.of_call(self._target, error) from error
 
     def _pages(
         self,
@@ -284,7 +282,7 @@ class RetrieverClient:
         while True:
             # Any worker knows what comes next.
             call = getattr(next(self._stubs), method)
-            page = client_answers.answer(self._call(call, request, timeout_seconds))
+            page = answers.answer(self._call(call, request, timeout_seconds))
             yield page
             if not page.next_page_token:
                 return
@@ -294,9 +292,9 @@ class RetrieverClient:
         self, results: Iterable[pb.SimilarItemsResult] | Iterable[pb.RecommendResult]
     ) -> list[Answer | CallError]:
         return [
-            client_errors.of_entry(self._target, result.error)
+            errors.of_entry(self._target, result.error)
             if result.HasField("error")
-            else client_answers.answer(result.response)
+            else answers.answer(result.response)
             for result in results
         ]
 

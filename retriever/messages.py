@@ -11,13 +11,12 @@ from typing import TypeAlias
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from publication import ragged
-from retriever import batches, filters, pages
-from retriever.errors import InvalidArgumentError
-from retriever.explanations import Explanation
-from retriever.filters import AnyCondition, Condition, RangeCondition
-from retriever.pages import Page
-from retriever.queries import Answer
-from retriever.questions import (
+from retriever.answering import batches, filters, pages
+from retriever.answering.explanations import Explanation
+from retriever.answering.filters import AnyCondition, Condition, RangeCondition
+from retriever.answering.pages import Page
+from retriever.answering.queries import Answer
+from retriever.answering.questions import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
     ItemSubject,
@@ -29,6 +28,7 @@ from retriever.questions import (
     WeightedItems,
     check_external_id,
 )
+from retriever.errors import InvalidArgumentError
 from retriever.snapshot import Snapshot
 
 Request: TypeAlias = pb.SimilarItemsRequest | pb.RecommendRequest

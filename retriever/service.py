@@ -12,13 +12,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from retriever import messages, queries
-from retriever.batches import answer_all
+from retriever import messages
+from retriever.answering import queries
+from retriever.answering.batches import answer_all
+from retriever.answering.queries import Plan
+from retriever.answering.questions import Checkpoint, Options
 from retriever.control import Fleet
 from retriever.current import CurrentSnapshot
 from retriever.errors import AbandonedError, NothingLoadedError
-from retriever.queries import Plan
-from retriever.questions import Checkpoint, Options
 from retriever.quick import is_quick
 from retriever.snapshot import Snapshot
 from retriever.status import to_message, to_status

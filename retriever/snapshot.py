@@ -13,9 +13,9 @@ from publication import layout, reader
 from publication.reader import Publication
 from publication.search_effort import Depths
 from publication.vector_space import Float32Array, split_biases
+from retriever.answering.search import Ranker
 from retriever.index import open_index
 from retriever.index.exact import ExactIndex, exact_index
-from retriever.search import Ranker
 
 
 @dataclass(frozen=True)

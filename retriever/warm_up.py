@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from retriever import queries
+from retriever.answering import queries
+from retriever.answering.questions import Options, Search
 from retriever.errors import SnapshotError
-from retriever.questions import Options, Search
 from retriever.snapshot import Snapshot
 
 _QUERIES = 20

@@ -25,8 +25,8 @@ from publication.reader import Publication, open_publication
 from publication.search_effort import Depths
 from publication.vector_space import split_biases
 from publication.writer import Clock, Staging, utc_now
+from retriever.answering.search import IndexCosts, Ranker
 from retriever.index.exact import ExactIndex
-from retriever.search import IndexCosts, Ranker
 from retriever.snapshot import Snapshot
 from trainer.index import make_backends
 from trainer.index.protocol import BuiltIndex, Space

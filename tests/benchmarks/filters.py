@@ -36,9 +36,9 @@ from publication.manifest import DatasetFacts, IndexFacts, Manifest, RunFacts
 from publication.ranking import row_norms
 from publication.vector_space import Float32Array, split_biases
 from publication.writer import Staging
-from retriever import queries
-from retriever.filters import AnyCondition, Condition, RangeCondition
-from retriever.questions import AS_TUNED, Options, Search
+from retriever.answering import queries
+from retriever.answering.filters import AnyCondition, Condition, RangeCondition
+from retriever.answering.questions import AS_TUNED, Options, Search
 from retriever.snapshot import Snapshot, open_snapshot
 from tests.benchmarks import indexes
 from tests.retrievable import build_index, index_facts

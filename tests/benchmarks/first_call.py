@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from publication import labels
-from retriever import queries
+from retriever.answering import queries
 from retriever.client import RetrieverClient
 from retriever.snapshot import Snapshot, open_snapshot
 from retriever.warm_up import warm_up

@@ -6,7 +6,7 @@ import numpy as np
 
 from publication import labels, reader
 from retriever import index as retriever_index
-from retriever import queries
+from retriever.answering import queries
 from retriever.snapshot import open_snapshot
 from tests.retrievable import Expected
 from trainer import __main__ as trainer

@@ -15,8 +15,8 @@ import numpy as np
 
 from publication.attributes import Attributes, Column, NumberColumn, TextColumn
 from publication.fold_in import FoldIn
-from retriever.filters import AnyCondition, RangeCondition
-from retriever.questions import Options, UserFeatures, WeightedItems
+from retriever.answering.filters import AnyCondition, RangeCondition
+from retriever.answering.questions import Options, UserFeatures, WeightedItems
 from retriever.snapshot import Snapshot
 from tests import retrievable
 from tests.retrievable import DictIdMap

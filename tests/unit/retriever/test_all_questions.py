@@ -18,12 +18,12 @@ from publication.attributes import Attributes, NumberColumn, TextColumn
 from publication.fold_in import FoldIn
 from publication.manifest import Depth
 from publication.search_effort import TUNED_FOR, Depths
-from retriever import batches, filters, pages, popular, queries
+from retriever.answering import batches, filters, pages, popular, queries
+from retriever.answering.filters import Condition, RangeCondition
+from retriever.answering.pages import Page
+from retriever.answering.questions import MAX_LIMIT, Options, Search, UserFeatures, WeightedItems
+from retriever.answering.search import IndexCosts
 from retriever.errors import InvalidArgumentError, UnknownIdError
-from retriever.filters import Condition, RangeCondition
-from retriever.pages import Page
-from retriever.questions import MAX_LIMIT, Options, Search, UserFeatures, WeightedItems
-from retriever.search import IndexCosts
 from tests import retrievable
 from tests.retrievable import FixedIndex
 from tests.unit.retriever import reference

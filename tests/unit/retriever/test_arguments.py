@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from retriever import __main__ as command_line
-from retriever import client_commands, supervisor
+from retriever import supervisor
+from retriever.asking import commands as client_commands
 from retriever.config import Config
 
 

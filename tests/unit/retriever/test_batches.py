@@ -12,12 +12,12 @@ from msgspec import structs
 
 from publication.attributes import Attributes, NumberColumn, TextColumn
 from publication.fold_in import FoldIn
-from retriever import batches, pages, queries
-from retriever.batches import answer_all
+from retriever.answering import batches, pages, queries
+from retriever.answering.batches import answer_all
+from retriever.answering.filters import Condition, RangeCondition
+from retriever.answering.pages import Page, Position
+from retriever.answering.questions import Options, Search, UserFeatures, WeightedItems
 from retriever.errors import AbandonedError, InvalidArgumentError, PageExpiredError, UnknownIdError
-from retriever.filters import Condition, RangeCondition
-from retriever.pages import Page, Position
-from retriever.questions import Options, Search, UserFeatures, WeightedItems
 from tests import retrievable
 from tests.retrievable import DictIdMap, FixedIndex
 

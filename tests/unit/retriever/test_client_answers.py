@@ -8,8 +8,8 @@ from dataclasses import asdict
 import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from retriever import client_answers
-from retriever.client_answers import Answer, Contribution, Explanation, ScoredItem
+from retriever.asking import answers as client_answers
+from retriever.asking.answers import Answer, Contribution, Explanation, ScoredItem
 
 RESPONSES = pytest.mark.parametrize("kind", [pb.RecommendResponse, pb.SimilarItemsResponse])
 

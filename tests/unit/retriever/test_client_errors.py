@@ -8,7 +8,7 @@ from google.rpc import status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retriever import client_errors
+from retriever.asking import errors as client_errors
 from retriever.errors import (
     AbandonedError,
     InvalidArgumentError,

@@ -8,9 +8,9 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from retriever import client_requests
-from retriever.client_conditions import all_of, any_of, in_range, none_of
-from retriever.client_requests import RecommendRequest, SimilarItemsRequest
+from retriever.asking import requests as client_requests
+from retriever.asking.conditions import all_of, any_of, in_range, none_of
+from retriever.asking.requests import RecommendRequest, SimilarItemsRequest
 
 KINDS = pytest.mark.parametrize("kind", [RecommendRequest, SimilarItemsRequest])
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retriever import queries
-from retriever.diversity import diversify, pool_size
-from retriever.questions import MAX_LIMIT, Options, WeightedItems
+from retriever.answering import queries
+from retriever.answering.diversity import diversify, pool_size
+from retriever.answering.questions import MAX_LIMIT, Options, WeightedItems
 from tests import retrievable
 
 # float32 rounds cosines; candidates whose values are closer than this are equally good.

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from publication.fold_in import FoldIn
-from retriever import queries
-from retriever.explanations import SHOWN
-from retriever.questions import Options, UserFeatures, WeightedItems
+from retriever.answering import queries
+from retriever.answering.explanations import SHOWN
+from retriever.answering.questions import Options, UserFeatures, WeightedItems
 from tests import retrievable
 from tests.retrievable import DictIdMap
 

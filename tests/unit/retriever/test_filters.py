@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from publication.attributes import Attributes, NumberColumn, TextColumn
-from retriever import filters
+from retriever.answering import filters
+from retriever.answering.filters import Condition, RangeCondition, look_up
 from retriever.errors import InvalidArgumentError
-from retriever.filters import Condition, RangeCondition, look_up
 
 # Some look like the beginning of another, or like a value of the attribute beside it.
 VALUES = ["a", "ab", "b", "1:a", "é", "東京"]

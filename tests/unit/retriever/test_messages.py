@@ -12,12 +12,13 @@ from msgspec import structs
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from publication.attributes import Attributes, NumberColumn, TextColumn
-from retriever import batches, filters, messages, pages, questions
+from retriever import messages
+from retriever.answering import batches, filters, pages, questions
+from retriever.answering.explanations import Explanation
+from retriever.answering.filters import Condition, RangeCondition
+from retriever.answering.queries import Answer
+from retriever.answering.questions import Options, Search, UserFeatures, WeightedItems
 from retriever.errors import InvalidArgumentError
-from retriever.explanations import Explanation
-from retriever.filters import Condition, RangeCondition
-from retriever.queries import Answer
-from retriever.questions import Options, Search, UserFeatures, WeightedItems
 from tests import retrievable
 
 NAN, INF = math.nan, math.inf

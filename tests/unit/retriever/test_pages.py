@@ -10,9 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from publication import layout
-from retriever import pages
+from retriever.answering import pages
+from retriever.answering.pages import Page, Position
 from retriever.errors import InvalidArgumentError, PageExpiredError
-from retriever.pages import Page, Position
 
 VERSION, OTHER = "20261124T043500Z-3fa9c1", "20261125T043500Z-3fa9c2"
 KEY, OTHER_KEY = "5a" * 32, "5b" * 32

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from publication.attributes import Attributes, TextColumn
-from retriever import popular, queries
+from retriever.answering import popular, queries
+from retriever.answering.filters import Condition, look_up
+from retriever.answering.popular import find_popular
+from retriever.answering.questions import Options, UserFeatures, WeightedItems
+from retriever.answering.search import Wanted
 from retriever.errors import NotPublishedError, UnknownIdError
-from retriever.filters import Condition, look_up
-from retriever.popular import find_popular
-from retriever.questions import Options, UserFeatures, WeightedItems
-from retriever.search import Wanted
 from tests import retrievable
 
 # By bytes, capitals come first.

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from publication.ranking import row_norms
-from retriever import queries, questions
+from retriever.answering import queries, questions
+from retriever.answering.questions import Options, Search
 from retriever.errors import InvalidArgumentError, UnknownIdError
 from retriever.index.exact import ExactIndex
-from retriever.questions import Options, Search
 from tests import retrievable
 from tests.retrievable import FixedIndex
 

@@ -10,7 +10,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from retriever import batches, control, messages, queries, service
+from retriever import control, messages, service
+from retriever.answering import batches, queries
 from retriever.current import CurrentSnapshot
 from retriever.service import SERVICE_NAME, RetrieverServicer
 from retriever.worker_process import State

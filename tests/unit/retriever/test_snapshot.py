@@ -11,7 +11,7 @@ import pytest
 
 from publication import layout
 from publication.errors import MismatchError, MissingFileError, VersionNotFoundError
-from retriever import queries
+from retriever.answering import queries
 from retriever.errors import SnapshotError
 from retriever.snapshot import open_snapshot
 from tests import publications

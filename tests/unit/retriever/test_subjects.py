@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from publication.fold_in import FoldIn
+from retriever.answering.questions import UserFeatures, WeightedItems
+from retriever.answering.subjects import item_subject, user_subject
 from retriever.errors import InvalidArgumentError, NotPublishedError, UnknownIdError
-from retriever.questions import UserFeatures, WeightedItems
-from retriever.subjects import item_subject, user_subject
 from tests import retrievable
 from tests.retrievable import DictIdMap
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retriever import queries
+from retriever.answering import queries
 from retriever.errors import SnapshotError
 from retriever.snapshot import open_snapshot
 from retriever.warm_up import warm_up

@@ -18,9 +18,9 @@ from publication.manifest import DatasetFacts
 from publication.ranking import best
 from publication.reader import list_versions, open_publication, verify
 from publication.vector_space import user_queries
-from retriever.queries import recommend, similar_items
-from retriever.questions import Options, Search
-from retriever.search import IndexCosts
+from retriever.answering.queries import recommend, similar_items
+from retriever.answering.questions import Options, Search
+from retriever.answering.search import IndexCosts
 from retriever.snapshot import open_snapshot
 from tests.unit.trainer.index import cases
 from trainer import publishing

@@ -7,7 +7,7 @@ from annoy import AnnoyIndex
 from publication import layout
 from publication.errors import InvalidPublicationError
 from publication.vector_space import augment_queries
-from retriever import queries
+from retriever.answering import queries
 from retriever.index import open_index
 from retriever.snapshot import open_snapshot
 from tests import publications, retrievable

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from publication.ranking import best
+from retriever.answering.search import Found, Wanted, without
 from retriever.errors import NotPublishedError
-from retriever.search import Found, Wanted, without
 from retriever.snapshot import Snapshot
 
 # Items of the ranking that are looked at together.

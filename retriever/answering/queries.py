@@ -12,16 +12,23 @@ from numpy.typing import NDArray
 
 from publication import layout
 from publication.vector_space import Float32Array
-from retriever import pages
-from retriever.diversity import diversify, pool_size
-from retriever.explanations import Explanation, explain
-from retriever.filters import look_up
-from retriever.pages import Page, Position
-from retriever.popular import find_popular
-from retriever.questions import DEFAULTS, Checkpoint, ItemSubject, Options, UserSubject, always_wanted
-from retriever.search import NOTHING, Found, Ranker, Rows, Wanted, find, find_page
+from retriever.answering import pages
+from retriever.answering.diversity import diversify, pool_size
+from retriever.answering.explanations import Explanation, explain
+from retriever.answering.filters import look_up
+from retriever.answering.pages import Page, Position
+from retriever.answering.popular import find_popular
+from retriever.answering.questions import (
+    DEFAULTS,
+    Checkpoint,
+    ItemSubject,
+    Options,
+    UserSubject,
+    always_wanted,
+)
+from retriever.answering.search import NOTHING, Found, Ranker, Rows, Wanted, find, find_page
+from retriever.answering.subjects import Source, Subject, item_subject, user_subject
 from retriever.snapshot import Snapshot
-from retriever.subjects import Source, Subject, item_subject, user_subject
 
 ShortReason = Literal["catalogue", "exclusions", "filter", "page_limit"]
 

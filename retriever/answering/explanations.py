@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from publication.ranking import unit_rows
-from retriever.search import Rows
+from retriever.answering.search import Rows
+from retriever.answering.subjects import Parts
 from retriever.snapshot import Snapshot
-from retriever.subjects import Parts
 
 SHOWN = 3
 """How many contributions are told at most."""

@@ -9,9 +9,9 @@ from typing import Literal, TypeAlias
 
 from publication.errors import InvalidIdError
 from publication.id_map import check_id
+from retriever.answering.filters import AnyCondition
+from retriever.answering.pages import Page
 from retriever.errors import InvalidArgumentError
-from retriever.filters import AnyCondition
-from retriever.pages import Page
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 1000
@@ -120,7 +120,7 @@ class Options:
         search: how hard to search.
         unknown_ids: what to do about ids that the publication doesn't have; None: "error" for a single
             id, "ignore" for several.
-        diversity: in 0..1; see retriever.diversity.
+        diversity: in 0..1; see retriever.answering.diversity.
         explain: whether to say where each score comes from.
         page: which results of the ranking; None for the first ones, without a token for the next.
     """

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, TypedDict
 from google.protobuf.field_mask_pb2 import FieldMask
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from retriever.client_conditions import Condition, TextCondition
+from retriever.asking.conditions import Condition, TextCondition
 
 Items: TypeAlias = Sequence[str] | Mapping[str, float]
 """External ids of items, or how much each counts by its id."""

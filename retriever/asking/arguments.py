@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from retriever.client_conditions import RangeCondition, TextCondition
+from retriever.asking.conditions import RangeCondition, TextCondition
 from retriever.config import DEFAULT_LISTEN, format_address, parse_address
 
 _Items = list[tuple[str, float | None]]

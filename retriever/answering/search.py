@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from publication.ranking import best
 from publication.search_effort import TUNED_FOR, Depths, candidates_for
 from publication.vector_space import Float32Array
-from retriever.filters import Filter
+from retriever.answering.filters import Filter
+from retriever.answering.pages import Position
+from retriever.answering.questions import Checkpoint, Search
 from retriever.index.exact import ExactIndex
 from retriever.index.protocol import SearchIndex
-from retriever.pages import Position
-from retriever.questions import Checkpoint, Search
 
 Rows = NDArray[np.int64]
 NOTHING: NDArray[np.int32] = np.empty(0, dtype=np.int32)
@@ -154,7 +154,7 @@ def find_page(
     search: Search,
     checkpoint: Checkpoint,
 ) -> Found:
-    """The `count` items that come after a position; see retriever.pages for the sequence."""
+    """The `count` items that come after a position; see retriever.answering.pages for the sequence."""
     end = position.offset + count
     if not position.width:
         found = rank_all(ranker, query, end, wanted)

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from retriever.queries import Answer, Plan, carry_out, finish
-from retriever.questions import Checkpoint, always_wanted
-from retriever.search import Found, rank_all_for
+from retriever.answering.queries import Answer, Plan, carry_out, finish
+from retriever.answering.questions import Checkpoint, always_wanted
+from retriever.answering.search import Found, rank_all_for
 from retriever.snapshot import Snapshot
 
 MAX_REQUESTS = 256

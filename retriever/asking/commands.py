@@ -12,9 +12,9 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToJson
 
-from retriever import client_batches
+from retriever.asking import batches
+from retriever.asking.output import print_answer, print_status
 from retriever.client import Answer, Items, RetrieverClient
-from retriever.client_output import print_answer, print_status
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,7 +44,7 @@ def _run(client: RetrieverClient, options: argparse.Namespace) -> int:
         case "health":
             return _probe(client, options)
         case "batch-recommend" | "batch-similar-items":
-            return client_batches.run(client, options)
+            return batches.run(client, options)
     for number, answer in enumerate(_answers(client, options)):
         if options.json:
             # One page is a document, several are one a line.

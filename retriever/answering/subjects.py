@@ -14,9 +14,15 @@ from publication.fold_in import FoldIn
 from publication.id_map import IdMap
 from publication.ranking import unit_rows
 from publication.vector_space import Float32Array, split_biases, user_queries
+from retriever.answering.questions import (
+    ItemSubject,
+    UnknownIds,
+    UserFeatures,
+    UserSubject,
+    WeightedItems,
+)
+from retriever.answering.search import NOTHING
 from retriever.errors import InvalidArgumentError, NotPublishedError, UnknownIdError
-from retriever.questions import ItemSubject, UnknownIds, UserFeatures, UserSubject, WeightedItems
-from retriever.search import NOTHING
 from retriever.snapshot import Snapshot
 
 Source = Literal["personalized", "folded_in", "features", "popular", "similar"]
