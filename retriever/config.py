@@ -40,7 +40,7 @@ class Config:
     label: str = layout.DEFAULT_LABEL
     pin: str | None = None
     poll_seconds: float = 1.0
-    threads: int = 4
+    threads: int = 2
     max_calls: int = 64
     max_connection_age_seconds: float = 300.0
     heartbeat_seconds: float = 10.0

@@ -143,7 +143,9 @@ def fill_in(
     add = response.items.add
     rows = answer.rows.tolist()
     for row, score in zip(rows, answer.scores.tolist(), strict=True):
-        add(item_id=external_id(row), score=score)
+        # Quicker than giving both to `add`.
+        item = add()
+        item.item_id, item.score = external_id(row), score
     if attributes:
         for item, row in zip(response.items, rows, strict=True):
             _fill_in_attributes(item, snapshot, row, attributes)

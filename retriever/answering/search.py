@@ -219,8 +219,10 @@ def rank_all_for(
     # Everything from the most-th score on, as in `best`, for all queries at once.
     most = min(max(counts), items)
     thresholds = np.partition(scores, items - most, axis=1)[:, items - most]
-    places, rows = np.nonzero(scores >= thresholds[:, None])
-    chosen = scores[places, rows]
+    # In one dimension, where it takes a tenth of the time.
+    flat = np.flatnonzero(scores >= thresholds[:, None])
+    chosen = scores.ravel()[flat]
+    places, rows = np.divmod(flat, items)
     ties = rows if ranker.ties is None else ranker.ties[rows]
     order = np.lexsort((ties, -chosen, places))
     rows, chosen = rows[order], chosen[order]
