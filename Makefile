@@ -10,6 +10,9 @@ VOLUME ?= .demo/volume
 LISTEN ?= 127.0.0.1:50051
 WORKERS ?= 2
 ITEMS ?= 1000000
+BENCH_ITEMS ?= 1682 100000
+BENCH_USERS ?= 100000
+BENCH_FOLDER ?= .bench
 TRAINER_LISTEN ?= 127.0.0.1:50052
 
 .DEFAULT_GOAL := help
@@ -46,13 +49,17 @@ load: setup $(VOLUME)/labels/current ## The demo's publication under load by k6:
 	@$(BIN)/python -m tests.load.k6 smoke steady --volume $(VOLUME) --workers $(WORKERS)
 
 .PHONY: bench
-bench: setup ## Throughput beside an echo server, first calls after a change, indexes, warm starts, filters, batches
+bench: setup ## Everything measured, a table each (half an hour; BENCH_ITEMS="1682 1000000" BENCH_USERS=1000000: two hours)
+	@$(BIN)/python -m tests.benchmarks.training
+	@$(BIN)/python -m tests.benchmarks.serving --items $(BENCH_ITEMS) --users $(BENCH_USERS) --folder $(BENCH_FOLDER)
+	@$(BIN)/python -m tests.benchmarks.footprint --items $(lastword $(BENCH_ITEMS)) --users $(BENCH_USERS) --folder $(BENCH_FOLDER)
+	@$(BIN)/python -m tests.benchmarks.startup --items $(lastword $(BENCH_ITEMS)) --users $(BENCH_USERS) --folder $(BENCH_FOLDER)
 	@$(BIN)/python -m tests.benchmarks.throughput
+	@$(BIN)/python -m tests.benchmarks.batches
+	@$(BIN)/python -m tests.benchmarks.filters
 	@$(BIN)/python -m tests.benchmarks.first_call
 	@$(BIN)/python -m tests.benchmarks.indexes
 	@$(BIN)/python -m tests.benchmarks.freshness
-	@$(BIN)/python -m tests.benchmarks.filters
-	@$(BIN)/python -m tests.benchmarks.batches
 
 .PHONY: serve-trainer
 serve-trainer: setup ## The trainer as a service until Ctrl-C (TRAINER_LISTEN=..., VOLUME=...)
@@ -117,7 +124,7 @@ golden: $(INSTALLED) ## Show how the golden publication was made (it is never ma
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf $(VENV) .data .demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) .data .demo $(BENCH_FOLDER) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .import_linter_cache
 
 .PHONY: help
