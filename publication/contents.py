@@ -57,18 +57,20 @@ def _check_vectors(publication: Publication) -> None:
         if vectors is None:
             continue
         for start in range(0, len(vectors), _CHUNK_ROWS):
-            bad = ~np.isfinite(vectors[start : start + _CHUNK_ROWS]).all(axis=1)
-            if bad.any():
-                row = start + int(bad.argmax())
-                raise InvalidPublicationError(publication.directory / name, f"row {row} isn't finite")
+            chunk = vectors[start : start + _CHUNK_ROWS]
+            # What isn't finite is the least or the greatest, and NaN is both.
+            if np.isfinite(chunk.min(initial=0)) and np.isfinite(chunk.max(initial=0)):
+                continue
+            row = start + int((~np.isfinite(chunk).all(axis=1)).argmax())
+            raise InvalidPublicationError(publication.directory / name, f"row {row} isn't finite")
 
 
 def _check_embeddings(publication: Publication) -> None:
     embeddings: Float32Array = split_biases(publication.item_vectors)[0]
     norms = publication.item_norms
     for start in range(0, len(embeddings), _CHUNK_ROWS):
-        chunk = embeddings[start : start + _CHUNK_ROWS]
-        zero = ~chunk.any(axis=1)
+        lengths = row_norms(embeddings[start : start + _CHUNK_ROWS])
+        zero = lengths == 0
         if zero.any():
             row = start + int(zero.argmax())
             # It has no cosine to anything.
@@ -76,7 +78,7 @@ def _check_embeddings(publication: Publication) -> None:
             raise InvalidPublicationError(path, f"embedding {row} is zero")
         if norms is None:
             continue
-        wrong = ~np.isclose(norms[start : start + _CHUNK_ROWS], row_norms(chunk), rtol=1e-3)
+        wrong = ~np.isclose(norms[start : start + _CHUNK_ROWS], lengths, rtol=1e-3)
         if wrong.any():
             row = start + int(wrong.argmax())
             path = publication.directory / layout.ITEM_NORMS
