@@ -140,7 +140,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="worker processes (default: 2)")
     parser.add_argument("--rounds", type=int, default=3, help="of each measurement (default: 3)")
     parser.add_argument(
-        "--rate", type=float, help=f"calls/s during a reload (default: {LOAD:.0%} of what it can do)"
+        "--rate", type=float, help=f"calls/s during a reload (default: {LOAD:.0%}% of what it can do)"
     )
     parser.add_argument(
         "--drop-caches", action="store_true", help="empty the whole page cache; for root only"

@@ -24,6 +24,11 @@ _CANDIDATES = {"SQ8": 30, "SQfp16": 15}
 # even and on log-normal norms (sigma 1): 0.3 is best on the latter and costs the former nothing.
 _QUERY_NORM = 0.3
 _TRAINING_POINTS_PER_LIST = 64
+# Where a search takes longest to choose lists and to read them: twice as many lists, half as long,
+# learned from half as many points each; and a graph of their centres, of so many links.
+_MANY_ITEMS = 200_000
+_MANY_LISTS = 1_000
+_LINKS = 32
 _TRAINING_PASSES = 10
 
 
@@ -36,7 +41,8 @@ class FaissBackend:
     def rounds(self, items: int, space: Space) -> Sequence[Sequence[Settings]]:  # noqa: ARG002
         """Eight bits a number; sixteen where these aren't enough."""
         # FAISS' own advice is 4 to 16 times the root of n; at least eight items in a list.
-        lists = max(1, min(round(4 * items**0.5), items // 8))
+        each = 8 if items > _MANY_ITEMS else 4
+        lists = max(1, min(round(each * items**0.5), items // 8))
         return [[{"lists": lists, "codes": codes}] for codes in _CANDIDATES]
 
     def build(
@@ -57,13 +63,15 @@ class FaissBackend:
         indexed = unit_rows(augment_items(vectors) if space == "inner_product" else vectors)
         count, dimensions = indexed.shape
         faiss.omp_set_num_threads(threads)
-        index = faiss.index_factory(dimensions, f"IVF{lists},{codes}", faiss.METRIC_L2)
+        centres = f"_HNSW{_LINKS}" if lists >= _MANY_LISTS else ""
+        points = _TRAINING_POINTS_PER_LIST // (2 if count > _MANY_ITEMS else 1)
+        index = faiss.index_factory(dimensions, f"IVF{lists}{centres},{codes}", faiss.METRIC_L2)
         index.cp.seed = seed
         index.cp.niter = _TRAINING_PASSES
         # Few items for each list are no mistake here: a small catalogue has no more.
         index.cp.min_points_per_centroid = 1
-        index.cp.max_points_per_centroid = _TRAINING_POINTS_PER_LIST
-        index.train(_sample(indexed, lists * _TRAINING_POINTS_PER_LIST, seed))
+        index.cp.max_points_per_centroid = points
+        index.train(_sample(indexed, lists * points, seed))
         for start in range(0, count, _CHUNK):
             chunk = indexed[start : start + _CHUNK]
             index.add(chunk)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from publication.errors import VectorError
+from publication.ranking import unit_rows
 from tests.unit.trainer.index.cases import SPACES, build, recall, uneven, vectors
 from trainer.index import make_backends
 
@@ -33,7 +34,19 @@ def test_the_file_is_an_inverted_file_of_items_of_norm_one(tmp_path, space, code
 
 @pytest.mark.parametrize(
     ("items", "lists"),
-    [(1, 1), (7, 1), (8, 1), (16, 2), (100, 12), (1000, 125), (1024, 128), (10**4, 400), (10**6, 4000)],
+    [
+        (1, 1),
+        (7, 1),
+        (8, 1),
+        (16, 2),
+        (100, 12),
+        (1000, 125),
+        (1024, 128),
+        (10**4, 400),
+        (2 * 10**5, 1789),
+        (2 * 10**5 + 1, 3578),
+        (10**6, 8000),
+    ],
 )
 def test_a_list_has_eight_items_at_the_least(items, lists):
     [backend] = make_backends("faiss")
@@ -116,3 +129,14 @@ def test_nothing_is_read_ahead_by_other_threads(tmp_path):
     lists = library.downcast_InvertedLists(built.index._index.invlists)
     assert isinstance(lists, library.OnDiskInvertedLists)
     assert lists.prefetch_nthread == 0
+
+
+def test_many_lists_are_found_by_a_graph_and_found_again_by_who_maps_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(faiss, "_MANY_LISTS", 20)
+    of = vectors(2000)
+    built = build("faiss", of, "cosine", tmp_path, settings={"lists": 40, "codes": "SQfp16"})
+    quantizer = library.downcast_index(built.index._index.quantizer)
+    assert isinstance(quantizer, library.IndexHNSWFlat)
+    truth = np.argsort(-(unit_rows(of) @ unit_rows(of).T), axis=1)[:, :10]
+    found = [built.index.search(query, 15, 20) for query in of[:100]]
+    assert np.mean([len({*a} & {*b}) for a, b in zip(found, truth.tolist(), strict=False)]) > 9.5
