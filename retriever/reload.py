@@ -21,6 +21,7 @@ from publication import reader
 from publication.errors import PublicationError, VolumeError
 from retriever import control
 from retriever.label_watch import Fingerprint, Seen
+from retriever.priority import make_way
 from retriever.version_policy import Action, Candidate, Observed, Step, decide
 from retriever.worker_process import WorkerProcess
 
@@ -164,6 +165,7 @@ class Reload:
         self._candidate_seen = self._seen
 
         def verify() -> None:
+            make_way()
             problem: Exception | None = None
             try:
                 reader.verify(self._volume, version)
