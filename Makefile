@@ -35,7 +35,8 @@ ifdef T
 	@$(BIN)/python -m pytest $(T)
 else
 	@$(BIN)/python -m pytest --numprocesses 2 tests/unit tests/contract
-	@$(BIN)/python -m pytest tests/integration tests/e2e tests/load
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/integration tests/e2e
+	@$(BIN)/python -m pytest tests/load
 endif
 
 ##@ Before you trust it

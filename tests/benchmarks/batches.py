@@ -55,7 +55,7 @@ def compare(items: int, rounds: int, seconds: float) -> dict[str, list[Round]]:
         volume = Path(temporary) / "volume"
         size = models.Size(items=items, components=64, every=False)
         labels.promote(volume, models.publish(volume, "a", 1, size).version)
-        with Service(volume, Path(temporary) / "log", workers=1, threads=4) as service:
+        with Service(volume, Path(temporary) / "log", workers=1) as service:
             status = service.wait_until(lambda status: any(one.version for one in status.workers))
             pids = [one.pid for one in status.workers]
             for _ in range(rounds):
