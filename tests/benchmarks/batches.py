@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 from dataclasses import asdict
@@ -25,6 +23,7 @@ from rich.table import Table
 from publication import labels
 from tests.benchmarks.closed_loop import BATCH, Round, measure
 from tests.load import models
+from tests.machine import machine_name
 from tests.service import Service
 
 CALLERS = {"Recommend": 16, "BatchRecommend": 2}
@@ -76,7 +75,7 @@ def compare(items: int, rounds: int, seconds: float) -> dict[str, list[Round]]:
 
 
 def _print(results: dict[int, dict[str, list[Round]]], *, as_json: bool) -> None:
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine = machine_name()
     if as_json:
         made = {
             items: {method: [asdict(one) for one in rounds] for method, rounds in methods.items()}

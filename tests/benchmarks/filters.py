@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -41,6 +39,7 @@ from retriever.answering.filters import AnyCondition, Condition, RangeCondition
 from retriever.answering.questions import AS_TUNED, Options, Search
 from retriever.snapshot import Snapshot, open_snapshot
 from tests.benchmarks import indexes
+from tests.machine import machine_name
 from tests.retrievable import build_index, index_facts
 from trainer.errors import TrainerError
 from trainer.index import NAMES, make_backends
@@ -251,7 +250,7 @@ def measure(snapshot: Snapshot, kind: Kind, users: Float32Array) -> Measured:
 def _print(
     results: Sequence[Measured], facts: IndexFacts, shape: tuple[int, ...], *, as_json: bool
 ) -> None:
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine = machine_name()
     if as_json:
         print(
             json.dumps(

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -27,6 +25,7 @@ from retriever.client import RetrieverClient
 from retriever.snapshot import Snapshot, open_snapshot
 from retriever.warm_up import warm_up
 from tests.load import models
+from tests.machine import machine_name
 from tests.service import Service
 
 LATER = 50
@@ -52,7 +51,7 @@ def main() -> int:
             **through_the_rpc(volume, versions, options.switches),
             **in_one_process(volume, versions[0], options.switches),
         }
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine = machine_name()
     if options.json:
         print(json.dumps({"machine": machine, "microseconds": figures}, indent=2))
         return 0

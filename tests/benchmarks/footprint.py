@@ -35,9 +35,9 @@ from tests.benchmarks.serving import (
     check_positive,
     handled,
     indexes_of,
-    machine_name,
     serving,
 )
+from tests.machine import machine_name
 from tests.service import Service
 from trainer.progress import Reporter
 

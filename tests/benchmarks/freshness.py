@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -28,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from publication.ragged import Ragged
+from tests.machine import machine_name
 from trainer import movielens, warm_start
 from trainer.dataset import Dataset, build_dataset
 from trainer.embeddings import extract_embeddings
@@ -92,7 +91,7 @@ def main() -> int:
     except (TrainerError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine = machine_name()
     rows = summary(figures)
     if options.json:
         content = {"machine": machine, "summary": rows, "figures": [asdict(f) for f in figures]}

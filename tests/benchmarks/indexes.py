@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 from dataclasses import asdict
@@ -25,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from publication.manifest import IndexFacts
+from tests.machine import machine_name
 from trainer import movielens
 from trainer.dataset import build_dataset
 from trainer.embeddings import extract_embeddings
@@ -68,7 +67,7 @@ def main() -> int:
     except TrainerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine = machine_name()
     if options.json:
         content = [{**asdict(facts), "file_bytes": size} for facts, size in results]
         print(json.dumps({"machine": machine, "vectors": vectors.shape, "indexes": content}, indent=2))

@@ -18,7 +18,6 @@ import contextlib
 import io
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.closed_loop import METHODS, Round, measure
+from tests.machine import machine_name
 from tests.service import Service
 
 ROOT = Path(__file__).parents[2]
@@ -252,7 +252,7 @@ def _last_line(text: str) -> str:
 
 
 def _print(results: Sequence[Comparison], base: str, head: str, *, as_json: bool) -> None:
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine = machine_name()
     if as_json:
         comparisons = [
             {**asdict(one), "ratios": {figure: asdict(one.ratio(figure)) for figure in FIGURES}}

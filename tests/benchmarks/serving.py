@@ -18,8 +18,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import platform
 import socket
 import subprocess
 import sys
@@ -41,6 +39,7 @@ from tests.benchmarks.large import BenchmarkError, Large, Recipe, Room
 from tests.benchmarks.open_loop import Scheduled
 from tests.benchmarks.questions import KINDS, Kind, Questions
 from tests.benchmarks.revisions import Ratio
+from tests.machine import machine_name
 from tests.service import Service
 from trainer.errors import TrainerError
 from trainer.progress import Advance, Reporter
@@ -394,11 +393,6 @@ def _print(
         for table in (_closed_table(measured), _open_table(measured)):
             console.print(table)
             console.print()
-
-
-def machine_name() -> str:
-    """What it was measured on."""
-    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 def _closed_table(results: Sequence[Result]) -> Table:

@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -41,6 +40,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from tests.machine import machine_name
 from trainer.errors import OptionError, TrainerError
 from trainer.progress import Bars, Reporter, Silent
 
@@ -419,7 +419,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _print(made: Made, spec: InteractionsSpec | VectorsSpec, output: Path, *, as_json: bool) -> None:
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine = machine_name()
     if as_json:
         content = {"machine": machine, "output": str(output), "spec": asdict(spec), **asdict(made)}
         print(json.dumps(content, indent=2))

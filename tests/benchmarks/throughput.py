@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import platform
 import socket
 import subprocess
 import sys
@@ -31,6 +29,7 @@ from publication import labels
 from retriever.client import open_channel
 from tests.benchmarks.closed_loop import Round, measure
 from tests.load import models
+from tests.machine import machine_name
 from tests.service import Service
 
 CONNECTIONS = 16
@@ -120,7 +119,7 @@ def _measured(target: str, pids: list[int], seconds: float) -> Round:
 
 
 def _print(results: dict[int, list[tuple[Round, Round]]], *, as_json: bool) -> None:
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine = machine_name()
     if as_json:
         rounds = {
             workers: [{"retriever": asdict(own), "echo": asdict(echo)} for own, echo in pairs]

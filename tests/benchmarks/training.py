@@ -22,8 +22,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import platform
 import signal
 import subprocess
 import sys
@@ -43,6 +41,7 @@ from rich.table import Table
 
 from tests.benchmarks import synthetic
 from tests.benchmarks.synthetic import InteractionsSpec, NoRoomError
+from tests.machine import machine_name
 from trainer.dataset import build_dataset
 from trainer.errors import InputError, OptionError, TrainerError
 from trainer.features import FeatureTable
@@ -355,7 +354,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _print(measured: Measured, hyperparameters: Hyperparameters, *, as_json: bool) -> None:
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine = machine_name()
     subject, epochs = measured.subject, hyperparameters.epochs
     if as_json:
         ratios = {

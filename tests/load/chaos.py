@@ -25,6 +25,7 @@ from tests.load import campaign as campaigns
 from tests.load.callers import Callers, Plan
 from tests.load.campaign import Campaign, Observations
 from tests.load.judge import PhaseRow, Verdict, judge, phase_rows
+from tests.machine import machine_name
 from tests.service import Service
 
 PLAIN = 8
@@ -101,7 +102,7 @@ def small_disk(directory: Path) -> Iterator[Path]:
 def _print(rows: list[PhaseRow], verdicts: list[Verdict], seen: Observations) -> None:
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     console.print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; "
+        f"{machine_name()}; "
         f"{campaigns.WORKERS} workers; {PLAIN} plain and {CAREFUL} careful callers with "
         f"{CALLS_PER_SECOND:.0f} calls a second each"
     )

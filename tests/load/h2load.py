@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import re
 import shutil
 import struct
@@ -31,6 +29,7 @@ from rich.console import Console
 from publication.errors import PublicationError
 from tests.load import k6_results
 from tests.load.target import CALL_SECONDS, LoadError, Target, known_of, retriever, words
+from tests.machine import machine_name
 
 PATH = "/recsys.retriever.v1.RetrieverService/Recommend"
 # A connection that is silent for so long ends the run.
@@ -131,7 +130,7 @@ def _run(h2load: str, target: Target, volume: Path | None, options: argparse.Nam
     except grpc.RpcError as error:
         raise LoadError(f"{target.address} stopped answering: {words(error)}") from error
     workers = k6_results.workers(before, after)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine = machine_name()
     if options.json:
         content = {"machine": machine, **asdict(raw), "workers": [asdict(each) for each in workers]}
         print(json.dumps(content, indent=2))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from typing import Any, Self
 
 from tests.load import k6_results
 from tests.load.target import LoadError
+from tests.machine import machine_name
 from trainer.progress import Bars
 
 SCRIPTS = Path(__file__).with_name("k6")
@@ -58,7 +58,7 @@ class Load:
         rate = f"{self.rate:g} calls a second, " if self.rate else ""
         return (
             f"{self.scenario}: {rate}{self.connections} connections, {workers} workers; "
-            f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+            f"{machine_name()}"
         )
 
 
