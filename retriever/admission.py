@@ -12,6 +12,7 @@ grpcio that aren't public: see docs/adr/0015-quick-calls.md.
 
 from __future__ import annotations
 
+import functools
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -175,11 +176,9 @@ def _in_lane(handler: Handler, lane: Lane) -> Handler:
     else:
         make, behavior = grpc.unary_unary_rpc_method_handler, handler.unary_unary
 
-    def run(request: Any, context: grpc.ServicerContext) -> Any:
-        return behavior(request, context)
-
+    run: Any = functools.partial(behavior)
     # The attribute by which gRPC lets a handler choose its threads; its own health servicer does too.
-    run.experimental_thread_pool = lane  # type: ignore[attr-defined]
+    run.experimental_thread_pool = lane
     return make(run, handler.request_deserializer, handler.response_serializer)
 
 
