@@ -53,6 +53,16 @@ class Ragged:
         return None
 
 
+def are_among(rows: NDArray[np.integer], ascending: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """For each of some rows (n,) whether it is among others, which ascend strictly."""
+    if not len(ascending):
+        return np.zeros(len(rows), dtype=bool)
+    # Of one type, or numpy would convert all of the others.
+    places = ascending.searchsorted(rows.astype(ascending.dtype, copy=False))
+    found: NDArray[np.bool_] = ascending.take(places, mode="clip") == rows
+    return found
+
+
 def from_texts(texts: Iterable[str]) -> Ragged:
     """Texts as rows of UTF-8 bytes (uint8)."""
     encoded = [text.encode("utf-8", "replace") for text in texts]

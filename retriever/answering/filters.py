@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from publication.attributes import Attributes
+from publication.ragged import are_among
 from retriever.errors import InvalidArgumentError
 
 MAX_CONDITIONS = 32
@@ -162,8 +163,7 @@ class _ValuesTest:
                 return np.empty(0, dtype=np.int64)
             first, *others = sorted(self._lists, key=len)
             for other in others:
-                places = other.searchsorted(first)
-                first = first[other.take(places, mode="clip") == first]
+                first = first[are_among(first, other)]
             return first.astype(np.int64)
         if self._kind == "any" and len(self._lists) == 1:
             return self._lists[0].astype(np.int64)
@@ -195,14 +195,9 @@ class _ValuesTest:
         return matching
 
     def _are_listed(self, rows: Rows) -> NDArray[np.bool_]:
-        # Of the lists' type, or numpy would convert the whole lists.
-        rows = rows.astype(np.int32)
         matching = np.full(len(rows), self._kind != "any")
         for listed in self._lists:
-            if not len(listed):
-                found = np.zeros(len(rows), dtype=bool)
-            else:
-                found = listed.take(listed.searchsorted(rows), mode="clip") == rows
+            found = are_among(rows, listed)
             if self._kind == "any":
                 matching |= found
             else:

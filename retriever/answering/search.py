@@ -11,6 +11,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from publication.ragged import are_among
 from publication.ranking import best
 from publication.search_effort import TUNED_FOR, Depths, candidates_for
 from publication.vector_space import Float32Array
@@ -239,9 +240,7 @@ def without(rows: Rows, excluded: NDArray[np.int32]) -> Rows:
     """The rows that aren't in `excluded`, which is in ascending order."""
     if not len(excluded):
         return rows
-    # Of one type, or the longer one would be converted.
-    places = excluded.searchsorted(rows.astype(excluded.dtype))
-    kept: Rows = rows[excluded.take(places, mode="clip") != rows]
+    kept: Rows = rows[~are_among(rows, excluded)]
     return kept
 
 

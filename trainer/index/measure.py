@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from publication.ragged import Ragged
+from publication.ragged import Ragged, are_among
 from publication.ranking import best, row_norms, unit_rows
 from publication.search_effort import TUNED_FOR, candidates_for
 from publication.vector_space import Float32Array
@@ -137,8 +137,7 @@ class Questions:
                 started = time.perf_counter_ns()
                 rows = search(query, len(excluded))
                 if len(excluded):
-                    places = excluded.searchsorted(rows)
-                    rows = rows[excluded.take(places, mode="clip") != rows]
+                    rows = rows[~are_among(rows, excluded)]
                 scores = self._vectors[rows] @ query
                 top = best(scores, results)
                 nanoseconds.append(time.perf_counter_ns() - started)

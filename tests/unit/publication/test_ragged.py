@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publication.ragged import Ragged, from_texts, text
+from publication.ragged import Ragged, are_among, from_texts, text
 
 
 @given(st.lists(st.text(max_size=20), max_size=20))
@@ -76,3 +76,14 @@ def test_the_first_row_that_does_not_ascend_is_found_in_any_chunks(rows, chunk):
     ragged = Ragged(offsets, np.array([value for row in rows for value in row], dtype=np.int32))
     wrong = [row for row, values in enumerate(rows) if values != sorted(set(values))]
     assert ragged.first_not_ascending(chunk=chunk) == (wrong[0] if wrong else None)
+
+
+@given(
+    st.lists(st.integers(0, 40), max_size=20),
+    st.sets(st.integers(0, 40)).map(sorted),
+    st.sampled_from([np.int32, np.int64]),
+)
+def test_rows_are_found_among_ascending_ones(rows, ascending, dtype):
+    found = are_among(np.array(rows, dtype=np.int64), np.array(ascending, dtype=dtype))
+    assert found.tolist() == [row in ascending for row in rows]
+    assert found.dtype == bool
