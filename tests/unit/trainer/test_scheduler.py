@@ -65,7 +65,7 @@ class FakeProcess:
 class Run:
     """A scheduler, its store and volume, and the processes that it starts."""
 
-    def __init__(self, tmp_path, stack, *, parallel=1, store=None, begin=True):
+    def __init__(self, tmp_path, *, parallel=1, store=None):
         self.volume = tmp_path / "volume"
         self.volume.mkdir(exist_ok=True)
         self.logs = tmp_path / "logs"
@@ -73,9 +73,6 @@ class Run:
         self._processes = queue.SimpleQueue()
         places = Places(self.volume, tmp_path / "data", tmp_path / "events")
         self.scheduler = Scheduler(self.store, places, logs=self.logs, parallel=parallel)
-        if begin:
-            self.scheduler.start()
-            stack.callback(self.scheduler.stop)
 
     def start_process(self, task, log):
         process = FakeProcess(task, log)
@@ -110,9 +107,13 @@ class Run:
 def make(tmp_path, monkeypatch):
     with ExitStack() as stack:
 
-        def make(**options):
-            made = Run(tmp_path, stack, **options)
+        def make(*, begin=True, **options):
+            made = Run(tmp_path, **options)
+            # Before it begins: its threads may start a process at once.
             monkeypatch.setattr(module, "RunProcess", made.start_process)
+            if begin:
+                made.scheduler.start()
+                stack.callback(made.scheduler.stop)
             return made
 
         yield make
