@@ -7,12 +7,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from hosting import flags, logs, settings
+from hosting.errors import HostingError
 from publication import layout
 from retriever.asking import arguments
 from retriever.config import DEFAULT_LISTEN, Config, environment_defaults, parse_address
 from retriever.errors import RetrieverError
+
+PREFIX = "RETRIEVER_"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from retriever.asking import commands
 
         return commands.run(options)
-    except RetrieverError as error:
+    except (RetrieverError, HostingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -33,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from retriever import logs, supervisor
+    from retriever import supervisor
 
     host, port = parse_address(options.listen)
     config = Config(
@@ -51,42 +54,48 @@ def _serve(options: argparse.Namespace) -> int:
         prepare_seconds=options.prepare_seconds,
         drain_seconds=options.drain_seconds,
         grace_seconds=options.grace_seconds,
+        online_recall_share=options.online_recall_share,
+        hosting=flags.hosting(options),
     )
-    logs.configure("parent")
+    logs.configure("parent", config.hosting.logs)
     return supervisor.serve(config)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    given = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog="python -m retriever",
         description="Serve publications over gRPC, and ask a service that runs.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    defaults = environment_defaults(os.environ)
-    _add_serve(commands, defaults)
-    arguments.add_commands(commands, defaults)
-    options = parser.parse_args(argv)
+    serve = commands.add_parser(
+        "serve",
+        help="serve what a label names, until SIGTERM",
+        description=_SERVE,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add_serve_flags(serve)
+    if given[:1] == ["serve"]:
+        settings.apply(serve, given, os.environ, prefix=PREFIX)
+    arguments.add_commands(commands, environment_defaults(os.environ))
+    options = parser.parse_args(given)
     if check := vars(options).pop("check", None):
         check(options)
     return options
 
 
-def _add_serve(commands: Any, defaults: dict[str, str]) -> None:
-    serve = commands.add_parser(
-        "serve",
-        help="serve what a label names, until SIGTERM",
-        description="Serve what a label names: worker processes share one port and the memory maps "
-        "of one version, and change over together when the label moves. SIGHUP reads the label now; "
-        "SIGTERM drains and stops. Each flag can be set by the environment too: RETRIEVER_VOLUME, "
-        "RETRIEVER_LISTEN, RETRIEVER_WORKERS, ...",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+_SERVE = (
+    "Serve what a label names: worker processes share one port and the memory maps of one version, and "
+    "change over together when the label moves. SIGHUP reads the label now; SIGTERM drains and stops. "
+    "Each flag can be set by the environment too: RETRIEVER_VOLUME, RETRIEVER_LISTEN, "
+    "RETRIEVER_WORKERS, ..., or in the file that --config names."
+)
+
+
+def add_serve_flags(serve: argparse.ArgumentParser) -> None:
+    """All that `serve` takes."""
     serve.add_argument(
-        "--volume",
-        type=Path,
-        required="volume" not in defaults,
-        default=defaults.get("volume", argparse.SUPPRESS),
-        help="the shared volume, a folder; only read",
+        "--volume", type=Path, required=True, metavar="DIR", help="the shared volume, only read"
     )
     for name, of, fallback, what in (
         ("listen", str, DEFAULT_LISTEN, "HOST:PORT; port 0 takes a free one"),
@@ -126,9 +135,15 @@ def _add_serve(commands: Any, defaults: dict[str, str]) -> None:
             "after SIGTERM, how long calls are taken while health says NOT_SERVING",
         ),
         ("grace-seconds", float, Config.grace_seconds, "after that, how long calls may take"),
+        (
+            "online-recall-share",
+            float,
+            Config.online_recall_share,
+            "share of Recommend calls that are also answered exactly, for the recall in the metrics",
+        ),
     ):
-        default = defaults.get(name.replace("-", "_"), fallback)
-        serve.add_argument(f"--{name}", type=of, default=default, help=what)
+        serve.add_argument(f"--{name}", type=of, default=fallback, help=what)
+    flags.add_flags(serve)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from __future__ import annotations
 import functools
 import random
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NoReturn, TypeAlias
 
@@ -23,16 +24,22 @@ import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 from grpc._server import _CLOSED, _RECEIVE_MESSAGE_TOKEN, _abort, _receive_message
 
+from hosting.calls import UNGUARDED, Calls, Handler, behavior_of, refusing_handler, with_behavior
 from retriever.errors import OverloadedError
 from retriever.status import to_status
 
-# Generic for type checkers only.
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 IsQuick: TypeAlias = Callable[[Any], bool]
+# Told of each call that ended: its method, how, and seconds since its request had come.
+Observe: TypeAlias = Callable[[str, grpc.StatusCode, float], None]
 
 # Tell callers to come back after about as long as a full lane takes to empty.
 _RETRY_SECONDS = 0.1
 _NO_FLAGS = 0
+_OK = grpc.StatusCode.OK
+
+
+def ignore(method: str, code: grpc.StatusCode, seconds: float) -> None:
+    """Observe nothing."""
 
 
 class Lane(ThreadPoolExecutor):
@@ -88,23 +95,37 @@ class UnaryLane(Lane):
     own thread, which must not be kept from its work for long; the rest by `threads` others, in turn.
     """
 
-    def __init__(self, name: str, *, limit: int, threads: int, is_quick: IsQuick) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        limit: int,
+        threads: int,
+        is_quick: IsQuick,
+        observe: Observe = ignore,
+    ) -> None:
         super().__init__(name, limit=limit, threads=threads)
         self._is_quick = is_quick
+        self._observe = observe
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **_: Any) -> None:  # type: ignore[override]
         """Take over a call from gRPC, which holds the call's lock: ask for its request, then answer."""
         respond, rpc_event, state, behavior, _wait, deserialize, serialize = args
         receive = _receive_message(state, rpc_event.call, deserialize)
         run_later = super(Lane, self).submit
+        came_at = 0.0
 
         def answer(request: Any) -> None:
             try:
                 function(respond, rpc_event, state, behavior, lambda: request, deserialize, serialize)
             finally:
                 self._end()
+                method = rpc_event.call_details.method.decode()
+                self._observe(method, state.code or _OK, time.perf_counter() - came_at)
 
         def on_message(event: Any) -> Any:
+            nonlocal came_at
+            came_at = time.perf_counter()
             ended = receive(event)
             request, state.request = state.request, None
             if request is None:
@@ -140,11 +161,27 @@ class Admission(grpc.ServerInterceptor):
     more than look at a number.
     """
 
-    def __init__(self, lanes: dict[str, Lane], *, exempt: frozenset[str]) -> None:
-        """`lanes` by service name; `exempt` methods ("/package.Service/Method") have no limit."""
+    def __init__(
+        self,
+        lanes: dict[str, Lane],
+        *,
+        exempt: frozenset[str],
+        calls: Calls = UNGUARDED,
+        observe: Observe = ignore,
+    ) -> None:
+        """Make one.
+
+        Args:
+            lanes: by service name.
+            exempt: methods ("/package.Service/Method") that have no limit.
+            calls: who may call, and what is put around the calls that may.
+            observe: told of the calls that are refused for a lane's limit.
+        """
         self._lanes = lanes
         self._exempt = exempt
-        self._in_lane: dict[str, tuple[Lane, Handler]] = {}
+        self._calls = calls
+        self._observe = observe
+        self._known: dict[str, tuple[Lane | None, Handler]] = {}
 
     def intercept_service(
         self,
@@ -152,41 +189,42 @@ class Admission(grpc.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
         """The handler of a call, or one that refuses it."""
+        if self._calls.guards:
+            refusing = self._calls.refusal(handler_call_details)
+            if refusing is not None:
+                return refusing
         method = handler_call_details.method
-        known = self._in_lane.get(method)
+        known = self._known.get(method)
         if known is None:
             handler = continuation(handler_call_details)
-            lane = self._lanes.get(method[1:].partition("/")[0])
-            if handler is None or lane is None or method in self._exempt:
-                return handler
-            known = self._in_lane[method] = (lane, _in_lane(handler, lane))
+            if handler is None:
+                return None
+            known = self._known[method] = self._admit(method, handler)
         lane, handler = known
-        if lane.in_flight >= lane.limit:
+        if lane is not None and lane.in_flight >= lane.limit:
             lane.refused += 1
+            self._observe(method, grpc.StatusCode.RESOURCE_EXHAUSTED, 0.0)
             return _REFUSED
         return handler
+
+    def _admit(self, method: str, handler: Handler) -> tuple[Lane | None, Handler]:
+        handler = self._calls.wrap(method, handler)
+        lane = None if method in self._exempt else self._lanes.get(method[1:].partition("/")[0])
+        return lane, handler if lane is None else _in_lane(handler, lane)
 
 
 def _in_lane(handler: Handler, lane: Lane) -> Handler:
     """The same handler, run by a lane."""
-    make: Callable[..., Handler]
-    behavior: Any
-    if handler.request_streaming:
-        make, behavior = grpc.stream_stream_rpc_method_handler, handler.stream_stream
-    else:
-        make, behavior = grpc.unary_unary_rpc_method_handler, handler.unary_unary
-
-    run: Any = functools.partial(behavior)
+    run: Any = functools.partial(behavior_of(handler))
     # The attribute by which gRPC lets a handler choose its threads; its own health servicer does too.
     run.experimental_thread_pool = lane
-    return make(run, handler.request_deserializer, handler.response_serializer)
+    return with_behavior(handler, run)
 
 
-def _refuse(_: Iterator[Any], context: grpc.ServicerContext) -> NoReturn:
+def _refuse(context: grpc.ServicerContext) -> NoReturn:
     retry_seconds = _RETRY_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311
     context.abort_with_status(to_status(OverloadedError(retry_seconds)))
     raise AssertionError("abort_with_status always raises")
 
 
-# It reads no request, so that a caller that sends none can't hold the thread.
-_REFUSED: Handler = grpc.stream_unary_rpc_method_handler(_refuse)
+_REFUSED = refusing_handler(_refuse)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from hosting.flags import Hosting
 from publication import layout
 from retriever.errors import StartError
 
@@ -31,6 +32,9 @@ class Config:
         prepare_seconds: how long a worker may take to prepare a version.
         drain_seconds: after SIGTERM, how long calls are still taken while health says NOT_SERVING.
         grace_seconds: after that, how long calls in flight may take.
+        online_recall_share: of the Recommend calls that an index answered, how many are also answered
+            exactly, to see what it missed.
+        hosting: security, metrics, traces and logs.
     """
 
     volume: Path
@@ -47,6 +51,8 @@ class Config:
     prepare_seconds: float = 300.0
     drain_seconds: float = 1.0
     grace_seconds: float = 10.0
+    online_recall_share: float = 0.001
+    hosting: Hosting = field(default_factory=Hosting)
 
     def __post_init__(self) -> None:
         """Raise StartError for a value out of range."""
@@ -60,6 +66,7 @@ class Config:
             ("poll_seconds", 0.01, 3600),
             ("drain_seconds", 0, 3600),
             ("grace_seconds", 0, 3600),
+            ("online_recall_share", 0, 1),
         ):
             value = getattr(self, name)
             if not low <= value <= high:

@@ -9,7 +9,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from retriever.admission import Admission, Lane, UnaryLane
+from hosting.calls import Calls
+from retriever.admission import Admission, Lane, Observe, UnaryLane
 from retriever.config import Config, format_address
 from retriever.control import Load
 from retriever.memory import pss_bytes
@@ -29,15 +30,23 @@ _MIN_PING_INTERVAL_MS = 5_000
 class Server:
     """One server, which doesn't listen until `listen`."""
 
-    def __init__(self, config: Config, servicer: RetrieverServicer) -> None:
+    def __init__(
+        self, config: Config, servicer: RetrieverServicer, *, calls: Calls, observe: Observe
+    ) -> None:
         self._config = config
         self._calls = UnaryLane(
-            "call", limit=config.max_calls, threads=config.threads, is_quick=servicer.is_quick
+            "call",
+            limit=config.max_calls,
+            threads=config.threads,
+            is_quick=servicer.is_quick,
+            observe=observe,
         )
         reflections = Lane("reflection", limit=_REFLECTION_STREAMS)
         admission = Admission(
             {SERVICE_NAME: self._calls, reflection.SERVICE_NAME: reflections},
             exempt=frozenset({f"/{SERVICE_NAME}/GetStatus"}),
+            calls=calls,
+            observe=observe,
         )
         self._health = health.HealthServicer()
         self._server = grpc.server(

@@ -21,6 +21,8 @@ from dataclasses import replace
 from queue import SimpleQueue
 from types import FrameType
 
+from hosting.errors import HostingError
+from hosting.security import check_address
 from retriever import control
 from retriever.config import Config, format_address
 from retriever.errors import StartError
@@ -45,6 +47,11 @@ class Supervisor:
 
     def __init__(self, config: Config) -> None:
         self._port = reserve(config.host, config.port)
+        try:
+            check_address(config.hosting.security, self._port.host)
+        except HostingError:
+            self._port.close()
+            raise
         self._config = replace(config, host=self._port.host, port=self._port.port)
         self._workers = [WorkerProcess(index, self._config) for index in range(config.workers)]
         self._selector = selectors.DefaultSelector()

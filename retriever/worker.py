@@ -19,8 +19,10 @@ import time
 
 import msgspec
 
+from hosting import logs
+from hosting.calls import Calls
 from publication.errors import PublicationError
-from retriever import control, logs
+from retriever import control
 from retriever.config import Config
 from retriever.current import CurrentSnapshot
 from retriever.errors import RetrieverError
@@ -55,7 +57,8 @@ class Worker:
         self._prepared: Snapshot | None = None
         self._ordering = threading.Lock()
         self._fleet = control.Fleet(label=config.label)
-        self._server = Server(config, RetrieverServicer(self._current, lambda: self._fleet))
+        servicer = RetrieverServicer(self._current, lambda: self._fleet)
+        self._server = Server(config, servicer, calls=_calls(config), observe=lambda *_: None)
         self._listening = False
 
     def run(self) -> None:
@@ -161,6 +164,11 @@ class Worker:
         self._server.stop(message.grace_seconds)
 
 
+def _calls(config: Config) -> Calls:  # noqa: ARG001
+    """Who may call this service, and what is put around each call."""
+    return Calls()
+
+
 def die_with(parent: int) -> None:
     """Have the kernel kill this process when its parent dies, however stuck this one is then."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -173,7 +181,7 @@ def main(arguments: list[str]) -> None:
     """Run a worker; the process ends when this returns."""
     die_with(int(arguments[3]))
     config = msgspec.json.decode(arguments[0], type=Config, dec_hook=lambda of, value: of(value))
-    logs.configure(f"worker {arguments[1]}")
+    logs.configure(f"worker {arguments[1]}", config.hosting.logs)
     for number in control.PARENTS_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     sys.setswitchinterval(_SWITCH_SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from hosting.errors import HostingError
 from publication.errors import PublicationError
 from trainer import arguments, commands
 from trainer.errors import TrainerError
@@ -12,10 +13,9 @@ from trainer.errors import TrainerError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 failed, 130 interrupted."""
-    options = arguments.parse(argv)
     try:
-        return commands.run(options)
-    except (TrainerError, PublicationError) as error:
+        return commands.run(arguments.parse(argv))
+    except (TrainerError, PublicationError, HostingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

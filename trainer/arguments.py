@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hosting import flags, settings
 from publication import layout
 from publication.id_map import MAX_ID_BYTES
 from trainer import config, movielens, spec_arguments, tune_command
 from trainer.index import NAMES
 from trainer.model import Hyperparameters
 from trainer.runs import STATES
+
+PREFIX = "TRAINER_"
 
 _TRAIN = f"""
 Files are CSV (comma; tab for .tsv) or Parquet. Interactions have the columns user_id, item_id and
@@ -26,6 +30,7 @@ byte, or integers.
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; exits with status 2 and a message on a mistake."""
+    given = list(sys.argv[1:] if argv is None else argv)
     defaults = config.from_environment(os.environ)
     parser = argparse.ArgumentParser(
         prog="python -m trainer",
@@ -40,14 +45,17 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     _add_versions(commands, defaults)
     _add_label_moves(commands, defaults)
     _add_runs(commands, defaults)
+    _add_health(commands, defaults)
     _add_verify(commands, defaults)
-    _add_serve(commands, defaults)
+    serve = _add_serve(commands)
+    if given[:1] == ["serve"]:
+        settings.apply(serve, given, os.environ, prefix=PREFIX)
     _add_fetch(commands, defaults)
-    options = parser.parse_args(argv)
-    given = vars(options)
+    options = parser.parse_args(given)
+    found = vars(options)
     if (
-        "target" not in given
-        and "volume" not in given
+        "target" not in found
+        and "volume" not in found
         and options.command not in ("fetch-dataset", "tune")
     ):
         parser.error(f"{options.command}: give --volume, or --target for a service")
@@ -205,6 +213,17 @@ def _add_runs(commands: Any, defaults: config.Config) -> None:
         _add_json(parser)
 
 
+def _add_health(commands: Any, defaults: config.Config) -> None:
+    health = commands.add_parser(
+        "health",
+        help="a probe: exit status 0 when the service takes calls, 1 when not",
+        description="A probe for containers without other tools. Exit status 0: healthy, 1: not.",
+    )
+    # A probe that waits for a minute tells nothing.
+    _add_target(health, defaults, required=True, timeout_seconds=5.0)
+    _add_json(health)
+
+
 def _add_verify(commands: Any, defaults: config.Config) -> None:
     verify = commands.add_parser("verify", help="check every byte of versions")
     verify.add_argument("versions", nargs="*", metavar="VERSION", help="default: all of them")
@@ -212,17 +231,27 @@ def _add_verify(commands: Any, defaults: config.Config) -> None:
     _add_json(verify)
 
 
-def _add_serve(commands: Any, defaults: config.Config) -> None:
-    serve = commands.add_parser(
+def _add_serve(commands: Any) -> argparse.ArgumentParser:
+    serve: argparse.ArgumentParser = commands.add_parser(
         "serve",
         help="train on request, look after versions and collect interactions, over gRPC",
         description="Serve the TrainerService. With flags of a training run and --retrain-every, "
-        "--retrain-cron or --retrain-on-change it also trains by itself.",
+        "--retrain-cron or --retrain-on-change it also trains by itself. Each flag can be set by the "
+        "environment too: TRAINER_VOLUME, TRAINER_LISTEN, ..., or in the file that --config names.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    add_serve_flags(serve)
+    return serve
+
+
+def add_serve_flags(serve: argparse.ArgumentParser) -> None:
+    """All that `serve` takes."""
+    defaults = config.from_environment({})
     _add_volume(serve, defaults)
     _add_state(serve, defaults)
-    serve.add_argument("--listen", default=defaults.listen, metavar="HOST:PORT", help="address")
+    serve.add_argument(
+        "--listen", default=defaults.listen, metavar="HOST:PORT", help="port 0 takes a free one"
+    )
     serve.add_argument("--data-dir", type=Path, default=defaults.data_dir, help="where datasets are")
     serve.add_argument(
         "--data-root",
@@ -269,6 +298,7 @@ def _add_serve(commands: Any, defaults: config.Config) -> None:
         default=30.0,
         help="how often to look for old versions and whether it is time to train",
     )
+    flags.add_flags(serve)
     spec_arguments.add_training(serve)
 
 
@@ -300,7 +330,11 @@ def _add_volume(parser: argparse.ArgumentParser, defaults: config.Config) -> Non
 
 
 def _add_target(
-    parser: argparse._ActionsContainer, defaults: config.Config, *, required: bool = False
+    parser: argparse._ActionsContainer,
+    defaults: config.Config,
+    *,
+    required: bool = False,
+    timeout_seconds: float = 60.0,
 ) -> None:
     parser.add_argument(
         "--target",
@@ -309,7 +343,11 @@ def _add_target(
         help="the service to ask" + (" (default: %(default)s)" if required else ""),
     )
     parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="for its answer (default: 60)"
+        "--timeout",
+        type=float,
+        default=timeout_seconds,
+        metavar="SECONDS",
+        help="for its answer (default: %(default)g)",
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import grpc
 from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
@@ -65,6 +66,15 @@ class TrainerClient:
                 yield response.training_run
         except grpc.RpcError as error:
             raise self._error(error) from error
+
+    def is_serving(self) -> bool:
+        """Whether the service says that it takes calls. Raises CallError, at once if nobody listens."""
+        check = health_pb2_grpc.HealthStub(self._channel).Check
+        try:
+            response = check(health_pb2.HealthCheckRequest(), timeout=self._timeout_seconds)
+        except grpc.RpcError as error:
+            raise self._error(error) from error
+        return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
 
     def close(self) -> None:
         """Close the connection; calls in flight are cancelled."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
-import sys
 from dataclasses import asdict, fields, replace
 from datetime import timedelta
 from pathlib import Path
 
+from hosting import flags, logs
 from publication import labels, layout, manifest, reader
 from publication.errors import InvalidPublicationError
 from trainer import movielens, output, spec_arguments, tune_command, version_diff, versions
@@ -177,11 +176,8 @@ def _serve(options: argparse.Namespace) -> int:
     # gRPC is needed by this command only.
     from trainer import server
 
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s trainer %(levelname)s %(message)s", stream=sys.stderr
-    )
-    # It tells which of its libraries it can't load before it tells which it can.
-    logging.getLogger("faiss").setLevel(logging.WARNING)
+    hosting = flags.hosting(options)
+    logs.configure("trainer", hosting.logs)
     given = vars(options)
     retrains = "retrain_every" in given or "retrain_cron" in given or options.retrain_on_change
     if retrains and not spec_arguments.has_source(options):
@@ -200,6 +196,7 @@ def _serve(options: argparse.Namespace) -> int:
             retrain_cron=given.get("retrain_cron"),
             retrain_on_change=options.retrain_on_change,
             maintenance_seconds=options.maintenance_seconds,
+            hosting=hosting,
         )
     )
 

@@ -181,6 +181,15 @@ def _diff(client: TrainerClient, options: argparse.Namespace) -> int:
     return 0
 
 
+def _health(client: TrainerClient, options: argparse.Namespace) -> int:
+    healthy = client.is_serving()
+    if options.json:
+        print(json.dumps({"healthy": healthy}))
+    else:
+        print("healthy: serving" if healthy else "unhealthy: not serving")
+    return 0 if healthy else 1
+
+
 def _show_run(shown: pb.TrainingRun, options: argparse.Namespace) -> None:
     if options.json:
         _print_message(shown)
@@ -206,4 +215,5 @@ _COMMANDS = {
     "rollback": _rollback,
     "delete": _delete,
     "diff": _diff,
+    "health": _health,
 }

@@ -21,6 +21,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
+from hosting.calls import UNGUARDED, Calls, Interceptor
+from hosting.flags import Hosting
+from hosting.security import check_address
 from publication.writer import utc_now
 from trainer import sources, versions
 from trainer.data_roots import DataRoots
@@ -58,6 +61,7 @@ class ServerOptions:
         retrain: what to train again by itself; None for nothing.
         retrain_every, retrain_cron, retrain_on_change: when.
         maintenance_seconds: how often to look whether it is time, and for old versions.
+        hosting: security, metrics, traces and logs.
     """
 
     volume: Path
@@ -72,6 +76,7 @@ class ServerOptions:
     retrain_cron: str | None = None
     retrain_on_change: bool = False
     maintenance_seconds: float = 30.0
+    hosting: Hosting = field(default_factory=Hosting)
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
@@ -86,6 +91,7 @@ def serve(options: ServerOptions) -> int:
 
     Raises:
         OptionError: the address can't be listened on, or an option is out of range.
+        HostingError: the address needs TLS.
         StoreError: the state directory can't be used, or another trainer uses it.
         PublicationError: the volume can't be read.
     """
@@ -100,7 +106,8 @@ def serve(options: ServerOptions) -> int:
             _tasks(options, scheduler, places), every_seconds=options.maintenance_seconds
         )
         servicer = TrainerServicer(options.volume, scheduler, events, DataRoots(options.data_roots))
-        server, port = build_server(servicer, options.listen)
+        check_address(options.hosting.security, options.listen.rpartition(":")[0])
+        server, port = build_server(servicer, options.listen, calls=_calls(options.hosting))
         with _stop_signal() as wait:
             scheduler.start()
             stack.callback(scheduler.stop)
@@ -113,7 +120,14 @@ def serve(options: ServerOptions) -> int:
     return 0
 
 
-def build_server(servicer: TrainerServicer, address: str) -> tuple[grpc.Server, int]:
+def _calls(hosting: Hosting) -> Calls:  # noqa: ARG001
+    """Who may call this service, and what is put around each call."""
+    return Calls()
+
+
+def build_server(
+    servicer: TrainerServicer, address: str, *, calls: Calls = UNGUARDED
+) -> tuple[grpc.Server, int]:
     """A server with health and reflection, not yet started, and the port that it got.
 
     Raises:
@@ -122,6 +136,7 @@ def build_server(servicer: TrainerServicer, address: str) -> tuple[grpc.Server, 
     server = grpc.server(
         # Watchers never take all the threads.
         ThreadPoolExecutor(_THREADS + MAX_WATCHERS, thread_name_prefix="call"),
+        interceptors=[Interceptor(calls)],
         # A second trainer on the port is a mistake, not a worker.
         options=[("grpc.so_reuseport", 0)],
     )

@@ -57,7 +57,7 @@ def test_a_worker_loads_no_backend_until_a_publication_needs_it():
     assert "nmslib" in loaded("retriever.index.nmslib")
 
 
-@pytest.mark.parametrize("module", ["retriever.supervisor", "retriever.__main__", "retriever.logs"])
+@pytest.mark.parametrize("module", ["retriever.supervisor", "retriever.__main__", "hosting.flags"])
 def test_the_parent_loads_no_grpc(module):
     """A process that has loaded it must not fork, and the parent starts all others."""
     assert not loaded(module) & (GRPC | HEAVY)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hosting.flags import Hosting
+from hosting.logs import LogSettings
+from hosting.security import SecuritySettings
 from retriever import __main__ as command_line
 from retriever import supervisor
 from retriever.asking import commands as client_commands
@@ -55,6 +58,7 @@ def test_serve_takes_every_setting(config):
         *("--poll-seconds", "0.5", "--threads", "8", "--drain-seconds", "0", "--grace-seconds", "2"),
         *("--pin", "20261124T043500Z-3fa9c1", "--max-calls", "9"),
         *("--max-connection-age-seconds", "0", "--heartbeat-seconds", "3", "--prepare-seconds", "7"),
+        *("--online-recall-share", "0.5", "--insecure", "--access-log"),
     ) == Config(
         volume=Path("/data"),
         host="::1",
@@ -70,14 +74,21 @@ def test_serve_takes_every_setting(config):
         prepare_seconds=7,
         drain_seconds=0,
         grace_seconds=2,
+        online_recall_share=0.5,
+        hosting=Hosting(security=SecuritySettings(insecure=True), logs=LogSettings(access=True)),
     )
 
 
 def test_no_setting_was_forgotten(config):
     """Each but host and port, which are --listen, has a flag and a variable of its name."""
-    values = {"volume": "data", "label": "canary", "pin": "20261124T043500Z-3fa9c1"}
+    values = {
+        "volume": "data",
+        "label": "canary",
+        "pin": "20261124T043500Z-3fa9c1",
+        "online_recall_share": "0.5",
+    }
     for field in fields(Config):
-        if field.name in ("host", "port"):
+        if field.name in ("host", "port", "hosting"):
             continue
         value = values.get(field.name, "3")
         set_to = config("--volume", "data", f"--{field.name.replace('_', '-')}", value)

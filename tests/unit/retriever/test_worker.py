@@ -255,7 +255,7 @@ def test_the_process_ends_whatever_calls_are_open(monkeypatch, error, status):
     monkeypatch.setattr(worker.logging, "shutdown", lambda: None)
     monkeypatch.setattr(worker.signal, "signal", lambda *_: None)
     monkeypatch.setattr(worker.sys, "setswitchinterval", lambda _: None)
-    monkeypatch.setattr(worker.logs, "configure", lambda _: None)
+    monkeypatch.setattr(worker.logs, "configure", lambda *_: None)
     monkeypatch.setattr(os, "_exit", exits.append)
     ours, theirs = socket.socketpair()
     with ours, theirs:

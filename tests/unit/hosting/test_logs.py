@@ -5,9 +5,9 @@ import sys
 
 CODE = """
 import logging, os
-from retriever import logs
-logs.configure("worker 3")
-logs.configure("parent")
+from hosting.logs import LogSettings, configure
+configure("worker 3", LogSettings())
+configure("parent", LogSettings())
 logging.getLogger("retriever.somewhere").info("two\\nlines %d", 7)
 logging.getLogger("x").debug("not this")
 print(os.getpid())

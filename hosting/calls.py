@@ -1,0 +1,114 @@
+"""What happens around every call, whatever it asks: who may call, and who looks on.
+
+Costs nothing for what isn't switched on: a handler is wrapped once, when its method is first called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import grpc
+
+# Generic for type checkers only.
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Behavior: TypeAlias = Callable[[Any, grpc.ServicerContext], Any]
+
+
+class Guard(Protocol):
+    """Looks at a call before anything of it is read, on the thread that takes all calls."""
+
+    def __call__(self, details: grpc.HandlerCallDetails) -> Handler | None:
+        """None to let it pass, else a handler that refuses it."""
+
+
+class Around(Protocol):
+    """Puts something around a method's behavior."""
+
+    def __call__(self, method: str, behavior: Behavior, *, streams: bool) -> Behavior:
+        """Another behavior.
+
+        Args:
+            method: "/package.Service/Method".
+            behavior: takes a request, or an iterator of them, and the context.
+            streams: whether the behavior returns an iterator of responses rather than a response.
+        """
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Guards and what is put around behaviors, the first outermost."""
+
+    guards: tuple[Guard, ...] = ()
+    arounds: tuple[Around, ...] = ()
+
+    def refusal(self, details: grpc.HandlerCallDetails) -> Handler | None:
+        """None when all guards let a call pass, else a handler that refuses it."""
+        for guard in self.guards:
+            if (refusing := guard(details)) is not None:
+                return refusing
+        return None
+
+    def wrap(self, method: str, handler: Handler) -> Handler:
+        """The same handler with everything around it."""
+        if getattr(behavior_of(handler), "experimental_non_blocking", False):
+            # A health watch, which takes no thread and so is called in another way.
+            return handler
+        for around in reversed(self.arounds):
+            behavior = behavior_of(handler)
+            handler = with_behavior(
+                handler, around(method, behavior, streams=bool(handler.response_streaming))
+            )
+        return handler
+
+
+UNGUARDED = Calls()
+
+
+class Interceptor(grpc.ServerInterceptor):
+    """Applies `calls` to a server."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._wrapped: dict[str, Handler] = {}
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """The handler of a call, or one that refuses it."""
+        refusing = self._calls.refusal(handler_call_details)
+        if refusing is not None:
+            return refusing
+        method = handler_call_details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is None:
+            handler = continuation(handler_call_details)
+            if handler is None:
+                return None
+            wrapped = self._wrapped[method] = self._calls.wrap(method, handler)
+        return wrapped
+
+
+def refusing_handler(refuse: Callable[[grpc.ServicerContext], Any]) -> Handler:
+    """A handler that reads no request, so that a caller that sends none can't hold its thread."""
+    return grpc.stream_unary_rpc_method_handler(lambda _, context: refuse(context))
+
+
+def behavior_of(handler: Handler) -> Any:
+    """The function that answers, whichever kind of method it is."""
+    return handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+
+
+def with_behavior(handler: Handler, behavior: Any) -> Handler:
+    """The same handler with another function that answers."""
+    make: Any = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }[bool(handler.request_streaming), bool(handler.response_streaming)]
+    made: Handler = make(behavior, handler.request_deserializer, handler.response_serializer)
+    return made

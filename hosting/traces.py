@@ -1,0 +1,33 @@
+"""Where spans go. Imports no OpenTelemetry before it is asked to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from hosting.errors import HostingError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceSettings:
+    """What the flags say.
+
+    Attributes:
+        endpoint: URL of an OTLP receiver (gRPC); None for no traces.
+        share: of the calls whose caller didn't decide, how many are traced, 0 to 1.
+    """
+
+    endpoint: str | None = None
+    share: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Raise HostingError for a value out of range."""
+        if not 0 <= self.share <= 1:
+            raise HostingError(f"--trace-share is {self.share:g}, but should be in 0..1")
+        if self.endpoint is not None:
+            url = urlsplit(self.endpoint)
+            if url.scheme not in ("http", "https") or not url.hostname:
+                raise HostingError(
+                    f"--otlp-endpoint is {self.endpoint!r}, but should be a URL such as "
+                    "http://127.0.0.1:4317"
+                )
