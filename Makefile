@@ -75,6 +75,10 @@ tune: setup ## Search for hyperparameters for MovieLens 100K, with a picture, in
 report: setup $(VOLUME)/labels/current ## Compare all kinds of index, with pictures, in report/ (half an hour; ITEMS=10000: one minute)
 	@$(BIN)/python -m trainer report --volume $(VOLUME) --output report --max-items $(ITEMS)
 
+.PHONY: containers
+containers: ## Build the images and try the compose project with docker or podman; skipped without either
+	@docker/containers.sh
+
 ##@ Development
 
 .PHONY: setup
@@ -118,6 +122,10 @@ ours = $$(cd protos && find recsys -name '*.proto' | sort)
 
 generate = $(protoc) --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --python_out=$(1) \
 	--pyi_out=$(1) --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) $(ours)
+
+.PHONY: settings
+settings: $(INSTALLED) ## Write the tables of flags and variables in docs/operating.md anew
+	@$(BIN)/python docs/settings.py
 
 .PHONY: golden
 golden: $(INSTALLED) ## Show how the golden publication was made (it is never made anew for format 1)

@@ -73,6 +73,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="serve what a label names, until SIGTERM",
         description=_SERVE,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        # The file that --config names is read before the flags are.
+        allow_abbrev=False,
     )
     add_serve_flags(serve)
     if given[:1] == ["serve"]:

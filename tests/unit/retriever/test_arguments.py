@@ -130,6 +130,26 @@ def test_a_setting_out_of_range_is_an_error_and_not_a_traceback(capsys, flags, m
     assert captured.out == ""
 
 
+def test_a_setting_that_there_is_not_is_an_error(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("RETRIEVER_WORKER", "3")
+    assert command_line.main(["serve", "--volume", "data"]) == 1
+    assert (
+        "RETRIEVER_WORKER isn't a setting: did you mean RETRIEVER_WORKERS?" in capsys.readouterr().err
+    )
+    monkeypatch.delenv("RETRIEVER_WORKER")
+    file = tmp_path / "own.toml"
+    file.write_text('volumes = "data"')
+    assert command_line.main(["serve", "--config", str(file)]) == 1
+    assert "the key 'volumes' isn't a setting: did you mean volume?" in capsys.readouterr().err
+
+
+def test_a_file_sets_what_flags_would(config, tmp_path):
+    file = tmp_path / "own.toml"
+    file.write_text('volume = "data"\nworkers = 3\ninsecure = true\n')
+    made = config("--config", str(file), "--workers", "4")
+    assert (made.volume, made.workers, made.hosting.security.insecure) == (Path("data"), 4, True)
+
+
 @pytest.mark.parametrize("command", [["status"], ["recommend", "3"], ["serve", "--volume", "data"]])
 def test_an_environment_that_makes_no_sense_is_an_error_and_not_a_traceback(
     monkeypatch, capsys, command

@@ -1,0 +1,75 @@
+"""Write the tables of settings in docs/operating.md: python docs/settings.py [--check]
+
+They are made of the parsers' own flags, so nothing is said twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from hosting import settings
+from retriever import __main__ as retriever
+from trainer import arguments as trainer
+
+PAGE = Path(__file__).parent / "operating.md"
+_SERVICES: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "retriever": (retriever.PREFIX, retriever.add_serve_flags),
+    "trainer": (trainer.PREFIX, trainer.add_serve_flags),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or say whether it is fresh; returns the exit status."""
+    text = PAGE.read_text("utf-8")
+    fresh = with_tables(text)
+    if "--check" in arguments:
+        if fresh != text:
+            print(f"{PAGE.name}'s tables of settings are stale: run 'make settings'", file=sys.stderr)
+        return int(fresh != text)
+    PAGE.write_text(fresh, "utf-8")
+    return 0
+
+
+def with_tables(page: str) -> str:
+    """A page with fresh tables between its marks."""
+    for service, (prefix, add_flags) in _SERVICES.items():
+        parser = argparse.ArgumentParser(prog=service)
+        add_flags(parser)
+        begin, end = f"<!-- settings of {service} -->\n", f"<!-- end of {service} -->"
+        before, _, rest = page.partition(begin)
+        _, _, after = rest.partition(end)
+        page = f"{before}{begin}\n{_table(parser, prefix)}\n\n{end}{after}"
+    return page
+
+
+def _table(parser: argparse.ArgumentParser, prefix: str) -> str:
+    lines = ["| flag | variable | default | what |", "| --- | --- | --- | --- |"]
+    for action in settings.actions(parser):
+        flag = action.option_strings[-1]
+        cells = (f"`{flag}`", f"`{prefix}{action.dest.upper()}`", _default(action), _help(action))
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def _default(action: argparse.Action) -> str:
+    if action.required:
+        return "required"
+    if action.default is argparse.SUPPRESS or action.default is None or action.default in ([], ""):
+        return ""
+    if action.nargs == 0:
+        return "off"
+    return f"`{action.default}`"
+
+
+def _help(action: argparse.Action) -> str:
+    text = re.sub(r"\s*\((default: [^()]*|or set [A-Z_]+)\)", "", action.help or "")
+    choices = "" if action.choices is None else ": " + ", ".join(map(str, action.choices))
+    return text.replace("%%", "%") + choices
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,63 @@
+"""Backups as docs/operating.md has them: copies made while all runs are the service again."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+
+from recsys.retriever.v1 import retriever_service_pb2 as retriever_pb
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+
+from tests.service import Service
+from tests.trainer_service import TrainerService, events, spec
+
+ROWS = [(f"user-{number % 12}", f"item-{number % 15}", 1.0) for number in range(150)]
+IN_THIS_ORDER = ("versions", "history", "labels")
+
+
+def append(trainer):
+    sent = iter([pb.AppendInteractionsRequest(events=events(ROWS, prefix="first-"))])
+    assert trainer.call("AppendInteractions", sent).accepted == len(ROWS)
+
+
+def train(trainer, *, seed):
+    hyperparameters = pb.Hyperparameters(components=4, epochs=2, seed=seed)
+    return trainer.end(trainer.submit(spec(hyperparameters=hyperparameters, label="current"))).version
+
+
+def back_up(trainer, to):
+    for name in IN_THIS_ORDER:
+        shutil.copytree(trainer.volume / name, to / "volume" / name)
+    state = to / "state"
+    state.mkdir()
+    with (
+        closing(sqlite3.connect(trainer.state / "runs.sqlite")) as source,
+        closing(sqlite3.connect(state / "runs.sqlite")) as copy,
+    ):
+        source.backup(copy)
+    shutil.copytree(trainer.state / "events", state / "events")
+
+
+def test_what_was_backed_up_is_all_that_is_needed(tmp_path):
+    copies = tmp_path / "copies"
+    with TrainerService(tmp_path / "volume", tmp_path / "state") as trainer:
+        append(trainer)
+        versions = [train(trainer, seed=seed) for seed in (1, 2)]
+        back_up(trainer, copies)
+        runs = trainer.runs()
+    shutil.rmtree(tmp_path / "volume")
+    shutil.rmtree(tmp_path / "state")
+    with (
+        TrainerService(copies / "volume", copies / "state") as again,
+        Service(copies / "volume", tmp_path / "retriever.log", workers=1) as retriever,
+    ):
+        assert again.runs() == runs
+        retriever.wait_until_all_serve(versions[1])
+        request = retriever_pb.RecommendRequest(user_id="user-3")
+        answer = retriever.stub().Recommend(request, timeout=10)
+        assert answer.version == versions[1]
+        assert again.call("Rollback", pb.RollbackRequest()).version == versions[0]
+        retriever.wait_until_all_serve(versions[0])
+        sent = iter([pb.AppendInteractionsRequest(events=events(ROWS, prefix="first-"))])
+        assert again.call("AppendInteractions", sent).duplicates == len(ROWS)
