@@ -1,0 +1,226 @@
+"""Envoy in front of retrievers: what docker/envoy promises.
+
+Without TLS but for one test, since everything is on this host's loopback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import SimpleNamespace
+
+import grpc
+import pytest
+import trustme
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
+
+from publication import labels
+from tests.envoy import Envoy
+from tests.load import callers, models
+from tests.service import PATIENCE
+
+# Longer than Envoy needs to see that a retriever drains: see health_checks in its configuration.
+DRAIN_SECONDS = 4
+# Of a retriever's certificate, by docker/envoy/tls.yaml.
+NAME = "retriever.recsys.svc.cluster.local"
+
+
+@pytest.fixture
+def model(tmp_path):
+    """What the one version of `tmp_path`/volume answers."""
+    model = models.publish(tmp_path / "volume", "a", 1)
+    labels.promote(tmp_path / "volume", model.version)
+    return model
+
+
+@pytest.fixture
+def call_steadily(tmp_path):
+    """Starts callers that never retry, and stop after the test at the latest."""
+    with contextlib.ExitStack() as stack:
+
+        def start(target):
+            plan = callers.Plan(target, plain=8, careful=0, calls_per_second=40, timeout_seconds=5)
+            calling = callers.Callers(plan, tmp_path / "calls.jsonl")
+            stack.callback(calling.kill)
+            return calling
+
+        yield start
+
+
+def test_no_call_fails_while_one_of_three_is_killed_and_one_drains(
+    start, tmp_path, model, call_steadily
+):
+    volume = tmp_path / "volume"
+    killed = start(volume)
+    drained = start(volume, workers=1, drain_seconds=DRAIN_SECONDS)
+    left = start(volume, workers=1)
+    targets = {killed.target, drained.target, left.target}
+    with Envoy(targets, tmp_path) as envoy:
+        envoy.wait_for(lambda: envoy.healthy() == targets)
+        calling = call_steadily(envoy.target)
+        envoy.wait_for(lambda: min(host.answered for host in envoy.hosts().values()) >= 20)
+
+        # Its workers die with it.
+        killed.signal(signal.SIGKILL)
+        envoy.wait_for(lambda: envoy.healthy() == targets - {killed.target})
+        assert envoy.hosts()[killed.target].problems & {
+            "failed_active_health_check",
+            "failed_outlier_check",
+        }
+
+        drained.signal(signal.SIGTERM)
+        envoy.wait_for(lambda: envoy.healthy() == {left.target})
+        # It was left out while it still answered.
+        assert drained.status().workers
+        assert drained.wait() == 0
+
+        before = envoy.hosts()[left.target].answered, envoy.statistic("upstream_rq_retry")
+        envoy.wait_for(lambda: envoy.hosts()[left.target].answered >= before[0] + 100)
+        retried = envoy.statistic("upstream_rq_retry")
+        # None is sent where nobody is, though most of them are away now.
+        assert retried - before[1] < 10
+        calls = calling.stop()
+    codes = Counter(call.code for call in calls)
+    print(f"{len(calls)} calls, {dict(codes)}; {retried} times tried again")
+    assert set(codes) == {"OK"}, [call for call in calls if call.code != "OK"][:3]
+    assert {call.version for call in calls} == {model.version}
+    problems = [model.problem(call.kind, call.asked, call.item_ids, call.scores) for call in calls]
+    assert set(problems) == {None}
+    # Else nothing of this was Envoy's doing.
+    assert retried > 0
+
+
+def test_a_call_that_a_retriever_refuses_is_answered_by_another_one(tmp_path):
+    with (
+        _answering() as well,
+        _answering(partial(_refuse, grpc.StatusCode.UNAVAILABLE)) as unavailable,
+        _answering(partial(_refuse, grpc.StatusCode.CANCELLED)) as cancelling,
+        Envoy([well, unavailable, cancelling], tmp_path) as envoy,
+        grpc.insecure_channel(envoy.target) as channel,
+    ):
+        _wait_for_code(envoy, channel, grpc.StatusCode.OK)
+        # Health checks find nothing, but five refusals in a row do.
+        while not envoy.hosts()[unavailable].problems:
+            assert [_code(channel) for _ in range(10)] == [grpc.StatusCode.OK] * 10
+        assert envoy.hosts()[unavailable].problems == {"failed_outlier_check"}
+        assert envoy.statistic("upstream_rq_retry") > 0
+
+
+def test_a_full_retriever_is_not_called_again(tmp_path):
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    with (
+        _answering(partial(_refuse, code)) as full,
+        Envoy([full], tmp_path) as envoy,
+        grpc.insecure_channel(envoy.target) as channel,
+    ):
+        _wait_for_code(envoy, channel, code)
+        # Nor is it left out for that, however often.
+        assert [_code(channel) for _ in range(10)] == [code] * 10
+        assert envoy.statistic("upstream_rq_retry") == 0
+        assert envoy.healthy() == {full}
+
+
+def test_a_call_to_a_retriever_that_hangs_is_answered_by_another_one(tmp_path):
+    let_go = threading.Event()
+    # Its health says that all is well.
+    with _answering(lambda _: let_go.wait(PATIENCE)) as hung, _answering() as well:
+        with Envoy([hung, well], tmp_path) as envoy, grpc.insecure_channel(envoy.target) as channel:
+            _wait_for_code(envoy, channel, grpc.StatusCode.OK)
+            while not envoy.statistic("upstream_rq_per_try_timeout"):
+                assert _code(channel) is grpc.StatusCode.OK
+        let_go.set()
+
+
+def test_tls_with_callers_and_with_retrievers_is_mutual(tmp_path):
+    authority, other = trustme.CA(), trustme.CA()
+    own = authority.issue_cert("127.0.0.1", "envoy.recsys.svc.cluster.local")
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    own.private_key_pem.write_to_path(folder / "tls.key")
+    own.cert_chain_pems[0].write_to_path(folder / "tls.crt")
+    authority.cert_pem.write_to_path(folder / "ca.crt")
+    with (
+        _answering(credentials=_server_credentials(authority, NAME)) as retriever,
+        _answering(credentials=_server_credentials(authority, "client.example")) as impostor,
+        Envoy([retriever, impostor], tmp_path, certificates=folder) as envoy,
+    ):
+        # Health checks go the same way.
+        envoy.wait_for(lambda: envoy.statistic("health_check.failure"))
+        envoy.wait_for(lambda: envoy.healthy() == {retriever})
+        with _channel(envoy.target, authority, authority.issue_cert("client.example")) as channel:
+            _wait_for_code(envoy, channel, grpc.StatusCode.OK)
+        for client in (None, other.issue_cert("client.example")):
+            with _channel(envoy.target, authority, client) as channel:
+                assert _code(channel) is grpc.StatusCode.UNAVAILABLE
+
+
+def _refuse(code, context):
+    context.abort(code, "as the test wants it")
+
+
+_METHODS = pb.DESCRIPTOR.services_by_name["RetrieverService"].methods_by_name
+
+
+@contextlib.contextmanager
+def _answering(on_call=lambda _: None, *, credentials=None):
+    """What looks like a retriever from outside; its "host:port"."""
+    servicer = SimpleNamespace(**dict.fromkeys(_METHODS))
+
+    def recommend(_request, context):
+        on_call(context)
+        return pb.RecommendResponse()
+
+    servicer.Recommend = recommend
+    server = grpc.server(ThreadPoolExecutor(4))
+    pb_grpc.add_RetrieverServiceServicer_to_server(servicer, server)
+    states = health.HealthServicer()
+    states.set("", health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(states, server)
+    if credentials is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        port = server.add_secure_port("127.0.0.1:0", credentials)
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+def _server_credentials(authority, name):
+    """A certificate for this name; clients have to show one too."""
+    return grpc.ssl_server_credentials(
+        [_pair(authority.issue_cert(name))],
+        root_certificates=authority.cert_pem.bytes(),
+        require_client_auth=True,
+    )
+
+
+def _channel(target, authority, client):
+    """A connection that trusts this CA and shows this certificate, or none."""
+    shown = _pair(client) if client else ()
+    credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes(), *shown)
+    return grpc.secure_channel(target, credentials)
+
+
+def _pair(certificate):
+    return certificate.private_key_pem.bytes(), certificate.cert_chain_pems[0].bytes()
+
+
+def _code(channel):
+    """What becomes of a call."""
+    stub = pb_grpc.RetrieverServiceStub(channel)
+    try:
+        stub.Recommend(pb.RecommendRequest(), timeout=PATIENCE)
+    except grpc.RpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+def _wait_for_code(envoy, channel, code):
+    """Call until it ends so: Envoy's threads learn of healthy retrievers one after the other."""
+    envoy.wait_for(lambda: _code(channel) is code)

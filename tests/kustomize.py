@@ -1,0 +1,92 @@
+"""As much of `kubectl kustomize` as docker/kubernetes uses, so that its tests need no kubectl.
+
+What it doesn't know it refuses.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Resource = dict[str, Any]
+
+_TEMPLATES = {"Deployment": ("spec",), "CronJob": ("spec", "jobTemplate", "spec")}
+_KNOWN = {"apiVersion", "kind", "resources", "components", "labels", "patches", "namespace", "images"}
+
+
+def render(folder: Path) -> list[Resource]:
+    """All resources of a kustomization."""
+    return _apply(folder, [])
+
+
+def template(resource: Resource) -> Resource | None:
+    """The pod template of a resource that has one."""
+    if resource["kind"] not in _TEMPLATES:
+        return None
+    found = resource
+    for name in _TEMPLATES[resource["kind"]]:
+        found = found[name]
+    return found["template"]
+
+
+def _apply(folder: Path, given: list[Resource]) -> list[Resource]:
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    assert kustomization.keys() <= _KNOWN, kustomization.keys() - _KNOWN
+    resources = given + [
+        resource
+        for name in kustomization.get("resources", [])
+        for resource in _load((folder / name).resolve())
+    ]
+    for name in kustomization.get("components", []):
+        resources = _apply((folder / name).resolve(), resources)
+    for patch in kustomization.get("patches", []):
+        _patch(resources, patch)
+    for label in kustomization.get("labels", []):
+        _label(resources, label)
+    if "namespace" in kustomization:
+        for resource in resources:
+            where = "name" if resource["kind"] == "Namespace" else "namespace"
+            resource["metadata"][where] = kustomization["namespace"]
+    images = {
+        own["name"]: f"{own['newName']}:{own['newTag']}" for own in kustomization.get("images", [])
+    }
+    for own in filter(None, map(template, resources)):
+        for container in own["spec"]["containers"]:
+            container["image"] = images.get(container["image"], container["image"])
+    return resources
+
+
+def _load(path: Path) -> list[Resource]:
+    return _apply(path, []) if path.is_dir() else list(yaml.safe_load_all(path.read_text()))
+
+
+def _label(resources: list[Resource], label: dict[str, Any]) -> None:
+    assert label.keys() == {"pairs", "includeTemplates"}
+    for resource in resources:
+        job = resource["spec"]["jobTemplate"] if resource["kind"] == "CronJob" else None
+        for own in filter(None, (resource, job, template(resource))):
+            own.setdefault("metadata", {}).setdefault("labels", {}).update(label["pairs"])
+
+
+def _patch(resources: list[Resource], patch: dict[str, Any]) -> None:
+    target = patch["target"]
+    assert patch.keys() == {"target", "patch"}
+    assert target.keys() <= {"kind", "name"}
+    chosen = [
+        resource
+        for resource in resources
+        if resource["kind"] == target["kind"]
+        and resource["metadata"]["name"] == target.get("name", resource["metadata"]["name"])
+    ]
+    assert chosen, f"a patch of {target} is of nothing"
+    for resource in chosen:
+        for operation in yaml.safe_load(patch["patch"]):
+            *names, last = operation["path"].strip("/").split("/")
+            assert (operation["op"], last) == ("add", "-"), operation
+            found: Any = resource
+            for name in names:
+                found = found[int(name)] if isinstance(found, list) else found[name]
+            found.append(copy.deepcopy(operation["value"]))

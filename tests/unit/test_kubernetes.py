@@ -1,0 +1,284 @@
+"""docker/kubernetes: valid by Kubernetes' own schemas, and what its parts have to agree about."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from retriever.__main__ import main as retriever_main
+from tests import kustomize
+from trainer.__main__ import main as trainer_main
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docker/kubernetes"
+VARIANTS = {"tls": FOLDER, "plaintext": FOLDER / "plaintext"}
+# The newest, and one that managed clusters are still found with.
+KUBERNETES_VERSIONS = ("1.37", "1.29")
+# Of the command lines: the image's ENTRYPOINT, which `args` come after.
+COMMANDS = {"lightfm-retriever-retriever": retriever_main, "lightfm-retriever-trainer": trainer_main}
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request):
+    return request.param
+
+
+@pytest.fixture
+def resources(variant):
+    return kustomize.render(VARIANTS[variant])
+
+
+def named(resources, kind, name):
+    [found] = [own for own in resources if (own["kind"], own["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def of_kind(resources, kind):
+    return [own for own in resources if own["kind"] == kind]
+
+
+def pod(resource):
+    """The pod's spec, and its one container."""
+    spec = kustomize.template(resource)["spec"]
+    [container] = spec["containers"]
+    return spec, container
+
+
+def pods(resources):
+    return [pod(own) for own in resources if kustomize.template(own)]
+
+
+def flag(container, name):
+    [value] = [own.partition("=")[2] for own in container["args"] if own.startswith(f"--{name}=")]
+    return value
+
+
+def test_kustomizations_list_all_files():
+    for file in FOLDER.rglob("kustomization.yaml"):
+        listed = set(yaml.safe_load(file.read_text()).get("resources", []))
+        beside = {own.name for own in file.parent.glob("*.yaml")} - {file.name}
+        assert beside <= listed
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl isn't installed")
+def test_kubectl_renders_the_same(variant, resources):
+    command = ["kubectl", "kustomize", str(VARIANTS[variant])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    def by_name(found):
+        return {(own["kind"], own["metadata"]["name"]): own for own in found}
+
+    assert by_name(yaml.safe_load_all(done.stdout)) == by_name(resources)
+
+
+@pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
+def test_schemas_are_kept(resources, version):
+    for resource in resources:
+        assert kubernetes_validate.validate(resource, version, strict=True) == version
+
+
+def test_a_schema_says_what_it_does_not_know():
+    resource = named(kustomize.render(FOLDER), "Deployment", "retriever")
+    resource["spec"]["template"]["spec"]["terminationGraceSeconds"] = 1
+    with pytest.raises(kubernetes_validate.ValidationError, match="terminationGraceSeconds"):
+        kubernetes_validate.validate(resource, KUBERNETES_VERSIONS[0], strict=True)
+
+
+def test_every_flag_is_one_of_the_command(resources, monkeypatch, capsys):
+    for _, container in pods(resources):
+        main = COMMANDS[container["image"].rpartition("/")[2].partition(":")[0]]
+        command, *flags = container["args"]
+        # The parser itself says which it has, and --help ends before anything is done.
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code == 0
+        known = set(re.findall(r"--[a-z0-9-]+", capsys.readouterr().out))
+        assert {own.partition("=")[0] for own in flags} <= known
+
+
+def test_values_are_taken_by_the_parsers(resources, capsys):
+    for _, container in pods(resources):
+        main = COMMANDS[container["image"].rpartition("/")[2].partition(":")[0]]
+        # Parsed from left to right: what is wrong with one of ours is said before this one's turn.
+        with pytest.raises(SystemExit) as ended:
+            main([*container["args"], "--help"])
+        assert ended.value.code == 0, capsys.readouterr().err
+
+
+def test_images_run_those_commands():
+    for name, package in (("retriever", "retriever"), ("trainer", "trainer")):
+        last = (ROOT / f"docker/{name}.Dockerfile").read_text().rpartition("\nFROM ")[2]
+        assert f'ENTRYPOINT ["python", "-m", "{package}"]' in last
+        # As the manifests run them; a name could not be checked by the kubelet for being root.
+        assert "\nUSER 10001:10001\n" in last
+
+
+def test_what_a_pod_needs_to_end_fits_what_it_gets(resources):
+    spec, container = pod(named(resources, "Deployment", "retriever"))
+    stop = container.get("lifecycle", {}).get("preStop", {})
+    needed = stop.get("sleep", {}).get("seconds", 0)
+    needed += float(flag(container, "drain-seconds")) + float(flag(container, "grace-seconds"))
+    # Beside that the processes have to end.
+    assert needed + 5 <= spec["terminationGracePeriodSeconds"]
+
+
+def test_an_update_loses_no_retriever(resources):
+    retriever = named(resources, "Deployment", "retriever")["spec"]
+    strategy = retriever["strategy"]
+    assert strategy["type"] == "RollingUpdate"
+    assert strategy["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    budget = named(resources, "PodDisruptionBudget", "retriever")["spec"]
+    assert budget["maxUnavailable"] < retriever["replicas"]
+
+
+def test_retrievers_drain_for_longer_than_envoy_needs_to_see_it(resources):
+    _, container = pod(named(resources, "Deployment", "retriever"))
+    config = yaml.safe_load((ROOT / "docker/envoy/envoy.yaml").read_text())
+    [check] = config["static_resources"]["clusters"][0]["health_checks"]
+    interval, timeout = (float(check[name].removesuffix("s")) for name in ("interval", "timeout"))
+    assert float(flag(container, "drain-seconds")) > check["unhealthy_threshold"] * interval + timeout
+
+
+def test_envoy_asks_for_the_headless_service(resources):
+    service = named(resources, "Service", "retriever-headless")
+    config = yaml.safe_load((ROOT / "docker/envoy/envoy.yaml").read_text())
+    [cluster] = config["static_resources"]["clusters"]
+    [endpoint] = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    metadata = service["metadata"]
+    assert endpoint["endpoint"]["address"]["socket_address"] == {
+        "address": f"{metadata['name']}.{metadata['namespace']}.svc.cluster.local",
+        "port_value": service["spec"]["ports"][0]["port"],
+    }
+    assert service["spec"]["clusterIP"] == "None"
+
+
+def test_probes_and_services_ask_ports_that_are_there(resources):
+    for deployment in of_kind(resources, "Deployment"):
+        _, container = pod(deployment)
+        ports = {own["name"]: own["containerPort"] for own in container["ports"]}
+        assert str(ports["grpc"]) == flag(container, "listen").rpartition(":")[2]
+        assert str(ports["metrics"]) == flag(container, "metrics-listen").rpartition(":")[2]
+        for probe, path in (
+            ("startupProbe", "/live"),
+            ("readinessProbe", "/ready"),
+            ("livenessProbe", "/live"),
+        ):
+            asked = container[probe]["httpGet"]
+            assert (asked["path"], asked["port"]) == (path, "metrics")
+        annotations = kustomize.template(deployment)["metadata"]["annotations"]
+        assert annotations["prometheus.io/port"] == str(ports["metrics"])
+        name = deployment["metadata"]["name"]
+        services = [own for own in of_kind(resources, "Service") if name in own["metadata"]["name"]]
+        assert services
+        for service in services:
+            [port] = service["spec"]["ports"]
+            assert (port["targetPort"], port["port"]) == ("grpc", ports["grpc"])
+        policy = named(resources, "NetworkPolicy", name)["spec"]
+        assert {own["ports"][0]["port"] for own in policy["ingress"]} == ports.keys()
+
+
+def test_every_selector_selects_pods(resources):
+    labels = {
+        own["metadata"]["name"]: kustomize.template(own)["metadata"]["labels"]
+        for own in resources
+        if kustomize.template(own)
+    }
+
+    def selected(wanted):
+        return {name for name, own in labels.items() if wanted.items() <= own.items()}
+
+    for deployment in of_kind(resources, "Deployment"):
+        name, spec = deployment["metadata"]["name"], deployment["spec"]
+        assert selected(spec["selector"]["matchLabels"]) == {name}
+        for spread in spec["template"]["spec"].get("topologySpreadConstraints", []):
+            assert selected(spread["labelSelector"]["matchLabels"]) == {name}
+    for service in of_kind(resources, "Service"):
+        name = service["metadata"]["name"].removesuffix("-headless")
+        assert selected(service["spec"]["selector"]) == {name}
+    budget = named(resources, "PodDisruptionBudget", "retriever")
+    assert selected(budget["spec"]["selector"]["matchLabels"]) == {"retriever"}
+    for policy in of_kind(resources, "NetworkPolicy"):
+        wanted = policy["spec"]["podSelector"].get("matchLabels", {})
+        name = policy["metadata"]["name"]
+        assert selected(wanted) == (set(labels) if name == "nothing" else {name})
+
+
+def test_only_the_trainer_writes_the_volume(resources):
+    claims = {
+        own["metadata"]["name"]: own["spec"]["accessModes"]
+        for own in of_kind(resources, "PersistentVolumeClaim")
+    }
+    writers = {}
+    for resource in filter(kustomize.template, resources):
+        spec, container = pod(resource)
+        mounts = {own["name"]: own for own in container["volumeMounts"]}
+        # What isn't mounted isn't needed, and the reverse isn't possible.
+        assert mounts.keys() == {own["name"] for own in spec["volumes"]}
+        for volume in spec["volumes"]:
+            if claim := volume.get("persistentVolumeClaim"):
+                reads = mounts[volume["name"]].get("readOnly", False)
+                assert reads == claim.get("readOnly", False)
+                assert claim["claimName"] in claims
+                if not reads:
+                    writers.setdefault(claim["claimName"], set()).add(resource["metadata"]["name"])
+    assert writers == {"publications": {"trainer", "training"}, "trainer-state": {"trainer"}}
+    assert claims["publications"] == ["ReadWriteMany"]
+    # Retrievers read what the trainer wrote.
+    assert len({str(spec["securityContext"]) for spec, _ in pods(resources)}) == 1
+
+
+def test_every_path_in_a_flag_is_mounted(resources):
+    for _, container in pods(resources):
+        mounts = [Path(own["mountPath"]) for own in container["volumeMounts"]]
+        values = [own.partition("=")[2] for own in container["args"]]
+        for path in (Path(value) for value in values if value.startswith("/")):
+            assert any(path.is_relative_to(mount) for mount in mounts), path
+
+
+def test_pods_may_do_no_more_than_they_need(resources):
+    for spec, container in pods(resources):
+        assert spec["automountServiceAccountToken"] is False
+        # RETRIEVER_PORT=tcp://... would be taken for a setting of ours.
+        assert spec["enableServiceLinks"] is False
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["runAsUser"] == 10001
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert {"cpu", "memory"} == container["resources"]["requests"].keys()
+        assert "memory" in container["resources"]["limits"]
+    nothing = named(resources, "NetworkPolicy", "nothing")["spec"]
+    assert nothing == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_trainers_never_overlap(resources):
+    trainer = named(resources, "Deployment", "trainer")["spec"]
+    assert (trainer["replicas"], trainer["strategy"]) == (1, {"type": "Recreate"})
+    training = named(resources, "CronJob", "training")["spec"]
+    assert training["concurrencyPolicy"] == "Forbid"
+    assert training["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_tls_is_the_default_and_plaintext_has_to_be_asked_for():
+    for variant, secure in (("tls", True), ("plaintext", False)):
+        for deployment in of_kind(kustomize.render(VARIANTS[variant]), "Deployment"):
+            spec, container = pod(deployment)
+            flags = {own.partition("=")[0] for own in container["args"]}
+            assert ({"--tls-cert", "--tls-key", "--tls-client-ca"} <= flags) == secure
+            assert ("--insecure" in flags) != secure
+            secrets = [own["secret"]["secretName"] for own in spec["volumes"] if "secret" in own]
+            assert secrets == ([f"{deployment['metadata']['name']}-tls"] if secure else [])
+
+
+def test_images_are_placeholders_that_say_so(resources):
+    for _, container in pods(resources):
+        assert container["image"].startswith("registry.example/recsys/")
