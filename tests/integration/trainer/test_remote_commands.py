@@ -229,6 +229,19 @@ def test_a_file_that_cannot_be_appended_is_named_with_what_is_wrong(show, tmp_pa
     assert errors.count("\n") == 1
 
 
+def test_a_probe_finds_it_healthy(ask, show):
+    assert ask("health") == {"healthy": True}
+    assert show("health") == (0, "healthy: serving\n", "")
+
+
+def test_a_probe_does_not_wait_for_a_service_that_is_not_there(capsys):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{free.getsockname()[1]}"
+        assert main(["health", "--target", target, "--timeout", "60"]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {target}: UNAVAILABLE")
+
+
 def test_a_service_that_is_not_there_is_said(capsys):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -26,9 +26,11 @@ BY_RPC = {
     "DeleteVersion": ["delete", "x"],
     "DiffVersions": ["diff", "x", "y"],
 }
-ONLY_REMOTE = {"run", "runs", "watch", "cancel", "append"}
+# What every gRPC service has.
+HEALTH = ["health"]
+ONLY_REMOTE = {"run", "runs", "watch", "cancel", "append", "health"}
 ONLY_LOCAL = {"publish", "report", "tune", "verify", "serve", "fetch-dataset"}
-COMMANDS = sorted({command for command, *_ in BY_RPC.values()} | ONLY_LOCAL)
+COMMANDS = sorted({command for command, *_ in BY_RPC.values()} | {*HEALTH} | ONLY_LOCAL)
 
 
 @pytest.fixture(autouse=True)
@@ -239,8 +241,8 @@ def test_every_rpc_has_a_command():
     [service] = pb.DESCRIPTOR.services_by_name.values()
     assert BY_RPC.keys() == {method.name for method in service.methods}
     remote = {command for command, *_ in BY_RPC.values()}
-    assert remote == remote_commands._COMMANDS.keys()
-    for arguments in BY_RPC.values():
+    assert remote | {*HEALTH} == remote_commands._COMMANDS.keys()
+    for arguments in [*BY_RPC.values(), HEALTH]:
         options = parse([*arguments, "--target", "host:1", "--timeout", "2.5"])
         assert (options.target, options.timeout) == ("host:1", 2.5)
 
@@ -252,10 +254,15 @@ def test_every_command_is_known_here_or_there():
 
 @pytest.mark.parametrize("command", sorted(ONLY_REMOTE))
 def test_what_only_a_service_has_asks_the_one_of_this_machine(monkeypatch, command):
-    [arguments] = [own for own in BY_RPC.values() if own[0] == command]
+    [arguments] = [own for own in [*BY_RPC.values(), HEALTH] if own[0] == command]
     assert parse(arguments).target == "127.0.0.1:50052"
     monkeypatch.setenv("TRAINER_LISTEN", "host:2")
     assert parse(arguments).target == "host:2"
+
+
+def test_a_probe_waits_for_less_than_the_others():
+    assert parse(["health"]).timeout == 5
+    assert parse(["runs"]).timeout == 60
 
 
 @pytest.mark.parametrize("command", sorted({own[0] for own in BY_RPC.values()} - ONLY_REMOTE))
