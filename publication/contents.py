@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from publication import layout
 from publication.attributes import NumberIndex, TextIndex
 from publication.errors import InvalidPublicationError, MismatchError
+from publication.fold_in import FoldIn
 from publication.ragged import Ragged
 from publication.ranking import row_norms
 from publication.vector_space import Float32Array, split_biases
@@ -18,17 +19,30 @@ from publication.vector_space import Float32Array, split_biases
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from publication.id_map import IdMap
     from publication.reader import Publication
 
 # What is read together, so that memory doesn't grow with the publication.
 _CHUNK_ROWS = 1 << 16
 
+# It is 0 or more but for rounding; added to a number of items, at least 1, it must never give 0.
+_LEAST_HALFWAY = -0.5
+
 
 def check_contents(publication: Publication) -> None:
     """Read all but the indexes; raises InvalidPublicationError, which names the file at fault."""
     directory, items = publication.directory, publication.manifest.items
+    for name, id_map in (
+        (layout.ITEM_IDS, publication.items),
+        (layout.USER_IDS, publication.users),
+        (layout.USER_FEATURES, publication.user_features),
+    ):
+        if id_map is not None:
+            _check_ids(directory / name, id_map)
     _check_vectors(publication)
     _check_embeddings(publication)
+    if publication.fold_in is not None and FoldIn(publication.fold_in).halfway.min() < _LEAST_HALFWAY:
+        raise InvalidPublicationError(directory / layout.FOLD_IN, "a number of row 2 is below 0")
     _check_rows(publication, layout.SEEN_OFFSETS, layout.SEEN_ITEMS, publication.seen)
     if publication.held_out is not None:
         _check_rows(publication, layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS, publication.held_out)
@@ -45,6 +59,17 @@ def check_contents(publication: Publication) -> None:
             _check_tokens(directory, attributes.text, items)
         if attributes.number_arrays is not None:
             _check_numbers(directory, attributes.number_arrays)
+
+
+def _check_ids(path: Path, id_map: IdMap) -> None:
+    """Each row has an id, which is text and leads back to the row: so all are different."""
+    for row in range(len(id_map)):
+        try:
+            external_id = id_map.external_id(row)
+        except ValueError as error:
+            raise InvalidPublicationError(path, f"the id of row {row} isn't UTF-8") from error
+        if (found := id_map.row(external_id)) != row:
+            raise MismatchError(path, f"row of id {external_id[:60]!a}", expected=row, found=found)
 
 
 def _check_vectors(publication: Publication) -> None:
@@ -145,6 +170,7 @@ def _check_popularity(publication: Publication) -> None:
 def _check_values(path: Path, text: TextIndex, kinds: Sequence[str]) -> None:
     """Each value belongs to a text attribute."""
     prefixes = tuple(f"{position}:" for position, kind in enumerate(kinds) if kind == "text")
+    _check_ids(path, text.values)
     for token in range(len(text.values)):
         key = text.values.external_id(token)
         if not key.startswith(prefixes) or key in prefixes:

@@ -72,6 +72,12 @@ class FoldIn:
         """The array's, for embeddings of so many dimensions."""
         return _HEAD + 2 * components, components
 
+    @property
+    def halfway(self) -> Float32Array:
+        """h (d,), none below 0."""
+        row: Float32Array = self.array[_HEAD - 1]
+        return row
+
     @classmethod
     def build(
         cls, item_vectors: Float32Array, user_vectors: Float32Array, seen: Ragged, *, seed: int

@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,6 +35,12 @@ Microseconds = Annotated[float, msgspec.Meta(ge=0)]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Scalar = str | bool | int | float | None
 AttributeKind = Literal["text", "number"]
+
+TUNED_FOR = 10
+"""Number of results that the settings of an index were tuned for: recall@10."""
+
+MAX_EFFORT = 1e9
+"""Largest effort in `depths`: multiplied by what a request asks for, it is still a number."""
 
 RESERVED_ATTRIBUTE = "title"
 """No attribute's name, since titles are published and returned under it."""
@@ -66,7 +73,7 @@ class Depth:
     """
 
     results: Positive
-    effort: Annotated[float, msgspec.Meta(gt=0)]
+    effort: Annotated[float, msgspec.Meta(gt=0, le=MAX_EFFORT)]
     recall: Share
 
 
@@ -294,6 +301,11 @@ def _check_indexes(manifest: Manifest, path: Path) -> None:
         if index.items != manifest.items:
             raise ManifestError(
                 path, f"indexes.{name}.items is {index.items}, but items is {manifest.items}"
+            )
+        results = [TUNED_FOR, *(depth.results for depth in index.depths)]
+        if any(more <= less for less, more in pairwise(results)):
+            raise ManifestError(
+                path, f"indexes.{name}.depths: {results[1:]} should ascend, from above {TUNED_FOR}"
             )
         if index.file is None:
             continue

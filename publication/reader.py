@@ -23,6 +23,7 @@ from publication.errors import (
     VersionNotFoundError,
     VolumeError,
 )
+from publication.fold_in import FoldIn
 from publication.id_map import IdMap
 from publication.manifest import FileFacts, Manifest
 from publication.ragged import Ragged
@@ -52,7 +53,7 @@ class Publication:
         popularity: (items,) int32, by item row the number of users with a positive of it.
         user_features: name of a user feature, "column:value" <-> row of user_feature_vectors.
         user_feature_vectors: (n, components + 1) float32, embedding then bias of each.
-        fold_in: (k, components) float32, see publication.fold_in.
+        fold_in: (2 components + 3, components) float32, see publication.fold_in.
         attributes: of the items.
 
     Each from id_ranks on is None when there is none, or in old publications.
@@ -197,7 +198,7 @@ def open_publication(volume: Path, version: str) -> Publication:
         user_feature_vectors=None
         if features is None
         else files.array(layout.USER_FEATURE_VECTORS, np.float32, (len(features), width)),
-        fold_in=files.array(layout.FOLD_IN, np.float32, (None, facts.components)),
+        fold_in=files.array(layout.FOLD_IN, np.float32, FoldIn.shape(facts.components)),
         attributes=Attributes.open(directory, facts.attributes, items),
     )
 

@@ -9,10 +9,8 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 
+from publication.manifest import TUNED_FOR as TUNED_FOR
 from publication.manifest import Depth
-
-TUNED_FOR = 10
-"""Number of results that the settings in a manifest were tuned for: recall@10."""
 
 _MOST = 2**31 - 1
 

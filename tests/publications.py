@@ -211,7 +211,8 @@ def _stage_more(staging: Staging, random: np.random.Generator) -> None:
         (layout.USER_FEATURE_VECTORS, (len(USER_FEATURES), COMPONENTS + 1)),
         (layout.FOLD_IN, (FOLD_IN_ROWS, COMPONENTS)),
     ):
-        staging.add_array(name, random.normal(size=shape).astype(np.float32))
+        # None below 0, as a row of what folds sessions in must be.
+        staging.add_array(name, np.abs(random.normal(size=shape)).astype(np.float32))
     ATTRIBUTES.stage(staging)
 
 
@@ -258,6 +259,14 @@ def reseal(directory: Path, name: str, data: bytes) -> None:
     overwrite(directory / name, data)
     found = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     edit_manifest(directory, lambda content: content["files"].update({name: found}))
+
+
+def make_deadly_id_map(directory: Path) -> None:
+    """Let the items' id map say that its first part is enormous: whoever opens it reads beyond it."""
+    path = directory / layout.ITEM_IDS
+    data = bytearray(path.read_bytes())
+    data[24:28] = b"\xff\xff\xff\x7f"
+    reseal(directory, path.name, bytes(data))
 
 
 def copy(volume: Path, target: Path) -> Path:

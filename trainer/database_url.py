@@ -14,6 +14,7 @@ OPTION = "--database-url"
 _KNOWN = (
     "sqlite:///relative/path, sqlite:////absolute/path or postgresql://user:password@host:port/database"
 )
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _HOST = r"(\[[^\[\]]*\]|[^:\[\]]*)(:\d*)?"
 _HOSTS = re.compile(rf"{_HOST}(,{_HOST})*")
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})|%00|[\0-\x20]")
@@ -61,7 +62,8 @@ def parse(url: str) -> DatabaseUrl:
         return _sqlite(url, rest)
     if separator and scheme in {"postgresql", "postgres"}:
         return _postgresql(url, rest)
-    shown = f"{scheme}://***" if separator else "***"
+    # What isn't a scheme may be a password in the wrong place.
+    shown = f"{scheme}://***" if separator and _SCHEME.fullmatch(scheme) else "***"
     raise OptionError(OPTION, shown, _KNOWN)
 
 

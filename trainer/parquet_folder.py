@@ -115,7 +115,10 @@ def _read(
     rows = [fragment.count_rows() for fragment in fragments]
     if not sum(rows):
         raise InputError(path, "there is no row in the files of this folder")
-    return Folder(path, dataset.to_table(columns=wanted), files, rows)
+    table = dataset.to_table(columns=wanted)
+    # As for a single file: Arrow lets pass text that isn't UTF-8.
+    table.validate(full=True)
+    return Folder(path, table, files, rows)
 
 
 def _partition_keys(path: Path, files: list[Path]) -> list[str]:

@@ -50,6 +50,9 @@ def read_table(
         if "Empty CSV file" in str(error):
             raise InputError(path, "there is no row after the header") from error
         raise InputError(path, f"can't be read as {_kind(start)}: {error}") from error
+    except UnicodeDecodeError as error:
+        # Arrow itself looks at the values only.
+        raise InputError(path, f"a column's name isn't UTF-8: {error.object!r}") from error
     if table.num_rows == 0:
         raise InputError(path, "there is no row after the header")
     return table
@@ -213,7 +216,10 @@ def _start(path: Path, size: int = _SNIFFED_BYTES) -> bytes:
 def _read_parquet(path: Path, required: Collection[str], optional: Collection[str] | None) -> pa.Table:
     with pa.parquet.ParquetFile(path) as file:
         found = file.schema_arrow.names
-        return file.read(columns=wanted(path, found, required, optional))
+        table = file.read(columns=wanted(path, found, required, optional))
+    # Text that isn't UTF-8, for instance, which Arrow lets pass.
+    table.validate(full=True)
+    return table
 
 
 def _read_csv(

@@ -92,3 +92,18 @@ def test_it_is_reported_costs_one_worker_at_a_time_and_no_call(start, volume):
     labels.promote(volume, newer)
     status = service.wait_until_all_serve(newer)
     assert [failed.version for failed in status.failed_versions] == [deadly]
+
+
+def test_one_that_kills_whoever_verifies_it_changes_nothing(start, volume):
+    service = start(volume, workers=1)
+    before = service.status()
+    deadly = models.publish(volume, "b", 2, SIZE).version
+    publications.make_deadly_id_map(layout.version_dir(volume, deadly))
+    with Watcher(service) as watcher:
+        labels.promote(volume, deadly)
+        [failed] = service.wait_until(lambda status: status.failed_versions).failed_versions
+    assert failed.version == deadly
+    assert "kills the process that verifies it (SIGSEGV)" in failed.reason
+    status = service.status()
+    assert (status.version, status.workers[0].pid) == (before.version, before.workers[0].pid)
+    assert watcher.calls

@@ -48,9 +48,7 @@ def test_an_array_of_another_kind_is_refused_when_it_is_opened(extended, name):
     array = load(extended, name)
     # Where any length goes, it is the offsets that don't fit.
     any_length = {values: offsets for offsets, values in RAGGED}.get(name, name)
-    reshaped = [array[..., None], array[0]]
-    if name != layout.FOLD_IN:  # which may have any number of rows
-        reshaped += [array[:-1], np.concatenate([array, array])]
+    reshaped = [array[..., None], array[0], array[:-1], np.concatenate([array, array])]
     for spoilt in map(np.ascontiguousarray, reshaped):
         reseal(extended, name, spoilt)
         refused(extended, any_length if spoilt.ndim == 1 else name)
@@ -75,6 +73,17 @@ def test_names_of_features_and_their_vectors_are_as_many(extended):
     data = (extended.volume / "more").read_bytes()
     publications.reseal(extended.directory, layout.USER_FEATURES, data)
     assert refused(extended, layout.USER_FEATURE_VECTORS, MismatchError).what == "shape"
+
+
+def test_folding_in_that_would_divide_by_nothing_is_refused(extended):
+    array = load(extended, layout.FOLD_IN)
+    for number, is_refused in ((-1e-6, False), (-1, True)):
+        array[2, 1] = number
+        reseal(extended, layout.FOLD_IN, array)
+        if is_refused:
+            assert "row 2 is below 0" in str(refused(extended, layout.FOLD_IN))
+        else:
+            verify(extended.volume, extended.version)
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])

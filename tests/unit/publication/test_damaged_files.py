@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 
+import marisa_trie
 import numpy as np
 import pytest
 
@@ -337,6 +338,15 @@ def test_something_else_in_place_of_an_id_map_is_refused(published, name):
 def test_an_id_map_with_another_number_of_ids_is_refused(published, name, other):
     publications.reseal(published.directory, name, (published.directory / other).read_bytes())
     assert refused(published, name, MismatchError).what == "number of ids"
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [(layout.ITEM_IDS, publications.ITEMS), (layout.USER_IDS, publications.USERS)]
+)
+def test_an_id_that_is_no_text_is_refused(published, name, count):
+    ids = [b"caf\xe9", *(b"%d" % number for number in range(count - 1))]
+    publications.reseal(published.directory, name, marisa_trie.BinaryTrie(ids).tobytes())
+    assert "isn't UTF-8" in str(refused(published, name))
 
 
 @pytest.mark.filterwarnings("ignore")  # numpy's, about headers that it has to mend

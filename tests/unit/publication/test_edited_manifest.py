@@ -224,6 +224,24 @@ def test_a_time_that_is_not_in_utc_is_refused_though_signed(published, created_a
         verify(published.volume, published.version)
 
 
+@pytest.mark.parametrize(
+    ("depths", "reason"),
+    [
+        ([(10, 1.0)], r"depths: \[10\] should ascend, from above 10"),
+        ([(30, 1.0), (30, 2.0)], r"depths: \[30, 30\] should ascend"),
+        ([(100, 1.0), (30, 2.0)], r"depths: \[100, 30\] should ascend"),
+        ([(30, 1e308)], "<= 1000000000.0"),
+    ],
+)
+def test_depths_that_no_search_can_use_are_refused_though_signed(published, depths, reason):
+    written = [{"results": results, "effort": effort, "recall": 1.0} for results, effort in depths]
+    publications.edit_manifest(
+        published.directory, lambda content: content["indexes"][layout.SIMILAR].update(depths=written)
+    )
+    with pytest.raises(ManifestError, match=reason):
+        verify(published.volume, published.version)
+
+
 @pytest.mark.parametrize("wrong", [None, True, -1, 1.5, [], [[]], {"x": [None]}], ids=json.dumps)
 @pytest.mark.parametrize("key", [key for key in CONTENT if key not in ("format_version", "checksum")])
 def test_a_field_of_another_type_is_refused_though_signed(published, key, wrong):

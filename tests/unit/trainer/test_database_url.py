@@ -92,6 +92,7 @@ def test_a_password_is_not_in_the_error_of_an_address_that_is_wrong(scheme, pass
         "postgresql://ann:s3cret",
         "postgresql://host/shop?password=s3@cret",
         "mysql://ann:s3cret@host/shop",
+        "ann:s3cret@postgresql://host/shop",
         "host=h user=ann password=s3cret",
         "s3cret",
         "",

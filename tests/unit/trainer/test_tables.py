@@ -130,6 +130,7 @@ def test_a_parquet_file_without_rows_is_named(tmp_path):
         ("cut.parquet", b"PAR1 and no more", "can't be read as Parquet"),
         ("tar.csv.gz", b"a,b\n1,2\n", "can't be read as CSV"),
         ("cut.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:-20], "can't be read as CSV"),
+        ("header.csv", b"a,b,caf\xe9\n1,2,3\n", "a column's name isn't UTF-8: b'caf"),
         ("latin.csv", b"a,b\ncaf\xe9,2\n", "can't be read as CSV: .* invalid UTF8"),
         ("ragged.csv", b"a,b\n1,2\n3\n", "can't be read as CSV: .* Expected 2 columns, got 1"),
     ],
@@ -140,6 +141,14 @@ def test_what_is_neither_csv_nor_parquet_is_named(tmp_path, name, data, reason):
     with pytest.raises(InputError, match=f"{name}: {reason}") as caught:
         tables.read_table(path, required=["a", "b"])
     assert caught.value.path == path
+
+
+def test_text_of_a_parquet_file_that_is_not_utf8_is_named(tmp_path):
+    path = tmp_path / "latin.parquet"
+    text = pa.array([b"caf\xe9"], pa.binary()).view(pa.string())
+    pa.parquet.write_table(pa.table({"a": text}), path)
+    with pytest.raises(InputError, match=r"latin\.parquet: can't be read as Parquet: .*UTF8"):
+        tables.read_table(path, required=["a"])
 
 
 def test_a_parquet_file_cut_short_is_named(tmp_path):

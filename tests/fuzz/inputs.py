@@ -1,0 +1,149 @@
+"""Targets: what the trainer is given to read, and the retriever's page tokens."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from random import Random
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from retriever.answering import pages
+from retriever.errors import InvalidArgumentError, PageExpiredError
+from tests import publications
+from tests.fuzz import mutation
+from tests.fuzz.runner import Execute, note
+from trainer import database_url, event_files, features, item_attributes
+from trainer.data_roots import DataRoots
+from trainer.errors import OptionError, TrainerError
+from trainer.event_errors import EventLogError
+from trainer.interactions import read_interactions
+from trainer.write_ahead import WriteAheadFile
+
+_VERSION = "20261124T043500Z-3fa9c1"
+_KEY = "3f" * 32
+
+
+def page_tokens(_: Path) -> Execute:
+    """Tokens that clients send back."""
+    page = pages.Page(pages.fingerprint(b"a request"))
+
+    def execute(random: Random) -> str:
+        position = pages.Position(random.randrange(2**32), random.randrange(2**32))
+        token = pages.encode(position, page, version=_VERSION, key=_KEY)
+        given = mutation.mutate_bytes(random, token.encode()).decode("utf-8", "replace")
+        given = random.choice((token, random.choice(mutation.TEXTS), given, given, given))
+        try:
+            found = pages.decode(pages.Page(page.fingerprint, given), version=_VERSION, key=_KEY)
+        except (InvalidArgumentError, PageExpiredError) as error:
+            return str(error)[:40]
+        # Nobody makes one up.
+        assert given in ("", token)
+        assert found == (position if given else None)
+        return "decoded"
+
+    return execute
+
+
+def database_urls(directory: Path) -> Execute:
+    """Addresses of databases: no password is shown, no file outside the roots is reached."""
+    root = directory / "root"
+    root.mkdir(exist_ok=True)
+    (root / "events.sqlite").touch()
+    password = "geh31m"  # noqa: S105 - what is looked for
+    urls = (
+        f"postgresql://user:{password}@host:5432/base?sslmode=require&sslpassword=another",
+        f"postgres://user:{password}@[::1],other:1/base",
+        "sqlite:///events.sqlite",
+        f"sqlite:///{root}/events.sqlite",
+        "sqlite:////etc/passwd",
+    )
+
+    def execute(random: Random) -> str:
+        url = mutation.mutate_bytes(random, random.choice(urls).encode()).decode("utf-8", "replace")
+        problem = ""
+        try:
+            parsed = database_url.parse(url)
+            # What isn't where passwords are is a part of the user's name, for instance.
+            assert f":{password}@" not in url or password not in parsed.shown
+            resolved = DataRoots([root]).resolve_url(url)
+        except OptionError as error:
+            problem = str(error)
+        if problem:
+            assert f":{password}@" not in url or password not in problem
+            return problem[:20]
+        path = database_url.parse(resolved).path
+        assert path is None or path.is_relative_to(root)
+        return parsed.scheme
+
+    return execute
+
+
+def datasets(directory: Path) -> Execute:
+    """Interactions and items, as CSV and as Parquet, which a native library reads."""
+    interactions = pa.table(
+        {
+            "user_id": ["a", "b", "é", "映画"],
+            "item_id": ["1", "2", "3", "a,b"],
+            "weight": [1.0, -1.0, 0.5, 1e30],
+            "timestamp": [1, 2, 3, 1_700_000_000],
+            "event": ["view", "", "view", "purchase"],
+        }
+    )
+    items = pa.table(
+        {"item_id": ["1", "2"], "title": ["One", "Zwei"], "genres": ["a|b", ""], "year": [1999, 2000]}
+    )
+    whole = {
+        (kind, ending): _encoded(table, ending)
+        for kind, table in (("interactions", interactions), ("items", items))
+        for ending in ("csv", "parquet")
+    }
+
+    def execute(random: Random) -> str:
+        kind, ending = random.choice(list(whole))
+        note(f"{kind}.{ending}")
+        path = directory / f"hostile.{ending}"
+        path.write_bytes(mutation.mutate_bytes(random, whole[kind, ending]))
+        try:
+            if kind == "interactions":
+                return f"{ending} {len(read_interactions(path)) == interactions.num_rows}"
+            wanted = item_attributes.parse(["genres", "year:number"])
+            features.read_features(path, "item", columns=["genres"], separator="|", attributes=wanted)
+        except TrainerError as error:
+            return f"{ending} {str(error).removeprefix(str(path))[:30]}"
+        return f"{ending} items"
+
+    return execute
+
+
+def _encoded(table: pa.Table, ending: str) -> bytes:
+    file = io.BytesIO()
+    if ending == "csv":
+        pyarrow.csv.write_csv(table, file)
+    else:
+        pyarrow.parquet.write_table(table, file)
+    return file.getvalue()
+
+
+def event_logs(directory: Path) -> Execute:
+    """Write-ahead files, which a crash may have cut short."""
+    path = directory / "_wal-00000001"
+    file = WriteAheadFile.create(path)
+    for number in range(3):
+        row = (f"e{number}", "ü", "映画", "view", 1.0, 1.7e9)
+        file.append(event_files.encode([row] * (number + 1)))
+    file.close()
+    whole = path.read_bytes()
+
+    def execute(random: Random) -> str:
+        publications.overwrite(path, mutation.mutate_bytes(random, whole))
+        try:
+            table, end = event_files.read_wal(path, complete=random.random() < 0.5)
+        except EventLogError as error:
+            return str(error).removeprefix(str(path))[:30]
+        assert end <= len(path.read_bytes())
+        return f"{table.num_rows} events"
+
+    return execute

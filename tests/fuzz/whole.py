@@ -1,0 +1,90 @@
+"""Target: a whole publication with one hostile file, verified, opened and asked as a worker does it.
+
+The manifest agrees with the file: who can write the one can write the other.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from publication import layout, reader
+from publication.errors import PublicationError
+from retriever.snapshot import open_snapshot
+from retriever.warm_up import warm_up
+from tests import publications
+from tests.fuzz import mutation, published
+from tests.fuzz.retriever_calls import Calls
+from tests.fuzz.runner import Execute, note
+
+_BACKENDS = ("annoy", "exact", "faiss", "nmslib")
+_QUESTIONS = 25
+
+
+def prepare(directory: Path) -> None:
+    """A publication with each kind of index."""
+    for backend in _BACKENDS:
+        published.publish(directory / backend, backend)
+
+
+def start(directory: Path) -> Execute:
+    """Spoils one file or fact, and serves what is left of it."""
+    versions = {
+        backend: next(layout.versions_dir(directory / backend).iterdir()) for backend in _BACKENDS
+    }
+    contents = {
+        backend: json.loads((path / layout.MANIFEST).read_bytes()) for backend, path in versions.items()
+    }
+
+    def execute(random: Random) -> str:
+        backend = random.choice(_BACKENDS)
+        version, content = versions[backend], json.loads(json.dumps(contents[backend]))
+        volume = directory / "hostile"
+        shutil.rmtree(volume, ignore_errors=True)
+        target = layout.version_dir(volume, version.name)
+        published.linked(version, target)
+        what = _spoil(random, target, content)
+        note(f"{what}, verify")
+        try:
+            reader.verify(volume, version.name)
+        except PublicationError as error:
+            return f"{what} refused: {type(error).__name__}"
+        note(f"{what}, open")
+        try:
+            snapshot = open_snapshot(volume, version.name)
+            note(f"{what}, warm-up")
+            warm_up(snapshot)
+        except Exception as error:
+            # Whatever it is, a worker says that it can't serve the version.
+            return f"{what} not served: {type(error).__name__}"
+        calls = Calls(snapshot)
+        for _ in range(_QUESTIONS):
+            note(f"{what}, ask")
+            calls.ask(random, kind=what)
+        return f"{what} served"
+
+    return execute
+
+
+def _spoil(random: Random, directory: Path, content: dict[str, Any]) -> str:
+    """Change something, sign it, and return what kind of thing it was."""
+    if random.random() < 0.2:
+        for _ in range(random.choice((1, 1, 2))):
+            mutation.mutate_json(random, content)
+        published.sign(directory, content)
+        return layout.MANIFEST
+    name = random.choice(sorted(content["files"]))
+    path = directory / name
+    if name.endswith(".npy") and random.random() < 0.7:
+        data = mutation.mutate_array(random, np.load(path))
+    else:
+        data = mutation.mutate_bytes(random, path.read_bytes())
+    publications.overwrite(path, data)
+    content["files"][name] = published.facts_of(data)
+    published.sign(directory, content)
+    return f"*{path.suffix}" if path.suffix != ".npy" else name
