@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from hosting import tokens
 from hosting.errors import HostingError
 
 
@@ -45,6 +46,49 @@ class SecuritySettings:
         return self.cert is not None
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClientSecurity:
+    """How a client connects, and what it shows; all files are PEM, and read when it connects.
+
+    Attributes:
+        ca: whose certificates it trusts; None for no TLS.
+        cert, key: the client's own certificate chain and its private key, for services that want one.
+        server_name: a name in the service's certificate, when the address that is called isn't.
+        token: the bearer token to send; without TLS, everybody on the way can read it.
+    """
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    server_name: str | None = None
+    token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Raise HostingError for what can't be together or can't be sent."""
+        if (self.cert is None) != (self.key is None):
+            have, lack = ("cert", "key") if self.key is None else ("key", "cert")
+            raise HostingError(f"--{have} is given without --{lack}: a client's certificate takes both")
+        for name in ("cert", "server_name"):
+            if getattr(self, name) is not None and self.ca is None:
+                raise HostingError(f"--{name.replace('_', '-')} is given without --ca, so without TLS")
+        if self.token is not None and not tokens.is_token(self.token):
+            raise HostingError("the token should be printable ASCII without spaces")
+
+
+PLAIN = ClientSecurity()
+
+
+def check_files(settings: SecuritySettings) -> None:
+    """Raise HostingError for certificates, keys and tokens that a service couldn't use."""
+    if settings.tls:
+        # Takes memory that a service without TLS needn't.
+        from hosting import certificates
+
+        certificates.watch(settings)
+    if settings.token_file is not None:
+        tokens.watch(settings.token_file)
+
+
 def check_address(settings: SecuritySettings, host: str) -> None:
     """Raise HostingError for an address that needs TLS when there is none."""
     if settings.tls or settings.insecure or _is_loopback(host):
@@ -57,8 +101,9 @@ def check_address(settings: SecuritySettings, host: str) -> None:
 
 def _is_loopback(host: str) -> bool:
     try:
-        found = socket.getaddrinfo(host.removeprefix("[").removesuffix("]"), None)
+        # gRPC takes no host for all of them.
+        found = socket.getaddrinfo(host.removeprefix("[").removesuffix("]") or "::", None)
     except (OSError, UnicodeError):
-        # Nobody can listen there: whoever tries says why.
-        return True
+        # Nobody can listen there, but gRPC has spellings of its own, such as ipv4:0.0.0.0.
+        return ":" not in host
     return all(ipaddress.ip_address(str(address[0])).is_loopback for *_, address in found)

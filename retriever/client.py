@@ -24,6 +24,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
+from hosting import credentials, propagation
+from hosting.security import PLAIN, ClientSecurity
 from retriever.asking import answers, errors
 from retriever.asking.answers import Answer, Contribution, Explanation, ScoredItem
 from retriever.asking.channel import open_channel, retry_policy
@@ -50,6 +52,7 @@ __all__ = [
     "DEFAULT_TIMEOUT_SECONDS",
     "Answer",
     "CallError",
+    "ClientSecurity",
     "Condition",
     "Contribution",
     "Explanation",
@@ -84,6 +87,7 @@ class RetrieverClient:
         connections: how many to open. One connection is always answered by one worker, so use at
             least as many as the service has workers.
         timeout_seconds: of each call, retries included, unless the call gives another.
+        security: TLS and what the client shows; HostingError for files that can't be used.
     """
 
     def __init__(
@@ -92,12 +96,14 @@ class RetrieverClient:
         *,
         connections: int = 2,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        security: ClientSecurity = PLAIN,
     ) -> None:
         if connections < 1:
             raise ValueError(f"connections is {connections}, but should be at least 1")
         self._target = target
         self._timeout_seconds = timeout_seconds
-        self._channels = [open_channel(target) for _ in range(connections)]
+        self._security = security
+        self._channels = [open_channel(target, security) for _ in range(connections)]
         # next() on a cycle is atomic in CPython: no lock.
         self._stubs = itertools.cycle([pb_grpc.RetrieverServiceStub(c) for c in self._channels])
 
@@ -244,6 +250,10 @@ class RetrieverClient:
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > end:
                     raise errors.of_call(self._target, error) from error
 
+    def connection_problem(self, code: grpc.StatusCode) -> str:
+        """What of TLS kept a call that ended with this code from a connection; empty for nothing."""
+        return credentials.connection_problem(self._channels[0], self._security, code)
+
     def close(self) -> None:
         """Close the connections; calls in flight are cancelled."""
         for channel in self._channels:
@@ -268,7 +278,9 @@ class RetrieverClient:
     ) -> _Response:
         seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         try:
-            return method(request, timeout=seconds, wait_for_ready=True)
+            return method(
+                request, timeout=seconds, wait_for_ready=True, metadata=propagation.outgoing()
+            )
         except grpc.RpcError as error:
             raise errors.of_call(self._target, error) from error
 

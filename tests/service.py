@@ -20,6 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
+from hosting.security import PLAIN, ClientSecurity
 from retriever.client import RetrieverClient, open_channel
 
 # How long anything may take: an end to waiting for what never comes, not a measure.
@@ -99,7 +100,8 @@ class Service:
         listen: where it listens; a free port of 127.0.0.1 by default.
         prefix: a command that starts it.
         environment: variables beside our own.
-        flags: of the command line, by their names with _ for -.
+        security: of the connections to it.
+        flags: of the command line, by their names with _ for -; True for a flag without a value.
     """
 
     def __init__(
@@ -110,12 +112,13 @@ class Service:
         listen: str = "127.0.0.1:0",
         prefix: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        security: ClientSecurity = PLAIN,
         **flags: object,
     ) -> None:
         command = [*prefix, sys.executable, "-m", "retriever", "serve", "--volume", str(volume)]
         command += ["--listen", listen]
         for name, value in flags.items():
-            command += [f"--{name.replace('_', '-')}", str(value)]
+            command += [f"--{name.replace('_', '-')}"] + ([] if value is True else [str(value)])
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
                 command,
@@ -131,7 +134,9 @@ class Service:
         self.target = line[2].decode()
         self._log = log
         self._stack = contextlib.ExitStack()
-        self._client = self._stack.enter_context(RetrieverClient(self.target, connections=1))
+        self._client = self._stack.enter_context(
+            RetrieverClient(self.target, connections=1, security=security)
+        )
 
     @property
     def pid(self) -> int:

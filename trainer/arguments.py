@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hosting import flags, settings
+from hosting import client_flags, flags, settings
 from publication import layout
 from publication.id_map import MAX_ID_BYTES
 from trainer import config, movielens, spec_arguments, tune_command
@@ -239,6 +239,8 @@ def _add_serve(commands: Any) -> argparse.ArgumentParser:
         "--retrain-cron or --retrain-on-change it also trains by itself. Each flag can be set by the "
         "environment too: TRAINER_VOLUME, TRAINER_LISTEN, ..., or in the file that --config names.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        # The file that --config names is read before the flags are.
+        allow_abbrev=False,
     )
     add_serve_flags(serve)
     return serve
@@ -349,6 +351,7 @@ def _add_target(
         metavar="SECONDS",
         help="for its answer (default: %(default)g)",
     )
+    client_flags.add(parser, defaults.client)
 
 
 def _add_where(parser: argparse.ArgumentParser, defaults: config.Config) -> None:

@@ -18,6 +18,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
+from hosting import credentials, propagation
+from hosting.security import PLAIN, ClientSecurity
 from trainer.errors import TrainerError
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
@@ -34,14 +36,28 @@ class CallError(TrainerError):
 
 
 class TrainerClient:
-    """Asks one trainer. Threads may share it."""
+    """Asks one trainer. Threads may share it.
 
-    def __init__(self, target: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> None:
+    Args:
+        target: "host:port".
+        timeout_seconds: of each call.
+        security: TLS and what the client shows; HostingError for files that can't be used.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        security: ClientSecurity = PLAIN,
+    ) -> None:
         self._target = target
         self._timeout_seconds = timeout_seconds
-        self._channel = grpc.insecure_channel(
+        self._security = security
+        self._channel = credentials.open_channel(
             target,
-            options=[
+            security,
+            [
                 # A watch of hours notices a service that is gone.
                 ("grpc.keepalive_time_ms", 30_000),
                 ("grpc.keepalive_timeout_ms", 10_000),
@@ -53,7 +69,10 @@ class TrainerClient:
         """Call a method that answers once; raises CallError."""
         try:
             return getattr(self._stub, method)(
-                request, timeout=self._timeout_seconds, wait_for_ready=True
+                request,
+                timeout=self._timeout_seconds,
+                wait_for_ready=True,
+                metadata=propagation.outgoing(),
             )
         except grpc.RpcError as error:
             raise self._error(error) from error
@@ -62,7 +81,10 @@ class TrainerClient:
         """A run as it is, and again whenever it changed, to its end. Raises CallError."""
         request = pb.WatchTrainingRunRequest(training_run_id=run_id)
         try:
-            for response in self._stub.WatchTrainingRun(request, wait_for_ready=True):
+            responses = self._stub.WatchTrainingRun(
+                request, wait_for_ready=True, metadata=propagation.outgoing()
+            )
+            for response in responses:
                 yield response.training_run
         except grpc.RpcError as error:
             raise self._error(error) from error
@@ -75,6 +97,10 @@ class TrainerClient:
         except grpc.RpcError as error:
             raise self._error(error) from error
         return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def connection_problem(self, code: grpc.StatusCode) -> str:
+        """What of TLS kept a call that ended with this code from a connection; empty for nothing."""
+        return credentials.connection_problem(self._channel, self._security, code)
 
     def close(self) -> None:
         """Close the connection; calls in flight are cancelled."""

@@ -12,8 +12,9 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
+from hosting import client_flags
 from trainer import output, remote_output, tables
-from trainer.client import TrainerClient
+from trainer.client import CallError, TrainerClient
 from trainer.errors import InputError
 from trainer.interactions import Interactions, read_interactions
 from trainer.progress import Bars, Silent
@@ -29,9 +30,15 @@ _FAILED = (
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask, print, and return the exit status; raises CallError."""
-    with TrainerClient(options.target, timeout_seconds=options.timeout) as client:
-        return _COMMANDS[options.command](client, options)
+    """Ask, print, and return the exit status; raises CallError and HostingError."""
+    security = client_flags.client_security(options)
+    with TrainerClient(options.target, timeout_seconds=options.timeout, security=security) as client:
+        try:
+            return _COMMANDS[options.command](client, options)
+        except CallError as error:
+            if problem := client.connection_problem(error.code):
+                raise CallError(error.target, error.code, f"{error.details}; {problem}") from error
+            raise
 
 
 def _train(client: TrainerClient, options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from hosting import client_flags
 from retriever.asking.conditions import RangeCondition, TextCondition
 from retriever.config import DEFAULT_LISTEN, format_address, parse_address
 
@@ -204,6 +205,7 @@ def _add_target(parser: argparse.ArgumentParser, defaults: dict[str, str]) -> No
     parser.add_argument(
         "--timeout", type=float, default=5.0, help="seconds to wait for an answer (default: 5)"
     )
+    client_flags.add(parser, defaults)
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,9 @@ from importlib import resources
 
 import grpc
 
+from hosting import credentials
+from hosting.security import PLAIN, ClientSecurity
+
 # An answer with many attributes may be larger than the 4 MB that gRPC has by default.
 _MAX_RESPONSE_BYTES = 64 << 20
 
@@ -15,11 +18,15 @@ def retry_policy() -> str:
     return resources.files("retriever").joinpath("retry_policy.json").read_text("utf-8")
 
 
-def open_channel(target: str) -> grpc.Channel:
-    """A channel with a connection of its own, retries, and pings that notice a dead peer."""
-    return grpc.insecure_channel(
+def open_channel(target: str, security: ClientSecurity = PLAIN) -> grpc.Channel:
+    """A channel with a connection of its own, retries, and pings that notice a dead peer.
+
+    Raises HostingError for certificates that can't be used.
+    """
+    return credentials.open_channel(
         target,
-        options=[
+        security,
+        [
             ("grpc.service_config", retry_policy()),
             ("grpc.enable_retries", 1),
             ("grpc.max_receive_message_length", _MAX_RESPONSE_BYTES),

@@ -12,9 +12,10 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToJson
 
+from hosting import client_flags
 from retriever.asking import batches
 from retriever.asking.output import print_answer, print_status
-from retriever.client import Answer, Items, RetrieverClient
+from retriever.client import Answer, CallError, Items, RetrieverClient
 
 
 def run(options: argparse.Namespace) -> int:
@@ -22,10 +23,21 @@ def run(options: argparse.Namespace) -> int:
 
     Raises:
         CallError: the service said no, or nothing in time.
+        HostingError: certificates or tokens that can't be used.
     """
     try:
-        with RetrieverClient(options.target, connections=1, timeout_seconds=options.timeout) as client:
-            return _run(client, options)
+        with RetrieverClient(
+            options.target,
+            connections=1,
+            timeout_seconds=options.timeout,
+            security=client_flags.client_security(options),
+        ) as client:
+            try:
+                return _run(client, options)
+            except CallError as error:
+                if problem := client.connection_problem(error.code):
+                    raise CallError(error.target, error.code, f"{error.details}; {problem}") from error
+                raise
     except ValueError as error:
         # What no request can hold: a number beyond 32 bits, a text that isn't Unicode.
         print(f"error: {error}", file=sys.stderr)

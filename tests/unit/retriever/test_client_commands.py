@@ -29,9 +29,11 @@ def service(monkeypatch):
         def __init__(self, channel):
             pass
 
-        def _call(self, request, *, timeout, wait_for_ready):
+        def _call(self, request, *, timeout, wait_for_ready=False, metadata=None):
             # A service that is being replaced is waited for, as long as was said.
-            assert (timeout, wait_for_ready) == (5.0, True)
+            assert metadata is None
+            asks_why = isinstance(Stub.answer, Exception) and not wait_for_ready
+            assert asks_why or (timeout, wait_for_ready) == (5.0, True)
             Stub.asked = request
             if isinstance(Stub.answer, Exception):
                 raise Stub.answer
