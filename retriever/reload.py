@@ -37,6 +37,13 @@ _MAX_REASON = 500
 class Reload:
     """The state of reloading. Called by the supervisor on its one thread.
 
+    Args:
+        volume: the shared volume.
+        workers: all of them.
+        wake_up: called by other threads that have news.
+        verify: checks a version of a volume, as `reader.verify` does, which is the default.
+        ended: told of each attempt that ended.
+
     Attributes:
         target: the version that the label names, None when it can't be read.
         label_problem: why it can't.
@@ -45,7 +52,15 @@ class Reload:
         failed: the versions that couldn't be loaded, by name, the latest last.
     """
 
-    def __init__(self, volume: Path, workers: list[WorkerProcess], wake_up: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        volume: Path,
+        workers: list[WorkerProcess],
+        wake_up: Callable[[], None],
+        *,
+        verify: Callable[[Path, str], object] | None = None,
+        ended: Callable[[control.ReloadFacts], None] = lambda _: None,
+    ) -> None:
         self.target: str | None = None
         self.label_problem = ""
         self.committed: str | None = None
@@ -56,6 +71,8 @@ class Reload:
         self._volume = volume
         self._workers = workers
         self._wake_up = wake_up
+        self._check = verify
+        self._ended = ended
         self._seen = Seen(None)
         self._candidate: Candidate | None = None
         self._candidate_seen = Seen(None)
@@ -168,7 +185,7 @@ class Reload:
             make_way()
             problem: Exception | None = None
             try:
-                reader.verify(self._volume, version)
+                (self._check or reader.verify)(self._volume, version)
             except Exception as error:
                 problem = error
             self._verified.put((version, problem))
@@ -333,3 +350,4 @@ class Reload:
             ended_at=time.time(),
             commit_spread_seconds=commit_spread_seconds,
         )
+        self._ended(self.last)

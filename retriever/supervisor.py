@@ -20,16 +20,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from queue import SimpleQueue
 from types import FrameType
+from typing import TYPE_CHECKING
 
+from hosting import logs
 from hosting.errors import HostingError
-from hosting.security import check_address
-from retriever import control
+from hosting.security import check_address, check_files
+from retriever import control, probes
 from retriever.config import Config, format_address
 from retriever.errors import StartError
 from retriever.label_watch import LabelWatch, Seen, look
 from retriever.port import reserve
 from retriever.reload import Reload
+from retriever.verification import verify_apart
 from retriever.worker_process import WorkerProcess
+
+if TYPE_CHECKING:
+    from hosting.metrics_endpoint import MetricsEndpoint
+    from retriever.metrics import RetrieverMetrics
 
 _log = logging.getLogger(__name__)
 
@@ -46,14 +53,20 @@ class Supervisor:
     """Runs the service until a signal ends it."""
 
     def __init__(self, config: Config) -> None:
+        self._endpoint: MetricsEndpoint | None = None
+        metrics = self._watched(config) if config.hosting.metrics_listen else None
         self._port = reserve(config.host, config.port)
         try:
             check_address(config.hosting.security, self._port.host)
+            check_files(config.hosting.security)
         except HostingError:
             self._port.close()
             raise
         self._config = replace(config, host=self._port.host, port=self._port.port)
-        self._workers = [WorkerProcess(index, self._config) for index in range(config.workers)]
+        slots = [None] * config.workers if metrics is None else metrics.slots
+        self._workers = [
+            WorkerProcess(index, self._config, counters=slot) for index, slot in enumerate(slots)
+        ]
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_numbers = itertools.count()
@@ -64,7 +77,13 @@ class Supervisor:
         self._selector.register(self._wake_end, selectors.EVENT_READ, None)
         self._stopping: str | None = None
         self._exit_status = 0
-        self._reload = Reload(self._config.volume, self._workers, self._wake_up)
+        self._reload = Reload(
+            self._config.volume,
+            self._workers,
+            self._wake_up,
+            verify=verify_apart,
+            ended=(lambda _: None) if metrics is None else metrics.reloads.ended,
+        )
         self._fleet: control.Fleet | None = None
         self._seen: SimpleQueue[Seen] = SimpleQueue()
         self._watch = LabelWatch(
@@ -73,11 +92,37 @@ class Supervisor:
             poll_seconds=config.poll_seconds,
         )
         self._checked_at = 0.0
+        self._turned_at = time.monotonic()
+        if self._endpoint is not None:
+            self._endpoint.start()
+
+    def _watched(self, config: Config) -> RetrieverMetrics:
+        """What is told on another address; raises HostingError when that can't be one."""
+        # Takes memory that a service without metrics needn't.
+        from hosting.metrics_endpoint import MetricsEndpoint
+        from retriever.metrics import RetrieverMetrics
+
+        listen = config.hosting.metrics_listen or ""
+        metrics = RetrieverMetrics(config.workers, lambda: self._fleet)
+        self._endpoint = MetricsEndpoint(
+            listen,
+            metrics,
+            live=lambda: probes.not_live(
+                silent_seconds=time.monotonic() - self._turned_at, stopping=self._stopping
+            ),
+            ready=lambda: probes.not_ready(self._fleet, stopping=self._stopping),
+        )
+        return metrics
 
     @property
     def address(self) -> str:
         """Where the workers listen."""
         return format_address(self._config.host, self._config.port)
+
+    @property
+    def version(self) -> str:
+        """The version that is committed; empty while there is none."""
+        return self._reload.committed or ""
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit status."""
@@ -88,13 +133,14 @@ class Supervisor:
         self._after(_CHECK_SECONDS, self._check_workers)
         while self._stopping is None or any(worker.pid for worker in self._workers):
             self._wait()
+            self._turned_at = time.monotonic()
             self._run_timers()
             self._handle_signals()
             if self._stopping is None:
                 while not self._seen.empty():
                     self._reload.look(self._seen.get())
                 self._reload.advance()
-                self._tell_fleet()
+            self._tell_fleet()
         self._port.close()
         return self._exit_status
 
@@ -204,6 +250,8 @@ class Supervisor:
         if fleet == self._fleet:
             return
         self._fleet = fleet
+        if self._stopping is not None:
+            return
         for worker in self._workers:
             if worker.up:
                 worker.send(fleet)
@@ -260,7 +308,7 @@ class Supervisor:
 
 
 def serve(config: Config) -> int:
-    """Run the service; returns the exit status. Raises StartError when it can't begin."""
+    """Run the service; returns the exit status. StartError or HostingError: it can't begin."""
     try:
         is_folder = config.volume.is_dir()
         str(config.volume).encode()
@@ -269,6 +317,7 @@ def serve(config: Config) -> int:
     if not is_folder:
         raise StartError(f"--volume {config.volume} isn't a folder")
     supervisor = Supervisor(config)
+    logs.say_version(lambda: supervisor.version)
     # Whoever reads the line may send a signal at once.
     supervisor.catch_signals()
     print(

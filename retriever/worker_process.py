@@ -15,6 +15,7 @@ import msgspec
 
 from retriever import control
 from retriever.config import Config
+from retriever.counters import Counters
 
 State = Literal["starting", "booted", "running", "down"]
 
@@ -40,9 +41,16 @@ class WorkerProcess:
     """
 
     def __init__(
-        self, index: int, config: Config, *, clock: Callable[[], float] = time.monotonic
+        self,
+        index: int,
+        config: Config,
+        *,
+        counters: Counters | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Make a slot whose processes all count into the same `counters`, if at all."""
         self.index = index
+        self._counters = counters
         self.state: State = "down"
         self.version: str | None = None
         self.preparing: str | None = None
@@ -70,13 +78,14 @@ class WorkerProcess:
         ours.setblocking(False)
         config = msgspec.json.encode(self._config, enc_hook=str).decode()
         command = [sys.executable, "-m", "retriever.worker", config, str(self.index)]
+        counting = [] if self._counters is None else [self._counters.descriptor]
         # Ctrl-C reaches the whole group: it is held back until the worker has learnt to ignore it.
         unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, control.PARENTS_SIGNALS)
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    [*command, str(theirs.fileno()), str(os.getpid())],
-                    pass_fds=[theirs.fileno()],
+                    [*command, str(theirs.fileno()), str(os.getpid()), *map(str, counting)],
+                    pass_fds=[theirs.fileno(), *counting],
                     stdin=subprocess.DEVNULL,
                     env={**_ONE_THREAD_A_CALL, **os.environ},
                 )

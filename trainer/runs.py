@@ -191,6 +191,37 @@ class RunStore:
         with self._transaction() as database:
             return [_run(row) for row in database.execute(query, (*values, size))]
 
+    def count(self) -> dict[State, int]:
+        """How many runs are in each state; none is ever deleted."""
+        with self._transaction() as database:
+            found = dict(database.execute("SELECT state, count(*) FROM runs GROUP BY state").fetchall())
+        return {state: found.get(state, 0) for state in STATES}
+
+    def ended_from(self, number: int, *, size: int) -> tuple[list[Run], int]:
+        """What has ended of the runs from `number` on, oldest first; of more than `size` the latest.
+
+        Also returns the number from which to ask the next time: of the oldest that hasn't ended.
+        """
+        with self._transaction() as database:
+            rows = database.execute(
+                "SELECT * FROM runs WHERE number >= ? AND state NOT IN ('QUEUED', 'RUNNING') "
+                "ORDER BY number DESC LIMIT ?",
+                (number, size),
+            ).fetchall()
+            (following,) = database.execute(
+                "SELECT coalesce((SELECT min(number) FROM runs WHERE state IN ('QUEUED', 'RUNNING')), "
+                "(SELECT max(number) + 1 FROM runs), 1)"
+            ).fetchone()
+        return [*map(_run, reversed(rows))], following
+
+    def check(self) -> None:
+        """Raise StoreError unless the file is there and can be written."""
+        # One that was deleted works on for whoever has it open.
+        if not self._path.exists():
+            raise StoreError(self._path, "is gone")
+        with self._transaction():
+            pass
+
     def start_next(self, *, now: float) -> Run | None:
         """Take the oldest queued run and make it RUNNING; None when none waits."""
         with self._transaction() as database:

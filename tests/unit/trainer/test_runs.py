@@ -378,3 +378,42 @@ def test_a_spec_that_this_release_refuses_fails_its_run_and_holds_up_no_other(st
     refused = store.get("a")
     assert refused.state == "FAILED"
     assert "--split-share is 7" in refused.outcome.error
+
+
+def test_runs_are_counted_by_state(store):
+    assert store.count() == dict.fromkeys(runs.STATES, 0)
+    running(store, "a")
+    for run_id in "bcd":
+        add(store, run_id)
+    store.cancel_queued("c", now=3.0)
+    expected = {"QUEUED": 2, "RUNNING": 1, "SUCCEEDED": 0, "FAILED": 0, "CANCELLED": 1}
+    assert store.count() == expected
+
+
+def test_what_has_ended_is_read_from_a_number_on(store):
+    assert store.ended_from(1, size=10) == ([], 1)
+    first = running(store, "a")
+    for run_id in "bcd":
+        running(store, run_id)
+        store.end(run_id, "SUCCEEDED", FULL, now=3.0)
+    ended, following = store.ended_from(1, size=10)
+    assert [run.id for run in ended] == ["b", "c", "d"]
+    assert ended[0].outcome == FULL
+    assert following == first.number
+    assert [run.id for run in store.ended_from(1, size=2)[0]] == ["c", "d"]
+    last = store.end("a", "FAILED", FULL, now=4.0)
+    ended, following = store.ended_from(first.number + 3, size=10)
+    assert [run.id for run in ended] == ["d"]
+    assert following == last.number + 4
+
+
+def test_a_check_fails_when_the_file_is_gone_or_closed(tmp_path):
+    with closing(RunStore(tmp_path)) as store:
+        store.check()
+        (tmp_path / runs.FILE).rename(tmp_path / "elsewhere")
+        with pytest.raises(StoreError, match="is gone"):
+            store.check()
+        (tmp_path / "elsewhere").rename(tmp_path / runs.FILE)
+        store.check()
+    with pytest.raises(StoreError, match="closed"):
+        store.check()

@@ -1,0 +1,184 @@
+"""What a worker counts, in memory that it shares with the parent and that outlives it.
+
+A worker that is killed loses no count, the next process in its place counts on, and whoever reads keeps
+no worker from its work. Only the process that a slot belongs to writes; numbers are stored whole, so
+that nobody ever reads half of one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import threading
+from bisect import bisect_left
+from collections.abc import Iterable
+from hashlib import blake2b
+from itertools import product
+from typing import Protocol, Self, TypeAlias
+
+# What the service, gRPC and answers can say. Written down here too, since the parent, which reads the
+# counters, loads none of them.
+METHODS = ("SimilarItems", "Recommend", "BatchSimilarItems", "BatchRecommend", "GetStatus")
+CODES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+SOURCES = ("personalized", "folded_in", "features", "similar", "popular")
+SEARCHES = ("index", "exact")
+SHORT_REASONS = ("catalogue", "exclusions", "filter", "page_limit")
+
+# Upper ends of the histogram of durations, in seconds; one more bucket has what takes longer.
+BOUNDS = (
+    0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+BUCKETS = tuple(range(len(BOUNDS) + 1))
+
+Key: TypeAlias = tuple[str | int, ...]
+
+# Where each count is: an unsigned number of 8 bytes.
+_KEYS: tuple[Key, ...] = (
+    *product(["calls"], METHODS, CODES),
+    *product(["durations"], METHODS, BUCKETS),
+    *product(["nanoseconds"], METHODS),
+    *product(["candidates"], METHODS),
+    *product(["answers"], METHODS, SOURCES, SEARCHES),
+    *product(["short"], METHODS, SHORT_REASONS),
+    ("samples",),
+    ("skipped",),
+    # Of the samples of one version, whose fingerprint is the last.
+    ("found",),
+    ("expected",),
+    ("version",),
+)
+_PLACES = {key: place for place, key in enumerate(_KEYS)}
+_BYTES = 8 * len(_PLACES)
+# Looked up once for each call and answer: the places that it adds to.
+_OF_CALLS = {
+    (method, code): (
+        _PLACES["calls", method, code],
+        _PLACES["durations", method, 0],
+        _PLACES["nanoseconds", method],
+    )
+    for method, code in product(METHODS, CODES)
+}
+_OF_ANSWERS = {
+    (method, source, search == "exact"): (
+        _PLACES["answers", method, source, search],
+        _PLACES["candidates", method],
+    )
+    for method, source, search in product(METHODS, SOURCES, SEARCHES)
+}
+
+
+class Counted(Protocol):
+    """What is counted of an answer."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def exact(self) -> bool: ...
+    @property
+    def candidates(self) -> int: ...
+    @property
+    def short(self) -> str | None: ...
+
+
+class Counters:
+    """The counts of one worker slot; any thread may call any method."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Map what `create` made; the descriptor stays the caller's."""
+        self.descriptor = descriptor
+        self._numbers = memoryview(mmap.mmap(descriptor, _BYTES)).cast("Q")
+        self._lock = threading.Lock()
+
+    @classmethod
+    def create(cls) -> Self:
+        """All at 0, in memory of which `descriptor` can be given to another process."""
+        descriptor = os.memfd_create("counters", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(descriptor, _BYTES)
+        # Reading past an end that somebody moved would kill the reader.
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+        return cls(descriptor)
+
+    def ended(self, method: str, code: str, seconds: float | None) -> None:
+        """Count a call, and how long it took unless it was refused unread.
+
+        Methods of other services, such as health, aren't counted.
+        """
+        places = _OF_CALLS.get((method, code))
+        if places is None:
+            return
+        call, shortest, nanoseconds = places
+        numbers = self._numbers
+        with self._lock:
+            numbers[call] += 1
+            if seconds is not None:
+                numbers[shortest + bisect_left(BOUNDS, seconds)] += 1
+                numbers[nanoseconds] += int(seconds * 1e9)
+
+    def answered(self, method: str, answers: Iterable[Counted]) -> None:
+        """Count answers: one of a plain call, or those of a batch."""
+        numbers = self._numbers
+        with self._lock:
+            for answer in answers:
+                place, candidates = _OF_ANSWERS[method, answer.source, answer.exact]
+                numbers[place] += 1
+                numbers[candidates] += answer.candidates
+                if answer.short is not None:
+                    numbers[_PLACES["short", method, answer.short]] += 1
+
+    def serve(self, version: str) -> None:
+        """From now on, recall is that of this version; one that is served already keeps its own."""
+        numbers, fingerprint = self._numbers, _fingerprint(version)
+        with self._lock:
+            if numbers[_PLACES["version",]] != fingerprint:
+                numbers[_PLACES["found",]] = numbers[_PLACES["expected",]] = 0
+                numbers[_PLACES["version",]] = fingerprint
+
+    def sampled(self, version: str, *, found: int, expected: int) -> None:
+        """Count an answer that was compared: how many of the items expected it had."""
+        numbers = self._numbers
+        with self._lock:
+            numbers[_PLACES["samples",]] += 1
+            if numbers[_PLACES["version",]] == _fingerprint(version):
+                numbers[_PLACES["found",]] += found
+                numbers[_PLACES["expected",]] += expected
+
+    def skipped(self) -> None:
+        """Count an answer that was to be compared, but wasn't."""
+        with self._lock:
+            self._numbers[_PLACES["skipped",]] += 1
+
+    def read(self) -> dict[Key, int]:
+        """All counts. Those that belong together may be a call apart, since nobody waits."""
+        return dict(zip(_PLACES, self._numbers.tolist(), strict=True))
+
+
+def recall(of_slots: Iterable[dict[Key, int]], version: str) -> float | None:
+    """The share of the items expected that a version's answers had; None before any was compared."""
+    fingerprint = _fingerprint(version)
+    own = [counts for counts in of_slots if counts["version",] == fingerprint]
+    expected = sum(counts["expected",] for counts in own)
+    return sum(counts["found",] for counts in own) / expected if expected else None
+
+
+def _fingerprint(version: str) -> int:
+    return int.from_bytes(blake2b(version.encode(), digest_size=8).digest(), "little")

@@ -1,0 +1,241 @@
+"""What Prometheus and probes are told of a service that runs."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import re
+import signal
+import socket
+import time
+
+import grpc
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+
+from publication import labels, layout
+from tests.integration.retriever.test_overload import HeldCall
+from tests.integration.retriever.test_start import refused
+from tests.load import models
+from tests.service import PATIENCE
+
+# Between two looks: nothing tells of changes.
+_LOOK_SECONDS = 0.03
+_NEVER = ("CANCELLED", "UNIMPLEMENTED")
+
+
+class Watched:
+    """A service's metrics and probes."""
+
+    def __init__(self, service, address=None):
+        self.service = service
+        self.address = address or re.search(r"metrics on (\S+)", service.log)[1]
+
+    def get(self, path):
+        """Status and body."""
+        host, port = self.address.split(":")
+        with contextlib.closing(
+            http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
+        ) as asking:
+            asking.request("GET", path)
+            response = asking.getresponse()
+            return response.status, response.read().decode()
+
+    def read(self):
+        """Each sample's value, by "name{label=value,...}"."""
+        status, body = self.get("/metrics")
+        assert status == 200
+        samples = {}
+        for family in text_string_to_metric_families(body):
+            for sample in family.samples:
+                labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+                samples[sample.name + (f"{{{labels}}}" if labels else "")] = sample.value
+        return samples
+
+    def wait_for(self, holds, what=None):
+        """Wait until what is read is as wanted: a call is counted when it has been answered."""
+        what = what or self.read
+        end = time.monotonic() + PATIENCE
+        while not holds(read := what()):
+            if time.monotonic() > end:
+                raise TimeoutError(f"still: {read}")
+            time.sleep(_LOOK_SECONDS)
+        return read
+
+    def wait_for_values(self, **expected):
+        """Wait for calls: "Recommend_OK" and so on."""
+        keys = {
+            "retriever_calls_total{{code={1},method={0}}}".format(*name.split("_", 1)): value
+            for name, value in expected.items()
+        }
+        return self.wait_for(lambda read: {key: read.get(key) for key in keys} == keys)
+
+
+def watch(start, volume, **options):
+    return Watched(start(volume, metrics_listen="127.0.0.1:0", **options))
+
+
+def fails(call, request):
+    with pytest.raises(grpc.RpcError) as failed:
+        call(request, timeout=PATIENCE)
+    return failed.value.code().name
+
+
+def test_calls_of_all_kinds_are_counted_by_what_came_of_them(start, volume):
+    watched = watch(start, volume, workers=1, max_calls=2, threads=1, online_recall_share=1)
+    service, user, item = watched.service, models.USER_IDS[0], models.ITEM_IDS[0]
+    channel = service.channel()
+    stub = service.stub()
+    for _ in range(3):
+        stub.Recommend(pb.RecommendRequest(user_id=user), timeout=PATIENCE)
+    stub.SimilarItems(pb.SimilarItemsRequest(item_id=item, limit=1000), timeout=PATIENCE)
+    stub.BatchRecommend(
+        pb.BatchRecommendRequest(
+            requests=[
+                pb.RecommendRequest(user_id=user),
+                pb.RecommendRequest(user_id="nobody"),
+                pb.RecommendRequest(user_id=user, exact=True),
+            ]
+        ),
+        timeout=PATIENCE,
+    )
+    assert fails(stub.Recommend, pb.RecommendRequest(user_id="nobody")) == "NOT_FOUND"
+    assert fails(stub.Recommend, pb.RecommendRequest(user_id=user, limit=-1)) == "INVALID_ARGUMENT"
+    assert fails(stub.SimilarItems, pb.SimilarItemsRequest()) == "INVALID_ARGUMENT"
+    broken = channel.unary_unary("/recsys.retriever.v1.RetrieverService/Recommend")
+    assert fails(broken, b"\xff") == "INTERNAL"
+    held = [HeldCall(channel) for _ in range(2)]
+    service.wait_until(lambda status: status.workers[0].calls_in_flight == 2)
+    assert watched.wait_for(lambda read: read["retriever_calls_in_flight{worker=0}"] == 2)
+    assert fails(stub.Recommend, pb.RecommendRequest(user_id=user)) == "RESOURCE_EXHAUSTED"
+    held[0].send()
+    held[0].future.result(timeout=PATIENCE)
+    held[1].cancel()
+    read = watched.wait_for_values(
+        Recommend_OK=4,
+        Recommend_NOT_FOUND=1,
+        Recommend_INVALID_ARGUMENT=1,
+        Recommend_INTERNAL=1,
+        Recommend_RESOURCE_EXHAUSTED=1,
+        SimilarItems_OK=1,
+        SimilarItems_INVALID_ARGUMENT=1,
+        BatchRecommend_OK=1,
+        BatchSimilarItems_OK=0,
+    )
+    # One that never came: what is noticed first, that it ended or that it was cancelled?
+    never = [f"retriever_calls_total{{code={code},method=Recommend}}" for code in _NEVER]
+    watched.wait_for(lambda read: sum(read.get(key, 0) for key in never) == 1)
+    # Not those that were refused, or never came.
+    assert read["retriever_call_duration_seconds_count{method=Recommend}"] == 6
+    assert read["retriever_call_duration_seconds_sum{method=Recommend}"] > 0
+    assert read["retriever_calls_total{code=OK,method=GetStatus}"] > 0
+    ranked = {
+        method: sum(value for key, value in read.items() if key.startswith(answers))
+        for method in ("Recommend", "SimilarItems", "BatchRecommend")
+        for answers in (f"retriever_answers_total{{method={method},",)
+    }
+    assert ranked == {"Recommend": 4, "SimilarItems": 1, "BatchRecommend": 2}
+    assert read["retriever_short_answers_total{method=SimilarItems,reason=catalogue}"] == 1
+    assert read["retriever_candidates_total{method=Recommend}"] >= 40
+    version = service.status().version
+    assert read[f"retriever_version_info{{label=current,version={version}}}"] == 1
+    created = layout.version_time(version).timestamp()
+    assert read["retriever_version_created_timestamp_seconds"] == created
+    assert read["retriever_workers{state=running}"] == 1
+    assert read["retriever_reloads_total{outcome=succeeded}"] == 1
+    assert read["retriever_parent_memory_bytes"] > 1 << 20
+    assert watched.wait_for(lambda read: read["retriever_worker_memory_bytes{worker=0}"] > 1 << 20)
+
+
+def test_recall_is_measured_while_it_serves(start, tmp_path):
+    """The index looks at so few items that it misses some."""
+    volume = tmp_path / "large"
+    size = models.Size(items=5000, components=16, every=False)
+    labels.promote(volume, models.publish(volume, "a", 1, size).version)
+    watched = watch(start, volume, workers=1, online_recall_share=1)
+    assert "retriever_online_recall" not in watched.read()
+    stub = watched.service.stub()
+    for user in models.USER_IDS:
+        stub.Recommend(pb.RecommendRequest(user_id=user), timeout=PATIENCE)
+
+    def counted(read):
+        return (
+            read["retriever_online_recall_samples_total"]
+            + read["retriever_online_recall_skipped_total"]
+        )
+
+    by_index = "retriever_answers_total{method=Recommend,search=index,source=personalized}"
+    read = watched.wait_for(lambda read: counted(read) == read.get(by_index, -1))
+    assert read["retriever_online_recall_samples_total"] >= 1
+    assert 0 < read["retriever_online_recall"] < 1
+
+
+def test_a_worker_that_is_killed_loses_no_count(start, volume):
+    watched = watch(start, volume, workers=1, online_recall_share=0)
+    ask = pb.RecommendRequest(user_id=models.USER_IDS[0])
+    for _ in range(5):
+        watched.service.stub().Recommend(ask, timeout=PATIENCE)
+    before = watched.wait_for_values(Recommend_OK=5)
+    version = watched.service.status().version
+    os.kill(watched.service.worker_pids()[0], signal.SIGKILL)
+    after = watched.wait_for(lambda read: read["retriever_worker_restarts_total{worker=0}"] == 1)
+    totals = [key for key in before if re.search(r"_(total|bucket|count|sum)(\{|$)", key)]
+    assert len(totals) > 20
+    assert {key: after[key] for key in totals if after[key] < before[key]} == {}
+    watched.service.wait_until_all_serve(version)
+    watched.service.stub().Recommend(ask, timeout=PATIENCE, wait_for_ready=True)
+    watched.wait_for_values(Recommend_OK=6)
+
+
+def test_reloads_are_counted_by_outcome_and_probes_follow_them(start, tmp_path):
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    watched = watch(start, volume, workers=1, serving=False)
+    assert watched.get("/live") == (200, "ok\n")
+    status, reason = watched.wait_for(lambda said: "label" in said[1], lambda: watched.get("/ready"))
+    assert status == 503
+    assert reason.startswith("no version is served: ")
+    watched.wait_for(lambda read: read.get("retriever_label_problem") == 1)
+    labels.promote(volume, models.publish(volume, "a", 1).version)
+    watched.wait_for(lambda said: said == (200, "ok\n"), lambda: watched.get("/ready"))
+    broken = models.publish(volume, "b", 2).version
+    path = layout.version_dir(volume, broken) / layout.USER_VECTORS
+    path.chmod(0o644)
+    path.write_bytes(b"")
+    labels.promote(volume, broken)
+    read = watched.wait_for(lambda read: read["retriever_failed_versions"] == 1)
+    for outcome in ("succeeded", "failed"):
+        assert read[f"retriever_reloads_total{{outcome={outcome}}}"] == 1
+        assert read[f"retriever_reload_duration_seconds_count{{outcome={outcome}}}"] == 1
+    assert read["retriever_label_problem"] == 0
+    assert watched.get("/ready")[0] == 200, "what served before still does"
+
+
+def test_it_is_not_ready_as_soon_as_it_drains_and_is_watched_to_the_end(start, volume):
+    watched = watch(start, volume, workers=1, drain_seconds=3000)
+    assert watched.get("/ready") == (200, "ok\n")
+    watched.service.signal(signal.SIGTERM)
+    said = watched.wait_for(lambda said: said[0] == 503, lambda: watched.get("/ready"))
+    assert said == (503, "SIGTERM: draining\n")
+    assert watched.get("/live") == (200, "ok\n")
+    watched.service.stub().Recommend(pb.RecommendRequest(user_id=models.USER_IDS[0]), timeout=PATIENCE)
+    watched.wait_for_values(Recommend_OK=1)
+    watched.service.signal(signal.SIGINT)
+    watched.service.wait()
+
+
+def test_an_address_that_is_none_is_said_at_the_start(tmp_path):
+    message = refused("--volume", tmp_path, "--listen", "127.0.0.1:0", "--metrics-listen", "9100")
+    assert message.startswith("error: --metrics-listen is '9100', but should be HOST:PORT")
+
+
+def test_it_serves_without_the_metrics_whose_port_is_taken(start, volume):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        service = start(volume, workers=1, metrics_listen=address)
+        service.stub().Recommend(pb.RecommendRequest(user_id=models.USER_IDS[0]), timeout=PATIENCE)
+        assert f"ERROR parent [{service.pid}] --metrics-listen {address}: Address already in use" in (
+            service.log
+        )

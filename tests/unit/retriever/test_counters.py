@@ -1,0 +1,170 @@
+"""What workers count, in memory that outlives them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from typing import get_args
+
+import grpc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+
+from retriever import counters
+from retriever.answering.queries import ShortReason
+from retriever.answering.subjects import Source
+from retriever.counters import BOUNDS, CODES, METHODS, SEARCHES, SHORT_REASONS, SOURCES, Counters
+
+
+@dataclass(frozen=True)
+class Answer:
+    source: str = "personalized"
+    exact: bool = False
+    candidates: int = 10
+    short: str | None = None
+
+
+ANSWERS = st.builds(
+    Answer,
+    source=st.sampled_from(SOURCES),
+    exact=st.booleans(),
+    candidates=st.integers(0, 1 << 40),
+    short=st.none() | st.sampled_from(SHORT_REASONS),
+)
+ENDED = st.tuples(
+    st.sampled_from(METHODS), st.sampled_from(CODES), st.none() | st.floats(0, 100, allow_nan=False)
+)
+ANSWERED = st.tuples(st.sampled_from(METHODS), st.lists(ANSWERS, max_size=5))
+
+
+def test_everything_that_can_be_said_has_a_place():
+    rpcs = pb.DESCRIPTOR.services_by_name["RetrieverService"].methods
+    assert sorted(METHODS) == sorted(rpc.name for rpc in rpcs)
+    assert tuple(code.name for code in grpc.StatusCode) == CODES
+    assert sorted(SOURCES) == sorted(get_args(Source))
+    assert sorted(SHORT_REASONS) == sorted(get_args(ShortReason))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.lists(ENDED | ANSWERED, max_size=20), min_size=1, max_size=3))
+def test_whatever_threads_count_sums_up(of_threads):
+    made = Counters.create()
+    switch = sys.getswitchinterval()
+    # As often as possible in the middle of counting.
+    sys.setswitchinterval(1e-6)
+
+    def count(events):
+        for event in events:
+            made.ended(*event) if len(event) == 3 else made.answered(*event)
+
+    threads = [threading.Thread(target=count, args=(events,)) for events in of_threads]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(switch)
+    expected: Counter[counters.Key] = Counter()
+    for event in (event for events in of_threads for event in events):
+        if len(event) == 3:
+            method, code, seconds = event
+            expected["calls", method, code] += 1
+            if seconds is not None:
+                bucket = sum(bound < seconds for bound in BOUNDS)
+                expected["durations", method, bucket] += 1
+                expected["nanoseconds", method] += int(seconds * 1e9)
+        else:
+            method, answers = event
+            for answer in answers:
+                expected["answers", method, answer.source, SEARCHES[answer.exact]] += 1
+                expected["candidates", method] += answer.candidates
+                if answer.short:
+                    expected["short", method, answer.short] += 1
+    assert +Counter(made.read()) == +expected
+
+
+def test_increments_of_several_threads_are_not_lost():
+    made = Counters.create()
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    begin = threading.Barrier(4)
+
+    def count():
+        begin.wait()
+        for _ in range(3000):
+            made.ended("Recommend", "OK", 0.001)
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(switch)
+    counts = made.read()
+    assert counts["calls", "Recommend", "OK"] == 12_000
+    assert counts["nanoseconds", "Recommend"] == 12_000 * 1_000_000
+
+
+def test_a_killed_process_loses_no_count_and_the_next_one_counts_on():
+    made = Counters.create()
+    code = (
+        "import os, signal, sys\n"
+        "from retriever.counters import Counters\n"
+        "Counters(int(sys.argv[1])).ended('Recommend', 'NOT_FOUND', 0.5)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    for _ in range(2):
+        descriptor = str(made.descriptor)
+        command = [sys.executable, "-c", code, descriptor]
+        subprocess.run(command, pass_fds=[made.descriptor], check=False)
+    counts = made.read()
+    assert counts["calls", "Recommend", "NOT_FOUND"] == 2
+    assert counts["nanoseconds", "Recommend"] == 1_000_000_000
+
+
+def test_nobody_can_cut_off_what_others_read():
+    made = Counters.create()
+    for size in (0, 1 << 20):
+        with pytest.raises(PermissionError):
+            os.ftruncate(made.descriptor, size)
+
+
+def test_methods_of_other_services_are_not_counted():
+    made = Counters.create()
+    made.ended("Check", "OK", 0.1)
+    assert not any(made.read().values())
+
+
+def test_recall_is_of_the_version_in_service():
+    first, second = Counters.create(), Counters.create()
+
+    def recall(version):
+        return counters.recall([first.read(), second.read()], version)
+
+    first.serve("a")
+    assert recall("a") is None
+    first.sampled("a", found=9, expected=10)
+    second.serve("a")
+    second.sampled("a", found=5, expected=10)
+    assert recall("a") == 0.7
+    # A process that comes back goes on with what was counted.
+    first.serve("a")
+    assert recall("a") == 0.7
+    assert recall("b") is None
+    first.serve("b")
+    # One that took long: of the version before.
+    first.sampled("a", found=0, expected=10)
+    assert recall("b") is None
+    first.sampled("b", found=4, expected=4)
+    assert recall("b") == 1
+    assert recall("a") == 0.5
+    assert first.read()["samples",] == 3

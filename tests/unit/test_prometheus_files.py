@@ -1,0 +1,213 @@
+"""docker/prometheus/ goes by the names that the services really export, and by what is written of them.
+
+What Prometheus itself says of the files is in tests/integration/test_prometheus.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import yaml
+
+from publication import labels
+from retriever import control, counters
+from retriever.metrics import RetrieverMetrics
+from tests import publications, specs
+from trainer.events import Stats
+from trainer.metrics import ServiceCollector
+from trainer.runs import FINAL, Outcome, RunStore
+
+ROOT = Path(__file__).parents[2]
+FILES = ROOT / "docker/prometheus"
+OPERATING = ROOT / "docs/operating.md"
+CONFIG = yaml.safe_load((FILES / "prometheus.yaml").read_text())
+RULES = [
+    rule
+    for group in yaml.safe_load((FILES / "alerts.yaml").read_text())["groups"]
+    for rule in group["rules"]
+]
+CASES = yaml.safe_load((FILES / "alerts_test.yaml").read_text())["tests"]
+DASHBOARD = json.loads((FILES / "dashboard.json").read_text())
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+TARGETS = [target for panel in PANELS for target in panel["targets"]]
+ANNOTATIONS = DASHBOARD["annotations"]["list"]
+EXPRESSIONS = [
+    *(rule["expr"] for rule in RULES),
+    *(target["expr"] for target in TARGETS),
+    *(annotation["expr"] for annotation in ANNOTATIONS),
+]
+SERVICES = {"retriever", "trainer"}
+# What Prometheus itself adds.
+SCRAPED = {"job": SERVICES, "instance": set(), "le": set()}
+SUFFIXES = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"], "gauge": [""]}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """All series there can be: by name, the labels and their values."""
+    directory = tmp_path_factory.mktemp("metrics")
+    found: dict[str, dict[str, set[str]]] = {}
+    with closing(RunStore(directory / "state")) as store:
+        families = [*_trainer(store, directory / "volume").collect(), *_retriever().collect()]
+    for family in families:
+        for suffix in SUFFIXES[family.type]:
+            found[family.name + suffix] = {}
+        for sample in family.samples:
+            for label, value in sample.labels.items():
+                found[sample.name].setdefault(label, set()).add(value)
+    return found
+
+
+def _trainer(store: RunStore, volume: Path) -> ServiceCollector:
+    """One that every outcome and a label were told to."""
+    for state in sorted(FINAL):
+        store.add(state, specs.spec(), request_id="", now=0.0)
+        store.start_next(now=1.0)
+        store.end(state, state, Outcome(seconds={"fit": 1.0}), now=2.0)
+    labels.promote(volume, publications.publish(volume))
+    events = Stats(events=1, bytes=1, segments=0, oldest=1.0, newest=1.0)
+    return ServiceCollector(store, volume, lambda: events)
+
+
+def _retriever() -> RetrieverMetrics:
+    """One where everything has happened."""
+    version = "20261124T120000Z-3fa9c1"
+    fleet = control.Fleet(
+        label="current",
+        version=version,
+        workers=[
+            control.WorkerFacts(
+                index=0,
+                pid=1,
+                state="running",
+                version=version,
+                started_at=1.0,
+                serving_since=1.0,
+                restarts=0,
+            )
+        ],
+    )
+    metrics = RetrieverMetrics(1, lambda: fleet)
+    (slot,) = metrics.slots
+    for method, code in itertools.product(counters.METHODS, counters.CODES):
+        slot.ended(method, code, 0.01)
+    slot.serve(version)
+    slot.sampled(version, found=9, expected=10)
+    for succeeded in (True, False):
+        metrics.reloads.ended(control.ReloadFacts(version, succeeded, "", seconds=1.0, ended_at=1.0))
+    return metrics
+
+
+def test_expressions_name_series_that_are_exported(exported):
+    named = {
+        name
+        for expression in EXPRESSIONS
+        for name in re.findall(r"\b(?:retriever|trainer)_\w+", expression)
+    }
+    assert named <= exported.keys()
+    assert len(named) > 30
+
+
+def test_all_that_is_exported_is_on_the_dashboard_or_alerted(exported):
+    text = " ".join(EXPRESSIONS)
+    parts = {
+        name: name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count")
+        for name in exported
+    }
+    assert not [name for name, part in parts.items() if part not in text]
+
+
+def test_expressions_select_by_labels_and_values_that_there_are(exported):
+    selected = 0
+    for expression in EXPRESSIONS:
+        for name, matchers in re.findall(r"\b(\w+)\{([^}]*)\}", expression):
+            known = {**exported.get(name, {}), **SCRAPED}
+            for label, comparison, value in re.findall(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"', matchers):
+                assert label in known, f"{name} has no label {label}: {expression}"
+                values = value.split("|") if comparison.endswith("~") else [value]
+                if known[label] and label != "metric" and not value.startswith("$"):
+                    assert {*values} <= known[label], f"{name}: {expression}"
+                    selected += 1
+    assert selected > 30
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_says_how_bad_it_is_and_where_to_read_on(rule):
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    annotations = rule["annotations"]
+    assert annotations.keys() == {"summary", "description", "runbook_url"}
+    assert all(annotations.values())
+    path, _, anchor = annotations["runbook_url"].partition("#")
+    assert ROOT / path == OPERATING
+    assert anchor in _anchors(OPERATING)
+
+
+def _anchors(page: Path) -> set[str]:
+    """What can stand behind the # for each heading."""
+    headings = re.findall(r"(?m)^#+ (.+)$", page.read_text())
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("alert", [rule["alert"] for rule in RULES])
+def test_an_alert_is_tried_as_it_must_fire_and_as_it_must_not(alert):
+    tried = [
+        bool(tried["exp_alerts"])
+        for case in CASES
+        for tried in case["alert_rule_test"]
+        if tried["alertname"] == alert
+    ]
+    assert {*tried} == {True, False}
+
+
+def test_names_of_alerts_are_distinct():
+    names = [rule["alert"] for rule in RULES]
+    assert len(names) == len({*names})
+
+
+def test_what_is_tried_is_an_alert():
+    # An alert that isn't there never fires, as is expected of it.
+    tried = {tried["alertname"] for case in CASES for tried in case["alert_rule_test"]}
+    assert tried == {rule["alert"] for rule in RULES}
+
+
+def test_prometheus_scrapes_both_services_and_reads_the_alerts():
+    assert {scraped["job_name"] for scraped in CONFIG["scrape_configs"]} == SERVICES
+    assert CONFIG["rule_files"] == ["alerts.yaml"]
+
+
+def test_panels_have_ids_and_room_of_their_own():
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(ids) == len({*ids})
+    taken = set()
+    for panel in DASHBOARD["panels"]:
+        at = panel["gridPos"]
+        assert at["x"] + at["w"] <= 24
+        for cell in itertools.product(
+            range(at["x"], at["x"] + at["w"]), range(at["y"], at["y"] + at["h"])
+        ):
+            assert cell not in taken, panel["title"]
+            taken.add(cell)
+
+
+def test_the_dashboard_asks_the_data_source_that_is_chosen():
+    variables = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
+    assert variables["datasource"]["type"] == "datasource"
+    assert variables["datasource"]["query"] == "prometheus"
+    for asking in [*PANELS, *TARGETS, *ANNOTATIONS, variables["instance"]]:
+        assert asking["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    used = {name for expression in EXPRESSIONS for name in re.findall(r"\$\{?(\w+)", expression)}
+    assert used == {"instance", "__rate_interval", "__range"}
+
+
+def test_panels_say_what_they_show():
+    for panel in PANELS:
+        assert panel["title"], panel["id"]
+        assert panel["description"], panel["title"]
+        references = [target["refId"] for target in panel["targets"]]
+        assert len(references) == len({*references})
+        assert all(target["legendFormat"] for target in panel["targets"])
