@@ -13,6 +13,7 @@ ITEMS ?= 1000000
 BENCH_ITEMS ?= 1682 100000
 BENCH_USERS ?= 100000
 BENCH_FOLDER ?= .bench
+SECONDS ?= 3600
 TRAINER_LISTEN ?= 127.0.0.1:50052
 
 .DEFAULT_GOAL := help
@@ -34,7 +35,7 @@ test: setup ## All tests and the import rules; T="-k name" passes arguments to p
 ifdef T
 	@$(BIN)/python -m pytest $(T)
 else
-	@$(BIN)/python -m pytest --numprocesses 2 tests/unit tests/contract
+	@$(BIN)/python -m pytest --numprocesses 2 tests/unit tests/contract tests/fuzz
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/integration tests/e2e
 	@$(BIN)/python -m pytest tests/load
 endif
@@ -48,6 +49,16 @@ chaos: setup ## Two minutes of reloads, broken versions, kills and garbage under
 .PHONY: load
 load: setup $(VOLUME)/labels/current ## The demo's publication under load by k6: calls of every kind, then a steady rate (VOLUME=..., WORKERS=...)
 	@$(BIN)/python -m tests.load.k6 smoke steady --volume $(VOLUME) --workers $(WORKERS)
+
+.PHONY: fuzz
+fuzz: setup ## Hostile files and messages for every parser, for SECONDS=3600; fails on a new finding (SEED=... repeats)
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: audit
+audit: $(INSTALLED) ## Ask about known vulnerabilities of every pinned package; fails where it can't ask
+	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet \
+	  --disable-pip-version-check --editable '.[audit]'
+	@$(BIN)/python -m tests.audit
 
 .PHONY: bench
 bench: setup ## Everything measured, a table each (half an hour; BENCH_ITEMS="1682 1000000" BENCH_USERS=1000000: two hours)
@@ -88,6 +99,12 @@ setup: $(INSTALLED) $(MOVIELENS) ## Install into .venv and fetch MovieLens 100K 
 postgresql: ## Install Debian's PostgreSQL for its tests, which are skipped without it (needs root)
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql; }
+
+.PHONY: prometheus
+prometheus: ## Install Debian's Prometheus for its tests, which are skipped without it (needs root)
+	@command -v prometheus >/dev/null && command -v promtool >/dev/null || \
+	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; \
+	  systemctl disable --now prometheus >/dev/null 2>&1 || true; }  # The tests start their own.
 
 .PHONY: check
 check: setup ## Format, lint, types, protobuf rules, and that generated code is fresh

@@ -38,29 +38,42 @@ class Around(Protocol):
 
 @dataclass(frozen=True)
 class Calls:
-    """Guards and what is put around behaviors, the first outermost."""
+    """Guards and what is put around behaviors, the first outermost.
+
+    Attributes:
+        guards: who may call.
+        arounds: what is put around the calls that may.
+        of_refusals: what is put around the others.
+    """
 
     guards: tuple[Guard, ...] = ()
     arounds: tuple[Around, ...] = ()
+    of_refusals: tuple[Around, ...] = ()
 
     def refusal(self, details: grpc.HandlerCallDetails) -> Handler | None:
         """None when all guards let a call pass, else a handler that refuses it."""
         for guard in self.guards:
             if (refusing := guard(details)) is not None:
-                return refusing
+                return self.wrap_refusal(details.method, refusing)
         return None
+
+    def wrap_refusal(self, method: str, handler: Handler) -> Handler:
+        """The same handler, which refuses, with what belongs around it."""
+        return _around(self.of_refusals, method, handler)
 
     def wrap(self, method: str, handler: Handler) -> Handler:
         """The same handler with everything around it."""
         if getattr(behavior_of(handler), "experimental_non_blocking", False):
             # A health watch, which takes no thread and so is called in another way.
             return handler
-        for around in reversed(self.arounds):
-            behavior = behavior_of(handler)
-            handler = with_behavior(
-                handler, around(method, behavior, streams=bool(handler.response_streaming))
-            )
-        return handler
+        return _around(self.arounds, method, handler)
+
+
+def _around(arounds: tuple[Around, ...], method: str, handler: Handler) -> Handler:
+    for around in reversed(arounds):
+        behavior = around(method, behavior_of(handler), streams=bool(handler.response_streaming))
+        handler = with_behavior(handler, behavior)
+    return handler
 
 
 UNGUARDED = Calls()

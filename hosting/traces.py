@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -14,14 +15,15 @@ class TraceSettings:
 
     Attributes:
         endpoint: URL of an OTLP receiver (gRPC); None for no traces.
-        share: of the calls whose caller didn't decide, how many are traced, 0 to 1.
+        share: of the calls whose caller didn't decide, how many are traced, 0 to 1. Training runs are
+            few: all are traced unless it is 0.
     """
 
     endpoint: str | None = None
     share: float = 0.01
 
     def __post_init__(self) -> None:
-        """Raise HostingError for a value out of range."""
+        """Raise HostingError for a value out of range, or if OpenTelemetry isn't installed."""
         if not 0 <= self.share <= 1:
             raise HostingError(f"--trace-share is {self.share:g}, but should be in 0..1")
         if self.endpoint is not None:
@@ -31,3 +33,18 @@ class TraceSettings:
                     f"--otlp-endpoint is {self.endpoint!r}, but should be a URL such as "
                     "http://127.0.0.1:4317"
                 )
+            if not _is_installed():
+                raise HostingError(
+                    "--otlp-endpoint takes OpenTelemetry: pip install 'lightfm-retriever[otlp]'"
+                )
+
+
+def _is_installed() -> bool:
+    try:
+        return all(
+            importlib.util.find_spec(name) is not None
+            for name in ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.grpc")
+        )
+    except ModuleNotFoundError:
+        # Of what they are part of.
+        return False

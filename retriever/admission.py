@@ -29,8 +29,9 @@ from retriever.errors import OverloadedError
 from retriever.status import to_status
 
 IsQuick: TypeAlias = Callable[[Any], bool]
-# Told of each call that ended: its method, how, and seconds since its request had come.
-Observe: TypeAlias = Callable[[str, grpc.StatusCode, float], None]
+# Told of each call that ended: its method, how, and seconds since its request had come, None for one
+# that was refused unread.
+Observe: TypeAlias = Callable[[str, grpc.StatusCode, float | None], None]
 
 # Tell callers to come back after about as long as a full lane takes to empty.
 _RETRY_SECONDS = 0.1
@@ -38,7 +39,7 @@ _NO_FLAGS = 0
 _OK = grpc.StatusCode.OK
 
 
-def ignore(method: str, code: grpc.StatusCode, seconds: float) -> None:
+def ignore(method: str, code: grpc.StatusCode, seconds: float | None) -> None:
     """Observe nothing."""
 
 
@@ -120,8 +121,8 @@ class UnaryLane(Lane):
                 function(respond, rpc_event, state, behavior, lambda: request, deserialize, serialize)
             finally:
                 self._end()
-                method = rpc_event.call_details.method.decode()
-                self._observe(method, state.code or _OK, time.perf_counter() - came_at)
+                seconds = time.perf_counter() - came_at
+                self._observe(behavior.method, state.code or _OK, seconds)
 
         def on_message(event: Any) -> Any:
             nonlocal came_at
@@ -130,7 +131,8 @@ class UnaryLane(Lane):
             request, state.request = state.request, None
             if request is None:
                 self._end()
-                _refuse_no_request(state, rpc_event.call)
+                code = _end_without_request(state, rpc_event.call)
+                self._observe(behavior.method, code, None)
             elif self._is_quick(request):
                 answer(request)
             else:
@@ -142,20 +144,25 @@ class UnaryLane(Lane):
         state.due.add(_RECEIVE_MESSAGE_TOKEN)
 
 
-def _refuse_no_request(state: Any, call: Any) -> None:
-    """As gRPC does, unless it is the caller that left."""
+def _end_without_request(state: Any, call: Any) -> grpc.StatusCode:
+    """As gRPC does, unless it is the caller that left; returns how the call ends."""
     with state.condition:
-        if state.client is _CLOSED and not state.statused:
-            _abort(
-                state,
-                call,
-                cygrpc.StatusCode.unimplemented,
-                b"a request is missing: exactly one is needed",
-            )
+        if state.statused:
+            # What came can't be parsed.
+            return grpc.StatusCode.INTERNAL
+        if state.client is not _CLOSED:
+            return grpc.StatusCode.CANCELLED
+        _abort(
+            state,
+            call,
+            cygrpc.StatusCode.unimplemented,
+            b"a request is missing: exactly one is needed",
+        )
+        return grpc.StatusCode.UNIMPLEMENTED
 
 
 class Admission(grpc.ServerInterceptor):
-    """Sends calls to lanes by their service's name.
+    """Sends calls to lanes by their method, or else by their service's name.
 
     gRPC asks it for the handler of each call on the one thread that also accepts them, so it does no
     more than look at a number.
@@ -165,23 +172,20 @@ class Admission(grpc.ServerInterceptor):
         self,
         lanes: dict[str, Lane],
         *,
-        exempt: frozenset[str],
         calls: Calls = UNGUARDED,
         observe: Observe = ignore,
     ) -> None:
         """Make one.
 
         Args:
-            lanes: by service name.
-            exempt: methods ("/package.Service/Method") that have no limit.
+            lanes: by method ("/package.Service/Method") or by the name of a service.
             calls: who may call, and what is put around the calls that may.
-            observe: told of the calls that are refused for a lane's limit.
+            observe: told of the calls that are refused.
         """
         self._lanes = lanes
-        self._exempt = exempt
         self._calls = calls
         self._observe = observe
-        self._known: dict[str, tuple[Lane | None, Handler]] = {}
+        self._known: dict[str, tuple[Lane | None, Handler, Handler]] = {}
 
     def intercept_service(
         self,
@@ -192,7 +196,7 @@ class Admission(grpc.ServerInterceptor):
         if self._calls.guards:
             refusing = self._calls.refusal(handler_call_details)
             if refusing is not None:
-                return refusing
+                return self._observed(handler_call_details.method, refusing)
         method = handler_call_details.method
         known = self._known.get(method)
         if known is None:
@@ -200,24 +204,44 @@ class Admission(grpc.ServerInterceptor):
             if handler is None:
                 return None
             known = self._known[method] = self._admit(method, handler)
-        lane, handler = known
+        lane, handler, refusing = known
         if lane is not None and lane.in_flight >= lane.limit:
             lane.refused += 1
-            self._observe(method, grpc.StatusCode.RESOURCE_EXHAUSTED, 0.0)
-            return _REFUSED
+            self._observe(method, grpc.StatusCode.RESOURCE_EXHAUSTED, None)
+            return refusing
         return handler
 
-    def _admit(self, method: str, handler: Handler) -> tuple[Lane | None, Handler]:
+    def _admit(self, method: str, handler: Handler) -> tuple[Lane | None, Handler, Handler]:
+        """The lane of a method, its handler, and what refuses its calls when the lane is full."""
         handler = self._calls.wrap(method, handler)
-        lane = None if method in self._exempt else self._lanes.get(method[1:].partition("/")[0])
-        return lane, handler if lane is None else _in_lane(handler, lane)
+        refusing = self._calls.wrap_refusal(method, _REFUSED)
+        lane = self._lanes.get(method) or self._lanes.get(method[1:].partition("/")[0])
+        return lane, handler if lane is None else _in_lane(method, handler, lane), refusing
+
+    def _observed(self, method: str, refusing: Handler) -> Handler:
+        """The same handler, which refuses, and of which no lane tells."""
+        if self._observe is ignore:
+            return refusing
+        behavior = behavior_of(refusing)
+
+        def observed(request: Any, context: Any) -> Any:
+            try:
+                return behavior(request, context)
+            finally:
+                self._observe(method, context.code() or _OK, None)
+
+        return with_behavior(refusing, observed)
 
 
-def _in_lane(handler: Handler, lane: Lane) -> Handler:
+def _in_lane(method: str, handler: Handler, lane: Lane) -> Handler:
     """The same handler, run by a lane."""
     run: Any = functools.partial(behavior_of(handler))
     # The attribute by which gRPC lets a handler choose its threads; its own health servicer does too.
     run.experimental_thread_pool = lane
+    # A health watch goes on after its handler has returned.
+    run.experimental_non_blocking = getattr(behavior_of(handler), "experimental_non_blocking", False)
+    # gRPC itself knows it of methods without a handler only.
+    run.method = method
     return with_behavior(handler, run)
 
 

@@ -9,16 +9,20 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
+from hosting import credentials
 from hosting.calls import Calls
-from retriever.admission import Admission, Lane, Observe, UnaryLane
+from retriever.admission import Admission, Lane, Observe, UnaryLane, ignore
 from retriever.config import Config, format_address
 from retriever.control import Load
 from retriever.memory import pss_bytes
 from retriever.service import SERVICE_NAME, RetrieverServicer
 
 _MAX_REQUEST_BYTES = 1 << 20
-# Threads for what must be answered also when all calls' threads are taken: health, status, refusals.
+# Threads for refusals, which are answered also when all calls' threads are taken.
 _SPARE_THREADS = 4
+# Health checks and calls for the status that have begun and not ended: those that wait for their
+# request take no thread, but memory.
+_MAX_PROBES = 4096
 # A reflection stream keeps a thread for as long as its client likes.
 _REFLECTION_STREAMS = 8
 # For the last bytes of answers to leave.
@@ -43,8 +47,14 @@ class Server:
         )
         reflections = Lane("reflection", limit=_REFLECTION_STREAMS)
         admission = Admission(
-            {SERVICE_NAME: self._calls, reflection.SERVICE_NAME: reflections},
-            exempt=frozenset({f"/{SERVICE_NAME}/GetStatus"}),
+            {
+                SERVICE_NAME: self._calls,
+                f"/{SERVICE_NAME}/GetStatus": _probes("status", observe),
+                health.SERVICE_NAME: _probes("health", ignore),
+                # It waits until each response is sent, which gRPC's own thread must not.
+                f"/{health.SERVICE_NAME}/Watch": _probes("watch", ignore, quick=False),
+                reflection.SERVICE_NAME: reflections,
+            },
             calls=calls,
             observe=observe,
         )
@@ -62,8 +72,14 @@ class Server:
         self.say_serving(serving=False)
 
     def listen(self) -> None:
-        """Bind the port and take calls; RuntimeError when the port can't be bound."""
-        self._server.add_insecure_port(format_address(self._config.host, self._config.port))
+        """Bind the port and take calls.
+
+        Raises:
+            RuntimeError: the port can't be bound.
+            HostingError: certificates can't be used.
+        """
+        address = format_address(self._config.host, self._config.port)
+        credentials.add_port(self._server, address, self._config.hosting.security)
         self._server.start()
 
     def say_serving(self, *, serving: bool) -> None:
@@ -90,6 +106,11 @@ class Server:
         if grace_seconds and self._calls.wait_until_empty(grace_seconds):
             stopped = self._server.stop(grace=min(grace_seconds, _FLUSH_SECONDS))
         stopped.wait()
+
+
+def _probes(name: str, observe: Observe, *, quick: bool = True) -> UnaryLane:
+    """The lane of what a full worker answers too, in microseconds: mostly on gRPC's own thread."""
+    return UnaryLane(name, limit=_MAX_PROBES, threads=1, is_quick=lambda _: quick, observe=observe)
 
 
 def _options(config: Config) -> list[tuple[str, int]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, wraps
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -15,8 +15,8 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 from retriever import messages
 from retriever.answering import queries
 from retriever.answering.batches import answer_all
-from retriever.answering.queries import Plan
-from retriever.answering.questions import Checkpoint, Options
+from retriever.answering.queries import Answer, Plan
+from retriever.answering.questions import Checkpoint, Options, UserSubject
 from retriever.control import Fleet
 from retriever.current import CurrentSnapshot
 from retriever.errors import AbandonedError, NothingLoadedError
@@ -37,6 +37,15 @@ _Request = TypeVar("_Request", bound=Message)
 _Question = TypeVar("_Question", pb.SimilarItemsRequest, pb.RecommendRequest)
 _Response = TypeVar("_Response")
 _Subject = TypeVar("_Subject")
+
+# Told of the answers that a call of a method was given: one, or those of a batch.
+Answered: TypeAlias = Callable[[str, Iterable[Answer]], None]
+# Told of each answer of Recommend, and what was asked.
+Recommended: TypeAlias = Callable[[Snapshot, UserSubject, Options, Answer], None]
+
+
+def _ignore(*_: object) -> None:
+    """Look on at nothing."""
 
 
 def _abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
@@ -66,9 +75,18 @@ def _handler(
 class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     """The RPCs. `fleet` returns what the parent last told about the whole service."""
 
-    def __init__(self, current: CurrentSnapshot, fleet: Callable[[], Fleet]) -> None:
+    def __init__(
+        self,
+        current: CurrentSnapshot,
+        fleet: Callable[[], Fleet],
+        *,
+        answered: Answered = _ignore,
+        recommended: Recommended = _ignore,
+    ) -> None:
         self._current = current
         self._fleet = fleet
+        self._answered = answered
+        self._recommended = recommended
 
     def is_quick(self, request: Message) -> bool:
         """Whether a call may be answered on the thread that takes all calls."""
@@ -87,6 +105,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         attributes = messages.return_attributes(snapshot, request)
         answer = queries.similar_items(snapshot, subject, options, checkpoint=checkpoint)
         checkpoint()
+        self._answered("SimilarItems", (answer,))
         response = pb.SimilarItemsResponse()
         messages.fill_in(response, snapshot, answer, attributes, snapshot.publication.items.external_id)
         return response
@@ -101,6 +120,8 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         attributes = messages.return_attributes(snapshot, request)
         answer = queries.recommend(snapshot, subject, options, checkpoint=checkpoint)
         checkpoint()
+        self._answered("Recommend", (answer,))
+        self._recommended(snapshot, subject, options, answer)
         response = pb.RecommendResponse()
         messages.fill_in(response, snapshot, answer, attributes, snapshot.publication.items.external_id)
         return response
@@ -112,6 +133,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         """See the proto."""
         response = pb.BatchSimilarItemsResponse()
         response.version = self._answer_all(
+            "BatchSimilarItems",
             request.requests,
             response.results,
             messages.similar_items_question,
@@ -127,6 +149,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         """See the proto."""
         response = pb.BatchRecommendResponse()
         response.version = self._answer_all(
+            "BatchRecommend",
             request.requests,
             response.results,
             messages.recommend_question,
@@ -137,6 +160,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
 
     def _answer_all(
         self,
+        method: str,
         requests: Sequence[_Question],
         results: Any,
         question: Callable[[_Question], tuple[_Subject, Options]],
@@ -156,6 +180,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
 
         answers = answer_all(snapshot, range(len(requests)), look_up, checkpoint=checkpoint)
         checkpoint()
+        self._answered(method, (answer for answer in answers if isinstance(answer, Answer)))
         # Many are answered with the same items.
         external_id = cache(snapshot.publication.items.external_id)
         for answer, names in zip(answers, attributes, strict=True):

@@ -1,6 +1,7 @@
 """A worker process: puts the parts together, and does what the parent says.
 
-Started as `python -m retriever.worker CONFIG INDEX DESCRIPTOR PARENT`, by the parent only. The main
+Started as `python -m retriever.worker CONFIG INDEX DESCRIPTOR PARENT [COUNTERS]`, by the parent only,
+where COUNTERS is the descriptor of what it counts into, if metrics are wanted. The main
 thread listens to the parent and never does anything long, so that the end can come at any moment; one
 thread prepares a version, one says that the process is alive.
 """
@@ -8,7 +9,6 @@ thread prepares a version, one says that the process is alive.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -16,16 +16,25 @@ import socket
 import sys
 import threading
 import time
+from typing import Any
 
+import grpc
 import msgspec
 
-from hosting import logs
+from hosting import access, logs
 from hosting.calls import Calls
+from hosting.errors import HostingError
+from hosting.observation import CLOSE_SECONDS, Observation
 from publication.errors import PublicationError
 from retriever import control
+from retriever.admission import Observe, ignore
+from retriever.call_facts import call_facts
 from retriever.config import Config
+from retriever.counters import Counters
 from retriever.current import CurrentSnapshot
 from retriever.errors import RetrieverError
+from retriever.lifetime import die_with
+from retriever.online_recall import Sampler
 from retriever.server import Server
 from retriever.service import RetrieverServicer
 from retriever.snapshot import Snapshot, open_snapshot
@@ -37,7 +46,6 @@ _RECEIVE_BYTES = 1 << 16
 _BEAT_SECONDS = 1.0
 # Measuring memory walks the page tables: not at every beat.
 _BEATS_BETWEEN_MEASUREMENTS = 5
-_PR_SET_PDEATHSIG = 1
 # How long a call may wait for the GIL while a version is prepared; Python's default is ten times that,
 # and a call needs the GIL several times.
 _SWITCH_SECONDS = 0.0005
@@ -47,7 +55,7 @@ _MAKE_WAY_SECONDS = 0.001
 class Worker:
     """One gRPC server and the connection to the parent."""
 
-    def __init__(self, config: Config, parent: socket.socket) -> None:
+    def __init__(self, config: Config, parent: socket.socket, counters: Counters | None = None) -> None:
         self._config = config
         self._parent = parent
         self._sending = threading.Lock()
@@ -57,13 +65,31 @@ class Worker:
         self._prepared: Snapshot | None = None
         self._ordering = threading.Lock()
         self._fleet = control.Fleet(label=config.label)
-        servicer = RetrieverServicer(self._current, lambda: self._fleet)
-        self._server = Server(config, servicer, calls=_calls(config), observe=lambda *_: None)
+        self._counters = counters
+        self._sampler: Sampler | None = None
+        lookers: dict[str, Any] = {}
+        if counters is not None:
+            lookers["answered"] = counters.answered
+            if config.online_recall_share:
+                self._sampler = Sampler(config.online_recall_share, counters)
+                lookers["recommended"] = self._sampler.offer
+        servicer = RetrieverServicer(self._current, lambda: self._fleet, **lookers)
+        observe = ignore if counters is None else _counting(counters)
+        self._observation = Observation(config.hosting, service="lightfm-retriever", facts=call_facts)
+        calls = _calls(config, self._observation)
+        self._server = Server(config, servicer, calls=calls, observe=observe)
         self._listening = False
 
     def run(self) -> None:
         """Serve until the parent says to drain, or is gone."""
+        logs.say_version(lambda: self._current.version)
+        with contextlib.closing(self._observation):
+            self._serve()
+
+    def _serve(self) -> None:
         threading.Thread(target=self._beat, name="beat", daemon=True).start()
+        if self._sampler is not None:
+            self._sampler.start()
         self._send(control.Booted())
         lines = control.Lines(control.ToWorker)
         while data := self._parent.recv(_RECEIVE_BYTES):
@@ -124,6 +150,8 @@ class Worker:
         prepared = self._take(0)
         if prepared is None or prepared.version != version:
             raise RuntimeError(f"told to commit {version}, which isn't prepared")
+        if self._counters is not None:
+            self._counters.serve(version)
         self._current.swap(prepared)
         swapped_at = time.monotonic()
         self._server.say_serving(serving=True)
@@ -158,23 +186,27 @@ class Worker:
                 if not self._parent.recv(_RECEIVE_BYTES):
                     break
         # stop().wait() can return while a handler still runs; the timer ends the process anyway.
-        timer = threading.Timer(message.grace_seconds + 1, os._exit, args=(1,))
+        timer = threading.Timer(message.grace_seconds + 1 + CLOSE_SECONDS, os._exit, args=(1,))
         timer.daemon = True
         timer.start()
         self._server.stop(message.grace_seconds)
 
 
-def _calls(config: Config) -> Calls:  # noqa: ARG001
+def _calls(config: Config, observation: Observation) -> Calls:
     """Who may call this service, and what is put around each call."""
-    return Calls()
+    security = config.hosting.security
+    return Calls(
+        guards=access.guards(security),
+        arounds=(*observation.arounds, *access.arounds(security)),
+        of_refusals=observation.of_refusals,
+    )
 
 
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies, however stuck this one is then."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        # It died before it was asked for.
-        os._exit(1)
+def _counting(counters: Counters) -> Observe:
+    def observe(method: str, code: grpc.StatusCode, seconds: float | None) -> None:
+        counters.ended(method.rpartition("/")[2], code.name, seconds)
+
+    return observe
 
 
 def main(arguments: list[str]) -> None:
@@ -188,10 +220,13 @@ def main(arguments: list[str]) -> None:
     parent = socket.socket(fileno=int(arguments[2]))
     status = 1
     try:
-        Worker(config, parent).run()
+        Worker(config, parent, *(Counters(int(number)) for number in arguments[4:])).run()
         status = 0
     except ConnectionError:
         _log.error("the parent is gone: stopping")
+    except HostingError as error:
+        # The parent has checked the same files, so they have changed since.
+        _log.error("%s: stopping", error)
     except Exception:
         _log.exception("unexpected error: stopping")
     logging.shutdown()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from publication import layout
+from publication.attributes import Attributes, Column
 from publication.id_map import IdMap
 from publication.labels import promote
 from publication.manifest import DatasetFacts, Depth, IndexFacts, Manifest, RunFacts
@@ -73,6 +74,7 @@ def publish(
     label: str | None = layout.DEFAULT_LABEL,
     clock: Clock = utc_now,
     query: dict[str, Any] | None = None,
+    attributes: Sequence[Column] = (),
 ) -> str:
     """Publish a version whose numbers are the seed's, move a label to it, and return its name."""
     random = np.random.default_rng(seed)
@@ -96,7 +98,10 @@ def publish(
             named = from_texts(title_of(item_ids.external_id(row)) for row in range(items))
             staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, named)
         indexes = build_indexes(staging, item_vectors, backend=backend, build=build, query=query)
-        version = staging.publish(_facts(items, users, components, indexes)).version
+        of_items = Attributes.build(attributes, items)
+        of_items.stage(staging)
+        facts = replace(_facts(items, users, components, indexes), attributes=[*of_items.facts])
+        version = staging.publish(facts).version
     if label is not None:
         promote(volume, version, label=label)
     return version

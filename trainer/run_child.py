@@ -12,11 +12,14 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
+from hosting import spans
+from hosting.traces import TraceSettings
 from publication.errors import PublicationError
 from trainer.errors import TrainerError
 from trainer.run_events import EventWriter, Failed, Finished
@@ -25,15 +28,20 @@ from trainer.training_spec import TrainingSpec
 
 _PR_SET_PDEATHSIG = 1
 _NICENESS = 5
+# How long the last spans may take to be sent.
+_SEND_SECONDS = 1.0
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What to do and where things are."""
+    """What to do, where things are, and where spans go, under the one that asked for the run."""
 
     spec: TrainingSpec
     volume: str
     data_dir: str
     event_log: str
+    run_id: str = ""
+    traces: TraceSettings = TraceSettings()
+    asked_by: str = ""
 
 
 def main(arguments: list[str]) -> int:
@@ -53,12 +61,13 @@ def _run(task: bytes, output: IO[bytes]) -> int:
     events = EventWriter(output)
     try:
         asked = msgspec.json.decode(task, type=Task)
-        result = train_by_spec(
-            asked.spec,
-            Places(Path(asked.volume), Path(asked.data_dir), Path(asked.event_log)),
-            reporter=events,
-            promote=False,
-        )
+        with _traced(asked):
+            result = train_by_spec(
+                asked.spec,
+                Places(Path(asked.volume), Path(asked.data_dir), Path(asked.event_log)),
+                reporter=events,
+                promote=False,
+            )
     except (TrainerError, PublicationError) as error:
         events.write(Failed(str(error)))
     except MemoryError:
@@ -78,6 +87,25 @@ def _run(task: bytes, output: IO[bytes]) -> int:
             )
         )
     return 0
+
+
+@contextlib.contextmanager
+def _traced(task: Task) -> Iterator[None]:
+    """Record the run's spans: if its call was traced, or else unless none are wanted at all."""
+    endpoint = task.traces.endpoint
+    if endpoint is None or not (task.asked_by or task.traces.share):
+        yield
+        return
+    # Only then, since it takes time and memory.
+    from hosting.tracing import Tracing
+
+    tracing = Tracing(endpoint, service="lightfm-trainer", role="training run")
+    try:
+        with tracing.run_span("training run", task.asked_by, {"training_run": task.run_id}):
+            spans.record_with(tracing)
+            yield
+    finally:
+        tracing.close(_SEND_SECONDS)
 
 
 def _end_with(parent: int) -> None:

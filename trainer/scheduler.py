@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hosting import spans
+from hosting.traces import TraceSettings
 from publication import labels
 from publication.errors import PublicationError
 from trainer.errors import RunEndedError, StoreError
@@ -27,6 +29,7 @@ STOPPED = "the service was stopped while the run was running"
 _RETRY_SECONDS = 1.0
 _KEPT_LOGS = 100
 _CANCEL_SECONDS = 10.0
+_MOST_ASKED_BY = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +51,7 @@ class Scheduler:
         places: where the data and the volume are.
         logs: directory for the processes' logs; the latest are kept.
         parallel: how many runs run at the same time.
+        traces: where their spans go.
         clock: seconds since the epoch.
     """
 
@@ -58,12 +62,16 @@ class Scheduler:
         *,
         logs: Path,
         parallel: int = 1,
+        traces: TraceSettings = TraceSettings(),  # noqa: B008 - frozen
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._places = places
         self._logs = logs
         self._clock = clock
+        self._traces = traces
+        # By run, the span that asked for it; lost with this process, and then the run has none.
+        self._asked_by: dict[str, str] = {}
         # Guards what follows; told of every change of a run.
         self._changed = threading.Condition()
         self._active: dict[str, _Active] = {}
@@ -111,6 +119,11 @@ class Scheduler:
         """Queue a run; raises as RunStore.add."""
         now = self._clock()
         run_id = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+        if traceparent := spans.traceparent():
+            # Before it can start. Those that never do are forgotten in time.
+            self._asked_by[run_id] = traceparent
+            if len(self._asked_by) > _MOST_ASKED_BY:
+                self._asked_by.pop(next(iter(self._asked_by)), None)
         run = self._store.add(run_id, spec, request_id=request_id, now=now)
         self._tell()
         return self.get(run.id)
@@ -250,7 +263,15 @@ class Scheduler:
     def _start(self, active: _Active) -> RunProcess | None:
         """Start its process; None when it is to end before it began."""
         places, run = self._places, active.run
-        task = Task(run.spec, str(places.volume), str(places.data_dir), str(places.event_log))
+        task = Task(
+            run.spec,
+            str(places.volume),
+            str(places.data_dir),
+            str(places.event_log),
+            run_id=run.id,
+            traces=self._traces,
+            asked_by=self._asked_by.pop(run.id, ""),
+        )
         process = RunProcess(task, self._logs / f"{run.id}.log")
         with self._changed:
             active.process = process

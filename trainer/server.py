@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,15 +22,20 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
+from hosting import access, credentials
 from hosting.calls import UNGUARDED, Calls, Interceptor
 from hosting.flags import Hosting
-from hosting.security import check_address
+from hosting.metrics_endpoint import MetricsEndpoint
+from hosting.observation import Observation
+from hosting.security import SecuritySettings, check_address
 from publication.writer import utc_now
 from trainer import sources, versions
+from trainer.call_facts import call_facts
 from trainer.data_roots import DataRoots
 from trainer.errors import OptionError, StoreError
 from trainer.event_log import EventLog
 from trainer.maintenance import Maintenance, Retraining
+from trainer.metrics import ServiceCollector
 from trainer.retention import RetentionPolicy, collect
 from trainer.runs import RunStore
 from trainer.schedule import Changed, Cron, Every, Schedule
@@ -91,7 +97,8 @@ def serve(options: ServerOptions) -> int:
 
     Raises:
         OptionError: the address can't be listened on, or an option is out of range.
-        HostingError: the address needs TLS.
+        HostingError: the address needs TLS, certificates or tokens can't be used, or the metrics'
+            address is malformed.
         StoreError: the state directory can't be used, or another trainer uses it.
         PublicationError: the volume can't be read.
     """
@@ -101,37 +108,80 @@ def serve(options: ServerOptions) -> int:
         stack.enter_context(_exclusive(options.state))
         store = stack.enter_context(contextlib.closing(RunStore(options.state)))
         events = stack.enter_context(EventLog(places.event_log))
-        scheduler = Scheduler(store, places, logs=options.state / LOGS, parallel=options.parallel_runs)
+        scheduler = Scheduler(
+            store,
+            places,
+            logs=options.state / LOGS,
+            parallel=options.parallel_runs,
+            traces=options.hosting.traces,
+        )
         maintenance = Maintenance(
             _tasks(options, scheduler, places), every_seconds=options.maintenance_seconds
         )
         servicer = TrainerServicer(options.volume, scheduler, events, DataRoots(options.data_roots))
+        taking_calls = threading.Event()
+        if options.hosting.metrics_listen is not None:
+            endpoint = MetricsEndpoint(
+                options.hosting.metrics_listen,
+                ServiceCollector(store, options.volume, events.stats),
+                live=lambda: None,
+                ready=partial(_why_not_ready, store, taking_calls),
+            )
+            endpoint.start()
+            stack.callback(endpoint.stop)
         check_address(options.hosting.security, options.listen.rpartition(":")[0])
-        server, port = build_server(servicer, options.listen, calls=_calls(options.hosting))
+        observation = Observation(options.hosting, service="lightfm-trainer", facts=call_facts)
+        stack.callback(observation.close)
+        calls = _calls(options.hosting, observation)
+        server, port = build_server(
+            servicer, options.listen, calls=calls, security=options.hosting.security
+        )
         with _stop_signal() as wait:
             scheduler.start()
             stack.callback(scheduler.stop)
             maintenance.start()
             stack.callback(maintenance.stop)
             server.start()
+            taking_calls.set()
             print(f"listening on {options.listen.rpartition(':')[0]}:{port}", flush=True)
             wait()
+            taking_calls.clear()
             server.stop(grace=_GRACE_SECONDS).wait()
     return 0
 
 
-def _calls(hosting: Hosting) -> Calls:  # noqa: ARG001
+def _why_not_ready(store: RunStore, taking_calls: threading.Event) -> str | None:
+    if not taking_calls.is_set():
+        return "the service starts or stops"
+    try:
+        store.check()
+    except StoreError as error:
+        return str(error)
+    return None
+
+
+def _calls(hosting: Hosting, observation: Observation) -> Calls:
     """Who may call this service, and what is put around each call."""
-    return Calls()
+    security = hosting.security
+    return Calls(
+        guards=access.guards(security),
+        arounds=(*observation.arounds, *access.arounds(security)),
+        of_refusals=observation.of_refusals,
+    )
 
 
 def build_server(
-    servicer: TrainerServicer, address: str, *, calls: Calls = UNGUARDED
+    servicer: TrainerServicer,
+    address: str,
+    *,
+    calls: Calls = UNGUARDED,
+    security: SecuritySettings = SecuritySettings(),  # noqa: B008 - frozen
 ) -> tuple[grpc.Server, int]:
     """A server with health and reflection, not yet started, and the port that it got.
 
     Raises:
         OptionError: the address can't be listened on.
+        HostingError: certificates can't be used.
     """
     server = grpc.server(
         # Watchers never take all the threads.
@@ -148,7 +198,7 @@ def build_server(
     names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     try:
-        return server, server.add_insecure_port(address)
+        return server, credentials.add_port(server, address, security)
     except RuntimeError as error:
         raise OptionError("--listen", address, "a free HOST:PORT of this machine") from error
 

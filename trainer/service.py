@@ -29,8 +29,11 @@ from trainer.training_spec import DataSpec
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["TrainerService"].full_name
 MAX_WATCHERS = 16
 MAX_REQUEST_ID_BYTES = 128
+MAX_SPEC_BYTES = 1 << 16
 _PAGE_SIZE = 50
 _MAX_PAGE_SIZE = 1000
+# A run more than this is less than the 4 MiB that gRPC takes by default.
+_MAX_PAGE_BYTES = 3 << 20
 _DIFF_USERS = 200
 _MAX_DIFF_USERS = 10_000
 
@@ -79,6 +82,8 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
             raise FieldError("request_id", f"has more than {MAX_REQUEST_ID_BYTES} bytes")
         if not request.HasField("spec"):
             raise FieldError("spec", "is not set")
+        if (size := request.spec.ByteSize()) > MAX_SPEC_BYTES:
+            raise FieldError("spec", f"has {size} bytes, but should have at most {MAX_SPEC_BYTES}")
         spec = spec_of(request.spec)
         if spec.label is not None and not layout.is_label_name(spec.label):
             raise FieldError("spec.label", f"{spec.label[:64]!r} isn't a label's name")
@@ -110,11 +115,17 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
                 raise FieldError("page_token", "isn't one of a response")
             before = min(int(request.page_token[:19]), 2**62)
         runs = self._scheduler.page(size=size + 1, before=before, state=_state(request.state))
-        more = len(runs) > size
-        return pb.ListTrainingRunsResponse(
-            training_runs=[run_message(run) for run in runs[:size]],
-            next_page_token=str(runs[size - 1].number) if more else "",
-        )
+        response = pb.ListTrainingRunsResponse()
+        total = 0
+        for run in runs[:size]:
+            message = run_message(run)
+            response.training_runs.append(message)
+            # Clients take no larger message unless they are told to.
+            if (total := total + message.ByteSize()) > _MAX_PAGE_BYTES:
+                break
+        if (listed := len(response.training_runs)) < len(runs):
+            response.next_page_token = str(runs[listed - 1].number)
+        return response
 
     def WatchTrainingRun(  # noqa: N802
         self, request: pb.WatchTrainingRunRequest, context: grpc.ServicerContext
@@ -244,8 +255,13 @@ def _event(event: pb.InteractionEvent) -> Event:
         item_id=event.item_id,
         event=event.event,
         weight=event.weight if event.HasField("weight") else 1.0,
-        timestamp=event.happened_at.ToNanoseconds() / 1e9 if event.HasField("happened_at") else None,
+        timestamp=_seconds(event.happened_at) if event.HasField("happened_at") else None,
     )
+
+
+def _seconds(timestamp: Timestamp) -> float:
+    # Not by its own methods, which refuse some numbers: the event log says which, and where.
+    return float(timestamp.seconds) + timestamp.nanos / 1e9
 
 
 def _diff(found: version_diff.VersionDiff) -> pb.DiffVersionsResponse:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from hosting.spans import span
 from publication.writer import Clock, utc_now
 
 
@@ -25,5 +26,6 @@ class Timings:
         """Add a stage."""
         self._on_stage(name)
         started = time.perf_counter()
-        yield
+        with span(name):
+            yield
         self.seconds[name] = round(time.perf_counter() - started, 6)

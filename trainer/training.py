@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+from hosting.spans import span
 from publication.writer import Clock, utc_now
 from trainer.dataset import Split
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
-from trainer.pipeline import TrainingResult, promote_if_passed, train_and_publish
+from trainer.pipeline import TrainingInput, TrainingResult, promote_if_passed, train_and_publish
 from trainer.progress import Reporter
 from trainer.publishing import Indexing
 from trainer.sources import default_split, read_source
@@ -44,10 +45,9 @@ def train_by_spec(
         PublicationError: the volume is, or the vectors can't be indexed.
     """
     indexing = indexing_of(spec)
-    reporter.stage("read")
     result = train_and_publish(
         # With no name here: it can go when the matrix is made.
-        read_source(spec.data, data_dir=places.data_dir, event_log=places.event_log),
+        _read(spec, places, reporter),
         places.volume,
         hyperparameters=spec.hyperparameters,
         # What isn't one of them is refused where the data is split.
@@ -71,6 +71,12 @@ def train_by_spec(
             "and --half-life-days hardly change it"
         )
     return promote_if_passed(places.volume, result, label=spec.label) if promote else result
+
+
+def _read(spec: TrainingSpec, places: Places, reporter: Reporter) -> TrainingInput:
+    reporter.stage("read")
+    with span("read"):
+        return read_source(spec.data, data_dir=places.data_dir, event_log=places.event_log)
 
 
 def indexing_of(spec: TrainingSpec) -> Indexing:

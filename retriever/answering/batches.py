@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from hosting.spans import span
 from retriever.answering.queries import Answer, Plan, carry_out, finish
 from retriever.answering.questions import Checkpoint, always_wanted
 from retriever.answering.search import Found, rank_all_for
@@ -45,6 +46,13 @@ def answer_all(
         except Exception as error:
             plans.append(error)
     checkpoint()
+    with span("search", questions=len(plans)):
+        return _answers(snapshot, plans, checkpoint)
+
+
+def _answers(
+    snapshot: Snapshot, plans: Sequence[Plan | Exception], checkpoint: Checkpoint
+) -> list[Answer | Exception]:
     together = [
         place for place, made in enumerate(plans) if isinstance(made, Plan) and _is_for_a_product(made)
     ]

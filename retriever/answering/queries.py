@@ -10,6 +10,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from hosting.spans import span
 from publication import layout
 from publication.vector_space import Float32Array
 from retriever.answering import pages
@@ -78,7 +79,7 @@ def similar_items(
     """
     plan = plan_similar_items(snapshot, subject, options)
     checkpoint()
-    return finish(snapshot, plan, carry_out(snapshot, plan, checkpoint))
+    return finish(snapshot, plan, _search(snapshot, plan, checkpoint))
 
 
 def recommend(
@@ -98,7 +99,7 @@ def recommend(
     """
     plan = plan_recommend(snapshot, subject, options)
     checkpoint()
-    return finish(snapshot, plan, carry_out(snapshot, plan, checkpoint))
+    return finish(snapshot, plan, _search(snapshot, plan, checkpoint))
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -159,6 +160,11 @@ def carry_out(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint = always_wa
     return find(plan.ranker, query, count, wanted, search=search, checkpoint=checkpoint)
 
 
+def _search(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint) -> Found:
+    with span("search"):
+        return carry_out(snapshot, plan, checkpoint)
+
+
 def finish(snapshot: Snapshot, plan: Plan, found: Found) -> Answer:
     """The answer made of what was found."""
     subject, options = plan.subject, plan.options
@@ -192,7 +198,8 @@ def _wanted(snapshot: Snapshot, own: NDArray[np.int32], options: Options) -> Wan
     items = len(publication.item_vectors)
     found = None
     if options.conditions:
-        found = look_up(options.conditions, publication.attributes, items)
+        with span("filter"):
+            found = look_up(options.conditions, publication.attributes, items)
     return Wanted(excluded, found, items)
 
 

@@ -57,6 +57,11 @@ def test_a_worker_loads_no_backend_until_a_publication_needs_it():
     assert "nmslib" in loaded("retriever.index.nmslib")
 
 
+def test_nobody_loads_opentelemetry_who_sends_no_traces():
+    assert "opentelemetry" not in loaded("retriever.worker", "retriever.client", "trainer.server")
+    assert "opentelemetry" in loaded("hosting.call_traces")
+
+
 @pytest.mark.parametrize("module", ["retriever.supervisor", "retriever.__main__", "hosting.flags"])
 def test_the_parent_loads_no_grpc(module):
     """A process that has loaded it must not fork, and the parent starts all others."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hosting.spans import span
 from publication.manifest import Depth, IndexFacts, Trial
 from publication.search_effort import candidates_for
 from publication.vector_space import Float32Array
@@ -245,9 +246,12 @@ class _Builds:
         options = self._options
         described = [backend.name, *(str(value) for value in settings.values())]
         started = time.perf_counter()
-        with self._reporter.step(
-            f"Index {self._name!r}, {' '.join(described)}, items", len(self._vectors)
-        ) as advance:
+        with (
+            span("build index", index=self._name, settings=" ".join(described)),
+            self._reporter.step(
+                f"Index {self._name!r}, {' '.join(described)}, items", len(self._vectors)
+            ) as advance,
+        ):
             built = backend.build(
                 self._vectors,
                 self._space,
@@ -263,7 +267,8 @@ class _Builds:
             recorded = {**built.build, "seed": options.seed, "threads": options.threads}
 
         def measured(effort: int) -> _Choice:
-            found = self._questions.ask(built, effort)
+            with span("measure", index=self._name, effort=effort):
+                found = self._questions.ask(built, effort)
             trial = Trial(
                 backend=backend.name,
                 build=recorded,

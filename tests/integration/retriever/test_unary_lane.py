@@ -28,7 +28,7 @@ class Server:
         self.server = grpc.server(
             ThreadPoolExecutor(1, thread_name_prefix="spare"),
             handlers=[grpc.method_handlers_generic_handler("package.Calls", {"Ask": handler})],
-            interceptors=[Admission({"package.Calls": self.lane}, exempt=frozenset())],
+            interceptors=[Admission({"package.Calls": self.lane})],
         )
         self.target = f"127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
         self.server.start()

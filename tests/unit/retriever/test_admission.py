@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import grpc
 import pytest
 
+from hosting.calls import Calls, refusing_handler
 from retriever.admission import Admission, Lane
 
 CALLS = "package.Calls"
@@ -62,8 +63,9 @@ def test_waiting_for_an_empty_lane_ends_with_the_time(lane, held):
 
 
 def test_a_full_lane_refuses_and_others_do_not(lane, held):
-    exempt = f"/{CALLS}/Status"
-    admission = Admission({CALLS: lane}, exempt=frozenset({exempt}))
+    own = f"/{CALLS}/Status"
+    roomy = Lane("roomy", limit=1)
+    admission = Admission({CALLS: lane, own: roomy})
 
     def handler(method):
         return admission.intercept_service(lambda _: HANDLER, details(method))
@@ -72,7 +74,7 @@ def test_a_full_lane_refuses_and_others_do_not(lane, held):
     assert refusing is not HANDLER
     assert refusing.request_streaming, "it would wait for a request that may never come"
     assert lane.refused == 1
-    assert handler(exempt) is HANDLER
+    assert handler(own).unary_unary.experimental_thread_pool is roomy
     assert handler("/grpc.health.v1.Health/Check") is HANDLER
     held.set()
     assert lane.wait_until_empty(10)
@@ -83,5 +85,34 @@ def test_a_full_lane_refuses_and_others_do_not(lane, held):
 
 
 def test_an_unknown_method_stays_unknown(lane):
-    admission = Admission({CALLS: lane}, exempt=frozenset())
+    admission = Admission({CALLS: lane})
     assert admission.intercept_service(lambda _: None, details(f"/{CALLS}/Nothing")) is None
+
+
+def test_calls_that_may_not_be_made_are_observed_by_how_they_are_refused(lane):
+    observed = []
+    refusing = refusing_handler(lambda context: context.abort())
+    admission = Admission(
+        {CALLS: lane},
+        calls=Calls(guards=(lambda _: refusing,)),
+        observe=lambda *seen: observed.append(seen),
+    )
+    handler = admission.intercept_service(lambda _: HANDLER, details(f"/{CALLS}/Ask"))
+
+    class Context:
+        """As gRPC's, which has a code once the call is aborted."""
+
+        def abort(self):
+            self.code = lambda: grpc.StatusCode.UNAUTHENTICATED
+            raise RuntimeError("aborted")
+
+    with pytest.raises(RuntimeError, match="aborted"):
+        handler.stream_unary(iter(()), Context())
+    assert observed == [(f"/{CALLS}/Ask", grpc.StatusCode.UNAUTHENTICATED, None)]
+
+
+def test_calls_that_a_full_lane_refuses_are_observed(lane, held):
+    observed = []
+    admission = Admission({CALLS: lane}, observe=lambda *seen: observed.append(seen))
+    admission.intercept_service(lambda _: HANDLER, details(f"/{CALLS}/Ask"))
+    assert observed == [(f"/{CALLS}/Ask", grpc.StatusCode.RESOURCE_EXHAUSTED, None)]

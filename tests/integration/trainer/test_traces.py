@@ -1,0 +1,86 @@
+"""Traces and access lines of a trainer's service as a process."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+
+from tests import datasets
+from tests.otlp import Receiver
+from tests.trainer_service import PATIENCE, TrainerService, events, spec
+
+TRACE, CALLER = "a" * 32, "b7ad6b7169203331"
+SERVICE = "recsys.trainer.v1.TrainerService"
+STAGES = ["read", "dataset", "fit", "evaluate", "index", "publish", "verify", "gates"]
+
+
+@pytest.fixture(scope="module")
+def receiver():
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory, receiver):
+    folder = tmp_path_factory.mktemp("traced")
+    flags = {"otlp_endpoint": receiver.url, "log_format": "json", "access_log": True}
+    with TrainerService(folder / "volume", folder / "state", **flags) as service:
+        yield service
+
+
+def test_a_run_and_its_stages_belong_to_the_call_that_asked_for_it(service, receiver):
+    appended = service.append(events(datasets.rows(), prefix="e"), messages=2)
+    assert appended.accepted
+    response, call = service.stub.Train.with_call(
+        pb.TrainRequest(spec=spec()),
+        timeout=PATIENCE,
+        metadata=(("traceparent", f"00-{TRACE}-{CALLER}-01"), ("x-request-id", "mine")),
+    )
+    assert [*call.trailing_metadata()] == [("x-request-id", "mine")]
+    run_id = response.training_run.id
+    assert service.end(run_id).state == pb.TRAINING_RUN_STATE_SUCCEEDED
+
+    spans = receiver.wait_for(
+        lambda spans: "training run" in {span.name for span in spans}, trace_id=TRACE
+    )
+    named = {span.name: span for span in spans}
+    train, run = named[f"{SERVICE}/Train"], named["training run"]
+    assert (train.parent_id, run.parent_id) == (CALLER, train.span_id)
+    assert train.attributes["training_run"] == run.attributes["training_run"] == run_id
+    assert train.resource["service.name"] == run.resource["service.name"] == "lightfm-trainer"
+    assert train.resource["process.pid"] == service.pid != run.resource["process.pid"]
+    stages = [span for span in spans if span.parent_id == run.span_id]
+    assert [span.name for span in stages] == STAGES
+    for name in ("build index", "measure"):
+        assert named[name].parent_id == named["index"].span_id
+    assert all(run.begin <= span.begin <= span.end <= run.end for span in stages)
+
+
+def test_a_run_that_no_traced_call_asked_for_has_a_trace_of_its_own(service, receiver):
+    service.append(events(datasets.rows(), prefix="e"))
+    run_id = service.stub.Train(
+        pb.TrainRequest(spec=spec()),
+        timeout=PATIENCE,
+        metadata=(("traceparent", f"00-{'c' * 32}-{CALLER}-00"),),
+    ).training_run.id
+    service.end(run_id)
+    run = receiver.wait_for_any(
+        lambda span: span.name == "training run" and span.attributes["training_run"] == run_id
+    )
+    assert run.parent_id == ""
+    assert receiver.trace("c" * 32) == []
+
+
+def test_every_call_has_a_line_streams_at_their_end(service):
+    run_id = service.submit(spec())
+    service.cancel(run_id)
+    service.end(run_id)
+    assert service.terminate() == 0
+    lines = [json.loads(line) for line in service.log.splitlines()]
+    assert {line["role"] for line in lines} == {"trainer"}
+    calls = [line for line in lines if line["logger"] == "access"]
+    ended = {line["method"].rpartition("/")[2]: line for line in calls}
+    assert ended["WatchTrainingRun"]["code"] == "OK"
+    assert ended["CancelTrainingRun"]["training_run"] == run_id
