@@ -79,32 +79,6 @@ def _around(arounds: tuple[Around, ...], method: str, handler: Handler) -> Handl
 UNGUARDED = Calls()
 
 
-class Interceptor(grpc.ServerInterceptor):
-    """Applies `calls` to a server."""
-
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
-        self._wrapped: dict[str, Handler] = {}
-
-    def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        """The handler of a call, or one that refuses it."""
-        refusing = self._calls.refusal(handler_call_details)
-        if refusing is not None:
-            return refusing
-        method = handler_call_details.method
-        wrapped = self._wrapped.get(method)
-        if wrapped is None:
-            handler = continuation(handler_call_details)
-            if handler is None:
-                return None
-            wrapped = self._wrapped[method] = self._calls.wrap(method, handler)
-        return wrapped
-
-
 def refusing_handler(refuse: Callable[[grpc.ServicerContext], Any]) -> Handler:
     """A handler that reads no request, so that a caller that sends none can't hold its thread."""
     return grpc.stream_unary_rpc_method_handler(lambda _, context: refuse(context))

@@ -6,7 +6,6 @@ RetrieverError
 ├── NotPublishedError      a version without what the request needs
 ├── PageExpiredError       a page of a version that isn't served any more
 ├── NothingLoadedError     no publication is loaded yet
-├── OverloadedError        the worker has as many calls as it may
 ├── AbandonedError         the caller has stopped waiting
 ├── SnapshotError          a publication that this retriever can't serve
 └── StartError             the service can't start
@@ -69,14 +68,6 @@ class NothingLoadedError(RetrieverError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"no publication is loaded: {reason}")
         self.reason = reason
-
-
-class OverloadedError(RetrieverError):
-    """The worker handles as many calls as it may; `retry_seconds` says when to try again."""
-
-    def __init__(self, retry_seconds: float) -> None:
-        super().__init__("this worker handles as many calls as it may: try again later")
-        self.retry_seconds = retry_seconds
 
 
 class AbandonedError(RetrieverError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -15,7 +14,6 @@ from retriever.errors import (
     InvalidArgumentError,
     NothingLoadedError,
     NotPublishedError,
-    OverloadedError,
     PageExpiredError,
     UnknownIdError,
 )
@@ -63,12 +61,6 @@ def to_message(error: Exception) -> status_pb2.Status:
     if isinstance(error, NothingLoadedError):
         info = error_details_pb2.ErrorInfo(reason="NOTHING_PUBLISHED", domain=DOMAIN)
         return _status(code_pb2.UNAVAILABLE, str(error), info)
-    if isinstance(error, OverloadedError):
-        delay = Duration()
-        delay.FromNanoseconds(int(error.retry_seconds * 1e9))
-        return _status(
-            code_pb2.RESOURCE_EXHAUSTED, str(error), error_details_pb2.RetryInfo(retry_delay=delay)
-        )
     if isinstance(error, AbandonedError):
         return _status(code_pb2.CANCELLED, str(error))
     # What went wrong inside is for the log: its text may say more than a caller should read.

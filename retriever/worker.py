@@ -21,13 +21,13 @@ from typing import Any
 import grpc
 import msgspec
 
-from hosting import access, logs
-from hosting.calls import Calls
+from hosting import logs
+from hosting.admission import Observe, ignore
 from hosting.errors import HostingError
 from hosting.observation import CLOSE_SECONDS, Observation
+from hosting.server import calls_of
 from publication.errors import PublicationError
 from retriever import control
-from retriever.admission import Observe, ignore
 from retriever.call_facts import call_facts
 from retriever.config import Config
 from retriever.counters import Counters
@@ -76,7 +76,7 @@ class Worker:
         servicer = RetrieverServicer(self._current, lambda: self._fleet, **lookers)
         observe = ignore if counters is None else _counting(counters)
         self._observation = Observation(config.hosting, service="lightfm-retriever", facts=call_facts)
-        calls = _calls(config, self._observation)
+        calls = calls_of(config.hosting, self._observation)
         self._server = Server(config, servicer, calls=calls, observe=observe)
         self._listening = False
 
@@ -190,16 +190,6 @@ class Worker:
         timer.daemon = True
         timer.start()
         self._server.stop(message.grace_seconds)
-
-
-def _calls(config: Config, observation: Observation) -> Calls:
-    """Who may call this service, and what is put around each call."""
-    security = config.hosting.security
-    return Calls(
-        guards=access.guards(security),
-        arounds=(*observation.arounds, *access.arounds(security)),
-        of_refusals=observation.of_refusals,
-    )
 
 
 def _counting(counters: Counters) -> Observe:

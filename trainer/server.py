@@ -10,7 +10,6 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,16 +17,15 @@ from functools import partial
 from pathlib import Path
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
-from hosting import access, credentials
-from hosting.calls import UNGUARDED, Calls, Interceptor
+from hosting.admission import Lane, UnaryLane
+from hosting.calls import UNGUARDED, Calls
 from hosting.flags import Hosting
 from hosting.metrics_endpoint import MetricsEndpoint
 from hosting.observation import Observation
 from hosting.security import SecuritySettings, check_address
+from hosting.server import HostedServer, calls_of
 from publication.writer import utc_now
 from trainer import sources, versions
 from trainer.call_facts import call_facts
@@ -47,6 +45,9 @@ from trainer.training_spec import TrainingSpec
 LOGS = "logs"
 _LOCK = "lock"
 _THREADS = 16
+_APPENDING = 32
+# Calls that have begun and not ended; those that wait for their request take no thread, but memory.
+_MAX_CALLS = 1024
 _GRACE_SECONDS = 5
 
 _log = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ def serve(options: ServerOptions) -> int:
         check_address(options.hosting.security, options.listen.rpartition(":")[0])
         observation = Observation(options.hosting, service="lightfm-trainer", facts=call_facts)
         stack.callback(observation.close)
-        calls = _calls(options.hosting, observation)
+        calls = calls_of(options.hosting, observation)
         server, port = build_server(
             servicer, options.listen, calls=calls, security=options.hosting.security
         )
@@ -160,16 +161,6 @@ def _why_not_ready(store: RunStore, taking_calls: threading.Event) -> str | None
     return None
 
 
-def _calls(hosting: Hosting, observation: Observation) -> Calls:
-    """Who may call this service, and what is put around each call."""
-    security = hosting.security
-    return Calls(
-        guards=access.guards(security),
-        arounds=(*observation.arounds, *access.arounds(security)),
-        of_refusals=observation.of_refusals,
-    )
-
-
 def build_server(
     servicer: TrainerServicer,
     address: str,
@@ -183,24 +174,30 @@ def build_server(
         OptionError: the address can't be listened on.
         HostingError: certificates can't be used.
     """
-    server = grpc.server(
-        # Watchers never take all the threads.
-        ThreadPoolExecutor(_THREADS + MAX_WATCHERS, thread_name_prefix="call"),
-        interceptors=[Interceptor(calls)],
+    server = HostedServer(
+        SERVICE_NAME,
+        {
+            SERVICE_NAME: _lane("call", threads=_THREADS),
+            # One more than may watch, who is told so.
+            f"/{SERVICE_NAME}/WatchTrainingRun": _lane("watch", threads=MAX_WATCHERS + 1),
+            # Each holds a thread for as long as its stream lasts.
+            f"/{SERVICE_NAME}/AppendInteractions": Lane("append", limit=_APPENDING),
+        },
+        calls=calls,
         # A second trainer on the port is a mistake, not a worker.
         options=[("grpc.so_reuseport", 0)],
     )
-    pb_grpc.add_TrainerServiceServicer_to_server(servicer, server)
-    health_servicer = health.HealthServicer()
-    for name in ("", SERVICE_NAME):
-        health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
+    pb_grpc.add_TrainerServiceServicer_to_server(servicer, server.grpc)
+    server.say_serving(serving=True)
     try:
-        return server, credentials.add_port(server, address, security)
+        return server.grpc, server.bind(address, security)
     except RuntimeError as error:
         raise OptionError("--listen", address, "a free HOST:PORT of this machine") from error
+
+
+def _lane(name: str, *, threads: int) -> UnaryLane:
+    """One whose calls wait for their request, and then for a thread."""
+    return UnaryLane(name, limit=_MAX_CALLS, threads=threads, is_quick=lambda _: False)
 
 
 def _tasks(options: ServerOptions, scheduler: Scheduler, places: Places) -> list[Callable[[], None]]:

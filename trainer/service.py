@@ -19,6 +19,7 @@ from publication import layout, manifest
 from trainer import version_diff, versions
 from trainer.data_roots import DataRoots
 from trainer.event_log import Event, EventLog
+from trainer.idle_streams import IdleStreams
 from trainer.runs import STATES, State
 from trainer.scheduler import Scheduler
 from trainer.spec_messages import run_message, spec_of, state_name
@@ -65,12 +66,20 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
     """The RPCs, over one volume."""
 
     def __init__(
-        self, volume: Path, scheduler: Scheduler, event_log: EventLog, roots: DataRoots
+        self,
+        volume: Path,
+        scheduler: Scheduler,
+        event_log: EventLog,
+        roots: DataRoots,
+        *,
+        idle_seconds: float = 60.0,
     ) -> None:
+        """`idle_seconds`: how long a stream of interactions may say nothing."""
         self._volume = volume
         self._scheduler = scheduler
         self._event_log = event_log
         self._roots = roots
+        self._streams = IdleStreams(idle_seconds)
         self._watchers = threading.BoundedSemaphore(MAX_WATCHERS)
 
     # ---- training runs
@@ -154,16 +163,18 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
 
     # ---- events
 
-    @_handler
     def AppendInteractions(  # noqa: N802
-        self, requests: Iterator[pb.AppendInteractionsRequest]
+        self, requests: Iterator[pb.AppendInteractionsRequest], context: grpc.ServicerContext
     ) -> pb.AppendInteractionsResponse:
         """See the proto."""
         accepted = duplicates = 0
-        for request in requests:
-            appended = self._event_log.append([_event(event) for event in request.events])
-            accepted += appended.accepted
-            duplicates += appended.duplicates
+        try:
+            for request in self._streams.requests(requests, context):
+                appended = self._event_log.append([_event(event) for event in request.events])
+                accepted += appended.accepted
+                duplicates += appended.duplicates
+        except Exception as error:
+            _abort(context, error)
         return pb.AppendInteractionsResponse(accepted=accepted, duplicates=duplicates)
 
     # ---- versions

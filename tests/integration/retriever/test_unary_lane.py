@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from retriever.admission import Admission, UnaryLane
+from hosting.admission import Admission, UnaryLane
 
 METHOD = "/package.Calls/Ask"
 PATIENCE = 20

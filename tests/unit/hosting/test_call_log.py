@@ -11,8 +11,9 @@ import grpc
 import pytest
 
 from hosting import request_ids
+from hosting.admission import Admission
 from hosting.call_log import CallLog
-from hosting.calls import Calls, Interceptor, refusing_handler
+from hosting.calls import Calls, refusing_handler
 from hosting.log_format import ConsoleFormat, Formatter
 
 PATIENCE = 30
@@ -52,7 +53,7 @@ class Server:
                 grpc.method_handlers_generic_handler("package.Calls", kinds),
                 grpc.method_handlers_generic_handler("grpc.health.v1.Health", kinds),
             ],
-            interceptors=[Interceptor(calls)],
+            interceptors=[Admission({}, calls=calls)],
         )
         port = self.server.add_insecure_port("127.0.0.1:0")
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")

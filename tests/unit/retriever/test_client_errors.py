@@ -8,13 +8,13 @@ from google.rpc import status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hosting.admission import overloaded
 from retriever.asking import errors as client_errors
 from retriever.errors import (
     AbandonedError,
     InvalidArgumentError,
     NothingLoadedError,
     NotPublishedError,
-    OverloadedError,
     PageExpiredError,
     UnknownIdError,
 )
@@ -50,8 +50,6 @@ SAID = [
     (NotPublishedError("this", "v1", "train"), CODES.FAILED_PRECONDITION, {"reason": "NOT_PUBLISHED"}),
     (PageExpiredError("v1", "v2"), CODES.FAILED_PRECONDITION, {"reason": "PAGE_EXPIRED"}),
     (NothingLoadedError("nothing"), CODES.UNAVAILABLE, {"reason": "NOTHING_PUBLISHED"}),
-    (OverloadedError(0.25), CODES.RESOURCE_EXHAUSTED, {"retry_seconds": 0.25}),
-    (OverloadedError(0), CODES.RESOURCE_EXHAUSTED, {"retry_seconds": 0.0}),
     (AbandonedError("left"), CODES.CANCELLED, {}),
 ]  # fmt: skip
 
@@ -62,6 +60,15 @@ def told(error):
         for name, value in vars(error).items()
         if name in ("reason", "field", "retry_seconds") and value not in ("", None)
     }
+
+
+@pytest.mark.parametrize("seconds", [0.25, 0.0])
+def test_a_full_service_tells_when_to_come_back(seconds):
+    status = overloaded(seconds)
+    made = client_errors.of_call(
+        TARGET, RefusedError(status.code, status.details, status.trailing_metadata)
+    )
+    assert (made.code, told(made)) == (CODES.RESOURCE_EXHAUSTED, {"retry_seconds": seconds})
 
 
 @pytest.mark.parametrize(("error", "code", "expected"), SAID, ids=[repr(one[0]) for one in SAID])

@@ -11,7 +11,6 @@ from retriever.errors import (
     InvalidArgumentError,
     NothingLoadedError,
     NotPublishedError,
-    OverloadedError,
     PageExpiredError,
     SnapshotError,
     StartError,
@@ -84,7 +83,6 @@ def test_a_page_of_another_version_is_a_failed_precondition_that_names_both():
         NotPublishedError("what is popular", "v1", "train again"),
         PageExpiredError("v1", "v2"),
         NothingLoadedError("nobody has published"),
-        OverloadedError(0.05),
         AbandonedError("the deadline passed"),
         ValueError("secret"),
     ],
@@ -103,18 +101,6 @@ def test_nothing_loaded_is_unavailable_with_a_reason():
     [detail] = details_of(status)
     info = unpack(detail, error_details_pb2.ErrorInfo)
     assert (info.reason, info.domain) == ("NOTHING_PUBLISHED", DOMAIN)
-
-
-@pytest.mark.parametrize("seconds", [0.05, 0.1, 1.5])
-def test_overload_is_exhaustion_with_the_time_to_wait(seconds, caplog):
-    status = to_status(OverloadedError(seconds))
-    assert status.code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert "try again later" in status.details
-    [detail] = details_of(status)
-    info = unpack(detail, error_details_pb2.RetryInfo)
-    assert info.retry_delay.ToTimedelta().total_seconds() == pytest.approx(seconds)
-    # Under load, a line for each would make it worse.
-    assert caplog.records == []
 
 
 def test_a_caller_that_left_is_no_error_of_the_service(caplog):

@@ -1,8 +1,8 @@
-"""How many calls a worker takes at once, which thread answers each, and what happens to the others.
+"""How many calls a server takes at once, which thread answers each, and what happens to the others.
 
-gRPC's own limit counts every call, health checks too, so a busy worker would look dead. Here each kind
+gRPC's own limit counts every call, health checks too, so a busy server would look dead. Here each kind
 of call has a lane: a limit, and threads of its own. What is past the limit is refused at once, from
-the threads that also answer health checks and GetStatus.
+threads that do nothing else.
 
 gRPC would hand a call from its own thread to another one before the request is there, and once more
 when it has come. That, and two threads that want the GIL, takes longer than most questions do. So a
@@ -21,12 +21,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 from grpc._server import _CLOSED, _RECEIVE_MESSAGE_TOKEN, _abort, _receive_message
+from grpc_status import rpc_status
 
 from hosting.calls import UNGUARDED, Calls, Handler, behavior_of, refusing_handler, with_behavior
-from retriever.errors import OverloadedError
-from retriever.status import to_status
 
 IsQuick: TypeAlias = Callable[[Any], bool]
 # Told of each call that ended: its method, how, and seconds since its request had come, None for one
@@ -245,9 +246,21 @@ def _in_lane(method: str, handler: Handler, lane: Lane) -> Handler:
     return with_behavior(handler, run)
 
 
+def overloaded(retry_seconds: float) -> grpc.Status:
+    """RESOURCE_EXHAUSTED, with a RetryInfo that says when to try again."""
+    delay = Duration()
+    delay.FromNanoseconds(int(retry_seconds * 1e9))
+    status = status_pb2.Status(
+        code=code_pb2.RESOURCE_EXHAUSTED,
+        message="there are as many calls as this process handles at once: try again later",
+    )
+    status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
+    made: grpc.Status = rpc_status.to_status(status)
+    return made
+
+
 def _refuse(context: grpc.ServicerContext) -> NoReturn:
-    retry_seconds = _RETRY_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311
-    context.abort_with_status(to_status(OverloadedError(retry_seconds)))
+    context.abort_with_status(overloaded(_RETRY_SECONDS * random.uniform(0.5, 1.5)))  # noqa: S311
     raise AssertionError("abort_with_status always raises")
 
 

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2, status_pb2
 
+from hosting.admission import Admission, Lane, overloaded
 from hosting.calls import Calls, refusing_handler
-from retriever.admission import Admission, Lane
 
 CALLS = "package.Calls"
 HANDLER = grpc.unary_unary_rpc_method_handler(lambda request, _: request)
@@ -116,3 +117,15 @@ def test_calls_that_a_full_lane_refuses_are_observed(lane, held):
     admission = Admission({CALLS: lane}, observe=lambda *seen: observed.append(seen))
     admission.intercept_service(lambda _: HANDLER, details(f"/{CALLS}/Ask"))
     assert observed == [(f"/{CALLS}/Ask", grpc.StatusCode.RESOURCE_EXHAUSTED, None)]
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.1, 1.5])
+def test_overload_is_exhaustion_with_the_time_to_wait(seconds):
+    status = overloaded(seconds)
+    assert status.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "try again later" in status.details
+    [(_, message)] = status.trailing_metadata
+    [detail] = status_pb2.Status.FromString(message).details
+    info = error_details_pb2.RetryInfo()
+    assert detail.Unpack(info)
+    assert info.retry_delay.ToTimedelta().total_seconds() == pytest.approx(seconds)

@@ -1,0 +1,112 @@
+"""A gRPC server as both services run it: health, reflection, lanes for all calls, and security."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from hosting import access, credentials
+from hosting.admission import Admission, Lane, Observe, UnaryLane, ignore
+from hosting.calls import UNGUARDED, Calls
+from hosting.flags import Hosting
+from hosting.observation import Observation
+from hosting.security import SecuritySettings
+
+# Refusals are answered also when all calls' threads are taken.
+_REFUSING_THREADS = 4
+# Health checks and the like that have begun and not ended: those that wait for their request take no
+# thread, but memory.
+_MAX_PROBES = 4096
+# A reflection stream keeps a thread for as long as its client likes.
+_REFLECTION_STREAMS = 8
+# Clients may ping an idle connection this often; our own do so more rarely.
+_MIN_PING_INTERVAL_MS = 5_000
+
+
+def calls_of(settings: Hosting, observation: Observation) -> Calls:
+    """Who may call a service, and what is put around each call."""
+    return Calls(
+        guards=access.guards(settings.security),
+        arounds=(*observation.arounds, *access.arounds(settings.security)),
+        of_refusals=observation.of_refusals,
+    )
+
+
+def probes(name: str, observe: Observe = ignore, *, quick: bool = True) -> UnaryLane:
+    """The lane of what a full server answers too, in microseconds: mostly on gRPC's own thread."""
+    return UnaryLane(name, limit=_MAX_PROBES, threads=1, is_quick=lambda _: quick, observe=observe)
+
+
+class HostedServer:
+    """One server, which doesn't listen until `listen`, and says NOT_SERVING until told otherwise.
+
+    Attributes:
+        grpc: where servicers are added, before it listens.
+
+    Args:
+        name: of the service that it is for; health answers for it and for "".
+        lanes: of its calls, by method ("/package.Service/Method") or by the name of a service.
+        calls: who may call, and what is put around calls.
+        observe: told of the calls that are refused.
+        options: of gRPC, beside those of all our servers.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        lanes: Mapping[str, Lane],
+        *,
+        calls: Calls = UNGUARDED,
+        observe: Observe = ignore,
+        options: Sequence[tuple[str, int]] = (),
+    ) -> None:
+        self._name = name
+        admission = Admission(
+            {
+                health.SERVICE_NAME: probes("health"),
+                # It waits until each response is sent, which gRPC's own thread must not.
+                f"/{health.SERVICE_NAME}/Watch": probes("watch", quick=False),
+                reflection.SERVICE_NAME: Lane("reflection", limit=_REFLECTION_STREAMS),
+                **lanes,
+            },
+            calls=calls,
+            observe=observe,
+        )
+        self._health = health.HealthServicer()
+        self.grpc = grpc.server(
+            ThreadPoolExecutor(_REFUSING_THREADS, thread_name_prefix="refuse"),
+            interceptors=[admission],
+            options=[
+                ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
+                ("grpc.keepalive_permit_without_calls", 1),
+                *options,
+            ],
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
+        names = (name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self.grpc)
+        # A health servicer begins by saying SERVING.
+        self.say_serving(serving=False)
+
+    def say_serving(self, *, serving: bool) -> None:
+        """Set what health checks answer."""
+        states = health_pb2.HealthCheckResponse
+        for name in ("", self._name):
+            self._health.set(name, states.SERVING if serving else states.NOT_SERVING)
+
+    def bind(self, address: str, security: SecuritySettings) -> int:
+        """Bind "HOST:PORT"; returns the port.
+
+        Raises:
+            RuntimeError: the address can't be bound.
+            HostingError: certificates can't be used.
+        """
+        return credentials.add_port(self.grpc, address, security)
+
+    def start(self) -> None:
+        """Take calls from now on."""
+        self.grpc.start()
