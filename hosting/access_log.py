@@ -14,7 +14,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from hosting.log_format import Fields, LineFormat
+from hosting.log_format import LineFormat
+from hosting.spans import Attributes
 
 _LOGGER = "access"
 _MOST = 10_000
@@ -44,7 +45,7 @@ class AccessLog:
         self._lines = lines
         self._write = write
         self._most = most
-        self._calls: deque[tuple[float, Fields]] = deque()
+        self._calls: deque[tuple[float, Attributes]] = deque()
         self._come = threading.Event()
         self._closed = threading.Event()
         self._dropped = 0
@@ -52,7 +53,7 @@ class AccessLog:
         self._thread = threading.Thread(target=self._work, name="access log", daemon=True)
         self._thread.start()
 
-    def add(self, fields: Fields) -> None:
+    def add(self, fields: Attributes) -> None:
         """Take a call that ended now; never waits."""
         if len(self._calls) >= self._most:
             with self._dropping:
@@ -100,7 +101,7 @@ class AccessLog:
             text = "lines of the access log are lost: whoever reads standard error is too slow"
             yield self._encoded(time.time(), "WARNING", text, {"lines": dropped})
 
-    def _encoded(self, created: float, level: str, message: str, fields: Fields) -> bytes:
+    def _encoded(self, created: float, level: str, message: str, fields: Attributes) -> bytes:
         line = self._lines.line(created, level, _LOGGER, message, fields)
         return line.encode("utf-8", "backslashreplace") + b"\n"
 

@@ -24,7 +24,7 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
-from grpc._server import _CLOSED, _RECEIVE_MESSAGE_TOKEN, _abort, _receive_message
+from grpc._server import _CANCELLED, _CLOSED, _RECEIVE_MESSAGE_TOKEN, _abort, _receive_message
 from grpc_status import rpc_status
 
 from hosting.calls import UNGUARDED, Calls, Handler, behavior_of, refusing_handler, with_behavior
@@ -123,7 +123,7 @@ class UnaryLane(Lane):
             finally:
                 self._end()
                 seconds = time.perf_counter() - came_at
-                self._observe(behavior.method, state.code or _OK, seconds)
+                self._observe(behavior.method, _code(state), seconds)
 
         def on_message(event: Any) -> Any:
             nonlocal came_at
@@ -143,6 +143,14 @@ class UnaryLane(Lane):
         self._begin()
         rpc_event.call.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), on_message)
         state.due.add(_RECEIVE_MESSAGE_TOKEN)
+
+
+def _code(state: Any) -> grpc.StatusCode:
+    """How a call that was answered ended, for whoever asked."""
+    if state.client is _CANCELLED:
+        return grpc.StatusCode.CANCELLED
+    code: grpc.StatusCode = state.code or _OK
+    return code
 
 
 def _end_without_request(state: Any, call: Any) -> grpc.StatusCode:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import grpc
@@ -12,9 +12,10 @@ from hosting import request_ids
 from hosting.access_log import AccessLog
 from hosting.calls import Behavior
 from hosting.log_format import ids_of_call
+from hosting.spans import Attributes
 
 # What is told of a response, by name, in logs and traces.
-Facts: TypeAlias = Callable[[Any], Mapping[str, "str | bool | int | float"]]
+Facts: TypeAlias = Callable[[Any], Attributes]
 
 # A refused call's method is what its caller says.
 _LONGEST_METHOD = 200
@@ -30,9 +31,10 @@ def code_of(context: grpc.ServicerContext, *, failed: bool) -> grpc.StatusCode:
     code: grpc.StatusCode | None = context.code()  # type: ignore[attr-defined]
     if code is not None:
         return code
-    if not failed:
-        return grpc.StatusCode.OK
-    return grpc.StatusCode.UNKNOWN if context.is_active() else grpc.StatusCode.CANCELLED
+    if not context.is_active():
+        # What it returns reaches nobody.
+        return grpc.StatusCode.CANCELLED
+    return grpc.StatusCode.UNKNOWN if failed else grpc.StatusCode.OK
 
 
 class CallLog:

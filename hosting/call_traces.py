@@ -82,7 +82,7 @@ class CallTraces:
     ) -> Any:
         with self._recorded(method, context) as span:
             response = behavior(request, context)
-            span.set_attributes(dict(self._facts(response)))
+            span.set_attributes(self._facts(response))
         return response
 
     def _record_stream(

@@ -102,7 +102,7 @@ def _check_pair(cert: Source, key: Source, chain: bytes, private: bytes) -> date
     certificates = _certificates(cert, chain)
     own, now = certificates[0], datetime.now(UTC)
     public = _public_key(key, private)
-    belongs = [certificate.public_key() == public for certificate in certificates]
+    belongs = [_is_of(certificate, public) for certificate in certificates]
     if not belongs[0]:
         if any(belongs):
             raise HostingError(
@@ -117,6 +117,14 @@ def _check_pair(cert: Source, key: Source, chain: bytes, private: bytes) -> date
             "clock"
         )
     return own.not_valid_after_utc
+
+
+def _is_of(certificate: x509.Certificate, public: object) -> bool:
+    try:
+        return certificate.public_key() == public
+    except (ValueError, UnsupportedAlgorithm):
+        # A key of an unknown kind, and those that one can have are known.
+        return False
 
 
 def _public_key(key: Source, private: bytes) -> object:
@@ -143,7 +151,7 @@ def _check_authorities(source: Source, content: bytes) -> None:
 def _certificates(source: Source, content: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(content)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise HostingError(
             f"{source} isn't a certificate in PEM (-----BEGIN CERTIFICATE-----)"
         ) from error

@@ -53,6 +53,14 @@ def hosting(options: argparse.Namespace) -> Hosting:
     )
 
 
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        # Without the flag all that are signed may call: that must not come of an empty variable.
+        raise argparse.ArgumentTypeError("there is no name in it")
+    return names
+
+
 def _add_security(parser: argparse.ArgumentParser) -> None:
     security = parser.add_argument_group(
         "security", "Without TLS only loopback addresses are listened on, unless --insecure is given."
@@ -69,7 +77,7 @@ def _add_security(parser: argparse.ArgumentParser) -> None:
         security.add_argument(f"--{name}", type=Path, default=None, metavar="FILE", help=what)
     security.add_argument(
         "--tls-allowed-clients",
-        type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
+        type=_names,
         default=[],
         metavar="NAME,...",
         help="names in client certificates that may call (default: all that are signed)",

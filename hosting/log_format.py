@@ -11,15 +11,14 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from hosting import request_ids, spans
+from hosting.spans import Attribute, Attributes
 
-Fields = Mapping[str, str | bool | int | float]
-
-_NO_FIELDS: Fields = {}
+_NO_FIELDS: Attributes = {}
 # What could end a line, or say something to a terminal.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PLAIN = re.compile(r"[\w./:;,@%+\[\]-]+")
@@ -34,7 +33,7 @@ class LineFormat(Protocol):
         level: str,
         logger: str,
         message: str,
-        fields: Fields = _NO_FIELDS,
+        fields: Attributes = _NO_FIELDS,
         error: str = "",
     ) -> str:
         """One line, without its end.
@@ -62,7 +61,7 @@ class ConsoleFormat:
         level: str,
         logger: str,  # noqa: ARG002 - people know from the message
         message: str,
-        fields: Fields = _NO_FIELDS,
+        fields: Attributes = _NO_FIELDS,
         error: str = "",
     ) -> str:
         """See LineFormat."""
@@ -93,7 +92,7 @@ class JsonFormat:
         level: str,
         logger: str,
         message: str,
-        fields: Fields = _NO_FIELDS,
+        fields: Attributes = _NO_FIELDS,
         error: str = "",
     ) -> str:
         """See LineFormat."""
@@ -138,9 +137,9 @@ class Formatter(logging.Formatter):
         )
 
 
-def ids_of_call(request_id: str) -> dict[str, str | bool | int | float]:
+def ids_of_call(request_id: str) -> dict[str, Attribute]:
     """The fields that tell which call, as far as there is one."""
-    fields: dict[str, str | bool | int | float] = {"request_id": request_id} if request_id else {}
+    fields: dict[str, Attribute] = {"request_id": request_id} if request_id else {}
     if (ids := spans.ids()) is not None:
         fields["trace_id"], fields["span_id"] = ids
     return fields

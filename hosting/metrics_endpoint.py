@@ -92,7 +92,7 @@ class MetricsEndpoint:
             accept: the header of that name, which chooses among Prometheus's formats.
         """
         if path == "/metrics":
-            encode, content_type = choose_encoder(accept or "")
+            encode, content_type = _encoder(accept or "")
             return 200, content_type, encode(self._registry)
         if path in self._checks:
             problem = self._checks[path]()
@@ -200,6 +200,14 @@ class _Conversation(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Keep quiet: it is asked every few seconds."""
+
+
+def _encoder(accept: str) -> tuple[Callable[[Any], bytes], str]:
+    try:
+        return choose_encoder(accept)
+    except (ValueError, TypeError):
+        # A version that is none: nobody's fault here, so no line of the log for each such request.
+        return choose_encoder("")
 
 
 def _read_head(connection: socket.socket) -> bytes:

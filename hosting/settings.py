@@ -10,7 +10,7 @@ import argparse
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +66,11 @@ def apply(
     given = {argument.partition("=")[0] for argument in arguments}
     file = _config_file(arguments, environment.get(f"{prefix}CONFIG"))
     if file is not None:
+        # No file names another one.
+        keys = {dest: action for dest, action in flags.items() if dest != "config"}
         for key, value in _read(file).items():
-            _check_known(key, flags, f"{file}: the key {key!r}", str)
-            _set(flags[key], value, f"{file}: {key}", given)
+            _check_known(key, keys, f"{file}: the key {key!r}", str)
+            _set(keys[key], value, f"{file}: {key}", given)
     for dest, (name, text) in named.items():
         if dest != "config":
             _set(flags[dest], text, name, given)
@@ -84,7 +86,9 @@ def _is_others(name: str, also: Sequence[str]) -> bool:
     return name in also or name.startswith(_OF_CLIENTS) or _OF_KUBERNETES.fullmatch(name) is not None
 
 
-def _check_known(dest: str, flags: Mapping[str, object], what: str, spell: Any) -> None:
+def _check_known(
+    dest: str, flags: Mapping[str, object], what: str, spell: Callable[[str], str]
+) -> None:
     if dest in flags:
         return
     near = difflib.get_close_matches(dest, flags, n=1)

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Protocol, TypeAlias
 
+# What is told of something by name, in spans and in lines of a log.
 Attribute: TypeAlias = str | bool | int | float
 Attributes: TypeAlias = Mapping[str, Attribute]
 

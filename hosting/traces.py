@@ -27,8 +27,7 @@ class TraceSettings:
         if not 0 <= self.share <= 1:
             raise HostingError(f"--trace-share is {self.share:g}, but should be in 0..1")
         if self.endpoint is not None:
-            url = urlsplit(self.endpoint)
-            if url.scheme not in ("http", "https") or not url.hostname:
+            if not _is_url(self.endpoint):
                 raise HostingError(
                     f"--otlp-endpoint is {self.endpoint!r}, but should be a URL such as "
                     "http://127.0.0.1:4317"
@@ -37,6 +36,15 @@ class TraceSettings:
                 raise HostingError(
                     "--otlp-endpoint takes OpenTelemetry: pip install 'lightfm-retriever[otlp]'"
                 )
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        # Reading the port is what checks it.
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
 
 
 def _is_installed() -> bool:

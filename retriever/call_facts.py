@@ -6,8 +6,10 @@ from typing import Any
 
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
+from hosting.spans import Attributes
 
-def call_facts(response: Any) -> dict[str, str | bool | int | float]:
+
+def call_facts(response: Any) -> Attributes:
     """Which version a response is from and how many results it has; of an answer, how it was found."""
     if isinstance(response, pb.RecommendResponse | pb.SimilarItemsResponse):
         return {

@@ -73,6 +73,7 @@ __all__ = [
 ]
 
 DEFAULT_TIMEOUT_SECONDS = 5.0
+_ASK_AGAIN_SECONDS = 0.1
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -249,6 +250,8 @@ class RetrieverClient:
                 # The worker that was asked may have ended: another one answers.
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > end:
                     raise errors.of_call(self._target, error) from error
+            # A proxy that has nobody to ask says so at once, each time.
+            time.sleep(_ASK_AGAIN_SECONDS)
 
     def connection_problem(self, code: grpc.StatusCode) -> str:
         """What of TLS kept a call that ended with this code from a connection; empty for nothing."""

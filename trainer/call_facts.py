@@ -6,8 +6,10 @@ from typing import Any
 
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
+from hosting.spans import Attributes
 
-def call_facts(response: Any) -> dict[str, str | bool | int | float]:
+
+def call_facts(response: Any) -> Attributes:
     """Which training run a response is about, if it is about one."""
     if isinstance(
         response, pb.TrainResponse | pb.GetTrainingRunResponse | pb.CancelTrainingRunResponse

@@ -14,11 +14,10 @@ from pathlib import Path
 
 from hosting import spans
 from hosting.traces import TraceSettings
-from publication import labels
-from publication.errors import PublicationError
+from trainer import outcomes
 from trainer.errors import RunEndedError, StoreError
 from trainer.run_child import Task
-from trainer.run_events import Event, Failed, Finished, Metrics, Progress
+from trainer.run_events import Event
 from trainer.run_process import RunProcess
 from trainer.runs import Outcome, Run, RunStore, State
 from trainer.training import Places
@@ -29,7 +28,6 @@ STOPPED = "the service was stopped while the run was running"
 _RETRY_SECONDS = 1.0
 _KEPT_LOGS = 100
 _CANCEL_SECONDS = 10.0
-_MOST_ASKED_BY = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +68,7 @@ class Scheduler:
         self._logs = logs
         self._clock = clock
         self._traces = traces
-        # By run, the span that asked for it; lost with this process, and then the run has none.
+        # Of queued runs, the span that asked for each; lost with this process, and then it has none.
         self._asked_by: dict[str, str] = {}
         # Guards what follows; told of every change of a run.
         self._changed = threading.Condition()
@@ -86,7 +84,7 @@ class Scheduler:
     def start(self) -> None:
         """Fail what the service left behind when it ended, and begin."""
         for run in self._store.page(size=1000, state="RUNNING"):
-            if self._had_moved_its_label(run):
+            if outcomes.had_moved_its_label(run, self._places.volume):
                 outcome = replace(run.outcome, label_moved=True, seconds_left=None)
                 self._store.end(run.id, "SUCCEEDED", outcome, now=self._clock())
         for run in self._store.recover(now=self._clock()):
@@ -94,16 +92,6 @@ class Scheduler:
         self._logs.mkdir(parents=True, exist_ok=True)
         for thread in self._threads:
             thread.start()
-
-    def _had_moved_its_label(self, run: Run) -> bool:
-        """Whether all was done but to note it when the service ended."""
-        if not run.outcome.version or run.spec.label is None:
-            return False
-        try:
-            named = labels.read_label(self._places.volume, run.spec.label)
-        except PublicationError:
-            return False
-        return named == run.outcome.version
 
     def stop(self) -> None:
         """End the runs that run, note it, and return when that is done."""
@@ -120,11 +108,14 @@ class Scheduler:
         now = self._clock()
         run_id = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         if traceparent := spans.traceparent():
-            # Before it can start. Those that never do are forgotten in time.
+            # Before it can start.
             self._asked_by[run_id] = traceparent
-            if len(self._asked_by) > _MOST_ASKED_BY:
-                self._asked_by.pop(next(iter(self._asked_by)), None)
-        run = self._store.add(run_id, spec, request_id=request_id, now=now)
+        run = None
+        try:
+            run = self._store.add(run_id, spec, request_id=request_id, now=now)
+        finally:
+            if run is None or run.id != run_id:
+                self._asked_by.pop(run_id, None)
         self._tell()
         return self.get(run.id)
 
@@ -177,6 +168,7 @@ class Scheduler:
         while True:
             run = self._store.cancel_queued(run_id, now=self._clock())
             if run.ended:
+                self._asked_by.pop(run_id, None)
                 self._tell()
                 if run.state != "CANCELLED":
                     raise RunEndedError(run_id, run.state)
@@ -251,17 +243,16 @@ class Scheduler:
         how = ""
         try:
             process = self._start(active)
-            if process is not None:
-                for event in process.events():
-                    last = event
-                    self._note(active, event)
-                how = process.wait()
+            for event in process.events():
+                last = event
+                self._note(active, event)
+            how = process.wait()
         except OSError as error:
             how = f"its process can't be started: {error.strerror or error}"
         return self._conclude(active, last, how)
 
-    def _start(self, active: _Active) -> RunProcess | None:
-        """Start its process; None when it is to end before it began."""
+    def _start(self, active: _Active) -> RunProcess:
+        """Start its process, and end it at once if it is to end already."""
         places, run = self._places, active.run
         task = Task(
             run.spec,
@@ -284,7 +275,7 @@ class Scheduler:
 
     def _note(self, active: _Active, event: Event) -> None:
         before = active.run.outcome
-        outcome = _after(before, event)
+        outcome = outcomes.after(before, event)
         with self._changed:
             active.run = replace(active.run, outcome=outcome)
         self._tell()
@@ -296,25 +287,12 @@ class Scheduler:
     def _conclude(self, active: _Active, last: Event | None, how: str) -> tuple[State, Outcome]:
         """The final state; moves the label if the version deserves it."""
         with self._changed:
-            ending = active.ending
             # From here on it is too late to cancel.
-            outcome = active.run.outcome
+            ending, run = active.ending, active.run
         if ending:
             state: State = "CANCELLED" if ending == CANCELLED else "FAILED"
-            return state, replace(outcome, error=ending)
-        if isinstance(last, Failed):
-            return "FAILED", replace(outcome, error=last.error)
-        if not isinstance(last, Finished):
-            return "FAILED", replace(outcome, error=how)
-        label = active.run.spec.label
-        if label is None or not last.passed:
-            return "SUCCEEDED", outcome
-        try:
-            labels.promote(self._places.volume, last.version, label=label)
-        except PublicationError as error:
-            text = f"{last.version} is published, but label {label!r} can't be moved: {error}"
-            return "FAILED", replace(outcome, error=text)
-        return "SUCCEEDED", replace(outcome, label_moved=True)
+            return state, replace(run.outcome, error=ending)
+        return outcomes.conclude(run, last, how, self._places.volume)
 
     def _finish(self, active: _Active, state: State, outcome: Outcome) -> None:
         outcome = replace(outcome, seconds_left=None)
@@ -339,36 +317,3 @@ class Scheduler:
         with contextlib.suppress(OSError):
             for path in sorted(self._logs.glob("*.log"))[:-_KEPT_LOGS]:
                 path.unlink(missing_ok=True)
-
-
-def _after(outcome: Outcome, event: Event) -> Outcome:
-    """What is known of a run after an event."""
-    match event:
-        case Progress():
-            return replace(
-                outcome,
-                stage=event.stage,
-                done=event.done,
-                total=event.total,
-                seconds_left=event.seconds_left,
-            )
-        case Metrics():
-            return replace(outcome, metrics=_finite(event.metrics))
-        case Finished():
-            return replace(
-                outcome,
-                stage="done",
-                done=0,
-                total=0,
-                metrics=_finite(event.metrics),
-                version=event.version,
-                gates=event.gates,
-                warnings=event.warnings,
-                seconds=event.seconds,
-            )
-        case Failed():
-            return outcome
-
-
-def _finite(metrics: dict[str, float | None]) -> dict[str, float]:
-    return {name: value for name, value in metrics.items() if value is not None}

@@ -47,9 +47,21 @@ def servicer():
     return Servicer()
 
 
+class NobodyBehind(health.HealthServicer):
+    """As a proxy's that has no service left: it says no, at once."""
+
+    def __init__(self):
+        super().__init__(experimental_non_blocking=False)
+        self.asked = 0
+
+    def Watch(self, request, context):  # noqa: N802, ARG002
+        self.asked += 1
+        context.abort(grpc.StatusCode.UNAVAILABLE, "no healthy upstream")
+
+
 @pytest.fixture
-def states():
-    return health.HealthServicer()
+def states(request):
+    return getattr(request, "param", health.HealthServicer)()
 
 
 @pytest.fixture
@@ -179,3 +191,10 @@ def test_the_retry_policy_is_a_service_config_for_any_language():
 def test_no_connection_is_a_mistake():
     with pytest.raises(ValueError, match="connections is 0"):
         RetrieverClient("127.0.0.1:1", connections=0)
+
+
+@pytest.mark.parametrize("states", [NobodyBehind], indirect=True)
+def test_it_asks_a_proxy_that_has_no_service_again_but_not_without_a_pause(client, states):
+    with pytest.raises(CallError):
+        client.wait_until_serving(timeout_seconds=0.35)
+    assert 1 <= states.asked <= 5

@@ -16,12 +16,19 @@ PATIENCE = 20
 
 
 class Server:
-    """Answers with the name of the thread; "fail", "wait" and "bad" do what they say."""
+    """Answers with the name of the thread; "fail", "deny", "wait" and "bad" do what they say."""
 
     def __init__(self):
         self.release = threading.Event()
         self.waiting = queue.SimpleQueue()
-        self.lane = UnaryLane("lane", limit=6, threads=1, is_quick=lambda request: request != b"wait")
+        self.observed = queue.SimpleQueue()
+        self.lane = UnaryLane(
+            "lane",
+            limit=6,
+            threads=1,
+            is_quick=lambda request: request != b"wait",
+            observe=lambda method, code, _: self.observed.put((method, code)),
+        )
         handler = grpc.unary_unary_rpc_method_handler(
             self._answer, request_deserializer=self._parse, response_serializer=str.encode
         )
@@ -42,6 +49,8 @@ class Server:
     def _answer(self, request, context):
         if request == b"fail":
             raise RuntimeError
+        if request == b"deny":
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "denied")
         if request == b"wait":
             self.waiting.put(context)
             self.release.wait(PATIENCE)
@@ -168,3 +177,17 @@ def test_a_call_that_is_answered_while_the_server_stops_is_answered(server, ask)
     server.release.set()
     assert slow.result()
     assert stopped.wait(PATIENCE)
+
+
+def test_each_call_is_told_of_with_how_it_ended(server, ask):
+    ask(b"quick", timeout=PATIENCE)
+    assert code(ask, b"deny") is grpc.StatusCode.PERMISSION_DENIED
+    call = ask.future(b"wait", timeout=PATIENCE)
+    left = threading.Event()
+    server.waiting.get(timeout=PATIENCE).add_callback(left.set)
+    call.cancel()
+    assert left.wait(PATIENCE)
+    server.release.set()
+    codes = grpc.StatusCode
+    for expected in (codes.OK, codes.PERMISSION_DENIED, codes.CANCELLED):
+        assert server.observed.get(timeout=PATIENCE) == (METHOD, expected)

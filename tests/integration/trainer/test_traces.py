@@ -42,9 +42,9 @@ def test_a_run_and_its_stages_belong_to_the_call_that_asked_for_it(service, rece
     run_id = response.training_run.id
     assert service.end(run_id).state == pb.TRAINING_RUN_STATE_SUCCEEDED
 
-    spans = receiver.wait_for(
-        lambda spans: "training run" in {span.name for span in spans}, trace_id=TRACE
-    )
+    # They come from two processes, in any order.
+    both = {f"{SERVICE}/Train", "training run"}
+    spans = receiver.wait_for(lambda spans: both <= {span.name for span in spans}, trace_id=TRACE)
     named = {span.name: span for span in spans}
     train, run = named[f"{SERVICE}/Train"], named["training run"]
     assert (train.parent_id, run.parent_id) == (CALLER, train.span_id)

@@ -78,11 +78,13 @@ class Server:
 
     def _stream(self, request, context):
         yield request_ids.current().encode()
-        if request == b"wait":
+        if request in (b"wait", b"wait and see"):
             left = threading.Event()
             context.add_callback(left.set)
             self.waiting.set()
             left.wait(PATIENCE)
+        if request == b"wait and see":
+            return
         if request == b"abort":
             context.abort(grpc.StatusCode.NOT_FOUND, "nobody")
         yield request_ids.current().encode()
@@ -175,8 +177,10 @@ def test_a_stream_has_a_line_at_its_end(server, request_, code):
     assert (line["method"], line["code"]) == ("/package.Calls/Many", code)
 
 
-def test_a_stream_that_its_caller_left_was_cancelled(server):
-    responses = server.many(b"wait")
+@pytest.mark.parametrize("request_", [b"wait", b"wait and see"])
+def test_a_stream_that_its_caller_left_was_cancelled_though_it_may_notice(server, request_):
+    server.waiting.clear()
+    responses = server.many(request_)
     next(responses)
     assert server.waiting.wait(PATIENCE)
     assert server.lines.none()

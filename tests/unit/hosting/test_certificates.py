@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -65,6 +66,35 @@ ED25519 = ed25519.Ed25519PrivateKey.generate().private_bytes(
 )
 def test_what_no_handshake_takes_is_refused(secret, cert, private, message):
     assert refused(secret, cert, private).startswith(message)
+
+
+def remade(certificate, old, new):
+    """A certificate that has other bytes in one place; its signature, which nobody checks, stays."""
+    content = ssl.PEM_cert_to_DER_cert(certificate.decode())
+    assert old in content
+    return ssl.DER_cert_to_PEM_cert(content.replace(old, new)).encode()
+
+
+# The object identifiers of elliptic curves' keys and of P-256, and version 3.
+KEY_KIND, CURVE = bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06082a8648ce3d030107")
+VERSION = bytes.fromhex("a003020102")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(KEY_KIND, KEY_KIND[:-1] + b"\x7f"), (CURVE, CURVE[:-1] + b"\x7f")]
+)
+def test_a_certificate_with_a_key_of_an_unknown_kind_is_refused_like_any_other(secret, old, new):
+    leaf = OURS.cert_chain_pems[0].bytes()
+    strange = remade(leaf, old, new)
+    assert refused(secret, strange, key(OURS)).startswith("--tls-key KEY isn't the key of --tls-cert")
+    # Whose key those above it have matters to clients alone.
+    secret.replace(leaf + strange, key(OURS))
+    check_files(settings(secret))
+
+
+def test_a_certificate_of_an_unknown_version_is_none(secret):
+    strange = remade(OURS.cert_chain_pems[0].bytes(), VERSION, VERSION[:-1] + b"\x07")
+    assert refused(secret, strange, key(OURS)).startswith("--tls-cert CERT isn't a certificate in PEM")
 
 
 def test_one_that_has_expired_or_is_not_valid_yet_is_refused_with_the_time(secret):

@@ -99,6 +99,13 @@ def test_prometheus_chooses_the_format(endpoint):
     assert [sample.value for family in of_openmetrics(body) for sample in family.samples] == [3]
 
 
+@pytest.mark.parametrize("accept", ["application/openmetrics-text;;version=-1a", ";;,q=x", "\xff"])
+def test_a_header_that_says_nothing_known_gets_plain_text(endpoint, accept, caplog):
+    status, headers, _ = ask(endpoint.address, "/metrics", Accept=accept)
+    assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert caplog.text == ""
+
+
 def test_probes_say_why_not_in_one_line(checked, endpoint):
     assert ask(endpoint.address, "/live")[::2] == (200, "ok\n")
     assert ask(endpoint.address, "/ready")[::2] == (200, "ok\n")

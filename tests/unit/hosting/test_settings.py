@@ -135,6 +135,11 @@ def test_an_unknown_key_names_the_file_itself_and_the_nearest(tmp_path):
     assert error == f"{tmp_path}/settings.toml: the key 'worker' isn't a setting: did you mean workers?"
 
 
+def test_a_file_names_no_other_file(tmp_path):
+    error = refused("--volume", "v", file='config = "other.toml"', tmp_path=tmp_path)
+    assert "the key 'config' isn't a setting" in error
+
+
 def test_an_unknown_variable_names_the_nearest():
     error = refused("--volume", "v", SERVICE_WORKER="3")
     assert error == (

@@ -136,7 +136,10 @@ def test_without_the_extra_the_service_does_not_start(monkeypatch, missing):
         TraceSettings(endpoint="http://127.0.0.1:4317")
 
 
-@pytest.mark.parametrize("endpoint", ["127.0.0.1:4317", "ftp://x", "http://", ""])
+@pytest.mark.parametrize(
+    "endpoint",
+    ["127.0.0.1:4317", "ftp://x", "http://", "", "http://[::1", "http://a:99999", "http://a:x"],
+)
 def test_an_endpoint_is_a_url(endpoint):
     with pytest.raises(HostingError, match="--otlp-endpoint"):
         TraceSettings(endpoint=endpoint)

@@ -12,8 +12,9 @@ import pytest
 from publication.errors import VolumeError
 from publication.labels import list_labels, promote
 from tests import publications, specs
+from trainer import outcomes
 from trainer import scheduler as module
-from trainer.errors import RunEndedError, RunNotFoundError, StoreError
+from trainer.errors import RequestIdReusedError, RunEndedError, RunNotFoundError, StoreError
 from trainer.gates import GateResult
 from trainer.run_events import Failed, Finished, Metrics, Progress
 from trainer.runs import Outcome, RunStore
@@ -219,7 +220,7 @@ def test_a_label_that_cannot_be_moved_fails_the_run_and_says_what_is_published(h
     def full(volume, version, *, label):
         raise VolumeError(volume, "No space left on device")
 
-    monkeypatch.setattr(module.labels, "promote", full)
+    monkeypatch.setattr(outcomes.labels, "promote", full)
     version = publications.publish(here.volume)
     run_id = here.submit()
     here.process().finish(version)
@@ -272,7 +273,7 @@ def test_an_error_that_nobody_thought_of_fails_its_run_and_the_next_one_runs(her
         raise RuntimeError("surprise")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.labels, "promote", surprise)
+        patch.setattr(outcomes.labels, "promote", surprise)
         run_id = here.submit()
         here.process().finish(publications.publish(here.volume))
         ended = here.end(run_id)
@@ -332,7 +333,7 @@ def test_a_run_whose_label_is_being_moved_is_not_cancelled_any_more(here, monkey
         assert go_on.wait(PATIENCE)
         return promote(volume, version, label=label)
 
-    monkeypatch.setattr(module.labels, "promote", slow)
+    monkeypatch.setattr(outcomes.labels, "promote", slow)
     version = publications.publish(here.volume)
     run_id = here.submit()
     process = here.process()
@@ -378,6 +379,20 @@ def test_a_run_is_cancelled_while_its_process_is_being_started(here, monkeypatch
     thread.join()
     assert here.process().killed.is_set()
     assert [run.state for run in cancelled] == ["CANCELLED"]
+
+
+def test_a_run_is_told_which_span_asked_for_it_and_no_other_is_kept(here, monkeypatch):
+    monkeypatch.setattr(module.spans, "ids", lambda: ("a" * 32, "b" * 16))
+    first = here.submit(request_id="r")
+    asked_by = f"00-{'a' * 32}-{'b' * 16}-01"
+    process = here.process()
+    assert (process.task.run_id, process.task.asked_by) == (first, asked_by)
+    # The same run, one that is refused, and one that never starts.
+    assert here.submit(request_id="r") == first
+    with pytest.raises(RequestIdReusedError):
+        here.submit(specs.spec(label="another"), request_id="r")
+    here.scheduler.cancel(here.submit())
+    assert here.scheduler._asked_by == {}
 
 
 def test_what_has_ended_or_is_not_there_is_not_cancelled(here):
