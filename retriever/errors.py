@@ -8,6 +8,7 @@ RetrieverError
 ├── NothingLoadedError     no publication is loaded yet
 ├── AbandonedError         the caller has stopped waiting
 ├── SnapshotError          a publication that this retriever can't serve
+├── UnverifiedError        a version that couldn't be verified, for no fault of its own
 └── StartError             the service can't start
 """
 
@@ -76,6 +77,15 @@ class AbandonedError(RetrieverError):
 
 class SnapshotError(RetrieverError):
     """A publication that this retriever can't serve."""
+
+
+class UnverifiedError(RetrieverError):
+    """A version that couldn't be verified, for no fault of its own: it may be tried again."""
+
+    def __init__(self, version: str, reason: str) -> None:
+        super().__init__(f"{version} {reason}")
+        self.version = version
+        self.reason = reason
 
 
 class StartError(RetrieverError):

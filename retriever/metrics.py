@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client.core import (
@@ -18,6 +17,7 @@ from prometheus_client.core import (
     Metric,
 )
 
+from hosting.metric_families import SecondsHistogram, add_histogram, gauge
 from publication import layout
 from retriever import control, counters
 from retriever.counters import BUCKETS, CODES, METHODS, SEARCHES, SHORT_REASONS, SOURCES, Counters, Key
@@ -34,16 +34,13 @@ class Reloads:
     """How many reloads ended how, and how long they took."""
 
     def __init__(self) -> None:
-        self._counts = {outcome: [0] * (len(_RELOAD_BOUNDS) + 1) for outcome in _OUTCOMES}
-        self._seconds = dict.fromkeys(_OUTCOMES, 0.0)
+        self._durations = {outcome: SecondsHistogram(_RELOAD_BOUNDS) for outcome in _OUTCOMES}
         self._lock = threading.Lock()
 
     def ended(self, facts: control.ReloadFacts) -> None:
         """Count one."""
-        outcome = _OUTCOMES[not facts.succeeded]
         with self._lock:
-            self._counts[outcome][bisect_left(_RELOAD_BOUNDS, facts.seconds)] += 1
-            self._seconds[outcome] += facts.seconds
+            self._durations[_OUTCOMES[not facts.succeeded]].observe(facts.seconds)
 
     def collect(self) -> Iterator[Metric]:
         """See the names."""
@@ -56,11 +53,9 @@ class Reloads:
             labels=["outcome"],
         )
         with self._lock:
-            for outcome, counts in self._counts.items():
-                ended.add_metric([outcome], sum(counts))
-                durations.add_metric(
-                    [outcome], *_histogram(_RELOAD_BOUNDS, counts, self._seconds[outcome])
-                )
+            for outcome, histogram in self._durations.items():
+                ended.add_metric([outcome], histogram.count)
+                histogram.add_to(durations, [outcome])
         yield ended
         yield durations
 
@@ -89,16 +84,16 @@ class RetrieverMetrics:
         yield from _calls(total)
         yield from _answers(total)
         yield from self.reloads.collect()
-        yield _gauge("retriever_parent_memory_bytes", "Memory (PSS) of the parent.", pss_bytes())
-        yield _counter(
+        yield gauge("retriever_parent_memory_bytes", "Memory (PSS) of the parent.", pss_bytes())
+        yield CounterMetricFamily(
             "retriever_online_recall_samples",
             "Answers of an index that were compared with exact search.",
-            total["samples",],
+            value=total["samples",],
         )
-        yield _counter(
+        yield CounterMetricFamily(
             "retriever_online_recall_skipped",
             "Answers that were to be compared, but weren't: that may take 2 % of the time.",
-            total["skipped",],
+            value=total["skipped",],
         )
         fleet = self._fleet()
         if fleet is not None:
@@ -125,7 +120,7 @@ def _calls(total: dict[Key, int]) -> Iterator[Metric]:
         counts = [total["durations", method, bucket] for bucket in BUCKETS]
         if any(counts):
             seconds = total["nanoseconds", method] / 1e9
-            durations.add_metric([method], *_histogram(counters.BOUNDS, counts, seconds))
+            add_histogram(durations, [method], bounds=counters.BOUNDS, counts=counts, total=seconds)
         if count := total["candidates", method]:
             candidates.add_metric([method], count)
     yield calls
@@ -184,10 +179,10 @@ def _workers(workers: Iterable[control.WorkerFacts]) -> Iterator[Metric]:
 
 
 def _version(fleet: control.Fleet, of_slots: Sequence[dict[Key, int]]) -> Iterator[Metric]:
-    yield _gauge(
+    yield gauge(
         "retriever_label_problem", "1 while the label can't be read.", bool(fleet.label_problem)
     )
-    yield _gauge("retriever_failed_versions", "Versions that couldn't be loaded.", len(fleet.failed))
+    yield gauge("retriever_failed_versions", "Versions that couldn't be loaded.", len(fleet.failed))
     if not fleet.version:
         return
     info = GaugeMetricFamily(
@@ -197,31 +192,15 @@ def _version(fleet: control.Fleet, of_slots: Sequence[dict[Key, int]]) -> Iterat
     yield info
     # A name may be of a day that there isn't.
     with contextlib.suppress(ValueError):
-        yield _gauge(
+        yield gauge(
             "retriever_version_created_timestamp_seconds",
             "When the version in service was made.",
             layout.version_time(fleet.version).timestamp(),
         )
     if (share := counters.recall(of_slots, fleet.version)) is not None:
-        yield _gauge(
+        yield gauge(
             "retriever_online_recall",
             "Of the items that exact search finds, the share that the index's answers had; of the "
             "version in service.",
             share,
         )
-
-
-def _gauge(name: str, what: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, what, value=value)
-
-
-def _counter(name: str, what: str, value: float) -> Metric:
-    return CounterMetricFamily(name, what, value=value)
-
-
-def _histogram(
-    bounds: Sequence[float], counts: Sequence[int], seconds: float
-) -> tuple[list[tuple[str, float]], float]:
-    """Prometheus's buckets have all that the shorter ones have."""
-    ends = [*map(str, bounds), "+Inf"]
-    return list(zip(ends, map(float, itertools.accumulate(counts)), strict=True)), seconds

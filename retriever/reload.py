@@ -10,6 +10,7 @@ A worker that comes later, because another one died, takes no calls before it se
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -17,9 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 
-from publication import reader
 from publication.errors import PublicationError, VolumeError
 from retriever import control
+from retriever.errors import UnverifiedError
 from retriever.label_watch import Fingerprint, Seen
 from retriever.priority import make_way
 from retriever.version_policy import Action, Candidate, Observed, Step, decide
@@ -29,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 _MAX_FAILED = 20
 _MAX_DEATHS = 2
+# Until a version is verified again for which there was no memory, for instance.
+_AGAIN_SECONDS = 30.0
 
 # Reasons go to every worker, whose socket must have room for them.
 _MAX_REASON = 500
@@ -41,7 +44,7 @@ class Reload:
         volume: the shared volume.
         workers: all of them.
         wake_up: called by other threads that have news.
-        verify: checks a version of a volume, as `reader.verify` does, which is the default.
+        verify: checks a version of a volume, as `verify_apart` does.
         ended: told of each attempt that ended.
 
     Attributes:
@@ -58,7 +61,7 @@ class Reload:
         workers: list[WorkerProcess],
         wake_up: Callable[[], None],
         *,
-        verify: Callable[[Path, str], object] | None = None,
+        verify: Callable[[Path, str], object],
         ended: Callable[[control.ReloadFacts], None] = lambda _: None,
     ) -> None:
         self.target: str | None = None
@@ -77,8 +80,9 @@ class Reload:
         self._candidate: Candidate | None = None
         self._candidate_seen = Seen(None)
         self._begun_at = 0.0
-        # The version that isn't tried again as long as it looks like this.
-        self._blocked: tuple[str, Fingerprint | None] | None = None
+        # The version that isn't tried again as long as it looks like this, or before then.
+        self._blocked: tuple[str, Fingerprint] | None = None
+        self._again_at = math.inf
         # Workers told to commit that haven't said that they did, and when the others did.
         self._committing: set[int] = set()
         self._commit_times: list[float] = []
@@ -92,7 +96,8 @@ class Reload:
         self._seen = seen
         self.target, self.label_problem = seen.target, seen.problem
         # A label that moved, or files that changed, are a reason to try again.
-        if seen.target is not None and self._blocked != (seen.target, seen.fingerprint):
+        changed = seen.target is not None and self._blocked != (seen.target, seen.fingerprint)
+        if changed or time.monotonic() >= self._again_at:
             self._blocked = None
 
     def hear(self, worker: WorkerProcess, message: object) -> None:
@@ -185,7 +190,7 @@ class Reload:
             make_way()
             problem: Exception | None = None
             try:
-                (self._check or reader.verify)(self._volume, version)
+                self._check(self._volume, version)
             except Exception as error:
                 problem = error
             self._verified.put((version, problem))
@@ -205,9 +210,14 @@ class Reload:
                 continue  # it was abandoned meanwhile
             if problem is None:
                 self._candidate = replace(candidate, step=Step.VERIFIED)
+            elif isinstance(problem, VolumeError):
+                # That says nothing about the version: try it at the next look.
+                self._fail(str(problem), again_after=0.0)
+            elif isinstance(problem, UnverifiedError):
+                # Nor does that; but it may have cost much.
+                self._fail(str(problem), again_after=_AGAIN_SECONDS)
             elif isinstance(problem, PublicationError):
-                # A volume that can't be read says nothing about the version: try it at the next look.
-                self._fail(str(problem), until_changed=not isinstance(problem, VolumeError))
+                self._fail(str(problem))
             else:
                 self._fail(f"{type(problem).__name__}: {problem}")
 
@@ -261,12 +271,14 @@ class Reload:
             if version in (worker.preparing, worker.prepared):
                 worker.abandon()
 
-    def _fail(self, reason: str, *, until_changed: bool = True) -> None:
+    def _fail(self, reason: str, *, again_after: float = math.inf) -> None:
+        """Give the candidate up until it or the label changes, or so many seconds are over."""
         assert self._candidate is not None  # noqa: S101
         version = self._candidate.version
         reason = reason if len(reason) <= _MAX_REASON else reason[: _MAX_REASON - 3] + "..."
         self._abandon()
-        self._blocked = (version, self._candidate_seen.fingerprint if until_changed else None)
+        self._blocked = (version, self._candidate_seen.fingerprint)
+        self._again_at = time.monotonic() + again_after
         before = self.failed.pop(version, None)
         self.failed[version] = control.FailedVersion(version, reason, time.time())
         while len(self.failed) > _MAX_FAILED:

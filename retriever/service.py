@@ -44,8 +44,8 @@ Answered: TypeAlias = Callable[[str, Iterable[Answer]], None]
 Recommended: TypeAlias = Callable[[Snapshot, UserSubject, Options, Answer], None]
 
 
-def _ignore(*_: object) -> None:
-    """Look on at nothing."""
+def look_away(*_: object) -> None:
+    """Do nothing with what is told."""
 
 
 def _abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
@@ -80,8 +80,8 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         current: CurrentSnapshot,
         fleet: Callable[[], Fleet],
         *,
-        answered: Answered = _ignore,
-        recommended: Recommended = _ignore,
+        answered: Answered = look_away,
+        recommended: Recommended = look_away,
     ) -> None:
         self._current = current
         self._fleet = fleet

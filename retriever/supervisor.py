@@ -6,20 +6,13 @@ the label and verifying a version have threads of their own, since either may ta
 
 from __future__ import annotations
 
-import contextlib
-import heapq
-import itertools
 import logging
 import os
 import random
-import selectors
 import signal
-import socket
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from queue import SimpleQueue
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from hosting import logs
@@ -28,6 +21,7 @@ from hosting.security import check_address, check_files
 from retriever import control, probes
 from retriever.config import Config, format_address
 from retriever.errors import StartError
+from retriever.events import Events
 from retriever.label_watch import LabelWatch, Seen, look
 from retriever.port import reserve
 from retriever.reload import Reload
@@ -67,20 +61,13 @@ class Supervisor:
         self._workers = [
             WorkerProcess(index, self._config, counters=slot) for index, slot in enumerate(slots)
         ]
-        self._selector = selectors.DefaultSelector()
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
-        self._timer_numbers = itertools.count()
-        self._signals: list[int] = []
-        self._wake_end, self._wake = socket.socketpair()
-        self._wake_end.setblocking(False)
-        self._wake.setblocking(False)
-        self._selector.register(self._wake_end, selectors.EVENT_READ, None)
+        self._events = Events()
         self._stopping: str | None = None
         self._exit_status = 0
         self._reload = Reload(
             self._config.volume,
             self._workers,
-            self._wake_up,
+            self._events.wake_up,
             verify=verify_apart,
             ended=(lambda _: None) if metrics is None else metrics.reloads.ended,
         )
@@ -130,11 +117,12 @@ class Supervisor:
             self._start(worker)
         self._watch.start()
         self._checked_at = time.monotonic()
-        self._after(_CHECK_SECONDS, self._check_workers)
+        self._events.after(_CHECK_SECONDS, self._check_workers)
         while self._stopping is None or any(worker.pid for worker in self._workers):
-            self._wait()
+            for worker in self._events.wait():
+                self._hear(worker)
             self._turned_at = time.monotonic()
-            self._run_timers()
+            self._events.run_timers()
             self._handle_signals()
             if self._stopping is None:
                 while not self._seen.empty():
@@ -145,14 +133,6 @@ class Supervisor:
         return self._exit_status
 
     # ---- events
-
-    def _wait(self) -> None:
-        timeout = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
-        for key, _ in self._selector.select(timeout):
-            if key.data is None:
-                self._drop_wake_bytes()
-            else:
-                self._hear(key.data)
 
     def _hear(self, worker: WorkerProcess) -> None:
         messages, alive = worker.receive()
@@ -165,8 +145,8 @@ class Supervisor:
             self._buried(worker)
 
     def _handle_signals(self) -> None:
-        while self._signals:
-            number = self._signals.pop(0)
+        while self._events.signals:
+            number = self._events.signals.pop(0)
             if number == signal.SIGHUP:
                 self._watch.look_now()
             elif self._stopping is not None:
@@ -180,7 +160,7 @@ class Supervisor:
     def _take_seen(self, seen: Seen) -> None:
         """Called on the thread that watches the label."""
         self._seen.put(seen)
-        self._wake_up()
+        self._events.wake_up()
 
     # ---- workers
 
@@ -192,12 +172,12 @@ class Supervisor:
         except OSError as error:
             # No memory or no process ids: that passes, and the other workers serve meanwhile.
             _log.error("worker %d can't be started: %s", worker.index, error)
-            self._after(_LONGEST_RESTART_SECONDS, lambda: self._start(worker))
+            self._events.after(_LONGEST_RESTART_SECONDS, lambda: self._start(worker))
             return
-        self._selector.register(worker.connection, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
+        self._events.listen_to(worker)
 
     def _buried(self, worker: WorkerProcess) -> None:
-        self._selector.unregister(worker.connection)  # type: ignore[arg-type]
+        self._events.forget(worker)
         lived, preparing = time.time() - worker.started_at, worker.preparing
         status = worker.bury()
         self._reload.gone(worker, preparing=preparing, status=status)
@@ -218,14 +198,14 @@ class Supervisor:
             "worker %d ended with status %d: restarting in %.1f s", worker.index, status, seconds
         )
         worker.restarts += 1
-        self._after(seconds, lambda: self._start(worker))
+        self._events.after(seconds, lambda: self._start(worker))
 
     def _check_workers(self) -> None:
         """Kill workers that hang: they come back."""
         now = time.monotonic()
         late = now - self._checked_at > 3 * _CHECK_SECONDS
         self._checked_at = now
-        self._after(_CHECK_SECONDS, self._check_workers)
+        self._events.after(_CHECK_SECONDS, self._check_workers)
         if late:
             # This process was held up, so what the workers said meanwhile isn't heard yet.
             return
@@ -266,8 +246,8 @@ class Supervisor:
         grace = self._config.grace_seconds
         for worker in self._workers:
             worker.send(control.Drain(drain_seconds, grace))
-        self._timers.clear()
-        self._after(drain_seconds + grace + 5, self._kill_all)
+        self._events.drop_timers()
+        self._events.after(drain_seconds + grace + 5, self._kill_all)
 
     def _kill_all(self) -> None:
         for worker in self._workers:
@@ -275,36 +255,9 @@ class Supervisor:
                 _log.error("worker %d didn't end in time: killing it", worker.index)
                 worker.kill()
 
-    # ---- timers and signals
-
-    def _after(self, seconds: float, call: Callable[[], None]) -> None:
-        due = time.monotonic() + seconds
-        heapq.heappush(self._timers, (due, next(self._timer_numbers), call))
-
-    def _run_timers(self) -> None:
-        while self._timers and self._timers[0][0] <= time.monotonic():
-            heapq.heappop(self._timers)[2]()
-
     def catch_signals(self) -> None:
         """From now on a signal is handled by `run`, also one that comes before it."""
-
-        def note(number: int, _: FrameType | None) -> None:
-            self._signals.append(number)
-
-        for number in control.PARENTS_SIGNALS:
-            signal.signal(number, note)
-        # Without this a signal that comes just before select() would wait for the next event.
-        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
-
-    def _wake_up(self) -> None:
-        """Make `_wait` return; called from the thread that verifies."""
-        with contextlib.suppress(BlockingIOError):
-            self._wake.send(b"\0")
-
-    def _drop_wake_bytes(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while self._wake_end.recv(4096):
-                pass
+        self._events.catch_signals()
 
 
 def serve(config: Config) -> int:

@@ -16,11 +16,16 @@ import msgspec
 
 from publication import layout, reader
 from publication.errors import InvalidPublicationError, PublicationError, VolumeError
-from retriever.control import PARENTS_SIGNALS
-from retriever.lifetime import die_with
+from retriever.errors import UnverifiedError
+from retriever.lifetime import die_with, signals_held_back
 
 # Longer than it takes to read a version over a slow network.
 _SECONDS = 3600.0
+# Deaths that aren't the version's doing.
+_FROM_OUTSIDE = {
+    signal.SIGKILL: "somebody did, or there wasn't enough memory",
+    signal.SIGBUS: "a file that it had mapped couldn't be read any more",
+}
 
 
 class _Verdict(msgspec.Struct, frozen=True):
@@ -31,31 +36,29 @@ class _Verdict(msgspec.Struct, frozen=True):
 
 
 def verify_apart(volume: Path, version: str, *, seconds: float = _SECONDS) -> None:
-    """Check every byte of a version, as `reader.verify` does.
+    """Check every byte of a version, as `reader.verify` does, in `seconds` at most.
+
+    The process has the priority of the thread that calls this, and ends with it.
 
     Raises:
         VolumeError: the volume can't be read.
         PublicationError: what is wrong with the version; that it kills who reads it, for instance.
-        OSError: no process can be started.
+        UnverifiedError: it took too long, or the process couldn't be started or was killed.
     """
     command = [sys.executable, "-m", "retriever.verification", str(volume), version, str(os.getpid())]
-    directory = layout.version_dir(volume, version)
     try:
-        ended = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False, timeout=seconds
-        )
+        with signals_held_back():
+            ended = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False, timeout=seconds
+            )
     except subprocess.TimeoutExpired as error:
-        raise InvalidPublicationError(directory, f"isn't verified after {seconds:g} s") from error
-    if ended.returncode < 0:
-        raise InvalidPublicationError(
-            directory,
-            f"kills the process that verifies it ({signal.Signals(-ended.returncode).name}): "
-            "a file is damaged or made to do so",
-        )
-    if ended.returncode:
-        raise InvalidPublicationError(
-            directory, f"can't be verified: the process ended with status {ended.returncode}"
-        )
+        # A volume that hangs looks the same as a file that keeps its reader for ever.
+        raise UnverifiedError(version, f"couldn't be verified in {seconds:g} s") from error
+    except OSError as error:
+        raise UnverifiedError(
+            version, f"couldn't be verified: no process can be started: {error}"
+        ) from error
+    _check_status(ended.returncode, volume, version)
     verdict = msgspec.json.decode(ended.stdout, type=_Verdict)
     if verdict.path:
         raise VolumeError(Path(verdict.path), verdict.problem)
@@ -63,11 +66,27 @@ def verify_apart(volume: Path, version: str, *, seconds: float = _SECONDS) -> No
         raise PublicationError(verdict.problem)
 
 
+def _check_status(status: int, volume: Path, version: str) -> None:
+    directory = layout.version_dir(volume, version)
+    if status < 0:
+        number = signal.Signals(-status)
+        if (why := _FROM_OUTSIDE.get(number)) is not None:
+            raise UnverifiedError(
+                version, f"couldn't be verified: the process was killed ({number.name}: {why})"
+            )
+        raise InvalidPublicationError(
+            directory,
+            f"kills the process that verifies it ({number.name}): a file is damaged or made to do so",
+        )
+    if status:
+        raise InvalidPublicationError(
+            directory, f"can't be verified: the process ended with status {status}"
+        )
+
+
 def main(arguments: list[str]) -> None:
     """Verify, and print what was wrong."""
     die_with(int(arguments[2]))
-    for number in PARENTS_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
     verdict = _Verdict()
     try:
         reader.verify(Path(arguments[0]), arguments[1])

@@ -1,9 +1,9 @@
 """A worker process: puts the parts together, and does what the parent says.
 
 Started as `python -m retriever.worker CONFIG INDEX DESCRIPTOR PARENT [COUNTERS]`, by the parent only,
-where COUNTERS is the descriptor of what it counts into, if metrics are wanted. The main
-thread listens to the parent and never does anything long, so that the end can come at any moment; one
-thread prepares a version, one says that the process is alive.
+where COUNTERS is the descriptor of what it counts into, if metrics are wanted. The main thread listens
+to the parent and never does anything long, so that the end can come at any moment; one thread prepares
+a version, one says that the process is alive, one compares answers with exact ones.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import socket
 import sys
 import threading
 import time
-from typing import Any
 
 import grpc
 import msgspec
@@ -36,7 +35,7 @@ from retriever.errors import RetrieverError
 from retriever.lifetime import die_with
 from retriever.online_recall import Sampler
 from retriever.server import Server
-from retriever.service import RetrieverServicer
+from retriever.service import RetrieverServicer, look_away
 from retriever.snapshot import Snapshot, open_snapshot
 from retriever.warm_up import warm_up
 
@@ -67,13 +66,14 @@ class Worker:
         self._fleet = control.Fleet(label=config.label)
         self._counters = counters
         self._sampler: Sampler | None = None
-        lookers: dict[str, Any] = {}
-        if counters is not None:
-            lookers["answered"] = counters.answered
-            if config.online_recall_share:
-                self._sampler = Sampler(config.online_recall_share, counters)
-                lookers["recommended"] = self._sampler.offer
-        servicer = RetrieverServicer(self._current, lambda: self._fleet, **lookers)
+        if counters is not None and config.online_recall_share:
+            self._sampler = Sampler(config.online_recall_share, counters)
+        servicer = RetrieverServicer(
+            self._current,
+            lambda: self._fleet,
+            answered=look_away if counters is None else counters.answered,
+            recommended=look_away if self._sampler is None else self._sampler.offer,
+        )
         observe = ignore if counters is None else _counting(counters)
         self._observation = Observation(config.hosting, service="lightfm-retriever", facts=call_facts)
         calls = calls_of(config.hosting, self._observation)

@@ -16,6 +16,7 @@ import msgspec
 from retriever import control
 from retriever.config import Config
 from retriever.counters import Counters
+from retriever.lifetime import signals_held_back
 
 State = Literal["starting", "booted", "running", "down"]
 
@@ -79,10 +80,8 @@ class WorkerProcess:
         config = msgspec.json.encode(self._config, enc_hook=str).decode()
         command = [sys.executable, "-m", "retriever.worker", config, str(self.index)]
         counting = [] if self._counters is None else [self._counters.descriptor]
-        # Ctrl-C reaches the whole group: it is held back until the worker has learnt to ignore it.
-        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, control.PARENTS_SIGNALS)
         try:
-            with theirs:
+            with theirs, signals_held_back():
                 self._process = subprocess.Popen(
                     [*command, str(theirs.fileno()), str(os.getpid()), *map(str, counting)],
                     pass_fds=[theirs.fileno(), *counting],
@@ -92,8 +91,6 @@ class WorkerProcess:
         except OSError:
             ours.close()
             raise
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         self._connection = ours
         self._lines = control.Lines(control.ToParent)
         self.state = "starting"

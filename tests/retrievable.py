@@ -100,8 +100,8 @@ def publish(
         indexes = build_indexes(staging, item_vectors, backend=backend, build=build, query=query)
         of_items = Attributes.build(attributes, items)
         of_items.stage(staging)
-        facts = replace(_facts(items, users, components, indexes), attributes=[*of_items.facts])
-        version = staging.publish(facts).version
+        of_all = facts(items, users, components, indexes)
+        version = staging.publish(replace(of_all, attributes=[*of_items.facts])).version
     if label is not None:
         promote(volume, version, label=label)
     return version
@@ -179,7 +179,8 @@ def index_facts(
     )
 
 
-def _facts(items: int, users: int, components: int, indexes: dict[str, IndexFacts]) -> Manifest:
+def facts(items: int, users: int, components: int, indexes: dict[str, IndexFacts]) -> Manifest:
+    """Of a version without attributes."""
     return Manifest(
         items=items,
         users=users,

@@ -14,10 +14,10 @@ from pathlib import Path
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from hosting.metric_families import gauge
 from trainer.errors import StoreError
 from trainer.event_errors import EventLogError
 from trainer.events import Stats
-from trainer.metric_families import gauge
 from trainer.run_metrics import RunMetrics
 from trainer.runs import RunStore
 from trainer.version_metrics import VersionMetrics

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from trainer.metric_families import SecondsHistogram, gauge
+from hosting.metric_families import SecondsHistogram, gauge
 from trainer.runs import FINAL, Run, RunStore, State
 
 # Of the runs that ended before the service began.
 _REMEMBERED_RUNS = 1000
+# Upper ends in seconds.
+_BOUNDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0)
 _WAITING: tuple[State, ...] = ("QUEUED", "RUNNING")
 
 
@@ -30,7 +32,7 @@ class RunMetrics:
         self._from = 1
         # The numbers from there on whose runs are among these already.
         self._known: set[int] = set()
-        self._durations = SecondsHistogram()
+        self._durations = SecondsHistogram(_BOUNDS)
         self._stages: dict[str, SecondsHistogram] = {}
         self._last: dict[State, float] = {}
 
@@ -60,7 +62,7 @@ class RunMetrics:
         # The clock may have been set back meanwhile.
         self._durations.observe(max(0.0, run.ended_at - run.started_at))
         for stage, seconds in run.outcome.seconds.items():
-            self._stages.setdefault(stage, SecondsHistogram()).observe(seconds)
+            self._stages.setdefault(stage, SecondsHistogram(_BOUNDS)).observe(seconds)
 
     def _time_families(self) -> Iterator[Metric]:
         durations = HistogramMetricFamily(

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
 
+from hosting.metric_families import gauge
 from publication import labels, reader
 from publication.errors import PublicationError
 from publication.manifest import Manifest
-from trainer.metric_families import gauge
 
 # A network volume may not answer at all; whoever comes meanwhile isn't to wait for it too.
 _PATIENCE_SECONDS = 2.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from publication import layout
 from publication.attributes import Attributes, NumberColumn, TextColumn
 from publication.fold_in import FoldIn
 from publication.id_map import IdMap
-from publication.manifest import DatasetFacts, Depth, Manifest, RunFacts
+from publication.manifest import Depth
 from publication.ragged import from_texts
 from publication.ranking import row_norms
 from publication.vector_space import split_biases
@@ -71,31 +72,10 @@ def publish(volume: Path, backend: str) -> str:
         staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, titles)
         attributes.stage(staging)
         indexes = retrievable.build_indexes(staging, item_vectors, backend=backend)
-        for facts in indexes.values():
-            facts.depths.append(Depth(results=40, effort=3.0, recall=1.0))
-        return staging.publish(_facts(indexes, attributes)).version
-
-
-def _facts(indexes: dict[str, Any], attributes: Attributes) -> Manifest:
-    return Manifest(
-        items=ITEMS,
-        users=USERS,
-        components=COMPONENTS,
-        run=RunFacts(id="fuzz", started_at="2026-11-24T04:34:58Z", seconds={}),
-        libraries={},
-        dataset=DatasetFacts(
-            name="made up",
-            split="none",
-            train_interactions=0,
-            test_interactions=0,
-            item_features=[],
-            user_features=[],
-        ),
-        hyperparameters={},
-        metrics={},
-        indexes=indexes,
-        attributes=[*attributes.facts],
-    )
+        for index in indexes.values():
+            index.depths.append(Depth(results=40, effort=3.0, recall=1.0))
+        facts = retrievable.facts(ITEMS, USERS, COMPONENTS, indexes)
+        return staging.publish(replace(facts, attributes=[*attributes.facts])).version
 
 
 def linked(directory: Path, target: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -181,3 +182,17 @@ def test_the_share_is_what_is_asked_for(counters, share):
     # 200 expected, with a standard deviation of at most 14.
     assert abs(taken - 200) <= 56
     assert share < 1 or taken == 200
+
+
+def test_a_snapshot_is_let_go_of_when_its_sample_was_looked_at(counters):
+    """Or an old version's files would stay mapped until the next sample comes."""
+    gone = threading.Event()
+    sampler = Sampler(1, counters)
+    sampler.start()
+    served, *asked_and_answered = asked([5, 4, 3])
+    watched = weakref.ref(served, lambda _: gone.set())
+    sampler.offer(served, *asked_and_answered)
+    del served
+    assert gone.wait(30)
+    assert watched() is None
+    assert counted(counters)[0] == 1

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from threading import Event
 
 import pytest
 
-from publication import labels, layout
+from publication import labels, layout, reader
 from publication.errors import VolumeError
 from retriever import control, reload
+from retriever.errors import UnverifiedError
 from retriever.label_watch import Seen
 from tests import publications, retrievable
 from tests.unit.retriever.reloading import Service, prepare
@@ -310,12 +312,17 @@ def test_a_version_that_failed_is_not_tried_again_when_the_label_could_not_be_re
     assert tried == [version]
 
 
-def test_a_volume_that_cannot_be_read_is_tried_at_each_look_and_logged_once(
-    service, monkeypatch, caplog
+@pytest.mark.parametrize(
+    "problem",
+    [VolumeError(Path("/data"), "Stale file handle"), UnverifiedError("b", "Stale file handle")],
+    ids=["volume", "process"],
+)
+def test_what_says_nothing_about_a_version_is_tried_at_each_look_and_logged_once(
+    service, monkeypatch, caplog, problem
 ):
-    """It says nothing about the version."""
+    monkeypatch.setattr(reload, "_AGAIN_SECONDS", 0.0)
     version = retrievable.publish(service.volume)
-    answers = [VolumeError(service.volume, "Stale file handle")] * 3 + [None]
+    answers = [problem] * 3 + [None]
     tried = []
 
     def verify(_, version):
@@ -323,7 +330,7 @@ def test_a_volume_that_cannot_be_read_is_tried_at_each_look_and_logged_once(
         if problem := answers.pop(0):
             raise problem
 
-    monkeypatch.setattr(reload.reader, "verify", verify)
+    monkeypatch.setattr(reader, "verify", verify)
     for times in (1, 2, 3):
         service.poll()
         # Once for each look, however often there is something else to do.
@@ -333,6 +340,23 @@ def test_a_volume_that_cannot_be_read_is_tried_at_each_look_and_logged_once(
     assert caplog.text.count("Stale file handle") == 1
     service.serve(version)
     assert service.reload.failed == {}
+
+
+def test_a_version_for_which_there_was_no_memory_is_not_tried_all_the_time(service, monkeypatch):
+    retrievable.publish(service.volume)
+    tried = []
+
+    def verify(_, version):
+        tried.append(version)
+        raise UnverifiedError(version, "couldn't be verified: the process was killed")
+
+    monkeypatch.setattr(reader, "verify", verify)
+    service.poll()
+    service.poll()
+    assert len(tried) == 1
+    monkeypatch.setattr(service.reload, "_again_at", 0.0)
+    service.poll()
+    assert len(tried) == 2
 
 
 def test_a_version_that_does_not_exist_yet_is_loaded_when_it_appears(service, tmp_path):
@@ -352,7 +376,7 @@ def test_a_version_that_is_repaired_while_it_is_verified_is_tried_again(service,
     path = layout.version_dir(service.volume, version) / "items.trie"
     data = path.read_bytes()
     publications.overwrite(path, data[:-1])
-    verify = reload.reader.verify
+    verify = reader.verify
 
     def repaired_meanwhile(volume, version):
         try:
@@ -360,7 +384,7 @@ def test_a_version_that_is_repaired_while_it_is_verified_is_tried_again(service,
         finally:
             publications.overwrite(path, data)
 
-    monkeypatch.setattr(reload.reader, "verify", repaired_meanwhile)
+    monkeypatch.setattr(reader, "verify", repaired_meanwhile)
     service.poll()
     assert not service.reload.last.succeeded
     service.poll()
@@ -386,7 +410,7 @@ def test_an_unexpected_error_while_verifying_is_a_failure_with_its_name(service,
     def broken(volume, version):
         raise RuntimeError("no idea")
 
-    monkeypatch.setattr(reload.reader, "verify", broken)
+    monkeypatch.setattr(reader, "verify", broken)
     service.poll()
     last = service.reload.last
     assert (last.version, last.succeeded, last.reason) == (version, False, "RuntimeError: no idea")
@@ -394,7 +418,7 @@ def test_an_unexpected_error_while_verifying_is_a_failure_with_its_name(service,
 
 def test_the_latest_twenty_versions_that_failed_are_kept(service, monkeypatch):
     names = [f"20261124T0435{number:02}Z-3fa9c1" for number in range(25)]
-    monkeypatch.setattr(reload.reader, "verify", lambda *_: 1 / 0)
+    monkeypatch.setattr(reader, "verify", lambda *_: 1 / 0)
     # The sixth fails once more, and so later than the others.
     for name in [*names, names[5]]:
         service.look(Seen(name))
@@ -738,7 +762,7 @@ def test_a_result_for_a_version_that_was_abandoned_meanwhile_counts_for_nothing(
     def slow(volume, version):
         assert done.wait(30)
 
-    monkeypatch.setattr(reload.reader, "verify", slow)
+    monkeypatch.setattr(reader, "verify", slow)
     service.look(Seen(new))
     service.look(Seen(old))
     done.set()
@@ -753,14 +777,14 @@ def test_the_verdict_on_one_version_is_not_taken_for_that_on_another(service, mo
     good = retrievable.publish(service.volume, seed=1)
     broken = retrievable.publish(service.volume, seed=2)
     publications.overwrite(layout.version_dir(service.volume, broken) / "items.trie", b"")
-    verify = reload.reader.verify
+    verify = reader.verify
     may_end = {good: Event(), broken: Event()}
 
     def slow(volume, version):
         assert may_end[version].wait(30)
         return verify(volume, version)
 
-    monkeypatch.setattr(reload.reader, "verify", slow)
+    monkeypatch.setattr(reader, "verify", slow)
     for target in (good, broken):
         service.look(Seen(target))
     for version in (good, broken):
@@ -775,9 +799,9 @@ def test_the_verdict_on_one_version_is_not_taken_for_that_on_another(service, mo
 def verifications(monkeypatch):
     """The versions that are verified from now on."""
     tried = []
-    verify = reload.reader.verify
+    verify = reader.verify
     monkeypatch.setattr(
-        reload.reader,
+        reader,
         "verify",
         lambda volume, version: (tried.append(version), verify(volume, version)),
     )

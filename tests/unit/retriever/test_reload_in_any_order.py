@@ -96,9 +96,8 @@ class AnyOrder(RuleBasedStateMachine):
                 raise PublicationError("it is broken")
 
         self.patch.setattr(reload.threading, "Thread", Thread)
-        self.patch.setattr(reload.reader, "verify", verify)
         self.patch.setattr(reload._log, "disabled", True)
-        self.reload = Reload(Path("unused"), self.workers, lambda: None)
+        self.reload = Reload(Path("unused"), self.workers, lambda: None, verify=verify)
         self.settle()
 
     def teardown(self):

@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from publication import layout, reader
 from publication.errors import InvalidPublicationError, PublicationError, VolumeError
+from retriever.control import PARENTS_SIGNALS
+from retriever.errors import UnverifiedError
 from retriever.verification import verify_apart
 from tests import publications
+
+ROOT = Path(__file__).parents[3]
+PYTHON = sys.executable
+
+
+@pytest.fixture
+def python_that_verifies_by(tmp_path, monkeypatch):
+    """Make an interpreter whose `reader.verify` is what is given; it ignores `-m MODULE`."""
+
+    def make(code):
+        path = tmp_path / "python"
+        path.write_text(
+            f"""#!{PYTHON}
+import os, signal, sys
+sys.path.insert(0, {str(ROOT)!r})
+from publication import reader
+from retriever import verification
+def verify(volume, version):
+    {code}
+reader.verify = verify
+verification.main(sys.argv[3:])
+"""
+        )
+        path.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(path))
+
+    return make
 
 
 def test_a_sound_version_passes(published):
@@ -44,6 +79,59 @@ def test_a_version_that_kills_its_reader_is_refused(published):
     assert caught.value.path == published.directory
 
 
-def test_it_takes_no_longer_than_it_may(published):
-    with pytest.raises(InvalidPublicationError, match=r"isn't verified after 0\.001 s"):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGBUS])
+def test_what_is_killed_from_outside_says_nothing_of_the_version(
+    published, python_that_verifies_by, number
+):
+    """By a lack of memory, for instance, or a volume that breaks off under its maps."""
+    python_that_verifies_by(f"os.kill(os.getpid(), {number})")
+    with pytest.raises(UnverifiedError, match=rf"^{published.version} .*\({number.name}: "):
+        verify_apart(published.volume, published.version)
+
+
+def test_a_process_that_cannot_be_started_says_nothing_of_the_version(published, monkeypatch):
+    def no_memory(*_, **__):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(subprocess, "Popen", no_memory)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with pytest.raises(UnverifiedError, match=r"no process can be started: .*Cannot allocate"):
+        verify_apart(published.volume, published.version)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+def test_it_takes_no_longer_than_it_may(published, python_that_verifies_by):
+    python_that_verifies_by("signal.pause()")
+    with pytest.raises(UnverifiedError, match=r"couldn't be verified in 0\.001 s"):
         verify_apart(published.volume, published.version, seconds=0.001)
+
+
+def test_what_is_sent_to_the_whole_group_does_not_end_it(published, python_that_verifies_by):
+    """Ctrl-C, from its first moment on: so they are held back by whoever starts it."""
+    python_that_verifies_by("""
+    held_back = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    raise reader.VolumeError(verification.Path("x"), repr(sorted(map(int, held_back))))""")
+    with pytest.raises(VolumeError) as caught:
+        verify_apart(published.volume, published.version)
+    assert caught.value.reason == repr(sorted(map(int, PARENTS_SIGNALS)))
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {*PARENTS_SIGNALS}
+
+
+def test_it_does_not_outlive_who_asked_for_it(published, python_that_verifies_by):
+    python_that_verifies_by("""print(os.getpid(), file=sys.stderr, flush=True)
+    signal.pause()""")
+    code = (
+        "import pathlib, sys, retriever.verification as it; sys.executable = sys.argv[1]; "
+        "it.verify_apart(pathlib.Path(sys.argv[2]), sys.argv[3])"
+    )
+    arguments = [sys.executable, str(published.volume), published.version]
+    parent = subprocess.Popen([PYTHON, "-c", code, *arguments], cwd=ROOT, stderr=subprocess.PIPE)
+    with parent:
+        process = int(parent.stderr.readline())
+        parent.kill()
+        try:
+            # Until nobody is left who could write there.
+            parent.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.kill(process, signal.SIGKILL)
+            raise

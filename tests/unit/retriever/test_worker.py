@@ -62,7 +62,7 @@ class Parent:
     @property
     def health(self):
         request = health_pb2.HealthCheckRequest()
-        return self.worker._server._health.Check(request, None).status
+        return self.worker._server._server._health.Check(request, None).status
 
     @property
     def version(self):
@@ -121,10 +121,8 @@ def test_it_prepares_then_serves(parent, published):
 def test_it_listens_when_it_is_told_to_and_not_before(parent, monkeypatch):
     server = parent.worker._server._server
     ports = []
-    add = server.add_insecure_port
-    monkeypatch.setattr(
-        server, "add_insecure_port", lambda address: ports.append(add(address)) or ports[-1]
-    )
+    bind = server.bind
+    monkeypatch.setattr(server, "bind", lambda *args: ports.append(bind(*args)) or ports[-1])
     assert ports == []
     parent.tell(control.Listen())
     assert parent.hear() == control.Listening()
