@@ -16,6 +16,8 @@ from retriever import __main__ as retriever
 from trainer import arguments as trainer
 
 PAGE = Path(__file__).parent / "operating.md"
+# What a flag's help says of a default that is no value.
+_SAID = r"\(default: ([^()]*)\)"
 _SERVICES: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "retriever": (retriever.PREFIX, retriever.add_serve_flags),
     "trainer": (trainer.PREFIX, trainer.add_serve_flags),
@@ -59,14 +61,15 @@ def _default(action: argparse.Action) -> str:
     if action.required:
         return "required"
     if action.default is argparse.SUPPRESS or action.default is None or action.default in ([], ""):
-        return ""
+        said = re.search(_SAID, action.help or "")
+        return said[1] if said else ""
     if action.nargs == 0:
         return "off"
     return f"`{action.default}`"
 
 
 def _help(action: argparse.Action) -> str:
-    text = re.sub(r"\s*\((default: [^()]*|or set [A-Z_]+)\)", "", action.help or "")
+    text = re.sub(rf"\s*({_SAID}|\(or set [A-Z_]+\))", "", action.help or "")
     choices = "" if action.choices is None else ": " + ", ".join(map(str, action.choices))
     return text.replace("%%", "%") + choices
 
