@@ -28,7 +28,8 @@ _log = logging.getLogger(__name__)
 # Why something isn't as it should be; None when it is.
 Check: TypeAlias = Callable[[], str | None]
 
-_MAX_CONNECTIONS = 8
+# Who holds that many for good keeps probes out.
+_MAX_CONNECTIONS = 64
 _MAX_HEAD_BYTES = 16 << 10
 # For a whole request to come, and for the whole answer to be taken.
 _SECONDS = 5.0

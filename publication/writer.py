@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +111,7 @@ class Staging:
             if bad.any():
                 raise VectorError(f"{name}: not every number is finite")
         with self.path(name).open("xb") as file:
-            np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+            np.save(_Written(file), np.ascontiguousarray(array), allow_pickle=False)
 
     def add_ragged(self, offsets_name: str, values_name: str, ragged: Ragged) -> None:
         """Write offsets and values."""
@@ -220,6 +220,13 @@ def _lock(directory: Path) -> int | None:
         raise
     os.close(lock)
     return None
+
+
+class _Written:
+    """A file that NumPy writes to by Python: its own writing doesn't tell why it can't."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.write = file.write
 
 
 def _remove_abandoned(root: Path) -> None:

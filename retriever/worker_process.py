@@ -22,8 +22,13 @@ State = Literal["starting", "booted", "running", "down"]
 
 _RECEIVE_BYTES = 1 << 16
 
-# Calls share the cores already; threads of a matrix product only get in each other's way.
-_ONE_THREAD_A_CALL = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+_ENVIRONMENT = {
+    # Calls share the cores already; threads of a matrix product only get in each other's way.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    # Else it has a line, in a format of its own, for each handshake that fails.
+    "GRPC_VERBOSITY": "ERROR",
+}
 
 
 class WorkerProcess:
@@ -86,7 +91,7 @@ class WorkerProcess:
                     [*command, str(theirs.fileno()), str(os.getpid()), *map(str, counting)],
                     pass_fds=[theirs.fileno(), *counting],
                     stdin=subprocess.DEVNULL,
-                    env={**_ONE_THREAD_A_CALL, **os.environ},
+                    env={**_ENVIRONMENT, **os.environ},
                 )
         except OSError:
             ours.close()

@@ -43,6 +43,7 @@ class ServiceCollector(Collector):
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._store = store
         self._runs = RunMetrics(store)
         self._volume = VersionMetrics(volume, clock)
         self._event_stats = event_stats
@@ -55,11 +56,14 @@ class ServiceCollector(Collector):
         try:
             own += self._runs.families()
             own += _event_families(self._event_stats())
+            self._store.check()
         except (StoreError, EventLogError) as error:
             problem = str(error)
         yield from own
         yield self._problem(
-            "trainer_state_problem", "1 while the runs or the event log can't be read, else 0.", problem
+            "trainer_state_problem",
+            "1 while the runs can't be read or written, or the event log not read; else 0.",
+            problem,
         )
         published, problem = self._volume.families()
         yield from published

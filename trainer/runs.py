@@ -9,6 +9,7 @@ A run leaves a state only by the arrows; whoever comes too late changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -122,6 +123,9 @@ class RunStore:
             directory.mkdir(parents=True, exist_ok=True)
             # Specs may hold a database's password.
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+            with contextlib.suppress(PermissionError):
+                # A backup that was put back may let others read it.
+                self._path.chmod(0o600)
             self._database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
             self._database.row_factory = sqlite3.Row
             self._database.execute("PRAGMA journal_mode = WAL")
@@ -215,12 +219,13 @@ class RunStore:
         return [*map(_run, reversed(rows))], following
 
     def check(self) -> None:
-        """Raise StoreError unless the file is there and can be written."""
+        """Raise StoreError unless the file is there and can be written, by writing to it."""
         # One that was deleted works on for whoever has it open.
         if not self._path.exists():
             raise StoreError(self._path, "is gone")
-        with self._transaction():
-            pass
+        with self._transaction() as database:
+            # Changes nothing, but takes the room that a change would.
+            database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
     def start_next(self, *, now: float) -> Run | None:
         """Take the oldest queued run and make it RUNNING; None when none waits."""

@@ -296,17 +296,21 @@ class Scheduler:
 
     def _finish(self, active: _Active, state: State, outcome: Outcome) -> None:
         outcome = replace(outcome, seconds_left=None)
+        said = ""
         while True:
             try:
                 run = self._store.end(active.run.id, state, outcome, now=self._clock())
             except StoreError as error:
                 # A disk that is full now may have room again: the outcome isn't forgotten till then.
-                _log.error("training run %s: its end can't be noted: %s", active.run.id, error)
+                if str(error) != said:
+                    said = str(error)
+                    _log.error("training run %s: its end can't be noted yet: %s", active.run.id, said)
                 with self._changed:
                     if self._changed.wait_for(lambda: self._stopping, timeout=_RETRY_SECONDS):
                         break
             else:
-                _log.info("training run %s: %s %s", run.id, run.state, run.outcome.error)
+                why = f": {run.outcome.error}" if run.outcome.error else ""
+                _log.info("training run %s: %s%s", run.id, run.state, why)
                 break
         with self._changed:
             del self._active[active.run.id]

@@ -78,7 +78,7 @@ def to_status(error: Exception) -> grpc.Status:
     for kind, code, reason in _INFOS:
         if isinstance(error, kind):
             if code == code_pb2.UNAVAILABLE:
-                _log.error("a call can't be answered", exc_info=error)
+                _log.error("a call can't be answered: %s", error)
             detail = error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN)
             return _status(code, str(error), detail)
     if isinstance(error, TrainerError):

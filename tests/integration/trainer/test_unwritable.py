@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from tests import publications
 from tests.integration.disks import fill
 from tests.integration.publication.checks import assert_sound
 from tests.integration.trainer.conftest import call
+from trainer.errors import StoreError
 from trainer.index import installed, make_backends
+from trainer.runs import RunStore
 
 PAGE = 4096
 BACKENDS = [backend.name for backend in installed() if backend.name != "exact"]
@@ -153,3 +156,20 @@ def test_an_index_is_saved_whole_or_the_disk_is_said_to_be_full(small_disk, name
         assert list_versions(volume) == []
         assert os.listdir(layout.staging_dir(volume)) == []
     save((pages + 2) * PAGE)
+
+
+def test_runs_on_a_full_disk_are_seen_to_be_in_trouble(small_disk):
+    disk = small_disk()
+    with closing(RunStore(disk / "state")) as store:
+        store.check()
+        fill(disk, leave=0)
+        with pytest.raises(StoreError, match="full"):
+            _check_often(store)
+        (disk / "filler").unlink()
+        store.check()
+
+
+def _check_often(store):
+    # Where the log of changes has room already, a change takes none.
+    for _ in range(100):
+        store.check()

@@ -183,7 +183,10 @@ def test_a_caller_that_never_ends_its_request_is_left_however_it_drips(endpoint,
 def test_more_connections_than_it_takes_are_closed_until_one_ends(checked, endpoint, monkeypatch):
     monkeypatch.setattr(metrics_endpoint, "_SECONDS", PATIENCE)
     with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(connect(endpoint.address)) for _ in range(8)]
+        held = [
+            stack.enter_context(connect(endpoint.address))
+            for _ in range(metrics_endpoint._MAX_CONNECTIONS)
+        ]
         # Connections are accepted in their order, so those before are taken.
         assert is_closed(stack.enter_context(connect(endpoint.address)))
         for caller in held:

@@ -336,6 +336,10 @@ def test_only_its_owner_may_read_the_file(tmp_path):
         files = [path for path in tmp_path.iterdir() if path.name.startswith(runs.FILE)]
         assert len(files) == 3
         assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    # A backup that was put back.
+    (tmp_path / runs.FILE).chmod(0o644)
+    with closing(RunStore(tmp_path)):
+        assert stat.S_IMODE((tmp_path / runs.FILE).stat().st_mode) == 0o600
 
 
 def test_a_file_of_another_release_is_refused_and_left_as_it_is(tmp_path):
