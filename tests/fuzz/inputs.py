@@ -69,7 +69,7 @@ def database_urls(directory: Path) -> Execute:
         problem = ""
         try:
             parsed = database_url.parse(url)
-            # What isn't where passwords are is a part of the user's name, for instance, or of the base's.
+            # What isn't where passwords are is a part of the user's or the base's name, for instance.
             assert not is_secret(url) or password not in parsed.shown
             resolved = DataRoots([root]).resolve_url(url)
         except OptionError as error:
