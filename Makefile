@@ -35,7 +35,7 @@ test: setup ## All tests and the import rules; T="-k name" passes arguments to p
 ifdef T
 	@$(BIN)/python -m pytest $(T)
 else
-	@$(BIN)/python -m pytest --numprocesses 2 tests/unit tests/contract tests/fuzz
+	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/unit tests/contract
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/integration tests/e2e
 	@$(BIN)/python -m pytest tests/load
 endif
