@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 # What is read together, so that memory doesn't grow with the publication.
 _CHUNK_ROWS = 1 << 16
 
+# Products of greater numbers are more than a float32 holds, and scores would be infinite.
+_GREATEST = 1e15
+
 # It is 0 or more but for rounding; added to a number of items, at least 1, it must never give 0.
 _LEAST_HALFWAY = -0.5
 
@@ -84,10 +87,12 @@ def _check_vectors(publication: Publication) -> None:
         for start in range(0, len(vectors), _CHUNK_ROWS):
             chunk = vectors[start : start + _CHUNK_ROWS]
             # What isn't finite is the least or the greatest, and NaN is both.
-            if np.isfinite(chunk.min(initial=0)) and np.isfinite(chunk.max(initial=0)):
+            if chunk.min(initial=0) >= -_GREATEST and chunk.max(initial=0) <= _GREATEST:
                 continue
-            row = start + int((~np.isfinite(chunk).all(axis=1)).argmax())
-            raise InvalidPublicationError(publication.directory / name, f"row {row} isn't finite")
+            row = int((~(np.abs(chunk) <= _GREATEST).all(axis=1)).argmax())
+            finite = np.isfinite(chunk[row]).all()
+            problem = f"has a number beyond {_GREATEST:g}" if finite else "isn't finite"
+            raise InvalidPublicationError(publication.directory / name, f"row {start + row} {problem}")
 
 
 def _check_embeddings(publication: Publication) -> None:

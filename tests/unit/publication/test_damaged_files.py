@@ -277,6 +277,15 @@ def test_a_number_that_is_not_finite_is_refused(published, name, number):
     assert "row 3 isn't finite" in str(refused(published, name))
 
 
+@pytest.mark.parametrize("number", [1.1e15, -3e38])
+@pytest.mark.parametrize("name", [layout.ITEM_VECTORS, layout.USER_VECTORS])
+def test_a_number_that_makes_scores_infinite_is_refused(published, name, number):
+    array = np.load(published.directory / name)
+    array[3, 1] = number
+    publications.reseal(published.directory, name, npy(array))
+    assert "row 3 has a number beyond 1e+15" in str(refused(published, name))
+
+
 def test_an_embedding_without_direction_is_refused(published):
     array = np.load(published.directory / layout.ITEM_VECTORS)
     array[3, :-1] = 0
