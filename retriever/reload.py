@@ -22,6 +22,7 @@ from publication.errors import PublicationError, VolumeError
 from retriever import control
 from retriever.errors import UnverifiedError
 from retriever.label_watch import Fingerprint, Seen
+from retriever.priority import make_way
 from retriever.version_policy import Action, Candidate, Observed, Step, decide
 from retriever.worker_process import WorkerProcess
 
@@ -186,6 +187,7 @@ class Reload:
         self._candidate_seen = self._seen
 
         def verify() -> None:
+            make_way()
             problem: Exception | None = None
             try:
                 self._check(self._volume, version)

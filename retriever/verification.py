@@ -18,7 +18,6 @@ from publication import layout, reader
 from publication.errors import InvalidPublicationError, PublicationError, VolumeError
 from retriever.errors import UnverifiedError
 from retriever.lifetime import die_with, signals_held_back
-from retriever.priority import make_way
 
 # Longer than it takes to read a version over a slow network.
 _SECONDS = 3600.0
@@ -39,7 +38,7 @@ class _Verdict(msgspec.Struct, frozen=True):
 def verify_apart(volume: Path, version: str, *, seconds: float = _SECONDS) -> None:
     """Check every byte of a version, as `reader.verify` does, in `seconds` at most.
 
-    The process ends with the thread that calls this.
+    The process has the priority of the thread that calls this, and ends with it.
 
     Raises:
         VolumeError: the volume can't be read.
@@ -88,8 +87,6 @@ def _check_status(status: int, volume: Path, version: str) -> None:
 def main(arguments: list[str]) -> None:
     """Verify, and print what was wrong."""
     die_with(int(arguments[2]))
-    # Not before: under load it would take seconds to begin.
-    make_way()
     verdict = _Verdict()
     try:
         reader.verify(Path(arguments[0]), arguments[1])
