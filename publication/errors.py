@@ -27,9 +27,9 @@ class PublicationError(Exception):
 
 
 class VolumeError(PublicationError):
-    """The volume can't be read or written."""
+    """The volume can't be read or written. `path` is a URL where the volume is elsewhere."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path | str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
@@ -85,7 +85,7 @@ class NothingToRollBackToError(PublicationError):
 class VersionNotFoundError(PublicationError):
     """No such version on the volume."""
 
-    def __init__(self, version: str, volume: Path) -> None:
+    def __init__(self, version: str, volume: Path | str) -> None:
         super().__init__(f"version {version!r} isn't on the volume {volume}")
         self.version = version
         self.volume = volume
@@ -105,9 +105,9 @@ class LabelledVersionError(PublicationError):
 
 
 class InvalidPublicationError(PublicationError):
-    """A version that must not be served. `path` names the file at fault."""
+    """A version that must not be served. `path` names the file at fault, or its URL."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path | str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
@@ -120,7 +120,7 @@ class ManifestError(InvalidPublicationError):
 class UnsupportedFormatError(InvalidPublicationError):
     """The manifest has a format version that this release doesn't read."""
 
-    def __init__(self, path: Path, found: object, supported: int) -> None:
+    def __init__(self, path: Path | str, found: object, supported: int) -> None:
         super().__init__(path, f"format_version is {found!r}, but this release reads {supported} only")
         self.found = found
         self.supported = supported
@@ -129,14 +129,14 @@ class UnsupportedFormatError(InvalidPublicationError):
 class MissingFileError(InvalidPublicationError):
     """A file that the manifest names isn't there."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         super().__init__(path, "the manifest names this file, but it is missing")
 
 
 class MismatchError(InvalidPublicationError):
     """A file isn't what the manifest says it is. Both values are named."""
 
-    def __init__(self, path: Path, what: str, *, expected: object, found: object) -> None:
+    def __init__(self, path: Path | str, what: str, *, expected: object, found: object) -> None:
         super().__init__(path, f"{what} is {found}, but should be {expected}")
         self.what = what
         self.expected = expected

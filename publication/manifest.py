@@ -22,7 +22,9 @@ from publication.errors import ManifestError, UnsupportedFormatError
 FORMAT_VERSION = 1
 
 _CHECKSUM = "checksum"
-_MAX_BYTES = 4 << 20
+MAX_BYTES = 4 << 20
+"""More than any manifest has."""
+
 # Fields of an index that format 1 gained later, and what they are without it. They are left out then,
 # so that an older manifest is encoded as it was.
 _ADDED: dict[str, Any] = {"target_recall": None, "trials": [], "build_seconds": 0.0, "depths": []}
@@ -180,12 +182,12 @@ def encode(manifest: Manifest) -> bytes:
     return text.encode() + b"\n"
 
 
-def decode(data: bytes, *, path: Path, version: str) -> Manifest:
+def decode(data: bytes, *, path: Path | str, version: str) -> Manifest:
     """Parse and check a manifest.
 
     Args:
         data: the file's bytes.
-        path: the file, for error messages.
+        path: the file or its URL, for error messages.
         version: the name of the directory that it lies in.
 
     Raises:
@@ -226,11 +228,11 @@ def read(directory: Path) -> Manifest:
     path = directory / layout.MANIFEST
     try:
         with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ManifestError(path, error.strerror or str(error)) from error
-    if len(data) > _MAX_BYTES:
-        raise ManifestError(path, f"is larger than {_MAX_BYTES} bytes")
+    if len(data) > MAX_BYTES:
+        raise ManifestError(path, f"is larger than {MAX_BYTES} bytes")
     return decode(data, path=path, version=directory.name)
 
 
@@ -240,7 +242,7 @@ def _checksum(content: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _check_consistent(manifest: Manifest, path: Path, version: str) -> None:
+def _check_consistent(manifest: Manifest, path: Path | str, version: str) -> None:
     """What types can't say. The checksum guards against accidents; this against our own mistakes
     and against manifests that someone signed anew."""
     if manifest.version != version:
@@ -256,7 +258,7 @@ def _check_consistent(manifest: Manifest, path: Path, version: str) -> None:
     _check_indexes(manifest, path)
 
 
-def _check_files(manifest: Manifest, path: Path) -> None:
+def _check_files(manifest: Manifest, path: Path | str) -> None:
     for name in manifest.files:
         if not layout.is_file_name(name):
             raise ManifestError(path, f"files: {name!r} isn't a plain file name")
@@ -273,7 +275,7 @@ def _check_files(manifest: Manifest, path: Path) -> None:
         )
 
 
-def _check_attributes(manifest: Manifest, path: Path) -> None:
+def _check_attributes(manifest: Manifest, path: Path | str) -> None:
     names: set[str] = set()
     for position, attribute in enumerate(manifest.attributes):
         where = f"attributes[{position}]"
@@ -293,7 +295,7 @@ def _check_attributes(manifest: Manifest, path: Path) -> None:
                 raise ManifestError(path, f"files: {name!r} is there, but attributes has no {kind}")
 
 
-def _check_indexes(manifest: Manifest, path: Path) -> None:
+def _check_indexes(manifest: Manifest, path: Path | str) -> None:
     for name in (layout.SIMILAR, layout.RECOMMEND):
         if name not in manifest.indexes:
             raise ManifestError(path, f"indexes: {name!r} is missing")

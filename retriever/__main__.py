@@ -11,9 +11,10 @@ from pathlib import Path
 from hosting import flags, logs, settings
 from hosting.errors import HostingError
 from publication import layout
+from remote import location
 from retriever.asking import arguments
 from retriever.config import DEFAULT_LISTEN, Config, environment_defaults, parse_address
-from retriever.errors import RetrieverError
+from retriever.errors import RetrieverError, StartError
 
 PREFIX = "RETRIEVER_"
 
@@ -39,8 +40,14 @@ def _serve(options: argparse.Namespace) -> int:
     from retriever import supervisor
 
     host, port = parse_address(options.listen)
+    if options.cache_dir is None and not isinstance(options.volume, Path):
+        raise StartError(
+            f"--volume {options.volume}: give --cache-dir DIR, where its versions are copied"
+        )
     config = Config(
-        volume=options.volume,
+        volume=options.volume if options.cache_dir is None else options.cache_dir,
+        source=None if options.cache_dir is None else str(options.volume),
+        cache_gb=options.cache_gb,
         host=host,
         port=port,
         workers=options.workers,
@@ -97,13 +104,30 @@ _SERVE = (
 def add_serve_flags(serve: argparse.ArgumentParser) -> None:
     """All that `serve` takes."""
     serve.add_argument(
-        "--volume", type=Path, required=True, metavar="DIR", help="the shared volume, only read"
+        "--volume",
+        type=location.argument,
+        required=True,
+        metavar="DIR|URL",
+        help="the shared volume, only read: a folder, or s3://BUCKET/PREFIX, gs://..., az://...",
+    )
+    serve.add_argument(
+        "--cache-dir",
+        type=Path,
+        metavar="DIR",
+        help="copy versions to this folder, on a disk of this machine's own, and serve the copies: for "
+        "a URL, and for a folder on a network volume (default: a folder is served as it is)",
     )
     for name, of, fallback, what in (
         ("listen", str, DEFAULT_LISTEN, "HOST:PORT; port 0 takes a free one"),
         ("workers", int, Config.workers, "worker processes"),
         ("label", str, layout.DEFAULT_LABEL, "the label to follow"),
         ("pin", str, None, "serve this version, whatever the label names"),
+        (
+            "cache-gb",
+            float,
+            Config.cache_gb,
+            "what the copies in --cache-dir may have together; the least recently used go; 0 for any",
+        ),
         ("poll-seconds", float, Config.poll_seconds, "how often to read the label"),
         ("threads", int, Config.threads, "calls that one worker handles at the same time"),
         (

@@ -18,7 +18,9 @@ class Config:
     """How to serve.
 
     Attributes:
-        volume: the shared volume; it is only read.
+        volume: the shared volume, which is only read; with `source` the cache, where copies are.
+        source: where the versions are copied from, as remote.location has it; None for not at all.
+        cache_gb: what all copies may have together, in GB; 0 for what the disk holds.
         host, port: where to listen; port 0 takes a free one.
         workers: number of worker processes.
         label: the label that is followed.
@@ -38,6 +40,8 @@ class Config:
     """
 
     volume: Path
+    source: str | None = None
+    cache_gb: float = 50.0
     host: str = "127.0.0.1"
     port: int = 50051
     workers: int = 2
@@ -64,6 +68,7 @@ class Config:
             ("heartbeat_seconds", 2, 3600),
             ("prepare_seconds", 1, 86400),
             ("poll_seconds", 0.01, 3600),
+            ("cache_gb", 0, 1_000_000),
             ("drain_seconds", 0, 3600),
             ("grace_seconds", 0, 3600),
             ("online_recall_share", 0, 1),

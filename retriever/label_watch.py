@@ -36,7 +36,7 @@ def look(volume: Path, label: str, pin: str | None) -> Seen:
         target = pin or labels.read_label(volume, label)
     except PublicationError as error:
         return Seen(None, str(error))
-    return Seen(target, "", _fingerprint(layout.version_dir(volume, target)))
+    return Seen(target, "", fingerprint(layout.version_dir(volume, target)))
 
 
 class LabelWatch:
@@ -87,7 +87,8 @@ class LabelWatch:
             self._now.wait(self._poll_seconds * random.uniform(0.9, 1.1))  # noqa: S311
 
 
-def _fingerprint(directory: Path) -> Fingerprint:
+def fingerprint(directory: Path) -> Fingerprint:
+    """Changes when any file of a directory does."""
     facts: list[object] = []
     try:
         for path in sorted(directory.iterdir()):

@@ -20,12 +20,11 @@ from hosting.errors import HostingError
 from hosting.security import check_address, check_files
 from retriever import control, probes
 from retriever.config import Config, format_address
-from retriever.errors import StartError
 from retriever.events import Events
-from retriever.label_watch import LabelWatch, Seen, look
+from retriever.label_watch import LabelWatch, Seen
 from retriever.port import reserve
 from retriever.reload import Reload
-from retriever.verification import verify_apart
+from retriever.versions_source import VersionsSource, open_source
 from retriever.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ _CHECK_SECONDS = 1.0
 class Supervisor:
     """Runs the service until a signal ends it."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, source: VersionsSource) -> None:
         self._endpoint: MetricsEndpoint | None = None
         metrics = self._watched(config) if config.hosting.metrics_listen else None
         self._port = reserve(config.host, config.port)
@@ -62,19 +61,21 @@ class Supervisor:
             WorkerProcess(index, self._config, counters=slot) for index, slot in enumerate(slots)
         ]
         self._events = Events()
+        self._metrics = metrics
+        self._source = source
         self._stopping: str | None = None
         self._exit_status = 0
         self._reload = Reload(
             self._config.volume,
             self._workers,
             self._events.wake_up,
-            verify=verify_apart,
-            ended=(lambda _: None) if metrics is None else metrics.reloads.ended,
+            verify=self._source.verify,
+            ended=self._reloaded,
         )
         self._fleet: control.Fleet | None = None
         self._seen: SimpleQueue[Seen] = SimpleQueue()
         self._watch = LabelWatch(
-            lambda: look(config.volume, config.label, config.pin),
+            source.look,
             self._take_seen,
             poll_seconds=config.poll_seconds,
         )
@@ -156,6 +157,12 @@ class Supervisor:
                     signal.Signals(number).name,
                     drain_seconds=self._config.drain_seconds if number == signal.SIGTERM else 0.0,
                 )
+
+    def _reloaded(self, facts: control.ReloadFacts) -> None:
+        if facts.succeeded:
+            self._source.serves(facts.version)
+        if self._metrics is not None:
+            self._metrics.reloads.ended(facts)
 
     def _take_seen(self, seen: Seen) -> None:
         """Called on the thread that watches the label."""
@@ -262,14 +269,8 @@ class Supervisor:
 
 def serve(config: Config) -> int:
     """Run the service; returns the exit status. StartError or HostingError: it can't begin."""
-    try:
-        is_folder = config.volume.is_dir()
-        str(config.volume).encode()
-    except (OSError, UnicodeEncodeError) as error:
-        raise StartError(f"--volume {str(config.volume)!r}: {error}") from error
-    if not is_folder:
-        raise StartError(f"--volume {config.volume} isn't a folder")
-    supervisor = Supervisor(config)
+    source = open_source(config)
+    supervisor = Supervisor(config, source)
     logs.say_version(lambda: supervisor.version)
     # Whoever reads the line may send a signal at once.
     supervisor.catch_signals()

@@ -1,0 +1,241 @@
+"""An object store, with our errors: the only place that knows the library that talks to it."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from remote.credentials import shared_credentials
+from remote.errors import ConflictError, ObjectMissingError, RefusedError, StoreError
+from remote.location import Location
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+# Objects beyond it are sent in pieces of this size, so many at a time.
+_PIECE_BYTES = 8 << 20
+_PIECES_AT_ONCE = 4
+_MAX_REASON = 300
+_URL = re.compile(r"https?://\S+")
+_CODE = re.compile(r"<Code>([A-Za-z0-9]+)</Code>")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What an object was when it was read, for changing only that one."""
+
+    e_tag: str | None
+    version: str | None
+
+
+@dataclass(frozen=True)
+class ObjectFacts:
+    """Size in bytes, when it was written by the store's clock, and what it was then."""
+
+    size: int
+    modified_at: datetime
+    mark: Mark
+
+
+class Store:
+    """The objects of one volume; keys are relative to its prefix.
+
+    Safe for threads. Each call gives up after about `patience_seconds` without an answer; until then it
+    tries again what may be a passing trouble.
+    """
+
+    def __init__(self, location: Location, *, patience_seconds: float = 20.0) -> None:
+        """Raises StoreError when the location can't be one; nothing is asked yet."""
+        self.location = location
+        self._store = _connect(location, patience_seconds)
+
+    def __str__(self) -> str:
+        return str(self.location)
+
+    def read(self, key: str, *, at_most: int) -> tuple[bytes, Mark]:
+        """A small object; StoreError too when it has more than `at_most` bytes."""
+        import obstore
+
+        with self._errors(key):
+            found = obstore.get(self._store, key)
+            if found.meta["size"] > at_most:
+                raise StoreError(self.where(key), f"is larger than {at_most} bytes")
+            return found.bytes().to_bytes(), _mark(found.meta)
+
+    def read_range(self, key: str, start: int, end: int) -> memoryview:
+        """Bytes `start` to `end`, which isn't among them."""
+        import obstore
+
+        with self._errors(key):
+            found = obstore.get_range(self._store, key, start=start, end=end)
+        if len(found) != end - start:
+            raise StoreError(self.where(key), f"gave {len(found)} bytes of {start}..{end}")
+        return memoryview(found)
+
+    def facts(self, key: str) -> ObjectFacts:
+        """About one object, without reading it."""
+        import obstore
+
+        with self._errors(key):
+            found = obstore.head(self._store, key)
+        return ObjectFacts(found["size"], found["last_modified"], _mark(found))
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such an object."""
+        try:
+            self.facts(key)
+        except ObjectMissingError:
+            return False
+        return True
+
+    def folders(self, prefix: str) -> list[str]:
+        """The names directly below a prefix that have objects below them, sorted."""
+        import obstore
+
+        with self._errors(prefix):
+            found = obstore.list_with_delimiter(self._store, prefix)
+        return sorted(path.rpartition("/")[2] for path in found["common_prefixes"])
+
+    def objects(self, prefix: str) -> dict[str, ObjectFacts]:
+        """All objects below a prefix, by key."""
+        import obstore
+
+        with self._errors(prefix):
+            return {
+                meta["path"]: ObjectFacts(meta["size"], meta["last_modified"], _mark(meta))
+                for chunk in obstore.list(self._store, prefix)
+                for meta in chunk
+            }
+
+    def write(self, key: str, data: bytes) -> ObjectFacts:
+        """Write a small object, whatever is there; returns the facts about it."""
+        import obstore
+
+        with self._errors(key):
+            obstore.put(self._store, key, data, use_multipart=False)
+        return self.facts(key)
+
+    def write_new(self, key: str, data: bytes) -> None:
+        """Write a small object where none is; ConflictError when one is."""
+        self._write_if(key, data, "create")
+
+    def write_over(self, key: str, data: bytes, mark: Mark) -> None:
+        """Write a small object in place of the one that has the mark; ConflictError when it hasn't."""
+        self._write_if(key, data, {"e_tag": mark.e_tag, "version": mark.version})
+
+    def _write_if(self, key: str, data: bytes, mode: Any) -> None:
+        import obstore
+
+        with self._errors(key):
+            obstore.put(self._store, key, data, mode=mode, use_multipart=False)
+
+    def upload(self, key: str, path: Path) -> None:
+        """Write a file of any size."""
+        import obstore
+
+        with self._errors(key):
+            obstore.put(
+                self._store, key, path, chunk_size=_PIECE_BYTES, max_concurrency=_PIECES_AT_ONCE
+            )
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object within the store, without reading it here."""
+        import obstore
+
+        with self._errors(source):
+            obstore.copy(self._store, source, target)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; those that aren't there are no error."""
+        import obstore
+
+        for key in keys:
+            try:
+                with self._errors(key):
+                    obstore.delete(self._store, key)
+            except ObjectMissingError:
+                continue
+
+    def where(self, key: str) -> str:
+        """An object as messages name it."""
+        return f"{self.location}/{key}"
+
+    @contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        from obstore import exceptions
+
+        try:
+            yield
+        except (FileNotFoundError, exceptions.NotFoundError) as error:
+            reason = _reason(error)
+            if "NoSuchBucket" in str(error):
+                raise StoreError(str(self), f"the bucket doesn't exist ({reason})") from error
+            raise ObjectMissingError(self.where(key), "doesn't exist") from error
+        except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
+            raise ConflictError(self.where(key), "somebody else has changed it") from error
+        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+            raise RefusedError(
+                self.where(key), f"the credentials are refused: {_reason(error)}"
+            ) from error
+        except (exceptions.BaseError, OSError, ValueError) as error:
+            raise StoreError(self.where(key), _reason(error)) from error
+
+
+def require_library() -> None:
+    """Raise StoreError when the optional library isn't installed."""
+    if importlib.util.find_spec("obstore") is None:
+        raise StoreError("obstore", "this package is missing: pip install 'lightfm-retriever[store]'")
+
+
+def _mark(meta: Any) -> Mark:
+    return Mark(meta["e_tag"], meta["version"])
+
+
+def _connect(location: Location, patience_seconds: float) -> ObjectStore:
+    require_library()
+    from obstore import exceptions, store
+
+    try:
+        if isinstance(location, Path):
+            return store.LocalStore(location.absolute())
+        provider: Callable[[], Any] | None = shared_credentials() if location.scheme == "s3" else None
+        # Typed for one store at a time, and the options are those of all.
+        options: dict[str, Any] = {} if provider is None else {"credential_provider": provider}
+        return store.from_url(
+            str(location),
+            client_options={
+                "connect_timeout": timedelta(seconds=patience_seconds / 4),
+                # Between two pieces of an answer: a store that hangs is given up.
+                "read_timeout": timedelta(seconds=patience_seconds / 2),
+                "timeout": timedelta(seconds=max(120.0, patience_seconds)),
+            },
+            retry_config={
+                "max_retries": 3,
+                "retry_timeout": timedelta(seconds=patience_seconds),
+                "backoff": {
+                    "init_backoff": timedelta(milliseconds=100),
+                    "max_backoff": timedelta(seconds=2),
+                    "base": 2,
+                },
+            },
+            **options,
+        )
+    except (exceptions.BaseError, OSError, ValueError) as error:
+        raise StoreError(str(location), _reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """The library's message in a line; its own, of several, tells more than it helps."""
+    text = str(error)
+    if (code := _CODE.search(text)) is not None:
+        return code.group(1)
+    # What follows repeats it as a data structure.
+    text = text.partition("Debug source:")[0]
+    line = " ".join(_URL.sub("the store", text).split())
+    return line if len(line) <= _MAX_REASON else line[: _MAX_REASON - 3] + "..."

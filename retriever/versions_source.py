@@ -1,0 +1,244 @@
+"""Where versions come from: the folder that the workers map, or elsewhere by way of a copy there."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import astuple
+from pathlib import Path
+from typing import Protocol
+
+from publication import labels, layout
+from publication.errors import LabelError, PublicationError, VolumeError
+from publication.manifest import Manifest
+from remote.cache import Cache, Fetched
+from remote.errors import ObjectMissingError, StoreError
+from remote.location import Location, parse_location
+from remote.store import Store, require_library
+from retriever import label_watch
+from retriever.config import Config
+from retriever.errors import StartError
+from retriever.label_watch import Fingerprint, Seen
+from retriever.verification import verify_apart
+
+_log = logging.getLogger(__name__)
+
+# A look is soon followed by the next one, a download isn't.
+_LOOK_SECONDS = 5.0
+_FETCH_SECONDS = 20.0
+_TELL_SECONDS = 10.0
+
+
+class VersionsSource(Protocol):
+    """What the supervisor asks. `look` and `verify` are called on threads of their own."""
+
+    def look(self) -> Seen:
+        """See what is to be served."""
+        ...
+
+    def verify(self, volume: Path, version: str) -> None:
+        """Have a version in the workers' folder and check every byte; raises as `verify_apart`."""
+        ...
+
+    def serves(self, version: str) -> None:
+        """Take in that a version serves now."""
+        ...
+
+
+class Folder:
+    """Versions in a folder that the workers map as it is."""
+
+    def __init__(self, folder: Path, label: str, pin: str | None) -> None:
+        self._folder = folder
+        self._label = label
+        self._pin = pin
+
+    def look(self) -> Seen:
+        """See VersionsSource."""
+        return label_watch.look(self._folder, self._label, self._pin)
+
+    def verify(self, volume: Path, version: str) -> None:
+        """See VersionsSource."""
+        verify_apart(volume, version)
+
+    def serves(self, version: str) -> None:
+        """See VersionsSource."""
+
+
+class Copied:
+    """Versions that are copied from elsewhere into a cache; the workers map the copies.
+
+    At a start what was served last is served again before anything is asked, and so also while the
+    store is away.
+    """
+
+    def __init__(
+        self,
+        location: Location,
+        folder: Path,
+        *,
+        label: str,
+        pin: str | None,
+        max_bytes: int | None,
+        check: Callable[[Path, str], None] = verify_apart,
+    ) -> None:
+        """Raises VolumeError when the folder can't be written."""
+        self._location = location
+        self._label = label
+        self._pin = pin
+        self._check = check
+        self._cache = Cache(folder, max_bytes=max_bytes)
+        self._at_start = pin or labels.read_label_or_none(folder, label)
+        self._target = self._at_start
+        self._serving: str | None = None
+        self._followed = self._at_start
+
+    def look(self) -> Seen:
+        """See VersionsSource."""
+        self._note_serving()
+        cached, self._at_start = self._at_start, None
+        if cached is not None and self._cache.has(cached):
+            return Seen(cached, "", _fingerprint_here(self._cache.folder, cached))
+        try:
+            store = Store(self._location, patience_seconds=_LOOK_SECONDS)
+            target = self._pin or self._read_label(store)
+            self._target = target
+            if self._cache.has(target):
+                return Seen(target, "", _fingerprint_here(self._cache.folder, target))
+            return Seen(target, "", _fingerprint_there(store, target))
+        except StoreError as error:
+            return Seen(None, f"{error}; what serves is served from the cache")
+        except PublicationError as error:
+            return Seen(None, str(error))
+
+    def _read_label(self, store: Store) -> str:
+        key = f"{layout.LABELS}/{self._label}"
+        try:
+            content, _ = store.read(key, at_most=labels.MAX_BYTES)
+        except ObjectMissingError as error:
+            raise LabelError(
+                self._label, f"nothing is published under it: {store.where(key)} doesn't exist"
+            ) from error
+        return labels.parse(self._label, content, where=store.where(key))
+
+    def _note_serving(self) -> None:
+        """Here, and not when it is told: this thread may wait for a disk."""
+        if (serving := self._serving) is None:
+            return
+        self._cache.uses.keep_only({serving, self._target or serving})
+        if self._pin is None and serving != self._followed:
+            try:
+                self._cache.follow(self._label, serving)
+                self._followed = serving
+            except VolumeError as error:
+                _log.warning("a start while the store is away won't know of %s: %s", serving, error)
+
+    def verify(self, volume: Path, version: str) -> None:
+        """See VersionsSource: bring it, unless it is here, and check it."""
+        fetched = self._fetch(version)
+        try:
+            self._check(volume, version)
+        except VolumeError:
+            raise
+        except PublicationError as error:
+            self._cache.discard(version)
+            if fetched is not None and not fetched.linked:
+                raise
+            # What had been here may have been spoilt since.
+            _log.warning("the copy of %s is damaged and is fetched anew: %s", version, error)
+            self._fetch(version, linked=False)
+            self._check(volume, version)
+
+    def _fetch(self, version: str, *, linked: bool = True) -> Fetched | None:
+        """Bring a version; None when it is here."""
+        if self._cache.has(version):
+            self._cache.uses.add(version)
+            return None
+        arrival = _Arrival(version)
+        fetched = self._cache.fetch(
+            Store(self._location, patience_seconds=_FETCH_SECONDS),
+            version,
+            linked=linked,
+            wanted=lambda: self._target == version,
+            begun=arrival.begun,
+            on_bytes=arrival.more,
+        )
+        if fetched is not None:
+            arrival.ended(fetched)
+        return fetched
+
+    def serves(self, version: str) -> None:
+        """See VersionsSource."""
+        self._serving = version
+
+
+def open_source(config: Config) -> VersionsSource:
+    """Where versions come from; raises StartError when it can't be."""
+    if config.source is not None:
+        try:
+            require_library()
+            return Copied(
+                parse_location(config.source),
+                config.volume,
+                label=config.label,
+                pin=config.pin,
+                max_bytes=int(config.cache_gb * 1e9) or None,
+            )
+        except PublicationError as error:
+            raise StartError(str(error)) from error
+    try:
+        is_folder = config.volume.is_dir()
+        str(config.volume).encode()
+    except (OSError, UnicodeEncodeError) as error:
+        raise StartError(f"--volume {str(config.volume)!r}: {error}") from error
+    if not is_folder:
+        raise StartError(f"--volume {config.volume} isn't a folder")
+    return Folder(config.volume, config.label, config.pin)
+
+
+def _fingerprint_here(folder: Path, version: str) -> Fingerprint:
+    return ("here", *label_watch.fingerprint(layout.version_dir(folder, version)))
+
+
+def _fingerprint_there(store: Store, version: str) -> Fingerprint:
+    objects = store.objects(f"{layout.VERSIONS}/{version}/")
+    return ("there", *sorted((key, *astuple(facts)) for key, facts in objects.items()))
+
+
+class _Arrival:
+    """Tells the log how a download gets on."""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+        self._arrived = 0
+        self._started_at = time.monotonic()
+        self._told_at = self._started_at
+        self._lock = threading.Lock()
+
+    def begun(self, facts: Manifest, needed: int) -> None:
+        _log.info(
+            "fetching version %s: %d of its %d bytes aren't here",
+            self._version,
+            needed,
+            sum(own.size for own in facts.files.values()),
+        )
+
+    def more(self, count: int) -> None:
+        with self._lock:
+            self._arrived += count
+            now = time.monotonic()
+            if now - self._told_at < _TELL_SECONDS:
+                return
+            self._told_at = now
+        _log.info("fetching version %s: %d bytes arrived", self._version, self._arrived)
+
+    def ended(self, fetched: Fetched) -> None:
+        _log.info(
+            "version %s fetched in %.1f s: %d bytes, %d more were here already",
+            self._version,
+            time.monotonic() - self._started_at,
+            fetched.downloaded,
+            fetched.linked,
+        )
