@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 
 from publication import layout, manifest
-from publication.durable import fsync_directory, fsync_file, make_directory
+from publication.durable import make_directory
 from publication.errors import (
     MismatchError,
     MissingFileError,
@@ -173,12 +173,9 @@ class Cache:
         files = arriving / "files"
         for name in (*downloaded, layout.MANIFEST):
             os.chmod(files / name, 0o444)
-            fsync_file(files / name)
         os.chmod(files, 0o755)  # noqa: S103 - workers may run as another user
-        fsync_directory(files)
-        target = layout.version_dir(self.folder, version)
-        os.rename(files, target)
-        fsync_directory(target.parent)
+        # Nothing is flushed: who uses a version verifies it, and what a power cut spoilt comes again.
+        os.rename(files, layout.version_dir(self.folder, version))
         shutil.rmtree(arriving, ignore_errors=True)
 
     @contextmanager
@@ -216,6 +213,13 @@ class Cache:
         """What all copies have together; a file with several names counts once."""
         return sum(_sizes(self.folder / name for name in (layout.VERSIONS, _PARTIAL)).values())
 
+    def trim(self) -> None:
+        """Remove what nobody uses while there is more than there may be; raises VolumeError."""
+        with _as_volume_error(self.folder):
+            while self._max_bytes is not None and self.bytes() > self._max_bytes:
+                if not self._remove_one(""):
+                    return
+
     def _make_room(self, needed: int, version: str) -> None:
         while (short := self._short_of(needed)) > 0:
             if not self._remove_one(version):
@@ -243,10 +247,17 @@ class Cache:
                         shutil.rmtree(directory, ignore_errors=True)
                         return True
         versions = [path.name for path in _directories(self.folder / layout.VERSIONS)]
-        for version in sorted(versions, key=self.uses.latest):
+        for version in sorted(versions, key=self._latest_use):
             if version != wanted and self.uses.unless_used(version, partial(self._remove, version)):
                 return True
         return False
+
+    def _latest_use(self, version: str) -> float:
+        # One that was just made here, by a trainer, hasn't been used yet.
+        with contextlib.suppress(OSError):
+            made = layout.version_dir(self.folder, version).stat().st_mtime
+            return max(made, self.uses.latest(version))
+        return 0.0
 
     def _remove(self, version: str) -> None:
         """Take a version away in one rename, then its files: nobody meets half of one."""

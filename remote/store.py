@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from remote.credentials import shared_credentials
-from remote.errors import ConflictError, ObjectMissingError, RefusedError, StoreError
+from remote.errors import (
+    ConflictError,
+    ObjectMissingError,
+    RefusedError,
+    StoreError,
+    UnsupportedError,
+)
 from remote.location import Location
 
 if TYPE_CHECKING:
@@ -23,6 +30,10 @@ _PIECE_BYTES = 8 << 20
 _PIECES_AT_ONCE = 4
 _MAX_REASON = 300
 _URL = re.compile(r"https?://\S+")
+# Says how long it took and how often it was tried, each time something else.
+_ATTEMPTS = re.compile(
+    r"Generic \w+ error: |Error performing .{1,300}? in [0-9.]+\w+(, [^-]{1,200})? - "
+)
 _CODE = re.compile(r"<Code>([A-Za-z0-9]+)</Code>")
 
 
@@ -122,12 +133,23 @@ class Store:
         return self.facts(key)
 
     def write_new(self, key: str, data: bytes) -> None:
-        """Write a small object where none is; ConflictError when one is."""
+        """Write a small object where none is.
+
+        Raises:
+            ConflictError: one is, which may be this one: an answer that got lost is asked for again.
+            UnsupportedError: the store can't tell.
+        """
         self._write_if(key, data, "create")
 
     def write_over(self, key: str, data: bytes, mark: Mark) -> None:
-        """Write a small object in place of the one that has the mark; ConflictError when it hasn't."""
-        self._write_if(key, data, {"e_tag": mark.e_tag, "version": mark.version})
+        """Write a small object in place of the one that has the mark.
+
+        Raises:
+            ConflictError: it hasn't, or is gone; see `write_new`.
+            UnsupportedError: the store can't tell.
+        """
+        facts = {"e_tag": mark.e_tag, "version": mark.version}
+        self._write_if(key, data, {name: value for name, value in facts.items() if value is not None})
 
     def _write_if(self, key: str, data: bytes, mode: Any) -> None:
         import obstore
@@ -183,8 +205,19 @@ class Store:
             raise RefusedError(
                 self.where(key), f"the credentials are refused: {_reason(error)}"
             ) from error
+        except (exceptions.NotSupportedError, NotImplementedError) as error:
+            raise UnsupportedError(self.where(key), _reason(error)) from error
         except (exceptions.BaseError, OSError, ValueError) as error:
-            raise StoreError(self.where(key), _reason(error)) from error
+            raise self._of_listing(key, error) from error
+
+    def _of_listing(self, key: str, error: Exception) -> StoreError:
+        """The library says only in words what was wrong when it listed objects."""
+        reason, text = _reason(error), str(error)
+        if "NoSuchBucket" in text:
+            return StoreError(str(self), f"the bucket doesn't exist ({reason})")
+        if "403 Forbidden" in text or "401 Unauthorized" in text:
+            return RefusedError(self.where(key), f"the credentials are refused: {reason}")
+        return StoreError(self.where(key), reason)
 
 
 def require_library() -> None:
@@ -210,6 +243,8 @@ def _connect(location: Location, patience_seconds: float) -> ObjectStore:
         return store.from_url(
             str(location),
             client_options={
+                # Given options keep the library from reading this one of the environment.
+                "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true"),
                 "connect_timeout": timedelta(seconds=patience_seconds / 4),
                 # Between two pieces of an answer: a store that hangs is given up.
                 "read_timeout": timedelta(seconds=patience_seconds / 2),
@@ -231,11 +266,10 @@ def _connect(location: Location, patience_seconds: float) -> ObjectStore:
 
 
 def _reason(error: Exception) -> str:
-    """The library's message in a line; its own, of several, tells more than it helps."""
-    text = str(error)
-    if (code := _CODE.search(text)) is not None:
-        return code.group(1)
+    """The library's message in a line, the same for the same trouble."""
     # What follows repeats it as a data structure.
-    text = text.partition("Debug source:")[0]
-    line = " ".join(_URL.sub("the store", text).split())
+    text = str(error).partition("Debug source:")[0]
+    if (code := _CODE.search(text)) is not None:
+        return f"the store answers {code.group(1)}"
+    line = " ".join(_ATTEMPTS.sub("", _URL.sub("the store", text)).split())
     return line if len(line) <= _MAX_REASON else line[: _MAX_REASON - 3] + "..."

