@@ -19,8 +19,12 @@ from publication.manifest import FileFacts
 from remote.errors import ObjectMissingError, RefusedError, StoreError
 from remote.store import Store
 
-_PIECE_BYTES = 8 << 20
-_AT_ONCE = 8
+PIECE_BYTES = 8 << 20
+"""What is asked for in one request."""
+
+AT_ONCE = 8
+"""Requests at a time."""
+
 # On top of what the store's client tries by itself within one request.
 _ATTEMPTS = 3
 
@@ -38,11 +42,11 @@ class _File:
 
     @property
     def pieces(self) -> int:
-        return -(-self.facts.size // _PIECE_BYTES)
+        return -(-self.facts.size // PIECE_BYTES)
 
     def bounds(self, piece: int) -> tuple[int, int]:
-        start = piece * _PIECE_BYTES
-        return start, min(start + _PIECE_BYTES, self.facts.size)
+        start = piece * PIECE_BYTES
+        return start, min(start + PIECE_BYTES, self.facts.size)
 
 
 def download(
@@ -138,7 +142,7 @@ def _fetch(
                 noted.write(f"{piece}\n")
         on_bytes(end - start)
 
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="download") as pool:
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download") as pool:
         tasks: list[Future[None]] = [pool.submit(fetch, *task) for task in _tasks(files)]
         try:
             ended, _ = wait(tasks, return_when=FIRST_EXCEPTION)

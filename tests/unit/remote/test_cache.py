@@ -53,7 +53,7 @@ def cache(tmp_path):
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    monkeypatch.setattr(downloading, "_PIECE_BYTES", 100)
+    monkeypatch.setattr(downloading, "PIECE_BYTES", 100)
 
 
 def publish(volume, *, seed=1, age=0):
@@ -208,9 +208,10 @@ def test_the_least_recently_used_go_first(volume, tmp_path):
     cache = Cache(tmp_path / "cache", max_bytes=int(size * 2.5))
     for version in (first, second):
         cache.fetch(Store(volume), version, linked=False)
+    os.utime(tmp_path / "cache" / "used" / first, (1e9, 1e9))
+    os.utime(tmp_path / "cache" / "used" / second, (1.5e9, 1.5e9))
     # Used again, which counts and not when it came.
-    os.utime(tmp_path / "cache" / "used" / first, (2e9, 2e9))
-    os.utime(tmp_path / "cache" / "used" / second, (1e9, 1e9))
+    cache.uses.add(first)
     cache.uses.keep_only([])
     cache.fetch(Store(volume), third, linked=False)
     assert [cache.has(version) for version in (first, second, third)] == [True, False, True]

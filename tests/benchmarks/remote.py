@@ -1,0 +1,256 @@
+"""From a version in a folder to one that serves, by way of an S3 store on this machine.
+
+    python -m tests.benchmarks.remote --items 1000000 --users 1000000 --folder DIR
+
+The store is SeaweedFS, the trainer's side is `remote.volume`, the other side a retriever with a cache.
+All run on the same cores and disk: with machines of their own it takes less.
+
+- all of it: a retriever serves a small version, the large one is uploaded and the label moved, until
+  the workers serve it;
+- what changed: another version whose vectors of users are others and whose other files are the same;
+- again: the retriever is started anew, while the store is away and its cache holds both.
+
+Beside them the bandwidth of the loopback (one connection between two processes), and of the store
+alone: the same bytes, read by as many requests at a time as the cache sends, and thrown away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from publication import layout, reader
+from publication.writer import Staging
+from remote.download import AT_ONCE, PIECE_BYTES
+from remote.location import parse_location
+from remote.opening import open_volume
+from remote.store import Store
+from tests import seaweedfs
+from tests.benchmarks import large
+from tests.benchmarks.large import BenchmarkError, Large, Recipe, Room
+from tests.load import models
+from tests.machine import machine_name
+from tests.service import Service
+
+PATIENCE = 600
+_LOOPBACK_BYTES = 2_000_000_000
+_MEGABYTE = 1e6
+
+
+@dataclass(frozen=True)
+class Way:
+    """One version's way to the workers.
+
+    Attributes:
+        bytes: of the version.
+        moved: of them that went from the store to the cache.
+        upload_seconds: from the folder to the store, the manifest included.
+        serve_seconds: from the label's move until all workers serve it.
+    """
+
+    name: str
+    bytes: int
+    moved: int
+    upload_seconds: float
+    serve_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """From a folder to the workers."""
+        return self.upload_seconds + self.serve_seconds
+
+
+@dataclass(frozen=True)
+class Result:
+    """Bandwidths in bytes a second; `restart_seconds` is from the command to the workers' serving."""
+
+    loopback: float
+    store: float
+    ways: list[Way]
+    restart_seconds: float
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.remote",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--items", type=int, default=1_000_000, help="default: 1000000")
+    parser.add_argument("--folder", type=Path, help="where the version is kept (default: nowhere)")
+    large.add_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = parser.parse_args()
+    if (program := seaweedfs.program()) is None:
+        print(f"error: {seaweedfs.MISSING}", file=sys.stderr)
+        return 1
+    recipe = Recipe(
+        items=options.items, users=options.users, backend=options.backend, seed=options.seed
+    )
+    try:
+        with large.kept_in(options.folder) as folder:
+            # The store, the cache and the changed version each have a copy.
+            besides = Room(2e9, 4 * large.needs(recipe).disk)
+            made = large.make(folder, recipe, large.reporter_for(quiet=options.json), besides=besides)
+            result = measure(made, program, options.folder)
+    except BenchmarkError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps({"machine": machine_name(), **asdict(recipe), **asdict(result)}, indent=2))
+    else:
+        show(recipe, result)
+    return 0
+
+
+def measure(made: Large, program: Path, folder: Path | None) -> Result:
+    """Bring a version to a store and from there to a retriever's workers."""
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as temporary,
+        seaweedfs.server(program) as server,
+    ):
+        os.environ.update(server.environment)
+        place = Path(temporary)
+        volume = open_volume(parse_location(server.url("volume")), place / "own")
+        small = models.publish(volume.folder, "small", 1).version
+        volume.upload(small)
+        volume.promote(small)
+        versions = {"all of it": made.version, "what changed": _changed(made)}
+        for version in versions.values():
+            _adopt(made, version, volume.folder)
+        cache = place / "cache"
+        flags = {"cache_dir": cache, "poll_seconds": 0.1, "drain_seconds": 0}
+        ways = []
+        with Service(server.url("volume"), place / "log", **flags) as service:  # type: ignore[arg-type]
+            service.wait_until_all_serve(small)
+            for name, version in versions.items():
+                started = time.perf_counter()
+                volume.upload(version)
+                uploaded = time.perf_counter()
+                volume.promote(version)
+                service.wait_until_all_serve(version, seconds=PATIENCE)
+                served = time.perf_counter()
+                ways.append(
+                    Way(
+                        name,
+                        *_sizes(cache, version),
+                        upload_seconds=uploaded - started,
+                        serve_seconds=served - uploaded,
+                    )
+                )
+            service.terminate()
+        store = _store_bandwidth(Store(parse_location(server.url("volume"))), made)
+        server.stop()
+        started = time.perf_counter()
+        with Service(server.url("volume"), place / "log2", **flags) as service:  # type: ignore[arg-type]
+            service.wait_until_all_serve(versions["what changed"], seconds=PATIENCE)
+            restarted = time.perf_counter() - started
+            service.terminate()
+        return Result(_loopback_bandwidth(), store, ways, restarted)
+
+
+def _changed(made: Large) -> str:
+    """The same with other vectors of users; no label names it."""
+    facts = reader.read_manifest(made.volume, made.version)
+    with Staging(made.volume) as staging:
+        for name in facts.files:
+            if name != layout.USER_VECTORS:
+                os.link(made.directory / name, staging.path(name))
+        vectors = np.load(made.directory / layout.USER_VECTORS)
+        staging.add_array(layout.USER_VECTORS, vectors * np.float32(1.001))
+        return staging.publish(facts).version
+
+
+def _adopt(made: Large, version: str, folder: Path) -> None:
+    """Have a version in the folder that a remote volume uploads from."""
+    target = layout.version_dir(folder, version)
+    shutil.copytree(layout.version_dir(made.volume, version), target, copy_function=os.link)
+
+
+def _sizes(cache: Path, version: str) -> tuple[int, int]:
+    """Bytes of a version, and of its files that no other version in the cache has."""
+    files = [path.stat() for path in layout.version_dir(cache, version).iterdir()]
+    return sum(own.st_size for own in files), sum(own.st_size for own in files if own.st_nlink == 1)
+
+
+def _store_bandwidth(store: Store, made: Large) -> float:
+    facts = reader.read_manifest(made.volume, made.version)
+    pieces = [
+        (f"{layout.VERSIONS}/{made.version}/{name}", start, min(start + PIECE_BYTES, own.size))
+        for name, own in facts.files.items()
+        for start in range(0, own.size, PIECE_BYTES)
+    ]
+    started = time.perf_counter()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        total = sum(pool.map(lambda piece: len(store.read_range(*piece)), pieces))
+    return total / (time.perf_counter() - started)
+
+
+def _loopback_bandwidth() -> float:
+    """Of one TCP connection between two processes, in both of which only the kernel works."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sender = multiprocessing.get_context("spawn").Process(
+            target=_send, args=(listener.getsockname()[1],)
+        )
+        sender.start()
+        connection, _ = listener.accept()
+        buffer, total = bytearray(1 << 20), 0
+        started = time.perf_counter()
+        with connection:
+            while count := connection.recv_into(buffer):
+                total += count
+        seconds = time.perf_counter() - started
+        sender.join()
+    return total / seconds
+
+
+def _send(port: int) -> None:
+    data = bytes(1 << 20)
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        for _ in range(_LOOPBACK_BYTES // len(data)):
+            connection.sendall(data)
+
+
+def show(recipe: Recipe, result: Result) -> None:
+    """Print tables."""
+    console = Console(width=110)
+    console.print(f"{recipe.items:,} items, {recipe.users:,} users; {machine_name()}")
+    bandwidths = Table("bandwidth", "MB/s")
+    for name, value in (("loopback, one connection", result.loopback), ("store alone", result.store)):
+        bandwidths.add_row(name, f"{value / _MEGABYTE:,.0f}")
+    console.print(bandwidths)
+    table = Table(
+        "version", "MB", "MB moved", "upload s", "label to serving s", "both s", "of loopback"
+    )
+    for way in result.ways:
+        table.add_row(
+            way.name,
+            f"{way.bytes / _MEGABYTE:,.0f}",
+            f"{way.moved / _MEGABYTE:,.0f}",
+            f"{way.upload_seconds:.2f}",
+            f"{way.serve_seconds:.2f}",
+            f"{way.seconds:.2f}",
+            f"{way.moved / way.serve_seconds / result.loopback:.1%}",
+        )
+    console.print(table)
+    console.print(
+        f"started anew while the store is away, until it serves: {result.restart_seconds:.2f} s"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
