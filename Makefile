@@ -46,6 +46,10 @@ endif
 chaos: setup ## Two minutes of reloads, broken versions, kills and garbage under load; fails unless all is kept
 	@$(BIN)/python -m tests.load.chaos
 
+.PHONY: fleet
+fleet: setup ## Three retrievers of one object store behind Envoy: under load each is killed, cut off and replaced
+	@$(BIN)/python -m tests.load.fleet
+
 .PHONY: load
 load: setup $(VOLUME)/labels/current ## The demo's publication under load by k6: calls of every kind, then a steady rate (VOLUME=..., WORKERS=...)
 	@$(BIN)/python -m tests.load.k6 smoke steady --volume $(VOLUME) --workers $(WORKERS)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from hosting import client_flags
-from retriever.asking.conditions import RangeCondition, TextCondition
+from retriever.asking import flag_values
 from retriever.config import DEFAULT_LISTEN, format_address, parse_address
-
-_Items = list[tuple[str, float | None]]
 
 
 def add_commands(commands: Any, defaults: dict[str, str]) -> None:
@@ -20,9 +17,7 @@ def add_commands(commands: Any, defaults: dict[str, str]) -> None:
     _add_recommend(commands, defaults)
     for name, of in (("batch-similar-items", "similar-items"), ("batch-recommend", "recommend")):
         _add_batch(commands, defaults, name, of)
-    status = commands.add_parser("status", help="what each worker serves, does and needs")
-    _add_target(status, defaults)
-    _add_json(status)
+    _add_status(commands, defaults)
     _add_health(commands, defaults)
 
 
@@ -33,7 +28,7 @@ def _add_similar_items(commands: Any, defaults: dict[str, str]) -> None:
         "--item",
         dest="weighted",
         action="append",
-        type=_weighted_item,
+        type=flag_values.weighted_item,
         metavar="ID[=WEIGHT]",
         help="an item that may count for more or less than the others; repeat it",
     )
@@ -51,7 +46,7 @@ def _add_recommend(commands: Any, defaults: dict[str, str]) -> None:
     recommend.add_argument(
         "--session",
         action="append",
-        type=_session,
+        type=flag_values.session,
         metavar="ID[:WEIGHT],...",
         help="what somebody looked at or bought, such as 50,181:2",
     )
@@ -59,7 +54,7 @@ def _add_recommend(commands: Any, defaults: dict[str, str]) -> None:
         "--session-item",
         dest="session",
         action="append",
-        type=lambda text: [_weighted_item(text)],
+        type=lambda text: [flag_values.weighted_item(text)],
         metavar="ID[=WEIGHT]",
         help="the same for one item, whose id may have commas and colons; repeat it",
     )
@@ -92,6 +87,24 @@ def _add_batch(commands: Any, defaults: dict[str, str], name: str, of: str) -> N
     )
     batch.add_argument("file", metavar="FILE", help="the requests; - for standard input")
     _add_target(batch, defaults)
+
+
+def _add_status(commands: Any, defaults: dict[str, str]) -> None:
+    status = commands.add_parser(
+        "status",
+        help="what each worker serves, does and needs; or who of a fleet serves what",
+        description="With --fleet the exit status is 0 when every retriever answers and serves the "
+        "same version, 1 when not.",
+    )
+    whom = status.add_mutually_exclusive_group()
+    whom.add_argument(
+        "--fleet",
+        type=flag_values.addresses,
+        metavar="HOST:PORT,...",
+        help="ask each of these at the same time, and say whether all serve the same version",
+    )
+    _add_target(status, defaults, whom=whom)
+    _add_json(status)
 
 
 def _add_health(commands: Any, defaults: dict[str, str]) -> None:
@@ -143,7 +156,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--explain", action="store_true", help="say where each score comes from")
     parser.add_argument(
         "--attributes",
-        type=_names,
+        type=flag_values.names,
         action="extend",
         default=[],
         metavar="NAME,...",
@@ -159,7 +172,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all-pages", action="store_true", help="page after page of --limit results")
     parser.add_argument(
         "--max-pages",
-        type=_page_count,
+        type=flag_values.page_count,
         default=100,
         metavar="COUNT",
         help="where --all-pages ends at the latest (default: %(default)s)",
@@ -180,7 +193,7 @@ def _add_what_may_be_returned(parser: argparse.ArgumentParser) -> None:
             dest="conditions",
             action="append",
             default=[],
-            type=_text_condition(test),
+            type=flag_values.text_condition(test),
             metavar="NAME=VALUE|...",
             help=f"{what}, such as 'genres=Drama|War' (\\| for a | in a value)",
         )
@@ -189,14 +202,20 @@ def _add_what_may_be_returned(parser: argparse.ArgumentParser) -> None:
         dest="conditions",
         action="append",
         default=[],
-        type=_range_condition,
+        type=flag_values.range_condition,
         metavar="NAME=MIN..MAX",
         help="only items with a number in it, such as release_year=1990..1999, 1990.. or ..1999",
     )
 
 
-def _add_target(parser: argparse.ArgumentParser, defaults: dict[str, str]) -> None:
-    parser.add_argument(
+def _add_target(
+    parser: argparse.ArgumentParser,
+    defaults: dict[str, str],
+    *,
+    whom: argparse._ActionsContainer | None = None,
+) -> None:
+    """Whom to ask and how; `whom` is the group of --target where there is another way to say it."""
+    (whom or parser).add_argument(
         "--target",
         default=format_address(*parse_address(defaults.get("listen", DEFAULT_LISTEN))),
         metavar="HOST:PORT",
@@ -232,72 +251,3 @@ def _check_items(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespac
             parser.error("at least one ITEM_ID (or --item) is needed")
 
     return check
-
-
-# ---- what a flag's text means
-
-
-def _refuse(text: str, form: str, example: str) -> NoReturn:
-    raise argparse.ArgumentTypeError(f"{text!r} should be {form}, such as {example}")
-
-
-def _weighted_item(text: str) -> tuple[str, float | None]:
-    item_id, equals, weight = text.rpartition("=")
-    if not equals:
-        return text, None
-    try:
-        return item_id, float(weight)
-    except ValueError:
-        _refuse(text, "ID or ID=WEIGHT", "50=2 (an id with = needs its weight: a=b=1)")
-
-
-def _session(text: str) -> _Items:
-    items: _Items = []
-    for item in text.split(","):
-        item_id, colon, weight = item.rpartition(":")
-        try:
-            items.append((item_id, float(weight)) if colon else (item, None))
-        except ValueError:
-            items.append(("", None))
-    if not all(item_id for item_id, _ in items):
-        _refuse(text, "ID[:WEIGHT],...", "50,181:2 (--session-item for ids with commas or colons)")
-    return items
-
-
-def _text_condition(test: Any) -> Callable[[str], TextCondition]:
-    def condition(text: str) -> TextCondition:
-        attribute, _, values = text.partition("=")
-        # A | after a backslash belongs to the value.
-        made = [value.replace("\\|", "|") for value in re.split(r"(?<!\\)\|", values)]
-        if not (attribute and all(made)):
-            _refuse(text, "NAME=VALUE or NAME=VALUE|VALUE", "'genres=Drama|War'")
-        return TextCondition(attribute, test, tuple(made))
-
-    return condition
-
-
-def _range_condition(text: str) -> RangeCondition:
-    attribute, _, ends = text.partition("=")
-    low, dots, high = ends.partition("..")
-    try:
-        condition = RangeCondition(
-            attribute, float(low) if low else None, float(high) if high else None
-        )
-    except ValueError:
-        dots = ""
-    if not (attribute and dots and (low or high)):
-        _refuse(text, "NAME=MIN..MAX", "release_year=1990..1999, release_year=1990.. or ..1999")
-    return condition
-
-
-def _names(text: str) -> list[str]:
-    names = text.split(",")
-    if not all(names):
-        _refuse(text, "NAME,...", "genres,release_year")
-    return names
-
-
-def _page_count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text)):
-        _refuse(text, "a number of 1 or more", "5")
-    return int(text)

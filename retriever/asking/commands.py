@@ -14,17 +14,22 @@ from google.protobuf.json_format import MessageToJson
 
 from hosting import client_flags
 from retriever.asking import batches
-from retriever.asking.output import print_answer, print_status
+from retriever.asking.fleet import ask_all
+from retriever.asking.output import fleet_content, print_answer, print_fleet, print_status
 from retriever.client import Answer, CallError, Items, RetrieverClient
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask, print, and return the exit status: 0 answered, 1 not, or a probe found it unhealthy.
 
+    Of a fleet 0 says that every one answered and that all serve the same.
+
     Raises:
         CallError: the service said no, or nothing in time.
         HostingError: certificates or tokens that can't be used.
     """
+    if options.command == "status" and options.fleet:
+        return _ask_fleet(options)
     try:
         with RetrieverClient(
             options.target,
@@ -42,6 +47,16 @@ def run(options: argparse.Namespace) -> int:
         # What no request can hold: a number beyond 32 bits, a text that isn't Unicode.
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def _ask_fleet(options: argparse.Namespace) -> int:
+    security = client_flags.client_security(options)
+    fleet = ask_all(options.fleet, security, timeout_seconds=options.timeout)
+    if options.json:
+        print(json.dumps(fleet_content(fleet), indent=2, ensure_ascii=False))
+    else:
+        print_fleet(fleet)
+    return 0 if fleet.version is not None else 1
 
 
 def _run(client: RetrieverClient, options: argparse.Namespace) -> int:

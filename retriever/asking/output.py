@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
-from typing import Literal
+from typing import Any, Literal
 
+from google.protobuf.json_format import MessageToDict
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from rich.console import Console
 from rich.table import Table
 
+from retriever.asking.fleet import Fleet
 from retriever.client import Answer, Contribution, Explanation, ScoredItem
+
+# A narrower terminal breaks the lines: an address cut short helps nobody.
+_FLEET_COLUMNS = 160
 
 _SHORT_REASONS = {
     "catalogue": "the catalogue has no more items",
@@ -80,6 +86,56 @@ def print_status(status: pb.GetStatusResponse) -> None:
     _print(table)
 
 
+def print_fleet(fleet: Fleet) -> None:
+    """Whether all serve the same, then a line for each retriever."""
+    print(fleet.summary)
+    table = _table("address", "state", "version", "workers", "label", "names", "last reload")
+    table.add_column("problem", overflow="fold", min_width=30)
+    for member in fleet.members:
+        status = member.status
+        if status is None:
+            facts = ["-"] * 5
+        else:
+            running = sum(member.versions.values())
+            facts = [
+                " and ".join(sorted(member.versions)) or "none",
+                f"{running} of {len(status.workers)}",
+                status.label or "pinned",
+                status.label_target or "nothing that can be read",
+                _last_reload(status),
+            ]
+        table.add_row(member.address, member.state, *facts, "\n".join(member.problems))
+    _print(table, at_least=_FLEET_COLUMNS)
+
+
+def fleet_content(fleet: Fleet) -> dict[str, Any]:
+    """The same and all that each retriever says of itself, as JSON has it."""
+    return {
+        "same_version": fleet.version is not None,
+        "version": fleet.version,
+        "retrievers": [
+            {
+                "address": member.address,
+                "state": member.state,
+                "versions": member.versions,
+                "problems": member.problems,
+                "status": None
+                if member.status is None
+                else MessageToDict(member.status, preserving_proto_field_name=True),
+            }
+            for member in fleet.members
+        ],
+    }
+
+
+def _last_reload(status: pb.GetStatusResponse) -> str:
+    if not status.HasField("last_reload"):
+        return "-"
+    last = status.last_reload
+    ago = max(0.0, time.time() - last.ended_at.seconds)
+    return f"{'succeeded' if last.succeeded else 'failed'} {ago:.0f} s ago"
+
+
 def _value(item: ScoredItem, name: str) -> str:
     value = item.attributes.get(name, "")
     if isinstance(value, float):
@@ -111,7 +167,8 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _print(table: Table) -> None:
+def _print(table: Table, *, at_least: int = 0) -> None:
     # A table that goes to a file or a pipe keeps its columns whole. Ids and titles are no markup.
-    width = None if sys.stdout.isatty() else 1_000_000
+    terminal = shutil.get_terminal_size().columns
+    width = max(terminal, at_least) if sys.stdout.isatty() else 1_000_000
     Console(width=width, markup=False, emoji=False, highlight=False).print(table)

@@ -8,24 +8,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
-import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from tests.load import campaign as campaigns
+from tests.load import outcome
 from tests.load.callers import Callers, Plan
 from tests.load.campaign import Campaign, Observations
 from tests.load.judge import PhaseRow, Verdict, judge, phase_rows
-from tests.machine import machine_name
 from tests.service import Service
 
 PLAIN = 8
@@ -50,9 +44,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary, small_disk(Path(temporary)) as disk:
         rows, verdicts, seen = run(disk, Path(temporary), scale)
     if options.json:
-        _print_json(rows, verdicts, seen)
+        outcome.print_json(rows, verdicts, seen)
     else:
-        _print(rows, verdicts, seen)
+        outcome.print_tables(
+            f"{campaigns.WORKERS} workers; {PLAIN} plain and {CAREFUL} careful callers with "
+            f"{CALLS_PER_SECOND:.0f} calls a second each",
+            rows,
+            verdicts,
+            seen,
+        )
     return 0 if all(verdict.kept is not False for verdict in verdicts) else 1
 
 
@@ -97,50 +97,6 @@ def small_disk(directory: Path) -> Iterator[Path]:
         yield disk
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)  # noqa: S607
-
-
-def _print(rows: list[PhaseRow], verdicts: list[Verdict], seen: Observations) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    console.print(
-        f"{machine_name()}; "
-        f"{campaigns.WORKERS} workers; {PLAIN} plain and {CAREFUL} careful callers with "
-        f"{CALLS_PER_SECOND:.0f} calls a second each"
-    )
-    table = Table(box=None, pad_edge=False, header_style="bold", title="calls", title_justify="left")
-    columns = ("phase", "s", "plain", "failed", "our client's", "failed", "median ms", "p99 ms")
-    for column in columns:
-        table.add_column(column, justify="left" if column == "phase" else "right")
-    for row in rows:
-        began, ended = seen.phases[row.phase]
-        table.add_row(
-            row.phase, f"{ended - began:.1f}", f"{row.plain:,}", str(row.plain_failed),
-            f"{row.careful:,}", str(row.careful_failed), f"{row.median:.2f}", f"{row.p99:.2f}",
-        )  # fmt: skip
-    console.print(table)
-    table = Table(box=None, pad_edge=False, header_style="bold", title="faults", title_justify="left")
-    table.add_column("what", no_wrap=True)
-    table.add_column("what came of it")
-    for what, outcome in seen.outcomes:
-        table.add_row(what, outcome)
-    console.print(table)
-    for verdict in verdicts:
-        word = {True: "kept", False: "BROKEN", None: "open"}[verdict.kept]
-        console.print(f"[bold]{word:6}[/bold] {verdict.promise}\n       {verdict.measured}")
-
-
-def _print_json(rows: list[PhaseRow], verdicts: list[Verdict], seen: Observations) -> None:
-    print(
-        json.dumps(
-            {
-                "machine": platform.machine(),
-                "cores": os.cpu_count(),
-                "phases": [dataclasses.asdict(row) for row in rows],
-                "faults": dict(seen.outcomes),
-                "promises": [dataclasses.asdict(verdict) for verdict in verdicts],
-            },
-            indent=2,
-        )
-    )
 
 
 if __name__ == "__main__":

@@ -71,12 +71,12 @@ def judge(calls: Sequence[Call], seen: Observations, exit_status: int, left: int
     killing_began, killing_ended = seen.phases["kill workers"]
     before_kills = [call for call in calls if call.started + call.seconds < killing_began]
     return [
-        _no_failures("no failed call before workers are killed, without retries", before_kills),
-        _no_failures(
+        no_failures("no failed call before workers are killed, without retries", before_kills),
+        no_failures(
             "no failed call through our client, also while workers are killed",
             [call for call in calls if call.careful and call.started < killing_ended],
         ),
-        _right_answers(calls, seen),
+        right_answers(calls, seen),
         _other_outcomes(seen),
         *_quick_switches(calls, seen.switches),
         _every_worker_flat(seen),
@@ -86,7 +86,8 @@ def judge(calls: Sequence[Call], seen: Observations, exit_status: int, left: int
     ]  # fmt: skip
 
 
-def _no_failures(promise: str, calls: Iterable[Call]) -> Verdict:
+def no_failures(promise: str, calls: Iterable[Call]) -> Verdict:
+    """Whether each of these calls was answered."""
     calls = list(calls)
     failed = Counter(f"{call.code} {call.details[:60]}" for call in calls if call.code != "OK")
     examples = "; ".join(f"{count} x {text}" for text, count in failed.most_common(3))
@@ -97,7 +98,8 @@ def _no_failures(promise: str, calls: Iterable[Call]) -> Verdict:
     )
 
 
-def _right_answers(calls: Sequence[Call], seen: Observations) -> Verdict:
+def right_answers(calls: Sequence[Call], seen: Observations) -> Verdict:
+    """Whether each answer is the one that its version has to give."""
     problems: Counter[str] = Counter()
     checked = 0
     for call in calls:

@@ -15,6 +15,7 @@ from retriever import __main__ as command_line
 from retriever import supervisor
 from retriever.asking import commands as client_commands
 from retriever.config import Config
+from retriever.errors import StartError
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +81,10 @@ def test_serve_takes_every_setting(config):
 
 
 def test_no_setting_was_forgotten(config):
-    """Each but host and port, which are --listen, has a flag and a variable of its name."""
+    """Each has a flag and a variable of its name, but host and port, which are --listen, and source.
+
+    With --cache-dir `volume` is the cache, and `source` where the versions come from.
+    """
     values = {
         "volume": "data",
         "label": "canary",
@@ -88,7 +92,7 @@ def test_no_setting_was_forgotten(config):
         "online_recall_share": "0.5",
     }
     for field in fields(Config):
-        if field.name in ("host", "port", "hosting"):
+        if field.name in ("host", "port", "hosting", "source"):
             continue
         value = values.get(field.name, "3")
         set_to = config("--volume", "data", f"--{field.name.replace('_', '-')}", value)
@@ -97,6 +101,18 @@ def test_no_setting_was_forgotten(config):
             patch.setenv(f"RETRIEVER_{field.name.upper()}", value)
             arguments = [] if field.name == "volume" else ["--volume", "data"]
             assert config(*arguments) == set_to
+
+
+def test_copies_are_served_from_the_cache(config):
+    set_to = config("--volume", "s3://bucket/prefix", "--cache-dir", "cache")
+    assert (set_to.volume, set_to.source) == (Path("cache"), "s3://bucket/prefix")
+    set_to = config("--volume", "nfs", "--cache-dir", "cache")
+    assert (set_to.volume, set_to.source) == (Path("cache"), "nfs")
+
+
+def test_a_url_needs_a_cache(config):
+    with pytest.raises(StartError, match="--cache-dir"):
+        config("--volume", "s3://bucket/prefix")
 
 
 def test_serve_has_defaults_for_all_but_the_volume(config):

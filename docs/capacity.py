@@ -1,0 +1,180 @@
+"""How many machines a fleet takes, by the cost model of docs/scaling.md:
+
+    python docs/capacity.py --users 1e8 --items 1e8 --rate 1e6
+
+Every coefficient was measured, by the commands that docs/scaling.md names, at a million items and users
+or fewer; beyond that it is extrapolated. What it can't know is said there too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from dataclasses import asdict, dataclass
+
+# A call's CPU time in microseconds; see "The model" in docs/scaling.md.
+CALL = (320.0, 0.14)
+BATCHED = (115.0, 0.04)
+# Bytes, with 64 components, 19 seen items a user and both indexes by FAISS.
+USER_BYTES, ITEM_BYTES = 345.0, 535.0
+WORKER_BYTES, PARENT_BYTES = 43e6, 27e6
+# The kernel, Python itself, and what else a machine runs.
+OTHER_BYTES = 2e9
+# Bytes a second of an idle retriever: fetched (and hashed) from a store, then verified and prepared.
+FETCHED, VERIFIED = 320e6, 1.3e9
+# gRPC's request and response of ten items with short ids, and the headers of four packets.
+CALL_BYTES, BATCHED_BYTES = 550.0, 170.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """What is asked of the fleet.
+
+    Attributes:
+        users, items: of the catalogue.
+        rate: recommendations a second, of ten items each.
+        cores, memory_gb, network_gbit: of one machine.
+        store_gbit: what the store gives to all machines together.
+        utilization: how busy the cores may be.
+        batched: whether recommendations come in batches of 64.
+    """
+
+    users: float = 1e8
+    items: float = 1e8
+    rate: float = 1e6
+    cores: int = 32
+    memory_gb: float = 256
+    network_gbit: float = 25
+    store_gbit: float = 100
+    utilization: float = 0.6
+    batched: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """What that takes; times in seconds.
+
+    Attributes:
+        version_gb: of the files of one version.
+        call_microseconds: of a core's time for one recommendation.
+        cores, machines: for the rate; a spare machine isn't counted.
+        memory_gb: that one machine needs, with two versions in the page cache during a reload.
+        fits: whether the machine has that much.
+        calls_gbit: the network that the calls take, of all machines together.
+        moved_tb: that a publication moves to all machines, when every file of it changed.
+        store_seconds: until the store has given that to all, at its own pace.
+        machine_seconds: until one machine has fetched it, by its network or its cores.
+        verify_seconds: until it has read it once more and serves it.
+        change_seconds: from the label's move until the last machine serves, all beginning at once.
+        busy: share of a machine's core time that one publication an hour takes.
+    """
+
+    version_gb: float
+    call_microseconds: float
+    cores: float
+    machines: int
+    memory_gb: float
+    fits: bool
+    calls_gbit: float
+    moved_tb: float
+    store_seconds: float
+    machine_seconds: float
+    verify_seconds: float
+    change_seconds: float
+    busy: float
+
+
+def fleet_for(demand: Demand) -> Fleet:
+    """Work out the fleet."""
+    version = demand.users * USER_BYTES + demand.items * ITEM_BYTES
+    own, by_items = BATCHED if demand.batched else CALL
+    call = own + by_items * math.sqrt(demand.items)
+    cores = demand.rate * call / 1e6 / demand.utilization
+    machines = max(1, math.ceil(cores / demand.cores))
+    memory = 2 * version + demand.cores * WORKER_BYTES + PARENT_BYTES + OTHER_BYTES
+    store = machines * version / _bytes(demand.store_gbit)
+    machine = version / min(_bytes(demand.network_gbit), FETCHED)
+    # As many processes as cores don't verify it faster: one does, by four threads.
+    verify = version / VERIFIED
+    return Fleet(
+        version_gb=version / 1e9,
+        call_microseconds=call,
+        cores=cores,
+        machines=machines,
+        memory_gb=memory / 1e9,
+        fits=memory <= demand.memory_gb * 1e9,
+        calls_gbit=demand.rate * (BATCHED_BYTES if demand.batched else CALL_BYTES) * 8 / 1e9,
+        moved_tb=machines * version / 1e12,
+        store_seconds=store,
+        machine_seconds=machine,
+        verify_seconds=verify,
+        change_seconds=max(store, machine) + verify,
+        busy=2 * (machine + verify) / 3600 / demand.cores,
+    )
+
+
+def _bytes(gbit: float) -> float:
+    return gbit * 1e9 / 8
+
+
+def table(fleet: Fleet) -> list[tuple[str, str]]:
+    """The fleet in words and figures."""
+    return [
+        ("files of a version", f"{fleet.version_gb:,.1f} GB"),
+        ("a recommendation", f"{fleet.call_microseconds:,.0f} µs of a core"),
+        ("cores", f"{fleet.cores:,.0f}"),
+        ("machines", f"{fleet.machines:,}"),
+        ("memory of each", f"{fleet.memory_gb:,.0f} GB{'' if fleet.fits else ', more than it has'}"),
+        ("network for calls, all together", f"{fleet.calls_gbit:,.1f} Gbit/s"),
+        ("moved at a publication, all together", f"{fleet.moved_tb:,.2f} TB"),
+        ("the store takes for that", f"{fleet.store_seconds:,.0f} s"),
+        ("one machine takes to fetch its copy", f"{fleet.machine_seconds:,.0f} s"),
+        ("and to verify and prepare it", f"{fleet.verify_seconds:,.0f} s"),
+        ("from the label's move until all serve", f"{fleet.change_seconds:,.0f} s"),
+        ("core time of one publication an hour", f"{fleet.busy:.2%}"),
+    ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print a fleet; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python docs/capacity.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for name, of, what in (
+        ("users", float, "of the catalogue"),
+        ("items", float, "of the catalogue"),
+        ("rate", float, "recommendations a second"),
+        ("cores", int, "of a machine"),
+        ("memory-gb", float, "of a machine"),
+        ("network-gbit", float, "of a machine, Gbit/s"),
+        ("store-gbit", float, "what the store gives to all together, Gbit/s"),
+        ("utilization", float, "how busy the cores may be, above 0 and at most 1"),
+    ):
+        default = getattr(Demand, name.replace("-", "_"))
+        parser.add_argument(
+            f"--{name}", type=of, default=default, help=f"{what} (default: {default:g})"
+        )
+    parser.add_argument("--batched", action="store_true", help="recommendations in batches of 64")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = vars(parser.parse_args(arguments))
+    as_json = options.pop("json")
+    for name, value in options.items():
+        if name != "batched" and not 0 < value < math.inf:
+            parser.error(f"--{name.replace('_', '-')} is {value:g}, but should be above 0")
+    if options["utilization"] > 1:
+        parser.error(f"--utilization is {options['utilization']:g}, but should be at most 1")
+    fleet = fleet_for(Demand(**options))
+    if as_json:
+        print(json.dumps({**options, **asdict(fleet)}, indent=2))
+    else:
+        for what, figure in table(fleet):
+            print(f"{what:<40} {figure}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

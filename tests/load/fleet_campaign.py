@@ -1,0 +1,219 @@
+"""What is done to a fleet that is being called all the time, and what it says of itself meanwhile."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tests.envoy import Envoy
+from tests.load.campaign import Observations, Say, Switch
+from tests.load.fleet_member import Member
+from tests.load.fleet_volume import Origin
+from tests.service import PATIENCE
+
+WORKERS = 2
+POLL_SECONDS = 0.5
+FLAGS: dict[str, object] = {
+    "workers": WORKERS,
+    "poll_seconds": POLL_SECONDS,
+    # Short, so that connections come to their age all the time.
+    "max_connection_age_seconds": 10,
+    # Longer than Envoy needs to see that a retriever drains: see health_checks in its configuration.
+    "drain_seconds": 4,
+}
+MOVE = "move the label"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How much of everything; a round is one that is killed and another that is cut off."""
+
+    moves: int
+    pause_seconds: float
+    rounds: int
+    restarts: int
+
+
+FULL = Scale(moves=20, pause_seconds=0.5, rounds=3, restarts=3)
+SHORT = Scale(moves=3, pause_seconds=0.3, rounds=1, restarts=1)
+
+
+class FleetCampaign:
+    """Does one thing after the other to retrievers behind Envoy, each time to one of them."""
+
+    def __init__(
+        self, members: Sequence[Member], origin: Origin, envoy: Envoy, scale: Scale, say: Say
+    ) -> None:
+        self.seen = Observations()
+        self._members = members
+        self._origin = origin
+        self._envoy = envoy
+        self._scale = scale
+        self._say = say
+        self._published = 0
+        self._version = ""
+
+    def begin(self) -> None:
+        """Publish the first version, and wait until all serve it and Envoy knows them."""
+        self._move(self._members)
+        self._wait_for_envoy()
+
+    def run(self) -> None:
+        """Everything but the end, in an order in which each fault starts from a sound fleet."""
+        self._see("nothing done yet", {})
+        with self._phase(MOVE):
+            for _ in range(self._scale.moves):
+                self._move(self._members)
+                time.sleep(self._scale.pause_seconds)  # the time itself is wanted
+        for number in range(self._scale.rounds):
+            # Each is killed once in three rounds, and cut off once.
+            killed, cut, *_ = [*self._members[number:], *self._members]
+            # As when a host is gone, and as when nobody listens there.
+            silently = number % 2 == 1
+            with self._phase(f"kill {killed.name}"):
+                self._kill(killed, silently=silently)
+            with self._phase(f"cut {cut.name} off the store"):
+                self._cut_off(cut, silently=silently)
+        with self._phase("restart one after the other"):
+            for member in self._members[: self._scale.restarts]:
+                self._restart(member)
+        self._move(self._members)
+        self._see("all is over", {})
+        self._note(
+            "calls that Envoy sent to another one", f"{self._envoy.statistic('upstream_rq_retry')}"
+        )
+
+    # ---- faults
+
+    def _kill(self, member: Member, *, silently: bool) -> None:
+        before = self._version
+        member.kill()
+        self._wait_for_envoy(without=member)
+        self._move(self._others(member))
+        self._see(f"{member.name} is dead", {member: ("unreachable", None)})
+        # What it serves now is what it has kept: there is nobody to ask.
+        member.link.cut(silently=silently)
+        member.start()
+        began = time.monotonic()
+        member.service.wait_until_all_serve(before)
+        seconds = time.monotonic() - began
+        self._note(f"{member.name} starts without the store", f"it serves after {seconds:.1f} s")
+        self._wait_for_envoy()
+        self._see(f"{member.name} serves from its cache", {member: ("serving", before)})
+        self._mend(member)
+
+    def _cut_off(self, member: Member, *, silently: bool) -> None:
+        before = self._version
+        pids = member.service.worker_pids()
+        member.link.cut(silently=silently)
+        status = member.service.wait_until(lambda status: status.label_problem)
+        self._note(f"{member.name} is cut off the store", status.label_problem)
+        self._move(self._others(member))
+        self._see(f"{member.name} is cut off the store", {member: ("serving", before)})
+        answered = self._answered(member)
+        self._envoy.wait_for(lambda: self._answered(member) > answered)
+        self._mend(member)
+        if member.service.worker_pids() != pids:
+            self._note(f"{member.name} is back at the store", "wrong: its workers were restarted")
+
+    def _mend(self, member: Member) -> None:
+        began = time.monotonic()
+        member.link.mend()
+        member.service.wait_until(
+            lambda status: (
+                not status.label_problem
+                and {worker.version for worker in status.workers} == {self._version}
+            )
+        )
+        polls = (time.monotonic() - began) / POLL_SECONDS
+        self._note(f"{member.name} is back at the store", f"it follows after {polls:.1f} polls")
+        self._see(f"{member.name} is back at the store", {})
+
+    def _restart(self, member: Member) -> None:
+        status, left = member.stop()
+        right = status == left == 0
+        self._note(
+            f"SIGTERM to {member.name}",
+            f"{'' if right else 'wrong: '}exit status {status}, {left} processes left",
+        )
+        member.start()
+        member.service.wait_until_all_serve(self._version)
+        self._wait_for_envoy()
+
+    # ---- the label
+
+    def _move(self, members: Sequence[Member]) -> None:
+        """Publish, move the label, and wait until these serve it."""
+        self._published += 1
+        model = self._origin.publish(self._published)
+        self.seen.models[model.version] = model
+        moved_at = time.monotonic()
+        self._origin.promote(model.version)
+        spreads = [
+            member.service.wait_until_all_serve(model.version).last_reload.commit_spread_seconds
+            for member in members
+        ]
+        self.seen.switches.append(Switch(model.version, moved_at, time.monotonic(), max(spreads)))
+        self._version = model.version
+
+    def _others(self, member: Member) -> list[Member]:
+        return [other for other in self._members if other is not member]
+
+    def _wait_for_envoy(self, *, without: Member | None = None) -> None:
+        """Wait until calls go to all of them, or to all but one."""
+        expected = {member.address for member in self._members if member is not without}
+        self._envoy.wait_for(lambda: self._envoy.healthy() == expected)
+
+    def _answered(self, member: Member) -> int:
+        return self._envoy.hosts()[member.address].answered
+
+    # ---- what `status --fleet` says
+
+    def _see(self, when: str, odd: Mapping[Member, tuple[str, str | None]]) -> None:
+        """Check that it says who serves what: the current version, but for those that are odd."""
+        expected = {member.address: ("serving", self._version) for member in self._members}
+        expected |= {member.address: what for member, what in odd.items()}
+        same = len(set(expected.values())) == 1
+        end = time.monotonic() + PATIENCE
+        while True:
+            # Workers know of one another what was so an interval of polling ago, and that a network
+            # lets nothing through is told only when it has lasted.
+            code, content = self._fleet_status()
+            retrievers = content["retrievers"]
+            found = {one["address"]: (one["state"], *(one["versions"] or [None])) for one in retrievers}
+            problems = {one["address"]: one["problems"] for one in retrievers if one["problems"]}
+            right = found == expected and (code == 0) == content["same_version"] == same
+            if right and problems.keys() == {member.address for member in odd}:
+                break
+            if time.monotonic() > end:
+                self._note(f"status --fleet: {when}", f"wrong: exit status {code}, {found}, {problems}")
+                return
+        told = "; ".join(problem for several in problems.values() for problem in several)
+        self._note(
+            f"status --fleet: {when}",
+            f"exit status {code}" + (f": {told}" if told else ", all the same"),
+        )
+
+    def _fleet_status(self) -> tuple[int, Any]:
+        addresses = ",".join(member.address for member in self._members)
+        command = [sys.executable, "-m", "retriever", "status", "--json", "--fleet", addresses]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE)
+        return done.returncode, json.loads(done.stdout)
+
+    # ---- notes
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        self._say(name)
+        began = time.monotonic()
+        yield
+        self.seen.phases[name] = (began, time.monotonic())
+
+    def _note(self, what: str, outcome: str) -> None:
+        self.seen.outcomes.append((what, outcome))

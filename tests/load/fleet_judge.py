@@ -1,0 +1,65 @@
+"""Whether a fleet kept its promises during a campaign."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.load.callers import Call
+from tests.load.campaign import Observations
+from tests.load.fleet_campaign import MOVE, POLL_SECONDS
+from tests.load.judge import Verdict, no_failures, right_answers
+
+# Looking, fetching, verifying, and preparing in each worker, on a machine that has much to do.
+_MOST_POLLS = 10
+
+
+def judge(calls: Sequence[Call], seen: Observations) -> list[Verdict]:
+    """Every promise. `calls` are those of the whole campaign."""
+    return [
+        no_failures("no failed call, whatever is done to one of them, without retries", calls),
+        right_answers(calls, seen),
+        _reached(seen),
+        _in_time(calls, seen),
+        _outcomes(seen),
+    ]
+
+
+def _reached(seen: Observations) -> Verdict:
+    # The first one is found at the start.
+    polls = [(each.all_serve_at - each.moved_at) / POLL_SECONDS for each in seen.switches[1:]]
+    return Verdict(
+        f"a label reaches all that aren't away within {_MOST_POLLS} intervals of {POLL_SECONDS} s",
+        max(polls) <= _MOST_POLLS,
+        f"{len(polls)} moves, {sum(polls) / len(polls):.1f} intervals on average, "
+        f"{max(polls):.1f} at the most",
+    )
+
+
+def _in_time(calls: Sequence[Call], seen: Observations) -> Verdict:
+    """By what callers see, not by what the retrievers say of themselves."""
+    began, ended = seen.phases[MOVE]
+    moves = [each for each in seen.switches if began <= each.moved_at < ended]
+    checked = late = 0
+    for move, end in zip(moves, [*(each.moved_at for each in moves[1:]), ended], strict=True):
+        own = [
+            call
+            for call in calls
+            if move.all_serve_at < call.started and call.started + call.seconds < end
+            and call.code == "OK"
+        ]  # fmt: skip
+        checked += len(own)
+        late += sum(call.version != move.version for call in own)
+    return Verdict(
+        "once all say that they serve a version, no call is answered from another",
+        not late if checked else None,
+        f"{late} of {checked:,} calls between the moves",
+    )
+
+
+def _outcomes(seen: Observations) -> Verdict:
+    wrong = [f"{what}: {outcome}" for what, outcome in seen.outcomes if outcome.startswith("wrong")]
+    return Verdict(
+        "who is away serves on and follows again without a restart; `status --fleet` names all of it",
+        not wrong,
+        f"{len(seen.outcomes)} looks" + "".join(f"; {text}" for text in wrong),
+    )
