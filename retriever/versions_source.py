@@ -92,6 +92,8 @@ class Copied:
         self._cache = Cache(folder, max_bytes=max_bytes)
         self._at_start = pin or labels.read_label_or_none(folder, label)
         self._target = self._at_start
+        # Of the thread that looks; making one takes longer than a look.
+        self._store: Store | None = None
         self._followed = self._at_start
 
     def look(self) -> Seen:
@@ -100,13 +102,16 @@ class Copied:
         if cached is not None and self._cache.has(cached):
             return Seen(cached, "", _fingerprint_here(self._cache.folder, cached))
         try:
-            store = Store(self._location, patience_seconds=_LOOK_SECONDS)
+            store = self._store or Store(self._location, patience_seconds=_LOOK_SECONDS)
+            self._store = store
             target = self._pin or self._read_label(store)
             self._target = target
             if self._cache.has(target):
                 return Seen(target, "", _fingerprint_here(self._cache.folder, target))
             return Seen(target, "", _fingerprint_there(store, target))
         except StoreError as error:
+            # A network volume that was mounted anew, for instance.
+            self._store = None
             return Seen(None, f"{error}; what serves is served from the cache")
         except PublicationError as error:
             return Seen(None, str(error))

@@ -15,7 +15,6 @@ from retriever import __main__ as command_line
 from retriever import supervisor
 from retriever.asking import commands as client_commands
 from retriever.config import Config
-from retriever.errors import StartError
 
 
 @pytest.fixture(autouse=True)
@@ -110,9 +109,15 @@ def test_copies_are_served_from_the_cache(config):
     assert (set_to.volume, set_to.source) == (Path("cache"), "nfs")
 
 
-def test_a_url_needs_a_cache(config):
-    with pytest.raises(StartError, match="--cache-dir"):
-        config("--volume", "s3://bucket/prefix")
+def test_a_url_needs_a_cache(capsys):
+    assert command_line.main(["serve", "--volume", "s3://bucket/prefix"]) == 1
+    assert "give --cache-dir" in capsys.readouterr().err
+
+
+def test_a_volume_of_no_known_kind_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        command_line.main(["serve", "--volume", "ftp://host/x"])
+    assert "ftp:// isn't known" in capsys.readouterr().err
 
 
 def test_serve_has_defaults_for_all_but_the_volume(config):
