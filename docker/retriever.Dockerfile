@@ -17,12 +17,13 @@ RUN pip wheel --no-deps --no-binary annoy,nmslib --wheel-dir /wheels annoy nmsli
 
 FROM compiled AS installed
 # faiss is a third of the image; exact search, Annoy and NMSLIB serve without it.
-ARG EXTRAS=retriever,faiss,otlp
+ARG EXTRAS=retriever,faiss,otlp,store
 COPY docker/portable/check_portable.py /portable/
 COPY pyproject.toml README.md LICENSE /source/
 COPY protos/gen /source/protos/gen
 COPY hosting /source/hosting
 COPY publication /source/publication
+COPY remote /source/remote
 COPY retriever /source/retriever
 # NMSLIB asks for SciPy, which it needs for sparse vectors only: we have none, and it is 140 MB.
 RUN python -m venv --without-pip /opt/venv \

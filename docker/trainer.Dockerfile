@@ -16,13 +16,14 @@ ENV PIP_CONSTRAINT=/portable/constraints.txt PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_
 RUN pip wheel --no-deps --no-binary annoy,nmslib --wheel-dir /wheels annoy nmslib
 
 FROM compiled AS installed
-ARG EXTRAS=trainer,faiss,nmslib,otlp,sql,tune
+ARG EXTRAS=trainer,faiss,nmslib,otlp,sql,store,tune
 RUN pip wheel --no-deps --no-binary rectools-lightfm --wheel-dir /wheels rectools-lightfm
 COPY docker/portable/check_portable.py /portable/
 COPY pyproject.toml README.md LICENSE /source/
 COPY protos/gen /source/protos/gen
 COPY hosting /source/hosting
 COPY publication /source/publication
+COPY remote /source/remote
 COPY trainer /source/trainer
 RUN python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python install /wheels/*.whl "/source[${EXTRAS}]" \

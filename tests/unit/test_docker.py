@@ -112,6 +112,23 @@ def test_both_begin_with_the_same_stage_on_the_same_base():
 
 
 @pytest.mark.parametrize("service", SERVICES)
+def test_an_image_has_every_package_that_the_service_imports(service):
+    imported: set[str] = {service}
+    seen: set[str] = set()
+    while found := imported - seen:
+        seen |= found
+        texts = [path.read_text("utf-8") for own in found for path in (ROOT / own).rglob("*.py")]
+        names = re.findall(r"^ *(?:from|import) (\w+)", "\n".join(texts), re.MULTILINE)
+        imported |= {name for name in names if (ROOT / name / "__init__.py").is_file()}
+    assert {"hosting", "publication", "remote"} <= imported
+    text = (DOCKER / f"{service}.Dockerfile").read_text()
+    allowed = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    for package in imported:
+        assert f"COPY {package} /source/{package}\n" in text
+        assert f"!{package}" in allowed
+
+
+@pytest.mark.parametrize("service", SERVICES)
 def test_the_extras_exist_and_only_the_trainer_has_lightfm(service):
     extras = argument(service, "EXTRAS").split(",")
     assert {*extras} <= PROJECT["optional-dependencies"].keys()
