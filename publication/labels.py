@@ -11,7 +11,7 @@ import contextlib
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -26,8 +26,8 @@ from publication.errors import (
 )
 from publication.reader import has_version
 
-# Longer than any version name with stray white space around it.
-_MAX_BYTES = 200
+MAX_BYTES = 200
+"""Longer than any version's name with stray white space around it."""
 
 Verb = Literal["promote", "rollback"]
 
@@ -44,14 +44,19 @@ def read_label(volume: Path, label: str) -> str:
     path = layout.label_file(volume, label)
     try:
         with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
+            content = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise LabelError(label, f"nothing is published under it: {path} doesn't exist") from error
     except OSError as error:
         raise LabelError(label, f"{path}: {error.strerror or error}") from error
+    return parse(label, content, where=path)
+
+
+def parse(label: str, content: bytes, *, where: Path | str) -> str:
+    """The version that a label's content names; raises LabelError, which says `where` it was read."""
     version = content.decode("ascii", "replace").strip()
-    if len(content) > _MAX_BYTES or not layout.is_version_name(version):
-        raise LabelError(label, f"{path} should hold a version's name, but holds {content[:40]!r}")
+    if len(content) > MAX_BYTES or not layout.is_version_name(version):
+        raise LabelError(label, f"{where} should hold a version's name, but holds {content[:40]!r}")
     return version
 
 
@@ -191,26 +196,49 @@ def rollback(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
 def rollback_target(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
     """The version that `rollback` would go to; raises as it does."""
     check_name(label)
-    named = _stack(volume, label)
+    try:
+        history = layout.history_file(volume, label).read_bytes()
+    except OSError:
+        history = b""
     current = read_label_or_none(volume, label)
+    return earlier(label, history, current, lambda version: has_version(volume, version))
+
+
+def earlier(label: str, history: bytes, current: str | None, exists: Callable[[str], bool]) -> str:
+    """The version that a label named before.
+
+    Args:
+        label: its name, for the error.
+        history: the content of its history.
+        current: what it names.
+        exists: whether the volume has a version.
+
+    Raises:
+        NothingToRollBackToError: it never named another version that still exists.
+    """
+    named = _stack(history)
     # A crash between replacing the label and noting the move leaves the label ahead of the notes. What
     # was promoted after it may be what someone has just rolled back from: never go there again.
     if current in named:
         del named[len(named) - 1 - named[::-1].index(current) :]
     for version in reversed(named):
-        if version != current and has_version(volume, version):
+        if version != current and exists(version):
             return version
     raise NothingToRollBackToError(label)
 
 
-def _stack(volume: Path, label: str) -> list[str]:
+def note(verb: Verb, version: str) -> bytes:
+    """What a move adds to the history.
+
+    It begins with a line break because a crash or a full disk may have cut the line before it short.
+    """
+    return f"\n{verb} {version}\n".encode()
+
+
+def _stack(history: bytes) -> list[str]:
     """The versions promoted and not rolled back since, oldest first."""
-    try:
-        lines = layout.history_file(volume, label).read_text("ascii", "replace").splitlines()
-    except OSError:
-        return []
     stack: list[str] = []
-    for line in lines:
+    for line in history.decode("ascii", "replace").splitlines():
         verb, _, version = line.partition(" ")
         if not layout.is_version_name(version):
             continue
@@ -251,10 +279,9 @@ def _move(volume: Path, label: str, version: str, verb: Verb) -> None:
         fsync_directory(path.parent)
     except OSError as error:
         raise VolumeError(path, f"can't be written: {error.strerror or error}") from error
-    # The label has moved, so what follows must not fail the call. The line begins with a line break
-    # because a crash or a full disk may have cut the line before it short.
+    # The label has moved, so what follows must not fail the call.
     with contextlib.suppress(OSError), history.open("ab") as file:
-        file.write(f"\n{verb} {version}\n".encode())
+        file.write(note(verb, version))
         file.flush()
         os.fsync(file.fileno())
 

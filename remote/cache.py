@@ -14,6 +14,7 @@ recently used first.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import shutil
@@ -26,17 +27,17 @@ from pathlib import Path
 from publication import layout, manifest
 from publication.durable import make_directory
 from publication.errors import (
-    MismatchError,
-    MissingFileError,
     PublicationError,
     VersionNotFoundError,
     VolumeError,
 )
-from publication.manifest import FileFacts, Manifest
+from publication.manifest import Manifest
 from remote.download import download
-from remote.errors import ObjectMissingError
 from remote.store import Store
 from remote.uses import Uses, alone, locked
+from remote.versions import check_sizes, key_of, read_encoded
+
+_log = logging.getLogger(__name__)
 
 _PARTIAL = "partial"
 _USED = "used"
@@ -81,6 +82,46 @@ class Cache:
         """Whether the version is here, whole."""
         return layout.is_version_name(version) and layout.version_dir(self.folder, version).is_dir()
 
+    def bring(
+        self,
+        store: Store,
+        version: str,
+        check: Callable[[Path, str], object],
+        *,
+        wanted: Callable[[], bool] = lambda: True,
+        on_bytes: Callable[[int], None] = lambda _: None,
+        begun: Callable[[Manifest, int], None] = lambda _, __: None,
+    ) -> Fetched | None:
+        """Have a version here that passes a check; what was spoilt here since it came is fetched anew.
+
+        Args:
+            store, version, wanted, on_bytes, begun: see `fetch`.
+            check: called with the cache's folder and the version; a PublicationError of its own, but
+                for a VolumeError, means that the copy isn't sound.
+
+        Raises:
+            PublicationError: as `fetch` and `check` do.
+        """
+
+        def fetch(*, linked: bool) -> Fetched | None:
+            return self.fetch(
+                store, version, linked=linked, wanted=wanted, on_bytes=on_bytes, begun=begun
+            )
+
+        fetched = fetch(linked=True)
+        try:
+            check(self.folder, version)
+        except VolumeError:
+            raise
+        except PublicationError as error:
+            self.discard(version)
+            if fetched is not None and not fetched.linked:
+                raise
+            _log.warning("the copy of %s is damaged and is fetched anew: %s", version, error)
+            fetched = fetch(linked=False)
+            check(self.folder, version)
+        return fetched
+
     def fetch(
         self,
         store: Store,
@@ -117,10 +158,10 @@ class Cache:
         with _as_volume_error(self.folder), self._fetching(version) as arriving:
             if self.has(version):
                 return None  # it has come while another process was waited for
-            data, facts = _read_manifest(store, version)
+            data, facts = read_encoded(store, version)
             common = self._begin(arriving, data, facts, self._by_checksum() if linked else {})
             left = {name: own for name, own in facts.files.items() if name not in common}
-            _check_sizes(store, version, left)
+            check_sizes(store, version, left)
             # What an earlier attempt left has its full size on the disk from its start.
             here = sum(_size(arriving / "files" / name) or 0 for name in left)
             needed = max(0, sum(own.size for own in left.values()) - here)
@@ -128,7 +169,7 @@ class Cache:
             begun(facts, needed)
             download(
                 store,
-                f"{layout.VERSIONS}/{version}/",
+                key_of(version),
                 left,
                 arriving / "files",
                 arriving / "notes",
@@ -265,28 +306,6 @@ class Cache:
         with contextlib.suppress(FileNotFoundError):
             os.rename(layout.version_dir(self.folder, version), gone)
             shutil.rmtree(gone, ignore_errors=True)
-
-
-def _read_manifest(store: Store, version: str) -> tuple[bytes, Manifest]:
-    key = f"{layout.VERSIONS}/{version}/{layout.MANIFEST}"
-    try:
-        data, _ = store.read(key, at_most=manifest.MAX_BYTES)
-    except ObjectMissingError as error:
-        raise VersionNotFoundError(version, str(store)) from error
-    return data, manifest.decode(data, path=store.where(key), version=version)
-
-
-def _check_sizes(store: Store, version: str, files: dict[str, FileFacts]) -> None:
-    """Whether the store has them all, before any is downloaded."""
-    prefix = f"{layout.VERSIONS}/{version}/"
-    objects = store.objects(prefix)
-    for name, own in files.items():
-        if (found := objects.get(prefix + name)) is None:
-            raise MissingFileError(store.where(prefix + name))
-        if found.size != own.size:
-            raise MismatchError(
-                store.where(prefix + name), "size in bytes", expected=own.size, found=found.size
-            )
 
 
 def _directories(folder: Path) -> list[Path]:

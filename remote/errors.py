@@ -4,6 +4,7 @@ LocationError              a --volume that isn't one
 StoreError                 the store doesn't do what it is asked (a VolumeError)
 ├── ObjectMissingError     there is no such object
 ├── ConflictError          somebody else has changed the object
+├── UnsupportedError       the store has no such operation
 └── RefusedError           the credentials aren't enough
 """
 
@@ -31,6 +32,10 @@ class ObjectMissingError(StoreError):
 
 class ConflictError(StoreError):
     """An object isn't what it was when it was read, or is there and shouldn't be."""
+
+
+class UnsupportedError(StoreError):
+    """The store has no such operation."""
 
 
 class RefusedError(StoreError):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from remote.errors import (
     StoreError,
     UnsupportedError,
 )
-from remote.location import Location
+from remote.location import Location, StoreUrl
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 # Objects beyond it are sent in pieces of this size, so many at a time.
 _PIECE_BYTES = 8 << 20
 _PIECES_AT_ONCE = 4
+# Twice what all pieces of a few files may take at a megabyte a second.
+_SENDING_SECONDS = 240.0
 _MAX_REASON = 300
 _URL = re.compile(r"https?://\S+")
 # Says how long it took and how often it was tried, each time something else.
@@ -64,10 +67,22 @@ class Store:
     def __init__(self, location: Location, *, patience_seconds: float = 20.0) -> None:
         """Raises StoreError when the location can't be one; nothing is asked yet."""
         self.location = location
-        self._store = _connect(location, patience_seconds)
+        self._patience_seconds = patience_seconds
+        # A folder needn't be mounted yet.
+        if not isinstance(location, Path):
+            self._store = _connect(location, patience_seconds)
 
     def __str__(self) -> str:
         return str(self.location)
+
+    @cached_property
+    def _store(self) -> ObjectStore:
+        return _connect(self.location, self._patience_seconds)
+
+    @cached_property
+    def _patient(self) -> ObjectStore:
+        # The library counts as silence how long it takes to send something, too.
+        return _connect(self.location, max(self._patience_seconds, _SENDING_SECONDS))
 
     def read(self, key: str, *, at_most: int) -> tuple[bytes, Mark]:
         """A small object; StoreError too when it has more than `at_most` bytes."""
@@ -163,7 +178,7 @@ class Store:
 
         with self._errors(key):
             obstore.put(
-                self._store, key, path, chunk_size=_PIECE_BYTES, max_concurrency=_PIECES_AT_ONCE
+                self._patient, key, path, chunk_size=_PIECE_BYTES, max_concurrency=_PIECES_AT_ONCE
             )
 
     def copy(self, source: str, target: str) -> None:
@@ -171,7 +186,7 @@ class Store:
         import obstore
 
         with self._errors(source):
-            obstore.copy(self._store, source, target)
+            obstore.copy(self._patient, source, target)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; those that aren't there are no error."""
@@ -237,6 +252,7 @@ def _connect(location: Location, patience_seconds: float) -> ObjectStore:
     try:
         if isinstance(location, Path):
             return store.LocalStore(location.absolute())
+        _check_http(location)
         provider: Callable[[], Any] | None = shared_credentials() if location.scheme == "s3" else None
         # Typed for one store at a time, and the options are those of all.
         options: dict[str, Any] = {} if provider is None else {"credential_provider": provider}
@@ -244,7 +260,7 @@ def _connect(location: Location, patience_seconds: float) -> ObjectStore:
             str(location),
             client_options={
                 # Given options keep the library from reading this one of the environment.
-                "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true"),
+                "allow_http": _allows_http(),
                 "connect_timeout": timedelta(seconds=patience_seconds / 4),
                 # Between two pieces of an answer: a store that hangs is given up.
                 "read_timeout": timedelta(seconds=patience_seconds / 2),
@@ -263,6 +279,23 @@ def _connect(location: Location, patience_seconds: float) -> ObjectStore:
         )
     except (exceptions.BaseError, OSError, ValueError) as error:
         raise StoreError(str(location), _reason(error)) from error
+
+
+def _allows_http() -> bool:
+    return any(
+        os.environ.get(f"{cloud}_ALLOW_HTTP", "").lower() in ("1", "true") for cloud in ("AWS", "AZURE")
+    )
+
+
+def _check_http(location: StoreUrl) -> None:
+    """Raise StoreError for an endpoint without TLS that isn't allowed: the library doesn't say why."""
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"):
+        endpoint = os.environ.get(name, "")
+        if location.scheme == "s3" and endpoint.startswith("http://") and not _allows_http():
+            raise StoreError(
+                str(location),
+                f"{name} is {endpoint}, without TLS: set AWS_ALLOW_HTTP=true to allow that",
+            )
 
 
 def _reason(error: Exception) -> str:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Protocol
 
 from publication import labels, layout
-from publication.errors import LabelError, PublicationError, VolumeError
+from publication.errors import PublicationError, VolumeError
 from publication.manifest import Manifest
 from remote.cache import Cache, Fetched
-from remote.errors import ObjectMissingError, StoreError
+from remote.errors import StoreError
+from remote.labels import read_label
 from remote.location import Location, parse_location
 from remote.store import Store, require_library
 from retriever import label_watch
@@ -104,7 +105,7 @@ class Copied:
         try:
             store = self._store or Store(self._location, patience_seconds=_LOOK_SECONDS)
             self._store = store
-            target = self._pin or self._read_label(store)
+            target = self._pin or read_label(store, self._label)
             self._target = target
             if self._cache.has(target):
                 return Seen(target, "", _fingerprint_here(self._cache.folder, target))
@@ -116,49 +117,19 @@ class Copied:
         except PublicationError as error:
             return Seen(None, str(error))
 
-    def _read_label(self, store: Store) -> str:
-        key = f"{layout.LABELS}/{self._label}"
-        try:
-            content, _ = store.read(key, at_most=labels.MAX_BYTES)
-        except ObjectMissingError as error:
-            raise LabelError(
-                self._label, f"nothing is published under it: {store.where(key)} doesn't exist"
-            ) from error
-        return labels.parse(self._label, content, where=store.where(key))
-
-    def verify(self, volume: Path, version: str) -> None:
+    def verify(self, volume: Path, version: str) -> None:  # noqa: ARG002 - it is the cache's folder
         """See VersionsSource: bring it, unless it is here, and check it."""
-        fetched = self._fetch(version)
-        try:
-            self._check(volume, version)
-        except VolumeError:
-            raise
-        except PublicationError as error:
-            self._cache.discard(version)
-            if fetched is not None and not fetched.linked:
-                raise
-            # What had been here may have been spoilt since.
-            _log.warning("the copy of %s is damaged and is fetched anew: %s", version, error)
-            self._fetch(version, linked=False)
-            self._check(volume, version)
-
-    def _fetch(self, version: str, *, linked: bool = True) -> Fetched | None:
-        """Bring a version; None when it is here."""
-        if self._cache.has(version):
-            self._cache.uses.add(version)
-            return None
         arrival = _Arrival(version)
-        fetched = self._cache.fetch(
+        fetched = self._cache.bring(
             Store(self._location, patience_seconds=_FETCH_SECONDS),
             version,
-            linked=linked,
+            self._check,
             wanted=lambda: self._target == version,
             begun=arrival.begun,
             on_bytes=arrival.more,
         )
         if fetched is not None:
             arrival.ended(fetched)
-        return fetched
 
     def serves(self, version: str) -> None:
         """See VersionsSource."""

@@ -61,14 +61,15 @@ class TrainerService:
     """`python -m trainer serve`, and a connection to it; a context manager that leaves no process.
 
     Args:
-        volume: where it publishes; made when it isn't there.
+        volume: where it publishes: a folder, made when it isn't there, or a URL.
         state: directory of its runs and events; its standard error goes to a file beside that.
         flags: of the command line, by their names with _ for -; True for a flag without a value, a
             list for one that is given several times.
     """
 
-    def __init__(self, volume: Path, state: Path, **flags: object) -> None:
-        volume.mkdir(parents=True, exist_ok=True)
+    def __init__(self, volume: Path | str, state: Path, **flags: object) -> None:
+        if isinstance(volume, Path):
+            volume.mkdir(parents=True, exist_ok=True)
         self.volume = volume
         self.state = state
         self._log = state.with_name(f"{state.name}.log")

@@ -12,10 +12,12 @@ from typing import Any
 from hosting import client_flags, flags, settings
 from publication import layout
 from publication.id_map import MAX_ID_BYTES
+from remote import location
 from trainer import config, movielens, spec_arguments, tune_command
 from trainer.index import NAMES
 from trainer.model import Hyperparameters
 from trainer.runs import STATES
+from trainer.spark import arguments as spark_arguments
 
 PREFIX = "TRAINER_"
 
@@ -73,6 +75,7 @@ def _add_train(commands: Any, defaults: config.Config) -> None:
     train.add_argument("--data-dir", type=Path, default=defaults.data_dir, help="where datasets are")
     _add_state(train, defaults)
     spec_arguments.add_training(train)
+    spark_arguments.add_engine(train)
     service = train.add_argument_group("by a service")
     service.add_argument(
         "--request-id", default="", help="the same id and spec again is the same run, not another"
@@ -302,6 +305,7 @@ def add_serve_flags(serve: argparse.ArgumentParser) -> None:
     )
     flags.add_flags(serve)
     spec_arguments.add_training(serve)
+    spark_arguments.add_engine(serve)
 
 
 def _add_state(parser: argparse.ArgumentParser, defaults: config.Config) -> None:
@@ -310,8 +314,8 @@ def _add_state(parser: argparse.ArgumentParser, defaults: config.Config) -> None
         type=Path,
         default=argparse.SUPPRESS if defaults.state is None else defaults.state,
         metavar="DIR",
-        help="directory of runs and appended interactions, on this machine's own disk (default: beside "
-        "the volume, VOLUME.trainer)",
+        help="directory of runs and appended interactions, on this machine's own disk (default: "
+        "VOLUME.trainer beside the volume, for a URL BUCKET-PREFIX.trainer in the current directory)",
     )
 
 
@@ -322,12 +326,37 @@ def _add_fetch(commands: Any, defaults: config.Config) -> None:
 
 
 def _add_volume(parser: argparse.ArgumentParser, defaults: config.Config) -> None:
+    _add_volume_flags(parser, defaults, required=defaults.volume is None)
+
+
+def _add_volume_flags(
+    parser: argparse._ActionsContainer, defaults: config.Config, *, required: bool
+) -> None:
+    # Text, as the environment has it, goes through `type` like the command line's.
     parser.add_argument(
         "--volume",
-        type=Path,
+        type=location.argument,
         default=argparse.SUPPRESS if defaults.volume is None else defaults.volume,
-        required=defaults.volume is None,
-        help="the shared volume, a folder (or set TRAINER_VOLUME)",
+        required=required,
+        metavar="DIR|URL",
+        help="the shared volume: a folder, or s3://BUCKET/PREFIX, gs://..., az://... (or set "
+        "TRAINER_VOLUME)",
+    )
+    parser.add_argument(
+        "--cache-dir",
+        type=Path,
+        default=argparse.SUPPRESS if defaults.cache_dir is None else defaults.cache_dir,
+        metavar="DIR",
+        help="with a URL: where versions are made and fetched to, on this machine's own disk (default: "
+        "cache in the directory of --state)",
+    )
+    parser.add_argument(
+        "--cache-gb",
+        type=float,
+        default=defaults.cache_gb,
+        metavar="GB",
+        help="with a URL: what the versions in --cache-dir may have together; the least recently used "
+        "go; 0 for any",
     )
 
 
@@ -357,12 +386,7 @@ def _add_target(
 def _add_where(parser: argparse.ArgumentParser, defaults: config.Config) -> None:
     """A volume, or a service that has one."""
     group = parser.add_argument_group("where")
-    group.add_argument(
-        "--volume",
-        type=Path,
-        default=argparse.SUPPRESS if defaults.volume is None else defaults.volume,
-        help="the shared volume, a folder (or set TRAINER_VOLUME)",
-    )
+    _add_volume_flags(group, defaults, required=False)
     _add_target(group, defaults)
 
 

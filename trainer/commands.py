@@ -10,8 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from hosting import flags, logs
-from publication import labels, layout, manifest, reader
+from publication import layout, manifest
 from publication.errors import InvalidPublicationError
+from publication.volume import Volume
+from publication.writer import Staging
+from remote.location import StoreUrl
+from remote.opening import open_volume
 from trainer import movielens, output, spec_arguments, tune_command, version_diff, versions
 from trainer.errors import ExtraMissingError, OptionError
 from trainer.index import installed, make_backends
@@ -41,7 +45,7 @@ def _train(options: argparse.Namespace) -> int:
         raise OptionError(flag, options.request_id or True, "used with --target")
     result = train_by_spec(
         spec_arguments.training_spec(options),
-        Places(options.volume, options.data_dir, _state(options) / EVENTS),
+        Places(_volume(options), options.data_dir, _state(options) / EVENTS),
         reporter=Silent() if options.json else Bars(),
     )
     output.published(result, as_json=options.json)
@@ -53,27 +57,50 @@ def _state(options: argparse.Namespace) -> Path:
     if hasattr(options, "state"):
         return Path(options.state)
     # `tune` has no volume.
-    volume = Path(getattr(options, "volume", "volume")).absolute()
+    location = getattr(options, "volume", "volume")
+    # A store has no place beside it.
+    volume = Path(location.name if isinstance(location, StoreUrl) else location).absolute()
     return volume.with_name(f"{volume.name}.trainer")
+
+
+def _volume(options: argparse.Namespace) -> Volume:
+    given = getattr(options, "cache_dir", None)
+    if given is not None and not isinstance(options.volume, StoreUrl):
+        raise OptionError("--cache-dir", str(given), "used with a --volume that is a URL")
+    folder = given or _state(options) / "cache"
+    return open_volume(options.volume, folder, max_bytes=_cache_bytes(options))
+
+
+def _cache_bytes(options: argparse.Namespace) -> int | None:
+    if not 0 <= options.cache_gb <= 1e6:
+        raise OptionError("--cache-gb", options.cache_gb, "in 0..1000000")
+    return int(options.cache_gb * 1e9) or None
 
 
 def _publish(options: argparse.Namespace) -> int:
     given = vars(options)
     indexing = _indexing(options)
     timings = Timings()
-    with timings.stage("read"):
-        names = [field.name for field in fields(OwnVectors)]
-        files = OwnVectors(**{name: given[name] for name in names if name in given})
-        source, warnings = read_own_vectors(files)
+    names = [field.name for field in fields(OwnVectors)]
+    files = OwnVectors(**{name: given[name] for name in names if name in given})
+    volume, label = _volume(options), spec_arguments.label_of(options)
+    volume.check_writable()
+    with timings.stage("read"), Staging(volume.folder) as staging:
+        source, warnings = read_own_vectors(files, staging.scratch("vectors"))
     published = publish(
         source,
-        options.volume,
+        volume.folder,
         indexing=indexing,
-        label=spec_arguments.label_of(options),
+        label=None,
         timings=timings,
         reporter=Silent() if options.json else Bars(),
     )
-    published = replace(published, warnings=[*warnings, *published.warnings])
+    if volume.elsewhere:
+        with timings.stage("upload"):
+            volume.upload(published.manifest.version)
+    if label is not None:
+        volume.promote(published.manifest.version, label=label)
+    published = replace(published, label=label, warnings=[*warnings, *published.warnings])
     output.published(published, as_json=options.json)
     return 0
 
@@ -84,21 +111,23 @@ def _report(options: argparse.Namespace) -> int:
         from trainer import report
     except ModuleNotFoundError as error:
         raise ExtraMissingError("report", "report", str(error.name)) from error
+    volume = _volume(options)
     version = options.version
     if version is None:
-        version = labels.read_label(options.volume, layout.DEFAULT_LABEL)
+        version = volume.read_label(layout.DEFAULT_LABEL)
     backends = make_backends(options.backend) if hasattr(options, "backend") else installed()
-    path = report.write_report(
-        options.volume,
-        version,
-        options.output,
-        options=report.ReportOptions(
-            backends=backends,
-            max_items=options.max_items,
-            tuning=_tuning(options),
-        ),
-        reporter=Silent() if options.json else Bars(),
-    )
+    with volume.fetched(version) as folder:
+        path = report.write_report(
+            folder,
+            version,
+            options.output,
+            options=report.ReportOptions(
+                backends=backends,
+                max_items=options.max_items,
+                tuning=_tuning(options),
+            ),
+            reporter=Silent() if options.json else Bars(),
+        )
     output.report(path, as_json=options.json)
     return 0
 
@@ -117,27 +146,28 @@ def _tuning(options: argparse.Namespace) -> TuningOptions:
 
 
 def _versions(options: argparse.Namespace) -> int:
-    output.versions(versions.list_published(options.volume), as_json=options.json)
+    output.versions(versions.list_published(_volume(options)), as_json=options.json)
     return 0
 
 
 def _promote(options: argparse.Namespace) -> int:
-    previous = versions.promote(options.volume, options.version, label=options.label)
+    previous = versions.promote(_volume(options), options.version, label=options.label)
     output.label_moved(options.label, previous, options.version, as_json=options.json)
     return 0
 
 
 def _rollback(options: argparse.Namespace) -> int:
-    previous, version = versions.rollback(options.volume, label=options.label)
+    previous, version = versions.rollback(_volume(options), label=options.label)
     output.label_moved(options.label, previous, version, as_json=options.json)
     return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
     rows: list[tuple[str, str | None]] = []
-    for version in options.versions or reader.list_versions(options.volume):
+    volume = _volume(options)
+    for version in options.versions or volume.list_versions():
         try:
-            reader.verify(options.volume, version)
+            volume.verify(version)
             rows.append((version, None))
         except InvalidPublicationError as error:
             rows.append((version, str(error)))
@@ -150,7 +180,7 @@ def _tune(options: argparse.Namespace) -> int:
 
 
 def _version(options: argparse.Namespace) -> int:
-    found = versions.get(options.volume, options.version)
+    found = versions.get(_volume(options), options.version)
     if found.manifest is None:
         print(found.problem)
         return 1
@@ -160,15 +190,14 @@ def _version(options: argparse.Namespace) -> int:
 
 
 def _delete(options: argparse.Namespace) -> int:
-    versions.delete(options.volume, options.version)
+    _volume(options).delete_version(options.version)
     output.deleted(options.version, as_json=options.json)
     return 0
 
 
 def _diff(options: argparse.Namespace) -> int:
-    found = version_diff.diff(
-        options.volume, options.base, options.version, users=options.users, seed=0
-    )
+    with _volume(options).fetched(options.base, options.version) as folder:
+        found = version_diff.diff(folder, options.base, options.version, users=options.users, seed=0)
     output.diff(asdict(found), as_json=options.json)
     return 0
 
@@ -187,7 +216,8 @@ def _serve(options: argparse.Namespace) -> int:
         raise OptionError("--retrain-every", True, "used with --dataset, --interactions or the like")
     return server.serve(
         server.ServerOptions(
-            volume=options.volume,
+            volume=_volume(options),
+            cache_bytes=_cache_bytes(options),
             state=_state(options),
             listen=options.listen,
             data_dir=options.data_dir,

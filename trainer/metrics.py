@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from hosting.metric_families import gauge
+from publication.volume import Volume
 from trainer.errors import StoreError
 from trainer.event_errors import EventLogError
 from trainer.events import Stats
@@ -38,7 +38,7 @@ class ServiceCollector(Collector):
     def __init__(
         self,
         store: RunStore,
-        volume: Path,
+        volume: Volume,
         event_stats: Callable[[], Stats],
         *,
         clock: Callable[[], float] = time.time,

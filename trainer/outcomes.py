@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
-from publication import labels
 from publication.errors import PublicationError
+from publication.volume import Volume
 from trainer.run_events import Event, Failed, Finished, Metrics, Progress
 from trainer.runs import Outcome, Run, State
 
@@ -40,7 +39,7 @@ def after(outcome: Outcome, event: Event) -> Outcome:
             return outcome
 
 
-def conclude(run: Run, last: Event | None, how: str, volume: Path) -> tuple[State, Outcome]:
+def conclude(run: Run, last: Event | None, how: str, volume: Volume) -> tuple[State, Outcome]:
     """The final state of a run whose process has ended; moves the label if the version deserves it.
 
     Args:
@@ -57,19 +56,19 @@ def conclude(run: Run, last: Event | None, how: str, volume: Path) -> tuple[Stat
     if label is None or not last.passed:
         return "SUCCEEDED", outcome
     try:
-        labels.promote(volume, last.version, label=label)
+        volume.promote(last.version, label=label)
     except PublicationError as error:
         text = f"{last.version} is published, but label {label!r} can't be moved: {error}"
         return "FAILED", replace(outcome, error=text)
     return "SUCCEEDED", replace(outcome, label_moved=True)
 
 
-def had_moved_its_label(run: Run, volume: Path) -> bool:
+def had_moved_its_label(run: Run, volume: Volume) -> bool:
     """Whether all was done but to note it when the service ended."""
     if not run.outcome.version or run.spec.label is None:
         return False
     try:
-        return labels.read_label(volume, run.spec.label) == run.outcome.version
+        return volume.read_label(run.spec.label) == run.outcome.version
     except PublicationError:
         return False
 

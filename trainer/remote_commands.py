@@ -15,7 +15,7 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 from hosting import client_flags
 from trainer import output, remote_output, tables
 from trainer.client import CallError, TrainerClient
-from trainer.errors import InputError
+from trainer.errors import InputError, OptionError
 from trainer.interactions import Interactions, read_interactions
 from trainer.progress import Bars, Silent
 from trainer.remote_progress import follow
@@ -42,9 +42,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _train(client: TrainerClient, options: argparse.Namespace) -> int:
-    request = pb.TrainRequest(
-        request_id=options.request_id, spec=spec_message(training_spec(options), with_secrets=True)
-    )
+    spec = training_spec(options)
+    if spec.spark is not None:
+        raise OptionError(
+            "--engine", options.engine, "used without --target, or by the service's own retraining"
+        )
+    request = pb.TrainRequest(request_id=options.request_id, spec=spec_message(spec, with_secrets=True))
     queued = client.call("Train", request).training_run
     if options.detach:
         _show_run(queued, options)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
-from publication import labels, layout, removal
 from publication.errors import (
     LabelledVersionError,
     NothingToRollBackToError,
     VersionNotFoundError,
     VolumeError,
 )
-from publication.writer import Clock
+from publication.volume import Volume
 from trainer import versions
 from trainer.errors import OptionError
 
@@ -54,16 +51,15 @@ class VersionInfo:
 
     Attributes:
         name: the version.
-        created_at: by its manifest, or by its name when that can't be read.
+        created_at: by the volume's own clock; where it has none by the version's manifest, or by its
+            name when that can't be read.
         labels: that name it.
-        bytes: that its files have; the decision doesn't depend on it.
         rollback_of: labels that would name it after a rollback.
     """
 
     name: str
     created_at: datetime
     labels: Sequence[str]
-    bytes: int
     rollback_of: Sequence[str] = ()
 
 
@@ -85,7 +81,7 @@ def to_delete(versions: Sequence[VersionInfo], policy: RetentionPolicy, *, now: 
     return doomed[::-1]
 
 
-def survey(volume: Path) -> list[VersionInfo]:
+def survey(volume: Volume) -> list[VersionInfo]:
     """Every version of a volume, newest first, but for those whose name tells no time that there is.
 
     Such a one isn't the trainer's, so it is left alone.
@@ -93,14 +89,13 @@ def survey(volume: Path) -> list[VersionInfo]:
     Raises:
         VolumeError: the volume, or one of its labels, can't be read: what it names isn't known then.
     """
-    named = labels.list_labels(volume, strict=True)
+    named = volume.list_labels(strict=True)
     targets = _rollback_targets(volume, named)
     return [
         VersionInfo(
             name=version.name,
-            created_at=version.created_at,
+            created_at=version.written_at or version.created_at,
             labels=[label for label, target in named.items() if target == version.name],
-            bytes=_size(layout.version_dir(volume, version.name)),
             rollback_of=[label for label, target in targets.items() if target == version.name],
         )
         for version in versions.list_published(volume)
@@ -108,22 +103,28 @@ def survey(volume: Path) -> list[VersionInfo]:
     ]
 
 
-def collect(volume: Path, policy: RetentionPolicy, *, clock: Clock) -> list[str]:
+def collect(volume: Volume, policy: RetentionPolicy) -> list[str]:
     """Delete what the policy doesn't keep; returns the deleted versions, oldest first.
 
     The labels are read again before each deletion, and the deletion itself makes sure that no label
     names the version. A version that can't be deleted is logged and doesn't keep the others from it.
+    What others began to write and gave up long ago goes too.
 
     Raises:
         VolumeError: the volume, or one of its labels, can't be read; what was deleted stays so.
     """
+    for name in volume.remove_leftovers():
+        _log.info("removed %s, which was left behind half-written", name)
+    found = survey(volume)
+    if len(found) <= policy.keep:
+        return []  # without asking for the time, which takes some calls where it isn't here
     deleted = []
-    for name in to_delete(survey(volume), policy, now=clock()):
-        named = labels.list_labels(volume, strict=True)
+    for name in to_delete(found, policy, now=volume.now()):
+        named = volume.list_labels(strict=True)
         if name in named.values() or name in _rollback_targets(volume, named).values():
             continue
         try:
-            removal.delete_version(volume, name)
+            volume.delete_version(name)
         except (LabelledVersionError, VersionNotFoundError):
             continue  # labelled, or deleted by someone else, in this instant
         except VolumeError as error:
@@ -133,23 +134,11 @@ def collect(volume: Path, policy: RetentionPolicy, *, clock: Clock) -> list[str]
     return deleted
 
 
-def _rollback_targets(volume: Path, named: dict[str, str]) -> dict[str, str]:
+def _rollback_targets(volume: Volume, named: dict[str, str]) -> dict[str, str]:
     targets = {}
     for label in named:
         try:
-            targets[label] = labels.rollback_target(volume, label=label)
+            targets[label] = volume.rollback_target(label=label)
         except NothingToRollBackToError:
             continue
     return targets
-
-
-def _size(directory: Path) -> int:
-    """Bytes of all files below a directory, links not followed; 0 for what is gone."""
-    total = 0
-    for parent, _, names in os.walk(directory):
-        for name in names:
-            try:
-                total += (Path(parent) / name).lstat().st_size
-            except FileNotFoundError:
-                continue
-    return total

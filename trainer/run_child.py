@@ -21,6 +21,8 @@ import msgspec
 from hosting import spans
 from hosting.traces import TraceSettings
 from publication.errors import PublicationError
+from remote.location import parse_location
+from remote.opening import open_volume
 from trainer.errors import TrainerError
 from trainer.run_events import EventWriter, Failed, Finished
 from trainer.training import Places, train_by_spec
@@ -33,12 +35,17 @@ _SEND_SECONDS = 1.0
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What to do, where things are, and where spans go, under the one that asked for the run."""
+    """What to do, where things are, and where spans go, under the one that asked for the run.
+
+    `volume` is a folder or a URL; the others of it are for a URL only.
+    """
 
     spec: TrainingSpec
     volume: str
     data_dir: str
     event_log: str
+    cache_dir: str = ""
+    cache_bytes: int | None = None
     run_id: str = ""
     traces: TraceSettings = TraceSettings()
     asked_by: str = ""
@@ -62,9 +69,12 @@ def _run(task: bytes, output: IO[bytes]) -> int:
     try:
         asked = msgspec.json.decode(task, type=Task)
         with _traced(asked):
+            volume = open_volume(
+                parse_location(asked.volume), Path(asked.cache_dir), max_bytes=asked.cache_bytes
+            )
             result = train_by_spec(
                 asked.spec,
-                Places(Path(asked.volume), Path(asked.data_dir), Path(asked.event_log)),
+                Places(volume, Path(asked.data_dir), Path(asked.event_log)),
                 reporter=events,
                 promote=False,
             )

@@ -259,6 +259,8 @@ class Scheduler:
             str(places.volume),
             str(places.data_dir),
             str(places.event_log),
+            cache_dir=str(places.volume.folder),
+            cache_bytes=places.cache_bytes,
             run_id=run.id,
             traces=self._traces,
             asked_by=self._asked_by.pop(run.id, ""),

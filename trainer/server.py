@@ -26,6 +26,7 @@ from hosting.metrics_endpoint import MetricsEndpoint
 from hosting.observation import Observation
 from hosting.security import SecuritySettings, check_address
 from hosting.server import HostedServer, calls_of
+from publication.volume import Volume
 from publication.writer import utc_now
 from trainer import sources, versions
 from trainer.call_facts import call_facts
@@ -59,6 +60,7 @@ class ServerOptions:
 
     Attributes:
         volume: where versions are published.
+        cache_bytes: see Places.
         state: directory of runs, logs and events; on the trainer's own disk.
         listen: HOST:PORT.
         data_dir: where fetched datasets are.
@@ -71,10 +73,11 @@ class ServerOptions:
         hosting: security, metrics, traces and logs.
     """
 
-    volume: Path
+    volume: Volume
     state: Path
     listen: str
     data_dir: Path
+    cache_bytes: int | None = None
     data_roots: tuple[Path, ...] = ()
     parallel_runs: int = 1
     retention: RetentionPolicy | None = field(default_factory=RetentionPolicy)
@@ -104,7 +107,9 @@ def serve(options: ServerOptions) -> int:
         PublicationError: the volume can't be read.
     """
     versions.list_published(options.volume)
-    places = Places(options.volume, options.data_dir, options.state / EVENTS)
+    places = Places(
+        options.volume, options.data_dir, options.state / EVENTS, cache_bytes=options.cache_bytes
+    )
     with contextlib.ExitStack() as stack:
         stack.enter_context(_exclusive(options.state))
         store = stack.enter_context(contextlib.closing(RunStore(options.state)))
@@ -220,8 +225,8 @@ def _tasks(options: ServerOptions, scheduler: Scheduler, places: Places) -> list
     return tasks
 
 
-def _collect(volume: Path, policy: RetentionPolicy) -> None:
-    for version in collect(volume, policy, clock=utc_now):
+def _collect(volume: Volume, policy: RetentionPolicy) -> None:
+    for version in collect(volume, policy):
         _log.info("deleted version %s, as retention says", version)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from functools import wraps
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import grpc
@@ -16,6 +15,7 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
 from publication import layout, manifest
+from publication.volume import Volume
 from trainer import version_diff, versions
 from trainer.data_roots import DataRoots
 from trainer.event_log import Event, EventLog
@@ -67,7 +67,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
 
     def __init__(
         self,
-        volume: Path,
+        volume: Volume,
         scheduler: Scheduler,
         event_log: EventLog,
         roots: DataRoots,
@@ -217,7 +217,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         self, request: pb.DeleteVersionRequest
     ) -> pb.DeleteVersionResponse:
         """See the proto."""
-        versions.delete(self._volume, _version_name("version", request.version))
+        self._volume.delete_version(_version_name("version", request.version))
         return pb.DeleteVersionResponse()
 
     @_handler
@@ -228,14 +228,10 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         users = request.users or _DIFF_USERS
         if not 1 <= users <= _MAX_DIFF_USERS:
             raise FieldError("users", f"is {users}, but should be in 1..{_MAX_DIFF_USERS}")
-        found = version_diff.diff(
-            self._volume,
-            _version_name("base_version", request.base_version),
-            _version_name("version", request.version),
-            users=users,
-            seed=0,
-        )
-        return _diff(found)
+        before = _version_name("base_version", request.base_version)
+        after = _version_name("version", request.version)
+        with self._volume.fetched(before, after) as folder:
+            return _diff(version_diff.diff(folder, before, after, users=users, seed=0))
 
 
 def allowed(data: DataSpec, roots: DataRoots) -> DataSpec:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 from hosting.spans import span
+from publication import layout
+from publication.volume import Volume
 from publication.writer import Clock, utc_now
 from trainer.dataset import Split
 from trainer.index import make_backends
@@ -15,6 +18,9 @@ from trainer.pipeline import TrainingInput, TrainingResult, promote_if_passed, t
 from trainer.progress import Reporter
 from trainer.publishing import Indexing
 from trainer.sources import default_split, read_source
+from trainer.spark.engine import SparkTraining
+from trainer.spark.options import SparkAls
+from trainer.timings import Timings
 from trainer.training_spec import TrainingSpec
 
 EVENTS = "events"
@@ -23,11 +29,19 @@ EVENTS = "events"
 
 @dataclass(frozen=True)
 class Places:
-    """Where things are: the shared volume, fetched datasets, and the log of appended interactions."""
+    """Where things are.
 
-    volume: Path
+    Attributes:
+        volume: the shared one.
+        data_dir: of fetched datasets.
+        event_log: of appended interactions.
+        cache_bytes: how large the folder of a volume elsewhere may get; None for what its disk holds.
+    """
+
+    volume: Volume
     data_dir: Path
     event_log: Path
+    cache_bytes: int | None = None
 
 
 def train_by_spec(
@@ -45,24 +59,35 @@ def train_by_spec(
         PublicationError: the volume is, or the vectors can't be indexed.
     """
     indexing = indexing_of(spec)
-    result = train_and_publish(
-        # With no name here: it can go when the matrix is made.
-        _read(spec, places, reporter),
-        places.volume,
-        hyperparameters=spec.hyperparameters,
-        # What isn't one of them is refused where the data is split.
-        split=cast("Split", spec.data.split or default_split(spec.data)),
-        split_count=spec.data.split_count,
-        split_share=spec.data.split_share,
-        indexing=indexing,
-        label=spec.label,
-        gates=spec.gates,
-        warm_start=spec.warm_start,
-        max_shrinkage=spec.max_shrinkage,
-        promote=False,
-        reporter=reporter,
-        clock=clock,
-    )
+    volume = places.volume
+    volume.check_writable()
+    with contextlib.ExitStack() as stack:
+        if spec.label is not None and _looks_back(spec):
+            stack.enter_context(volume.followed(spec.label))
+        result = train_and_publish(
+            # With no name here: it can go when the matrix is made.
+            _read(spec, places, reporter),
+            volume.folder,
+            hyperparameters=spec.hyperparameters,
+            # What isn't one of them is refused where the data is split.
+            split=cast("Split", spec.data.split or default_split(spec.data)),
+            split_count=spec.data.split_count,
+            split_share=spec.data.split_share,
+            indexing=indexing,
+            label=spec.label,
+            gates=spec.gates,
+            warm_start=spec.warm_start,
+            max_shrinkage=spec.max_shrinkage,
+            spark=None if spec.spark is None else _on_spark(spec.spark, volume),
+            promote=False,
+            reporter=reporter,
+            clock=clock,
+        )
+    if volume.elsewhere:
+        timings = Timings(clock, on_stage=reporter.stage)
+        with timings.stage("upload"):
+            volume.upload(result.manifest.version)
+        result = replace(result, seconds={**result.seconds, **timings.seconds})
     if not spec.hyperparameters.sample_weights and (
         spec.data.event_weights or spec.data.half_life_days is not None
     ):
@@ -70,7 +95,18 @@ def train_by_spec(
             "without --sample-weights the model sees only whether a weight is above 0: --event-weights "
             "and --half-life-days hardly change it"
         )
-    return promote_if_passed(places.volume, result, label=spec.label) if promote else result
+    return promote_if_passed(volume, result, label=spec.label) if promote else result
+
+
+def _on_spark(options: SparkAls, volume: Volume) -> SparkTraining:
+    # What the nodes reach is where the volume is, not this machine's copy of it.
+    exchange = f"{volume}/{layout.STAGING}" if volume.elsewhere else None
+    return SparkTraining(options, exchange)
+
+
+def _looks_back(spec: TrainingSpec) -> bool:
+    """Whether the version that the label names has a say in what becomes of this one."""
+    return spec.warm_start or spec.max_shrinkage is not None or spec.gates.max_relative_loss is not None
 
 
 def _read(spec: TrainingSpec, places: Places, reporter: Reporter) -> TrainingInput:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
 
 from hosting.metric_families import gauge
-from publication import labels, reader
 from publication.errors import PublicationError
 from publication.manifest import Manifest
+from publication.volume import Volume
 
 # A network volume may not answer at all; whoever comes meanwhile isn't to wait for it too.
 _PATIENCE_SECONDS = 2.0
@@ -23,7 +21,7 @@ _PATIENCE_SECONDS = 2.0
 class VersionMetrics:
     """Room on the volume, and the versions that labels name."""
 
-    def __init__(self, volume: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, volume: Volume, clock: Callable[[], float]) -> None:
         self._volume = volume
         self._clock = clock
         # Guards what follows, and lets only one thread wait for the volume.
@@ -37,7 +35,7 @@ class VersionMetrics:
         try:
             with self._alone():
                 found += self._room()
-                versions = {*reader.list_versions(self._volume)}
+                versions = {*self._volume.list_versions()}
                 found.append(gauge("trainer_versions", "Versions on the volume.", len(versions)))
                 named, problem = self._named(versions)
                 found += self._label_families(named)
@@ -55,25 +53,27 @@ class VersionMetrics:
             self._lock.release()
 
     def _room(self) -> list[Metric]:
-        found = os.statvfs(self._volume)
+        if (room := self._volume.room()) is None:
+            return []
+        free, size = room
         return [
             gauge(
                 "trainer_volume_free_bytes",
                 "What the service can still write to the volume.",
-                found.f_bavail * found.f_frsize,
+                free,
             ),
-            gauge("trainer_volume_size_bytes", "Size of the volume.", found.f_blocks * found.f_frsize),
+            gauge("trainer_volume_size_bytes", "Size of the volume.", size),
         ]
 
     def _named(self, versions: Collection[str]) -> tuple[dict[str, Manifest], str]:
         """What is known of the version that each label names, and the last problem with one."""
         named: dict[str, Manifest] = {}
         problem = ""
-        for label, version in labels.list_labels(self._volume).items():
+        for label, version in self._volume.list_labels().items():
             manifest = self._manifests.get(version) if version in versions else None
             try:
                 if manifest is None:
-                    manifest = reader.read_manifest(self._volume, version)
+                    manifest = self._volume.read_manifest(version)
             except PublicationError as error:
                 problem = f"label {label!r}: {error}"
             else:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-from publication import labels, layout, reader, removal
-from publication.errors import PublicationError, VersionNotFoundError
+from publication import labels, layout
+from publication.errors import LabelError, PublicationError, VersionNotFoundError
 from publication.manifest import Manifest
+from publication.volume import Volume
 
 NO_TIME = datetime.min.replace(tzinfo=UTC)
 """Stands for the time of a version that has no manifest, and a month 13 or the like in its name."""
@@ -17,12 +17,21 @@ NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class PublishedVersion:
-    """One version; `problem` says why it has no manifest, and is empty when it has one."""
+    """One version.
+
+    Attributes:
+        name: the version.
+        labels: that name it.
+        manifest: None when it can't be read.
+        problem: why it can't; else empty.
+        written_at: by the clock of a volume that is elsewhere; None where it has none of its own.
+    """
 
     name: str
     labels: list[str]
     manifest: Manifest | None
     problem: str
+    written_at: datetime | None = None
 
     @property
     def created_at(self) -> datetime:
@@ -35,15 +44,16 @@ class PublishedVersion:
             return NO_TIME
 
 
-def list_published(volume: Path) -> list[PublishedVersion]:
+def list_published(volume: Volume) -> list[PublishedVersion]:
     """All versions, newest first. Only manifests are read. Raises VolumeError.
 
     A version's time has whole seconds. Of the versions of one second that is the newer whose run
-    started later, and of the same run's the one whose directory was written later.
+    started later, and of the same run's the one whose directory was written later. Where the volume has
+    a clock of its own that one comes first: those of the trainers may differ.
     """
-    named = labels.list_labels(volume)
+    named = volume.list_labels()
     published = []
-    for name in reader.list_versions(volume):
+    for name in volume.list_versions():
         try:
             published.append(_read(volume, name, named))
         except VersionNotFoundError:
@@ -51,26 +61,17 @@ def list_published(volume: Path) -> list[PublishedVersion]:
     return sorted(published, key=lambda version: _age_key(volume, version), reverse=True)
 
 
-def get(volume: Path, version: str) -> PublishedVersion:
+def get(volume: Volume, version: str) -> PublishedVersion:
     """One version. Only its manifest is read.
 
     Raises:
         VersionNotFoundError: the volume has no such version.
         VolumeError: the volume can't be read.
     """
-    return _read(volume, version, labels.list_labels(volume))
+    return _read(volume, version, volume.list_labels())
 
 
-def delete(volume: Path, version: str) -> None:
-    """Delete a version that no label names; see publication.removal.delete_version.
-
-    Raises:
-        PublicationError: VersionNotFoundError, LabelledVersionError or VolumeError.
-    """
-    removal.delete_version(volume, version)
-
-
-def promote(volume: Path, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
+def promote(volume: Volume, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
     """Verify a version and make a label name it; returns what it named before.
 
     Raises:
@@ -78,44 +79,47 @@ def promote(volume: Path, version: str, *, label: str = layout.DEFAULT_LABEL) ->
     """
     # A label that can't be is known before every byte is read.
     labels.check_name(label)
-    reader.verify(volume, version)
-    return labels.promote(volume, version, label=label)
+    volume.verify(version)
+    return volume.promote(version, label=label)
 
 
-def rollback(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> tuple[str | None, str]:
+def rollback(volume: Volume, *, label: str = layout.DEFAULT_LABEL) -> tuple[str | None, str]:
     """Verify what a label named before and go back to it; returns what it named, and names now.
 
     Raises:
         LabelMovedError: another process moved the label in the meantime; it stays there.
         PublicationError: the label stays as it was.
     """
-    previous = labels.read_label_or_none(volume, label)
-    target = labels.rollback_target(volume, label=label)
-    reader.verify(volume, target)
-    labels.swap(volume, target, label=label, expected=previous, verb="rollback")
+    try:
+        previous = volume.read_label(label)
+    except LabelError:
+        previous = None
+    target = volume.rollback_target(label=label)
+    volume.verify(target)
+    volume.swap(target, label=label, expected=previous, verb="rollback")
     return previous, target
 
 
-def _read(volume: Path, name: str, named: dict[str, str]) -> PublishedVersion:
+def _read(volume: Volume, name: str, named: dict[str, str]) -> PublishedVersion:
     own = [label for label, target in named.items() if target == name]
     try:
-        return PublishedVersion(name, own, reader.read_manifest(volume, name), "")
+        manifest, problem = volume.read_manifest(name), ""
     except PublicationError as error:
         # A version that was deleted while it was read is none, not a broken one.
-        if not reader.has_version(volume, name):
-            raise VersionNotFoundError(name, volume) from error
-        return PublishedVersion(name, own, None, str(error))
+        if not volume.has_version(name):
+            raise VersionNotFoundError(name, str(volume)) from error
+        manifest, problem = None, str(error)
+    written_at = volume.written_at(name) if volume.elsewhere else None
+    return PublishedVersion(name, own, manifest, problem, written_at)
 
 
-def _age_key(volume: Path, version: PublishedVersion) -> tuple[datetime, datetime, int, str]:
+def _age_key(volume: Volume, version: PublishedVersion) -> tuple[datetime, datetime, datetime, str]:
+    if version.written_at is not None:
+        return version.written_at, version.created_at, version.created_at, version.name
     started_at = version.created_at
     if version.manifest is not None:
         with contextlib.suppress(ValueError):
             started_at = datetime.fromisoformat(version.manifest.run.started_at)
         if started_at.tzinfo is None:
             started_at = started_at.replace(tzinfo=UTC)
-    try:
-        written_at = layout.version_dir(volume, version.name).stat().st_mtime_ns
-    except OSError:
-        written_at = 0
-    return version.created_at, started_at, written_at, version.name
+    return version.created_at, started_at, volume.written_at(version.name), version.name

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from publication import labels
+from publication.volume import FolderVolume
 from retriever import control, counters
 from retriever.metrics import RetrieverMetrics
 from tests import publications, specs
@@ -71,7 +72,7 @@ def _trainer(store: RunStore, volume: Path) -> ServiceCollector:
         store.end(state, state, Outcome(seconds={"fit": 1.0}), now=2.0)
     labels.promote(volume, publications.publish(volume))
     events = Stats(events=1, bytes=1, segments=0, oldest=1.0, newest=1.0)
-    return ServiceCollector(store, volume, lambda: events)
+    return ServiceCollector(store, FolderVolume(volume), lambda: events)
 
 
 def _retriever() -> RetrieverMetrics:

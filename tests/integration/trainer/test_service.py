@@ -25,6 +25,7 @@ from recsys.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
 from publication import layout
 from publication.labels import list_labels, promote
 from publication.reader import list_versions
+from publication.volume import FolderVolume
 from tests import datasets, publications
 from tests.integration.trainer.conftest import ROOT, call, start
 from trainer.data_roots import DataRoots
@@ -63,10 +64,10 @@ def versions(volume):
 @contextmanager
 def servicer_of(volume, state, **options):
     """The RPCs over a volume, with a queue that nobody works off."""
-    places = Places(volume, state / "data", state / "events")
+    places = Places(FolderVolume(volume), state / "data", state / "events")
     with closing(RunStore(state)) as store, EventLog(places.event_log) as log:
         scheduler = Scheduler(store, places, logs=state / "logs")
-        yield TrainerServicer(volume, scheduler, log, DataRoots([]), **options)
+        yield TrainerServicer(FolderVolume(volume), scheduler, log, DataRoots([]), **options)
 
 
 @pytest.fixture

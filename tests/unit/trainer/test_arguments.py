@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
+from remote.location import parse_location
 from trainer import commands, remote_commands
 from trainer.arguments import parse
 from trainer.index.tuning import TuningOptions
@@ -37,6 +38,24 @@ COMMANDS = sorted({command for command, *_ in BY_RPC.values()} | {*HEALTH} | ONL
 def _environment(monkeypatch):
     for name in ("TRAINER_VOLUME", "TRAINER_DATA_DIR", "TRAINER_LISTEN", "TRAINER_STATE"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("text", ["s3://bucket/some/prefix", "relative/folder"])
+def test_a_volume_is_a_folder_or_a_url_also_in_the_environment(monkeypatch, text):
+    monkeypatch.setenv("TRAINER_VOLUME", text)
+    monkeypatch.setenv("TRAINER_CACHE_DIR", "copies")
+    monkeypatch.setenv("TRAINER_CACHE_GB", "2.5")
+    for command in (["versions"], ["publish", "--item-vectors", "a", "--item-ids", "b"], ["serve"]):
+        options = parse(command)
+        assert options.volume == parse_location(text)
+        assert (options.cache_dir, options.cache_gb) == (Path("copies"), 2.5)
+    assert parse(["versions", "--volume", "v"]).volume == Path("v")
+
+
+@pytest.mark.parametrize("command", ["versions", "verify", "report"])
+def test_a_url_in_the_environment_that_is_none_is_a_mistake(monkeypatch, capsys, command):
+    monkeypatch.setenv("TRAINER_VOLUME", "ftp://host/path")
+    assert "argument --volume: ftp:// isn't known" in refused(capsys, command)
 
 
 def refused(capsys, *arguments):
@@ -94,6 +113,7 @@ def test_every_flag_of_train():
     given = [f"--{name}={value}" for name, value in flags.items()]
     options = vars(parse(["train", *given, "--sample-weights", "--strict-recall", "--json"]))
     assert options == {
+        "cache_gb": 50.0,
         "command": "train",
         "volume": Path("v"),
         "interactions": "a.csv",
@@ -125,6 +145,7 @@ def test_every_flag_of_train():
         # What isn't given.
         "canary": False,
         "detach": False,
+        "engine": "lightfm",
         "event_log": False,
         "request_id": "",
         "split_count": 1,

@@ -58,6 +58,30 @@ def fails(capsys, volume):
     return fails
 
 
+def test_a_cache_is_for_a_url_and_has_a_size(fails, tmp_path):
+    assert fails("versions", "--cache-dir", tmp_path) == (
+        f"--cache-dir is {str(tmp_path)!r}, but should be used with a --volume that is a URL"
+    )
+    for size in ("-1", "nan", "1e7"):
+        assert fails("versions", "--cache-gb", size).endswith("but should be in 0..1000000")
+
+
+def test_a_store_that_cannot_be_reached_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # Nobody listens there.
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert main(["versions", "--volume", "s3://bucket/prefix"]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("error: s3://bucket/prefix/labels: ")
+    assert output.err.count("\n") == 1
+    # Looking makes nothing.
+    assert not [*tmp_path.iterdir()]
+
+
 def test_csv_and_parquet_train_the_same_model(call, tmp_path):
     versions = set()
     for suffix in ("csv", "tsv", "csv.gz", "parquet"):

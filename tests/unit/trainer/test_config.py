@@ -23,8 +23,15 @@ def test_settings_are_read_from_the_environment():
         "TRAINER_DATA_DIR": "/data sets",
         "TRAINER_LISTEN": "[::]:1",
         "TRAINER_STATE": "/state",
+        "TRAINER_CACHE_DIR": "/cache",
+        "TRAINER_CACHE_GB": "7",
         "VOLUME": "/other",
     }
     assert from_environment(environment) == Config(
-        volume=Path("/volume"), data_dir=Path("/data sets"), listen="[::]:1", state=Path("/state")
+        volume="/volume",
+        data_dir=Path("/data sets"),
+        listen="[::]:1",
+        state=Path("/state"),
+        cache_dir="/cache",
+        cache_gb="7",
     )

@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from publication.errors import VolumeError
+from publication.volume import FolderVolume
 from tests import specs
 from trainer.errors import InputError, TooManyRunsError
 from trainer.maintenance import Maintenance, Retraining
@@ -44,7 +45,9 @@ def store(tmp_path):
 @pytest.fixture
 def scheduler(store, tmp_path, clock):
     """One that isn't started, so that the test says what becomes of its runs."""
-    return Scheduler(store, Places(tmp_path, tmp_path, tmp_path), logs=tmp_path / "logs", clock=clock)
+    return Scheduler(
+        store, Places(FolderVolume(tmp_path), tmp_path, tmp_path), logs=tmp_path / "logs", clock=clock
+    )
 
 
 def end_all(store):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import threading
 from contextlib import closing
@@ -16,6 +17,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from publication import labels, layout, reader
+from publication.volume import FolderVolume
 from tests import publications, specs
 from trainer import run_metrics, version_metrics
 from trainer.event_errors import EventLogError
@@ -42,7 +44,7 @@ def volume(tmp_path):
 
 @pytest.fixture
 def collector(store, volume):
-    return ServiceCollector(store, volume, lambda: EVENTS, clock=lambda: NOON + 90)
+    return ServiceCollector(store, FolderVolume(volume), lambda: EVENTS, clock=lambda: NOON + 90)
 
 
 @pytest.fixture
@@ -94,6 +96,13 @@ def test_before_anything_has_happened(collector):
     assert not [name for name in found if name.startswith(("trainer_version_", "trainer_last_"))]
 
 
+def test_a_volume_without_bounds_has_no_room_to_tell_of(store, volume, monkeypatch):
+    monkeypatch.setattr(FolderVolume, "room", lambda _: None)
+    found = scrape(ServiceCollector(store, FolderVolume(volume), lambda: EVENTS))
+    assert found["trainer_versions"] == found["trainer_volume_problem"] == 0
+    assert not {"trainer_volume_size_bytes", "trainer_volume_free_bytes"} & found.keys()
+
+
 def test_runs_are_counted_by_outcome_and_state(store, collector):
     run(store, "a", ended=100.5)
     run(store, "b", ended=142.0)
@@ -137,7 +146,7 @@ def test_the_next_service_goes_on_counting(store, volume, collector, monkeypatch
         run(store, f"run-{number}", ended=101.0 + number)
     scrape(collector)
     monkeypatch.setattr(run_metrics, "_REMEMBERED_RUNS", 3)
-    following = ServiceCollector(store, volume, lambda: EVENTS)
+    following = ServiceCollector(store, FolderVolume(volume), lambda: EVENTS)
     found = scrape(following)
     assert found["trainer_runs_total succeeded"] == 5
     # Of the others the durations aren't read again.
@@ -166,7 +175,7 @@ def test_every_run_is_counted_once_in_whatever_order_they_end(tmp_path_factory, 
     expected = {"succeeded": 0, "failed": 0, "cancelled": 0}
     queued, running = [], []
     with closing(quick(directory)) as store:
-        collector = ServiceCollector(store, directory, lambda: EVENTS)
+        collector = ServiceCollector(store, FolderVolume(directory), lambda: EVENTS)
         for number, (action, choice, look) in enumerate([*actions, ("look", 0, True)]):
             if action == "queue":
                 queued.append(store.add(str(number), specs.spec(), request_id="", now=0.0).id)
@@ -268,7 +277,7 @@ def test_a_volume_that_does_not_answer_holds_up_one_scrape_only(collector, monke
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(version_metrics, "_PATIENCE_SECONDS", 0.01)
-    monkeypatch.setattr(version_metrics.os, "statvfs", hang)
+    monkeypatch.setattr(os, "statvfs", hang)
     first = threading.Thread(target=scrape, args=[collector])
     first.start()
     try:
@@ -293,7 +302,7 @@ def test_an_event_log_that_cannot_be_read_leaves_the_runs(store, volume):
     def fail():
         raise EventLogError(volume, "can't be read: no such luck")
 
-    found = scrape(ServiceCollector(store, volume, fail))
+    found = scrape(ServiceCollector(store, FolderVolume(volume), fail))
     assert found["trainer_state_problem"] == 1
     assert found["trainer_runs_total failed"] == 0
     assert "trainer_event_log_events" not in found

@@ -9,10 +9,11 @@ from itertools import pairwise
 
 import pytest
 
+from publication import labels
 from publication.errors import VolumeError
 from publication.labels import list_labels, promote
+from publication.volume import FolderVolume
 from tests import publications, specs
-from trainer import outcomes
 from trainer import scheduler as module
 from trainer.errors import RequestIdReusedError, RunEndedError, RunNotFoundError, StoreError
 from trainer.gates import GateResult
@@ -72,7 +73,7 @@ class Run:
         self.logs = tmp_path / "logs"
         self.store = store or RunStore(tmp_path / "state")
         self._processes = queue.SimpleQueue()
-        places = Places(self.volume, tmp_path / "data", tmp_path / "events")
+        places = Places(FolderVolume(self.volume), tmp_path / "data", tmp_path / "events")
         self.scheduler = Scheduler(self.store, places, logs=self.logs, parallel=parallel)
 
     def start_process(self, task, log):
@@ -220,7 +221,7 @@ def test_a_label_that_cannot_be_moved_fails_the_run_and_says_what_is_published(h
     def full(volume, version, *, label):
         raise VolumeError(volume, "No space left on device")
 
-    monkeypatch.setattr(outcomes.labels, "promote", full)
+    monkeypatch.setattr(labels, "promote", full)
     version = publications.publish(here.volume)
     run_id = here.submit()
     here.process().finish(version)
@@ -273,7 +274,7 @@ def test_an_error_that_nobody_thought_of_fails_its_run_and_the_next_one_runs(her
         raise RuntimeError("surprise")
 
     with monkeypatch.context() as patch:
-        patch.setattr(outcomes.labels, "promote", surprise)
+        patch.setattr(labels, "promote", surprise)
         run_id = here.submit()
         here.process().finish(publications.publish(here.volume))
         ended = here.end(run_id)
@@ -333,7 +334,7 @@ def test_a_run_whose_label_is_being_moved_is_not_cancelled_any_more(here, monkey
         assert go_on.wait(PATIENCE)
         return promote(volume, version, label=label)
 
-    monkeypatch.setattr(outcomes.labels, "promote", slow)
+    monkeypatch.setattr(labels, "promote", slow)
     version = publications.publish(here.volume)
     run_id = here.submit()
     process = here.process()

@@ -11,6 +11,7 @@ from publication import layout
 from publication.errors import InvalidPublicationError
 from publication.labels import list_labels, promote
 from publication.reader import list_versions, open_publication, verify
+from publication.volume import FolderVolume
 from tests import datasets, publications, specs
 from trainer import warm_start
 from trainer.embeddings import extract_embeddings
@@ -30,7 +31,7 @@ ANEW = "this training began anew"
 
 @pytest.fixture
 def places(tmp_path):
-    return Places(tmp_path / "volume", tmp_path / "datasets", tmp_path / "events")
+    return Places(FolderVolume(tmp_path / "volume"), tmp_path / "datasets", tmp_path / "events")
 
 
 @pytest.fixture
@@ -78,14 +79,14 @@ def warnings_of(result, part):
 
 def test_what_a_spec_says_is_what_is_published(run, places):
     result = run(hyperparameters=replace(QUICK, components=6), data={"split_share": 0.25})
-    manifest = verify(places.volume, result.manifest.version)
+    manifest = verify(places.volume.folder, result.manifest.version)
     assert manifest == result.manifest
     assert (manifest.components, manifest.hyperparameters["epochs"]) == (6, 3)
     # A file's default.
     assert (manifest.dataset.name, manifest.dataset.split) == ("interactions.csv", "random")
     assert manifest.dataset.test_interactions == pytest.approx(0.25 * len(datasets.rows()), abs=25)
     assert {index.build["trees"] for index in manifest.indexes.values()} == {3}
-    assert list_labels(places.volume) == {"current": manifest.version}
+    assert list_labels(places.volume.folder) == {"current": manifest.version}
     assert (result.label, result.passed, result.gates) == ("current", True, [])
 
 
@@ -109,7 +110,7 @@ def test_a_version_that_passes_its_gates_gets_the_label(run, places):
     ]
     assert (result.passed, result.label) == (True, "current")
     assert result.manifest.version != older
-    assert list_labels(places.volume) == {"current": result.manifest.version}
+    assert list_labels(places.volume.folder) == {"current": result.manifest.version}
 
 
 def test_a_version_that_fails_a_gate_is_published_without_the_label(run, places):
@@ -117,15 +118,15 @@ def test_a_version_that_fails_a_gate_is_published_without_the_label(run, places)
     result = run(grown(), gates=FAILS)
     assert [gate.name for gate in result.gates if not gate.passed] == ["min_auc"]
     assert (result.passed, result.label) == (False, None)
-    assert list_labels(places.volume) == {"current": older}
-    assert set(list_versions(places.volume)) == {older, result.manifest.version}
+    assert list_labels(places.volume.folder) == {"current": older}
+    assert set(list_versions(places.volume.folder)) == {older, result.manifest.version}
     # Who asks for it by name can still have it.
-    assert verify(places.volume, result.manifest.version) == result.manifest
+    assert verify(places.volume.folder, result.manifest.version) == result.manifest
 
 
 def test_the_first_version_too_has_to_pass_its_gates(run, places):
     assert run(gates=FAILS).label is None
-    assert list_labels(places.volume) == {}
+    assert list_labels(places.volume.folder) == {}
     # Nothing to be worse than.
     assert run(gates=Gates(max_relative_loss=0.0)).label == "current"
 
@@ -135,15 +136,15 @@ def test_another_label_is_moved_and_compared_with_by_itself(run, places):
     gates = Gates(max_relative_loss=0.5)
     first = run(grown(), label="canary", gates=gates)
     assert "names no version yet" in first.gates[0].text
-    assert list_labels(places.volume) == {"current": current, "canary": first.manifest.version}
+    assert list_labels(places.volume.folder) == {"current": current, "canary": first.manifest.version}
     second = run(grown(), label="canary", gates=gates, hyperparameters=replace(QUICK, seed=2))
     assert first.manifest.version in second.gates[0].text
-    assert list_labels(places.volume)["current"] == current
+    assert list_labels(places.volume.folder)["current"] == current
 
 
 def test_without_a_label_none_is_moved(run, places):
     assert run(label=None, gates=PASSES).label is None
-    assert list_labels(places.volume) == {}
+    assert list_labels(places.volume.folder) == {}
 
 
 @pytest.mark.parametrize("gates", [Gates(), PASSES, FAILS])
@@ -151,12 +152,12 @@ def test_the_moving_of_the_label_can_be_left_to_the_caller(run, places, gates):
     older = run().manifest.version
     result = run(grown(), gates=gates, how={"promote": False})
     assert result.label is None
-    assert list_labels(places.volume) == {"current": older}
-    assert verify(places.volume, result.manifest.version) == result.manifest
+    assert list_labels(places.volume.folder) == {"current": older}
+    assert verify(places.volume.folder, result.manifest.version) == result.manifest
     later = promote_if_passed(places.volume, result, label="current")
     newest = result.manifest.version if result.passed else older
     assert (later.label is not None, result.passed) == (gates is not FAILS, gates is not FAILS)
-    assert list_labels(places.volume) == {"current": newest}
+    assert list_labels(places.volume.folder) == {"current": newest}
 
 
 def test_a_warm_start_goes_on_from_the_model_that_the_label_names(run, places):
@@ -167,30 +168,30 @@ def test_a_warm_start_goes_on_from_the_model_that_the_label_names(run, places):
 
     def expected(of):
         start = warm_start.warm_model(
-            warm_start.load(places.volume, of.manifest.version), warm.dataset, QUICK
+            warm_start.load(places.volume.folder, of.manifest.version), warm.dataset, QUICK
         )
         model = train(warm.dataset, QUICK, on_epoch=lambda: None, start=start)
         embeddings = extract_embeddings(model, warm.dataset)
         return embeddings.item_vectors, embeddings.user_vectors
 
     for found, right, wrong, cold in zip(
-        vectors(places.volume, warm),
+        vectors(places.volume.folder, warm),
         expected(first),
         expected(other),
-        vectors(places.volume, run(grown())),
+        vectors(places.volume.folder, run(grown())),
         strict=True,
     ):
         np.testing.assert_array_equal(found, right)
         assert not np.array_equal(found, wrong)
         assert not np.array_equal(found, cold)
     assert not warnings_of(warm, ANEW)
-    assert "a new item" in open_publication(places.volume, warm.manifest.version).items
+    assert "a new item" in open_publication(places.volume.folder, warm.manifest.version).items
 
 
 def test_a_warm_start_can_be_gone_on_from_again(run, places):
     made = [run(warm_start=number > 0) for number in range(3)]
     assert len({result.manifest.version for result in made}) == 3
-    state, again = (warm_start.load(places.volume, of.manifest.version) for of in made[1:])
+    state, again = (warm_start.load(places.volume.folder, of.manifest.version) for of in made[1:])
     # Sums of squares, so they only grow.
     assert (again.items.gradients >= state.items.gradients).all()
     assert (again.items.gradients > state.items.gradients).any()
@@ -204,15 +205,17 @@ def test_a_warm_start_without_a_version_begins_anew_and_says_so(run, places):
     assert warnings_of(other, ANEW)
     cold = run(label="cold")
     assert not warnings_of(cold, ANEW)
-    for first, second in zip(vectors(places.volume, warm), vectors(places.volume, cold), strict=True):
+    for first, second in zip(
+        vectors(places.volume.folder, warm), vectors(places.volume.folder, cold), strict=True
+    ):
         np.testing.assert_array_equal(first, second)
 
 
 def test_a_warm_start_from_a_version_without_a_model_begins_anew_and_says_so(run, places):
-    promote(places.volume, publications.publish(places.volume))
+    promote(places.volume.folder, publications.publish(places.volume.folder))
     warm = run(warm_start=True)
     assert warnings_of(warm, ANEW)
-    assert list_labels(places.volume) == {"current": warm.manifest.version}
+    assert list_labels(places.volume.folder) == {"current": warm.manifest.version}
 
 
 def test_a_warm_start_with_other_components_is_refused_before_the_training(run, places, no_training):
@@ -220,18 +223,18 @@ def test_a_warm_start_with_other_components_is_refused_before_the_training(run, 
     no_training()
     with pytest.raises(OptionError, match=r"--components is 8, but should be 4, as in the version"):
         run(grown(), warm_start=True, hyperparameters=replace(QUICK, components=8))
-    assert list_versions(places.volume) == [older]
-    assert list_labels(places.volume) == {"current": older}
+    assert list_versions(places.volume.folder) == [older]
+    assert list_labels(places.volume.folder) == {"current": older}
 
 
 def test_a_warm_start_from_a_damaged_version_is_refused_before_the_training(run, places, no_training):
     older = run().manifest.version
-    path = layout.version_dir(places.volume, older) / layout.MODEL_USER_VECTORS
+    path = layout.version_dir(places.volume.folder, older) / layout.MODEL_USER_VECTORS
     publications.overwrite(path, path.read_bytes()[:-4] + b"\0\0\0\0")
     no_training()
     with pytest.raises(InvalidPublicationError, match=r"model_user_vectors\.npy: SHA-256"):
         run(grown(), warm_start=True)
-    assert list_versions(places.volume) == [older]
+    assert list_versions(places.volume.folder) == [older]
 
 
 def test_an_input_that_shrank_is_refused_with_both_numbers(run, places, no_training):
@@ -244,8 +247,8 @@ def test_an_input_that_shrank_is_refused_with_both_numbers(run, places, no_train
     assert (caught.value.before, caught.value.now) == (312, 150)
     for part in ("150 training interactions", "the 312 of", older.version, "--max-shrinkage"):
         assert part in str(caught.value)
-    assert list_versions(places.volume) == [older.version]
-    assert list_labels(places.volume) == {"current": older.version}
+    assert list_versions(places.volume.folder) == [older.version]
+    assert list_labels(places.volume.folder) == {"current": older.version}
 
 
 def test_an_input_that_shrank_less_or_grew_is_trained_on(run):
@@ -308,7 +311,7 @@ def test_weights_change_the_model_with_sample_weights(places, tmp_path):
             hyperparameters=replace(QUICK, sample_weights=True),
             trees=3,
         )
-        return vectors(places.volume, train_by_spec(spec, places, reporter=Silent()))[0]
+        return vectors(places.volume.folder, train_by_spec(spec, places, reporter=Silent()))[0]
 
     one = item_vectors(view=1.0, buy=1.0)
     np.testing.assert_array_equal(one, item_vectors(view=1.0, buy=1.0))
@@ -318,7 +321,7 @@ def test_weights_change_the_model_with_sample_weights(places, tmp_path):
 def test_a_file_that_is_not_there_leaves_the_volume_alone(places):
     with pytest.raises(InputError, match=r"none\.csv: No such file or directory"):
         train_by_spec(specs.spec(data=DataSpec(interactions="none.csv")), places, reporter=Silent())
-    assert not places.volume.exists()
+    assert not places.volume.folder.exists()
 
 
 def test_an_index_that_cannot_be_made_is_known_before_the_reading(places):

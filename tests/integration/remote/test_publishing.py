@@ -1,0 +1,278 @@
+"""The trainer with its volume in a real S3 store: by hand, two at once, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+
+from publication import layout, reader
+from remote.location import parse_location
+from remote.store import Store
+from tests import fault_proxy, seaweedfs
+from tests.trainer_service import PATIENCE, ROOT, TrainerService, spec
+from trainer.__main__ import main
+
+PROGRAM = seaweedfs.program()
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason=seaweedfs.MISSING)
+
+MOVIELENS = ["--dataset", "movielens-100k", "--data-dir", str(ROOT / ".data")]
+QUICK = ["--components", "4", "--epochs", "2", "--index-threads", "1", "--backend", "exact"]
+
+
+@pytest.fixture(scope="module")
+def server():
+    with seaweedfs.server(PROGRAM) as running:
+        yield running
+
+
+class Bucket:
+    """A prefix of its own, and a trainer that publishes to it."""
+
+    def __init__(self, url, folder, capsys):
+        self.url = url
+        self.folder = folder
+        self.store = Store(parse_location(url))
+        self._capsys = capsys
+
+    def call(self, command, *arguments, cache="cache", **options):
+        """What a command prints as JSON; each cache is another machine's."""
+        status, output, errors = self.run(command, *arguments, "--json", cache=cache, **options)
+        assert (status, errors) == (0, "")
+        return json.loads(output)
+
+    def run(self, command, *arguments, url=None, cache="cache"):
+        """Exit status, output and errors."""
+        where = ["--volume", url or self.url, "--cache-dir", str(self.folder / cache)]
+        self._capsys.readouterr()
+        status = main([command, *where, *map(str, arguments)])
+        printed = self._capsys.readouterr()
+        return status, printed.out, printed.err
+
+    def start(self, command, *arguments, cache, **environment):
+        """A process of its own."""
+        where = ["--volume", self.url, "--cache-dir", str(self.folder / cache)]
+        return subprocess.Popen(
+            [sys.executable, "-m", "trainer", command, *where, *map(str, arguments)],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def text(self, key):
+        return self.store.read(key, at_most=1 << 20)[0].decode()
+
+    def versions(self):
+        return [version["version"] for version in self.call("versions")]
+
+
+@pytest.fixture
+def bucket(server, tmp_path, capsys, monkeypatch, request):
+    for name in [name for name in os.environ if name.startswith(("TRAINER_", "AWS_"))]:
+        monkeypatch.delenv(name)
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return Bucket(server.url(re.sub(r"\W", "-", request.node.name)), tmp_path, capsys)
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    """Flags of `publish` for vectors that depend on a seed."""
+
+    def write(seed, *, items=200, dimensions=4):
+        random = np.random.default_rng(seed)
+        np.save(tmp_path / f"{seed}.npy", random.normal(size=(items, dimensions)))
+        (tmp_path / f"{seed}.txt").write_text("".join(f"item {row}\n" for row in range(items)))
+        files = ["--item-vectors", tmp_path / f"{seed}.npy", "--item-ids", tmp_path / f"{seed}.txt"]
+        return [*files, "--backend", "exact", "--index-threads", "1"]
+
+    return write
+
+
+def test_movielens_is_trained_published_and_looked_after_by_the_command_line(bucket):
+    first = bucket.call("train", *MOVIELENS, *QUICK)
+    assert (first["label"], bucket.text("labels/current")) == ("current", f"{first['version']}\n")
+    assert first["seconds"]["upload"] > 0
+    # Another machine goes on from its model, and holds its own against it.
+    gates = ["--warm-start", "--max-relative-loss", "0.9", "--max-shrinkage", "0.1"]
+    second = bucket.call("train", *MOVIELENS, *QUICK, *gates, cache="other")
+    assert second["label"] == "current"
+    assert not any("began anew" in warning for warning in second["warnings"])
+    names = [second["version"], first["version"]]
+    assert bucket.versions() == names
+    assert {
+        row["version"]: row["problem"] for row in bucket.call("verify", cache="third")
+    } == dict.fromkeys(names)
+    assert bucket.call("version", names[0])["labels"] == ["current"]
+    assert bucket.call("diff", names[1], names[0], cache="third")["after"] == names[0]
+    assert bucket.call("rollback", cache="third")["version"] == names[1]
+    status, _, errors = bucket.run("delete", names[1])
+    assert (status, "isn't deleted" in errors) == (1, True)
+    assert bucket.call("promote", names[0])["previous"] == names[1]
+    bucket.call("delete", names[1])
+    assert bucket.versions() == [names[0]]
+    assert bucket.store.objects(f"versions/{names[1]}") == {}
+    assert [line for line in bucket.text("history/current").splitlines() if line] == [
+        f"promote {names[1]}",
+        f"promote {names[0]}",
+        f"rollback {names[1]}",
+        f"promote {names[0]}",
+    ]
+    # What is in the bucket is a volume as a folder is one.
+    folder = bucket.folder / "copy"
+    for key in bucket.store.objects(""):
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bucket.store.read(key, at_most=1 << 30)[0])
+    assert reader.list_versions(folder) == [names[0]]
+    assert reader.verify(folder, names[0]).users == 943
+
+
+def test_the_cache_is_beside_the_state_by_default(bucket, vectors):
+    made = main(["publish", "--volume", bucket.url, *map(str, vectors(1)), "--json"])
+    assert made == 0
+    name = parse_location(bucket.url).name
+    assert reader.list_versions(bucket.folder / f"{name}.trainer" / "cache") == bucket.versions()
+
+
+def test_two_trainers_at_once_both_publish_and_the_label_names_one(bucket):
+    trainers = [
+        bucket.start("train", *MOVIELENS, *QUICK, "--seed", seed, "--json", cache=f"cache {seed}")
+        for seed in (1, 2)
+    ]
+    made = []
+    for trainer in trainers:
+        output, errors = trainer.communicate(timeout=PATIENCE)
+        assert trainer.returncode == 0, errors
+        made.append(json.loads(output)["version"])
+    assert sorted(bucket.versions()) == sorted(made)
+    assert all(row["problem"] is None for row in bucket.call("verify", cache="third"))
+    assert bucket.text("labels/current").strip() in made
+    noted = bucket.text("history/current").split()
+    assert sorted(noted) == sorted([*made, "promote", "promote"])
+
+
+def test_a_trainer_that_is_killed_while_it_uploads_leaves_no_version(bucket, server, vectors):
+    before = bucket.call("publish", *vectors(1))["version"]
+    # Other ids too, else most of it would be there already.
+    flags = vectors(2, items=5_000, dimensions=64)
+    with fault_proxy.proxy(server.port) as network:
+        network.slow(400_000)
+        trainer = bucket.start("publish", *flags, cache="other", AWS_ENDPOINT_URL=network.endpoint)
+        network.wait_for(lambda counts: counts.to_server > 300_000)
+        trainer.kill()
+        trainer.communicate()
+    [half] = {*reader.list_versions(bucket.folder / "other")}
+    assert bucket.versions() == [before]
+    assert bucket.text("labels/current").strip() == before
+    assert layout.MANIFEST not in {
+        key.rpartition("/")[2] for key in bucket.store.objects(f"versions/{half}")
+    }
+    status, _, errors = bucket.run("promote", half)
+    assert (status, errors) == (1, f"error: version '{half}' isn't on the volume {bucket.url}\n")
+    status, _, errors = bucket.run("verify", half)
+    assert (status, "isn't on the volume" in errors) == (1, True)
+    assert bucket.call("publish", *flags)["label"] == "current"
+    assert len(bucket.versions()) == 2
+
+
+def test_an_upload_survives_a_network_that_drops_it(bucket, server, vectors, monkeypatch):
+    with fault_proxy.proxy(server.port) as network:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", network.endpoint)
+        network.answer(503, "SlowDown", times=3)
+        made = bucket.call("publish", *vectors(1))
+        assert network.counts.answered == 3
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+    assert bucket.versions() == [made["version"]]
+    assert bucket.call("verify") == [{"version": made["version"], "problem": None}]
+
+
+def test_a_damaged_object_is_that_versions_problem(bucket, vectors):
+    whole, damaged = (bucket.call("publish", *vectors(seed))["version"] for seed in (1, 2))
+    key = f"versions/{damaged}/{layout.ITEM_VECTORS}"
+    data = bytearray(bucket.store.read(key, at_most=1 << 24)[0])
+    data[-1] ^= 1
+    bucket.store.write(key, bytes(data))
+    # Here, where the version was made and is whole, and on a machine that never had it.
+    for cache in ("cache", "other"):
+        status, output, _ = bucket.run("verify", "--json", cache=cache)
+        problems = {row["version"]: row["problem"] for row in json.loads(output)}
+        assert (status, problems[whole]) == (1, None)
+        assert re.search(rf"{key}: SHA-256 is \w+, but should be", problems[damaged])
+        status, _, errors = bucket.run("promote", damaged, "--label", "canary", cache=cache)
+        assert (status, "SHA-256" in errors) == (1, True)
+    assert bucket.store.objects("labels").keys() == {"labels/current"}
+
+
+@pytest.mark.parametrize("command", ["versions", "train"])
+def test_wrong_credentials_are_told_before_anything_is_done(bucket, monkeypatch, command):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    arguments = [*MOVIELENS, *QUICK] if command == "train" else []
+    status, output, errors = bucket.run(command, *arguments)
+    assert (status, output) == (1, "")
+    assert errors == (
+        f"error: {bucket.url}/labels: the credentials are refused: the store answers "
+        "SignatureDoesNotMatch\n"
+    )
+
+
+def test_a_bucket_that_does_not_exist_is_told_before_anything_is_done(bucket, vectors):
+    for command, arguments in (("versions", []), ("publish", vectors(1))):
+        status, output, errors = bucket.run(command, *arguments, url="s3://no-such-bucket/prefix")
+        assert (status, output) == (1, "")
+        assert errors == (
+            "error: s3://no-such-bucket/prefix: the bucket doesn't exist (the store answers "
+            "NoSuchBucket)\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("ftp://host/path", "argument --volume: ftp:// isn't known; give a folder or one of s3://, "),
+        ("s3://bucket/../other", "argument --volume: '..' can't be part of a prefix"),
+    ],
+)
+def test_a_url_that_is_none_is_a_mistake_of_the_command_line(bucket, url, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        bucket.run("versions", url=url)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_service_trains_to_a_store(bucket):
+    flags = {
+        "cache_dir": bucket.folder / "cache",
+        "data_dir": ROOT / ".data",
+        "metrics_listen": "127.0.0.1:0",
+    }
+    with TrainerService(bucket.url, bucket.folder / "state", **flags) as service:
+        data = pb.DataSpec(dataset="movielens-100k")
+        made = []
+        for seed in (1, 2):
+            quick = pb.Hyperparameters(components=4, epochs=2, seed=seed)
+            ended = service.end(service.submit(spec(data, hyperparameters=quick, warm_start=True)))
+            assert ended.state == pb.TRAINING_RUN_STATE_SUCCEEDED, ended.error
+            made.append(ended.version)
+        listed = service.call("ListVersions", pb.ListVersionsRequest()).versions
+        assert [(version.name, list(version.labels)) for version in listed] == [
+            (made[1], ["current"]),
+            (made[0], []),
+        ]
+        request = pb.DiffVersionsRequest(base_version=made[0], version=made[1])
+        assert service.call("DiffVersions", request).overlap.users > 0
+        back = service.call("Rollback", pb.RollbackRequest())
+        assert (back.previous_version, back.version) == (made[1], made[0])
+        service.call("DeleteVersion", pb.DeleteVersionRequest(version=made[1]))
+        assert service.terminate() == 0
+    assert bucket.versions() == [made[0]]
+    assert bucket.text("labels/current").strip() == made[0]
