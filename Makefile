@@ -110,6 +110,13 @@ prometheus: ## Install Debian's Prometheus for its tests, which are skipped with
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; \
 	  systemctl disable --now prometheus >/dev/null 2>&1 || true; }  # The tests start their own.
 
+.PHONY: spark
+spark: $(INSTALLED) ## Install PySpark and Debian's Java 17 for the tests of --engine spark-als (needs root)
+	@command -v java >/dev/null || \
+	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless; }
+	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet \
+	  --disable-pip-version-check --editable '.[spark]'
+
 .PHONY: check
 check: setup ## Format, lint, types, protobuf rules, and that generated code is fresh
 	@$(BIN)/ruff format --check --quiet . || { echo "make format mends this"; exit 1; }

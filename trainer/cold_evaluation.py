@@ -19,8 +19,12 @@ from numpy.typing import NDArray
 from publication.fold_in import MOST_USERS, FoldIn
 from publication.ragged import Ragged
 from publication.vector_space import Float32Array
+from trainer.cold_metrics import TRAINED
+from trainer.dataset import Dataset
 from trainer.embeddings import Embeddings
+from trainer.ranks import id_ranks, most_popular
 from trainer.top_items import K, top_items
+from trainer.user_features import UserFeatures
 from trainer.vector_evaluation import precision_at_10, with_positives
 
 _FOLDS = 5
@@ -69,6 +73,25 @@ def evaluate_cold(
     popular = _popular(popular_items, users, seen)
     metrics["test_precision_at_10_popular"] = precision_at_10(popular, held_out)
     return metrics
+
+
+def evaluate_cold_of(
+    dataset: Dataset, embeddings: Embeddings, user_features: UserFeatures | None, *, seed: int
+) -> dict[str, float]:
+    """`evaluate_cold` of a dataset, and `trained_precision` as TRAINED; {} if nothing is held out."""
+    seen, held_out = dataset.seen(), dataset.held_out()
+    if held_out is None:
+        return {}
+    metrics = evaluate_cold(
+        embeddings,
+        seen=seen,
+        held_out=held_out,
+        popular_items=most_popular(dataset.popularity(), id_ranks(dataset.items)),
+        features_only=None if user_features is None else user_features.alone(dataset),
+        seed=seed,
+    )
+    trained = trained_precision(embeddings, seen=seen, held_out=held_out, seed=seed)
+    return metrics if trained is None else {**metrics, TRAINED: trained}
 
 
 def trained_precision(

@@ -13,6 +13,7 @@ TrainerError
 │   └── TooManyRunsError     too many wait already
 ├── StoreError           the file that runs are kept in can't be used
 ├── ShrunkInputError     an input that lost more interactions than is allowed
+├── SparkError           a cluster that can't be reached, or a job of it that failed
 ├── DatasetMissingError   a named dataset that isn't on this machine
 └── DivergedError         training ended in numbers that aren't finite
 """
@@ -141,6 +142,14 @@ class ShrunkInputError(TrainerError):
         )
         self.before = before
         self.now = now
+
+
+class SparkError(TrainerError):
+    """A Spark cluster that can't be reached, or a job of it that failed; `log` has all that it said."""
+
+    def __init__(self, message: str, *, log: Path | None = None) -> None:
+        super().__init__(message if log is None else f"{message} (its log: {log})")
+        self.log = log
 
 
 class DatasetMissingError(TrainerError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -10,13 +11,13 @@ from lightfm import LightFM
 from publication import labels, layout, reader
 from publication.errors import LabelError, PublicationError
 from publication.manifest import DatasetFacts
+from publication.volume import FolderVolume, Volume
 from publication.writer import Clock, Staging, utc_now
 from trainer import tables
 from trainer import warm_start as warm
-from trainer.cold_evaluation import evaluate_cold, trained_precision
-from trainer.cold_metrics import TRAINED
+from trainer.cold_evaluation import evaluate_cold_of
 from trainer.dataset import Dataset, Split, build_dataset
-from trainer.embeddings import Embeddings, extract_embeddings
+from trainer.embeddings import extract_embeddings
 from trainer.errors import OptionError, ShrunkInputError
 from trainer.evaluation import evaluate
 from trainer.features import FeatureTable
@@ -26,9 +27,10 @@ from trainer.measurement import measure
 from trainer.model import Hyperparameters, train
 from trainer.progress import Reporter, Silent
 from trainer.publishing import Indexing, Publishable, Published, publish
-from trainer.ranks import id_ranks, most_popular
+from trainer.spark.engine import SparkTraining, trained_on_spark
 from trainer.timings import Timings
-from trainer.user_features import UserFeatures, learned
+from trainer.trained import Trained
+from trainer.user_features import learned
 
 _LIBRARIES = ("rectools-lightfm", "scipy")
 
@@ -44,9 +46,9 @@ class TrainingInput:
 
 @dataclass(frozen=True)
 class TrainingResult(Published):
-    """What `train_and_publish` made, and how it did at the gates."""
+    """What `train_and_publish` made, and how it did at the gates; `model` is LightFM's own, if any."""
 
-    model: LightFM
+    model: LightFM | None
     dataset: Dataset
     gates: list[GateResult]
 
@@ -69,6 +71,7 @@ def train_and_publish(
     gates: Gates | None = None,
     warm_start: bool = False,
     max_shrinkage: float | None = None,
+    spark: SparkTraining | None = None,
     promote: bool = True,
     reporter: Reporter | None = None,
     clock: Clock = utc_now,
@@ -86,6 +89,7 @@ def train_and_publish(
         warm_start: whether to go on from the model that the label names now.
         max_shrinkage: the largest share of the training interactions of the version that the label
             names now that may be missing; None for any.
+        spark: to fit ALS on a Spark cluster; None to fit LightFM here.
         promote: whether to move the label if the gates pass, or to leave that to the caller.
         reporter: told of the steps.
         clock: for the version's name.
@@ -116,38 +120,38 @@ def train_and_publish(
         pass
     start = _start(volume, before, label, dataset, hyperparameters) if warm_start else None
     cold = ["there is no model to go on from yet: this training began anew"]
-    with timings.stage("fit"), reporter.step("Training, epochs", hyperparameters.epochs) as advance:
-        model = train(dataset, hyperparameters, on_epoch=lambda: advance(1), start=start)
-    with timings.stage("evaluate"):
-        metrics = evaluate(model, dataset, threads=hyperparameters.threads, seed=hyperparameters.seed)
-        embeddings = extract_embeddings(model, dataset)
-        state = warm.state_of(model, dataset)
-        user_features = learned(state)
-        metrics |= _cold_metrics(embeddings, dataset, user_features, seed=hyperparameters.seed)
-    reporter.metrics(metrics)
-    published = publish(
-        Publishable(
-            items=dataset.items,
-            users=dataset.users,
-            embeddings=embeddings,
-            seen=dataset.seen(),
-            held_out=dataset.held_out(),
-            titles=dataset.titles,
-            facts=_facts(dataset),
-            hyperparameters=asdict(hyperparameters),
-            metrics=metrics,
-            libraries=_LIBRARIES,
-            state=state,
-            popularity=dataset.popularity(),
-            user_features=user_features,
-            attributes=dataset.attributes,
-        ),
-        volume,
-        indexing=indexing,
-        label=None,
-        timings=timings,
-        reporter=reporter,
+    trained_by = (
+        nullcontext(_trained_here(dataset, hyperparameters, start, timings, reporter))
+        if spark is None
+        else trained_on_spark(
+            dataset, hyperparameters, spark, volume, timings=timings, reporter=reporter
+        )
     )
+    with trained_by as trained:
+        reporter.metrics(trained.metrics)
+        published = publish(
+            Publishable(
+                items=dataset.items,
+                users=dataset.users,
+                embeddings=trained.embeddings,
+                seen=dataset.seen(),
+                held_out=dataset.held_out(),
+                titles=dataset.titles,
+                facts=_facts(dataset),
+                hyperparameters=trained.hyperparameters,
+                metrics=trained.metrics,
+                libraries=trained.libraries,
+                state=trained.state,
+                popularity=dataset.popularity(),
+                user_features=trained.user_features,
+                attributes=dataset.attributes,
+            ),
+            volume,
+            indexing=indexing,
+            label=None,
+            timings=timings,
+            reporter=reporter,
+        )
     with timings.stage("gates"):
         results = _check_gates(gates, volume, published, label, seed=hyperparameters.seed)
     result = TrainingResult(
@@ -156,41 +160,50 @@ def train_and_publish(
         seconds=timings.seconds,
         warnings=[
             *dataset.warnings,
+            *trained.warnings,
             *published.warnings,
             *(cold if warm_start and start is None else []),
         ],
-        model=model,
+        model=trained.model,
         dataset=dataset,
         gates=results,
     )
-    return promote_if_passed(volume, result, label=label) if promote else result
+    return promote_if_passed(FolderVolume(volume), result, label=label) if promote else result
 
 
-def promote_if_passed(volume: Path, result: TrainingResult, *, label: str | None) -> TrainingResult:
+def promote_if_passed(volume: Volume, result: TrainingResult, *, label: str | None) -> TrainingResult:
     """Move the label if every gate passed; raises PublicationError."""
     if label is None or not result.passed:
         return result
-    labels.promote(volume, result.manifest.version, label=label)
+    volume.promote(result.manifest.version, label=label)
     return replace(result, label=label)
 
 
-def _cold_metrics(
-    embeddings: Embeddings, dataset: Dataset, user_features: UserFeatures | None, *, seed: int
-) -> dict[str, float]:
-    """How those without a vector of their own would do, and the same users with theirs."""
-    seen, held_out = dataset.seen(), dataset.held_out()
-    if held_out is None:
-        return {}
-    metrics = evaluate_cold(
-        embeddings,
-        seen=seen,
-        held_out=held_out,
-        popular_items=most_popular(dataset.popularity(), id_ranks(dataset.items)),
-        features_only=None if user_features is None else user_features.alone(dataset),
-        seed=seed,
+def _trained_here(
+    dataset: Dataset,
+    hyperparameters: Hyperparameters,
+    start: LightFM | None,
+    timings: Timings,
+    reporter: Reporter,
+) -> Trained:
+    """LightFM, fitted in this process."""
+    with timings.stage("fit"), reporter.step("Training, epochs", hyperparameters.epochs) as advance:
+        model = train(dataset, hyperparameters, on_epoch=lambda: advance(1), start=start)
+    with timings.stage("evaluate"):
+        metrics = evaluate(model, dataset, threads=hyperparameters.threads, seed=hyperparameters.seed)
+        embeddings = extract_embeddings(model, dataset)
+        state = warm.state_of(model, dataset)
+        user_features = learned(state)
+        metrics |= evaluate_cold_of(dataset, embeddings, user_features, seed=hyperparameters.seed)
+    return Trained(
+        embeddings=embeddings,
+        metrics=metrics,
+        hyperparameters=asdict(hyperparameters),
+        libraries=_LIBRARIES,
+        model=model,
+        state=state,
+        user_features=user_features,
     )
-    trained = trained_precision(embeddings, seen=seen, held_out=held_out, seed=seed)
-    return metrics if trained is None else {**metrics, TRAINED: trained}
 
 
 def _named(volume: Path, label: str | None) -> str | None:

@@ -14,6 +14,7 @@ from trainer.gates import Gates
 from trainer.index import AUTO, NAMES
 from trainer.index.tuning import TuningOptions
 from trainer.model import LOSSES, Hyperparameters
+from trainer.spark.arguments import spark_als
 from trainer.training_spec import DataSpec, TrainingSpec
 
 CANARY = "canary"
@@ -44,6 +45,7 @@ def training_spec(options: argparse.Namespace) -> TrainingSpec:
         gates=Gates(**gates),
         warm_start=options.warm_start,
         max_shrinkage=given.get("max_shrinkage"),
+        spark=spark_als(options),
     )
 
 

@@ -41,6 +41,8 @@ def spec_message(spec: TrainingSpec, *, with_secrets: bool) -> pb.TrainingSpec:
     content = _without_none(msgspec.to_builtins(spec))
     if spec.label is None:
         content["label"] = ""
+    # A service's own: settings of Spark's can run any program, so they don't come by a call.
+    content.pop("spark", None)
     if not with_secrets:
         content["data"].pop("database_url", None)
     return ParseDict(content, pb.TrainingSpec())

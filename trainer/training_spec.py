@@ -13,6 +13,7 @@ from trainer import item_attributes
 from trainer.errors import OptionError
 from trainer.gates import Gates
 from trainer.model import Hyperparameters
+from trainer.spark.options import SparkAls, refuse_what_lightfm_has
 from trainer.splits import SPLITS
 
 RANDOM = "random"
@@ -110,6 +111,8 @@ class TrainingSpec:
         warm_start: whether to go on from what the label names now.
         max_shrinkage: refuse an input with a smaller share of the interactions that the label's version
             was trained on than 1 less this; None to accept any.
+        spark: to fit ALS on a Spark cluster, by the components, epochs, seed and sample weights of the
+            hyperparameters; None to fit LightFM here.
     """
 
     data: DataSpec
@@ -123,6 +126,7 @@ class TrainingSpec:
     gates: Gates = field(default_factory=Gates)
     warm_start: bool = False
     max_shrinkage: float | None = None
+    spark: SparkAls | None = None
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
@@ -131,11 +135,22 @@ class TrainingSpec:
             raise OptionError("--max-shrinkage", self.max_shrinkage, "in 0..1")
         if self.warm_start and self.label is None:
             raise OptionError("--warm-start", True, "used with a label, whose model it goes on from")
+        if self.spark is not None:
+            refuse_what_lightfm_has(
+                self.hyperparameters,
+                item_features=self.data.item_features,
+                user_features=self.data.user_features,
+                warm_start=self.warm_start,
+            )
 
 
 def encode(spec: TrainingSpec) -> str:
     """As JSON, the same for equal specs."""
-    return msgspec.json.encode(spec, order="deterministic").decode()
+    content = msgspec.to_builtins(spec)
+    if spec.spark is None:
+        # Specs that were stored before there was an engine to choose are still the same.
+        del content["spark"]
+    return msgspec.json.encode(content, order="deterministic").decode()
 
 
 def decode(text: str | bytes) -> TrainingSpec:

@@ -13,6 +13,7 @@ from publication.attributes import NumberColumn
 from publication.errors import VectorError, VolumeError
 from publication.labels import list_labels, promote, rollback
 from publication.reader import list_versions, open_publication, verify
+from publication.volume import FolderVolume
 from tests import datasets, publications
 from trainer import publishing
 from trainer.cold_metrics import TRAINED, cold_rows
@@ -417,10 +418,10 @@ def test_a_version_that_passes_its_gates_gets_the_label(tmp_path):
 def test_the_moving_of_the_label_can_be_left_to_the_caller(tmp_path):
     result = run(tmp_path, promote=False)
     assert (result.passed, result.label, list_labels(tmp_path)) == (True, None, {})
-    moved = promote_if_passed(tmp_path, result, label="canary")
+    moved = promote_if_passed(FolderVolume(tmp_path), result, label="canary")
     assert moved.label == "canary"
     assert list_labels(tmp_path) == {"canary": result.manifest.version}
-    assert promote_if_passed(tmp_path, result, label=None) == result
+    assert promote_if_passed(FolderVolume(tmp_path), result, label=None) == result
 
 
 def test_an_input_that_shrank_is_refused_before_the_training(tmp_path, monkeypatch):

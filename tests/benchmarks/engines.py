@@ -1,0 +1,255 @@
+"""LightFM beside MLlib's ALS on MovieLens 100K, each with its defaults and tuned: precision@10.
+
+    python -m tests.benchmarks.engines               # forty trials, about ten minutes
+    python -m tests.benchmarks.engines --trials 5
+
+ALS is tuned by random search, on the validation split that `trainer tune` uses: a random tenth of the
+training interactions, of the `ua` split's test none. What is best there is fitted once more to all of
+the training data and evaluated on the test once. LightFM's tuned hyperparameters are those that `make
+tune` found in sixty trials on the same validation split (see the README). One Spark session fits all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from tests import movielens
+from tests.machine import machine_name
+from trainer.dataset import Dataset, build_dataset
+from trainer.embeddings import Embeddings, extract_embeddings
+from trainer.errors import TrainerError
+from trainer.model import Hyperparameters, train
+from trainer.progress import Bars, Reporter, Silent
+from trainer.spark.exchange import ITEMS, USERS, Exchange
+from trainer.spark.options import SparkAls
+from trainer.spark.session import spark_session
+from trainer.spark.vectors import collect
+from trainer.splits import held_out
+from trainer.vector_evaluation import evaluate_vectors
+
+SEED = 42
+LIGHTFM = {
+    "LightFM, defaults": Hyperparameters(),
+    "LightFM, tuned": Hyperparameters(
+        components=84, learning_rate=0.0308, item_alpha=0.00163, user_alpha=9.4e-5, epochs=60
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is varied of ALS."""
+
+    rank: int
+    regularization: float
+    alpha: float
+    iterations: int
+    weighted: bool
+
+    @classmethod
+    def drawn(cls, random: np.random.Generator) -> Setting:
+        """One by chance, evenly on logarithmic scales."""
+
+        def log(low: float, high: float) -> float:
+            return float(np.exp(random.uniform(np.log(low), np.log(high))))
+
+        return cls(
+            rank=round(log(8, 96)),
+            regularization=float(f"{log(0.003, 1):.3g}"),
+            alpha=float(f"{log(0.1, 100):.3g}"),
+            iterations=int(random.integers(5, 26)),
+            weighted=bool(random.integers(2)),
+        )
+
+
+DEFAULTS = Setting(
+    rank=Hyperparameters.components,
+    regularization=SparkAls.als_regularization,
+    alpha=SparkAls.als_alpha,
+    iterations=Hyperparameters.epochs,
+    weighted=False,
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """precision@10 of one model, and the seconds of its fit."""
+
+    name: str
+    validation: float | None
+    test_unseen: float
+    test: float
+    test_auc_unseen: float
+    fit_seconds: float
+
+
+class Als:
+    """Fits ALS to datasets in one session."""
+
+    def __init__(self, session: Any, folder: Path) -> None:
+        from trainer.spark import source
+
+        source.register(session)
+        self._session, self._folder = session, folder
+
+    def fit(self, dataset: Dataset, setting: Setting) -> tuple[Embeddings, float]:
+        """Vectors, and seconds."""
+        from trainer.spark import als
+
+        with tempfile.TemporaryDirectory(dir=self._folder) as temporary:
+            exchange = Exchange(temporary)
+            started = time.perf_counter()
+            parts = als.write_pairs(exchange, dataset.train, weighted=setting.weighted)
+            factors = als.fit(
+                self._session,
+                exchange,
+                SparkAls(als_regularization=setting.regularization, als_alpha=setting.alpha),
+                Hyperparameters(components=setting.rank, epochs=setting.iterations, seed=SEED),
+                parts=parts,
+                train=dataset.train,
+                on_epoch=lambda _: None,
+            )
+            items, users = (
+                np.array(
+                    collect(
+                        exchange,
+                        part,
+                        Path(temporary) / f"{part}.npy",
+                        parts=count,
+                        rows=rows,
+                        rank=setting.rank,
+                    ).vectors
+                )
+                for part, count, rows in (
+                    (ITEMS, factors.item_parts, len(dataset.items)),
+                    (USERS, factors.user_parts, len(dataset.users)),
+                )
+            )
+            return Embeddings(items, users), time.perf_counter() - started
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    reporter = Silent() if options.json else Bars()
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="engines-") as temporary,
+            spark_session(
+                SparkAls(spark_master=options.spark_master), checkpoints=Path(temporary) / "checkpoints"
+            ) as session,
+        ):
+            rows, best = _measure(Als(session, Path(temporary)), options.trials, reporter)
+    except TrainerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    _print(rows, best, options.trials, as_json=options.json)
+    return 0
+
+
+def _measure(als: Als, trials: int, reporter: Reporter) -> tuple[list[Measured], Setting]:
+    source = movielens.read()
+    is_test = held_out(source.interactions, "first-10", seed=SEED)
+    whole, inner = (
+        build_dataset(interactions, items=source.items, users=source.users, split=split, seed=SEED)
+        for interactions, split in (
+            (source.interactions, "first-10"),
+            (source.interactions.where(~is_test), "random"),
+        )
+    )
+    random = np.random.default_rng(SEED)
+    tried: dict[Setting, float] = {}
+    with reporter.step("ALS, trials", trials + 1) as advance:
+        for setting in [DEFAULTS, *(Setting.drawn(random) for _ in range(trials))]:
+            embeddings, _ = als.fit(inner, setting)
+            tried[setting] = _evaluate(embeddings, inner)["test_precision_at_10_unseen"]
+            advance(1)
+    best = max(tried, key=tried.__getitem__)
+    rows = []
+    for name, hyperparameters in LIGHTFM.items():
+        validation = _evaluate(_lightfm(inner, hyperparameters)[0], inner)
+        rows.append(_row(name, whole, validation, *_lightfm(whole, hyperparameters)))
+    for name, setting in (("ALS, defaults", DEFAULTS), ("ALS, tuned", best)):
+        validation = {"test_precision_at_10_unseen": tried[setting]}
+        rows.append(_row(name, whole, validation, *als.fit(whole, setting)))
+    return rows, best
+
+
+def _lightfm(dataset: Dataset, hyperparameters: Hyperparameters) -> tuple[Embeddings, float]:
+    started = time.perf_counter()
+    model = train(dataset, hyperparameters, on_epoch=lambda: None)
+    return extract_embeddings(model, dataset), time.perf_counter() - started
+
+
+def _evaluate(embeddings: Embeddings, dataset: Dataset) -> dict[str, float]:
+    positives = dataset.held_out()
+    assert positives is not None
+    return evaluate_vectors(embeddings, seen=dataset.seen(), held_out=positives, seed=SEED)
+
+
+def _row(
+    name: str, dataset: Dataset, validation: dict[str, float], embeddings: Embeddings, seconds: float
+) -> Measured:
+    found = _evaluate(embeddings, dataset)
+    return Measured(
+        name=name,
+        validation=validation["test_precision_at_10_unseen"],
+        test_unseen=found["test_precision_at_10_unseen"],
+        test=found["test_precision_at_10"],
+        test_auc_unseen=found["test_auc_unseen"],
+        fit_seconds=seconds,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.engines",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--trials", type=int, default=40, help="of ALS (default: 40)")
+    parser.add_argument("--spark-master", default="local[2]", help="default: local[2]")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def _print(rows: list[Measured], best: Setting, trials: int, *, as_json: bool) -> None:
+    if as_json:
+        content = {"machine": machine_name(), "best": asdict(best), "rows": [*map(asdict, rows)]}
+        print(json.dumps(content, indent=2))
+        return
+    table = Table(
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        title=f"MovieLens 100K, ua split; {trials} trials of ALS; {machine_name()}",
+        title_justify="left",
+    )
+    for column in (
+        "",
+        "validation",
+        "test, seen excluded",
+        "test, all items",
+        "AUC, seen excl.",
+        "fit, s",
+    ):
+        table.add_column(column, justify="right" if column else "left")
+    for row in rows:
+        figures = (row.validation, row.test_unseen, row.test, row.test_auc_unseen)
+        table.add_row(row.name, *(f"{value:.4f}" for value in figures), f"{row.fit_seconds:.1f}")
+    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
+    print(f"best of ALS: {best}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests import specs
+from trainer.arguments import parse
+from trainer.errors import OptionError
+from trainer.model import Hyperparameters
+from trainer.spark.options import SparkAls
+from trainer.spec_arguments import training_spec
+from trainer.spec_messages import spec_message, spec_of
+from trainer.training_spec import decode, encode
+
+ALS = SparkAls(
+    spark_master="spark://a:7077",
+    spark_conf={"spark.executor.memory": "4g", "spark.a": "b=c,d"},
+    als_regularization=0.5,
+    als_alpha=3.0,
+)
+
+
+def spec_by(*flags, command="train", where=("--volume", "v")):
+    return training_spec(parse([command, *where, "--interactions", "a.csv", *flags]))
+
+
+@pytest.mark.parametrize("command", ["train", "serve"])
+def test_the_flags_of_spark(command):
+    flags = ["--engine=spark-als", "--spark-master=spark://a:7077", "--als-regularization=0.5"]
+    flags += ["--als-alpha=3", "--spark-conf=spark.executor.memory=4g", "--spark-conf=spark.a=b=c,d"]
+    assert spec_by(*flags, command=command).spark == ALS
+    assert spec_by("--engine", "spark-als", command=command).spark == SparkAls()
+    assert spec_by(command=command).spark is None
+    assert spec_by("--engine=lightfm", command=command).spark is None
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--spark-master", "local[2]"),
+        ("--spark-conf", "spark.a=b"),
+        ("--als-alpha", "1"),
+        ("--als-regularization", "0.1"),
+    ],
+)
+def test_sparks_flags_without_spark_are_refused_with_both_names(flag, value):
+    with pytest.raises(OptionError, match="should be used with --engine spark-als") as caught:
+        spec_by(f"{flag}={value}")
+    assert caught.value.option == flag
+
+
+@pytest.mark.parametrize(
+    ("flag", "shown"),
+    [
+        ("--loss=bpr", "bpr"),
+        ("--learning-rate=0.5", 0.5),
+        ("--item-alpha=0.5", 0.5),
+        ("--user-alpha=0.5", 0.5),
+        ("--threads=2", 2),
+        ("--warm-start", True),
+        ("--item-features=genres,year", "genres,year"),
+        ("--user-features=age", "age"),
+    ],
+)
+def test_what_only_lightfm_has_is_refused_with_both_names(flag, shown):
+    with pytest.raises(OptionError) as caught:
+        spec_by("--engine=spark-als", flag)
+    assert (caught.value.option, caught.value.value) == (flag.partition("=")[0], shown)
+    assert "left out with --engine spark-als: it is for --engine lightfm" in str(caught.value)
+
+
+def test_what_both_have_is_kept():
+    flags = ["--components=8", "--epochs=3", "--seed=7", "--sample-weights"]
+    expected = Hyperparameters(components=8, epochs=3, seed=7, sample_weights=True)
+    assert spec_by("--engine=spark-als", *flags).hyperparameters == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "option"),
+    [
+        ({"spark_master": "yarn"}, "--spark-master"),
+        ({"spark_master": "local[x]"}, "--spark-master"),
+        ({"spark_master": "spark://host"}, "--spark-master"),
+        ({"spark_master": "local[2] --class Evil"}, "--spark-master"),
+        ({"spark_master": ""}, "--spark-master"),
+        ({"spark_conf": {"executor.memory": "1g"}}, "--spark-conf"),
+        ({"spark_conf": {"spark.master": "local"}}, "--spark-conf"),
+        ({"als_alpha": 0.0}, "--als-alpha"),
+        ({"als_alpha": float("nan")}, "--als-alpha"),
+        ({"als_alpha": float("inf")}, "--als-alpha"),
+        ({"als_regularization": -0.1}, "--als-regularization"),
+        ({"als_regularization": float("nan")}, "--als-regularization"),
+    ],
+)
+def test_a_value_that_is_out_of_range_is_named(fields, option):
+    with pytest.raises(OptionError) as caught:
+        SparkAls(**fields)
+    assert caught.value.option == option
+
+
+def test_a_setting_without_a_value_is_named():
+    with pytest.raises(OptionError, match=r"--spark-conf is 'spark\.a', but should be KEY=VALUE"):
+        spec_by("--engine=spark-als", "--spark-conf=spark.a")
+
+
+@pytest.mark.parametrize(
+    ("master", "addresses"),
+    [
+        ("local", []),
+        ("local[*]", []),
+        ("local[2]", []),
+        ("local[2,3]", []),
+        ("spark://a:7077", [("a", 7077)]),
+        ("spark://a:1,b:2", [("a", 1), ("b", 2)]),
+        ("k8s://https://a:6443", [("a", 6443)]),
+        ("k8s://a:6443", [("a", 6443)]),
+        ("k8s://a", [("a", 443)]),
+        ("k8s://http://a/path", [("a", 80)]),
+        ("k8s://https://[::1]:6443", [("::1", 6443)]),
+    ],
+)
+def test_where_a_master_is(master, addresses):
+    options = SparkAls(spark_master=master)
+    assert options.addresses == addresses
+    assert options.is_local == (not addresses)
+
+
+def test_a_spec_with_spark_survives_its_json():
+    spec = specs.spec(spark=ALS)
+    assert decode(encode(spec)) == spec
+
+
+def test_a_spec_without_spark_has_the_json_that_it_had_before_there_was_spark():
+    assert "spark" not in json.loads(encode(specs.spec()))
+
+
+def test_spark_does_not_go_by_a_call():
+    """Its settings can start programs; a service uses its own for its own retraining."""
+    message = spec_message(specs.spec(spark=ALS), with_secrets=True)
+    assert spec_of(message) == specs.spec()
+
+
+def test_a_service_is_not_asked_for_spark(capsys):
+    from trainer.__main__ import main
+
+    flags = ["--target=127.0.0.1:1", "--interactions=a.csv", "--engine=spark-als"]
+    assert main(["train", *flags]) == 1
+    assert "--engine is 'spark-als', but should be used without --target" in capsys.readouterr().err

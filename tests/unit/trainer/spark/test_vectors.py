@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from trainer.errors import SparkError
+from trainer.spark.exchange import Exchange
+from trainer.spark.vectors import collect
+
+SCHEMA = pa.schema([("id", pa.int32()), ("features", pa.list_(pa.float32()))])
+
+# What a trainer of many items does, in a process of its own: its memory is what is measured.
+_COLLECT = """
+import json, sys
+from pathlib import Path
+from trainer.spark.exchange import Exchange
+from trainer.spark.vectors import collect
+
+def kilobytes(name):
+    return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0])
+
+folder, rows, rank, parts = sys.argv[1], *map(int, sys.argv[2:])
+collect(Exchange(folder), "warm-up", Path(folder) / "warm-up.npy", parts=1, rows=8, rank=rank)
+Path("/proc/self/clear_refs").write_text("5")
+before = kilobytes("VmRSS")
+path = Path(folder) / "items.npy"
+found = collect(Exchange(folder), "items", path, parts=parts, rows=rows, rank=rank)
+print(json.dumps([1024 * (kilobytes("VmHWM") - before), found.vectors.nbytes]))
+"""
+
+
+def write(folder, part, ids, factors):
+    factors = np.asarray(factors, dtype=np.float32)
+    # As many at a time as Spark gives.
+    batches = (
+        batch(ids[start : start + 10_000], factors[start : start + 10_000])
+        for start in range(0, len(ids), 10_000)
+    )
+    Exchange(str(folder)).write(part, batches, SCHEMA)
+
+
+def batch(ids, factors):
+    offsets = np.arange(len(ids) + 1, dtype=np.int32) * factors.shape[1]
+    lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(factors.ravel()))
+    return pa.RecordBatch.from_arrays([pa.array(ids, pa.int32()), lists], schema=SCHEMA)
+
+
+def collected(folder, *, rows, parts, rank=2):
+    return collect(Exchange(str(folder)), "items", folder / "v.npy", parts=parts, rows=rows, rank=rank)
+
+
+def test_factors_lie_at_their_rows_with_a_bias_of_zero(tmp_path):
+    write(tmp_path, "items/0", [2, 0], [[1, 2], [3, 4]])
+    write(tmp_path, "items/1", [1], [[5, 6]])
+    found = collected(tmp_path, rows=3, parts=2)
+    assert found.vectors.dtype == np.float32
+    assert found.vectors.tolist() == [[3, 4, 0], [5, 6, 0], [1, 2, 0]]
+    assert found.missing.tolist() == []
+    assert np.load(tmp_path / "v.npy").tolist() == found.vectors.tolist()
+
+
+def test_rows_without_a_factor_are_like_all_and_beat_nothing(tmp_path):
+    write(tmp_path, "items/0", [0, 1, 3], [[1, 2], [3, 4], [0, 0]])
+    found = collected(tmp_path, rows=4, parts=1)
+    assert found.missing.tolist() == [2, 3]
+    np.testing.assert_allclose(found.vectors[2:], [[0.002, 0.003, 0]] * 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_is_refused(tmp_path, bad):
+    write(tmp_path, "items/0", [0, 1], [[1, 2], [3, bad]])
+    with pytest.raises(SparkError, match="diverged: not every factor of items is finite"):
+        collected(tmp_path, rows=2, parts=1)
+
+
+def test_without_any_factor_there_is_nothing_to_publish(tmp_path):
+    write(tmp_path, "items/0", [0], [[0, 0]])
+    with pytest.raises(SparkError, match="gave no factor of items"):
+        collected(tmp_path, rows=2, parts=1)
+
+
+def test_the_memory_does_not_grow_with_the_catalogue(tmp_path):
+    rows, rank, parts = 600_000, 64, 6
+    random = np.random.default_rng(1)
+    for part in range(parts):
+        ids = np.arange(part, rows, parts, dtype=np.int32)
+        write(tmp_path, f"items/{part}", ids, random.random((len(ids), rank), dtype=np.float32))
+    write(tmp_path, "warm-up/0", [0], [[1.0] * rank])
+    arguments = [sys.executable, "-c", _COLLECT, str(tmp_path), *map(str, (rows, rank, parts))]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    grown, size = json.loads(done.stdout)
+    assert size == rows * (rank + 1) * 4
+    assert grown < 0.7 * size

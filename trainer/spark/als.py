@@ -1,0 +1,187 @@
+"""Fitting MLlib's implicit ALS to pairs in an exchange, and watching it."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+from pyspark.ml.recommendation import ALS
+from pyspark.sql import SparkSession
+
+from trainer.errors import SparkError
+from trainer.model import Hyperparameters
+from trainer.spark import source
+from trainer.spark.exchange import ITEMS, PAIRS, USERS, Exchange
+from trainer.spark.options import SparkAls
+
+_SCHEMA = pa.schema([("user", pa.int32()), ("item", pa.int32()), ("rating", pa.float32())])
+_PART_PAIRS = 1 << 20
+# Of one task: pairs, and bytes of factors.
+_BLOCK_PAIRS = 1 << 22
+_BLOCK_BYTES = 64 << 20
+_LOOK_SECONDS = 0.2
+# How long no node may be there. Clusters that start nodes when they are asked to take minutes.
+WAIT_SECONDS = 300.0
+# Those of a fit before its first iteration; each iteration has two, one for users and one for items.
+_JOBS_BEFORE = 2
+_GROUP = "als"
+
+
+@dataclass(frozen=True)
+class Factors:
+    """How many parts of factors are in the exchange."""
+
+    item_parts: int
+    user_parts: int
+
+
+def write_pairs(exchange: Exchange, train: sp.csr_matrix, *, weighted: bool) -> int:
+    """Write the positives of (users, items) as user, item and rating; returns the number of parts.
+
+    Args:
+        exchange: where to.
+        train: weights; 0 and less are no positives.
+        weighted: whether a positive's rating is its weight; else it is 1.
+    """
+    part = 0
+    for start in range(0, train.nnz, _PART_PAIRS):
+        stop = min(start + _PART_PAIRS, train.nnz)
+        weights = train.data[start:stop]
+        positive = weights > 0
+        users = np.searchsorted(train.indptr, np.arange(start, stop), side="right") - 1
+        columns = (
+            users[positive].astype(np.int32),
+            train.indices[start:stop][positive].astype(np.int32, copy=False),
+            weights[positive] if weighted else np.ones(int(positive.sum()), dtype=np.float32),
+        )
+        batch = pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=_SCHEMA)
+        exchange.write(f"{PAIRS}/{part}", [batch], _SCHEMA)
+        part += 1
+    return part
+
+
+def fit(
+    session: SparkSession,
+    exchange: Exchange,
+    options: SparkAls,
+    hyperparameters: Hyperparameters,
+    *,
+    parts: int,
+    train: sp.csr_matrix,
+    on_epoch: Callable[[int], None],
+) -> Factors:
+    """Fit, and have the nodes write the factors to the exchange.
+
+    Args:
+        session: of the cluster.
+        exchange: with `parts` parts of pairs.
+        options, hyperparameters: components, epochs and seed of the latter.
+        parts: what `write_pairs` wrote.
+        train: (users, items), for its size.
+        on_epoch: told how many more epochs are over, from another thread.
+
+    Raises:
+        SparkError: there was no node for WAIT_SECONDS.
+    """
+    rank = hyperparameters.components
+    with _watched(session, options, hyperparameters.epochs, on_epoch):
+        pairs = source.read(
+            session, exchange, PAIRS, parts=parts, schema="user int, item int, rating float"
+        )
+        # Waits for a node, without which the number of cores isn't known.
+        session.range(1).count()
+        cores = session.sparkContext.defaultParallelism
+        session.sparkContext.setJobGroup(_GROUP, "ALS")
+        model = ALS(
+            rank=rank,
+            maxIter=hyperparameters.epochs,
+            regParam=options.als_regularization,
+            alpha=options.als_alpha,
+            implicitPrefs=True,
+            userCol="user",
+            itemCol="item",
+            ratingCol="rating",
+            numUserBlocks=blocks(train.shape[0], rank, pairs=train.nnz, cores=cores),
+            numItemBlocks=blocks(train.shape[1], rank, pairs=train.nnz, cores=cores),
+            seed=hyperparameters.seed,
+        ).fit(pairs)
+        return Factors(
+            item_parts=source.write(model.itemFactors, exchange, ITEMS),
+            user_parts=source.write(model.userFactors, exchange, USERS),
+        )
+
+
+def blocks(rows: int, rank: int, *, pairs: int, cores: int) -> int:
+    """Into how many tasks a side is divided: so many that each fits a small node's memory."""
+    return max(cores, math.ceil(pairs / _BLOCK_PAIRS), math.ceil(rows * rank * 4 / _BLOCK_BYTES))
+
+
+@contextmanager
+def _watched(
+    session: SparkSession,
+    options: SparkAls,
+    epochs: int,
+    on_epoch: Callable[[int], None],
+) -> Iterator[None]:
+    """Tell of epochs, and end the jobs when no node has been there for too long."""
+    over, starved = threading.Event(), threading.Event()
+    watcher = threading.Thread(
+        target=_watch,
+        args=(session, options, epochs, on_epoch, over, starved),
+        name="spark-watch",
+        daemon=True,
+    )
+    watcher.start()
+    try:
+        yield
+    except Exception as error:
+        if starved.is_set():
+            raise SparkError(
+                f"--spark-master {options.spark_master} had no node for {WAIT_SECONDS:g} s: are its "
+                "workers running, and do they have the cores and memory that an executor asks for "
+                "(--spark-conf spark.executor.memory=...)?"
+            ) from error
+        raise
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _watch(
+    session: SparkSession,
+    options: SparkAls,
+    epochs: int,
+    on_epoch: Callable[[int], None],
+    over: threading.Event,
+    starved: threading.Event,
+) -> None:
+    context = session.sparkContext
+    told, first = 0, None
+    last_seen = time.monotonic()
+    while not over.wait(_LOOK_SECONDS):
+        try:
+            jobs = context.statusTracker().getJobIdsForGroup(_GROUP)
+            nodes = context._jsc.sc().getExecutorMemoryStatus().size()  # noqa: SLF001
+            if options.is_local or nodes > 1:
+                last_seen = time.monotonic()
+            elif time.monotonic() - last_seen > WAIT_SECONDS:
+                # Again and again, since the next job may only be on its way.
+                starved.set()
+                context.cancelAllJobs()
+        except Exception:  # the session has ended: who waits for the fit is told why
+            return
+        if not jobs:
+            continue
+        # Spark forgets the oldest of many.
+        first = min(jobs) if first is None else first
+        done = min(epochs, max(0, (max(jobs) - first - _JOBS_BEFORE) // 2))
+        if done > told:
+            on_epoch(done - told)
+            told = done

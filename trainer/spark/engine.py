@@ -1,0 +1,182 @@
+"""From a dataset to vectors by way of a Spark cluster."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication.id_map import IdMap
+from publication.writer import Staging
+from remote.credentials import shared_credentials
+from trainer.cold_evaluation import evaluate_cold_of
+from trainer.dataset import Dataset
+from trainer.embeddings import Embeddings
+from trainer.errors import ExtraMissingError, SparkError
+from trainer.model import Hyperparameters
+from trainer.progress import Reporter
+from trainer.spark.exchange import ITEMS, USERS, Exchange
+from trainer.spark.options import ENGINE, SparkAls
+from trainer.spark.session import spark_session
+from trainer.spark.vectors import collect
+from trainer.timings import Timings
+from trainer.trained import Trained
+from trainer.vector_evaluation import evaluate_vectors
+
+if TYPE_CHECKING:
+    from trainer.spark.als import Factors
+
+_MAX_REASON = 300
+_ABANDONED_AFTER = timedelta(days=7)
+_LIBRARIES = ("pyarrow", "pyspark")
+
+
+@dataclass(frozen=True)
+class SparkTraining:
+    """How ALS is fitted, and where the trainer and the nodes exchange files.
+
+    Attributes:
+        options: of ALS and of the cluster.
+        exchange: URL of a folder in an object store (s3://BUCKET/PREFIX/staging); None for the volume's
+            own folder, which all nodes have to see.
+    """
+
+    options: SparkAls
+    exchange: str | None = None
+
+
+@contextlib.contextmanager
+def trained_on_spark(
+    dataset: Dataset,
+    hyperparameters: Hyperparameters,
+    training: SparkTraining,
+    volume: Path,
+    *,
+    timings: Timings,
+    reporter: Reporter,
+) -> Iterator[Trained]:
+    """Fit ALS to the positives and evaluate it; the vectors are files that go after the block.
+
+    Args:
+        dataset: to train on; features are left out.
+        hyperparameters: components, epochs, seed and sample weights.
+        training: see SparkTraining.
+        volume: has room for the vectors, and for what is exchanged unless a store has.
+        timings, reporter: told of the steps.
+
+    Raises:
+        ExtraMissingError: pyspark isn't installed.
+        SparkError: the cluster, or what is exchanged with it, is at fault.
+        VolumeError: the volume is.
+    """
+    rank = hyperparameters.components
+    with Staging(volume) as staging:
+        folder = staging.scratch("vectors")
+        with timings.stage("fit"), _exchange(training, staging) as exchange:
+            factors = _fit(dataset, hyperparameters, training.options, exchange, reporter)
+            # Spark's own memory is free again by now.
+            items, users = (
+                collect(exchange, part, folder / f"{part}.npy", parts=parts, rows=rows, rank=rank)
+                for part, parts, rows in (
+                    (ITEMS, factors.item_parts, len(dataset.items)),
+                    (USERS, factors.user_parts, len(dataset.users)),
+                )
+            )
+        embeddings = Embeddings(item_vectors=items.vectors, user_vectors=users.vectors)
+        with timings.stage("evaluate"):
+            metrics = _metrics(embeddings, dataset, seed=hyperparameters.seed)
+        yield Trained(
+            embeddings=embeddings,
+            metrics=metrics,
+            hyperparameters={
+                "engine": ENGINE,
+                "rank": rank,
+                "reg_param": training.options.als_regularization,
+                "alpha": training.options.als_alpha,
+                "iterations": hyperparameters.epochs,
+                "sample_weights": hyperparameters.sample_weights,
+                "seed": hyperparameters.seed,
+            },
+            libraries=_LIBRARIES,
+            warnings=[
+                *_missing("item", dataset.items, items.missing),
+                *_missing("user", dataset.users, users.missing),
+            ],
+        )
+
+
+@contextlib.contextmanager
+def _exchange(training: SparkTraining, staging: Staging) -> Iterator[Exchange]:
+    """What is removed after the block; SparkError when the store is at fault."""
+    if training.exchange is None:
+        yield Exchange(str(staging.scratch("spark").absolute()))
+        return
+    try:
+        from obstore.exceptions import BaseError
+    except ModuleNotFoundError as error:
+        raise ExtraMissingError(training.exchange, "store", str(error.name)) from error
+    location = f"{training.exchange}/spark-{uuid4().hex}"
+    try:
+        exchange = Exchange(location, credentials=shared_credentials())
+        # What trainers left that were killed. No fit takes so long.
+        everybodys = Exchange(training.exchange, credentials=shared_credentials())
+        everybodys.remove_older(datetime.now(UTC) - _ABANDONED_AFTER)
+        try:
+            yield exchange
+        finally:
+            exchange.remove()
+    except (BaseError, ValueError) as error:
+        raise SparkError(f"{location}: {' '.join(str(error).split())[:_MAX_REASON]}") from error
+
+
+def _fit(
+    dataset: Dataset,
+    hyperparameters: Hyperparameters,
+    options: SparkAls,
+    exchange: Exchange,
+    reporter: Reporter,
+) -> Factors:
+    with (
+        reporter.step("Training on Spark, epochs", hyperparameters.epochs) as advance,
+        spark_session(options, checkpoints=exchange.folder("checkpoints")) as session,
+    ):
+        # Not above: pyspark is an extra, and the session says so.
+        from trainer.spark import als, source
+
+        parts = als.write_pairs(exchange, dataset.train, weighted=hyperparameters.sample_weights)
+        source.register(session)
+        return als.fit(
+            session,
+            exchange,
+            options,
+            hyperparameters,
+            parts=parts,
+            train=dataset.train,
+            on_epoch=advance,
+        )
+
+
+def _metrics(embeddings: Embeddings, dataset: Dataset, *, seed: int) -> dict[str, float]:
+    held_out = dataset.held_out()
+    if held_out is None:
+        return {}
+    metrics = evaluate_vectors(embeddings, seen=dataset.seen(), held_out=held_out, seed=seed)
+    return {**metrics, **evaluate_cold_of(dataset, embeddings, None, seed=seed)}
+
+
+def _missing(kind: str, ids: IdMap, rows: NDArray[np.int64]) -> list[str]:
+    if not len(rows):
+        return []
+    example = ids.external_id(int(rows[0]))
+    told = (
+        f"{len(rows)} of {len(ids)} {kind}s, such as {example!r}, have no interaction with a weight "
+        "above 0: ALS knows nothing of them, so they get the mean of the others"
+    )
+    return [told]

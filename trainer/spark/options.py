@@ -1,0 +1,91 @@
+"""What is to be trained on Spark and where, as data."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+
+from trainer.errors import OptionError
+from trainer.model import Hyperparameters
+
+LIGHTFM, ENGINE = "lightfm", "spark-als"
+
+_LOCAL = re.compile(r"local(\[(\d+|\*)(,\d+)?\])?")
+_CLUSTER = re.compile(r"spark://[^/,\s]+:\d+(,[^/,\s]+:\d+)*|k8s://(https?://)?[^/,\s]+(:\d+)?(/\S*)?")
+# What LightFM alone has; ALS shares the others: components (its rank), epochs, seed, sample weights.
+_LIGHTFM_ONLY = ("loss", "learning_rate", "item_alpha", "user_alpha", "threads")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparkAls:
+    """MLlib's implicit ALS (Hu, Koren and Volinsky 2008), and the cluster that fits it.
+
+    Attributes:
+        spark_master: local, local[N], local[*], spark://HOST:PORT or k8s://HOST:PORT.
+        spark_conf: settings of Spark's, by name, as they are.
+        als_regularization: L2 penalty; MLlib multiplies it by each user's and item's number of pairs.
+        als_alpha: how much more a pair that was seen counts than one that wasn't: 1 + alpha for a pair,
+            or 1 + alpha * weight with sample weights.
+    """
+
+    spark_master: str = "local[*]"
+    spark_conf: dict[str, str] = field(default_factory=dict)
+    als_regularization: float = 0.1
+    als_alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        if not _LOCAL.fullmatch(self.spark_master) and not _CLUSTER.fullmatch(self.spark_master):
+            raise OptionError(
+                "--spark-master", self.spark_master, "local[N], spark://HOST:PORT or k8s://HOST:PORT"
+            )
+        for name, value in self.spark_conf.items():
+            if not name.startswith("spark."):
+                raise OptionError("--spark-conf", f"{name}={value}", "of a setting named spark.*")
+            if name == "spark.master":
+                raise OptionError("--spark-conf", f"{name}={value}", "given as --spark-master")
+        if not 0 <= self.als_regularization < math.inf:
+            raise OptionError("--als-regularization", self.als_regularization, "at least 0")
+        if not 0 < self.als_alpha < math.inf:
+            raise OptionError("--als-alpha", self.als_alpha, "above 0")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether all runs on this machine, in one process of Java's."""
+        return _LOCAL.fullmatch(self.spark_master) is not None
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Host and port of each master, none of which is needed when it is local."""
+        if self.is_local:
+            return []
+        rest = self.spark_master.partition("://")[2]
+        port = "80" if rest.startswith("http://") else "443"
+        parts = re.sub(r"^https?://", "", rest).partition("/")[0].split(",")
+        found = [part.rpartition(":") if ":" in part else (part, ":", port) for part in parts]
+        return [(host.strip("[]"), int(number)) for host, _, number in found]
+
+
+def refuse_what_lightfm_has(
+    hyperparameters: Hyperparameters,
+    *,
+    item_features: list[str],
+    user_features: list[str],
+    warm_start: bool,
+) -> None:
+    """Raise OptionError for what was asked of LightFM and ALS can't do."""
+    usual = Hyperparameters()
+    asked: dict[str, object] = {
+        name: getattr(hyperparameters, name)
+        for name in _LIGHTFM_ONLY
+        if getattr(hyperparameters, name) != getattr(usual, name)
+    }
+    for name, columns in (("item_features", item_features), ("user_features", user_features)):
+        if columns:
+            asked[name] = ",".join(columns)
+    if warm_start:
+        asked["warm_start"] = True
+    for name, value in asked.items():
+        flag = f"--{name.replace('_', '-')}"
+        raise OptionError(flag, value, f"left out with --engine {ENGINE}: it is for --engine {LIGHTFM}")

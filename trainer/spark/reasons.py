@@ -1,0 +1,81 @@
+"""Why something of Spark's failed, in a line: it says so in hundreds, the cause amid them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_MAX = 400
+_TAIL_BYTES = 1 << 20
+# "ValueError: ..." at the end of a traceback, or what Java calls a cause.
+_PYTHON = re.compile(
+    r"^(?:[a-z_]\w*\.)*([A-Z]\w*(?:Error|Exception|Exit|Interrupt))(: .*)?$", re.MULTILINE
+)
+_JAVA = re.compile(r"(?:[a-z_][\w$]*\.)*([A-Z][\w$]*)(: .*)?")
+# The first one, too, unless it is of a job: that repeats all.
+_JAVA_CAUSE = re.compile(rf"^(?:Caused by)?: (?!.*Job aborted){_JAVA.pattern}$", re.MULTILINE)
+_FATAL = re.compile(r"^(?:java\.[\w.]*)?\w+Error\b.*")
+_LOG_PROBLEM = re.compile(r"(?:ERROR|Exception|Error)\b.*")
+
+
+def reason_of(error: BaseException, log: Path) -> str:
+    """The last cause that is told of, in one line; when the process has ended, its log's last one."""
+    text = _text(error)
+    if "SparkContext was shut down" in text and (fatal := _first(log, _FATAL)) is not None:
+        return _line(f"it was shut down: {fatal}")
+    if isinstance(error, ConnectionError) or "Answer from Java side is empty" in text or not text:
+        return _line(f"its process ended: {last_problem(log)}")
+    if "JAVA_GATEWAY_EXITED" in text:
+        return _line(f"Java can't be started: {last_problem(log)}")
+    head = text.partition("\nDriver stacktrace")[0]
+    if "Traceback (most recent call last)" in head and (found := [*_PYTHON.finditer(head)]):
+        return _line(_plain(found[-1]))
+    if found := [*_JAVA_CAUSE.finditer(text)]:
+        inmost = (found[-1][2] or "").removeprefix(": ")
+        # "Cannot run program X: error=2, not found" tells more than its cause: "error=2, not found".
+        return _line(_plain(next(cause for cause in found if inmost in (cause[2] or ""))))
+    lines = [line for line in head.splitlines() if line.strip() and not _is_frame(line)]
+    # Py4J's own first line says nothing: "An error occurred while calling o73.fit."
+    if len(lines) > 1 and lines[0].startswith("An error occurred while calling"):
+        lines = lines[1:]
+    first = lines[0].removeprefix(": ") if lines else type(error).__name__
+    return _line(_plain(named) if (named := _JAVA.fullmatch(first)) else first)
+
+
+def last_problem(log: Path) -> str:
+    """The last line of a log that tells of a problem, or its last one."""
+    lines = _lines(log)
+    told = [line for line in lines if _LOG_PROBLEM.search(line) and not _is_frame(line)]
+    return (told or lines or ["nothing says why"])[-1]
+
+
+def _first(log: Path, pattern: re.Pattern[str]) -> str | None:
+    return next((line for line in _lines(log) if pattern.match(line)), None)
+
+
+def _lines(log: Path) -> list[str]:
+    try:
+        return log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace").strip().splitlines()
+    except OSError:
+        return []
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # it asks Java, which may have ended
+        return ""
+
+
+def _plain(found: re.Match[str]) -> str:
+    """An error without the packages that it is in."""
+    return f"{found[1]}{found[2] or ''}"
+
+
+def _is_frame(line: str) -> bool:
+    return line.lstrip().startswith(("at ", "... "))
+
+
+def _line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _MAX else f"{line[: _MAX - 3]}..."

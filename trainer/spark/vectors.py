@@ -1,0 +1,90 @@
+"""Factors as vectors by row, without any array of theirs in memory."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from publication.vector_space import Float32Array
+from trainer.errors import SparkError
+from trainer.spark.exchange import Exchange
+
+# So many bytes of pages are written before they may go from this process. Neighbouring rows are in
+# different parts, so each row has a page of its own.
+_WINDOW_BYTES = 32 << 20
+# Of the vector that stands for one without a factor, to the length of the mean.
+_SHORT = 1e-3
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Vectors, and which rows have no factor.
+
+    Attributes:
+        vectors: (rows, rank + 1) float32, mapped from a file; the last column, the bias, is 0.
+        missing: rows that stand for the mean of the others, ascending.
+    """
+
+    vectors: Float32Array
+    missing: NDArray[np.int64]
+
+
+def collect(
+    exchange: Exchange, part: str, path: Path, *, parts: int, rows: int, rank: int
+) -> Collected:
+    """Copy all parts of factors into a .npy file at `path`, some rows at a time.
+
+    Rows without a factor get the direction of the mean of all, which has something in common with
+    what everybody likes, and a thousandth of its length, so that it beats nothing.
+
+    Raises:
+        SparkError: a factor isn't finite, or none is there.
+    """
+    vectors = open_memmap(path, mode="w+", dtype=np.float32, shape=(rows, rank + 1))
+    has = np.zeros(rows, dtype=bool)
+    total = np.zeros(rank, dtype=np.float64)
+    pending = 0
+    for ids, factors in _factors(exchange, part, parts, rank):
+        if not np.isfinite(factors).all():
+            raise SparkError(
+                f"ALS diverged: not every factor of {part} is finite; raise --als-regularization or "
+                "lower --als-alpha, and check the interactions' weights if --sample-weights is set"
+            )
+        vectors[ids, :rank] = factors
+        # A factor of zeros has no direction, and says nothing of its row.
+        has[ids] = factors.any(axis=1)
+        total += factors.sum(axis=0, dtype=np.float64)
+        pending += factors.nbytes + len(ids) * mmap.PAGESIZE
+        if pending > _WINDOW_BYTES:
+            _let_go(vectors)
+            pending = 0
+    missing = np.flatnonzero(~has)
+    if len(missing) == rows:
+        raise SparkError(f"Spark gave no factor of {part}")
+    if len(missing):
+        vectors[missing, :rank] = (_SHORT * total / (rows - len(missing))).astype(np.float32)
+    vectors.flush()
+    _let_go(vectors)
+    return Collected(np.load(path, mmap_mode="r"), missing)
+
+
+def _factors(
+    exchange: Exchange, part: str, parts: int, rank: int
+) -> Iterator[tuple[NDArray[np.int32], Float32Array]]:
+    for number in range(parts):
+        for batch in exchange.read(f"{part}/{number}"):
+            values = batch.column("features").flatten().to_numpy()
+            yield batch.column("id").to_numpy(), values.reshape(batch.num_rows, rank)
+
+
+def _let_go(vectors: Float32Array) -> None:
+    """Leave the pages that were written to the kernel's cache: they would count as this process's."""
+    base = vectors.base
+    assert isinstance(base, mmap.mmap)  # noqa: S101 - what NumPy maps files with
+    base.madvise(mmap.MADV_DONTNEED)
