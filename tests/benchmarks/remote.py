@@ -20,6 +20,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import socket
 import sys
@@ -59,6 +60,7 @@ class Way:
         bytes: of the version.
         moved: of them that went from the store to the cache.
         upload_seconds: from the folder to the store, the manifest included.
+        fetch_seconds: of the next, what the download into the cache took, by the retriever's own log.
         serve_seconds: from the label's move until all workers serve it.
     """
 
@@ -66,6 +68,7 @@ class Way:
     bytes: int
     moved: int
     upload_seconds: float
+    fetch_seconds: float
     serve_seconds: float
 
     @property
@@ -149,6 +152,7 @@ def measure(made: Large, program: Path, folder: Path | None) -> Result:
                         name,
                         *_sizes(cache, version),
                         upload_seconds=uploaded - started,
+                        fetch_seconds=_fetch_seconds(service.log, version),
                         serve_seconds=served - uploaded,
                     )
                 )
@@ -185,6 +189,13 @@ def _sizes(cache: Path, version: str) -> tuple[int, int]:
     """Bytes of a version, and of its files that no other version in the cache has."""
     files = [path.stat() for path in layout.version_dir(cache, version).iterdir()]
     return sum(own.st_size for own in files), sum(own.st_size for own in files if own.st_nlink == 1)
+
+
+def _fetch_seconds(log: str, version: str) -> float:
+    found = re.search(rf"version {version} fetched in ([0-9.]+) s", log)
+    if found is None:
+        raise BenchmarkError(f"the retriever's log doesn't say how long it fetched {version}")
+    return float(found.group(1))
 
 
 def _store_bandwidth(store: Store, made: Large) -> float:
@@ -234,7 +245,7 @@ def show(recipe: Recipe, result: Result) -> None:
         bandwidths.add_row(name, f"{value / _MEGABYTE:,.0f}")
     console.print(bandwidths)
     table = Table(
-        "version", "MB", "MB moved", "upload s", "label to serving s", "both s", "of loopback"
+        "version", "MB", "MB moved", "upload s", "label to serving s", "of that fetching s", "all s"
     )
     for way in result.ways:
         table.add_row(
@@ -243,8 +254,8 @@ def show(recipe: Recipe, result: Result) -> None:
             f"{way.moved / _MEGABYTE:,.0f}",
             f"{way.upload_seconds:.2f}",
             f"{way.serve_seconds:.2f}",
+            f"{way.fetch_seconds:.2f}",
             f"{way.seconds:.2f}",
-            f"{way.moved / way.serve_seconds / result.loopback:.1%}",
         )
     console.print(table)
     console.print(
