@@ -46,9 +46,7 @@ class IdMap:
     @classmethod
     def build(cls, external_ids: Iterable[str]) -> IdMap:
         """Build from ids in any order; duplicates count once. Raises InvalidIdError."""
-        return cls(
-            marisa_trie.BinaryTrie([check_id(external_id).encode() for external_id in external_ids])
-        )
+        return cls(marisa_trie.BinaryTrie(check_id(one).encode() for one in external_ids))
 
     @classmethod
     def open(cls, path: Path) -> IdMap:

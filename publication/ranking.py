@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from publication.vector_space import Float32Array
+from publication.chunks import row_chunks
+from publication.vector_space import Float32Array, squared_norms
 
 
 def best(
@@ -30,9 +31,9 @@ def best(
 
 def row_norms(vectors: Float32Array) -> Float32Array:
     """Euclidean norms (n,) of rows (n, d), float32."""
-    # The squares may be more than float32 holds.
-    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-    norms: Float32Array = np.sqrt(squares).astype(np.float32)
+    norms = np.empty(len(vectors), dtype=np.float32)
+    for rows in row_chunks(len(vectors)):
+        norms[rows] = np.sqrt(squared_norms(vectors[rows]))
     return norms
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from publication.chunks import row_chunks
 from publication.errors import VectorError
 
 Float32Array = NDArray[np.float32]
@@ -47,9 +48,22 @@ def user_queries(user_vectors: Float32Array) -> Float32Array:
 
 def augment_items(vectors: Float32Array) -> Float32Array:
     """Append `sqrt(M² - |x|²)`: (n, d) -> (n, d + 1), float32, every row of norm M."""
-    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-    missing = np.sqrt(squares.max(initial=0.0) - squares)
-    return np.concatenate([vectors, missing[:, None]], axis=1).astype(np.float32, copy=False)
+    return fold_biases(vectors, missing_lengths(vectors))
+
+
+def missing_lengths(vectors: Float32Array) -> Float32Array:
+    """What `augment_items` appends to each row: (n, d) -> (n,), float32."""
+    squares = np.empty(len(vectors))
+    for rows in row_chunks(len(vectors)):
+        squares[rows] = squared_norms(vectors[rows])
+    np.subtract(squares.max(initial=0.0), squares, out=squares)
+    return np.sqrt(squares, out=squares).astype(np.float32)
+
+
+def squared_norms(vectors: Float32Array) -> NDArray[np.float64]:
+    """`|x|²` of each row, (n, d) -> (n,): in float64, since it may be more than float32 holds."""
+    squares: NDArray[np.float64] = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    return squares
 
 
 def augment_queries(queries: Float32Array) -> Float32Array:
@@ -89,13 +103,15 @@ def check_indexable(vectors: Float32Array, *, what: str) -> None:
     Raises:
         VectorError: names the first bad row and how many there are.
     """
-    bad = ~np.isfinite(vectors).all(axis=1)
+    bad, zero = (np.zeros(len(vectors), dtype=bool) for _ in range(2))
+    for rows in row_chunks(len(vectors)):
+        bad[rows] = ~np.isfinite(vectors[rows]).all(axis=1)
+        zero[rows] = ~vectors[rows].any(axis=1)
     if bad.any():
         raise VectorError(
             f"{int(bad.sum())} of {len(vectors)} {what}s aren't finite, first at row "
             f"{int(bad.argmax())}: the model diverged or its input was damaged"
         )
-    zero = ~vectors.any(axis=1)
     if zero.any():
         raise VectorError(
             f"{int(zero.sum())} of {len(vectors)} {what}s are zero, first at row "

@@ -9,12 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from publication.errors import InvalidIdError
-from publication.id_map import IdMap, check_id
+from publication.id_map import IdMap
 from publication.manifest import DatasetFacts
 from publication.ragged import Ragged
-from publication.ranking import row_norms
-from publication.vector_space import Float32Array, fold_biases
 from trainer import item_attributes
 from trainer.cold_evaluation import evaluate_cold, trained_precision
 from trainer.cold_metrics import TRAINED
@@ -22,9 +19,11 @@ from trainer.embeddings import Embeddings
 from trainer.errors import InputError, OptionError
 from trainer.features import FeatureTable, read_features
 from trainer.interactions import read_interactions
+from trainer.memory import release_heap
 from trainer.publishing import Publishable
 from trainer.ranks import id_ranks, most_popular, seen_popularity
 from trainer.vector_evaluation import evaluate_vectors
+from trainer.vector_files import Side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,22 +55,26 @@ class OwnVectors:
     feature_separator: str = "|"
 
 
-def read_own_vectors(files: OwnVectors) -> tuple[Publishable, list[str]]:
+def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, list[str]]:
     """Read, check, and evaluate when something is held out; returns warnings too.
 
+    Args:
+        files: what to read.
+        scratch: a folder of a disk that has room for the vectors once more. They are mapped from there,
+            out of a file without a name, which is gone when the process ends.
+
     Raises:
+        OSError: nothing can be written to `scratch`.
         InputError: names the file and the row.
         OptionError: files that need each other.
     """
     if (files.user_vectors is None) != (files.user_ids is None):
         raise OptionError("--user-vectors", _name(files.user_vectors), "used with --user-ids")
-    items, item_vectors = _side(files.item_vectors, files.item_ids, files.item_biases)
-    _check_directions(files.item_vectors, files.item_ids, item_vectors)
-    components = item_vectors.shape[1] - 1
+    items = Side(files.item_vectors, files.item_ids, files.item_biases)
+    items.check_directions()
+    users = None
     if files.user_vectors is not None and files.user_ids is not None:
-        users, user_vectors = _side(
-            files.user_vectors, files.user_ids, files.user_biases, components=components
-        )
+        users = Side(files.user_vectors, files.user_ids, files.user_biases, components=items.components)
     else:
         for flag, path in (
             ("--user-biases", files.user_biases),
@@ -80,12 +83,14 @@ def read_own_vectors(files: OwnVectors) -> tuple[Publishable, list[str]]:
         ):
             if path is not None:
                 raise OptionError(flag, _name(path), "used with --user-vectors")
-        users, user_vectors = [], np.empty((0, components + 1), dtype=np.float32)
-    item_map, user_map = IdMap.build(items), IdMap.build(users)
+    item_map, user_map = items.ids, IdMap.build([]) if users is None else users.ids
+    nobody = np.empty((0, items.components + 1), dtype=np.float32)
     embeddings = Embeddings(
-        item_vectors=_by_row(item_map, items, item_vectors),
-        user_vectors=_by_row(user_map, users, user_vectors),
+        item_vectors=items.by_row(scratch),
+        user_vectors=nobody if users is None else users.by_row(scratch),
     )
+    # Of making the id maps.
+    release_heap()
     warnings: list[str] = []
     seen = _rows(files.seen, item_map, user_map, warnings)
     held_out = _rows(files.held_out, item_map, user_map, warnings) if files.held_out else None
@@ -118,102 +123,6 @@ def read_own_vectors(files: OwnVectors) -> tuple[Publishable, list[str]]:
         attributes=item_attributes.by_row(table.attributes, table.ids, item_map),
     )
     return publishable, warnings
-
-
-def _side(
-    vectors_path: Path, ids_path: Path, biases_path: Path | None, *, components: int | None = None
-) -> tuple[list[str], Float32Array]:
-    """Ids, and vectors with their biases (n, d + 1), both in the order of the files."""
-    ids = _read_ids(ids_path)
-    vectors = _read_array(vectors_path, dimensions=2)
-    if len(vectors) != len(ids):
-        raise InputError(vectors_path, f"has {len(vectors)} vectors, but {ids_path} has {len(ids)} ids")
-    if vectors.shape[1] < 1:
-        raise InputError(vectors_path, "has vectors of no dimensions")
-    if components is not None and vectors.shape[1] != components:
-        raise InputError(
-            vectors_path, f"has vectors of {vectors.shape[1]} dimensions, the items' have {components}"
-        )
-    biases = np.zeros(len(vectors), dtype=np.float32)
-    if biases_path is not None:
-        biases = _read_array(biases_path, dimensions=1)
-        if len(biases) != len(vectors):
-            raise InputError(
-                biases_path, f"has {len(biases)} biases, but {vectors_path} has {len(vectors)} vectors"
-            )
-    return ids, fold_biases(vectors, biases)
-
-
-def _read_ids(path: Path) -> list[str]:
-    try:
-        # Not splitlines, which also splits at characters that an id may hold.
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
-    except OSError as error:
-        raise InputError(path, error.strerror or str(error)) from error
-    except UnicodeDecodeError as error:
-        raise InputError(path, f"isn't UTF-8: {error}") from error
-    if lines[-1] == "":
-        lines.pop()
-    if not lines:
-        raise InputError(path, "the file is empty")
-    first: dict[str, int] = {}
-    for row, line in enumerate(lines, start=1):
-        external_id = line.removesuffix("\r")
-        try:
-            check_id(external_id)
-        except InvalidIdError as error:
-            raise InputError(path, str(error), row=row) from error
-        if external_id in first:
-            raise InputError(path, f"id {external_id!r} is also in row {first[external_id]}", row=row)
-        first[external_id] = row
-    return list(first)
-
-
-def _read_array(path: Path, *, dimensions: int) -> Float32Array:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise InputError(path, error.strerror or str(error)) from error
-    except Exception as error:  # numpy parses the header as Python: what it raises isn't documented
-        raise InputError(path, f"isn't a .npy array: {error}") from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise InputError(path, "is an archive of arrays, but should be a single .npy array")
-    if array.ndim != dimensions:
-        raise InputError(path, f"has shape {array.shape}, but should have {dimensions} dimension(s)")
-    if array.dtype.kind not in "fiu":
-        raise InputError(path, f"holds {array.dtype}, but should hold numbers")
-    with np.errstate(over="ignore"):
-        result: Float32Array = np.ascontiguousarray(array, dtype=np.float32)
-    with np.errstate(invalid="ignore"):  # infinities of both signs, which have no sum
-        sums = result if dimensions == 1 else result.sum(axis=1, dtype=np.float64)
-    bad = ~np.isfinite(sums)
-    if bad.any():
-        row = int(bad.argmax())
-        raise InputError(
-            path,
-            f"{int(bad.sum())} of {len(result)} rows aren't finite as float32, the first is row {row}, "
-            "counted from 0",
-        )
-    return result
-
-
-def _check_directions(vectors_path: Path, ids_path: Path, vectors: Float32Array) -> None:
-    zero = row_norms(vectors[:, :-1]) == 0
-    if zero.any():
-        raise InputError(
-            vectors_path,
-            f"{int(zero.sum())} of {len(zero)} item vectors are zero, the first is that of row "
-            f"{int(zero.argmax()) + 1} in {ids_path}: a zero vector has no direction and so no similar "
-            "items; leave these items out",
-        )
-
-
-def _by_row(id_map: IdMap, ids: Sequence[str], vectors: Float32Array) -> Float32Array:
-    """Vectors in the order of the id map, which has its own."""
-    ordered = np.empty_like(vectors)
-    ordered[np.array([id_map.row(external_id) for external_id in ids], dtype=np.int64)] = vectors
-    return ordered
 
 
 def _rows(path: Path | None, items: IdMap, users: IdMap, warnings: list[str]) -> Ragged:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from publication import labels, layout, ragged, reader
+from publication.arrays import map_array
 from publication.attributes import Attributes, Column
 from publication.fold_in import FoldIn
 from publication.id_map import IdMap
@@ -105,8 +106,10 @@ def publish(
     """
     with Staging(volume, clock=timings.clock) as staging:
         with timings.stage("index"):
-            tuned = {
-                name: _tune(name, space, source, staging, indexing, reporter)
+            # First, so that what follows reads the file, whose pages the system can take back.
+            source = _stage_vectors(staging, source)
+            indexed = {
+                name: _index(name, space, source, staging, indexing, reporter)
                 for name, space in SPACES.items()
             }
         with timings.stage("publish"):
@@ -128,7 +131,7 @@ def publish(
                     dataset=source.facts,
                     hyperparameters=source.hyperparameters,
                     metrics=source.metrics,
-                    indexes={name: _stage_index(staging, name, index) for name, index in tuned.items()},
+                    indexes={name: index.facts for name, index in indexed.items()},
                     attributes=[*attributes.facts],
                 )
             )
@@ -137,7 +140,7 @@ def publish(
     if label is not None:
         labels.promote(volume, manifest.version, label=label)
     warnings = [
-        sentence for name, index in tuned.items() for sentence in _warnings(name, index, source)
+        sentence for name, index in indexed.items() for sentence in _warnings(name, index, source)
     ]
     return Published(manifest, label, timings.seconds, warnings)
 
@@ -145,14 +148,22 @@ def publish(
 SPACES: dict[str, Space] = {layout.SIMILAR: "cosine", layout.RECOMMEND: "inner_product"}
 
 
-def _tune(
+@dataclass(frozen=True)
+class _Indexed:
+    """An index that was staged; see TunedIndex, which also holds it open."""
+
+    facts: IndexFacts
+    reached: bool
+
+
+def _index(
     name: str,
     space: Space,
     source: Publishable,
     staging: Staging,
     indexing: Indexing,
     reporter: Reporter,
-) -> TunedIndex:
+) -> _Indexed:
     embeddings = source.embeddings
     vectors = embeddings.item_embeddings if space == "cosine" else embeddings.item_vectors
     tuned = tune(
@@ -172,7 +183,7 @@ def _tune(
             reached=tuned.facts.recall_at_10,
             by=tuned.facts.backend,
         )
-    return tuned
+    return _Indexed(_stage_index(staging, name, tuned), tuned.reached)
 
 
 def questions(name: str, embeddings: Embeddings, seen: Ragged, *, seed: int) -> Questions:
@@ -184,10 +195,14 @@ def questions(name: str, embeddings: Embeddings, seen: Ragged, *, seed: int) -> 
         return Questions(vectors, vectors, "cosine", excluded=own, seed=seed)
     vectors = embeddings.item_vectors
     if len(embeddings.user_vectors):
-        return Questions(vectors, embeddings.queries, "inner_product", excluded=seen, seed=seed)
-    # There is no user yet: those who come will like what some item is like.
-    nothing = Ragged(np.zeros(len(vectors) + 1, dtype=np.int64), np.empty(0, dtype=np.int32))
-    return Questions(vectors, user_queries(vectors), "inner_product", excluded=nothing, seed=seed)
+        asked, excluded = embeddings.user_vectors, seen
+    else:
+        # There is no user yet: those who come will like what some item is like.
+        nothing = np.zeros(len(vectors) + 1, dtype=np.int64)
+        asked, excluded = vectors, Ragged(nothing, np.empty(0, dtype=np.int32))
+    return Questions(
+        vectors, asked, "inner_product", excluded=excluded, seed=seed, prepare=user_queries
+    )
 
 
 def _stage_index(staging: Staging, name: str, tuned: TunedIndex) -> IndexFacts:
@@ -198,13 +213,20 @@ def _stage_index(staging: Staging, name: str, tuned: TunedIndex) -> IndexFacts:
     return replace(tuned.facts, file=file)
 
 
+def _stage_vectors(staging: Staging, source: Publishable) -> Publishable:
+    """Write all vectors; returns the same to be published, but with vectors that are mapped."""
+    own = source.embeddings
+    sides = {layout.ITEM_VECTORS: own.item_vectors, layout.USER_VECTORS: own.user_vectors}
+    for name, vectors in sides.items():
+        staging.add_array(name, vectors)
+        sides[name] = map_array(staging.path(name), np.float32, vectors.shape)
+    return replace(source, embeddings=Embeddings(*sides.values()))
+
+
 def _stage_files(staging: Staging, source: Publishable) -> None:
-    embeddings = source.embeddings
     staging.add_id_map(layout.ITEM_IDS, source.items)
     staging.add_id_map(layout.USER_IDS, source.users)
-    staging.add_array(layout.ITEM_VECTORS, embeddings.item_vectors)
-    staging.add_array(layout.ITEM_NORMS, row_norms(embeddings.item_embeddings))
-    staging.add_array(layout.USER_VECTORS, embeddings.user_vectors)
+    staging.add_array(layout.ITEM_NORMS, row_norms(source.embeddings.item_embeddings))
     staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, source.seen)
     if source.held_out is not None:
         staging.add_ragged(layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS, source.held_out)
@@ -232,11 +254,11 @@ def _stage_cold(staging: Staging, source: Publishable, *, seed: int) -> None:
         staging.add_array(layout.FOLD_IN, fold_in.array)
 
 
-def _warnings(name: str, tuned: TunedIndex, source: Publishable) -> list[str]:
-    facts = tuned.facts
+def _warnings(name: str, indexed: _Indexed, source: Publishable) -> list[str]:
+    facts = indexed.facts
     exact = facts.trials[0]
     warnings = []
-    if not tuned.reached:
+    if not indexed.reached:
         warnings.append(
             f"index {name!r} reaches recall@10 {facts.recall_at_10:.4f} by {facts.backend} in "
             f"{facts.query_microseconds:.0f} µs, below the target of {facts.target_recall}: "

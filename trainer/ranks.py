@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from publication.chunks import row_chunks
 from publication.id_map import IdMap
 from publication.ragged import Ragged
 
 
 def id_ranks(ids: IdMap) -> NDArray[np.int32]:
     """For each row the place of its id among all ids in byte order, (n,)."""
-    names = [ids.external_id(row).encode() for row in range(len(ids))]
-    ranks = np.empty(len(names), dtype=np.int32)
-    ranks[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names), dtype=np.int32)
+    # As Python's own bytes they would take several times the memory.
+    names = pa.chunked_array(
+        [
+            pa.array([ids.external_id(row).encode() for row in range(rows.start, rows.stop)])
+            for rows in row_chunks(len(ids))
+        ],
+        type=pa.binary(),
+    )
+    ranks = np.empty(len(ids), dtype=np.int32)
+    ranks[pc.sort_indices(names).to_numpy()] = np.arange(len(ids), dtype=np.int32)
     return ranks
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from publication.ragged import Ragged
 from publication.ranking import best
-from publication.vector_space import Float32Array
+from publication.vector_space import Float32Array, user_queries
 from trainer.embeddings import Embeddings
 from trainer.evaluation import MAX_USERS
 from trainer.index.exact import score_chunks
@@ -71,7 +71,7 @@ def precision_at_10(answers: Iterator[tuple[int, NDArray[np.int64]]], held_out: 
 
 
 def _scores(embeddings: Embeddings, users: NDArray[np.int64]) -> Iterator[tuple[int, Float32Array]]:
-    queries = embeddings.queries[users]
+    queries = user_queries(embeddings.user_vectors[users])
     for rows, scores in score_chunks(queries, embeddings.item_vectors):
         yield from zip(users[rows].tolist(), scores, strict=True)
 

@@ -39,6 +39,7 @@ import scipy.sparse as sp
 from rich.console import Console
 from rich.table import Table
 
+from publication.volume import FolderVolume
 from tests.benchmarks import synthetic
 from tests.benchmarks.synthetic import InteractionsSpec, NoRoomError
 from tests.machine import machine_name
@@ -247,7 +248,7 @@ def train(data: str, volume: str, hyperparameters: str) -> None:
     )
     unused = Path(volume)
     with contextlib.suppress(_FittedError):
-        train_by_spec(spec, Places(unused, unused, unused), reporter=until_fitted)
+        train_by_spec(spec, Places(FolderVolume(unused), unused, unused), reporter=until_fitted)
     print(json.dumps(asdict(until_fitted.stages)))
 
 

@@ -24,6 +24,11 @@ BODY = b"0123456789" * 20_000
 SILENCE_SECONDS = 0.2
 
 
+class _Pages(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Dropped connections are what is tested."""
+
+
 class _Page(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -40,7 +45,7 @@ class _Page(BaseHTTPRequestHandler):
 @pytest.fixture
 def proxy() -> Iterator[FaultProxy]:
     """Before a server that answers BODY."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server:
+    with _Pages(("127.0.0.1", 0), _Page) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
         try:
             with fault_proxy.proxy(server.server_port) as running:
@@ -76,10 +81,8 @@ def test_refuses_new_connections_and_drops_open_ones(proxy: FaultProxy) -> None:
     for _ in range(2):
         with pytest.raises((OSError, HTTPException)):
             ask(proxy)
-    with suppress(OSError):
-        kept.request("GET", "/")
-    with pytest.raises((OSError, HTTPException)):
-        kept.getresponse()
+    with suppress(ConnectionError):
+        assert kept.sock.recv(1) == b""
     proxy.forward()
     assert ask(proxy) == (200, BODY)
     kept.close()

@@ -172,7 +172,8 @@ def test_vectors_can_be_published(call, tmp_path):
             item_ids=folder / "items.txt",
             user_vectors=folder / "users.npy",
             user_ids=folder / "users.txt",
-        )
+        ),
+        tmp_path,
     )
     assert warnings == []
     assert publishable.embeddings.item_embeddings.shape == (250, 8)

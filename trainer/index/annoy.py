@@ -10,9 +10,10 @@ import numpy as np
 from annoy import AnnoyIndex
 from numpy.typing import NDArray
 
+from publication.chunks import row_chunks
 from publication.errors import VectorError
 from publication.search_effort import scaled
-from publication.vector_space import Float32Array, augment_items, augment_queries
+from publication.vector_space import Float32Array, augment_queries, fold_biases, missing_lengths
 from trainer.errors import OptionError
 from trainer.index.protocol import BuiltIndex, Effort, Settings, Space
 
@@ -56,14 +57,18 @@ class AnnoyBackend:
     ) -> BuiltIndex:
         """See Backend."""
         trees = int(settings["trees"] or 0)
-        indexed = augment_items(vectors) if space == "inner_product" else vectors
-        count, dimensions = indexed.shape
+        lengths = missing_lengths(vectors) if space == "inner_product" else None
+        count, dimensions = len(vectors), vectors.shape[1] + (lengths is not None)
         index = AnnoyIndex(dimensions, _METRIC)
         index.set_seed(seed)
-        for start in range(0, count, _CHUNK):
+        # Room for all items, and no more: growing item by item it may have a third too much.
+        index.add_item(count - 1, [0.0] * dimensions)
+        for rows in row_chunks(count, _CHUNK):
+            chunk = vectors[rows]
+            if lengths is not None:
+                chunk = fold_biases(chunk, lengths[rows])
             # Annoy reads a list of floats several times faster than an array.
-            chunk = indexed[start : start + _CHUNK].tolist()
-            for row, vector in enumerate(chunk, start):
+            for row, vector in enumerate(chunk.tolist(), rows.start):
                 index.add_item(row, vector)
             on_items(len(chunk))
         index.build(trees, threads)

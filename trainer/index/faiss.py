@@ -9,14 +9,15 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from publication.chunks import row_chunks
 from publication.errors import VectorError
 from publication.ranking import unit_rows
 from publication.search_effort import scaled
-from publication.vector_space import Float32Array, augment_items, augment_queries
+from publication.vector_space import Float32Array, augment_queries, fold_biases, missing_lengths
 from trainer.index.protocol import BuiltIndex, Effort, Settings, Space
 
 _METRIC = "l2"
-_CHUNK = 100_000
+_CHUNK = 1 << 16
 # What the codes lose is made up for by scoring more candidates exactly.
 _CANDIDATES = {"SQ8": 30, "SQfp16": 15}
 # Of a query, where all items have norm 1. The longer it is, the less its lists are chosen by how far
@@ -30,6 +31,7 @@ _MANY_ITEMS = 200_000
 _MANY_LISTS = 1_000
 _LINKS = 32
 _TRAINING_PASSES = 10
+_WRITTEN_BYTES = 1 << 20
 
 
 class FaissBackend:
@@ -58,10 +60,8 @@ class FaissBackend:
     ) -> BuiltIndex:
         """See Backend."""
         lists, codes = int(settings["lists"] or 1), str(settings["codes"])
-        # All of norm 1: codes change norms a little, and where items are much longer than queries that
-        # would outweigh what tells the items apart.
-        indexed = unit_rows(augment_items(vectors) if space == "inner_product" else vectors)
-        count, dimensions = indexed.shape
+        indexed = _Indexed(vectors, space)
+        count, dimensions = len(vectors), indexed.dimensions
         faiss.omp_set_num_threads(threads)
         centres = f"_HNSW{_LINKS}" if lists >= _MANY_LISTS else ""
         points = _TRAINING_POINTS_PER_LIST // (2 if count > _MANY_ITEMS else 1)
@@ -71,13 +71,13 @@ class FaissBackend:
         # Few items for each list are no mistake here: a small catalogue has no more.
         index.cp.min_points_per_centroid = 1
         index.cp.max_points_per_centroid = points
-        index.train(_sample(indexed, lists * points, seed))
-        for start in range(0, count, _CHUNK):
-            chunk = indexed[start : start + _CHUNK]
-            index.add(chunk)
-            on_items(len(chunk))
-        # FAISS' own writing to a file doesn't notice that the last bytes found no room.
-        path.write_bytes(faiss.serialize_index(index).data)
+        index.train(indexed[_sample(count, lists * points, seed)])
+        for rows in row_chunks(count, _CHUNK):
+            index.add(indexed[np.arange(rows.start, rows.stop)])
+            on_items(rows.stop - rows.start)
+        _save(index, path)
+        # What was saved is mapped.
+        del index
         return BuiltIndex(
             metric=_METRIC,
             dimensions=dimensions,
@@ -87,6 +87,28 @@ class FaissBackend:
             has_file=True,
             index=_open(path, count, space, _CANDIDATES[codes]),
         )
+
+
+class _Indexed:
+    """Rows as they are indexed, made when they are asked for.
+
+    All of norm 1: codes change norms a little, and where items are much longer than queries that would
+    outweigh what tells the items apart.
+    """
+
+    def __init__(self, vectors: Float32Array, space: Space) -> None:
+        self._vectors = vectors
+        self._lengths = missing_lengths(vectors) if space == "inner_product" else None
+        self.dimensions = vectors.shape[1] + (self._lengths is not None)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Float32Array:
+        made = np.empty((len(rows), self.dimensions), dtype=np.float32)
+        for some in row_chunks(len(rows)):
+            chosen = self._vectors[rows[some]]
+            if self._lengths is not None:
+                chosen = fold_biases(chosen, self._lengths[rows[some]])
+            made[some] = unit_rows(chosen)
+        return made
 
 
 class _SavedIndex:
@@ -116,6 +138,12 @@ class _SavedIndex:
         return found
 
 
+def _save(index: faiss.IndexIVF, path: Path) -> None:
+    # FAISS' own writing to a file doesn't notice that the last bytes found no room.
+    with path.open("wb", buffering=_WRITTEN_BYTES) as file:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write, _WRITTEN_BYTES))
+
+
 def _open(path: Path, items: int, space: Space, candidates: int) -> _SavedIndex:
     index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
     if index.ntotal != items:
@@ -125,8 +153,8 @@ def _open(path: Path, items: int, space: Space, candidates: int) -> _SavedIndex:
     return _SavedIndex(index, space, candidates)
 
 
-def _sample(vectors: Float32Array, count: int, seed: int) -> Float32Array:
-    if len(vectors) <= count:
-        return vectors
-    chosen = np.random.default_rng(seed).choice(len(vectors), count, replace=False)
-    return vectors[np.sort(chosen)]
+def _sample(items: int, count: int, seed: int) -> NDArray[np.int64]:
+    """Rows to learn from, ascending: so many of them, or all."""
+    if items <= count:
+        return np.arange(items)
+    return np.sort(np.random.default_rng(seed).choice(items, count, replace=False))

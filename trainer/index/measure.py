@@ -47,6 +47,7 @@ class Questions:
         vectors: (n, d), what is indexed, before any transform.
         queries: (m, d), of which a sample of at most MAX_QUERIES is asked, in random order; of a large
             catalogue's fewer.
+        prepare: what makes queries of the rows of `queries` that were drawn.
         space: what nearest means.
         excluded: for each query the rows that aren't answers, ascending: the item itself, or what
             a user has seen.
@@ -61,28 +62,39 @@ class Questions:
         *,
         excluded: Ragged,
         seed: int,
+        prepare: Callable[[Float32Array], Float32Array] = np.ascontiguousarray,
     ) -> None:
         chosen = np.random.default_rng(seed).permutation(len(queries))
         chosen = chosen[: min(MAX_QUERIES, max(_MIN_QUERIES, _MAX_SCORES // len(vectors)))]
-        queries = np.ascontiguousarray(queries[chosen])
-        self._vectors = unit_rows(vectors) if space == "cosine" else vectors
+        queries = prepare(queries[chosen])
+        self._vectors = vectors
         self._queries = unit_rows(queries) if space == "cosine" else queries
-        self._norms, self._query_norms = row_norms(self._vectors), row_norms(self._queries)
-        self._excluded = [excluded[row] for row in chosen.tolist()]
+        # Of cosines: what inner products are divided by, since unit vectors would be a copy of all.
+        self._norms = row_norms(vectors) if space == "cosine" else None
+        # Copies, since views would keep those of all queries in memory.
+        self._excluded = [excluded[row].copy() for row in chosen.tolist()]
         #: How many results more than ten recall is measured at: what a catalogue has twice over.
         self.depths = [depth for depth in _DEPTHS if 2 * depth <= len(vectors)]
         self._thresholds: dict[int, list[float]] = {
             results: [] for results in (TUNED_FOR, *self.depths)
         }
-        for rows, scores in score_chunks(self._queries, self._vectors):
-            for position, own in zip(range(rows.start, rows.stop), scores, strict=True):
-                self._note_thresholds(own, position)
+        for scored in score_chunks(self._queries, self._vectors):
+            self._note(*scored)
+            # Or it would be in memory together with the next one.
+            del scored
 
     def __len__(self) -> int:
         return len(self._queries)
 
     def _wanted(self, position: int, results: int) -> int:
         return min(results, len(self._vectors) - len(self._excluded[position]))
+
+    def _note(self, rows: slice, scores: Float32Array) -> None:
+        """The thresholds of some queries, given their scores of all items."""
+        if self._norms is not None:
+            scores /= self._norms
+        for position, own in zip(range(rows.start, rows.stop), scores, strict=True):
+            self._note_thresholds(own, position)
 
     def _note_thresholds(self, scores: Float32Array, position: int) -> None:
         """What an item's score has to be at the least for it to be among the nearest."""
@@ -94,9 +106,15 @@ class Questions:
             least = np.inf
             if place < len(scores):
                 kth = ordered[place]
-                norm = self._norms[scores == kth].max() * self._query_norms[position]
-                least = float(np.float32(kth - _TIE * norm))
+                least = float(np.float32(kth - _TIE * self._greatest(scores == kth, position)))
             self._thresholds[results].append(least)
+
+    def _greatest(self, those: NDArray[np.bool_], position: int) -> np.float32:
+        """What a score could be at the most: of one query, and of those vectors."""
+        if self._norms is not None:
+            return np.float32(1)
+        query = self._queries[position : position + 1]
+        return np.float32(row_norms(self._vectors[those]).max() * row_norms(query)[0])
 
     def ask(self, built: BuiltIndex, effort: int) -> Measurement:
         """Search for candidates, score them exactly, keep the best ten."""
@@ -139,6 +157,8 @@ class Questions:
                 if len(excluded):
                     rows = rows[~are_among(rows, excluded)]
                 scores = self._vectors[rows] @ query
+                if self._norms is not None:
+                    scores /= self._norms[rows]
                 top = best(scores, results)
                 nanoseconds.append(time.perf_counter_ns() - started)
                 found += int((scores[top] >= thresholds[position]).sum())

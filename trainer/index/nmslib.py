@@ -11,9 +11,11 @@ import nmslib
 import numpy as np
 from numpy.typing import NDArray
 
+from publication.chunks import row_chunks
 from publication.search_effort import scaled
-from publication.vector_space import Float32Array, augment_items, augment_queries
+from publication.vector_space import Float32Array, augment_queries, fold_biases, missing_lengths
 from trainer.index.protocol import BuiltIndex, Effort, Settings, Space
+from trainer.memory import release_heap
 
 _CANDIDATES = 10
 _MOST_EF = 4096
@@ -47,9 +49,13 @@ class NmslibBackend:
         """See Backend."""
         metric = str(settings["metric"])
         augment = space == "inner_product" and metric == "cosinesimil"
-        indexed = augment_items(vectors) if augment else np.ascontiguousarray(vectors)
+        lengths = missing_lengths(vectors) if augment else None
+        count, dimensions = len(vectors), vectors.shape[1] + augment
         index = nmslib.init(method="hnsw", space=metric)
-        index.addDataPointBatch(indexed)
+        for rows in row_chunks(count):
+            chunk = vectors[rows] if lengths is None else fold_biases(vectors[rows], lengths[rows])
+            ids = np.arange(rows.start, rows.stop, dtype=np.int32)
+            index.addDataPointBatch(np.ascontiguousarray(chunk), ids)
         index.createIndex(
             {
                 "M": settings["M"],
@@ -59,37 +65,60 @@ class NmslibBackend:
                 "post": 0,
             }
         )
-        _save(index, path, least_bytes=indexed.nbytes)
-        on_items(len(vectors))
+        _save(index, path, least_bytes=4 * count * dimensions)
+        # It has the vectors and the graph twice, and what was saved is opened beside it.
+        del index
+        release_heap()
+        on_items(count)
+        saved = _SavedIndex(path, metric, augment=augment)
         return BuiltIndex(
             metric=metric,
-            dimensions=indexed.shape[1],
+            dimensions=dimensions,
             build=dict(settings),
             candidates=_CANDIDATES,
-            effort=Effort("ef", least=10, most=max(10, min(_MOST_EF, len(vectors)))),
+            effort=Effort("ef", least=10, most=max(10, min(_MOST_EF, count))),
             has_file=True,
-            index=_open(path, metric, augment=augment),
+            index=saved,
+            release=saved.release,
         )
 
 
 class _SavedIndex:
-    def __init__(self, index: nmslib.FloatIndex, *, augment: bool) -> None:
-        self._index = index
+    """In memory until it is released, and again from the next search on."""
+
+    def __init__(self, path: Path, metric: str, *, augment: bool) -> None:
+        self._path = path
+        self._metric = metric
         self._augment = augment
+        self._index: nmslib.FloatIndex | None = None
         self._ef = 0
+        self._open()
+
+    def release(self) -> None:
+        """Give the memory back. The next search opens the file again."""
+        self._index = None
+        release_heap()
 
     def search(
         self, query: Float32Array, count: int, effort: int, relative: float = 1.0
     ) -> NDArray[np.int64]:
         if self._augment:
             query = augment_queries(query)
+        index = self._open()
         ef = max(
             count, scaled(effort, count=count, candidates=_CANDIDATES, per_candidate=1, effort=relative)
         )
         if ef != self._ef:
-            self._index.setQueryTimeParams({"efSearch": ef})
+            index.setQueryTimeParams({"efSearch": ef})
             self._ef = ef
-        return self._index.knnQuery(query, k=count)[0].astype(np.int64)  # type: ignore[no-any-return]
+        return index.knnQuery(query, k=count)[0].astype(np.int64)  # type: ignore[no-any-return]
+
+    def _open(self) -> nmslib.FloatIndex:
+        if self._index is None:
+            index = nmslib.init(method="hnsw", space=self._metric)
+            index.loadIndex(str(self._path), load_data=False)
+            self._index, self._ef = index, 0
+        return self._index
 
 
 def _save(index: nmslib.FloatIndex, path: Path, *, least_bytes: int) -> None:
@@ -102,9 +131,3 @@ def _save(index: nmslib.FloatIndex, path: Path, *, least_bytes: int) -> None:
     # What is written last is lost without a word.
     if path.stat().st_size < least_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
-
-def _open(path: Path, metric: str, *, augment: bool) -> _SavedIndex:
-    index = nmslib.init(method="hnsw", space=metric)
-    index.loadIndex(str(path), load_data=False)
-    return _SavedIndex(index, augment=augment)

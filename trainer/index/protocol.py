@@ -57,6 +57,8 @@ class BuiltIndex:
             is approximate.
         effort: None when a search can't look at less than everything.
         has_file: whether a file was saved.
+        release: gives back what memory the index has of its own, until the next search. One that maps
+            its file has next to none.
     """
 
     metric: str
@@ -66,6 +68,7 @@ class BuiltIndex:
     effort: Effort | None
     has_file: bool
     index: Searchable
+    release: Callable[[], None] = lambda: None
 
     def query(self, effort: int) -> Settings:
         """The query parameters of one effort, as the manifest carries them."""

@@ -19,6 +19,7 @@ from trainer.errors import OptionError
 from trainer.index.exact import ExactBackend
 from trainer.index.measure import Questions
 from trainer.index.protocol import Backend, BuiltIndex, Settings, Space
+from trainer.memory import release_heap
 from trainer.progress import Reporter
 
 # Above the target the curve goes on to about here, so that one sees what more recall would cost.
@@ -245,6 +246,7 @@ class _Builds:
         path = self._directory / f"{self._count}.{backend.name}"
         options = self._options
         described = [backend.name, *(str(value) for value in settings.values())]
+        release_heap()
         started = time.perf_counter()
         with (
             span("build index", index=self._name, settings=" ".join(described)),
@@ -262,6 +264,7 @@ class _Builds:
                 on_items=advance,
             )
         seconds = time.perf_counter() - started
+        release_heap()
         recorded: Settings = {}
         if built.has_file:
             recorded = {**built.build, "seed": options.seed, "threads": options.threads}
@@ -279,6 +282,8 @@ class _Builds:
             return _Choice(backend, built, effort, trial, seconds, path)
 
         yield from _curve(built, measured, options.target_recall, give_up)
+        # The next one is built in what memory this one had.
+        built.release()
 
     def keep_only(self, best: _Choice | None) -> None:
         """Remove the files of all other indexes."""

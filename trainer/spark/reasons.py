@@ -15,6 +15,7 @@ _JAVA = re.compile(r"(?:[a-z_][\w$]*\.)*([A-Z][\w$]*)(: .*)?")
 # The first one, too, unless it is of a job: that repeats all.
 _JAVA_CAUSE = re.compile(rf"^(?:Caused by)?: (?!.*Job aborted){_JAVA.pattern}$", re.MULTILINE)
 _FATAL = re.compile(r"^(?:java\.[\w.]*)?\w+Error\b.*")
+_GIVEN_UP = re.compile(r"Application has been killed\. Reason: (.*)")
 _LOG_PROBLEM = re.compile(r"(?:ERROR|Exception|Error)\b.*")
 
 
@@ -45,6 +46,9 @@ def reason_of(error: BaseException, log: Path) -> str:
 def last_problem(log: Path) -> str:
     """The last line of a log that tells of a problem, or its last one."""
     lines = _lines(log)
+    for line in lines:
+        if (given_up := _GIVEN_UP.search(line)) is not None:
+            return given_up[1]
     told = [line for line in lines if _LOG_PROBLEM.search(line) and not _is_frame(line)]
     return (told or lines or ["nothing says why"])[-1]
 

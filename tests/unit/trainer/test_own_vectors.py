@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import tempfile
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,9 +61,14 @@ def both(tmp_path, items):
     )
 
 
+def read_own(files):
+    """Read, with a copy of the vectors in a file that has no name, so that the folder may be shared."""
+    return read_own_vectors(files, Path(tempfile.gettempdir()))
+
+
 def read(files):
     """What is to be published, where nothing is to be warned of."""
-    source, warnings = read_own_vectors(files)
+    source, warnings = read_own(files)
     assert warnings == []
     return source
 
@@ -226,7 +232,7 @@ def test_interactions_that_are_no_use_are_left_out_and_counted(tmp_path, both):
         seen=datasets.write_rows(tmp_path / "seen.csv", seen),
         held_out=datasets.write_rows(tmp_path / "held_out.csv", held_out),
     )
-    source, warnings = read_own_vectors(files)
+    source, warnings = read_own(files)
     assert by_id(source, source.seen) == {"u1": {"a"}, "u2": set(), "Ünal": set()}
     assert by_id(source, source.held_out) == {"u1": {"b"}, "u2": set(), "Ünal": set()}
     what = "are of users or items without a vector, or have a weight that makes them no positives"
@@ -239,7 +245,7 @@ def test_interactions_that_are_no_use_are_left_out_and_counted(tmp_path, both):
 def test_interactions_of_strangers_only_leave_nothing(tmp_path, both):
     rows = [("x", "y", 1.0), ("y", "z", 1.0)]
     path = datasets.write_rows(tmp_path / "rows.csv", rows)
-    source, warnings = read_own_vectors(replace(both, seen=path, held_out=path))
+    source, warnings = read_own(replace(both, seen=path, held_out=path))
     assert len(warnings) == 2
     assert source.seen.offsets.tolist() == source.held_out.offsets.tolist() == [0, 0, 0, 0]
     assert source.metrics == {"evaluated_users": 0.0}
@@ -254,7 +260,7 @@ def test_what_a_user_has_seen_is_not_held_out_from_them(tmp_path, both):
         seen=datasets.write_rows(tmp_path / "seen.csv", seen),
         held_out=datasets.write_rows(tmp_path / "held_out.csv", held_out),
     )
-    source, warnings = read_own_vectors(files)
+    source, warnings = read_own(files)
     assert warnings == [
         f"2 positives of {files.held_out} are also in {files.seen}: they aren't held out"
     ]
@@ -276,7 +282,7 @@ def test_titles_are_those_of_the_items_that_have_vectors(tmp_path, items):
 def test_a_table_of_items_without_titles_is_refused(tmp_path, items):
     path = datasets.write(tmp_path / "items.csv", {"item_id": ["a"], "name": ["Film"]})
     with pytest.raises(InputError, match=r"items\.csv: column title is missing"):
-        read_own_vectors(replace(items, items=path))
+        read_own(replace(items, items=path))
 
 
 def test_columns_of_the_items_become_attributes_in_the_order_of_the_vectors(tmp_path, items):
@@ -306,7 +312,7 @@ def test_columns_of_the_items_become_attributes_in_the_order_of_the_vectors(tmp_
 
 def test_attributes_need_a_table_of_items_that_has_the_columns(tmp_path, items):
     with pytest.raises(OptionError) as caught:
-        read_own_vectors(replace(items, item_attributes=["tags", "year:number"]))
+        read_own(replace(items, item_attributes=["tags", "year:number"]))
     assert str(caught.value) == (
         "--item-attributes is 'tags,year:number', but should be used with --items FILE"
     )
@@ -314,7 +320,7 @@ def test_attributes_need_a_table_of_items_that_has_the_columns(tmp_path, items):
     with pytest.raises(
         InputError, match=r"items\.csv: column year is missing; the columns are: item_id, title"
     ):
-        read_own_vectors(replace(items, items=path, item_attributes=["year"]))
+        read_own(replace(items, items=path, item_attributes=["year"]))
 
 
 # ---- mistakes
@@ -371,7 +377,7 @@ WRONG_ARRAYS = {
 def test_item_vectors_that_cannot_be_used_are_named_with_the_reason(tmp_path, items, array, reason):
     save(items.item_vectors, array)
     with pytest.raises(InputError) as caught:
-        read_own_vectors(items)
+        read_own(items)
     assert caught.value.path == items.item_vectors
     assert str(caught.value).startswith(f"{items.item_vectors}: ")
     assert reason.format(folder=tmp_path) in str(caught.value)
@@ -387,7 +393,7 @@ def test_user_vectors_that_cannot_be_used_are_named_with_the_reason(both):
     ):
         save(both.user_vectors, array)
         with pytest.raises(InputError) as caught:
-            read_own_vectors(both)
+            read_own(both)
         assert caught.value.path == both.user_vectors
         assert reason in str(caught.value)
 
@@ -407,7 +413,7 @@ def test_biases_that_cannot_be_used_are_named_with_the_reason(both, side):
     ):
         save(path, array)
         with pytest.raises(InputError) as caught:
-            read_own_vectors(both)
+            read_own(both)
         assert caught.value.path == path
         assert reason in str(caught.value)
 
@@ -442,7 +448,7 @@ def test_a_pickled_array_is_refused_and_not_executed(tmp_path, both, kind):
     for data in (pickle.dumps(mischief), npy(array), archive(a=array)):
         path.write_bytes(data)
         with pytest.raises(InputError) as caught:
-            read_own_vectors(both)
+            read_own(both)
         assert caught.value.path == path
         assert not mischief.path.exists()
     # It would do so where it is loaded carelessly.
@@ -472,7 +478,7 @@ GOOD = npy(ITEM_VECTORS)
 def test_what_is_no_npy_file_is_refused(items, data, reason):
     items.item_vectors.write_bytes(data)
     with pytest.raises(InputError) as caught:
-        read_own_vectors(items)
+        read_own(items)
     assert caught.value.path == items.item_vectors
     assert caught.value.reason.startswith(reason)
 
@@ -500,7 +506,7 @@ def test_ids_that_cannot_be_used_are_named_with_their_row(both, side, data, row,
     path = getattr(both, f"{side}_ids")
     path.write_bytes(data)
     with pytest.raises(InputError) as caught:
-        read_own_vectors(both)
+        read_own(both)
     assert (caught.value.path, caught.value.row) == (path, row)
     assert reason in str(caught.value)
 
@@ -520,7 +526,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, both, name):
         if path.is_dir() and name in ("seen", "held_out"):
             reason = "there is no Parquet file in this folder"
         with pytest.raises(InputError) as caught:
-            read_own_vectors(replace(both, **{name: path}))
+            read_own(replace(both, **{name: path}))
         assert (caught.value.path, caught.value.reason) == (path, reason)
 
 
@@ -530,15 +536,48 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, both, name):
 )
 def test_what_is_of_users_needs_them(items, name, flag):
     with pytest.raises(OptionError) as caught:
-        read_own_vectors(replace(items, **{name: Path("some.file")}))
+        read_own(replace(items, **{name: Path("some.file")}))
     assert str(caught.value) == f"{flag} is 'some.file', but should be used with --user-vectors"
 
 
 def test_user_vectors_and_their_ids_need_each_other(both):
     with pytest.raises(OptionError) as caught:
-        read_own_vectors(replace(both, user_ids=None))
+        read_own(replace(both, user_ids=None))
     assert str(caught.value) == (
         f"--user-vectors is '{both.user_vectors}', but should be used with --user-ids"
     )
     with pytest.raises(OptionError, match="--user-vectors is None, but should be used with --user-ids"):
-        read_own_vectors(replace(both, user_vectors=None))
+        read_own(replace(both, user_vectors=None))
+
+
+def test_many_vectors_are_mapped_in_the_order_of_their_ids_and_never_copied_as_a_whole(tmp_path):
+    count = 100_000
+    random = np.random.default_rng(3)
+    numbers = random.permutation(count)
+    vectors = random.normal(size=(count, 32)).astype(np.float32)
+    biases = random.normal(size=count)
+    files = OwnVectors(
+        item_vectors=save(tmp_path / "v.npy", vectors),
+        item_ids=save_ids(tmp_path / "ids", [f"i{number}" for number in numbers]),
+        item_biases=save(tmp_path / "b.npy", biases),
+    )
+    tracemalloc.start()
+    try:
+        source = read(files)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < vectors.nbytes / 2
+    rows = [source.items.row(f"i{number}") for number in numbers]
+    read_back = source.embeddings.item_vectors[rows]
+    assert np.array_equal(read_back, np.column_stack([vectors, biases.astype(np.float32)]))
+    assert not source.embeddings.item_vectors.flags.writeable
+
+
+def test_of_ids_that_come_again_the_first_is_named(items):
+    ids = [f"i{number}" for number in range(20_000)]
+    ids[15_000] = ids[9_000] = ids[8_000]
+    save_ids(items.item_ids, ids)
+    with pytest.raises(InputError) as caught:
+        read_own(items)
+    assert (caught.value.row, caught.value.reason) == (9001, "id 'i8000' is also in row 8001")

@@ -30,6 +30,14 @@ def test_ranks_are_the_ids_places_in_byte_order(ids):
     assert [placed[place] for place in range(len(ids))] == sorted(one.encode() for one in ids)
 
 
+def test_ranks_of_many_ids():
+    ids = [f"{number * 7919 % 20_011:x}é" for number in range(20_000)]
+    id_map = IdMap.build(ids)
+    by_rank = np.empty(len(ids), dtype=np.int64)
+    by_rank[id_ranks(id_map)] = np.arange(len(ids))
+    assert [id_map.external_id(row) for row in by_rank.tolist()] == sorted(ids)
+
+
 def test_where_there_are_no_ids_there_are_no_ranks():
     assert id_ranks(IdMap.build([])).shape == (0,)
 

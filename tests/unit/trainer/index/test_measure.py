@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -373,3 +374,36 @@ def test_who_can_be_answered_less_than_that_is_asked_for_all_there_is():
     excluded = rows([range(20, 100)] * 4 + [range(100)])
     questions = asking(of, vectors(5, seed=2), excluded=excluded)
     assert questions.ask_deep(exact(of), 0, 30, 1.0).recall == 1.0
+
+
+def test_queries_are_made_of_those_that_were_drawn():
+    of, users = vectors(), vectors(3000, seed=2)
+    made = []
+
+    def prepare(drawn):
+        made.append(len(drawn))
+        return -drawn
+
+    excluded = nothing(len(users))
+    questions = Questions(of, users, "inner_product", excluded=excluded, seed=1, prepare=prepare)
+    assert made == [module.MAX_QUERIES]
+    same = Questions(of, -users, "inner_product", excluded=excluded, seed=1)
+    assert questions._thresholds == same._thresholds
+
+
+@pytest.mark.parametrize("space", ["cosine", "inner_product"])
+def test_no_copy_of_all_vectors_is_kept_or_made(monkeypatch, space):
+    monkeypatch.setattr("trainer.index.exact._CHUNK_SCORES", 1 << 18)
+    of = np.random.default_rng(1).normal(size=(20_000, 257)).astype(np.float32)[:, :-1]
+    excluded = own(len(of))
+    tracemalloc.start()
+    try:
+        questions = asking(of, of, space, excluded=excluded)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(questions) == 1000
+    assert all(rows.base is None for rows in questions._excluded)
+    # Of it 1 MB are the queries.
+    assert kept < of.nbytes / 8
+    assert peak < of.nbytes / 3

@@ -102,3 +102,17 @@ def test_nmslibs_own_error_is_an_os_error(tmp_path):
     with pytest.raises(OSError, match="NMSLIB can't save it: basic_ios::clear") as caught:
         nmslib._save(Failing(), tmp_path / "it.nmslib", least_bytes=1)
     assert caught.value.filename == str(tmp_path / "it.nmslib")
+
+
+def test_an_index_that_was_released_is_opened_again_for_the_next_search(tmp_path):
+    of = vectors(300)
+    built = build("nmslib", of, "cosine", tmp_path)
+    before = built.index.search(of[3], 10, 50)
+    built.release()
+    (tmp_path / "it.nmslib").rename(tmp_path / "elsewhere")
+    # It isn't in memory any more.
+    with pytest.raises(RuntimeError):
+        built.index.search(of[3], 10, 50)
+    (tmp_path / "elsewhere").rename(tmp_path / "it.nmslib")
+    # With the same effort, which it has to be told again.
+    assert built.index.search(of[3], 10, 50).tolist() == before.tolist()

@@ -52,6 +52,8 @@ class Fake:
         self.name = name
         self.curves = {setting: curve for one in rounds for setting, curve in one.items()}
         self.built = []
+        self.released = 0
+        self.released_before = []
         self._rounds = [[{"setting": setting} for setting in one] for one in rounds]
 
     def rounds(self, items, space):
@@ -63,10 +65,16 @@ class Fake:
         self.built.append((settings["setting"], seed, threads))
         curve = self.curves[settings["setting"]]
         self.directory_before = sorted(one.read_text() for one in path.parent.iterdir())
+        self.released_before.append(self.released)
         path.write_text(f"{self.name} {settings['setting']}")
         on_items(len(of))
         effort = Effort("width", least=curve.least, most=curve.most)
-        return BuiltIndex("made up", 5, dict(settings), 10, effort, has_file=True, index=curve)
+        return BuiltIndex(
+            "made up", 5, dict(settings), 10, effort, has_file=True, index=curve, release=self.release
+        )
+
+    def release(self):
+        self.released += 1
 
 
 class FakeQuestions:
@@ -567,3 +575,10 @@ def test_the_smallest_catalogues_are_tuned_too(tmp_path, space, items):
             True,
         )
         assert tuned.facts.items == items
+
+
+def test_an_index_gives_its_memory_back_before_the_next_one_is_built(run):
+    short = constant(0.5, 5.0)
+    fake = Fake({"a": short, "b": short}, {"c": short})
+    run(fake, target_recall=1.0)
+    assert fake.released_before == [0, 1, 2]

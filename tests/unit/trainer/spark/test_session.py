@@ -142,6 +142,13 @@ def test_of_a_context_that_was_shut_down_the_log_tells_why(tmp_path):
     assert reason_of(error, tmp_path / "none") == str(error)
 
 
+def test_of_a_master_that_never_answers_the_log_tells(tmp_path):
+    log = tmp_path / "log"
+    why = "All masters are unresponsive! Giving up."
+    log.write_text(f"26/11/26 ERROR Backend: Application has been killed. Reason: {why}\nERROR later\n")
+    assert reason_of(ConnectionResetError("reset"), log) == f"its process ended: {why}"
+
+
 def test_a_log_that_says_nothing_is_no_trouble(tmp_path):
     assert last_problem(tmp_path / "none") == "nothing says why"
     (tmp_path / "empty").touch()

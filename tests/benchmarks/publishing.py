@@ -1,0 +1,248 @@
+"""Memory and time of publishing vectors, beside the size of the largest index that is published.
+
+    python -m tests.benchmarks.publishing --items 1000000 5000000 --backend annoy faiss --folder DIR
+
+Vectors are made by tests.benchmarks.synthetic and published by `trainer publish` in a process of its
+own for each size and backend. Of each kind one index is built: Annoy's trees are given, and of the
+others the first settings are taken, since any recall is enough. All items are measured with a tenth as
+many users.
+
+Anonymous memory is what the kernel can't take back: it is looked at every few milliseconds, so a
+shorter peak isn't seen. Resident memory has pages of files that are mapped as well, which the kernel
+drops where memory is short; the kernel itself notes its peak. The ratio is that of the anonymous peak
+to the file of the largest index, which of FAISS and NMSLIB is as large as the index in memory. The
+target is at most 1.5. What the interpreter and its libraries take counts as well, and is most of it
+where the index is small.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks import large, synthetic
+from tests.benchmarks.large import BenchmarkError
+from tests.benchmarks.serving import check_positive, handled
+from tests.benchmarks.synthetic import VectorsSpec
+from tests.machine import machine_name
+from trainer.errors import OptionError
+from trainer.index import NAMES
+from trainer.progress import Reporter
+
+TARGET = 1.5
+ITEMS_PER_USER = 10
+ROOT = Path(__file__).parents[2]
+_SAMPLING_SECONDS = 0.005
+# Both indexes, the vectors, and those that were reordered, relative to the vectors: at the most.
+_FILES = 10
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is published, and how: `trees` are Annoy's."""
+
+    items: int
+    components: int
+    backend: str
+    trees: int
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """The most memory that a process had, bytes: anonymous, and with pages of files."""
+
+    anonymous: int
+    resident: int
+
+    @classmethod
+    def parse(cls, status: str) -> Peaks | None:
+        """From the text of /proc/PID/status; None for a process that has ended."""
+        figures = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+        try:
+            kilobytes = [int(figures[name].split()[0]) for name in ("RssAnon", "VmHWM")]
+        except KeyError:
+            return None
+        return cls(*(1024 * one for one in kilobytes))
+
+    def or_more(self, other: Peaks) -> Peaks:
+        """The larger of each."""
+        return Peaks(max(self.anonymous, other.anonymous), max(self.resident, other.resident))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What publishing took: peaks of memory, bytes of the index files, seconds by stage."""
+
+    subject: Subject
+    peaks: Peaks
+    index_bytes: dict[str, int]
+    recall: dict[str, float]
+    seconds: dict[str, float]
+
+    @property
+    def ratio(self) -> float:
+        """Anonymous memory to the largest index."""
+        return self.peaks.anonymous / max(self.index_bytes.values())
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    reporter = large.reporter_for(quiet=options.json)
+    subjects = [
+        Subject(items, options.components, backend, options.trees)
+        for items in options.items
+        for backend in options.backend
+    ]
+    with handled() as failed, large.kept_in(options.folder) as folder:
+        check_positive(items=min(options.items), components=options.components, trees=options.trees)
+        for backend in options.backend:
+            if backend not in NAMES or backend == "exact":
+                indexed = ", ".join(name for name in NAMES if name != "exact")
+                raise OptionError("--backend", backend, f"among {indexed}")
+        results = []
+        with reporter.step("Publications", len(subjects)) as advance:
+            for subject in subjects:
+                vectors = made(folder, subject, reporter)
+                with tempfile.TemporaryDirectory(prefix=".publishing-", dir=folder) as volume:
+                    results.append(measure(subject, vectors, Path(volume)))
+                advance(1)
+        _print(results, as_json=options.json)
+    return int(bool(failed))
+
+
+def made(folder: Path, subject: Subject, reporter: Reporter) -> Path:
+    """Where the vectors are, which are made unless they are there."""
+    place = folder / f"vectors-{subject.items}-{subject.components}"
+    spec = VectorsSpec(
+        users=-(-subject.items // ITEMS_PER_USER),
+        items=subject.items,
+        components=subject.components,
+        clusters=min(subject.items, VectorsSpec.clusters),
+    )
+    needed = _FILES * synthetic.needed_bytes(spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise BenchmarkError(
+            f"{folder} has {free / 1e9:.1f} GB free, but {subject.items} items may need "
+            f"{needed / 1e9:.1f} GB"
+        )
+    if not place.exists():
+        with synthetic.making(place, synthetic.needed_bytes(spec)) as new:
+            synthetic.write_vectors(spec, new, reporter)
+    return place
+
+
+def measure(subject: Subject, vectors: Path, volume: Path) -> Measured:
+    """Publish in a process of its own; raises BenchmarkError when that fails."""
+    command = [sys.executable, "-m", "trainer", "publish", "--json", f"--volume={volume}"]
+    command += [f"--{side}-vectors={vectors / f'{side}s.npy'}" for side in ("item", "user")]
+    command += [f"--{side}-ids={vectors / f'{side}s.txt'}" for side in ("item", "user")]
+    command += [f"--backend={subject.backend}", "--target-recall=0.01"]
+    if subject.backend == "annoy":
+        command.append(f"--trees={subject.trees}")
+    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as failure:
+        with subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=failure) as process:
+            try:
+                peaks = watch(process)
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            failure.seek(0)
+            last = (failure.read().strip().splitlines() or ["it didn't say why"])[-1]
+            raise BenchmarkError(f"publishing ended with exit status {process.returncode}: {last}")
+        said.seek(0)
+        published: dict[str, Any] = json.load(said)
+    directory = volume / "versions" / published["version"]
+    indexes = published["indexes"]
+    return Measured(
+        subject,
+        peaks,
+        {name: (directory / of["file"]).stat().st_size for name, of in indexes.items()},
+        {name: of["recall_at_10"] for name, of in indexes.items()},
+        published["seconds"],
+    )
+
+
+def watch(process: subprocess.Popen[bytes]) -> Peaks:
+    """The peaks of a process until it ends."""
+    peaks = Peaks(0, 0)
+    status = Path(f"/proc/{process.pid}/status")
+    while True:
+        try:
+            # Until it is waited for, a process that ended still has this file.
+            seen = Peaks.parse(status.read_text())
+        except OSError:
+            return peaks
+        if seen is not None:
+            peaks = peaks.or_more(seen)
+        try:
+            process.wait(_SAMPLING_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+        return peaks
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.publishing",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--items", type=int, nargs="+", default=[1_000_000], help="of each catalogue (default: 1000000)"
+    )
+    parser.add_argument("--components", type=int, default=64, help="of the vectors (default: 64)")
+    parser.add_argument(
+        "--backend", nargs="+", default=["annoy"], metavar="NAME", help="of index (default: annoy)"
+    )
+    parser.add_argument("--trees", type=int, default=10, help="of Annoy (default: 10)")
+    parser.add_argument("--folder", type=Path, help="where vectors are kept (default: nowhere)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def _print(results: Sequence[Measured], *, as_json: bool) -> None:
+    if as_json:
+        content = [{**asdict(one), "ratio": one.ratio} for one in results]
+        print(json.dumps({"machine": machine_name(), "target": TARGET, "results": content}, indent=2))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table.title = f"{machine_name()}; MB"
+    for column in (
+        "items", "d", "backend", "largest index", "anonymous, peak", "ratio", "", "resident, peak",
+        *(f"{stage}, s" for stage in results[0].seconds), "recall",
+    ):  # fmt: skip
+        table.add_column(column, justify="left" if column in ("backend", "") else "right")
+    for one in results:
+        figures = (max(one.index_bytes.values()), one.peaks.anonymous, one.peaks.resident)
+        index, anonymous, resident = (f"{figure / 1e6:,.0f}" for figure in figures)
+        table.add_row(
+            f"{one.subject.items:,}",
+            str(one.subject.components),
+            one.subject.backend,
+            index,
+            anonymous,
+            f"{one.ratio:.2f}",
+            "kept" if one.ratio <= TARGET else "missed",
+            resident,
+            *(f"{seconds:,.1f}" for seconds in one.seconds.values()),
+            ", ".join(f"{recall:.2f}" for recall in one.recall.values()),
+        )
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

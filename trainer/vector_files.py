@@ -1,0 +1,170 @@
+"""Files of ids and vectors, of items or of users, mapped and brought into the order of the id map."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from publication.chunks import row_chunks
+from publication.errors import InvalidIdError
+from publication.id_map import IdMap, check_id
+from publication.ranking import row_norms
+from publication.vector_space import Float32Array, fold_biases
+from trainer.errors import InputError
+
+
+class Side:
+    """Items or users: their ids, and their vectors (n, d) and biases (n,) in the order of the files.
+
+    Attributes:
+        ids: the map of their ids.
+        components: d.
+    """
+
+    def __init__(
+        self,
+        vectors_path: Path,
+        ids_path: Path,
+        biases_path: Path | None,
+        *,
+        components: int | None = None,
+    ) -> None:
+        self._vectors_path, self._ids_path = vectors_path, ids_path
+        self.ids, self._rows = _read_ids(ids_path)
+        self._vectors = _map_array(vectors_path, dimensions=2)
+        count = len(self._rows)
+        if len(self._vectors) != count:
+            raise InputError(
+                vectors_path, f"has {len(self._vectors)} vectors, but {ids_path} has {count} ids"
+            )
+        self.components = self._vectors.shape[1]
+        if self.components < 1:
+            raise InputError(vectors_path, "has vectors of no dimensions")
+        if components is not None and self.components != components:
+            raise InputError(
+                vectors_path,
+                f"has vectors of {self.components} dimensions, the items' have {components}",
+            )
+        _check_finite(vectors_path, self._vectors)
+        self._biases: NDArray[Any] = np.zeros(count, dtype=np.float32)
+        if biases_path is not None:
+            self._biases = _map_array(biases_path, dimensions=1)
+            if len(self._biases) != count:
+                raise InputError(
+                    biases_path,
+                    f"has {len(self._biases)} biases, but {vectors_path} has {count} vectors",
+                )
+            _check_finite(biases_path, self._biases)
+
+    def check_directions(self) -> None:
+        """Raise InputError for vectors of length 0."""
+        zero = np.zeros(len(self._vectors), dtype=bool)
+        for rows in row_chunks(len(zero)):
+            zero[rows] = row_norms(_float32(self._vectors[rows])) == 0
+        if zero.any():
+            raise InputError(
+                self._vectors_path,
+                f"{int(zero.sum())} of {len(zero)} item vectors are zero, the first is that of row "
+                f"{int(zero.argmax()) + 1} in {self._ids_path}: a zero vector has no direction and so "
+                "no similar items; leave these items out",
+            )
+
+    def by_row(self, scratch: Path) -> Float32Array:
+        """Vectors with their biases (n, d + 1) in the order of the id map, which has its own.
+
+        They are mapped from a file in `scratch`; raises OSError when that can't be written.
+        """
+        count = len(self._rows)
+        order = np.empty(count, dtype=np.int32)
+        order[self._rows] = np.arange(count, dtype=np.int32)
+        with tempfile.TemporaryFile(dir=scratch) as file:
+            for rows in row_chunks(count):
+                chosen = order[rows]
+                vectors, biases = (_float32(of[chosen]) for of in (self._vectors, self._biases))
+                file.write(fold_biases(vectors, biases).tobytes())
+            file.flush()
+            shape = (count, self.components + 1)
+            # A plain ndarray over the same map: indexing a np.memmap costs several times more.
+            return np.memmap(file, dtype=np.float32, mode="r", shape=shape).view(np.ndarray)
+
+
+def _read_ids(path: Path) -> tuple[IdMap, NDArray[np.int32]]:
+    """The map of a file's ids, and for each line its id's row (n,)."""
+    try:
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        content.decode()
+    except OSError as error:
+        raise InputError(path, error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"isn't UTF-8: {error}") from error
+    if not content:
+        raise InputError(path, "the file is empty")
+    ids = IdMap.build(_checked(path, content))
+    rows = np.fromiter((ids.row(line) for line in _lines(content)), dtype=np.int32)
+    if len(ids) < len(rows):
+        by_row = np.argsort(rows, kind="stable")
+        again = rows[by_row[1:]] == rows[by_row[:-1]]
+        position = int(by_row[1:][again].min())
+        first = int((rows == rows[position]).argmax())
+        external_id = ids.external_id(int(rows[position]))
+        raise InputError(path, f"id {external_id!r} is also in row {first + 1}", row=position + 1)
+    return ids, rows
+
+
+def _lines(content: bytes) -> Iterator[str]:
+    # Not splitlines, which also splits at characters that an id may hold.
+    for line in io.BytesIO(content):
+        yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
+
+
+def _checked(path: Path, content: bytes) -> Iterator[str]:
+    """The ids; raises InputError, which names the row, for one that can't be used."""
+    for row, line in enumerate(_lines(content), start=1):
+        try:
+            yield check_id(line)
+        except InvalidIdError as error:
+            raise InputError(path, str(error), row=row) from error
+
+
+def _map_array(path: Path, *, dimensions: int) -> NDArray[Any]:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise InputError(path, error.strerror or str(error)) from error
+    except Exception as error:  # numpy parses the header as Python: what it raises isn't documented
+        raise InputError(path, f"isn't a .npy array: {error}") from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise InputError(path, "is an archive of arrays, but should be a single .npy array")
+    if array.ndim != dimensions:
+        raise InputError(path, f"has shape {array.shape}, but should have {dimensions} dimension(s)")
+    if array.dtype.kind not in "fiu":
+        raise InputError(path, f"holds {array.dtype}, but should hold numbers")
+    return array
+
+
+def _float32(array: NDArray[Any]) -> Float32Array:
+    with np.errstate(over="ignore"):
+        result: Float32Array = np.ascontiguousarray(array, dtype=np.float32)
+    return result
+
+
+def _check_finite(path: Path, array: NDArray[Any]) -> None:
+    """Raise InputError for rows, or numbers, that aren't finite as float32."""
+    bad = np.zeros(len(array), dtype=bool)
+    for rows in row_chunks(len(array)):
+        chunk = _float32(array[rows])
+        bad[rows] = ~np.isfinite(chunk.reshape(len(chunk), -1)).all(axis=1)
+    if bad.any():
+        raise InputError(
+            path,
+            f"{int(bad.sum())} of {len(array)} rows aren't finite as float32, the first is row "
+            f"{int(bad.argmax())}, counted from 0",
+        )
