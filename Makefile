@@ -15,6 +15,8 @@ BENCH_USERS ?= 100000
 BENCH_FOLDER ?= .bench
 SECONDS ?= 3600
 TRAINER_LISTEN ?= 127.0.0.1:50052
+# They take a minute or two and a Java, so `make test` leaves them to `make spark`.
+SPARK_TESTS := tests/integration/trainer/test_spark.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -36,7 +38,7 @@ ifdef T
 	@$(BIN)/python -m pytest $(T)
 else
 	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/unit tests/contract
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/integration tests/e2e
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/integration tests/e2e --ignore $(SPARK_TESTS)
 	@$(BIN)/python -m pytest tests/load
 endif
 
@@ -111,11 +113,12 @@ prometheus: ## Install Debian's Prometheus for its tests, which are skipped with
 	  systemctl disable --now prometheus >/dev/null 2>&1 || true; }  # The tests start their own.
 
 .PHONY: spark
-spark: $(INSTALLED) ## Install PySpark and Debian's Java 17 for the tests of --engine spark-als (needs root)
+spark: setup ## Install PySpark and Debian's Java 17, and test training on a Spark cluster (needs root)
 	@command -v java >/dev/null || \
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless; }
 	@PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet \
 	  --disable-pip-version-check --editable '.[spark]'
+	@$(BIN)/python -m pytest tests/unit/trainer/spark $(SPARK_TESTS)
 
 .PHONY: check
 check: setup ## Format, lint, types, protobuf rules, and that generated code is fresh

@@ -23,7 +23,7 @@ WORKER_BYTES, PARENT_BYTES = 43e6, 27e6
 # The kernel, Python itself, and what else a machine runs.
 OTHER_BYTES = 2e9
 # Bytes a second of an idle retriever: fetched (and hashed) from a store, then verified and prepared.
-FETCHED, VERIFIED = 320e6, 1.3e9
+FETCHED, VERIFIED = 265e6, 1.3e9
 # gRPC's request and response of ten items with short ids, and the headers of four packets.
 CALL_BYTES, BATCHED_BYTES = 550.0, 170.0
 

@@ -55,6 +55,22 @@ class Fetched:
     linked: int
 
 
+class Arrival:
+    """Is told how a version arrives; on several threads."""
+
+    def begun(self, facts: Manifest, needed: int) -> None:
+        """So many bytes of its files aren't here."""
+
+    def more(self, count: int) -> None:
+        """So many bytes more are."""
+
+    def ended(self, fetched: Fetched) -> None:
+        """All are."""
+
+
+_UNWATCHED = Arrival()
+
+
 class Cache:
     """The copies in one folder. Safe for threads.
 
@@ -89,13 +105,12 @@ class Cache:
         check: Callable[[Path, str], object],
         *,
         wanted: Callable[[], bool] = lambda: True,
-        on_bytes: Callable[[int], None] = lambda _: None,
-        begun: Callable[[Manifest, int], None] = lambda _, __: None,
+        arrival: Arrival = _UNWATCHED,
     ) -> Fetched | None:
         """Have a version here that passes a check; what was spoilt here since it came is fetched anew.
 
         Args:
-            store, version, wanted, on_bytes, begun: see `fetch`.
+            store, version, wanted, arrival: see `fetch`.
             check: called with the cache's folder and the version; a PublicationError of its own, but
                 for a VolumeError, means that the copy isn't sound.
 
@@ -104,9 +119,7 @@ class Cache:
         """
 
         def fetch(*, linked: bool) -> Fetched | None:
-            return self.fetch(
-                store, version, linked=linked, wanted=wanted, on_bytes=on_bytes, begun=begun
-            )
+            return self.fetch(store, version, linked=linked, wanted=wanted, arrival=arrival)
 
         fetched = fetch(linked=True)
         try:
@@ -129,8 +142,7 @@ class Cache:
         *,
         linked: bool = True,
         wanted: Callable[[], bool] = lambda: True,
-        on_bytes: Callable[[int], None] = lambda _: None,
-        begun: Callable[[Manifest, int], None] = lambda _, __: None,
+        arrival: Arrival = _UNWATCHED,
     ) -> Fetched | None:
         """Bring a version, and use it; None when it was here.
 
@@ -141,8 +153,7 @@ class Cache:
             version: its name.
             linked: whether to take files that other versions here have in common with it.
             wanted: asked now and then; the download ends when it says no.
-            on_bytes: told of bytes that have arrived, on several threads.
-            begun: told of the manifest, and the bytes that are to arrive.
+            arrival: told how it gets on.
 
         Raises:
             VersionNotFoundError: the store has no such version, or not yet.
@@ -166,7 +177,7 @@ class Cache:
             here = sum(_size(arriving / "files" / name) or 0 for name in left)
             needed = max(0, sum(own.size for own in left.values()) - here)
             self._make_room(needed, version)
-            begun(facts, needed)
+            arrival.begun(facts, needed)
             download(
                 store,
                 key_of(version),
@@ -174,10 +185,12 @@ class Cache:
                 arriving / "files",
                 arriving / "notes",
                 wanted=wanted,
-                on_bytes=on_bytes,
+                on_bytes=arrival.more,
             )
             self._finish(arriving, version, left)
-            return Fetched(sum(own.size for own in left.values()), sum(common.values()))
+            fetched = Fetched(sum(own.size for own in left.values()), sum(common.values()))
+            arrival.ended(fetched)
+            return fetched
 
     def _begin(
         self, arriving: Path, data: bytes, facts: Manifest, here: dict[str, Path]

@@ -13,7 +13,7 @@ from typing import Protocol
 from publication import labels, layout
 from publication.errors import PublicationError, VolumeError
 from publication.manifest import Manifest
-from remote.cache import Cache, Fetched
+from remote.cache import Arrival, Cache, Fetched
 from remote.errors import StoreError
 from remote.labels import read_label
 from remote.location import Location, parse_location
@@ -119,17 +119,13 @@ class Copied:
 
     def verify(self, volume: Path, version: str) -> None:  # noqa: ARG002 - it is the cache's folder
         """See VersionsSource: bring it, unless it is here, and check it."""
-        arrival = _Arrival(version)
-        fetched = self._cache.bring(
+        self._cache.bring(
             Store(self._location, patience_seconds=_FETCH_SECONDS),
             version,
             self._check,
             wanted=lambda: self._target == version,
-            begun=arrival.begun,
-            on_bytes=arrival.more,
+            arrival=_Told(version),
         )
-        if fetched is not None:
-            arrival.ended(fetched)
 
     def serves(self, version: str) -> None:
         """See VersionsSource."""
@@ -176,8 +172,8 @@ def _fingerprint_there(store: Store, version: str) -> Fingerprint:
     return ("there", *sorted((key, *astuple(facts)) for key, facts in objects.items()))
 
 
-class _Arrival:
-    """Tells the log how a download gets on."""
+class _Told(Arrival):
+    """Tells the log."""
 
     def __init__(self, version: str) -> None:
         self._version = version

@@ -16,7 +16,7 @@ from publication.errors import (
     VolumeError,
 )
 from remote import download as downloading
-from remote.cache import Cache
+from remote.cache import Arrival, Cache
 from remote.errors import StoreError
 from remote.store import Store
 from tests import publications
@@ -39,6 +39,11 @@ class Counting(Store):
     @property
     def names(self):
         return {key.rpartition("/")[2] for key, _ in self.ranges}
+
+
+class Watched(Arrival):
+    def __init__(self, arrived):
+        self.more = arrived.append
 
 
 @pytest.fixture
@@ -73,7 +78,7 @@ def damaged(volume, version, name):
 def test_a_fetched_version_is_what_was_published(volume, cache, small_pieces):
     version = publish(volume)
     arrived = []
-    fetched = cache.fetch(Store(volume), version, on_bytes=arrived.append)
+    fetched = cache.fetch(Store(volume), version, arrival=Watched(arrived))
     reader.verify(cache.folder, version)
     facts = reader.read_manifest(volume, version).files.values()
     assert (fetched.downloaded, fetched.linked) == (sum(own.size for own in facts), 0)
