@@ -1,8 +1,7 @@
 """Three retrievers of one volume behind Envoy are called all the time while each is killed and cut off.
 
-Each has a cache and a way to the object store of its own. `make fleet` runs it for about two minutes,
-`make test` a shorter form. It prints what was done and what came of it, and exits with 1 unless every
-promise was kept.
+Each has a cache and a way to the object store of its own. `make fleet` runs it for about two minutes.
+It prints what was done and what came of it, and exits with 1 unless every promise was kept.
 """
 
 from __future__ import annotations

@@ -146,8 +146,9 @@ class Questions:
         thresholds = self._thresholds[results]
         nanoseconds: list[int] = []
         ends = time.perf_counter() + _SECONDS
-        # A worker answers a request on one thread.
-        with threadpool_limits(1):
+        # A worker answers a request on one thread. All numbers are finite, but the product's SIMD code
+        # may flag what lies behind the last one, and NumPy would warn of that.
+        with threadpool_limits(1), np.errstate(invalid="ignore"):
             for position, query in enumerate(self._queries[: len(thresholds)]):
                 if position >= _MIN_QUERIES and time.perf_counter() > ends:
                     break

@@ -136,10 +136,10 @@ def test_a_restart_serves_at_once_from_the_cache_while_the_store_is_away(bucket,
 def test_a_download_whose_connections_break_arrives_and_goes_on_where_it_was(bucket, serve, network):
     bucket.publish(1)
     service = serve()
-    second = bucket.upload(2, items=60_000)
+    second = bucket.upload(2, items=30_000)
     size = sum(path.stat().st_size for path in layout.version_dir(bucket.folder, second).iterdir())
     before = network.counts
-    network.cut(1_000_000, times=4)
+    network.cut(500_000, times=4)
     bucket.point(second)
     service.wait_until_all_serve(second)
     after = network.counts
@@ -151,7 +151,7 @@ def test_a_download_whose_connections_break_arrives_and_goes_on_where_it_was(buc
 def test_a_slow_store_delays_and_changes_nothing_else(bucket, serve, network):
     first = bucket.publish(1)
     service = serve()
-    network.slow(500_000)
+    network.slow(1_000_000)
     second = bucket.publish(2, items=5_000)
     network.wait_for(lambda counts: counts.to_client > 300_000)
     assert {worker.version for worker in service.status().workers} == {first}
@@ -210,11 +210,11 @@ def test_credentials_that_expire_during_a_download_are_read_again(
     path = tmp_path / "credentials"
     write_credentials(path, server.access_key, server.secret_key)
     service = serve(environment={"AWS_SHARED_CREDENTIALS_FILE": str(path)})
-    second = bucket.upload(2, items=60_000)
+    second = bucket.upload(2, items=30_000)
     before = network.counts.to_client
-    network.slow(10_000_000)
+    network.slow(8_000_000)
     bucket.point(second)
-    network.wait_for(lambda counts: counts.to_client > before + 4_000_000)
+    network.wait_for(lambda counts: counts.to_client > before + 2_000_000)
     server.change_credentials(f"{server.access_key}-new", "another/secret")
     try:
         status = service.wait_until(lambda status: status.label_problem or second in failed(status))
