@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-# So soon a file that was replaced is noticed.
-_READ_AGAIN = timedelta(seconds=30)
+# The library asks anew when less than five minutes are left, so for each request.
+_LASTS = timedelta(seconds=30)
 
 
 def shared_credentials(
@@ -44,5 +44,5 @@ def _read(path: Path, profile: str) -> dict[str, Any]:
         raise ValueError(f"{path}: isn't a file of credentials ({type(error).__name__})") from error
     if token := section.get("aws_session_token"):
         credentials["token"] = token
-    credentials["expires_at"] = datetime.now(UTC) + _READ_AGAIN
+    credentials["expires_at"] = datetime.now(UTC) + _LASTS
     return credentials

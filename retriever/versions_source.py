@@ -96,6 +96,7 @@ class Copied:
         # Of the thread that looks; making one takes longer than a look.
         self._store: Store | None = None
         self._followed = self._at_start
+        self._serving = False
 
     def look(self) -> Seen:
         """See VersionsSource."""
@@ -113,7 +114,7 @@ class Copied:
         except StoreError as error:
             # A network volume that was mounted anew, for instance.
             self._store = None
-            return Seen(None, f"{error}; what serves is served from the cache")
+            return Seen(None, f"{error}; the cache serves on" if self._serving else str(error))
         except PublicationError as error:
             return Seen(None, str(error))
 
@@ -129,6 +130,7 @@ class Copied:
 
     def serves(self, version: str) -> None:
         """See VersionsSource."""
+        self._serving = True
         self._cache.uses.keep_only({version, self._target or version})
         if self._pin is not None or version == self._followed:
             return

@@ -128,7 +128,7 @@ def test_a_restart_serves_at_once_from_the_cache_while_the_store_is_away(bucket,
     service = serve()
     status = service.wait_until(lambda status: status.label_problem)
     assert {worker.version for worker in status.workers} == {first}
-    assert "served from the cache" in status.label_problem
+    assert "the cache serves on" in status.label_problem
     network.forward()
     service.wait_until_all_serve(second)
 

@@ -61,12 +61,20 @@ def test_a_start_while_the_store_is_away_serves_what_was_served(volume, version,
     source = copied()
     assert source.look().target == version
     source.verify(tmp_path / "cache", version)
+    source.serves(version)
     seen = source.look()
     assert seen.target is None
     assert str(volume) in seen.problem
-    assert "served from the cache" in seen.problem
+    assert "the cache serves on" in seen.problem
     (tmp_path / "away").rename(volume)
     assert source.look().problem == ""
+
+
+def test_where_nothing_serves_nothing_is_said_to(volume, copied):
+    seen = copied().look()
+    assert seen.target is None
+    assert str(volume) in seen.problem
+    assert "cache" not in seen.problem.replace(str(volume), "")
 
 
 def test_a_version_that_never_served_is_not_what_a_start_begins_with(volume, version, copied, tmp_path):

@@ -1,0 +1,68 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from remote.credentials import shared_credentials
+
+FILE = """
+[default]
+aws_access_key_id = key
+aws_secret_access_key = se%cret
+
+[other]
+aws_access_key_id = another
+aws_secret_access_key = secret
+aws_session_token = token
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "credentials"
+    path.write_text(FILE)
+    return path
+
+
+def read(path, **variables):
+    return shared_credentials({"AWS_SHARED_CREDENTIALS_FILE": str(path), **variables})()
+
+
+def test_without_the_variable_the_library_looks_by_itself():
+    assert shared_credentials({}) is None
+    assert shared_credentials({"AWS_SHARED_CREDENTIALS_FILE": ""}) is None
+
+
+def test_the_profile_says_which_section(path):
+    found = read(path)
+    assert (found["access_key_id"], found["secret_access_key"]) == ("key", "se%cret")
+    assert "token" not in found
+    found = read(path, AWS_PROFILE="other")
+    assert (found["access_key_id"], found["token"]) == ("another", "token")
+
+
+def test_they_are_asked_for_again_at_each_request(path):
+    """The library does so when less than five minutes are left."""
+    give = shared_credentials({"AWS_SHARED_CREDENTIALS_FILE": str(path)})
+    left = give()["expires_at"] - datetime.now(UTC)
+    assert timedelta(0) < left < timedelta(minutes=5)
+    path.write_text(FILE.replace("= key", "= replaced"))
+    assert give()["access_key_id"] == "replaced"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("[other]", "[default]"), ("[default]\naws_access_key_id = x", "aws_secret_access_key")],
+)
+def test_what_is_missing_is_named(path, content, said):
+    path.write_text(content)
+    with pytest.raises(ValueError, match="missing") as refused:
+        read(path)
+    assert said in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+def test_a_file_that_is_none_is_not_quoted(path):
+    path.write_text("topsecret without a section")
+    with pytest.raises(ValueError, match="isn't a file of credentials") as refused:
+        read(path)
+    assert "topsecret" not in str(refused.value)
