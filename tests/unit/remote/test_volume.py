@@ -338,10 +338,10 @@ def test_what_was_given_up_half_uploaded_goes_with_the_old_versions(volume, stor
 
 
 def test_what_was_staged_and_given_up_goes_and_what_is_being_staged_stays(volume, store, three):
-    for own in ("staging/clock-1", "staging/old/a/b", "staging/new/a", "staging/new/b"):
+    for own in ("staging/clock-given-up", "staging/old/a/b", "staging/new/a", "staging/new/b"):
         store.put(own, b"1")
-    store.ages = dict.fromkeys(["staging/clock-1", "staging/old", "staging/new/a"], 25 * HOUR)
-    assert sorted(volume.remove_leftovers()) == ["staging/clock-1", "staging/old"]
+    store.ages = dict.fromkeys(["staging/clock-given-up", "staging/old", "staging/new/a"], 25 * HOUR)
+    assert sorted(volume.remove_leftovers()) == ["staging/clock-given-up", "staging/old"]
     assert store.keys("staging") == ["staging/new/a", "staging/new/b"]
     assert volume.list_versions() == three
 
