@@ -17,10 +17,7 @@ from pathlib import Path
 from publication.errors import MismatchError
 from publication.manifest import FileFacts
 from remote.errors import ObjectMissingError, RefusedError, StoreError
-from remote.store import Store
-
-PIECE_BYTES = 8 << 20
-"""What is asked for in one request."""
+from remote.store import PIECE_BYTES, Store
 
 AT_ONCE = 8
 """Requests at a time."""

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 # Objects beyond it are sent in pieces of this size, so many at a time.
-_PIECE_BYTES = 8 << 20
+PIECE_BYTES = 8 << 20
+"""What is sent, or asked for, at a time of what is larger."""
+
 _PIECES_AT_ONCE = 4
 # Twice what all pieces of a few files may take at a megabyte a second.
 _SENDING_SECONDS = 240.0
@@ -156,6 +158,13 @@ class Store:
         """
         self._write_if(key, data, "create")
 
+    def write_once(self, key: str, data: bytes) -> None:
+        """`write_new` where the store can tell whether an object is there, else `write`."""
+        try:
+            self.write_new(key, data)
+        except UnsupportedError:
+            self.write(key, data)
+
     def write_over(self, key: str, data: bytes, mark: Mark) -> None:
         """Write a small object in place of the one that has the mark.
 
@@ -178,7 +187,7 @@ class Store:
 
         with self._errors(key):
             obstore.put(
-                self._patient, key, path, chunk_size=_PIECE_BYTES, max_concurrency=_PIECES_AT_ONCE
+                self._patient, key, path, chunk_size=PIECE_BYTES, max_concurrency=_PIECES_AT_ONCE
             )
 
     def copy(self, source: str, target: str) -> None:

@@ -22,7 +22,6 @@ from remote.errors import (
     ObjectMissingError,
     RefusedError,
     StoreError,
-    UnsupportedError,
 )
 from remote.store import ObjectFacts, Store
 from remote.versions import at_once, by_version, check_sizes, key_of, list_versions, read_manifest
@@ -87,9 +86,7 @@ def upload(store: Store, folder: Path, version: str, *, pauses: Sequence[float] 
 def _write_manifest(store: Store, facts: Manifest, data: bytes) -> None:
     key = key_of(facts.version, layout.MANIFEST)
     try:
-        store.write_new(key, data)
-    except UnsupportedError:
-        store.write(key, data)
+        store.write_once(key, data)
     except ConflictError as error:
         if not _is_there(store, facts):
             # Somebody wrote it in this instant; whether it is theirs is seen when that is done.

@@ -11,10 +11,9 @@ from publication import layout, manifest
 from publication.errors import MismatchError, MissingFileError, VersionNotFoundError
 from publication.manifest import FileFacts, Manifest
 from remote.errors import ObjectMissingError
-from remote.store import ObjectFacts, Store
+from remote.store import PIECE_BYTES, ObjectFacts, Store
 
 _AT_ONCE = 4
-_PIECE_BYTES = 8 << 20
 
 _Part = TypeVar("_Part")
 
@@ -76,8 +75,8 @@ def check_bytes(store: Store, facts: Manifest) -> None:
         key, own = key_of(facts.version, name), facts.files[name]
         digest = hashlib.sha256()
         try:
-            for start in range(0, own.size, _PIECE_BYTES):
-                digest.update(store.read_range(key, start, min(start + _PIECE_BYTES, own.size)))
+            for start in range(0, own.size, PIECE_BYTES):
+                digest.update(store.read_range(key, start, min(start + PIECE_BYTES, own.size)))
         except ObjectMissingError as error:
             raise MissingFileError(store.where(key)) from error
         if (found := digest.hexdigest()) != own.sha256:

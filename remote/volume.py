@@ -25,7 +25,7 @@ from publication.labels import Verb
 from publication.manifest import Manifest
 from remote import upload, versions
 from remote.cache import Cache
-from remote.errors import ConflictError, ObjectMissingError, StoreError, UnsupportedError
+from remote.errors import ConflictError, ObjectMissingError, StoreError
 from remote.labels import StoreLabels
 from remote.store import Store
 from remote.versions import check_bytes, key_of
@@ -149,12 +149,9 @@ class RemoteVolume:
             raise LabelledVersionError(version, own)
 
     def _put_back(self, key: str, data: bytes) -> None:
-        try:
-            self._store.write_new(key, data)
-        except UnsupportedError:
-            self._store.write(key, data)
-        except ConflictError:
-            pass  # somebody has published it again
+        # Somebody may have published it again.
+        with contextlib.suppress(ConflictError):
+            self._store.write_once(key, data)
 
     def remove_leftovers(self) -> list[str]:
         """See Volume: half-uploaded versions and what is staged, a day after their last object."""

@@ -36,10 +36,10 @@ from rich.table import Table
 
 from publication import layout, reader
 from publication.writer import Staging
-from remote.download import AT_ONCE, PIECE_BYTES
+from remote.download import AT_ONCE
 from remote.location import parse_location
 from remote.opening import open_volume
-from remote.store import Store
+from remote.store import PIECE_BYTES, Store
 from tests import seaweedfs
 from tests.benchmarks import large
 from tests.benchmarks.large import BenchmarkError, Large, Recipe, Room
