@@ -82,15 +82,32 @@ class Observations:
     outcomes: list[tuple[str, str]] = field(default_factory=list)
 
 
-class Campaign:
+class Noting:
+    """A campaign that notes what it does, when, and what comes of it."""
+
+    def __init__(self, say: Say) -> None:
+        self.seen = Observations()
+        self._say = say
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        self._say(name)
+        began = time.monotonic()
+        yield
+        self.seen.phases[name] = (began, time.monotonic())
+
+    def _note(self, what: str, outcome: str) -> None:
+        self.seen.outcomes.append((what, outcome))
+
+
+class Campaign(Noting):
     """Does one thing after the other to a service and its volume."""
 
     def __init__(self, service: Service, volume: Path, scale: Scale, say: Say) -> None:
-        self.seen = Observations()
+        super().__init__(say)
         self._service = service
         self._volume = volume
         self._scale = scale
-        self._say = say
         self._published = 0
 
     def begin(self) -> None:
@@ -301,15 +318,3 @@ class Campaign:
         self._note(
             f"{number.name} to worker {victim.index}", f"another one serves after {seconds:.1f} s"
         )
-
-    # ---- notes
-
-    @contextmanager
-    def _phase(self, name: str) -> Iterator[None]:
-        self._say(name)
-        began = time.monotonic()
-        yield
-        self.seen.phases[name] = (began, time.monotonic())
-
-    def _note(self, what: str, outcome: str) -> None:
-        self.seen.outcomes.append((what, outcome))

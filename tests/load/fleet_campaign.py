@@ -6,13 +6,12 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tests.envoy import Envoy
-from tests.load.campaign import Observations, Say, Switch
+from tests.load.campaign import Noting, Say, Switch
 from tests.load.fleet_member import Member
 from tests.load.fleet_volume import Origin
 from tests.service import PATIENCE
@@ -44,18 +43,17 @@ FULL = Scale(moves=20, pause_seconds=0.5, rounds=3, restarts=3)
 SHORT = Scale(moves=3, pause_seconds=0.3, rounds=1, restarts=1)
 
 
-class FleetCampaign:
+class FleetCampaign(Noting):
     """Does one thing after the other to retrievers behind Envoy, each time to one of them."""
 
     def __init__(
         self, members: Sequence[Member], origin: Origin, envoy: Envoy, scale: Scale, say: Say
     ) -> None:
-        self.seen = Observations()
+        super().__init__(say)
         self._members = members
         self._origin = origin
         self._envoy = envoy
         self._scale = scale
-        self._say = say
         self._published = 0
         self._version = ""
 
@@ -205,15 +203,3 @@ class FleetCampaign:
         command = [sys.executable, "-m", "retriever", "status", "--json", "--fleet", addresses]
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE)
         return done.returncode, json.loads(done.stdout)
-
-    # ---- notes
-
-    @contextmanager
-    def _phase(self, name: str) -> Iterator[None]:
-        self._say(name)
-        began = time.monotonic()
-        yield
-        self.seen.phases[name] = (began, time.monotonic())
-
-    def _note(self, what: str, outcome: str) -> None:
-        self.seen.outcomes.append((what, outcome))
