@@ -99,6 +99,9 @@ def build_dataset(
     """
     is_test = held_out(interactions, split, seed=seed, count=split_count, share=split_share)
     warnings = [
+        *interactions.warnings,
+        *items.warnings,
+        *users.warnings,
         *_lookalikes("item", [*interactions.item_ids, *items.ids]),
         *_lookalikes("user", [*interactions.user_ids, *users.ids]),
     ]

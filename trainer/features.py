@@ -28,6 +28,7 @@ class FeatureTable:
         columns: the columns that the features come from.
         titles: for each id its title ("" for none), or None when there are no titles.
         attributes: of items, in the order of the ids.
+        warnings: what looks wrong with them, in sentences.
     """
 
     name: str = ""
@@ -36,6 +37,7 @@ class FeatureTable:
     columns: list[str] = field(default_factory=list)
     titles: list[str] | None = None
     attributes: list[Column] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def read_features(

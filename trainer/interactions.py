@@ -27,6 +27,7 @@ class Interactions:
         timestamps: (n,) float64, seconds since 1970-01-01 UTC; None where the file has none.
         events: (n,) int64, positions in event_types; None where the file has no event types.
         event_types: the distinct event types, in order of first appearance; "" where one is missing.
+        warnings: what looks wrong with them, in sentences.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Interactions:
     timestamps: NDArray[np.float64] | None = None
     events: NDArray[np.int64] | None = None
     event_types: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.users)

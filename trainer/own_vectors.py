@@ -103,6 +103,7 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
             )
     metrics = {} if held_out is None else _evaluate(embeddings, item_map, seen, held_out)
     table = _read_items(files)
+    warnings += table.warnings
     publishable = Publishable(
         items=item_map,
         users=user_map,
@@ -131,6 +132,7 @@ def _rows(path: Path | None, items: IdMap, users: IdMap, warnings: list[str]) ->
     if path is None:
         return Ragged(offsets, np.empty(0, dtype=np.int32))
     interactions = read_interactions(path)
+    warnings += interactions.warnings
     item_rows, user_rows = (
         np.array([-1 if (row := of.row(i)) is None else row for i in ids], dtype=np.int64)[codes]
         for of, ids, codes in (

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests import datasets
+from trainer.dataset import build_dataset
 from trainer.errors import OptionError, TrainerError
+from trainer.features import FeatureTable
 
 USER_IDS = st.sampled_from(["u", "é", "用户", "10", "9"])
 ITEM_IDS = st.sampled_from([*"abcdef", "東京", "a b/c"])
@@ -349,3 +352,14 @@ def test_features_that_are_as_many_as_items_are_told_of():
     many = {f"i{item}": [f"g:{item}"] for item in range(1001)}
     warnings = datasets.dataset(items=datasets.table(many)).warnings
     assert "items.csv has 1001 distinct features for 1001 items" in warnings[-1]
+
+
+def test_what_looked_wrong_when_files_were_read_is_told_again():
+    built = build_dataset(
+        replace(datasets.interactions(datasets.rows()), warnings=["of interactions"]),
+        items=FeatureTable(warnings=["of items"]),
+        users=FeatureTable(warnings=["of users"]),
+        split="none",
+        seed=1,
+    )
+    assert built.warnings == ["of interactions", "of items", "of users"]
