@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ MAX_VALUE_BYTES = 500
 class TextColumn:
     """A text attribute to publish: for each item row its values, in any order, none empty."""
 
+    kind: ClassVar[AttributeKind] = "text"
     name: str
     values: Sequence[Sequence[str]]
 
@@ -42,6 +43,7 @@ class TextColumn:
 class NumberColumn:
     """A number attribute to publish: by item row (items,), NaN where an item has none."""
 
+    kind: ClassVar[AttributeKind] = "number"
     name: str
     values: NDArray[np.float64]
 
@@ -118,10 +120,7 @@ class Attributes:
                 texts[position] = column.values
             else:
                 numbers.append(np.asarray(column.values, dtype=np.float64))
-        facts = [
-            AttributeFacts(name=own.name, kind="text" if isinstance(own, TextColumn) else "number")
-            for own in columns
-        ]
+        facts = [AttributeFacts(name=own.name, kind=own.kind) for own in columns]
         return cls(
             facts,
             _text_index(texts, items) if texts else None,

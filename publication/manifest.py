@@ -114,7 +114,10 @@ class IndexFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """What the model was trained and evaluated on."""
+    """What the model was trained and evaluated on.
+
+    `weight` is the sum of the weights above 0 of the training and test interactions.
+    """
 
     name: str
     split: str
@@ -122,6 +125,8 @@ class DatasetFacts:
     test_interactions: Count
     item_features: list[str]
     user_features: list[str]
+    # Publications from before weights were compared have none.
+    weight: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +182,8 @@ def encode(manifest: Manifest) -> bytes:
                 index.pop(name, None)
     if not content.get("attributes"):
         content.pop("attributes", None)
+    if content["dataset"].get("weight") is None:
+        content["dataset"].pop("weight", None)
     content[_CHECKSUM] = _checksum(content)
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     return text.encode() + b"\n"

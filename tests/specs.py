@@ -83,6 +83,10 @@ def training_specs(draw: st.DrawFn) -> TrainingSpec:
         min_recall=draw(optional(_shares)),
         min_coverage=draw(optional(_shares)),
         max_relative_loss=draw(optional(st.floats(0, 1, exclude_max=True))),
+        min_users_kept=draw(optional(_shares)),
+        min_items_kept=draw(optional(_shares)),
+        allow_different_data=draw(st.booleans()),
+        allow_unevaluated=draw(st.booleans()),
     )
     label = draw(optional(st.from_regex(r"[a-z][a-z0-9_-]{0,63}", fullmatch=True)))
     return TrainingSpec(

@@ -12,7 +12,10 @@ from trainer.errors import TrainerError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 done, 1 failed, 130 interrupted."""
+    """Run one command; returns the exit status.
+
+    0 done, 1 failed, 3 published but not labelled since a gate failed, 130 interrupted.
+    """
     try:
         return commands.run(arguments.parse(argv))
     except (TrainerError, PublicationError, HostingError) as error:

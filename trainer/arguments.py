@@ -124,6 +124,7 @@ def _add_publish(commands: Any, defaults: config.Config) -> None:
     spec_arguments.add_attributes(source)
     publish.add_argument("--seed", type=int, default=Hyperparameters.seed, help="of everything random")
     spec_arguments.add_indexing(publish)
+    spec_arguments.add_gates(publish)
     spec_arguments.add_publishing(publish)
     _add_json(publish)
 

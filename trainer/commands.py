@@ -13,20 +13,20 @@ from hosting import flags, logs
 from publication import layout, manifest
 from publication.errors import InvalidPublicationError
 from publication.volume import Volume
-from publication.writer import Staging
 from remote.location import StoreUrl
 from remote.opening import open_volume
 from trainer import movielens, output, spec_arguments, tune_command, version_diff, versions
 from trainer.errors import ExtraMissingError, OptionError
 from trainer.index import installed, make_backends
 from trainer.index.tuning import TuningOptions
-from trainer.own_vectors import OwnVectors, read_own_vectors
+from trainer.own_vectors import OwnVectors
 from trainer.progress import Bars, Silent
-from trainer.publishing import Indexing, publish
+from trainer.promotion import Checked
+from trainer.publishing import Indexing
 from trainer.retention import RetentionPolicy
 from trainer.schedule import parse_duration
-from trainer.timings import Timings
 from trainer.training import EVENTS, Places, train_by_spec
+from trainer.vectors_pipeline import publish_vectors
 
 
 def run(options: argparse.Namespace) -> int:
@@ -49,7 +49,7 @@ def _train(options: argparse.Namespace) -> int:
         reporter=Silent() if options.json else Bars(),
     )
     output.published(result, as_json=options.json)
-    return 0
+    return _status(result)
 
 
 def _state(options: argparse.Namespace) -> Path:
@@ -79,30 +79,22 @@ def _cache_bytes(options: argparse.Namespace) -> int | None:
 
 def _publish(options: argparse.Namespace) -> int:
     given = vars(options)
-    indexing = _indexing(options)
-    timings = Timings()
     names = [field.name for field in fields(OwnVectors)]
-    files = OwnVectors(**{name: given[name] for name in names if name in given})
-    volume, label = _volume(options), spec_arguments.label_of(options)
-    volume.check_writable()
-    with timings.stage("read"), Staging(volume.folder) as staging:
-        source, warnings = read_own_vectors(files, staging.scratch("vectors"))
-    published = publish(
-        source,
-        volume.folder,
-        indexing=indexing,
-        label=None,
-        timings=timings,
+    published = publish_vectors(
+        OwnVectors(**{name: given[name] for name in names if name in given}),
+        _volume(options),
+        indexing=_indexing(options),
+        label=spec_arguments.label_of(options),
+        gates=spec_arguments.gates_of(options),
+        max_shrinkage=given.get("max_shrinkage"),
         reporter=Silent() if options.json else Bars(),
     )
-    if volume.elsewhere:
-        with timings.stage("upload"):
-            volume.upload(published.manifest.version)
-    if label is not None:
-        volume.promote(published.manifest.version, label=label)
-    published = replace(published, label=label, warnings=[*warnings, *published.warnings])
     output.published(published, as_json=options.json)
-    return 0
+    return _status(published)
+
+
+def _status(published: Checked) -> int:
+    return 0 if published.passed else spec_arguments.LABEL_NOT_MOVED
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,13 +14,17 @@ from numpy.typing import NDArray
 from publication.attributes import Column
 from publication.id_map import IdMap
 from publication.ragged import Ragged
-from trainer import item_attributes
-from trainer.errors import TrainerError
+from trainer import id_forms, item_attributes
+from trainer.errors import InputError, TrainerError
 from trainer.features import FeatureTable
 from trainer.interactions import Interactions
 from trainer.splits import SPLITS, Split, held_out
 
 __all__ = ["SPLITS", "Dataset", "Split", "build_dataset"]
+
+# Of the ids of a table of features, or of the interactions if these are fewer, a smaller share in the
+# other looks like ids of another form.
+_FEW_MATCHES = 0.1
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,11 @@ class Dataset:
     def seen(self) -> Ragged:
         """For each user the rows of the items of the training interactions, int32, ascending."""
         return _rows(self.train)
+
+    def weight(self) -> float:
+        """Sum of the weights of all positives, of training and test."""
+        parts = (self.train.data, self.test.data)
+        return float(sum(part[part > 0].sum(dtype=np.float64) for part in parts))
 
     def popularity(self) -> NDArray[np.int32]:
         """For each item the number of users with a positive training interaction, (items,)."""
@@ -180,7 +190,7 @@ class _Side:
         # Not int64: there are as many of these as interactions when the matrix is made.
         rows = np.fromiter((_row(id_map, one) for one in ids), dtype=np.int32, count=len(ids))
         names = sorted(known)
-        warnings = []
+        warnings = _unmatched(kind, ids, table)
         if unlearned := len(distinct - known):
             warnings.append(
                 f"{unlearned} features of {table.name} are of no {kind} with training interactions: "
@@ -216,6 +226,23 @@ class _Side:
             if row is not None:
                 titles[row] = title
         return titles
+
+
+def _unmatched(kind: str, ids: Sequence[str], table: FeatureTable) -> list[str]:
+    """A warning when few of a table's ids are in the interactions; InputError when none is."""
+    if not table.ids:
+        return []
+    present = set(ids)
+    others = [own for own in table.ids if own not in present]
+    matched = len(table.ids) - len(others)
+    if matched >= _FEW_MATCHES * min(len(table.ids), len(ids)):
+        return []
+    forms = id_forms.explain(others, ids, present, where=("here", "in the interactions"))
+    if matched:
+        found = f"only {matched:,} of {len(table.ids):,} {kind}s of {table.name}"
+        return [f"{found} are in the interactions: {forms}"]
+    reason = f"none of its {len(table.ids):,} {kind}s is in the interactions: {forms}"
+    raise InputError(Path(table.name), reason)
 
 
 def _feature_matrix(

@@ -12,7 +12,7 @@ TrainerError
 │   ├── RequestIdReusedError a request id that came with another spec before
 │   └── TooManyRunsError     too many wait already
 ├── StoreError           the file that runs are kept in can't be used
-├── ShrunkInputError     an input that lost more interactions than is allowed
+├── DiscontinuityError   an input that keeps too little of what is served
 ├── SparkError           a cluster that can't be reached, or a job of it that failed
 ├── DatasetMissingError   a named dataset that isn't on this machine
 └── DivergedError         training ended in numbers that aren't finite
@@ -20,7 +20,12 @@ TrainerError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trainer.gates import GateResult
 
 
 class TrainerError(Exception):
@@ -130,18 +135,18 @@ class StoreError(TrainerError):
         self.reason = reason
 
 
-class ShrunkInputError(TrainerError):
-    """An input that lost more interactions than is allowed."""
+class DiscontinuityError(TrainerError):
+    """An input that keeps too little of the version that a label names; `failed` says of what."""
 
-    def __init__(self, *, before: int, now: int, allowed: float, version: str) -> None:
-        lost = 1 - now / before
+    def __init__(self, label: str, version: str, failed: Sequence[GateResult]) -> None:
+        reasons = "; ".join(own.text for own in failed)
         super().__init__(
-            f"the input has {now} training interactions, {lost:.1%} fewer than the {before} of "
-            f"{version}: more than the {allowed:.1%} that --max-shrinkage allows. Is something wrong "
-            "where it comes from? Raise --max-shrinkage if not"
+            f"nothing was published, since the input keeps too little of what label {label!r} names: "
+            f"{reasons}. Mend the input or, if all of this is meant, give --allow-different-data"
         )
-        self.before = before
-        self.now = now
+        self.label = label
+        self.version = version
+        self.failed = list(failed)
 
 
 class SparkError(TrainerError):

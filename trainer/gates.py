@@ -1,5 +1,9 @@
 """What a version has to pass before a label is moved to it. Pure: trainer.measurement measures.
 
+Some gates hold where nothing is asked for, since what fails them would ruin what is served: somebody
+was evaluated, the indexes find most of what they should, and users whom the version before knows get
+nothing much worse. What a new input keeps of that version is trainer.continuity's.
+
 precision@10 and AUC are those among the items that a user hasn't seen in the training data, since
 these are what users get: `test_precision_at_10_unseen` and `test_auc_unseen` of the manifest, not the
 ones among all items, which are mostly lower.
@@ -9,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TypeGuard
 
 from publication import layout
@@ -18,6 +22,17 @@ from trainer.errors import OptionError
 # Further below than rounding can bring an equal number.
 _ROUNDING = 1e-9
 _INDEXES = (layout.SIMILAR, layout.RECOMMEND)
+
+DEFAULT_RECALL = 0.8
+"""The least recall@10 where nothing is asked for, unless indexes were tuned for less."""
+
+DEFAULT_LOSS = 0.5
+"""The largest relative loss of precision@10 where nothing is asked for."""
+
+# A loss counts only if chance is no explanation: so many standard errors of the mean difference.
+_ERRORS = 3.0
+# A version that was trained on more than this share of what is held out now looks better than it is.
+_KNOWN_ALREADY = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +48,10 @@ class Gates:
             many items: a catalogue of 100,000 reaches 0.1 at most.
         max_relative_loss: how much lower than that of the version that the label names now
             precision@10 may be, as a share of that, from 0 to below 1: 0.05 for at most 5 % less.
+        min_users_kept, min_items_kept: share of the users and items of that version that are still
+            there, in 0..1; see trainer.continuity.
+        allow_different_data: whether the new version may have little in common with that one.
+        allow_unevaluated: whether a label may be moved to a version of which no user was evaluated.
     """
 
     min_precision_at_10: float | None = None
@@ -40,6 +59,10 @@ class Gates:
     min_recall: float | None = None
     min_coverage: float | None = None
     max_relative_loss: float | None = None
+    min_users_kept: float | None = None
+    min_items_kept: float | None = None
+    allow_different_data: bool = False
+    allow_unevaluated: bool = False
 
     def __post_init__(self) -> None:
         """Raise OptionError for a threshold out of range."""
@@ -52,10 +75,6 @@ class Gates:
                 raise OptionError("--max-relative-loss", value, "from 0 to below 1")
             if value != 1:
                 raise OptionError(f"--{name.replace('_', '-')}", value, "in 0..1")
-
-    def __bool__(self) -> bool:
-        """Whether anything is asked for."""
-        return any(getattr(self, own.name) is not None for own in fields(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +89,7 @@ class Baseline:
             more when that drew other users of a large test part.
         trained_on: share of the positives that the label's version was trained on: what is held out
             now it knows then, and its precision is too high.
+        common: the same of the users alone that both versions know; None when nobody is evaluated.
         problem: why it can't be compared with; empty when it can.
     """
 
@@ -77,7 +97,26 @@ class Baseline:
     precision_at_10: float | None = None
     candidate_precision_at_10: float | None = None
     trained_on: float = 0.0
+    common: Common | None = None
     problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """Two versions on the test users that both know.
+
+    Attributes:
+        users: how many users are evaluated.
+        known: how many of them both versions know.
+        before, after: precision@10 of the known ones by the version before and by the new one.
+        error: standard error of the mean of `before` less `after` over these users.
+    """
+
+    users: int
+    known: int
+    before: float = 0.0
+    after: float = 0.0
+    error: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,24 +126,28 @@ class Measured:
     Attributes:
         precision_at_10: of the test interactions among unseen items: what users get.
         auc: the same.
+        evaluated_users: of the test interactions.
         recall_at_10: by name of the index.
+        target_recall: what the indexes were tuned for.
         coverage: see Gates.
         baseline: None when the label named nothing before.
     """
 
     precision_at_10: float | None = None
     auc: float | None = None
+    evaluated_users: int = 0
     recall_at_10: Mapping[str, float] = field(default_factory=dict)
+    target_recall: float | None = None
     coverage: float | None = None
     baseline: Baseline | None = None
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """One gate that was asked for.
+    """How a version did at one gate.
 
     Attributes:
-        name: the field of Gates.
+        name: the field of Gates, or what was compared.
         passed: whether the version passes it.
         measured: what it was held against, None when unknown; of max_relative_loss the loss, which is
             negative when the new version is better.
@@ -120,24 +163,37 @@ class GateResult:
 
 
 def check(gates: Gates, measured: Measured) -> list[GateResult]:
-    """Hold what was measured against each gate that is asked for, in the order of the fields."""
-    found = {
-        "min_precision_at_10": ("precision@10", measured.precision_at_10),
-        "min_auc": ("AUC", measured.auc),
-        "min_coverage": ("coverage", measured.coverage),
-    }
-    results = []
-    for name in (own.name for own in fields(gates)):
-        required = getattr(gates, name)
-        if required is None:
-            continue
-        if name == "min_recall":
-            results.append(_recall(measured.recall_at_10, required))
-        elif name == "max_relative_loss":
-            results.append(_relative_loss(measured.baseline, required))
-        else:
-            results.append(_at_least(name, *found[name], required))
+    """Hold what was measured against the gates that always hold, and each one that is asked for."""
+    results = [_evaluated(measured.evaluated_users, allowed=gates.allow_unevaluated)]
+    for name, what, value in (
+        ("min_precision_at_10", "precision@10", measured.precision_at_10),
+        ("min_auc", "AUC", measured.auc),
+    ):
+        if (required := getattr(gates, name)) is not None:
+            results.append(_at_least(name, what, value, required))
+    floor = gates.min_recall
+    if floor is None:
+        floor = min(DEFAULT_RECALL, measured.target_recall or DEFAULT_RECALL)
+    results.append(_recall(measured.recall_at_10, floor))
+    if gates.min_coverage is not None:
+        results.append(_at_least("min_coverage", "coverage", measured.coverage, gates.min_coverage))
+    if gates.max_relative_loss is not None:
+        results.append(_relative_loss(measured.baseline, gates.max_relative_loss))
+    elif measured.baseline is not None and (common := measured.baseline.common) is not None:
+        allowed = gates.allow_different_data
+        results.append(_loss_in_common(measured.baseline, common, allowed=allowed))
     return results
+
+
+def _evaluated(users: int, *, allowed: bool) -> GateResult:
+    text = f"{users:,} users were evaluated"
+    if users or allowed:
+        return GateResult("evaluated_users", True, users, 0.0 if allowed else 1.0, text)
+    text = (
+        "nobody was evaluated, so nothing is known of what users would get: hold more out (--split, "
+        "--held-out), or give --allow-unevaluated"
+    )
+    return GateResult("evaluated_users", False, 0.0, 1.0, text)
 
 
 _UNKNOWN = {
@@ -178,6 +234,13 @@ def _relative_loss(baseline: Baseline | None, allowed: float) -> GateResult:
         text = "the label names no version yet, so there is nothing to compare precision@10 with"
         return GateResult(name, True, None, allowed, text)
     before, after = baseline.precision_at_10, baseline.candidate_precision_at_10
+    if baseline.common is not None and not baseline.common.known:
+        before = None
+        baseline = replace(
+            baseline,
+            problem=f"version {baseline.version} knows none of the {baseline.common.users:,} evaluated "
+            "users",
+        )
     if not _known(before) or not _known(after):
         reason = baseline.problem or f"of version {baseline.version} no test interaction is evaluated"
         text = (
@@ -199,6 +262,32 @@ def _relative_loss(baseline: Baseline | None, allowed: float) -> GateResult:
             "so it looks better than it is"
         )
     return GateResult(name, passed, loss, allowed, text)
+
+
+def _loss_in_common(baseline: Baseline, common: Common, *, allowed: bool) -> GateResult:
+    """Of users in common: a loss that is large, certain, and not due to what the other one knew."""
+    name, version = "precision_kept", baseline.version
+    if not common.known:
+        text = (
+            f"version {version} knows none of the {common.users:,} evaluated users, so nothing tells "
+            "whether the new one is as good"
+        )
+        return GateResult(name, allowed, None, DEFAULT_LOSS, text)
+    lost = common.before - common.after
+    text = (
+        f"precision@10 of the {common.known:,} evaluated users that version {version} knows too is "
+        f"{common.after:.4f}, by that version {common.before:.4f}"
+    )
+    if baseline.trained_on > _KNOWN_ALREADY:
+        text += (
+            f" (it was trained on {100 * baseline.trained_on:.0f} % of what is held out now, so it "
+            "looks better than it is)"
+        )
+    certain = lost > _ERRORS * common.error and baseline.trained_on <= _KNOWN_ALREADY
+    passed = allowed or not (certain and lost > DEFAULT_LOSS * common.before)
+    if not passed:
+        text += f": more than {DEFAULT_LOSS:.0%} less (--max-relative-loss allows more)"
+    return GateResult(name, passed, lost / common.before if common.before else 0.0, DEFAULT_LOSS, text)
 
 
 def _compare(what: str, value: float, required: float) -> tuple[bool, str]:

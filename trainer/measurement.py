@@ -8,44 +8,54 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from publication import labels, reader
-from publication.errors import LabelError, PublicationError
+from publication import reader
 from publication.id_map import IdMap
 from publication.ragged import Ragged
 from publication.reader import Publication
 from publication.vector_space import Float32Array
-from trainer.gates import Baseline, Gates, Measured
-from trainer.top_items import sample, top_items
-from trainer.vector_evaluation import precision_at_10, with_positives
+from trainer.evaluation import MAX_USERS
+from trainer.gates import Baseline, Common, Gates, Measured
+from trainer.predecessor import Predecessor
+from trainer.top_items import K, sample, top_items
+from trainer.vector_evaluation import with_positives
 
 SAMPLED_USERS = 1000
-"""How many users coverage is measured with at most."""
+"""How many users coverage is measured with at most, and a version that nothing is asked of."""
 
 
-def measure(volume: Path, version: str, *, gates: Gates, label: str | None, seed: int) -> Measured:
-    """What the gates are held against; what costs time only if they ask for it.
+def measure(
+    volume: Path, version: str, *, gates: Gates, before: Predecessor | None, seed: int
+) -> Measured:
+    """What the gates are held against; what costs much time only if they ask for it.
 
     Args:
         volume: the volume.
         version: to hold against the gates. The caller has verified it.
         gates: what is asked for.
-        label: which is to be moved to the version; None when none is.
+        before: what the version is to replace; None for nothing.
         seed: of the users that are drawn.
 
     Raises:
-        PublicationError: the version can't be read. `baseline` tells when the label's can't be.
+        PublicationError: the version can't be read. `baseline` tells when the one before can't be.
     """
     candidate = reader.open_publication(volume, version)
     manifest = candidate.manifest
     covered = compared = None
     if gates.min_coverage is not None:
         covered = coverage(candidate.item_vectors, candidate.user_vectors, candidate.seen, seed=seed)
-    if gates.max_relative_loss is not None and label is not None:
-        compared = _baseline(volume, candidate, label, seed=seed)
+    if before is not None and before.publication is not None:
+        # Where nothing is asked for, fewer users are enough to see what is certain.
+        most = SAMPLED_USERS if gates.max_relative_loss is None else MAX_USERS
+        compared = compare(candidate, before.publication, seed=seed, most=most)
+    elif before is not None:
+        compared = Baseline(version=before.version, problem=before.problem)
+    targets = [index.target_recall for index in manifest.indexes.values()]
     return Measured(
         precision_at_10=manifest.metrics.get("test_precision_at_10_unseen"),
         auc=manifest.metrics.get("test_auc_unseen"),
+        evaluated_users=int(manifest.metrics.get("evaluated_users", 0)),
         recall_at_10={name: index.recall_at_10 for name, index in manifest.indexes.items()},
+        target_recall=min((own for own in targets if own is not None), default=None),
         coverage=covered,
         baseline=compared,
     )
@@ -74,11 +84,13 @@ def coverage(
     return float(covered.mean())
 
 
-def compare(candidate: Publication, before: Publication, *, seed: int) -> Baseline:
+def compare(
+    candidate: Publication, before: Publication, *, seed: int, most: int = MAX_USERS
+) -> Baseline:
     """precision@10 of two versions on what was held out from the candidate, by exact scoring.
 
     Both are evaluated for the same users: those with a positive in the candidate's held-out part, of
-    many evaluation.MAX_USERS drawn. Users and items are matched by external id. Each version ranks its
+    many `most` drawn. Users and items are matched by external id. Each version ranks its
     own catalogue without what the user has seen in the candidate's training data, and its ten answers
     are held against all of the user's positives. So a positive that the version before doesn't know is
     missed by it, and of a user whom it doesn't know it misses everything: that user would get nothing.
@@ -89,9 +101,11 @@ def compare(candidate: Publication, before: Publication, *, seed: int) -> Baseli
         candidate: the new version.
         before: what it is to replace.
         seed: of the users that are drawn.
+        most: how many users are drawn, at most evaluation.MAX_USERS.
     """
     held_out = candidate.held_out
     chosen = np.empty(0, dtype=np.int64) if held_out is None else with_positives(held_out, seed=seed)
+    chosen = chosen[sample(len(chosen), most, seed=seed)]
     if held_out is None or not len(chosen):
         problem = f"version {candidate.manifest.version} has no test interactions"
         return Baseline(version=before.manifest.version, problem=problem)
@@ -102,50 +116,53 @@ def compare(candidate: Publication, before: Publication, *, seed: int) -> Baseli
     items = _item_rows(before.items, candidate.items, [*positives, *seen])
     old_positives = [_present(items[rows]) for rows in positives]
     old_seen = [_present(items[seen[position]]) for position in known]
+    shares_before = _shares(before, users[known], old_seen, known, old_positives)
+    shares = _shares(candidate, chosen, seen, np.arange(len(chosen)), positives)
     return Baseline(
         version=before.manifest.version,
-        precision_at_10=_precision(before, users[known], old_seen, known, old_positives),
-        candidate_precision_at_10=_precision(
-            candidate, chosen, seen, np.arange(len(chosen)), positives
-        ),
+        precision_at_10=float(shares_before.mean()),
+        candidate_precision_at_10=float(shares.mean()),
         trained_on=sum(
             len(np.intersect1d(old_positives[position], before.seen[users[position]]))
             for position in known
         )
         / sum(map(len, positives)),
+        common=_common(shares_before[known], shares[known], users=len(chosen)),
     )
 
 
-def _baseline(volume: Path, candidate: Publication, label: str, *, seed: int) -> Baseline | None:
-    try:
-        version = labels.read_label(volume, label)
-    except LabelError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            return None
-        return Baseline(version="", problem=str(error))
-    try:
-        # A damaged id map may crash the process that asks it.
-        reader.verify(volume, version)
-        return compare(candidate, reader.open_publication(volume, version), seed=seed)
-    except PublicationError as error:
-        return Baseline(version=version, problem=str(error))
+def _common(before: NDArray[np.float64], after: NDArray[np.float64], *, users: int) -> Common:
+    """The same users' shares of ten by both versions, each (known,)."""
+    if not len(before):
+        return Common(users=users, known=0)
+    differences = before - after
+    # One user's difference has no spread, and proves nothing.
+    error = differences.std(ddof=1) / np.sqrt(len(before)) if len(before) > 1 else np.inf
+    return Common(
+        users=users,
+        known=len(before),
+        before=float(before.mean()),
+        after=float(after.mean()),
+        error=float(error),
+    )
 
 
-def _precision(
+def _shares(
     publication: Publication,
     users: NDArray[np.int64],
     seen: list[NDArray[np.int64]],
     positions: NDArray[np.int64],
     positives: list[NDArray[np.int64]],
-) -> float:
-    """Mean over all of `positives`; users that the version doesn't know have no position, and get 0."""
-    offsets = np.cumsum([0, *map(len, positives)], dtype=np.int64)
-    answers: dict[int, NDArray[np.int64]] = dict.fromkeys(
-        range(len(positives)), np.empty(0, dtype=np.int64)
-    )
+) -> NDArray[np.float64]:
+    """Of each of `positives`, the share of ten answers that are among them.
+
+    Users that the version doesn't know have no position, and get nothing.
+    """
+    shares = np.zeros(len(positives))
     found = top_items(publication.item_vectors, publication.user_vectors[users], seen)
-    answers.update(zip(positions.tolist(), found, strict=True))
-    return precision_at_10(iter(answers.items()), Ragged(offsets, np.concatenate(positives)))
+    for position, rows in zip(positions.tolist(), found, strict=True):
+        shares[position] = len(np.intersect1d(rows[:K], positives[position])) / K
+    return shares
 
 
 def _item_rows(before: IdMap, candidate: IdMap, used: list[NDArray[np.int32]]) -> NDArray[np.int64]:

@@ -14,8 +14,7 @@ from rich.table import Table
 
 from publication.manifest import Manifest
 from trainer.cold_metrics import cold_rows
-from trainer.gates import GateResult
-from trainer.publishing import Published
+from trainer.promotion import Checked
 from trainer.versions import PublishedVersion
 
 _METRICS = (
@@ -33,7 +32,7 @@ _PARTS = (
 _UNSHOWN = {"seed", "threads", "candidates"}
 
 
-def published(result: Published, *, as_json: bool) -> None:
+def published(result: Checked, *, as_json: bool) -> None:
     """The outcome of `train` and `publish`."""
     manifest = result.manifest
     if as_json:
@@ -50,7 +49,7 @@ def published(result: Published, *, as_json: bool) -> None:
                 "attributes": [asdict(attribute) for attribute in manifest.attributes],
                 "seconds": dict(result.seconds),
                 "warnings": result.warnings,
-                "gates": [asdict(gate) for gate in _gates(result)],
+                "gates": [asdict(gate) for gate in result.gates],
             }
         )
         return
@@ -67,7 +66,7 @@ def published(result: Published, *, as_json: bool) -> None:
     _print_indexes(manifest)
     if manifest.attributes:
         print(f"attributes: {_attributes([asdict(own) for own in manifest.attributes])}")
-    for gate in _gates(result):
+    for gate in result.gates:
         print(f"gate {'passed' if gate.passed else 'FAILED'}: {gate.text}")
     print("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in result.seconds.items()))
     print(
@@ -262,11 +261,6 @@ def _version_json(row: PublishedVersion) -> dict[str, Any]:
 
 def _attributes(facts: Sequence[dict[str, str]]) -> str:
     return ", ".join(f"{own['name']} ({own['kind']})" for own in facts)
-
-
-def _gates(result: Published) -> Sequence[GateResult]:
-    # What was published from vectors wasn't held against any.
-    return getattr(result, "gates", [])
 
 
 def _text(value: Any) -> str:

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lightfm import LightFM
 
-from publication import labels, layout, reader
-from publication.errors import LabelError, PublicationError
+from publication import labels, layout
+from publication.errors import LabelError
 from publication.manifest import DatasetFacts
-from publication.volume import FolderVolume, Volume
+from publication.volume import FolderVolume
 from publication.writer import Clock, Staging, utc_now
-from trainer import tables
+from trainer import predecessor, tables
 from trainer import warm_start as warm
 from trainer.cold_evaluation import evaluate_cold_of
+from trainer.content import Content, columns_of, names_by_column
 from trainer.dataset import Dataset, Split, build_dataset
 from trainer.embeddings import extract_embeddings
-from trainer.errors import OptionError, ShrunkInputError
+from trainer.errors import OptionError
 from trainer.evaluation import evaluate
 from trainer.features import FeatureTable
-from trainer.gates import GateResult, Gates, check
+from trainer.gates import GateResult, Gates
 from trainer.interactions import Interactions
-from trainer.measurement import measure
 from trainer.model import Hyperparameters, train
 from trainer.progress import Reporter, Silent
-from trainer.publishing import Indexing, Publishable, Published, publish
+from trainer.promotion import Checked, check_content, check_version, promote_if_passed
+from trainer.publishing import Indexing, Publishable, publish
 from trainer.spark.engine import SparkTraining, trained_on_spark
 from trainer.timings import Timings
 from trainer.trained import Trained
@@ -45,17 +46,11 @@ class TrainingInput:
 
 
 @dataclass(frozen=True)
-class TrainingResult(Published):
+class TrainingResult(Checked):
     """What `train_and_publish` made, and how it did at the gates; `model` is LightFM's own, if any."""
 
     model: LightFM | None
     dataset: Dataset
-    gates: list[GateResult]
-
-    @property
-    def passed(self) -> bool:
-        """Whether it passed every gate that was asked for."""
-        return all(gate.passed for gate in self.gates)
 
 
 def train_and_publish(
@@ -85,10 +80,11 @@ def train_and_publish(
         split, split_count, split_share: see build_dataset.
         indexing: the kinds of index to choose among.
         label: what to compare with, to start from and to move; None for none.
-        gates: what has to pass for the label to be moved; None for nothing.
+        gates: what has to pass for the label to be moved; None for nothing at all, not even what
+            always holds otherwise.
         warm_start: whether to go on from the model that the label names now.
-        max_shrinkage: the largest share of the training interactions of the version that the label
-            names now that may be missing; None for any.
+        max_shrinkage: the largest share of the training interactions, and of their weight, of the
+            version that the label names now that may be missing; see trainer.continuity. With `gates`.
         spark: to fit ALS on a Spark cluster; None to fit LightFM here.
         promote: whether to move the label if the gates pass, or to leave that to the caller.
         reporter: told of the steps.
@@ -100,7 +96,7 @@ def train_and_publish(
     """
     reporter = reporter or Silent()
     timings = Timings(clock, on_stage=reporter.stage)
-    before = _named(volume, label)
+    before = None if gates is None else predecessor.find(volume, label)
     with timings.stage("dataset"):
         dataset = build_dataset(
             source.interactions,
@@ -114,11 +110,16 @@ def train_and_publish(
         # The rows take more memory than the matrix, and the fit comes next.
         del source
         tables.release_memory()
-    _refuse_shrunk(dataset, volume, before, max_shrinkage)
+    results: list[GateResult] = []
+    odd: list[str] = []
+    if gates is not None:
+        results, odd = check_content(
+            _content(dataset), before, gates, max_shrinkage=max_shrinkage, seed=hyperparameters.seed
+        )
     # A volume that can't be written is known before the training, not after it.
     with Staging(volume):
         pass
-    start = _start(volume, before, label, dataset, hyperparameters) if warm_start else None
+    start = _start(volume, label, dataset, hyperparameters) if warm_start else None
     cold = ["there is no model to go on from yet: this training began anew"]
     trained_by = (
         nullcontext(_trained_here(dataset, hyperparameters, start, timings, reporter))
@@ -153,13 +154,16 @@ def train_and_publish(
             reporter=reporter,
         )
     with timings.stage("gates"):
-        results = _check_gates(gates, volume, published, label, seed=hyperparameters.seed)
+        if gates is not None:
+            version = published.manifest.version
+            results += check_version(volume, version, before, gates, seed=hyperparameters.seed)
     result = TrainingResult(
         manifest=published.manifest,
         label=None,
         seconds=timings.seconds,
         warnings=[
             *dataset.warnings,
+            *odd,
             *trained.warnings,
             *published.warnings,
             *(cold if warm_start and start is None else []),
@@ -169,14 +173,6 @@ def train_and_publish(
         gates=results,
     )
     return promote_if_passed(FolderVolume(volume), result, label=label) if promote else result
-
-
-def promote_if_passed(volume: Volume, result: TrainingResult, *, label: str | None) -> TrainingResult:
-    """Move the label if every gate passed; raises PublicationError."""
-    if label is None or not result.passed:
-        return result
-    volume.promote(result.manifest.version, label=label)
-    return replace(result, label=label)
 
 
 def _trained_here(
@@ -206,54 +202,36 @@ def _trained_here(
     )
 
 
-def _named(volume: Path, label: str | None) -> str | None:
-    """The version that the label names now."""
-    try:
-        return None if label is None else labels.read_label(volume, label)
-    except LabelError:
-        return None
-
-
-def _refuse_shrunk(
-    dataset: Dataset, volume: Path, before: str | None, max_shrinkage: float | None
-) -> None:
-    if max_shrinkage is None:
-        return
-    if not 0 <= max_shrinkage <= 1:
-        raise OptionError("--max-shrinkage", max_shrinkage, "in 0..1")
-    if before is None:
-        return
-    try:
-        had = reader.read_manifest(volume, before).dataset.train_interactions
-    except PublicationError:
-        return
-    has = int(dataset.train.nnz)
-    # A little more, since a share of a count is seldom exact.
-    if had - has > had * max_shrinkage + 1e-6:
-        raise ShrunkInputError(before=had, now=has, allowed=max_shrinkage, version=before)
-
-
 def _start(
-    volume: Path,
-    before: str | None,
-    label: str | None,
-    dataset: Dataset,
-    hyperparameters: Hyperparameters,
+    volume: Path, label: str | None, dataset: Dataset, hyperparameters: Hyperparameters
 ) -> LightFM | None:
     """The model that the label names, fitted to the dataset's rows; None when there is none yet."""
     if label is None:
         raise OptionError("--warm-start", True, "used with a label, whose model it goes on from")
-    state = None if before is None else warm.load(volume, before)
+    try:
+        version = labels.read_label(volume, label)
+    except LabelError:
+        return None
+    state = warm.load(volume, version)
     return None if state is None else warm.warm_model(state, dataset, hyperparameters)
 
 
-def _check_gates(
-    gates: Gates | None, volume: Path, published: Published, label: str | None, *, seed: int
-) -> list[GateResult]:
-    if not gates:
-        return []
-    version = published.manifest.version
-    return check(gates, measure(volume, version, gates=gates, label=label, seed=seed))
+def _content(dataset: Dataset) -> Content:
+    titles = dataset.titles
+    return Content(
+        items=dataset.items,
+        users=dataset.users,
+        seen=dataset.seen(),
+        interactions=int(dataset.train.nnz + dataset.test.nnz),
+        weight=dataset.weight(),
+        attributes={own.name: own.kind for own in dataset.attributes},
+        title=None if titles is None else titles.__getitem__,
+        columns=columns_of(_facts(dataset)),
+        names={
+            **names_by_column("items", dataset.item_columns, dataset.item_feature_names),
+            **names_by_column("users", dataset.user_columns, dataset.user_feature_names),
+        },
+    )
 
 
 def _facts(dataset: Dataset) -> DatasetFacts:
@@ -264,4 +242,5 @@ def _facts(dataset: Dataset) -> DatasetFacts:
         test_interactions=int(dataset.test.nnz),
         item_features=dataset.item_columns,
         user_features=dataset.user_columns,
+        weight=dataset.weight(),
     )

@@ -19,7 +19,7 @@ from trainer.errors import InputError, OptionError
 from trainer.interactions import Interactions, read_interactions
 from trainer.progress import Bars, Silent
 from trainer.remote_progress import follow
-from trainer.spec_arguments import training_spec
+from trainer.spec_arguments import LABEL_NOT_MOVED, training_spec
 from trainer.spec_messages import spec_message
 
 _BATCH = 1000
@@ -64,7 +64,9 @@ def _watch(client: TrainerClient, options: argparse.Namespace) -> int:
 def _follow(client: TrainerClient, run_id: str, options: argparse.Namespace) -> int:
     ended = follow(client.watch(run_id), Silent() if options.json else Bars())
     _show_run(ended, options)
-    return 1 if ended.state in _FAILED else 0
+    if ended.state in _FAILED:
+        return 1
+    return 0 if all(gate.passed for gate in ended.gates) else LABEL_NOT_MOVED
 
 
 def _runs(client: TrainerClient, options: argparse.Namespace) -> int:

@@ -18,6 +18,8 @@ from trainer.spark.arguments import spark_als
 from trainer.training_spec import DataSpec, TrainingSpec
 
 CANARY = "canary"
+LABEL_NOT_MOVED = 3
+"""Exit status when a version is published, but a gate keeps its label where it is."""
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
@@ -25,14 +27,13 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     _add_hyperparameters(parser)
     add_indexing(parser)
-    _add_gates(parser)
+    add_gates(parser)
     add_publishing(parser)
 
 
 def training_spec(options: argparse.Namespace) -> TrainingSpec:
     """What the flags say; raises OptionError for a value out of range."""
     given = vars(options)
-    gates = {own.name: given[own.name] for own in fields(Gates) if own.name in given}
     return TrainingSpec(
         data=data_spec(options),
         hyperparameters=hyperparameters(given),
@@ -42,7 +43,7 @@ def training_spec(options: argparse.Namespace) -> TrainingSpec:
         strict_recall=options.strict_recall,
         index_threads=given.get("index_threads"),
         label=label_of(options),
-        gates=Gates(**gates),
+        gates=gates_of(options),
         warm_start=options.warm_start,
         max_shrinkage=given.get("max_shrinkage"),
         spark=spark_als(options),
@@ -226,27 +227,63 @@ def add_tuning(index: argparse._ActionsContainer) -> None:
     )
 
 
-def _add_gates(parser: argparse.ArgumentParser) -> None:
+def add_gates(parser: argparse.ArgumentParser) -> None:
+    """Add the flags about what has to hold before a label is moved."""
     group = parser.add_argument_group(
-        "gates", "A version that fails one is published, but its label isn't moved."
+        "gates",
+        "A version that fails one is published, but its label isn't moved, and the exit status is "
+        f"{LABEL_NOT_MOVED}. These hold without being asked for: some user was evaluated; recall@10 of "
+        "both indexes is at least 0.8, or the target if that is lower; precision@10 of the users that "
+        "the label's version knows too isn't certainly less than half.",
     )
     for name, what in (
         ("min-precision-at-10", "least precision@10 on the test, seen items excluded"),
         ("min-auc", "least AUC on the test, seen items excluded"),
-        ("min-recall", "least recall@10 of both indexes"),
+        ("min-recall", "least recall@10 of both indexes (default: 0.8 or the target, if lower)"),
         ("min-coverage", "least share of items among somebody's top ten"),
         (
             "max-relative-loss",
             "how much lower precision@10 may be than that of the label's version, as a share of it",
         ),
+    ):
+        _add_share(group, name, what)
+    group.add_argument(
+        "--allow-unevaluated",
+        action="store_true",
+        default=False,
+        help="move the label though nobody was evaluated",
+    )
+    group = parser.add_argument_group(
+        "continuity",
+        "An input that keeps too little of the version that the label names (or, where that names "
+        "nothing yet, 'current') publishes nothing: users, items, interactions, kinds of attributes, "
+        "titles, names of features.",
+    )
+    for name, what in (
+        ("min-users-kept", "least share of that version's users that are kept by id (default: 0.5)"),
+        ("min-items-kept", "the same of its items (default: 0.5)"),
         (
             "max-shrinkage",
-            "refuse an input that lost more than this share of the interactions of the label's version",
+            "largest share of its interactions, and of their weight, that may be missing",
         ),
     ):
-        group.add_argument(
-            f"--{name}", type=float, default=argparse.SUPPRESS, metavar="SHARE", help=what
-        )
+        _add_share(group, name, what)
+    group.add_argument(
+        "--allow-different-data",
+        action="store_true",
+        default=False,
+        help="publish and move the label whatever is kept",
+    )
+
+
+def _add_share(group: argparse._ArgumentGroup, name: str, what: str) -> None:
+    group.add_argument(f"--{name}", type=float, default=argparse.SUPPRESS, metavar="SHARE", help=what)
+
+
+def gates_of(options: argparse.Namespace) -> Gates:
+    """What the flags ask for; raises OptionError for a value out of range."""
+    given = vars(options)
+    return Gates(**{own.name: given[own.name] for own in fields(Gates) if own.name in given})
 
 
 def add_publishing(parser: argparse.ArgumentParser) -> None:

@@ -9,13 +9,16 @@ from typing import cast
 
 from hosting.spans import span
 from publication import layout
+from publication.errors import LabelError
 from publication.volume import Volume
 from publication.writer import Clock, utc_now
+from trainer import predecessor
 from trainer.dataset import Split
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
-from trainer.pipeline import TrainingInput, TrainingResult, promote_if_passed, train_and_publish
+from trainer.pipeline import TrainingInput, TrainingResult, train_and_publish
 from trainer.progress import Reporter
+from trainer.promotion import promote_if_passed
 from trainer.publishing import Indexing
 from trainer.sources import default_split, read_source
 from trainer.spark.engine import SparkTraining
@@ -62,8 +65,10 @@ def train_by_spec(
     volume = places.volume
     volume.check_writable()
     with contextlib.ExitStack() as stack:
-        if spec.label is not None and _looks_back(spec):
-            stack.enter_context(volume.followed(spec.label))
+        for label in predecessor.labels_of(spec.label):
+            # What is wrong with a label is no reason not to publish what it could name next.
+            with contextlib.suppress(LabelError):
+                stack.enter_context(volume.followed(label))
         result = train_and_publish(
             # With no name here: it can go when the matrix is made.
             _read(spec, places, reporter),
@@ -102,11 +107,6 @@ def _on_spark(options: SparkAls, volume: Volume) -> SparkTraining:
     # What the nodes reach is where the volume is, not this machine's copy of it.
     exchange = f"{volume}/{layout.STAGING}" if volume.elsewhere else None
     return SparkTraining(options, exchange)
-
-
-def _looks_back(spec: TrainingSpec) -> bool:
-    """Whether the version that the label names has a say in what becomes of this one."""
-    return spec.warm_start or spec.max_shrinkage is not None or spec.gates.max_relative_loss is not None
 
 
 def _read(spec: TrainingSpec, places: Places, reporter: Reporter) -> TrainingInput:

@@ -109,8 +109,8 @@ class TrainingSpec:
         label: to move when all gates pass; None for none.
         gates: what a version has to pass for its label to be moved.
         warm_start: whether to go on from what the label names now.
-        max_shrinkage: refuse an input with a smaller share of the interactions that the label's version
-            was trained on than 1 less this; None to accept any.
+        max_shrinkage: refuse an input with a smaller share of the interactions of the label's version,
+            or of their weight, than 1 less this; None for half of the interactions and any weight.
         spark: to fit ALS on a Spark cluster, by the components, epochs, seed and sample weights of the
             hyperparameters; None to fit LightFM here.
     """

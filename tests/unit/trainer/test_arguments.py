@@ -143,6 +143,8 @@ def test_every_flag_of_train():
         "sample_weights": True,
         "json": True,
         # What isn't given.
+        "allow_different_data": False,
+        "allow_unevaluated": False,
         "canary": False,
         "detach": False,
         "engine": "lightfm",

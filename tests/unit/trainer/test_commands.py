@@ -114,7 +114,8 @@ def test_features_change_the_recommendations(call, tmp_path, volume):
         ["--items", items, "--item-features", "genres", "--feature-separator", ";"],
         ["--users", users, "--user-features", "age"],
     ]
-    made = [call("train", "--interactions", interactions, *QUICK, *run) for run in runs]
+    common = ["--interactions", interactions, *QUICK, "--allow-different-data"]
+    made = [call("train", *common, *run) for run in runs]
     vectors = [
         open_publication(volume, run["version"]).item_vectors[: datasets.ITEMS].tobytes()
         for run in made
@@ -325,7 +326,7 @@ def test_a_target_that_is_missed_publishes_nothing_where_it_is_strict(
     older = call(*train)["version"]
     ask = Questions.ask
     monkeypatch.setattr(Questions, "ask", lambda *of: replace(ask(*of), recall=ask(*of).recall / 2))
-    newer = call(*train, "--epochs", 3)
+    newer = call(*train, "--epochs", 3, "--min-recall", 0.1)
     assert all(" by annoy in " in warning for warning in newer["warnings"][-2:]), newer["warnings"]
     command = [*map(str, train), "--epochs", "4", "--strict-recall", "--volume", str(volume)]
     assert main(command) == 1

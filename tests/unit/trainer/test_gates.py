@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
@@ -8,41 +9,130 @@ from hypothesis import strategies as st
 
 from publication import layout
 from trainer.errors import OptionError
-from trainer.gates import Baseline, Gates, Measured, check
+from trainer.gates import Baseline, Common, Gates, Measured, check
 
 OLD = "20261124T120000Z-3fa9c1"
 shares = st.floats(0, 1)
 
 
+FINE = {
+    "evaluated_users": 9,
+    "recall_at_10": {layout.SIMILAR: 0.99, layout.RECOMMEND: 0.97},
+    "target_recall": 0.95,
+}
+
+
+def results(gates, **measured):
+    return {result.name: result for result in check(gates, Measured(**{**FINE, **measured}))}
+
+
 def only(gates, **measured):
-    (result,) = check(gates, Measured(**measured))
-    return result
+    """The result of the one gate that is asked for."""
+    (name,) = (
+        own.name
+        for own in fields(Gates)
+        if getattr(gates, own.name) is not None and (getattr(gates, own.name) is not False)
+    )
+    return results(gates, **measured)[name]
 
 
 def beside(before, after, **others):
     return Baseline(version=OLD, precision_at_10=before, candidate_precision_at_10=after, **others)
 
 
-def test_nothing_is_asked_for_by_default():
-    assert not Gates()
-    assert check(Gates(), Measured()) == []
+def test_some_gates_hold_without_being_asked_for():
+    found = results(Gates())
+    assert found.keys() == {"evaluated_users", "min_recall"}
+    assert all(result.passed for result in found.values())
 
 
-@pytest.mark.parametrize("name", ["min_precision_at_10", "min_auc", "min_recall", "min_coverage"])
+def test_nobody_evaluated_is_no_pass_unless_it_is_allowed():
+    found = results(Gates(), evaluated_users=0)["evaluated_users"]
+    assert not found.passed
+    assert "nobody was evaluated" in found.text
+    assert "--allow-unevaluated" in found.text
+    assert results(Gates(allow_unevaluated=True), evaluated_users=0)["evaluated_users"].passed
+
+
+@pytest.mark.parametrize(
+    ("target", "recall", "passed"),
+    [
+        (0.95, 0.8, True),
+        (0.95, 0.79, False),
+        (0.5, 0.5, True),
+        (0.5, 0.49, False),
+        # Versions from before indexes were tuned have no target.
+        (None, 0.8, True),
+        (None, 0.79, False),
+    ],
+)
+def test_an_index_that_finds_little_is_no_pass_unless_so_little_was_asked_for(target, recall, passed):
+    recalls = {layout.SIMILAR: 1.0, layout.RECOMMEND: recall}
+    found = results(Gates(), recall_at_10=recalls, target_recall=target)["min_recall"]
+    assert found.passed is passed
+    assert results(Gates(min_recall=0.1), recall_at_10=recalls)["min_recall"].passed
+
+
+def common(before, after, *, known=100, error=0.001, **others):
+    own = Common(users=120, known=known, before=before, after=after, error=error)
+    return beside(before, after, common=own, **others)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "passed"),
+    [
+        (common(0.2, 0.2), True),
+        (common(0.2, 0.101), True),
+        (common(0.2, 0.099), False),
+        # Of few users chance makes as much.
+        (common(0.2, 0.0, error=0.07), True),
+        # It knows what is held out now.
+        (common(0.2, 0.0, trained_on=0.9), True),
+        (common(0.0, 0.0), True),
+    ],
+)
+def test_a_loss_of_more_than_half_counts_where_it_is_certain(baseline, passed):
+    found = results(Gates(), baseline=baseline)["precision_kept"]
+    assert found.passed is passed
+    assert f"that version {OLD} knows too" in found.text
+    assert results(Gates(allow_different_data=True), baseline=baseline)["precision_kept"].passed
+    # Who says how much may be lost has said it.
+    assert "precision_kept" not in results(Gates(max_relative_loss=0.9), baseline=baseline)
+
+
+@pytest.mark.parametrize("name", ["precision_kept", "max_relative_loss"])
+def test_a_version_before_that_knows_none_of_the_users_is_no_pass(name):
+    gates = Gates() if name == "precision_kept" else Gates(max_relative_loss=0.5)
+    found = results(gates, baseline=common(0.0, 0.3, known=0))[name]
+    assert (found.passed, found.measured) == (False, None)
+    assert f"version {OLD} knows none of the 120 evaluated users" in found.text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "min_precision_at_10",
+        "min_auc",
+        "min_recall",
+        "min_coverage",
+        "min_users_kept",
+        "min_items_kept",
+    ],
+)
 @pytest.mark.parametrize("value", [-0.01, 1.01, math.nan, math.inf])
 def test_a_threshold_that_is_no_share_is_refused_by_its_flag(name, value):
     with pytest.raises(OptionError, match=r"in 0\.\.1") as caught:
         Gates(**{name: value})
     assert caught.value.option == f"--{name.replace('_', '-')}"
-    assert Gates(**{name: 0.0})
-    assert Gates(**{name: 1})
+    Gates(**{name: 0.0})
+    Gates(**{name: 1})
 
 
 @pytest.mark.parametrize("value", [-0.01, 1, math.nan])
 def test_a_loss_of_everything_or_less_than_nothing_is_refused(value):
     with pytest.raises(OptionError, match=r"--max-relative-loss is .* from 0 to below 1"):
         Gates(max_relative_loss=value)
-    assert Gates(max_relative_loss=0)
+    Gates(max_relative_loss=0)
 
 
 def test_a_failure_tells_by_how_much():
@@ -160,25 +250,27 @@ def test_each_gate_is_judged_by_its_own_number_in_order(precision, auc, recall, 
         min_coverage=coverage,
         max_relative_loss=loss,
     )
-    results = check(
+    found = check(
         gates,
         Measured(
             precision_at_10=0.5,
             auc=0.5,
+            evaluated_users=7,
             recall_at_10={layout.SIMILAR: 0.5, layout.RECOMMEND: 0.5},
             coverage=0.5,
             baseline=beside(1.0, 0.5),
         ),
     )
-    assert [result.name for result in results] == [
+    assert [result.name for result in found] == [
+        "evaluated_users",
         "min_precision_at_10",
         "min_auc",
         "min_recall",
         "min_coverage",
         "max_relative_loss",
     ]
-    assert [result.passed for result in results[:4]] == [
+    assert [result.passed for result in found[1:5]] == [
         threshold <= 0.5 for threshold in (precision, auc, recall, coverage)
     ]
-    assert results[4].passed == (loss >= 0.5 - 1e-9)
-    assert all(("short" in result.text) != result.passed for result in results)
+    assert found[5].passed == (loss >= 0.5 - 1e-9)
+    assert all(("short" in result.text) != result.passed for result in found)

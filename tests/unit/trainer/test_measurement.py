@@ -13,7 +13,7 @@ from publication.vector_space import fold_biases
 from publication.writer import Staging
 from tests import publications
 from tests.retrievable import ragged
-from trainer import measurement, vector_evaluation
+from trainer import measurement, predecessor, vector_evaluation
 from trainer.embeddings import Embeddings
 from trainer.gates import Gates, check
 from trainer.measurement import compare, coverage, measure
@@ -198,6 +198,7 @@ METRICS = {
     "test_precision_at_10_unseen": 0.25,
     "test_auc": 0.8,
     "test_auc_unseen": 0.9,
+    "evaluated_users": 6.0,
 }
 ALL = Gates(min_coverage=0.1, max_relative_loss=0.1)
 
@@ -212,19 +213,17 @@ def test_a_published_version_is_measured_by_its_manifest_and_files(volume):
     old, version = publish(volume, 1), publish(volume, 2)
     promote(volume, old)
     opened = reader.open_publication(volume, version)
-    found = measure(volume, version, gates=ALL, label="current", seed=1)
-    assert (found.precision_at_10, found.auc) == (0.25, 0.9)
+    found = measure(volume, version, gates=ALL, before=predecessor.find(volume, "current"), seed=1)
+    assert (found.precision_at_10, found.auc, found.evaluated_users) == (0.25, 0.9, 6)
     assert found.recall_at_10 == {"similar": 1.0, "recommend": 1.0}
     assert found.coverage == coverage(opened.item_vectors, opened.user_vectors, opened.seen, seed=1)
     assert found.baseline == compare(opened, reader.open_publication(volume, old), seed=1)
     assert found.baseline.version == old
 
 
-@pytest.mark.parametrize("label", [None, "canary"])
-def test_without_a_label_or_a_version_that_it_names_there_is_no_baseline(volume, label):
+def test_without_a_version_before_there_is_no_baseline(volume):
     version = publish(volume, 1)
-    promote(volume, version)
-    found = measure(volume, version, gates=ALL, label=label, seed=1)
+    found = measure(volume, version, gates=ALL, before=None, seed=1)
     assert found.baseline is None
     assert all(result.passed for result in check(ALL, found))
 
@@ -233,8 +232,7 @@ def test_what_no_gate_asks_for_is_not_computed(volume, monkeypatch):
     version = publications.publish(volume)
     promote(volume, version)
     monkeypatch.setattr(measurement, "coverage", None)
-    monkeypatch.setattr(measurement, "compare", None)
-    found = measure(volume, version, gates=Gates(min_auc=0.5), label="current", seed=1)
+    found = measure(volume, version, gates=Gates(min_auc=0.5), before=None, seed=1)
     assert (found.precision_at_10, found.coverage, found.baseline) == (None, None, None)
 
 
@@ -243,9 +241,11 @@ def test_a_label_whose_version_is_damaged_gone_or_not_told_fails_the_gate_with_t
     promote(volume, old)
 
     def problem():
-        found = measure(volume, version, gates=ALL, label="current", seed=1)
-        assert [result.passed for result in check(ALL, found)] == [True, False]
-        assert found.baseline.problem in check(ALL, found)[1].text
+        found = measure(volume, version, gates=ALL, before=predecessor.find(volume, "current"), seed=1)
+        by_name = {result.name: result for result in check(ALL, found)}
+        assert by_name["min_coverage"].passed
+        assert not by_name["max_relative_loss"].passed
+        assert found.baseline.problem in by_name["max_relative_loss"].text
         return found.baseline.problem
 
     path = layout.version_dir(volume, old) / layout.USER_IDS

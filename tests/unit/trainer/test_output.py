@@ -8,7 +8,7 @@ import pytest
 from publication.manifest import encode
 from tests import publications
 from trainer import output
-from trainer.publishing import Published
+from trainer.promotion import Checked
 from trainer.versions import PublishedVersion
 
 METRICS = {
@@ -29,8 +29,9 @@ def result(**changes):
         "label": "current",
         "seconds": {"fit": 1.25, "publish": 0.5},
         "warnings": ["3 items aren't in it"],
+        "gates": [],
     }
-    return Published(**{**fields, **changes})
+    return Checked(**{**fields, **changes})
 
 
 def words(text):

@@ -15,11 +15,11 @@ from publication.volume import FolderVolume
 from tests import datasets, publications, specs
 from trainer import warm_start
 from trainer.embeddings import extract_embeddings
-from trainer.errors import InputError, OptionError, ShrunkInputError
+from trainer.errors import DiscontinuityError, InputError, OptionError
 from trainer.gates import Gates
 from trainer.model import train
-from trainer.pipeline import promote_if_passed
 from trainer.progress import Silent
+from trainer.promotion import promote_if_passed
 from trainer.training import Places, indexing_of, train_by_spec
 from trainer.training_spec import DataSpec
 
@@ -87,7 +87,9 @@ def test_what_a_spec_says_is_what_is_published(run, places):
     assert manifest.dataset.test_interactions == pytest.approx(0.25 * len(datasets.rows()), abs=25)
     assert {index.build["trees"] for index in manifest.indexes.values()} == {3}
     assert list_labels(places.volume.folder) == {"current": manifest.version}
-    assert (result.label, result.passed, result.gates) == ("current", True, [])
+    assert (result.label, result.passed) == ("current", True)
+    # What holds without being asked for.
+    assert [gate.name for gate in result.gates] == ["evaluated_users", "min_recall"]
 
 
 def test_the_steps_are_told_of_from_the_reading_to_the_gates(run):
@@ -104,9 +106,16 @@ def test_the_steps_are_told_of_from_the_reading_to_the_gates(run):
 def test_a_version_that_passes_its_gates_gets_the_label(run, places):
     older = run().manifest.version
     result = run(grown(), gates=PASSES)
-    assert [(gate.name, gate.passed) for gate in result.gates] == [
-        ("min_auc", True),
-        ("min_recall", True),
+    assert [gate.name for gate in result.gates] == [
+        # What is kept of the version before.
+        "min_users_kept",
+        "min_items_kept",
+        "interactions",
+        "weight",
+        "evaluated_users",
+        "min_auc",
+        "min_recall",
+        "precision_kept",
     ]
     assert (result.passed, result.label) == (True, "current")
     assert result.manifest.version != older
@@ -135,10 +144,11 @@ def test_another_label_is_moved_and_compared_with_by_itself(run, places):
     current = run().manifest.version
     gates = Gates(max_relative_loss=0.5)
     first = run(grown(), label="canary", gates=gates)
-    assert "names no version yet" in first.gates[0].text
+    # As long as it names none, it is held against what everybody gets.
+    assert current in first.gates[-1].text
     assert list_labels(places.volume.folder) == {"current": current, "canary": first.manifest.version}
     second = run(grown(), label="canary", gates=gates, hyperparameters=replace(QUICK, seed=2))
-    assert first.manifest.version in second.gates[0].text
+    assert first.manifest.version in second.gates[-1].text
     assert list_labels(places.volume.folder)["current"] == current
 
 
@@ -213,7 +223,7 @@ def test_a_warm_start_without_a_version_begins_anew_and_says_so(run, places):
 
 def test_a_warm_start_from_a_version_without_a_model_begins_anew_and_says_so(run, places):
     promote(places.volume.folder, publications.publish(places.volume.folder))
-    warm = run(warm_start=True)
+    warm = run(warm_start=True, gates=Gates(allow_different_data=True))
     assert warnings_of(warm, ANEW)
     assert list_labels(places.volume.folder) == {"current": warm.manifest.version}
 
@@ -237,33 +247,47 @@ def test_a_warm_start_from_a_damaged_version_is_refused_before_the_training(run,
     assert list_versions(places.volume.folder) == [older]
 
 
+ALL = {"data": {"split": "none"}, "gates": Gates(allow_unevaluated=True)}
+
+
 def test_an_input_that_shrank_is_refused_with_both_numbers(run, places, no_training):
     rows = datasets.rows()
-    older = run(data={"split": "none"}).manifest
+    older = run(**ALL).manifest
     assert older.dataset.train_interactions == len(rows) == 312
     no_training()
-    with pytest.raises(ShrunkInputError) as caught:
-        run(rows[:150], data={"split": "none"}, max_shrinkage=0.5)
-    assert (caught.value.before, caught.value.now) == (312, 150)
-    for part in ("150 training interactions", "the 312 of", older.version, "--max-shrinkage"):
-        assert part in str(caught.value)
+    for options in ({"max_shrinkage": 0.5}, {}):
+        with pytest.raises(DiscontinuityError) as caught:
+            run(rows[:150], **ALL, **options)
+        assert "interactions" in [failed.name for failed in caught.value.failed]
+        for part in ("150 interactions", "has 312", older.version, "--max-shrinkage"):
+            assert part in str(caught.value)
     assert list_versions(places.volume.folder) == [older.version]
     assert list_labels(places.volume.folder) == {"current": older.version}
 
 
 def test_an_input_that_shrank_less_or_grew_is_trained_on(run):
     rows = datasets.rows()
-    run(data={"split": "none"})
-    assert run(rows[:157], data={"split": "none"}, max_shrinkage=0.5).label == "current"
+    run(**ALL)
+    assert run(rows[:170], **ALL, max_shrinkage=0.6).label == "current"
     # Now that is what there was before.
-    assert run(rows, data={"split": "none"}, max_shrinkage=0.0).label == "current"
+    assert run(rows, **ALL, max_shrinkage=0.0).label == "current"
+
+
+def test_the_weights_may_not_shrink_where_it_is_asked_for(run):
+    lighter = [(user, item, weight / 100) for user, item, weight in datasets.rows()]
+    run(**ALL)
+    with pytest.raises(DiscontinuityError, match=r"the weights above 0 sum to .* \(-99\.0%\)"):
+        run(lighter, **ALL, max_shrinkage=0.5)
+    # Other event weights or another half-life may be meant.
+    assert run(lighter, **ALL).label == "current"
 
 
 def test_an_input_cannot_have_shrunk_where_nothing_was_published(run):
     rows = datasets.rows()
-    assert run(rows[:50], data={"split": "none"}, max_shrinkage=0.0).label == "current"
-    assert run(rows[:20], data={"split": "none"}, max_shrinkage=0.0, label="canary").label == "canary"
-    assert run(rows[:20], data={"split": "none"}, max_shrinkage=0.0, label=None).label is None
+    assert run(rows[:50], **ALL, max_shrinkage=0.0).label == "current"
+    assert run(rows[:20], **ALL, max_shrinkage=0.0, label=None).label is None
+    with pytest.raises(DiscontinuityError, match="'current'"):
+        run(rows[:20], **ALL, max_shrinkage=0.0, label="canary")
 
 
 def timed_file(tmp_path):

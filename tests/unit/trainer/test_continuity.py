@@ -1,0 +1,173 @@
+"""What is kept of a version, by what is published of small data and made of others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from publication.id_map import IdMap
+from tests.retrievable import ragged
+from trainer.content import Content, names_by_column
+from trainer.continuity import check
+from trainer.gates import Gates
+
+VERSION = "20261124T120000Z-3fa9c1"
+USERS = [f"u{number}" for number in range(40)]
+ITEMS = [f"i{number}" for number in range(20)]
+
+
+def content(users=USERS, items=ITEMS, *, seen=None, titles="Title of {}".format, **changes):
+    """Everyone has seen two items that depend on the number in their id, but for what is said."""
+    user_map, item_map = IdMap.build(users), IdMap.build(items)
+
+    def of_row(row):
+        number = sum(map(ord, user_map.external_id(row)))
+        return sorted({number % len(items), (number * 7 + 3) % len(items)})
+
+    rows = [of_row(row) for row in range(len(user_map))] if seen is None else seen
+    made = Content(
+        items=item_map,
+        users=user_map,
+        seen=ragged(rows),
+        interactions=200,
+        weight=500.0,
+        attributes={"price": "number", "genres": "text"},
+        title=lambda row: titles(item_map.external_id(row)),
+        columns=["items.genres", "users.age"],
+        names={"items.genres": frozenset({"Drama", "War"}), "users.age": frozenset({"30", "40", "50"})},
+    )
+    return replace(made, **changes)
+
+
+def failed(now, before=None, *, gates=Gates(), max_shrinkage=None):  # noqa: B008 - frozen
+    results, _ = check(
+        before or content(), now, gates, version=VERSION, max_shrinkage=max_shrinkage, seed=1
+    )
+    return {own.name: own.text for own in results if not own.passed}
+
+
+def test_the_same_again_keeps_everything_and_all_of_it_is_told():
+    results, warnings = check(content(), content(), Gates(), version=VERSION, max_shrinkage=0.0, seed=1)
+    assert [own.name for own in results] == [
+        "min_users_kept",
+        "min_items_kept",
+        "interactions",
+        "weight",
+        "attributes",
+        "titles",
+        "features",
+    ]
+    assert all(own.passed and VERSION in own.text for own in results)
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    ("write", "why"),
+    [
+        ("{}.0".format, "whole numbers became decimals"),
+        ("shop:{}".format, "prefix 'shop:' was added"),
+        (str.upper, "upper case"),
+    ],
+)
+def test_ids_of_another_form_fail_with_both_forms(write, why):
+    found = failed(content(users=map(write, USERS)))
+    assert found.keys() == {"min_users_kept"}
+    assert (
+        f"0 of 40 users of version {VERSION} are kept by id (0.0%), at least 50% required"
+        in (found["min_users_kept"])
+    )
+    assert why in found["min_users_kept"]
+    assert "min_items_kept" in failed(content(items=[write(own) for own in ITEMS]))
+
+
+@given(st.integers(0, len(USERS)), st.floats(0, 1))
+def test_as_many_users_have_to_be_kept_as_asked_for(kept, least):
+    now = content(users=[*USERS[:kept], *(f"new{number}" for number in range(5))])
+    assert ("min_users_kept" in failed(now)) == (kept / len(USERS) < 0.5)
+    assert ("min_users_kept" in failed(now, gates=Gates(min_users_kept=least))) == (
+        kept / len(USERS) < least
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "max_shrinkage", "names"),
+    [
+        ({"interactions": 100}, None, set()),
+        ({"interactions": 99}, None, {"interactions"}),
+        ({"interactions": 99}, 0.6, set()),
+        ({"interactions": 190}, 0.04, {"interactions"}),
+        ({"interactions": 400, "weight": 1e9}, 0.0, set()),
+        # Other event weights or another half-life may be meant.
+        ({"weight": 1.0}, None, set()),
+        ({"weight": 1.0}, 0.5, {"weight"}),
+        ({"weight": None}, 0.0, set()),
+    ],
+)
+def test_interactions_and_their_weight_may_shrink_so_much(changes, max_shrinkage, names):
+    assert failed(content(**changes), max_shrinkage=max_shrinkage).keys() == names
+
+
+def test_kinds_of_attributes_are_kept_and_others_may_come():
+    now = content(attributes={"price": "text", "year": "number"})
+    text = failed(now)["attributes"]
+    assert "'price' was number and is text now" in text
+    assert "'genres' is gone" in text
+    more = {"genres": "text", "price": "number", "year": "number"}
+    assert failed(content(attributes=more)) == {}
+
+
+def test_titles_are_kept_by_most_items():
+    assert "titles" in failed(content(title=None))
+    assert failed(content(), content(title=None)) == {}
+    other = failed(content(titles="Another of {}".format))["titles"]
+    assert "0 of 20 items have the title that they have" in other
+    assert "numbered anew" in other
+    few = failed(content(titles=lambda own: "X" if own in ITEMS[:4] else f"Title of {own}"))
+    assert few == {}
+
+
+def test_features_keep_their_columns_and_names():
+    names = content().names
+    gone = failed(content(columns=["items.genres"]))
+    assert "column 'users.age' is gone" in gone["features"]
+    decimals = {**names, "users.age": frozenset({"30.0", "40.0", "50.0"})}
+    text = failed(content(names=decimals))["features"]
+    assert "3 of 3 values of 'users.age' are gone: '30' before is '30.0' now" in text
+    more = {**names, "users.age": frozenset({"30", "40", "60"})}
+    assert failed(content(names=more)) == {}
+
+
+def test_different_data_can_be_allowed_and_the_results_still_tell():
+    now = content(users=["nobody"], items=["nothing"], seen=[[0]], interactions=1, attributes={})
+    results, warnings = check(
+        content(), now, Gates(allow_different_data=True), version=VERSION, max_shrinkage=0.0, seed=1
+    )
+    assert all(own.passed for own in results)
+    assert any("0 of 40 users" in own.text and "--allow-different-data" in own.text for own in results)
+    assert isinstance(warnings, list)
+
+
+def test_ids_that_were_numbered_anew_are_warned_of():
+    shifted = [[(row * 5 + 11) % 20] for row in range(len(USERS))]
+    before = content(seen=[[(row * 5) % 20] for row in range(len(USERS))])
+    _, warnings = check(
+        before, content(seen=shifted), Gates(), version=VERSION, max_shrinkage=None, seed=1
+    )
+    assert ["only 0 of 40 of the items" in own and "numbered anew" in own for own in warnings] == [True]
+
+
+def test_of_a_large_catalogue_some_are_drawn(monkeypatch):
+    monkeypatch.setattr("trainer.continuity._DRAWN", 10)
+    results, _ = check(content(), content(), Gates(), version=VERSION, max_shrinkage=None, seed=1)
+    assert results[0].text.startswith("10 of 10 drawn users of version")
+
+
+def test_names_belong_to_the_longest_column_that_fits():
+    names = ["a:b:c", "a:x", "a:b:d", "z:1"]
+    assert names_by_column("items", ["a", "a:b", "empty"], names) == {
+        "items.a": frozenset({"x"}),
+        "items.a:b": frozenset({"c", "d"}),
+    }

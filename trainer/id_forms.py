@@ -1,0 +1,133 @@
+"""How ids of one source are written in another: what to tell whoever finds few of them there."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import islice
+from typing import NamedTuple, Protocol
+
+_COMPARED = 1000
+"""How many ids are looked at on either side."""
+
+_LONGEST = 40
+"""Of what ids have in common at an end, so many characters are tried."""
+
+# Of fewer a form isn't what happened to all.
+_ENOUGH = 0.5
+
+
+class Known(Protocol):
+    """What tells whether it has an id."""
+
+    def __contains__(self, external_id: str, /) -> bool:
+        """Whether it has the id."""
+        ...
+
+
+class _Form(NamedTuple):
+    """A way to write an id otherwise, and what it is called."""
+
+    what: str
+    write: Callable[[str], str]
+
+
+_FORMS = (
+    _Form("whole numbers became decimals", lambda own: f"{own}.0"),
+    _Form("decimals became whole numbers", lambda own: own.removesuffix(".0")),
+    _Form("leading zeros are lost", lambda own: own.lstrip("0") or "0"),
+    _Form("white space around them is gone", str.strip),
+    _Form("quotes around them are gone", lambda own: own.strip("\"'")),
+    _Form("they are in lower case", str.lower),
+    _Form("they are in upper case", str.upper),
+    _Form("Unicode is normalised (NFC)", lambda own: unicodedata.normalize("NFC", own)),
+    _Form("Unicode is decomposed (NFD)", lambda own: unicodedata.normalize("NFD", own)),
+)
+
+
+def explain(
+    before: Iterable[str],
+    now: Iterable[str],
+    known: Known,
+    *,
+    where: tuple[str, str] = ("before", "now"),
+) -> str:
+    """Say how ids are written in two sources, with an example of each.
+
+    Args:
+        before: ids of the first source that the second doesn't have; the first 1,000 are looked at.
+        now: ids of the second source; the first 1,000 are looked at for what they have in common.
+        known: all ids of the second source.
+        where: what to call the two sources.
+
+    Returns:
+        A clause such as "'3' before is '3.0' now: whole numbers became decimals". Where no form fits at
+        least half of the ids, an example of both; empty when either side is.
+    """
+    lost, present = list(islice(before, _COMPARED)), list(islice(now, _COMPARED))
+    if not lost or not present:
+        return ""
+    best, found = None, 0
+    for form in (*_FORMS, *_affixes(lost, present), *_padded(lost, present)):
+        count = sum(form.write(own) != own and form.write(own) in known for own in lost)
+        if count > found:
+            best, found = form, count
+    if best is None or found < _ENOUGH * len(lost):
+        return f"for example {lost[0]!r} {where[0]} and {present[0]!r} {where[1]}"
+    example = next(own for own in lost if best.write(own) != own and best.write(own) in known)
+    return f"{example!r} {where[0]} is {best.write(example)!r} {where[1]}: {best.what}"
+
+
+def _affixes(lost: Sequence[str], present: Sequence[str]) -> Iterable[_Form]:
+    """Forms by what all ids of a side begin or end with."""
+    # Ids may begin alike by themselves, so every length is tried.
+    for start in _shorter(_prefix(present)):
+        yield _Form(f"prefix {start!r} was added", start.__add__)
+    for start in _shorter(_prefix(lost)):
+        yield _Form(f"prefix {start!r} is gone", partial(_without_start, start))
+    for end in _shorter(_suffix(present)[::-1]):
+        yield _Form(f"suffix {end[::-1]!r} was added", partial(_with_end, end[::-1]))
+    for end in _shorter(_suffix(lost)[::-1]):
+        yield _Form(f"suffix {end[::-1]!r} is gone", partial(_without_end, end[::-1]))
+
+
+def _padded(lost: Sequence[str], present: Sequence[str]) -> Iterable[_Form]:
+    """Forms by the widths of ids that are digits."""
+    for width in sorted({len(own) for own in present if own.isdigit()}):
+        if any(len(own) < width for own in lost):
+            yield _Form("leading zeros were added", partial(_zero_filled, width))
+
+
+def _shorter(text: str) -> Iterable[str]:
+    """A text, and all that it begins with, the longest first."""
+    return (text[:length] for length in range(len(text), 0, -1))
+
+
+def _without_start(start: str, own: str) -> str:
+    return own.removeprefix(start)
+
+
+def _with_end(end: str, own: str) -> str:
+    return own + end
+
+
+def _without_end(end: str, own: str) -> str:
+    return own.removesuffix(end)
+
+
+def _zero_filled(width: int, own: str) -> str:
+    return own.zfill(width)
+
+
+def _prefix(ids: Sequence[str]) -> str:
+    """What all ids begin with."""
+    # What these two have in common, all between them have.
+    first, last = min(ids), max(ids)
+    pairs = enumerate(zip(first, last, strict=False))
+    shorter = min(len(first), len(last), _LONGEST)
+    return first[: next((place for place, (one, other) in pairs if one != other), shorter)][:_LONGEST]
+
+
+def _suffix(ids: Sequence[str]) -> str:
+    return _prefix([own[::-1] for own in ids])[::-1]
