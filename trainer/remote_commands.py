@@ -66,7 +66,8 @@ def _follow(client: TrainerClient, run_id: str, options: argparse.Namespace) -> 
     _show_run(ended, options)
     if ended.state in _FAILED:
         return 1
-    return 0 if all(gate.passed for gate in ended.gates) else LABEL_NOT_MOVED
+    done = not ended.spec.label or all(gate.passed for gate in ended.gates)
+    return 0 if done else LABEL_NOT_MOVED
 
 
 def _runs(client: TrainerClient, options: argparse.Namespace) -> int:

@@ -146,7 +146,7 @@ def made(folder: Path, subject: Subject, reporter: Reporter) -> Path:
 
 def measure(subject: Subject, vectors: Path, volume: Path) -> Measured:
     """Publish in a process of its own; raises BenchmarkError when that fails."""
-    command = [sys.executable, "-m", "trainer", "publish", "--json", f"--volume={volume}"]
+    command = [sys.executable, "-m", "trainer", "publish", "--json", f"--volume={volume}", "--no-label"]
     command += [f"--{side}-vectors={vectors / f'{side}s.npy'}" for side in ("item", "user")]
     command += [f"--{side}-ids={vectors / f'{side}s.txt'}" for side in ("item", "user")]
     command += [f"--backend={subject.backend}", "--target-recall=0.01"]

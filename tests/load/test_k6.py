@@ -37,7 +37,15 @@ def volume(tmp_path_factory):
     items = write_csv(directory / "items.csv", genres)
     for seed in ("1", "2"):
         arguments = ["train", "--interactions", str(interactions), "--items", str(items)]
-        arguments += ["--item-attributes", "genres", "--split", "none", "--seed", seed]
+        arguments += [
+            "--item-attributes",
+            "genres",
+            "--allow-unevaluated",
+            "--split",
+            "none",
+            "--seed",
+            seed,
+        ]
         arguments += ["--epochs", "2", "--components", "4", "--volume", str(directory / "volume")]
         assert trainer(arguments) == 0
     return directory / "volume"
