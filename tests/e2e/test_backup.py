@@ -23,7 +23,9 @@ def append(trainer):
 
 def train(trainer, *, seed):
     hyperparameters = pb.Hyperparameters(components=4, epochs=2, seed=seed)
-    return trainer.end(trainer.submit(spec(hyperparameters=hyperparameters, label="current"))).version
+    gates = pb.Gates(allow_unevaluated=True)
+    wanted = spec(hyperparameters=hyperparameters, label="current", gates=gates)
+    return trainer.end(trainer.submit(wanted)).version
 
 
 def back_up(trainer, to):

@@ -56,7 +56,7 @@ def volume(tmp_path_factory):
     for name in ("interactions", "items", "users"):
         arguments += [f"--{name}", str(directory / f"{name}.csv")]
     arguments += ["--user-features", "country", "--item-attributes", "genres,year"]
-    arguments += ["--split", "none", "--index-threads", "1"]
+    arguments += ["--split", "none", "--allow-unevaluated", "--index-threads", "1"]
     assert trainer(arguments) == 0
     return volume
 

@@ -93,7 +93,7 @@ def vectors(tmp_path):
         np.save(tmp_path / f"{seed}.npy", random.normal(size=(items, dimensions)))
         (tmp_path / f"{seed}.txt").write_text("".join(f"item {row}\n" for row in range(items)))
         files = ["--item-vectors", tmp_path / f"{seed}.npy", "--item-ids", tmp_path / f"{seed}.txt"]
-        return [*files, "--backend", "exact", "--index-threads", "1"]
+        return [*files, "--backend", "exact", "--index-threads", "1", "--allow-unevaluated"]
 
     return write
 
@@ -171,7 +171,7 @@ def test_a_trainer_that_is_killed_while_it_uploads_leaves_no_version(bucket, ser
         network.wait_for(lambda counts: counts.to_server > 300_000)
         trainer.kill()
         trainer.communicate()
-    [half] = {*reader.list_versions(bucket.folder / "other")}
+    [half] = {*reader.list_versions(bucket.folder / "other")} - {before}
     assert bucket.versions() == [before]
     assert bucket.text("labels/current").strip() == before
     assert layout.MANIFEST not in {

@@ -152,7 +152,8 @@ def test_answers_are_at_least_as_good_as_was_asked_for(model, publish, tmp_path)
 
 
 def test_items_alone_are_served_as_similar_ones(model, publish, tmp_path):
-    made = publish(*model.flags(users=False), "--backend", "exact", "--label", "canary")
+    flags = ["--backend", "exact", "--label", "canary", "--allow-unevaluated"]
+    made = publish(*model.flags(users=False), *flags)
     assert (made["users"], made["metrics"]) == (0, {})
     assert made["warnings"] == [
         "index 'recommend' was measured with items as queries, since there is no user"
@@ -182,6 +183,7 @@ def test_the_result_tells_what_was_read_found_and_left_out(model, publish, tmp_p
         "test_interactions": USERS,
         "item_features": [],
         "user_features": [],
+        "weight": None,
     }
     assert made["hyperparameters"] == {}
     # Each user's best item is held out, and the only one.
@@ -191,7 +193,7 @@ def test_the_result_tells_what_was_read_found_and_left_out(model, publish, tmp_p
     assert metrics["test_auc_unseen"] == pytest.approx(1)
     # Of the 299 others one is better at the least.
     assert 0.9 < metrics["test_auc"] < 298.1 / 299
-    assert list(made["seconds"]) == ["read", "index", "publish", "verify"]
+    assert list(made["seconds"]) == ["read", "index", "publish", "verify", "gates"]
     [warning] = made["warnings"]
     assert warning.startswith(
         f"1 of {8 * USERS + 1} rows of {model.folder / 'seen.parquet'} are of users"
