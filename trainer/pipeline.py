@@ -25,6 +25,7 @@ from trainer.gates import GateResult, Gates, check
 from trainer.interactions import Interactions
 from trainer.measurement import measure
 from trainer.model import Hyperparameters, train
+from trainer.pair_weights import learning_warnings
 from trainer.progress import Reporter, Silent
 from trainer.publishing import Indexing, Publishable, Published, publish
 from trainer.spark.engine import SparkTraining, trained_on_spark
@@ -203,6 +204,9 @@ def _trained_here(
         model=model,
         state=state,
         user_features=user_features,
+        warnings=learning_warnings(dataset.train, name=dataset.name, loss=hyperparameters.loss)
+        if hyperparameters.sample_weights
+        else [],
     )
 
 
