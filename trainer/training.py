@@ -66,7 +66,7 @@ def train_by_spec(
             stack.enter_context(volume.followed(spec.label))
         result = train_and_publish(
             # With no name here: it can go when the matrix is made.
-            _read(spec, places, reporter),
+            _read(spec, places, reporter, clock),
             volume.folder,
             hyperparameters=spec.hyperparameters,
             # What isn't one of them is refused where the data is split.
@@ -109,10 +109,15 @@ def _looks_back(spec: TrainingSpec) -> bool:
     return spec.warm_start or spec.max_shrinkage is not None or spec.gates.max_relative_loss is not None
 
 
-def _read(spec: TrainingSpec, places: Places, reporter: Reporter) -> TrainingInput:
+def _read(spec: TrainingSpec, places: Places, reporter: Reporter, clock: Clock) -> TrainingInput:
     reporter.stage("read")
     with span("read"):
-        return read_source(spec.data, data_dir=places.data_dir, event_log=places.event_log)
+        return read_source(
+            spec.data,
+            data_dir=places.data_dir,
+            event_log=places.event_log,
+            now=clock().timestamp(),
+        )
 
 
 def indexing_of(spec: TrainingSpec) -> Indexing:
