@@ -23,10 +23,10 @@ PREFIX = "TRAINER_"
 
 _TRAIN = f"""
 Files are CSV (comma; tab for .tsv) or Parquet. Interactions have the columns user_id, item_id and
-optionally weight (a finite number; 0 and below are no positives), timestamp (seconds since 1970, or ISO
-8601) and event (a type such as view). Items have item_id, optionally title, and any feature columns;
-users likewise. Ids are text of any script, at most {MAX_ID_BYTES} bytes of UTF-8, compared byte by
-byte, or integers.
+optionally weight (a number from -1e9 to 1e9; 0 and below are no positives), timestamp (seconds since
+1970, or ISO 8601; at most a day ahead of the clock) and event (a type such as view). Items have
+item_id, optionally title, and any feature columns; users likewise. Ids are text of any script, at most
+{MAX_ID_BYTES} bytes of UTF-8, compared byte by byte, or integers.
 """
 
 

@@ -18,6 +18,7 @@ from trainer import id_forms, item_attributes
 from trainer.errors import InputError, TrainerError
 from trainer.features import FeatureTable
 from trainer.interactions import Interactions
+from trainer.pair_weights import PairWeights
 from trainer.splits import SPLITS, Split, held_out
 
 __all__ = ["SPLITS", "Dataset", "Split", "build_dataset"]
@@ -119,8 +120,8 @@ def build_dataset(
     user_side = _Side.build("user", interactions.user_ids, interactions.users[~is_test], users)
     warnings += item_side.warnings + user_side.warnings
     shape = (len(user_side.id_map), len(item_side.id_map))
-    train, test = (
-        _matrix(
+    trained, tested = (
+        PairWeights.of(
             user_side.rows[interactions.users[rows]],
             item_side.rows[interactions.items[rows]],
             interactions.weights[rows],
@@ -128,13 +129,16 @@ def build_dataset(
         )
         for rows in (~is_test, is_test)
     )
+    train, test = trained.matrix, tested.matrix
     if is_test.all():
         raise TrainerError(f"{interactions.name}: split {split!r} leaves no interaction to train on")
     if not (train.data > 0).any():
         raise TrainerError(
             f"{interactions.name}: no training interaction has a weight above 0: there is no positive"
         )
-    warnings += _weight_warnings(interactions, train, rows=int((~is_test).sum()))
+    warnings += trained.warnings(
+        interactions.name, user_side.id_map, item_side.id_map, rows=int((~is_test).sum())
+    )
     known = test.nnz
     test = _without(test, train)
     lost = int(is_test.sum()) - test.nnz
@@ -274,21 +278,6 @@ def _row(id_map: IdMap, external_id: str) -> int:
     return -1 if row is None else row
 
 
-def _matrix(
-    users: NDArray[np.int32],
-    items: NDArray[np.int32],
-    weights: NDArray[np.float32],
-    shape: tuple[int, int],
-) -> sp.csr_matrix:
-    known = (users >= 0) & (items >= 0)
-    if not known.all():
-        users, items, weights = users[known], items[known], weights[known]
-    # Summing here keeps LightFM from doing so in silence, with a shuffle between the duplicates.
-    matrix = sp.coo_matrix((weights, (users, items)), shape=shape).tocsr()
-    matrix.sum_duplicates()
-    return matrix
-
-
 def _without(matrix: sp.csr_matrix, other: sp.csr_matrix) -> sp.csr_matrix:
     """The entries of `matrix` that `other`, whose indices are sorted, has no entry for."""
     if not matrix.nnz or not other.nnz:
@@ -313,21 +302,6 @@ def _positions(matrix: sp.csr_matrix) -> NDArray[np.int64]:
 def _rows(matrix: sp.csr_matrix) -> Ragged:
     ordered = matrix.sorted_indices()
     return Ragged(ordered.indptr.astype(np.int64), ordered.indices.astype(np.int32))
-
-
-def _weight_warnings(interactions: Interactions, train: sp.csr_matrix, *, rows: int) -> list[str]:
-    warnings = []
-    if repeated := rows - train.nnz:
-        warnings.append(
-            f"{repeated} of {rows} training interactions repeat a pair of user and item: "
-            "their weights are summed"
-        )
-    if negative := int((train.data <= 0).sum()):
-        warnings.append(
-            f"{negative} training interactions of {interactions.name} have a weight of 0 or less: "
-            "they count as seen, but not as positives"
-        )
-    return warnings
 
 
 def _lookalikes(kind: str, ids: list[str]) -> list[str]:

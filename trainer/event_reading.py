@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainer import event_files
+from publication.writer import utc_now
+from trainer import event_bounds, event_files
 from trainer.errors import InputError
 from trainer.event_errors import EventLogError
 from trainer.event_files import LogFile, os_errors
 from trainer.interactions import Interactions, from_table
 
 
-def read_interactions(directory: Path) -> Interactions:
+def read_interactions(directory: Path, *, now: float | None = None) -> Interactions:
     """The interactions of a log in the order of their arrival, each event once; n rows.
 
     Another process may append meanwhile: what it had acknowledged before is there, and of what it
     writes now there may be a part, in its order.
 
+    Args:
+        directory: of the log.
+        now: what the clock says, seconds since 1970; None for the machine's.
+
     Returns:
-        Interactions with timestamps and events; named as the directory.
+        Interactions with timestamps and events; named as the directory. Events that couldn't be
+        appended today, since their weight or time is out of bounds, are left out with a warning.
 
     Raises:
         InputError: there is no log, or no event in it.
@@ -40,8 +47,12 @@ def read_interactions(directory: Path) -> Interactions:
     largest = np.maximum.accumulate(codes)
     first = np.ones(len(codes), dtype=np.bool_)
     first[1:] = codes[1:] > largest[:-1]
-    table = table.drop_columns("event_id").filter(pa.array(first))
-    return from_table(directory, table, name=directory.name)
+    now = utc_now().timestamp() if now is None else now
+    table, warnings = event_bounds.within(directory, table.filter(pa.array(first)), now=now)
+    read = from_table(
+        directory, table.drop_columns("event_id"), name=directory.name, now=now, times_are_certain=True
+    )
+    return replace(read, warnings=[*read.warnings, *warnings])
 
 
 def stored_events(directory: Path) -> int:

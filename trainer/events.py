@@ -8,16 +8,11 @@ from dataclasses import dataclass
 
 from publication.errors import InvalidIdError
 from publication.id_map import check_id
+from trainer.bounds import EARLIEST_TIME, MAX_SECONDS_AHEAD, MAX_WEIGHT
 from trainer.event_errors import InvalidEventError
 
 MAX_EVENT_ID_BYTES = 128
 MAX_TYPE_BYTES = 64
-MAX_SECONDS_AHEAD = 86_400.0
-"""How far an event may lie in the future: clocks differ, but milliseconds for seconds are a mistake."""
-
-# The model counts in float32, so what overflows there is no use.
-_MAX_WEIGHT = 3.4028234663852886e38
-
 Row = tuple[str, str, str, str, float, float]
 """The values of an event in the order of its fields."""
 
@@ -31,9 +26,9 @@ class Event:
             is kept once.
         user_id, item_id: external ids.
         event: its type, at most 64 bytes of UTF-8; "" for none.
-        weight: finite as a float32.
-        timestamp: seconds since 1970-01-01 UTC, at most a day ahead; None or 0 for the time at which
-            it arrives.
+        weight: at most MAX_WEIGHT above or below 0.
+        timestamp: seconds since 1970-01-01 UTC, from 1971 on and at most a day ahead; None or 0 for the
+            time at which it arrives.
     """
 
     event_id: str
@@ -87,8 +82,8 @@ def checked_rows(batch: Sequence[Event], *, now: float) -> list[Row]:
         row = (event.event_id, event.user_id, event.item_id, event.event, event.weight, timestamp)
         # The rule first, so that what is wrong is looked for only where something is.
         if not (
-            0 < timestamp <= latest
-            and abs(event.weight) <= _MAX_WEIGHT
+            EARLIEST_TIME <= timestamp <= latest
+            and abs(event.weight) <= MAX_WEIGHT
             and _fits(event.event_id, MAX_EVENT_ID_BYTES)
             and event.event_id
             and _fits(event.event, MAX_TYPE_BYTES)
@@ -126,14 +121,13 @@ def _problem(position: int, event: Event, timestamp: float, latest: float) -> In
             shown = ascii(text if len(text) <= 60 else text[:57] + "...")
             reason = f"{shown} should be Unicode of at most {size} bytes of UTF-8"
             return InvalidEventError(position, field, reason)
-    if not abs(event.weight) <= _MAX_WEIGHT:
-        return InvalidEventError(
-            position, "weight", f"is {event.weight}, which isn't a finite number of 32 bits"
-        )
+    if not abs(event.weight) <= MAX_WEIGHT:
+        reason = f"is {event.weight}, but should be a number between {-MAX_WEIGHT:g} and {MAX_WEIGHT:g}"
+        return InvalidEventError(position, "weight", reason)
     hint = " (are these milliseconds?)" if math.isfinite(timestamp) and timestamp > latest * 100 else ""
     return InvalidEventError(
         position,
         "timestamp",
-        f"is {timestamp}, but should be seconds since 1970, and at most a day ahead of the service's "
-        f"clock{hint}",
+        f"is {timestamp}, but should be seconds since 1970, of 1971 or later and at most a day ahead "
+        f"of the service's clock{hint}",
     )

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from trainer import parquet_folder, tables, timestamps
+from publication.writer import utc_now
+from trainer import parquet_folder, plausible_times, tables, timestamps
 
 REQUIRED = ("user_id", "item_id")
 OPTIONAL = ("weight", "timestamp", "event")
@@ -23,7 +24,8 @@ class Interactions:
         name: where they come from.
         user_ids, item_ids: the distinct external ids, in order of first appearance.
         users, items: (n,) int64, positions in user_ids and item_ids.
-        weights: (n,) float32, finite; 1 where the file has no weights. Values <= 0 are no positives.
+        weights: (n,) float32, at most MAX_WEIGHT above or below 0; 1 where the file has no weights.
+            Values <= 0 are no positives.
         timestamps: (n,) float64, seconds since 1970-01-01 UTC; None where the file has none.
         events: (n,) int64, positions in event_types; None where the file has no event types.
         event_types: the distinct event types, in order of first appearance; "" where one is missing.
@@ -63,13 +65,15 @@ class Interactions:
         return replace(smaller, event_types=event_types, events=events)
 
 
-def read_interactions(path: Path) -> Interactions:
+def read_interactions(path: Path, *, now: float | None = None) -> Interactions:
     """Read the columns user_id, item_id and, where there are such, weight, timestamp and event.
 
-    Others are ignored. `timestamps.seconds` says what a timestamp may be; an event type is text.
+    Others are ignored. `timestamps.read` and `plausible_times.check` say what a timestamp may be; an
+    event type is text.
 
     Args:
         path: a CSV or Parquet file, or a folder of Parquet files as `parquet_folder` reads it.
+        now: what the clock says, seconds since 1970; None for the machine's.
 
     Raises:
         InputError: names the file and the column or row.
@@ -77,13 +81,24 @@ def read_interactions(path: Path) -> Interactions:
     if path.is_dir():
         folder = parquet_folder.read_folder(path, required=REQUIRED, optional=OPTIONAL)
         with folder.errors_by_file():
-            return from_table(path, folder.table, name=path.name)
+            return from_table(path, folder.table, name=path.name, now=now)
     table = tables.read_table(path, required=REQUIRED, optional=OPTIONAL)
-    return from_table(path, table, name=path.name)
+    return from_table(path, table, name=path.name, now=now)
 
 
-def from_table(path: Path, table: pa.Table, *, name: str) -> Interactions:
-    """Interactions of a table that was read from `path`; raises as `read_interactions`."""
+def from_table(
+    path: Path, table: pa.Table, *, name: str, now: float | None = None, times_are_certain: bool = False
+) -> Interactions:
+    """Interactions of a table that was read from `path`; raises as `read_interactions`.
+
+    Args:
+        path: what errors name.
+        table: at least one row.
+        name: of the interactions.
+        now: as `read_interactions` has it.
+        times_are_certain: whether numbers in the column timestamp are known to be seconds since 1970.
+    """
+    now = utc_now().timestamp() if now is None else now
     user_ids, users = tables.ids(path, table, "user_id")
     item_ids, items = tables.ids(path, table, "item_id")
     if "weight" in table.column_names:
@@ -92,7 +107,11 @@ def from_table(path: Path, table: pa.Table, *, name: str) -> Interactions:
         weights = np.ones(table.num_rows, dtype=np.float32)
     result = Interactions(name, user_ids, item_ids, users, items, weights)
     if "timestamp" in table.column_names:
-        result = replace(result, timestamps=timestamps.seconds(path, table, "timestamp"))
+        times = timestamps.read(path, table, "timestamp", now=now)
+        if times_are_certain:
+            times = replace(times, as_numbers=np.zeros_like(times.as_numbers))
+        odd = plausible_times.check(path, "timestamp", times, now=now)
+        result = replace(result, timestamps=times.seconds, warnings=[*result.warnings, *odd])
     if "event" in table.column_names:
         event_types, events = tables.categories(path, table, "event")
         result = replace(result, event_types=event_types, events=events)

@@ -25,6 +25,7 @@ from trainer.features import FeatureTable
 from trainer.gates import GateResult, Gates
 from trainer.interactions import Interactions
 from trainer.model import Hyperparameters, train
+from trainer.pair_weights import learning_warnings
 from trainer.progress import Reporter, Silent
 from trainer.promotion import Checked, check_content, check_version, promote_if_passed
 from trainer.publishing import Indexing, Publishable, publish
@@ -199,6 +200,9 @@ def _trained_here(
         model=model,
         state=state,
         user_features=user_features,
+        warnings=learning_warnings(dataset.train, name=dataset.name, loss=hyperparameters.loss)
+        if hyperparameters.sample_weights
+        else [],
     )
 
 

@@ -33,13 +33,17 @@ _SMALL_BYTES = 16 << 20
 """A file up to this size is compared by its content, a larger one by its size and time of change."""
 
 
-def read_source(data: DataSpec, *, data_dir: Path, event_log: Path | None) -> TrainingInput:
+def read_source(
+    data: DataSpec, *, data_dir: Path, event_log: Path | None, now: float | None = None
+) -> TrainingInput:
     """Read interactions and features, and weigh the interactions.
 
     Args:
         data: what to read.
         data_dir: where fetched datasets are.
         event_log: directory of the log of appended interactions; None when there is none.
+        now: what the clock says, seconds since 1970, to refuse times of the future; None for the
+            machine's.
 
     Raises:
         OptionError: options that don't go together.
@@ -52,7 +56,7 @@ def read_source(data: DataSpec, *, data_dir: Path, event_log: Path | None) -> Tr
         # The features first: they are small, and a mistake in them is known before a long reading.
         items = _items(data)
         users = _features(data.users, "user", data.user_features, data.feature_separator)
-        source = TrainingInput(_read_interactions(data, event_log), items, users)
+        source = TrainingInput(_read_interactions(data, event_log, now), items, users)
     weighed = weigh(
         source.interactions,
         event_weights=data.event_weights,
@@ -116,15 +120,15 @@ def _read_dataset(data: DataSpec, data_dir: Path) -> TrainingInput:
     )
 
 
-def _read_interactions(data: DataSpec, event_log: Path | None) -> Interactions:
+def _read_interactions(data: DataSpec, event_log: Path | None, now: float | None) -> Interactions:
     if data.interactions is not None:
-        return interactions.read_interactions(Path(data.interactions))
+        return interactions.read_interactions(Path(data.interactions), now=now)
     if data.interactions_sql is not None and data.database_url is not None:
-        return sql.read_interactions_sql(data.interactions_sql, data.database_url)
+        return sql.read_interactions_sql(data.interactions_sql, data.database_url, now=now)
     # Only the service has such a log.
     from trainer import event_log as log
 
-    return log.read_interactions(_log_directory(event_log))
+    return log.read_interactions(_log_directory(event_log), now=now)
 
 
 def _log_directory(event_log: Path | None) -> Path:

@@ -44,12 +44,13 @@ class SqlError(TrainerError):
         self.reason = reason
 
 
-def read_interactions_sql(query: str, database_url: str) -> Interactions:
+def read_interactions_sql(query: str, database_url: str, *, now: float | None = None) -> Interactions:
     """The rows of a query, with the columns that `interactions.read_interactions` reads of a file.
 
     Args:
         query: one statement that only reads; give it an ORDER BY where the order of rows matters.
         database_url: see trainer.database_url.parse.
+        now: what the clock says, seconds since 1970; None for the machine's.
 
     Raises:
         SqlError: the database can't be reached or refuses the query, or there is no row.
@@ -59,7 +60,7 @@ def read_interactions_sql(query: str, database_url: str) -> Interactions:
     """
     table = read_result(query, database_url)
     name = database_urls.parse(database_url).name
-    return interactions.from_table(_PATH, table, name=name)
+    return interactions.from_table(_PATH, table, name=name, now=now)
 
 
 def read_result(query: str, database_url: str) -> pa.Table:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from publication.errors import InvalidIdError
 from publication.id_map import check_id
+from trainer.bounds import MAX_WEIGHT, weights_as_float32
 from trainer.errors import InputError
 
 _PARQUET_MAGIC = b"PAR1"
@@ -81,20 +82,31 @@ def ids(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np
     return distinct, codes
 
 
-def numbers(path: Path, table: pa.Table, column: str) -> NDArray[np.float32]:
-    """A column of finite numbers as float32; raises InputError that names the row and the value."""
-    numeric = _as_float64(path, trimmed(table.column(column)), column)
+def numbers(
+    path: Path, table: pa.Table, column: str, *, limit: float = MAX_WEIGHT
+) -> NDArray[np.float32]:
+    """A column of weights as float32; what isn't 0 stays so, however near it is.
+
+    Raises:
+        InputError: a value isn't a number between -limit and limit; names the row and the value.
+    """
+    numeric = _as_float64(path, trimmed(decoded(table.column(column))), column)
     if numeric.null_count:
         raise InputError(path, f"{column} is empty", row=first(pc.is_null(numeric)))
-    # The model counts in float32, so what overflows there is no use either.
-    with np.errstate(over="ignore"):
-        result: NDArray[np.float32] = numeric.to_numpy().astype(np.float32)
-    bad = ~np.isfinite(result)
+    values: NDArray[np.float64] = numeric.to_numpy()
+    # Not `> limit`, which NaN passes.
+    bad = ~(np.abs(values) <= limit)
     if bad.any():
-        row = int(bad.argmax()) + 1
-        value = numeric[row - 1].as_py()
-        raise InputError(path, f"{column} is {value}, which isn't a finite number", row=row)
-    return result
+        row = int(bad.argmax())
+        value = values[row].item()
+        reason = f"{column} is {value}, which isn't a finite number"
+        if math.isfinite(value):
+            reason = (
+                f"{column} is {value:g}, but should be between {-limit:g} and {limit:g}: mend or leave "
+                f"out such rows ({np.count_nonzero(bad)} of {len(bad)}), or divide all by one number"
+            )
+        raise InputError(path, reason, row=row + 1)
+    return weights_as_float32(values)
 
 
 def numbers_or_gaps(path: Path, table: pa.Table, column: str) -> NDArray[np.float64]:

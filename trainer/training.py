@@ -71,7 +71,7 @@ def train_by_spec(
                 stack.enter_context(volume.followed(label))
         result = train_and_publish(
             # With no name here: it can go when the matrix is made.
-            _read(spec, places, reporter),
+            _read(spec, places, reporter, clock),
             volume.folder,
             hyperparameters=spec.hyperparameters,
             # What isn't one of them is refused where the data is split.
@@ -109,10 +109,15 @@ def _on_spark(options: SparkAls, volume: Volume) -> SparkTraining:
     return SparkTraining(options, exchange)
 
 
-def _read(spec: TrainingSpec, places: Places, reporter: Reporter) -> TrainingInput:
+def _read(spec: TrainingSpec, places: Places, reporter: Reporter, clock: Clock) -> TrainingInput:
     reporter.stage("read")
     with span("read"):
-        return read_source(spec.data, data_dir=places.data_dir, event_log=places.event_log)
+        return read_source(
+            spec.data,
+            data_dir=places.data_dir,
+            event_log=places.event_log,
+            now=clock().timestamp(),
+        )
 
 
 def indexing_of(spec: TrainingSpec) -> Indexing:

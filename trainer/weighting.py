@@ -10,14 +10,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.bounds import MAX_WEIGHT, weights_as_float32
 from trainer.errors import InputError, OptionError
 from trainer.interactions import Interactions
+from trainer.time_forms import iso
 
 DAY = 86_400.0
-# What is too old to count for anything still isn't a weight of 0, which would make it no positive.
-_SMALLEST = np.finfo(np.float32).tiny
 # Beyond any float32, but not yet 0 in float64.
 _MOST_HALVINGS = 500
+# Among fewer interactions one that is far newer than the others is nothing strange.
+_FEWEST = 10
+_ISOLATED_SHARE = 0.01
+# After so many half-lives the model learns hardly anything of an interaction.
+_ISOLATED_HALVINGS = 5
+_SMALL_SHARE = 0.1
 
 
 def weigh(
@@ -45,42 +51,100 @@ def weigh(
 
     Returns:
         The rows that are left, in the order they were in. A weight that isn't 0 stays so, however old
-        it is.
+        it is. A warning says so where only a small share is left.
 
     Raises:
         OptionError: an option is out of range.
         InputError: there are no timestamps or event types that an option needs, an event type has no
-            weight, or nothing is left.
+            weight, a weight becomes too large, nothing is left, or ages are relative to a few
+            interactions that are far newer than all others.
     """
     _check(event_weights, half_life_days, last_days)
     if not len(interactions):
         raise InputError(Path(interactions.name), "there is no interaction")
+    if now is None:
+        _refuse_isolated(interactions, half_life_days, last_days)
+    rows = np.arange(len(interactions))
     if last_days is not None:
         recent = _age_days(interactions, now, "--last-days") <= last_days
-        if not recent.any():
-            reason = f"none of {len(interactions)} interactions is of the last {last_days:g} days"
-            raise InputError(Path(interactions.name), reason)
-        interactions = interactions.where(recent)
+        rows = np.flatnonzero(recent)
+        interactions = _last(interactions, recent, last_days)
     weights = interactions.weights.astype(np.float64)
     if event_weights:
-        weights *= _by_event(interactions, event_weights)
+        weights *= _by_event(interactions, event_weights, rows)
     if half_life_days is not None:
         halvings = _age_days(interactions, now, "--half-life-days") / half_life_days
         weights *= 0.5 ** np.minimum(halvings, _MOST_HALVINGS)
     if not event_weights and half_life_days is None:
         return interactions
-    return replace(interactions, weights=_float32(interactions, weights))
+    return replace(interactions, weights=_float32(interactions, weights, rows))
 
 
 def _check(
     event_weights: Mapping[str, float], half_life_days: float | None, last_days: float | None
 ) -> None:
     for event, weight in event_weights.items():
-        if not math.isfinite(weight):
-            raise OptionError("--event-weights", f"{event}={weight}", "finite numbers")
+        # Not `> MAX_WEIGHT`, which NaN passes.
+        if not abs(weight) <= MAX_WEIGHT:
+            expected = f"finite numbers, at most {MAX_WEIGHT:g} above or below 0"
+            raise OptionError("--event-weights", f"{event}={weight}", expected)
     for option, days in (("--half-life-days", half_life_days), ("--last-days", last_days)):
         if days is not None and not (math.isfinite(days) and days > 0):
             raise OptionError(option, days, "a number of days above 0")
+
+
+def _refuse_isolated(
+    interactions: Interactions, half_life_days: float | None, last_days: float | None
+) -> None:
+    """Raise InputError where a few interactions are so much newer than all others that only they count.
+
+    By one such row, of a device with a wrong clock, all others would be too old.
+    """
+    effects = {"--last-days": "be left out", "--half-life-days": "hardly count"}
+    widths = {} if last_days is None else {"--last-days": last_days}
+    if half_life_days is not None:
+        widths["--half-life-days"] = half_life_days * _ISOLATED_HALVINGS
+    total = len(interactions)
+    if total < _FEWEST:
+        return
+    for option, days in widths.items():
+        times = _timestamps(interactions, option)
+        few = max(1, int(total * _ISOLATED_SHARE))
+        # Only the newest are put in order, from the newest of all others on.
+        newest = np.sort(np.partition(times, total - few - 1)[total - few - 1 :])
+        gaps = np.diff(newest) / DAY
+        if not (gaps > days).any():
+            continue
+        position = int(np.argmax(gaps > days))
+        count = few - position
+        row = int(np.argmax(times > newest[position]))
+        raise InputError(
+            Path(interactions.name),
+            f"timestamp is {iso(times[row])}, but {total - count} of {total} interactions are of "
+            f"{iso(newest[position])} and before; {option} counts from the newest, so because of "
+            f"{count} that {'is' if count == 1 else 'are'} {gaps[position]:,.0f} days newer than all "
+            f"others, the others would {effects[option]}: mend or leave out "
+            f"{'that row' if count == 1 else 'those rows'}, or give more days",
+            row=row + 1,
+        )
+
+
+def _last(interactions: Interactions, recent: NDArray[np.bool_], last_days: float) -> Interactions:
+    """The recent ones."""
+    left, total = np.count_nonzero(recent), len(interactions)
+    if not left:
+        reason = f"none of {total} interactions is of the last {last_days:g} days"
+        raise InputError(Path(interactions.name), reason)
+    warnings = interactions.warnings
+    if left < total * _SMALL_SHARE:
+        times = _timestamps(interactions, "--last-days")
+        warning = (
+            f"--last-days {last_days:g} keeps only {left} of {total} interactions of "
+            f"{interactions.name} ({left / total:.1%}), which are of {iso(times.min())} to "
+            f"{iso(times.max())}"
+        )
+        warnings = [*warnings, warning]
+    return replace(interactions.where(recent), warnings=warnings)
 
 
 def _timestamps(interactions: Interactions, option: str) -> NDArray[np.float64]:
@@ -97,14 +161,16 @@ def _age_days(interactions: Interactions, now: float | None, option: str) -> NDA
     return np.maximum(now - timestamps, 0) / DAY
 
 
-def _by_event(interactions: Interactions, event_weights: Mapping[str, float]) -> NDArray[np.float64]:
-    """(n,) float64, the weight of each row's event type."""
+def _by_event(
+    interactions: Interactions, event_weights: Mapping[str, float], rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(n,) float64, the weight of each row's event type; `rows` are their positions in the file."""
     path = Path(interactions.name)
     if interactions.events is None:
         raise InputError(path, "there is no column event, which --event-weights needs")
     for code, event in enumerate(interactions.event_types):
         if event not in event_weights:
-            row = int(np.argmax(interactions.events == code)) + 1
+            row = int(rows[np.argmax(interactions.events == code)]) + 1
             known = ", ".join(event_weights)
             reason = f"event {event!r} has no weight; --event-weights has: {known}"
             raise InputError(path, reason, row=row)
@@ -112,14 +178,15 @@ def _by_event(interactions: Interactions, event_weights: Mapping[str, float]) ->
     return by_code[interactions.events]
 
 
-def _float32(interactions: Interactions, weights: NDArray[np.float64]) -> NDArray[np.float32]:
-    vanished = (np.abs(weights) < _SMALLEST) & (weights != 0)
-    with np.errstate(over="ignore"):
-        result = np.where(vanished, np.copysign(_SMALLEST, weights), weights).astype(np.float32)
-    if not np.isfinite(result).all():
-        row = int(np.argmin(np.isfinite(result)))
+def _float32(
+    interactions: Interactions, weights: NDArray[np.float64], rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    bad = ~(np.abs(weights) <= MAX_WEIGHT)
+    if bad.any():
+        position = int(bad.argmax())
         reason = (
-            f"the weight {interactions.weights[row]:g} becomes {weights[row]:g}, which is too large"
+            f"the weight {interactions.weights[position]:g} becomes {weights[position]:g}, which "
+            f"is too large: give --event-weights that make none of more than {MAX_WEIGHT:g}"
         )
-        raise InputError(Path(interactions.name), reason, row=row + 1)
-    return result
+        raise InputError(Path(interactions.name), reason, row=int(rows[position]) + 1)
+    return weights_as_float32(weights)

@@ -90,8 +90,8 @@ def datasets(directory: Path) -> Execute:
         {
             "user_id": ["a", "b", "é", "映画"],
             "item_id": ["1", "2", "3", "a,b"],
-            "weight": [1.0, -1.0, 0.5, 1e30],
-            "timestamp": [1, 2, 3, 1_700_000_000],
+            "weight": [1.0, -1.0, 0.5, 1e8],
+            "timestamp": [1_600_000_000, 1_650_000_000, 1_699_999_999, 1_700_000_000],
             "event": ["view", "", "view", "purchase"],
         }
     )

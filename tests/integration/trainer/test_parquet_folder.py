@@ -9,6 +9,9 @@ from trainer import parquet_folder
 from trainer.errors import InputError
 from trainer.interactions import read_interactions
 
+# 2026-01-01T00:00:00Z
+NEW_YEAR = 1_767_225_600
+
 
 def part(path, rows, **more):
     """A Parquet file of (user, item, weight), in folders that are made."""
@@ -47,16 +50,48 @@ def test_the_rows_of_all_files_come_in_the_order_of_their_paths(folder):
 
 
 def test_partitions_are_columns_and_keep_their_text(folder):
-    part(folder / "event=buy" / "day=007" / "0.parquet", [("u", "x", 1.0)], timestamp=[5])
-    part(folder / "event=add%20to%20cart" / "day=08" / "0.parquet", [("u", "y", 2.0)], timestamp=[6])
-    part(folder / "event=__HIVE_DEFAULT_PARTITION__" / "day=9" / "0", [("v", "x", 3.0)], timestamp=[7])
+    part(folder / "event=buy" / "day=007" / "0.parquet", [("u", "x", 1.0)], timestamp=[NEW_YEAR + 5])
+    part(
+        folder / "event=add%20to%20cart" / "day=08" / "0.parquet",
+        [("u", "y", 2.0)],
+        timestamp=[NEW_YEAR + 6],
+    )
+    part(
+        folder / "event=__HIVE_DEFAULT_PARTITION__" / "day=9" / "0",
+        [("v", "x", 3.0)],
+        timestamp=[NEW_YEAR + 7],
+    )
     read = read_interactions(folder)
     assert as_rows(read) == [
         ("v", "x", 3.0, ""),
         ("u", "y", 2.0, "add to cart"),
         ("u", "x", 1.0, "buy"),
     ]
-    assert read.timestamps.tolist() == [7.0, 6.0, 5.0]
+    assert read.timestamps.tolist() == [NEW_YEAR + 7, NEW_YEAR + 6, NEW_YEAR + 5]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (
+            {"timestamp": [NEW_YEAR, 4_000_000_000]},
+            "timestamp is 4000000000, which is 2096-10-02T07:06:40Z",
+        ),
+        ({"weight": [1.0, 3e38]}, r"weight is 3e\+38, but should be between"),
+    ],
+)
+def test_a_time_and_a_weight_that_cannot_be_right_are_named_by_file_and_row(folder, bad, message):
+    rows = {
+        "user_id": ["u", "v"],
+        "item_id": ["x", "y"],
+        "weight": [1.0, 2.0],
+        "timestamp": [NEW_YEAR] * 2,
+    }
+    for name, columns in (("a", rows), ("b", rows | bad)):
+        folder.mkdir(exist_ok=True)
+        datasets.write_parquet(folder / f"{name}.parquet", columns)
+    with pytest.raises(InputError, match=rf"b\.parquet, row 2: {message}"):
+        read_interactions(folder)
 
 
 def test_ids_and_dates_may_be_partitions(folder):

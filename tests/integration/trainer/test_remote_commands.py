@@ -218,6 +218,18 @@ def test_all_columns_of_a_file_are_appended(ask, tmp_path, service):
             {"event_id": ["a", "b"], "user_id": ["u", "u"], "item_id": ["i", "j"], "weight": [1, "x"]},
             "row 2: weight",
         ),
+        (
+            {"event_id": ["a", "b"], "user_id": ["u", "u"], "item_id": ["i", "j"], "weight": [1, 3e38]},
+            "row 2: weight is 3e+38, but should be between -1e+09 and 1e+09",
+        ),
+        (
+            {"event_id": ["a"], "user_id": ["u"], "item_id": ["i"], "timestamp": [4_000_000_000]},
+            "row 1: timestamp is 4000000000, which is 2096-10-02T07:06:40Z, more than a day ahead",
+        ),
+        (
+            {"event_id": ["a"], "user_id": ["u"], "item_id": ["i"], "timestamp": [20_260_115]},
+            "20260115 as 2026-01-15",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_appended_is_named_with_what_is_wrong(show, tmp_path, columns, said):

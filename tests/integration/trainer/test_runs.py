@@ -155,9 +155,9 @@ def test_a_run_that_is_cancelled_is_gone_at_once_and_the_next_one_runs(serve):
 
 
 def test_a_run_that_diverges_fails_and_says_how_to_mend_it(serve, data):
-    rows = [(user, item, 1e38) for user, item, _ in datasets.rows()]
+    rows = [(user, item, 1e9) for user, item, _ in datasets.rows()]
     datasets.write_rows(data / "wild.csv", rows)
-    wild = pb.Hyperparameters(loss="logistic", learning_rate=10, sample_weights=True, epochs=5)
+    wild = pb.Hyperparameters(loss="bpr", learning_rate=10, sample_weights=True, epochs=5)
     wanted = spec(pb.DataSpec(interactions="wild.csv", split="none"), hyperparameters=wild)
     with serve() as service:
         last = service.end(service.submit(wanted))

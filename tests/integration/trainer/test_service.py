@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -430,6 +431,17 @@ def test_an_event_at_no_time_that_there_is_names_its_field(servicer, moment):
         )
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "events[0].happened_at" in caught.value.details()
+
+
+@pytest.mark.parametrize("weight", [3e38, -3e38, 1e39, math.nan, math.inf])
+def test_an_event_whose_weight_no_training_can_use_names_its_field(servicer, weight):
+    event = pb.InteractionEvent(event_id="e", user_id="u", item_id="i", weight=weight)
+    with serving_here(servicer) as channel, pytest.raises(grpc.RpcError) as caught:
+        TrainerServiceStub(channel).AppendInteractions(
+            iter([pb.AppendInteractionsRequest(events=[event])]), timeout=TIMEOUT
+        )
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert f"events[0].weight: is {weight}, but should be a number between" in caught.value.details()
 
 
 def test_a_spec_has_an_end(stub):

@@ -11,19 +11,21 @@ import numpy as np
 import pytest
 
 from tests import datasets
-from trainer import database_url, movielens, sources
+from trainer import database_url, event_log, movielens, sources
 from trainer.errors import DatasetMissingError, InputError, OptionError
 from trainer.event_log import Event, EventLog
 from trainer.sources import default_split, fingerprint, read_source
 from trainer.training_spec import DataSpec
 from trainer.weighting import DAY
 
+# 2026-01-01T00:00:00Z
+NEW_YEAR = 1_767_225_600.0
 ROWS = [("u", "a", 1.0), ("v", "b", 2.0), ("u", "b", 4.0)]
 COLUMNS = {
     "user_id": ["u", "v", "u"],
     "item_id": ["a", "b", "b"],
     "weight": [1.0, 2.0, 4.0],
-    "timestamp": [0.0, DAY, 2 * DAY],
+    "timestamp": [NEW_YEAR, NEW_YEAR + DAY, NEW_YEAR + 2 * DAY],
     "event": ["view", "buy", "view"],
 }
 
@@ -50,7 +52,7 @@ def log(tmp_path):
     append(
         directory,
         *(
-            Event(f"e{row}", user, item, event, weight, timestamp or 1.0)
+            Event(f"e{row}", user, item, event, weight, timestamp)
             for row, (user, item, weight, timestamp, event) in enumerate(
                 zip(*COLUMNS.values(), strict=True)
             )
@@ -78,7 +80,10 @@ def as_rows(read):
 
 @pytest.fixture
 def read(tmp_path):
-    return lambda data, event_log=None: read_source(data, data_dir=tmp_path, event_log=event_log)
+    def read(data, event_log=None, **options):
+        return read_source(data, data_dir=tmp_path, event_log=event_log, **options)
+
+    return read
 
 
 @pytest.fixture
@@ -103,6 +108,58 @@ def test_each_source_gives_the_same_interactions_weighed(path, database, tmp_pat
 def test_the_log_is_read_where_it_is(log, read):
     found = read(DataSpec(event_log=True, event_weights={"view": 2.0, "buy": 3.0}), log).interactions
     assert as_rows(found) == [("u", "a", 2.0), ("v", "b", 6.0), ("u", "b", 8.0)]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "query"])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"timestamp": [NEW_YEAR, NEW_YEAR + 366 * DAY, NEW_YEAR]},
+            "row 2: timestamp is 1798848000, which",
+        ),
+        ({"timestamp": [20_260_115, 20_260_116, 20_260_117]}, "20260115 as 2026-01-15"),
+        ({"timestamp": [46_037, 46_037.5, 46_038]}, "Excel's serial dates"),
+        ({"timestamp": [5, 6, 7]}, "row 1: timestamp is 5, .* 3 of 3 rows are of before 1971"),
+        ({"weight": [1.0, 3e38, 3e38]}, r"row 2: weight is 3e\+38, .* \(2 of 3\)"),
+    ],
+)
+def test_no_source_gives_a_time_or_weight_that_would_ruin_a_training(
+    tmp_path, read, path, database, kind, changes, message
+):
+    columns = COLUMNS | changes
+    datasets.write(path, columns)
+    (tmp_path / "folder").mkdir()
+    datasets.write(tmp_path / "folder" / "0.parquet", columns)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM events")
+        rows = zip(*columns.values(), strict=True)
+        connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", rows)
+    data = {
+        "file": DataSpec(interactions=str(path)),
+        "folder": DataSpec(interactions=str(tmp_path / "folder")),
+        "query": query(database, "SELECT * FROM events ORDER BY rowid"),
+    }[kind]
+    with pytest.raises(InputError, match=message):
+        read(data, now=NEW_YEAR)
+
+
+def test_events_of_an_old_log_that_could_not_be_appended_today_are_left_out(log, read, monkeypatch):
+    bad = [
+        ("w1", "u", "b", "view", 3e38, NEW_YEAR),
+        ("w2", "u", "b", "view", 3e38, NEW_YEAR),
+        ("t1", "v", "a", "view", 1.0, NEW_YEAR + 400 * DAY),
+    ]
+    with monkeypatch.context() as patch:
+        patch.setattr(event_log, "checked_rows", lambda *_, **__: bad)
+        append(log, *(Event(*row) for row in bad))
+    found = read(DataSpec(event_log=True, last_days=30), log, now=NEW_YEAR + 3 * DAY).interactions
+    assert as_rows(found) == ROWS
+    heavy, ahead = found.warnings
+    assert (
+        "2 of 6 events weigh more than 1e+09, and are left out: 'w1' of user 'u' and item 'b'" in heavy
+    )
+    assert "1 of 6 events are more than a day ahead of this machine's clock" in ahead
 
 
 def test_without_a_log_it_cannot_be_read(read, print_of):

@@ -118,7 +118,7 @@ def test_a_large_result_is_read_in_batches(path):
 
 
 @pytest.mark.parametrize(
-    ("early", "late"), [(1, 2.5), (None, "2.5"), (1, "2.5"), (1.5, "2.5"), (1, 2**40 + 0.5)]
+    ("early", "late"), [(1, 2.5), (None, "2.5"), (1, "2.5"), (1.5, "2.5"), (1, 2**29 + 0.5)]
 )
 def test_a_type_that_changes_after_the_first_batch_is_no_error(path, early, late):
     filler = [("u", "i", early or 1)] * 70_000 if early else [("u", "i", 1)]

@@ -180,9 +180,9 @@ def test_a_segment_is_plain_parquet(tmp_path):
 
 def test_stats_are_the_same_after_a_restart(tmp_path):
     batches = [
-        [Event("1", "u", "i", timestamp=20.0)],
-        [Event("2", "u", "i", timestamp=5.0), Event("3", "u", "i", timestamp=30.0)],
-        [Event("4", "u", "i", timestamp=7.0)],
+        [Event("1", "u", "i", timestamp=SECONDS - 20)],
+        [Event("2", "u", "i", timestamp=SECONDS - 35), Event("3", "u", "i", timestamp=SECONDS - 10)],
+        [Event("4", "u", "i", timestamp=SECONDS - 33)],
     ]
     with open_log(tmp_path, segment_bytes=1) as log:
         assert log.stats() == Stats(0, log.stats().bytes, 0, None, None)
@@ -190,7 +190,8 @@ def test_stats_are_the_same_after_a_restart(tmp_path):
             log.append(batch)
         log._roller.submit(lambda: None).result()
         stats = log.stats()
-    assert stats == Stats(4, sum(path.stat().st_size for path in tmp_path.iterdir()), 3, 5.0, 30.0)
+    size = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert stats == Stats(4, size, 3, SECONDS - 35, SECONDS - 10)
     with open_log(tmp_path) as log:
         assert log.stats() == stats
     assert stored_events(tmp_path) == 4

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -66,6 +67,10 @@ def test_integers_are_the_same_ids_in_parquet_as_in_csv(tmp_path):
         (("a", "b", "-inf"), "row 2: weight is -inf, which isn't a finite number"),
         (("a", "b", "five"), "row 2: weight is 'five', which isn't a number"),
         (("a", "b", ""), "row 2: weight is empty"),
+        (
+            ("a", "b", "3e38"),
+            "row 2: weight is 3e\\+38, but should be between -1e\\+09 and 1e\\+09: .*",
+        ),
     ],
 )
 def test_a_bad_row_is_named_by_file_row_and_value(tmp_path, suffix, bad, message):
@@ -105,10 +110,56 @@ def test_times_and_event_types_are_read_where_there_are_such(tmp_path, name):
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_time_that_is_none_is_named_by_file_row_and_value(tmp_path, suffix):
-    columns = {"user_id": ["1", "2"], "item_id": ["a", "b"], "timestamp": ["0", "yesterday"]}
+    columns = {"user_id": ["1", "2"], "item_id": ["a", "b"], "timestamp": ["2026-01-01", "yesterday"]}
     path = datasets.write(tmp_path / f"a.{suffix}", columns)
     with pytest.raises(InputError, match=f"^{path}, row 2: timestamp is 'yesterday', which isn't sec"):
         read_interactions(path)
+
+
+NOW = 1_782_820_800.0
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (
+            ["2026-06-30", "2027-06-30", "2026-06-30"],
+            "row 2: timestamp is 2027-06-30T00:00:00Z, more than a",
+        ),
+        (
+            ["20260115", "20260116", "20260115"],
+            "row 1: timestamp is 20260115, .* 20260115 as 2026-01-15",
+        ),
+        (["46037", "46037", "46037"], "row 1: timestamp is 46037, .* Excel's serial dates"),
+    ],
+)
+def test_times_that_cannot_be_right_are_refused_by_file_row_and_value(tmp_path, suffix, times, message):
+    columns = {"user_id": ["1", "2", "2"], "item_id": ["a", "b", "c"], "timestamp": times}
+    path = datasets.write(tmp_path / f"a.{suffix}", columns)
+    with pytest.raises(InputError, match=f"^{path}, {message}"):
+        read_interactions(path, now=NOW)
+
+
+def test_by_the_machines_clock_a_year_ahead_is_refused(tmp_path):
+    ahead = (datetime.now(UTC) + timedelta(days=365)).isoformat()
+    path = datasets.write(
+        tmp_path / "a.csv", {"user_id": ["1"], "item_id": ["a"], "timestamp": [ahead]}
+    )
+    with pytest.raises(
+        InputError, match=r"row 1: timestamp is .*Z, more than a day ahead of this machine"
+    ):
+        read_interactions(path)
+
+
+def test_odd_times_are_warnings(tmp_path):
+    columns = {"user_id": ["1", "2"], "item_id": ["a", "b"], "timestamp": [893_286_638, 0]}
+    path = datasets.write(tmp_path / "a.csv", columns)
+    early, old = read_interactions(path, now=NOW).warnings
+    assert early.startswith(
+        f"{path}: 1 of 2 rows have a timestamp of before 1971, such as row 2 (0, which"
+    )
+    assert "the newest timestamp is 893286638, which is 1998-04-22T23:10:38Z, 28 years ago" in old
 
 
 @given(

@@ -242,6 +242,22 @@ def test_interactions_that_are_no_use_are_left_out_and_counted(tmp_path, both):
     ]
 
 
+@pytest.mark.parametrize("role", ["seen", "held_out"])
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("timestamp", "2096-10-02", "row 1: timestamp is 2096-10-02T00:00:00Z, more than a day ahead"),
+        ("timestamp", "20260115", "row 1: timestamp is 20260115, .* 20260115 as 2026-01-15"),
+        ("weight", "3e38", r"row 1: weight is 3e\+38, but should be between"),
+    ],
+)
+def test_times_and_weights_are_those_of_a_training_too(tmp_path, both, role, column, value, message):
+    columns = {"user_id": ["u1"], "item_id": ["a"], column: [value]}
+    path = datasets.write(tmp_path / "rows.csv", columns)
+    with pytest.raises(InputError, match=f"{path}, {message}"):
+        read_own(replace(both, **{role: path}))
+
+
 def test_interactions_of_strangers_only_leave_nothing(tmp_path, both):
     rows = [("x", "y", 1.0), ("y", "z", 1.0)]
     path = datasets.write_rows(tmp_path / "rows.csv", rows)

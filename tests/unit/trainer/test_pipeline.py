@@ -465,3 +465,22 @@ def test_the_split_is_the_one_that_was_asked_for(tmp_path):
     assert (last.split, last.test_interactions) == ("leave-last-k", 2 * datasets.USERS)
     newest = run(tmp_path, source, split="time", split_share=0.25).manifest.dataset
     assert newest.test_interactions == round(0.25 * len(rows))
+
+
+@pytest.mark.parametrize(
+    ("scale", "loss", "said"),
+    [(1e-3, "warp", "weigh 0.02 or more"), (1e3, "bpr", "weigh more than 50"), (1, "bpr", None)],
+)
+def test_weights_that_ruin_a_model_are_warned_of_where_the_model_sees_them(tmp_path, scale, loss, said):
+    rows = [(user, item, weight * scale) for user, item, weight in datasets.rows()]
+    source = TrainingInput(datasets.interactions(rows))
+
+    def warned(**options):
+        hyperparameters = replace(datasets.QUICK, loss=loss, **options)
+        warnings = run(tmp_path, source, hyperparameters=hyperparameters, label=None).warnings
+        return [warning for warning in warnings if "--sample-weights" in warning]
+
+    assert warned() == []
+    found = warned(sample_weights=True)
+    assert len(found) == (said is not None)
+    assert said is None or said in found[0]

@@ -20,10 +20,13 @@ ZONES = st.timedeltas(dt.timedelta(hours=-23), dt.timedelta(hours=23)).map(
 )
 # 2026-01-01T00:00:00Z
 NEW_YEAR = 1_767_225_600.0
+NOW = NEW_YEAR + 180 * 86_400
 
 
 def seconds(values, kind=None):
-    return timestamps.seconds(PATH, pa.table({"it": pa.array(values, kind)}), "it").tolist()
+    return timestamps.read(
+        PATH, pa.table({"it": pa.array(values, kind)}), "it", now=NOW
+    ).seconds.tolist()
 
 
 def close_to(times):
@@ -70,13 +73,52 @@ def test_texts_that_are_all_alike_are_read_as_mixed_ones_are(times):
         ([-5], pa.int16(), [-5.0]),
         ([0.5, NEW_YEAR], pa.float64(), [0.5, NEW_YEAR]),
         ([decimal.Decimal("1767225600.25")], None, [NEW_YEAR + 0.25]),
+        ([decimal.Decimal("1767225600")], pa.decimal128(20, 0), [NEW_YEAR]),
+        ([decimal.Decimal("1767225600")], pa.decimal256(40, 0), [NEW_YEAR]),
         (["0", " 1767225600.5\n", "-1e3"], None, [0.0, NEW_YEAR + 0.5, -1000.0]),
         (["2026-01-01", "2026-01-01T00:00:00.123456789Z"], None, [NEW_YEAR, NEW_YEAR + 0.123456]),
         (["2026-W01-4", "1767225600"], pa.large_string(), [NEW_YEAR, NEW_YEAR]),
+        (["20260101T000000Z", "20260101T010000+0100"], None, [NEW_YEAR, NEW_YEAR]),
     ],
 )
 def test_numbers_and_texts_of_numbers_are_seconds(values, kind, expected):
     assert seconds(values, kind) == expected
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([dt.datetime(2026, 1, 1)] * 2, pa.timestamp("ms")),  # noqa: DTZ001
+        pa.array([dt.date(2026, 1, 1)] * 2),
+        pa.array([1_767_225_600] * 2),
+        pa.array([decimal.Decimal(1_767_225_600)] * 2),
+        pa.array(["2026-01-01"] * 2),
+        pa.array([" 1767225600"] * 2, pa.large_string()),
+        pa.array(["2026-01-01T00Z", "20260101T000000"]),
+    ],
+)
+def test_a_column_may_be_a_dictionary_of_any_form(values):
+    for of in (values, values.dictionary_encode()):
+        table = pa.table({"it": pa.chunked_array([of, of])})
+        assert timestamps.read(PATH, table, "it", now=NOW).seconds.tolist() == [NEW_YEAR] * 4
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "as_numbers"),
+    [
+        ([1, 2], pa.int32(), [True, True]),
+        ([1.5, 2], None, [True, True]),
+        ([decimal.Decimal(1)], None, [True]),
+        (["1", "2.5"], None, [True, True]),
+        (["1", "2026-01-01", "20260101", "20260101T00"], None, [True, False, True, False]),
+        (["2026-01-01"], None, [False]),
+        ([dt.date(2026, 1, 1)], None, [False]),
+        ([dt.datetime(2026, 1, 1)], pa.timestamp("s"), [False]),  # noqa: DTZ001
+    ],
+)
+def test_it_is_known_which_times_were_numbers(values, kind, as_numbers):
+    read = timestamps.read(PATH, pa.table({"it": pa.array(values, kind)}), "it", now=NOW)
+    assert read.as_numbers.tolist() == as_numbers
 
 
 @pytest.mark.parametrize(
@@ -116,9 +158,31 @@ def test_a_number_outside_of_the_calendar_is_named_by_row_and_value(value):
     assert "milliseconds" not in str(caught.value)
 
 
-def test_milliseconds_are_guessed_where_seconds_would_be_far_away():
-    with pytest.raises(InputError, match=r"row 1: it is 1767225600000\.0, .*are these milliseconds\?"):
-        seconds([1_767_225_600_000])
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        (
+            1_767_225_600_000,
+            "are these milliseconds? 1767225600000 would be 2026-01-01T00:00:00Z: divide",
+        ),
+        (4_100_000_000_000, "are these milliseconds?)"),
+        (
+            1_767_225_600_000_000,
+            "are these microseconds? 1767225600000000 would be 2026-01-01T00:00:00Z",
+        ),
+        (
+            1_767_225_600_000_000_000,
+            "are these nanoseconds? 1767225600000000000 would be 2026-01-01T00",
+        ),
+        (20_260_115_123_000, "YYYYMMDDHHMMSS (ISO 8601's basic form)? write them with signs between, "),
+    ],
+)
+@pytest.mark.parametrize("kind", [pa.int64(), pa.string(), pa.float64(), pa.decimal128(20, 0)])
+def test_another_unit_is_guessed_where_seconds_would_be_far_away(value, hint, kind):
+    with pytest.raises(InputError) as caught:
+        seconds([{pa.string(): str, pa.float64(): float}.get(kind, int)(value)], kind)
+    assert str(caught.value).startswith("data.csv, row 1: it is ")
+    assert hint in str(caught.value)
 
 
 def test_a_time_that_a_database_means_as_endless_is_named_by_its_row():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ ROWS = st.lists(
         st.sampled_from([*WEIGHTS]),
     ),
     min_size=1,
-    max_size=30,
+    # Fewer than those among which one can be far newer than all others.
+    max_size=9,
 )
 DAYS = st.floats(0.01, 10_000)
 
@@ -155,19 +157,117 @@ def test_days_that_are_none_are_refused(option, days):
         weighed(made([("u", "a", 1.0, 0, "view")]), **{option: days})
 
 
-@pytest.mark.parametrize("weight", [math.nan, -math.inf])
-def test_a_weight_of_an_event_that_is_not_finite_is_refused(weight):
-    with pytest.raises(OptionError, match=f"--event-weights is 'buy={weight}', but should be finite"):
+@pytest.mark.parametrize("weight", [math.nan, -math.inf, 1000000001.0])
+def test_a_weight_of_an_event_that_is_not_finite_or_too_large_is_refused(weight):
+    with pytest.raises(OptionError, match=rf"--event-weights is 'buy={weight}', but should be finite"):
         weighed(made([("u", "a", 1.0, 0, "view")]), event_weights={"view": 1.0, "buy": weight})
 
 
 def test_a_weight_that_becomes_too_large_is_named_by_its_row():
-    rows = [("u", "a", 1.0, 0, "view"), ("u", "a", 1e30, 0, "view")]
-    with pytest.raises(InputError, match=r"row 2: the weight 1e\+30 becomes 1e\+60"):
-        weighed(made(rows), event_weights={"view": 1e30})
+    rows = [
+        ("u", "a", 1.0, 0, "view"),
+        ("u", "a", 1.0, 5 * DAY, "view"),
+        ("u", "a", 1e5, 5 * DAY, "buy"),
+    ]
+    with pytest.raises(
+        InputError, match=r"row 3: the weight 100000 becomes 1e\+10, which is too large"
+    ):
+        weighed(made(rows), event_weights={"view": 1e5, "buy": 1e5}, last_days=1)
+    fine = weighed(made(rows), event_weights={"view": 1e5, "buy": 1e4}, last_days=1)
+    assert fine.weights.tolist() == [1e5, 1e9]
 
 
 def test_nothing_to_weigh_is_told():
     empty = made([("u", "a", 1.0, 0, "view")]).where(np.array([False]))
     with pytest.raises(InputError, match=r"interactions\.csv: there is no interaction"):
         weighed(empty)
+
+
+def at(days, *, name="interactions.csv"):
+    """A like at each of these days, in this order."""
+    rows = [(f"u{row % 7}", f"i{row % 5}", 1.0) for row in range(len(days))]
+    return datasets.interactions(rows, timestamps=[day * DAY for day in days], name=name)
+
+
+def a_year(interactions_a_day):
+    return [10_000 + row / interactions_a_day for row in range(365 * interactions_a_day)]
+
+
+OPTIONS = pytest.mark.parametrize(
+    ("options", "option", "effect"),
+    [
+        ({"last_days": 30}, "--last-days", "be left out"),
+        ({"half_life_days": 30}, "--half-life-days", "hardly count"),
+        ({"half_life_days": 30, "last_days": 5000}, "--half-life-days", "hardly count"),
+    ],
+)
+
+
+@OPTIONS
+@pytest.mark.parametrize(("many", "few"), [(2, 1), (2, 7), (1, 1), (1, 3), (20, 70)])
+@pytest.mark.parametrize("gap", [200, 365, 3650])
+def test_a_few_that_are_far_newer_than_all_others_are_refused(options, option, effect, many, few, gap):
+    days = a_year(many)
+    newest = days[-1]
+    # In the middle of the file.
+    days[50:50] = [newest + gap + 40 * row for row in range(few)]
+    with pytest.raises(InputError) as caught:
+        weighed(at(days), **options)
+    message = str(caught.value)
+    assert message.startswith("interactions.csv, row 51: timestamp is ")
+    assert f"{len(days) - few} of {len(days)} interactions are of 1998-05-" in message
+    assert f"because of {few} that {'is' if few == 1 else 'are'} {gap:,} days newer than all" in message
+    assert f"{option} counts from the newest" in message
+    assert effect in message
+
+
+@pytest.mark.parametrize("size", [10, 50, 99])
+def test_a_single_row_of_a_small_file_is_enough(size):
+    with pytest.raises(InputError, match="because of 1 that is 61 days newer"):
+        weighed(at([*range(size), size + 60]), last_days=30)
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        a_year(3),
+        # Pauses as long as the window, but with many after them.
+        [*range(300), *range(400, 420)],
+        # Ten years, ever more of it.
+        [10_000 + 3650 * math.sqrt(row / 5000) for row in range(5000)],
+        # All at once.
+        [10_000.0] * 500,
+        # What is far older harms nothing.
+        [0, 1, 2, *a_year(3)],
+    ],
+)
+@pytest.mark.parametrize("options", [{"last_days": 30}, {"half_life_days": 30}])
+def test_long_histories_without_such_a_gap_are_weighed(days, options):
+    assert len(weighed(at(days), **options)) > 10
+
+
+def test_the_gap_is_measured_by_what_is_asked_for():
+    days = [*a_year(2), 10_365 + 100]
+    assert len(weighed(at(days), last_days=200)) > 100
+    assert weighed(at(days), half_life_days=30).weights.max() == 1
+    # Nor does it matter where ages count from another time, or don't count.
+    assert len(weighed(at(days), last_days=30, now=10_365 * DAY)) > 30
+    assert weighed(at(days)).weights.tolist() == [1.0] * len(days)
+
+
+def test_a_small_share_that_is_kept_is_warned_of_with_the_numbers():
+    days = a_year(2)
+    found = weighed(at(days), last_days=10)
+    [warning] = found.warnings
+    assert warning.startswith(
+        "--last-days 10 keeps only 21 of 730 interactions of interactions.csv (2.9%)"
+    )
+    assert warning.endswith("which are of 1997-05-19T00:00:00Z to 1998-05-18T12:00:00Z")
+    assert weighed(at(days), last_days=40).warnings == []
+
+
+def test_warnings_of_the_reading_stay():
+    read = replace(at(a_year(1)), warnings=["odd"])
+    assert weighed(read, last_days=100).warnings == ["odd"]
+    assert weighed(read, last_days=5, half_life_days=2).warnings[0] == "odd"
+    assert len(weighed(read, last_days=5, half_life_days=2).warnings) == 2
