@@ -15,7 +15,7 @@ TrainerError
 ├── ShrunkInputError     an input that lost more interactions than is allowed
 ├── SparkError           a cluster that can't be reached, or a job of it that failed
 ├── DatasetMissingError   a named dataset that isn't on this machine
-└── DivergedError         training ended in numbers that aren't finite
+└── DivergedError         training ended in numbers that aren't finite, or too large to be served
 """
 
 from __future__ import annotations
@@ -165,11 +165,14 @@ class DatasetMissingError(TrainerError):
 
 
 class DivergedError(TrainerError):
-    """Training ended in numbers that aren't finite."""
+    """Training ended in numbers that aren't finite, or too large to be served. `epoch` if it is known."""
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(
+        self, epoch: int | None, *, problem: str = "the model's numbers aren't finite"
+    ) -> None:
+        when = "" if epoch is None else f" in epoch {epoch}"
         super().__init__(
-            f"training diverged in epoch {epoch}: the model's numbers aren't finite; lower "
-            "--learning-rate, and check the interactions' weights if --sample-weights is set"
+            f"training diverged{when}: {problem}; lower --learning-rate, and check the interactions' "
+            "weights if --sample-weights is set"
         )
         self.epoch = epoch
