@@ -23,8 +23,8 @@ Float32Array = NDArray[np.float32]
 LONGEST = 1e15
 """Greatest length of an embedding, and greatest number.
 
-A score is the inner product of two of them and two numbers, and cosines and indexes need squares: all of
-that has to be well within float32, which ends at 3.4e38."""
+A score is the inner product of two of them and two numbers, and cosines and indexes need squares: all
+of that has to be well within float32, which ends at 3.4e38."""
 
 SHORTEST = 1e-15
 """Least length of an embedding that isn't zero: the same for what vanishes below 1.2e-38."""

@@ -165,7 +165,7 @@ class DatasetMissingError(TrainerError):
 
 
 class DivergedError(TrainerError):
-    """Training ended in numbers that aren't finite, or too large to be served. `epoch` if it is known."""
+    """Training ended in numbers that aren't finite or too large to be served; `epoch` if it's known."""
 
     def __init__(
         self, epoch: int | None, *, problem: str = "the model's numbers aren't finite"

@@ -47,7 +47,7 @@ class Ranker:
     index: SearchIndex
     exact: ExactIndex
     ties: NDArray[np.int32] | None
-    costs: IndexCosts = IndexCosts()
+    costs: IndexCosts = field(default_factory=IndexCosts)
     depths: Depths = field(default_factory=Depths)
     query_microseconds: float = 0.0
 

@@ -31,7 +31,7 @@ _AT_ONCE_MICROSECONDS = 1000.0
 # Where no index finds enough, right answers come first as long as nobody feels what they take: up to so
 # much, a hundred calls a second of each core.
 _FELT_MICROSECONDS = 10_000.0
-# An index that misses the target has to be so much quicker than exact search to be worth what it misses.
+# So much quicker than exact search an index that misses the target has to be for what it misses.
 _WORTH_MISSING = 3.0
 
 
@@ -73,6 +73,7 @@ class TunedIndex:
         path: its file, None when it has none.
         reached: whether it finds enough.
         built, effort: for asking it.
+        backend: that built it.
         instead_of: the best of those that were asked for, where another one stands in since none of
             them finds enough; None where none does.
     """
@@ -82,6 +83,7 @@ class TunedIndex:
     reached: bool
     built: BuiltIndex
     effort: int
+    backend: Backend
     instead_of: Trial | None = None
 
     def width(self, limit: int, excluded: int) -> int:
@@ -169,6 +171,7 @@ def tune(
         best.reaches(target),
         best.built,
         best.effort,
+        best.backend,
         None if best is asked else asked.trial,
     )
 
@@ -182,9 +185,7 @@ class _Search:
         self.target = target
         self.exact = builds.baseline()
         self.trials = [self.exact.trial]
-        self._give_up = max(
-            _GIVE_UP_MICROSECONDS, _GIVE_UP_AFTER * self.exact.trial.query_microseconds
-        )
+        self._give_up = max(_GIVE_UP_MICROSECONDS, _GIVE_UP_AFTER * self.exact.trial.query_microseconds)
 
     def best_of(self, backends: Sequence[Backend], best: Choice | None) -> Choice:
         """The best setting of these backends but exact search, and of `best`, whose file is kept."""

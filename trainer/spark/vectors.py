@@ -55,9 +55,9 @@ def collect(
         # Written so that NaN doesn't pass.
         if not (squares <= LONGEST**2).all():
             raise SparkError(
-                f"ALS diverged: not every factor of {part} is finite and at most {LONGEST:g} long; raise "
-                "--als-regularization or lower --als-alpha, and check the interactions' weights if "
-                "--sample-weights is set"
+                f"ALS diverged: not every factor of {part} is finite and at most {LONGEST:g} long; "
+                "raise --als-regularization or lower --als-alpha, and check the interactions' weights "
+                "if --sample-weights is set"
             )
         vectors[ids, :rank] = factors
         # A factor of zeros has no direction, and says nothing of its row; nor has one of nearly zeros.

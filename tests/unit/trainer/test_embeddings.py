@@ -62,7 +62,8 @@ def test_a_query_has_1_where_the_users_bias_was():
 
 
 @pytest.mark.parametrize(
-    ("value", "reason"), [(np.nan, "aren't finite"), (np.inf, "aren't"), (0, "are zero"), (1e-25, "are shorter than 1e-15")]
+    ("value", "reason"),
+    [(np.nan, "aren't finite"), (np.inf, "aren't"), (0, "are zero"), (1e-25, "are shorter than 1e-15")],
 )
 def test_an_item_without_direction_is_not_published(value, reason):
     dataset = datasets.dataset()
@@ -92,7 +93,7 @@ def test_a_model_of_huge_but_finite_numbers_has_diverged(numbers, what):
 
 
 def test_a_model_that_diverges_without_ever_being_infinite_is_an_error():
-    """With weights that no rate is small enough for; LightFM itself only looks for what isn't finite."""
+    """With weights too great for any rate; LightFM itself only looks for what isn't finite."""
     weighted = replace(datasets.QUICK, loss="logistic", sample_weights=True, epochs=1)
     rows = [(user, item, 1e18) for user, item, _ in datasets.rows()]
     dataset = datasets.dataset(rows)

@@ -415,7 +415,11 @@ def test_quick_exact_search_stands_in_for_what_misses_the_target(run, tmp_path):
 
 
 def test_where_exact_search_takes_longer_other_backends_are_tried_first(run, tmp_path):
-    for recall, microseconds, chosen in ((0.96, 50, "other"), (0.94, 50, "exact"), (0.96, 2100, "exact")):
+    for recall, microseconds, chosen in (
+        (0.96, 50, "other"),
+        (0.94, 50, "exact"),
+        (0.96, 2100, "exact"),
+    ):
         for path in tmp_path.iterdir():
             path.unlink()
         other = Fake({"b": constant(recall, microseconds)}, name="other")
