@@ -266,7 +266,7 @@ def test_where_exact_search_takes_long_another_backend_stands_in_which_retriever
     monkeypatch.setattr("trainer.index.tuning._AT_ONCE_MICROSECONDS", 0)
     monkeypatch.setattr("trainer.indexing.stand_ins", lambda _: make_backends("annoy"))
     # In a catalogue where it takes less time than exact search.
-    published = run(tmp_path, source(items=20_000), backends=[Poor()], target_recall=0.1)
+    published = run(tmp_path, source(items=8000), backends=[Poor()], target_recall=0.1)
     facts, warning = published.manifest.indexes["recommend"], published.warnings[1]
     assert (facts.backend, facts.recall_at_10 >= 0.1) == ("annoy", True)
     assert verify(tmp_path, published.manifest.version).files.keys() >= {"recommend.annoy"}
