@@ -19,8 +19,8 @@ from publication.vector_space import LONGEST, SHORTEST, Float32Array, fold_biase
 from trainer.errors import InputError
 
 _TOO_LARGE = (
-    "scores made of them are beyond what float32 holds; is the file damaged, or the model? Lengths around "
-    "1 are fine"
+    "scores made of them are beyond what float32 holds; is the file damaged, or the model? Lengths "
+    "around 1 are fine"
 )
 _TOO_SHORT = f"shorter than {SHORTEST:g}"
 _VANISH = (
