@@ -73,7 +73,7 @@ class RecallError(TrainerError):
         super().__init__(
             f"index {index!r} reaches recall@10 {reached:.4f} by {by}, below the target of {target}: "
             "nothing was published; lower --target-recall, try --backend auto, or leave out "
-            "--strict-recall"
+            "--strict-recall, so that exact search may stand in"
         )
         self.index = index
         self.target = target
