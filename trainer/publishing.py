@@ -71,10 +71,10 @@ def publish(
             # First, so that what follows reads the file, whose pages the system can take back.
             source = _stage_vectors(staging, source)
             indexed = [build_index(name, source, ranks, staging, indexing, reporter) for name in SPACES]
-        metrics = source.metrics | {
-            name: value for index in indexed for name, value in index.metrics.items()
-        }
-        reporter.metrics(metrics)
+        served = {name: value for index in indexed for name, value in index.metrics.items()}
+        metrics = source.metrics | served
+        if served:
+            reporter.metrics(metrics)
         with timings.stage("publish"):
             _stage_files(staging, source)
             attributes = Attributes.build(source.attributes, len(source.items))
