@@ -23,7 +23,7 @@ from trainer.vector_evaluation import K, precision_at_10
 
 MAX_USERS = 1000
 # All items are scored for each user, so of a large catalogue's users fewer are asked for.
-_MAX_SCORES = 300_000_000
+_MAX_SCORES = 150_000_000
 _MIN_USERS = 100
 
 
