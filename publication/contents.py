@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from publication import layout
 from publication.attributes import NumberIndex, TextIndex
 from publication.errors import InvalidPublicationError, MismatchError
-from publication.fold_in import FoldIn
+from publication.fold_in import LEAST_HALFWAY, FoldIn
 from publication.ragged import Ragged
 from publication.ranking import row_norms
-from publication.vector_space import Float32Array, split_biases
+from publication.vector_space import LONGEST, Float32Array, split_biases
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
 
 # What is read together, so that memory doesn't grow with the publication.
 _CHUNK_ROWS = 1 << 16
-
-# Products of greater numbers are more than a float32 holds, and scores would be infinite.
-_GREATEST = 1e15
-
-# It is 0 or more but for rounding; added to a number of items, at least 1, it must never give 0.
-_LEAST_HALFWAY = -0.5
 
 
 def check_contents(publication: Publication) -> None:
@@ -44,7 +38,7 @@ def check_contents(publication: Publication) -> None:
             _check_ids(directory / name, id_map)
     _check_vectors(publication)
     _check_embeddings(publication)
-    if publication.fold_in is not None and FoldIn(publication.fold_in).halfway.min() < _LEAST_HALFWAY:
+    if publication.fold_in is not None and FoldIn(publication.fold_in).halfway.min() < LEAST_HALFWAY:
         raise InvalidPublicationError(directory / layout.FOLD_IN, "a number of row 2 is below 0")
     _check_rows(publication, layout.SEEN_OFFSETS, layout.SEEN_ITEMS, publication.seen)
     if publication.held_out is not None:
@@ -87,11 +81,11 @@ def _check_vectors(publication: Publication) -> None:
         for start in range(0, len(vectors), _CHUNK_ROWS):
             chunk = vectors[start : start + _CHUNK_ROWS]
             # What isn't finite is the least or the greatest, and NaN is both.
-            if chunk.min(initial=0) >= -_GREATEST and chunk.max(initial=0) <= _GREATEST:
+            if chunk.min(initial=0) >= -LONGEST and chunk.max(initial=0) <= LONGEST:
                 continue
-            row = int((~(np.abs(chunk) <= _GREATEST).all(axis=1)).argmax())
+            row = int((~(np.abs(chunk) <= LONGEST).all(axis=1)).argmax())
             finite = np.isfinite(chunk[row]).all()
-            problem = f"has a number beyond {_GREATEST:g}" if finite else "isn't finite"
+            problem = f"has a number beyond {LONGEST:g}" if finite else "isn't finite"
             raise InvalidPublicationError(publication.directory / name, f"row {start + row} {problem}")
 
 

@@ -4,6 +4,7 @@ PublicationError
 ├── VolumeError            the volume can't be read or written
 ├── InvalidIdError         an external id that can't be published or looked up
 ├── VectorError            vectors that must not be indexed (NaN, infinite, zero, wrong shape)
+│   └── TooLongError       vectors whose scores would be beyond float32
 ├── LabelError             a label that is missing, malformed or unreadable
 ├── LabelMovedError        a label that someone else has moved
 ├── NothingToRollBackToError
@@ -47,6 +48,10 @@ class InvalidIdError(PublicationError):
 
 class VectorError(PublicationError):
     """Vectors that must not be indexed or published."""
+
+
+class TooLongError(VectorError):
+    """Vectors whose scores would be beyond float32."""
 
 
 class LabelError(PublicationError):

@@ -33,10 +33,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from publication.ragged import Ragged
-from publication.vector_space import Float32Array, split_biases
+from publication.vector_space import LONGEST, Float32Array, split_biases
 
 MOST_USERS = 20_000
 """How many users are learned from at most."""
+
+# h is 0 or more but for rounding; added to a number of items, at least 1, it must never give 0.
+LEAST_HALFWAY = -0.5
 
 # Of each user's items, and, for W, of the rows of all users together. Enough for the estimates.
 _MOST_ITEMS = 100
@@ -77,6 +80,11 @@ class FoldIn:
         """h (d,), none below 0."""
         row: Float32Array = self.array[_HEAD - 1]
         return row
+
+    @property
+    def may_be_published(self) -> bool:
+        """Whether no number is beyond LONGEST: where users are much longer than items, one may be."""
+        return bool(np.abs(self.array).max() <= LONGEST and self.halfway.min() >= LEAST_HALFWAY)
 
     @classmethod
     def build(

@@ -230,8 +230,13 @@ def decode(data: bytes, *, path: Path | str, version: str) -> Manifest:
     return manifest
 
 
-def read(directory: Path) -> Manifest:
-    """Read and check the manifest of one version's directory; raises as `decode` does."""
+def read(directory: Path, *, version: str | None = None) -> Manifest:
+    """Read and check the manifest of one version's directory; raises as `decode` does.
+
+    Args:
+        directory: of the version.
+        version: its name; None for that of the directory.
+    """
     path = directory / layout.MANIFEST
     try:
         with path.open("rb") as file:
@@ -240,7 +245,7 @@ def read(directory: Path) -> Manifest:
         raise ManifestError(path, error.strerror or str(error)) from error
     if len(data) > MAX_BYTES:
         raise ManifestError(path, f"is larger than {MAX_BYTES} bytes")
-    return decode(data, path=path, version=directory.name)
+    return decode(data, path=path, version=directory.name if version is None else version)
 
 
 def _checksum(content: dict[str, Any]) -> str:

@@ -132,8 +132,16 @@ def verify(volume: Path, version: str) -> Manifest:
         VolumeError: the volume can't be read.
         InvalidPublicationError: names the file at fault and both values.
     """
-    directory = _directory(volume, version)
-    facts = manifest.read(directory)
+    return verify_directory(_directory(volume, version), version)
+
+
+def verify_directory(directory: Path, version: str) -> Manifest:
+    """The same for a version that lies in any directory, as before it appears on its volume.
+
+    Raises:
+        InvalidPublicationError: names the file at fault and both values.
+    """
+    facts = manifest.read(directory, version=version)
     # The largest first, so that none is left over for the end; the first problem by name is told.
     largest_first = sorted(facts.files, key=lambda name: -facts.files[name].size)
     with ThreadPoolExecutor(_READERS) as readers:
@@ -143,7 +151,7 @@ def verify(volume: Path, version: str) -> Manifest:
         }
         for name in facts.files:
             checks[name].result()
-    check_contents(open_publication(volume, version))
+    check_contents(_open(directory, version))
     return facts
 
 
@@ -168,8 +176,11 @@ def open_publication(volume: Path, version: str) -> Publication:
         VolumeError: the volume can't be read.
         InvalidPublicationError: names the file at fault and both values.
     """
-    directory = _directory(volume, version)
-    facts = manifest.read(directory)
+    return _open(_directory(volume, version), version)
+
+
+def _open(directory: Path, version: str) -> Publication:
+    facts = manifest.read(directory, version=version)
     for name, file_facts in facts.files.items():
         _check_size(directory / name, file_facts.size)
     files = _Files(directory, facts)

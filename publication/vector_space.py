@@ -16,9 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from publication.chunks import row_chunks
-from publication.errors import VectorError
+from publication.errors import TooLongError, VectorError
 
 Float32Array = NDArray[np.float32]
+
+LONGEST = 1e15
+"""Greatest length of an embedding, and greatest number.
+
+A score is the inner product of two of them and two numbers, and cosines and indexes need squares: all
+of that has to be well within float32, which ends at 3.4e38."""
+
+SHORTEST = 1e-15
+"""Least length of an embedding that isn't zero: the same for what vanishes below 1.2e-38."""
 
 
 def fold_biases(embeddings: Float32Array, biases: Float32Array) -> Float32Array:
@@ -53,9 +62,7 @@ def augment_items(vectors: Float32Array) -> Float32Array:
 
 def missing_lengths(vectors: Float32Array) -> Float32Array:
     """What `augment_items` appends to each row: (n, d) -> (n,), float32."""
-    squares = np.empty(len(vectors))
-    for rows in row_chunks(len(vectors)):
-        squares[rows] = squared_norms(vectors[rows])
+    squares = _all_squared_norms(vectors)
     np.subtract(squares.max(initial=0.0), squares, out=squares)
     return np.sqrt(squares, out=squares).astype(np.float32)
 
@@ -93,8 +100,22 @@ def inner_product_from_angular(
     return cosine_from_angular(distances) * np.float32(query_norm * max_norm)
 
 
+def check_length(vectors: Float32Array, *, what: str) -> None:
+    """Refuse rows that scores can't be made of.
+
+    Args:
+        vectors: (n, d).
+        what: what a row is ("user embedding"), for the message.
+
+    Raises:
+        VectorError: a row isn't finite; names the first one and how many there are.
+        TooLongError: a row is longer than LONGEST; the same.
+    """
+    _length_checked(vectors, what)
+
+
 def check_indexable(vectors: Float32Array, *, what: str) -> None:
-    """Refuse what makes an index answer nonsense: NaN, infinite or zero rows.
+    """Refuse what makes an index answer nonsense: what `check_length` does, and rows of no direction.
 
     Args:
         vectors: (n, d).
@@ -102,18 +123,47 @@ def check_indexable(vectors: Float32Array, *, what: str) -> None:
 
     Raises:
         VectorError: names the first bad row and how many there are.
+        TooLongError: the same, for rows that are too long.
     """
-    bad, zero = (np.zeros(len(vectors), dtype=bool) for _ in range(2))
+    squares = _length_checked(vectors, what)
+    _refuse(squares == 0, f"{_many(what)} are zero", "a zero vector has no direction")
+    _refuse(
+        squares < SHORTEST**2,
+        f"{_many(what)} are shorter than {SHORTEST:g}",
+        "their squares vanish in float32, and so does their direction",
+    )
+
+
+def _length_checked(vectors: Float32Array, what: str) -> NDArray[np.float64]:
+    squares = _all_squared_norms(vectors)
+    _refuse(
+        ~np.isfinite(squares),
+        f"{_many(what)} aren't finite",
+        "the model diverged or its input was damaged",
+    )
+    _refuse(
+        squares > LONGEST**2,
+        f"{_many(what)} are longer than {LONGEST:g}",
+        "scores made of them are beyond what float32 holds",
+        error=TooLongError,
+    )
+    return squares
+
+
+def _all_squared_norms(vectors: Float32Array) -> NDArray[np.float64]:
+    squares = np.empty(len(vectors))
     for rows in row_chunks(len(vectors)):
-        bad[rows] = ~np.isfinite(vectors[rows]).all(axis=1)
-        zero[rows] = ~vectors[rows].any(axis=1)
+        squares[rows] = squared_norms(vectors[rows])
+    return squares
+
+
+def _many(what: str) -> str:
+    return f"{what}es" if what.endswith("s") else f"{what}s"
+
+
+def _refuse(
+    bad: NDArray[np.bool_], problem: str, reason: str, *, error: type[VectorError] = VectorError
+) -> None:
     if bad.any():
-        raise VectorError(
-            f"{int(bad.sum())} of {len(vectors)} {what}s aren't finite, first at row "
-            f"{int(bad.argmax())}: the model diverged or its input was damaged"
-        )
-    if zero.any():
-        raise VectorError(
-            f"{int(zero.sum())} of {len(vectors)} {what}s are zero, first at row "
-            f"{int(zero.argmax())}: a zero vector has no direction"
-        )
+        count, first = int(bad.sum()), int(bad.argmax())
+        raise error(f"{count} of {len(bad)} {problem}, first at row {first}: {reason}")

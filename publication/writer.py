@@ -1,4 +1,4 @@
-"""Writing a publication: stage -> fsync -> manifest last -> rename.
+"""Writing a publication: stage -> fsync -> manifest last -> verify -> rename.
 
 A version appears under its name in one rename, complete and on the disk, or not at all. What a crash
 leaves behind lies in the staging directory and is removed by the next writer.
@@ -6,6 +6,7 @@ leaves behind lies in the staging directory and is removed by the next writer.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -22,9 +23,9 @@ from typing import IO, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from publication import layout, manifest
+from publication import layout, manifest, reader
 from publication.durable import fsync_directory, fsync_file, make_directory
-from publication.errors import VectorError, VolumeError
+from publication.errors import InvalidPublicationError, VectorError, VolumeError
 from publication.id_map import IdMap
 from publication.manifest import FileFacts, Manifest
 from publication.ragged import Ragged
@@ -122,7 +123,15 @@ class Staging:
         id_map.save(self.path(name))
 
     def publish(self, facts: Manifest) -> Manifest:
-        """Make the version appear, and return its manifest.
+        """Make the version appear, and return its manifest; raises as `seal` does.
+
+        Args:
+            facts: the manifest without version, created_at and files, which are filled in here.
+        """
+        return self.appear(self.seal(facts))
+
+    def seal(self, facts: Manifest) -> Manifest:
+        """Make all files durable and write the manifest. From now on nothing is added or changed.
 
         Args:
             facts: the manifest without version, created_at and files, which are filled in here.
@@ -134,28 +143,53 @@ class Staging:
         for name in layout.REQUIRED_FILES:
             if name not in files:
                 raise VolumeError(self._volume, f"nothing was published: {name} wasn't staged")
-        digest = hashlib.sha256("".join(facts.sha256 for facts in files.values()).encode())
-        created_at = self._clock().astimezone(UTC).replace(microsecond=0)
-        while True:
-            complete = replace(
-                facts,
-                version=layout.version_name(created_at, digest.hexdigest()),
-                created_at=created_at.isoformat().replace("+00:00", "Z"),
-                files=files,
-            )
-            if self._rename(complete):
-                return complete
-            # The same content was published in the same second: take the next one.
-            created_at += timedelta(seconds=1)
+        return self._name(replace(facts, files=files), self._clock())
 
-    def _rename(self, complete: Manifest) -> bool:
+    def verify(self, sealed: Manifest) -> None:
+        """Check what was sealed, before anybody can see it, as a retriever will check the version.
+
+        Raises:
+            InvalidPublicationError: names the file at fault; it is nowhere when this ends.
+        """
+        try:
+            reader.verify_directory(self._files, sealed.version)
+        except InvalidPublicationError as error:
+            raise InvalidPublicationError(
+                Path(error.path).name,
+                f"{error.reason}: a retriever would refuse this version, so nothing was published",
+            ) from error
+
+    def appear(self, sealed: Manifest) -> Manifest:
+        """Make what was sealed appear as a version, and return its manifest.
+
+        It has another name when the same content was published in the same second.
+        """
+        while not self._rename(sealed.version):
+            taken = datetime.fromisoformat(sealed.created_at)
+            sealed = self._name(sealed, taken + timedelta(seconds=1))
+        return sealed
+
+    def _name(self, facts: Manifest, created_at: datetime) -> Manifest:
+        """Fill in when it was created, and its name, and write the manifest."""
+        created_at = created_at.astimezone(UTC).replace(microsecond=0)
+        digest = hashlib.sha256("".join(own.sha256 for own in facts.files.values()).encode())
+        complete = replace(
+            facts,
+            version=layout.version_name(created_at, digest.hexdigest()),
+            created_at=created_at.isoformat().replace("+00:00", "Z"),
+        )
         path = self._files / layout.MANIFEST
+        path.unlink(missing_ok=True)
         path.write_bytes(manifest.encode(complete))
         os.chmod(path, 0o444)
         fsync_file(path)
         os.chmod(self._files, 0o755)  # noqa: S103 - the retriever may run as another user
         fsync_directory(self._files)
-        target = layout.version_dir(self._volume, complete.version)
+        return complete
+
+    def _rename(self, version: str) -> bool:
+        """Make the version appear under its name; False when the name is taken."""
+        target = layout.version_dir(self._volume, version)
         try:
             # Never onto a name that is taken: only an empty directory could be replaced, and no
             # version is empty.
@@ -163,9 +197,14 @@ class Staging:
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
-            path.unlink()
             return False
-        fsync_directory(target.parent)
+        try:
+            fsync_directory(target.parent)
+        except OSError:
+            # Nobody is told of it, so it isn't to be there.
+            with contextlib.suppress(OSError):
+                os.rename(target, self._files)
+            raise
         return True
 
     def _discard(self) -> None:

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 
 from lightfm import LightFM
 
+from publication.errors import TooLongError
 from publication.vector_space import (
     Float32Array,
     check_indexable,
+    check_length,
     fold_biases,
     split_biases,
     user_queries,
 )
 from trainer.dataset import Dataset
+from trainer.errors import DivergedError
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,38 @@ class Embeddings:
         return int(self.item_vectors.shape[1]) - 1
 
 
+def check_servable(embeddings: Embeddings) -> None:
+    """Refuse vectors that a retriever would refuse, or answer nonsense from.
+
+    Embeddings and biases have a greatest length each, and so scores have one. A user may have an
+    embedding of zeros: then the items' biases decide.
+
+    Raises:
+        VectorError: an item embedding is zero or nearly so, or something isn't finite.
+        TooLongError: an embedding or a bias is too large.
+    """
+    check_indexable(embeddings.item_embeddings, what="item embedding")
+    users, user_biases = split_biases(embeddings.user_vectors)
+    check_length(users, what="user embedding")
+    for what, biases in (("item", split_biases(embeddings.item_vectors)[1]), ("user", user_biases)):
+        check_length(biases[:, None], what=f"{what} bias")
+
+
 def extract_embeddings(model: LightFM, dataset: Dataset) -> Embeddings:
     """Sum each item's and user's feature embeddings and biases, as LightFM does to predict.
 
     Raises:
-        VectorError: an item embedding is zero or not finite.
+        VectorError: an item embedding is zero or nearly so, or something isn't finite.
+        DivergedError: an embedding or a bias is finite, but too large to be served.
     """
     item_biases, item_embeddings = model.get_item_representations(dataset.item_features)
     user_biases, user_embeddings = model.get_user_representations(dataset.user_features)
-    check_indexable(item_embeddings, what="item embedding")
-    return Embeddings(
+    embeddings = Embeddings(
         item_vectors=fold_biases(item_embeddings, item_biases),
         user_vectors=fold_biases(user_embeddings, user_biases),
     )
+    try:
+        check_servable(embeddings)
+    except TooLongError as error:
+        raise DivergedError(None, problem=str(error)) from error
+    return embeddings

@@ -15,7 +15,7 @@ TrainerError
 ├── DiscontinuityError   an input that keeps too little of what is served
 ├── SparkError           a cluster that can't be reached, or a job of it that failed
 ├── DatasetMissingError   a named dataset that isn't on this machine
-└── DivergedError         training ended in numbers that aren't finite
+└── DivergedError         training ended in numbers that aren't finite, or too large to be served
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class RecallError(TrainerError):
         super().__init__(
             f"index {index!r} reaches recall@10 {reached:.4f} by {by}, below the target of {target}: "
             "nothing was published; lower --target-recall, try --backend auto, or leave out "
-            "--strict-recall"
+            "--strict-recall, so that exact search may stand in"
         )
         self.index = index
         self.target = target
@@ -170,11 +170,14 @@ class DatasetMissingError(TrainerError):
 
 
 class DivergedError(TrainerError):
-    """Training ended in numbers that aren't finite."""
+    """Training ended in numbers that aren't finite or too large to be served; `epoch` if it's known."""
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(
+        self, epoch: int | None, *, problem: str = "the model's numbers aren't finite"
+    ) -> None:
+        when = "" if epoch is None else f" in epoch {epoch}"
         super().__init__(
-            f"training diverged in epoch {epoch}: the model's numbers aren't finite; lower "
-            "--learning-rate, and check the interactions' weights if --sample-weights is set"
+            f"training diverged{when}: {problem}; lower --learning-rate, and check the interactions' "
+            "weights if --sample-weights is set"
         )
         self.epoch = epoch

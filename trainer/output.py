@@ -12,9 +12,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from publication import layout
 from publication.manifest import Manifest
-from trainer.cold_metrics import cold_rows
+from trainer.cold_metrics import ColdRow, cold_rows
 from trainer.promotion import Checked
+from trainer.served_metrics import USERS, ServedRow, served_rows
 from trainer.versions import PublishedVersion
 
 _METRICS = (
@@ -62,6 +64,7 @@ def published(result: Checked, *, as_json: bool) -> None:
         f"(split {facts.split})"
     )
     _print_metrics(manifest)
+    _print_served(manifest)
     _print_cold(manifest)
     _print_indexes(manifest)
     if manifest.attributes:
@@ -212,11 +215,20 @@ def _print_metrics(manifest: Manifest) -> None:
         _print_table(table)
 
 
+def _print_served(manifest: Manifest) -> None:
+    rows = served_rows(manifest.metrics, manifest.indexes[layout.RECOMMEND].backend)
+    if rows:
+        users = f"{manifest.metrics[USERS]:,.0f} users, seen items excluded"
+        _print_shares(users, "of exact search", rows)
+
+
 def _print_cold(manifest: Manifest) -> None:
-    rows = cold_rows(manifest.metrics)
-    if not rows:
-        return
-    table = _table("the same users, seen items excluded", "precision@10", "of their own", texts=1)
+    if rows := cold_rows(manifest.metrics):
+        _print_shares("the same users, seen items excluded", "of their own", rows)
+
+
+def _print_shares(users: str, of_what: str, rows: Sequence[ColdRow | ServedRow]) -> None:
+    table = _table(users, "precision@10", of_what, texts=1)
     for row in rows:
         table.add_row(
             row.title, _share(row.precision), "-" if row.ratio is None else f"{row.ratio:.0%}"

@@ -91,10 +91,13 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
     )
     # Of making the id maps.
     release_heap()
-    warnings: list[str] = []
-    seen = _rows(files.seen, item_map, user_map, warnings)
-    held_out = _rows(files.held_out, item_map, user_map, warnings) if files.held_out else None
-    if held_out is not None:
+    warnings: list[str] = [] if users is None else users.check_most_directions()
+    seen = Ragged(np.zeros(len(user_map) + 1, dtype=np.int64), np.empty(0, dtype=np.int32))
+    held_out = None
+    if users is not None and files.seen is not None:
+        seen = _rows(files.seen, items, users, warnings)
+    if users is not None and files.held_out is not None:
+        held_out = _rows(files.held_out, items, users, warnings)
         held_out, left_out = _without_seen(held_out, seen)
         if left_out:
             warnings.append(
@@ -103,6 +106,8 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
             )
     metrics = {} if held_out is None else _evaluate(embeddings, item_map, seen, held_out)
     table = _read_items(files)
+    if files.items is not None:
+        _known_rows(files.items, "item", items, table.ids)
     warnings += table.warnings
     publishable = Publishable(
         items=item_map,
@@ -126,30 +131,51 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
     return publishable, warnings
 
 
-def _rows(path: Path | None, items: IdMap, users: IdMap, warnings: list[str]) -> Ragged:
-    """For each user the rows of the items of the file's positives, ascending."""
-    offsets = np.zeros(len(users) + 1, dtype=np.int64)
-    if path is None:
-        return Ragged(offsets, np.empty(0, dtype=np.int32))
+def _rows(path: Path, items: Side, users: Side, warnings: list[str]) -> Ragged:
+    """For each user the rows of the items of the file's positives, ascending.
+
+    Raises:
+        InputError: the file can't be read, or none of its rows has vectors.
+    """
     interactions = read_interactions(path)
     warnings += interactions.warnings
     item_rows, user_rows = (
-        np.array([-1 if (row := of.row(i)) is None else row for i in ids], dtype=np.int64)[codes]
-        for of, ids, codes in (
-            (items, interactions.item_ids, interactions.items),
-            (users, interactions.user_ids, interactions.users),
+        _known_rows(path, what, of, ids)[codes]
+        for what, of, ids, codes in (
+            ("item", items, interactions.item_ids, interactions.items),
+            ("user", users, interactions.user_ids, interactions.users),
         )
     )
-    known = (item_rows >= 0) & (user_rows >= 0) & (interactions.weights > 0)
+    has_vectors = (item_rows >= 0) & (user_rows >= 0)
+    if not has_vectors.any():
+        raise InputError(
+            path,
+            f"no row has both an item of {items.ids_path} and a user of {users.ids_path}: is it of the "
+            "same data as the vectors?",
+        )
+    known = has_vectors & (interactions.weights > 0)
     if not known.all():
         warnings.append(
             f"{int((~known).sum())} of {len(known)} rows of {path} are of users or items without a "
             "vector, or have a weight that makes them no positives: they are left out"
         )
-    pairs: NDArray[np.int64] = np.unique(user_rows[known] * len(items) + item_rows[known])
-    counts = np.bincount(pairs // max(1, len(items)), minlength=len(users))
-    offsets[1:] = np.cumsum(counts)
-    return Ragged(offsets, (pairs % max(1, len(items))).astype(np.int32))
+    offsets = np.zeros(len(users.ids) + 1, dtype=np.int64)
+    count = len(items.ids)
+    pairs: NDArray[np.int64] = np.unique(user_rows[known] * count + item_rows[known])
+    offsets[1:] = np.cumsum(np.bincount(pairs // count, minlength=len(users.ids)))
+    return Ragged(offsets, (pairs % count).astype(np.int32))
+
+
+def _known_rows(path: Path, what: str, side: Side, ids: Sequence[str]) -> NDArray[np.int64]:
+    """For each id of a file its row, -1 where it has no vector; InputError when none has one."""
+    rows = np.array([-1 if (row := side.ids.row(own)) is None else row for own in ids], dtype=np.int64)
+    if len(rows) and (rows < 0).all():
+        raise InputError(
+            path,
+            f"none of its {len(rows)} {what} ids is in {side.ids_path}: {ids[0]!r} here, for instance, "
+            f"and {side.first_id!r} there. Ids are compared character by character",
+        )
+    return rows
 
 
 def _without_seen(held_out: Ragged, seen: Ragged) -> tuple[Ragged, int]:

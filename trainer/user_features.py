@@ -9,10 +9,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from publication import layout
+from publication.errors import TooLongError
 from publication.id_map import MAX_ID_BYTES, IdMap
-from publication.vector_space import Float32Array
+from publication.vector_space import Float32Array, check_length
 from publication.writer import Staging
 from trainer.dataset import Dataset
+from trainer.errors import DivergedError
 from trainer.warm_start import ModelState
 
 
@@ -27,6 +29,10 @@ class UserFeatures:
 
     names: Sequence[str]
     vectors: Float32Array
+
+    def check_servable(self) -> None:
+        """Raise TooLongError for one that is too large to be served, VectorError if it isn't finite."""
+        check_length(self.vectors, what="user feature vector")
 
     def stage(self, staging: Staging) -> None:
         """Write the names and, in the order of their rows, the vectors."""
@@ -55,10 +61,18 @@ def learned(state: ModelState) -> UserFeatures | None:
     """The features that a model learned something of; None when there is none.
 
     A name that is too long to be looked up is left out.
+
+    Raises:
+        DivergedError: what was learned of one is too large to be served.
     """
     users = state.users
     vectors = users.vectors[len(users.rows) :]
     kept = [row for row, name in enumerate(users.features) if len(name.encode()) <= MAX_ID_BYTES]
     if not kept:
         return None
-    return UserFeatures([users.features[row] for row in kept], np.ascontiguousarray(vectors[kept]))
+    made = UserFeatures([users.features[row] for row in kept], np.ascontiguousarray(vectors[kept]))
+    try:
+        made.check_servable()
+    except TooLongError as error:
+        raise DivergedError(None, problem=str(error)) from error
+    return made

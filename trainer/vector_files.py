@@ -15,9 +15,18 @@ from numpy.typing import NDArray
 from publication.chunks import row_chunks
 from publication.errors import InvalidIdError
 from publication.id_map import IdMap, check_id
-from publication.ranking import row_norms
-from publication.vector_space import Float32Array, fold_biases
+from publication.vector_space import LONGEST, SHORTEST, Float32Array, fold_biases, squared_norms
 from trainer.errors import InputError
+
+_TOO_LARGE = (
+    "scores made of them are beyond what float32 holds; is the file damaged, or the model? Lengths "
+    "around 1 are fine"
+)
+_TOO_SHORT = f"shorter than {SHORTEST:g}"
+_VANISH = (
+    "their squares vanish in float32, and so does their direction; is the file damaged, or the model? "
+    "Lengths around 1 are fine"
+)
 
 
 class Side:
@@ -25,7 +34,11 @@ class Side:
 
     Attributes:
         ids: the map of their ids.
+        ids_path: the file of them.
         components: d.
+
+    Raises:
+        InputError: names the file, and the row of what can't be used.
     """
 
     def __init__(
@@ -36,7 +49,7 @@ class Side:
         *,
         components: int | None = None,
     ) -> None:
-        self._vectors_path, self._ids_path = vectors_path, ids_path
+        self._vectors_path, self.ids_path = vectors_path, ids_path
         self.ids, self._rows = _read_ids(ids_path)
         self._vectors = _map_array(vectors_path, dimensions=2)
         count = len(self._rows)
@@ -52,29 +65,54 @@ class Side:
                 vectors_path,
                 f"has vectors of {self.components} dimensions, the items' have {components}",
             )
-        _check_finite(vectors_path, self._vectors)
+        self._squares = _squared_lengths(self._vectors)
+        # The square of what isn't finite isn't either.
+        _check_finite(vectors_path, np.isfinite(self._squares))
+        self._refuse(
+            self._squares > LONGEST**2,
+            f"longer than {LONGEST:g}",
+            _TOO_LARGE,
+        )
         self._biases: NDArray[Any] = np.zeros(count, dtype=np.float32)
         if biases_path is not None:
-            self._biases = _map_array(biases_path, dimensions=1)
-            if len(self._biases) != count:
-                raise InputError(
-                    biases_path,
-                    f"has {len(self._biases)} biases, but {vectors_path} has {count} vectors",
-                )
-            _check_finite(biases_path, self._biases)
+            self._biases = _read_biases(biases_path, vectors_path, count)
+
+    @property
+    def first_id(self) -> str:
+        """The id in the first line."""
+        return self.ids.external_id(int(self._rows[0]))
 
     def check_directions(self) -> None:
-        """Raise InputError for vectors of length 0."""
-        zero = np.zeros(len(self._vectors), dtype=bool)
-        for rows in row_chunks(len(zero)):
-            zero[rows] = row_norms(_float32(self._vectors[rows])) == 0
-        if zero.any():
-            raise InputError(
-                self._vectors_path,
-                f"{int(zero.sum())} of {len(zero)} item vectors are zero, the first is that of row "
-                f"{int(zero.argmax()) + 1} in {self._ids_path}: a zero vector has no direction and so "
-                "no similar items; leave these items out",
-            )
+        """Raise InputError for vectors that have no direction: of length 0, or nearly so."""
+        self._refuse(
+            self._squares == 0,
+            "zero",
+            "a zero vector has no direction and so no similar items; leave these items out",
+        )
+        self._refuse(self._squares < SHORTEST**2, _TOO_SHORT, _VANISH)
+
+    def check_most_directions(self) -> list[str]:
+        """Raise InputError if all vectors but those of length 0 are too short; warn if some are."""
+        short = (self._squares < SHORTEST**2) & (self._squares > 0)
+        if not short.any():
+            return []
+        if (self._squares[~short] == 0).all():
+            self._refuse(short, _TOO_SHORT, _VANISH)
+        return [f"{self._told(short, _TOO_SHORT)}: what these get is no more than rounding"]
+
+    def _refuse(self, bad: NDArray[np.bool_], problem: str, reason: str) -> None:
+        if bad.any():
+            raise InputError(self._vectors_path, f"{self._told(bad, problem)}: {reason}")
+
+    def _told(self, bad: NDArray[np.bool_], problem: str) -> str:
+        """How many vectors are bad, and the first one by its id and its row in the file of ids."""
+        first = int(bad.argmax())
+        external_id = self.ids.external_id(int(self._rows[first]))
+        length = float(np.sqrt(self._squares[first]))
+        return (
+            f"{int(bad.sum())} of {len(bad)} vectors are {problem}, the first is that of row "
+            f"{first + 1} in {self.ids_path}, {external_id!r}, with a length of {length:.3g}"
+        )
 
     def by_row(self, scratch: Path) -> Float32Array:
         """Vectors with their biases (n, d + 1) in the order of the id map, which has its own.
@@ -156,15 +194,35 @@ def _float32(array: NDArray[Any]) -> Float32Array:
     return result
 
 
-def _check_finite(path: Path, array: NDArray[Any]) -> None:
-    """Raise InputError for rows, or numbers, that aren't finite as float32."""
-    bad = np.zeros(len(array), dtype=bool)
-    for rows in row_chunks(len(array)):
-        chunk = _float32(array[rows])
-        bad[rows] = ~np.isfinite(chunk.reshape(len(chunk), -1)).all(axis=1)
-    if bad.any():
+def _squared_lengths(vectors: NDArray[Any]) -> NDArray[np.float64]:
+    """(n, d) -> (n,), of the vectors as float32."""
+    squares = np.empty(len(vectors))
+    for rows in row_chunks(len(vectors)):
+        squares[rows] = squared_norms(_float32(vectors[rows]))
+    return squares
+
+
+def _read_biases(path: Path, vectors_path: Path, count: int) -> NDArray[Any]:
+    biases = _map_array(path, dimensions=1)
+    if len(biases) != count:
+        raise InputError(path, f"has {len(biases)} biases, but {vectors_path} has {count} vectors")
+    sizes = np.abs(_float32(biases))
+    _check_finite(path, np.isfinite(sizes))
+    if (large := sizes > LONGEST).any():
+        first = int(large.argmax())
         raise InputError(
             path,
-            f"{int(bad.sum())} of {len(array)} rows aren't finite as float32, the first is row "
-            f"{int(bad.argmax())}, counted from 0",
+            f"{int(large.sum())} of {count} biases are beyond {LONGEST:g}, the first is row {first}, "
+            f"counted from 0, with {float(biases[first]):g}: {_TOO_LARGE}",
+        )
+    return biases
+
+
+def _check_finite(path: Path, finite: NDArray[np.bool_]) -> None:
+    """Raise InputError for rows, or numbers, that aren't finite as float32."""
+    if not finite.all():
+        raise InputError(
+            path,
+            f"{int((~finite).sum())} of {len(finite)} rows aren't finite as float32, the first is row "
+            f"{int(finite.argmin())}, counted from 0",
         )

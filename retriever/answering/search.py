@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from publication.ragged import are_among
 from publication.ranking import best
-from publication.search_effort import TUNED_FOR, Depths, candidates_for
+from publication.search_effort import ROW, SCATTERED_ROW, TUNED_FOR, Depths, candidates_for
+from publication.search_effort import IndexCosts as IndexCosts
 from publication.vector_space import Float32Array
 from retriever.answering.filters import Filter
 from retriever.answering.pages import Position
@@ -28,17 +29,6 @@ NOTHING: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 _WIDER = 4
 # How many more than needed would match if those that do were spread evenly: they aren't.
 _MARGIN = 1.5
-# Rough costs in microseconds, which only decide between two ways to the same answer; measured with a
-# million items of 64 components. A row in order, a row out of order, a row to choose among.
-_ROW, _SCATTERED_ROW, _CHOICE = 0.025, 0.07, 0.005
-
-
-@dataclass(frozen=True)
-class IndexCosts:
-    """What asking an index takes, in microseconds, as roughly: a search, and a candidate of it."""
-
-    search: float = 80.0
-    candidate: float = 1.5
 
 
 @dataclass(frozen=True)
@@ -57,7 +47,7 @@ class Ranker:
     index: SearchIndex
     exact: ExactIndex
     ties: NDArray[np.int32] | None
-    costs: IndexCosts = IndexCosts()
+    costs: IndexCosts = field(default_factory=IndexCosts)
     depths: Depths = field(default_factory=Depths)
     query_microseconds: float = 0.0
 
@@ -187,7 +177,7 @@ def rank_all(ranker: Ranker, query: Float32Array, count: int, wanted: Wanted) ->
         return Found(rows, scores[rows], 0, wanted.items, len(wanted.excluded), wanted.items, left)
     matching = wanted.filter.rows()
     rows = without(matching, wanted.excluded)
-    if len(rows) * _SCATTERED_ROW < wanted.items * _ROW:
+    if len(rows) * SCATTERED_ROW < wanted.items * ROW:
         scores = ranker.exact.scores(query, rows)
     else:
         scores = ranker.exact.scores(query)[rows]
@@ -255,9 +245,7 @@ def _is_worth_it(ranker: Ranker, width: int, wanted: Wanted) -> bool:
     """Whether the index finds enough, in less time than it takes to score all that may be returned."""
     if wanted.filter is not None and _depth(ranker, width, wanted) > ranker.depths.most:
         return False
-    most = wanted.most
-    everything = min(most * _SCATTERED_ROW, wanted.items * _ROW + most * _CHOICE)
-    return ranker.costs.search + width * ranker.costs.candidate < everything
+    return ranker.costs.pay(width, items=wanted.items, most=wanted.most)
 
 
 def _depth(ranker: Ranker, width: int, wanted: Wanted) -> int:

@@ -6,6 +6,7 @@ docs/backends.md.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Sequence
 from typing import Any, cast
@@ -56,6 +57,21 @@ def make_backends(names: str, *, trees: int | None = None) -> list[Backend]:
             if by_name:
                 raise
     return backends
+
+
+def stand_ins(backends: Sequence[Backend]) -> list[Backend]:
+    """Those that may be tried where none of `backends` finds enough, which takes as long as they do.
+
+    Installed ones whose indexes processes share, as in "auto", but for those that were tried already.
+    Exact search is none of them: it is always at hand.
+    """
+    tried = {"exact", *(backend.name for backend in backends)}
+    others = []
+    for name in _AUTO:
+        if name not in tried:
+            with contextlib.suppress(BackendMissingError):
+                others.append(_make(name, {}))
+    return others
 
 
 def installed() -> list[Backend]:

@@ -130,7 +130,8 @@ def _deploy(
         published = publish(
             source,
             volume,
-            indexing=Indexing(backends=[FirstBuild(backend)], options=options),
+            # Each kind for what it is worth.
+            indexing=Indexing(backends=[FirstBuild(backend)], options=options, fall_back=False),
             label=layout.DEFAULT_LABEL,
             timings=timings,
             reporter=reporter,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from publication.vector_space import Float32Array
+from publication.vector_space import LONGEST, SHORTEST, Float32Array, squared_norms
 from trainer.errors import SparkError
 from trainer.spark.exchange import Exchange
 
@@ -44,22 +44,25 @@ def collect(
     what everybody likes, and a thousandth of its length, so that it beats nothing.
 
     Raises:
-        SparkError: a factor isn't finite, or none is there.
+        SparkError: a factor isn't finite or too long to be served, or none is there.
     """
     vectors = open_memmap(path, mode="w+", dtype=np.float32, shape=(rows, rank + 1))
     has = np.zeros(rows, dtype=bool)
     total = np.zeros(rank, dtype=np.float64)
     pending = 0
     for ids, factors in _factors(exchange, part, parts, rank):
-        if not np.isfinite(factors).all():
+        squares = squared_norms(factors)
+        # Written so that NaN doesn't pass.
+        if not (squares <= LONGEST**2).all():
             raise SparkError(
-                f"ALS diverged: not every factor of {part} is finite; raise --als-regularization or "
-                "lower --als-alpha, and check the interactions' weights if --sample-weights is set"
+                f"ALS diverged: not every factor of {part} is finite and at most {LONGEST:g} long; "
+                "raise --als-regularization or lower --als-alpha, and check the interactions' weights "
+                "if --sample-weights is set"
             )
         vectors[ids, :rank] = factors
-        # A factor of zeros has no direction, and says nothing of its row.
-        has[ids] = factors.any(axis=1)
-        total += factors.sum(axis=0, dtype=np.float64)
+        # A factor of zeros has no direction, and says nothing of its row; nor has one of nearly zeros.
+        has[ids] = squares >= SHORTEST**2
+        total += factors[has[ids]].sum(axis=0, dtype=np.float64)
         pending += factors.nbytes + len(ids) * mmap.PAGESIZE
         if pending > _WINDOW_BYTES:
             _let_go(vectors)

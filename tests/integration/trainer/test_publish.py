@@ -151,6 +151,81 @@ def test_answers_are_at_least_as_good_as_was_asked_for(model, publish, tmp_path)
     assert found / (10 * USERS) >= made["indexes"]["recommend"]["recall_at_10"] - 1e-3
 
 
+def test_the_precision_that_is_told_is_that_of_the_answers(capsys, monkeypatch, tmp_path):
+    """Of a catalogue so large that the index is asked, by an index that misses much."""
+    monkeypatch.delenv("TRAINER_VOLUME", raising=False)
+    items, users = 12_000, 30
+    random = np.random.default_rng(1)
+    # Long ones are near to all others once lengths are made equal, as in ALS's.
+    lengths = random.lognormal(sigma=1.5, size=(items, 1))
+    item_vectors = (random.normal(size=(items, 32)) * lengths).astype(np.float32)
+    user_vectors = random.normal(size=(users, 32)).astype(np.float32)
+    best = np.argsort(-(user_vectors @ item_vectors.T), axis=1)
+    files = {"item-vectors": item_vectors, "user-vectors": user_vectors}
+    flags = ["--volume", tmp_path / "volume", "--index-threads", 1, "--trees", 10]
+    for name, vectors in files.items():
+        np.save(tmp_path / f"{name}.npy", vectors)
+        ids = "\n".join(f"{name[:4]}{row}" for row in range(len(vectors)))
+        (tmp_path / f"{name}.txt").write_text(ids)
+        flags += [f"--{name}", tmp_path / f"{name}.npy"]
+        flags += [f"--{name[:4]}-ids", tmp_path / f"{name}.txt"]
+    seen, held_out = (
+        [(f"user{user}", f"item{row}", 1.0) for user in range(users) for row in best[user, columns]]
+        for columns in (slice(0, 5), slice(5, 10))
+    )
+    flags += ["--seen", datasets.write_rows(tmp_path / "seen.csv", seen)]
+    flags += ["--held-out", datasets.write_rows(tmp_path / "held_out.csv", held_out)]
+
+    def publish(*more):
+        assert main(["publish", *map(str, [*flags, *more])]) == 0
+        printed = capsys.readouterr()
+        [line] = [line for line in printed.out.splitlines() if line.startswith("published ")]
+        served = [line for line in printed.out.splitlines() if line.startswith("as served, by ")]
+        return line.split()[1].strip(","), served, printed.err
+
+    # The target that is missed is made up for, and that is told.
+    _, [served], warnings = publish()
+    assert served.split() == ["as", "served,", "by", "exact", "0.5000", "100%"]
+    assert "index 'recommend': annoy reaches recall@10 0." in warnings
+    assert "so exact search is used: recall@10 1.0000" in warnings
+    # One that is low is reached by what finds little, and that is told, too.
+    low, [poor], warnings = publish("--target-recall", 0.02)
+    assert "exact search is used" not in warnings
+    opened = open_publication(tmp_path / "volume", low)
+    assert opened.manifest.indexes["recommend"].backend == "annoy"
+    told = opened.manifest.metrics
+    assert poor.split()[4] == f"{told['test_precision_at_10_served']:.4f}"
+    assert told["test_precision_at_10_exact"] == pytest.approx(0.5, abs=1e-9)
+    with Service(tmp_path / "volume", tmp_path / "log", workers=1) as service:
+        service.wait_until_all_serve(low)
+        stub = service.stub()
+        wanted = {(user, item) for user, item, _ in held_out}
+        found = 0
+        for user in range(users):
+            answer = stub.Recommend(pb.RecommendRequest(user_id=f"user{user}"), timeout=PATIENCE)
+            found += len({(f"user{user}", one.item_id) for one in answer.items} & wanted)
+    assert told["test_precision_at_10_served"] == pytest.approx(found / (10 * users), abs=1e-9)
+    assert found / (10 * users) < 0.25
+
+
+@pytest.mark.parametrize("number", [1e30, 1e-25])
+def test_vectors_that_cannot_be_served_are_named_and_nothing_is_published(
+    model, capsys, tmp_path, number
+):
+    bad = tmp_path / "bad.npy"
+    vectors = model.items.copy()
+    vectors[2] = number
+    np.save(bad, vectors)
+    volume = tmp_path / "volume"
+    flags = ["--item-vectors", bad, "--item-ids", model.folder / "items.txt", "--volume", volume]
+    assert main(["publish", *map(str, flags)]) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"error: {bad}: 1 of 300 vectors are ")
+    assert f"the first is that of row 3 in {model.folder / 'items.txt'}, {ITEM_IDS[2]!r}" in printed
+    assert list_versions(volume) == []
+    assert list_labels(volume) == {}
+
+
 def test_items_alone_are_served_as_similar_ones(model, publish, tmp_path):
     flags = ["--backend", "exact", "--label", "canary", "--allow-unevaluated"]
     made = publish(*model.flags(users=False), *flags)

@@ -14,9 +14,9 @@ finite = st.floats(-1000, 1000, width=32)
 
 
 @st.composite
-def matrices(draw, *, rows=None, columns=None):
+def matrices(draw, *, rows=None, columns=None, elements=finite):
     shape = (rows or draw(st.integers(1, 20)), columns or draw(st.integers(1, 8)))
-    return draw(npst.arrays(np.float32, shape, elements=finite))
+    return draw(npst.arrays(np.float32, shape, elements=elements))
 
 
 @st.composite
@@ -185,10 +185,42 @@ def test_a_zero_row_is_named():
         vector_space.check_indexable(vectors, what="item embedding")
 
 
-@given(matrices())
-def test_only_rows_without_a_direction_are_refused(vectors):
-    if vectors.any(axis=1).all():
-        vector_space.check_indexable(vectors, what="row")
-    else:
-        with pytest.raises(VectorError):
-            vector_space.check_indexable(vectors, what="row")
+@given(matrices(elements=st.floats(width=32, allow_nan=False, allow_infinity=False)))
+def test_only_rows_without_a_direction_and_rows_too_long_to_score_with_are_refused(vectors):
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    # On the bounds themselves rounding may decide.
+    assume(not np.isclose(norms, 1e15, rtol=1e-12).any())
+    assume(not np.isclose(norms, 1e-15, rtol=1e-12, atol=0).any())
+
+    def is_refused(check):
+        try:
+            check(vectors, what="row")
+        except VectorError:
+            return True
+        return False
+
+    assert is_refused(vector_space.check_length) == bool((norms > 1e15).any())
+    assert is_refused(vector_space.check_indexable) == bool(((norms > 1e15) | (norms < 1e-15)).any())
+
+
+@pytest.mark.parametrize(
+    ("number", "check", "reason"),
+    [
+        (1e30, "check_length", "are longer than 1e\\+15, first at row 2: scores"),
+        (1e30, "check_indexable", "are longer than 1e\\+15, first at row 2: scores"),
+        (1e-25, "check_indexable", "are shorter than 1e-15, first at row 2: their squares vanish"),
+        (np.nan, "check_length", "aren't finite, first at row 2: the model"),
+    ],
+)
+def test_rows_of_lengths_that_float32_cannot_score_with_are_named(number, check, reason):
+    vectors = np.ones((5, 3), dtype=np.float32)
+    vectors[2:4] = number
+    with pytest.raises(VectorError, match=f"2 of 5 user biases {reason}"):
+        getattr(vector_space, check)(vectors, what="user bias")
+
+
+def test_products_of_the_longest_and_of_the_shortest_are_within_float32():
+    for length in (vector_space.LONGEST, vector_space.SHORTEST):
+        vector = np.full(64, length / 8, dtype=np.float32)
+        np.testing.assert_allclose(vector @ vector, np.float64(length) ** 2, rtol=1e-5)
+        assert vector @ vector > np.finfo(np.float32).tiny

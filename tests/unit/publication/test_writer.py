@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from publication import layout, writer
-from publication.errors import VectorError, VolumeError
+from publication.errors import InvalidPublicationError, VectorError, VolumeError
 from publication.labels import promote
 from publication.reader import list_versions, open_publication, read_manifest, verify
 from publication.writer import Staging
@@ -315,3 +315,43 @@ def test_publishing_does_not_disturb_a_version_that_is_open(volume):
     publications.publish(volume, seed=2)
     np.testing.assert_array_equal(opened.item_vectors, expected)
     assert publications.tree(layout.version_dir(volume, first)) == before
+
+
+def test_what_a_reader_would_refuse_is_found_before_it_appears(volume):
+    older = publications.publish(volume, clock=lambda: publications.NOON)
+    with Staging(volume) as staging:
+        publications.stage(staging)
+        staging.path(layout.SEEN_ITEMS).unlink()
+        staging.add_array(layout.SEEN_ITEMS, np.array([10**6], dtype=np.int32))
+        sealed = staging.seal(publications.facts())
+        with pytest.raises(InvalidPublicationError) as caught:
+            staging.verify(sealed)
+    # No path of a directory that is gone by now.
+    assert str(caught.value).startswith("seen_")
+    assert "a retriever would refuse this version, so nothing was published" in str(caught.value)
+    assert list_versions(volume) == [older]
+    assert staged(volume) == []
+
+
+def test_what_was_verified_is_what_appears(volume):
+    with Staging(volume) as staging:
+        publications.stage(staging)
+        sealed = staging.seal(publications.facts())
+        staging.verify(sealed)
+        assert list_versions(volume) == []
+        assert staging.appear(sealed) == sealed
+    assert verify(volume, sealed.version) == sealed
+
+
+def test_a_version_that_may_not_last_is_taken_back(volume, monkeypatch):
+    """Whoever published it is told that it failed, so nobody is to find it."""
+
+    def fails(directory):
+        if directory == layout.versions_dir(volume):
+            raise OSError(5, "Input/output error", str(directory))
+
+    monkeypatch.setattr("publication.writer.fsync_directory", fails)
+    with pytest.raises(VolumeError, match="Input/output error; nothing was published"):
+        publications.publish(volume)
+    assert list_versions(volume) == []
+    assert staged(volume) == []

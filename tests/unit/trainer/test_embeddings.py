@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from publication.errors import VectorError
 from tests import datasets
 from trainer.embeddings import Embeddings, extract_embeddings
+from trainer.errors import DivergedError
 from trainer.model import train
 
 
@@ -59,11 +62,41 @@ def test_a_query_has_1_where_the_users_bias_was():
 
 
 @pytest.mark.parametrize(
-    ("value", "reason"), [(np.nan, "aren't finite"), (np.inf, "aren't"), (0, "are zero")]
+    ("value", "reason"),
+    [(np.nan, "aren't finite"), (np.inf, "aren't"), (0, "are zero"), (1e-25, "are shorter than 1e-15")],
 )
 def test_an_item_without_direction_is_not_published(value, reason):
     dataset = datasets.dataset()
     model = train(dataset, datasets.QUICK, on_epoch=lambda: None)
     model.item_embeddings[3] = value
     with pytest.raises(VectorError, match=f"1 of 16 item embeddings {reason}.* first at row 3"):
+        extract_embeddings(model, dataset)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "what"),
+    [
+        ("item_embeddings", "item embeddings"),
+        ("user_embeddings", "user embeddings"),
+        ("item_biases", "item biases"),
+        ("user_biases", "user biases"),
+    ],
+)
+def test_a_model_of_huge_but_finite_numbers_has_diverged(numbers, what):
+    dataset = datasets.dataset()
+    model = train(dataset, datasets.QUICK, on_epoch=lambda: None)
+    getattr(model, numbers)[3] = 1e20
+    with pytest.raises(
+        DivergedError, match=f"training diverged: 1 of .* {what} are longer than .* at row 3.*rate"
+    ):
+        extract_embeddings(model, dataset)
+
+
+def test_a_model_that_diverges_without_ever_being_infinite_is_an_error():
+    """With weights too great for any rate; LightFM itself only looks for what isn't finite."""
+    weighted = replace(datasets.QUICK, loss="logistic", sample_weights=True, epochs=1)
+    rows = [(user, item, 1e18) for user, item, _ in datasets.rows()]
+    dataset = datasets.dataset(rows)
+    model = train(dataset, weighted, on_epoch=lambda: None)
+    with pytest.raises(DivergedError, match="training diverged"):
         extract_embeddings(model, dataset)

@@ -94,6 +94,24 @@ def test_without_a_label_and_a_test_set_it_says_so(capsys):
     assert lines[-1] == f"published {made.manifest.version}, no label moved"
 
 
+def test_the_precision_as_served_is_told_beside_that_of_exact_search(capsys):
+    served = {
+        "test_precision_at_10_served": 0.0144,
+        "test_precision_at_10_exact": 0.1144,
+        "served_users": 1000.0,
+    }
+    manifest = replace(publications.complete_manifest(), metrics=METRICS | served)
+    output.published(result(manifest=manifest), as_json=False)
+    lines = words(capsys.readouterr().out)
+    start = lines.index("1,000 users, seen items excluded precision@10 of exact search")
+    assert lines[start + 1 : start + 3] == [
+        "as served, by annoy 0.0144 13%",
+        "by exact search 0.1144 100%",
+    ]
+    output.published(result(), as_json=False)
+    assert "of exact search" not in capsys.readouterr().out
+
+
 COLD = {
     "test_precision_at_10_trained": 0.25,
     "test_precision_at_10_folded_in": 0.2125,

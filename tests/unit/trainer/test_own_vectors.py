@@ -184,6 +184,15 @@ def test_a_user_without_a_direction_is_no_error(tmp_path, both):
     np.testing.assert_array_equal(user_vectors(source)[:, :-1], np.zeros((3, 3)))
 
 
+def test_a_user_of_next_to_no_direction_is_a_warning_while_others_have_one(tmp_path, both):
+    vectors = USER_VECTORS * np.array([[1], [1], [1e-25]], dtype=np.float32)
+    source, [warning] = read_own(replace(both, user_vectors=save(tmp_path / "z.npy", vectors)))
+    np.testing.assert_array_equal(user_vectors(source)[:, :-1], vectors)
+    assert warning.startswith(
+        f"1 of 3 vectors are shorter than 1e-15, the first is that of row 3 in {both.user_ids}, 'Ünal'"
+    )
+
+
 # ---- interactions and titles
 
 
@@ -258,13 +267,48 @@ def test_times_and_weights_are_those_of_a_training_too(tmp_path, both, role, col
         read_own(replace(both, **{role: path}))
 
 
-def test_interactions_of_strangers_only_leave_nothing(tmp_path, both):
-    rows = [("x", "y", 1.0), ("y", "z", 1.0)]
+@pytest.mark.parametrize("name", ["seen", "held_out"])
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (
+            [("u1", "1", 1.0), ("u2", "2", 1.0)],
+            "none of its 2 item ids is in {folder}/items.txt: '1' here, for instance, and 'b' there. ",
+        ),
+        (
+            [("U2", "a", 1.0), ("x", "b", 1.0), ("U2", "b", -1.0)],
+            "none of its 2 user ids is in {folder}/users.txt: 'U2' here, for instance, and 'u2' there",
+        ),
+        (
+            [("u1", "x", 1.0), ("x", "a", 1.0)],
+            "no row has both an item of {folder}/items.txt and a user of {folder}/users.txt",
+        ),
+    ],
+)
+def test_interactions_of_none_that_has_a_vector_are_refused(tmp_path, both, name, rows, reason):
+    """They are of other data, or their ids are written in another way."""
     path = datasets.write_rows(tmp_path / "rows.csv", rows)
+    with pytest.raises(InputError) as caught:
+        read_own(replace(both, **{name: path}))
+    assert caught.value.path == path
+    assert caught.value.reason.startswith(reason.format(folder=tmp_path))
+
+
+def test_interactions_that_are_no_positives_are_no_reason_to_refuse_them(tmp_path, both):
+    path = datasets.write_rows(tmp_path / "rows.csv", [("u1", "a", 0.0), ("u2", "b", -1.0)])
     source, warnings = read_own(replace(both, seen=path, held_out=path))
     assert len(warnings) == 2
     assert source.seen.offsets.tolist() == source.held_out.offsets.tolist() == [0, 0, 0, 0]
     assert source.metrics == {"evaluated_users": 0.0}
+
+
+def test_a_table_of_none_of_the_items_is_refused(tmp_path, items):
+    path = datasets.write(tmp_path / "table.csv", {"item_id": ["A", "B"], "title": ["a", "b"]})
+    with pytest.raises(InputError) as caught:
+        read_own(replace(items, items=path))
+    assert str(caught.value).startswith(
+        f"{path}: none of its 2 item ids is in {items.item_ids}: 'A' here, for instance, and 'b' there."
+    )
 
 
 def test_what_a_user_has_seen_is_not_held_out_from_them(tmp_path, both):
@@ -375,7 +419,19 @@ WRONG_ARRAYS = {
     ),
     "zero": (
         with_zeros(),
-        "2 of 5 item vectors are zero, the first is that of row 3 in {folder}/items.txt",
+        "2 of 5 vectors are zero, the first is that of row 3 in {folder}/items.txt, '東京'",
+    ),
+    "huge": (
+        not_finite([1, 3], 1e30),
+        "the first is that of row 2 in {folder}/items.txt, 'a', with a length of 1e+30: scores made of",
+    ),
+    "tiny": (
+        ITEM_VECTORS * 1e-25,
+        "5 of 5 vectors are shorter than 1e-15, the first is that of row 1 in {folder}/items.txt, 'b'",
+    ),
+    "one tiny": (
+        ITEM_VECTORS * np.array([[1], [1], [1], [1], [1e-25]]),
+        "1 of 5 vectors are shorter than 1e-15, the first is that of row 5 in {folder}/items.txt, 'c'",
     ),
     "a list": (np.ones(5), "has shape (5,), but should have 2 dimension(s)"),
     "a number": (np.array(1.0), "has shape (), but should have 2 dimension(s)"),
@@ -406,6 +462,14 @@ def test_user_vectors_that_cannot_be_used_are_named_with_the_reason(both):
         (np.ones((3, 2)), "has vectors of 2 dimensions, the items' have 3"),
         (np.full((3, 3), np.nan), "3 of 3 rows aren't finite as float32, the first is row 0"),
         (np.ones(3), "has shape (3,), but should have 2 dimension(s)"),
+        (
+            np.full((3, 3), 1e30),
+            f"3 of 3 vectors are longer than 1e+15, the first is that of row 1 in {both.user_ids}",
+        ),
+        (
+            [[0, 0, 0], [1e-25, 0, 0], [0, 0, 0]],
+            f"1 of 3 vectors are shorter than 1e-15, the first is that of row 2 in {both.user_ids}",
+        ),
     ):
         save(both.user_vectors, array)
         with pytest.raises(InputError) as caught:
@@ -426,6 +490,10 @@ def test_biases_that_cannot_be_used_are_named_with_the_reason(both, side):
         (np.ones((count, 1)), f"has shape ({count}, 1), but should have 1 dimension(s)"),
         (bad, f"1 of {count} rows aren't finite as float32, the first is row 2, counted from 0"),
         (np.ones(count, dtype=complex), "holds complex128, but should hold numbers"),
+        (
+            np.where(bad > 0, -1e30, 1),
+            f"1 of {count} biases are beyond 1e+15, the first is row 2, counted from 0, with -1e+30",
+        ),
     ):
         save(path, array)
         with pytest.raises(InputError) as caught:

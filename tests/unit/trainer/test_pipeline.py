@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from annoy import AnnoyIndex
 
-from publication import layout, vector_space
+from publication import layout, reader, vector_space
 from publication.attributes import NumberColumn
 from publication.errors import VectorError, VolumeError
 from publication.labels import list_labels, promote, rollback
 from publication.reader import list_versions, open_publication, verify
 from publication.volume import FolderVolume
 from tests import datasets, publications
-from trainer import publishing
 from trainer.cold_metrics import TRAINED, cold_rows
 from trainer.errors import DiscontinuityError, OptionError, TrainerError
 from trainer.gates import Gates
@@ -305,8 +304,17 @@ def test_the_reporter_is_told_of_every_epoch_and_every_item(tmp_path):
 
     result = run(tmp_path, hyperparameters=replace(datasets.QUICK, epochs=3), reporter=Recorder())
     assert stages == STAGES
-    # Before the indexes are built, which may take the longest.
-    assert metrics == [("evaluate", result.manifest.metrics)]
+    # Before the indexes are built, which may take the longest, and once it is known what they serve.
+    served = {f"test_precision_at_10_{name}" for name in ("served", "exact")} | {"served_users"}
+    (first, model), (second, everything) = metrics
+    assert (first, second) == ("evaluate", "index")
+    assert everything == result.manifest.metrics
+    assert everything.items() > model.items()
+    assert everything.keys() - model.keys() == served
+    # Of so few items all are scored.
+    exact = everything["test_precision_at_10_exact"]
+    assert everything["test_precision_at_10_served"] == exact
+    assert exact == pytest.approx(everything["test_precision_at_10_unseen"])
     assert told[0] == ("Training, epochs", 3, 3, 3)
     assert [step[:3] for step in told[1:]] == [
         (f"Index {name!r}, {backend}, items", datasets.ITEMS, datasets.ITEMS)
@@ -356,17 +364,18 @@ def test_an_index_that_cannot_be_built_publishes_nothing(tmp_path):
 
 def test_the_label_stays_when_what_was_published_does_not_verify(tmp_path, monkeypatch):
     older = run(tmp_path).manifest.version
-    checked = publishing.reader.verify
+    checked = reader.verify_directory
 
-    def damage(volume, version):
-        path = layout.version_dir(volume, version) / layout.ITEM_VECTORS
+    def damage(directory, version):
+        path = directory / layout.ITEM_VECTORS
         publications.overwrite(path, path.read_bytes()[:-1])
-        return checked(volume, version)
+        return checked(directory, version)
 
-    monkeypatch.setattr(publishing.reader, "verify", damage)
+    monkeypatch.setattr(reader, "verify_directory", damage)
     with pytest.raises(Exception, match=r"item_vectors\.npy: size in bytes"):
         run(tmp_path, datasets.source(seed=2))
     assert list_labels(tmp_path) == {"current": older}
+    assert list_versions(tmp_path) == [older]
 
 
 def test_a_later_run_is_listed_later_and_can_be_rolled_back_to(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from publication import layout
 from publication.attributes import NumberColumn, TextColumn
-from publication.errors import VolumeError
+from publication.errors import InvalidPublicationError, VectorError, VolumeError
 from publication.fold_in import FoldIn
 from publication.id_map import IdMap
 from publication.labels import list_labels
@@ -22,8 +22,8 @@ from retriever.answering.queries import recommend, similar_items
 from retriever.answering.questions import Options, Search
 from retriever.answering.search import IndexCosts
 from retriever.snapshot import open_snapshot
+from retriever.warm_up import warm_up
 from tests.unit.trainer.index import cases
-from trainer import publishing
 from trainer.embeddings import Embeddings
 from trainer.errors import RecallError
 from trainer.index import NAMES, installed, make_backends
@@ -32,6 +32,7 @@ from trainer.progress import Silent
 from trainer.publishing import Indexing, Publishable, publish, questions
 from trainer.timings import Timings
 from trainer.user_features import UserFeatures
+from trainer.vector_evaluation import evaluate_vectors
 
 ITEMS, USERS = 400, 30
 
@@ -244,15 +245,49 @@ class Poor:
         return np.zeros(0, dtype=np.int64)
 
 
-def test_too_little_found_is_a_warning(tmp_path):
+def test_where_too_little_is_found_exact_search_stands_in_and_that_is_a_warning(tmp_path):
     published = run(tmp_path, backends=[Poor()])
     manifest = published.manifest
-    assert manifest.indexes["similar"].recall_at_10 == 0
-    assert manifest.indexes["similar"].target_recall == 0.95
     assert list_labels(tmp_path) == {"current": manifest.version}
+    for (name, facts), warning in zip(manifest.indexes.items(), published.warnings, strict=True):
+        assert (facts.backend, facts.recall_at_10, facts.target_recall) == ("exact", 1.0, 0.95)
+        assert facts.file is None
+        assert {trial.backend for trial in facts.trials} == {"exact", "poor"}
+        took = f"{facts.query_microseconds:.0f} µs"
+        assert warning == (
+            f"index {name!r}: poor reaches recall@10 0.0000 at best, below the target of 0.95, so "
+            f"exact search is used: recall@10 1.0000 by exact in {took}"
+        )
+
+
+def test_where_exact_search_takes_long_another_backend_stands_in_which_retrievers_need(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("trainer.index.tuning._AT_ONCE_MICROSECONDS", 0)
+    monkeypatch.setattr("trainer.indexing.stand_ins", lambda _: make_backends("annoy"))
+    # In a catalogue where it takes less time than exact search.
+    published = run(tmp_path, source(items=8000), backends=[Poor()], target_recall=0.1)
+    facts, warning = published.manifest.indexes["recommend"], published.warnings[1]
+    assert (facts.backend, facts.recall_at_10 >= 0.1) == ("annoy", True)
+    assert verify(tmp_path, published.manifest.version).files.keys() >= {"recommend.annoy"}
+    assert warning.startswith("index 'recommend': poor reaches recall@10 0.0000 at best, below the")
+    assert " target of 0.1, so annoy is used: recall@10 " in warning
+    assert warning.endswith("; retrievers need annoy for it")
+    # Whose release is told, too.
+    assert "annoy" in published.manifest.libraries
+
+
+def test_where_nothing_may_stand_in_what_is_published_and_that_is_a_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer.index.tuning._AT_ONCE_MICROSECONDS", 0)
+    monkeypatch.setattr("trainer.index.tuning._FELT_MICROSECONDS", 0)
+    monkeypatch.setattr("trainer.index.tuning._WORTH_MISSING", 0)
+    monkeypatch.setattr("trainer.indexing.stand_ins", lambda _: [])
+    published = run(tmp_path, backends=[Poor()])
+    assert published.manifest.indexes["similar"].recall_at_10 == 0
     for name, warning in zip(("similar", "recommend"), published.warnings, strict=True):
         assert f"index {name!r} reaches recall@10 0.0000 by poor in " in warning
-        assert "below the target of 0.95: exact search takes " in warning
+        assert "below the target of 0.95: exact search, which finds all, takes " in warning
+        assert warning.endswith("µs (--backend exact)")
 
 
 def test_too_little_found_is_an_error_where_that_is_asked_for_and_nothing_is_published(tmp_path):
@@ -372,17 +407,163 @@ def test_a_disk_that_is_full_when_an_index_is_saved_publishes_nothing(tmp_path, 
 
 
 def test_the_label_is_moved_last_and_only_to_what_verifies(tmp_path, monkeypatch):
+    """What doesn't verify never appears: whoever promotes the newest version by hand won't meet it."""
     older = run(tmp_path).manifest.version
 
-    def fails(*_):
-        assert len(list_versions(tmp_path)) == 2
-        assert list_labels(tmp_path) == {"current": older}
-        raise VolumeError(tmp_path, "can't be read")
+    raised = []
 
-    monkeypatch.setattr(publishing.reader, "verify", fails)
-    with pytest.raises(VolumeError, match="can't be read"):
-        run(tmp_path, source(users=USERS - 1))
-    assert list_labels(tmp_path) == {"current": older}
+    def fails(directory, version):
+        assert layout.is_version_name(version)
+        # All is there, but where nobody looks.
+        assert {path.name for path in directory.iterdir()} >= {layout.MANIFEST, layout.ITEM_VECTORS}
+        assert list_versions(tmp_path) == [older]
+        raise raised[-1]
+
+    for problem, expected in (
+        (InvalidPublicationError(tmp_path / "fold_in.npy", "row 4 is odd"), InvalidPublicationError),
+        (OSError(28, "No space left on device"), VolumeError),
+        (OSError(5, "Input/output error"), VolumeError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ):
+        raised.append(problem)
+        monkeypatch.setattr("publication.reader.verify_directory", fails)
+        with pytest.raises(expected) as caught:
+            run(tmp_path, source(users=USERS - 1))
+        assert expected is KeyboardInterrupt or "nothing was published" in str(caught.value)
+        assert list_versions(tmp_path) == [older]
+        assert list_labels(tmp_path) == {"current": older}
+        assert list(layout.staging_dir(tmp_path).iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("side", "column", "number", "reason"),
+    [
+        ("item_vectors", 0, 1e30, "1 of 400 item embeddings are longer than"),
+        ("item_vectors", -1, -1e30, "1 of 400 item biases are longer than"),
+        ("user_vectors", 0, 1e30, "1 of 30 user embeddings are longer than"),
+        ("user_vectors", -1, 1e30, "1 of 30 user biases are longer than"),
+        ("item_vectors", slice(None), 1e-25, "1 of 400 item embeddings are shorter than"),
+    ],
+)
+def test_vectors_that_cannot_be_served_are_refused_before_anything_is_written(
+    tmp_path, side, column, number, reason
+):
+    of = source()
+    vectors = getattr(of.embeddings, side).copy()
+    vectors[7, column] = number
+    with pytest.raises(VectorError, match=reason):
+        run(tmp_path, replace(of, embeddings=replace(of.embeddings, **{side: vectors})))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_user_features_that_cannot_be_served_are_refused_before_anything_is_written(tmp_path):
+    vectors = cases.vectors(3, source().embeddings.components + 1, seed=5)
+    vectors[1] = 1e20
+    with pytest.raises(VectorError, match="1 of 3 user feature vectors are longer than"):
+        run(tmp_path, source(user_features=UserFeatures(["a:1", "a:2", "a:3"], vectors)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_users_too_much_longer_than_items_are_published_without_what_folds_sessions_in(tmp_path):
+    """What doesn't fit into a version isn't worth failing over, but is told."""
+    of = source()
+    items, users = of.embeddings.item_vectors, of.embeddings.user_vectors
+    embeddings = Embeddings(items * np.float32(1e-12), users * np.float32(1e12))
+    published = run(tmp_path, replace(of, embeddings=embeddings))
+    assert open_publication(tmp_path, published.manifest.version).fold_in is None
+    assert [one for one in published.warnings if one.startswith("sessions can't be answered")]
+    warm_up(open_snapshot(tmp_path, published.manifest.version))
+
+
+def test_a_name_that_is_no_unicode_is_published_as_one(tmp_path):
+    """A file's name may be any bytes, a manifest's text may not."""
+    of = source()
+    of = replace(of, facts=replace(of.facts, name="items\udcff.npy"))
+    assert verify(tmp_path, run(tmp_path, of).manifest.version).dataset.name == "items?.npy"
+
+
+# ---- what the retriever makes of it
+
+
+def held_out(items, users, *, each=3):
+    """Items that the vectors say are good, so that finding them makes a difference."""
+    of = source(items=items, users=users)
+    scores = user_queries(of.embeddings.user_vectors) @ of.embeddings.item_vectors.T
+    for user in range(users):
+        scores[user, of.seen[user]] = -np.inf
+    # Of the last few none.
+    best_rows = [np.sort(best(own, 10)[:each]) for own in scores[: users - 2]]
+    return replace(of, held_out=cases.rows([*best_rows, [], []]))
+
+
+@pytest.mark.parametrize(
+    ("items", "backend", "target"),
+    [
+        *[(6000, "annoy", 0.3), (6000, "faiss", 0.3), (6000, "nmslib", 0.3), (6000, "exact", 0.95)],
+        # So few are scored whole, whatever their index.
+        *[(400, "annoy", 0.3), (5, "annoy", 0.3)],
+    ],
+)
+def test_the_precision_as_served_is_that_of_the_retrievers_own_answers(
+    tmp_path, items, backend, target
+):
+    of = held_out(items, 40)
+    assert len(of.seen[19]) or items < 20
+    published = run(tmp_path, of, backends=backend, target_recall=target)
+    metrics = published.manifest.metrics
+    snapshot = open_snapshot(tmp_path, published.manifest.version)
+    exactly = Options(search=Search(exact=True))
+    for name, options in (
+        ("test_precision_at_10_served", Options()),
+        ("test_precision_at_10_exact", exactly),
+    ):
+        shares = [
+            len(
+                {*recommend(snapshot, of.users.external_id(user), options).rows.tolist()}
+                & {*of.held_out[user].tolist()}
+            )
+            / 10
+            for user in range(38)
+        ]
+        assert metrics[name] == pytest.approx(np.mean(shares), abs=1e-9)
+    assert metrics["served_users"] == 38
+    # By the index where that is quicker, if it gives enough, and then not everything is found.
+    asked = {recommend(snapshot, of.users.external_id(user)).exact for user in range(38)}
+    assert (False in asked) == (items == 6000 and backend != "exact")
+    if False not in asked:
+        assert metrics["test_precision_at_10_served"] == metrics["test_precision_at_10_exact"]
+    elif backend == "annoy":
+        assert metrics["test_precision_at_10_served"] < metrics["test_precision_at_10_exact"]
+
+
+def test_exact_precision_is_that_of_the_evaluation(tmp_path):
+    of = held_out(400, 40)
+    expected = evaluate_vectors(of.embeddings, seen=of.seen, held_out=of.held_out)
+    metrics = run(tmp_path, of, backends="annoy").manifest.metrics
+    exact = metrics["test_precision_at_10_exact"]
+    assert exact == pytest.approx(expected["test_precision_at_10_unseen"])
+    # Of what was there before nothing is lost.
+    of = replace(of, metrics={"test_auc": 0.5})
+    assert run(tmp_path, of).manifest.metrics == {
+        "test_auc": 0.5,
+        "test_precision_at_10_served": exact,
+        "test_precision_at_10_exact": exact,
+        "served_users": 38,
+    }
+
+
+def test_of_many_users_some_are_asked_for_and_of_a_large_catalogue_fewer(tmp_path, monkeypatch):
+    of = held_out(400, 40)
+    monkeypatch.setattr("trainer.served_precision.MAX_USERS", 20)
+    assert run(tmp_path, of).manifest.metrics["served_users"] == 20
+    monkeypatch.setattr("trainer.served_precision._MIN_USERS", 5)
+    monkeypatch.setattr("trainer.served_precision._MAX_SCORES", 8 * 400)
+    assert run(tmp_path, of).manifest.metrics["served_users"] == 8
+
+
+def test_without_a_positive_that_was_held_out_nothing_is_said_of_what_is_served(tmp_path):
+    for given in (None, cases.nothing(USERS)):
+        assert run(tmp_path, source(held_out=given)).manifest.metrics == {}
 
 
 def test_the_stages_have_their_seconds(tmp_path):

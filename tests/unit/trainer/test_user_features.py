@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -10,6 +12,7 @@ from publication import layout
 from publication.id_map import MAX_ID_BYTES, IdMap
 from publication.vector_space import fold_biases
 from tests import datasets
+from trainer.errors import DivergedError
 from trainer.model import train
 from trainer.user_features import UserFeatures, learned
 from trainer.warm_start import ModelState, SideState, state_of
@@ -125,3 +128,12 @@ def test_vectors_are_written_in_the_order_of_the_names_rows():
     assert [id_map.row(name) for name in names] != [0, 1, 2, 3]
     for name, vector in zip(names, vectors, strict=True):
         np.testing.assert_array_equal(written[id_map.row(name)], vector)
+
+
+def test_features_of_huge_but_finite_numbers_are_those_of_a_model_that_diverged(made):
+    dataset, model, _ = made
+    state = state_of(model, dataset)
+    vectors = state.users.vectors.copy()
+    vectors[-1] = 1e20
+    with pytest.raises(DivergedError, match="1 of 5 user feature vectors are longer than 1e\\+15"):
+        learned(replace(state, users=replace(state.users, vectors=vectors)))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from trainer.errors import BackendMissingError, OptionError, TrainerError
-from trainer.index import NAMES, distributions, installed, make_backends
+from trainer.index import NAMES, distributions, installed, make_backends, stand_ins
 from trainer.index.annoy import AnnoyBackend
 from trainer.index.exact import ExactBackend
 
@@ -151,3 +151,24 @@ def test_what_is_not_asked_for_is_not_imported(without):
 def test_the_packages_whose_versions_are_recorded():
     assert distributions(make_backends("exact")) == []
     assert distributions(make_backends("annoy,exact,faiss,nmslib")) == ["annoy", "faiss-cpu", "nmslib"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "others"),
+    [
+        ("annoy", ["faiss"]),
+        ("faiss", ["annoy"]),
+        ("nmslib", ["annoy", "faiss"]),
+        ("exact", ["annoy", "faiss"]),
+        ("annoy,faiss", []),
+        ("auto", []),
+    ],
+)
+def test_what_workers_share_and_was_not_tried_may_stand_in(asked, others):
+    assert names(stand_ins(make_backends(asked))) == others
+
+
+def test_what_is_not_installed_does_not_stand_in(without):
+    asked = make_backends("annoy")
+    without("faiss")
+    assert stand_ins(asked) == []

@@ -13,7 +13,7 @@ from publication.manifest import Trial
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.index.cases import SPACES, nothing, uneven, vectors
 from trainer.errors import OptionError
-from trainer.index import installed, make_backends, tuning
+from trainer.index import builds, installed, make_backends
 from trainer.index.measure import Measurement, Questions
 from trainer.index.protocol import BuiltIndex, Effort
 from trainer.index.tuning import TuningOptions, tune
@@ -278,17 +278,15 @@ def test_of_several_that_miss_the_target_the_one_that_finds_most_is_chosen(run, 
     assert left(tmp_path) == ["more b"]
 
 
-def test_of_what_misses_the_target_anything_quicker_than_exact_search_is_better_than_what_is_not(run):
-    """What is slower than exact search is of no use, whatever it finds."""
-    slow, quick = {"a": constant(0.9, 101)}, {"b": constant(0.3, 99)}
+def test_of_what_misses_the_target_the_one_that_finds_most_is_better_however_slow(run):
+    """It isn't the quickest way to answers that are wrong."""
+    slow, quick = {"a": constant(0.9, 101)}, {"b": constant(0.3, 9)}
     for rounds in ([slow, quick], [quick, slow], [{**slow, **quick}], [{**quick, **slow}]):
         tuned = run(Fake(*rounds), exact=100.0)
-        assert (tuned.facts.build["setting"], tuned.reached) == ("b", False)
-    # Among those that are alike in that the one that finds most.
-    tuned = run(Fake(slow, {"c": constant(0.91, 500)}), exact=100.0)
-    assert tuned.facts.build["setting"] == "c"
-    tuned = run(Fake(quick, {"c": constant(0.31, 99.5)}), exact=100.0)
-    assert tuned.facts.build["setting"] == "c"
+        assert (tuned.facts.build["setting"], tuned.reached) == ("a", False)
+    # Among those that find as much the quickest.
+    for rounds in ([slow, {"c": constant(0.9, 99)}], [{"c": constant(0.9, 99)}, slow]):
+        assert run(Fake(*rounds), exact=100.0).facts.build["setting"] == "c"
 
 
 def test_of_what_reaches_the_target_the_quickest_is_better_though_slower_than_exact_search(run):
@@ -396,6 +394,104 @@ def test_exact_search_alone(run, tmp_path):
     assert left(tmp_path) == []
 
 
+# ---- what stands in where nothing that was asked for finds enough
+
+
+def poor(recall=0.5, microseconds=100, name="poor"):
+    """A backend that was asked for and misses the target."""
+    return Fake({"a": constant(recall, microseconds)}, name=name)
+
+
+def test_quick_exact_search_stands_in_for_what_misses_the_target(run, tmp_path):
+    other = Fake({"b": constant(1.0, 1)}, name="other")
+    tuned = run(poor(), exact=900.0, stand_ins=[other])
+    assert (tuned.facts.backend, tuned.facts.recall_at_10, tuned.reached) == ("exact", 1.0, True)
+    # What was tried is told, and nothing else was.
+    assert [trial.backend for trial in tuned.facts.trials] == ["exact", "poor"]
+    assert tuned.instead_of == tuned.facts.trials[1]
+    assert tuned.path is None
+    assert left(tmp_path) == []
+    assert other.built == []
+
+
+def test_where_exact_search_takes_longer_other_backends_are_tried_first(run, tmp_path):
+    for recall, microseconds, chosen in (
+        (0.96, 50, "other"),
+        (0.94, 50, "exact"),
+        (0.96, 2100, "exact"),
+    ):
+        for path in tmp_path.iterdir():
+            path.unlink()
+        other = Fake({"b": constant(recall, microseconds)}, name="other")
+        tuned = run(poor(), exact=2000.0, stand_ins=[other])
+        assert (tuned.facts.backend, tuned.reached) == (chosen, True)
+        assert tuned.instead_of.backend == "poor"
+        assert [trial.backend for trial in tuned.facts.trials] == ["exact", "poor", "other"]
+        assert left(tmp_path) == (["other b"] if chosen == "other" else [])
+
+
+def test_exact_search_stands_in_as_long_as_it_is_not_felt(run):
+    assert run(poor(), exact=10_000.0, stand_ins=[]).facts.backend == "exact"
+    tuned = run(poor(), exact=10_001.0, stand_ins=[])
+    assert (tuned.facts.backend, tuned.reached, tuned.instead_of) == ("poor", False, None)
+
+
+def test_exact_search_that_is_felt_stands_in_for_what_is_not_much_quicker(run):
+    assert run(poor(0.9, 10_000), exact=29_999.0, stand_ins=[]).facts.backend == "exact"
+    assert run(poor(0.9, 10_000), exact=30_001.0, stand_ins=[]).facts.backend == "poor"
+
+
+def test_where_nothing_may_stand_in_what_finds_most_is_chosen_whoever_asked_for_it(run, tmp_path):
+    more = Fake({"b": constant(0.7, 5)}, name="more")
+    tuned = run(poor(), exact=1e6, stand_ins=[more])
+    assert (tuned.facts.backend, tuned.reached, tuned.instead_of.backend) == ("more", False, "poor")
+    assert left(tmp_path) == ["more b"]
+    for path in tmp_path.iterdir():
+        path.unlink()
+    less = Fake({"b": constant(0.4, 5)}, name="less")
+    tuned = run(poor(), exact=1e6, stand_ins=[less])
+    assert (tuned.facts.backend, tuned.reached, tuned.instead_of) == ("poor", False, None)
+    assert left(tmp_path) == ["poor a"]
+    assert tuned.path.read_text() == "poor a"
+
+
+def test_nothing_stands_in_for_what_finds_enough_or_where_that_is_not_allowed(run):
+    other = Fake({"b": constant(1.0, 1)}, name="other")
+    tuned = run(poor(0.95), exact=10.0, stand_ins=[other])
+    assert (tuned.facts.backend, tuned.instead_of) == ("poor", None)
+    tuned = run(poor(), exact=10.0, stand_ins=None)
+    assert (tuned.facts.backend, tuned.reached, tuned.instead_of) == ("poor", False, None)
+    assert other.built == []
+
+
+@given(
+    asked=st.tuples(st.floats(0, 1), st.floats(1, 1e5)),
+    other=st.tuples(st.floats(0, 1), st.floats(1, 1e5)),
+    exact=st.floats(1, 1e5),
+    target=st.sampled_from([0.5, 0.95, 1.0]),
+)
+def test_what_is_chosen_finds_enough_wherever_exact_search_would_not_be_felt(
+    tmp_path_factory, asked, other, exact, target
+):
+    tuned = tune(
+        [poor(*asked, name="asked")],
+        np.ones((COUNT, 3), dtype=np.float32),
+        "cosine",
+        FakeQuestions(exact),
+        tmp_path_factory.mktemp("tuning"),
+        TuningOptions(target_recall=target, stand_ins=[poor(*other, name="other")]),
+        reporter=Silent(),
+        name="similar",
+    )
+    facts = tuned.facts
+    assert tuned.reached == (facts.recall_at_10 >= target)
+    assert tuned.reached or exact > 10_000
+    if not tuned.reached:
+        tried = [trial for trial in facts.trials if trial.backend != "exact"]
+        assert facts.recall_at_10 == max(trial.recall_at_10 for trial in tried) < target
+    assert (tuned.instead_of is None) == (facts.backend == "asked")
+
+
 # ---- facts
 
 
@@ -420,7 +516,7 @@ def test_the_facts_are_those_of_the_chosen_trial(run):
 
 def test_the_seconds_are_those_of_building_the_chosen_one(run, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(tuning.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(builds.time, "perf_counter", lambda: now[0])
 
     class Slow(Fake):
         def build(self, *arguments, **options):
@@ -493,6 +589,31 @@ def test_all_processors_that_this_process_may_use_build_by_default():
 
 
 # ---- real indexes
+
+
+def test_vectors_like_those_of_als_that_annoy_finds_nothing_of_are_searched_exactly(tmp_path):
+    """Popular items are long, so that all others look alike once lengths are made equal."""
+    of, queries = uneven(12_000, 32, sigma=1.5), vectors(100, 32, seed=2)
+    questions = Questions(of, queries, "inner_product", excluded=nothing(100), seed=1)
+
+    def tuned(stand_ins):
+        folder = tmp_path / ("alone" if stand_ins is None else "not alone")
+        folder.mkdir()
+        options = TuningOptions(threads=1, seed=1, stand_ins=stand_ins)
+        # The first round alone: to find enough it takes many times longer than a search is given.
+        backends = make_backends("annoy", trees=10)
+        return tune(
+            backends, of, "inner_product", questions, folder, options, reporter=Silent(), name="x"
+        )
+
+    alone, helped = tuned(None), tuned([])
+    assert not alone.reached
+    # Its quickest setting finds next to nothing, and was what got published.
+    assert alone.facts.trials[1].recall_at_10 < 0.5
+    assert alone.facts.recall_at_10 == max(trial.recall_at_10 for trial in alone.facts.trials[1:])
+    assert (helped.facts.backend, helped.facts.recall_at_10, helped.reached) == ("exact", 1.0, True)
+    assert helped.instead_of.backend == "annoy"
+    assert list((tmp_path / "not alone").iterdir()) == []
 
 
 class Spy:
