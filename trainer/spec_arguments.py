@@ -199,7 +199,8 @@ def add_indexing(parser: argparse.ArgumentParser) -> None:
         "--strict-recall",
         action="store_true",
         default=False,
-        help="publish nothing when no setting reaches the target",
+        help="publish nothing when no backend that was asked for reaches the target, instead of using "
+        "exact search or another one",
     )
     index.add_argument(
         "--trees",
