@@ -13,6 +13,7 @@ from trainer import parquet_folder, tables, timestamps
 
 REQUIRED = ("user_id", "item_id")
 OPTIONAL = ("weight", "timestamp", "event")
+EVENT_ID = "event_id"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Interactions:
         events: (n,) int64, positions in event_types; None where the file has no event types.
         event_types: the distinct event types, in order of first appearance; "" where one is missing.
         warnings: what looks wrong with them, in sentences.
+        event_ids: (n,) text, "" where one is missing; None where there are none or none were asked for.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Interactions:
     events: NDArray[np.int64] | None = None
     event_types: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    event_ids: pa.ChunkedArray | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -56,6 +59,7 @@ class Interactions:
             items=items,
             weights=self.weights[kept],
             timestamps=None if self.timestamps is None else self.timestamps[kept],
+            event_ids=None if self.event_ids is None else self.event_ids.filter(pa.array(kept)),
         )
         if self.events is None:
             return smaller
@@ -63,23 +67,30 @@ class Interactions:
         return replace(smaller, event_types=event_types, events=events)
 
 
-def read_interactions(path: Path) -> Interactions:
+def read_interactions(path: Path, *, event_ids: bool = False) -> Interactions:
     """Read the columns user_id, item_id and, where there are such, weight, timestamp and event.
 
     Others are ignored. `timestamps.seconds` says what a timestamp may be; an event type is text.
 
     Args:
         path: a CSV or Parquet file, or a folder of Parquet files as `parquet_folder` reads it.
+        event_ids: whether to read a column event_id too, where there is one: text or integers.
 
     Raises:
         InputError: names the file and the column or row.
     """
+    optional = optional_columns(event_ids=event_ids)
     if path.is_dir():
-        folder = parquet_folder.read_folder(path, required=REQUIRED, optional=OPTIONAL)
+        folder = parquet_folder.read_folder(path, required=REQUIRED, optional=optional)
         with folder.errors_by_file():
             return from_table(path, folder.table, name=path.name)
-    table = tables.read_table(path, required=REQUIRED, optional=OPTIONAL)
+    table = tables.read_table(path, required=REQUIRED, optional=optional)
     return from_table(path, table, name=path.name)
+
+
+def optional_columns(*, event_ids: bool) -> tuple[str, ...]:
+    """The columns that are read where they exist."""
+    return (*OPTIONAL, EVENT_ID) if event_ids else OPTIONAL
 
 
 def from_table(path: Path, table: pa.Table, *, name: str) -> Interactions:
@@ -96,6 +107,8 @@ def from_table(path: Path, table: pa.Table, *, name: str) -> Interactions:
     if "event" in table.column_names:
         event_types, events = tables.categories(path, table, "event")
         result = replace(result, event_types=event_types, events=events)
+    if EVENT_ID in table.column_names:
+        result = replace(result, event_ids=tables.text_column(path, table, EVENT_ID))
     return result
 
 
