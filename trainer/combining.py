@@ -104,19 +104,20 @@ def _known_by_time(
 ) -> NDArray[np.bool_]:
     """Which of some events are rows of the history that nothing else tells, (events,)."""
     known = np.zeros(len(events), dtype=np.bool_)
-    if history.timestamps is None or events.timestamps is None:
+    if history.timestamps is None or events.timestamps is None or not of_history.any():
         return known
     users = _positions(history.user_ids, events.user_ids)[events.users]
     items = _positions(history.item_ids, events.item_ids)[events.items]
     old_types, types = _common_types(history, events)
     # Mostly few are left: an export ends about where the log begins.
-    rows = np.flatnonzero(of_events & (users >= 0) & (items >= 0) & (types >= 0))
+    near = _within(events.timestamps, history.timestamps)
+    rows = np.flatnonzero(of_events & near & (users >= 0) & (items >= 0) & (types >= 0))
     if not len(rows):
         return known
     times = events.timestamps[rows]
     has_events = np.zeros(len(history.user_ids), dtype=np.bool_)
     has_events[users[rows]] = True
-    near = (history.timestamps >= times.min() - 1) & (history.timestamps <= times.max() + 1)
+    near = _within(history.timestamps, times)
     old = np.flatnonzero(of_history & near & has_events[history.users])
     if not len(old):
         return known
@@ -131,6 +132,7 @@ def _known_by_time(
         _micros(history.timestamps[old]),
         what(users[rows], items[rows], types[rows]),
         _micros(times),
+        unit=_unit(history.timestamps),
     )
     return known
 
@@ -140,12 +142,13 @@ def _repeats(
     old_micros: NDArray[np.int64],
     new: Sequence[NDArray[np.int64]],
     new_micros: NDArray[np.int64],
+    *,
+    unit: int,
 ) -> NDArray[np.bool_]:
     """Which of the new are among the old, by their codes and times, as often as those are there.
 
-    The old times may have been cut, or rounded, to seconds or milliseconds: then the new ones are too.
+    The old times may have been cut, or rounded, to the unit in microseconds: then the new ones are too.
     """
-    unit = next(unit for unit in _UNITS if (old_micros % unit == 0).all())
     cut, rounded = new_micros // unit, (new_micros + unit // 2) // unit
     best = _matches([*old, old_micros // unit], [*new, cut])
     if (cut != rounded).any():
@@ -249,6 +252,18 @@ def _positions(names: list[str], wanted: list[str]) -> NDArray[np.int64]:
     found = pc.index_in(pa.array(wanted, pa.large_string()), pa.array(names, pa.large_string()))
     positions: NDArray[np.int64] = pc.fill_null(found, -1).to_numpy().astype(np.int64)
     return positions
+
+
+def _within(times: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which times are between the first and the last of others, or a second beside them."""
+    mask: NDArray[np.bool_] = (times >= others.min() - 1) & (times <= others.max() + 1)
+    return mask
+
+
+def _unit(seconds: NDArray[np.float64]) -> int:
+    """How exact times are, in microseconds."""
+    micros = _micros(seconds)
+    return next(unit for unit in _UNITS if not (micros % unit).any())
 
 
 def _micros(seconds: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -114,8 +114,11 @@ def from_table(path: Path, table: pa.Table, *, name: str) -> Interactions:
 
 def _compact(names: list[str], codes: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
     """The names that are used, in order of first appearance, and the positions in those."""
-    used, first = np.unique(codes, return_index=True)
-    used = used[np.argsort(first)]
+    # Not np.unique, which sorts all rows: of what is assigned to one place the last stays.
+    first = np.full(len(names), len(codes))
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    used = np.flatnonzero(first < len(codes))
+    used = used[np.argsort(first[used])]
     position = np.full(len(names), -1, dtype=np.int64)
     position[used] = np.arange(len(used))
     return [names[code] for code in used.tolist()], position[codes]
