@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from publication.reader import open_publication
+from tests import datasets
 from trainer.__main__ import main
 from trainer.event_log import Event, EventLog, read_interactions
 
@@ -66,6 +68,24 @@ def test_a_dry_run_shows_what_looks_wrong_and_removes_nothing(call, log):
     assert "'2': user 'ann', item 'y', weight 1e+30" in call("--min-weight", "1000", "--dry-run")[1]
     assert call("--user", "nobody", "--dry-run")[1] == "0 events would be removed\n"
     assert len(read_interactions(log)) == 3
+
+
+def test_the_next_publication_has_nothing_of_a_user_that_was_removed(call, capsys, tmp_path):
+    volume = tmp_path / "volume"
+    with EventLog(tmp_path / "volume.trainer" / "events") as log:
+        log.append([Event(f"{row}", *rest) for row, (*rest, _) in enumerate(datasets.rows())])
+    train = ["train", "--volume", str(volume), "--event-log", "--split", "none", "--index-threads", "1"]
+    quick = ["--components", "4", "--epochs", "2", "--backend", "exact", "--json"]
+
+    def published():
+        assert main([*train, *quick]) == 0
+        version = json.loads(capsys.readouterr().out)["version"]
+        return open_publication(volume, version).users
+
+    assert published().row("u3") is not None
+    assert call("--user", "u3", "--user", "u4")[0] == 0
+    users = published()
+    assert (users.row("u3"), users.row("u4"), len(users)) == (None, None, datasets.USERS - 2)
 
 
 def test_more_examples_than_are_shown_are_counted(call, log):
