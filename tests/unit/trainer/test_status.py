@@ -150,7 +150,7 @@ def test_a_hyperparameter_that_is_out_of_range_is_named(name, value):
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"data": pb.DataSpec(interactions="a.csv")}, "spec.data.dataset"),
+        ({"data": pb.DataSpec(interactions="a.csv", dataset="movielens-100k")}, "spec.data.dataset"),
         ({"data": pb.DataSpec(database_url="sqlite:///a")}, "spec.data.database_url"),
         ({"data": pb.DataSpec(split="half")}, "spec.data.split"),
         ({"data": pb.DataSpec(split_count=0)}, "spec.data.split_count"),
