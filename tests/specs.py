@@ -45,6 +45,7 @@ def data_specs(draw: st.DrawFn) -> DataSpec:
     )
     days = st.floats(min_value=1e-3, max_value=1e6)
     rest = {
+        "event_log": st.just(True) if "event_log" in source else st.booleans(),
         "items": optional(_texts),
         "users": optional(_texts),
         "item_features": st.lists(_texts, max_size=3),
@@ -59,7 +60,7 @@ def data_specs(draw: st.DrawFn) -> DataSpec:
         "split_count": st.integers(1, 2**31 - 1),
         "split_share": st.floats(0, 1, exclude_min=True, exclude_max=True),
     }
-    return DataSpec(**source, **{name: draw(values) for name, values in rest.items()})
+    return DataSpec(**{**source, **{name: draw(values) for name, values in rest.items()}})
 
 
 @st.composite

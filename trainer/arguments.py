@@ -13,7 +13,7 @@ from hosting import client_flags, flags, settings
 from publication import layout
 from publication.id_map import MAX_ID_BYTES
 from remote import location
-from trainer import config, movielens, spec_arguments, tune_command
+from trainer import config, movielens, removal_command, spec_arguments, tune_command
 from trainer.index import NAMES
 from trainer.model import Hyperparameters
 from trainer.runs import STATES
@@ -47,6 +47,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     _add_versions(commands, defaults)
     _add_label_moves(commands, defaults)
     _add_runs(commands, defaults)
+    _add_remove_events(commands, defaults)
     _add_health(commands, defaults)
     _add_verify(commands, defaults)
     serve = _add_serve(commands)
@@ -58,6 +59,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if (
         "target" not in found
         and "volume" not in found
+        and not ("state" in found and options.command == removal_command.NAME)
         and options.command not in ("fetch-dataset", "tune")
     ):
         parser.error(f"{options.command}: give --volume, or --target for a service")
@@ -215,6 +217,13 @@ def _add_runs(commands: Any, defaults: config.Config) -> None:
     for parser in (*parsers, append):
         _add_target(parser, defaults, required=True)
         _add_json(parser)
+
+
+def _add_remove_events(commands: Any, defaults: config.Config) -> None:
+    remove = removal_command.add(commands)
+    _add_where(remove, defaults, timeout_seconds=removal_command.TIMEOUT_SECONDS)
+    _add_state(remove, defaults)
+    _add_json(remove)
 
 
 def _add_health(commands: Any, defaults: config.Config) -> None:
@@ -384,11 +393,13 @@ def _add_target(
     client_flags.add(parser, defaults.client)
 
 
-def _add_where(parser: argparse.ArgumentParser, defaults: config.Config) -> None:
+def _add_where(
+    parser: argparse.ArgumentParser, defaults: config.Config, *, timeout_seconds: float = 60.0
+) -> None:
     """A volume, or a service that has one."""
     group = parser.add_argument_group("where")
     _add_volume_flags(group, defaults, required=False)
-    _add_target(group, defaults)
+    _add_target(group, defaults, timeout_seconds=timeout_seconds)
 
 
 def _add_json(parser: argparse._ActionsContainer) -> None:

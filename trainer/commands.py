@@ -15,7 +15,15 @@ from publication.errors import InvalidPublicationError
 from publication.volume import Volume
 from remote.location import StoreUrl
 from remote.opening import open_volume
-from trainer import movielens, output, spec_arguments, tune_command, version_diff, versions
+from trainer import (
+    movielens,
+    output,
+    removal_command,
+    spec_arguments,
+    tune_command,
+    version_diff,
+    versions,
+)
 from trainer.errors import ExtraMissingError, OptionError
 from trainer.index import installed, make_backends
 from trainer.index.tuning import TuningOptions
@@ -241,6 +249,10 @@ def _duration(options: argparse.Namespace, name: str) -> timedelta | None:
     return None if text is None else parse_duration(text, option=f"--{name.replace('_', '-')}")
 
 
+def _remove_events(options: argparse.Namespace) -> int:
+    return removal_command.run(options, _state(options) / EVENTS)
+
+
 def _fetch(options: argparse.Namespace) -> int:
     print(f"{movielens.NAME} is in {movielens.fetch(options.data_dir)}")
     return 0
@@ -259,5 +271,6 @@ _COMMANDS = {
     "verify": _verify,
     "tune": _tune,
     "serve": _serve,
+    removal_command.NAME: _remove_events,
     "fetch-dataset": _fetch,
 }

@@ -24,3 +24,12 @@ class InvalidEventError(TrainerError):
         self.position = position
         self.field = field
         self.reason = reason
+
+
+class InvalidSelectionError(TrainerError):
+    """A selection of events that can't be meant. `field` is one of Selection's."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason

@@ -5,6 +5,8 @@
     segment-00000002.lost               stands for a segment that an operator has given up
     _wal-00000003                       a write-ahead file that is full and will be segment 3
     _wal-00000004                       the one that is written
+    _segment-00000001-77e02b14.new      what takes the place of segment 1, from which events are removed
+    _removals                           a random text, another one after each removal
 
 The numbers run from 1 without gaps, and the last file is a write-ahead file, so that a file that has
 vanished is noticed. Other files whose names begin with "_" or "." are no part of the log; tools that
@@ -16,7 +18,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import zlib
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,31 +27,19 @@ from typing import Any, Literal
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet
 
 from publication.durable import fsync_directory
 from trainer.event_errors import EventLogError
+from trainer.event_segments import SCHEMA, SEGMENT, SUCCESSOR, damaged, write_durably, write_segment
 from trainer.events import Row
 from trainer.write_ahead import read_blocks
 
-SCHEMA = pa.schema(
-    [
-        pa.field("event_id", pa.string(), nullable=False),
-        pa.field("user_id", pa.string(), nullable=False),
-        pa.field("item_id", pa.string(), nullable=False),
-        pa.field("event", pa.string(), nullable=False),
-        pa.field("weight", pa.float64(), nullable=False),
-        # Seconds since 1970-01-01 UTC.
-        pa.field("timestamp", pa.float64(), nullable=False),
-    ]
-)
-
-_SEGMENT = re.compile(r"segment-(\d{8})-([0-9a-f]{8})\.parquet")
 _LOST = re.compile(r"segment-(\d{8})\.lost")
 _WAL = re.compile(r"_wal-(\d{8})")
-_TEMPORARY = re.compile(r"_(?:wal|segment)-\d{8}\.tmp")
+_TEMPORARY = re.compile(r"_(?:(?:wal|segment)-\d{8}|removals)\.tmp")
 
 _LOCK = "_lock"
+_REMOVALS = "_removals"
 _BATCH_ROWS = 1 << 16
 _decoder = msgspec.msgpack.Decoder(
     tuple[list[str], list[str], list[str], list[str], list[float], list[float]]
@@ -63,6 +53,11 @@ class LogFile:
     number: int
     path: Path
     kind: Literal["segment", "lost", "wal"]
+
+    @property
+    def is_successor(self) -> bool:
+        """Whether it is a segment that takes the place of another one, which may still be there."""
+        return self.path.suffix == ".new"
 
 
 @contextmanager
@@ -92,13 +87,14 @@ def list_files(directory: Path) -> list[LogFile]:
     while names != (again := sorted(os.listdir(directory))):
         names = again
     found: dict[int, LogFile] = {}
-    # Segments come first, by their names: what is in one may still be in a write-ahead file too.
-    for name in sorted(names, key=lambda name: name.startswith("_")):
+    # Successors come first, then segments: what is in one may still be in the file before it too.
+    for name in sorted(names, key=lambda name: (not name.endswith(".new"), name.startswith("_"))):
         file = _log_file(directory / name)
         if file is None:
             continue
         other = found.setdefault(file.number, file)
-        if other != file and file.kind != "wal":
+        is_replaced = file.kind == "segment" and other.is_successor and not file.is_successor
+        if other != file and file.kind != "wal" and not is_replaced:
             raise EventLogError(file.path, f"is the same segment as {other.path.name}: remove one")
     for number in range(1, len(found) + 1):
         if number not in found:
@@ -134,7 +130,15 @@ def unlock(descriptor: int) -> None:
 
 
 def clean(directory: Path) -> None:
-    """Remove what a crash has left behind; only for the writer. OSError when that can't be done."""
+    """Remove what a crash has left behind, and end what it interrupted; only for the writer.
+
+    Raises:
+        EventLogError: a file is missing or doesn't belong there.
+        OSError: a file can't be removed.
+    """
+    for file in list_files(directory):
+        if file.is_successor:
+            _succeed(file)
     names = os.listdir(directory)
     kept = {file.path.name for file in list_files(directory)}
     for name in names:
@@ -156,49 +160,7 @@ def read_wal(path: Path, *, complete: bool) -> tuple[pa.Table, int]:
         return pa.Table.from_batches(_batches(payloads), SCHEMA), size
     except (EventLogError, msgspec.DecodeError) as error:
         reason = error.reason if isinstance(error, EventLogError) else str(error)
-        raise _damaged(path, reason) from error
-
-
-def read_segment(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Some columns, or all, of a segment.
-
-    Raises:
-        EventLogError: it is damaged.
-        OSError: it can't be read.
-    """
-    content = path.read_bytes()
-    match = _SEGMENT.fullmatch(path.name)
-    if match is None or zlib.crc32(content) != int(match[2], 16):
-        raise _damaged(path, "its checksum isn't the one in its name")
-    try:
-        return pa.parquet.read_table(pa.BufferReader(content), columns=columns)
-    except pa.ArrowException as error:
-        raise _damaged(path, str(error)) from error
-
-
-def measure_segment(path: Path) -> tuple[int, float, float]:
-    """How many events a segment has, and the oldest and the newest timestamp, from its footer alone.
-
-    Raises:
-        EventLogError: it is damaged.
-        OSError: it can't be read.
-    """
-    try:
-        facts = pa.parquet.read_metadata(path)
-        column = facts.schema.names.index("timestamp")
-        groups = [
-            facts.row_group(group).column(column).statistics
-            for group in range(facts.num_row_groups)
-            if facts.row_group(group).num_rows
-        ]
-        oldest = min((found.min for found in groups), default=float("inf"))
-        newest = max((found.max for found in groups), default=float("-inf"))
-        return facts.num_rows, oldest, newest
-    except (pa.ArrowException, OSError, ValueError, AttributeError) as error:
-        # Arrow's own OSErrors, which have no number, are about the content.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, reason) from error
 
 
 def roll(directory: Path) -> None:
@@ -211,9 +173,40 @@ def roll(directory: Path) -> None:
     for file in list_files(directory)[:-1]:
         if file.kind == "wal":
             table, _ = read_wal(file.path, complete=True)
-            _write_segment(directory, file.number, table)
-            file.path.unlink()
-            fsync_directory(directory)
+            replace(directory, file, table)
+
+
+def replace(directory: Path, file: LogFile, table: pa.Table) -> None:
+    """Have a segment with these events take the place of a file; only for the writer.
+
+    The file is a segment or a write-ahead file that isn't the last. A crash leaves one of both, or
+    what `clean` makes the new one of.
+
+    Raises:
+        OSError: the disk is full, for instance; mostly the file is then as it was.
+    """
+    if file.kind == "wal":
+        # A segment counts more than the write-ahead file of its number.
+        write_segment(directory, file.number, table)
+        file.path.unlink()
+        fsync_directory(directory)
+    else:
+        path = write_segment(directory, file.number, table, name="_segment-{:08d}-{:08x}.new")
+        _succeed(LogFile(file.number, path, "segment"))
+
+
+def mark_removal(directory: Path) -> None:
+    """Have the log have another `removal_mark` from now on, durably; OSError when it can't be done."""
+    temporary = directory / f"{_REMOVALS}.tmp"
+    write_durably(temporary, secrets.token_hex(8).encode(), directory / _REMOVALS)
+
+
+def removal_mark(directory: Path) -> str:
+    """What differs after events were removed; "" before that. OSError when it can't be read."""
+    try:
+        return (directory / _REMOVALS).read_bytes().hex()
+    except FileNotFoundError:
+        return ""
 
 
 def _batches(payloads: Sequence[memoryview]) -> Iterator[pa.RecordBatch]:
@@ -229,27 +222,22 @@ def _batches(payloads: Sequence[memoryview]) -> Iterator[pa.RecordBatch]:
     yield pa.record_batch(columns, schema=SCHEMA)
 
 
-def _write_segment(directory: Path, number: int, table: pa.Table) -> None:
-    buffer = pa.BufferOutputStream()
-    pa.parquet.write_table(table, buffer, compression="zstd")
-    content = buffer.getvalue()
-    temporary = directory / f"_segment-{number:08d}.tmp"
-    try:
-        with temporary.open("wb") as output:
-            output.write(content)
-            output.flush()
-            os.fsync(output.fileno())
-        crc = zlib.crc32(content)
-        os.rename(temporary, directory / f"segment-{number:08d}-{crc:08x}.parquet")
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def _succeed(successor: LogFile) -> None:
+    """Give a segment the place of the one that it was made for, which is removed; raises OSError."""
+    directory, name = successor.path.parent, successor.path.name
+    own = name.removeprefix("_").removesuffix(".new") + ".parquet"
+    for old in directory.glob(f"segment-{successor.number:08d}-*.parquet"):
+        if old.name != own:
+            old.unlink()
+    # Not both names at once, whatever order a crash leaves them in.
+    fsync_directory(directory)
+    os.rename(successor.path, directory / own)
     fsync_directory(directory)
 
 
 def _log_file(path: Path) -> LogFile | None:
     """What a file is, None when it is no part of the log; EventLogError when it mustn't be there."""
-    if match := _SEGMENT.fullmatch(path.name):
+    if match := SEGMENT.fullmatch(path.name) or SUCCESSOR.fullmatch(path.name):
         return LogFile(int(match[1]), path, "segment")
     if match := _LOST.fullmatch(path.name):
         return LogFile(int(match[1]), path, "lost")
@@ -265,13 +253,4 @@ def _missing(directory: Path, number: int) -> EventLogError:
         directory,
         f"part {number} of the event log is missing: restore it, or make an empty file "
         f"segment-{number:08d}.lost to go on without its events",
-    )
-
-
-def _damaged(path: Path, why: str) -> EventLogError:
-    number = path.name.split("-")[1]
-    return EventLogError(
-        path,
-        f"is damaged ({why}): restore it, or rename it to segment-{number}.lost to go on without its "
-        "events",
     )

@@ -7,6 +7,9 @@ write and an fsync.
 An event that comes again under its id is recognised as long as its id is among the recent ones, and not
 stored again. After that it is stored again, but `read_interactions` always leaves it out: it knows all
 ids. So the service needs bounded memory, and what is trained on has every event once.
+
+What `remove` returned for is in no file any more (`event_removal`). Its ids are forgotten with it: an
+event that was removed and comes again is a new one.
 """
 
 from __future__ import annotations
@@ -16,14 +19,11 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from publication.durable import make_directory
 from publication.writer import Clock, utc_now
@@ -32,14 +32,26 @@ from trainer.errors import OptionError
 from trainer.event_errors import EventLogError
 from trainer.event_files import os_errors
 from trainer.event_reading import read_interactions, stored_events
+from trainer.event_recovery import Held, recover
+from trainer.event_removal import Removed, Search, Selection
 from trainer.events import Appended, Event, Row, Stats, checked_rows
-from trainer.recent_ids import RecentIds
 from trainer.write_ahead import WriteAheadFile
 
-__all__ = ["Appended", "Event", "EventLog", "Stats", "read_interactions", "stored_events"]
+__all__ = [
+    "Appended",
+    "Event",
+    "EventLog",
+    "Removed",
+    "Selection",
+    "Stats",
+    "read_interactions",
+    "stored_events",
+]
 
 _CLOSED = "the event log is closed"
 _MAX_SEGMENT_BYTES = 1 << 30
+# How many ids are forgotten in one turn: appends wait for that long only.
+_FORGOTTEN = 10_000
 
 _log = logging.getLogger(__name__)
 
@@ -90,9 +102,6 @@ class EventLog:
         self._directory = directory
         self._clock = clock
         self._segment_bytes = segment_bytes
-        self._recent = RecentIds(recent_ids)
-        self._events = 0
-        self._oldest, self._newest = float("inf"), float("-inf")
         self._queue: list[_Waiting] = []
         # Guards the queue and whether somebody writes to the disk.
         self._turn = threading.Condition()
@@ -103,8 +112,10 @@ class EventLog:
             self._lock = event_files.lock(directory)
             stack.callback(event_files.unlock, self._lock)
             event_files.clean(directory)
-            self._number, self._wal = self._recover(recent_ids)
+            found = recover(directory, recent_ids)
             stack.pop_all()
+        self._number, self._wal = found.number, found.wal
+        self._held, self._recent = found.held, found.recent
         self._roller = ThreadPoolExecutor(1, thread_name_prefix="event-log")
         self._roller.submit(self._roll)
 
@@ -158,13 +169,35 @@ class EventLog:
                 with contextlib.suppress(FileNotFoundError):
                     size += (self._directory / name).stat().st_size
             files = event_files.list_files(self._directory)
+            held = sum(self._held.values(), Held())
             return Stats(
-                events=self._events,
+                events=held.events,
                 bytes=size,
                 segments=sum(file.kind == "segment" for file in files),
-                oldest=self._oldest if self._events else None,
-                newest=self._newest if self._events else None,
+                oldest=held.oldest if held.events else None,
+                newest=held.newest if held.events else None,
             )
+
+    def remove(self, selection: Selection, *, dry_run: bool = False) -> Removed:
+        """Remove events from the disk; returns when no file has them any more.
+
+        Threads append meanwhile; of the events that they append, those of the selection may stay. After
+        an error some events may be gone: removing the same again removes the others.
+
+        Args:
+            selection: which.
+            dry_run: whether to only look which those are.
+
+        Raises:
+            EventLogError: the disk is full, for instance, a file is damaged, or the log is closed.
+        """
+        try:
+            # On the thread that makes segments, so that no file becomes another one meanwhile.
+            return self._roller.submit(self._remove, selection, dry_run=dry_run).result()
+        except (CancelledError, RuntimeError) as error:
+            if self._unusable != _CLOSED:
+                raise
+            raise EventLogError(self._directory, f"can't be changed: {_CLOSED}") from error
 
     def close(self) -> None:
         """Wait for appends that are under way, and let another process write. Can be repeated."""
@@ -207,7 +240,8 @@ class EventLog:
             return
         if new:
             times = [row[-1] for row in new]
-            self._count(len(new), min(times), max(times))
+            more = Held(len(new), min(times), max(times))
+            self._held[self._number] = self._held.get(self._number, Held()) + more
             for row in new:
                 self._recent.add(row[0])
         for waiting, appended in zip(group, results, strict=True):
@@ -227,11 +261,6 @@ class EventLog:
             accepted = len(new) - before
             results.append(Appended(accepted, len(waiting.rows) - accepted))
         return [*new.values()], results
-
-    def _count(self, events: int, oldest: float, newest: float) -> None:
-        self._events += events
-        self._oldest = min(self._oldest, oldest)
-        self._newest = max(self._newest, newest)
 
     def _seal(self) -> None:
         """Go on in another write-ahead file. The events are stored already, so this never fails."""
@@ -256,31 +285,51 @@ class EventLog:
             # They stay write-ahead files, which are read as well, until there is a next one.
             _log.warning("%s: can't make a segment: %s", self._directory, error)
 
-    def _recover(self, recent_ids: int) -> tuple[int, WriteAheadFile]:
-        """Read what the log holds, and open the last write-ahead file, without its torn end."""
-        files = event_files.list_files(self._directory)
-        ids: list[pa.ChunkedArray] = []
-        known = size = 0
-        for file in reversed(files):
-            if file.kind == "wal":
-                table, end = event_files.read_wal(file.path, complete=file != files[-1])
-                size = end if file == files[-1] else size
-                times = pc.min_max(table["timestamp"]).as_py()
-                if len(table):
-                    self._count(len(table), times["min"], times["max"])
-            elif file.kind == "segment":
-                self._count(*event_files.measure_segment(file.path))
-                if known >= recent_ids:
-                    continue
-                table = event_files.read_segment(file.path, ["event_id"])
-            else:
-                continue
-            ids.append(table["event_id"])
-            known += len(table)
-        for column in reversed(ids):
-            for event_id in column.to_pylist():
-                self._recent.add(event_id)
-        if files and files[-1].kind == "wal":
-            return files[-1].number, WriteAheadFile.open(files[-1].path, size=size)
-        number = len(files) + 1
-        return number, WriteAheadFile.create(event_files.wal_path(self._directory, number))
+    # ---- what follows runs on the thread that makes segments
+
+    def _remove(self, selection: Selection, *, dry_run: bool) -> Removed:
+        search = Search(self._directory, selection)
+        with os_errors(self._directory, "can't be changed"):
+            with self._own_turn():
+                self._check_usable()
+                if not dry_run:
+                    event_files.clean(self._directory)
+                files = event_files.list_files(self._directory)
+            for file in files[:-1]:
+                search.look(file, last=False)
+            if not dry_run and search.is_in(files[-1]):
+                self._end_file(files[-1].number)
+                # All that it has by now: it may have grown.
+                search.look(files[-1], last=False)
+            elif dry_run:
+                search.look(files[-1], last=True)
+            found = search.summary()
+            if found.events and not dry_run:
+                search.remove(self._note_removed)
+                _log.info("%s: %d events were removed", self._directory, found.events)
+        return found
+
+    def _note_removed(self, number: int, held: Held, ids: list[str]) -> None:
+        with self._own_turn():
+            self._held[number] = held
+        for start in range(0, len(ids), _FORGOTTEN):
+            with self._own_turn():
+                for event_id in ids[start : start + _FORGOTTEN]:
+                    self._recent.discard(event_id)
+        # There may be many more files.
+        self._check_usable()
+
+    def _end_file(self, number: int) -> None:
+        """Have a write-ahead file be one that isn't written any more."""
+        with self._own_turn():
+            self._check_usable()
+            if self._number == number:
+                self._seal()
+            if self._number == number:
+                raise EventLogError(
+                    self._directory, "can't be changed: there is no room for another write-ahead file"
+                )
+
+    def _check_usable(self) -> None:
+        if self._unusable:
+            raise EventLogError(self._directory, f"can't be changed: {self._unusable}")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from publication.writer import utc_now
-from trainer import event_bounds, event_files
+from trainer import event_bounds, event_files, event_segments
 from trainer.errors import InputError
 from trainer.event_errors import EventLogError
 from trainer.event_files import LogFile, os_errors
@@ -20,27 +20,40 @@ from trainer.interactions import Interactions, from_table
 def read_interactions(directory: Path, *, now: float | None = None) -> Interactions:
     """The interactions of a log in the order of their arrival, each event once; n rows.
 
-    Another process may append meanwhile: what it had acknowledged before is there, and of what it
-    writes now there may be a part, in its order.
+    Another process may append and remove meanwhile: what it had acknowledged before is there, and of
+    what it writes now there may be a part, in its order.
 
     Args:
         directory: of the log.
         now: what the clock says, seconds since 1970; None for the machine's.
 
     Returns:
-        Interactions with timestamps and events; named as the directory. Events that couldn't be
-        appended today, since their weight or time is out of bounds, are left out with a warning.
+        Interactions with timestamps, events and event ids; named as the directory. Events that
+        couldn't be appended today, since their weight or time is out of bounds, are left out with a
+        warning.
 
     Raises:
         InputError: there is no log, or no event in it.
         EventLogError: a file is damaged, missing or can't be read.
     """
+    if not directory.exists():
+        raise InputError(directory, "there is no event log here")
+    found = find_interactions(directory, now=now)
+    if found is None:
+        raise InputError(directory, "no interactions were appended yet, or all were removed")
+    return found
+
+
+def find_interactions(directory: Path, *, now: float | None = None) -> Interactions | None:
+    """The same, but None when there is no log, or no event in it; raises EventLogError."""
+    if not directory.exists():
+        return None
     with os_errors(directory, "can't be read"):
-        files = _files(directory)
+        files = event_files.list_files(directory)
         # The newest first, since write-ahead files go away.
-        tables = [_read(directory, file, last=file == files[-1]) for file in reversed(files)]
+        tables = [read_file(directory, file, last=file == files[-1]) for file in reversed(files)]
     if not any(map(len, tables)):
-        raise InputError(directory, "no interactions were appended yet")
+        return None
     table = pa.concat_tables(reversed(tables))
     # Where an id appears first, its code is larger than all before it.
     codes = pc.dictionary_encode(table["event_id"]).combine_chunks().indices.to_numpy()
@@ -49,48 +62,78 @@ def read_interactions(directory: Path, *, now: float | None = None) -> Interacti
     first[1:] = codes[1:] > largest[:-1]
     now = utc_now().timestamp() if now is None else now
     table, warnings = event_bounds.within(directory, table.filter(pa.array(first)), now=now)
-    read = from_table(
-        directory, table.drop_columns("event_id"), name=directory.name, now=now, times_are_certain=True
-    )
+    read = from_table(directory, table, name=directory.name, now=now, times_are_certain=True)
     return replace(read, warnings=[*read.warnings, *warnings])
 
 
 def stored_events(directory: Path) -> int:
-    """How many events a log holds, 0 when there is none; a log only grows, so this tells a change.
+    """How many events a log holds, 0 when there is none.
 
     Raises:
         EventLogError: a file is damaged, missing or can't be read.
     """
     with os_errors(directory, "can't be read"):
-        files = _files(directory) if directory.exists() else []
+        files = event_files.list_files(directory) if directory.exists() else []
         return sum(
-            event_files.measure_segment(file.path)[0]
+            _measure(directory, file)
             if file.kind == "segment"
-            else len(_read(directory, file, last=file == files[-1]))
+            else len(read_file(directory, file, last=file == files[-1]))
             for file in reversed(files)
         )
 
 
-def _files(directory: Path) -> list[LogFile]:
-    try:
-        return event_files.list_files(directory)
-    except FileNotFoundError as error:
-        raise InputError(directory, "there is no event log here") from error
+def fingerprint(directory: Path) -> str:
+    """A text that is another one when the events of a log are.
+
+    Between two removals a log only grows, so how many events it has tells a change. Raises as
+    `stored_events`.
+    """
+    with os_errors(directory, "can't be read"):
+        mark = event_files.removal_mark(directory)
+    return f"{stored_events(directory)} {mark}".strip()
 
 
-def _read(directory: Path, file: LogFile, *, last: bool) -> pa.Table:
-    if file.kind == "lost":
-        return event_files.SCHEMA.empty_table()
-    if file.kind == "segment":
-        return event_files.read_segment(file.path)
+def read_file(directory: Path, file: LogFile, *, last: bool) -> pa.Table:
+    """The events of one file of a log that was listed as `file`, or of what has taken its place since.
+
+    Args:
+        directory: of the log.
+        file: the file.
+        last: whether it was the last one, which is written to.
+
+    Raises:
+        EventLogError: it is damaged, or missing.
+        OSError: it can't be read.
+    """
+    while True:
+        try:
+            if file.kind == "lost":
+                return event_segments.SCHEMA.empty_table()
+            if file.kind == "segment":
+                return event_segments.read_segment(file.path)
+            return _read_wal(file.path, last=last)
+        except FileNotFoundError:
+            file = _now(directory, file)
+
+
+def _read_wal(path: Path, *, last: bool) -> pa.Table:
     try:
-        return event_files.read_wal(file.path, complete=not last)[0]
-    except FileNotFoundError:
-        # It has become a segment.
-        [now] = [found for found in _files(directory) if found.number == file.number]
-        return event_files.read_segment(now.path)
+        return event_files.read_wal(path, complete=not last)[0]
     except EventLogError:
         if not last:
             raise
         # Its writer may just have taken back a write that failed, and begun another one.
-        return event_files.read_wal(file.path, complete=False)[0]
+        return event_files.read_wal(path, complete=False)[0]
+
+
+def _measure(directory: Path, file: LogFile) -> int:
+    while True:
+        try:
+            return event_segments.measure_segment(file.path)[0]
+        except FileNotFoundError:
+            file = _now(directory, file)
+
+
+def _now(directory: Path, file: LogFile) -> LogFile:
+    """What has the number of a file that is gone: it has become a segment, or lost some events."""
+    return event_files.list_files(directory)[file.number - 1]

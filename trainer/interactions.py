@@ -14,6 +14,7 @@ from trainer import parquet_folder, plausible_times, tables, timestamps
 
 REQUIRED = ("user_id", "item_id")
 OPTIONAL = ("weight", "timestamp", "event")
+EVENT_ID = "event_id"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Interactions:
         events: (n,) int64, positions in event_types; None where the file has no event types.
         event_types: the distinct event types, in order of first appearance; "" where one is missing.
         warnings: what looks wrong with them, in sentences.
+        event_ids: (n,) text, "" where one is missing; None where there are none or none were asked for.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Interactions:
     events: NDArray[np.int64] | None = None
     event_types: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    event_ids: pa.ChunkedArray | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -58,6 +61,7 @@ class Interactions:
             items=items,
             weights=self.weights[kept],
             timestamps=None if self.timestamps is None else self.timestamps[kept],
+            event_ids=None if self.event_ids is None else self.event_ids.filter(pa.array(kept)),
         )
         if self.events is None:
             return smaller
@@ -65,7 +69,7 @@ class Interactions:
         return replace(smaller, event_types=event_types, events=events)
 
 
-def read_interactions(path: Path, *, now: float | None = None) -> Interactions:
+def read_interactions(path: Path, *, event_ids: bool = False, now: float | None = None) -> Interactions:
     """Read the columns user_id, item_id and, where there are such, weight, timestamp and event.
 
     Others are ignored. `timestamps.read` and `plausible_times.check` say what a timestamp may be; an
@@ -73,17 +77,24 @@ def read_interactions(path: Path, *, now: float | None = None) -> Interactions:
 
     Args:
         path: a CSV or Parquet file, or a folder of Parquet files as `parquet_folder` reads it.
+        event_ids: whether to read a column event_id too, where there is one: text or integers.
         now: what the clock says, seconds since 1970; None for the machine's.
 
     Raises:
         InputError: names the file and the column or row.
     """
+    optional = optional_columns(event_ids=event_ids)
     if path.is_dir():
-        folder = parquet_folder.read_folder(path, required=REQUIRED, optional=OPTIONAL)
+        folder = parquet_folder.read_folder(path, required=REQUIRED, optional=optional)
         with folder.errors_by_file():
             return from_table(path, folder.table, name=path.name, now=now)
-    table = tables.read_table(path, required=REQUIRED, optional=OPTIONAL)
+    table = tables.read_table(path, required=REQUIRED, optional=optional)
     return from_table(path, table, name=path.name, now=now)
+
+
+def optional_columns(*, event_ids: bool) -> tuple[str, ...]:
+    """The columns that are read where they exist."""
+    return (*OPTIONAL, EVENT_ID) if event_ids else OPTIONAL
 
 
 def from_table(
@@ -115,13 +126,18 @@ def from_table(
     if "event" in table.column_names:
         event_types, events = tables.categories(path, table, "event")
         result = replace(result, event_types=event_types, events=events)
+    if EVENT_ID in table.column_names:
+        result = replace(result, event_ids=tables.text_column(path, table, EVENT_ID))
     return result
 
 
 def _compact(names: list[str], codes: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
     """The names that are used, in order of first appearance, and the positions in those."""
-    used, first = np.unique(codes, return_index=True)
-    used = used[np.argsort(first)]
+    # Not np.unique, which sorts all rows: of what is assigned to one place the last stays.
+    first = np.full(len(names), len(codes))
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    used = np.flatnonzero(first < len(codes))
+    used = used[np.argsort(first[used])]
     position = np.full(len(names), -1, dtype=np.int64)
     position[used] = np.arange(len(used))
     return [names[code] for code in used.tolist()], position[codes]

@@ -31,6 +31,12 @@ class RecentIds:
             self._younger = set()
         self._younger.add(_digest(event_id))
 
+    def discard(self, event_id: str) -> None:
+        """Know an id no more; no error when it isn't known."""
+        digest = _digest(event_id)
+        self._younger.discard(digest)
+        self._older.discard(digest)
+
 
 def _digest(event_id: str) -> bytes:
     return hashlib.blake2b(event_id.encode(), digest_size=16).digest()

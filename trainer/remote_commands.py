@@ -13,9 +13,10 @@ from google.protobuf.json_format import MessageToDict
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from hosting import client_flags
-from trainer import output, remote_output, tables
+from trainer import output, remote_output, removal_command, tables
 from trainer.client import CallError, TrainerClient
 from trainer.errors import InputError, OptionError
+from trainer.event_messages import removal_request, removed_of
 from trainer.interactions import Interactions, read_interactions
 from trainer.progress import Bars, Silent
 from trainer.remote_progress import follow
@@ -139,6 +140,12 @@ def _batches(
     yield pb.AppendInteractionsRequest(events=batch)
 
 
+def _remove_events(client: TrainerClient, options: argparse.Namespace) -> int:
+    request = removal_request(removal_command.selection(options), dry_run=options.dry_run)
+    removal_command.show(removed_of(client.call("RemoveInteractions", request)), options)
+    return 0
+
+
 def _versions(client: TrainerClient, options: argparse.Namespace) -> int:
     response = client.call("ListVersions", pb.ListVersionsRequest())
     if options.json:
@@ -222,6 +229,7 @@ _COMMANDS = {
     "watch": _watch,
     "cancel": _cancel,
     "append": _append,
+    removal_command.NAME: _remove_events,
     "versions": _versions,
     "version": _version,
     "promote": _promote,

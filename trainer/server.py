@@ -187,6 +187,8 @@ def build_server(
             f"/{SERVICE_NAME}/WatchTrainingRun": _lane("watch", threads=MAX_WATCHERS + 1),
             # Each holds a thread for as long as its stream lasts.
             f"/{SERVICE_NAME}/AppendInteractions": Lane("append", limit=_APPENDING),
+            # The log does one after the other, and each may take minutes.
+            f"/{SERVICE_NAME}/RemoveInteractions": _lane("remove", threads=1),
         },
         calls=calls,
         # A second trainer on the port is a mistake, not a worker.

@@ -18,7 +18,8 @@ from publication import layout, manifest
 from publication.volume import Volume
 from trainer import version_diff, versions
 from trainer.data_roots import DataRoots
-from trainer.event_log import Event, EventLog
+from trainer.event_log import EventLog
+from trainer.event_messages import event_of, removal_response, selection_of
 from trainer.idle_streams import IdleStreams
 from trainer.runs import STATES, State
 from trainer.scheduler import Scheduler
@@ -170,12 +171,20 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         accepted = duplicates = 0
         try:
             for request in self._streams.requests(requests, context):
-                appended = self._event_log.append([_event(event) for event in request.events])
+                appended = self._event_log.append([event_of(event) for event in request.events])
                 accepted += appended.accepted
                 duplicates += appended.duplicates
         except Exception as error:
             _abort(context, error)
         return pb.AppendInteractionsResponse(accepted=accepted, duplicates=duplicates)
+
+    @_handler
+    def RemoveInteractions(  # noqa: N802
+        self, request: pb.RemoveInteractionsRequest
+    ) -> pb.RemoveInteractionsResponse:
+        """See the proto."""
+        removed = self._event_log.remove(selection_of(request), dry_run=request.dry_run)
+        return removal_response(removed)
 
     # ---- versions
 
@@ -253,22 +262,6 @@ def _state(state: int) -> State | None:
         raise FieldError("state", f"{state} isn't a state")
     name = state_name(state)
     return next(own for own in STATES if own == name)
-
-
-def _event(event: pb.InteractionEvent) -> Event:
-    return Event(
-        event_id=event.event_id,
-        user_id=event.user_id,
-        item_id=event.item_id,
-        event=event.event,
-        weight=event.weight if event.HasField("weight") else 1.0,
-        timestamp=_seconds(event.happened_at) if event.HasField("happened_at") else None,
-    )
-
-
-def _seconds(timestamp: Timestamp) -> float:
-    # Not by its own methods, which refuse some numbers: the event log says which, and where.
-    return float(timestamp.seconds) + timestamp.nanos / 1e9
 
 
 def _diff(found: version_diff.VersionDiff) -> pb.DiffVersionsResponse:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from trainer import (
+    combining,
     database_url,
     features,
     interactions,
@@ -27,7 +28,7 @@ from trainer.interactions import Interactions
 from trainer.item_attributes import Wanted
 from trainer.pipeline import TrainingInput
 from trainer.training_spec import DataSpec
-from trainer.weighting import weigh
+from trainer.weighting import weigh, weigh_together
 
 _SMALL_BYTES = 16 << 20
 """A file up to this size is compared by its content, a larger one by its size and time of change."""
@@ -37,6 +38,9 @@ def read_source(
     data: DataSpec, *, data_dir: Path, event_log: Path | None, now: float | None = None
 ) -> TrainingInput:
     """Read interactions and features, and weigh the interactions.
+
+    Where a log is read beside another source its events come last, in the order of their arrival, less
+    those that the other source has too (see trainer.combining).
 
     Args:
         data: what to read.
@@ -57,15 +61,54 @@ def read_source(
         items = _items(data)
         users = _features(data.users, "user", data.user_features, data.feature_separator)
         source = TrainingInput(_read_interactions(data, event_log, now), items, users)
-    weighed = weigh(
-        source.interactions,
+    weighed = _weighed(source.interactions, data, event_log, now)
+    # Else it is kept throughout the training: as much as several columns of all rows.
+    tables.release_memory()
+    return replace(source, interactions=weighed)
+
+
+def _weighed(
+    read: Interactions, data: DataSpec, event_log: Path | None, now: float | None
+) -> Interactions:
+    """What was read, with the events of the log where they are wanted beside it."""
+    events: Interactions | None = None
+    if data.event_log and data.has_history:
+        read, events = _with_events(read, data, _log_directory(event_log), now)
+    read = replace(read, event_ids=None)
+    if events is None:
+        return weigh(
+            read,
+            event_weights=data.event_weights,
+            half_life_days=data.half_life_days,
+            last_days=data.last_days,
+        )
+    parts = weigh_together(
+        [read, events],
         event_weights=data.event_weights,
         half_life_days=data.half_life_days,
         last_days=data.last_days,
     )
-    # Else it is kept throughout the training: as much as several columns of all rows.
-    tables.release_memory()
-    return replace(source, interactions=weighed)
+    return combining.join(*parts)
+
+
+def _with_events(
+    history: Interactions, data: DataSpec, directory: Path, now: float | None
+) -> tuple[Interactions, Interactions | None]:
+    """The history, and the events that it hasn't; None, and a warning, when the log has none at all."""
+    from trainer import event_reading
+
+    events = event_reading.find_interactions(directory, now=now)
+    if events is None:
+        warning = (
+            f"{directory}: no interactions were appended yet, or all were removed: {history.name} is "
+            "all that is trained on"
+        )
+        return replace(history, warnings=[*history.warnings, warning]), None
+    if history.timestamps is None and data.split in ("time", "leave-last-k"):
+        # Said of the file, not of both.
+        reason = f"there is no column timestamp, which --split {data.split} needs"
+        raise InputError(Path(history.name), reason)
+    return history, combining.without_known(history, events)
 
 
 def default_split(data: DataSpec) -> Split:
@@ -78,8 +121,8 @@ def fingerprint(data: DataSpec, *, data_dir: Path, event_log: Path | None) -> st
 
     It covers the DataSpec less the password, and of what is read: the names of files with their
     content up to 16 MiB and with their size and time of change above that; how many events the log
-    has, since it only grows; and the rows of a query, in any order, for which the whole result is
-    read. Files aren't parsed, so that those that are wrong have a fingerprint too.
+    has, and a mark of the last removal; and the rows of a query, in any order, for which the whole
+    result is read. Files aren't parsed, so that those that are wrong have a fingerprint too.
 
     Returns:
         64 hexadecimal digits.
@@ -95,11 +138,13 @@ def fingerprint(data: DataSpec, *, data_dir: Path, event_log: Path | None) -> st
         for part in _file_parts(path):
             digest.update(f" {len(part)} ".encode() + part)
     if data.event_log:
-        from trainer import event_log as log
+        from trainer import event_reading
 
-        digest.update(str(log.stored_events(_log_directory(event_log))).encode())
+        digest.update(event_reading.fingerprint(_log_directory(event_log)).encode())
     if data.interactions_sql is not None and data.database_url is not None:
-        digest.update(sql.digest(data.interactions_sql, data.database_url).encode())
+        digest.update(
+            sql.digest(data.interactions_sql, data.database_url, event_ids=data.event_log).encode()
+        )
     return digest.hexdigest()
 
 
@@ -122,13 +167,17 @@ def _read_dataset(data: DataSpec, data_dir: Path) -> TrainingInput:
 
 def _read_interactions(data: DataSpec, event_log: Path | None, now: float | None) -> Interactions:
     if data.interactions is not None:
-        return interactions.read_interactions(Path(data.interactions), now=now)
+        return interactions.read_interactions(
+            Path(data.interactions), event_ids=data.event_log, now=now
+        )
     if data.interactions_sql is not None and data.database_url is not None:
-        return sql.read_interactions_sql(data.interactions_sql, data.database_url, now=now)
+        return sql.read_interactions_sql(
+            data.interactions_sql, data.database_url, event_ids=data.event_log, now=now
+        )
     # Only the service has such a log.
-    from trainer import event_log as log
+    from trainer import event_reading
 
-    return log.read_interactions(_log_directory(event_log), now=now)
+    return event_reading.read_interactions(_log_directory(event_log), now=now)
 
 
 def _log_directory(event_log: Path | None) -> Path:

@@ -94,7 +94,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         "--event-log",
         action="store_true",
         default=False,
-        help="train on what AppendInteractions collected",
+        help="train on what AppendInteractions collected: after another source, where an event that is "
+        "in both counts once, or alone",
     )
     for kind in ("item", "user"):
         source.add_argument(
@@ -110,7 +111,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         type=_weights,
         default=argparse.SUPPRESS,
         metavar="EVENT=WEIGHT,...",
-        help="weights by event type, such as view=1,purchase=5",
+        help="weights by event type, such as view=1,purchase=5; =1 is for those without a type",
     )
     source.add_argument(
         "--half-life-days",
@@ -324,6 +325,6 @@ def _weights(text: str) -> dict[str, float]:
             weights[name.strip()] = float(weight)
         except ValueError:
             equals = ""
-        if not equals or not name.strip():
+        if not equals:
             raise argparse.ArgumentTypeError(f"{part!r} should be EVENT=WEIGHT, such as view=1")
     return weights

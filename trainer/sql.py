@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,12 +44,15 @@ class SqlError(TrainerError):
         self.reason = reason
 
 
-def read_interactions_sql(query: str, database_url: str, *, now: float | None = None) -> Interactions:
+def read_interactions_sql(
+    query: str, database_url: str, *, event_ids: bool = False, now: float | None = None
+) -> Interactions:
     """The rows of a query, with the columns that `interactions.read_interactions` reads of a file.
 
     Args:
         query: one statement that only reads; give it an ORDER BY where the order of rows matters.
         database_url: see trainer.database_url.parse.
+        event_ids: whether to read a column event_id too, where there is one.
         now: what the clock says, seconds since 1970; None for the machine's.
 
     Raises:
@@ -58,27 +61,28 @@ def read_interactions_sql(query: str, database_url: str, *, now: float | None = 
         OptionError: the address can't be used.
         ExtraMissingError: the driver isn't installed.
     """
-    table = read_result(query, database_url)
+    table = read_result(query, database_url, event_ids=event_ids)
     name = database_urls.parse(database_url).name
     return interactions.from_table(_PATH, table, name=name, now=now)
 
 
-def read_result(query: str, database_url: str) -> pa.Table:
+def read_result(query: str, database_url: str, *, event_ids: bool = False) -> pa.Table:
     """The columns of interactions of a query's rows, a chunk for each batch.
 
     A uuid is text, and so is a number that the database has more exactly than a float. Raises as
     `read_interactions_sql`.
     """
-    return _read(query, database_url, lambda batches: pa.Table.from_batches([*batches]))
+    columns = interactions.optional_columns(event_ids=event_ids)
+    return _read(query, database_url, columns, lambda batches: pa.Table.from_batches([*batches]))
 
 
-def digest(query: str, database_url: str) -> str:
+def digest(query: str, database_url: str, *, event_ids: bool = False) -> str:
     """A digest of the same columns and rows, whatever order the rows come in.
 
     It takes as long as to read them, but only the memory for one batch. Raises as
     `read_interactions_sql`.
     """
-    return _read(query, database_url, _digest)
+    return _read(query, database_url, interactions.optional_columns(event_ids=event_ids), _digest)
 
 
 def first_line(query: str) -> str:
@@ -87,15 +91,24 @@ def first_line(query: str) -> str:
     return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}..."
 
 
-def _read(query: str, database_url: str, use: Callable[[Iterator[pa.RecordBatch]], _Result]) -> _Result:
+def _read(
+    query: str,
+    database_url: str,
+    optional: Collection[str],
+    use: Callable[[Iterator[pa.RecordBatch]], _Result],
+) -> _Result:
     _check_reads(query)
     url = database_urls.parse(database_url)
+
+    def use_all(reader: pa.RecordBatchReader) -> _Result:
+        return use(_batches(query, reader, optional))
+
     try:
-        return _read_in_batches(query, url, _BATCH_ROWS, use)
+        return _read_in_batches(query, url, _BATCH_ROWS, use_all)
     except _MixedTypesError:
         # The driver takes the types of a column from the first batch: the values of SQLite have types
         # and its columns don't. With one batch it finds a type that fits all values.
-        return _read_in_batches(query, url, _ALL_ROWS, use)
+        return _read_in_batches(query, url, _ALL_ROWS, use_all)
 
 
 class _MixedTypesError(Exception):
@@ -103,7 +116,7 @@ class _MixedTypesError(Exception):
 
 
 def _read_in_batches(
-    query: str, url: DatabaseUrl, batch_rows: int, use: Callable[[Iterator[pa.RecordBatch]], _Result]
+    query: str, url: DatabaseUrl, batch_rows: int, use: Callable[[pa.RecordBatchReader], _Result]
 ) -> _Result:
     with _errors(query, url), _connection(url) as connection, connection.cursor() as cursor:
         if url.scheme == "sqlite":
@@ -114,7 +127,7 @@ def _read_in_batches(
             cursor.execute("SET default_transaction_read_only = on")
         # The line break ends a comment, after which the driver writes something of its own.
         cursor.execute(f"{query.strip().removesuffix(';')}\n")
-        return use(_batches(query, cursor.fetch_record_batch()))
+        return use(cursor.fetch_record_batch())
 
 
 def _connection(url: DatabaseUrl) -> Any:
@@ -154,10 +167,12 @@ def _errors(query: str, url: DatabaseUrl) -> Iterator[None]:
         raise SqlError(query, f"{url.shown}: {url.hide(message)}") from None
 
 
-def _batches(query: str, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+def _batches(
+    query: str, reader: pa.RecordBatchReader, optional: Collection[str]
+) -> Iterator[pa.RecordBatch]:
     """The batches that have rows, with the columns that interactions have; at least one."""
     names = reader.schema.names
-    chosen = tables.wanted(_PATH, names, interactions.REQUIRED, interactions.OPTIONAL)
+    chosen = tables.wanted(_PATH, names, interactions.REQUIRED, optional)
     rows = 0
     for batch in reader:
         rows += batch.num_rows

@@ -30,7 +30,7 @@ from trainer.errors import (
     TooManyRunsError,
     TrainerError,
 )
-from trainer.event_errors import EventLogError, InvalidEventError
+from trainer.event_errors import EventLogError, InvalidEventError, InvalidSelectionError
 from trainer.spec_messages import field_path
 
 _DOMAIN = "lightfm-retriever"
@@ -93,7 +93,7 @@ def to_status(error: Exception) -> grpc.Status:
 def _field_problem(error: Exception) -> tuple[str, str] | None:
     """Which field of the request is at fault, and why; None when none is."""
     match error:
-        case FieldError():
+        case FieldError() | InvalidSelectionError():
             return error.field, error.reason
         case LabelError():
             return "label", error.reason

@@ -129,6 +129,13 @@ def numbers_or_gaps(path: Path, table: pa.Table, column: str) -> NDArray[np.floa
     return result
 
 
+def text_column(path: Path, table: pa.Table, column: str) -> pa.ChunkedArray:
+    """A column as Arrow's large text, "" where it is missing; InputError when it can't be text."""
+    values = pc.fill_null(_as_text(path, table, column), "")
+    # Text of a single chunk comes as an array of its own from some of Arrow's functions.
+    return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
+
+
 def texts(path: Path, table: pa.Table, column: str) -> list[str]:
     """A column as text, "" where it is missing."""
     return ["" if value is None else value for value in _as_text(path, table, column).to_pylist()]

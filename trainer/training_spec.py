@@ -21,19 +21,22 @@ RANDOM = "random"
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
-    """Where the data is and what is made of it. Exactly one source of interactions is given.
+    """Where the data is and what is made of it.
+
+    Interactions come from a history (exactly one of dataset, interactions and interactions_sql) with
+    the event log after it, or from either alone.
 
     Attributes:
         dataset: a dataset by name.
         interactions: path of a CSV or Parquet file, or of a folder of Parquet files.
         interactions_sql, database_url: a query and where to ask it.
-        event_log: whether to read what AppendInteractions collected.
+        event_log: whether to read what AppendInteractions collected; see trainer.combining.
         items, users: paths of files with titles and features.
         item_features, user_features: their columns to use.
         item_attributes: columns of the items file to publish for filters and to return with results,
             each "NAME", "NAME:text" or "NAME:number"; none means all of a dataset by name.
         feature_separator: between the values of a multi-valued text column.
-        event_weights: weight by event type; empty when events aren't weighted.
+        event_weights: weight by event type, "" for none; empty when events aren't weighted.
         half_life_days: after which an interaction counts half; None for no decay.
         last_days: how old an interaction may be; None for any age.
         split: how to hold out test interactions; None for the source's default.
@@ -60,23 +63,31 @@ class DataSpec:
     split_share: float = 0.1
 
     def __post_init__(self) -> None:
-        """Raise OptionError unless there is one source of interactions and all is in range."""
-        sources = {
-            "--dataset": self.dataset,
-            "--interactions": self.interactions,
-            "--interactions-sql": self.interactions_sql,
-            "--event-log": self.event_log or None,
-        }
-        given = {flag: value for flag, value in sources.items() if value is not None}
-        if len(given) != 1:
-            raise OptionError(
-                "--dataset", self.dataset, f"given, or one of {', '.join([*sources][1:])}, not several"
-            )
+        """Raise OptionError unless there is a source of interactions and all is in range."""
+        others = "--interactions, --interactions-sql, --event-log"
+        if not self.has_history and not self.event_log:
+            raise OptionError("--dataset", None, f"given, or one of {others}")
+        if len(self._histories()) > 1:
+            expected = f"the only one of --dataset, {others}, but that --event-log may come beside one"
+            raise OptionError(*next(iter(self._histories().items())), expected)
         if (self.interactions_sql is None) != (self.database_url is None):
             # Not the address itself, which may hold a password.
             shown = None if self.database_url is None else "***"
             raise OptionError("--database-url", shown, "used with --interactions-sql")
         self._check_ranges()
+
+    @property
+    def has_history(self) -> bool:
+        """Whether there is another source of interactions than the event log."""
+        return bool(self._histories())
+
+    def _histories(self) -> dict[str, str]:
+        flags = {
+            "--dataset": self.dataset,
+            "--interactions": self.interactions,
+            "--interactions-sql": self.interactions_sql,
+        }
+        return {flag: value for flag, value in flags.items() if value is not None}
 
     def _check_ranges(self) -> None:
         # Who reads the data checks this too, but a run may be queued for hours before that.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,46 @@ _ISOLATED_SHARE = 0.01
 # After so many half-lives the model learns hardly anything of an interaction.
 _ISOLATED_HALVINGS = 5
 _SMALL_SHARE = 0.1
+_WITHOUT_TYPE = "--event-weights =1 gives 1 to interactions without a type"
+
+
+def weigh_together(
+    parts: Sequence[Interactions],
+    *,
+    event_weights: Mapping[str, float],
+    half_life_days: float | None,
+    last_days: float | None,
+) -> list[Interactions]:
+    """Weigh the parts of one input as `weigh` does: ages are relative to the newest of all.
+
+    A part of which nothing is left has a warning. Raises as `weigh`, and names the part.
+    """
+    now = None
+    if half_life_days is not None or last_days is not None:
+        option = "--last-days" if last_days is not None else "--half-life-days"
+        now = max(float(_timestamps(part, option).max()) for part in parts if len(part))
+        _refuse_isolated(parts, half_life_days, last_days)
+    weighed = []
+    for part in parts:
+        if last_days is not None and not (_age_days(part, now, "--last-days") <= last_days).any():
+            warning = (
+                f"none of {len(part)} interactions of {part.name} is of the last {last_days:g} days"
+            )
+            warnings = [*part.warnings, warning] if len(part) else part.warnings
+            weighed.append(replace(part.where(np.zeros(len(part), np.bool_)), warnings=warnings))
+        elif not len(part):
+            weighed.append(part)
+        else:
+            weighed.append(
+                weigh(
+                    part,
+                    event_weights=event_weights,
+                    half_life_days=half_life_days,
+                    last_days=last_days,
+                    now=now,
+                )
+            )
+    return weighed
 
 
 def weigh(
@@ -41,8 +81,8 @@ def weigh(
 
     Args:
         interactions: in file order.
-        event_weights: weight by event type, finite; 0 or less for what is no positive. Empty when
-            events aren't weighted.
+        event_weights: weight by event type, finite; 0 or less for what is no positive. "" is for what
+            has no type. Empty when events aren't weighted.
         half_life_days: after so many days an interaction counts half: its weight is multiplied by
             0.5 ** (age / half-life). None for no decay.
         last_days: the oldest age that is kept; None for any.
@@ -63,7 +103,7 @@ def weigh(
     if not len(interactions):
         raise InputError(Path(interactions.name), "there is no interaction")
     if now is None:
-        _refuse_isolated(interactions, half_life_days, last_days)
+        _refuse_isolated([interactions], half_life_days, last_days)
     rows = np.arange(len(interactions))
     if last_days is not None:
         recent = _age_days(interactions, now, "--last-days") <= last_days
@@ -94,7 +134,7 @@ def _check(
 
 
 def _refuse_isolated(
-    interactions: Interactions, half_life_days: float | None, last_days: float | None
+    parts: Sequence[Interactions], half_life_days: float | None, last_days: float | None
 ) -> None:
     """Raise InputError where a few interactions are so much newer than all others that only they count.
 
@@ -104,11 +144,11 @@ def _refuse_isolated(
     widths = {} if last_days is None else {"--last-days": last_days}
     if half_life_days is not None:
         widths["--half-life-days"] = half_life_days * _ISOLATED_HALVINGS
-    total = len(interactions)
+    total = sum(map(len, parts))
     if total < _FEWEST:
         return
     for option, days in widths.items():
-        times = _timestamps(interactions, option)
+        times = np.concatenate([_timestamps(part, option) for part in parts])
         few = max(1, int(total * _ISOLATED_SHARE))
         # Only the newest are put in order, from the newest of all others on.
         newest = np.sort(np.partition(times, total - few - 1)[total - few - 1 :])
@@ -118,15 +158,25 @@ def _refuse_isolated(
         position = int(np.argmax(gaps > days))
         count = few - position
         row = int(np.argmax(times > newest[position]))
+        name, own_row = _place(parts, row)
         raise InputError(
-            Path(interactions.name),
+            Path(name),
             f"timestamp is {iso(times[row])}, but {total - count} of {total} interactions are of "
             f"{iso(newest[position])} and before; {option} counts from the newest, so because of "
             f"{count} that {'is' if count == 1 else 'are'} {gaps[position]:,.0f} days newer than all "
             f"others, the others would {effects[option]}: mend or leave out "
             f"{'that row' if count == 1 else 'those rows'}, or give more days",
-            row=row + 1,
+            row=own_row + 1,
         )
+
+
+def _place(parts: Sequence[Interactions], row: int) -> tuple[str, int]:
+    """The name of the part that has a row of all together, and the row's position in it."""
+    for part in parts:
+        if row < len(part):
+            return part.name, row
+        row -= len(part)
+    raise IndexError(row)
 
 
 def _last(interactions: Interactions, recent: NDArray[np.bool_], last_days: float) -> Interactions:
@@ -167,12 +217,17 @@ def _by_event(
     """(n,) float64, the weight of each row's event type; `rows` are their positions in the file."""
     path = Path(interactions.name)
     if interactions.events is None:
-        raise InputError(path, "there is no column event, which --event-weights needs")
+        if "" in event_weights:
+            return np.full(len(interactions), event_weights[""])
+        reason = f"there is no column event, which --event-weights needs; {_WITHOUT_TYPE}"
+        raise InputError(path, reason)
     for code, event in enumerate(interactions.event_types):
         if event not in event_weights:
             row = int(rows[np.argmax(interactions.events == code)]) + 1
             known = ", ".join(event_weights)
             reason = f"event {event!r} has no weight; --event-weights has: {known}"
+            if not event:
+                reason += f"; {_WITHOUT_TYPE}"
             raise InputError(path, reason, row=row)
     by_code = np.array([event_weights[event] for event in interactions.event_types], dtype=np.float64)
     return by_code[interactions.events]

@@ -32,6 +32,7 @@ _METHODS = {
     "WatchTrainingRun": pb.WatchTrainingRunRequest,
     "CancelTrainingRun": pb.CancelTrainingRunRequest,
     "AppendInteractions": pb.AppendInteractionsRequest,
+    "RemoveInteractions": pb.RemoveInteractionsRequest,
     "ListVersions": pb.ListVersionsRequest,
     "GetVersion": pb.GetVersionRequest,
     "SetLabel": pb.SetLabelRequest,
@@ -39,7 +40,7 @@ _METHODS = {
     "DeleteVersion": pb.DeleteVersionRequest,
     "DiffVersions": pb.DiffVersionsRequest,
 }
-_LIKELY = (5, 2, 2, 2, 2, 5, 0.3, 1, 1, 1, 0.2, 0.5)
+_LIKELY = (5, 2, 2, 2, 2, 5, 1, 0.3, 1, 1, 1, 0.2, 0.5)
 _FILE = "events.csv"
 
 
@@ -123,11 +124,12 @@ def _call(
 
 
 def _make_likely(random: Random, spec: Any) -> None:
-    """Have exactly one source, and no numbers that are out of range in most of them."""
+    """Have one source, or two that go together; in most of them no numbers that are out of range."""
     source = random.choice(("dataset", "interactions", "event_log", "interactions_sql"))
     for name in ("dataset", "interactions", "event_log", "interactions_sql", "database_url"):
         spec.data.ClearField(name)
     setattr(spec.data, source, {"dataset": "movielens-100k", "event_log": True}.get(source, _FILE))
+    spec.data.event_log |= random.random() < 0.3
     if source == "interactions_sql":
         spec.data.interactions_sql, spec.data.database_url = "SELECT 1", f"sqlite:///{_FILE}"
     if random.random() < 0.7:

@@ -12,13 +12,13 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trainer.event_errors import EventLogError
-from trainer.event_log import Event, EventLog
+from trainer.event_log import Event, EventLog, Selection
 
 CALLS = ("pwrite", "write", "fsync", "ftruncate", "rename", "unlink")
 """The system calls that a log is written with."""
@@ -37,6 +37,7 @@ class Request:
         segment_bytes: of the log.
         die_at: the system call, counted from 1, at which it kills itself, having written half.
         file_limit: the most bytes that a file may have.
+        remove: users whose events it removes after that.
     """
 
     volume: str
@@ -47,6 +48,7 @@ class Request:
     segment_bytes: int = 2000
     die_at: int | None = None
     file_limit: int | None = None
+    remove: Sequence[str] = ()
 
 
 def event(event_id: str) -> Event:
@@ -105,6 +107,8 @@ def _append(request: Request, pipe: int) -> int:
                     worker.start()
                 for worker in workers:
                     worker.join()
+            if request.remove:
+                log.remove(Selection(user_ids=request.remove))
     except EventLogError as error:
         os.write(pipe, json.dumps({"error": type(error).__name__, "message": str(error)}).encode())
         return 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
+import threading
 import time
 from collections import defaultdict
 
@@ -15,7 +17,9 @@ from tests.integration.forking import Forker
 from tests.integration.trainer.appending import event
 from trainer.errors import InputError
 from trainer.event_errors import EventLogError
-from trainer.event_log import Appended, EventLog, read_interactions
+from trainer.event_files import list_files
+from trainer.event_log import Appended, EventLog, Selection, read_interactions
+from trainer.event_reading import read_file
 
 KILLS = 30
 PAGE = 4096
@@ -108,6 +112,73 @@ def test_killed_at_every_system_call_in_turn_nothing_acknowledged_is_lost_or_dou
     assert call > 4 * 5
     assert [name for name in os.listdir(log) if name.endswith(".tmp")] == []
     assert_replay_changes_nothing(log, assert_sound(log, acknowledged))
+
+
+def on_disk(directory):
+    """The ids in all files, of each as often as it is there."""
+    tables = [read_file(directory, file, last=True) for file in list_files(directory)]
+    return [event_id for table in tables for event_id in table["event_id"].to_pylist()]
+
+
+def test_killed_at_every_system_call_of_a_removal_it_loses_nothing_else_and_can_be_done_again(
+    appender, tmp_path, acknowledged
+):
+    whole = tmp_path / "whole"
+    ids = [f"{number}" for number in range(10)]
+    with EventLog(whole, segment_bytes=1) as log:
+        for start in (0, 3, 6):
+            log.append([event(event_id) for event_id in ids[start : start + 3]])
+        wait_for_segments(log)
+        log._segment_bytes = 1 << 20
+        log.append([event(ids[9])])
+    users = [f"user {number}" for number in (0, 4, 5, 9)]
+    left = [*"123678"]
+    for call in range(1, 1000):
+        log = tmp_path / f"{call}"
+        shutil.copytree(whole, log)
+        outcome = appender.run(
+            log, acknowledged=str(acknowledged), name="a", batches=0, die_at=call, remove=users
+        )
+        found = stored(log)
+        assert [event_id for event_id in found if event_id in left] == left
+        assert set(found) <= set(ids)
+        if outcome["status"] == 0:
+            break
+        assert outcome["status"] == -signal.SIGKILL, outcome
+        with EventLog(log) as again:
+            assert again.stats().events == len(found)
+            assert again.remove(Selection(user_ids=users)).events == len(found) - len(left)
+        assert stored(log) == on_disk(log) == left
+        assert [name for name in os.listdir(log) if name.endswith((".tmp", ".new"))] == []
+    assert stored(log) == on_disk(log) == left
+    # For each of four files: its new content, its name and the old one's end.
+    assert call > 4 * 4
+
+
+def test_read_while_events_are_removed_it_has_all_others(tmp_path):
+    """The reader lists files that are gone when it opens them."""
+    log = tmp_path / "log"
+    kept = [f"kept {number}" for number in range(20)]
+    with EventLog(log, segment_bytes=1) as writer:
+        for number, event_id in enumerate(kept):
+            writer.append([event(event_id), event(f"gone {number}")])
+        wait_for_segments(writer)
+        done = threading.Event()
+
+        def remove():
+            for number in range(20):
+                writer.remove(Selection(event_ids=[f"gone {number}"]))
+            done.set()
+
+        thread = threading.Thread(target=remove)
+        thread.start()
+        reads = 0
+        while not done.is_set():
+            assert [one for one in stored(log) if one.startswith("kept")] == kept
+            reads += 1
+        thread.join()
+    assert reads > 1
+    assert stored(log) == kept
 
 
 def test_read_while_it_is_written_it_has_all_that_was_acknowledged_and_a_prefix_of_the_rest(
@@ -212,3 +283,25 @@ def test_a_read_only_disk_is_named(small_disk):
     with pytest.raises(EventLogError, match=f"{directory}.*can't be opened: Read-only file system"):
         EventLog(directory)
     assert stored(directory) == ["1"]
+
+
+def test_on_a_full_disk_a_removal_loses_nothing_and_is_done_when_there_is_room(small_disk):
+    disk = small_disk()
+    directory = disk / "log"
+    ids = [f"{number}" for number in range(3000)]
+    with EventLog(directory, segment_bytes=1 << 20) as log:
+        log.append([event(event_id) for event_id in ids])
+        fill(disk, leave=0)
+        with pytest.raises(EventLogError, match="no room for another write-ahead file"):
+            log.remove(Selection(user_ids=["user 7"]))
+        assert stored(directory) == ids
+        # For the write-ahead file and the mark, and not for the segment.
+        (disk / "filler").unlink()
+        fill(disk, leave=4 * PAGE)
+        with pytest.raises(EventLogError, match=r"0 of 1 events were removed.*No space left"):
+            log.remove(Selection(user_ids=["user 7"]))
+        assert stored(directory) == ids
+        (disk / "filler").unlink()
+        assert log.remove(Selection(user_ids=["user 7"])).events == 1
+        assert log.append([event("last")]) == Appended(1, 0)
+    assert stored(directory) == [*(one for one in ids if one != "7"), "last"]

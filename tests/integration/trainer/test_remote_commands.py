@@ -206,6 +206,52 @@ def test_all_columns_of_a_file_are_appended(ask, tmp_path, service):
     assert (logged.timestamps == 1_600_000_000.5 + 2499).sum() == 1
 
 
+def test_a_file_and_the_log_are_trained_on_together(ask, tmp_path, service):
+    export = {
+        "user_id": [f"shop {row % 9}" for row in range(90)],
+        "item_id": [f"i{row // 9}" for row in range(90)],
+        "timestamp": [1_500_000_000 + row for row in range(90)],
+        "event_id": [f"shop {row}" for row in range(90)],
+    }
+    datasets.write(service.volume.with_name("data") / "shop.parquet", export)
+    # The log has the end of the export too, and more of the same user since.
+    more = {**export, "event_id": [f"shop {row}" for row in range(60, 150)]}
+    more["timestamp"] = [1_500_000_060 + row for row in range(90)]
+    ask("append", datasets.write(tmp_path / "more.parquet", more))
+    made = ask("train", "--interactions", "shop.parquet", "--event-log", *QUICK, "--no-label")
+    assert made["spec"]["data"]["event_log"] is True
+    told = [warning for warning in made["warnings"] if "shop.parquet too, by event_id" in warning]
+    assert told[0].startswith("30 of ")
+    shown = ask("version", made["version"])
+    assert shown["dataset"]["name"] == "shop.parquet + events"
+
+
+def test_events_are_removed_from_a_service_that_runs(ask, show, tmp_path, service):
+    columns = {
+        "event_id": [f"gone {row}" for row in range(30)],
+        "user_id": ["forgotten", "kept", "kept"] * 10,
+        "item_id": [f"i{row}" for row in range(30)],
+        "timestamp": [1_600_000_000 + row for row in range(30)],
+    }
+    ask("append", datasets.write(tmp_path / "more.csv", columns))
+    found = ask("remove-events", "--user", "forgotten", "--dry-run")
+    assert (found["events"], found["users"], found["items"]) == (10, 1, 10)
+    assert (found["oldest"], found["newest"]) == (1_600_000_000, 1_600_000_027)
+    assert found["examples"][0]["event_id"] == "gone 0"
+    status, shown, errors = show("remove-events", "--user", "forgotten")
+    assert (status, errors) == (0, "")
+    assert shown.startswith("10 events were removed: of 1 users, with 10 items, weights 1 to 1, 2020-")
+    assert "forgotten" not in read_interactions(service.state / "events").user_ids
+    assert ask("remove-events", "--user", "forgotten")["events"] == 0
+    assert (
+        ask("remove-events", "--user", "kept", "--item", "i1", "--from", 1_600_000_001)["events"] == 1
+    )
+    assert ask("append", tmp_path / "more.csv") == {"accepted": "11", "duplicates": "19"}
+    status, shown, errors = show("remove-events")
+    assert (status, shown) == (1, "")
+    assert "event_ids: nothing is selected" in errors
+
+
 @pytest.mark.parametrize(
     ("columns", "said"),
     [

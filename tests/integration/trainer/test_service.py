@@ -444,6 +444,44 @@ def test_an_event_whose_weight_no_training_can_use_names_its_field(servicer, wei
     assert f"events[0].weight: is {weight}, but should be a number between" in caught.value.details()
 
 
+def test_which_events_to_remove_has_to_be_said(stub):
+    stub.AppendInteractions(
+        iter(
+            [
+                pb.AppendInteractionsRequest(
+                    events=[pb.InteractionEvent(event_id="e", user_id="u", item_id="i")]
+                )
+            ]
+        ),
+        timeout=TIMEOUT,
+    )
+    for request, field in (
+        (pb.RemoveInteractionsRequest(), "event_ids"),
+        (pb.RemoveInteractionsRequest(dry_run=True), "event_ids"),
+        (pb.RemoveInteractionsRequest(user_ids=["u", ""]), "user_ids"),
+        (pb.RemoveInteractionsRequest(item_ids=["i"] * 10_001), "item_ids"),
+        (pb.RemoveInteractionsRequest(min_weight=float("nan")), "min_weight"),
+        (
+            pb.RemoveInteractionsRequest(happened_from={"seconds": 5}, happened_before={"seconds": 5}),
+            "happened_from",
+        ),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.RemoveInteractions(request, timeout=TIMEOUT)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert caught.value.details().startswith(f"{field}: ")
+    only = stub.RemoveInteractions(
+        pb.RemoveInteractionsRequest(user_ids=["u"], dry_run=True), timeout=TIMEOUT
+    )
+    assert (only.removed, only.examples[0].event_id) == (1, "e")
+    done = stub.RemoveInteractions(pb.RemoveInteractionsRequest(user_ids=["u"]), timeout=TIMEOUT)
+    assert (done.removed, done.users, done.items) == (1, 1, 1)
+    assert (
+        stub.RemoveInteractions(pb.RemoveInteractionsRequest(user_ids=["u"]), timeout=TIMEOUT)
+        == pb.RemoveInteractionsResponse()
+    )
+
+
 def test_a_spec_has_an_end(stub):
     def spec(size):
         return pb.TrainingSpec(

@@ -13,7 +13,7 @@ import pytest
 from tests import datasets
 from trainer import database_url, event_log, movielens, sources
 from trainer.errors import DatasetMissingError, InputError, OptionError
-from trainer.event_log import Event, EventLog
+from trainer.event_log import Event, EventLog, Selection
 from trainer.sources import default_split, fingerprint, read_source
 from trainer.training_spec import DataSpec
 from trainer.weighting import DAY
@@ -295,7 +295,7 @@ def test_the_fingerprint_of_a_query_changes_with_its_rows_and_not_with_the_passw
 
 
 def test_the_password_is_no_part_of_a_fingerprint(print_of, monkeypatch):
-    monkeypatch.setattr("trainer.sql.digest", lambda *_: "the same")
+    monkeypatch.setattr("trainer.sql.digest", lambda *_, **__: "the same")
     urls = [f"postgresql://ann:{password}@host/shop" for password in ("one", "two")]
     data = DataSpec(interactions_sql="SELECT 1", database_url=urls[0])
     assert print_of(data) == print_of(replace(data, database_url=urls[1]))
@@ -319,6 +319,208 @@ def test_the_fingerprint_of_the_log_changes_with_new_events(log, print_of):
     assert print_of(data, log) == first
     append(log, Event("new", "u", "a"))
     assert print_of(data, log) != first
+
+
+def test_the_fingerprint_of_the_log_changes_when_events_are_replaced_by_as_many(log, print_of):
+    data = DataSpec(event_log=True)
+    first = print_of(data, log)
+    with EventLog(log) as opened:
+        opened.remove(Selection(event_ids=["e0"]))
+        opened.append([Event("new", "u", "a")])
+    assert print_of(data, log) != first
+
+
+def test_the_fingerprint_of_history_and_events_changes_with_either(path, database, log, print_of):
+    for data in (DataSpec(interactions=str(path)), query(database)):
+        both = replace(data, event_log=True)
+        prints = [print_of(data, log), print_of(both, log)]
+        append(log, Event(f"more {data.interactions}", "u", "a"))
+        assert print_of(data, log) == prints[0]
+        prints.append(print_of(both, log))
+        path.write_text(path.read_text() + "w,a,1,1,view\n")
+        with closing(sqlite3.connect(database)) as connection, connection:
+            connection.execute("INSERT INTO events VALUES ('w', 'a', 1, 1, 'view')")
+        prints.append(print_of(both, log))
+        assert len(set(prints)) == 4
+
+
+# ---- history and events
+
+
+NEW = [
+    Event("new 0", "u", "a", "view", 1.0, NEW_YEAR + 3 * DAY),
+    Event("new 1", "w", "c", "buy", 1.0, NEW_YEAR + 4 * DAY),
+]
+
+
+@pytest.mark.parametrize("kind", ["csv", "folder", "query"])
+def test_events_come_after_the_history_and_what_is_in_both_counts_once(
+    path, database, tmp_path, read, kind
+):
+    (tmp_path / "folder").mkdir()
+    datasets.write(tmp_path / "folder" / "0.parquet", COLUMNS)
+    data = {
+        "csv": DataSpec(interactions=str(path), event_log=True),
+        "folder": DataSpec(interactions=str(tmp_path / "folder"), event_log=True),
+        "query": query(database, event_log=True),
+    }[kind]
+    # The purchase is in the export too, the two others came later.
+    append(tmp_path / "log", Event("e", "v", "b", "buy", 1.0, NEW_YEAR + DAY), *NEW)
+    found = read(data, tmp_path / "log").interactions
+    assert as_rows(found) == [*ROWS, ("u", "a", 1.0), ("w", "c", 1.0)]
+    assert found.timestamps.tolist() == [NEW_YEAR + day * DAY for day in range(5)]
+    assert [found.event_types[event] for event in found.events] == [
+        "view",
+        "buy",
+        "view",
+        "view",
+        "buy",
+    ]
+    name = {"csv": "interactions.csv", "folder": "folder", "query": "shop.db"}[kind]
+    assert found.name == f"{name} + log"
+    assert found.warnings == [
+        f"1 of 3 events of log are in {name} too, by user, item and time: they count once"
+    ]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "query"])
+def test_an_event_is_known_by_its_id_where_the_history_has_ids(tmp_path, read, kind):
+    columns = {
+        **COLUMNS,
+        "event_id": ["e7", "", "e9"],
+        "timestamp": [NEW_YEAR + 1, NEW_YEAR + 2, NEW_YEAR + 3],
+    }
+    if kind == "query":
+        with closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
+            connection.execute(f"CREATE TABLE events ({', '.join(columns)})")
+            rows = zip(*columns.values(), strict=True)
+            connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", rows)
+        data = query(tmp_path / "shop.db", event_log=True)
+    else:
+        path = datasets.write(tmp_path / f"shop.{kind}", columns)
+        data = DataSpec(interactions=str(path), event_log=True)
+    # Their clocks differ; the second row has no id.
+    append(
+        tmp_path / "log",
+        Event("e7", "u", "a", "view", 1.0, NEW_YEAR + 99),
+        Event("e8", "v", "b", "buy", 1.0, NEW_YEAR + 2),
+        *NEW,
+    )
+    found = read(data, tmp_path / "log").interactions
+    assert as_rows(found) == [*ROWS, ("u", "a", 1.0), ("w", "c", 1.0)]
+    assert found.event_ids is None
+
+
+def test_a_dataset_goes_on_with_events_in_their_order(tmp_path, read):
+    directory = tmp_path / movielens.NAME
+    directory.mkdir()
+    (directory / ".complete").touch()
+    names = ["user_id:token", "item_id:token", "rating:float", "timestamp:float"]
+    columns = zip(names, [[1, 2], [3, 4], [5, 1], [881250949, 891717742]], strict=True)
+    datasets.write_csv(directory / "interactions.tsv", dict(columns))
+    (directory / "items.tsv").write_text(
+        "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n3\tKolya\t1996\tC\n"
+    )
+    (directory / "users.tsv").write_text("user_id:token\n1\n")
+    append(
+        tmp_path / "log",
+        Event("a", "2", "3", timestamp=1.6e9),
+        Event("b", "1", "3", timestamp=881250949.7),
+        Event("c", "1", "4", timestamp=1.5e9),
+    )
+    data = DataSpec(dataset=movielens.NAME, event_log=True)
+    found = read(data, tmp_path / "log")
+    assert as_rows(found.interactions) == [
+        ("1", "3", 5.0),
+        ("2", "4", 1.0),
+        ("2", "3", 1.0),
+        ("1", "4", 1.0),
+    ]
+    assert found.items.titles == ["Kolya (1996)"]
+    assert default_split(data) == "first-10"
+
+
+def test_a_log_that_is_empty_or_not_there_beside_a_history_is_a_warning(path, tmp_path, read, print_of):
+    data = DataSpec(interactions=str(path), event_log=True, last_days=10.0)
+    print_of(data, tmp_path / "none")
+    for directory in (tmp_path / "none", tmp_path / "empty"):
+        if directory.name == "empty":
+            append(directory)
+        found = read(data, directory).interactions
+        assert (as_rows(found), found.name) == (ROWS, "interactions.csv")
+        [warning] = found.warnings
+        assert warning.startswith(
+            f"{directory}: no interactions were appended yet, or all were removed"
+        )
+        assert warning.endswith(": interactions.csv is all that is trained on")
+        assert not (tmp_path / "none").exists()
+
+
+def test_ages_are_relative_to_the_newest_of_both(path, tmp_path, read):
+    append(tmp_path / "log", *NEW)
+    data = DataSpec(interactions=str(path), event_log=True)
+    found = read(replace(data, last_days=2.0), tmp_path / "log").interactions
+    assert as_rows(found) == [("u", "b", 4.0), ("u", "a", 1.0), ("w", "c", 1.0)]
+    found = read(replace(data, half_life_days=1.0), tmp_path / "log").interactions
+    assert found.weights.tolist() == [1 / 16, 2 / 8, 4 / 4, 1 / 2, 1.0]
+    found = read(replace(data, last_days=1.0), tmp_path / "log").interactions
+    assert as_rows(found) == [("u", "a", 1.0), ("w", "c", 1.0)]
+    assert found.warnings == ["none of 3 interactions of interactions.csv is of the last 1 days"]
+
+
+def test_types_without_a_weight_are_named_with_the_source_that_has_them(path, tmp_path, read):
+    append(tmp_path / "log", *NEW, Event("e", "u", "c", "", 1.0, NEW_YEAR + 3 * DAY))
+    data = DataSpec(interactions=str(path), event_log=True)
+    with pytest.raises(InputError, match=r"log, row 3: event '' has no weight; .*--event-weights =1"):
+        read(replace(data, event_weights={"view": 1.0, "buy": 2.0}), tmp_path / "log")
+    with pytest.raises(InputError, match=r"interactions\.csv, row 2: event 'buy' has no weight"):
+        read(replace(data, event_weights={"view": 1.0}), tmp_path / "log")
+    weights = {"view": 1.0, "buy": 2.0, "": 3.0}
+    found = read(replace(data, event_weights=weights), tmp_path / "log").interactions
+    assert found.weights.tolist() == [1.0, 4.0, 4.0, 1.0, 2.0, 3.0]
+
+
+def test_a_history_without_types_has_the_weight_of_those_without(tmp_path, read):
+    path = datasets.write(
+        tmp_path / "a.csv", {"user_id": ["u"], "item_id": ["a"], "timestamp": [NEW_YEAR]}
+    )
+    append(tmp_path / "log", *NEW)
+    data = DataSpec(interactions=str(path), event_log=True, event_weights={"view": 1.0, "buy": 2.0})
+    with pytest.raises(
+        InputError, match=r"a\.csv: there is no column event, which --event-weights needs"
+    ):
+        read(data, tmp_path / "log")
+    found = read(replace(data, event_weights={**data.event_weights, "": 5.0}), tmp_path / "log")
+    assert found.interactions.weights.tolist() == [5.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"last_days": 3.0}, {"half_life_days": 3.0}, {"split": "time"}, {"split": "leave-last-k"}],
+)
+def test_a_history_without_times_is_named_where_they_are_needed(tmp_path, read, options):
+    path = datasets.write_csv(tmp_path / "a.csv", {"user_id": ["u"], "item_id": ["a"]})
+    append(tmp_path / "log", *NEW)
+    data = DataSpec(interactions=str(path), event_log=True, **options)
+    with pytest.raises(InputError, match=r"^a\.csv: there is no column timestamp, which --"):
+        read(data, tmp_path / "log")
+
+
+def test_a_history_that_can_not_be_compared_is_warned_of(tmp_path, read):
+    path = datasets.write_csv(tmp_path / "a.csv", {"user_id": ["u"], "item_id": ["a"]})
+    append(tmp_path / "log", *NEW)
+    found = read(DataSpec(interactions=str(path), event_log=True), tmp_path / "log").interactions
+    assert as_rows(found) == [("u", "a", 1.0), ("u", "a", 1.0), ("w", "c", 1.0)]
+    assert found.timestamps is None
+    [warning] = found.warnings
+    assert warning.startswith("1 of 1 interactions of a.csv have neither a timestamp nor an event_id")
+
+
+def test_a_wrong_row_of_the_history_is_named_with_its_file(tmp_path, read):
+    path = datasets.write_csv(tmp_path / "a.csv", {"user_id": ["u", ""], "item_id": ["a", "b"]})
+    append(tmp_path / "log", *NEW)
+    with pytest.raises(InputError, match=rf"{path}, row 2: user_id"):
+        read(DataSpec(interactions=str(path), event_log=True), tmp_path / "log")
 
 
 def test_a_file_that_is_gone_has_no_fingerprint(tmp_path, print_of):

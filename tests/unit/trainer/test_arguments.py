@@ -20,6 +20,7 @@ BY_RPC = {
     "WatchTrainingRun": ["watch", "x"],
     "CancelTrainingRun": ["cancel", "x"],
     "AppendInteractions": ["append", "a.csv"],
+    "RemoveInteractions": ["remove-events", "--user", "x"],
     "ListVersions": ["versions"],
     "GetVersion": ["version", "x"],
     "SetLabel": ["promote", "x"],
@@ -315,3 +316,32 @@ def test_the_flags_of_serve(monkeypatch):
     options = vars(parse(["serve", "--volume", "v", *given, "--event-log"]))
     assert (options["data_root"], options["state"]) == ([Path("a"), Path("b")], Path("/state"))
     assert (options["retrain_every"], options["max_age"], options["event_log"]) == ("1h", "7d", True)
+
+
+def test_which_events_to_remove():
+    ids = ["--user", "a", "--user", "b", "--item", "x", "--event-id", "1"]
+    bounds = ["--from", "2026-01-01", "--to", "1767312000", "--min-weight=-1", "--max-weight", "5"]
+    options = parse(["remove-events", "--volume", "v", *ids, *bounds, "--dry-run"])
+    assert (options.user, options.item, options.event_id) == (["a", "b"], ["x"], ["1"])
+    assert (options.happened_from, options.happened_before) == (1767225600.0, 1767312000.0)
+    assert (options.min_weight, options.max_weight, options.dry_run) == (-1.0, 5.0, True)
+    # By a service, here beside the volume, or here where the state is.
+    for where in (["--target", "a:1"], ["--volume", "v"], ["--state", "s"]):
+        assert parse(["remove-events", *where, "--user", "a"]).dry_run is False
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--from", "yesterday"], "argument --from: T is 'yesterday', which isn't seconds since 1970"),
+        (["--to", "1767225600000"], "are these milliseconds?"),
+        (["--to", "2026"], "T is '2026', which would be so many seconds after 1970: write 2026-01-01"),
+        (["--min-weight", "much"], "argument --min-weight: invalid float value"),
+    ],
+)
+def test_a_bound_that_is_none_is_a_mistake(capsys, given, said):
+    assert said in refused(capsys, "remove-events", "--volume", "v", *given)
+
+
+def test_where_the_events_are_has_to_be_said(capsys):
+    assert "remove-events: give --volume, or --target" in refused(capsys, "remove-events", "--user=a")

@@ -217,7 +217,7 @@ def test_nothing_to_act_upon_is_an_error(fails, volume):
         ),
         (
             ["--dataset", "movielens-100k", "--interactions", "a.csv"],
-            "--dataset is 'movielens-100k', but should be given, or one of --interactions,",
+            "--dataset is 'movielens-100k', but should be the only one of --dataset, --interactions,",
         ),
         (
             ["--dataset", "movielens-100k", "--items", "b.csv"],

@@ -292,7 +292,7 @@ def test_a_segment_that_can_not_be_made_is_made_later(tmp_path, monkeypatch, cap
         def fail(*_):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr("trainer.event_files._write_segment", fail)
+        monkeypatch.setattr("trainer.event_files.write_segment", fail)
         log.append(events(1))
         log.append(events(2))
         log._roller.submit(lambda: None).result()

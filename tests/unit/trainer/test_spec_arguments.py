@@ -98,12 +98,14 @@ def test_the_sources():
     assert spec_of(*query).data == DataSpec(interactions_sql="SELECT 1", database_url="sqlite:///a")
     with pytest.raises(OptionError, match="--dataset"):
         spec_of()
+    both = spec_of("--event-log", "--interactions", "a.csv").data
+    assert both == DataSpec(event_log=True, interactions="a.csv")
     with pytest.raises(OptionError, match="--dataset"):
-        spec_of("--event-log", "--interactions", "a.csv")
+        spec_of("--dataset", "movielens-100k", "--interactions", "a.csv")
 
 
 def test_every_field_has_a_flag():
-    """But for those of the sources, which exclude one another."""
+    """But for those of the sources, most of which exclude one another."""
     set_by = {(part, name) for part, name, _ in FLAGS.values()}
     sources = {"dataset", "interactions_sql", "database_url", "event_log"}
     expected = {("data", name) for name in DataSpec.__dataclass_fields__ if name not in sources}
@@ -164,7 +166,13 @@ def test_any_spec_can_be_written_as_flags(spec):
     assert spec_of(*as_flags(spec), where=THERE) == spec
 
 
-@pytest.mark.parametrize("text", ["view", "=1", "view=", "view=much", "view=1,buy", " =1"])
+@pytest.mark.parametrize("text", ["view=2,=1", " =1, view=2"])
+def test_interactions_without_a_type_have_a_weight_too(text):
+    spec = spec_of("--event-log", f"--event-weights={text}")
+    assert spec.data.event_weights == {"view": 2.0, "": 1.0}
+
+
+@pytest.mark.parametrize("text", ["view", "view=", "view=much", "view=1,buy", "1"])
 def test_what_is_no_weight_is_refused(capsys, text):
     with pytest.raises(SystemExit):
         parse(["train", *HERE, "--event-log", f"--event-weights={text}"])

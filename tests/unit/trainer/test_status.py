@@ -27,7 +27,7 @@ from trainer.errors import (
     StoreError,
     TooManyRunsError,
 )
-from trainer.event_errors import EventLogError, InvalidEventError
+from trainer.event_errors import EventLogError, InvalidEventError, InvalidSelectionError
 from trainer.spec_messages import spec_of
 from trainer.status import FieldError, TooManyWatchersError, to_status
 from trainer.training import indexing_of
@@ -102,6 +102,7 @@ def test_every_reason_is_in_the_proto():
         (LabelError("Current", "should be"), "label"),
         (NothingToRollBackToError("current"), "label"),
         (InvalidEventError(3, "user_id", "is empty"), "events[3].user_id"),
+        (InvalidSelectionError("happened_from", "isn't finite"), "happened_from"),
         (OptionError("--epochs", 0, "in 1..10000"), "spec.hyperparameters.epochs"),
         (OptionError("--interactions", "/x", "below a root"), "spec.data.interactions"),
     ],
@@ -149,7 +150,7 @@ def test_a_hyperparameter_that_is_out_of_range_is_named(name, value):
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"data": pb.DataSpec(interactions="a.csv")}, "spec.data.dataset"),
+        ({"data": pb.DataSpec(interactions="a.csv", dataset="movielens-100k")}, "spec.data.dataset"),
         ({"data": pb.DataSpec(database_url="sqlite:///a")}, "spec.data.database_url"),
         ({"data": pb.DataSpec(split="half")}, "spec.data.split"),
         ({"data": pb.DataSpec(split_count=0)}, "spec.data.split_count"),

@@ -36,21 +36,36 @@ def test_a_value_that_is_out_of_range_is_refused_when_it_is_read_again():
 
 
 @pytest.mark.parametrize(
-    "sources",
+    ("sources", "option"),
     [
-        {},
-        {"dataset": "movielens-100k", "interactions": "a.csv"},
-        {"interactions": "a.csv", "event_log": True},
-        {"dataset": "movielens-100k", "event_log": True},
-        {"interactions": "a.csv", "interactions_sql": "SELECT 1", "database_url": "sqlite:///a"},
+        ({}, "--dataset"),
+        ({"dataset": "movielens-100k", "interactions": "a.csv"}, "--dataset"),
+        ({"dataset": "movielens-100k", "interactions": "a.csv", "event_log": True}, "--dataset"),
+        (
+            {"interactions": "a.csv", "interactions_sql": "SELECT 1", "database_url": "sqlite:///a"},
+            "--interactions",
+        ),
     ],
 )
-def test_exactly_one_source_has_to_be_given(sources):
+def test_exactly_one_history_or_the_log_has_to_be_given(sources, option):
     with pytest.raises(OptionError) as caught:
         DataSpec(**sources)
-    assert caught.value.option == "--dataset"
-    for flag in ("--interactions", "--interactions-sql", "--event-log"):
+    assert caught.value.option == option
+    for flag in ("--dataset", "--interactions", "--interactions-sql", "--event-log"):
         assert flag in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        {"dataset": "movielens-100k"},
+        {"interactions": "a.csv"},
+        {"interactions_sql": "SELECT 1", "database_url": "sqlite:///a"},
+    ],
+)
+def test_the_log_may_come_beside_any_history(history):
+    assert DataSpec(**history, event_log=True).has_history
+    assert not DataSpec(event_log=True).has_history
 
 
 @pytest.mark.parametrize(

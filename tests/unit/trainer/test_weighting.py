@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests import datasets
 from trainer.errors import InputError, OptionError
-from trainer.weighting import DAY, weigh
+from trainer.weighting import DAY, weigh, weigh_together
 
 WEIGHTS = {"view": 1.0, "buy": 5.0, "dislike": -2.0, "skip": 0.0}
 ROWS = st.lists(
@@ -271,3 +272,35 @@ def test_warnings_of_the_reading_stay():
     assert weighed(read, last_days=100).warnings == ["odd"]
     assert weighed(read, last_days=5, half_life_days=2).warnings[0] == "odd"
     assert len(weighed(read, last_days=5, half_life_days=2).warnings) == 2
+
+
+def test_a_row_is_named_as_it_was_before_the_old_ones_were_left_out():
+    rows = [("u", "a", 1.0, 0, "view"), ("u", "b", 1.0, 200_000_000, "view")]
+    rows += [("u", "c", 1.0, 200_000_000, "unknown")]
+    with pytest.raises(InputError, match=r"interactions\.csv, row 3: event 'unknown' has no weight"):
+        weighed(made(rows), event_weights=WEIGHTS, last_days=1.0)
+
+
+def test_without_types_all_have_the_weight_of_those_without():
+    rows = [("u", "a", 2.0, 0, "")]
+    for events in ([""], None):
+        found = weighed(made(rows, events=events), event_weights={"view": 1.0, "": 5.0})
+        assert found.weights.tolist() == [10.0]
+        with pytest.raises(InputError, match="--event-weights =1 gives 1 to interactions without"):
+            weighed(made(rows, events=events), event_weights={"view": 1.0})
+
+
+@given(ROWS, ROWS, st.none() | DAYS, st.none() | DAYS)
+def test_parts_are_weighed_as_if_they_were_one(first, second, half_life, last):
+    options = {"event_weights": WEIGHTS, "half_life_days": half_life, "last_days": last}
+    try:
+        whole = weigh(made([*first, *second]), **options)
+    except InputError as error:
+        # Together they are enough for some to be far newer than all others.
+        with pytest.raises(InputError, match=re.escape(error.reason)):
+            weigh_together([made(first), made(second)], **options)
+        return
+    parts = weigh_together([made(first), made(second)], **options)
+    assert [row for part in parts for row in as_rows(part)] == as_rows(whole)
+    assert np.concatenate([part.weights for part in parts]).tolist() == whole.weights.tolist()
+    assert all(part.warnings for part in parts if not len(part))

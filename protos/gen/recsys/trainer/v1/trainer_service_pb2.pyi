@@ -306,6 +306,48 @@ class AppendInteractionsResponse(_message.Message):
     duplicates: int
     def __init__(self, accepted: _Optional[int] = ..., duplicates: _Optional[int] = ...) -> None: ...
 
+class RemoveInteractionsRequest(_message.Message):
+    __slots__ = ("event_ids", "user_ids", "item_ids", "happened_from", "happened_before", "min_weight", "max_weight", "dry_run")
+    EVENT_IDS_FIELD_NUMBER: _ClassVar[int]
+    USER_IDS_FIELD_NUMBER: _ClassVar[int]
+    ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    HAPPENED_FROM_FIELD_NUMBER: _ClassVar[int]
+    HAPPENED_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    MIN_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    MAX_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    event_ids: _containers.RepeatedScalarFieldContainer[str]
+    user_ids: _containers.RepeatedScalarFieldContainer[str]
+    item_ids: _containers.RepeatedScalarFieldContainer[str]
+    happened_from: _timestamp_pb2.Timestamp
+    happened_before: _timestamp_pb2.Timestamp
+    min_weight: float
+    max_weight: float
+    dry_run: bool
+    def __init__(self, event_ids: _Optional[_Iterable[str]] = ..., user_ids: _Optional[_Iterable[str]] = ..., item_ids: _Optional[_Iterable[str]] = ..., happened_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., happened_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., min_weight: _Optional[float] = ..., max_weight: _Optional[float] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class RemoveInteractionsResponse(_message.Message):
+    __slots__ = ("removed", "users", "items", "oldest", "newest", "min_weight", "max_weight", "examples", "warnings")
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_FIELD_NUMBER: _ClassVar[int]
+    MIN_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    MAX_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    removed: int
+    users: int
+    items: int
+    oldest: _timestamp_pb2.Timestamp
+    newest: _timestamp_pb2.Timestamp
+    min_weight: float
+    max_weight: float
+    examples: _containers.RepeatedCompositeFieldContainer[InteractionEvent]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, removed: _Optional[int] = ..., users: _Optional[int] = ..., items: _Optional[int] = ..., oldest: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., newest: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., min_weight: _Optional[float] = ..., max_weight: _Optional[float] = ..., examples: _Optional[_Iterable[_Union[InteractionEvent, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class GetVersionRequest(_message.Message):
     __slots__ = ("version",)
     VERSION_FIELD_NUMBER: _ClassVar[int]

@@ -73,6 +73,11 @@ class TrainerServiceStub:
                 request_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.AppendInteractionsRequest.SerializeToString,
                 response_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.AppendInteractionsResponse.FromString,
                 _registered_method=True)
+        self.RemoveInteractions = channel.unary_unary(
+                '/recsys.trainer.v1.TrainerService/RemoveInteractions',
+                request_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.RemoveInteractionsRequest.SerializeToString,
+                response_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.RemoveInteractionsResponse.FromString,
+                _registered_method=True)
         self.ListVersions = channel.unary_unary(
                 '/recsys.trainer.v1.TrainerService/ListVersions',
                 request_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.ListVersionsRequest.SerializeToString,
@@ -164,6 +169,16 @@ class TrainerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RemoveInteractions(self, request, context):
+        """RemoveInteractions removes events from that log, or counts them. The response means that no file of
+        the log has them any more; versions that were trained on them still do. Events that arrive while it
+        works may stay, and those that arrive later are kept. After an error some may be gone: the same
+        request again removes the others. It goes on to its end when the caller hangs up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListVersions(self, request, context):
         """ListVersions returns the published versions, newest first, with the labels that name them.
         """
@@ -239,6 +254,11 @@ def add_TrainerServiceServicer_to_server(servicer, server):
                     servicer.AppendInteractions,
                     request_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.AppendInteractionsRequest.FromString,
                     response_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.AppendInteractionsResponse.SerializeToString,
+            ),
+            'RemoveInteractions': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveInteractions,
+                    request_deserializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.RemoveInteractionsRequest.FromString,
+                    response_serializer=recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.RemoveInteractionsResponse.SerializeToString,
             ),
             'ListVersions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListVersions,
@@ -442,6 +462,33 @@ class TrainerService:
             '/recsys.trainer.v1.TrainerService/AppendInteractions',
             recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.AppendInteractionsRequest.SerializeToString,
             recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.AppendInteractionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveInteractions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.trainer.v1.TrainerService/RemoveInteractions',
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.RemoveInteractionsRequest.SerializeToString,
+            recsys_dot_trainer_dot_v1_dot_trainer__service__pb2.RemoveInteractionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

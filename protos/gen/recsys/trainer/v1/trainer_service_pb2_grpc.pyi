@@ -65,6 +65,12 @@ class TrainerServiceStub:
     means that all of them are on disk. After an error send the whole stream again: ids make that
     harmless.
     """
+    RemoveInteractions: _grpc.UnaryUnaryMultiCallable[_trainer_service_pb2.RemoveInteractionsRequest, _trainer_service_pb2.RemoveInteractionsResponse]
+    """RemoveInteractions removes events from that log, or counts them. The response means that no file of
+    the log has them any more; versions that were trained on them still do. Events that arrive while it
+    works may stay, and those that arrive later are kept. After an error some may be gone: the same
+    request again removes the others. It goes on to its end when the caller hangs up.
+    """
     ListVersions: _grpc.UnaryUnaryMultiCallable[_trainer_service_pb2.ListVersionsRequest, _trainer_service_pb2.ListVersionsResponse]
     """ListVersions returns the published versions, newest first, with the labels that name them."""
     GetVersion: _grpc.UnaryUnaryMultiCallable[_trainer_service_pb2.GetVersionRequest, _trainer_service_pb2.GetVersionResponse]
@@ -114,6 +120,12 @@ class TrainerServiceAsyncStub(TrainerServiceStub):
     """AppendInteractions adds events to the trainer's own log, which runs can train on. The response
     means that all of them are on disk. After an error send the whole stream again: ids make that
     harmless.
+    """
+    RemoveInteractions: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.RemoveInteractionsRequest, _trainer_service_pb2.RemoveInteractionsResponse]  # type: ignore[assignment]
+    """RemoveInteractions removes events from that log, or counts them. The response means that no file of
+    the log has them any more; versions that were trained on them still do. Events that arrive while it
+    works may stay, and those that arrive later are kept. After an error some may be gone: the same
+    request again removes the others. It goes on to its end when the caller hangs up.
     """
     ListVersions: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.ListVersionsRequest, _trainer_service_pb2.ListVersionsResponse]  # type: ignore[assignment]
     """ListVersions returns the published versions, newest first, with the labels that name them."""
@@ -197,6 +209,18 @@ class TrainerServiceServicer(metaclass=_abc_1.ABCMeta):
         """AppendInteractions adds events to the trainer's own log, which runs can train on. The response
         means that all of them are on disk. After an error send the whole stream again: ids make that
         harmless.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveInteractions(
+        self,
+        request: _trainer_service_pb2.RemoveInteractionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trainer_service_pb2.RemoveInteractionsResponse, _abc.Awaitable[_trainer_service_pb2.RemoveInteractionsResponse]]:
+        """RemoveInteractions removes events from that log, or counts them. The response means that no file of
+        the log has them any more; versions that were trained on them still do. Events that arrive while it
+        works may stay, and those that arrive later are kept. After an error some may be gone: the same
+        request again removes the others. It goes on to its end when the caller hangs up.
         """
 
     @_abc_1.abstractmethod
