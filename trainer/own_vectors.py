@@ -74,7 +74,13 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
     items.check_directions()
     users = None
     if files.user_vectors is not None and files.user_ids is not None:
-        users = Side(files.user_vectors, files.user_ids, files.user_biases, components=items.components)
+        users = Side(
+            files.user_vectors,
+            files.user_ids,
+            files.user_biases,
+            kind="user",
+            components=items.components,
+        )
     else:
         for flag, path in (
             ("--user-biases", files.user_biases),
@@ -91,7 +97,7 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
     )
     # Of making the id maps.
     release_heap()
-    warnings: list[str] = []
+    warnings = [*items.warnings, *(users.warnings if users is not None else ())]
     seen = _rows(files.seen, item_map, user_map, warnings)
     held_out = _rows(files.held_out, item_map, user_map, warnings) if files.held_out else None
     if held_out is not None:
