@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from publication.attributes import Column
 from publication.id_map import IdMap
 from publication.ragged import Ragged
-from trainer import id_forms, item_attributes
+from trainer import id_forms, item_attributes, lookalikes
 from trainer.errors import InputError, TrainerError
 from trainer.features import FeatureTable
 from trainer.interactions import Interactions
@@ -113,8 +112,8 @@ def build_dataset(
         *interactions.warnings,
         *items.warnings,
         *users.warnings,
-        *_lookalikes("item", [*interactions.item_ids, *items.ids]),
-        *_lookalikes("user", [*interactions.user_ids, *users.ids]),
+        *_odd_ids("item", interactions.item_ids, interactions.items, items),
+        *_odd_ids("user", interactions.user_ids, interactions.users, users),
     ]
     item_side = _Side.build("item", interactions.item_ids, interactions.items[~is_test], items)
     user_side = _Side.build("user", interactions.user_ids, interactions.users[~is_test], users)
@@ -304,16 +303,7 @@ def _rows(matrix: sp.csr_matrix) -> Ragged:
     return Ragged(ordered.indptr.astype(np.int64), ordered.indices.astype(np.int32))
 
 
-def _lookalikes(kind: str, ids: list[str]) -> list[str]:
-    """Ids that differ only in their Unicode normalisation are different ids, but look the same."""
-    unusual = [external_id for external_id in ids if not external_id.isascii()]
-    normalised: dict[str, str] = {}
-    for external_id in unusual:
-        first = normalised.setdefault(unicodedata.normalize("NFC", external_id), external_id)
-        if first != external_id:
-            warning = (
-                f"{kind} ids {first!a} and {external_id!a} differ only in Unicode normalisation: "
-                "they are different ids here (and there may be more such pairs)"
-            )
-            return [warning]
-    return []
+def _odd_ids(kind: str, ids: list[str], positions: NDArray[np.int64], table: FeatureTable) -> list[str]:
+    """What is odd about the ids of the interactions and of the features together."""
+    counts = np.bincount(positions, minlength=len(ids))
+    return lookalikes.warnings_of(kind, [*ids, *table.ids], counts)

@@ -10,7 +10,7 @@ from typing import Literal
 import pyarrow as pa
 
 from publication.attributes import Column
-from trainer import item_attributes, tables
+from trainer import item_attributes, odd_values, tables
 from trainer.errors import InputError, OptionError
 from trainer.item_attributes import Wanted
 
@@ -89,16 +89,21 @@ def from_table(
                 raise InputError(path, reason, row=row)
             first[code] = row
     features: list[set[str]] = [set() for _ in distinct]
+    warnings: list[str] = []
     for column in columns:
+        warnings += odd_values.warnings_of(path, table, column, separator)
         rows = tables.multi_valued(path, table, column, separator)
         for own, values in zip(features, rows, strict=True):
             own.update(f"{column}:{value}" for value in values)
     has_titles = kind == "item" and "title" in table.column_names
+    published = item_attributes.read(path, table, attributes, separator=separator, warnings=warnings)
     return FeatureTable(
         name=path.name,
         ids=distinct,
         features=[sorted(own) for own in features],
         columns=list(columns),
         titles=tables.texts(path, table, "title") if has_titles else None,
-        attributes=item_attributes.read(path, table, attributes, separator=separator),
+        attributes=published,
+        # A column may be both.
+        warnings=list(dict.fromkeys(warnings)),
     )

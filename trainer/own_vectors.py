@@ -74,7 +74,13 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
     items.check_directions()
     users = None
     if files.user_vectors is not None and files.user_ids is not None:
-        users = Side(files.user_vectors, files.user_ids, files.user_biases, components=items.components)
+        users = Side(
+            files.user_vectors,
+            files.user_ids,
+            files.user_biases,
+            kind="user",
+            components=items.components,
+        )
     else:
         for flag, path in (
             ("--user-biases", files.user_biases),
@@ -91,7 +97,9 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
     )
     # Of making the id maps.
     release_heap()
-    warnings: list[str] = [] if users is None else users.check_most_directions()
+    warnings = [*items.warnings]
+    if users is not None:
+        warnings += [*users.warnings, *users.check_most_directions()]
     seen = Ragged(np.zeros(len(user_map) + 1, dtype=np.int64), np.empty(0, dtype=np.int32))
     held_out = None
     if users is not None and files.seen is not None:

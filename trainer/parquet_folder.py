@@ -9,7 +9,7 @@ partitioning).
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from trainer import tables
+from trainer import column_names, column_types, tables
 from trainer.errors import InputError
 
 
@@ -57,12 +57,17 @@ def read_folder(path: Path, *, required: Collection[str], optional: Collection[s
 
     Args:
         path: the folder.
-        required: columns that must be there, in the files or as partitions.
+        required: columns that must be there, in the files or as partitions; of ids.
         optional: further columns to read where they exist.
+
+    Returns:
+        What was read. Where files have a column of different types it is of one that has all values
+        exactly: text of any form is text, numbers are of the larger type, and a column or a file
+        without any value is of any type. Integers and floats are floats in optional columns only.
 
     Raises:
         InputError: there is no row or no such column, a file isn't Parquet, or the files differ in the
-            type or the presence of a column that is read; names the file.
+            type of a column in another way, or in its presence; names the file.
     """
     files = data_files(path)
     others = [file for file in files if not tables.is_parquet(file)]
@@ -73,7 +78,7 @@ def read_folder(path: Path, *, required: Collection[str], optional: Collection[s
         raise InputError(others[0], f"{reason} with '_'")
     try:
         return _read(path, files, required, optional)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(path, f"can't be read as Parquet: {error}") from error
 
 
@@ -108,17 +113,29 @@ def _read(
         partition_base_dir=str(path),
     )
     fragments = list(dataset.get_fragments())
-    first: pa.Schema = fragments[0].physical_schema
-    wanted = tables.wanted(files[0], [*first.names, *keys], required, optional)
-    for file, fragment in zip(files, fragments, strict=True):
-        _check_same(file, fragment.physical_schema, files[0], first, wanted, required, optional)
+    schemas = [fragment.physical_schema for fragment in fragments]
+    wanted = column_names.wanted(files[0], [*schemas[0].names, *keys], required, optional)
+    for file, own in zip(files, schemas, strict=True):
+        _check_columns(file, own, files[0], schemas[0], [*required, *optional])
     rows = [fragment.count_rows() for fragment in fragments]
-    if not sum(rows):
+    # Writers that have no row often have no types either.
+    filled = [position for position, count in enumerate(rows) if count]
+    if not filled:
         raise InputError(path, "there is no row in the files of this folder")
-    table = dataset.to_table(columns=wanted)
-    # As for a single file: Arrow lets pass text that isn't UTF-8.
-    table.validate(full=True)
-    return Folder(path, table, files, rows)
+    typed_as = [(files[position], schemas[position]) for position in filled]
+    fields = [
+        pa.field(name, pa.string() if name in keys else _common_type(name, typed_as, required))
+        for name in wanted
+    ]
+    missing = [pa.field(key, pa.string()) for key in keys if key not in wanted]
+    # Not replace_schema, which takes a schema of the first file's types only.
+    chosen = [fragments[position] for position in filled]
+    typed = pads.FileSystemDataset(chosen, pa.schema([*fields, *missing]), dataset.format)
+    table = typed.to_table(columns=wanted)
+    folder = Folder(path, table, files, rows)
+    with folder.errors_by_file():
+        tables.check_text(path, table)
+    return folder
 
 
 def _partition_keys(path: Path, files: list[Path]) -> list[str]:
@@ -135,20 +152,64 @@ def _partition_keys(path: Path, files: list[Path]) -> list[str]:
     return keys or []
 
 
-def _check_same(
-    file: Path,
-    own: pa.Schema,
-    first_file: Path,
-    first: pa.Schema,
-    wanted: Collection[str],
-    required: Collection[str],
-    optional: Collection[str],
+def _check_columns(
+    file: Path, own: pa.Schema, first_file: Path, first: pa.Schema, columns: Collection[str]
 ) -> None:
-    """Raise InputError unless a file has the columns that are read as the first file has them."""
-    for name in [*required, *optional]:
+    """Raise InputError unless a file has those of the columns that the first file has."""
+    for name in columns:
         if (name in own.names) != (name in first.names):
             with_it, without = (file, first_file) if name in own.names else (first_file, file)
             raise InputError(without, f"has no column {name}, but {with_it} has")
-        if name in wanted and name in own.names and own.field(name).type != first.field(name).type:
-            here, there = own.field(name).type, first.field(name).type
-            raise InputError(file, f"column {name} holds {here}, but in {first_file} it holds {there}")
+
+
+def _common_type(
+    name: str, schemas: Sequence[tuple[Path, pa.Schema]], exact: Collection[str]
+) -> pa.DataType:
+    """The type that a column is read as; InputError, which names two files, where there is none."""
+    found: dict[pa.DataType, Path] = {}
+    for file, schema in schemas:
+        found.setdefault(schema.field(name).type, file)
+    common, *others = found
+    for other in others:
+        unified = _unified(common, other, is_exact=name in exact)
+        if unified is None:
+            first = next(iter(found))
+            raise InputError(
+                found[other], f"column {name} holds {other}, but in {found[first]} it holds {first}"
+            )
+        common = unified
+    return common
+
+
+def _unified(one: pa.DataType, other: pa.DataType, *, is_exact: bool) -> pa.DataType | None:
+    """A type that has all values of both exactly; None when there is none."""
+    one, other = (_plain(kind) for kind in (one, other))
+    if one == other or pa.types.is_null(other):
+        return one
+    if pa.types.is_null(one):
+        return other
+    integers, numbers, times = (
+        is_kind(one) and is_kind(other)
+        for is_kind in (column_types.is_integer, column_types.is_number, pa.types.is_timestamp)
+    )
+    if integers and is_exact:
+        # No integer type has those of 64 bits with a sign and those without.
+        return pa.large_string()
+    if times and (one.tz is None) == (other.tz is None):
+        # Arrow keeps points in time in UTC, whatever their zone.
+        one, other = (pa.timestamp(kind.unit, kind.tz and "UTC") for kind in (one, other))
+    elif numbers and not is_exact and not integers:
+        return pa.float64()
+    elif is_exact or not integers:
+        return None
+    schemas = [pa.schema([("it", kind)]) for kind in (one, other)]
+    return pa.unify_schemas(schemas, promote_options="permissive").field("it").type
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type without what doesn't change the values."""
+    if pa.types.is_dictionary(kind):
+        return _plain(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain(kind.storage_type)
+    return pa.large_string() if column_types.is_text(kind) else kind

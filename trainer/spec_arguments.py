@@ -147,8 +147,8 @@ def add_attributes(source: argparse._ActionsContainer, *, default: str = "none")
         type=_names,
         default=[],
         metavar="COLUMN[:text|:number],...",
-        help="columns of the items file to filter by and to return with results; one of numbers is a "
-        f"number, any other text (default: {default})",
+        help="columns of the items file to filter by and to return with results; one of numbers, with "
+        f"gaps such as N/A, is a number, any other text (default: {default})",
     )
     source.add_argument(
         "--feature-separator",

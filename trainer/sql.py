@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import re
-import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,8 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from trainer import column_names, column_types, interactions
 from trainer import database_url as database_urls
-from trainer import interactions, tables
 from trainer.database_url import DatabaseUrl
 from trainer.errors import ExtraMissingError, InputError, TrainerError
 from trainer.interactions import Interactions
@@ -30,7 +29,6 @@ _BUSY_MILLISECONDS = 10_000
 _SHOWN_CHARACTERS = 100
 _COMMENT = re.compile(r"\s+|--[^\n]*(\n|$)|/\*.*?\*/|\(", re.DOTALL)
 _READING = ("select", "with", "values", "table")
-_UUID_BYTES = 16
 
 _Result = TypeVar("_Result")
 
@@ -172,25 +170,15 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     """The batches that have rows, with the columns that interactions have; at least one."""
     names = reader.schema.names
-    chosen = tables.wanted(_PATH, names, interactions.REQUIRED, optional)
+    chosen = column_names.wanted(_PATH, names, interactions.REQUIRED, optional)
     rows = 0
     for batch in reader:
         rows += batch.num_rows
         if batch.num_rows:
-            columns = [_plain(batch.column(names.index(name))) for name in chosen]
+            columns = [column_types.decoded(batch.column(names.index(name))) for name in chosen]
             yield pa.RecordBatch.from_arrays(columns, chosen)
     if not rows:
         raise SqlError(query, "the query gives no row")
-
-
-def _plain(values: pa.Array) -> pa.Array:
-    """Values of a type that only databases have as text, or as what they are stored as."""
-    if isinstance(values, pa.ExtensionArray):
-        values = values.storage
-    if pa.types.is_fixed_size_binary(values.type) and values.type.byte_width == _UUID_BYTES:
-        texts = [None if value is None else str(uuid.UUID(bytes=value)) for value in values.to_pylist()]
-        return pa.array(texts, pa.string())
-    return values
 
 
 def _check_reads(query: str) -> None:

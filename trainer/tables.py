@@ -9,17 +9,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
 from publication.errors import InvalidIdError
 from publication.id_map import check_id
+from trainer import column_names, column_types, csv_files
 from trainer.bounds import MAX_WEIGHT, weights_as_float32
+from trainer.column_types import as_text
 from trainer.errors import InputError
-
-_PARQUET_MAGIC = b"PAR1"
-_SNIFFED_BYTES = 1 << 16
+from trainer.file_kinds import PARQUET_MAGIC, bad_byte
 
 
 def read_table(
@@ -36,24 +35,14 @@ def read_table(
         A table of at least one row. Columns of a CSV file are all strings, an empty field is "".
 
     Raises:
-        InputError: the file can't be read, is empty, has no such columns, or is of another kind.
+        InputError: the file can't be read, is empty, has no such columns, or is of another kind; names
+            the row where one is to blame.
     """
     start = _start(path)
     if not start:
         raise InputError(path, "the file is empty")
-    try:
-        if start.startswith(_PARQUET_MAGIC):
-            table = _read_parquet(path, required, optional)
-        else:
-            table = _read_csv(path, start, required, optional)
-    except (pa.ArrowException, OSError) as error:
-        # What Arrow says of a header without a line break, of blank lines, and of nothing in a .gz.
-        if "Empty CSV file" in str(error):
-            raise InputError(path, "there is no row after the header") from error
-        raise InputError(path, f"can't be read as {_kind(start)}: {error}") from error
-    except UnicodeDecodeError as error:
-        # Arrow itself looks at the values only.
-        raise InputError(path, f"a column's name isn't UTF-8: {error.object!r}") from error
+    read = _read_parquet if start == PARQUET_MAGIC else csv_files.read
+    table = read(path, required, optional)
     if table.num_rows == 0:
         raise InputError(path, "there is no row after the header")
     return table
@@ -117,7 +106,7 @@ def numbers_or_gaps(path: Path, table: pa.Table, column: str) -> NDArray[np.floa
     Raises:
         InputError: names the row and the value that isn't a finite number.
     """
-    values = trimmed(decoded(table.column(column)))
+    values = trimmed(table.column(column))
     numeric = _as_float64(path, values, column)
     result: NDArray[np.float64] = numeric.to_numpy(zero_copy_only=False).astype(np.float64)
     bad = np.isinf(result) if not is_text(values.type) else ~np.isfinite(result)
@@ -137,27 +126,37 @@ def text_column(path: Path, table: pa.Table, column: str) -> pa.ChunkedArray:
 
 
 def texts(path: Path, table: pa.Table, column: str) -> list[str]:
-    """A column as text, "" where it is missing."""
-    return ["" if value is None else value for value in _as_text(path, table, column).to_pylist()]
+    """A column as text, "" where it is missing. Floats that are all whole are text as integers are."""
+    values = _as_text(path, table, column, are_labels=True)
+    return ["" if value is None else value for value in values.to_pylist()]
 
 
 def multi_valued(path: Path, table: pa.Table, column: str, separator: str) -> Iterator[list[str]]:
-    """The values of each row as text, without empty ones: of a list, or of text cut at a separator."""
-    values = table.column(column)
-    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-        for row in values.to_pylist():
-            yield [str(value) for value in row or () if not _is_missing(value)]
-    elif pa.types.is_floating(values.type) or pa.types.is_boolean(values.type):
-        for value in values.to_pylist():
-            yield [] if _is_missing(value) else [str(value)]
-    else:
-        for text in texts(path, table, column):
-            yield [value for part in text.split(separator) if (value := part.strip())]
+    """The values of each row as text, trimmed, without empty ones.
+
+    They are those of a list, or of text cut at a separator, or the one of another type.
+
+    Raises:
+        InputError: it is a column of bytes, of structs or of lists of those or of lists.
+    """
+    values = decoded(table.column(column))
+    if not column_types.is_list(values.type):
+        for text in _labels(path, values, values.type, column).to_pylist():
+            parts = text.split(separator) if is_text(values.type) and text else [text or ""]
+            yield [value for part in parts if (value := part.strip())]
+        return
+    own = _labels(path, decoded(pc.list_flatten(values)), values.type, column).to_pylist()
+    # Of a list that is missing there is nothing.
+    lengths = pc.if_else(pc.is_valid(values), pc.list_value_length(values), 0).to_pylist()
+    end = 0
+    for length in lengths:
+        start, end = end, end + length
+        yield [value for text in own[start:end] if (value := (text or "").strip())]
 
 
 def categories(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np.int64]]:
     """The distinct texts of a column, "" where it is missing, and for each row the position of its."""
-    values = pc.fill_null(_as_text(path, table, column), "")
+    values = pc.fill_null(_as_text(path, table, column, are_labels=True), "")
     encoded = pc.dictionary_encode(values).combine_chunks()
     codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return encoded.dictionary.to_pylist(), codes
@@ -175,32 +174,15 @@ def release_memory() -> None:
 
 def is_parquet(path: Path) -> bool:
     """Whether a file is Parquet, by its content; raises InputError when it can't be read."""
-    return _start(path, len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
-
-
-def wanted(
-    path: Path, found: list[str], required: Collection[str], optional: Collection[str] | None
-) -> list[str]:
-    """Those of the columns found that are required or optional (None: all), in their order.
-
-    Raises:
-        InputError: a required one is missing, or one is there more than once.
-    """
-    # One may be wanted for two reasons.
-    missing = [name for name in dict.fromkeys(required) if name not in found]
-    if missing:
-        raise InputError(
-            path, f"column {', '.join(missing)} is missing; the columns are: {', '.join(found)}"
-        )
-    chosen = [name for name in found if optional is None or name in required or name in optional]
-    twice = sorted({name for name in chosen if found.count(name) > 1})
-    if twice:
-        raise InputError(path, f"column {', '.join(twice)} is there more than once")
-    return chosen
+    return _start(path) == PARQUET_MAGIC
 
 
 def trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text without space around it, and null for nothing, as an empty field of a CSV file is."""
+    """Text without space around it, and null for nothing, as an empty field of a CSV file is.
+
+    Columns of codes are decoded; those of other types than text are returned as they are.
+    """
+    values = decoded(values)
     if not is_text(values.type):
         return values
     values = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
@@ -208,15 +190,24 @@ def trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def decoded(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The values themselves where a column holds codes of them."""
-    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+    """The values themselves where a column holds codes of them; see `column_types.decoded`."""
+    return column_types.decoded(values)
 
 
 def is_text(kind: pa.DataType) -> bool:
     """Whether it is one of Arrow's types of text."""
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
+    return column_types.is_text(kind)
+
+
+def check_text(path: Path, table: pa.Table) -> None:
+    """Raise InputError, which names the row, for text that isn't UTF-8, which Arrow reads as it is."""
+    try:
+        table.validate(full=True)
+    except pa.ArrowException as error:
+        for name, values in zip(table.column_names, table.columns, strict=True):
+            if is_text(column_types.decoded_type(values.type)):
+                _check_text(path, values, name)
+        raise InputError(path, f"can't be read as Parquet: {error}") from error
 
 
 def first(mask: pa.ChunkedArray) -> int:
@@ -224,45 +215,71 @@ def first(mask: pa.ChunkedArray) -> int:
     return int(pc.index(mask, True).as_py()) + 1
 
 
-def _start(path: Path, size: int = _SNIFFED_BYTES) -> bytes:
+def _start(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(size)
+            return file.read(len(PARQUET_MAGIC))
     except OSError as error:
         raise InputError(path, error.strerror or str(error)) from error
 
 
 def _read_parquet(path: Path, required: Collection[str], optional: Collection[str] | None) -> pa.Table:
-    with pa.parquet.ParquetFile(path) as file:
-        found = file.schema_arrow.names
-        table = file.read(columns=wanted(path, found, required, optional))
-    # Text that isn't UTF-8, for instance, which Arrow lets pass.
-    table.validate(full=True)
+    try:
+        with pa.parquet.ParquetFile(path) as file:
+            found = file.schema_arrow.names
+            table = file.read(columns=column_names.wanted(path, found, required, optional))
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"a column's name isn't UTF-8: {error.object!r}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(path, f"can't be read as Parquet: {error}") from error
+    check_text(path, table)
     return table
 
 
-def _read_csv(
-    path: Path, start: bytes, required: Collection[str], optional: Collection[str] | None
-) -> pa.Table:
-    compressed = path.suffix in {".gz", ".bz2", ".zst", ".lz4"}
-    if b"\0" in start and not compressed:
-        raise InputError(path, "is neither CSV nor Parquet: it holds binary data")
-    kind = Path(path.stem).suffix if compressed else path.suffix
-    parse = pa.csv.ParseOptions(delimiter="\t" if kind == ".tsv" else ",", newlines_in_values=True)
-    with pa.csv.open_csv(path, parse_options=parse) as reader:
-        found = reader.schema.names
-    columns = wanted(path, found, required, optional)
-    convert = pa.csv.ConvertOptions(
-        include_columns=columns, column_types=dict.fromkeys(columns, pa.string())
-    )
-    return pa.csv.read_csv(path, parse_options=parse, convert_options=convert)
+def _check_text(path: Path, values: pa.ChunkedArray, column: str) -> None:
+    # Not from every type of text to bytes at once.
+    texts = decoded(values).cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
+    for row, text in enumerate(texts, start=1):
+        try:
+            (text or b"").decode()
+        except UnicodeDecodeError as error:
+            reason = f"column {column} holds {bad_byte(error)}: write text as UTF-8"
+            raise InputError(path, reason, row=row) from error
 
 
-def _as_text(path: Path, table: pa.Table, column: str) -> pa.ChunkedArray:
+def _as_text(path: Path, table: pa.Table, column: str, *, are_labels: bool = False) -> pa.ChunkedArray:
+    """Ids as text; or labels, which may be missing, and so be floats that were integers."""
     values = decoded(table.column(column))
-    if not (is_text(values.type) or pa.types.is_integer(values.type)):
-        raise InputError(path, f"column {column} holds {values.type}, but should hold text or integers")
-    return values.cast(pa.large_string())
+    is_known = is_text(values.type) or column_types.is_integer(values.type)
+    if are_labels:
+        is_known = is_known or column_types.is_whole(values)
+    elif pa.types.is_null(table.column(column).type):
+        is_known, values = False, table.column(column)
+    if not is_known:
+        reason = f"column {column} holds {values.type}, but should hold text or integers"
+        raise InputError(path, reason + _how_to_write(values))
+    return as_text(values)
+
+
+def _how_to_write(values: pa.ChunkedArray) -> str:
+    """What a dataframe did to integers, and how to undo it; "" where it didn't."""
+    if not column_types.is_whole(values):
+        return ""
+    gaps = pc.or_kleene(pc.is_null(values), pc.is_nan(values)).fill_null(fill_value=True)
+    if not pc.any(gaps).as_py():
+        return ": they are all whole, so write them as integers"
+    return (
+        f": dataframes write integers so when one is missing, as in row {first(gaps)}. Leave such rows "
+        "out, or write the column as integers that may be missing (pandas: astype('Int64'))"
+    )
+
+
+def _labels(path: Path, values: pa.ChunkedArray, shown: pa.DataType, column: str) -> pa.ChunkedArray:
+    """Values of any type that has a text, as that text; `shown` is the type of the column."""
+    if not column_types.has_text(values.type):
+        reason = f"column {column} holds {shown}, but should hold text or integers, or lists of such"
+        raise InputError(path, f"{reason}: flatten it, or take one field out of it")
+    return as_text(values)
 
 
 def _as_float64(path: Path, values: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
@@ -276,11 +293,6 @@ def _as_float64(path: Path, values: pa.ChunkedArray, column: str) -> pa.ChunkedA
         raise InputError(path, f"{column} isn't a column of numbers: {error}") from error
 
 
-def _is_missing(value: object) -> bool:
-    """NaN is how dataframes write a number that isn't there."""
-    return value in (None, "") or (isinstance(value, float) and math.isnan(value))
-
-
 def _first_not_a_number(values: pa.ChunkedArray) -> tuple[int, object]:
     for row, value in enumerate(values.to_pylist(), start=1):
         try:
@@ -289,7 +301,3 @@ def _first_not_a_number(values: pa.ChunkedArray) -> tuple[int, object]:
         except pa.ArrowInvalid:
             return row, value
     raise AssertionError("every value is a number")
-
-
-def _kind(start: bytes) -> str:
-    return "Parquet" if start.startswith(_PARQUET_MAGIC) else "CSV"

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from publication.chunks import row_chunks
 from publication.errors import InvalidIdError
 from publication.id_map import IdMap, check_id
 from publication.vector_space import LONGEST, SHORTEST, Float32Array, fold_biases, squared_norms
+from trainer import file_kinds, lookalikes
 from trainer.errors import InputError
 
+_SNIFFED_BYTES = 1 << 16
 _TOO_LARGE = (
     "scores made of them are beyond what float32 holds; is the file damaged, or the model? Lengths "
     "around 1 are fine"
@@ -36,6 +40,7 @@ class Side:
         ids: the map of their ids.
         ids_path: the file of them.
         components: d.
+        warnings: what looks wrong with the ids, in sentences.
 
     Raises:
         InputError: names the file, and the row of what can't be used.
@@ -47,10 +52,11 @@ class Side:
         ids_path: Path,
         biases_path: Path | None,
         *,
+        kind: str = "item",
         components: int | None = None,
     ) -> None:
         self._vectors_path, self.ids_path = vectors_path, ids_path
-        self.ids, self._rows = _read_ids(ids_path)
+        self.ids, self._rows, self.warnings = _read_ids(ids_path, kind)
         self._vectors = _map_array(vectors_path, dimensions=2)
         count = len(self._rows)
         if len(self._vectors) != count:
@@ -133,15 +139,21 @@ class Side:
             return np.memmap(file, dtype=np.float32, mode="r", shape=shape).view(np.ndarray)
 
 
-def _read_ids(path: Path) -> tuple[IdMap, NDArray[np.int32]]:
-    """The map of a file's ids, and for each line its id's row (n,)."""
+def _read_ids(path: Path, kind: str) -> tuple[IdMap, NDArray[np.int32], list[str]]:
+    """The map of a file's ids, for each line its id's row (n,), and what looks wrong with them."""
     try:
-        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-        content.decode()
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(path, error.strerror or str(error)) from error
+    if problem := file_kinds.problem(content[:_SNIFFED_BYTES], by_name=False):
+        raise InputError(path, f"isn't UTF-8: {problem}")
+    content = content.removeprefix(codecs.BOM_UTF8)
+    try:
+        content.decode()
     except UnicodeDecodeError as error:
-        raise InputError(path, f"isn't UTF-8: {error}") from error
+        what, hint = file_kinds.bad_byte(error), file_kinds.how_to_convert(error)
+        row = content.count(b"\n", 0, error.start) + 1
+        raise InputError(path, f"isn't UTF-8: it holds {what}: {hint}", row=row) from error
     if not content:
         raise InputError(path, "the file is empty")
     ids = IdMap.build(_checked(path, content))
@@ -153,7 +165,16 @@ def _read_ids(path: Path) -> tuple[IdMap, NDArray[np.int32]]:
         first = int((rows == rows[position]).argmax())
         external_id = ids.external_id(int(rows[position]))
         raise InputError(path, f"id {external_id!r} is also in row {first + 1}", row=position + 1)
-    return ids, rows
+    return ids, rows, lookalikes.missing_of(kind, _line_array(content))
+
+
+def _line_array(content: bytes) -> pa.Array:
+    """The lines as `_lines` has them, without an object for each."""
+    ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n")) + 1
+    offsets = np.unique(np.concatenate([[0], ends, [len(content)]])).astype(np.int64)
+    buffers = [pa.py_buffer(own) for own in (offsets, content)]
+    lines = pa.LargeStringArray.from_buffers(len(offsets) - 1, *buffers)
+    return pc.utf8_rtrim(lines, "\r\n")
 
 
 def _lines(content: bytes) -> Iterator[str]:

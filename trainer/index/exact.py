@@ -70,4 +70,7 @@ def score_chunks(queries: Float32Array, vectors: Float32Array) -> Iterator[tuple
     step = max(1, _CHUNK_SCORES // max(1, len(vectors)))
     for start in range(0, len(queries), step):
         rows = slice(start, min(start + step, len(queries)))
-        yield rows, queries[rows] @ vectors.T
+        # The product's SIMD code may flag what lies behind the last number, and NumPy would warn of it.
+        with np.errstate(invalid="ignore"):
+            scores = queries[rows] @ vectors.T
+        yield rows, scores

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import uuid
+from decimal import Decimal
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -151,6 +154,140 @@ def test_files_of_different_types_are_named(folder):
     assert str(caught.value) == (
         f"{folder}/1.parquet: column user_id holds int64, but in {folder}/0.parquet it holds string"
     )
+
+
+TEXT = ["a", "b"]
+IDS = {
+    "string": pa.array(TEXT),
+    "large_string": pa.array(TEXT, pa.large_string()),
+    "string_view": pa.array(TEXT, pa.string_view()),
+    "dictionary": pa.array(TEXT).dictionary_encode(),
+    "dictionary of large_string": pa.array(TEXT, pa.large_string()).dictionary_encode(),
+}
+INTEGERS = {
+    "int8": pa.array([1, 2], pa.int8()),
+    "int32": pa.array([1, 2], pa.int32()),
+    "int64": pa.array([1, -(2**63)], pa.int64()),
+    "uint64": pa.array([1, 2**64 - 1], pa.uint64()),
+    "decimal": pa.array([1, 2], pa.decimal128(20, 0)),
+    "dictionary of int32": pa.array([1, 2], pa.int32()).dictionary_encode(),
+}
+UUIDS = [uuid.UUID(int=1).bytes, uuid.UUID(int=2).bytes]
+BINARY = {"uuid": pa.array(UUIDS, pa.uuid()), "bytes": pa.array(UUIDS, pa.binary(16))}
+
+
+def parts(folder, column, *files):
+    """A Parquet file of each of the columns, beside others; how many rows there are."""
+    folder.mkdir()
+    for number, values in enumerate(files):
+        rows = {"user_id": ["u"] * len(values), "item_id": ["x"] * len(values)}
+        datasets.write_parquet(folder / f"{number}.parquet", {**rows, column: values})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(a, b) for kinds in (IDS, INTEGERS, BINARY) for a in kinds for b in kinds],
+)
+def test_files_may_write_the_same_ids_in_different_types(folder, one, other):
+    kinds = IDS | INTEGERS | BINARY
+    parts(folder, "user_id", kinds[one], kinds[other])
+    expected = [
+        str(uuid.UUID(bytes=value)) if isinstance(value, bytes) else str(value)
+        for kind in (one, other)
+        for value in kinds[kind].to_pylist()
+    ]
+    read = read_interactions(folder)
+    assert [read.user_ids[user] for user in read.users] == expected
+
+
+@pytest.mark.parametrize("kind", [*IDS, *INTEGERS, *BINARY])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_file_without_rows_may_have_no_types(folder, kind, first):
+    values = (IDS | INTEGERS | BINARY)[kind]
+    empty = [pa.array([], pa.null()), pa.array([], pa.float64())]
+    parts(folder, "user_id", *((*empty, values) if first else (values, *empty)))
+    assert len(read_interactions(folder)) == len(values)
+
+
+def test_ids_that_are_all_missing_in_a_file_are_named_by_it(folder):
+    parts(folder, "user_id", pa.array(["a"]), pa.nulls(2))
+    with pytest.raises(InputError, match=rf"^{folder}/1\.parquet, row 1: user_id is empty"):
+        read_interactions(folder)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (pa.array([1, 2], pa.int32()), pa.array([0.5]), [1, 2, 0.5]),
+        (pa.array([1, 2], pa.int32()), pa.array([2**40]), [1, 2, 2**40]),
+        (pa.array([0.5], pa.float32()), pa.array([2, 3], pa.uint64()), [0.5, 2, 3]),
+        (pa.array([Decimal("1.25")]), pa.array([0.5]), [1.25, 0.5]),
+        (pa.array(["1", "2.5"]), pa.array(["3"]).dictionary_encode(), [1, 2.5, 3]),
+    ],
+)
+def test_numbers_may_be_of_different_types(folder, one, other, expected):
+    parts(folder, "weight", one, other)
+    assert read_interactions(folder).weights.tolist() == expected
+
+
+def test_times_may_be_of_different_units(folder):
+    units = ("s", "ms", "us", "ns")
+    parts(folder, "timestamp", *(pa.array([1], pa.timestamp(unit)) for unit in units))
+    np.testing.assert_allclose(read_interactions(folder).timestamps, [1, 1e-3, 1e-6, 1e-9])
+
+
+def test_times_may_be_of_different_zones_but_not_of_none(folder):
+    zones = [pa.array([5], pa.timestamp("s", zone)) for zone in ("UTC", "Europe/Berlin")]
+    parts(folder, "timestamp", *zones)
+    assert read_interactions(folder).timestamps.tolist() == [5, 5]
+    datasets.write_parquet(
+        folder / "2.parquet",
+        {"user_id": ["u"], "item_id": ["x"], "timestamp": pa.array([5], pa.timestamp("s"))},
+    )
+    with pytest.raises(InputError, match=rf"^{folder}/2\.parquet: column timestamp holds timestamp"):
+        read_interactions(folder)
+
+
+def test_events_may_be_codes_in_some_files(folder):
+    parts(folder, "event", pa.array(["view", None]).dictionary_encode(), pa.array(["buy"]), pa.nulls(1))
+    read = read_interactions(folder)
+    assert [read.event_types[event] for event in read.events] == ["view", "", "buy", ""]
+
+
+@pytest.mark.parametrize(
+    ("column", "one", "other"),
+    [
+        # What was a number has lost the zeros it began with.
+        ("user_id", ["007"], [7]),
+        # And from 2**53 on what it was.
+        ("user_id", [7], [7.0]),
+        ("user_id", pa.array([7.0], pa.float32()), [7.0]),
+        ("item_id", ["a"], [b"a"]),
+        ("item_id", UUIDS[:1], ["a"]),
+        ("weight", [1.0], ["1.0"]),
+        ("weight", [1.0], [True]),
+        ("event", ["1"], [1]),
+        ("timestamp", [1], pa.array([1], pa.timestamp("ms"))),
+    ],
+)
+def test_types_that_have_no_values_in_common_are_named_by_their_files(folder, column, one, other):
+    one, other = (pa.array(values) for values in (one, other))
+    parts(folder, column, one, pa.nulls(1), other)
+    with pytest.raises(InputError) as caught:
+        read_interactions(folder)
+    assert str(caught.value) == (
+        f"{folder}/2.parquet: column {column} holds {other.type}, but in {folder}/0.parquet it holds "
+        f"{one.type}"
+    )
+
+
+def test_text_that_is_not_utf8_is_named_by_its_file_and_row(folder):
+    broken = pa.array([b"a", b"caf\xe9"]).view(pa.string())
+    parts(folder, "user_id", pa.array(["a"] * 3), broken)
+    with pytest.raises(
+        InputError, match=rf"^{folder}/1\.parquet, row 2: column user_id holds a byte 0xe9"
+    ):
+        read_interactions(folder)
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -344,8 +344,21 @@ def test_ids_that_only_look_the_same_are_told_of_and_kept_apart(kind, where):
     assert {composed, decomposed, "cafe"} <= ids(getattr(dataset, f"{kind}s"))
     assert dataset.warnings[0] == (
         f"{kind} ids 'caf\\xe9' and 'cafe\\u0301' differ only in Unicode normalisation: "
-        "they are different ids here (and there may be more such pairs)"
+        "they are different ids here"
     )
+
+
+@pytest.mark.parametrize("kind", ["item", "user"])
+def test_marks_of_a_missing_id_are_told_of_with_their_rows(kind):
+    rows = [("u", "a", 1.0), ("nan", "nan", 1.0), ("v", "nan", 1.0), ("nan", "b", 1.0)]
+    table = datasets.table({"NULL": ["g:x"], "a": ["g:x"], "u": ["g:x"]})
+    dataset = datasets.dataset(rows, **{f"{kind}s": table})
+    assert dataset.warnings[0 if kind == "item" else 1] == (
+        f"{kind} ids 'nan', 'NULL' in 2 rows look like marks of a missing id: each is one {kind} like "
+        "any other; leave such rows out"
+    )
+    # They aren't changed.
+    assert "nan" in ids(getattr(dataset, f"{kind}s"))
 
 
 def test_features_that_are_as_many_as_items_are_told_of():

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import datetime as dt
+import uuid
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from tests import datasets
 from trainer.errors import InputError, OptionError
 from trainer.features import FeatureTable, from_table, read_features
+from trainer.item_attributes import parse
 
 PATH = Path("items.csv")
 VALUES = st.text(
@@ -86,11 +90,138 @@ def test_other_types_and_what_is_missing(values, expected):
     assert features(values) == expected
 
 
-def test_a_column_of_another_type_is_named():
-    with pytest.raises(
-        InputError, match=r"items\.csv: column g holds struct.*should hold text or integers"
-    ):
-        features([{"a": 1}])
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        # A dataframe has integers as floats when one is missing.
+        ([30.0, None, np.nan], [["g:30"], [], []]),
+        (pa.array([30.0, -1.0], pa.float32()), [["g:30"], ["g:-1"]]),
+        (pa.array([[30.0, 2.0], [None]]), [["g:2", "g:30"], []]),
+        ([30.0, 0.5], [["g:30.0"], ["g:0.5"]]),
+        ([2.0**53, 1.0], [["g:9007199254740992.0"], ["g:1.0"]]),
+        (pa.array([1.5, 2.0]).dictionary_encode(), [["g:1.5"], ["g:2.0"]]),
+        (pa.array([[" War ", "Drama\n"], [" "]]), [["g:Drama", "g:War"], []]),
+        (
+            pa.array([["a"], ["b"]], pa.list_(pa.dictionary(pa.int32(), pa.string()))),
+            [["g:a"], ["g:b"]],
+        ),
+        (pa.array([["a", "b"], None], pa.list_(pa.string(), 2)), [["g:a", "g:b"], []]),
+        (pa.array([["a", "b"], None, []], pa.list_view(pa.string())), [["g:a", "g:b"], [], []]),
+        (pa.array([[uuid.UUID(int=1).bytes]], pa.list_(pa.binary(16))), [[f"g:{uuid.UUID(int=1)}"]]),
+        (pa.array([Decimal("1.50"), None]), [["g:1.50"], []]),
+        (pa.array([[dt.date(2026, 1, 2)]]), [["g:2026-01-02"]]),
+    ],
+)
+def test_values_are_named_as_in_a_csv_file(values, expected):
+    assert features(values) == expected
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [{"a": 1}],
+        [[["a"]]],
+        [[{"a": 1}]],
+        pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
+        [b"a"],
+        [[b"a"]],
+    ],
+)
+@pytest.mark.parametrize("kind", ["feature", "attribute"])
+def test_a_column_whose_values_have_no_text_is_refused(values, kind):
+    table = pa.table({"item_id": ["a"], "g": values})
+    columns, attributes = (["g"], []) if kind == "feature" else ([], parse(["g"]))
+    with pytest.raises(InputError) as caught:
+        from_table(PATH, table, "item", columns=columns, separator="|", attributes=attributes)
+    kind = table.schema.field("g").type
+    assert str(caught.value).startswith(
+        f"items.csv: column g holds {kind}, but should hold text or integers, or lists of such: "
+    )
+
+
+# ---- what looks wrong
+
+
+def warnings(values, *, separator="|", attributes=()):
+    table = pa.table({"item_id": [f"i{row}" for row in range(len(values))], "g": values})
+    wanted = parse(attributes)
+    read = from_table(PATH, table, "item", columns=["g"], separator=separator, attributes=wanted)
+    return read.warnings
+
+
+@pytest.mark.parametrize(
+    ("values", "separator"),
+    [
+        (["War|Drama", "War, and so on"], "|"),
+        (["War", "Drama"], "|"),
+        (["none", "-", "other"], "|"),
+        (["1.0", "1.1"], "|"),
+        (["[REC]", "(500) Days of Summer", "{}"], "|"),
+        ([["a, b"], ["['a']"]], "|"),
+        (["a b", "c d"], "|"),
+        ([*["a"] * 20, "a,b"], "|"),
+        ([1.5, 2.5], "|"),
+    ],
+)
+def test_nothing_looks_wrong_with_these(values, separator):
+    assert warnings(values, separator=separator) == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["['a', 'b']", '["a","b"]', "['a' 'b']", "[1, 2]", "[]", "('a', 'b')", "{'a': 1}", "{1, 2}"],
+)
+def test_lists_that_were_written_as_text_are_told_of(value):
+    [warning] = warnings(["a", None, value, value])
+    assert warning == (
+        f"2 of 3 values of column g of items.csv look like lists written as text, as {value!r} in row "
+        "3, but aren't read as lists: put '|' between the values, or write lists in Parquet"
+    )
+
+
+@pytest.mark.parametrize("other", [",", ";", "\t", "|"])
+def test_another_separator_is_told_of(other):
+    separator = "|" if other != "|" else ";"
+    values = ["War", f"War{other}Drama", "", f"War{other} Sci-Fi"]
+    [warning] = warnings(values, separator=separator)
+    assert warning == (
+        f"no value of column g of items.csv holds {separator!r}, but 2 of 3 hold {other!r}, as "
+        f"{values[1]!r} in row 2: --feature-separator {other!r}?"
+    )
+    assert warnings([*values, f"a{separator}b"], separator=separator) == []
+
+
+def test_decimal_commas_are_told_of():
+    [warning] = warnings(["1,5", "2,25"])
+    assert warning.endswith(
+        "as '1,5' in row 1: decimal commas? Write 1.5 for 1,5. Or --feature-separator ','?"
+    )
+
+
+def test_integers_that_were_written_as_floats_are_told_of():
+    assert (
+        "all 2 values of column g of items.csv are integers written as floats, as '30.0' in row 1"
+        in (warnings(["30.0", "", "25.0"])[0])
+    )
+
+
+@pytest.mark.parametrize("mark", ["nan", "NaN", "N/A", "null", "<NA>", "undefined"])
+def test_marks_of_a_missing_value_are_told_of(mark):
+    [warning] = warnings(["a", mark, None, mark])
+    assert warning == (
+        f"2 of 3 values of column g of items.csv look like marks of a missing value, as {mark!r} in "
+        "row 2, but are used as values: leave them empty"
+    )
+
+
+@pytest.mark.parametrize("values", [pa.nulls(2), ["", None], pa.array([None, ""], pa.large_string())])
+def test_a_column_without_any_value_is_told_of(values):
+    assert features(values) == [[], []]
+    assert warnings(values) == ["column g of items.csv has no value in any row"]
+
+
+def test_what_is_odd_about_a_feature_that_is_an_attribute_too_is_told_of_once():
+    assert len(warnings(["a,b", "c,d"], attributes=["g"])) == 1
 
 
 def test_columns_do_not_share_their_values(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import pickle
 import tempfile
@@ -107,6 +108,7 @@ _IDS = st.lists(
 @given(ids=_IDS, end=st.sampled_from(["\n", "\r\n"]), mark=st.booleans(), last=st.booleans())
 @example(ids=["x\N{LINE SEPARATOR}y", "x", "y"], end="\n", mark=False, last=False)
 @example(ids=["cafe\N{COMBINING ACUTE ACCENT}", "café"], end="\r\n", mark=True, last=True)
+@example(ids=["ORC", "BZh", "%PDF-"], end="\n", mark=False, last=True)
 @example(ids=["é" * (MAX_ID_BYTES // 2), " ", "0", "00"], end="\r\n", mark=False, last=False)
 def test_a_vector_keeps_its_id_whatever_the_ids_and_their_order(ids, end, mark, last):
     vectors = np.arange(1, 2 * len(ids) + 1, dtype=np.float32).reshape(-1, 2)
@@ -123,12 +125,23 @@ def test_a_vector_keeps_its_id_whatever_the_ids_and_their_order(ids, end, mark, 
             user_vectors=folder / "v.npy",
             user_ids=folder / "ids",
         )
-        source = read(files)
+        # Such as "NULL" are warned of.
+        source, _ = read_own(files)
     assert len(source.items) == len(source.users) == len(ids)
     expected = np.column_stack([vectors, biases])
     np.testing.assert_array_equal(item_vectors(source, ids), expected)
     expected[:, -1] = 0
     np.testing.assert_array_equal(user_vectors(source, ids), expected)
+
+
+@pytest.mark.parametrize("side", ["item", "user"])
+def test_marks_of_a_missing_id_are_told_of(both, side):
+    path = getattr(both, f"{side}_ids")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(["NaN", *lines[1:]]))
+    source, warnings = read_own(both)
+    assert f"{side} ids 'NaN' look like marks of a missing id" in warnings[0]
+    assert "NaN" in getattr(source, f"{side}s")
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -578,9 +591,19 @@ def test_what_is_no_npy_file_is_refused(items, data, reason):
         (b"\n", 1, "id '': is empty"),
         (b"b\na\n" + b"x" * 513 + b"\nd\ne\n", 3, "has 513 bytes of UTF-8, at most 512"),
         (b"b\na\nc\nd\n" + "é".encode() * 257, 5, "has 514 bytes of UTF-8, at most 512"),
-        ("b\né\n".encode("latin-1"), None, "isn't UTF-8: "),
-        ("b\na\n".encode("utf-16"), None, "isn't UTF-8: "),
-        (b"b\na\n\xed\xa0\x80\nd\ne\n", None, "isn't UTF-8: "),
+        ("b\né\n".encode("latin-1"), 2, "isn't UTF-8: it holds a byte 0xe9 that isn't UTF-8, in b'b"),
+        (b"b\r\na\r\n\x93c\x94", 3, "is the file Windows-1252? Convert it: iconv -f cp1252 -t utf-8 "),
+        (
+            "b\na\n".encode("utf-16"),
+            None,
+            "isn't UTF-8: it is text in UTF-16: convert it: iconv -f utf-16 ",
+        ),
+        (
+            gzip.compress(b"b\na\n", mtime=0),
+            None,
+            "isn't UTF-8: it is compressed by gzip: decompress it",
+        ),
+        (b"b\na\n\xed\xa0\x80\nd\ne\n", 3, "isn't UTF-8: "),
         (b"", None, "the file is empty"),
         (b"\xef\xbb\xbf", None, "the file is empty"),
     ],
