@@ -37,7 +37,7 @@ test: setup ## All tests and the import rules; T="-k name" passes arguments to p
 ifdef T
 	@$(BIN)/python -m pytest $(T)
 else
-	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/unit tests/contract
+	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/hostile tests/unit tests/contract
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/integration tests/e2e --ignore $(SPARK_TESTS)
 	@$(BIN)/python -m pytest tests/load
 endif
@@ -59,6 +59,10 @@ load: setup $(VOLUME)/labels/current ## The demo's publication under load by k6:
 .PHONY: fuzz
 fuzz: setup ## Hostile files and messages for every parser, for SECONDS=3600; fails on a new finding (SEED=... repeats)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: hostile-data
+hostile-data: setup ## Damage good input in every known way, for SECONDS=3600; fails when any gets past unseen (SEED=... repeats)
+	@$(BIN)/python -m tests.hostile --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 .PHONY: audit
 audit: $(INSTALLED) ## Ask about known vulnerabilities of every pinned package; fails where it can't ask

@@ -1,0 +1,244 @@
+"""A volume whose label names a good version: each case tries to replace that, and is undone."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from publication import labels, reader
+from publication.reader import open_publication
+from publication.removal import delete_version
+from publication.vector_space import split_biases
+from tests.hostile.damage import Case, apply
+from tests.hostile.draft import Draft, Vectors
+from tests.hostile.good import Good
+from tests.hostile.judge import Expected, Looks, Run, Verdict, judge, look_at, plain, warnings_of
+from tests.hostile.writing import VECTORS, write
+from trainer.errors import TrainerError
+
+QUICK = ["--components", "8", "--epochs", "10"]
+COMMON = ["--seed", "1", "--index-threads", "1", "--backend", "exact"]
+_LABEL = "current"
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it
+_LEAST_BYTES = 1 << 28
+
+
+_Written: TypeAlias = "list[str] | TrainerError"
+
+# Such as a column that another damage took away, or values that it made text.
+_OUR_FAULT = (
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    sqlite3.Error,
+)
+
+
+class ImpossibleError(Exception):
+    """Two damages that can't both be done, such as to a column that the first took away."""
+
+
+@contextlib.contextmanager
+def memory_folder() -> Iterator[Path]:
+    """A folder in memory, where there is room: a publication waits for the disk a dozen times."""
+    in_memory = os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _LEAST_BYTES
+    with tempfile.TemporaryDirectory(prefix="hostile-", dir=_MEMORY if in_memory else None) as folder:
+        yield Path(folder)
+
+
+@dataclass(frozen=True)
+class _Baseline:
+    """A good version: what a case is to replace."""
+
+    version: str
+    looks: Looks
+    usual: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of a case; `command` and `said` are those of its run."""
+
+    case: Case
+    verdict: Verdict
+    command: Sequence[str]
+    said: str
+    seconds: float
+
+
+class Bench:
+    """Runs cases on a volume of its own.
+
+    Args:
+        folder: for everything; made when it isn't there.
+        main: the trainer's command line: takes arguments and returns the exit status.
+        now: seconds since 1970, of which the good data's newest interaction is an hour older.
+
+    Attributes:
+        volume: holds good versions only, between cases.
+    """
+
+    def __init__(self, folder: Path, main: Callable[[Sequence[str]], int], *, now: float) -> None:
+        self._folder = folder
+        self.volume = folder / "volume"
+        self.volume.mkdir(parents=True)
+        self._main = main
+        self._now = now
+        self._goods: dict[str, Good] = {}
+        self._baselines: dict[tuple[str, bool, tuple[str, ...]], _Baseline] = {}
+        self._vectors: dict[str, dict[str, Vectors]] = {}
+
+    def try_case(self, case: Case, *, keep: Path | None = None) -> Tried:
+        """Damage the good input, run, judge, and leave the volume as it was.
+
+        Args:
+            case: what to do.
+            keep: folder to move the files to when it is a finding.
+
+        Raises:
+            ImpossibleError: its damages can't both be done.
+        """
+        begun = time.monotonic()
+        folder = self._folder / "case"
+        draft, causes, written = self._damaged(case, folder)
+        baseline = self._baseline(draft)
+        labels.promote(self.volume, baseline.version, label=_LABEL)
+        before = set(reader.list_versions(self.volume))
+        command, status, said = self._run(written, folder)
+        added = sorted(set(reader.list_versions(self.volume)) - before)
+        label = labels.read_label(self.volume, _LABEL)
+        moved = "" if label == baseline.version else label
+        held_out = self._good(case.style).held_out
+        looks = look_at(self.volume, moved, held_out) if moved else None
+        verdict = judge(
+            Run(status, said.replace(f"{folder}/", ""), added, moved, looks),
+            Expected(causes, baseline.looks, baseline.usual, case.accepted, case.told),
+        )
+        labels.promote(self.volume, baseline.version, label=_LABEL)
+        for version in added:
+            delete_version(self.volume, version)
+        if keep is not None and verdict.outcome == "finding":
+            shutil.copytree(folder, keep, dirs_exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        return Tried(case, verdict, command, said, time.monotonic() - begun)
+
+    def _good(self, style: str) -> Good:
+        if style not in self._goods:
+            self._goods[style] = Good(style, now=self._now)
+        return self._goods[style]
+
+    def _damaged(self, case: Case, folder: Path) -> tuple[Draft, list[str], _Written]:
+        """The damaged draft, the causes, and what it is written as."""
+        draft = Draft.of(self._good(case.style), case.source, seed=case.seed)
+        if case.source == VECTORS:
+            self._add_vectors(draft)
+        try:
+            return draft, apply(case, draft), _written(draft, folder)
+        except _OUR_FAULT as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            # A single damage is always possible.
+            if len(case.damages) == 1:
+                raise
+            raise ImpossibleError(str(error)) from error
+
+    def _add_vectors(self, draft: Draft) -> None:
+        if draft.style not in self._vectors:
+            baseline = self._baseline(Draft.of(self._good(draft.style), "csv", seed=0))
+            opened = open_publication(self.volume, baseline.version)
+            sides = {
+                "item": (opened.items, opened.item_vectors),
+                "user": (opened.users, opened.user_vectors),
+            }
+            self._vectors[draft.style] = {
+                side: Vectors(
+                    *split_biases(np.array(vectors)),
+                    [ids.external_id(row) for row in range(len(ids))],
+                )
+                for side, (ids, vectors) in sides.items()
+            }
+        own = self._vectors[draft.style].items()
+        draft.sides = {
+            side: Vectors(of.vectors.copy(), None if of.biases is None else of.biases.copy(), [*of.ids])
+            for side, of in own
+        }
+        pairs = [
+            (user, item)
+            for user, items in self._good(draft.style).held_out.items()
+            for item in sorted(items)
+        ]
+        users, items = zip(*pairs, strict=True)
+        draft.held_out = {"user_id": [*users], "item_id": [*items]}
+
+    def _baseline(self, damaged: Draft) -> _Baseline:
+        """The good version that was trained yesterday by the same flags."""
+        key = (damaged.style, damaged.source == VECTORS, tuple(damaged.recipes))
+        if key not in self._baselines:
+            draft = Draft.of(self._good(damaged.style), VECTORS if key[1] else "csv", seed=0)
+            draft.recipes = damaged.recipes
+            if key[1]:
+                self._add_vectors(draft)
+            before = set(reader.list_versions(self.volume))
+            folder = self._folder / "good"
+            _, status, said = self._run(_written(draft, folder), folder, "--no-label")
+            shutil.rmtree(folder)
+            added = set(reader.list_versions(self.volume)) - before
+            assert status == 0, f"the good input fails: {said}"
+            (version,) = added
+            looks = look_at(self.volume, version, self._good(draft.style).held_out)
+            usual = frozenset(map(plain, warnings_of(said)))
+            self._baselines[key] = _Baseline(version, looks, usual)
+        return self._baselines[key]
+
+    def _run(self, written: _Written, folder: Path, *flags: str) -> tuple[list[str], int | None, str]:
+        """The command, its exit status and all that it printed."""
+        if isinstance(written, TrainerError):
+            return ["append"], 1, f"error: {written}\n"
+        command = [*written, *(QUICK if written[0] == "train" else []), *COMMON, *flags]
+        command += ["--volume", str(self.volume)]
+        if "--state" not in command and command[0] == "train":
+            command += ["--state", str(folder / "state")]
+        status, said = self._called(command)
+        return command, status, said
+
+    def _called(self, command: Sequence[str]) -> tuple[int | None, str]:
+        said = io.StringIO()
+        with (
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+            warnings.catch_warnings(),
+        ):
+            # Each time, not once for each place.
+            warnings.simplefilter("always")
+            try:
+                return self._main(command), said.getvalue()
+            except SystemExit as error:
+                return (error.code if isinstance(error.code, int) else 1), said.getvalue()
+            except Exception:
+                print(traceback.format_exc(), file=sys.stderr)
+                return None, said.getvalue()
+
+
+def _written(draft: Draft, folder: Path) -> _Written:
+    """Write all files; a command and its flags, or why the event log takes no such events."""
+    try:
+        return write(draft, folder)
+    except TrainerError as error:
+        return error

@@ -1,0 +1,175 @@
+"""Kinds of damage, and the grammar of cases: one or two damages to a good input, written somehow.
+
+A kind is a function that changes a draft and returns a pattern of the cause: one of its words has to be
+in the error or the warning by which the trainer refuses or tells of the damage. Words that any message
+could hold by chance are no pattern.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from hypothesis import strategies as st
+
+from tests.hostile.draft import Draft
+from tests.hostile.good import IDS
+from tests.hostile.writing import TABLES
+
+Apply: TypeAlias = "Callable[..., str]"
+
+KINDS: dict[str, Kind] = {}
+"""All kinds by name; `grammar` fills it."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of damage.
+
+    Attributes:
+        name: in words.
+        apply: changes a draft by the parameters, and returns the pattern of the cause.
+        sources: in which it can be, the plainest first; see writing.SOURCES.
+        styles: of ids that it can happen to.
+        recipes: by which it tells; see good.RECIPES.
+        parameters: values that may be drawn, by name, the plainest first.
+        accepted: whether the input is still good, so that a run that refuses it is wrong.
+        told: what it says of the parameters for which the run has to fail or warn though users might
+            notice nothing: by name the values, all of them.
+    """
+
+    name: str
+    apply: Apply
+    sources: Sequence[str]
+    styles: Sequence[str]
+    recipes: Sequence[str]
+    parameters: Mapping[str, Sequence[Any]]
+    accepted: bool
+    told: Mapping[str, Collection[Any]] | None
+
+    def must_be_told(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether silence is a finding."""
+        return self.told is not None and all(
+            parameters[name] in values for name, values in self.told.items()
+        )
+
+
+def kind(
+    name: str,
+    *,
+    sources: Sequence[str] = TABLES,
+    styles: Sequence[str] = ("integer", "text"),
+    recipes: Sequence[str] = ("plain",),
+    accepted: bool = False,
+    told: Mapping[str, Collection[Any]] | None = None,
+    **parameters: Sequence[Any],
+) -> Callable[[Apply], Apply]:
+    """Register a function as a kind of damage."""
+
+    def register(apply: Apply) -> Apply:
+        KINDS[name] = Kind(name, apply, sources, styles, recipes, parameters, accepted, told)
+        return apply
+
+    return register
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A kind with its parameters."""
+
+    kind: str
+    parameters: Mapping[str, Any]
+    recipe: str = "plain"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input: plain data, so that what is printed is enough to repeat it.
+
+    Attributes:
+        source: how it is written.
+        style: of its ids.
+        damages: what is done to the good data, in this order.
+        seed: of the rows that damages pick.
+    """
+
+    source: str
+    style: str
+    damages: tuple[Damage, ...]
+    seed: int = 0
+
+    def text(self) -> str:
+        """As JSON."""
+        damages = [[own.kind, own.recipe, dict(own.parameters)] for own in self.damages]
+        content = {"source": self.source, "ids": self.style, "seed": self.seed, "damages": damages}
+        return json.dumps(content, ensure_ascii=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Case:
+        """Inverse of `text`."""
+        content = json.loads(text)
+        damages = tuple(
+            Damage(name, parameters, recipe) for name, recipe, parameters in content["damages"]
+        )
+        return cls(content["source"], content["ids"], damages, content["seed"])
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """Of the damages."""
+        return [KINDS[own.kind] for own in self.damages]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the input is still good."""
+        return all(own.accepted for own in self.kinds)
+
+    @property
+    def told(self) -> bool:
+        """Whether the run has to fail or warn. Of two damages one may undo the other."""
+        return len(self.damages) == 1 and self.kinds[0].must_be_told(self.damages[0].parameters)
+
+    def alone(self) -> Iterable[Case]:
+        """Each damage by itself."""
+        for own in self.damages:
+            yield Case(self.source, self.style, (own,), self.seed)
+
+
+def apply(case: Case, draft: Draft) -> list[str]:
+    """Damage a draft; returns the patterns of the causes."""
+    draft.recipes = list(dict.fromkeys(own.recipe for own in case.damages if own.recipe != "plain"))
+    return [KINDS[own.kind].apply(draft, **own.parameters) for own in case.damages]
+
+
+def plainest(own: Kind) -> Case:
+    """The case of a kind that tells most, always the same."""
+    parameters = {name: values[0] for name, values in own.parameters.items()}
+    return Case(own.sources[0], own.styles[0], (Damage(own.name, parameters, own.recipes[0]),))
+
+
+@st.composite
+def cases(draw: st.DrawFn, kinds: Sequence[Kind], *, most: int = 2) -> Case:
+    """Cases of one or two of these kinds, of whatever source and style of ids they can be in."""
+    chosen = [draw(st.sampled_from(kinds))]
+    others = [own for own in kinds if own is not chosen[0] and _fit(chosen[0], own)]
+    if most > 1 and others and draw(st.booleans()):
+        chosen.append(draw(st.sampled_from(others)))
+    source = draw(st.sampled_from(_common([own.sources for own in chosen])))
+    style = draw(st.sampled_from(_common([own.styles for own in chosen])))
+    damages = []
+    for own in chosen:
+        parameters = {name: draw(st.sampled_from(values)) for name, values in own.parameters.items()}
+        damages.append(Damage(own.name, parameters, draw(st.sampled_from(own.recipes))))
+    return Case(source, style, tuple(damages), draw(st.integers(0, 9)))
+
+
+def _fit(one: Kind, other: Kind) -> bool:
+    return bool(_common([one.sources, other.sources]) and _common([one.styles, other.styles]))
+
+
+def _common(lists: Sequence[Sequence[str]]) -> list[str]:
+    return [value for value in lists[0] if all(value in others for others in lists[1:])]
+
+
+ANY_STYLE = tuple(IDS)

@@ -1,0 +1,218 @@
+"""What came of a run: refused, gated, warned of or harmless; anything else is a finding.
+
+Harmless is what users wouldn't notice: who looks at the version that the label names finds the same
+titles, attributes and names of features, and users get as much of what they would like.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from publication.reader import Publication, open_publication
+from publication.vector_space import user_queries
+from trainer.content import content_of
+
+Outcome = Literal["refused", "gated", "warned", "harmless", "finding"]
+OUTCOMES: tuple[Outcome, ...] = ("refused", "gated", "warned", "harmless", "finding")
+
+_KEPT = 0.9
+"""Of the good version's precision, titles, attributes and names of features."""
+
+_RAW = re.compile(r"^\S+:\d+: \w*Warning: .*$|^Traceback .*$", re.MULTILINE)
+_NUMBER = re.compile(r"\d+")
+_K = 10
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What users and callers see of a version.
+
+    Attributes:
+        precision: precision@10 on the held-out positives by the published vectors, seen items left out.
+        facts: what callers rely on: kinds of attributes, titles, values of attributes, names of
+            features of users.
+    """
+
+    precision: float
+    facts: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run did and said.
+
+    Attributes:
+        status: exit status; None when it raised something.
+        said: standard output and standard error.
+        added: versions that the volume has and hadn't before.
+        label: the version that the label names; the one before is "".
+        looks: of the version that the label names, when it moved.
+    """
+
+    status: int | None
+    said: str
+    added: Sequence[str]
+    label: str
+    looks: Looks | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A judgement.
+
+    Attributes:
+        outcome: what came of the run.
+        why: of a finding what is wrong, the same for the same fault; else what names the cause.
+        detail: figures and words of this run.
+    """
+
+    outcome: Outcome
+    why: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a run is held against.
+
+    Attributes:
+        causes: patterns, one of which a refusal or a warning has to hold.
+        good: looks of the good version.
+        usual: warnings of the run on undamaged input, as `plain` gives them.
+        accepted: whether the input is still good, so that it has to be published.
+        told: whether the run has to fail or warn though users may notice nothing.
+    """
+
+    causes: Sequence[str]
+    good: Looks
+    usual: Collection[str] = ()
+    accepted: bool = False
+    told: bool = False
+
+
+def judge(run: Run, expected: Expected) -> Verdict:
+    """Judge a run on damaged input."""
+    if raw := _RAW.search(run.said):
+        return Verdict("finding", "a raw warning or traceback", raw.group())
+    if run.status not in (0, 1, 3):
+        return Verdict("finding", f"exit status {run.status}", last_line(run.said))
+    if run.status and run.label:
+        return Verdict("finding", f"exit status {run.status}, and the label moved", run.label)
+    if run.status == 1 and run.added:
+        return Verdict("finding", "refused, and a version is published", last_line(run.said))
+    if run.status:
+        return _stopped(run, expected)
+    if not run.label or run.looks is None:
+        return Verdict("finding", "exit status 0, and the label isn't moved", last_line(run.said))
+    new = [own for own in warnings_of(run.said) if plain(own) not in expected.usual]
+    told = next((own for own in new if _names(own, expected.causes)), None)
+    if told is not None:
+        return Verdict("warned", told)
+    return _silent(run.looks, expected)
+
+
+def _stopped(run: Run, expected: Expected) -> Verdict:
+    if run.status == 1:
+        outcome: Outcome = "refused"
+        reasons = [line for line in run.said.splitlines() if line.startswith("error: ")]
+    else:
+        outcome = "gated"
+        reasons = [line for line in run.said.splitlines() if line.startswith("gate FAILED: ")]
+    reason = " / ".join(reasons) or last_line(run.said)
+    if expected.accepted:
+        return Verdict("finding", f"{outcome}, though the input is good", reason)
+    # What was warned of before a gate failed is told as well.
+    told = reasons if run.status == 1 else [*reasons, *warnings_of(run.said)]
+    if not any(_names(own, expected.causes) for own in told):
+        return Verdict("finding", f"{outcome}, and no word of the cause", reason)
+    return Verdict(outcome, reason)
+
+
+def _silent(looks: Looks, expected: Expected) -> Verdict:
+    good = expected.good
+    share = looks.precision / good.precision
+    if share < _KEPT:
+        figures = f"precision@10 {looks.precision:.4f}, of the good version {good.precision:.4f}"
+        return Verdict("finding", "worse, and no word of the cause", figures)
+    lost = good.facts - looks.facts
+    if len(lost) > (1 - _KEPT) * len(good.facts) or any(own.startswith("kind ") for own in lost):
+        shown = ", ".join(sorted(lost)[:3])
+        figures = f"{len(lost)} of {len(good.facts)} are gone, such as {shown}"
+        return Verdict(
+            "finding", "attributes, titles or features lost, and no word of the cause", figures
+        )
+    if expected.told:
+        return Verdict("finding", "no word of what is surely wrong")
+    return Verdict("harmless", f"precision@10 {share:.0%} of the good version's")
+
+
+def _names(text: str, causes: Sequence[str]) -> bool:
+    return any(re.search(cause, text, re.IGNORECASE) for cause in causes)
+
+
+def warnings_of(said: str) -> list[str]:
+    """The warnings in what a run said."""
+    return [line for line in said.splitlines() if line.startswith("warning: ")]
+
+
+def plain(warning: str) -> str:
+    """A warning without its numbers."""
+    return _NUMBER.sub("#", warning)
+
+
+def last_line(said: str) -> str:
+    """The last line that isn't blank."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    return lines[-1] if lines else "(it said nothing)"
+
+
+def look_at(volume: Path, version: str, held_out: Mapping[str, Collection[str]]) -> Looks:
+    """What users and callers see of a version.
+
+    Args:
+        volume: where it is.
+        version: its name.
+        held_out: by user id the items that the user would like.
+    """
+    opened = open_publication(volume, version)
+    return Looks(_precision(opened, held_out), frozenset(_facts(opened)))
+
+
+def _precision(opened: Publication, held_out: Mapping[str, Collection[str]]) -> float:
+    """Mean over all these users; those whom the version doesn't know get nothing."""
+    items = [opened.items.external_id(row) for row in range(len(opened.items))]
+    users = [(opened.users.row(user), wanted) for user, wanted in held_out.items()]
+    known = [(row, wanted) for row, wanted in users if row is not None]
+    rows = np.array([row for row, _ in known], dtype=np.int64)
+    with np.errstate(all="ignore"):
+        scores = user_queries(np.asarray(opened.user_vectors)[rows]) @ np.asarray(opened.item_vectors).T
+    hits = 0
+    for own, (row, wanted) in zip(scores, known, strict=True):
+        own[opened.seen[row]] = -np.inf
+        best = np.argsort(-own, kind="stable")[:_K].tolist()
+        hits += sum(items[item] in wanted for item in best if own[item] > -np.inf)
+    return hits / (_K * len(held_out))
+
+
+def _facts(opened: Publication) -> list[str]:
+    content = content_of(opened)
+    facts = [f"kind of {name}: {kind}" for name, kind in content.attributes.items()]
+    facts += [f"{column}:{value}" for column, own in content.names.items() for value in own]
+    attributes = opened.attributes
+    for row in range(len(opened.items)):
+        item = opened.items.external_id(row)
+        if content.title is not None:
+            facts.append(f"title of {item}: {content.title(row)}")
+        for position, own in enumerate(opened.manifest.attributes):
+            assert attributes is not None
+            if own.kind == "number":
+                facts.append(f"{own.name} of {item}: {attributes.number(position, row)}")
+            else:
+                facts += [f"{own.name} of {item}: {text}" for text in attributes.texts(position, row)]
+    return facts

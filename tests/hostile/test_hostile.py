@@ -1,0 +1,175 @@
+"""The campaign for a minute, and that its judge finds what it should."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import tests.hostile.damages  # noqa: F401 - registers the kinds
+from publication.labels import list_labels
+from publication.reader import list_versions
+from tests.hostile.bench import Bench, memory_folder
+from tests.hostile.campaign import Campaign, drawn
+from tests.hostile.damage import KINDS, Case, Damage, plainest
+from tests.hostile.good import RECIPES
+from tests.hostile.judge import Expected, Looks, Run, judge
+from tests.hostile.writing import SOURCES
+from trainer.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 60
+GOOD = Looks(0.4, frozenset({"kind of price: number", "title of 1: A", "title of 2: B"}))
+
+
+@pytest.mark.timeout(20 * SECONDS)
+def test_no_damage_gets_past_the_trainer_unseen(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "tests.hostile",
+        "--seed",
+        "1",
+        "--seconds",
+        str(SECONDS),
+        "--json",
+    ]
+    ended = subprocess.run(
+        [*command, "--keep", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads(ended.stdout)
+    assert result["findings"] == []
+    assert result["outcomes"].keys() == KINDS.keys()
+    assert result["cases"] >= len(KINDS)
+
+
+@pytest.fixture(scope="module")
+def bench():
+    with memory_folder() as folder:
+        yield Bench(folder, main, now=time.time())
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_undamaged_input_is_harmless_however_it_comes(bench, source):
+    tried = bench.try_case(Case(source, "text", ()))
+    assert tried.verdict.outcome == "harmless", tried.said
+    assert "100%" in tried.verdict.why
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_undamaged_input_is_harmless_by_every_recipe(bench, recipe):
+    # Something that changes nothing, since a case's recipes are those of its damages.
+    same = Damage("times as text", {"share": "one", "zone": "Z"}, recipe)
+    assert bench.try_case(Case("csv", "integer", (same,))).verdict.outcome == "harmless"
+
+
+def damaged(name, **parameters):
+    case = plainest(KINDS[name])
+    (own,) = case.damages
+    damage = Damage(own.kind, {**own.parameters, **parameters}, own.recipe)
+    return Case(case.source, case.style, (damage,), case.seed)
+
+
+@pytest.mark.parametrize("name", ["titles of other items", "ids as floats"])
+def test_what_the_trainer_refuses_is_found_when_it_no_longer_does(bench, monkeypatch, name):
+    assert bench.try_case(damaged(name)).verdict.outcome in ("refused", "gated")
+    monkeypatch.setattr("trainer.continuity.check", lambda *_, **__: ([], []))
+    assert bench.try_case(damaged(name)).verdict.outcome == "finding"
+    # And it is the trainer's answer that makes the difference.
+    monkeypatch.undo()
+    assert bench.try_case(damaged(name)).verdict.outcome in ("refused", "gated")
+
+
+def test_a_campaign_finds_what_a_trainer_without_checks_lets_pass(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer.continuity.check", lambda *_, **__: ([], []))
+    monkeypatch.setattr("trainer.pipeline.check_version", lambda *_, **__: [])
+    told = []
+    campaign = Campaign(
+        bench,
+        kinds=[KINDS["ids as floats"]],
+        seed=1,
+        keep=tmp_path / "keep",
+        tell=told.append,
+    )
+    report = campaign.run(0)
+    assert report.cases == 1
+    [(kinds, why)] = report.findings
+    assert kinds == "ids as floats"
+    assert why == "worse, and no word of the cause"
+    # What is printed and kept is enough to repeat it.
+    tried = report.findings[kinds, why]
+    assert any(tried.case.text() in line for line in told)
+    kept = tmp_path / "keep" / "finding-1"
+    assert Case.parse((kept / "case.json").read_text()) == tried.case
+    assert (kept / "log.csv").read_text().startswith("user_id,item_id,")
+    assert bench.try_case(Case.parse(tried.case.text())).verdict == tried.verdict
+
+
+def test_each_case_leaves_the_volume_as_it_was(bench):
+    cases = [
+        damaged(name) for name in ("only the first rows", "a byte order mark", "ids in another order")
+    ]
+    for case in cases:
+        bench.try_case(case)
+    good = list_versions(bench.volume)
+    for case in cases:
+        bench.try_case(case)
+        assert list_versions(bench.volume) == good
+        assert list_labels(bench.volume)["current"] in good
+
+
+CAUSE = [r"\bprice\b"]
+BAD = Looks(0.2, GOOD.facts)
+SAID = "gate passed: the column price is kept\n"
+
+
+@pytest.mark.parametrize(
+    ("run", "outcome"),
+    [
+        (Run(1, "error: goods.csv: price is 'N/A'\n", [], "", None), "refused"),
+        (Run(1, "error: something is wrong\n", [], "", None), "finding"),
+        (Run(1, "error: price\n", ["20260101T000000Z-000000"], "", None), "finding"),
+        (Run(3, "gate FAILED: price was number\n", ["v"], "", None), "gated"),
+        (Run(3, "gate passed: price\ngate FAILED: AUC\n", ["v"], "", None), "finding"),
+        (Run(3, "gate FAILED: price was number\n", ["v"], "v", GOOD), "finding"),
+        (Run(0, "warning: price is odd\n", ["v"], "v", BAD), "warned"),
+        (Run(0, "warning: price is as odd as ever, 7 times\n", ["v"], "v", BAD), "finding"),
+        (Run(0, SAID, ["v"], "v", BAD), "finding"),
+        (Run(0, SAID, ["v"], "v", GOOD), "harmless"),
+        (Run(0, SAID, ["v"], "v", Looks(0.37, GOOD.facts)), "harmless"),
+        (
+            Run(0, SAID, ["v"], "v", Looks(0.4, frozenset({"title of 1: A", "title of 2: B"}))),
+            "finding",
+        ),
+        (Run(0, SAID, ["v"], "v", Looks(0.4, frozenset({"kind of price: number"}))), "finding"),
+        (Run(0, SAID, ["v"], "", None), "finding"),
+        (Run(0, "/x/y.py:3: RuntimeWarning: overflow\nwarning: price\n", ["v"], "v", GOOD), "finding"),
+        (Run(None, "Traceback (most recent call last):\n  price\n", [], "", None), "finding"),
+        (Run(2, "error: price\n", [], "", None), "finding"),
+    ],
+)
+def test_judgement(run, outcome):
+    usual = {"warning: price is as odd as ever, # times"}
+    assert judge(run, Expected(CAUSE, GOOD, usual)).outcome == outcome
+
+
+def test_good_input_has_to_be_published_and_what_is_surely_wrong_told():
+    refused = Run(1, "error: goods.csv: price is 'N/A'\n", [], "", None)
+    assert judge(refused, Expected(CAUSE, GOOD, accepted=True)).outcome == "finding"
+    silent = Run(0, SAID, ["v"], "v", GOOD)
+    assert judge(silent, Expected(CAUSE, GOOD, accepted=True)).outcome == "harmless"
+    assert judge(silent, Expected(CAUSE, GOOD, told=True)).outcome == "finding"
+
+
+def test_the_same_seed_draws_the_same_cases_of_all_kinds():
+    kinds = [*KINDS.values()]
+    first, again, other = (drawn(kinds, seed=seed, count=25) for seed in (1, 1, 2))
+    assert first == again != other
+    assert len({own.text() for own in first}) > 20
+    assert {len(own.damages) for own in first} == {1, 2}
+    assert all(Case.parse(own.text()) == own for own in first)
