@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,18 +12,14 @@ from numpy.typing import NDArray
 from publication.attributes import Column
 from publication.id_map import IdMap
 from publication.ragged import Ragged
-from trainer import id_forms, item_attributes, lookalikes
-from trainer.errors import InputError, TrainerError
+from trainer import feature_matches, item_attributes, lookalikes
+from trainer.errors import TrainerError
 from trainer.features import FeatureTable
 from trainer.interactions import Interactions
 from trainer.pair_weights import PairWeights
 from trainer.splits import SPLITS, Split, held_out
 
 __all__ = ["SPLITS", "Dataset", "Split", "build_dataset"]
-
-# Of the ids of a table of features, or of the interactions if these are fewer, a smaller share in the
-# other looks like ids of another form.
-_FEW_MATCHES = 0.1
 
 
 @dataclass(frozen=True)
@@ -115,8 +110,9 @@ def build_dataset(
         *_odd_ids("item", interactions.item_ids, interactions.items, items),
         *_odd_ids("user", interactions.user_ids, interactions.users, users),
     ]
-    item_side = _Side.build("item", interactions.item_ids, interactions.items[~is_test], items)
-    user_side = _Side.build("user", interactions.user_ids, interactions.users[~is_test], users)
+    item_ids, user_ids = interactions.item_ids, interactions.user_ids
+    item_side = _Side.build("item", item_ids, interactions.items[~is_test], items, other_ids=user_ids)
+    user_side = _Side.build("user", user_ids, interactions.users[~is_test], users, other_ids=item_ids)
     warnings += item_side.warnings + user_side.warnings
     shape = (len(user_side.id_map), len(item_side.id_map))
     trained, tested = (
@@ -178,7 +174,13 @@ class _Side:
 
     @classmethod
     def build(
-        cls, kind: str, ids: Sequence[str], trained: NDArray[np.int64], table: FeatureTable
+        cls,
+        kind: str,
+        ids: Sequence[str],
+        trained: NDArray[np.int64],
+        table: FeatureTable,
+        *,
+        other_ids: Sequence[str],
     ) -> _Side:
         has_training = np.zeros(len(ids), dtype=bool)
         has_training[trained] = True
@@ -193,7 +195,9 @@ class _Side:
         # Not int64: there are as many of these as interactions when the matrix is made.
         rows = np.fromiter((_row(id_map, one) for one in ids), dtype=np.int32, count=len(ids))
         names = sorted(known)
-        warnings = _unmatched(kind, ids, table)
+        warnings = feature_matches.warnings_of(
+            kind, table, set(ids), others=other_ids, where="in the interactions"
+        )
         if unlearned := len(distinct - known):
             warnings.append(
                 f"{unlearned} features of {table.name} are of no {kind} with training interactions: "
@@ -209,8 +213,9 @@ class _Side:
                 f"{lost} {kind}s of {table.name} have neither training interactions nor features that "
                 "can be learned: they are left out"
             )
-        if unknown := len(warm - set(table.ids)) if table.columns else 0:
-            warnings.append(f"{unknown} {kind}s aren't in {table.name}: they have no features")
+        if unknown := len(warm - set(table.ids)) if table.ids else 0:
+            what = feature_matches.what_it_has(table)
+            warnings.append(f"{unknown} {kind}s aren't in {table.name}: they have no {what}")
         if table.columns and len(distinct) > max(1000, len(table.ids) // 2):
             warnings.append(
                 f"{table.name} has {len(distinct)} distinct features for {len(table.ids)} {kind}s: "
@@ -229,23 +234,6 @@ class _Side:
             if row is not None:
                 titles[row] = title
         return titles
-
-
-def _unmatched(kind: str, ids: Sequence[str], table: FeatureTable) -> list[str]:
-    """A warning when few of a table's ids are in the interactions; InputError when none is."""
-    if not table.ids:
-        return []
-    present = set(ids)
-    others = [own for own in table.ids if own not in present]
-    matched = len(table.ids) - len(others)
-    if matched >= _FEW_MATCHES * min(len(table.ids), len(ids)):
-        return []
-    forms = id_forms.explain(others, ids, present, where=("here", "in the interactions"))
-    if matched:
-        found = f"only {matched:,} of {len(table.ids):,} {kind}s of {table.name}"
-        return [f"{found} are in the interactions: {forms}"]
-    reason = f"none of its {len(table.ids):,} {kind}s is in the interactions: {forms}"
-    raise InputError(Path(table.name), reason)
 
 
 def _feature_matrix(

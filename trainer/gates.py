@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TypeGuard
 
 from publication import layout
 from trainer.errors import OptionError
+from trainer.measured import Baseline, Common, Measured
 
 # Further below than rounding can bring an equal number.
 _ROUNDING = 1e-9
@@ -31,6 +32,7 @@ DEFAULT_LOSS = 0.5
 
 # A loss counts only if chance is no explanation: so many standard errors of the mean difference.
 _ERRORS = 3.0
+_WORTH_A_WORD = 0.05
 # A version that was trained on more than this share of what is held out now looks better than it is.
 _KNOWN_ALREADY = 0.1
 
@@ -77,71 +79,6 @@ class Gates:
                 raise OptionError(f"--{name.replace('_', '-')}", value, "in 0..1")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Baseline:
-    """The version that a label names now beside the new one, both on the new one's test users.
-
-    Attributes:
-        version: what the label names; empty when it can't be read.
-        precision_at_10: its precision@10; None when it can't be compared with.
-        candidate_precision_at_10: that of the new version, of the same users by the same code. It may
-            differ in the last digits from the manifest's, which LightFM's own evaluation gave, and by
-            more when that drew other users of a large test part.
-        trained_on: share of the positives that the label's version was trained on: what is held out
-            now it knows then, and its precision is too high.
-        common: the same of the users alone that both versions know; None when nobody is evaluated.
-        problem: why it can't be compared with; empty when it can.
-    """
-
-    version: str
-    precision_at_10: float | None = None
-    candidate_precision_at_10: float | None = None
-    trained_on: float = 0.0
-    common: Common | None = None
-    problem: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Common:
-    """Two versions on the test users that both know.
-
-    Attributes:
-        users: how many users are evaluated.
-        known: how many of them both versions know.
-        before, after: precision@10 of the known ones by the version before and by the new one.
-        error: standard error of the mean of `before` less `after` over these users.
-    """
-
-    users: int
-    known: int
-    before: float = 0.0
-    after: float = 0.0
-    error: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """What the gates are held against. None and NaN both stand for what isn't known.
-
-    Attributes:
-        precision_at_10: of the test interactions among unseen items: what users get.
-        auc: the same.
-        evaluated_users: of the test interactions.
-        recall_at_10: by name of the index.
-        target_recall: what the indexes were tuned for.
-        coverage: see Gates.
-        baseline: None when the label named nothing before.
-    """
-
-    precision_at_10: float | None = None
-    auc: float | None = None
-    evaluated_users: int = 0
-    recall_at_10: Mapping[str, float] = field(default_factory=dict)
-    target_recall: float | None = None
-    coverage: float | None = None
-    baseline: Baseline | None = None
-
-
 @dataclass(frozen=True)
 class GateResult:
     """How a version did at one gate.
@@ -183,6 +120,18 @@ def check(gates: Gates, measured: Measured) -> list[GateResult]:
         allowed = gates.allow_different_data
         results.append(_loss_in_common(measured.baseline, common, allowed=allowed))
     return results
+
+
+def losses(measured: Measured) -> list[str]:
+    """Tell of users in common whose precision@10 fell for certain, far enough to fail or not."""
+    baseline = measured.baseline
+    if baseline is None or (common := baseline.common) is None or not common.known:
+        return []
+    lost = common.before - common.after
+    if not (lost > _ERRORS * common.error and lost > _WORTH_A_WORD * common.before):
+        return []
+    sentence = _in_common(baseline, common)
+    return [f"{sentence}: {lost / common.before:.0%} less, which isn't chance"]
 
 
 def _evaluated(users: int, *, allowed: bool) -> GateResult:
@@ -274,20 +223,25 @@ def _loss_in_common(baseline: Baseline, common: Common, *, allowed: bool) -> Gat
         )
         return GateResult(name, allowed, None, DEFAULT_LOSS, text)
     lost = common.before - common.after
+    text = _in_common(baseline, common)
+    certain = lost > _ERRORS * common.error and baseline.trained_on <= _KNOWN_ALREADY
+    passed = allowed or not (certain and lost > DEFAULT_LOSS * common.before)
+    if not passed:
+        text += f": more than {DEFAULT_LOSS:.0%} less (--max-relative-loss allows more)"
+    return GateResult(name, passed, lost / common.before if common.before else 0.0, DEFAULT_LOSS, text)
+
+
+def _in_common(baseline: Baseline, common: Common) -> str:
     text = (
-        f"precision@10 of the {common.known:,} evaluated users that version {version} knows too is "
-        f"{common.after:.4f}, by that version {common.before:.4f}"
+        f"precision@10 of the {common.known:,} evaluated users that version {baseline.version} knows "
+        f"too is {common.after:.4f}, by that version {common.before:.4f}"
     )
     if baseline.trained_on > _KNOWN_ALREADY:
         text += (
             f" (it was trained on {100 * baseline.trained_on:.0f} % of what is held out now, so it "
             "looks better than it is)"
         )
-    certain = lost > _ERRORS * common.error and baseline.trained_on <= _KNOWN_ALREADY
-    passed = allowed or not (certain and lost > DEFAULT_LOSS * common.before)
-    if not passed:
-        text += f": more than {DEFAULT_LOSS:.0%} less (--max-relative-loss allows more)"
-    return GateResult(name, passed, lost / common.before if common.before else 0.0, DEFAULT_LOSS, text)
+    return text
 
 
 def _compare(what: str, value: float, required: float) -> tuple[bool, str]:

@@ -14,6 +14,8 @@ from trainer import parquet_folder, plausible_times, tables, timestamps
 
 REQUIRED = ("user_id", "item_id")
 OPTIONAL = ("weight", "timestamp", "event")
+# How much larger the ninth tenth of all weights is than the first. Counts of plays reach a hundred.
+_SEVERAL_UNITS = 1000
 EVENT_ID = "event_id"
 
 
@@ -114,6 +116,7 @@ def from_table(
     item_ids, items = tables.ids(path, table, "item_id")
     if "weight" in table.column_names:
         weights = tables.numbers(path, table, "weight")
+        warnings += _of_several_units(name, weights)
     else:
         weights = np.ones(table.num_rows, dtype=np.float32)
     result = Interactions(name, user_ids, item_ids, users, items, weights)
@@ -129,6 +132,21 @@ def from_table(
     if EVENT_ID in table.column_names:
         result = replace(result, event_ids=tables.text_column(path, table, EVENT_ID))
     return result
+
+
+def _of_several_units(name: str, weights: NDArray[np.float32]) -> list[str]:
+    """A warning of positives so different in size that some may be of another unit."""
+    positives = weights[weights > 0]
+    if not len(positives):
+        return []
+    small, large = np.percentile(positives, [10, 90])
+    if large < _SEVERAL_UNITS * small:
+        return []
+    sentence = (
+        f"the weights of {name} differ by a factor of {large / small:,.0f}: one in ten is {small:g} or "
+        f"less and one in ten {large:g} or more; are some of another unit?"
+    )
+    return [sentence]
 
 
 def _compact(names: list[str], codes: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:

@@ -14,7 +14,8 @@ from publication.ragged import Ragged
 from publication.reader import Publication
 from publication.vector_space import Float32Array
 from trainer.evaluation import MAX_USERS
-from trainer.gates import Baseline, Common, Gates, Measured
+from trainer.gates import Gates
+from trainer.measured import Baseline, Common, Measured
 from trainer.predecessor import Predecessor
 from trainer.top_items import K, sample, top_items
 from trainer.vector_evaluation import with_positives

@@ -37,7 +37,7 @@ def warnings_of(path: Path, table: pa.Table, column: str, separator: str) -> lis
     count = len(texts) - texts.null_count
     if not count:
         return [f"{where} has no value in any row"]
-    checks = (_lists, _separators, _whole_numbers, _markers)
+    checks = (_lists, _separators, _whole_numbers, _markers, _cases)
     return [sentence for check in checks for sentence in check(where, texts, count, separator)]
 
 
@@ -99,6 +99,25 @@ def _whole_numbers(where: str, texts: pa.ChunkedArray, count: int, separator: st
         f"all {count} values of {where} are integers written as floats, as "
         f"{example(texts, are_whole)}, and are used as they are written: dataframes write integers so "
         "when one is missing; convert the column (pandas: astype('Int64'))"
+    )
+    return [sentence]
+
+
+def _cases(where: str, texts: pa.ChunkedArray, count: int, separator: str) -> list[str]:
+    """Values that differ in case only; a column of nearly as many values as rows is no category."""
+    distinct = [own for own in pc.unique(texts).to_pylist() if own is not None]
+    if len(distinct) > max(1000, count // 2):
+        return []
+    parts = {part.strip() for own in distinct for part in own.split(separator)}
+    by_case: dict[str, list[str]] = {}
+    for part in sorted(parts):
+        by_case.setdefault(part.casefold(), []).append(part)
+    alike = [own for own in by_case.values() if len(own) > 1]
+    if not alike:
+        return []
+    examples = " and ".join(map(shown, alike[0]))
+    sentence = (
+        f"{len(alike)} values of {where} differ in case only, as {examples}: they are different values"
     )
     return [sentence]
 

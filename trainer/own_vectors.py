@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from publication.id_map import IdMap
 from publication.manifest import DatasetFacts
 from publication.ragged import Ragged
-from trainer import item_attributes
+from trainer import feature_matches, item_attributes
 from trainer.cold_evaluation import evaluate_cold, trained_precision
 from trainer.cold_metrics import TRAINED
 from trainer.embeddings import Embeddings
@@ -115,7 +115,10 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
     metrics = {} if held_out is None else _evaluate(embeddings, item_map, seen, held_out)
     table = _read_items(files)
     if files.items is not None:
-        _known_rows(files.items, "item", items, table.ids)
+        without = len(item_map) - int((_known_rows(files.items, "item", items, table.ids) >= 0).sum())
+        if without:
+            what = feature_matches.what_it_has(table)
+            warnings.append(f"{without} items have a vector but aren't in {files.items}: no {what}")
     warnings += table.warnings
     publishable = Publishable(
         items=item_map,

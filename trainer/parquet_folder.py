@@ -116,6 +116,8 @@ def _read(
     schemas = [fragment.physical_schema for fragment in fragments]
     wanted = column_names.wanted(files[0], [*schemas[0].names, *keys], required, optional)
     for file, own in zip(files, schemas, strict=True):
+        # Of any column: Arrow unifies no schema that has one twice.
+        column_names.wanted(file, own.names, [], own.names)
         _check_columns(file, own, files[0], schemas[0], [*required, *optional])
     rows = [fragment.count_rows() for fragment in fragments]
     # Writers that have no row often have no types either.

@@ -157,7 +157,9 @@ def train_and_publish(
     with timings.stage("gates"):
         if gates is not None:
             version = published.manifest.version
-            results += check_version(volume, version, before, gates, seed=hyperparameters.seed)
+            checked, worse = check_version(volume, version, before, gates, seed=hyperparameters.seed)
+            results += checked
+            odd += worse
     result = TrainingResult(
         manifest=published.manifest,
         label=None,

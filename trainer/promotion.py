@@ -74,9 +74,14 @@ def check_content(
 
 def check_version(
     volume: Path, version: str, before: Predecessor | None, wanted: Gates, *, seed: int
-) -> list[GateResult]:
-    """Hold a published version against the gates; raises PublicationError when it can't be read."""
-    return gates.check(wanted, measure(volume, version, gates=wanted, before=before, seed=seed))
+) -> tuple[list[GateResult], list[str]]:
+    """Hold a published version against the gates, and warn of what passes but is worse for certain.
+
+    Raises:
+        PublicationError: it can't be read.
+    """
+    measured = measure(volume, version, gates=wanted, before=before, seed=seed)
+    return gates.check(wanted, measured), gates.losses(measured)
 
 
 def promote_if_passed(volume: Volume, result: _Checked, *, label: str | None) -> _Checked:

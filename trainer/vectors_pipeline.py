@@ -67,7 +67,9 @@ def publish_vectors(
         )
         version = published.manifest.version
         with timings.stage("gates"):
-            results += check_version(volume.folder, version, before, gates, seed=seed)
+            checked_version, worse = check_version(volume.folder, version, before, gates, seed=seed)
+            results += checked_version
+            odd += worse
     if volume.elsewhere:
         with timings.stage("upload"):
             volume.upload(version)

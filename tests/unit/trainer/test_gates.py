@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from publication import layout
 from trainer.errors import OptionError
-from trainer.gates import Baseline, Common, Gates, Measured, check
+from trainer.gates import Gates, check
+from trainer.measured import Baseline, Common, Measured
 
 OLD = "20261124T120000Z-3fa9c1"
 shares = st.floats(0, 1)
