@@ -110,7 +110,7 @@ class Campaign:
         if verdict.outcome != "finding":
             return
         tried = self._alone(tried)
-        key = (" + ".join(own.name for own in tried.case.kinds), verdict.why)
+        key = (" + ".join(own.name for own in tried.case.kinds), tried.verdict.why)
         if key in self.report.findings:
             return
         tried = self._smallest(tried)

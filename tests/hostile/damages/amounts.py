@@ -64,13 +64,19 @@ def items_gone(draft: Draft, *, kept: float) -> str:
     return _LOST
 
 
+def _begin_history(draft: Draft) -> None:
+    if draft.history is not None:
+        raise ValueError("there is a history already")
+    draft.history = copied(draft.log)
+
+
 @kind(
     "a new log beside the history", sources=("events",), styles=ANY_STYLE, recipes=_RECIPES,
     accepted=True, events=(2, 1, 100),
 )  # fmt: skip
 def beside_history(draft: Draft, *, events: int) -> str:
     """The normal way of a shop: years in files, today in the log."""
-    draft.history = copied(draft.log)
+    _begin_history(draft)
     draft.keep(draft.rows("all")[-events:])
     draft.log["timestamp"] = [own + 60.0 for own in draft.log["timestamp"]]
     return r"history"
@@ -82,7 +88,7 @@ def beside_history(draft: Draft, *, events: int) -> str:
 )  # fmt: skip
 def in_history_too(draft: Draft, *, part: int) -> str:
     """Last night's export of the log, and the log."""
-    draft.history = copied(draft.log)
+    _begin_history(draft)
     count = len(draft.log["user_id"])
     draft.keep(range(count - count // part, count))
     return r"history"

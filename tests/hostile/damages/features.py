@@ -79,6 +79,14 @@ def no_prices(draft: Draft) -> str:
     return _NUMBER_NOW_TEXT
 
 
+@kind("most prices missing", recipes=_RECIPES)
+def few_prices(draft: Draft) -> str:
+    """A column in which hardly anything is left."""
+    prices = draft.tables[GOODS]["price"]
+    prices[1:] = [None] * (len(prices) - 1)
+    return _NUMBER_NOW_TEXT
+
+
 @kind("numbers for words", recipes=_RECIPES)
 def numbers_for_words(draft: Draft) -> str:
     """Dates become years, and text a number."""

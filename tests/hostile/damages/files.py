@@ -108,8 +108,8 @@ def cut(draft: Draft, *, at: float) -> str:
         draft.as_bytes(lambda content: gzip.compress(content, 1))
     draft.as_bytes(lambda content: content[: int(at * len(content))])
     return (
-        rf"{_ROW}|of 300 users|of 120 items|interactions, version|truncat|cut|end of|Parquet|incomplete"
-        r"|no row after"
+        rf"{_ROW}|of 300 users|of 120 items|interactions, version|truncat|cut|end of|Parquet"
+        r"|incomplete|gzip|no row after"
     )
 
 

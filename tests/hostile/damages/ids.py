@@ -108,7 +108,7 @@ def words_for_nothing(draft: Draft, *, side: str, share: str, word: str) -> str:
 def empty(draft: Draft, *, side: str, share: str) -> str:
     """Visitors who weren't logged in."""
     _change(draft, side, share, lambda _: "")
-    return r"(user_id|item_id)\b.*(empty|missing|no id)|empty (user_id|item_id)"
+    return r"(user_id|item_id)\b.*(empty|missing|no id|holds null)|empty (user_id|item_id)"
 
 
 @kind("one id for many", sources=_ALL, styles=ANY_STYLE, side=_SIDES, share=SHARES)
@@ -134,4 +134,4 @@ def swapped(draft: Draft) -> str:
     """Users for items."""
     log = draft.log
     log["user_id"], log["item_id"] = log["item_id"], log["user_id"]
-    return r"swapped|\d+ of 300 users of version"
+    return r"swapped|\d+ of 300 users of version|none of its \d+ items is in"

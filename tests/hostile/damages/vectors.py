@@ -191,14 +191,14 @@ def other_form(draft: Draft, *, side: str, form: str) -> str:
     """Of one side, and not in the files beside it."""
     own = draft.sides[side]
     own.ids = [form.format(external_id) for external_id in own.ids]
-    return r"decimal|prefix|white space|suffix|\.0'|shop-|nobody was evaluated"
+    return r"none of its \d+|decimal|prefix|white space|suffix|\.0'|shop-|nobody was evaluated"
 
 
 @kind("sides mixed up", sources=_SOURCE, styles=_STYLES)
 def sides_mixed_up(draft: Draft) -> str:
     """Users for items."""
     draft.sides = {"item": draft.sides["user"], "user": draft.sides["item"]}
-    return r"\d+ of 300 users of version|of 120 items of version"
+    return r"\d+ of 300 users of version|of 120 items of version|none of its \d+|(item|user)\.(npy|txt)"
 
 
 @kind(

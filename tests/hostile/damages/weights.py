@@ -9,8 +9,7 @@ from tests.hostile.writing import TABLES
 _ALL = (*TABLES, "events")
 _BY_WEIGHT = ("weights", "half-life", "plain")
 _FEW_FIRST = ("few", "one", "percent", "half", "all")
-_CAUSE = r"\bweights?\b(?! above 0 sum)"
-_SUM = r"\bweights? "
+_CAUSE = r"\bweights?\b"
 
 
 @kind(
@@ -20,28 +19,28 @@ _SUM = r"\bweights? "
 def huge(draft: Draft, *, share: str, value: float) -> str:
     """Finite, but not their sum."""
     draft.change("weight", share, lambda _: value)
-    return _SUM
+    return _CAUSE
 
 
 @kind("weights below 0", sources=_ALL, recipes=_BY_WEIGHT, share=SHARES, value=(-1.0, -1e30))
 def negative(draft: Draft, *, share: str, value: float) -> str:
     """Returns, for instance."""
     draft.change("weight", share, lambda _: value)
-    return _SUM
+    return _CAUSE
 
 
 @kind("weights of 0", sources=_ALL, recipes=_BY_WEIGHT, share=SHARES)
 def zero(draft: Draft, *, share: str) -> str:
     """Counts that weren't counted."""
     draft.change("weight", share, lambda _: 0.0)
-    return _SUM
+    return _CAUSE
 
 
 @kind("tiny weights", sources=_ALL, recipes=_BY_WEIGHT, share=SHARES, value=(1e-40, 1e-30, 1e-12))
 def tiny(draft: Draft, *, share: str, value: float) -> str:
     """Of which nothing is learned."""
     draft.change("weight", share, lambda _: value)
-    return _SUM
+    return _CAUSE
 
 
 @kind(
@@ -63,7 +62,7 @@ def other_size(draft: Draft, *, times: float, part: int) -> str:
     weights = draft.log["weight"]
     for row in range(len(weights) - len(weights) // part, len(weights)):
         weights[row] *= times
-    return _SUM
+    return _CAUSE
 
 
 @kind(
