@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from publication import layout, ragged
 from publication.arrays import map_array
+from publication.attributes import Column, TextColumn
 from publication.id_map import IdMap
 from publication.manifest import AttributeKind, DatasetFacts
 from publication.ragged import Ragged
@@ -25,6 +26,7 @@ class Content:
         interactions: number of training and test interactions.
         weight: sum of the weights above 0 of these; None where it isn't known.
         attributes: kind of each attribute of the items.
+        values: of an attribute, by name, and an item's row, as texts; of a number "" for any.
         title: of an item's row, "" for none; None when there are no titles.
         columns: of items and users, those that features come from, as "items.genres".
         names: of each column that names are known of, the values of its features, as "items.genres":
@@ -37,6 +39,7 @@ class Content:
     interactions: int
     weight: float | None
     attributes: Mapping[str, AttributeKind]
+    values: Callable[[str, int], Collection[str]]
     title: Callable[[int], str] | None
     columns: Sequence[str]
     names: Mapping[str, frozenset[str]]
@@ -54,6 +57,7 @@ def content_of(version: Publication) -> Content:
         interactions=facts.dataset.train_interactions + facts.dataset.test_interactions,
         weight=facts.dataset.weight,
         attributes={own.name: own.kind for own in facts.attributes},
+        values=_published_values(version),
         title=None if titles is None else lambda row: ragged.text(titles, row),
         columns=columns_of(facts.dataset),
         names={
@@ -65,6 +69,32 @@ def content_of(version: Publication) -> Content:
             ),
         },
     )
+
+
+def values_of(columns: Sequence[Column]) -> Callable[[str, int], Collection[str]]:
+    """Look up the values of attributes that are to be published, as `Content` has them."""
+    by_name = {own.name: own for own in columns}
+
+    def values(name: str, row: int) -> Collection[str]:
+        column = by_name[name]
+        if isinstance(column, TextColumn):
+            return column.values[row]
+        return () if np.isnan(column.values[row]) else ("",)
+
+    return values
+
+
+def _published_values(version: Publication) -> Callable[[str, int], Collection[str]]:
+    attributes = version.attributes
+    position = {own.name: place for place, own in enumerate(version.manifest.attributes)}
+
+    def values(name: str, row: int) -> Collection[str]:
+        assert attributes is not None  # noqa: S101 - there is a name
+        if attributes.kind(position[name]) == "text":
+            return attributes.texts(position[name], row)
+        return () if attributes.number(position[name], row) is None else ("",)
+
+    return values
 
 
 def columns_of(facts: DatasetFacts) -> list[str]:

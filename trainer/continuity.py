@@ -26,8 +26,11 @@ _TITLES_KEPT = 0.5
 # What passes, but with less than this share of users, items or interactions, is worth a look.
 _MOST = 0.9
 # Of the pairs of user and item beyond those that chance would keep: ids that were numbered anew keep
-# none, and a window of 30 days that moved by a week about three quarters.
-_FEW_PAIRS = 0.5
+# none, and a window of 30 days that moved by a week more than three quarters.
+_FEW_PAIRS = 0.75
+# Of the values of text attributes, which are edited, too.
+_FEW_VALUES = 0.7
+_ITEMS_COMPARED = 5_000
 
 
 def check(
@@ -61,12 +64,15 @@ def check(
         users,
         items,
         *amounts,
-        *_attributes(before, now, version),
+        *_attributes(before, now, version, random),
         *_titles(before, now, version, random),
         *_features(before, now, version),
     ]
     if users.passed and items.passed:
         warnings += _pairs(before, now, version, random)
+    warnings += _values(before, now, version, random)
+    warnings += _doubles("user", before.users, now.users, random)
+    warnings += _doubles("item", before.items, now.items, random)
     if gates.allow_different_data:
         results = [
             own if own.passed else GateResult(own.name, True, own.measured, 0.0, own.text + _ALLOWED)
@@ -113,6 +119,25 @@ def _kept(
     return GateResult(name, passed, share, required, text)
 
 
+class _New:
+    """The ids that weren't there before."""
+
+    def __init__(self, before: IdMap, now: IdMap) -> None:
+        self._before, self._now = before, now
+
+    def __contains__(self, external_id: str, /) -> bool:
+        return external_id in self._now and external_id not in self._before
+
+
+def _doubles(kind: str, before: IdMap, now: IdMap, random: np.random.Generator) -> list[str]:
+    """A warning when some have come a second time, under an id of another form."""
+    drawn = map(now.external_id, random.permutation(len(now))[:_DRAWN].tolist())
+    new = [own for own in drawn if own not in before]
+    old = map(before.external_id, random.permutation(len(before)).tolist())
+    forms = id_forms.doubles((own for own in old if own in now), new, _New(before, now))
+    return [f"some {kind}s are there twice, under ids of two forms: {forms}"] if forms else []
+
+
 def _amounts(
     before: Content, now: Content, version: str, max_shrinkage: float | None
 ) -> list[GateResult]:
@@ -142,7 +167,9 @@ def _amount(name: str, text: str, before: float, now: float, allowed: float) -> 
     return GateResult(name, False, -change, allowed, text)
 
 
-def _attributes(before: Content, now: Content, version: str) -> list[GateResult]:
+def _attributes(
+    before: Content, now: Content, version: str, random: np.random.Generator
+) -> list[GateResult]:
     if not before.attributes:
         return []
     problems = []
@@ -152,6 +179,10 @@ def _attributes(before: Content, now: Content, version: str) -> list[GateResult]
             problems.append(f"{name!r} is gone")
         elif found != kind:
             problems.append(f"{name!r} was {kind} and is {found} now")
+        else:
+            had, has, _, _ = _compared(name, before, now, random)
+            if had and has < _NAMES_KEPT * had:
+                problems.append(f"only {has:,} of {had:,} items that had {name!r} have it now")
     if not problems:
         text = f"the {len(before.attributes)} attributes of version {version} are kept with their kinds"
         return [GateResult("attributes", True, 1.0, 1.0, text)]
@@ -161,6 +192,43 @@ def _attributes(before: Content, now: Content, version: str) -> list[GateResult]
         "refused"
     )
     return [GateResult("attributes", False, share, 1.0, text)]
+
+
+def _values(before: Content, now: Content, version: str, random: np.random.Generator) -> list[str]:
+    """Warnings of attributes that fewer items have, or of which many values are gone."""
+    warnings = []
+    for name in before.attributes:
+        if before.attributes[name] != now.attributes.get(name):
+            continue
+        had, has, values, kept = _compared(name, before, now, random)
+        if had and has < _MOST * had:
+            warnings.append(
+                f"only {has:,} of {had:,} items that have attribute {name!r} in version {version} have "
+                "it now"
+            )
+        elif values and kept < _FEW_VALUES * values:
+            warnings.append(
+                f"only {kept:,} of {values:,} values of attribute {name!r} that items have in version "
+                f"{version} are those that they have now"
+            )
+    return warnings
+
+
+def _compared(
+    name: str, before: Content, now: Content, random: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """Of items in common: how many had the attribute, and have it; how many values, and kept ones."""
+    had = has = values = kept = 0
+    for row in random.permutation(len(before.items))[:_ITEMS_COMPARED].tolist():
+        other = now.items.row(before.items.external_id(row))
+        if other is None or not (old := before.values(name, row)):
+            continue
+        new = now.values(name, other)
+        had += 1
+        has += bool(new)
+        values += len(old)
+        kept += sum(value in new for value in old)
+    return had, has, values, kept
 
 
 def _titles(

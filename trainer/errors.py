@@ -136,13 +136,19 @@ class StoreError(TrainerError):
 
 
 class DiscontinuityError(TrainerError):
-    """An input that keeps too little of the version that a label names; `failed` says of what."""
+    """An input that keeps too little of the version that a label names; `failed` says of what.
 
-    def __init__(self, label: str, version: str, failed: Sequence[GateResult]) -> None:
+    `warnings` are those of the input, which may name the cause.
+    """
+
+    def __init__(
+        self, label: str, version: str, failed: Sequence[GateResult], warnings: Sequence[str] = ()
+    ) -> None:
         reasons = "; ".join(own.text for own in failed)
+        odd = f". What looks odd about the input: {'; '.join(warnings)}" if warnings else ""
         super().__init__(
             f"nothing was published, since the input keeps too little of what label {label!r} names: "
-            f"{reasons}. Mend the input or, if all of this is meant, give --allow-different-data"
+            f"{reasons}{odd}. Mend the input or, if all of this is meant, give --allow-different-data"
         )
         self.label = label
         self.version = version

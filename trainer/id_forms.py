@@ -16,6 +16,7 @@ _LONGEST = 40
 
 # Of fewer a form isn't what happened to all.
 _ENOUGH = 0.5
+_SOME = 0.05
 
 
 class Known(Protocol):
@@ -39,6 +40,11 @@ _FORMS = (
     _Form("leading zeros are lost", lambda own: own.lstrip("0") or "0"),
     _Form("white space around them is gone", str.strip),
     _Form("quotes around them are gone", lambda own: own.strip("\"'")),
+    _Form("quotes around them were added", lambda own: f'"{own}"'),
+    _Form("quotes around them were added", lambda own: f"'{own}'"),
+    _Form("UTF-8 was read as Latin-1", lambda own: _read_as(own, "utf-8", "latin-1")),
+    _Form("UTF-8 was read as Windows-1252", lambda own: _read_as(own, "utf-8", "cp1252")),
+    _Form("it was UTF-8 read as Latin-1", lambda own: _read_as(own, "latin-1", "utf-8")),
     _Form("they are in lower case", str.lower),
     _Form("they are in upper case", str.upper),
     _Form("Unicode is normalised (NFC)", lambda own: unicodedata.normalize("NFC", own)),
@@ -68,19 +74,52 @@ def explain(
     lost, present = list(islice(before, _COMPARED)), list(islice(now, _COMPARED))
     if not lost or not present:
         return ""
+    found = _find(lost, present, known, least=_ENOUGH)
+    if found is None:
+        return f"for example {lost[0]!r} {where[0]} and {present[0]!r} {where[1]}"
+    example, written, what = found
+    return f"{example!r} {where[0]} is {written!r} {where[1]}: {what}"
+
+
+def doubles(kept: Iterable[str], new: Iterable[str], known: Known) -> str:
+    """Say how ids that are still there are there in another form too, among those that are new.
+
+    Args:
+        kept: ids that are still there; the first 1,000 are looked at.
+        new: ids that weren't there before; likewise.
+        known: all of the new ones.
+
+    Returns:
+        A clause such as "'3' is there as '3.0' too: whole numbers became decimals"; empty when few are.
+    """
+    old, others = list(islice(kept, _COMPARED)), list(islice(new, _COMPARED))
+    found = _find(old, others, known, least=_SOME) if old and others else None
+    if found is None:
+        return ""
+    example, written, what = found
+    return f"{example!r} is there as {written!r} too: {what}"
+
+
+def _find(
+    lost: Sequence[str], present: Sequence[str], known: Known, *, least: float
+) -> tuple[str, str, str] | None:
+    """An id, how it is written now, and what became of it; None when too few fit any form."""
     best, found = None, 0
     for form in (*_FORMS, *_affixes(lost, present), *_padded(lost, present)):
         count = sum(form.write(own) != own and form.write(own) in known for own in lost)
         if count > found:
             best, found = form, count
-    if best is None or found < _ENOUGH * len(lost):
-        return f"for example {lost[0]!r} {where[0]} and {present[0]!r} {where[1]}"
+    if best is None or found < least * len(lost):
+        return None
     example = next(own for own in lost if best.write(own) != own and best.write(own) in known)
-    return f"{example!r} {where[0]} is {best.write(example)!r} {where[1]}: {best.what}"
+    return example, best.write(example), best.what
 
 
 def _affixes(lost: Sequence[str], present: Sequence[str]) -> Iterable[_Form]:
     """Forms by what all ids of a side begin or end with."""
+    # Numbers may be longer than others by chance.
+    if all(own.isdigit() for own in (*lost, *present)):
+        return
     # Ids may begin alike by themselves, so every length is tried.
     for start in _shorter(_prefix(present)):
         yield _Form(f"prefix {start!r} was added", start.__add__)
@@ -102,6 +141,14 @@ def _padded(lost: Sequence[str], present: Sequence[str]) -> Iterable[_Form]:
 def _shorter(text: str) -> Iterable[str]:
     """A text, and all that it begins with, the longest first."""
     return (text[:length] for length in range(len(text), 0, -1))
+
+
+def _read_as(own: str, written: str, read: str) -> str:
+    """A text as bytes in one encoding, read in another; unchanged where that can't be."""
+    try:
+        return own.encode(written).decode(read)
+    except UnicodeError:
+        return own
 
 
 def _without_start(start: str, own: str) -> str:

@@ -114,12 +114,13 @@ def from_table(
     now = utc_now().timestamp() if now is None else now
     user_ids, users = tables.ids(path, table, "user_id")
     item_ids, items = tables.ids(path, table, "item_id")
+    warnings: list[str] = []
     if "weight" in table.column_names:
         weights = tables.numbers(path, table, "weight")
         warnings += _of_several_units(name, weights)
     else:
         weights = np.ones(table.num_rows, dtype=np.float32)
-    result = Interactions(name, user_ids, item_ids, users, items, weights)
+    result = Interactions(name, user_ids, item_ids, users, items, weights, warnings=warnings)
     if "timestamp" in table.column_names:
         times = timestamps.read(path, table, "timestamp", now=now)
         if times_are_certain:

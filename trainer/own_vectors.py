@@ -113,13 +113,7 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
                 "they aren't held out"
             )
     metrics = {} if held_out is None else _evaluate(embeddings, item_map, seen, held_out)
-    table = _read_items(files)
-    if files.items is not None:
-        without = len(item_map) - int((_known_rows(files.items, "item", items, table.ids) >= 0).sum())
-        if without:
-            what = feature_matches.what_it_has(table)
-            warnings.append(f"{without} items have a vector but aren't in {files.items}: no {what}")
-    warnings += table.warnings
+    table = _read_items(files, items, warnings)
     publishable = Publishable(
         items=item_map,
         users=user_map,
@@ -207,7 +201,7 @@ def _evaluate(embeddings: Embeddings, items: IdMap, seen: Ragged, held_out: Ragg
     return metrics if trained is None else {**metrics, TRAINED: trained}
 
 
-def _read_items(files: OwnVectors) -> FeatureTable:
+def _read_items(files: OwnVectors, items: Side, warnings: list[str]) -> FeatureTable:
     attributes = item_attributes.parse(files.item_attributes)
     if files.items is None:
         if attributes:
@@ -219,6 +213,11 @@ def _read_items(files: OwnVectors) -> FeatureTable:
     )
     if table.titles is None and not attributes:
         raise InputError(files.items, "column title is missing")
+    rows = _known_rows(files.items, "item", items, table.ids)
+    if without := len(items.ids) - int((rows >= 0).sum()):
+        what = feature_matches.what_it_has(table)
+        warnings.append(f"{without} items have a vector but aren't in {files.items}: no {what}")
+    warnings += table.warnings
     return table
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
+import pyarrow.parquet
 
 from trainer import column_names, column_types, tables
 from trainer.errors import InputError
@@ -79,7 +80,16 @@ def read_folder(path: Path, *, required: Collection[str], optional: Collection[s
     try:
         return _read(path, files, required, optional)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if "duplicate field" in str(error):
+            _refuse_double_columns(files)
         raise InputError(path, f"can't be read as Parquet: {error}") from error
+
+
+def _refuse_double_columns(files: Sequence[Path]) -> None:
+    """Name the file that has a column twice, and the column: Arrow names neither."""
+    for file in files:
+        names = pa.parquet.read_schema(file).names
+        column_names.wanted(file, names, [], names)
 
 
 def data_files(path: Path) -> list[Path]:
@@ -116,8 +126,6 @@ def _read(
     schemas = [fragment.physical_schema for fragment in fragments]
     wanted = column_names.wanted(files[0], [*schemas[0].names, *keys], required, optional)
     for file, own in zip(files, schemas, strict=True):
-        # Of any column: Arrow unifies no schema that has one twice.
-        column_names.wanted(file, own.names, [], own.names)
         _check_columns(file, own, files[0], schemas[0], [*required, *optional])
     rows = [fragment.count_rows() for fragment in fragments]
     # Writers that have no row often have no types either.

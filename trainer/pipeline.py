@@ -16,7 +16,7 @@ from publication.writer import Clock, Staging, utc_now
 from trainer import predecessor, tables
 from trainer import warm_start as warm
 from trainer.cold_evaluation import evaluate_cold_of
-from trainer.content import Content, columns_of, names_by_column
+from trainer.content import Content, columns_of, names_by_column, values_of
 from trainer.dataset import Dataset, Split, build_dataset
 from trainer.embeddings import extract_embeddings
 from trainer.errors import OptionError
@@ -115,7 +115,12 @@ def train_and_publish(
     odd: list[str] = []
     if gates is not None:
         results, odd = check_content(
-            _content(dataset), before, gates, max_shrinkage=max_shrinkage, seed=hyperparameters.seed
+            _content(dataset),
+            before,
+            gates,
+            warnings=dataset.warnings,
+            max_shrinkage=max_shrinkage,
+            seed=hyperparameters.seed,
         )
     # A volume that can't be written is known before the training, not after it.
     with Staging(volume):
@@ -231,6 +236,7 @@ def _content(dataset: Dataset) -> Content:
         interactions=int(dataset.train.nnz + dataset.test.nnz),
         weight=dataset.weight(),
         attributes={own.name: own.kind for own in dataset.attributes},
+        values=values_of(dataset.attributes),
         title=None if titles is None else titles.__getitem__,
         columns=columns_of(_facts(dataset)),
         names={

@@ -15,6 +15,9 @@ from trainer.timestamps import Times
 
 _YEAR = 365.25 * 86_400
 _OLD = 20 * _YEAR
+# So many years in which nothing happened are a pause of no shop.
+_MANY_YEARS = 5
+_MANY_ROWS = 100
 # A few rows may have 0 for an unknown time, or another form than the others.
 _NEARLY_ALL = 0.99
 _MEND = f"write them as {EXPECTED}, or give the column another name if it holds no times"
@@ -52,6 +55,8 @@ def check(path: Path, column: str, times: Times, *, now: float) -> list[str]:
     warnings = []
     if early is not None:
         warnings.append(_warning_of_early(path, column, times, early))
+    elif len(times.seconds) >= _MANY_ROWS:
+        warnings += _warning_of_a_gap(path, column, times)
     if newest < now - _OLD:
         years = (now - newest) / _YEAR
         warnings.append(
@@ -99,6 +104,24 @@ def _warning_of_early(path: Path, column: str, times: Times, early: NDArray[np.b
         f"as row {row + 1} ({_shown(times, row)}): they count as the oldest; is that how an unknown "
         "time is written?"
     )
+
+
+def _warning_of_a_gap(path: Path, column: str, times: Times) -> list[str]:
+    """A warning where nothing happened for many years: a clock that starts anew says 2000, or 1996."""
+    years = (times.seconds // _YEAR).astype(np.int64)
+    first = int(years.min())
+    found = np.flatnonzero(np.bincount(years - first)) + first
+    gaps = np.diff(found)
+    if not len(gaps) or gaps.max() <= _MANY_YEARS:
+        return []
+    before = years <= found[gaps.argmax()]
+    row = int(before.argmax())
+    sentence = (
+        f"{path}: {np.count_nonzero(before)} of {len(before)} rows have a {column} more than "
+        f"{int(gaps.max()) - 1} years before all others, such as row {row + 1} "
+        f"({_shown(times, row)}): is a clock wrong?"
+    )
+    return [sentence]
 
 
 def _doubt(times: Times, now: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -36,6 +37,7 @@ def check_content(
     before: Predecessor | None,
     wanted: Gates,
     *,
+    warnings: Sequence[str] = (),
     max_shrinkage: float | None = None,
     seed: int = 0,
 ) -> tuple[list[GateResult], list[str]]:
@@ -45,11 +47,12 @@ def check_content(
         now: of the new version.
         before: what the label names; None for nothing.
         wanted: what is asked for, and allowed.
+        warnings: of the input, which tell why too little is kept.
         max_shrinkage: see continuity.check.
         seed: of what is drawn.
 
     Returns:
-        The results, all passed, and warnings.
+        The results, all passed, and further warnings.
 
     Raises:
         DiscontinuityError: too little is kept.
@@ -59,7 +62,7 @@ def check_content(
     if before.publication is None:
         problem = f"nothing is compared with what label {before.label!r} names: {before.problem}"
         return [], [problem]
-    results, warnings = continuity.check(
+    results, odd = continuity.check(
         content_of(before.publication),
         now,
         wanted,
@@ -68,8 +71,8 @@ def check_content(
         seed=seed,
     )
     if failed := [own for own in results if not own.passed]:
-        raise DiscontinuityError(before.label, before.version, failed)
-    return results, warnings
+        raise DiscontinuityError(before.label, before.version, failed, warnings)
+    return results, odd
 
 
 def check_version(

@@ -99,12 +99,18 @@ class Side:
 
     def check_most_directions(self) -> list[str]:
         """Raise InputError if all vectors but those of length 0 are too short; warn if some are."""
-        short = (self._squares < SHORTEST**2) & (self._squares > 0)
-        if not short.any():
-            return []
-        if (self._squares[~short] == 0).all():
-            self._refuse(short, _TOO_SHORT, _VANISH)
-        return [f"{self._told(short, _TOO_SHORT)}: what these get is no more than rounding"]
+        zero = self._squares == 0
+        warnings = []
+        if zero.any():
+            warnings.append(
+                f"{self._told(zero, 'zero')}: all of these get the items of the largest bias"
+            )
+        short = (self._squares < SHORTEST**2) & ~zero
+        if short.any():
+            if zero[~short].all():
+                self._refuse(short, _TOO_SHORT, _VANISH)
+            warnings.append(f"{self._told(short, _TOO_SHORT)}: what these get is no more than rounding")
+        return warnings
 
     def _refuse(self, bad: NDArray[np.bool_], problem: str, reason: str) -> None:
         if bad.any():

@@ -9,7 +9,7 @@ from publication.errors import LabelError
 from publication.volume import Volume
 from publication.writer import Staging
 from trainer import predecessor
-from trainer.content import Content, columns_of
+from trainer.content import Content, columns_of, values_of
 from trainer.gates import Gates
 from trainer.own_vectors import OwnVectors, read_own_vectors
 from trainer.progress import Reporter
@@ -55,7 +55,12 @@ def publish_vectors(
                 stack.enter_context(volume.followed(name))
         before = predecessor.find(volume.folder, label)
         results, odd = check_content(
-            _content(source), before, gates, max_shrinkage=max_shrinkage, seed=seed
+            _content(source),
+            before,
+            gates,
+            warnings=warnings,
+            max_shrinkage=max_shrinkage,
+            seed=seed,
         )
         published = publish(
             source,
@@ -92,6 +97,7 @@ def _content(source: Publishable) -> Content:
         interactions=source.facts.train_interactions + source.facts.test_interactions,
         weight=source.facts.weight,
         attributes={own.name: own.kind for own in source.attributes},
+        values=values_of(source.attributes),
         title=None if titles is None else titles.__getitem__,
         columns=columns_of(source.facts),
         names={},

@@ -84,7 +84,7 @@ def compressed(draft: Draft, *, form: str) -> str:
         return sink.getvalue()
 
     draft.as_bytes(packed)
-    return rf"\b{form}|compress"
+    return rf"\b{form}|compress|binary data"
 
 
 @kind("not compressed", sources=("csv",), styles=ANY_STYLE)

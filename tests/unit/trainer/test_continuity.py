@@ -19,7 +19,20 @@ USERS = [f"u{number}" for number in range(40)]
 ITEMS = [f"i{number}" for number in range(20)]
 
 
-def content(users=USERS, items=ITEMS, *, seen=None, titles="Title of {}".format, **changes):
+def two_values(name, item_id):
+    """A number of each item, and two genres."""
+    return ("",) if name == "price" else ("Drama", f"of {item_id}")
+
+
+def content(
+    users=USERS,
+    items=ITEMS,
+    *,
+    seen=None,
+    titles="Title of {}".format,
+    values=two_values,
+    **changes,
+):
     """Everyone has seen two items that depend on the number in their id, but for what is said."""
     user_map, item_map = IdMap.build(users), IdMap.build(items)
 
@@ -35,6 +48,7 @@ def content(users=USERS, items=ITEMS, *, seen=None, titles="Title of {}".format,
         interactions=200,
         weight=500.0,
         attributes={"price": "number", "genres": "text"},
+        values=lambda name, row: values(name, item_map.external_id(row)),
         title=lambda row: titles(item_map.external_id(row)),
         columns=["items.genres", "users.age"],
         names={"items.genres": frozenset({"Drama", "War"}), "users.age": frozenset({"30", "40", "50"})},
@@ -156,7 +170,9 @@ def test_ids_that_were_numbered_anew_are_warned_of():
     _, warnings = check(
         before, content(seen=shifted), Gates(), version=VERSION, max_shrinkage=None, seed=1
     )
-    assert ["only 0 of 40 of the items" in own and "numbered anew" in own for own in warnings] == [True]
+    [warning] = warnings
+    assert "have only 0 of 40 of the items that they had seen" in warning
+    assert "numbered anew" in warning
 
 
 def test_of_a_large_catalogue_some_are_drawn(monkeypatch):
@@ -171,3 +187,57 @@ def test_names_belong_to_the_longest_column_that_fits():
         "items.a": frozenset({"x"}),
         "items.a:b": frozenset({"c", "d"}),
     }
+
+
+def warned(now, before=None):
+    _, warnings = check(before or content(), now, Gates(), version=VERSION, max_shrinkage=None, seed=1)
+    return warnings
+
+
+def test_what_passes_but_is_little_is_warned_of_with_both_forms():
+    [users] = warned(content(users=[*USERS[:30], *(f"{own}.0" for own in USERS[30:])]))
+    assert "30 of 40 users" in users
+    assert "whole numbers became decimals" in users
+    [amount] = warned(content(interactions=150))
+    assert amount.startswith("150 interactions, version")
+    assert warned(content(interactions=185)) == []
+
+
+def test_ids_of_a_second_form_beside_the_first_are_warned_of():
+    [warning] = warned(content(users=[*USERS, *(f"shop-{own}" for own in USERS[:30])]))
+    assert warning.startswith("some users are there twice, under ids of two forms: 'u")
+    assert warning.endswith("too: prefix 'shop-' was added")
+    # Numbers that begin like others are no such forms.
+    numbers = [str(number) for number in range(100)]
+    more = [*numbers, *(f"1{number}" for number in numbers)]
+    assert warned(content(users=more), content(users=numbers)) == []
+
+
+def test_ids_that_were_numbered_anew_are_told_from_chance():
+    """Where everybody has most items, next to nothing is kept by those that are someone else's."""
+    most = [[item for item in range(20) if (item * 7 + row * 3) % 5] for row in range(40)]
+    assert warned(content(seen=most), content(seen=most)) == []
+    [warning] = warned(content(seen=[*most[1:], most[0]]), content(seen=most))
+    assert "would be chance" in warning
+
+
+def test_attributes_are_kept_by_the_items_that_had_them():
+    def some(share):
+        return lambda name, item_id: (
+            ()
+            if name == "price" and ITEMS.index(item_id) >= share * len(ITEMS)
+            else two_values(name, item_id)
+        )
+
+    assert (
+        "only 8 of 20 items that had 'price' have it now"
+        in failed(content(values=some(0.4)))["attributes"]
+    )
+    [warning] = warned(content(values=some(0.7)))
+    assert "only 14 of 20 items that have attribute 'price'" in warning
+    assert warned(content(values=some(0.95))) == []
+
+
+def test_many_values_that_changed_are_warned_of():
+    [warning] = warned(content(values=lambda name, _: ("",) if name == "price" else ("Drama;x",)))
+    assert "only 0 of 40 values of attribute 'genres'" in warning

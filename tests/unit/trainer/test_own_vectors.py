@@ -193,7 +193,9 @@ def test_items_alone_are_enough(items):
 
 def test_a_user_without_a_direction_is_no_error(tmp_path, both):
     """Somebody of whom nothing is known gets what the items' biases say."""
-    source = read(replace(both, user_vectors=save(tmp_path / "z.npy", np.zeros((3, 3)))))
+    path = save(tmp_path / "z.npy", np.zeros((3, 3)))
+    source, [warning] = read_own(replace(both, user_vectors=path))
+    assert "3 of 3 vectors are zero" in warning
     np.testing.assert_array_equal(user_vectors(source)[:, :-1], np.zeros((3, 3)))
 
 
@@ -347,7 +349,9 @@ def test_what_a_user_has_seen_is_not_held_out_from_them(tmp_path, both):
 def test_titles_are_those_of_the_items_that_have_vectors(tmp_path, items):
     columns = {"item_id": ["a", "x", "東京", "b"], "title": ["Film a", "No film", "映画", ""]}
     for suffix in ("csv", "parquet"):
-        source = read(replace(items, items=datasets.write(tmp_path / f"items.{suffix}", columns)))
+        path = datasets.write(tmp_path / f"items.{suffix}", columns)
+        source, warnings = read_own(replace(items, items=path))
+        assert warnings == [f"2 items have a vector but aren't in {path}: no titles"]
         titles = {source.items.external_id(row): title for row, title in enumerate(source.titles)}
         assert titles == {"a": "Film a", "東京": "映画", "b": "", "c": "", "d": ""}
 
@@ -367,7 +371,8 @@ def test_columns_of_the_items_become_attributes_in_the_order_of_the_vectors(tmp_
     for suffix in ("csv", "parquet"):
         path = datasets.write(tmp_path / f"items.{suffix}", columns)
         files = replace(items, items=path, item_attributes=["tags", "year"], feature_separator=";")
-        source = read(files)
+        source, warnings = read_own(files)
+        assert warnings == [f"2 items have a vector but aren't in {path}: no attributes"]
         # Who gives attributes need not give titles.
         assert source.titles is None
         tags, year = source.attributes
