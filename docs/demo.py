@@ -36,6 +36,7 @@ from retriever.client import (
 from retriever.errors import RetrieverError
 from trainer import item_attributes, movielens, output
 from trainer.errors import TrainerError
+from trainer.gates import Gates
 from trainer.index.annoy import AnnoyBackend
 from trainer.index.tuning import TuningOptions
 from trainer.model import Hyperparameters
@@ -100,6 +101,7 @@ def run(volume: Path, data_dir: Path) -> None:
         indexing=Indexing(
             backends=[AnnoyBackend()], options=TuningOptions(target_recall=TARGET_RECALL)
         ),
+        gates=Gates(),
         reporter=Bars(),
     )
     seconds.update(result.seconds)

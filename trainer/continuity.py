@@ -25,6 +25,7 @@ _NAMES_KEPT = 0.5
 _TITLES_KEPT = 0.5
 # What passes, but with less than this share of users, items or interactions, is worth a look.
 _MOST = 0.9
+_MUCH_MORE = 0.5
 # Of the pairs of user and item beyond those that chance would keep: ids that were numbered anew keep
 # none, and a window of 30 days that moved by a week more than three quarters.
 _FEW_PAIRS = 0.75
@@ -58,7 +59,7 @@ def check(
     warnings = [
         own.text
         for own in (users, items, amounts[0])
-        if own.passed and own.measured is not None and _little(own)
+        if own.passed and own.measured is not None and _is_odd(own)
     ]
     results = [
         users,
@@ -84,10 +85,13 @@ def check(
 _ALLOWED = " (--allow-different-data)"
 
 
-def _little(result: GateResult) -> bool:
-    """Whether what passed is little all the same."""
+def _is_odd(result: GateResult) -> bool:
+    """Whether what passed is little all the same, or much more than there was."""
     measured = result.measured or 0.0
-    return measured > 1 - _MOST if result.name == "interactions" else measured < _MOST
+    if result.name == "interactions":
+        # How much is missing; below 0 when there are more.
+        return not -_MUCH_MORE <= measured <= 1 - _MOST
+    return measured < _MOST
 
 
 def _kept(

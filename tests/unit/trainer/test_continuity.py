@@ -200,7 +200,10 @@ def test_what_passes_but_is_little_is_warned_of_with_both_forms():
     assert "whole numbers became decimals" in users
     [amount] = warned(content(interactions=150))
     assert amount.startswith("150 interactions, version")
-    assert warned(content(interactions=185)) == []
+    [amount] = warned(content(interactions=320))
+    assert amount.endswith("(+60.0%)")
+    for some in (185, 280):
+        assert warned(content(interactions=some)) == []
 
 
 def test_ids_of_a_second_form_beside_the_first_are_warned_of():
