@@ -41,7 +41,7 @@ def test_publishing_is_measured_and_leaves_the_vectors_alone(call, tmp_path):
     assert made["subject"] == {"items": 300, "components": 8, "backend": "annoy", "trees": 2}
     # One build for each index: items of 8 and of 10 numbers in two trees.
     assert 300 * 4 * 8 < made["index_bytes"]["similar"] < made["index_bytes"]["recommend"] < 50_000
-    assert list(made["seconds"]) == ["read", "index", "publish", "verify"]
+    assert list(made["seconds"]) == ["read", "index", "publish", "verify", "gates"]
     peaks = made["peaks"]
     assert 20_000_000 < peaks["anonymous"] < peaks["resident"]
     assert made["ratio"] == peaks["anonymous"] / made["index_bytes"]["recommend"]
