@@ -86,6 +86,7 @@ def training_specs(draw: st.DrawFn) -> TrainingSpec:
         max_relative_loss=draw(optional(st.floats(0, 1, exclude_max=True))),
         min_users_kept=draw(optional(_shares)),
         min_items_kept=draw(optional(_shares)),
+        min_pairs_kept=draw(optional(_shares)),
         allow_different_data=draw(st.booleans()),
         allow_unevaluated=draw(st.booleans()),
     )

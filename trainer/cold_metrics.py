@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 TRAINED = "test_precision_at_10_trained"
+POPULAR = "test_precision_at_10_popular"
 _COLD = (
     ("by what they have seen", "test_precision_at_10_folded_in"),
     ("by their features alone", "test_precision_at_10_features_only"),
-    ("by what is popular", "test_precision_at_10_popular"),
+    ("by what is popular", POPULAR),
 )
 
 

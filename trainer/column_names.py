@@ -42,7 +42,7 @@ def wanted(
     if twice:
         raise InputError(path, f"column {', '.join(twice)} is there more than once")
     for name in found:
-        bare = name.strip(_AROUND)
+        bare = name.strip(_AROUND).lower()
         if name != bare and bare in (optional or ()) and bare not in found:
             reason = f"column {name!a} would be left out, since it isn't named {bare!r}: rename it"
             raise InputError(path, reason)
@@ -57,17 +57,29 @@ def _hint(path: Path, missing: Sequence[str], found: Sequence[str]) -> str:
             return f": it looks like {name}, but should be CSV or Parquet"
     if first.lower().startswith("sep="):
         return f": the line {found[0]!r} is for spreadsheets only: remove it"
-    # What differs in its letters shows in the list of columns.
-    bare = {name.strip(_AROUND): name for name in found}
+    # As names are written elsewhere: userId, USER_ID, " user_id".
+    bare = {_plain(name): name for name in found}
     if set(missing) <= set(bare):
         return ": rename " + ", ".join(f"{bare[name]!a} to {name!r}" for name in missing)
-    for separator in SEPARATORS:
-        parts = [part.strip(_AROUND) for name in found for part in name.split(separator)]
-        if len(parts) > len(found) and set(missing) <= set(parts):
-            return f": it looks as if {separator!r} separates the columns: {_remedy(path, separator)}"
+    if other := separator_in(path, found, missing):
+        return f": {other}"
     if found and all(_NUMBER.fullmatch(name) for name in found):
         return ": it looks as if the first row, which should name the columns, is missing"
     return ""
+
+
+def separator_in(path: Path, found: Sequence[str], wanted: Collection[str] = ()) -> str:
+    """Say which separator columns seem to have, by which these names are wanted ones; "" for none."""
+    for separator in SEPARATORS:
+        parts = [part.strip(_AROUND) for name in found for part in name.split(separator)]
+        if len(parts) > len(found) and set(wanted) <= set(parts):
+            return f"it looks as if {separator!r} separates the columns: {_remedy(path, separator)}"
+    return ""
+
+
+def _plain(name: str) -> str:
+    """A name as it is here: userId is user_id."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[ -]+", "_", name.strip(_AROUND)).lower()
 
 
 def _remedy(path: Path, separator: str) -> str:

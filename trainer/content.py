@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from publication import layout, ragged
 from publication.arrays import map_array
@@ -15,6 +17,8 @@ from publication.manifest import AttributeKind, DatasetFacts
 from publication.ragged import Ragged
 from publication.reader import Publication
 
+Value = Sequence[str] | float | None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
@@ -22,11 +26,11 @@ class Content:
 
     Attributes:
         items, users: external id <-> row.
-        seen: for each user the rows of the items of the training data, ascending.
+        seen: for each user the rows of the items of the interactions, ascending.
         interactions: number of training and test interactions.
         weight: sum of the weights above 0 of these; None where it isn't known.
         attributes: kind of each attribute of the items.
-        values: of an attribute, by name, and an item's row, as texts; of a number "" for any.
+        value: of an attribute, by name, and an item's row: texts, or a number, None for none.
         title: of an item's row, "" for none; None when there are no titles.
         columns: of items and users, those that features come from, as "items.genres".
         names: of each column that names are known of, the values of its features, as "items.genres":
@@ -39,10 +43,18 @@ class Content:
     interactions: int
     weight: float | None
     attributes: Mapping[str, AttributeKind]
-    values: Callable[[str, int], Collection[str]]
+    value: Callable[[str, int], Value]
     title: Callable[[int], str] | None
     columns: Sequence[str]
     names: Mapping[str, frozenset[str]]
+
+    def active(self, kind: Literal["user", "item"]) -> NDArray[np.bool_]:
+        """Which users, or items, have interactions, by row; all of them where nobody has any."""
+        if not len(self.seen.values):
+            return np.ones(len(self.users if kind == "user" else self.items), dtype=bool)
+        if kind == "user":
+            return np.diff(self.seen.offsets) > 0
+        return np.bincount(self.seen.values, minlength=len(self.items)) > 0
 
 
 def content_of(version: Publication) -> Content:
@@ -57,7 +69,7 @@ def content_of(version: Publication) -> Content:
         interactions=facts.dataset.train_interactions + facts.dataset.test_interactions,
         weight=facts.dataset.weight,
         attributes={own.name: own.kind for own in facts.attributes},
-        values=_published_values(version),
+        value=_published_values(version),
         title=None if titles is None else lambda row: ragged.text(titles, row),
         columns=columns_of(facts.dataset),
         names={
@@ -71,30 +83,41 @@ def content_of(version: Publication) -> Content:
     )
 
 
-def values_of(columns: Sequence[Column]) -> Callable[[str, int], Collection[str]]:
+def values_of(columns: Sequence[Column]) -> Callable[[str, int], Value]:
     """Look up the values of attributes that are to be published, as `Content` has them."""
     by_name = {own.name: own for own in columns}
 
-    def values(name: str, row: int) -> Collection[str]:
+    def value(name: str, row: int) -> Value:
         column = by_name[name]
         if isinstance(column, TextColumn):
             return column.values[row]
-        return () if np.isnan(column.values[row]) else ("",)
+        return None if np.isnan(column.values[row]) else float(column.values[row])
 
-    return values
+    return value
 
 
-def _published_values(version: Publication) -> Callable[[str, int], Collection[str]]:
+def union(one: Ragged, other: Ragged | None, items: int) -> Ragged:
+    """For each user the rows of the items of either, ascending; `items` is how many there are."""
+    if other is None:
+        return one
+    users = np.concatenate([np.repeat(np.arange(len(of)), np.diff(of.offsets)) for of in (one, other)])
+    pairs = np.unique(users * items + np.concatenate([one.values, other.values]))
+    offsets = np.zeros(len(one) + 1, dtype=np.int64)
+    offsets[1:] = np.cumsum(np.bincount(pairs // max(1, items), minlength=len(one)))
+    return Ragged(offsets, (pairs % max(1, items)).astype(np.int32))
+
+
+def _published_values(version: Publication) -> Callable[[str, int], Value]:
     attributes = version.attributes
     position = {own.name: place for place, own in enumerate(version.manifest.attributes)}
 
-    def values(name: str, row: int) -> Collection[str]:
+    def value(name: str, row: int) -> Value:
         assert attributes is not None  # noqa: S101 - there is a name
         if attributes.kind(position[name]) == "text":
             return attributes.texts(position[name], row)
-        return () if attributes.number(position[name], row) is None else ("",)
+        return attributes.number(position[name], row)
 
-    return values
+    return value
 
 
 def columns_of(facts: DatasetFacts) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from trainer import file_kinds
+from trainer import column_names, file_kinds
 from trainer.errors import InputError
 
 MAX_ROW = 1 << 20
@@ -91,7 +91,7 @@ class _Rows:
                 header = [_decoded(name) for name in values]
                 read = [(place, name) for place, name in enumerate(header) if name in columns]
             elif len(values) != len(header):
-                return self._uneven(values, len(header))
+                return self._uneven(values, header)
             for place, name in read:
                 if not values[place].isascii() and (error := self._not_utf8(name, values[place])):
                     return error
@@ -137,12 +137,15 @@ class _Rows:
         # The header is no row.
         return InputError(self._path, reason, row=self._row or None)
 
-    def _uneven(self, values: list[str], width: int) -> InputError:
+    def _uneven(self, values: list[str], header: list[str]) -> InputError:
+        width = len(header)
         shown = self._form.delimiter.join(values)
         shown = shown.encode("latin-1").decode(errors="replace")
         hint = "was it cut short?"
         if any("\n" in value for value in values):
             hint = "is a quote in it not closed?"
+        elif width == 1 and (other := column_names.separator_in(self._path, header)):
+            hint = other
         elif len(values) > width:
             hint = f"a value that holds {self._form.delimiter!r} needs quotes"
         cut = "..." if len(shown) > _SHOWN_CHARACTERS else ""

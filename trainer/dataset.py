@@ -138,9 +138,14 @@ def build_dataset(
     test = _without(test, train)
     lost = int(is_test.sum()) - test.nnz
     if lost:
+        twice = known - test.nnz
+        causes = [f"{twice} are in the training data too"] if twice else []
+        if lost > twice:
+            causes.append(
+                f"{lost - twice} repeat others, or are of users or items without a training interaction"
+            )
         warnings.append(
-            f"{lost} of {int(is_test.sum())} test interactions aren't evaluated: {known - test.nnz} "
-            "are in the training data too, the others repeat or are of users or items without any"
+            f"{lost} of {int(is_test.sum())} test interactions aren't evaluated: {', '.join(causes)}"
         )
     return Dataset(
         name=interactions.name,

@@ -142,14 +142,25 @@ class DiscontinuityError(TrainerError):
     """
 
     def __init__(
-        self, label: str, version: str, failed: Sequence[GateResult], warnings: Sequence[str] = ()
+        self,
+        label: str,
+        version: str,
+        failed: Sequence[GateResult],
+        *,
+        wanted: str | None = None,
+        warnings: Sequence[str] = (),
     ) -> None:
-        reasons = "; ".join(own.text for own in failed)
-        odd = f". What looks odd about the input: {'; '.join(warnings)}" if warnings else ""
-        super().__init__(
-            f"nothing was published, since the input keeps too little of what label {label!r} names: "
-            f"{reasons}{odd}. Mend the input or, if all of this is meant, give --allow-different-data"
-        )
+        names = f"label {label!r} names"
+        if wanted not in (None, label):
+            names += f" (label {wanted!r} names nothing yet)"
+        todo = "mend the input; for another catalogue, use another volume or --allow-different-data"
+        lines = [
+            f"nothing was published: too little is kept of version {version}, which {names}",
+            *(own.text for own in failed),
+            *(f"odd about the input: {warning}" for warning in warnings),
+            todo,
+        ]
+        super().__init__("\n  ".join(lines))
         self.label = label
         self.version = version
         self.failed = list(failed)

@@ -27,12 +27,16 @@ _INDEXES = (layout.SIMILAR, layout.RECOMMEND)
 DEFAULT_RECALL = 0.8
 """The least recall@10 where nothing is asked for, unless indexes were tuned for less."""
 
+DEFAULT_AUC = 0.45
+"""The least AUC where nothing is asked for and enough users are evaluated: 0.5 is chance."""
+
 DEFAULT_LOSS = 0.5
 """The largest relative loss of precision@10 where nothing is asked for."""
 
 # A loss counts only if chance is no explanation: so many standard errors of the mean difference.
 _ERRORS = 3.0
 _WORTH_A_WORD = 0.05
+_ENOUGH_USERS = 100
 # A version that was trained on more than this share of what is held out now looks better than it is.
 _KNOWN_ALREADY = 0.1
 
@@ -52,6 +56,8 @@ class Gates:
             precision@10 may be, as a share of that, from 0 to below 1: 0.05 for at most 5 % less.
         min_users_kept, min_items_kept: share of the users and items of that version that are still
             there, in 0..1; see trainer.continuity.
+        min_pairs_kept: share of what users in common had seen that they still have, beyond what chance
+            would leave, in 0..1.
         allow_different_data: whether the new version may have little in common with that one.
         allow_unevaluated: whether a label may be moved to a version of which no user was evaluated.
     """
@@ -63,6 +69,7 @@ class Gates:
     max_relative_loss: float | None = None
     min_users_kept: float | None = None
     min_items_kept: float | None = None
+    min_pairs_kept: float | None = None
     allow_different_data: bool = False
     allow_unevaluated: bool = False
 
@@ -102,11 +109,14 @@ class GateResult:
 def check(gates: Gates, measured: Measured) -> list[GateResult]:
     """Hold what was measured against the gates that always hold, and each one that is asked for."""
     results = [_evaluated(measured.evaluated_users, allowed=gates.allow_unevaluated)]
-    for name, what, value in (
-        ("min_precision_at_10", "precision@10", measured.precision_at_10),
-        ("min_auc", "AUC", measured.auc),
+    least_auc = gates.min_auc
+    if least_auc is None and measured.evaluated_users >= _ENOUGH_USERS and _known(measured.auc):
+        least_auc = DEFAULT_AUC
+    for name, what, value, required in (
+        ("min_precision_at_10", "precision@10", measured.precision_at_10, gates.min_precision_at_10),
+        ("min_auc", "AUC", measured.auc, least_auc),
     ):
-        if (required := getattr(gates, name)) is not None:
+        if required is not None:
             results.append(_at_least(name, what, value, required))
     floor = gates.min_recall
     if floor is None:
@@ -122,9 +132,20 @@ def check(gates: Gates, measured: Measured) -> list[GateResult]:
     return results
 
 
-def losses(measured: Measured) -> list[str]:
-    """Tell of users in common whose precision@10 fell for certain, far enough to fail or not."""
-    baseline = measured.baseline
+def doubts(measured: Measured) -> list[str]:
+    """Tell of what passes, but is worse than what is popular, or for certain worse than before."""
+    warnings = []
+    popular, own = measured.popular_precision_at_10, measured.trained_precision_at_10
+    if _known(popular) and _known(own) and own < (1 - _WORTH_A_WORD) * popular:
+        warnings.append(
+            f"precision@10 is {own:.4f}, and {popular:.4f} by what is popular, the same for all: the "
+            "vectors tell less than no vectors; do ids and vectors belong together, and is there "
+            "enough data?"
+        )
+    return [*warnings, *_losses(measured.baseline)]
+
+
+def _losses(baseline: Baseline | None) -> list[str]:
     if baseline is None or (common := baseline.common) is None or not common.known:
         return []
     lost = common.before - common.after
@@ -135,12 +156,14 @@ def losses(measured: Measured) -> list[str]:
 
 
 def _evaluated(users: int, *, allowed: bool) -> GateResult:
-    text = f"{users:,} users were evaluated"
-    if users or allowed:
-        return GateResult("evaluated_users", True, users, 0.0 if allowed else 1.0, text)
+    if users:
+        return GateResult("evaluated_users", True, users, 1.0, f"{users:,} users were evaluated")
+    if allowed:
+        text = "nobody was evaluated, which --allow-unevaluated allows"
+        return GateResult("evaluated_users", True, 0.0, 0.0, text)
     text = (
-        "nobody was evaluated, so nothing is known of what users would get: hold more out (--split, "
-        "--held-out), or give --allow-unevaluated"
+        "nobody was evaluated, so nothing is known of what users would get: hold more out (--split; "
+        "publish: --held-out), or give --allow-unevaluated"
     )
     return GateResult("evaluated_users", False, 0.0, 1.0, text)
 
@@ -221,6 +244,7 @@ def _loss_in_common(baseline: Baseline, common: Common, *, allowed: bool) -> Gat
             f"version {version} knows none of the {common.users:,} evaluated users, so nothing tells "
             "whether the new one is as good"
         )
+        text += ", which --allow-different-data allows" if allowed else ""
         return GateResult(name, allowed, None, DEFAULT_LOSS, text)
     lost = common.before - common.after
     text = _in_common(baseline, common)

@@ -55,6 +55,8 @@ class Measured:
     Attributes:
         precision_at_10: of the test interactions among unseen items: what users get.
         auc: the same.
+        trained_precision_at_10, popular_precision_at_10: of the same users by their own vectors and by
+            what is popular; see trainer.cold_evaluation.
         evaluated_users: of the test interactions.
         recall_at_10: by name of the index.
         target_recall: what the indexes were tuned for.
@@ -64,6 +66,8 @@ class Measured:
 
     precision_at_10: float | None = None
     auc: float | None = None
+    trained_precision_at_10: float | None = None
+    popular_precision_at_10: float | None = None
     evaluated_users: int = 0
     recall_at_10: Mapping[str, float] = field(default_factory=dict)
     target_recall: float | None = None

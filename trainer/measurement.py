@@ -13,6 +13,7 @@ from publication.id_map import IdMap
 from publication.ragged import Ragged
 from publication.reader import Publication
 from publication.vector_space import Float32Array
+from trainer.cold_metrics import POPULAR, TRAINED
 from trainer.evaluation import MAX_USERS
 from trainer.gates import Gates
 from trainer.measured import Baseline, Common, Measured
@@ -54,6 +55,8 @@ def measure(
     return Measured(
         precision_at_10=manifest.metrics.get("test_precision_at_10_unseen"),
         auc=manifest.metrics.get("test_auc_unseen"),
+        trained_precision_at_10=manifest.metrics.get(TRAINED),
+        popular_precision_at_10=manifest.metrics.get(POPULAR),
         evaluated_users=int(manifest.metrics.get("evaluated_users", 0)),
         recall_at_10={name: index.recall_at_10 for name, index in manifest.indexes.items()},
         target_recall=min((own for own in targets if own is not None), default=None),

@@ -16,7 +16,7 @@ from publication.writer import Clock, Staging, utc_now
 from trainer import predecessor, tables
 from trainer import warm_start as warm
 from trainer.cold_evaluation import evaluate_cold_of
-from trainer.content import Content, columns_of, names_by_column, values_of
+from trainer.content import Content, columns_of, names_by_column, union, values_of
 from trainer.dataset import Dataset, Split, build_dataset
 from trainer.embeddings import extract_embeddings
 from trainer.errors import OptionError
@@ -118,6 +118,7 @@ def train_and_publish(
             _content(dataset),
             before,
             gates,
+            label=label,
             warnings=dataset.warnings,
             max_shrinkage=max_shrinkage,
             seed=hyperparameters.seed,
@@ -232,11 +233,11 @@ def _content(dataset: Dataset) -> Content:
     return Content(
         items=dataset.items,
         users=dataset.users,
-        seen=dataset.seen(),
+        seen=union(dataset.seen(), dataset.held_out(), len(dataset.items)),
         interactions=int(dataset.train.nnz + dataset.test.nnz),
         weight=dataset.weight(),
         attributes={own.name: own.kind for own in dataset.attributes},
-        values=values_of(dataset.attributes),
+        value=values_of(dataset.attributes),
         title=None if titles is None else titles.__getitem__,
         columns=columns_of(_facts(dataset)),
         names={

@@ -37,6 +37,7 @@ def check_content(
     before: Predecessor | None,
     wanted: Gates,
     *,
+    label: str | None = None,
     warnings: Sequence[str] = (),
     max_shrinkage: float | None = None,
     seed: int = 0,
@@ -47,6 +48,7 @@ def check_content(
         now: of the new version.
         before: what the label names; None for nothing.
         wanted: what is asked for, and allowed.
+        label: that is to be moved.
         warnings: of the input, which tell why too little is kept.
         max_shrinkage: see continuity.check.
         seed: of what is drawn.
@@ -71,7 +73,7 @@ def check_content(
         seed=seed,
     )
     if failed := [own for own in results if not own.passed]:
-        raise DiscontinuityError(before.label, before.version, failed, warnings)
+        raise DiscontinuityError(before.label, before.version, failed, wanted=label, warnings=warnings)
     return results, odd
 
 
@@ -84,7 +86,7 @@ def check_version(
         PublicationError: it can't be read.
     """
     measured = measure(volume, version, gates=wanted, before=before, seed=seed)
-    return gates.check(wanted, measured), gates.losses(measured)
+    return gates.check(wanted, measured), gates.doubts(measured)
 
 
 def promote_if_passed(volume: Volume, result: _Checked, *, label: str | None) -> _Checked:

@@ -109,6 +109,8 @@ def _events(path: Path, id_prefix: str) -> Iterator[pb.AppendInteractionsRequest
     """The rows of a file; without a column event_id the row's number is one. Raises InputError."""
     table = tables.read_table(path, required=["user_id", "item_id"], optional=["event_id"])
     interactions = read_interactions(path)
+    for warning in interactions.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     ids: list[str] | None = None
     if "event_id" in table.column_names:
         ids = tables.texts(path, table, "event_id")

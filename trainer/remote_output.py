@@ -41,7 +41,7 @@ def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
             _ago(row),
             _took(row),
             row.version + (" (labelled)" if row.label_moved else ""),
-            row.error[:60],
+            _first_cause(row.error)[:60],
         )
     _print(table)
     if next_page:
@@ -69,6 +69,12 @@ def versions(rows: Iterable[pb.Version]) -> None:
     for row in rows:
         if row.problem:
             print(f"{row.name}: {row.problem}")
+
+
+def _first_cause(error: str) -> str:
+    """Of an error of several lines the first reason, which the line before it leads up to."""
+    lines = error.splitlines()
+    return lines[min(1, len(lines) - 1)].strip() if lines else ""
 
 
 def _state(of: pb.TrainingRun) -> str:

@@ -265,6 +265,10 @@ def add_gates(parser: argparse.ArgumentParser) -> None:
         ("min-users-kept", "least share of that version's users that are kept by id (default: 0.5)"),
         ("min-items-kept", "the same of its items (default: 0.5)"),
         (
+            "min-pairs-kept",
+            "least share of what users had seen that they still have (default: 0.2; 0 by --last-days)",
+        ),
+        (
             "max-shrinkage",
             "largest share of its interactions, and of their weight, that may be missing",
         ),

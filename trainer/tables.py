@@ -20,6 +20,8 @@ from trainer.column_types import as_text
 from trainer.errors import InputError
 from trainer.file_kinds import PARQUET_MAGIC, bad_byte
 
+_WITHOUT = "leave out rows without one"
+
 
 def read_table(
     path: Path, *, required: Collection[str], optional: Collection[str] | None = None
@@ -59,7 +61,7 @@ def ids(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
     if encoded.null_count:
-        raise InputError(path, f"{column} is empty", row=first(pc.is_null(values)))
+        raise InputError(path, f"{column} is empty: {_WITHOUT}", row=first(pc.is_null(values)))
     distinct: list[str] = encoded.dictionary.to_pylist()
     codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     for position, external_id in enumerate(distinct):
@@ -67,6 +69,8 @@ def ids(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np
             check_id(external_id)
         except InvalidIdError as error:
             row = int(np.argmax(codes == position)) + 1
+            if not external_id:
+                raise InputError(path, f"{column} is empty: {_WITHOUT}", row=row) from error
             raise InputError(path, f"{column}: {error}", row=row) from error
     return distinct, codes
 

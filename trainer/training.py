@@ -14,6 +14,7 @@ from publication.volume import Volume
 from publication.writer import Clock, utc_now
 from trainer import predecessor
 from trainer.dataset import Split
+from trainer.gates import Gates
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
 from trainer.pipeline import TrainingInput, TrainingResult, train_and_publish
@@ -80,7 +81,7 @@ def train_by_spec(
             split_share=spec.data.split_share,
             indexing=indexing,
             label=spec.label,
-            gates=spec.gates,
+            gates=_gates(spec),
             warm_start=spec.warm_start,
             max_shrinkage=spec.max_shrinkage,
             spark=None if spec.spark is None else _on_spark(spec.spark, volume),
@@ -107,6 +108,13 @@ def _on_spark(options: SparkAls, volume: Volume) -> SparkTraining:
     # What the nodes reach is where the volume is, not this machine's copy of it.
     exchange = f"{volume}/{layout.STAGING}" if volume.elsewhere else None
     return SparkTraining(options, exchange)
+
+
+def _gates(spec: TrainingSpec) -> Gates:
+    """Those of the spec. A window that moves leaves out what users had seen, and nothing is wrong."""
+    if spec.data.last_days is None or spec.gates.min_pairs_kept is not None:
+        return spec.gates
+    return replace(spec.gates, min_pairs_kept=0.0)
 
 
 def _read(spec: TrainingSpec, places: Places, reporter: Reporter, clock: Clock) -> TrainingInput:

@@ -204,7 +204,10 @@ def _map_array(path: Path, *, dimensions: int) -> NDArray[Any]:
     except OSError as error:
         raise InputError(path, error.strerror or str(error)) from error
     except Exception as error:  # numpy parses the header as Python: what it raises isn't documented
-        raise InputError(path, f"isn't a .npy array: {error}") from error
+        # What it says of other files is about pickles.
+        with path.open("rb") as file:
+            reason = str(error) if file.read(6) == b"\x93NUMPY" else "numpy.save makes one"
+        raise InputError(path, f"isn't a .npy array: {reason}") from error
     if not isinstance(array, np.ndarray):
         array.close()
         raise InputError(path, "is an archive of arrays, but should be a single .npy array")

@@ -9,7 +9,7 @@ from publication.errors import LabelError
 from publication.volume import Volume
 from publication.writer import Staging
 from trainer import predecessor
-from trainer.content import Content, columns_of, values_of
+from trainer.content import Content, columns_of, union, values_of
 from trainer.gates import Gates
 from trainer.own_vectors import OwnVectors, read_own_vectors
 from trainer.progress import Reporter
@@ -58,6 +58,7 @@ def publish_vectors(
             _content(source),
             before,
             gates,
+            label=label,
             warnings=warnings,
             max_shrinkage=max_shrinkage,
             seed=seed,
@@ -93,11 +94,11 @@ def _content(source: Publishable) -> Content:
     return Content(
         items=source.items,
         users=source.users,
-        seen=source.seen,
+        seen=union(source.seen, source.held_out, len(source.items)),
         interactions=source.facts.train_interactions + source.facts.test_interactions,
         weight=source.facts.weight,
         attributes={own.name: own.kind for own in source.attributes},
-        values=values_of(source.attributes),
+        value=values_of(source.attributes),
         title=None if titles is None else titles.__getitem__,
         columns=columns_of(source.facts),
         names={},

@@ -120,7 +120,9 @@ def judge(run: Run, expected: Expected) -> Verdict:
 def _stopped(run: Run, expected: Expected) -> Verdict:
     if run.status == 1:
         outcome: Outcome = "refused"
-        reasons = [line for line in run.said.splitlines() if line.startswith("error: ")]
+        # An error may have several lines, and it is the last thing that is said.
+        _, found, error = f"\n{run.said}".rpartition("\nerror: ")
+        reasons = [f"error: {error.strip()}"] if found else []
     else:
         outcome = "gated"
         reasons = [line for line in run.said.splitlines() if line.startswith("gate FAILED: ")]

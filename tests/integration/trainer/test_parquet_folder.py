@@ -333,7 +333,7 @@ def test_a_bad_row_is_named_by_its_file_and_its_row_there(folder):
     assert (caught.value.path, caught.value.row) == (folder / "1.parquet", 6)
     part(folder / "1.parquet", good)
     part(folder / "2.parquet", [("", "x", 1.0)])
-    with pytest.raises(InputError, match=rf"^{folder}/2\.parquet, row 1: user_id: id '': is empty"):
+    with pytest.raises(InputError, match=rf"^{folder}/2\.parquet, row 1: user_id is empty: leave"):
         read_interactions(folder)
 
 

@@ -137,8 +137,8 @@ def test_ids_whose_type_changes_after_the_first_batch_keep_their_text(path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ((None, "a", 1), "row 2: user_id is empty"),
-        (("", "a", 1), "row 2: user_id: id '': is empty"),
+        ((None, "a", 1), "row 2: user_id is empty: leave out rows without one"),
+        (("", "a", 1), "row 2: user_id is empty: leave out rows without one"),
         (("u", "a", None), "row 2: weight is empty"),
         (("u", "a", "five"), "row 2: weight is 'five', which isn't a number"),
     ],
@@ -291,7 +291,7 @@ def test_types_of_postgresql_that_ids_have(server, kind, value, text):
     query = f"SELECT {value}::{kind} AS user_id, {value}::{kind} AS item_id"
     assert as_rows(read_interactions_sql(query, server.url)) == [(text, text, 1.0)]
     null = f"{query} UNION ALL SELECT NULL, NULL"
-    with pytest.raises(InputError, match="row 2: user_id is empty"):
+    with pytest.raises(InputError, match="row 2: user_id is empty: leave out rows without one"):
         read_interactions_sql(null, server.url)
 
 

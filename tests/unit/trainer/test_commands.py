@@ -364,14 +364,17 @@ def test_features_need_a_file(fails, tmp_path):
         ({"interactions": "user_id,item_id"}, "interactions.csv: there is no row after the header"),
         (
             {"interactions": "user_id,item_id\n1,2\n1,\n"},
-            "interactions.csv, row 2: item_id: id '': is empty",
+            "interactions.csv, row 2: item_id is empty: leave out rows without one",
         ),
         (
             {"interactions": "user_id,item_id,weight\n1,2,1\n1,3,nan\n"},
             "interactions.csv, row 2: weight is nan, which isn't a finite number",
         ),
         ({"interactions": "\0"}, "interactions.csv: is neither CSV nor Parquet: it holds binary data"),
-        ({"items": "item_id,genres\ni1,a\n,b\n"}, "items.csv, row 2: item_id: id '': is empty"),
+        (
+            {"items": "item_id,genres\ni1,a\n,b\n"},
+            "items.csv, row 2: item_id is empty: leave out rows without one",
+        ),
         ({"items": "item_id,genres\ni1,a\ni1,b\n"}, "items.csv, row 2: item_id 'i1' is also in row 1"),
         (
             {"items": "item_id,genre\ni1,a\n"},

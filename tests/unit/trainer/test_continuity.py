@@ -19,9 +19,9 @@ USERS = [f"u{number}" for number in range(40)]
 ITEMS = [f"i{number}" for number in range(20)]
 
 
-def two_values(name, item_id):
+def price_and_genres(name, item_id):
     """A number of each item, and two genres."""
-    return ("",) if name == "price" else ("Drama", f"of {item_id}")
+    return 5.0 + ITEMS.index(item_id) if name == "price" else ["Drama", f"of {item_id}"]
 
 
 def content(
@@ -30,7 +30,7 @@ def content(
     *,
     seen=None,
     titles="Title of {}".format,
-    values=two_values,
+    value=price_and_genres,
     **changes,
 ):
     """Everyone has seen two items that depend on the number in their id, but for what is said."""
@@ -44,11 +44,11 @@ def content(
     made = Content(
         items=item_map,
         users=user_map,
-        seen=ragged(rows),
+        seen=ragged(map(sorted, rows)),
         interactions=200,
         weight=500.0,
         attributes={"price": "number", "genres": "text"},
-        values=lambda name, row: values(name, item_map.external_id(row)),
+        value=lambda name, row: value(name, item_map.external_id(row)),
         title=lambda row: titles(item_map.external_id(row)),
         columns=["items.genres", "users.age"],
         names={"items.genres": frozenset({"Drama", "War"}), "users.age": frozenset({"30", "40", "50"})},
@@ -70,6 +70,7 @@ def test_the_same_again_keeps_everything_and_all_of_it_is_told():
         "min_items_kept",
         "interactions",
         "weight",
+        "min_pairs_kept",
         "attributes",
         "titles",
         "features",
@@ -164,15 +165,17 @@ def test_different_data_can_be_allowed_and_the_results_still_tell():
     assert isinstance(warnings, list)
 
 
-def test_ids_that_were_numbered_anew_are_warned_of():
-    shifted = [[(row * 5 + 11) % 20] for row in range(len(USERS))]
-    before = content(seen=[[(row * 5) % 20] for row in range(len(USERS))])
-    _, warnings = check(
-        before, content(seen=shifted), Gates(), version=VERSION, max_shrinkage=None, seed=1
+def test_ids_that_were_numbered_anew_fail():
+    before = content(seen=[[row % 20, (row + 1) % 20] for row in range(len(USERS))])
+    now = content(seen=[[(row + 5) % 20, (row + 11) % 20] for row in range(len(USERS))])
+    text = failed(now, before)["min_pairs_kept"]
+    assert text.startswith("users have 0 of 80 of the items that they had seen in version")
+    assert text.endswith(
+        "(0%; 10% would be chance): were ids numbered anew, or are interactions missing?"
     )
-    [warning] = warnings
-    assert "have only 0 of 40 of the items that they had seen" in warning
-    assert "numbered anew" in warning
+    # A window that moved has left behind what they had seen.
+    assert failed(now, before, gates=Gates(min_pairs_kept=0.0)).keys() == {"min_pairs_kept"}
+    assert failed(before, before, gates=Gates(min_pairs_kept=1.0)) == {}
 
 
 def test_of_a_large_catalogue_some_are_drawn(monkeypatch):
@@ -220,27 +223,101 @@ def test_ids_that_were_numbered_anew_are_told_from_chance():
     """Where everybody has most items, next to nothing is kept by those that are someone else's."""
     most = [[item for item in range(20) if (item * 7 + row * 3) % 5] for row in range(40)]
     assert warned(content(seen=most), content(seen=most)) == []
-    [warning] = warned(content(seen=[*most[1:], most[0]]), content(seen=most))
-    assert "would be chance" in warning
+    text = failed(content(seen=[*most[1:], most[0]]), content(seen=most))["min_pairs_kept"]
+    assert "80% would be chance" in text
+
+
+def test_what_half_of_the_users_lost_is_warned_of():
+    before = [[row % 20, (row + 1) % 20] for row in range(40)]
+    half = [own if row % 2 else [(row + 7) % 20] for row, own in enumerate(before)]
+    [warning] = warned(content(seen=half), content(seen=before))
+    assert "users have 40 of 80" in warning
+    assert "are interactions missing?" in warning
 
 
 def test_attributes_are_kept_by_the_items_that_had_them():
     def some(share):
-        return lambda name, item_id: (
-            ()
-            if name == "price" and ITEMS.index(item_id) >= share * len(ITEMS)
-            else two_values(name, item_id)
-        )
+        def value(name, item_id):
+            if name == "price" and ITEMS.index(item_id) >= share * len(ITEMS):
+                return None
+            return price_and_genres(name, item_id)
 
-    assert (
-        "only 8 of 20 items that had 'price' have it now"
-        in failed(content(values=some(0.4)))["attributes"]
-    )
-    [warning] = warned(content(values=some(0.7)))
+        return value
+
+    few = failed(content(value=some(0.4)))["attributes"]
+    assert "only 8 of 20 items that had 'price' have it now" in few
+    [warning] = warned(content(value=some(0.7)))
     assert "only 14 of 20 items that have attribute 'price'" in warning
-    assert warned(content(values=some(0.95))) == []
+    assert warned(content(value=some(0.95))) == []
 
 
-def test_many_values_that_changed_are_warned_of():
-    [warning] = warned(content(values=lambda name, _: ("",) if name == "price" else ("Drama;x",)))
-    assert "only 0 of 40 values of attribute 'genres'" in warning
+def test_values_of_text_that_are_gone_are_warned_of_and_fail_where_hardly_any_is_left():
+    def others(name, item_id):
+        return 5.0 + ITEMS.index(item_id) if name == "price" else ["Drama", "others"]
+
+    [warning] = warned(content(value=others))
+    assert "only 20 of 40 values of attribute 'genres'" in warning
+
+    def joined(name, item_id):
+        own = price_and_genres(name, item_id)
+        return own if name == "price" else [";".join(own)]
+
+    text = failed(content(value=joined))["attributes"]
+    assert "only 0 of 40 values of 'genres' are still there, as of item 'i" in text
+    assert "Drama;of i" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "odd"),
+    [
+        (lambda price: price * 1.05, False),
+        (lambda price: price * 100, True),
+        (lambda price: price / 100, True),
+        (lambda _: 0.0, True),
+        (lambda price: -price, True),
+    ],
+)
+def test_numbers_of_another_size_are_warned_of(change, odd):
+    def value(name, item_id):
+        own = price_and_genres(name, item_id)
+        return change(own) if name == "price" else own
+
+    found = warned(content(value=value))
+    assert len(found) == odd
+    assert not odd or "attribute 'price' of most items differs from that of version" in found[0]
+
+
+def test_a_kind_that_changed_is_told_with_a_value_that_is_no_number():
+    def value(name, item_id):
+        if name == "genres":
+            return ["Drama", f"of {item_id}"]
+        return ["€9.48" if item_id == "i7" else "5"]
+
+    kinds = {"price": "text", "genres": "text"}
+    text = failed(content(attributes=kinds, value=value))["attributes"]
+    assert "'price' was number and is text now, such as '€9.48' of item 'i7'" in text
+
+
+@pytest.mark.parametrize(
+    ("weight", "odd"), [(500.0, False), (1000.0, False), (0.5, True), (50_000.0, True), (200.0, True)]
+)
+def test_weights_of_another_size_and_weights_that_are_gone_are_warned_of(weight, odd):
+    # 200 interactions of a weight of 1 each have no weights.
+    found = warned(content(weight=weight))
+    assert len(found) == odd
+    assert not odd or found[0].startswith("the weights above 0 sum to")
+
+
+def test_users_who_have_features_alone_are_not_kept():
+    none = [[] if row % 10 else [row % 20] for row in range(len(USERS))]
+    assert "4 of 40 users" in failed(content(seen=none))["min_users_kept"]
+
+
+def test_columns_that_are_swapped_are_told():
+    text = failed(content(users=ITEMS, items=USERS))["min_users_kept"]
+    assert text.endswith("are user_id and item_id swapped?")
+
+
+def test_without_new_ids_those_that_are_lost_are_named():
+    text = failed(content(users=USERS[:10]))["min_users_kept"]
+    assert "lost are 'u" in text

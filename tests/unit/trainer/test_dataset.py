@@ -302,7 +302,7 @@ def test_a_test_interaction_that_is_trained_on_too_is_not_evaluated():
     assert dataset.warnings == [
         (
             "19 of 20 test interactions aren't evaluated: 1 are in the training data too, "
-            "the others repeat or are of users or items without any"
+            "18 repeat others, or are of users or items without a training interaction"
         )
     ]
 

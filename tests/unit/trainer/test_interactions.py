@@ -57,8 +57,8 @@ def test_integers_are_the_same_ids_in_parquet_as_in_csv(tmp_path):
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (("", "b", "1"), "row 2: user_id: id '': is empty"),
-        (("a", "", "1"), "row 2: item_id: id '': is empty"),
+        (("", "b", "1"), "row 2: user_id is empty: leave out rows without one"),
+        (("a", "", "1"), "row 2: item_id is empty: leave out rows without one"),
         (
             ("a", "x" * 513, "1"),
             "row 2: item_id: id 'x{57}\\.\\.\\.': has 513 bytes of UTF-8, at most 512",

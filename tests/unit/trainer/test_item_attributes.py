@@ -296,7 +296,8 @@ def refused(values, given="g"):
 def test_a_column_that_is_not_there_is_named_once_beside_those_that_are(tmp_path, suffix):
     path = datasets.write(tmp_path / f"items.{suffix}", {"item_id": ["a"], "Year": ["1995"]})
     with pytest.raises(
-        InputError, match=r"items\..*: column year is missing; the columns are: item_id, Year$"
+        InputError,
+        match=r"items\..*: column year is missing; the columns are: item_id, Year: rename 'Year' to",
     ):
         read_features(path, "item", columns=["year"], attributes=parse(["year"]))
 

@@ -70,6 +70,7 @@ FLAGS = {
     "--max-relative-loss=0.05": ("gates", "max_relative_loss", 0.05),
     "--min-users-kept=0.9": ("gates", "min_users_kept", 0.9),
     "--min-items-kept=0.75": ("gates", "min_items_kept", 0.75),
+    "--min-pairs-kept=0.5": ("gates", "min_pairs_kept", 0.5),
     "--allow-different-data": ("gates", "allow_different_data", True),
     "--allow-unevaluated": ("gates", "allow_unevaluated", True),
 }

@@ -299,7 +299,9 @@ def test_numbers_may_be_codes():
 
 @pytest.mark.parametrize("empty", ["", None])
 def test_an_empty_id_is_named_by_its_row(empty):
-    with pytest.raises(InputError, match=r"data\.csv, row 3: it.* is empty$") as caught:
+    with pytest.raises(
+        InputError, match=r"data\.csv, row 3: it.* is empty: leave out rows without one$"
+    ) as caught:
         ids(["a", "b", empty, "c", empty])
     assert caught.value.row == 3
 

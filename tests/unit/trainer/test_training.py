@@ -112,6 +112,7 @@ def test_a_version_that_passes_its_gates_gets_the_label(run, places):
         "min_items_kept",
         "interactions",
         "weight",
+        "min_pairs_kept",
         "evaluated_users",
         "min_auc",
         "min_recall",

@@ -133,7 +133,7 @@ class Hyperparameters(_message.Message):
     def __init__(self, loss: _Optional[str] = ..., components: _Optional[int] = ..., learning_rate: _Optional[float] = ..., item_alpha: _Optional[float] = ..., user_alpha: _Optional[float] = ..., epochs: _Optional[int] = ..., sample_weights: _Optional[bool] = ..., seed: _Optional[int] = ..., threads: _Optional[int] = ...) -> None: ...
 
 class Gates(_message.Message):
-    __slots__ = ("min_precision_at_10", "min_auc", "min_recall", "min_coverage", "max_relative_loss", "min_users_kept", "min_items_kept", "allow_different_data", "allow_unevaluated")
+    __slots__ = ("min_precision_at_10", "min_auc", "min_recall", "min_coverage", "max_relative_loss", "min_users_kept", "min_items_kept", "allow_different_data", "allow_unevaluated", "min_pairs_kept")
     MIN_PRECISION_AT_10_FIELD_NUMBER: _ClassVar[int]
     MIN_AUC_FIELD_NUMBER: _ClassVar[int]
     MIN_RECALL_FIELD_NUMBER: _ClassVar[int]
@@ -143,6 +143,7 @@ class Gates(_message.Message):
     MIN_ITEMS_KEPT_FIELD_NUMBER: _ClassVar[int]
     ALLOW_DIFFERENT_DATA_FIELD_NUMBER: _ClassVar[int]
     ALLOW_UNEVALUATED_FIELD_NUMBER: _ClassVar[int]
+    MIN_PAIRS_KEPT_FIELD_NUMBER: _ClassVar[int]
     min_precision_at_10: float
     min_auc: float
     min_recall: float
@@ -152,7 +153,8 @@ class Gates(_message.Message):
     min_items_kept: float
     allow_different_data: bool
     allow_unevaluated: bool
-    def __init__(self, min_precision_at_10: _Optional[float] = ..., min_auc: _Optional[float] = ..., min_recall: _Optional[float] = ..., min_coverage: _Optional[float] = ..., max_relative_loss: _Optional[float] = ..., min_users_kept: _Optional[float] = ..., min_items_kept: _Optional[float] = ..., allow_different_data: _Optional[bool] = ..., allow_unevaluated: _Optional[bool] = ...) -> None: ...
+    min_pairs_kept: float
+    def __init__(self, min_precision_at_10: _Optional[float] = ..., min_auc: _Optional[float] = ..., min_recall: _Optional[float] = ..., min_coverage: _Optional[float] = ..., max_relative_loss: _Optional[float] = ..., min_users_kept: _Optional[float] = ..., min_items_kept: _Optional[float] = ..., allow_different_data: _Optional[bool] = ..., allow_unevaluated: _Optional[bool] = ..., min_pairs_kept: _Optional[float] = ...) -> None: ...
 
 class TrainingRun(_message.Message):
     __slots__ = ("id", "request_id", "state", "spec", "created_at", "started_at", "ended_at", "stage", "done", "total", "seconds_left", "metrics", "version", "label_moved", "gates", "warnings", "error", "seconds")
