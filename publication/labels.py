@@ -286,6 +286,15 @@ def _move(volume: Path, label: str, version: str, verb: Verb) -> None:
         os.fsync(file.fileno())
 
 
+def last_named(volume: Path, label: str) -> str | None:
+    """What a label's history says that it named last, for one that is gone; None for nothing."""
+    try:
+        named = _stack(layout.history_file(volume, label).read_bytes())
+    except OSError:
+        return None
+    return named[-1] if named else None
+
+
 def check_name(label: str) -> None:
     """Raise LabelError unless a label may have this name."""
     if not layout.is_label_name(label):

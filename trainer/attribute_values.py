@@ -15,6 +15,8 @@ _MOST = 0.9
 _HALF = 0.5
 _FEW_VALUES = 0.7
 _HARDLY_ANY = 0.25
+# Values of an item, on average, of a column of several.
+_SEVERAL = 1.3
 # Prices change by some per cent. Other columns, other units and other items' prices differ by more.
 _OTHER_SIZE = math.log(1.5)
 
@@ -25,29 +27,37 @@ class Change:
 
     Attributes:
         name: of the attribute.
+        items: how many are in common.
         had, has: how many of these items had it, and how many of those have it now.
         values, kept: how many values these had, and how many of those are still there; of text only.
+        values_now: how many they have now.
         sizes: of how many numbers by what factor the middle one differs, up or down; 1 for none.
         example: an item's value before and now.
     """
 
     name: str
+    items: int
     had: int
     has: int
     values: int
     kept: int
+    values_now: int
     sizes: float
     example: str
 
     @property
     def problem(self) -> str:
-        """What would ruin filters by it; empty for nothing."""
-        if self.had and self.has < _HALF * self.had:
+        """What would ruin filters by it; empty for nothing.
+
+        What few items have, such as a discount, ends; and seasons and badges change.
+        """
+        if self.had >= _HALF * self.items and self.has < _HALF * self.had:
             return f"only {self.has:,} of {self.had:,} items that had {self.name!r} have it now"
-        if self.values and self.kept < _HARDLY_ANY * self.values:
+        joined = self.values >= _SEVERAL * self.has and self.values_now < self.values / _SEVERAL
+        if joined and self.kept < _HARDLY_ANY * self.values:
             return (
-                f"only {self.kept:,} of {self.values:,} values of {self.name!r} are still there"
-                f"{self.example}"
+                f"only {self.kept:,} of {self.values:,} values of {self.name!r} are still there, and "
+                f"items have one where they had several{self.example}"
             )
         return ""
 
@@ -76,14 +86,17 @@ class Change:
 
 def compare(name: str, before: Content, now: Content, random: np.random.Generator) -> Change:
     """Compare an attribute of some items that both have; it is of the same kind in both."""
-    had = has = values = kept = 0
+    items = had = has = values = kept = values_now = 0
     factors: list[float] = []
     example = ""
     for row in random.permutation(len(before.items))[:_COMPARED].tolist():
         external_id = before.items.external_id(row)
         other = now.items.row(external_id)
+        if other is None:
+            continue
+        items += 1
         old = before.value(name, row)
-        if other is None or _is_none(old):
+        if _is_none(old):
             continue
         had += 1
         new = now.value(name, other)
@@ -97,12 +110,15 @@ def compare(name: str, before: Content, now: Content, random: np.random.Generato
         elif not isinstance(old, float) and not isinstance(new, float):
             values += len(old or ())
             kept += sum(value in (new or ()) for value in old or ())
+            values_now += len(new or ())
     return Change(
         name=name,
+        items=items,
         had=had,
         has=has,
         values=values,
         kept=kept,
+        values_now=values_now,
         sizes=float(np.median(factors)) if factors else 1.0,
         example=example,
     )

@@ -37,8 +37,10 @@ DEFAULT_LOSS = 0.5
 _ERRORS = 3.0
 _WORTH_A_WORD = 0.05
 _ENOUGH_USERS = 100
+_FEWEST_USERS = 20
 # A version that was trained on more than this share of what is held out now looks better than it is.
 _KNOWN_ALREADY = 0.1
+_ENOUGH_IN_COMMON = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +110,7 @@ class GateResult:
 
 def check(gates: Gates, measured: Measured) -> list[GateResult]:
     """Hold what was measured against the gates that always hold, and each one that is asked for."""
-    results = [_evaluated(measured.evaluated_users, allowed=gates.allow_unevaluated)]
+    results = [_evaluated(measured, allowed=gates.allow_unevaluated)]
     least_auc = gates.min_auc
     if least_auc is None and measured.evaluated_users >= _ENOUGH_USERS and _known(measured.auc):
         least_auc = DEFAULT_AUC
@@ -155,17 +157,21 @@ def _losses(baseline: Baseline | None) -> list[str]:
     return [f"{sentence}: {lost / common.before:.0%} less, which isn't chance"]
 
 
-def _evaluated(users: int, *, allowed: bool) -> GateResult:
-    if users:
-        return GateResult("evaluated_users", True, users, 1.0, f"{users:,} users were evaluated")
+def _evaluated(measured: Measured, *, allowed: bool) -> GateResult:
+    """One in a hundred users, or twenty, tell something of what all get."""
+    users = measured.evaluated_users
+    required = max(1, min(_FEWEST_USERS, math.ceil(measured.users / 100)))
+    text = f"{users:,} users were evaluated" if users else "nobody was evaluated"
+    if users >= required:
+        return GateResult("evaluated_users", True, users, required, text)
     if allowed:
-        text = "nobody was evaluated, which --allow-unevaluated allows"
-        return GateResult("evaluated_users", True, 0.0, 0.0, text)
-    text = (
-        "nobody was evaluated, so nothing is known of what users would get: hold more out (--split; "
-        "publish: --held-out), or give --allow-unevaluated"
+        text += ", which --allow-unevaluated allows"
+        return GateResult("evaluated_users", True, users, 0.0, text)
+    text += (
+        f", at least {required} of {measured.users:,} required to know what users would get: hold more "
+        "out (--split; publish: --held-out), or give --allow-unevaluated"
     )
-    return GateResult("evaluated_users", False, 0.0, 1.0, text)
+    return GateResult("evaluated_users", False, users, required, text)
 
 
 _UNKNOWN = {
@@ -206,7 +212,7 @@ def _relative_loss(baseline: Baseline | None, allowed: float) -> GateResult:
         text = "the label names no version yet, so there is nothing to compare precision@10 with"
         return GateResult(name, True, None, allowed, text)
     before, after = baseline.precision_at_10, baseline.candidate_precision_at_10
-    if baseline.common is not None and not baseline.common.known:
+    if baseline.common is not None and not baseline.common.in_common:
         before = None
         baseline = replace(
             baseline,
@@ -220,6 +226,10 @@ def _relative_loss(baseline: Baseline | None, allowed: float) -> GateResult:
             "version by hand, or leave out --max-relative-loss"
         )
         return GateResult(name, False, None, allowed, text)
+    common = baseline.common
+    told_apart = baseline.trained_on > _KNOWN_ALREADY
+    if told_apart and common is not None and common.known >= _ENOUGH_IN_COMMON:
+        before, after = common.before, common.after
     loss = (before - after) / before if before > 0 else 0.0
     passed = loss <= allowed + _ROUNDING
     text = (
@@ -228,7 +238,9 @@ def _relative_loss(baseline: Baseline | None, allowed: float) -> GateResult:
     )
     if not passed:
         text += f": {_amount(before * (1 - allowed) - after)} short"
-    if baseline.trained_on:
+    if told_apart and common is not None and common.known >= _ENOUGH_IN_COMMON:
+        text += f"; of {common.known:,} users, on what neither was trained on"
+    elif baseline.trained_on:
         text += (
             f"; the latter was trained on {100 * baseline.trained_on:.1f} % of what is held out now, "
             "so it looks better than it is"
@@ -239,6 +251,9 @@ def _relative_loss(baseline: Baseline | None, allowed: float) -> GateResult:
 def _loss_in_common(baseline: Baseline, common: Common, *, allowed: bool) -> GateResult:
     """Of users in common: a loss that is large, certain, and not due to what the other one knew."""
     name, version = "precision_kept", baseline.version
+    if common.in_common and not common.known:
+        text = f"version {version} was trained on all that is held out now, so nothing is compared"
+        return GateResult(name, True, None, DEFAULT_LOSS, text)
     if not common.known:
         text = (
             f"version {version} knows none of the {common.users:,} evaluated users, so nothing tells "
@@ -248,7 +263,7 @@ def _loss_in_common(baseline: Baseline, common: Common, *, allowed: bool) -> Gat
         return GateResult(name, allowed, None, DEFAULT_LOSS, text)
     lost = common.before - common.after
     text = _in_common(baseline, common)
-    certain = lost > _ERRORS * common.error and baseline.trained_on <= _KNOWN_ALREADY
+    certain = lost > _ERRORS * common.error
     passed = allowed or not (certain and lost > DEFAULT_LOSS * common.before)
     if not passed:
         text += f": more than {DEFAULT_LOSS:.0%} less (--max-relative-loss allows more)"
@@ -256,16 +271,11 @@ def _loss_in_common(baseline: Baseline, common: Common, *, allowed: bool) -> Gat
 
 
 def _in_common(baseline: Baseline, common: Common) -> str:
-    text = (
+    return (
         f"precision@10 of the {common.known:,} evaluated users that version {baseline.version} knows "
-        f"too is {common.after:.4f}, by that version {common.before:.4f}"
+        f"too, on what neither was trained on, is {common.after:.4f}, by that version "
+        f"{common.before:.4f}"
     )
-    if baseline.trained_on > _KNOWN_ALREADY:
-        text += (
-            f" (it was trained on {100 * baseline.trained_on:.0f} % of what is held out now, so it "
-            "looks better than it is)"
-        )
-    return text
 
 
 def _compare(what: str, value: float, required: float) -> tuple[bool, str]:

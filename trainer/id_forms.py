@@ -17,6 +17,7 @@ _LONGEST = 40
 # Of fewer a form isn't what happened to all.
 _ENOUGH = 0.5
 _SOME = 0.05
+_FOR_EXAMPLE = "for example"
 
 
 class Known(Protocol):
@@ -76,9 +77,14 @@ def explain(
         return ""
     found = _find(lost, present, known, least=_ENOUGH)
     if found is None:
-        return f"for example {lost[0]!r} {where[0]} and {present[0]!r} {where[1]}"
+        return f"{_FOR_EXAMPLE} {lost[0]!r} {where[0]} and {present[0]!r} {where[1]}"
     example, written, what = found
     return f"{example!r} {where[0]} is {written!r} {where[1]}: {what}"
+
+
+def is_a_form(explained: str) -> bool:
+    """Whether `explain` found what became of ids, and not only an example of each side."""
+    return bool(explained) and not explained.startswith(_FOR_EXAMPLE)
 
 
 def doubles(kept: Iterable[str], new: Iterable[str], known: Known) -> str:

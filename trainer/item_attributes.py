@@ -104,12 +104,13 @@ def _read(path: Path, table: pa.Table, wanted: Wanted, separator: str, warnings:
     values = tables.decoded(table.column(name))
     if tables.is_text(values.type):
         numbers = _Numbers(tables.trimmed(values))
-        if wanted.kind == "number" or (wanted.kind is None and numbers.are_all()):
+        codes = numbers.code_warnings(path, name) if wanted.kind is None and numbers.are_all() else []
+        if wanted.kind == "number" or (wanted.kind is None and numbers.are_all() and not codes):
             warnings += numbers.gap_warnings(path, name)
             gaps = pa.table({name: numbers.without_markers()})
             return NumberColumn(name, tables.numbers_or_gaps(path, gaps, name))
         if wanted.kind is None:
-            warnings += numbers.kind_warnings(path, name, separator)
+            warnings += codes or numbers.kind_warnings(path, name, separator)
     elif wanted.kind == "number" or (wanted.kind is None and column_types.is_number(values.type)):
         return NumberColumn(name, tables.numbers_or_gaps(path, table, name))
     warnings += odd_values.warnings_of(path, table, name, separator)
@@ -126,6 +127,10 @@ def _texts(path: Path, table: pa.Table, name: str, separator: str) -> list[list[
     return values
 
 
+# Zeros at the beginning, or more digits than a number has.
+_CODE = r"^[-+]?0[0-9]|^[-+]?[0-9]{16,}$"
+
+
 class _Numbers:
     """Which of a column's texts, trimmed and null for nothing, are finite numbers."""
 
@@ -137,11 +142,23 @@ class _Numbers:
         is_written_so = pc.fill_null(pc.match_substring_regex(texts, odd_values.NUMBER), False)
         converted = pc.if_else(is_written_so, texts, pa.scalar(None, texts.type)).cast(pa.float64())
         self._numbers = pc.fill_null(pc.is_finite(converted), False)
+        self._codes = pc.fill_null(pc.match_substring_regex(texts, _CODE), False)
 
     def are_all(self) -> bool:
         """Whether there is a number, and nothing else but what marks a missing one."""
         numbers = odd_values.count_true(self._numbers)
         return numbers > 0 and numbers + odd_values.count_true(self._markers) == self._count
+
+    def code_warnings(self, path: Path, name: str) -> list[str]:
+        """What to say where numbers would lose what is written, as in article numbers; else nothing."""
+        if not (codes := odd_values.count_true(self._codes)):
+            return []
+        sentence = (
+            f"{codes} of {self._count} values of column {name} of {path.name} are numbers that are "
+            f"written as codes, as {odd_values.example(self._texts, self._codes)}: the attribute is "
+            f"text; {name}:number makes it a number"
+        )
+        return [sentence]
 
     def without_markers(self) -> pa.ChunkedArray:
         """The texts, null for what marks a missing number."""

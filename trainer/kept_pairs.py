@@ -14,8 +14,8 @@ from trainer.gates import GateResult
 _DRAWN = 20_000
 _FEWEST_PAIRS = 50
 # Of the pairs of user and item beyond those that chance would keep: ids that were numbered anew keep
-# none, and a window of 30 days that moved by a week more than three quarters.
-_FEW_PAIRS = 0.75
+# none, and an input that only grew keeps all.
+_FEW_PAIRS = 0.9
 
 
 def pairs(
@@ -63,8 +63,8 @@ def pairs(
 
 
 def is_odd(result: GateResult) -> bool:
-    """Whether pairs that pass are few all the same."""
-    return (result.measured or 0.0) < _FEW_PAIRS
+    """Whether pairs that pass are few all the same; of a window that moves nothing is asked."""
+    return result.passed and result.required > 0 and (result.measured or 0.0) < _FEW_PAIRS
 
 
 def _rows_now(before: IdMap, now: IdMap, rows: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -32,16 +32,18 @@ class Baseline:
 
 @dataclass(frozen=True, kw_only=True)
 class Common:
-    """Two versions on the test users that both know.
+    """Two versions on the test users that both know, and on what neither was trained on.
 
     Attributes:
         users: how many users are evaluated.
-        known: how many of them both versions know.
+        in_common: how many of them both versions know.
+        known: how many of those have a positive that neither was trained on.
         before, after: precision@10 of the known ones by the version before and by the new one.
         error: standard error of the mean of `before` less `after` over these users.
     """
 
     users: int
+    in_common: int
     known: int
     before: float = 0.0
     after: float = 0.0
@@ -58,6 +60,7 @@ class Measured:
         trained_precision_at_10, popular_precision_at_10: of the same users by their own vectors and by
             what is popular; see trainer.cold_evaluation.
         evaluated_users: of the test interactions.
+        users: all of the version.
         recall_at_10: by name of the index.
         target_recall: what the indexes were tuned for.
         coverage: see Gates.
@@ -69,6 +72,7 @@ class Measured:
     trained_precision_at_10: float | None = None
     popular_precision_at_10: float | None = None
     evaluated_users: int = 0
+    users: int = 0
     recall_at_10: Mapping[str, float] = field(default_factory=dict)
     target_recall: float | None = None
     coverage: float | None = None

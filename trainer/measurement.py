@@ -21,6 +21,8 @@ from trainer.predecessor import Predecessor
 from trainer.top_items import K, sample, top_items
 from trainer.vector_evaluation import with_positives
 
+_NO_ROWS: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
 SAMPLED_USERS = 1000
 """How many users coverage is measured with at most, and a version that nothing is asked of."""
 
@@ -57,6 +59,7 @@ def measure(
         auc=manifest.metrics.get("test_auc_unseen"),
         trained_precision_at_10=manifest.metrics.get(TRAINED),
         popular_precision_at_10=manifest.metrics.get(POPULAR),
+        users=manifest.users,
         evaluated_users=int(manifest.metrics.get("evaluated_users", 0)),
         recall_at_10={name: index.recall_at_10 for name, index in manifest.indexes.items()},
         target_recall=min((own for own in targets if own is not None), default=None),
@@ -131,19 +134,58 @@ def compare(
             for position in known
         )
         / sum(map(len, positives)),
-        common=_common(shares_before[known], shares[known], users=len(chosen)),
+        common=_common(candidate, before, chosen, users) if len(before.users) else None,
     )
 
 
-def _common(before: NDArray[np.float64], after: NDArray[np.float64], *, users: int) -> Common:
-    """The same users' shares of ten by both versions, each (known,)."""
-    if not len(before):
-        return Common(users=users, known=0)
+def _common(
+    candidate: Publication, version: Publication, chosen: NDArray[np.int64], old: NDArray[np.int64]
+) -> Common:
+    """The users whom both know, on positives that neither was trained on.
+
+    What the version before was trained on it ranks at the top, so it is left out of both rankings: else
+    one and the same model would look worse whenever the split fell otherwise.
+
+    Args:
+        candidate: the new version.
+        version: the one before.
+        chosen: rows of users of the candidate that have positives.
+        old: the rows of these in the version before, -1 for none.
+    """
+    held_out = candidate.held_out
+    assert held_out is not None  # noqa: S101 - there are positives
+    now: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    then: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    rows: list[tuple[int, int]] = []
+    known = np.flatnonzero(old >= 0)
+    used = [held_out[row] for row in chosen] + [candidate.seen[row] for row in chosen]
+    items = _item_rows(version.items, candidate.items, used) if len(known) else _NO_ROWS
+    for position in known.tolist():
+        row, row_then = int(chosen[position]), int(old[position])
+        learned = version.seen[row_then]
+        positives = held_out[row].astype(np.int64)
+        fresh = positives[~np.isin(items[positives], learned)]
+        if not len(fresh):
+            continue
+        also = _rows(candidate.items, version.items, learned.astype(np.int64))
+        rows.append((row, row_then))
+        now.append((fresh, np.union1d(candidate.seen[row], _present(also)).astype(np.int64)))
+        seen_then = _present(items[candidate.seen[row]])
+        then.append((_present(items[fresh]), np.union1d(learned, seen_then).astype(np.int64)))
+    if not rows:
+        return Common(users=len(chosen), known=0, in_common=len(known))
+    own, others = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
+    everyone = np.arange(len(rows))
+    after, before = (
+        _shares(of, users, [seen for _, seen in parts], everyone, [own for own, _ in parts])
+        for of, users, parts in ((candidate, own, now), (version, others, then))
+    )
     differences = before - after
     # One user's difference has no spread, and proves nothing.
     error = differences.std(ddof=1) / np.sqrt(len(before)) if len(before) > 1 else np.inf
     return Common(
-        users=users,
+        users=len(chosen),
+        in_common=len(known),
         known=len(before),
         before=float(before.mean()),
         after=float(after.mean()),

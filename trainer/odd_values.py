@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ NUMBER = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"
 _LIST = r"""^\[.*['",].*\]$|^\{.*['",:].*\}$|^\(.*['",].*\)$|^\[\s*([-+.0-9]*\s*)*\]$"""
 _WHOLE = r"^-?[0-9]+\.0$"
 _DECIMAL_COMMA = r"^[-+]?[0-9]+,[0-9]+$"
+_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 _SHOWN_CHARACTERS = 60
 # Of the values. A comma in some titles makes it no separator.
 _MANY = 0.1
@@ -111,15 +113,22 @@ def _cases(where: str, texts: pa.ChunkedArray, count: int, separator: str) -> li
     parts = {part.strip() for own in distinct for part in own.split(separator)}
     by_case: dict[str, list[str]] = {}
     for part in sorted(parts):
-        by_case.setdefault(part.casefold(), []).append(part)
+        by_case.setdefault(_plain(part), []).append(part)
     alike = [own for own in by_case.values() if len(own) > 1]
     if not alike:
         return []
     examples = " and ".join(map(shown, alike[0]))
     sentence = (
-        f"{len(alike)} values of {where} differ in case only, as {examples}: they are different values"
+        f"{len(alike)} values of {where} differ in case, space or Unicode form only, as {examples}: "
+        "they are different values"
     )
     return [sentence]
+
+
+def _plain(text: str) -> str:
+    """A text as it looks, whatever its case."""
+    shown = "".join(own for own in unicodedata.normalize("NFKC", text) if own not in _INVISIBLE)
+    return " ".join(shown.split()).casefold()
 
 
 def _markers(where: str, texts: pa.ChunkedArray, count: int, separator: str) -> list[str]:

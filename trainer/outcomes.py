@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from publication.errors import PublicationError
 from publication.volume import Volume
+from trainer.promotion import Expected, move_label
 from trainer.run_events import Event, Failed, Finished, Metrics, Progress
 from trainer.runs import Outcome, Run, State
 
@@ -55,11 +56,14 @@ def conclude(run: Run, last: Event | None, how: str, volume: Volume) -> tuple[St
         return "FAILED", replace(outcome, error=how)
     if label is None or not last.passed:
         return "SUCCEEDED", outcome
+    expected = Expected(last.expected[0]) if last.expected else None
     try:
-        volume.promote(last.version, label=label)
+        moved = move_label(volume, last.version, label, expected)
     except PublicationError as error:
         text = f"{last.version} is published, but label {label!r} can't be moved: {error}"
         return "FAILED", replace(outcome, error=text)
+    if moved is not None:
+        return "SUCCEEDED", replace(outcome, gates=[*outcome.gates, moved])
     return "SUCCEEDED", replace(outcome, label_moved=True)
 
 

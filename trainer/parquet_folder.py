@@ -22,6 +22,8 @@ import pyarrow.parquet
 from trainer import column_names, column_types, tables
 from trainer.errors import InputError
 
+_TABLES = {"_delta_log": "is a Delta table", ".hoodie": "is a Hudi table"}
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -105,9 +107,20 @@ def data_files(path: Path) -> list[Path]:
 
     # Not rglob, which takes a folder that it may not read for an empty one.
     for folder, folders, files in os.walk(path, onerror=fail):
+        for name in (*folders, *files):
+            _refuse_other_tables(Path(folder, name))
         folders[:] = [name for name in folders if name[0] not in "._"]
         found += [Path(folder, name) for name in files if name[0] not in "._"]
     return sorted(found)
+
+
+def _refuse_other_tables(path: Path) -> None:
+    """Raise InputError for what would be left out in silence, or read with what was removed."""
+    if path.name in _TABLES:
+        reason = f"{_TABLES[path.name]}, whose files hold removed rows too: export it to a folder"
+        raise InputError(path.parent, reason)
+    if path.is_symlink() and path.is_dir():
+        raise InputError(path, "is a link to a folder, which isn't followed: move the folder here")
 
 
 def _read(

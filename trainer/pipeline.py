@@ -27,7 +27,13 @@ from trainer.interactions import Interactions
 from trainer.model import Hyperparameters, train
 from trainer.pair_weights import learning_warnings
 from trainer.progress import Reporter, Silent
-from trainer.promotion import Checked, check_content, check_version, promote_if_passed
+from trainer.promotion import (
+    Checked,
+    check_content,
+    check_version,
+    expected_of,
+    promote_if_passed,
+)
 from trainer.publishing import Indexing, Publishable, publish
 from trainer.spark.engine import SparkTraining, trained_on_spark
 from trainer.timings import Timings
@@ -174,12 +180,14 @@ def train_and_publish(
             *dataset.warnings,
             *odd,
             *trained.warnings,
+            *_unweighted(dataset, hyperparameters),
             *published.warnings,
             *(cold if warm_start and start is None else []),
         ],
         model=trained.model,
         dataset=dataset,
         gates=results,
+        expected=None if gates is None else expected_of(before),
     )
     return promote_if_passed(FolderVolume(volume), result, label=label) if promote else result
 
@@ -212,6 +220,13 @@ def _trained_here(
         if hyperparameters.sample_weights
         else [],
     )
+
+
+def _unweighted(dataset: Dataset, hyperparameters: Hyperparameters) -> list[str]:
+    """A warning of weights that are asked for and aren't there."""
+    if not hyperparameters.sample_weights or (dataset.train.data != 1).any():
+        return []
+    return [f"--sample-weights has nothing to weigh: all interactions of {dataset.name} weigh 1"]
 
 
 def _start(

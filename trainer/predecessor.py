@@ -9,6 +9,9 @@ from publication import labels, layout, reader
 from publication.errors import LabelError, PublicationError
 from publication.reader import Publication
 
+CANARY = "canary"
+"""The label that --canary moves."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Predecessor:
@@ -16,26 +19,32 @@ class Predecessor:
 
     Attributes:
         label: that names it.
+        expected: what the label that is to be moved names itself; None for nothing yet.
         version: its name; empty when the label can't be read.
         publication: opened, every byte verified; None when it can't be used.
         problem: why it can't be used; empty when it can.
     """
 
     label: str
+    expected: str | None
     version: str
     publication: Publication | None = None
     problem: str = ""
 
 
 def labels_of(label: str | None) -> list[str]:
-    """The labels that may name it, in the order in which they are asked; none for no label."""
-    return [] if label is None else [*dict.fromkeys([label, layout.DEFAULT_LABEL])]
+    """The labels that may name it, in the order in which they are asked; none for no label.
+
+    A canary is held against what everybody gets, since it is meant to replace that.
+    """
+    if label is None:
+        return []
+    first = [layout.DEFAULT_LABEL, label] if label == CANARY else [label, layout.DEFAULT_LABEL]
+    return [*dict.fromkeys(first)]
 
 
 def find(volume: Path, label: str | None) -> Predecessor | None:
     """Open what a label names or, where it names nothing yet, what the default label names.
-
-    A canary's first version is held against what everybody gets, since it is meant to replace that.
 
     Args:
         volume: the volume.
@@ -44,18 +53,22 @@ def find(volume: Path, label: str | None) -> Predecessor | None:
     Returns:
         None when there is nothing to replace.
     """
+    if label is None:
+        return None
+    expected = labels.read_label_or_none(volume, label)
     for name in labels_of(label):
         try:
             version = labels.read_label(volume, name)
         except LabelError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
+            version = labels.last_named(volume, name) or ""
+            if isinstance(error.__cause__, FileNotFoundError) and not version:
                 continue
-            return Predecessor(label=name, version="", problem=str(error))
+            return Predecessor(label=name, expected=expected, version=version, problem=str(error))
         try:
             # A damaged id map may crash the process that asks it.
             reader.verify(volume, version)
             opened = reader.open_publication(volume, version)
         except PublicationError as error:
-            return Predecessor(label=name, version=version, problem=str(error))
-        return Predecessor(label=name, version=version, publication=opened)
+            return Predecessor(label=name, expected=expected, version=version, problem=str(error))
+        return Predecessor(label=name, expected=expected, version=version, publication=opened)
     return None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from publication.errors import LabelMovedError
 from publication.volume import Volume
 from trainer import continuity, gates
 from trainer.content import Content, content_of
@@ -18,10 +19,21 @@ from trainer.publishing import Published
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What a label named when a version was compared with it; None for nothing."""
+
+    version: str | None
+
+
+@dataclass(frozen=True)
 class Checked(Published):
-    """What was published, and how it did at the gates."""
+    """What was published, and how it did at the gates.
+
+    `expected` is what the label has to name still when it is moved; None where nothing was compared.
+    """
 
     gates: list[GateResult]
+    expected: Expected | None = field(default=None, kw_only=True)
 
     @property
     def passed(self) -> bool:
@@ -62,8 +74,13 @@ def check_content(
     if before is None:
         return [], []
     if before.publication is None:
-        problem = f"nothing is compared with what label {before.label!r} names: {before.problem}"
-        return [], [problem]
+        text = (
+            f"nothing tells what is kept of version {before.version or '(unknown)'}, which label "
+            f"{before.label!r} names: {before.problem}"
+        )
+        if wanted.allow_different_data:
+            text += ", which --allow-different-data allows"
+        return [GateResult("predecessor", wanted.allow_different_data, None, 1.0, text)], []
     results, odd = continuity.check(
         content_of(before.publication),
         now,
@@ -93,5 +110,35 @@ def promote_if_passed(volume: Volume, result: _Checked, *, label: str | None) ->
     """Move the label if every gate passed; raises PublicationError."""
     if label is None or not result.passed:
         return result
-    volume.promote(result.manifest.version, label=label)
+    if (moved := move_label(volume, result.manifest.version, label, result.expected)) is not None:
+        return replace(result, gates=[*result.gates, moved])
     return replace(result, label=label)
+
+
+def move_label(
+    volume: Volume, version: str, label: str, expected: Expected | None
+) -> GateResult | None:
+    """Move a label to a version that passed, unless another one has come in between.
+
+    Returns:
+        None when it is moved; else a gate that failed.
+
+    Raises:
+        PublicationError: it can't be moved.
+    """
+    if expected is None:
+        volume.promote(version, label=label)
+        return None
+    try:
+        volume.swap(version, label=label, expected=expected.version, verb="promote")
+    except LabelMovedError as error:
+        text = (
+            f"{error}: this version was compared with another one; train again, or promote it by hand"
+        )
+        return GateResult("label", False, None, 1.0, text)
+    return None
+
+
+def expected_of(before: Predecessor | None) -> Expected:
+    """What the label named when it was looked at."""
+    return Expected(None if before is None else before.expected)

@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from publication.writer import utc_now
-from trainer import timestamps
+from trainer import time_forms, timestamps
+from trainer.bounds import EARLIEST_TIME, MAX_SECONDS_AHEAD
 from trainer.errors import InputError
 from trainer.event_log import Event, EventLog, Removed, Selection
 
@@ -154,4 +155,12 @@ def _time(text: str) -> float:
         times = timestamps.read(Path("T"), table, "T", now=utc_now().timestamp())
     except InputError as error:
         raise argparse.ArgumentTypeError(error.reason) from error
-    return float(times.seconds[0])
+    [seconds] = times.seconds.tolist()
+    now = utc_now().timestamp()
+    if times.as_numbers[0] and not EARLIEST_TIME <= seconds <= now + MAX_SECONDS_AHEAD:
+        # Dates in digits, and serial dates, would select all that there is.
+        hint = time_forms.hint(times.seconds, now=now) or f"write it as {time_forms.EXPECTED}"
+        raise argparse.ArgumentTypeError(
+            f"T is {text!r}, which would be {time_forms.iso(seconds)}: {hint}"
+        )
+    return float(seconds)

@@ -94,6 +94,7 @@ def _run(task: bytes, output: IO[bytes]) -> int:
                 gates=result.gates,
                 warnings=result.warnings,
                 seconds=dict(result.seconds),
+                expected=[] if result.expected is None else [result.expected.version],
             )
         )
     return 0

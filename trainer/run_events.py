@@ -39,6 +39,8 @@ class Finished(msgspec.Struct, tag=True, frozen=True):
     gates: list[GateResult]
     warnings: list[str]
     seconds: dict[str, float]
+    # What the label named when the version was compared with it, in a list; empty for no comparison.
+    expected: list[str | None] = []
 
 
 class Failed(msgspec.Struct, tag=True, frozen=True):

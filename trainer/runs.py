@@ -161,7 +161,8 @@ class RunStore:
                     "SELECT * FROM runs WHERE request_id = ?", (request_id,)
                 ).fetchone()
                 if row is not None:
-                    if row["spec"] != encoded:
+                    # Not the texts: a spec of before an option was there is still the same.
+                    if training_spec.encode(training_spec.decode(row["spec"])) != encoded:
                         raise RequestIdReusedError(request_id, row["id"])
                     return _run(row)
             (queued,) = database.execute("SELECT count(*) FROM runs WHERE state = 'QUEUED'").fetchone()

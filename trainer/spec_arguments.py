@@ -14,10 +14,10 @@ from trainer.gates import Gates
 from trainer.index import AUTO, NAMES
 from trainer.index.tuning import TuningOptions
 from trainer.model import LOSSES, Hyperparameters
+from trainer.predecessor import CANARY
 from trainer.spark.arguments import spark_als
 from trainer.training_spec import DataSpec, TrainingSpec
 
-CANARY = "canary"
 LABEL_NOT_MOVED = 3
 """Exit status when a version is published, but a gate keeps its label where it is."""
 

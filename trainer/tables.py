@@ -95,7 +95,7 @@ def numbers(
         reason = f"{column} is {value}, which isn't a finite number"
         if math.isfinite(value):
             reason = (
-                f"{column} is {value:g}, but should be between {-limit:g} and {limit:g}: mend or leave "
+                f"{column} is {value!r}, but should be between {-limit:g} and {limit:g}: mend or leave "
                 f"out such rows ({np.count_nonzero(bad)} of {len(bad)}), or divide all by one number"
             )
         raise InputError(path, reason, row=row + 1)

@@ -94,8 +94,8 @@ class DataSpec:
         item_attributes.parse(self.item_attributes)
         if self.split is not None and self.split not in SPLITS:
             raise OptionError("--split", self.split, f"one of {', '.join(SPLITS)}")
-        if self.split_count < 1:
-            raise OptionError("--split-count", self.split_count, "at least 1")
+        if not 1 <= self.split_count < 2**31:
+            raise OptionError("--split-count", self.split_count, "in 1..2^31-1")
         if not 0 < self.split_share < 1:
             raise OptionError("--split-share", self.split_share, "above 0 and below 1")
         for event, weight in self.event_weights.items():
@@ -160,7 +160,7 @@ def encode(spec: TrainingSpec) -> str:
     content = msgspec.to_builtins(spec)
     if spec.spark is None:
         # Specs that were stored before there was an engine to choose are still the same.
-        del content["spark"]
+        content.pop("spark", None)
     return msgspec.json.encode(content, order="deterministic").decode()
 
 

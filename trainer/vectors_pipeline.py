@@ -13,7 +13,13 @@ from trainer.content import Content, columns_of, union, values_of
 from trainer.gates import Gates
 from trainer.own_vectors import OwnVectors, read_own_vectors
 from trainer.progress import Reporter
-from trainer.promotion import Checked, check_content, check_version, promote_if_passed
+from trainer.promotion import (
+    Checked,
+    check_content,
+    check_version,
+    expected_of,
+    promote_if_passed,
+)
 from trainer.publishing import Indexing, Publishable, publish
 from trainer.timings import Timings
 
@@ -85,6 +91,7 @@ def publish_vectors(
         seconds=timings.seconds,
         warnings=[*warnings, *odd, *published.warnings],
         gates=results,
+        expected=expected_of(before),
     )
     return promote_if_passed(volume, checked, label=label)
 

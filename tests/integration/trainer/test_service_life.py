@@ -149,7 +149,8 @@ def test_it_trains_by_itself_when_its_input_changed_and_only_then(serve, data):
         # Neither time nor a restart is a change. The run of someone else says that time has passed.
         service.end(service.submit(of_file(label="other")))
         assert len(service.runs()) == 2
-        replacement = datasets.write_rows(data / "new.parquet", datasets.rows(seed=2))
+        more = [*datasets.rows(), ("newcomer", "i1", 1.0)]
+        replacement = datasets.write_rows(data / "new.parquet", more)
         replacement.rename(data / "interactions.parquet")
         wait_until(lambda: len(ended(service)) == 3)
         newest = service.runs()[0]

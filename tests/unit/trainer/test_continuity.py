@@ -137,11 +137,20 @@ def test_kinds_of_attributes_are_kept_and_others_may_come():
 def test_titles_are_kept_by_most_items():
     assert "titles" in failed(content(title=None))
     assert failed(content(), content(title=None)) == {}
-    other = failed(content(titles="Another of {}".format))["titles"]
+    numbered = {own: ITEMS[(place + 1) % 20] for place, own in enumerate(ITEMS)}
+    other = failed(content(titles=lambda own: f"Title of {numbered[own]}"))["titles"]
     assert "0 of 20 items have the title that they have" in other
     assert "numbered anew" in other
-    few = failed(content(titles=lambda own: "X" if own in ITEMS[:4] else f"Title of {own}"))
-    assert few == {}
+    assert "0 of 20" in failed(content(titles=lambda _: ""))["titles"]
+    some = content(
+        titles=lambda own: f"Title of {numbered[own]}" if own in ITEMS[:8] else f"Title of {own}"
+    )
+    [warning] = warned(some)
+    assert "12 of 20 items" in warning
+    assert "a title of another item" in warning
+    # Words that are added to all titles are no other titles.
+    [sale] = warned(content(titles="Sale! Title of {}".format))
+    assert "numbered anew" not in sale
 
 
 def test_features_keep_their_columns_and_names():
@@ -263,7 +272,7 @@ def test_values_of_text_that_are_gone_are_warned_of_and_fail_where_hardly_any_is
         return own if name == "price" else [";".join(own)]
 
     text = failed(content(value=joined))["attributes"]
-    assert "only 0 of 40 values of 'genres' are still there, as of item 'i" in text
+    assert "only 0 of 40 values of 'genres' are still there, and items have one where they had" in text
     assert "Drama;of i" in text
 
 

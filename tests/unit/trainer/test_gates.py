@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from publication import layout
 from trainer.errors import OptionError
-from trainer.gates import Gates, check
+from trainer.gates import Gates, check, doubts
 from trainer.measured import Baseline, Common, Measured
 
 OLD = "20261124T120000Z-3fa9c1"
@@ -75,7 +75,7 @@ def test_an_index_that_finds_little_is_no_pass_unless_so_little_was_asked_for(ta
 
 
 def common(before, after, *, known=100, error=0.001, **others):
-    own = Common(users=120, known=known, before=before, after=after, error=error)
+    own = Common(users=120, in_common=known, known=known, before=before, after=after, error=error)
     return beside(before, after, common=own, **others)
 
 
@@ -87,8 +87,6 @@ def common(before, after, *, known=100, error=0.001, **others):
         (common(0.2, 0.099), False),
         # Of few users chance makes as much.
         (common(0.2, 0.0, error=0.07), True),
-        # It knows what is held out now.
-        (common(0.2, 0.0, trained_on=0.9), True),
         (common(0.0, 0.0), True),
     ],
 )
@@ -99,6 +97,52 @@ def test_a_loss_of_more_than_half_counts_where_it_is_certain(baseline, passed):
     assert results(Gates(allow_different_data=True), baseline=baseline)["precision_kept"].passed
     # Who says how much may be lost has said it.
     assert "precision_kept" not in results(Gates(max_relative_loss=0.9), baseline=baseline)
+
+
+def test_nothing_is_compared_where_all_was_trained_on():
+    own = Common(users=120, in_common=100, known=0)
+    found = results(Gates(), baseline=beside(0.9, 0.3, common=own))["precision_kept"]
+    assert found.passed
+    assert "was trained on all that is held out now" in found.text
+
+
+def test_a_loss_is_that_on_what_neither_was_trained_on_where_the_other_knows_more():
+    biased = common(0.2, 0.19, known=50)
+    biased = replace(biased, precision_at_10=0.9, candidate_precision_at_10=0.3, trained_on=0.9)
+    found = results(Gates(max_relative_loss=0.1), baseline=biased)["max_relative_loss"]
+    assert found.passed
+    assert found.measured == pytest.approx(0.05)
+    assert "of 50 users, on what neither was trained on" in found.text
+
+
+@pytest.mark.parametrize(
+    ("evaluated", "users", "passed"),
+    [(1, 100, True), (1, 101, False), (2, 101, True), (19, 5_000, False), (20, 10**6, True)],
+)
+def test_a_few_of_many_users_tell_nothing(evaluated, users, passed):
+    found = results(Gates(), evaluated_users=evaluated, users=users)["evaluated_users"]
+    assert found.passed is passed
+    assert results(Gates(allow_unevaluated=True), users=users)["evaluated_users"].passed
+
+
+@pytest.mark.parametrize(
+    ("users", "auc", "passed"), [(100, 0.44, False), (100, 0.46, True), (99, 0.1, True)]
+)
+def test_an_auc_below_chance_fails_where_enough_users_are_evaluated(users, auc, passed):
+    found = check(Gates(), Measured(**{**FINE, "evaluated_users": users, "auc": auc}))
+    assert all(result.passed for result in found) is passed
+    asked = check(Gates(min_auc=0.0), Measured(**{**FINE, "evaluated_users": users, "auc": auc}))
+    assert all(result.passed for result in asked)
+
+
+def test_what_is_worse_than_popular_or_than_before_is_told():
+    assert doubts(Measured(**FINE)) == []
+    worse = Measured(**FINE, trained_precision_at_10=0.1, popular_precision_at_10=0.2)
+    [warning] = doubts(worse)
+    assert "0.2000 by what is popular" in warning
+    [lost] = doubts(Measured(**FINE, baseline=common(0.2, 0.15)))
+    assert "25% less, which isn't chance" in lost
+    assert doubts(Measured(**FINE, baseline=common(0.2, 0.19, error=0.01))) == []
 
 
 @pytest.mark.parametrize("name", ["precision_kept", "max_relative_loss"])

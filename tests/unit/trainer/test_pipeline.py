@@ -447,13 +447,32 @@ def test_an_input_that_keeps_too_little_is_refused_before_the_training(tmp_path,
     assert run(tmp_path, others, gates=Gates(allow_different_data=True)).label == "current"
 
 
-def test_a_label_that_names_what_cannot_be_read_is_no_reason_not_to_publish(tmp_path):
+def test_beside_a_version_that_cannot_be_read_the_label_stays_unless_it_is_allowed(tmp_path):
     first = run(tmp_path).manifest.version
     path = layout.version_dir(tmp_path, first) / layout.USER_IDS
     publications.overwrite(path, path.read_bytes()[::-1])
     result = run(tmp_path, datasets.source(seed=2), gates=Gates())
-    assert result.label == "current"
-    assert any("nothing is compared with what label 'current' names" in w for w in result.warnings)
+    assert result.label is None
+    [failed] = [gate for gate in result.gates if not gate.passed]
+    assert failed.name == "predecessor"
+    assert "users.trie: SHA-256" in failed.text
+    allowed = run(tmp_path, datasets.source(seed=2), gates=Gates(allow_different_data=True))
+    assert allowed.label == "current"
+
+
+def test_a_label_that_was_moved_meanwhile_is_not_moved_again(tmp_path):
+    first = run(tmp_path).manifest.version
+    other = run(tmp_path, label=None, hyperparameters=replace(datasets.QUICK, epochs=1))
+    result = run(
+        tmp_path, gates=Gates(), promote=False, hyperparameters=replace(datasets.QUICK, epochs=3)
+    )
+    promote(tmp_path, other.manifest.version)
+    late = promote_if_passed(FolderVolume(tmp_path), result, label="current")
+    assert (late.label, late.passed) == (None, False)
+    assert late.gates[-1].name == "label"
+    assert other.manifest.version in late.gates[-1].text
+    assert first in late.gates[-1].text
+    assert list_labels(tmp_path) == {"current": other.manifest.version}
 
 
 def test_a_training_that_goes_on_says_so_when_there_is_nothing_to_go_on_from(tmp_path):

@@ -8,15 +8,35 @@ from trainer.predecessor import find, labels_of
 
 def test_it_is_what_the_label_names_or_else_what_everybody_gets(tmp_path):
     first, second = (publications.publish(tmp_path, seed=seed) for seed in (1, 2))
-    assert find(tmp_path, "canary") is None
+    assert find(tmp_path, "beta") is None
     promote(tmp_path, first)
     promote(tmp_path, second, label="other")
-    found = find(tmp_path, "canary")
-    assert (found.label, found.version) == ("current", first)
+    found = find(tmp_path, "beta")
+    assert (found.label, found.version, found.expected) == ("current", first, None)
     assert found.publication.manifest.version == first
-    assert find(tmp_path, "other").version == second
-    assert labels_of("canary") == ["canary", "current"]
+    other = find(tmp_path, "other")
+    assert (other.version, other.expected) == (second, second)
+    assert labels_of("beta") == ["beta", "current"]
     assert labels_of("current") == ["current"]
+
+
+def test_a_canary_is_held_against_what_everybody_gets(tmp_path):
+    first, second = (publications.publish(tmp_path, seed=seed) for seed in (1, 2))
+    promote(tmp_path, second, label="canary")
+    assert find(tmp_path, "canary").version == second
+    promote(tmp_path, first)
+    found = find(tmp_path, "canary")
+    assert (found.label, found.version, found.expected) == ("current", first, second)
+
+
+def test_a_label_whose_file_is_gone_has_a_history(tmp_path):
+    first, second = (publications.publish(tmp_path, seed=seed) for seed in (1, 2))
+    for version in (first, second):
+        promote(tmp_path, version)
+    layout.label_file(tmp_path, "current").unlink()
+    found = find(tmp_path, "current")
+    assert (found.version, found.publication, found.expected) == (second, None, None)
+    assert "doesn't exist" in found.problem or "No such file" in found.problem
 
 
 def test_without_a_label_nothing_is_replaced(tmp_path):

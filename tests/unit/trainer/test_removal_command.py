@@ -135,10 +135,22 @@ def test_a_log_that_is_not_there_is_not_made(call, tmp_path):
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [([], "nothing is selected"), (["--from", "5", "--to", "5"], "is 5.0, but should be below")],
+    [
+        ([], "nothing is selected"),
+        (["--from", "2026-01-01", "--to", "2026-01-01"], "is 1767225600.0, but should be below"),
+    ],
 )
 def test_flags_that_can_not_be_meant_are_refused(call, log, given, said):
     status, _, errors = call(*given)
     assert status == 1
     assert said in errors
+    assert len(read_interactions(log)) == 3
+
+
+@pytest.mark.parametrize("time", ["20990101", "20260115", "46022", "5"])
+def test_a_number_that_is_no_time_selects_nothing(call, log, capsys, time):
+    """As seconds since 1970 each of these would select all that there is."""
+    with pytest.raises(SystemExit):
+        call("--from", time)
+    assert "which would be 1970-" in capsys.readouterr().err
     assert len(read_interactions(log)) == 3

@@ -363,7 +363,7 @@ def test_a_number_that_is_too_large_is_named_by_row_and_value_and_they_are_count
     with pytest.raises(InputError) as caught:
         numbers([str(each) for each in values] if as_text else values)
     assert str(caught.value) == (
-        f"data.csv, row 3: it is {value:g}, but should be between -1e+09 and 1e+09: mend or leave out "
+        f"data.csv, row 3: it is {value!r}, but should be between -1e+09 and 1e+09: mend or leave out "
         "such rows (2 of 5), or divide all by one number"
     )
 

@@ -144,11 +144,11 @@ def test_the_first_version_too_has_to_pass_its_gates(run, places):
 def test_another_label_is_moved_and_compared_with_by_itself(run, places):
     current = run().manifest.version
     gates = Gates(max_relative_loss=0.5)
-    first = run(grown(), label="canary", gates=gates)
+    first = run(grown(), label="beta", gates=gates)
     # As long as it names none, it is held against what everybody gets.
     assert current in first.gates[-1].text
-    assert list_labels(places.volume.folder) == {"current": current, "canary": first.manifest.version}
-    second = run(grown(), label="canary", gates=gates, hyperparameters=replace(QUICK, seed=2))
+    assert list_labels(places.volume.folder) == {"current": current, "beta": first.manifest.version}
+    second = run(grown(), label="beta", gates=gates, hyperparameters=replace(QUICK, seed=2))
     assert first.manifest.version in second.gates[-1].text
     assert list_labels(places.volume.folder)["current"] == current
 
