@@ -357,3 +357,31 @@ def test_files_without_rows_are_fine_unless_all_are(folder):
 def test_a_folder_that_is_gone_is_named(folder):
     with pytest.raises(InputError, match=f"^{folder}: No such file or directory$"):
         parquet_folder.read_folder(folder, required=["user_id"], optional=[])
+
+
+@pytest.mark.parametrize(("name", "what"), [("_delta_log", "Delta"), (".hoodie", "Hudi")])
+def test_a_table_whose_files_hold_removed_rows_is_refused(folder, name, what):
+    datasets.write_parquet(folder / "0.parquet", {"user_id": ["u"], "item_id": ["i"]})
+    (folder / name).mkdir()
+    with pytest.raises(
+        InputError, match=rf"^{folder}: is a {what} table, whose files hold removed rows"
+    ):
+        read_interactions(folder)
+
+
+def test_a_link_to_a_folder_is_refused_and_not_left_out(folder, tmp_path):
+    datasets.write_parquet(folder / "0.parquet", {"user_id": ["u"], "item_id": ["i"]})
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / "more").symlink_to(elsewhere)
+    with pytest.raises(InputError, match=rf"^{folder}/more: is a link to a folder"):
+        read_interactions(folder)
+
+
+def test_a_column_that_is_there_twice_is_named_with_its_file(folder):
+    twice = pa.table([["u"], ["i"], ["j"]], names=["user_id", "item_id", "item_id"])
+    pa.parquet.write_table(twice, folder / "0.parquet")
+    with pytest.raises(
+        InputError, match=rf"^{folder}/0\.parquet: column item_id is there more than once"
+    ):
+        read_interactions(folder)

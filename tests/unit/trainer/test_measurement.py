@@ -255,3 +255,30 @@ def test_a_label_whose_version_is_damaged_gone_or_not_told_fails_the_gate_with_t
     assert f"version {OLDER!r} isn't on the volume" in problem()
     layout.label_file(volume, "current").write_text("nonsense")
     assert "should hold a version's name" in problem()
+
+
+def test_what_a_version_was_trained_on_does_not_make_it_look_better(tmp_path):
+    """Of the user's three likes the one before was trained on two, and the new one on two others."""
+    scores = {"u": falling(*LETTERS)}
+    old = model(tmp_path, scores, seen={"u": ["a", "b"]}, held_out={"u": ["c"]})
+    new = model(tmp_path, scores, seen={"u": ["a", "c"]}, held_out={"u": ["b", "d"]}, version=OLDER)
+    common = compare(new, old, seed=1).common
+    # Only d is known to neither, and both models find it.
+    assert (common.users, common.in_common, common.known) == (1, 1, 1)
+    assert common.before == common.after == pytest.approx(0.1)
+
+
+def test_where_all_that_is_held_out_was_trained_on_nothing_is_compared(tmp_path):
+    scores = {"u": falling(*LETTERS)}
+    old = model(tmp_path, scores, seen={"u": ["a", "b"]})
+    new = model(tmp_path, scores, seen={"u": ["c"]}, held_out={"u": ["a"]}, version=OLDER)
+    common = compare(new, old, seed=1).common
+    assert (common.in_common, common.known) == (1, 0)
+
+
+def test_a_version_without_users_is_compared_with_nobody(tmp_path):
+    scores = {"u": falling(*LETTERS)}
+    old = model(tmp_path, scores)
+    nobody = replace(old, users=IdMap.build([]), user_vectors=old.user_vectors[:0], seen=ragged([]))
+    new = model(tmp_path, scores, held_out={"u": ["a"]}, version=OLDER)
+    assert compare(new, nobody, seed=1).common is None
