@@ -361,6 +361,7 @@ def test_a_folder_that_is_gone_is_named(folder):
 
 @pytest.mark.parametrize(("name", "what"), [("_delta_log", "Delta"), (".hoodie", "Hudi")])
 def test_a_table_whose_files_hold_removed_rows_is_refused(folder, name, what):
+    folder.mkdir()
     datasets.write_parquet(folder / "0.parquet", {"user_id": ["u"], "item_id": ["i"]})
     (folder / name).mkdir()
     with pytest.raises(
@@ -370,6 +371,7 @@ def test_a_table_whose_files_hold_removed_rows_is_refused(folder, name, what):
 
 
 def test_a_link_to_a_folder_is_refused_and_not_left_out(folder, tmp_path):
+    folder.mkdir()
     datasets.write_parquet(folder / "0.parquet", {"user_id": ["u"], "item_id": ["i"]})
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -379,6 +381,7 @@ def test_a_link_to_a_folder_is_refused_and_not_left_out(folder, tmp_path):
 
 
 def test_a_column_that_is_there_twice_is_named_with_its_file(folder):
+    folder.mkdir()
     twice = pa.table([["u"], ["i"], ["j"]], names=["user_id", "item_id", "item_id"])
     pa.parquet.write_table(twice, folder / "0.parquet")
     with pytest.raises(
