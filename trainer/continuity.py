@@ -31,6 +31,7 @@ _MOST = 0.9
 _MUCH_MORE = 0.5
 _OTHER_WEIGHT = 3.0
 _SHOWN = 3
+_HARDLY_ANY = 0.1
 _TITLES_KNOWN = 200_000
 
 
@@ -138,12 +139,17 @@ def _kept(
     if not passed:
         text += f", at least {required:.0%} required (--min-{kind}s-kept)"
     if share < _MOST:
-        text += _how(kind, lost, before, now, random)
+        text += _how(kind, lost, share, before, now, random)
     return GateResult(name, passed, share, required, text)
 
 
 def _how(
-    kind: str, lost: Sequence[str], before: Content, now: Content, random: np.random.Generator
+    kind: str,
+    lost: Sequence[str],
+    share: float,
+    before: Content,
+    now: Content,
+    random: np.random.Generator,
 ) -> str:
     """What became of ids that are lost."""
     old, new, other = before.users, now.users, now.items
@@ -152,7 +158,8 @@ def _how(
     drawn = map(new.external_id, random.permutation(len(new)).tolist())
     # What was there before is no other form of what is lost.
     forms = id_forms.explain(lost, (own for own in drawn if own not in old), new)
-    if sum(own in other for own in lost) > len(lost) / 2:
+    # Numbers may be ids of both.
+    if share < _HARDLY_ANY and sum(own in other for own in lost) > len(lost) / 2:
         forms += "; most of them are in the other column: are user_id and item_id swapped?"
     return f": {forms}" if forms else f", lost are {', '.join(map(repr, lost[:_SHOWN]))}"
 

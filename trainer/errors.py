@@ -152,7 +152,7 @@ class DiscontinuityError(TrainerError):
     ) -> None:
         names = f"label {label!r} names"
         if wanted not in (None, label):
-            names += f" (label {wanted!r} names nothing yet)"
+            names += f" and label {wanted!r} is held against"
         todo = "mend the input; for another catalogue, use another volume or --allow-different-data"
         lines = [
             f"nothing was published: too little is kept of version {version}, which {names}",

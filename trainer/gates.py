@@ -41,6 +41,7 @@ _FEWEST_USERS = 20
 # A version that was trained on more than this share of what is held out now looks better than it is.
 _KNOWN_ALREADY = 0.1
 _ENOUGH_IN_COMMON = 20
+_CHANCE = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +232,11 @@ def _relative_loss(baseline: Baseline | None, allowed: float) -> GateResult:
     if told_apart and common is not None and common.known >= _ENOUGH_IN_COMMON:
         before, after = common.before, common.after
     loss = (before - after) / before if before > 0 else 0.0
-    passed = loss <= allowed + _ROUNDING
+    # Of few users chance alone may make as much.
+    chance = 0.0
+    if told_apart and common is not None and common.known >= _ENOUGH_IN_COMMON and before > 0:
+        chance = _CHANCE * common.error / before
+    passed = loss <= allowed + chance + _ROUNDING
     text = (
         f"precision@10 is {after:.4f}, that of version {baseline.version} on the same users "
         f"{before:.4f}: {_change(loss)}, at most {100 * allowed:.4g} % less allowed"

@@ -73,7 +73,7 @@ def test_times_more_than_a_day_ahead_are_refused_with_their_number_the_first_and
     [
         (
             20_260_115,
-            "YYYYMMDD (ISO 8601's basic form)? write them with signs between, 20260115 as 2026-01-15",
+            "YYYYMMDD (ISO 8601's basic form)? write them with hyphens, 20260115 as 2026-01-15",
         ),
         (19_980_422, "19980422 as 1998-04-22"),
         (46_037, "Excel's serial dates? 46037 would be 2026-01-15T00:00:00Z"),
@@ -108,14 +108,14 @@ def test_dates_in_digits_are_never_seconds_and_their_text_is_told_how_to_be_writ
     digits, written = f"{day:%Y%m%d}", day.isoformat()
     assert f"{digits} as {written}" in refused([digits] * 3)
     assert f"{digits} as {written}" in refused([int(digits)] * 3)
-    # Among others, too: with signs between, or as seconds.
+    # Among others, too: with hyphens, or as seconds.
     assert f"{digits} as {written}" in refused(["2026-01-01T00:00Z", digits])
     assert f"{digits} as {written}" in refused([NOW, NOW, int(digits)])
 
 
 def test_digits_with_a_time_are_told_apart():
     assert (
-        "YYYYMMDDHH (ISO 8601's basic form)? write them with signs between, 2030011512 as 2030-01-15T12"
+        "YYYYMMDDHH (ISO 8601's basic form)? write them with hyphens, 2030011512 as 2030-01-15T12"
         in (refused([2_030_011_512, 2_030_011_513]))
     )
     assert "202601151230 as 2026-01-15T12..." in refused([202_601_151_230])

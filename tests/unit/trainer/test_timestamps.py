@@ -174,7 +174,7 @@ def test_a_number_outside_of_the_calendar_is_named_by_row_and_value(value):
             1_767_225_600_000_000_000,
             "are these nanoseconds? 1767225600000000000 would be 2026-01-01T00",
         ),
-        (20_260_115_123_000, "YYYYMMDDHHMMSS (ISO 8601's basic form)? write them with signs between, "),
+        (20_260_115_123_000, "YYYYMMDDHHMMSS (ISO 8601's basic form)? write them with hyphens, "),
     ],
 )
 @pytest.mark.parametrize("kind", [pa.int64(), pa.string(), pa.float64(), pa.decimal128(20, 0)])
