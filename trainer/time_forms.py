@@ -106,8 +106,8 @@ def digits_hint(numbers: NDArray[np.float64]) -> str:
             if position:
                 written += f"T{int(example) // 100 ** (position - 1) % 100:02}..."
             return (
-                f"are these dates in digits, {form} (ISO 8601's basic form)? write them with signs "
-                f"between, {_plain(example)} as {written}"
+                f"are these dates in digits, {form} (ISO 8601's basic form)? write them with "
+                f"hyphens, {_plain(example)} as {written}"
             )
     return ""
 
