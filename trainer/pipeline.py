@@ -119,7 +119,8 @@ def train_and_publish(
         tables.release_memory()
     results: list[GateResult] = []
     odd: list[str] = []
-    if gates is not None:
+    # What is compared takes memory, if only for a moment.
+    if gates is not None and before is not None:
         results, odd = check_content(
             _content(dataset),
             before,

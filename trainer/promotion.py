@@ -46,7 +46,7 @@ _Checked = TypeVar("_Checked", bound=Checked)
 
 def check_content(
     now: Content,
-    before: Predecessor | None,
+    before: Predecessor,
     wanted: Gates,
     *,
     label: str | None = None,
@@ -58,7 +58,7 @@ def check_content(
 
     Args:
         now: of the new version.
-        before: what the label names; None for nothing.
+        before: what the label names.
         wanted: what is asked for, and allowed.
         label: that is to be moved.
         warnings: of the input, which tell why too little is kept.
@@ -66,13 +66,11 @@ def check_content(
         seed: of what is drawn.
 
     Returns:
-        The results, all passed, and further warnings.
+        The results, and further warnings. All have passed, unless the version can't be read.
 
     Raises:
         DiscontinuityError: too little is kept.
     """
-    if before is None:
-        return [], []
     if before.publication is None:
         text = (
             f"nothing tells what is kept of version {before.version or '(unknown)'}, which label "

@@ -234,13 +234,14 @@ def add_gates(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "gates",
         "A version that fails one is published, but its label isn't moved, and the exit status is "
-        f"{LABEL_NOT_MOVED}. These hold without being asked for: some user was evaluated; recall@10 of "
-        "both indexes is at least 0.8, or the target if that is lower; precision@10 of the users that "
-        "the label's version knows too isn't certainly less than half.",
+        f"{LABEL_NOT_MOVED}. These hold without being asked for: users were evaluated (one in a "
+        "hundred, or twenty); their AUC isn't below 0.45; recall@10 of both indexes is at least 0.8, or "
+        "the target if that is lower; precision@10 of the users that the label's version knows too isn't "
+        "certainly less than half; and the label names what it named when the training began.",
     )
     for name, what in (
         ("min-precision-at-10", "least precision@10 on the test, seen items excluded"),
-        ("min-auc", "least AUC on the test, seen items excluded"),
+        ("min-auc", "least AUC on the test, seen items excluded (default: 0.45, of 100 users or more)"),
         ("min-recall", "least recall@10 of both indexes (default: 0.8 or the target, if lower)"),
         ("min-coverage", "least share of items among somebody's top ten"),
         (
@@ -253,13 +254,13 @@ def add_gates(parser: argparse.ArgumentParser) -> None:
         "--allow-unevaluated",
         action="store_true",
         default=False,
-        help="move the label though nobody was evaluated",
+        help="move the label though hardly anybody was evaluated",
     )
     group = parser.add_argument_group(
         "continuity",
-        "An input that keeps too little of the version that the label names (or, where that names "
-        "nothing yet, 'current') publishes nothing: users, items, interactions, kinds of attributes, "
-        "titles, names of features.",
+        "An input that keeps too little of the version that the label names (for --canary, and for a "
+        "label that names nothing yet, 'current') publishes nothing: users, items, interactions, what "
+        "users had seen, kinds of attributes, titles, names of features.",
     )
     for name, what in (
         ("min-users-kept", "least share of that version's users that are kept by id (default: 0.5)"),
@@ -270,7 +271,7 @@ def add_gates(parser: argparse.ArgumentParser) -> None:
         ),
         (
             "max-shrinkage",
-            "largest share of its interactions, and of their weight, that may be missing",
+            "largest share of its interactions, and of their weight, that may be missing (default: 0.5)",
         ),
     ):
         _add_share(group, name, what)

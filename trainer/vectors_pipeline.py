@@ -10,7 +10,7 @@ from publication.volume import Volume
 from publication.writer import Staging
 from trainer import predecessor
 from trainer.content import Content, columns_of, union, values_of
-from trainer.gates import Gates
+from trainer.gates import GateResult, Gates
 from trainer.own_vectors import OwnVectors, read_own_vectors
 from trainer.progress import Reporter
 from trainer.promotion import (
@@ -60,15 +60,18 @@ def publish_vectors(
             with contextlib.suppress(LabelError):
                 stack.enter_context(volume.followed(name))
         before = predecessor.find(volume.folder, label)
-        results, odd = check_content(
-            _content(source),
-            before,
-            gates,
-            label=label,
-            warnings=warnings,
-            max_shrinkage=max_shrinkage,
-            seed=seed,
-        )
+        results: list[GateResult] = []
+        odd: list[str] = []
+        if before is not None:
+            results, odd = check_content(
+                _content(source),
+                before,
+                gates,
+                label=label,
+                warnings=warnings,
+                max_shrinkage=max_shrinkage,
+                seed=seed,
+            )
         published = publish(
             source,
             volume.folder,
