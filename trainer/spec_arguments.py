@@ -235,9 +235,9 @@ def add_gates(parser: argparse.ArgumentParser) -> None:
         "gates",
         "A version that fails one is published, but its label isn't moved, and the exit status is "
         f"{LABEL_NOT_MOVED}. These hold without being asked for: users were evaluated (one in a "
-        "hundred, or twenty); their AUC isn't below 0.45; recall@10 of both indexes is at least 0.8, or "
-        "the target if that is lower; precision@10 of the users that the label's version knows too isn't "
-        "certainly less than half; and the label names what it named when the training began.",
+        "hundred, or twenty); their AUC isn't below 0.45; recall@10 of both indexes is at least 0.8, "
+        "or the target if that is lower; precision@10 of the users that the label's version knows "
+        "too isn't certainly less than half; the label names what it named when the training began.",
     )
     for name, what in (
         ("min-precision-at-10", "least precision@10 on the test, seen items excluded"),
@@ -271,7 +271,7 @@ def add_gates(parser: argparse.ArgumentParser) -> None:
         ),
         (
             "max-shrinkage",
-            "largest share of its interactions, and of their weight, that may be missing (default: 0.5)",
+            "largest share of its interactions, and of their weight, that may be lost (default: 0.5)",
         ),
     ):
         _add_share(group, name, what)
