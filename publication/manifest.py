@@ -216,6 +216,8 @@ def decode(data: bytes, *, path: Path | str, version: str) -> Manifest:
         expected = _checksum(content)
     except (ValueError, RecursionError) as error:
         raise ManifestError(path, f"can't be checked: {error}") from error
+    if (odd := _odd(content)) is not None:
+        raise ManifestError(path, f"can't be used: {odd}")
     if content.get(_CHECKSUM) != expected:
         raise ManifestError(
             path,
@@ -252,6 +254,29 @@ def _checksum(content: dict[str, Any]) -> str:
     rest = {key: value for key, value in content.items() if key != _CHECKSUM}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _odd(value: object) -> str | None:
+    """What of a JSON value no message, no metric and no terminal can hold; None for nothing.
+
+    Who lists versions shows many manifests at once, and one of these would hide all others.
+    """
+    # Not by recursion: it may be nested as deep as Python's stack.
+    left = [value]
+    while left:
+        match left.pop():
+            case str() as text:
+                try:
+                    text.encode()
+                except UnicodeEncodeError:
+                    return f"the text {text[:60]!a} isn't Unicode"
+            case int() as number if not -(2**63) <= number < 2**63:
+                return "an integer has more than 64 bits"
+            case dict() as mapping:
+                left += [*mapping, *mapping.values()]
+            case list() as values:
+                left += values
+    return None
 
 
 def _check_consistent(manifest: Manifest, path: Path | str, version: str) -> None:

@@ -244,14 +244,15 @@ def edit_manifest(
     edit(content)
     if sign:
         content["checksum"] = checksum(content)
-    overwrite(path, json.dumps(content, indent=2, ensure_ascii=False).encode())
+    # Escaped, since what is wrong with it may be that it has no other form.
+    overwrite(path, json.dumps(content, indent=2).encode())
 
 
 def checksum(content: dict[str, Any]) -> str:
     """The manifest's checksum as README.md says it, apart from the code under test."""
     rest = {key: value for key, value in content.items() if key != "checksum"}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def reseal(directory: Path, name: str, data: bytes) -> None:

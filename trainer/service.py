@@ -310,7 +310,9 @@ def _version_name(field: str, name: str) -> str:
 def _version(version: versions.PublishedVersion) -> pb.Version:
     facts = version.manifest
     if facts is None:
-        return pb.Version(name=version.name, labels=version.labels, problem=version.problem)
+        # A path in it may be no Unicode.
+        problem = version.problem.encode("utf-8", "replace").decode()
+        return pb.Version(name=version.name, labels=version.labels, problem=problem)
     created_at = Timestamp()
     created_at.FromDatetime(datetime.fromisoformat(facts.created_at))
     return pb.Version(

@@ -29,6 +29,7 @@ from publication.reader import list_versions
 from publication.volume import FolderVolume
 from tests import datasets, publications
 from tests.integration.trainer.conftest import ROOT, call, start
+from trainer.__main__ import main
 from trainer.data_roots import DataRoots
 from trainer.errors import OptionError
 from trainer.event_log import EventLog
@@ -144,6 +145,28 @@ def test_a_broken_version_is_listed_with_its_problem(stub, volume, versions):
     assert "manifest.json: No such file" in older.problem
     assert (older.name, list(older.labels)) == (versions[0], ["current"])
     assert not older.HasField("created_at")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda content: content["hyperparameters"].update(loss="\ud800"),
+        lambda content: content["metrics"].update(huge=10**400),
+        lambda content: content.update(users=2**63),
+    ],
+)
+def test_one_odd_version_hides_no_other_in_any_listing(stub, volume, versions, capsys, edit):
+    publications.edit_manifest(layout.version_dir(volume, versions[0]), edit)
+    newer, older = stub.ListVersions(pb.ListVersionsRequest(), timeout=TIMEOUT).versions
+    assert (newer.problem, newer.items) == ("", publications.ITEMS)
+    assert "manifest.json: can't be used: " in older.problem
+    shown = stub.GetVersion(pb.GetVersionRequest(version=versions[0]), timeout=TIMEOUT)
+    assert shown.version.problem == older.problem
+    for flags in ([], ["--json"]):
+        assert main(["versions", "--volume", str(volume), *flags]) == 0
+        printed = capsys.readouterr().out
+        assert versions[0] in printed
+        assert versions[1] in printed
 
 
 def test_an_empty_volume_has_no_versions(stub, volume):

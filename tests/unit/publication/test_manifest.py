@@ -170,6 +170,25 @@ def test_a_number_that_is_not_finite_is_refused(number):
         decode(text.encode())
 
 
+ODD = [
+    ({"hyperparameters": {"loss": "\ud800"}}, r"the text '\\ud800' isn't Unicode"),
+    ({"metrics": {"\ud800": 0.5}}, r"isn't Unicode"),
+    ({"added": {"later": ["\udfff"]}}, r"isn't Unicode"),
+    ({"items": 2**63}, "an integer has more than 64 bits"),
+    ({"hyperparameters": {"epochs": -(2**63) - 1}}, "more than 64 bits"),
+    ({"metrics": {"test_auc": 10**400}}, "more than 64 bits"),
+]
+"""What is valid JSON, but no message and no terminal can hold."""
+
+
+@pytest.mark.parametrize(("changes", "reason"), ODD)
+def test_what_no_listing_can_show_is_refused_though_signed(changes, reason):
+    content = json.loads(manifest.encode(EXAMPLE)) | changes
+    content["checksum"] = publications.checksum(content)
+    with pytest.raises(ManifestError, match=f"can't be used: .*{reason}"):
+        decode(json.dumps(content).encode())
+
+
 def test_fields_that_a_later_release_adds_are_ignored():
     content = json.loads(manifest.encode(EXAMPLE))
     content["added"] = {"later": [1, None]}
