@@ -53,9 +53,12 @@ def watched(tmp_path_factory):
         running = stack.enter_context(prometheus.scraping(directory, targets))
         trainer.append(events(datasets.rows(), prefix="e"))
         # What happened before the first scrape doesn't show as a rise, nor does what makes a series.
-        trainer.end(trainer.submit(spec(label="trained")))
+        # Other items than those of the version that serves.
+        other = spec(label="trained", gates=trainer_pb.Gates(allow_different_data=True))
+        first = trainer.end(trainer.submit(other))
+        assert first.state == trainer_pb.TRAINING_RUN_STATE_SUCCEEDED, first.error
         running.wait_for("sum by (job) (up)", {("retriever",): 1, ("trainer",): 1})
-        trained = trainer.submit(spec(label="trained"))
+        trained = trainer.submit(other)
         trainer.cancel(trainer.submit(spec()))
         retriever.wait_until_all_serve(labels.read_label(volume, "current"))
         for _ in range(4):
@@ -66,7 +69,8 @@ def watched(tmp_path_factory):
         version = models.publish(volume, "a", 2, LARGE).version
         labels.promote(volume, version)
         retriever.wait_until_all_serve(version)
-        assert trainer.end(trained).state == trainer_pb.TRAINING_RUN_STATE_SUCCEEDED
+        second = trainer.end(trained)
+        assert second.state == trainer_pb.TRAINING_RUN_STATE_SUCCEEDED, second.error
         for _ in range(4):
             call(retriever.stub())
         yield trainer, retriever, running
