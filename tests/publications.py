@@ -244,8 +244,9 @@ def edit_manifest(
     edit(content)
     if sign:
         content["checksum"] = checksum(content)
-    # Escaped, since what is wrong with it may be that it has no other form.
-    overwrite(path, json.dumps(content, indent=2).encode())
+    # What UTF-8 hasn't is escaped as JSON does it.
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    overwrite(path, text.encode("utf-8", "backslashreplace"))
 
 
 def checksum(content: dict[str, Any]) -> str:
