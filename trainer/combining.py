@@ -23,14 +23,6 @@ _DAY = 86_400 * _MICROS
 _UNITS = (_MICROS, 1_000, 1)
 
 
-def combine(history: Interactions, events: Interactions) -> Interactions:
-    """The rows of the history, then those events that it hasn't, in their order; n rows.
-
-    Both have event ids where they were read with them.
-    """
-    return join(history, without_known(history, events))
-
-
 def without_known(history: Interactions, events: Interactions) -> Interactions:
     """Those of the events that the history hasn't, without event ids, and with what looks wrong.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from publication.writer import utc_now
 from trainer import parquet_folder, plausible_times, tables, timestamps
+from trainer.errors import InputError
 
 REQUIRED = ("user_id", "item_id")
 OPTIONAL = ("weight", "timestamp", "event")
@@ -50,6 +51,13 @@ class Interactions:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def times_for(self, option: str) -> NDArray[np.float64]:
+        """The timestamps; raises InputError, which names the option that needs them, without any."""
+        if self.timestamps is None:
+            reason = f"there is no column timestamp, which {option} needs"
+            raise InputError(Path(self.name), reason)
+        return self.timestamps
 
     def where(self, kept: NDArray[np.bool_]) -> Interactions:
         """Those of the rows that `kept`, (n,), is true for, and the ids that they need."""

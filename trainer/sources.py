@@ -104,10 +104,9 @@ def _with_events(
             "all that is trained on"
         )
         return replace(history, warnings=[*history.warnings, warning]), None
-    if history.timestamps is None and data.split in ("time", "leave-last-k"):
-        # Said of the file, not of both.
-        reason = f"there is no column timestamp, which --split {data.split} needs"
-        raise InputError(Path(history.name), reason)
+    if data.split in ("time", "leave-last-k"):
+        # Missing ones are said of the file, not of both.
+        history.times_for(f"--split {data.split}")
     return history, combining.without_known(history, events)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.errors import InputError, OptionError
+from trainer.errors import OptionError
 from trainer.interactions import Interactions
 
 Split = Literal["first-10", "random", "time", "leave-last-k", "none"]
@@ -54,10 +53,10 @@ def held_out(
         ranks, _ = _ranks(interactions.users)
         is_test[:] = ranks < _FIRST
     elif split == "time":
-        oldest_first = np.argsort(_timestamps(interactions, split), kind="stable")
+        oldest_first = np.argsort(interactions.times_for(f"--split {split}"), kind="stable")
         is_test[oldest_first[total - round(share * total) :]] = True
     elif split == "leave-last-k":
-        oldest_first = np.argsort(_timestamps(interactions, split), kind="stable")
+        oldest_first = np.argsort(interactions.times_for(f"--split {split}"), kind="stable")
         ranks, lengths = _ranks(interactions.users[oldest_first])
         is_test[oldest_first] = ranks >= np.maximum(lengths - count, 1)
     return is_test
@@ -74,10 +73,3 @@ def _ranks(users: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int6
     ranks[order] = np.arange(len(users)) - np.repeat(starts, sizes)
     lengths[order] = np.repeat(sizes, sizes)
     return ranks, lengths
-
-
-def _timestamps(interactions: Interactions, split: Split) -> NDArray[np.float64]:
-    if interactions.timestamps is None:
-        reason = f"there is no column timestamp, which --split {split} needs"
-        raise InputError(Path(interactions.name), reason)
-    return interactions.timestamps

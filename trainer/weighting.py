@@ -41,7 +41,7 @@ def weigh_together(
     now = None
     if half_life_days is not None or last_days is not None:
         option = "--last-days" if last_days is not None else "--half-life-days"
-        now = max(float(_timestamps(part, option).max()) for part in parts if len(part))
+        now = max(float(part.times_for(option).max()) for part in parts if len(part))
         _refuse_isolated(parts, half_life_days, last_days)
     weighed = []
     for part in parts:
@@ -148,7 +148,7 @@ def _refuse_isolated(
     if total < _FEWEST:
         return
     for option, days in widths.items():
-        times = np.concatenate([_timestamps(part, option) for part in parts])
+        times = np.concatenate([part.times_for(option) for part in parts])
         few = max(1, int(total * _ISOLATED_SHARE))
         # Only the newest are put in order, from the newest of all others on.
         newest = np.sort(np.partition(times, total - few - 1)[total - few - 1 :])
@@ -187,7 +187,7 @@ def _last(interactions: Interactions, recent: NDArray[np.bool_], last_days: floa
         raise InputError(Path(interactions.name), reason)
     warnings = interactions.warnings
     if left < total * _SMALL_SHARE:
-        times = _timestamps(interactions, "--last-days")
+        times = interactions.times_for("--last-days")
         warning = (
             f"--last-days {last_days:g} keeps only {left} of {total} interactions of "
             f"{interactions.name} ({left / total:.1%}), which are of {iso(times.min())} to "
@@ -197,15 +197,8 @@ def _last(interactions: Interactions, recent: NDArray[np.bool_], last_days: floa
     return replace(interactions.where(recent), warnings=warnings)
 
 
-def _timestamps(interactions: Interactions, option: str) -> NDArray[np.float64]:
-    if interactions.timestamps is None:
-        reason = f"there is no column timestamp, which {option} needs"
-        raise InputError(Path(interactions.name), reason)
-    return interactions.timestamps
-
-
 def _age_days(interactions: Interactions, now: float | None, option: str) -> NDArray[np.float64]:
-    timestamps = _timestamps(interactions, option)
+    timestamps = interactions.times_for(option)
     if now is None:
         now = float(timestamps.max())
     return np.maximum(now - timestamps, 0) / DAY

@@ -217,7 +217,9 @@ def test_a_dataset_that_is_unknown_or_not_there_is_named(read):
         read(DataSpec(dataset=movielens.NAME))
 
 
-def test_a_dataset_can_be_split_by_time_since_it_has_timestamps(tmp_path, read):
+@pytest.fixture
+def small_movielens(tmp_path):
+    """MovieLens of two ratings, where `read` looks for it."""
     directory = tmp_path / movielens.NAME
     directory.mkdir()
     (directory / ".complete").touch()
@@ -228,6 +230,10 @@ def test_a_dataset_can_be_split_by_time_since_it_has_timestamps(tmp_path, read):
         "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n3\tKolya\t1996\tC\n"
     )
     (directory / "users.tsv").write_text("user_id:token\n1\n")
+
+
+@pytest.mark.usefixtures("small_movielens")
+def test_a_dataset_can_be_split_by_time_since_it_has_timestamps(read):
     found = read(DataSpec(dataset=movielens.NAME)).interactions
     np.testing.assert_array_equal(found.timestamps, [881250949, 891717742])
 
@@ -411,17 +417,8 @@ def test_an_event_is_known_by_its_id_where_the_history_has_ids(tmp_path, read, k
     assert found.event_ids is None
 
 
+@pytest.mark.usefixtures("small_movielens")
 def test_a_dataset_goes_on_with_events_in_their_order(tmp_path, read):
-    directory = tmp_path / movielens.NAME
-    directory.mkdir()
-    (directory / ".complete").touch()
-    names = ["user_id:token", "item_id:token", "rating:float", "timestamp:float"]
-    columns = zip(names, [[1, 2], [3, 4], [5, 1], [881250949, 891717742]], strict=True)
-    datasets.write_csv(directory / "interactions.tsv", dict(columns))
-    (directory / "items.tsv").write_text(
-        "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n3\tKolya\t1996\tC\n"
-    )
-    (directory / "users.tsv").write_text("user_id:token\n1\n")
     append(
         tmp_path / "log",
         Event("a", "2", "3", timestamp=1.6e9),

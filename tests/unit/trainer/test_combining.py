@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import datasets
-from trainer.combining import combine, join, without_known
+from trainer.combining import join, without_known
 from trainer.weighting import DAY
 
 MIDNIGHT = 1_767_225_600.0
@@ -48,6 +48,11 @@ def history(rows, **options):
 def log(rows):
     """All have an id, each another one."""
     return made([(*row[:5], number + 1) for number, row in enumerate(rows)], "events")
+
+
+def combine(history, events):
+    """As a training does where nothing is weighed."""
+    return join(history, without_known(history, events))
 
 
 def as_rows(read):

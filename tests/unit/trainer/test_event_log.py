@@ -22,13 +22,7 @@ from trainer.recent_ids import RecentIds
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECONDS = NOW.timestamp()
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_waiting_for_the_disk():
-    """What crashes do is tested with real ones elsewhere."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda _: None)
-        yield
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 
 def open_log(directory, **options):

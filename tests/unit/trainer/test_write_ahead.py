@@ -10,10 +10,7 @@ from trainer.write_ahead import WriteAheadFile, read_blocks
 
 PAYLOADS = [b"a", b"", b"third" * 20, b"\0" * 7]
 
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 
 @pytest.fixture
