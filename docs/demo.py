@@ -39,10 +39,10 @@ from trainer.errors import TrainerError
 from trainer.gates import Gates
 from trainer.index.annoy import AnnoyBackend
 from trainer.index.tuning import TuningOptions
+from trainer.indexing import Indexing
 from trainer.model import Hyperparameters
 from trainer.pipeline import TrainingInput, TrainingResult, train_and_publish
 from trainer.progress import Bars
-from trainer.publishing import Indexing
 
 FILM = "50"
 USERS = ("3", "25", "450")

@@ -8,9 +8,9 @@ from pathlib import Path
 from trainer import movielens
 from trainer.errors import DatasetMissingError
 from trainer.index import make_backends
+from trainer.indexing import Indexing
 from trainer.model import Hyperparameters
 from trainer.pipeline import TrainingInput, TrainingResult, train_and_publish
-from trainer.publishing import Indexing
 
 DATA_DIR = Path(__file__).parents[1] / ".data"
 

@@ -27,10 +27,10 @@ from trainer import (
 from trainer.errors import ExtraMissingError, OptionError
 from trainer.index import installed, make_backends
 from trainer.index.tuning import TuningOptions
+from trainer.indexing import Indexing
 from trainer.own_vectors import OwnVectors
 from trainer.progress import Bars, Silent
 from trainer.promotion import Checked
-from trainer.publishing import Indexing
 from trainer.retention import RetentionPolicy
 from trainer.schedule import parse_duration
 from trainer.training import EVENTS, Places, train_by_spec

@@ -20,7 +20,7 @@ from trainer.errors import InputError, OptionError
 from trainer.features import FeatureTable, read_features
 from trainer.interactions import read_interactions
 from trainer.memory import release_heap
-from trainer.publishing import Publishable
+from trainer.publishable import Publishable
 from trainer.ranks import id_ranks, most_popular, seen_popularity
 from trainer.vector_evaluation import evaluate_vectors
 from trainer.vector_files import Side

@@ -23,6 +23,7 @@ from trainer.errors import OptionError
 from trainer.evaluation import evaluate
 from trainer.features import FeatureTable
 from trainer.gates import GateResult, Gates
+from trainer.indexing import Indexing
 from trainer.interactions import Interactions
 from trainer.model import Hyperparameters, train
 from trainer.pair_weights import learning_warnings
@@ -34,7 +35,8 @@ from trainer.promotion import (
     expected_of,
     promote_if_passed,
 )
-from trainer.publishing import Indexing, Publishable, publish
+from trainer.publishable import Publishable
+from trainer.publishing import publish
 from trainer.spark.engine import SparkTraining, trained_on_spark
 from trainer.timings import Timings
 from trainer.trained import Trained

@@ -20,12 +20,9 @@ from publication.writer import Staging
 from trainer import warm_start
 from trainer.embeddings import Embeddings, check_servable
 from trainer.index import distributions
-from trainer.indexing import SPACES as SPACES
-from trainer.indexing import Indexing as Indexing
-from trainer.indexing import build_index
-from trainer.indexing import questions as questions
+from trainer.indexing import SPACES, Indexing, build_index
 from trainer.progress import Reporter
-from trainer.publishable import Publishable as Publishable
+from trainer.publishable import Publishable
 from trainer.ranks import id_ranks, most_popular, seen_popularity
 from trainer.timings import Timings
 

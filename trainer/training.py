@@ -17,10 +17,10 @@ from trainer.dataset import Split
 from trainer.gates import Gates
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
+from trainer.indexing import Indexing
 from trainer.pipeline import TrainingInput, TrainingResult, train_and_publish
 from trainer.progress import Reporter
 from trainer.promotion import promote_if_passed
-from trainer.publishing import Indexing
 from trainer.sources import default_split, read_source
 from trainer.spark.engine import SparkTraining
 from trainer.spark.options import SparkAls

@@ -11,6 +11,7 @@ from publication.writer import Staging
 from trainer import predecessor
 from trainer.content import Content, columns_of, union, values_of
 from trainer.gates import GateResult, Gates
+from trainer.indexing import Indexing
 from trainer.own_vectors import OwnVectors, read_own_vectors
 from trainer.progress import Reporter
 from trainer.promotion import (
@@ -20,7 +21,8 @@ from trainer.promotion import (
     expected_of,
     promote_if_passed,
 )
-from trainer.publishing import Indexing, Publishable, publish
+from trainer.publishable import Publishable
+from trainer.publishing import publish
 from trainer.timings import Timings
 
 

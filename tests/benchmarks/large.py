@@ -41,9 +41,11 @@ from trainer.errors import TrainerError
 from trainer.features import FeatureTable
 from trainer.index import AUTO, NAMES, make_backends
 from trainer.index.tuning import TuningOptions
+from trainer.indexing import Indexing
 from trainer.model import Hyperparameters, train
 from trainer.progress import Bars, Reporter, Silent
-from trainer.publishing import Indexing, Publishable, publish
+from trainer.publishable import Publishable
+from trainer.publishing import publish
 from trainer.report.subject import interpolated
 from trainer.timings import Timings
 

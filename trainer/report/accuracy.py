@@ -18,8 +18,8 @@ from publication.vector_space import Float32Array
 from trainer.embeddings import Embeddings
 from trainer.index.protocol import Backend
 from trainer.index.tuning import TunedIndex, TuningOptions, tune
+from trainer.indexing import SPACES, questions
 from trainer.progress import Reporter
-from trainer.publishing import SPACES, questions
 from trainer.report.subject import Subject, no_rows, some_users
 from trainer.vector_evaluation import precision_at_10, with_positives
 

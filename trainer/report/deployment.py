@@ -25,8 +25,10 @@ from trainer.embeddings import Embeddings
 from trainer.errors import TrainerError
 from trainer.index.protocol import Backend
 from trainer.index.tuning import TuningOptions
+from trainer.indexing import Indexing
 from trainer.progress import Reporter
-from trainer.publishing import Indexing, Publishable, publish
+from trainer.publishable import Publishable
+from trainer.publishing import publish
 from trainer.report.scaling import FirstBuild
 from trainer.report.subject import Subject, interpolated, no_rows
 from trainer.timings import Timings

@@ -35,8 +35,8 @@ from trainer.errors import OptionError
 from trainer.event_log import EventLog
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
+from trainer.indexing import Indexing
 from trainer.pipeline import train_and_publish
-from trainer.publishing import Indexing
 from trainer.runs import RunStore
 from trainer.scheduler import Scheduler
 from trainer.server import build_server

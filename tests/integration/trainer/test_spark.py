@@ -18,11 +18,11 @@ from tests import datasets, seaweedfs, spark
 from tests.integration.trainer.conftest import start
 from trainer.errors import SparkError
 from trainer.index import make_backends
+from trainer.indexing import Indexing
 from trainer.interactions import read_interactions
 from trainer.model import Hyperparameters
 from trainer.pipeline import TrainingInput, train_and_publish
 from trainer.progress import Silent
-from trainer.publishing import Indexing
 from trainer.spark import als
 from trainer.spark.engine import SparkTraining
 from trainer.spark.options import SparkAls

@@ -26,9 +26,9 @@ from publication.errors import PublicationError
 from tests import datasets
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
+from trainer.indexing import Indexing
 from trainer.pipeline import train_and_publish
 from trainer.progress import Advance, Silent
-from trainer.publishing import Indexing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,9 +20,9 @@ from trainer.errors import DiscontinuityError, OptionError, TrainerError
 from trainer.gates import Gates
 from trainer.index import NAMES, make_backends
 from trainer.index.tuning import TuningOptions
+from trainer.indexing import Indexing
 from trainer.pipeline import TrainingInput, train_and_publish
 from trainer.promotion import promote_if_passed
-from trainer.publishing import Indexing
 
 # With as few items as this every search of Annoy sees all of them.
 OPTIONS = TuningOptions(seed=1, threads=1)

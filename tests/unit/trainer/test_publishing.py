@@ -29,8 +29,10 @@ from trainer.errors import RecallError
 from trainer.index import NAMES, installed, make_backends
 from trainer.index.measure import Questions
 from trainer.index.tuning import TuningOptions
+from trainer.indexing import Indexing, questions
 from trainer.progress import Silent
-from trainer.publishing import Indexing, Publishable, publish, questions
+from trainer.publishable import Publishable
+from trainer.publishing import publish
 from trainer.timings import Timings
 from trainer.user_features import UserFeatures
 from trainer.vector_evaluation import evaluate_vectors

@@ -15,8 +15,10 @@ from tests.unit.trainer.index import cases
 from trainer.embeddings import Embeddings
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
+from trainer.indexing import Indexing
 from trainer.progress import Silent
-from trainer.publishing import Indexing, Publishable, publish
+from trainer.publishable import Publishable
+from trainer.publishing import publish
 from trainer.timings import Timings
 from trainer.vector_evaluation import evaluate_vectors
 
