@@ -56,14 +56,14 @@ class DataRoots:
         return resolved
 
     def resolve_url(self, url: str) -> str:
-        """The address of a database, with the path of an SQLite file resolved as by `resolve`.
+        """The address of a database for a caller, with the path of an SQLite file from `resolve`.
 
         Raises:
-            OptionError: the address can't be used, or `resolve` refuses the path.
+            OptionError: the address can't be used by a caller, or `resolve` refuses the path.
         """
         parsed = database_url.parse(url)
         if parsed.path is None:
-            return url
+            return database_url.for_caller(url)
         return database_url.sqlite_url(self.resolve(str(parsed.path), option=database_url.OPTION))
 
     def _contain(self, path: Path) -> bool:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-from trainer import column_names, column_types, interactions
+from trainer import column_names, column_types, database_hosts, interactions
 from trainer import database_url as database_urls
 from trainer.database_url import DatabaseUrl
 from trainer.errors import ExtraMissingError, InputError, TrainerError
@@ -134,7 +134,7 @@ def _connection(url: DatabaseUrl) -> Any:
     except ModuleNotFoundError as error:
         raise ExtraMissingError(OPTION, "sql", str(error.name)) from error
     if url.path is None:
-        return driver.connect(url.text, autocommit=True)
+        return driver.connect(database_hosts.pinned(url), autocommit=True)
     try:
         # The driver's own message for a file that isn't there is about memory.
         with url.path.open("rb"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 from random import Random
+from urllib.parse import parse_qsl
 
 import pyarrow as pa
 import pyarrow.csv
@@ -56,6 +57,7 @@ def database_urls(directory: Path) -> Execute:
     urls = (
         f"postgresql://user:{password}@host:5432/base?sslmode=require&sslpassword=another",
         f"postgres://user:{password}@[::1],other:1/base",
+        f"postgres://user:{password}@/base?host=other&sslkeylogfile=/etc/x&port=1",
         "sqlite:///events.sqlite",
         f"sqlite:///{root}/events.sqlite",
         "sqlite:////etc/passwd",
@@ -77,8 +79,14 @@ def database_urls(directory: Path) -> Execute:
         if problem:
             assert not is_secret(url) or password not in problem
             return problem[:20]
-        path = database_url.parse(resolved).path
-        assert path is None or path.is_relative_to(root)
+        again = database_url.parse(resolved)
+        if again.path is None:
+            assert again.has_login
+            assert all(host[0] not in "/@" for host, _ in again.hosts)
+            names = [name for name, _ in parse_qsl(again.text.partition("?")[2])]
+            assert not any(name.endswith("file") for name in names)
+        else:
+            assert again.path.is_relative_to(root)
         return parsed.scheme
 
     return execute

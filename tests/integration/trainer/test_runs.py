@@ -240,17 +240,33 @@ def test_a_path_outside_the_roots_is_an_invalid_argument(serve, tmp_path, data, 
         assert refused(lambda: service.submit(wanted))[2] == "spec.data.items"
 
 
-def test_a_database_outside_the_roots_is_an_invalid_argument(serve, tmp_path):
+def test_a_database_that_a_caller_may_not_name_is_an_invalid_argument(serve, tmp_path):
     (tmp_path / "outside.sqlite").write_bytes(b"")
+    label, new = tmp_path / "volume/labels/current", tmp_path / "new"
     with serve() as service:
-        for url, code in (
-            (f"sqlite:///{tmp_path}/outside.sqlite", grpc.StatusCode.INVALID_ARGUMENT),
-            ("mysql://me:hunter2@host/db", grpc.StatusCode.INVALID_ARGUMENT),
+        for url in (
+            f"sqlite:///{tmp_path}/outside.sqlite",
+            "mysql://me:hunter2@host/db",
+            f"postgresql://me:hunter2@127.0.0.1:1/db?sslkeylogfile={label}",
+            f"postgresql://me:hunter2@127.0.0.1:1/db?sslkeylogfile={new}",
+            f"postgresql://me:hunter2@127.0.0.1:1/db?sslrootcert={tmp_path}/outside.sqlite",
+            f"postgresql://me:hunter2@/db?host={tmp_path}",
+            "postgresql://me:hunter2@169.254.169.254/db",
+            "postgresql://me@127.0.0.1:1/db",
+            "s3://bucket/prefix",
         ):
             data = pb.DataSpec(interactions_sql="SELECT 1", database_url=url)
             found, message, field = refused(lambda: service.submit(spec(data)))  # noqa: B023
-            assert (found, field) == (code, "spec.data.database_url")
+            expected = (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.database_url")
+            assert (found, field) == expected, url
             assert "hunter2" not in message
+        # A store is none of a caller's, either.
+        for url in ("s3://bucket/prefix", "file:///etc/passwd", "gs://bucket/a.parquet"):
+            _, _, field = refused(lambda: service.submit(spec(pb.DataSpec(interactions=url))))  # noqa: B023
+            assert field == "spec.data.interactions"
+        assert service.runs() == []
+    assert not label.exists()
+    assert not new.exists()
 
 
 @pytest.mark.parametrize(

@@ -149,8 +149,10 @@ def test_an_sqlite_file_has_to_be_inside_too(places, roots):
             roots.resolve_url(wrong)
 
 
-def test_other_addresses_stay_as_they_are(roots):
+def test_other_addresses_are_those_of_a_caller(roots):
     url = "postgresql://ann:secret@host/shop"
-    assert roots.resolve_url(url) == url
+    assert roots.resolve_url(url) == database_url.for_caller(url)
+    with pytest.raises(OptionError, match="with a user and a password"):
+        roots.resolve_url("postgresql://host/shop")
     with pytest.raises(OptionError, match=r"--database-url is 'mysql://\*\*\*'"):
         roots.resolve_url("mysql://ann:secret@host/shop")

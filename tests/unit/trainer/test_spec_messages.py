@@ -65,6 +65,12 @@ def test_a_runs_message_leaves_out_the_database_and_nothing_else(spec):
     assert shown == expected
 
 
+def test_a_caller_says_nothing_of_spark_nor_of_a_store():
+    """Spark's settings run any program, and a store's location reaches other hosts."""
+    names = [own.name for _, message in PAIRS for own in message.DESCRIPTOR.fields]
+    assert not [name for name in names if re.search("spark|conf|volume|store|master", name)]
+
+
 def test_a_password_is_in_no_message_of_a_run():
     data = DataSpec(interactions_sql="SELECT 1", database_url=DATABASE)
     message = run_message(run(specs.spec(data=data)))
