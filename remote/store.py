@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from remote.credentials import shared_credentials
+from remote.credentials import missing_credentials, shared_credentials
 from remote.errors import (
     ConflictError,
     ObjectMissingError,
@@ -262,6 +262,8 @@ def _connect(location: Location, patience_seconds: float) -> ObjectStore:
         if isinstance(location, Path):
             return store.LocalStore(location.absolute())
         _check_http(location)
+        if (problem := missing_credentials(location.scheme)) is not None:
+            raise StoreError(str(location), problem)
         provider: Callable[[], Any] | None = shared_credentials() if location.scheme == "s3" else None
         # Typed for one store at a time, and the options are those of all.
         options: dict[str, Any] = {} if provider is None else {"credential_provider": provider}

@@ -1,7 +1,8 @@
 """Parquet parts that the trainer and Spark's nodes pass one another, in a folder or an object store.
 
-Spark's nodes get this file's code with each task, so it needs nothing of this project: only pyarrow,
-and obstore for a store. They reach the store by their own environment (AWS_* and the like).
+Spark's nodes get this file's code with each task, and that of remote.credentials. It needs nothing
+else of this project: only pyarrow, and obstore for a store. They reach the store by their own
+environment (AWS_* and the like).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+
+from remote.credentials import missing_credentials
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -115,6 +118,9 @@ class Exchange:
         return Path(self.location) / f"{name}.parquet"
 
     def _store(self) -> Any:
+        problem = missing_credentials(self.location.partition("://")[0])
+        if problem is not None:
+            raise ValueError(f"{self.location}: {problem}")
         from obstore import store
 
         options: dict[str, Any] = {}

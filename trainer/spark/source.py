@@ -21,6 +21,7 @@ from pyspark.sql.datasource import (
 )
 from pyspark.sql.types import StructType
 
+from remote import credentials
 from trainer.spark import exchange
 from trainer.spark.exchange import Exchange
 
@@ -84,7 +85,7 @@ class _Writer(DataSourceArrowWriter):
 def register(session: SparkSession) -> None:
     """Make it known to a session."""
     # Nodes have pyspark and pyarrow, but not this project.
-    for module in (exchange, sys.modules[__name__]):
+    for module in (credentials, exchange, sys.modules[__name__]):
         cloudpickle.register_pickle_by_value(module)
     session.dataSource.register(ExchangeSource)
 

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from remote.credentials import shared_credentials
+from remote.credentials import missing_credentials, shared_credentials
 
 FILE = """
 [default]
@@ -27,7 +27,7 @@ def read(path, **variables):
     return shared_credentials({"AWS_SHARED_CREDENTIALS_FILE": str(path), **variables})()
 
 
-def test_without_the_variable_the_library_looks_by_itself():
+def test_without_the_variable_there_is_no_file():
     assert shared_credentials({}) is None
     assert shared_credentials({"AWS_SHARED_CREDENTIALS_FILE": ""}) is None
 
@@ -66,3 +66,32 @@ def test_a_file_that_is_none_is_not_quoted(path):
     with pytest.raises(ValueError, match="isn't a file of credentials") as refused:
         read(path)
     assert "topsecret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "environment", "setting"),
+    [
+        ("s3", {}, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        # Only the container's own metadata address has what these lead to.
+        ("s3", {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x"}, "AWS_SHARED_CREDENTIALS_FILE"),
+        ("s3", {"AWS_PROFILE": "other", "AWS_REGION": "x"}, "AWS_WEB_IDENTITY_TOKEN_FILE"),
+        ("gs", {}, "GOOGLE_APPLICATION_CREDENTIALS"),
+        ("az", {"AZURE_CLIENT_ID": "x"}, "AZURE_STORAGE_ACCOUNT_KEY"),
+    ],
+)
+def test_without_credentials_the_settings_are_named(scheme, environment, setting):
+    problem = missing_credentials(scheme, environment)
+    assert problem.startswith("there are no credentials in the environment: set ")
+    assert setting in problem
+    assert "STORE_CREDENTIALS=instance" in problem
+    assert missing_credentials(scheme, {**environment, "STORE_CREDENTIALS": "instance"}) is None
+
+
+def test_another_source_than_the_instance_is_refused():
+    for scheme in ("s3", "gs", "az"):
+        problem = missing_credentials(scheme, {"STORE_CREDENTIALS": "Instance"})
+        assert problem == "STORE_CREDENTIALS is 'Instance', but should be left out or 'instance'"
+
+
+def test_a_folder_needs_no_credentials():
+    assert missing_credentials("file", {}) is None

@@ -93,7 +93,9 @@ def spoil(store, own):
     store.put(own, bytes(data))
 
 
-def test_a_volume_is_opened_by_where_it_is(tmp_path, cache):
+def test_a_volume_is_opened_by_where_it_is(tmp_path, cache, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     assert open_volume(tmp_path, cache).folder == tmp_path
     remote = open_volume(parse_location("s3://bucket/some/prefix"), cache)
     assert (str(remote), remote.folder, remote.elsewhere) == ("s3://bucket/some/prefix", cache, True)

@@ -1,0 +1,193 @@
+"""Whether a store's library asks a metadata address: one of the tests' own, on 127.0.0.1."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from remote.errors import StoreError
+from remote.location import parse_location
+from remote.store import Store
+from trainer.spark.exchange import Exchange
+
+# Nobody listens there.
+_NOWHERE = "http://127.0.0.1:9"
+_KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+_PRINCIPAL = {"AZURE_CLIENT_ID": "a", "AZURE_TENANT_ID": "b"}
+# Credentials of each kind, and what looks like some.
+_ENOUGH = [
+    ("s3", _KEYS),
+    ("s3", {"AWS_WEB_IDENTITY_TOKEN_FILE": "{folder}/none", "AWS_ROLE_ARN": "role"}),
+    ("s3", {"AWS_SHARED_CREDENTIALS_FILE": "{folder}/credentials"}),
+    ("s3", {"AWS_SHARED_CREDENTIALS_FILE": "{folder}/none"}),
+    ("s3", {"AWS_SKIP_SIGNATURE": "true"}),
+    ("s3", {"AWS_SKIP_SIGNATURE": "1"}),
+    ("gs", {"GOOGLE_SERVICE_ACCOUNT": "{folder}/account.json"}),
+    ("gs", {"GOOGLE_SERVICE_ACCOUNT_PATH": "{folder}/account.json"}),
+    ("gs", {"GOOGLE_SERVICE_ACCOUNT": "{folder}/none"}),
+    ("gs", {"GOOGLE_SERVICE_ACCOUNT_KEY": "{account}"}),
+    ("gs", {"GOOGLE_APPLICATION_CREDENTIALS": "{folder}/none"}),
+    ("gs", {"GOOGLE_SKIP_SIGNATURE": "true"}),
+    ("gs", {"HOME": "{folder}/home"}),
+    ("az", {"AZURE_STORAGE_ACCOUNT_KEY": "a2V5"}),
+    ("az", {"AZURE_STORAGE_ACCESS_KEY": "a2V5"}),
+    ("az", {"AZURE_STORAGE_SAS_TOKEN": "a=b"}),
+    ("az", {"AZURE_STORAGE_SAS_KEY": "none"}),
+    ("az", {"AZURE_STORAGE_TOKEN": "token"}),
+    ("az", {**_PRINCIPAL, "AZURE_CLIENT_SECRET": "c"}),
+    ("az", {**_PRINCIPAL, "AZURE_FEDERATED_TOKEN_FILE": "{folder}/account.json"}),
+    ("az", {"AZURE_SKIP_SIGNATURE": "true"}),
+    ("az", {"AZURE_USE_AZURE_CLI": "true"}),
+]
+_TOO_LITTLE = [
+    *((scheme, {}) for scheme in ("s3", "gs", "az")),
+    ("s3", {"AWS_ACCESS_KEY_ID": "key"}),
+    ("s3", dict.fromkeys(_KEYS, "")),
+    ("s3", {"AWS_WEB_IDENTITY_TOKEN_FILE": "{folder}/none"}),
+    ("s3", {"AWS_PROFILE": "default", "AWS_SKIP_SIGNATURE": "false"}),
+    ("s3", {"AWS_SHARED_CREDENTIALS_FILE": ""}),
+    ("gs", {"GOOGLE_SERVICE_ACCOUNT": ""}),
+    ("gs", {"GOOGLE_SKIP_SIGNATURE": "0"}),
+    ("gs", _KEYS),
+    ("az", _PRINCIPAL),
+    ("az", {"AZURE_CLIENT_ID": "a"}),
+    ("az", {"AZURE_STORAGE_USE_EMULATOR": "false"}),
+    (
+        "s3",
+        {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": "{metadata}/pod",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "{folder}/token",
+        },
+    ),
+]
+
+
+class Metadata:
+    """A metadata address that knows nobody; `asked` are the paths."""
+
+    def __init__(self):
+        asked = self.asked = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self):
+                asked.append(self.path)
+                self.send_error(404)
+
+            do_GET = do_PUT = do_POST = answer  # noqa: N815 - the library's names
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture(scope="module")
+def running():
+    metadata = Metadata()
+    yield metadata
+    metadata.close()
+
+
+@pytest.fixture
+def metadata(running, tmp_path, monkeypatch):
+    """A machine whose metadata address is ours, in an environment that has nothing else."""
+    for name in os.environ:
+        if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "GCE_", "STORE_", "IDENTITY_")):
+            monkeypatch.delenv(name)
+    (tmp_path / "empty").mkdir()
+    for name, value in {
+        "HOME": str(tmp_path / "empty"),
+        "PATH": str(tmp_path / "empty"),
+        "AWS_METADATA_ENDPOINT": f"http://{running.address}",
+        "GCE_METADATA_HOST": running.address,
+        "GCE_METADATA_ROOT": running.address,
+        "GCE_METADATA_IP": running.address,
+        "IDENTITY_ENDPOINT": f"http://{running.address}/identity",
+        "IDENTITY_HEADER": "header",
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ENDPOINT_URL": _NOWHERE,
+        "GOOGLE_BASE_URL": _NOWHERE,
+        "AZURE_STORAGE_ACCOUNT_NAME": "account",
+        "AZURE_STORAGE_ENDPOINT": _NOWHERE,
+        "AZURE_AUTHORITY_HOST": _NOWHERE,
+    }.items():
+        monkeypatch.setenv(name, value)
+    running.asked.clear()
+    return running
+
+
+@pytest.fixture
+def set_to(metadata, tmp_path, monkeypatch):
+    """Sets variables, in which {folder}, {account} and {metadata} are replaced."""
+    account = json.dumps(
+        {
+            "private_key": "",
+            "private_key_id": "",
+            "client_email": "",
+            "disable_oauth": True,
+            "gcs_base_url": _NOWHERE,
+        }
+    )
+    (tmp_path / "account.json").write_text(account)
+    (tmp_path / "token").write_text("token")
+    keys = "[default]\naws_access_key_id = key\naws_secret_access_key = secret"
+    (tmp_path / "credentials").write_text(keys)
+    of_google = tmp_path / "home/.config/gcloud/application_default_credentials.json"
+    of_google.parent.mkdir(parents=True)
+    # Of a kind that the library doesn't know, so that it asks nobody for a token.
+    of_google.write_text("{}")
+    replaced = {
+        "{folder}": str(tmp_path),
+        "{account}": account,
+        "{metadata}": f"http://{metadata.address}",
+    }
+
+    def set_variables(variables):
+        for name, value in variables.items():
+            for mark, own in replaced.items():
+                value = value.replace(mark, own)
+            monkeypatch.setenv(name, value)
+
+    return set_variables
+
+
+def ask(scheme, *, patience_seconds=0.05):
+    """What goes wrong: there is no store."""
+    with pytest.raises(StoreError) as caught:
+        Store(parse_location(f"{scheme}://bucket/prefix"), patience_seconds=patience_seconds).facts("x")
+    return caught.value.reason
+
+
+@pytest.mark.parametrize(("scheme", "variables"), _ENOUGH)
+def test_with_credentials_the_metadata_address_is_not_asked(metadata, set_to, scheme, variables):
+    set_to(variables)
+    assert "there are no credentials" not in ask(scheme)
+    assert metadata.asked == []
+
+
+@pytest.mark.parametrize(("scheme", "variables"), _TOO_LITTLE)
+def test_without_credentials_nobody_is_asked(metadata, set_to, scheme, variables):
+    set_to(variables)
+    assert "there are no credentials in the environment" in ask(scheme)
+    with pytest.raises(ValueError, match="there are no credentials in the environment"):
+        Exchange(f"{scheme}://bucket/prefix").remove()
+    assert metadata.asked == []
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+def test_who_says_so_gets_the_credentials_of_the_machine(metadata, set_to, scheme):
+    set_to({"STORE_CREDENTIALS": "instance"})
+    assert "there are no credentials" not in ask(scheme, patience_seconds=20)
+    assert metadata.asked
