@@ -285,6 +285,42 @@ def test_a_later_instruction_is_found(later):
     assert found == (5, {later.split()[0]: 1})
 
 
+LINES_OF_ARM = """
+/x.so:     file format elf64-littleaarch64
+
+0000000000001000 <f>:
+    1000:\tfmla\tv0.4s, v1.4s, v2.4s
+    1004:\tldadd\tw0, w1, [x2]
+    1008:\tfcvtl\tv0.4s, v1.4h
+    100c:\tret
+"""
+
+
+def test_instructions_of_arms_baseline_pass():
+    assert check_portable.beyond(LINES_OF_ARM.splitlines(), "aarch64") == (4, {})
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        "sdot\tv0.4s, v1.16b, v2.16b",
+        "fadd\tv0.8h, v1.8h, v2.8h",
+        "ld1w\t{z0.s}, p0/z, [x0]",
+        "whilelo\tp0.s, xzr, x1",
+        "bfmmla\tv0.4s, v1.8h, v2.8h",
+    ],
+)
+def test_a_later_instruction_of_arm_is_found(later):
+    found = check_portable.beyond([*LINES_OF_ARM.splitlines(), f"    1010:\t{later}"], "aarch64")
+    assert found == (5, {later.split()[0]: 1})
+
+
+def test_a_machine_without_a_baseline_is_said_not_to_be_checked(monkeypatch, capsys):
+    monkeypatch.setattr(check_portable.platform, "machine", lambda: "riscv64")
+    assert check_portable.main(["no_such_module"]) == 0
+    assert capsys.readouterr().out.startswith("not checked: riscv64 isn't one of x86_64, ")
+
+
 @pytest.fixture
 def compiled(tmp_path, monkeypatch):
     """An extension module by its name, compiled through portable-cc with one more flag."""
@@ -320,10 +356,44 @@ def test_a_module_that_is_not_there_is_not_taken_for_portable(capsys):
     assert capsys.readouterr().out == "no_such_module: isn't installed\n"
 
 
-def test_other_flags_reach_the_compiler_as_they_are():
-    command = [DOCKER / "portable/portable-cc", "printf", "%s\n", "-O3", "-march=native", "a b", ""]
-    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert found.stdout.split("\n") == ["-O3", "-march=x86-64-v2", "a b", "", ""]
+@pytest.mark.parametrize(
+    ("machine", "baseline"),
+    [
+        ("x86_64", ["-march=x86-64-v2"]),
+        ("amd64", ["-march=x86-64-v2"]),
+        ("aarch64", ["-march=armv8-a"]),
+        ("arm64", ["-march=armv8-a"]),
+        # There the compiler's own choice is for every processor.
+        ("riscv64", []),
+    ],
+)
+def test_the_compiler_gets_the_machines_baseline_and_all_other_flags(tmp_path, machine, baseline):
+    for name, script in (
+        ("uname", f'[ "$*" = -m ] && echo {machine}'),
+        ("gcc", """printf '%s\\n' "$@"; exit 3"""),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        [
+            *(DOCKER / "portable/portable-cc", "gcc", "-O3", "-march=native", "a b", ""),
+            *("-mtune=native", "-mcpu=native", "-march=native-not", "*"),
+        ],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    expected = ["-O3", *baseline, "a b", "", "-mtune=native", *baseline, "-march=native-not", "*"]
+    assert (done.stdout.split("\n"), done.stderr) == ([*expected, ""], "")
+    # What the compiler says counts.
+    assert done.returncode == 3
+
+
+def test_baselines_are_those_that_are_checked():
+    text = (DOCKER / "portable/portable-cc").read_text()
+    assert set(re.findall(r"baseline=-march=(\S+)", text)) == set(check_portable.BASELINES.values())
 
 
 @pytest.fixture
