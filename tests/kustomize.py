@@ -6,6 +6,7 @@ What it doesn't know it refuses.
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import yaml
 
 Resource = dict[str, Any]
 
+# What belongs to no namespace.
+_OF_THE_CLUSTER = {"PersistentVolume"}
 _TEMPLATES = {"Deployment": ("spec",), "CronJob": ("spec", "jobTemplate", "spec")}
 _KNOWN = {"apiVersion", "kind", "resources", "components", "labels", "patches", "namespace", "images"}
 
@@ -48,6 +51,8 @@ def _apply(folder: Path, given: list[Resource]) -> list[Resource]:
         _label(resources, label)
     if "namespace" in kustomization:
         for resource in resources:
+            if resource["kind"] in _OF_THE_CLUSTER:
+                continue
             where = "name" if resource["kind"] == "Namespace" else "namespace"
             resource["metadata"][where] = kustomization["namespace"]
     images = {
@@ -79,14 +84,21 @@ def _patch(resources: list[Resource], patch: dict[str, Any]) -> None:
         resource
         for resource in resources
         if resource["kind"] == target["kind"]
-        and resource["metadata"]["name"] == target.get("name", resource["metadata"]["name"])
+        and re.fullmatch(target.get("name", ".*"), resource["metadata"]["name"])
     ]
     assert chosen, f"a patch of {target} is of nothing"
     for resource in chosen:
         for operation in yaml.safe_load(patch["patch"]):
             *names, last = operation["path"].strip("/").split("/")
-            assert (operation["op"], last) == ("add", "-"), operation
+            assert operation["op"] in ("add", "replace"), operation
             found: Any = resource
             for name in names:
                 found = found[int(name)] if isinstance(found, list) else found[name]
-            found.append(copy.deepcopy(operation["value"]))
+            value = copy.deepcopy(operation["value"])
+            if isinstance(found, list):
+                assert last == "-", operation
+                found.append(value)
+            else:
+                # To add would replace what is there.
+                assert (last in found) == (operation["op"] == "replace"), operation
+                found[last] = value

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
 
 from retriever.__main__ import main as retriever_main
-from tests import kustomize
+from tests import custom_resources, kustomize
 from trainer.__main__ import main as trainer_main
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docker/kubernetes"
 VARIANTS = {"tls": FOLDER, "plaintext": FOLDER / "plaintext"}
+# What is applied beside it, where a cluster has what it is for.
+CERTIFICATES, MONITORING, NFS = (FOLDER / name for name in ("cert-manager", "monitoring", "nfs"))
 # The newest, and one that managed clusters are still found with.
 KUBERNETES_VERSIONS = ("1.37", "1.29")
 # Of the command lines: the image's ENTRYPOINT, which `args` come after.
@@ -32,6 +36,24 @@ def variant(request):
 @pytest.fixture
 def resources(variant):
     return kustomize.render(VARIANTS[variant])
+
+
+def examples():
+    """The documents' own kustomizations, and what is only patches for one."""
+    text = (ROOT / "docs/kubernetes.md").read_text().replace("PATH/docker/kubernetes", str(FOLDER))
+    blocks = [yaml.safe_load(own) for own in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    return [own for own in blocks if "patches" in own]
+
+
+@pytest.fixture
+def with_nfs(tmp_path):
+    """What a folder of an operator's own makes, with volumes of an NFS server, as the documents say."""
+    [own] = [block for block in examples() if str(NFS) in block.get("components", [])]
+    more = [patch for block in examples() if block.keys() == {"patches"} for patch in block["patches"]]
+    (tmp_path / "kustomization.yaml").write_text(
+        yaml.safe_dump({**own, "patches": [*own["patches"], *more]})
+    )
+    return kustomize.render(tmp_path)
 
 
 def named(resources, kind, name):
@@ -67,8 +89,10 @@ def test_kustomizations_list_all_files():
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl isn't installed")
-def test_kubectl_renders_the_same(variant, resources):
-    command = ["kubectl", "kustomize", str(VARIANTS[variant])]
+@pytest.mark.parametrize("folder", [*VARIANTS.values(), CERTIFICATES, MONITORING])
+def test_kubectl_renders_the_same(folder):
+    resources = kustomize.render(folder)
+    command = ["kubectl", "kustomize", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
     def by_name(found):
@@ -81,6 +105,23 @@ def test_kubectl_renders_the_same(variant, resources):
 def test_schemas_are_kept(resources, version):
     for resource in resources:
         assert kubernetes_validate.validate(resource, version, strict=True) == version
+
+
+@pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
+def test_schemas_are_kept_with_nfs(with_nfs, version):
+    for resource in with_nfs:
+        assert kubernetes_validate.validate(resource, version, strict=True) == version
+
+
+@pytest.mark.parametrize("folder", [CERTIFICATES, MONITORING], ids=lambda folder: folder.name)
+def test_custom_resources_have_their_shape(folder):
+    resources = kustomize.render(folder)
+    assert {own["metadata"]["namespace"] for own in resources} == {"recsys"}
+    for resource in resources:
+        custom_resources.validate(resource)
+        resource["spec"]["secretname"] = "x"
+        with pytest.raises(jsonschema.ValidationError, match="secretname"):
+            custom_resources.validate(resource)
 
 
 def test_a_schema_says_what_it_does_not_know():
@@ -177,8 +218,11 @@ def test_probes_and_services_ask_ports_that_are_there(resources):
         services = [own for own in of_kind(resources, "Service") if name in own["metadata"]["name"]]
         assert services
         for service in services:
-            [port] = service["spec"]["ports"]
-            assert (port["targetPort"], port["port"]) == ("grpc", ports["grpc"])
+            offered = {own["targetPort"]: own["port"] for own in service["spec"]["ports"]}
+            assert offered["grpc"] == ports["grpc"]
+            # Behind one address a single pod would answer for all.
+            scraped = service["spec"].get("clusterIP") == "None" or deployment["spec"]["replicas"] == 1
+            assert offered == (ports if scraped else {"grpc": ports["grpc"]})
         policy = named(resources, "NetworkPolicy", name)["spec"]
         assert {own["ports"][0]["port"] for own in policy["ingress"]} == ports.keys()
 
@@ -282,3 +326,135 @@ def test_tls_is_the_default_and_plaintext_has_to_be_asked_for():
 def test_images_are_placeholders_that_say_so(resources):
     for _, container in pods(resources):
         assert container["image"].startswith("registry.example/recsys/")
+
+
+def seconds(duration):
+    return int(duration.removesuffix("h")) * 3600
+
+
+def test_every_secret_that_is_mounted_has_a_certificate():
+    resources = kustomize.render(FOLDER)
+    certificates = of_kind(kustomize.render(CERTIFICATES), "Certificate")
+    by_secret = {own["spec"]["secretName"]: own["spec"] for own in certificates}
+    assert len(by_secret) == len(certificates)
+    for deployment in of_kind(resources, "Deployment"):
+        spec, container = pod(deployment)
+        [secret] = [own["secret"]["secretName"] for own in spec["volumes"] if "secret" in own]
+        certificate = by_secret[secret]
+        name = deployment["metadata"]["name"]
+        services = [
+            own["metadata"]
+            for own in of_kind(resources, "Service")
+            if own["spec"]["selector"] == {"app.kubernetes.io/name": name}
+        ]
+        for service in services:
+            full = f"{service['name']}.{service['namespace']}.svc.cluster.local"
+            assert full in certificate["dnsNames"]
+        variables = {own["name"]: own["value"] for own in container["env"]}
+        assert variables[f"{name.upper()}_CLIENT_SERVER_NAME"] in certificate["dnsNames"]
+        # A command in the pod shows it to the service.
+        assert {"server auth", "client auth"} <= set(certificate["usages"])
+    # Nobody's clients serve.
+    assert "server auth" not in by_secret["shop-tls"]["usages"]
+
+
+def test_certificates_are_of_a_kind_that_the_services_read_and_are_renewed_in_time():
+    resources = kustomize.render(CERTIFICATES)
+    issuers = {own["metadata"]["name"]: own["spec"] for own in of_kind(resources, "Issuer")}
+    authority = named(resources, "Certificate", "authority")["spec"]
+    for certificate in of_kind(resources, "Certificate"):
+        spec = certificate["spec"]
+        issuer = issuers[spec["issuerRef"]["name"]]
+        # It has to be longer than the week in which the services warn.
+        assert 7 * 24 * 3600 < seconds(spec["renewBefore"]) < seconds(spec["duration"])
+        key = spec["privateKey"]
+        assert (key["algorithm"], key["size"]) == ("ECDSA", 256)
+        if spec.get("isCA"):
+            assert "selfSigned" in issuer
+        else:
+            assert issuer == {"ca": {"secretName": authority["secretName"]}}
+            # What it signs ends before itself does.
+            assert seconds(spec["duration"]) <= seconds(authority["renewBefore"])
+
+
+def test_pod_monitors_ask_the_ports_that_pods_have(resources):
+    monitors = of_kind(kustomize.render(MONITORING), "PodMonitor")
+    assert {own["metadata"]["name"] for own in monitors} == {"retriever", "trainer"}
+    scraped = yaml.safe_load((ROOT / "docker/prometheus/prometheus.yaml").read_text())["scrape_configs"]
+    jobs = set()
+    for monitor in monitors:
+        spec = monitor["spec"]
+        [deployment] = [
+            own
+            for own in of_kind(resources, "Deployment")
+            if spec["selector"]["matchLabels"].items()
+            <= kustomize.template(own)["metadata"]["labels"].items()
+        ]
+        assert monitor["metadata"]["namespace"] == deployment["metadata"]["namespace"]
+        _, container = pod(deployment)
+        [endpoint] = spec["podMetricsEndpoints"]
+        assert endpoint["port"] in [own["name"] for own in container["ports"]]
+        assert endpoint["path"] == "/metrics"
+        jobs.add(kustomize.template(deployment)["metadata"]["labels"][spec["jobLabel"]])
+    # The alerts and the dashboard go by them.
+    assert jobs == {own["job_name"] for own in scraped}
+
+
+def test_volumes_of_nfs_are_the_claims_own(with_nfs):
+    volumes = of_kind(with_nfs, "PersistentVolume")
+    assert {own["spec"]["claimRef"]["name"] for own in volumes} == {"publications", "interactions"}
+    for volume in volumes:
+        spec = volume["spec"]
+        claim = named(with_nfs, "PersistentVolumeClaim", spec["claimRef"]["name"])
+        assert spec["claimRef"]["namespace"] == claim["metadata"]["namespace"]
+        assert claim["spec"]["volumeName"] == volume["metadata"]["name"]
+        # No class: the cluster's default one would make another volume.
+        assert claim["spec"]["storageClassName"] == spec["storageClassName"] == ""
+        assert spec["accessModes"] == claim["spec"]["accessModes"]
+        assert spec["capacity"] == claim["spec"]["resources"]["requests"]
+        assert any(own.startswith("nfsvers=4") for own in spec["mountOptions"])
+        # The documents' patches are of what is there.
+        assert spec["nfs"]["server"] == "YOUR-SERVER"
+    groups = {
+        own["metadata"]["name"]: pod(own)[0]["securityContext"].get("supplementalGroups")
+        for own in with_nfs
+        if kustomize.template(own)
+    }
+    assert groups == {"retriever": None, "trainer": [2000], "training": [2000]}
+    # SQLite stays on a disk.
+    assert "volumeName" not in named(with_nfs, "PersistentVolumeClaim", "trainer-state")["spec"]
+
+
+def runbook():
+    """The runbook's commands: of operating.md, and of kubernetes.md with the pod that they run in."""
+    text = (ROOT / "docs/operating.md").read_text().partition("\n## Runbook\n")[2]
+    found = [
+        ("retriever" if own[0] == "retriever" else "trainer", *own) for own in _COMMAND.findall(text)
+    ]
+    text = (ROOT / "docs/kubernetes.md").read_text()
+    return [*dict.fromkeys([*found, *_IN_A_POD.findall(text)])]
+
+
+_COMMAND = re.compile(r"python -m (retriever|trainer) ([^`\n#]*[^`\n# ])")
+_IN_A_POD = re.compile(rf"kubectl -n recsys exec deploy/(\w+) -- {_COMMAND.pattern}")
+
+
+def test_the_runbooks_commands_are_run_in_the_pod_that_has_them(resources, monkeypatch, capsys):
+    commands = runbook()
+    assert ("retriever", "retriever", "status") in commands
+    assert ("trainer", "trainer", "runs") in commands
+    for name, package, text in commands:
+        _, container = pod(named(resources, "Deployment", name))
+        image = container["image"].rpartition("/")[2].partition(":")[0]
+        assert image == f"lightfm-retriever-{package}"
+        files = [Path(own["value"]) for own in container.get("env", []) if own["value"][:1] == "/"]
+        mounts = [Path(own["mountPath"]) for own in container["volumeMounts"]]
+        assert all(any(file.is_relative_to(mount) for mount in mounts) for file in files)
+        with monkeypatch.context() as patch:
+            for own in container.get("env", []):
+                patch.setenv(own["name"], own["value"])
+            with pytest.raises(SystemExit) as ended:
+                COMMANDS[image]([*shlex.split(text.replace("DIR", "/volume")), "--help"])
+        assert ended.value.code == 0, f"{text}: {capsys.readouterr().err}"
+        flags = set(re.findall(r"--[a-z0-9-]+", text))
+        assert flags <= set(re.findall(r"--[a-z0-9-]+", capsys.readouterr().out))

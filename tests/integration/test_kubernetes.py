@@ -1,0 +1,160 @@
+"""The runbook's first commands in a pod of docker/kubernetes: with its flags, variables and files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from hosting.security import ClientSecurity
+from tests import kustomize
+from tests.service import Service
+from tests.trainer_service import TrainerService
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docker/kubernetes"
+PATIENCE = 60
+# What a test has elsewhere than a pod.
+_OWN = ("volume", "state", "listen", "metrics-listen", "data-root")
+_USAGES = {
+    "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
+    "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
+}
+
+
+class Issuer:
+    """Does what cert-manager does with a Certificate, as far as ours go."""
+
+    def __init__(self):
+        certificates = kustomize.render(FOLDER / "cert-manager")
+        self._specs = {
+            own["spec"]["secretName"]: own["spec"]
+            for own in certificates
+            if own["kind"] == "Certificate"
+        }
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._certificate = self._sign(self._specs["authority"], self._key)
+
+    def write(self, secret, folder):
+        """The files of a Secret: tls.crt, tls.key and ca.crt."""
+        folder.mkdir()
+        key = ec.generate_private_key(ec.SECP256R1())
+        files = {
+            "tls.crt": _pem(self._sign(self._specs[secret], key)),
+            "tls.key": key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            ),
+            "ca.crt": _pem(self._certificate),
+        }
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+
+    def _sign(self, spec, key):
+        is_ca = spec.get("isCA", False)
+        own = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, spec["commonName"])])
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(own)
+            .issuer_name(own if is_ca else self._certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(minutes=1))
+            .not_valid_after(now + timedelta(hours=int(spec["duration"].removesuffix("h"))))
+            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+        )
+        if names := spec.get("dnsNames"):
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
+            )
+        if usages := [_USAGES[own] for own in spec["usages"] if own in _USAGES]:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        return builder.sign(self._key, hashes.SHA256())
+
+
+def _pem(certificate):
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+class Pod:
+    """A container of a Deployment, whose folders are a test's."""
+
+    def __init__(self, name, folder):
+        [found] = [
+            own
+            for own in kustomize.render(FOLDER)
+            if (own["kind"], own["metadata"]["name"]) == ("Deployment", name)
+        ]
+        spec = kustomize.template(found)["spec"]
+        [self._container] = spec["containers"]
+        [secret] = [own["secret"]["secretName"] for own in spec["volumes"] if "secret" in own]
+        self._name, self._folder = name, folder
+        Issuer().write(secret, folder / "tls")
+
+    def flags(self):
+        """Of `serve`, by their names with _ for -."""
+        pairs = [own.removeprefix("--").partition("=") for own in self._container["args"][1:]]
+        return {
+            name.replace("-", "_"): self._here(value) for name, _, value in pairs if name not in _OWN
+        }
+
+    def environment(self):
+        return {own["name"]: self._here(own["value"]) for own in self._container.get("env", [])}
+
+    def run(self, target, *arguments, environment):
+        """`python -m ...` as kubectl exec runs it; the pod's port is the default one."""
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("RETRIEVER_", "TRAINER_"))
+        }
+        return subprocess.run(
+            [sys.executable, "-m", self._name, *arguments, "--target", target],
+            env={**inherited, **environment},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+
+    def _here(self, value):
+        return str(self._folder / value.removeprefix("/")) if value.startswith("/tls/") else value
+
+
+@pytest.mark.parametrize(("name", "command"), [("retriever", "status"), ("trainer", "runs")])
+def test_the_runbooks_first_command_works_in_the_pod(tmp_path, name, command):
+    pod = Pod(name, tmp_path)
+    (tmp_path / "volume").mkdir()
+    flags = pod.flags()
+    if name == "retriever":
+        variables = {
+            own.removeprefix("RETRIEVER_CLIENT_").lower(): value
+            for own, value in pod.environment().items()
+        }
+        security = ClientSecurity(
+            ca=Path(variables["ca"]),
+            cert=Path(variables["cert"]),
+            key=Path(variables["key"]),
+            server_name=variables["server_name"],
+        )
+        flags |= {"drain_seconds": 0, "workers": 1}
+        service = Service(tmp_path / "volume", tmp_path / "log", security=security, **flags)
+    else:
+        service = TrainerService(tmp_path / "volume", tmp_path / "state", **flags)
+    with service:
+        done = pod.run(service.target, command, environment=pod.environment())
+        assert (done.returncode, done.stderr) == (0, "")
+        # Whoever has no certificate is told so.
+        without = pod.run(service.target, command, "--timeout", "1", environment={})
+        assert without.returncode == 1
