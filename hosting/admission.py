@@ -28,6 +28,7 @@ from grpc._server import _CANCELLED, _CLOSED, _RECEIVE_MESSAGE_TOKEN, _abort, _r
 from grpc_status import rpc_status
 
 from hosting.calls import UNGUARDED, Calls, Handler, behavior_of, refusing_handler, with_behavior
+from hosting.parsing import parsing
 
 IsQuick: TypeAlias = Callable[[Any], bool]
 # Told of each call that ended: its method, how, and seconds since its request had come, None for one
@@ -222,7 +223,7 @@ class Admission(grpc.ServerInterceptor):
 
     def _admit(self, method: str, handler: Handler) -> tuple[Lane | None, Handler, Handler]:
         """The lane of a method, its handler, and what refuses its calls when the lane is full."""
-        handler = self._calls.wrap(method, handler)
+        handler = self._calls.wrap(method, parsing(method, handler))
         refusing = self._calls.wrap_refusal(method, _REFUSED)
         lane = self._lanes.get(method) or self._lanes.get(method[1:].partition("/")[0])
         return lane, handler if lane is None else _in_lane(method, handler, lane), refusing
@@ -267,9 +268,10 @@ def overloaded(retry_seconds: float) -> grpc.Status:
     return made
 
 
-def _refuse(context: grpc.ServicerContext) -> NoReturn:
+def refuse_call(context: grpc.ServicerContext) -> NoReturn:
+    """End a call with `overloaded`."""
     context.abort_with_status(overloaded(_RETRY_SECONDS * random.uniform(0.5, 1.5)))  # noqa: S311
     raise AssertionError("abort_with_status always raises")
 
 
-_REFUSED = refusing_handler(_refuse)
+_REFUSED = refusing_handler(refuse_call)

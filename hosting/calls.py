@@ -89,13 +89,14 @@ def behavior_of(handler: Handler) -> Any:
     return handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
 
 
-def with_behavior(handler: Handler, behavior: Any) -> Handler:
-    """The same handler with another function that answers."""
+def with_behavior(handler: Handler, behavior: Any, deserializer: Any = None) -> Handler:
+    """The same handler with another function that answers, and another that parses if one is given."""
     make: Any = {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,
         (True, False): grpc.stream_unary_rpc_method_handler,
         (True, True): grpc.stream_stream_rpc_method_handler,
     }[bool(handler.request_streaming), bool(handler.response_streaming)]
-    made: Handler = make(behavior, handler.request_deserializer, handler.response_serializer)
+    parse = deserializer or handler.request_deserializer
+    made: Handler = make(behavior, parse, handler.response_serializer)
     return made

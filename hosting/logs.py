@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hosting import repeats
 from hosting.log_format import ConsoleFormat, Formatter, JsonFormat, LineFormat
 
 FORMATS = ("console", "json")
@@ -61,6 +62,7 @@ def configure(role: str, settings: LogSettings) -> None:
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
     # It tells which of its libraries it can't load before it tells which it can.
     logging.getLogger("faiss").setLevel(logging.WARNING)
+    repeats.quieten_grpc()
 
 
 def say_version(version: Callable[[], str]) -> None:

@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from hosting import access, credentials
 from hosting.admission import Admission, Lane, Observe, UnaryLane, ignore
 from hosting.calls import UNGUARDED, Calls
 from hosting.flags import Hosting
+from hosting.health import Health
 from hosting.observation import Observation
 from hosting.security import SecuritySettings
 
+_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 # Refusals are answered also when all calls' threads are taken.
 _REFUSING_THREADS = 4
 # Health checks and the like that have begun and not ended: those that wait for their request take no
@@ -36,9 +38,9 @@ def calls_of(settings: Hosting, observation: Observation) -> Calls:
     )
 
 
-def probes(name: str, observe: Observe = ignore, *, quick: bool = True) -> UnaryLane:
-    """The lane of what a full server answers too, in microseconds: mostly on gRPC's own thread."""
-    return UnaryLane(name, limit=_MAX_PROBES, threads=1, is_quick=lambda _: quick, observe=observe)
+def probes(name: str, observe: Observe = ignore) -> UnaryLane:
+    """The lane of what a full server answers too, in microseconds: on gRPC's own thread."""
+    return UnaryLane(name, limit=_MAX_PROBES, threads=1, is_quick=lambda _: True, observe=observe)
 
 
 class HostedServer:
@@ -64,19 +66,16 @@ class HostedServer:
         observe: Observe = ignore,
         options: Sequence[tuple[str, int]] = (),
     ) -> None:
-        self._name = name
         admission = Admission(
             {
-                health.SERVICE_NAME: probes("health"),
-                # It waits until each response is sent, which gRPC's own thread must not.
-                f"/{health.SERVICE_NAME}/Watch": probes("watch", quick=False),
+                _HEALTH: probes("health"),
                 reflection.SERVICE_NAME: Lane("reflection", limit=_REFLECTION_STREAMS),
                 **lanes,
             },
             calls=calls,
             observe=observe,
         )
-        self._health = health.HealthServicer()
+        self._health = Health([name])
         self.grpc = grpc.server(
             ThreadPoolExecutor(_REFUSING_THREADS, thread_name_prefix="refuse"),
             interceptors=[admission],
@@ -87,16 +86,12 @@ class HostedServer:
             ],
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
-        names = (name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (name, _HEALTH, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self.grpc)
-        # A health servicer begins by saying SERVING.
-        self.say_serving(serving=False)
 
     def say_serving(self, *, serving: bool) -> None:
         """Set what health checks answer."""
-        states = health_pb2.HealthCheckResponse
-        for name in ("", self._name):
-            self._health.set(name, states.SERVING if serving else states.NOT_SERVING)
+        self._health.say_serving(serving=serving)
 
     def bind(self, address: str, security: SecuritySettings) -> int:
         """Bind "HOST:PORT"; returns the port.

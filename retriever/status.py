@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 import grpc
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from hosting.repeats import logger_of_calls
 from retriever.errors import (
     AbandonedError,
     InvalidArgumentError,
@@ -20,7 +19,7 @@ from retriever.errors import (
 
 DOMAIN = "lightfm-retriever"
 
-_log = logging.getLogger(__name__)
+_log = logger_of_calls(__name__)
 
 
 def to_status(error: Exception) -> grpc.Status:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from hosting.repeats import Repeats
+
 if TYPE_CHECKING:
     from tests.movielens import MovieLensRun
 
@@ -30,6 +32,10 @@ def _logging_as_it_was() -> Iterator[None]:
     """Whoever configures logging would write to this test's standard error after its end."""
     root = logging.getLogger()
     before = [*root.handlers]
+    for logger in [*root.manager.loggerDict.values()]:
+        if isinstance(logger, logging.Logger) and logger.filters:
+            # What another test had logged may be logged again.
+            logger.filters = [Repeats() if isinstance(own, Repeats) else own for own in logger.filters]
     yield
     for handler in [*root.handlers]:
         if type(handler) is logging.StreamHandler and handler not in before:

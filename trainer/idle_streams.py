@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -11,11 +10,13 @@ from typing import TypeVar
 
 import grpc
 
+from hosting.repeats import logger_of_calls
+
 _Request = TypeVar("_Request")
 
 _SHORTEST_LOOK = 0.01
 
-_log = logging.getLogger(__name__)
+_log = logger_of_calls(__name__)
 
 
 class IdleStreams:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import cast
 
@@ -12,6 +11,7 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from hosting.repeats import logger_of_calls
 from publication.errors import (
     InvalidPublicationError,
     LabelError,
@@ -39,7 +39,7 @@ _DOMAIN = "lightfm-retriever"
 _MAX_BYTES = 1300
 _PATH = re.compile(r"`\$\.?([^`]*)`")
 
-_log = logging.getLogger(__name__)
+_log = logger_of_calls(__name__)
 
 
 class FieldError(TrainerError):

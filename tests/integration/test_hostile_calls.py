@@ -1,0 +1,186 @@
+"""What callers send, without a token too, fills no log and stops nobody else from being answered."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2 as health
+from grpc_health.v1 import health_pb2_grpc
+from recsys.retriever.v1 import retriever_service_pb2
+from recsys.trainer.v1 import trainer_service_pb2
+
+from hosting.health import Health
+from hosting.security import ClientSecurity
+from publication import labels
+from retriever.client import open_channel
+from tests import http2
+from tests.load import models
+from tests.service import PATIENCE, Service
+from tests.trainer_service import TrainerService, wait_until
+
+TOKEN = "0123456789abcdef" * 4
+HEALTH = "/grpc.health.v1.Health"
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+SERVICES = {"retriever": retriever_service_pb2, "trainer": trainer_service_pb2}
+# A varint that never ends, a text that isn't UTF-8, a length beyond the end.
+BROKEN = (b"\xff" * 11, b"\x0a\x01\xff", b"\x0a\x7f", b"\x12\x7f", b"\x07")
+
+
+@pytest.fixture(scope="module", params=list(SERVICES))
+def service(request, tmp_path_factory):
+    """A service that wants a token."""
+    tmp_path = tmp_path_factory.mktemp("service")
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"{TOKEN}\n")
+    volume = tmp_path / "volume"
+    if request.param == "trainer":
+        with TrainerService(volume, tmp_path / "state", token_file=tokens) as trainer:
+            trainer.name = "trainer"
+            yield trainer
+        return
+    labels.promote(volume, models.publish(volume, "a", 1).version)
+    security = ClientSecurity(token=TOKEN)
+    flags = {"workers": 1, "drain_seconds": 0, "token_file": tokens}
+    with Service(volume, tmp_path / "log", security=security, **flags) as retriever:
+        retriever.name = "retriever"
+        retriever.wait_until(lambda status: status.version and status.workers[0].version)
+        yield retriever
+
+
+def methods(name):
+    """All methods of a service, and some that there aren't."""
+    (described,) = SERVICES[name].DESCRIPTOR.services_by_name.values()
+    own = [f"/{described.full_name}/{method.name}" for method in described.methods]
+    of_health = [f"{HEALTH}/{method}" for method in ("Check", "List", "Watch", "Nothing")]
+    return [*own, *of_health, REFLECTION, f"/{described.full_name}/Nothing", "/", "/\x7f"]
+
+
+def code_of(call):
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value.code()
+
+
+def call_with_everything(channel, name):
+    """Whatever can be wrong with a call, for each method."""
+    for method in methods(name):
+        for content in BROKEN:
+            with contextlib.suppress(grpc.RpcError):
+                channel.unary_unary(method)(content, timeout=0.2)
+            # Good ones may be before it.
+            with contextlib.suppress(grpc.RpcError):
+                channel.stream_unary(method)(iter([b"", content, b""]), timeout=0.2)
+        with contextlib.suppress(grpc.RpcError):
+            channel.stream_unary(method)(iter([]), timeout=0.2)
+        stream = channel.stream_stream(method)(iter([b""]), timeout=PATIENCE)
+        stream.cancel()
+
+
+def misbehave(target):
+    """What no gRPC library sends: unknown encodings, compression that was never said, half messages."""
+    with http2.Connection(target) as connection:
+        streams = iter(range(1, 1000, 2))
+        for method in (f"{HEALTH}/Check", f"{HEALTH}/Watch", REFLECTION):
+            for fields in ((), (("grpc-encoding", "gzip"),), (("grpc-encoding", "rubbish"),)):
+                stream = next(streams)
+                connection.begin(stream, method, fields)
+                connection.send(stream, b"rubbish", compressed=True)
+            half = next(streams)
+            connection.begin(half, method)
+            cut = http2.message(b"x" * 100)[:50]
+            connection.socket.sendall(http2.frame(http2.DATA, http2.END_STREAM, half, cut))
+            reset = next(streams)
+            connection.begin(reset, method)
+            connection.socket.sendall(http2.frame(http2.RST_STREAM, 0, reset, http2.CANCEL))
+        # When this one is answered, so are those before it.
+        last = next(streams)
+        connection.begin(last, f"{HEALTH}/Check")
+        connection.send(last, b"")
+        for came in connection.frames():
+            if came.stream == last and came.flags & http2.END_STREAM:
+                return
+    raise AssertionError("the connection ended")
+
+
+def test_nothing_that_callers_send_is_logged_more_than_once_or_with_a_traceback(service):
+    known = len(service.log)
+    with grpc.insecure_channel(service.target) as channel:
+        call_with_everything(channel, service.name)
+    with open_channel(service.target, security=ClientSecurity(token=TOKEN)) as channel:
+        call_with_everything(channel, service.name)
+        metadata = [("x-huge", "x" * 100_000)]
+        check = channel.unary_unary(f"{HEALTH}/Check")
+        assert code_of(lambda: check(b"", metadata=metadata, timeout=PATIENCE))
+    misbehave(service.target)
+    said = service.log[known:]
+    assert "Traceback" not in said
+    assert len(said.splitlines()) <= 5, said
+
+
+def test_health_is_told_of_each_service_without_a_token(service):
+    (described,) = SERVICES[service.name].DESCRIPTOR.services_by_name.values()
+    with grpc.insecure_channel(service.target) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        statuses = stub.List(health.HealthListRequest(), timeout=PATIENCE).statuses
+        assert {name: own.status for name, own in statuses.items()} == {
+            "": health.HealthCheckResponse.SERVING,
+            described.full_name: health.HealthCheckResponse.SERVING,
+        }
+        unknown = health.HealthCheckRequest(service="x")
+        assert code_of(lambda: stub.Check(unknown, timeout=PATIENCE)) is grpc.StatusCode.NOT_FOUND
+        watch = stub.Watch(unknown, timeout=PATIENCE)
+        assert next(watch).status == health.HealthCheckResponse.SERVICE_UNKNOWN
+        watch.cancel()
+
+
+def test_so_many_may_watch_health_and_who_leaves_makes_room():
+    servicer = Health(["x"], most=2)
+    server = grpc.server(ThreadPoolExecutor(1))
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            watches = []
+            for name in ("x", "unknown"):
+                request = health.HealthCheckRequest(service=name)
+                watches.append(stub.Watch(request, timeout=PATIENCE))
+                next(watches[-1])
+
+            def another():
+                watch = stub.Watch(health.HealthCheckRequest(), timeout=PATIENCE)
+                watches.append(watch)
+                return next(watch).status
+
+            assert code_of(another) is grpc.StatusCode.RESOURCE_EXHAUSTED
+            watches[0].cancel()
+            wait_until(lambda: servicer.watches == 1)
+            assert another() == health.HealthCheckResponse.NOT_SERVING
+            # Of what changes faster than a caller takes it, it gets the latest.
+            for serving in (True, False, True):
+                servicer.say_serving(serving=serving)
+            assert any(own.status == health.HealthCheckResponse.SERVING for own in watches[-1])
+    finally:
+        server.stop(None)
+
+
+def test_one_who_watches_health_and_takes_nothing_holds_up_nobody(service):
+    with http2.Connection(service.target, window=0) as connection:
+        connection.begin(1, f"{HEALTH}/Watch")
+        connection.send(1, b"")
+        # Headers need no window: they say that the call is being answered.
+        for came in connection.frames():
+            if came.kind == http2.HEADERS:
+                break
+        with grpc.insecure_channel(service.target) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            checked = stub.Check(health.HealthCheckRequest(), timeout=PATIENCE)
+            assert checked.status == health.HealthCheckResponse.SERVING
+            watch = stub.Watch(health.HealthCheckRequest(), timeout=PATIENCE)
+            assert next(watch).status == health.HealthCheckResponse.SERVING
+            # Nor the service's end.
+            assert service.terminate() == 0
