@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import socket
 import threading
 import time
@@ -22,8 +21,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from hosting.errors import HostingError
+from hosting.repeats import logger_of_calls
 
-_log = logging.getLogger(__name__)
+_log = logger_of_calls(__name__)
 
 # Why something isn't as it should be; None when it is.
 Check: TypeAlias = Callable[[], str | None]

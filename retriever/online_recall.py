@@ -7,7 +7,6 @@ one at a time, and then rests long enough that the calls don't notice.
 
 from __future__ import annotations
 
-import logging
 import math
 import random
 import threading
@@ -18,13 +17,14 @@ from queue import SimpleQueue
 
 import numpy as np
 
+from hosting.repeats import logger_of_calls
 from retriever.answering import queries
 from retriever.answering.queries import Answer
 from retriever.answering.questions import Options, Search, UserSubject
 from retriever.counters import Counters
 from retriever.snapshot import Snapshot
 
-_log = logging.getLogger(__name__)
+_log = logger_of_calls(__name__)
 
 _EXACT = Search(exact=True)
 # Times as long as an exact answer took: so much of the time is left to the calls.

@@ -15,7 +15,6 @@ event that was removed and comes again is a new one.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from hosting.repeats import logger_of_calls
 from publication.durable import make_directory
 from publication.writer import Clock, utc_now
 from trainer import event_files
@@ -53,7 +53,7 @@ _MAX_SEGMENT_BYTES = 1 << 30
 # How many ids are forgotten in one turn: appends wait for that long only.
 _FORGOTTEN = 10_000
 
-_log = logging.getLogger(__name__)
+_log = logger_of_calls(__name__)
 
 
 @dataclass(eq=False)
