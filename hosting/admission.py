@@ -21,14 +21,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
-from google.rpc import code_pb2, error_details_pb2, status_pb2
+from google.rpc import code_pb2, status_pb2
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 from grpc._server import _CANCELLED, _CLOSED, _RECEIVE_MESSAGE_TOKEN, _abort, _receive_message
 from grpc_status import rpc_status
 
 from hosting.calls import UNGUARDED, Calls, Handler, behavior_of, refusing_handler, with_behavior
 from hosting.parsing import parsing
+from hosting.retry_info import retry_info
 
 IsQuick: TypeAlias = Callable[[Any], bool]
 # Told of each call that ended: its method, how, and seconds since its request had come, None for one
@@ -257,13 +257,11 @@ def _in_lane(method: str, handler: Handler, lane: Lane) -> Handler:
 
 def overloaded(retry_seconds: float) -> grpc.Status:
     """RESOURCE_EXHAUSTED, with a RetryInfo that says when to try again."""
-    delay = Duration()
-    delay.FromNanoseconds(int(retry_seconds * 1e9))
     status = status_pb2.Status(
         code=code_pb2.RESOURCE_EXHAUSTED,
         message="there are as many calls as this process handles at once: try again later",
     )
-    status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
+    status.details.add().Pack(retry_info(retry_seconds))
     made: grpc.Status = rpc_status.to_status(status)
     return made
 

@@ -88,6 +88,14 @@ class FailedVersion(msgspec.Struct, frozen=True):
     failed_at: float
 
 
+class Loading(msgspec.Struct, frozen=True):
+    """A version that is being loaded: the name of the step, and since when by time.monotonic()."""
+
+    version: str
+    step: str
+    since: float
+
+
 class Fleet(msgspec.Struct, frozen=True, tag=True):
     """Parent: the state of the whole service, for GetStatus."""
 
@@ -98,6 +106,7 @@ class Fleet(msgspec.Struct, frozen=True, tag=True):
     last_reload: ReloadFacts | None = None
     workers: list[WorkerFacts] = []
     failed: list[FailedVersion] = []
+    loading: Loading | None = None
 
 
 class Booted(msgspec.Struct, frozen=True, tag=True):

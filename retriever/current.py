@@ -20,7 +20,7 @@ class CurrentSnapshot:
         """The snapshot for one request; NothingLoadedError when there is none."""
         snapshot = self._snapshot
         if snapshot is None:
-            raise NothingLoadedError("nothing usable has been published yet")
+            raise NothingLoadedError("none was committed")
         return snapshot
 
     def swap(self, snapshot: Snapshot) -> None:

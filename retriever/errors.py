@@ -64,11 +64,12 @@ class PageExpiredError(RetrieverError):
 
 
 class NothingLoadedError(RetrieverError):
-    """No publication is loaded yet; the reason says why."""
+    """No publication is loaded yet; the reason says why, `passes` whether one is about to be."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, passes: bool = False) -> None:
         super().__init__(f"no publication is loaded: {reason}")
         self.reason = reason
+        self.passes = passes
 
 
 class AbandonedError(RetrieverError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from retriever.control import Fleet
+from retriever.waiting import waiting_for
 
 # Its loop turns every second, whatever happens.
 _LONGEST_TURN_SECONDS = 10.0
@@ -21,20 +22,18 @@ def not_live(*, silent_seconds: float, stopping: str | None) -> str | None:
     return f"the parent has been stuck for {silent_seconds:.0f} s"
 
 
-def not_ready(fleet: Fleet | None, *, stopping: str | None) -> str | None:
+def not_ready(fleet: Fleet | None, *, stopping: str | None, now: float) -> str | None:
     """Why no calls should be sent here.
 
     Args:
         fleet: the state of the whole service; None before there is any.
         stopping: why the service stops, None while it doesn't.
+        now: time.monotonic().
     """
     if stopping is not None:
         return f"{stopping}: draining"
     if fleet is None or not fleet.version:
-        reason = "none is loaded yet"
-        if fleet is not None:
-            reason = fleet.label_problem or (fleet.failed[0].reason if fleet.failed else reason)
-        return f"no version is served: {reason}"
+        return f"no version is served: {waiting_for(fleet, now=now).reason}"
     if not any(worker.state == "running" and worker.version for worker in fleet.workers):
         return "no worker takes calls"
     return None

@@ -89,6 +89,13 @@ class Reload:
         # The thread that verifies answers here: the version and what was wrong.
         self._verified: SimpleQueue[tuple[str, Exception | None]] = SimpleQueue()
 
+    @property
+    def loading(self) -> control.Loading | None:
+        """The version that may come next, None when there is none."""
+        if (candidate := self._candidate) is None:
+            return None
+        return control.Loading(candidate.version, candidate.step.name, self._begun_at)
+
     def look(self, seen: Seen) -> None:
         """Take in what a look at the volume showed."""
         if seen.problem and seen.problem != self.label_problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, wraps
 from typing import Any, NoReturn, TypeAlias, TypeVar
@@ -23,6 +24,7 @@ from retriever.errors import AbandonedError, NothingLoadedError
 from retriever.quick import is_quick
 from retriever.snapshot import Snapshot
 from retriever.status import to_message, to_status
+from retriever.waiting import waiting_for
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["RetrieverService"].full_name
 
@@ -195,11 +197,8 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         try:
             return self._current.get()
         except NothingLoadedError:
-            fleet = self._fleet()
-            reason = fleet.label_problem or (fleet.failed[0].reason if fleet.failed else "")
-            if not reason:
-                raise
-            raise NothingLoadedError(reason) from None
+            waiting = waiting_for(self._fleet(), now=time.monotonic())
+            raise NothingLoadedError(waiting.reason, passes=waiting.passes) from None
 
     @_handler
     def GetStatus(  # noqa: N802
@@ -215,6 +214,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
             label_target=fleet.target,
             version=fleet.version,
             label_problem=fleet.label_problem,
+            not_serving_reason="" if fleet.version else waiting_for(fleet, now=time.monotonic()).reason,
             last_reload=None
             if reload is None
             else pb.ReloadOutcome(

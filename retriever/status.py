@@ -8,6 +8,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from hosting.repeats import logger_of_calls
+from hosting.retry_info import retry_info
 from retriever.errors import (
     AbandonedError,
     InvalidArgumentError,
@@ -18,6 +19,9 @@ from retriever.errors import (
 )
 
 DOMAIN = "lightfm-retriever"
+# When to ask again: while a version is being loaded, and while there is none that could be.
+_LOADING_SECONDS = 1.0
+_NOTHING_SECONDS = 5.0
 
 _log = logger_of_calls(__name__)
 
@@ -58,8 +62,11 @@ def to_message(error: Exception) -> status_pb2.Status:
         )
         return _status(code_pb2.FAILED_PRECONDITION, str(error), info)
     if isinstance(error, NothingLoadedError):
-        info = error_details_pb2.ErrorInfo(reason="NOTHING_PUBLISHED", domain=DOMAIN)
-        return _status(code_pb2.UNAVAILABLE, str(error), info)
+        reason, seconds = "NOTHING_PUBLISHED", _NOTHING_SECONDS
+        if error.passes:
+            reason, seconds = "LOADING", _LOADING_SECONDS
+        info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN)
+        return _status(code_pb2.UNAVAILABLE, str(error), info, retry_info(seconds))
     if isinstance(error, AbandonedError):
         return _status(code_pb2.CANCELLED, str(error))
     # What went wrong inside is for the log: its text may say more than a caller should read.

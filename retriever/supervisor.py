@@ -98,7 +98,7 @@ class Supervisor:
             live=lambda: probes.not_live(
                 silent_seconds=time.monotonic() - self._turned_at, stopping=self._stopping
             ),
-            ready=lambda: probes.not_ready(self._fleet, stopping=self._stopping),
+            ready=lambda: probes.not_ready(self._fleet, stopping=self._stopping, now=time.monotonic()),
         )
         return metrics
 
@@ -233,6 +233,7 @@ class Supervisor:
             last_reload=self._reload.last,
             workers=[worker.facts() for worker in self._workers],
             failed=[*reversed(self._reload.failed.values())],
+            loading=self._reload.loading,
         )
         if fleet == self._fleet:
             return

@@ -21,7 +21,8 @@ class CallError(RetrieverError):
         details: what the service says about it, for people.
         reason: what it says for programs, such as "USER_NOT_FOUND" or "PAGE_EXPIRED"; often empty.
         field: the field of the request that is wrong; empty when none is.
-        retry_seconds: when to ask again, after RESOURCE_EXHAUSTED; None when the service didn't say.
+        retry_seconds: when to ask again, after RESOURCE_EXHAUSTED or UNAVAILABLE; None when the service
+            didn't say.
 
     The cause is the grpc.RpcError, if a whole call failed.
     """

@@ -58,6 +58,8 @@ def print_status(status: pb.GetStatusResponse) -> None:
         print(f"pinned  to {status.label_target}")
     if status.label_problem:
         print(f"        {status.label_problem}")
+    if status.not_serving_reason and status.not_serving_reason != status.label_problem:
+        print(f"waits   {status.not_serving_reason}")
     if status.HasField("last_reload"):
         last = status.last_reload
         outcome = "succeeded" if last.succeeded else f"failed: {last.reason}"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import signal
 import threading
+import urllib.error
+import urllib.request
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +31,15 @@ def recommend(stub, user_id="0"):
     return stub.Recommend(pb.RecommendRequest(user_id=user_id), timeout=PATIENCE)
 
 
+def reason_and_delay(error):
+    """Of the details of a call that failed for want of a version."""
+    packed_info, packed_retry = rpc_status.from_call(error).details
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    assert packed_info.Unpack(info)
+    assert packed_retry.Unpack(retry)
+    return info.reason, retry.retry_delay.ToTimedelta().total_seconds()
+
+
 def all_take_calls(status):
     return {worker.state for worker in status.workers} == {pb.WORKER_STATE_RUNNING}
 
@@ -46,10 +59,7 @@ def test_with_nothing_published_it_says_so_and_begins_by_itself(start, tmp_path)
             with pytest.raises(grpc.RpcError) as caught:
                 ask()
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-            [detail] = rpc_status.from_call(caught.value).details
-            info = error_details_pb2.ErrorInfo()
-            assert detail.Unpack(info)
-            assert info.reason == "NOTHING_PUBLISHED"
+            assert reason_and_delay(caught.value)[0] == "NOTHING_PUBLISHED"
             assert "nothing is published under it" in caught.value.details()
         assert (status.version, status.label_target) == ("", "")
         assert "nothing is published under it" in status.label_problem
@@ -60,6 +70,48 @@ def test_with_nothing_published_it_says_so_and_begins_by_itself(start, tmp_path)
         assert (status.version, status.label_target, status.label_problem) == (version, version, "")
         # The same connection that was told to come back later.
         assert_best(recommend(stub).items, Expected.of(volume, version).scores("0"))
+
+
+def test_while_it_loads_the_first_version_calls_and_probes_are_told_which(start, tmp_path):
+    volume, release = tmp_path / "volume", tmp_path / "release"
+    version = retrievable.publish(volume)
+    os.mkfifo(release)
+    # The process that verifies begins when the pipe's only writer is gone.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if 'retriever.verification' in sys.orig_argv:\n"
+        f"    open({str(release)!r}).read()\n"
+    )
+    service = start(
+        volume,
+        serving=False,
+        metrics_listen="127.0.0.1:0",
+        environment={"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
+    )
+    with release.open("w"):
+        status = service.wait_until(
+            lambda status: all_take_calls(status) and "loaded" in status.not_serving_reason
+        )
+        expected = f"version {version} is being loaded, "
+        assert expected in status.not_serving_reason
+        assert (status.version, status.label_target, status.label_problem) == ("", version, "")
+        with watch_health(service.target) as states:
+            assert next(states) == "NOT_SERVING"
+        stub = service.stub()
+        with pytest.raises(grpc.RpcError) as caught:
+            recommend(stub)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert f"no publication is loaded: {expected}" in caught.value.details()
+        reason, seconds = reason_and_delay(caught.value)
+        assert reason == "LOADING"
+        assert 0 < seconds < 5
+        [address] = re.findall(r"metrics on (\S+)", service.log)
+        with pytest.raises(urllib.error.HTTPError) as ready:
+            urllib.request.urlopen(f"http://{address}/ready", timeout=PATIENCE)
+        assert expected in ready.value.read().decode()
+    status = service.wait_until_all_serve(version)
+    assert status.not_serving_reason == ""
+    assert recommend(stub).version == version
 
 
 def test_a_label_that_moves_fails_no_call_and_mixes_no_versions(start, tmp_path):

@@ -49,7 +49,11 @@ SAID = [
     (UnknownIdError("user", "x", "v1"), CODES.NOT_FOUND, {"reason": "USER_NOT_FOUND"}),
     (NotPublishedError("this", "v1", "train"), CODES.FAILED_PRECONDITION, {"reason": "NOT_PUBLISHED"}),
     (PageExpiredError("v1", "v2"), CODES.FAILED_PRECONDITION, {"reason": "PAGE_EXPIRED"}),
-    (NothingLoadedError("nothing"), CODES.UNAVAILABLE, {"reason": "NOTHING_PUBLISHED"}),
+    (
+        NothingLoadedError("nothing"),
+        CODES.UNAVAILABLE,
+        {"reason": "NOTHING_PUBLISHED", "retry_seconds": 5.0},
+    ),
     (AbandonedError("left"), CODES.CANCELLED, {}),
 ]  # fmt: skip
 

@@ -17,7 +17,7 @@ def snapshot(version):
 def test_at_first_there_is_none_and_the_error_says_so():
     current = CurrentSnapshot()
     assert current.version == ""
-    with pytest.raises(NothingLoadedError, match="no publication is loaded: nothing usable has been"):
+    with pytest.raises(NothingLoadedError, match="no publication is loaded: none was committed"):
         current.get()
 
 

@@ -148,16 +148,22 @@ def test_a_version_of_a_day_that_there_is_not_spoils_nothing_else():
     assert ("retriever_version_created_timestamp_seconds",) not in read
 
 
+def not_ready(fleet, *, stopping=None):
+    return probes.not_ready(fleet, stopping=stopping, now=100.0)
+
+
 def test_it_is_ready_while_a_worker_serves_a_version_and_no_longer_than_it_serves():
-    assert probes.not_ready(FLEET, stopping=None) is None
-    assert "SIGTERM" in probes.not_ready(FLEET, stopping="SIGTERM")
-    assert "none is loaded yet" in probes.not_ready(None, stopping=None)
+    assert not_ready(FLEET) is None
+    assert "SIGTERM" in not_ready(FLEET, stopping="SIGTERM")
+    assert "the service starts" in not_ready(None)
+    loading = control.Fleet(label="current", target="v", loading=control.Loading("v", "VERIFYING", 95))
+    assert "version v is being loaded, 5 s so far" in not_ready(loading)
     empty = control.Fleet(label="current", label_problem="no such label", workers=FLEET.workers)
-    assert "no such label" in probes.not_ready(empty, stopping=None)
-    failed = control.Fleet(label="current", failed=FLEET.failed)
-    assert "broken" in probes.not_ready(failed, stopping=None)
+    assert "no such label" in not_ready(empty)
+    failed = control.Fleet(label="current", target=FLEET.failed[0].version, failed=FLEET.failed)
+    assert "broken" in not_ready(failed)
     gone = control.Fleet(label="current", version=VERSION, workers=FLEET.workers[1:])
-    assert probes.not_ready(gone, stopping=None) == "no worker takes calls"
+    assert not_ready(gone) == "no worker takes calls"
 
 
 def test_it_is_live_unless_the_parent_is_stuck():

@@ -64,7 +64,7 @@ class Caller:
         return self._servicer.GetStatus(pb.GetStatusRequest(), Context())
 
     def refused(self, request):
-        """The status of a refused call, and its one detail."""
+        """The status of a refused call, and its first detail."""
         context = Context()
         call = {
             pb.SimilarItemsRequest: self._servicer.SimilarItems,
@@ -75,7 +75,7 @@ class Caller:
         with pytest.raises(AbortedError):
             call(request, context)
         [(_, data)] = context.status.trailing_metadata
-        [detail] = status_pb2.Status.FromString(data).details
+        detail, *_ = status_pb2.Status.FromString(data).details
         return context.status, detail
 
 
@@ -249,23 +249,23 @@ def test_an_unknown_attribute_is_refused_and_the_known_ones_are_named(caller, pa
 def test_without_a_snapshot_both_are_unavailable_with_a_reason():
     caller = Caller()
     for request in (pb.SimilarItemsRequest(item_id="1"), pb.RecommendRequest(user_id="1")):
-        assert reason(caller, request, grpc.StatusCode.UNAVAILABLE) == "NOTHING_PUBLISHED"
+        assert reason(caller, request, grpc.StatusCode.UNAVAILABLE) == "LOADING"
 
 
 @pytest.mark.parametrize(
     ("fleet", "expected"),
     [
-        (control.Fleet(label="current"), "nothing usable has been published yet"),
         (control.Fleet(label="current", label_problem="label 'x': empty"), "label 'x': empty"),
         (
             control.Fleet(
                 label="current",
+                target="v1",
                 failed=[
-                    control.FailedVersion("v2", "items.trie is broken", 2.0),
-                    control.FailedVersion("v1", "what came before", 1.0),
+                    control.FailedVersion("v2", "what came before", 2.0),
+                    control.FailedVersion("v1", "items.trie is broken", 1.0),
                 ],
             ),
-            "items.trie is broken",
+            "version v1, which label current names, can't be served: items.trie is broken",
         ),
         (
             control.Fleet(
@@ -466,7 +466,7 @@ def test_a_batch_that_is_empty_or_too_large_is_refused_as_a_whole(caller):
 
 def test_without_a_snapshot_a_batch_is_unavailable_as_a_whole():
     for batch in (users_batch({"user_id": "1"}, {}), items_batch({"item_id": "1"})):
-        assert reason(Caller(), batch, grpc.StatusCode.UNAVAILABLE) == "NOTHING_PUBLISHED"
+        assert reason(Caller(), batch, grpc.StatusCode.UNAVAILABLE) == "LOADING"
 
 
 @pytest.mark.parametrize("batch", ["recommend", "similar_items"])

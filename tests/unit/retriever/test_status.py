@@ -98,9 +98,18 @@ def test_nothing_loaded_is_unavailable_with_a_reason():
     status = to_status(NothingLoadedError("nobody has published"))
     assert status.code is grpc.StatusCode.UNAVAILABLE
     assert status.details == "no publication is loaded: nobody has published"
-    [detail] = details_of(status)
+    detail, retry = details_of(status)
     info = unpack(detail, error_details_pb2.ErrorInfo)
     assert (info.reason, info.domain) == ("NOTHING_PUBLISHED", DOMAIN)
+    assert unpack(retry, error_details_pb2.RetryInfo).retry_delay.seconds == 5
+
+
+def test_a_version_that_is_being_loaded_is_worth_asking_again_soon():
+    status = to_status(NothingLoadedError("version v1 is being loaded", passes=True))
+    assert status.code is grpc.StatusCode.UNAVAILABLE
+    detail, retry = details_of(status)
+    assert unpack(detail, error_details_pb2.ErrorInfo).reason == "LOADING"
+    assert unpack(retry, error_details_pb2.RetryInfo).retry_delay.seconds == 1
 
 
 def test_a_caller_that_left_is_no_error_of_the_service(caplog):

@@ -33,7 +33,8 @@ class RetrieverServiceStub:
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
     ErrorInfo with reason ITEM_NOT_FOUND, USER_NOT_FOUND or FEATURE_NOT_FOUND, FAILED_PRECONDITION an
     ErrorInfo with reason NOT_PUBLISHED (the version lacks what the request needs) or PAGE_EXPIRED,
-    UNAVAILABLE an ErrorInfo with reason NOTHING_PUBLISHED while no publication is loaded,
+    UNAVAILABLE a RetryInfo, and an ErrorInfo with reason LOADING while a first publication is being
+    loaded or NOTHING_PUBLISHED while there is none that could be,
     RESOURCE_EXHAUSTED a RetryInfo while the worker that got the call already handles as many as it may.
     GetStatus and health checks are answered then too.
     """
@@ -79,7 +80,8 @@ class RetrieverServiceServicer:
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
     ErrorInfo with reason ITEM_NOT_FOUND, USER_NOT_FOUND or FEATURE_NOT_FOUND, FAILED_PRECONDITION an
     ErrorInfo with reason NOT_PUBLISHED (the version lacks what the request needs) or PAGE_EXPIRED,
-    UNAVAILABLE an ErrorInfo with reason NOTHING_PUBLISHED while no publication is loaded,
+    UNAVAILABLE a RetryInfo, and an ErrorInfo with reason LOADING while a first publication is being
+    loaded or NOTHING_PUBLISHED while there is none that could be,
     RESOURCE_EXHAUSTED a RetryInfo while the worker that got the call already handles as many as it may.
     GetStatus and health checks are answered then too.
     """
@@ -164,7 +166,8 @@ class RetrieverService:
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
     ErrorInfo with reason ITEM_NOT_FOUND, USER_NOT_FOUND or FEATURE_NOT_FOUND, FAILED_PRECONDITION an
     ErrorInfo with reason NOT_PUBLISHED (the version lacks what the request needs) or PAGE_EXPIRED,
-    UNAVAILABLE an ErrorInfo with reason NOTHING_PUBLISHED while no publication is loaded,
+    UNAVAILABLE a RetryInfo, and an ErrorInfo with reason LOADING while a first publication is being
+    loaded or NOTHING_PUBLISHED while there is none that could be,
     RESOURCE_EXHAUSTED a RetryInfo while the worker that got the call already handles as many as it may.
     GetStatus and health checks are answered then too.
     """

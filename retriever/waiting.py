@@ -1,0 +1,52 @@
+"""Why no version is served: one text for calls, probes and GetStatus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from retriever.control import Fleet
+
+_DOING = {
+    "VERIFYING": "its files are being read and checked",
+    "VERIFIED": "the workers are about to open it",
+    "PREPARING": "the workers open it",
+}
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why no version is served.
+
+    Attributes:
+        reason: for people.
+        passes: whether it passes by itself, since a version is being loaded.
+    """
+
+    reason: str
+    passes: bool
+
+
+def waiting_for(fleet: Fleet | None, *, now: float) -> Waiting:
+    """Why no version is served.
+
+    Args:
+        fleet: the state of the whole service, of which no version serves; None before there is any.
+        now: time.monotonic().
+    """
+    if fleet is not None and (loading := fleet.loading) is not None:
+        seconds = max(0.0, now - loading.since)
+        reason = f"version {loading.version} is being loaded, {seconds:.0f} s so far: "
+        reason += _DOING.get(loading.step, "it isn't ready yet")
+        if fleet.label_problem:
+            reason += f"; {fleet.label_problem}"
+        return Waiting(reason, passes=True)
+    if fleet is not None and fleet.label_problem:
+        return Waiting(fleet.label_problem, passes=False)
+    if fleet is None or not fleet.target:
+        return Waiting("the service starts and hasn't looked at the volume yet", passes=True)
+    for failed in fleet.failed:
+        if failed.version == fleet.target:
+            names = f"label {fleet.label} names" if fleet.label else "the service is pinned to"
+            reason = f"version {failed.version}, which {names}, can't be served: {failed.reason}"
+            return Waiting(reason, passes=False)
+    return Waiting(f"version {fleet.target} is about to be loaded", passes=True)
