@@ -55,6 +55,8 @@ class Lane(ThreadPoolExecutor):
         self.refused = 0
         self._ended = 0
         self._lock = threading.Condition()
+        # Calls that wait for `release`; None while none has to.
+        self._held: list[Callable[[], object]] | None = None
 
     @property
     def in_flight(self) -> int:
@@ -64,6 +66,8 @@ class Lane(ThreadPoolExecutor):
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any] | None:  # type: ignore[override]
         """Run a call, and count it."""
         self._begin()
+        if self._hold(lambda: super(Lane, self).submit(self._run, function, *args, **kwargs)):
+            return None
         try:
             return super().submit(self._run, function, *args, **kwargs)
         except BaseException:
@@ -75,6 +79,28 @@ class Lane(ThreadPoolExecutor):
             return function(*args, **kwargs)
         finally:
             self._end()
+
+    def hold(self) -> None:
+        """Take calls, but let them wait from now on."""
+        with self._lock:
+            self._held = self._held or []
+
+    def release(self) -> None:
+        """Begin with the calls that wait; those that come later don't."""
+        with self._lock:
+            held, self._held = self._held or (), None
+        for begin in held:
+            begin()
+
+    def _hold(self, begin: Callable[[], object]) -> bool:
+        """Whether a call, which `begin` begins, has to wait."""
+        if self._held is None:
+            return False
+        with self._lock:
+            if self._held is None:
+                return False
+            self._held.append(begin)
+            return True
 
     def wait_until_empty(self, seconds: float | None) -> bool:
         """Wait until no call is in flight; False when some still are after that time."""
@@ -135,6 +161,8 @@ class UnaryLane(Lane):
                 self._end()
                 code = _end_without_request(state, rpc_event.call)
                 self._observe(behavior.method, code, None)
+            elif self._hold(lambda: run_later(answer, request)):
+                pass
             elif self._is_quick(request):
                 answer(request)
             else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,6 +29,10 @@ _MAX_PROBES = 4096
 _REFLECTION_STREAMS = 8
 # Clients may ping an idle connection this often; our own do so more rarely.
 _MIN_PING_INTERVAL_MS = 5_000
+# Longer than callers of the same region take from one call to the next.
+_QUIET_SECONDS = 0.05
+# Callers that don't wait for answers call all the time; deadlines are longer than this.
+_LONGEST_HOLD_SECONDS = 0.5
 
 
 def calls_of(settings: Hosting, observation: Observation) -> Calls:
@@ -66,15 +72,12 @@ class HostedServer:
         observe: Observe = ignore,
         options: Sequence[tuple[str, int]] = (),
     ) -> None:
-        admission = Admission(
-            {
-                _HEALTH: probes("health"),
-                reflection.SERVICE_NAME: Lane("reflection", limit=_REFLECTION_STREAMS),
-                **lanes,
-            },
-            calls=calls,
-            observe=observe,
-        )
+        self._lanes = {
+            _HEALTH: probes("health"),
+            reflection.SERVICE_NAME: Lane("reflection", limit=_REFLECTION_STREAMS),
+            **lanes,
+        }
+        admission = Admission(self._lanes, calls=calls, observe=observe)
         self._health = Health([name])
         self.grpc = grpc.server(
             ThreadPoolExecutor(_REFUSING_THREADS, thread_name_prefix="refuse"),
@@ -105,3 +108,33 @@ class HostedServer:
     def start(self) -> None:
         """Take calls from now on."""
         self.grpc.start()
+
+    def stop(self, grace_seconds: float | None) -> threading.Event:
+        """Take no more calls, and answer those that were taken; the event is set when all have ended.
+
+        gRPC cancels, without a word, what comes between its telling callers to go and their hearing of
+        it. Callers that wait for an answer don't call again meanwhile. So what comes now is taken, but
+        answered only when they have been told.
+
+        Args:
+            grace_seconds: after which calls that go on are cut off; None for at once.
+        """
+        lanes = self._lanes.values()
+        if grace_seconds:
+            for lane in lanes:
+                lane.hold()
+            self._wait_until_quiet(min(_LONGEST_HOLD_SECONDS, grace_seconds))
+        stopped = self.grpc.stop(grace_seconds)
+        for lane in lanes:
+            lane.release()
+        return stopped
+
+    def _wait_until_quiet(self, seconds: float) -> None:
+        """Wait until no call has come for a moment, but no longer than so long."""
+        end = time.monotonic() + seconds
+        accepted = -1
+        while time.monotonic() < end:
+            before, accepted = accepted, sum(lane.accepted for lane in self._lanes.values())
+            if accepted == before:
+                return
+            time.sleep(_QUIET_SECONDS)

@@ -68,7 +68,7 @@ class Server:
 
     def stop(self, grace_seconds: float | None) -> None:
         """Refuse new calls, and wait until those in flight have ended or the time is over."""
-        stopped = self._server.grpc.stop(grace=grace_seconds)
+        stopped = self._server.stop(grace_seconds)
         # Health watches and reflection streams last as long as the server does: nobody waits for them.
         if grace_seconds and self._calls.wait_until_empty(grace_seconds):
             stopped = self._server.grpc.stop(grace=min(grace_seconds, _FLUSH_SECONDS))

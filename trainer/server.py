@@ -16,7 +16,6 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-import grpc
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
 from hosting.admission import Lane, UnaryLane
@@ -152,7 +151,9 @@ def serve(options: ServerOptions) -> int:
             print(f"listening on {options.listen.rpartition(':')[0]}:{port}", flush=True)
             wait()
             taking_calls.clear()
-            server.stop(grace=_GRACE_SECONDS).wait()
+            server.say_serving(serving=False)
+            servicer.stop_watches()
+            server.stop(_GRACE_SECONDS).wait()
     return 0
 
 
@@ -172,7 +173,7 @@ def build_server(
     *,
     calls: Calls = UNGUARDED,
     security: SecuritySettings = SecuritySettings(),  # noqa: B008 - frozen
-) -> tuple[grpc.Server, int]:
+) -> tuple[HostedServer, int]:
     """A server with health and reflection, not yet started, and the port that it got.
 
     Raises:
@@ -197,7 +198,7 @@ def build_server(
     pb_grpc.add_TrainerServiceServicer_to_server(servicer, server.grpc)
     server.say_serving(serving=True)
     try:
-        return server.grpc, server.bind(address, security)
+        return server, server.bind(address, security)
     except RuntimeError as error:
         raise OptionError("--listen", address, "a free HOST:PORT of this machine") from error
 

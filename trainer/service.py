@@ -21,10 +21,10 @@ from trainer.data_roots import DataRoots
 from trainer.event_log import EventLog
 from trainer.event_messages import event_of, removal_response, selection_of
 from trainer.idle_streams import IdleStreams
-from trainer.runs import STATES, State
+from trainer.runs import STATES, Run, State
 from trainer.scheduler import Scheduler
 from trainer.spec_messages import run_message, spec_of, state_name
-from trainer.status import FieldError, TooManyWatchersError, to_status
+from trainer.status import FieldError, StoppingError, TooManyWatchersError, to_status
 from trainer.training import indexing_of
 from trainer.training_spec import DataSpec
 
@@ -82,6 +82,12 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         self._roots = roots
         self._streams = IdleStreams(idle_seconds)
         self._watchers = threading.BoundedSemaphore(MAX_WATCHERS)
+        self._stopping = False
+
+    def stop_watches(self) -> None:
+        """End the calls that watch runs, since the service stops."""
+        self._stopping = True
+        self._scheduler.wake_watchers()
 
     # ---- training runs
 
@@ -146,9 +152,15 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
             _abort(context, TooManyWatchersError(f"{MAX_WATCHERS} calls watch already"))
         # One who hangs up makes room at once.
         context.add_callback(self._scheduler.wake_watchers)
+        run: Run | None = None
         try:
-            for run in self._scheduler.watch(request.training_run_id, still_wanted=context.is_active):
+            for run in self._scheduler.watch(
+                request.training_run_id,
+                still_wanted=lambda: context.is_active() and not self._stopping,
+            ):
                 yield pb.WatchTrainingRunResponse(training_run=run_message(run))
+            if self._stopping and (run is None or not run.ended):
+                raise StoppingError("the service stops: watch again when it is back")
         except Exception as error:
             _abort(context, error)
         finally:

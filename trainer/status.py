@@ -12,6 +12,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from hosting.repeats import logger_of_calls
+from hosting.retry_info import retry_info
 from publication.errors import (
     InvalidPublicationError,
     LabelError,
@@ -37,6 +38,8 @@ _DOMAIN = "lightfm-retriever"
 # gRPC turns a status of more than about 8 kB into another one. It sends the text three times: once with
 # %XX for a byte, and twice in base 64.
 _MAX_BYTES = 1300
+# About what a restart takes.
+_BACK_SECONDS = 5.0
 _PATH = re.compile(r"`\$\.?([^`]*)`")
 
 _log = logger_of_calls(__name__)
@@ -55,6 +58,10 @@ class TooManyWatchersError(TrainerError):
     """As many calls watch as may."""
 
 
+class StoppingError(TrainerError):
+    """The service stops before what a call waits for."""
+
+
 _INFOS: tuple[tuple[type[Exception], int, str], ...] = (
     (VersionNotFoundError, code_pb2.NOT_FOUND, "VERSION_NOT_FOUND"),
     (RunNotFoundError, code_pb2.NOT_FOUND, "TRAINING_RUN_NOT_FOUND"),
@@ -65,6 +72,7 @@ _INFOS: tuple[tuple[type[Exception], int, str], ...] = (
     (RequestIdReusedError, code_pb2.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
     (TooManyRunsError, code_pb2.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
     (TooManyWatchersError, code_pb2.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS"),
+    (StoppingError, code_pb2.UNAVAILABLE, "STOPPING"),
     (StoreError, code_pb2.UNAVAILABLE, "STORE_UNUSABLE"),
     (EventLogError, code_pb2.UNAVAILABLE, "STORE_UNUSABLE"),
     (PublicationError, code_pb2.UNAVAILABLE, "VOLUME_UNUSABLE"),
@@ -77,6 +85,9 @@ def to_status(error: Exception) -> grpc.Status:
         return _field(*problem)
     for kind, code, reason in _INFOS:
         if isinstance(error, kind):
+            if isinstance(error, StoppingError):
+                detail = error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN)
+                return _status(code, str(error), detail, retry_info(_BACK_SECONDS))
             if code == code_pb2.UNAVAILABLE:
                 _log.error("a call can't be answered: %s", error)
             detail = error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN)
@@ -87,7 +98,7 @@ def to_status(error: Exception) -> grpc.Status:
         return _status(code_pb2.FAILED_PRECONDITION, str(error), detail)
     _log.error("a call failed", exc_info=error)
     # What an unknown exception says is for the log.
-    return _status(code_pb2.INTERNAL, "internal error; the service's log says more", None)
+    return _status(code_pb2.INTERNAL, "internal error; the service's log says more")
 
 
 def _field_problem(error: Exception) -> tuple[str, str] | None:
@@ -120,9 +131,9 @@ def _field(field: str, reason: str) -> grpc.Status:
     return _status(code_pb2.INVALID_ARGUMENT, f"{field}: {reason}", detail)
 
 
-def _status(code: int, message: str, detail: Message | None) -> grpc.Status:
+def _status(code: int, message: str, *details: Message) -> grpc.Status:
     status = status_pb2.Status(code=code, message=_cut(message))
-    if detail is not None:
+    for detail in details:
         status.details.add().Pack(detail)
     # What it returns is a grpc.Status; its package has no types.
     return cast("grpc.Status", rpc_status.to_status(status))

@@ -184,3 +184,4 @@ def test_one_who_watches_health_and_takes_nothing_holds_up_nobody(service):
             assert next(watch).status == health.HealthCheckResponse.SERVING
             # Nor the service's end.
             assert service.terminate() == 0
+            assert next(watch).status == health.HealthCheckResponse.NOT_SERVING

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import signal
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as pb
+from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
+from tests.ending import end_of_calls
 from tests.integration.retriever.test_overload import HeldCall
 from tests.load import callers, models
-from tests.service import PATIENCE, watch_health
+from tests.service import watch_health
 
 
 def test_sigterm_says_not_serving_answers_for_a_while_and_finishes_what_is_in_flight(start, volume):
@@ -59,31 +58,15 @@ def test_a_call_that_never_ends_is_cut_off_at_the_end_of_the_grace(start, volume
     assert service.wait() == 0
 
 
-def test_under_load_calls_only_fail_because_the_service_is_gone(start, volume):
+def test_under_load_every_call_that_is_taken_is_answered(start, volume):
     service = start(volume)
-
-    def until_it_is_gone(stub):
-        """Without retries; returns the code of the call that wasn't answered."""
-        request = pb.RecommendRequest(user_id=models.USER_IDS[0])
-
-        def answered():
-            assert len(stub.Recommend(request, timeout=PATIENCE).items) == models.LIMIT
-            called.release()
-            return True
-
-        with pytest.raises(grpc.RpcError) as caught:
-            all(answered() for _ in itertools.count())
-        return caught.value.code()
-
-    called = threading.Semaphore(0)
-    with ThreadPoolExecutor(4) as pool:
-        calling = [pool.submit(until_it_is_gone, service.stub()) for _ in range(4)]
-        for _ in range(20):
-            assert called.acquire(timeout=PATIENCE)
-        assert service.terminate() == 0
-        # A call that comes just after the end began may be cancelled: nothing has worked on it.
-        codes = {each.result() for each in calling}
-    assert codes <= {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+    # Without retries: whoever isn't answered finds nobody there.
+    assert end_of_calls(
+        service.target,
+        lambda channel: pb_grpc.RetrieverServiceStub(channel).Recommend,
+        pb.RecommendRequest(user_id=models.USER_IDS[0]),
+        service.terminate,
+    ) == {grpc.StatusCode.UNAVAILABLE}
 
 
 def test_old_connections_end_so_that_a_client_spreads_over_the_workers(start, volume):

@@ -9,11 +9,15 @@ import time
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 from recsys.trainer.v1 import trainer_service_pb2 as pb
+from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
 from publication.labels import list_labels, promote
 from publication.reader import list_versions, verify
 from tests import datasets, publications
+from tests.ending import end_of_calls
 from tests.integration.disks import fill
 from tests.integration.trainer.conftest import call
 from tests.trainer_service import (
@@ -27,6 +31,7 @@ from tests.trainer_service import (
 )
 
 SUCCEEDED = pb.TRAINING_RUN_STATE_SUCCEEDED
+RUNNING = pb.TRAINING_RUN_STATE_RUNNING
 FAILED = pb.TRAINING_RUN_STATE_FAILED
 # So many epochs that a run lasts until it is ended.
 LONG = pb.Hyperparameters(components=1024, epochs=10_000, seed=1)
@@ -94,12 +99,33 @@ def test_a_service_that_is_told_to_stop_notes_what_it_ended(serve):
         running, waiting = service.submit(long()), service.submit(of_file())
         service.wait_for(running, trains)
         process = service.wait_for_child()
+        watch = service.watch(running)
+        assert next(watch).state == RUNNING
         assert service.terminate() == 0
         assert is_gone(process)
+        with pytest.raises(grpc.RpcError) as caught:
+            list(watch)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        packed_info, packed_retry = rpc_status.from_call(caught.value).details
+        info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+        assert packed_info.Unpack(info)
+        assert packed_retry.Unpack(retry)
+        assert (info.reason, retry.retry_delay.seconds) == ("STOPPING", 5)
     with serve() as service:
         assert service.get(running).state == FAILED
         assert service.get(running).error == "the service was stopped while the run was running"
         assert service.end(waiting).state == SUCCEEDED
+
+
+def test_a_service_that_is_told_to_stop_answers_every_call_that_it_takes(serve):
+    with serve() as service:
+        ended = end_of_calls(
+            service.target,
+            lambda channel: pb_grpc.TrainerServiceStub(channel).ListVersions,
+            pb.ListVersionsRequest(),
+            service.terminate,
+        )
+    assert ended == {grpc.StatusCode.UNAVAILABLE}
 
 
 def test_a_second_service_on_the_same_state_is_refused(serve):

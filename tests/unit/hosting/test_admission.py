@@ -129,3 +129,18 @@ def test_overload_is_exhaustion_with_the_time_to_wait(seconds):
     info = error_details_pb2.RetryInfo()
     assert detail.Unpack(info)
     assert info.retry_delay.ToTimedelta().total_seconds() == pytest.approx(seconds)
+
+
+def test_calls_that_are_held_count_and_begin_when_they_are_released():
+    lane = Lane("x", limit=2)
+    lane.hold()
+    began = threading.Event()
+    lane.submit(began.set)
+    assert (lane.accepted, lane.in_flight) == (1, 1)
+    assert not lane.wait_until_empty(0)
+    lane.release()
+    assert lane.wait_until_empty(10)
+    assert began.is_set()
+    # Those that come later don't wait.
+    lane.submit(lambda: None)
+    assert lane.wait_until_empty(10)
