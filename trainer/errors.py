@@ -9,6 +9,7 @@ TrainerError
 ├── RunError             about a training run
 │   ├── RunNotFoundError     there is none of that id
 │   ├── RunEndedError        it can't be cancelled any more
+│   ├── DamagedRunError      what is stored of it can't be read
 │   ├── RequestIdReusedError a request id that came with another spec before
 │   └── TooManyRunsError     too many wait already
 ├── StoreError           the file that runs are kept in can't be used
@@ -104,6 +105,15 @@ class RunEndedError(RunError):
         super().__init__(f"training run {run_id} has ended already: it is {state}")
         self.run_id = run_id
         self.state = state
+
+
+class DamagedRunError(RunError):
+    """A run whose stored row can't be read; the message names the file, the row and the column."""
+
+    def __init__(self, run_id: str, problem: str) -> None:
+        super().__init__(f"training run {run_id[:64]!r}: {problem}")
+        self.run_id = run_id
+        self.problem = problem
 
 
 class RequestIdReusedError(RunError):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from publication.errors import PublicationError
 from trainer.errors import TrainerError
-from trainer.runs import Run
+from trainer.runs import DamagedRun, Run
 from trainer.schedule import PREFIX, Schedule, request_id
 from trainer.scheduler import Scheduler
 from trainer.training_spec import TrainingSpec
@@ -50,15 +50,19 @@ class Retraining:
     def _latest(self, occasion: str) -> Run | None:
         """The latest run for an occasion of the same kind."""
         kind = PREFIX + occasion.partition(" ")[0]
-        runs = self._scheduler.page(size=1000)
+        runs = _readable(self._scheduler.page(size=1000))
         return next((run for run in runs if run.request_id.startswith(kind)), None)
 
     def _busy(self) -> bool:
         return any(
             run.request_id.startswith(PREFIX)
             for state in ("QUEUED", "RUNNING")
-            for run in self._scheduler.page(size=1000, state=state)
+            for run in _readable(self._scheduler.page(size=1000, state=state))
         )
+
+
+def _readable(runs: Sequence[Run | DamagedRun]) -> Iterator[Run]:
+    return (run for run in runs if isinstance(run, Run))
 
 
 class Maintenance:

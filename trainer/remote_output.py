@@ -13,7 +13,7 @@ from rich.table import Table
 
 def run(shown: pb.TrainingRun) -> None:
     """One training run."""
-    for warning in shown.warnings:
+    for warning in [*shown.warnings, *filter(None, [shown.problem])]:
         print(f"warning: {warning}", file=sys.stderr)
     print(f"training run {shown.id}: {_state(shown)}" + (f": {shown.error}" if shown.error else ""))
     if shown.metrics:
@@ -33,7 +33,13 @@ def run(shown: pb.TrainingRun) -> None:
 def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
     """Training runs, the latest first."""
     table = _table("training run", "state", "stage", "queued", "took", "version", "")
+    problems = []
     for row in rows:
+        if row.problem:
+            problems.append(f"{row.id}: {row.problem}")
+        if row.state == pb.TRAINING_RUN_STATE_UNSPECIFIED:
+            table.add_row(row.id, "unreadable")
+            continue
         table.add_row(
             row.id,
             _state(row),
@@ -44,6 +50,8 @@ def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
             _first_cause(row.error)[:60],
         )
     _print(table)
+    for problem in problems:
+        print(problem)
     if next_page:
         print(f"more: --page-token {next_page}")
 

@@ -1,108 +1,29 @@
-"""Training runs: their states, and the SQLite file that they are kept in.
-
-    QUEUED ──► RUNNING ──► SUCCEEDED
-       │          ├──────► FAILED
-       └──────────┴──────► CANCELLED
-
-A run leaves a state only by the arrows; whoever comes too late changes nothing.
-"""
+"""Training runs, as they are stored: queued, taken from the queue, ended and listed."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
 
-import msgspec
-
-from trainer import training_spec
+from trainer import run_rows, training_spec
 from trainer.errors import (
-    OptionError,
+    DamagedRunError,
     RequestIdReusedError,
     RunNotFoundError,
     StoreError,
     TooManyRunsError,
 )
-from trainer.gates import GateResult
-from trainer.training_spec import DataSpec, TrainingSpec
+from trainer.run_file import FILE, SCHEMA_VERSION, RunFile
+from trainer.training_run import FINAL, STATES, DamagedRun, Outcome, Run, State
+from trainer.training_spec import TrainingSpec
 
-State = Literal["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
-STATES: tuple[State, ...] = get_args(State)
-FINAL: frozenset[State] = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
-FILE = "runs.sqlite"
+__all__ = ["FILE", "FINAL", "STATES", "DamagedRun", "Outcome", "Run", "RunStore", "State"]
+
 MAX_QUEUED = 1000
 INTERRUPTED = "the service ended while the run was running"
-
-_SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE runs (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    request_id TEXT UNIQUE,
-    state TEXT NOT NULL,
-    spec TEXT NOT NULL,
-    created_at REAL NOT NULL,
-    started_at REAL,
-    ended_at REAL,
-    outcome TEXT NOT NULL
-);
-CREATE INDEX runs_by_state ON runs (state, number);
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What came of a run so far.
-
-    Attributes:
-        stage, done, total: what it does now or did last, and how much of it is done.
-        metrics: by name, as they become known.
-        version: what it published; empty before that.
-        label_moved: whether its label names the version because of it.
-        gates: how the version did.
-        warnings: sentences about data and indexes.
-        error: why it failed or was cancelled.
-        seconds: by stage.
-        seconds_left: estimate for the stage; None when it can't be told.
-    """
-
-    stage: str = ""
-    done: int = 0
-    total: int = 0
-    metrics: dict[str, float] = field(default_factory=dict)
-    version: str = ""
-    label_moved: bool = False
-    gates: list[GateResult] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    error: str = ""
-    seconds: dict[str, float] = field(default_factory=dict)
-    seconds_left: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One training run; times are seconds since the epoch, None for what hasn't happened."""
-
-    number: int
-    id: str
-    request_id: str
-    state: State
-    spec: TrainingSpec
-    created_at: float
-    started_at: float | None = None
-    ended_at: float | None = None
-    outcome: Outcome = field(default_factory=Outcome)
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is in a final state."""
-        return self.state in FINAL
 
 
 class RunStore:
@@ -117,72 +38,44 @@ class RunStore:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / FILE
-        self._lock = threading.Lock()
-        with self._errors():
-            directory.mkdir(parents=True, exist_ok=True)
-            # Specs may hold a database's password.
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-            with contextlib.suppress(PermissionError):
-                # A backup that was put back may let others read it.
-                self._path.chmod(0o600)
-            self._database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-            self._database.row_factory = sqlite3.Row
-            self._database.execute("PRAGMA journal_mode = WAL")
-            # An acknowledged run outlives a power cut.
-            self._database.execute("PRAGMA synchronous = FULL")
-            found = self._database.execute("PRAGMA user_version").fetchone()[0]
-            if found not in (0, _SCHEMA_VERSION):
-                raise StoreError(
-                    self._path, f"has schema version {found}, this trainer knows {_SCHEMA_VERSION}"
-                )
-            if found == 0:
-                self._database.executescript(
-                    f"BEGIN; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;"
-                )
+        self._file = RunFile(directory)
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            self._database.close()
+        self._file.close()
 
     def add(self, run_id: str, spec: TrainingSpec, *, request_id: str, now: float) -> Run:
         """Queue a run; with a request id that is known, return the run that it belongs to.
 
         Raises:
             RequestIdReusedError: the id came with another spec before.
+            DamagedRunError: the id's run can't be read.
             TooManyRunsError: MAX_QUEUED runs wait already.
-            StoreError: the disk is full or gone.
+            StoreError: the disk is full or gone, or a restart wouldn't find the run in the file.
         """
-        encoded = training_spec.encode(spec)
-        with self._transaction() as database:
-            if request_id:
-                row = database.execute(
-                    "SELECT * FROM runs WHERE request_id = ?", (request_id,)
-                ).fetchone()
-                if row is not None:
-                    # Not the texts: a spec of before an option was there is still the same.
-                    if training_spec.encode(training_spec.decode(row["spec"])) != encoded:
-                        raise RequestIdReusedError(request_id, row["id"])
-                    return _run(row)
-            (queued,) = database.execute("SELECT count(*) FROM runs WHERE state = 'QUEUED'").fetchone()
-            if queued >= MAX_QUEUED:
-                raise TooManyRunsError(queued)
-            database.execute(
-                "INSERT INTO runs (id, request_id, state, spec, created_at, outcome) "
-                "VALUES (?, ?, 'QUEUED', ?, ?, ?)",
-                (run_id, request_id or None, encoded, now, _encode(Outcome())),
-            )
-            return self._get(database, run_id)
+        with self._file.transaction() as database:
+            known = self._known(database, spec, request_id)
+            if known is None:
+                self._queue(database, run_id, spec, request_id=request_id, now=now)
+            run = self._get(database, run_id if known is None else known.id)
+        try:
+            self._file.confirm(run.id)
+        except StoreError:
+            if known is None:
+                # It isn't acknowledged, so it isn't to run.
+                with contextlib.suppress(StoreError), self._file.transaction() as database:
+                    database.execute("DELETE FROM runs WHERE id = ? AND state = 'QUEUED'", (run_id,))
+            raise
+        return run
 
     def get(self, run_id: str) -> Run:
-        """One run; raises RunNotFoundError."""
-        with self._transaction() as database:
+        """One run; raises RunNotFoundError, or DamagedRunError when it can't be read."""
+        with self._file.transaction() as database:
             return self._get(database, run_id)
 
     def page(
         self, *, size: int, before: int | None = None, state: State | None = None
-    ) -> Sequence[Run]:
+    ) -> Sequence[Run | DamagedRun]:
         """At most `size` runs, the latest first, of those numbered below `before`."""
         conditions, values = ["1"], []
         if before is not None:
@@ -193,21 +86,23 @@ class RunStore:
             values.append(state)
         # The conditions are the two above.
         query = f"SELECT * FROM runs WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?"  # noqa: S608
-        with self._transaction() as database:
-            return [_run(row) for row in database.execute(query, (*values, size))]
+        with self._file.transaction() as database:
+            return [self._read(row) for row in database.execute(query, (*values, size))]
 
     def count(self) -> dict[State, int]:
         """How many runs are in each state; none is ever deleted."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             found = dict(database.execute("SELECT state, count(*) FROM runs GROUP BY state").fetchall())
         return {state: found.get(state, 0) for state in STATES}
 
     def ended_from(self, number: int, *, size: int) -> tuple[list[Run], int]:
         """What has ended of the runs from `number` on, oldest first; of more than `size` the latest.
 
+        Those that can't be read are left out.
+
         Also returns the number from which to ask the next time: of the oldest that hasn't ended.
         """
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             rows = database.execute(
                 "SELECT * FROM runs WHERE number >= ? AND state NOT IN ('QUEUED', 'RUNNING') "
                 "ORDER BY number DESC LIMIT ?",
@@ -217,141 +112,136 @@ class RunStore:
                 "SELECT coalesce((SELECT min(number) FROM runs WHERE state IN ('QUEUED', 'RUNNING')), "
                 "(SELECT max(number) + 1 FROM runs), 1)"
             ).fetchone()
-        return [*map(_run, reversed(rows))], following
+        found = map(self._read, reversed(rows))
+        return [run for run in found if isinstance(run, Run)], following
 
     def check(self) -> None:
         """Raise StoreError unless the file is there and can be written, by writing to it."""
-        # One that was deleted works on for whoever has it open.
-        if not self._path.exists():
-            raise StoreError(self._path, "is gone")
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             # Changes nothing, but takes the room that a change would.
-            database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def start_next(self, *, now: float) -> Run | None:
         """Take the oldest queued run and make it RUNNING; None when none waits."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             while True:
                 row = database.execute(
-                    "SELECT id, spec FROM runs WHERE state = 'QUEUED' ORDER BY number LIMIT 1"
+                    "SELECT * FROM runs WHERE state = 'QUEUED' ORDER BY number LIMIT 1"
                 ).fetchone()
                 if row is None:
                     return None
-                _, problem = _spec(row["spec"])
-                if problem is None:
+                run = self._read(row)
+                if not run.problem:
                     break
                 # The queue goes on without it.
                 database.execute(
-                    "UPDATE runs SET state = 'FAILED', outcome = ?, ended_at = ? WHERE id = ?",
-                    (_encode(Outcome(error=problem)), now, row["id"]),
+                    "UPDATE runs SET state = 'FAILED', outcome = ?, ended_at = ? WHERE number = ?",
+                    (run_rows.encode(Outcome(error=run.problem)), now, run.number),
                 )
             database.execute(
-                "UPDATE runs SET state = 'RUNNING', started_at = ? WHERE id = ?", (now, row["id"])
+                "UPDATE runs SET state = 'RUNNING', started_at = ? WHERE number = ?", (now, run.number)
             )
-            return self._get(database, row["id"])
+            return self._get(database, run.id)
 
     def note(self, run_id: str, outcome: Outcome) -> None:
         """Keep what came of a running run so far."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             database.execute(
                 "UPDATE runs SET outcome = ? WHERE id = ? AND state = 'RUNNING'",
-                (_encode(outcome), run_id),
+                (run_rows.encode(outcome), run_id),
             )
 
     def end(self, run_id: str, state: State, outcome: Outcome, *, now: float) -> Run:
         """Bring a run to a final state, unless it is in one; returns it as it is then."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             database.execute(
                 "UPDATE runs SET state = ?, outcome = ?, ended_at = ? "
                 "WHERE id = ? AND state IN ('QUEUED', 'RUNNING')",
-                (state, _encode(outcome), now, run_id),
+                (state, run_rows.encode(outcome), now, run_id),
             )
             return self._get(database, run_id)
 
     def cancel_queued(self, run_id: str, *, now: float) -> Run:
         """Cancel a run if it still waits; returns it as it is then. Raises RunNotFoundError."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             database.execute(
                 "UPDATE runs SET state = 'CANCELLED', outcome = ?, ended_at = ? "
                 "WHERE id = ? AND state = 'QUEUED'",
-                (_encode(Outcome(error="cancelled before it began")), now, run_id),
+                (run_rows.encode(Outcome(error="cancelled before it began")), now, run_id),
             )
             return self._get(database, run_id)
 
     def recover(self, *, now: float) -> list[Run]:
         """Fail what was running when the service ended; what was queued runs. Returns the former."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             rows = database.execute("SELECT * FROM runs WHERE state = 'RUNNING'").fetchall()
-            ended = []
-            for run in map(_run, rows):
-                stage = f" (stage {run.outcome.stage!r})" if run.outcome.stage else ""
-                outcome = replace(run.outcome, error=INTERRUPTED + stage)
+            ended: list[sqlite3.Row] = []
+            for run in map(self._read, rows):
+                if isinstance(run, Run):
+                    stage = f" (stage {run.outcome.stage!r})" if run.outcome.stage else ""
+                    outcome = replace(run.outcome, error=INTERRUPTED + stage)
+                else:
+                    outcome = Outcome(error=f"{INTERRUPTED}; {run.problem}")
                 database.execute(
-                    "UPDATE runs SET state = 'FAILED', outcome = ?, ended_at = ? WHERE id = ?",
-                    (_encode(outcome), now, run.id),
+                    "UPDATE runs SET state = 'FAILED', outcome = ?, ended_at = ? WHERE number = ?",
+                    (run_rows.encode(outcome), now, run.number),
                 )
-                ended.append(self._get(database, run.id))
-            return ended
+                ended += database.execute(
+                    "SELECT * FROM runs WHERE number = ?", (run.number,)
+                ).fetchall()
+            return [run for run in map(self._read, ended) if isinstance(run, Run)]
+
+    def _known(self, database: sqlite3.Connection, spec: TrainingSpec, request_id: str) -> Run | None:
+        """The run that a request id belongs to, None when there is none."""
+        if not request_id:
+            return None
+        row = database.execute("SELECT * FROM runs WHERE request_id = ?", (request_id,)).fetchone()
+        if row is None:
+            return None
+        run = self._readable(row)
+        if run.problem:
+            # Whether it is the same can't be told.
+            raise DamagedRunError(run.id, run.problem)
+        # Not the texts: a spec of before an option was there is still the same.
+        if training_spec.encode(run.spec) != training_spec.encode(spec):
+            raise RequestIdReusedError(request_id, run.id)
+        return run
+
+    def _queue(
+        self,
+        database: sqlite3.Connection,
+        run_id: str,
+        spec: TrainingSpec,
+        *,
+        request_id: str,
+        now: float,
+    ) -> None:
+        (queued,) = database.execute("SELECT count(*) FROM runs WHERE state = 'QUEUED'").fetchone()
+        if queued >= MAX_QUEUED:
+            raise TooManyRunsError(queued)
+        database.execute(
+            "INSERT INTO runs (id, request_id, state, spec, created_at, outcome) "
+            "VALUES (?, ?, 'QUEUED', ?, ?, ?)",
+            (
+                run_id,
+                request_id or None,
+                training_spec.encode(spec),
+                now,
+                run_rows.encode(Outcome()),
+            ),
+        )
 
     def _get(self, database: sqlite3.Connection, run_id: str) -> Run:
         row = database.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
         if row is None:
             raise RunNotFoundError(run_id)
-        return _run(row)
+        return self._readable(row)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._errors():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:
-                # A full disk may have rolled it back already.
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
+    def _read(self, row: sqlite3.Row) -> Run | DamagedRun:
+        return run_rows.read(row, self._file.path)
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(self._path, str(error)) from error
-
-
-_UNREADABLE = TrainingSpec(data=DataSpec(dataset="unreadable"), label=None)
-
-
-def _spec(text: str) -> tuple[TrainingSpec, str | None]:
-    """A spec; when another release accepted what this one refuses, a stand-in and the reason."""
-    try:
-        return training_spec.decode(text), None
-    except (OptionError, msgspec.MsgspecError) as error:
-        return _UNREADABLE, f"this release of the trainer refuses its spec: {error}"
-
-
-def _run(row: sqlite3.Row) -> Run:
-    spec, _ = _spec(row["spec"])
-    return Run(
-        number=row["number"],
-        id=row["id"],
-        request_id=row["request_id"] or "",
-        state=row["state"],
-        spec=spec,
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        ended_at=row["ended_at"],
-        outcome=_decode(row["outcome"]),
-    )
-
-
-def _encode(outcome: Outcome) -> str:
-    # JSON has no NaN; a metric that isn't a number is none.
-    finite = {name: value for name, value in outcome.metrics.items() if abs(value) < float("inf")}
-    return msgspec.json.encode(replace(outcome, metrics=finite)).decode()
-
-
-def _decode(text: str) -> Outcome:
-    value: Any = msgspec.json.decode(text)
-    return msgspec.convert(value, Outcome)
+    def _readable(self, row: sqlite3.Row) -> Run:
+        run = self._read(row)
+        if isinstance(run, DamagedRun):
+            raise DamagedRunError(run.id, run.problem)
+        return run

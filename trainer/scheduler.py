@@ -15,11 +15,11 @@ from pathlib import Path
 from hosting import spans
 from hosting.traces import TraceSettings
 from trainer import outcomes
-from trainer.errors import RunEndedError, StoreError
+from trainer.errors import RunEndedError, RunError, StoreError
 from trainer.run_child import Task
 from trainer.run_events import Event
 from trainer.run_process import RunProcess
-from trainer.runs import Outcome, Run, RunStore, State
+from trainer.runs import DamagedRun, Outcome, Run, RunStore, State
 from trainer.training import Places
 from trainer.training_spec import TrainingSpec
 
@@ -75,6 +75,8 @@ class Scheduler:
         self._active: dict[str, _Active] = {}
         self._changes = 0
         self._stopping = False
+        # Why no run could start, last.
+        self._told = ""
         # Its processes are killed when the thread that started them ends, so these stay to the end.
         self._threads = [
             threading.Thread(target=self._serve_queue, name=f"runs-{number}", daemon=True)
@@ -83,8 +85,11 @@ class Scheduler:
 
     def start(self) -> None:
         """Fail what the service left behind when it ended, and begin."""
+        for run in self._store.page(size=1000):
+            if isinstance(run, DamagedRun) or run.problem:
+                _log.error("training run %s: %s", run.id, run.problem)
         for run in self._store.page(size=1000, state="RUNNING"):
-            if outcomes.had_moved_its_label(run, self._places.volume):
+            if isinstance(run, Run) and outcomes.had_moved_its_label(run, self._places.volume):
                 outcome = replace(run.outcome, label_moved=True, seconds_left=None)
                 self._store.end(run.id, "SUCCEEDED", outcome, now=self._clock())
         for run in self._store.recover(now=self._clock()):
@@ -127,12 +132,16 @@ class Scheduler:
                 return active.run
         return self._store.get(run_id)
 
-    def page(self, *, size: int, before: int | None = None, state: State | None = None) -> list[Run]:
+    def page(
+        self, *, size: int, before: int | None = None, state: State | None = None
+    ) -> list[Run | DamagedRun]:
         """See RunStore.page; runs that run are as they are now."""
         runs = self._store.page(size=size, before=before, state=state)
         with self._changed:
             return [
-                self._active[run.id].run if run.id in self._active and not run.ended else run
+                self._active[run.id].run
+                if run.id in self._active and not (isinstance(run, Run) and run.ended)
+                else run
                 for run in runs
             ]
 
@@ -163,8 +172,10 @@ class Scheduler:
 
         Raises:
             RunNotFoundError: there is no such run.
+            DamagedRunError: what is stored of it can't be read.
             RunEndedError: it has ended by itself.
         """
+        patience = time.monotonic() + _CANCEL_SECONDS
         while True:
             run = self._store.cancel_queued(run_id, now=self._clock())
             if run.ended:
@@ -180,9 +191,13 @@ class Scheduler:
                     self._changed.wait_for(lambda: run_id not in self._active, timeout=_CANCEL_SECONDS)
                 elif self._stopping:
                     return self._store.get(run_id)
-                else:
+                elif time.monotonic() < patience:
                     # It was taken from the queue this moment.
                     self._changed.wait(0.01)
+                else:
+                    # Somebody made it RUNNING in the file: nothing here would ever end it.
+                    outcome = replace(run.outcome, error=CANCELLED)
+                    self._store.end(run_id, "CANCELLED", outcome, now=self._clock())
 
     def _end(self, active: _Active, why: str) -> None:
         active.ending = active.ending or why
@@ -216,8 +231,12 @@ class Scheduler:
         try:
             run = self._store.start_next(now=self._clock())
         except StoreError as error:
-            _log.error("no training run can start: %s", error)
+            # Once, not at each try.
+            if str(error) != self._told:
+                self._told = str(error)
+                _log.error("no training run can start: %s", error)
             return None
+        self._told = ""
         if run is not None:
             with self._changed:
                 self._active[run.id] = _Active(run)
@@ -309,8 +328,20 @@ class Scheduler:
                     _log.error("training run %s: its end can't be noted yet: %s", active.run.id, said)
                 with self._changed:
                     if self._changed.wait_for(lambda: self._stopping, timeout=_RETRY_SECONDS):
+                        _log.error("training run %s: %s", active.run.id, _unnoted(state, outcome, said))
                         break
+            except RunError as error:
+                # Its row was removed or changed under it; the queue goes on.
+                _log.error("training run %s: %s", active.run.id, _unnoted(state, outcome, str(error)))
+                break
             else:
+                if run.state != state:
+                    _log.error(
+                        "training run %s: it ended as %s, but its row was made %s meanwhile",
+                        run.id,
+                        state,
+                        run.state,
+                    )
                 why = f": {run.outcome.error}" if run.outcome.error else ""
                 _log.info("training run %s: %s%s", run.id, run.state, why)
                 break
@@ -323,3 +354,9 @@ class Scheduler:
         with contextlib.suppress(OSError):
             for path in sorted(self._logs.glob("*.log"))[:-_KEPT_LOGS]:
                 path.unlink(missing_ok=True)
+
+
+def _unnoted(state: State, outcome: Outcome, why: str) -> str:
+    """A sentence for the log, which is the only place that has it."""
+    version = f" with version {outcome.version}" if outcome.version else ""
+    return f"it ended as {state}{version}, which isn't noted: {why}"

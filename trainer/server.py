@@ -236,18 +236,19 @@ def _collect(volume: Volume, policy: RetentionPolicy) -> None:
 @contextmanager
 def _exclusive(state: Path) -> Iterator[None]:
     """Keep a second trainer from the same runs: each would take the other's for left behind."""
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        lock = os.open(state / _LOCK, os.O_CREAT | os.O_RDWR, 0o644)
-    except OSError as error:
-        raise StoreError(state, error.strerror or str(error)) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with contextlib.ExitStack() as stack:
+        try:
+            state.mkdir(parents=True, exist_ok=True)
+            # The directory too, since who removes the file would take the lock away.
+            for path, flags in ((state / _LOCK, os.O_CREAT | os.O_RDWR), (state, os.O_RDONLY)):
+                lock = os.open(path, flags, 0o644)
+                stack.callback(os.close, lock)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(state, "another trainer uses it: give each its own --state") from error
+        except OSError as error:
+            raise StoreError(state, error.strerror or str(error)) from error
         yield
-    except BlockingIOError as error:
-        raise StoreError(state, "another trainer uses it: give each its own --state") from error
-    finally:
-        os.close(lock)
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.timestamp_pb2 import Timestamp
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
-from trainer.runs import Run
+from trainer.runs import DamagedRun, Run
 from trainer.training_spec import TrainingSpec
 
 _STATE = "TRAINING_RUN_STATE_"
@@ -48,14 +48,22 @@ def spec_message(spec: TrainingSpec, *, with_secrets: bool) -> pb.TrainingSpec:
     return ParseDict(content, pb.TrainingSpec())
 
 
-def run_message(run: Run) -> pb.TrainingRun:
-    """A run as it is sent."""
-    outcome = run.outcome
+def run_message(run: Run | DamagedRun) -> pb.TrainingRun:
+    """A run as it is sent; of one that can't be read its id and the problem."""
+    if isinstance(run, DamagedRun):
+        return pb.TrainingRun(id=run.id, problem=_sendable(run.problem))
+    outcome, spec, problem = run.outcome, None, run.problem
+    try:
+        spec = spec_message(run.spec, with_secrets=False)
+    except ParseError as error:
+        # Somebody changed its row.
+        problem = problem or f"its spec can't be sent: {error}"
     return pb.TrainingRun(
         id=run.id,
         request_id=run.request_id,
         state=_STATE + run.state,
-        spec=spec_message(run.spec, with_secrets=False),
+        spec=spec,
+        problem=_sendable(problem),
         created_at=_timestamp(run.created_at),
         started_at=_timestamp(run.started_at),
         ended_at=_timestamp(run.ended_at),
@@ -102,6 +110,11 @@ def _fields(of: Any, prefix: str) -> Iterator[tuple[str, FieldDescriptor]]:
         yield path, field
         if field.message_type is not None and not field.message_type.GetOptions().map_entry:
             yield from _fields(field.message_type, path)
+
+
+def _sendable(text: str) -> str:
+    # A path in it may be no Unicode.
+    return text.encode("utf-8", "replace").decode()
 
 
 def _without_none(value: Any) -> Any:

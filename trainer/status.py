@@ -23,6 +23,7 @@ from publication.errors import (
     VersionNotFoundError,
 )
 from trainer.errors import (
+    DamagedRunError,
     OptionError,
     RequestIdReusedError,
     RunEndedError,
@@ -68,6 +69,7 @@ _INFOS: tuple[tuple[type[Exception], int, str], ...] = (
     (LabelledVersionError, code_pb2.FAILED_PRECONDITION, "VERSION_LABELLED"),
     (InvalidPublicationError, code_pb2.FAILED_PRECONDITION, "VERSION_INVALID"),
     (RunEndedError, code_pb2.FAILED_PRECONDITION, "TRAINING_RUN_ENDED"),
+    (DamagedRunError, code_pb2.FAILED_PRECONDITION, "TRAINING_RUN_DAMAGED"),
     (LabelMovedError, code_pb2.FAILED_PRECONDITION, "LABEL_MOVED"),
     (RequestIdReusedError, code_pb2.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
     (TooManyRunsError, code_pb2.RESOURCE_EXHAUSTED, "QUEUE_FULL"),

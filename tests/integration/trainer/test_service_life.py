@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import re
+import sqlite3
 import statistics
 import time
+from contextlib import closing
 
 import grpc
 import pytest
@@ -126,6 +128,42 @@ def test_a_service_that_is_told_to_stop_answers_every_call_that_it_takes(serve):
             service.terminate,
         )
     assert ended == {grpc.StatusCode.UNAVAILABLE}
+
+
+def test_a_run_that_a_restart_would_not_find_is_refused_and_a_row_that_was_changed_is_named(serve):
+    with serve() as service:
+        first, second = (service.end(service.submit(of_file(label=label))).id for label in "ab")
+        path = service.state / "runs.sqlite"
+        kept = path.with_name("aside")
+        path.rename(kept)
+        for use in (lambda: service.submit(of_file()), service.runs, lambda: service.get(first)):
+            code, text, reason = refused(use)
+            assert (code, reason) == (grpc.StatusCode.UNAVAILABLE, "STORE_UNUSABLE")
+            assert f"{path}: is gone" in text
+        kept.rename(path)
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("UPDATE runs SET created_at = 'x' WHERE id = ?", (first,))
+            database.commit()
+        assert [run.id for run in service.runs()] == [second, first]
+        assert f"{path}, row 1: created_at is 'x'" in service.runs()[1].problem
+        for use in (service.get, service.end, service.cancel):
+            code, text, reason = refused(lambda use=use: use(first))
+            assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TRAINING_RUN_DAMAGED")
+            assert f"{path}, row 1: created_at is 'x'" in text
+        shown = call("runs", "--target", service.target)
+        assert (shown.returncode, second in shown.stdout) == (0, True)
+        assert f"{path}, row 1: created_at is 'x'" in shown.stdout
+        assert service.end(service.submit(of_file(label="c"))).state == SUCCEEDED
+        # Who takes the lock away lets no second service in.
+        (service.state / "lock").unlink()
+        flags = ["--volume", service.volume, "--state", service.state, "--listen", "127.0.0.1:0"]
+        assert "another trainer uses it" in call("serve", *flags).stderr
+        service.terminate()
+    path.write_bytes(b"")
+    refusal = call("serve", *flags)
+    assert (refusal.returncode, refusal.stdout) == (1, "")
+    assert f"{path}: is empty, though training runs were kept in it" in refusal.stderr
+    assert "Traceback" not in refusal.stderr
 
 
 def test_a_second_service_on_the_same_state_is_refused(serve):

@@ -38,7 +38,7 @@ def clock():
 def store(tmp_path):
     with closing(RunStore(tmp_path / "state")) as opened:
         # It needn't outlive a power cut.
-        opened._database.execute("PRAGMA synchronous = OFF")
+        opened._file.database.execute("PRAGMA synchronous = OFF")
         yield opened
 
 

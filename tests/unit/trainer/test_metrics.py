@@ -63,7 +63,7 @@ def versions(volume):
 def quick(directory):
     """A store that doesn't wait for the disk."""
     store = RunStore(directory)
-    store._database.execute("PRAGMA synchronous = OFF")
+    store._file.database.execute("PRAGMA synchronous = OFF")
     return store
 
 

@@ -475,6 +475,55 @@ def test_a_service_whose_disk_is_full_stops_all_the_same(make, monkeypatch):
     assert here.store.get(run_id).state == "FAILED"
 
 
+def test_a_run_whose_file_is_gone_is_noted_when_it_is_back(here, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
+    version = publications.publish(here.volume)
+    run_id = here.submit()
+    process = here.process()
+    path = tmp_path / "state" / "runs.sqlite"
+    path.rename(tmp_path / "aside")
+    process.finish(version)
+    with pytest.raises(StoreError, match="is gone"):
+        here.submit()
+    (tmp_path / "aside").rename(path)
+    assert here.end(run_id).outcome.version == version
+    assert caplog.text.count("its end can't be noted yet") <= 1
+
+
+def test_an_end_that_is_never_noted_is_in_the_log(make, tmp_path, caplog):
+    here = make()
+    version = publications.publish(here.volume)
+    run_id = here.submit()
+    process = here.process()
+    (tmp_path / "state" / "runs.sqlite").unlink()
+    process.finish(version)
+    while "can't be noted yet" not in caplog.text:
+        pass
+    here.scheduler.stop()
+    assert f"{run_id}: it ended as SUCCEEDED with version {version}, which isn't noted" in caplog.text
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM runs", "UPDATE runs SET created_at = 'x'"])
+def test_a_row_that_is_removed_or_changed_under_its_run_stops_no_other(here, caplog, change):
+    here.submit()
+    process = here.process()
+    with here.store._file.transaction() as database:
+        database.execute(change)
+    process.die("it ended")
+    run_id = here.submit()
+    here.process().die("")
+    assert here.end(run_id).state == "FAILED"
+    assert "which isn't noted" in caplog.text
+
+
+def test_a_run_that_only_the_file_says_is_running_can_be_cancelled(make, monkeypatch):
+    monkeypatch.setattr(module, "_CANCEL_SECONDS", 0.05)
+    here = make(begin=False)
+    run_id = here.submit()
+    here.store.start_next(now=1.0)
+    assert here.scheduler.cancel(run_id).state == "CANCELLED"
+
+
 def test_a_stage_that_cannot_be_noted_is_no_failure(here, monkeypatch):
     def full(*_, **__):
         raise StoreError(here.logs, "database or disk is full")
@@ -500,7 +549,7 @@ def test_a_queue_that_cannot_be_read_is_tried_again(here, monkeypatch, caplog):
     monkeypatch.setattr(here.store, "start_next", start_next)
     run_id = here.submit()
     assert here.process().log.stem == run_id
-    assert caplog.text.count("no training run can start") == 2
+    assert caplog.text.count("no training run can start") == 1
 
 
 def test_a_stage_is_on_disk_when_it_began(here):

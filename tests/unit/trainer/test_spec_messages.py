@@ -210,7 +210,14 @@ def test_a_run_is_sent_with_all_that_is_known():
         seconds_left=0.25,
     )
     message = run_message(
-        run(state="RUNNING", created_at=1.25, started_at=2.5, ended_at=1e9 + 0.5, outcome=outcome)
+        run(
+            state="RUNNING",
+            created_at=1.25,
+            started_at=2.5,
+            ended_at=1e9 + 0.5,
+            outcome=outcome,
+            problem="p",
+        )
     )
     assert (message.id, message.request_id) == ("20261124T120000Z-00000001", "r")
     assert message.state == pb.TRAINING_RUN_STATE_RUNNING

@@ -157,7 +157,7 @@ class Gates(_message.Message):
     def __init__(self, min_precision_at_10: _Optional[float] = ..., min_auc: _Optional[float] = ..., min_recall: _Optional[float] = ..., min_coverage: _Optional[float] = ..., max_relative_loss: _Optional[float] = ..., min_users_kept: _Optional[float] = ..., min_items_kept: _Optional[float] = ..., allow_different_data: _Optional[bool] = ..., allow_unevaluated: _Optional[bool] = ..., min_pairs_kept: _Optional[float] = ...) -> None: ...
 
 class TrainingRun(_message.Message):
-    __slots__ = ("id", "request_id", "state", "spec", "created_at", "started_at", "ended_at", "stage", "done", "total", "seconds_left", "metrics", "version", "label_moved", "gates", "warnings", "error", "seconds")
+    __slots__ = ("id", "request_id", "state", "spec", "created_at", "started_at", "ended_at", "stage", "done", "total", "seconds_left", "metrics", "version", "label_moved", "gates", "warnings", "error", "seconds", "problem")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -190,6 +190,7 @@ class TrainingRun(_message.Message):
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
     id: str
     request_id: str
     state: TrainingRunState
@@ -208,7 +209,8 @@ class TrainingRun(_message.Message):
     warnings: _containers.RepeatedScalarFieldContainer[str]
     error: str
     seconds: _containers.ScalarMap[str, float]
-    def __init__(self, id: _Optional[str] = ..., request_id: _Optional[str] = ..., state: _Optional[_Union[TrainingRunState, str]] = ..., spec: _Optional[_Union[TrainingSpec, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stage: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., seconds_left: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., version: _Optional[str] = ..., label_moved: _Optional[bool] = ..., gates: _Optional[_Iterable[_Union[GateResult, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., error: _Optional[str] = ..., seconds: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    problem: str
+    def __init__(self, id: _Optional[str] = ..., request_id: _Optional[str] = ..., state: _Optional[_Union[TrainingRunState, str]] = ..., spec: _Optional[_Union[TrainingSpec, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stage: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., seconds_left: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., version: _Optional[str] = ..., label_moved: _Optional[bool] = ..., gates: _Optional[_Iterable[_Union[GateResult, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., error: _Optional[str] = ..., seconds: _Optional[_Mapping[str, float]] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class GateResult(_message.Message):
     __slots__ = ("name", "passed", "measured", "required", "text")

@@ -31,9 +31,10 @@ class TrainerServiceStub:
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
     ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo
     with reason VERSION_INVALID when a version fails its checks, VERSION_LABELLED when a label names it,
-    TRAINING_RUN_ENDED when a run can't be cancelled any more, LABEL_MOVED when somebody else
-    moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
-    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, for instance): nothing was done, try again;
+    TRAINING_RUN_ENDED when a run can't be cancelled any more, TRAINING_RUN_DAMAGED when what is stored
+    of it can't be read, LABEL_MOVED when somebody else moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
+    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, a file that was removed, for instance; the
+    message names it and says what to do): nothing was done, try again;
     RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL.
     """
 
@@ -116,15 +117,17 @@ class TrainerServiceServicer:
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
     ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo
     with reason VERSION_INVALID when a version fails its checks, VERSION_LABELLED when a label names it,
-    TRAINING_RUN_ENDED when a run can't be cancelled any more, LABEL_MOVED when somebody else
-    moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
-    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, for instance): nothing was done, try again;
+    TRAINING_RUN_ENDED when a run can't be cancelled any more, TRAINING_RUN_DAMAGED when what is stored
+    of it can't be read, LABEL_MOVED when somebody else moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
+    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, a file that was removed, for instance; the
+    message names it and says what to do): nothing was done, try again;
     RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL.
     """
 
     def Train(self, request, context):
         """Train queues a training run and returns at once. Runs are kept on disk: what this call returned
-        isn't forgotten when the service restarts.
+        isn't forgotten when the service restarts. UNAVAILABLE when the file that a restart would open can't
+        keep it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -304,9 +307,10 @@ class TrainerService:
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
     ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo
     with reason VERSION_INVALID when a version fails its checks, VERSION_LABELLED when a label names it,
-    TRAINING_RUN_ENDED when a run can't be cancelled any more, LABEL_MOVED when somebody else
-    moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
-    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, for instance): nothing was done, try again;
+    TRAINING_RUN_ENDED when a run can't be cancelled any more, TRAINING_RUN_DAMAGED when what is stored
+    of it can't be read, LABEL_MOVED when somebody else moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
+    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, a file that was removed, for instance; the
+    message names it and says what to do): nothing was done, try again;
     RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL.
     """
 

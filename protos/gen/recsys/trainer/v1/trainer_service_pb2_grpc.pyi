@@ -34,9 +34,10 @@ class TrainerServiceStub:
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
     ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo
     with reason VERSION_INVALID when a version fails its checks, VERSION_LABELLED when a label names it,
-    TRAINING_RUN_ENDED when a run can't be cancelled any more, LABEL_MOVED when somebody else
-    moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
-    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, for instance): nothing was done, try again;
+    TRAINING_RUN_ENDED when a run can't be cancelled any more, TRAINING_RUN_DAMAGED when what is stored
+    of it can't be read, LABEL_MOVED when somebody else moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
+    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, a file that was removed, for instance; the
+    message names it and says what to do): nothing was done, try again;
     RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL.
     """
 
@@ -46,7 +47,8 @@ class TrainerServiceStub:
     def __new__(cls, channel: _aio.Channel) -> TrainerServiceAsyncStub: ...
     Train: _grpc.UnaryUnaryMultiCallable[_trainer_service_pb2.TrainRequest, _trainer_service_pb2.TrainResponse]
     """Train queues a training run and returns at once. Runs are kept on disk: what this call returned
-    isn't forgotten when the service restarts.
+    isn't forgotten when the service restarts. UNAVAILABLE when the file that a restart would open can't
+    keep it.
     """
     GetTrainingRun: _grpc.UnaryUnaryMultiCallable[_trainer_service_pb2.GetTrainingRunRequest, _trainer_service_pb2.GetTrainingRunResponse]
     """GetTrainingRun returns one run as it is now."""
@@ -93,16 +95,18 @@ class TrainerServiceAsyncStub(TrainerServiceStub):
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
     ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo
     with reason VERSION_INVALID when a version fails its checks, VERSION_LABELLED when a label names it,
-    TRAINING_RUN_ENDED when a run can't be cancelled any more, LABEL_MOVED when somebody else
-    moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
-    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, for instance): nothing was done, try again;
+    TRAINING_RUN_ENDED when a run can't be cancelled any more, TRAINING_RUN_DAMAGED when what is stored
+    of it can't be read, LABEL_MOVED when somebody else moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
+    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, a file that was removed, for instance; the
+    message names it and says what to do): nothing was done, try again;
     RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Train: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.TrainRequest, _trainer_service_pb2.TrainResponse]  # type: ignore[assignment]
     """Train queues a training run and returns at once. Runs are kept on disk: what this call returned
-    isn't forgotten when the service restarts.
+    isn't forgotten when the service restarts. UNAVAILABLE when the file that a restart would open can't
+    keep it.
     """
     GetTrainingRun: _aio.UnaryUnaryMultiCallable[_trainer_service_pb2.GetTrainingRunRequest, _trainer_service_pb2.GetTrainingRunResponse]  # type: ignore[assignment]
     """GetTrainingRun returns one run as it is now."""
@@ -148,9 +152,10 @@ class TrainerServiceServicer(metaclass=_abc_1.ABCMeta):
     Errors carry google.rpc details: INVALID_ARGUMENT a BadRequest with the field's name, NOT_FOUND an
     ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo
     with reason VERSION_INVALID when a version fails its checks, VERSION_LABELLED when a label names it,
-    TRAINING_RUN_ENDED when a run can't be cancelled any more, LABEL_MOVED when somebody else
-    moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
-    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, for instance): nothing was done, try again;
+    TRAINING_RUN_ENDED when a run can't be cancelled any more, TRAINING_RUN_DAMAGED when what is stored
+    of it can't be read, LABEL_MOVED when somebody else moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
+    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, a file that was removed, for instance; the
+    message names it and says what to do): nothing was done, try again;
     RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL.
     """
 
@@ -161,7 +166,8 @@ class TrainerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_trainer_service_pb2.TrainResponse, _abc.Awaitable[_trainer_service_pb2.TrainResponse]]:
         """Train queues a training run and returns at once. Runs are kept on disk: what this call returned
-        isn't forgotten when the service restarts.
+        isn't forgotten when the service restarts. UNAVAILABLE when the file that a restart would open can't
+        keep it.
         """
 
     @_abc_1.abstractmethod

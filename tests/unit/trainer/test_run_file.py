@@ -1,0 +1,297 @@
+"""Whatever becomes of the file of runs: what is acknowledged is there for a restart."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests import specs
+from trainer import run_file, runs
+from trainer.errors import DamagedRunError, StoreError
+from trainer.runs import DamagedRun, Outcome, RunStore
+
+SPEC = specs.spec()
+
+
+def add(store, run_id="a", *, request_id=""):
+    return store.add(run_id, SPEC, request_id=request_id, now=1.0)
+
+
+def edit(directory, sql, *values):
+    """Change the file as somebody else would."""
+    with closing(sqlite3.connect(directory / runs.FILE)) as database:
+        database.execute("PRAGMA ignore_check_constraints = ON")
+        database.executescript(sql) if not values else database.execute(sql, values)
+        database.commit()
+
+
+def _delete(directory):
+    (directory / runs.FILE).unlink()
+
+
+def _move_directory(directory):
+    directory.rename(directory.with_name("elsewhere"))
+
+
+def _replace(directory):
+    copy = directory / "copy"
+    shutil.copy(directory / runs.FILE, copy)
+    os.replace(copy, directory / runs.FILE)
+
+
+def _empty(directory):
+    os.truncate(directory / runs.FILE, 0)
+
+
+def _garble(directory):
+    with (directory / runs.FILE).open("r+b") as file:
+        file.write(os.urandom(8192))
+
+
+def _garble_all_but_the_head(directory):
+    path = directory / runs.FILE
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xff" * (size - 100))
+
+
+def _drop_table(directory):
+    edit(directory, "DROP TABLE runs;")
+
+
+def _drop_column(directory):
+    edit(directory, "ALTER TABLE runs DROP COLUMN outcome;")
+
+
+def _newer_schema(directory):
+    edit(directory, "PRAGMA user_version = 7;")
+
+
+WHILE_OPEN = {
+    _delete: "is gone",
+    _move_directory: "is gone",
+    _replace: "isn't the file that the service opened",
+    _empty: "is empty",
+    _garble: "not a database|malformed",
+    _drop_table: "has no table 'runs'",
+    _drop_column: "has no column 'outcome'",
+    _newer_schema: "has schema version 7",
+}
+
+
+@pytest.mark.parametrize(("harm", "said"), WHILE_OPEN.items())
+def test_what_no_restart_would_find_is_not_acknowledged(tmp_path, harm, said):
+    directory = tmp_path / "state"
+    with closing(RunStore(directory)) as store:
+        add(store, "a", request_id="r")
+        harm(directory)
+        for use in (
+            lambda: add(store, "b"),
+            lambda: add(store, "c", request_id="r"),
+            lambda: store.start_next(now=2.0),
+            lambda: store.end("a", "FAILED", Outcome(), now=2.0),
+            store.check,
+        ):
+            with pytest.raises(StoreError, match=said) as caught:
+                use()
+            assert caught.value.path == directory / runs.FILE
+            # What to do.
+            assert any(
+                word in str(caught.value)
+                for word in ("restore", "put it back", "put that back", "upgrade")
+            )
+
+
+def test_damage_behind_the_head_is_seen_before_a_run_is_acknowledged(tmp_path):
+    """A connection has the pages that it read before, and takes them for what the file has."""
+    with closing(RunStore(tmp_path)) as store:
+        for number in range(12):
+            add(store, f"run{number}")
+        _garble_all_but_the_head(tmp_path)
+        with pytest.raises(StoreError, match=r"damaged|malformed"):
+            add(store, "b")
+    with pytest.raises(StoreError, match=r"damaged|malformed"):
+        RunStore(tmp_path)
+
+
+def test_a_file_that_is_put_back_is_used_again(tmp_path):
+    with closing(RunStore(tmp_path)) as store:
+        add(store, "a")
+        (tmp_path / runs.FILE).rename(tmp_path / "aside")
+        with pytest.raises(StoreError, match="is gone"):
+            add(store, "b")
+        (tmp_path / "aside").rename(tmp_path / runs.FILE)
+        add(store, "c")
+    with closing(RunStore(tmp_path)) as store:
+        assert [run.id for run in store.page(size=10)] == ["c", "a"]
+
+
+def test_nothing_but_the_file_holds_what_was_acknowledged(tmp_path):
+    """So nothing beside it can be lost: no log of changes that is copied into it later."""
+    store = RunStore(tmp_path / "state")
+    add(store, "a")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    shutil.copy(tmp_path / "state" / runs.FILE, copy)
+    store.close()
+    with closing(RunStore(copy)) as again:
+        assert again.get("a").state == "QUEUED"
+
+
+def test_a_run_that_can_not_be_read_back_is_taken_out_of_the_queue(tmp_path, monkeypatch):
+    with closing(RunStore(tmp_path)) as store:
+
+        def fail(_):
+            raise StoreError(tmp_path, "disk I/O error")
+
+        monkeypatch.setattr(store._file, "confirm", fail)
+        with pytest.raises(StoreError, match="disk I/O error"):
+            add(store, "a")
+        monkeypatch.undo()
+        assert store.start_next(now=2.0) is None
+        assert add(store, "b").id == "b"
+
+
+def test_a_file_that_another_process_has_locked_is_named_soon(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_file, "_PATIENCE_SECONDS", 0.05)
+    with closing(RunStore(tmp_path)) as store:
+        with closing(sqlite3.connect(tmp_path / runs.FILE, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(StoreError, match="another process has locked it"):
+                add(store, "a")
+            other.execute("ROLLBACK")
+        add(store, "a")
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (_delete, "is gone"),
+        (_empty, "is empty"),
+        (_garble, "not a database"),
+        (_garble_all_but_the_head, "malformed|damaged"),
+        (_drop_table, "has no table 'runs'"),
+        (_drop_column, "has no column 'outcome'"),
+        (_newer_schema, "has schema version 7"),
+        (lambda at: edit(at, "PRAGMA user_version = 0;"), "has schema version 0"),
+    ],
+)
+def test_a_file_that_lost_what_it_had_is_no_new_one(tmp_path, harm, said):
+    with closing(RunStore(tmp_path)) as store:
+        add(store, "a")
+    harm(tmp_path)
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(StoreError, match=said) as caught:
+        RunStore(tmp_path)
+    assert caught.value.path == tmp_path / runs.FILE
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+    if said == "has schema version 7":
+        return
+    # As the message says.
+    assert f"remove it and {tmp_path / run_file.RECORD}" in str(caught.value)
+    (tmp_path / runs.FILE).unlink(missing_ok=True)
+    (tmp_path / run_file.RECORD).unlink()
+    with closing(RunStore(tmp_path)) as store:
+        assert add(store, "b").id == "b"
+    with closing(RunStore(tmp_path)) as store:
+        assert [run.id for run in store.page(size=10)] == ["b"]
+
+
+def test_a_file_of_before_the_record_is_taken_as_it_is(tmp_path):
+    """With a log of changes beside it, as releases before wrote it."""
+    with closing(RunStore(tmp_path)) as store:
+        add(store, "a")
+    (tmp_path / run_file.RECORD).unlink()
+    database = sqlite3.connect(tmp_path / runs.FILE, isolation_level=None)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("UPDATE runs SET created_at = 5.0")
+    crashed = tmp_path / "crashed"
+    crashed.mkdir()
+    for path in tmp_path.glob(f"{runs.FILE}*"):
+        shutil.copy(path, crashed)
+    assert (crashed / f"{runs.FILE}-wal").stat().st_size
+    database.close()
+    with closing(RunStore(crashed)) as store:
+        assert store.get("a").created_at == 5.0
+    assert sorted(path.name for path in crashed.iterdir()) == [run_file.RECORD, runs.FILE]
+
+
+def test_a_backup_that_is_put_back_is_used(tmp_path):
+    backup = tmp_path / "backup"
+    with closing(RunStore(tmp_path / "state")) as store:
+        add(store, "a")
+        shutil.copy(tmp_path / "state" / runs.FILE, backup)
+        add(store, "b")
+    shutil.copy(backup, tmp_path / "state" / runs.FILE)
+    with closing(RunStore(tmp_path / "state")) as store:
+        assert [run.id for run in store.page(size=10)] == ["a"]
+    shutil.copytree(tmp_path / "state", tmp_path / "moved")
+    with closing(RunStore(tmp_path / "moved")) as store:
+        assert [run.id for run in store.page(size=10)] == ["a"]
+
+
+ODD = {
+    "state = 'PAUSED'": "state is 'PAUSED'",
+    "state = x'00ff'": "state is bytes",
+    "created_at = 'yesterday'": "created_at is 'yesterday'",
+    "created_at = 9e999": "created_at is inf",
+    "created_at = 1e300": "created_at is 1e[+]300",
+    "started_at = x'01'": "started_at is bytes",
+    "ended_at = -1": "ended_at is -1",
+    "outcome = 'not JSON'": "outcome: JSON is malformed",
+    "outcome = '[]'": "outcome: Expected `object`",
+    """outcome = '{"done": 123456789012345678901234567890}'""": "outcome: done is 1234",
+    """outcome = '{"done": "3"}'""": "outcome: Expected `int`",
+    f"outcome = '{'[' * 5000}'": "outcome: is nested too deeply",
+    "outcome = cast(x'ff' as text)": "outcome is bytes that are no text",
+    "outcome = 5": "outcome: Expected `object`|outcome is 5",
+    "spec = 'not JSON'": "spec: JSON is malformed",
+    "spec = x'00'": "spec is bytes",
+    "request_id = x'00'": "request_id is bytes",
+}
+
+
+@pytest.mark.parametrize(("change", "said"), ODD.items())
+def test_a_row_that_was_changed_is_named_and_hides_no_other(tmp_path, change, said):
+    with closing(RunStore(tmp_path)) as store:
+        for run_id in "abc":
+            add(store, run_id, request_id=f"request {run_id}")
+        before = {run.id: run for run in store.page(size=10)}
+        edit(tmp_path, f"UPDATE runs SET {change} WHERE id = 'b';")  # noqa: S608
+        found = store.page(size=10)
+        assert [run.id for run in found] == ["c", "b", "a"]
+        assert (found[0], found[2]) == (before["c"], before["a"])
+        assert isinstance(found[1], DamagedRun)
+        assert re.search(said, found[1].problem)
+        assert f"{tmp_path / runs.FILE}, row 2: " in found[1].problem
+        with pytest.raises(DamagedRunError, match="row 2") as caught:
+            store.get("b")
+        assert caught.value.run_id == "b"
+        if not change.startswith("request_id"):
+            with pytest.raises(DamagedRunError):
+                add(store, "d", request_id="request b")
+        # The queue, the counts, the metrics and a restart go on.
+        assert [store.start_next(now=2.0).id for _ in "ac"] == ["a", "c"]
+        assert store.start_next(now=2.0) is None
+        store.end("a", "SUCCEEDED", Outcome(), now=3.0)
+        assert [run.id for run in store.ended_from(1, size=10)[0]][:1] == ["a"]
+        assert sum(store.count().values()) >= 2
+        assert [run.id for run in store.recover(now=4.0)][-1:] == ["c"]
+    with closing(RunStore(tmp_path)) as store:
+        assert len(store.page(size=10)) == 3
+
+
+def test_a_running_row_that_was_changed_is_ended_by_a_restart(tmp_path):
+    with closing(RunStore(tmp_path)) as store:
+        add(store, "a")
+        store.start_next(now=2.0)
+        edit(tmp_path, "UPDATE runs SET outcome = 'x';")
+    with closing(RunStore(tmp_path)) as store:
+        assert [run.state for run in store.recover(now=3.0)] == ["FAILED"]
+        assert "row 1" in store.get("a").outcome.error

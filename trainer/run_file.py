@@ -1,0 +1,237 @@
+"""The SQLite file that runs are kept in.
+
+What is committed is in this one file, by its name, for a restart to find. That has these parts:
+
+- The file is written in place, with a journal beside it only while a transaction is under way. A log of
+  changes (WAL) could be removed with what was acknowledged in it.
+- A transaction begins only while the name still leads to the file that was opened, and while that has
+  the columns that it must have. A file that was removed works on for whoever has it open.
+- `confirm` reads a run back as a restart does.
+- A record beside the file says that there have been runs, so that a file that vanished or was emptied
+  isn't taken for one that is to be made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from publication.durable import fsync_directory
+from trainer import run_rows
+from trainer.errors import StoreError
+
+FILE = "runs.sqlite"
+RECORD = "must-have-runs"
+"""Of other letters than FILE, so that who removes "runs*" keeps it."""
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    request_id TEXT UNIQUE,
+    state TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    started_at REAL,
+    ended_at REAL,
+    outcome TEXT NOT NULL
+);
+CREATE INDEX runs_by_state ON runs (state, number);
+"""
+_COLUMNS = (
+    "number",
+    "id",
+    "request_id",
+    "state",
+    "spec",
+    "created_at",
+    "started_at",
+    "ended_at",
+    "outcome",
+)
+# How long another process may hold a lock, and how long a caller waits for the one before it.
+_PATIENCE_SECONDS = 5.0
+_LOCKED = "another process has locked it: end that (a backup or an sqlite3 shell, for instance)"
+_MEND = "stop the service and restore it from a backup"
+_TODO = {
+    sqlite3.SQLITE_FULL: "make room",
+    sqlite3.SQLITE_READONLY: "have the service be allowed to write it and its directory",
+    sqlite3.SQLITE_CANTOPEN: "have the service be allowed to write it and its directory",
+}
+
+
+class RunFile:
+    """The file of a directory, open; threads may share it.
+
+    Raises:
+        StoreError: it can't be used, or lacks what it must have.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / FILE
+        self._record = directory / RECORD
+        self._lock = threading.Lock()
+        with self._errors():
+            directory.mkdir(parents=True, exist_ok=True)
+            is_new = self._is_new()
+            # Specs may hold a database's password.
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            with contextlib.suppress(PermissionError):
+                # A backup that was put back may let others read it.
+                self.path.chmod(0o600)
+            self._identity = self._found()
+            self.database = self._connect(f"{self.path.absolute().as_uri()}?mode=rw")
+            try:
+                self._prepare(is_new=is_new)
+            except BaseException:
+                self.database.close()
+                raise
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self.database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, durable when it ends; StoreError when a restart wouldn't find it."""
+        if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
+            raise StoreError(self.path, _LOCKED)
+        try:
+            with self._errors():
+                if self._found() != self._identity:
+                    raise StoreError(
+                        self.path,
+                        "isn't the file that the service opened: put that back, or stop the service "
+                        "and start it again to go on with this one",
+                    )
+                self.database.execute("BEGIN IMMEDIATE")
+                try:
+                    self._check(self.database)
+                    yield self.database
+                    self.database.execute("COMMIT")
+                except BaseException:
+                    # A full disk may have rolled it back already.
+                    if self.database.in_transaction:
+                        self.database.execute("ROLLBACK")
+                    raise
+        finally:
+            self._lock.release()
+
+    def confirm(self, run_id: str) -> None:
+        """Read the file as a restart does; StoreError unless it has the run."""
+        with (
+            self._errors(),
+            closing(self._connect(f"{self.path.absolute().as_uri()}?mode=ro")) as fresh,
+        ):
+            self._inspect(fresh)
+            if fresh.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone() is None:
+                raise StoreError(self.path, f"doesn't have what was written to it: {_MEND}")
+
+    def _is_new(self) -> bool:
+        """Whether it is to be made; StoreError when it was there before."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            size, is_regular = None, True
+        else:
+            size, is_regular = found.st_size, stat.S_ISREG(found.st_mode)
+        if not is_regular:
+            raise StoreError(self.path, "isn't a regular file: move it away")
+        if size:
+            return False
+        if self._record.exists():
+            raise self._lacking("is gone" if size is None else "is empty")
+        return True
+
+    def _prepare(self, *, is_new: bool) -> None:
+        if not is_new:
+            # Before the first change.
+            self._inspect(self.database)
+        # Of releases before, the log of changes is brought in by this, and removed.
+        [mode] = self.database.execute("PRAGMA journal_mode = DELETE").fetchone()
+        if mode != "delete":
+            raise StoreError(self.path, _LOCKED)
+        # An acknowledged run outlives a power cut: the end of the journal is on the disk, too.
+        self.database.execute("PRAGMA synchronous = EXTRA")
+        if is_new:
+            self.database.executescript(
+                f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
+        if not self._record.exists():
+            # Last: a crash before it leaves a file that the next start takes as it is.
+            os.close(os.open(self._record, os.O_CREAT | os.O_WRONLY, 0o644))
+            fsync_directory(self._record.parent)
+
+    def _check(self, database: sqlite3.Connection) -> None:
+        """Raise StoreError unless a file has what it must have."""
+        [version] = database.execute("PRAGMA user_version").fetchone()
+        columns = {row["name"] for row in database.execute("PRAGMA table_info(runs)")}
+        if not self.path.stat().st_size:
+            raise self._lacking("is empty")
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                self.path,
+                f"has schema version {version}, this trainer knows {SCHEMA_VERSION}: upgrade it",
+            )
+        if version != SCHEMA_VERSION:
+            raise self._lacking(f"has schema version {version}, but should have {SCHEMA_VERSION}")
+        if not columns:
+            raise self._lacking("has no table 'runs'")
+        for column in _COLUMNS:
+            if column not in columns:
+                raise self._lacking(f"has no column {column!r}")
+
+    def _inspect(self, database: sqlite3.Connection) -> None:
+        """The same, and read all of the file."""
+        self._check(database)
+        [damage] = database.execute("PRAGMA quick_check(1)").fetchone()
+        if damage != "ok":
+            raise self._lacking(f"is damaged ({damage})")
+
+    def _found(self) -> tuple[int, int]:
+        """What its name leads to now."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError as error:
+            raise StoreError(self.path, f"is gone: put it back, or {_MEND}") from error
+        return found.st_dev, found.st_ino
+
+    def _connect(self, uri: str) -> sqlite3.Connection:
+        database = sqlite3.connect(
+            uri, uri=True, check_same_thread=False, isolation_level=None, timeout=_PATIENCE_SECONDS
+        )
+        database.row_factory = sqlite3.Row
+        database.text_factory = run_rows.text_of
+        return database
+
+    def _lacking(self, what: str) -> StoreError:
+        return StoreError(
+            self.path,
+            f"{what}, though training runs were kept in it: {_MEND}; to begin without those runs, "
+            f"stop the service and remove it and {self._record}",
+        )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._store_error(error) from error
+        except OSError as error:
+            raise StoreError(self.path, error.strerror or str(error)) from error
+
+    def _store_error(self, error: sqlite3.Error) -> StoreError:
+        # The last eight bits are the kind of error, those before it more about it.
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return self._lacking(str(error))
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return StoreError(self.path, _LOCKED)
+        return StoreError(self.path, ": ".join(filter(None, (str(error), _TODO.get(code)))))
