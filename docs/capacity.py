@@ -14,6 +14,8 @@ import math
 import sys
 from dataclasses import asdict, dataclass
 
+from hosting import terminal
+
 # A call's CPU time in microseconds; see "The model" in docs/scaling.md.
 CALL = (320.0, 0.14)
 BATCHED = (115.0, 0.04)
@@ -177,4 +179,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from hosting import terminal
 from publication.errors import PublicationError
 from publication.ranking import best
 from retriever.client import (
@@ -329,4 +330,4 @@ def table_of(*columns: str) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hosting import settings
+from hosting import settings, terminal
 from retriever import __main__ as retriever
 from trainer import arguments as trainer
 
@@ -75,4 +75,4 @@ def _help(action: argparse.Action) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(terminal.run(lambda: main(sys.argv[1:])))

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hosting import flags, logs, settings
+from hosting import flags, logs, settings, terminal
 from hosting.errors import HostingError
 from publication import layout
 from remote import location
@@ -20,7 +20,14 @@ PREFIX = "RETRIEVER_"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 done, 1 failed, 2 a mistake in the command line."""
+    """Run one command; returns the exit status.
+
+    0 done, 1 failed, 2 a mistake in the command line, 130 interrupted, 141 nobody read the output.
+    """
+    return terminal.run(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         options = _parse(argv)
         if options.command == "serve":
@@ -32,8 +39,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (RetrieverError, HostingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hosting import terminal
+
 CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
 FOUND, NOT_AUDITED = 1, 3
 _SHOWN = 5
@@ -57,4 +59,4 @@ def main(arguments: Sequence[str] = ()) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(terminal.run(lambda: main(sys.argv[1:])))

@@ -5,25 +5,33 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from hosting import terminal
 from hosting.errors import HostingError
 from publication.errors import PublicationError
-from trainer import arguments, commands
 from trainer.errors import TrainerError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status.
 
-    0 done, 1 failed, 3 published but not labelled since a gate failed, 130 interrupted.
+    0 done, 1 failed, 3 published but not labelled since a gate failed, 130 interrupted, 141 nobody read
+    the output.
     """
+    return terminal.run(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
-        return commands.run(arguments.parse(argv))
+        # Importing takes a second, in which Ctrl-C may come, and what helps needs the flags only.
+        from trainer import arguments
+
+        options = arguments.parse(argv)
+        from trainer import commands
+
+        return commands.run(options)
     except (TrainerError, PublicationError, HostingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from trainer.retention import RetentionPolicy
 from trainer.schedule import parse_duration
 from trainer.training import EVENTS, Places, train_by_spec
 from trainer.vectors_pipeline import publish_vectors
+from trainer.version_rows import row_of
 
 
 def run(options: argparse.Namespace) -> int:
@@ -148,7 +149,8 @@ def _tuning(options: argparse.Namespace) -> TuningOptions:
 
 
 def _versions(options: argparse.Namespace) -> int:
-    output.versions(versions.list_published(_volume(options)), as_json=options.json)
+    listed = versions.list_published(_volume(options))
+    output.versions([row_of(version) for version in listed], as_json=options.json)
     return 0
 
 
@@ -184,7 +186,7 @@ def _tune(options: argparse.Namespace) -> int:
 def _version(options: argparse.Namespace) -> int:
     found = versions.get(_volume(options), options.version)
     if found.manifest is None:
-        print(found.problem)
+        output.broken_version(row_of(found), as_json=options.json)
         return 1
     content = json.loads(manifest.encode(found.manifest))
     output.version(content, found.labels, as_json=options.json)
@@ -200,7 +202,7 @@ def _delete(options: argparse.Namespace) -> int:
 def _diff(options: argparse.Namespace) -> int:
     with _volume(options).fetched(options.base, options.version) as folder:
         found = version_diff.diff(folder, options.base, options.version, users=options.users, seed=0)
-    output.diff(asdict(found), as_json=options.json)
+    output.diff(found, as_json=options.json)
     return 0
 
 

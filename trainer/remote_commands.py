@@ -7,12 +7,11 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from google.protobuf.json_format import MessageToDict
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from hosting import client_flags
+from hosting.terminal import print_json
 from trainer import output, remote_output, removal_command, tables
 from trainer.client import CallError, TrainerClient
 from trainer.errors import InputError, OptionError
@@ -22,6 +21,7 @@ from trainer.progress import Bars, Silent
 from trainer.remote_progress import follow
 from trainer.spec_arguments import LABEL_NOT_MOVED, training_spec
 from trainer.spec_messages import spec_message
+from trainer.version_messages import diff_of, row_of
 
 _BATCH = 1000
 _FAILED = (
@@ -78,7 +78,7 @@ def _runs(client: TrainerClient, options: argparse.Namespace) -> int:
         pb.ListTrainingRunsRequest(page_size=options.limit, page_token=options.page_token, state=state),
     )
     if options.json:
-        _print_message(response)
+        print_json(remote_output.content(response))
     else:
         remote_output.runs(response.training_runs, next_page=response.next_page_token)
     return 0
@@ -99,7 +99,7 @@ def _cancel(client: TrainerClient, options: argparse.Namespace) -> int:
 def _append(client: TrainerClient, options: argparse.Namespace) -> int:
     response = client.call("AppendInteractions", _events(options.file, options.id_prefix))
     if options.json:
-        _print_message(response)
+        print_json(remote_output.content(response))
     else:
         print(f"{response.accepted} events are on disk, {response.duplicates} were already")
     return 0
@@ -150,17 +150,14 @@ def _remove_events(client: TrainerClient, options: argparse.Namespace) -> int:
 
 def _versions(client: TrainerClient, options: argparse.Namespace) -> int:
     response = client.call("ListVersions", pb.ListVersionsRequest())
-    if options.json:
-        _print_message(response)
-    else:
-        remote_output.versions(response.versions)
+    output.versions([row_of(version) for version in response.versions], as_json=options.json)
     return 0
 
 
 def _version(client: TrainerClient, options: argparse.Namespace) -> int:
     response = client.call("GetVersion", pb.GetVersionRequest(version=options.version))
     if not response.manifest_json:
-        print(f"{response.version.name}: {response.version.problem}")
+        output.broken_version(row_of(response.version), as_json=options.json)
         return 1
     output.version(
         json.loads(response.manifest_json), list(response.version.labels), as_json=options.json
@@ -196,17 +193,14 @@ def _diff(client: TrainerClient, options: argparse.Namespace) -> int:
         base_version=options.base, version=options.version, users=options.users
     )
     response = client.call("DiffVersions", request)
-    content = MessageToDict(
-        response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    output.diff(content, as_json=options.json)
+    output.diff(diff_of(response, options.base, options.version), as_json=options.json)
     return 0
 
 
 def _health(client: TrainerClient, options: argparse.Namespace) -> int:
     healthy = client.is_serving()
     if options.json:
-        print(json.dumps({"healthy": healthy}))
+        print_json({"healthy": healthy}, indent=None)
     else:
         print("healthy: serving" if healthy else "unhealthy: not serving")
     return 0 if healthy else 1
@@ -214,14 +208,9 @@ def _health(client: TrainerClient, options: argparse.Namespace) -> int:
 
 def _show_run(shown: pb.TrainingRun, options: argparse.Namespace) -> None:
     if options.json:
-        _print_message(shown)
+        print_json(remote_output.content(shown))
     else:
         remote_output.run(shown)
-
-
-def _print_message(message: Any) -> None:
-    content = MessageToDict(message, preserving_proto_field_name=True)
-    print(json.dumps(content, indent=2, ensure_ascii=False))
 
 
 _COMMANDS = {

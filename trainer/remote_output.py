@@ -5,10 +5,18 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
+from typing import Any
 
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from recsys.trainer.v1 import trainer_service_pb2 as pb
-from rich.console import Console
-from rich.table import Table
+
+from trainer import printing
+from trainer.output import print_seconds
+from trainer.timings import in_order
+
+# Maps whose keys are names.
+_MAPS = ("metrics", "event_weights")
 
 
 def run(shown: pb.TrainingRun) -> None:
@@ -24,7 +32,7 @@ def run(shown: pb.TrainingRun) -> None:
     for gate in shown.gates:
         print(f"gate {'passed' if gate.passed else 'FAILED'}: {gate.text}")
     if shown.seconds:
-        print("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in shown.seconds.items()))
+        print_seconds(shown.seconds)
     if shown.version:
         moved = f", label {shown.spec.label!r} names it" if shown.label_moved else ", no label moved"
         print(f"published {shown.version}{moved}")
@@ -32,7 +40,7 @@ def run(shown: pb.TrainingRun) -> None:
 
 def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
     """Training runs, the latest first."""
-    table = _table("training run", "state", "stage", "queued", "took", "version", "")
+    table = printing.table("training run", "state", "stage", "queued", "took", "version", "", texts=7)
     problems = []
     for row in rows:
         if row.problem:
@@ -49,34 +57,28 @@ def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
             row.version + (" (labelled)" if row.label_moved else ""),
             _first_cause(row.error)[:60],
         )
-    _print(table)
+    printing.print_table(table)
     for problem in problems:
         print(problem)
     if next_page:
         print(f"more: --page-token {next_page}")
 
 
-def versions(rows: Iterable[pb.Version]) -> None:
-    """Versions, newest first."""
-    table = _table("version", "labels", "items", "users", "test p@10 unseen", "test AUC unseen")
-    for row in rows:
-        if row.problem:
-            table.add_row(row.name, " ".join(row.labels), "broken")
-            continue
-        table.add_row(
-            row.name,
-            " ".join(row.labels),
-            f"{row.items:,}",
-            f"{row.users:,}",
-            *(
-                f"{row.metrics[name]:.4f}" if name in row.metrics else "-"
-                for name in ("test_precision_at_10_unseen", "test_auc_unseen")
-            ),
-        )
-    _print(table)
-    for row in rows:
-        if row.problem:
-            print(f"{row.name}: {row.problem}")
+def content(message: Message) -> dict[str, Any]:
+    """A message as JSON has it. A map of a message has no order, so each is put in one."""
+    unordered = MessageToDict(message, preserving_proto_field_name=True)
+    return {name: _ordered(name, value) for name, value in unordered.items()}
+
+
+def _ordered(name: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_ordered(name, own) for own in value]
+    if not isinstance(value, dict):
+        return value
+    if name == "seconds":
+        return in_order(value)
+    fields = {own: _ordered(own, inner) for own, inner in value.items()}
+    return dict(sorted(fields.items())) if name in _MAPS else fields
 
 
 def _first_cause(error: str) -> str:
@@ -98,16 +100,3 @@ def _took(of: pb.TrainingRun) -> str:
         return "-"
     end = of.ended_at.ToNanoseconds() / 1e9 if of.HasField("ended_at") else time.time()
     return f"{max(0.0, end - of.started_at.ToNanoseconds() / 1e9):,.1f} s"
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, no_wrap=True)
-    return table
-
-
-def _print(table: Table) -> None:
-    # A table that goes to a file or a pipe keeps its columns whole. Ids are no markup.
-    width = None if sys.stdout.isatty() else 1_000_000
-    Console(width=width, markup=False, emoji=False, highlight=False).print(table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from hosting.terminal import print_json
 from publication.writer import utc_now
 from trainer import time_forms, timestamps
 from trainer.bounds import EARLIEST_TIME, MAX_SECONDS_AHEAD
@@ -110,7 +110,7 @@ def run(options: argparse.Namespace, directory: Path) -> int:
 def show(removed: Removed, options: argparse.Namespace) -> None:
     """Print what was removed, or would be."""
     if options.json:
-        print(json.dumps({**asdict(removed), "dry_run": options.dry_run}, indent=2, ensure_ascii=False))
+        print_json({**asdict(removed), "dry_run": options.dry_run})
         return
     for warning in removed.warnings:
         print(f"warning: {warning}", file=sys.stderr)

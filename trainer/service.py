@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -278,7 +279,8 @@ def _state(state: int) -> State | None:
 
 def _diff(found: version_diff.VersionDiff) -> pb.DiffVersionsResponse:
     def text(value: object) -> str | None:
-        return None if value is None else str(value)
+        # As JSON writes it, which any caller can read; a text stays as it is.
+        return value if value is None or isinstance(value, str) else json.dumps(value)
 
     def settings(changes: list[version_diff.Change]) -> list[pb.SettingChange]:
         return [
@@ -334,4 +336,5 @@ def _version(version: versions.PublishedVersion) -> pb.Version:
         items=facts.items,
         users=facts.users,
         metrics=facts.metrics,
+        recall_at_10={name: index.recall_at_10 for name, index in facts.indexes.items()},
     )

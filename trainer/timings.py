@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from hosting.spans import span
 from publication.writer import Clock, utc_now
+
+STAGES = ("read", "dataset", "fit", "evaluate", "index", "publish", "verify", "gates", "upload")
+"""The stages of a run, in the order in which they happen."""
+
+
+def in_order(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Sort seconds by stage into the stages' order; stages of another release follow by name."""
+    known = {name: seconds[name] for name in STAGES if name in seconds}
+    return known | {name: seconds[name] for name in sorted(seconds.keys() - known.keys())}
 
 
 class Timings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,8 @@ from typing import Any, cast
 from rich.console import Console
 from rich.table import Table
 
-from trainer import spec_arguments
+from hosting.terminal import print_json
+from trainer import printing, spec_arguments
 from trainer.errors import OptionError
 from trainer.model import LOSSES, Loss
 from trainer.progress import Bars, Silent
@@ -137,7 +137,7 @@ def run(options: argparse.Namespace, event_log: Path) -> int:
         reporter=Silent() if options.json else Bars(),
     )
     if options.json:
-        print(json.dumps(asdict(result), indent=2, ensure_ascii=False))
+        print_json(asdict(result))
     else:
         _print(result)
     # Printed first: what was found mustn't be lost with the disk.
@@ -205,4 +205,4 @@ def _print(result: StudyResult) -> None:
 
 
 def _text(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else printing.text(value)

@@ -104,7 +104,8 @@ def _item(item: pb.ScoredItem) -> ScoredItem:
         item.item_id,
         item.score,
         item.title,
-        {name: _value(attributes[name]) for name in attributes} if attributes else {},
+        # A message's map has no order.
+        {name: _value(attributes[name]) for name in sorted(attributes)} if attributes else {},
         _explanation(item.explanation) if item.HasField("explanation") else None,
     )
 

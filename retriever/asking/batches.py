@@ -16,6 +16,7 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 from rich.console import Console
 from rich.progress import Progress
 
+from hosting.terminal import print_json
 from retriever.client import Answer, CallError, RetrieverClient
 
 BATCH = 64
@@ -32,12 +33,14 @@ def run(client: RetrieverClient, options: argparse.Namespace) -> int:
         ValueError: the file can't be read.
     """
     failed = False
-    with _opened(options.file) as file, Progress(console=_console()) as progress:
+    # On a terminal the bars make room for what is printed; elsewhere that isn't theirs to take.
+    bars = Progress(console=_console(), redirect_stdout=sys.stdout.isatty())
+    with _opened(options.file) as file, bars as progress:
         task = progress.add_task("Requests", total=None)
         for lines in _batches(_requests(file, options.command)):
             for number, result in zip((n for n, _ in lines), _ask(client, lines, options), strict=True):
                 failed |= isinstance(result, Exception)
-                print(json.dumps({"line": number, **_content(result)}, ensure_ascii=False))
+                print_json({"line": number, **_content(result)}, indent=None)
             progress.advance(task, len(lines))
     return int(failed)
 
@@ -101,6 +104,8 @@ def _content(result: Answer | Exception) -> dict[str, Any]:
 
 def _opened(name: str) -> TextIO:
     if name == "-":
+        if sys.stdin is None:
+            raise ValueError("standard input is closed: give a file")
         return sys.stdin
     try:
         return Path(name).open(encoding="utf-8")

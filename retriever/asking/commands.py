@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
-from google.protobuf.json_format import MessageToJson
+from google.protobuf.json_format import MessageToDict
 
 from hosting import client_flags
+from hosting.terminal import print_json
 from retriever.asking import batches
 from retriever.asking.fleet import ask_all
 from retriever.asking.output import fleet_content, print_answer, print_fleet, print_status
@@ -53,7 +53,7 @@ def _ask_fleet(options: argparse.Namespace) -> int:
     security = client_flags.client_security(options)
     fleet = ask_all(options.fleet, security, timeout_seconds=options.timeout)
     if options.json:
-        print(json.dumps(fleet_content(fleet), indent=2, ensure_ascii=False))
+        print_json(fleet_content(fleet))
     else:
         print_fleet(fleet)
     return 0 if fleet.version is not None else 1
@@ -64,7 +64,7 @@ def _run(client: RetrieverClient, options: argparse.Namespace) -> int:
         case "status":
             status = client.status()
             if options.json:
-                print(MessageToJson(status, preserving_proto_field_name=True, ensure_ascii=False))
+                print_json(MessageToDict(status, preserving_proto_field_name=True))
             else:
                 print_status(status)
             return 0
@@ -76,7 +76,7 @@ def _run(client: RetrieverClient, options: argparse.Namespace) -> int:
         if options.json:
             # One page is a document, several are one a line.
             indent = None if options.all_pages else 2
-            print(json.dumps(asdict(answer), indent=indent, ensure_ascii=False))
+            print_json(asdict(answer), indent=indent)
         else:
             if number:
                 print()
@@ -145,7 +145,7 @@ def _probe(client: RetrieverClient, options: argparse.Namespace) -> int:
     serving = client.is_serving()
     healthy = serving or options.liveness
     if options.json:
-        print(json.dumps({"healthy": healthy, "serving": serving}))
+        print_json({"healthy": healthy, "serving": serving}, indent=None)
     else:
         print(f"{'healthy' if healthy else 'unhealthy'}: {'serving' if serving else 'not serving'}")
     return 0 if healthy else 1

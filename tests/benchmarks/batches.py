@@ -20,6 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from hosting import terminal
 from publication import labels
 from tests.benchmarks.closed_loop import BATCH, Round, measure
 from tests.load import models
@@ -116,4 +117,4 @@ def _print(results: dict[int, dict[str, list[Round]]], *, as_json: bool) -> None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

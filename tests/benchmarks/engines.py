@@ -24,6 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from hosting import terminal
 from tests import movielens
 from tests.machine import machine_name
 from trainer.dataset import Dataset, build_dataset
@@ -252,4 +253,4 @@ def _print(rows: list[Measured], best: Setting, trials: int, *, as_json: bool) -
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
+from hosting import terminal
 from publication import layout
 from publication.attributes import Attributes, NumberColumn, TextColumn
 from publication.id_map import IdMap
@@ -292,4 +293,4 @@ def _print(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

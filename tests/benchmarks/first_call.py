@@ -19,6 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from hosting import terminal
 from publication import labels
 from retriever.answering import queries
 from retriever.client import RetrieverClient
@@ -113,4 +114,4 @@ def _microseconds(call: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

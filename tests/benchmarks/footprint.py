@@ -27,6 +27,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from hosting import terminal
 from tests.benchmarks import closed_loop, large
 from tests.benchmarks.large import BenchmarkError, Large, Recipe, Room
 from tests.benchmarks.questions import KINDS, Kind, Questions
@@ -240,4 +241,4 @@ def _print(results: Sequence[tuple[Large, dict[int, Footprint]]], *, as_json: bo
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

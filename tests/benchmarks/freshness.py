@@ -25,6 +25,7 @@ import scipy.sparse as sp
 from rich.console import Console
 from rich.table import Table
 
+from hosting import terminal
 from publication.ragged import Ragged
 from tests.machine import machine_name
 from trainer import movielens, warm_start
@@ -212,4 +213,4 @@ def _print(rows: Sequence[dict[str, float | str]], *, title: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

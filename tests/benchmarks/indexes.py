@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from hosting import terminal
 from publication.manifest import IndexFacts
 from tests.machine import machine_name
 from trainer import movielens
@@ -140,4 +141,4 @@ def measure(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hosting import terminal
 from publication import labels, layout, reader
 from publication.attributes import NumberColumn, TextColumn
 from publication.errors import PublicationError
@@ -429,4 +430,4 @@ def _made(place: Path, recipe: Recipe) -> Large | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

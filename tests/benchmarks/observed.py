@@ -27,6 +27,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from hosting import terminal
 from publication import labels
 from retriever.config import Config
 from tests.benchmarks.closed_loop import Round, measure
@@ -169,4 +170,4 @@ def _print(results: Mapping[int, Rounds], *, as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

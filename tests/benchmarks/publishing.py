@@ -31,6 +31,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from hosting import terminal
 from tests.benchmarks import large, synthetic
 from tests.benchmarks.large import BenchmarkError
 from tests.benchmarks.serving import check_positive, handled
@@ -245,4 +246,4 @@ def _print(results: Sequence[Measured], *, as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

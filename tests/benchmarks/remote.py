@@ -34,6 +34,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from hosting import terminal
 from publication import layout, reader
 from publication.writer import Staging
 from remote.download import AT_ONCE
@@ -264,4 +265,4 @@ def show(recipe: Recipe, result: Result) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

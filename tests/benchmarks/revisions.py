@@ -31,6 +31,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from hosting import terminal
 from tests.benchmarks.closed_loop import METHODS, Round, measure
 from tests.machine import machine_name
 from tests.service import Service
@@ -279,4 +280,4 @@ def _print(results: Sequence[Comparison], base: str, head: str, *, as_json: bool
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

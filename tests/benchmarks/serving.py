@@ -31,6 +31,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from hosting import terminal
 from publication import layout, reader
 from publication.errors import PublicationError
 from tests.benchmarks import closed_loop, large, open_loop
@@ -456,4 +457,4 @@ def _table(title: str, first: str, *others: str) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -39,6 +39,7 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 from rich.console import Console
 from rich.table import Table
 
+from hosting import terminal
 from publication import labels, layout, reader
 from publication.removal import delete_version
 from tests.benchmarks import closed_loop, large, open_loop
@@ -525,4 +526,4 @@ def spread(values: Sequence[float]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

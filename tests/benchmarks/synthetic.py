@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from hosting import terminal
 from tests.machine import machine_name
 from trainer.errors import OptionError, TrainerError
 from trainer.progress import Bars, Reporter, Silent
@@ -443,4 +444,4 @@ def _print(made: Made, spec: InteractionsSpec | VectorsSpec, output: Path, *, as
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -25,6 +25,7 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 from rich.console import Console
 from rich.table import Table
 
+from hosting import terminal
 from publication import labels
 from retriever.client import open_channel
 from tests.benchmarks.closed_loop import Round, measure
@@ -154,4 +155,4 @@ def _print(results: dict[int, list[tuple[Round, Round]]], *, as_json: bool) -> N
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -39,6 +39,7 @@ import scipy.sparse as sp
 from rich.console import Console
 from rich.table import Table
 
+from hosting import terminal
 from publication.volume import FolderVolume
 from tests.benchmarks import synthetic
 from tests.benchmarks.synthetic import InteractionsSpec, NoRoomError
@@ -418,4 +419,4 @@ def _ratios(measured: Measured) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 from random import SystemRandom
 
+from hosting import terminal
+
 # Before numpy is there: threads don't outlive a fork, and one executes at a time.
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
@@ -75,4 +77,4 @@ def _tell(target: str, report: Report, seed: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(terminal.run(lambda: main(sys.argv[1:])))

@@ -18,6 +18,8 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
+from hosting import terminal
+
 # Before numpy is there: such small products aren't worth threads.
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
@@ -118,4 +120,4 @@ def _to_errors(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(terminal.run(lambda: main(sys.argv[1:])))

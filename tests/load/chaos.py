@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from hosting import terminal
 from tests.load import campaign as campaigns
 from tests.load import outcome
 from tests.load.callers import Callers, Plan
@@ -100,4 +101,4 @@ def small_disk(directory: Path) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from hosting import terminal
 from tests import fault_proxy, seaweedfs
 from tests.envoy import Envoy
 from tests.load import fleet_campaign, outcome
@@ -101,4 +102,4 @@ def run(directory: Path, scale: Scale) -> tuple[list[PhaseRow], list[Verdict], O
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

@@ -26,6 +26,7 @@ import grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from rich.console import Console
 
+from hosting import terminal
 from publication.errors import PublicationError
 from tests.load import k6_results
 from tests.load.target import CALL_SECONDS, LoadError, Target, known_of, retriever, words
@@ -176,4 +177,4 @@ def parse(text: str) -> Raw:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

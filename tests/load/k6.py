@@ -30,6 +30,7 @@ import grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from rich.console import Console
 
+from hosting import terminal
 from publication import layout
 from publication.errors import PublicationError
 from tests.load import k6_results, k6_run
@@ -263,4 +264,4 @@ def _notes(results: k6_results.Results, subject: Subject, switches: Sequence[flo
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(terminal.run(main))

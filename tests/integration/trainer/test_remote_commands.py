@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from publication import layout
 from publication.labels import list_labels
 from publication.reader import list_versions, verify
 from tests import datasets
@@ -57,6 +58,18 @@ def show(capsys, service):
         return status, output.out, output.err
 
     return show
+
+
+@pytest.fixture
+def here(capsys, service):
+    """Run a command on the service's volume itself."""
+
+    def here(command, *arguments):
+        status = main([command, *map(str, arguments), "--volume", str(service.volume)])
+        output = capsys.readouterr()
+        return status, output.out, output.err
+
+    return here
 
 
 def test_a_training_is_followed_to_its_end_and_shown(show, service):
@@ -127,12 +140,12 @@ def test_runs_are_listed_and_cancelled(ask, show):
     assert (status, shown.splitlines()[0]) == (0, f"training run {running}: CANCELLED: cancelled")
 
 
-def test_versions_and_labels_are_looked_after(ask, show, service):
+def test_versions_and_labels_are_looked_after(ask, show, here, service):
     older, newer = (
         ask("train", "--interactions", "a.csv", *QUICK, "--label", "own", "--seed", seed)["version"]
         for seed in (1, 2)
     )
-    rows = {row["name"]: row for row in ask("versions")["versions"]}
+    rows = {row["version"]: row for row in ask("versions")}
     assert rows.keys() == {*list_versions(service.volume)}
     assert "own" in rows[newer]["labels"]
     status, shown, _ = show("versions")
@@ -151,6 +164,15 @@ def test_versions_and_labels_are_looked_after(ask, show, service):
     status, shown, _ = show("diff", older, newer)
     assert status == 0
     assert "of ten recommended items" in shown
+    missing = layout.version_dir(service.volume, "20260101T000000Z-000000")
+    missing.mkdir()
+    for asked in (["versions"], ["diff", older, newer, "--users", "5"], ["version", newer]):
+        assert show(*asked) == here(*asked)
+        assert show(*asked, "--json") == here(*asked, "--json")
+    for asked in (["version", missing.name], ["version", missing.name, "--json"]):
+        assert show(*asked) == here(*asked)
+        assert show(*asked)[0] == 1
+    missing.rmdir()
     ask("delete", older)
     assert older not in list_versions(service.volume)
 

@@ -9,6 +9,8 @@ from publication.manifest import encode
 from tests import publications
 from trainer import output
 from trainer.promotion import Checked
+from trainer.version_diff import Change, IdChanges, VersionDiff
+from trainer.version_rows import row_of
 from trainer.versions import PublishedVersion
 
 METRICS = {
@@ -150,6 +152,25 @@ def test_attributes_as_json(capsys):
     ]
 
 
+def test_stages_are_told_in_the_order_in_which_they_happen(capsys):
+    seconds = {"publish": 0.5, "ponder": 2.0, "fit": 1.25, "read": 1.0}
+    output.published(result(seconds=seconds), as_json=False)
+    assert "seconds: read 1.00, fit 1.25, publish 0.50, ponder 2.00" in words(capsys.readouterr().out)
+    output.published(result(seconds=seconds), as_json=True)
+    printed = json.loads(capsys.readouterr().out)["seconds"]
+    assert [*printed] == ["read", "fit", "publish", "ponder"]
+
+
+def test_settings_are_told_in_words_of_no_programming_language(capsys):
+    manifest = replace(
+        publications.complete_manifest(),
+        hyperparameters={"sample_weights": True, "other": False, "trees": None, "rate": 0.05},
+    )
+    output.version(json.loads(encode(manifest)), [], as_json=False)
+    line = "hyperparameters: sample_weights true, other false, trees -, rate 0.0500"
+    assert line in words(capsys.readouterr().out)
+
+
 @pytest.mark.parametrize("extended", [False, True])
 def test_a_versions_attributes_are_shown_where_there_are_any(capsys, extended):
     manifest = publications.complete_manifest(extended=extended)
@@ -160,9 +181,10 @@ def test_a_versions_attributes_are_shown_where_there_are_any(capsys, extended):
 
 
 def test_attributes_that_differ_are_among_a_differences_changes(capsys):
-    changes = [{"name": "year", "before": "text", "after": "number"}, {"name": "new", "after": "text"}]
-    ids = {"new": 0, "lost": 0}
-    output.diff({"items": ids, "users": ids, "attributes": changes}, as_json=False)
+    changes = [Change("year", "text", "number"), Change("new", None, "text")]
+    same = IdChanges(before=1, after=1, new=0, lost=0, new_ids=[], lost_ids=[])
+    found = VersionDiff("a", "b", None, same, same, [], [], [], attributes=changes)
+    output.diff(found, as_json=False)
     lines = words(capsys.readouterr().out)
     # Said to be attributes: there may be hyperparameters of such names.
     assert lines[-2:] == ["attribute year text number", "attribute new - text"]
@@ -171,10 +193,11 @@ def test_attributes_that_differ_are_among_a_differences_changes(capsys):
 def listed():
     manifest = replace(publications.complete_manifest(), metrics=METRICS)
     problem = "/a/[prod]/:smile:/manifest.json: " + "checksum is " + "0" * 300
-    return [
+    published = [
         PublishedVersion(manifest.version, ["canary", "current"], manifest, ""),
         PublishedVersion("20260101T000000Z-000000", ["old"], None, problem),
     ]
+    return [row_of(version) for version in published]
 
 
 def test_versions_as_json(capsys):
@@ -217,7 +240,7 @@ def test_versions_for_people(capsys):
 
 def test_a_version_without_a_test_set_shows_dashes(capsys):
     manifest = replace(publications.complete_manifest(), metrics={})
-    output.versions([PublishedVersion(manifest.version, [], manifest, "")], as_json=False)
+    output.versions([row_of(PublishedVersion(manifest.version, [], manifest, ""))], as_json=False)
     assert f"{manifest.version} 12 6 - - - 1.0000" in words(capsys.readouterr().out)
 
 

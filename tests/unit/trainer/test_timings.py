@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from trainer import timings
-from trainer.timings import Timings
+from trainer.timings import STAGES, Timings, in_order
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -47,3 +47,10 @@ def test_the_beginning_is_by_the_clock_of_publications():
     assert of.started_at == of.clock() == NOON
     before = datetime.now(UTC)
     assert before <= Timings().started_at <= datetime.now(UTC)
+
+
+def test_stages_are_sorted_as_they_happen_and_unknown_ones_follow_by_name():
+    seconds = {name: float(number) for number, name in enumerate(["z", *reversed(STAGES), "a"])}
+    assert [*in_order(seconds)] == [*STAGES, "a", "z"]
+    assert in_order(seconds) == seconds
+    assert in_order({}) == {}

@@ -477,8 +477,15 @@ class ListVersionsResponse(_message.Message):
     def __init__(self, versions: _Optional[_Iterable[_Union[Version, _Mapping]]] = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("name", "created_at", "labels", "items", "users", "metrics", "problem")
+    __slots__ = ("name", "created_at", "labels", "items", "users", "metrics", "problem", "recall_at_10")
     class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class RecallAt10Entry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -492,6 +499,7 @@ class Version(_message.Message):
     USERS_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    RECALL_AT_10_FIELD_NUMBER: _ClassVar[int]
     name: str
     created_at: _timestamp_pb2.Timestamp
     labels: _containers.RepeatedScalarFieldContainer[str]
@@ -499,7 +507,8 @@ class Version(_message.Message):
     users: int
     metrics: _containers.ScalarMap[str, float]
     problem: str
-    def __init__(self, name: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Iterable[str]] = ..., items: _Optional[int] = ..., users: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., problem: _Optional[str] = ...) -> None: ...
+    recall_at_10: _containers.ScalarMap[str, float]
+    def __init__(self, name: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Iterable[str]] = ..., items: _Optional[int] = ..., users: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., problem: _Optional[str] = ..., recall_at_10: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class SetLabelRequest(_message.Message):
     __slots__ = ("label", "version")

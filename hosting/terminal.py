@@ -1,0 +1,144 @@
+"""Standard output and error of a program: what happens when they can't be written.
+
+A reader that hung up (`| head`) ends the program quietly, as it ends other Unix tools; a full disk is
+an error in words; a character that the encoding lacks is escaped; Ctrl-C leaves no traceback.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+CLOSED_PIPE = 141
+"""The exit status after a reader hung up: what a shell says of a program that SIGPIPE ended."""
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C: what a shell says of a program that SIGINT ended."""
+
+_FAILED = 1
+
+
+def run(command: Callable[[], int]) -> int:
+    """Run a program's command with guarded standard streams; returns the exit status.
+
+    It is the command's own unless its output couldn't be written or Ctrl-C ended it. SystemExit, as
+    argparse raises it, passes.
+    """
+    with _guarded() as output:
+        try:
+            try:
+                return command()
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()
+                if output is not None and output.failure is not None:
+                    # Whoever wrote may have caught it, as argparse does.
+                    raise _Unwritable from output.failure
+        except _Unwritable as error:
+            return _failed(cast("OSError", error.__cause__))
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return INTERRUPTED
+
+
+def print_json(value: object, *, indent: int | None = 2) -> None:
+    """Print a value as JSON. Where the encoding lacks characters, JSON's own escapes stand for them."""
+    unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+    print(json.dumps(value, indent=indent, ensure_ascii=not unicode))
+
+
+class _Unwritable(Exception):  # noqa: N818 - it never leaves this module
+    """Standard output can't be written; the cause is the OSError. No OSError: argparse hides those."""
+
+
+class _Output(io.FileIO):
+    """The file descriptor of standard output; of one that fails the first error is kept.
+
+    What is written after it goes nowhere, so that no buffer fails again when the interpreter ends.
+    """
+
+    def __init__(self, descriptor: int, failure: OSError | None = None) -> None:
+        super().__init__(descriptor, "wb", closefd=False)
+        self._closed_from_the_start = failure
+        self.failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        if self.failure is not None:
+            return len(data)
+        try:
+            if self._closed_from_the_start is not None:
+                raise self._closed_from_the_start
+            return super().write(data)
+        except OSError as error:
+            self.failure = error
+            raise _Unwritable from error
+
+
+class _Errors(io.FileIO):
+    """The file descriptor of standard error, which nobody can be told of when it fails."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+@contextmanager
+def _guarded() -> Iterator[_Output | None]:
+    """Replace the process's own standard streams; those of a test that captures them stay."""
+    before = sys.stdout, sys.stderr
+    output = None
+    if sys.stdout is sys.__stdout__:
+        closed = _occupy(1) if sys.stdout is None else None
+        output = _Output(1, closed)
+        sys.stdout = _text(output, before[0])
+    if sys.stderr is sys.__stderr__:
+        if sys.stderr is None:
+            _occupy(2)
+        sys.stderr = _text(_Errors(2, "wb", closefd=False), before[1], line_buffering=True)
+    if sys.stdin is None:
+        # Else the first file or socket would be taken for the input.
+        _occupy(0)
+    try:
+        yield output
+    finally:
+        if before[0] is not None and before[1] is not None:
+            sys.stdout, sys.stderr = before
+
+
+def _occupy(descriptor: int) -> OSError:
+    """Put a file that goes nowhere where a stream was closed; returns the error of writing to that.
+
+    Else the first file or socket that the program opens would have its number, and get the output.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    if null != descriptor:
+        os.dup2(null, descriptor)
+        os.close(null)
+    return OSError(errno.EBADF, "it is closed")
+
+
+def _text(raw: io.FileIO, like: TextIO | None, *, line_buffering: bool = False) -> TextIO:
+    given = cast("io.TextIOWrapper | None", like)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding="utf-8" if given is None else given.encoding,
+        errors="backslashreplace",
+        newline="\n",
+        line_buffering=line_buffering if given is None else given.line_buffering,
+        write_through=False if given is None else given.write_through,
+    )
+
+
+def _failed(error: OSError) -> int:
+    if error.errno == errno.EPIPE:
+        return CLOSED_PIPE
+    print(f"error: the output can't be written: {error.strerror or error}", file=sys.stderr)
+    return _FAILED

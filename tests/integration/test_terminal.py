@@ -1,0 +1,124 @@
+"""Commands whose output nobody reads, or can be written nowhere: real processes of both programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests import datasets, retrievable
+from tests.service import Service
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+QUICK = ["--components", "4", "--epochs", "2", "--index-threads", "1", "--trees", "3"]
+TRACES = ("Traceback", "Exception", "BrokenPipe", "Error:")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A volume, a retriever of it, and files to ask with."""
+    folder = tmp_path_factory.mktemp("terminal")
+    volume = folder / "volume"
+    retrievable.publish(volume)
+    datasets.write_rows(folder / "rows.csv")
+    (folder / "asked.jsonl").write_text('{"user_id": "0"}\n' * 200)
+    with Service(volume, folder / "log", workers=1) as service:
+        service.wait_until(lambda status: status.version)
+        yield {"volume": str(volume), "folder": str(folder), "target": service.target}
+
+
+def commands(place):
+    retriever = [sys.executable, "-m", "retriever"]
+    volume, target = ["--volume", place["volume"]], ["--target", place["target"]]
+    train = ["train", "--interactions", f"{place['folder']}/rows.csv", *QUICK, "--no-label", *volume]
+    return {
+        "help": [str(BIN / "lightfm-retriever"), "serve", "--help"],
+        "versions": [str(BIN / "lightfm-trainer"), "versions", *volume],
+        "train": [sys.executable, "-m", "trainer", *train],
+        "recommend": [*retriever, "recommend", "0", *target],
+        "batch": [*retriever, "batch-recommend", f"{place['folder']}/asked.jsonl", *target],
+        "page": [sys.executable, "docs/capacity.py", "--json"],
+    }
+
+
+def run(command, **streams):
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=100,
+        **streams,
+    )
+    assert not [word for word in TRACES if word in done.stderr], done.stderr
+    return done
+
+
+@contextmanager
+def hung_up():
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        yield writing
+    finally:
+        os.close(writing)
+
+
+@pytest.mark.parametrize("name", commands({"volume": "", "folder": "", "target": ""}))
+def test_a_reader_that_hung_up_ends_it_quietly(place, name):
+    with hung_up() as pipe:
+        done = run(commands(place)[name], stdout=pipe)
+    assert done.returncode == 141
+    assert "error" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["help", "versions", "batch"])
+def test_a_full_disk_is_said(place, name):
+    with Path("/dev/full").open("w") as full:
+        done = run(commands(place)[name], stdout=full)
+    assert done.returncode == 1
+    assert done.stderr == "error: the output can't be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("name", ["help", "recommend"])
+def test_an_output_that_is_closed_is_said(place, name):
+    done = run(["sh", "-c", 'exec "$@" >&-', "sh", *commands(place)[name]])
+    assert done.returncode == 1
+    assert done.stderr == "error: the output can't be written: it is closed\n"
+
+
+def test_what_an_encoding_lacks_is_escaped(place):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    for name in ("recommend", "batch"):
+        done = run(commands(place)[name], stdout=subprocess.PIPE, env=environment)
+        assert done.returncode == 0
+        assert done.stdout.isascii()
+        if name == "batch":
+            for line in done.stdout.splitlines():
+                assert json.loads(line)
+
+
+def test_answers_go_to_the_output_though_errors_are_a_terminal(place):
+    """Bars on the terminal must not take what is printed into a file."""
+    own, other = pty.openpty()
+    done = subprocess.run(
+        commands(place)["batch"], stdout=subprocess.PIPE, stderr=other, text=True, check=False
+    )
+    os.close(other)
+    os.close(own)
+    assert len(done.stdout.splitlines()) == 200
+
+
+def test_without_an_input_a_batch_says_so(place):
+    command = [sys.executable, "-m", "retriever", "batch-recommend", "-", "--target", place["target"]]
+    done = run(["sh", "-c", 'exec "$@" <&-', "sh", *command], stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: standard input is closed: give a file\n"
