@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from hosting import tokens
+from hosting import addresses, tokens
 from hosting.security import ClientSecurity
 
 _FLAGS = (
@@ -39,6 +39,15 @@ def add(parser: argparse._ActionsContainer, defaults: Mapping[str, str]) -> None
             metavar=metavar,
             help=what,
         )
+
+
+def target(text: str) -> str:
+    """An address of a service, as a flag's value; ArgumentTypeError for what is none."""
+    try:
+        addresses.parse(text)
+    except addresses.AddressError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def client_security(options: argparse.Namespace) -> ClientSecurity:

@@ -6,15 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from hosting.security import ClientSecurity, SecuritySettings
 
 if TYPE_CHECKING:
     from hosting.certificates import Certificates
     from hosting.reloading import Reloading
-
-_PROBE_SECONDS = 1.0
 
 
 def add_port(server: grpc.Server, address: str, settings: SecuritySettings) -> int:
@@ -100,49 +97,3 @@ class _Token(
 
     intercept_unary_unary = intercept_unary_stream = _send  # type: ignore[assignment]
     intercept_stream_unary = intercept_stream_stream = _send  # type: ignore[assignment]
-
-
-def connection_problem(channel: grpc.Channel, security: ClientSecurity, code: grpc.StatusCode) -> str:
-    """What of TLS keeps a channel from a connection, in words; empty for nothing.
-
-    A call that waits for a connection ends at its deadline, and doesn't tell what it waited for, so
-    another is made that doesn't wait.
-
-    Args:
-        channel: where the call was made.
-        security: how it connects.
-        code: what the call ended with.
-    """
-    if code not in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
-        return ""
-    try:
-        health_pb2_grpc.HealthStub(channel).Check(
-            health_pb2.HealthCheckRequest(), timeout=_PROBE_SECONDS
-        )
-    except grpc.RpcError as error:
-        if error.code() is grpc.StatusCode.UNAVAILABLE:
-            return _in_words(error.details() or "", security)
-    return ""
-
-
-def _in_words(details: str, security: ClientSecurity) -> str:
-    """What of TLS gRPC says of a failed connection, and what to do about it."""
-    for sign, meaning in (
-        ("WRONG_VERSION_NUMBER", "the service speaks no TLS: leave --ca out"),
-        ("Hostname Verification", "its certificate is for other names: give one as --server-name"),
-        ("certificate has expired", "its certificate has expired"),
-        ("CERTIFICATE_VERIFY_FAILED", "its certificate isn't signed by any in --ca"),
-        ("Socket closed", _closed(security)),
-        ("Connection reset", _closed(security)),
-    ):
-        if sign in details:
-            return meaning
-    return ""
-
-
-def _closed(security: ClientSecurity) -> str:
-    if security.ca is None:
-        return "the service closed the connection: if it speaks TLS, give --ca"
-    if security.cert is None:
-        return "the service closed the connection: it may want a client certificate, --cert and --key"
-    return "the service closed the connection: it may want a certificate that another CA signed"

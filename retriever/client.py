@@ -24,11 +24,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from hosting import credentials, propagation
+from hosting import addresses, propagation
+from hosting.addresses import AddressError
 from hosting.security import PLAIN, ClientSecurity
 from retriever.asking import answers, errors
 from retriever.asking.answers import Answer, Contribution, Explanation, ScoredItem
-from retriever.asking.channel import open_channel, retry_policy
+from retriever.asking.channel import first_contact, open_channel, retry_policy
 from retriever.asking.conditions import (
     Condition,
     RangeCondition,
@@ -38,7 +39,7 @@ from retriever.asking.conditions import (
     in_range,
     none_of,
 )
-from retriever.asking.errors import CallError
+from retriever.asking.errors import CallError, UnreachableError
 from retriever.asking.requests import (
     Items,
     RecommendOptions,
@@ -50,6 +51,7 @@ from retriever.asking.requests import (
 
 __all__ = [
     "DEFAULT_TIMEOUT_SECONDS",
+    "AddressError",
     "Answer",
     "CallError",
     "ClientSecurity",
@@ -64,6 +66,7 @@ __all__ = [
     "SimilarItemsRequest",
     "TextCondition",
     "UnknownIds",
+    "UnreachableError",
     "all_of",
     "any_of",
     "in_range",
@@ -74,6 +77,7 @@ __all__ = [
 
 DEFAULT_TIMEOUT_SECONDS = 5.0
 _ASK_AGAIN_SECONDS = 0.1
+_LEAST_SECONDS = 0.001
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -83,8 +87,11 @@ _Question = TypeVar("_Question", pb.SimilarItemsRequest, pb.RecommendRequest)
 class RetrieverClient:
     """Asks one retriever. Threads may share it; make it after a fork, not before.
 
+    Until a retriever has answered once, a call fails within a second where none can be reached, by an
+    UnreachableError that says why. Afterwards calls wait for one that is being replaced.
+
     Args:
-        target: "host:port".
+        target: "host:port"; AddressError for what is none.
         connections: how many to open. One connection is always answered by one worker, so use at
             least as many as the service has workers.
         timeout_seconds: of each call, retries included, unless the call gives another.
@@ -101,10 +108,11 @@ class RetrieverClient:
     ) -> None:
         if connections < 1:
             raise ValueError(f"connections is {connections}, but should be at least 1")
+        addresses.parse(target)
         self._target = target
         self._timeout_seconds = timeout_seconds
-        self._security = security
         self._channels = [open_channel(target, security) for _ in range(connections)]
+        self._contact = first_contact(self._channels[0], target, security)
         # next() on a cycle is atomic in CPython: no lock.
         self._stubs = itertools.cycle([pb_grpc.RetrieverServiceStub(c) for c in self._channels])
 
@@ -234,28 +242,35 @@ class RetrieverClient:
         return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
 
     def wait_until_serving(self, *, timeout_seconds: float = 60.0) -> None:
-        """Wait until a worker serves a publication. Raises CallError when none does in time."""
+        """Wait until a worker serves a publication. Raises CallError when none does in time.
+
+        What is there and is no retriever is not waited for: an UnreachableError says what it is.
+        """
         end = time.monotonic() + timeout_seconds
+        problem = self._contact.problem(timeout_seconds)
+        if problem is not None and not problem.may_start:
+            raise UnreachableError(self._target, problem)
         stub = health_pb2_grpc.HealthStub(self._channels[0])
         while True:
             watch = stub.Watch(
-                health_pb2.HealthCheckRequest(), timeout=end - time.monotonic(), wait_for_ready=True
+                health_pb2.HealthCheckRequest(),
+                timeout=max(_LEAST_SECONDS, end - time.monotonic()),
+                wait_for_ready=True,
             )
             try:
                 for response in watch:
                     if response.status == health_pb2.HealthCheckResponse.SERVING:
                         watch.cancel()
+                        self._contact.reached = True
                         return
             except grpc.RpcError as error:
                 # The worker that was asked may have ended: another one answers.
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > end:
-                    raise errors.of_call(self._target, error) from error
+                    if not self._contact.reached:
+                        self._contact.doubt = self._contact.doubt or problem
+                    raise self._failed(error) from error
             # A proxy that has nobody to ask says so at once, each time.
             time.sleep(_ASK_AGAIN_SECONDS)
-
-    def connection_problem(self, code: grpc.StatusCode) -> str:
-        """What of TLS kept a call that ended with this code from a connection; empty for nothing."""
-        return credentials.connection_problem(self._channels[0], self._security, code)
 
     def close(self) -> None:
         """Close the connections; calls in flight are cancelled."""
@@ -280,12 +295,23 @@ class RetrieverClient:
         timeout_seconds: float | None,
     ) -> _Response:
         seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+        if not self._contact.reached:
+            end = time.monotonic() + seconds
+            if problem := self._contact.problem(seconds):
+                raise UnreachableError(self._target, problem)
+            seconds = max(_LEAST_SECONDS, end - time.monotonic())
         try:
-            return method(
+            response = method(
                 request, timeout=seconds, wait_for_ready=True, metadata=propagation.outgoing()
             )
         except grpc.RpcError as error:
-            raise errors.of_call(self._target, error) from error
+            raise self._failed(error) from error
+        self._contact.reached = True
+        return response
+
+    def _failed(self, error: grpc.RpcError) -> CallError:
+        contact = self._contact
+        return errors.of_call(self._target, error, reached=contact.reached, doubt=contact.doubt)
 
     def _pages(
         self,

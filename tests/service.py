@@ -21,7 +21,7 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from hosting.security import PLAIN, ClientSecurity
-from retriever.client import RetrieverClient, open_channel
+from retriever.client import RetrieverClient, UnreachableError, open_channel
 
 # How long anything may take: an end to waiting for what never comes, not a measure.
 PATIENCE = 30
@@ -158,8 +158,14 @@ class Service:
         return pb_grpc.RetrieverServiceStub(self.channel())
 
     def status(self) -> pb.GetStatusResponse:
-        """What GetStatus answers."""
-        return self._client.status(timeout_seconds=PATIENCE)
+        """What GetStatus answers, once a worker listens."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._client.status(timeout_seconds=PATIENCE)
+            except UnreachableError as error:
+                if error.cause != "refused" or time.monotonic() > end:
+                    raise
 
     def worker_pids(self) -> list[int]:
         """The workers' process ids."""

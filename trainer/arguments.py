@@ -379,6 +379,7 @@ def _add_target(
 ) -> None:
     parser.add_argument(
         "--target",
+        type=client_flags.target,
         default=defaults.listen if required else argparse.SUPPRESS,
         metavar="HOST:PORT",
         help="the service to ask" + (" (default: %(default)s)" if required else ""),

@@ -8,6 +8,7 @@ with TrainerClient("127.0.0.1:50052") as client:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -18,11 +19,22 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
-from hosting import credentials, propagation
+from hosting import addresses, credentials, propagation
+from hosting.diagnosis import Cause, Problem
+from hosting.first_contact import FirstContact, Services
 from hosting.security import PLAIN, ClientSecurity
 from trainer.errors import TrainerError
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
+_LEAST_SECONDS = 0.001
+_NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_SERVICES = Services(
+    "recsys.trainer.v1.TrainerService",
+    {
+        "recsys.retriever.v1.RetrieverService": "a retriever answers there, which trains nothing: give "
+        "the trainer's own port, or ask the retriever by 'python -m retriever'"
+    },
+)
 
 
 class CallError(TrainerError):
@@ -35,11 +47,30 @@ class CallError(TrainerError):
         self.details = details
 
 
+class UnreachableError(CallError):
+    """No trainer was found at the address: it was never asked anything.
+
+    Attributes:
+        cause: for programs, such as "refused", "name_not_found", "tls_wanted" or "other_service";
+            `hosting.diagnosis.Cause` has them all.
+    """
+
+    def __init__(self, target: str, problem: Problem, *, code: grpc.StatusCode | None = None) -> None:
+        default = grpc.StatusCode.UNAVAILABLE
+        if problem.cause == "other_service":
+            default = grpc.StatusCode.UNIMPLEMENTED
+        super().__init__(target, code or default, problem.text)
+        self.cause: Cause = problem.cause
+
+
 class TrainerClient:
     """Asks one trainer. Threads may share it.
 
+    Until a trainer has answered once, a call fails within a second where none can be reached, by an
+    UnreachableError that says why. Afterwards calls wait for one that is being replaced.
+
     Args:
-        target: "host:port".
+        target: "host:port"; AddressError for what is none.
         timeout_seconds: of each call.
         security: TLS and what the client shows; HostingError for files that can't be used.
     """
@@ -51,9 +82,9 @@ class TrainerClient:
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         security: ClientSecurity = PLAIN,
     ) -> None:
+        addresses.parse(target)
         self._target = target
         self._timeout_seconds = timeout_seconds
-        self._security = security
         self._channel = credentials.open_channel(
             target,
             security,
@@ -63,22 +94,24 @@ class TrainerClient:
                 ("grpc.keepalive_timeout_ms", 10_000),
             ],
         )
+        self._contact = FirstContact(self._channel, target, security, _SERVICES)
         self._stub = pb_grpc.TrainerServiceStub(self._channel)
 
     def call(self, method: str, request: Message | Iterator[Message]) -> Any:
         """Call a method that answers once; raises CallError."""
+        seconds = self._seconds_after_contact()
         try:
-            return getattr(self._stub, method)(
-                request,
-                timeout=self._timeout_seconds,
-                wait_for_ready=True,
-                metadata=propagation.outgoing(),
+            response = getattr(self._stub, method)(
+                request, timeout=seconds, wait_for_ready=True, metadata=propagation.outgoing()
             )
         except grpc.RpcError as error:
             raise self._error(error) from error
+        self._contact.reached = True
+        return response
 
     def watch(self, run_id: str) -> Iterator[pb.TrainingRun]:
         """A run as it is, and again whenever it changed, to its end. Raises CallError."""
+        self._seconds_after_contact()
         request = pb.WatchTrainingRunRequest(training_run_id=run_id)
         try:
             responses = self._stub.WatchTrainingRun(
@@ -91,16 +124,14 @@ class TrainerClient:
 
     def is_serving(self) -> bool:
         """Whether the service says that it takes calls. Raises CallError, at once if nobody listens."""
+        seconds = self._seconds_after_contact()
         check = health_pb2_grpc.HealthStub(self._channel).Check
         try:
-            response = check(health_pb2.HealthCheckRequest(), timeout=self._timeout_seconds)
+            response = check(health_pb2.HealthCheckRequest(), timeout=seconds)
         except grpc.RpcError as error:
             raise self._error(error) from error
+        self._contact.reached = True
         return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
-
-    def connection_problem(self, code: grpc.StatusCode) -> str:
-        """What of TLS kept a call that ended with this code from a connection; empty for nothing."""
-        return credentials.connection_problem(self._channel, self._security, code)
 
     def close(self) -> None:
         """Close the connection; calls in flight are cancelled."""
@@ -117,8 +148,22 @@ class TrainerClient:
     ) -> None:
         self.close()
 
+    def _seconds_after_contact(self) -> float:
+        """What a call may take once the service was looked for; raises UnreachableError."""
+        if self._contact.reached:
+            return self._timeout_seconds
+        end = time.monotonic() + self._timeout_seconds
+        if problem := self._contact.problem(self._timeout_seconds):
+            raise UnreachableError(self._target, problem)
+        return max(_LEAST_SECONDS, end - time.monotonic())
+
     def _error(self, error: grpc.RpcError) -> CallError:
-        details = error.details() or ""
+        details, contact = error.details() or "", self._contact
+        if error.code() in _NO_ANSWER and contact.doubt is not None and not contact.reached:
+            return UnreachableError(self._target, contact.doubt, code=error.code())
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-            details += " (does a trainer run there?)"
+            known = contact.reached
+            details += ": it gave no answer in time" if known else " (does a trainer run there?)"
+        if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+            details += " (does a trainer run there, and is it as new as this client?)"
         return CallError(self._target, error.code(), details)

@@ -13,7 +13,7 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 from hosting import client_flags
 from hosting.terminal import print_json
 from trainer import output, remote_output, removal_command, tables
-from trainer.client import CallError, TrainerClient
+from trainer.client import TrainerClient
 from trainer.errors import InputError, OptionError
 from trainer.event_messages import removal_request, removed_of
 from trainer.interactions import Interactions, read_interactions
@@ -34,12 +34,7 @@ def run(options: argparse.Namespace) -> int:
     """Ask, print, and return the exit status; raises CallError and HostingError."""
     security = client_flags.client_security(options)
     with TrainerClient(options.target, timeout_seconds=options.timeout, security=security) as client:
-        try:
-            return _COMMANDS[options.command](client, options)
-        except CallError as error:
-            if problem := client.connection_problem(error.code):
-                raise CallError(error.target, error.code, f"{error.details}; {problem}") from error
-            raise
+        return _COMMANDS[options.command](client, options)
 
 
 def _train(client: TrainerClient, options: argparse.Namespace) -> int:

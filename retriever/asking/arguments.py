@@ -217,6 +217,7 @@ def _add_target(
     """Whom to ask and how; `whom` is the group of --target where there is another way to say it."""
     (whom or parser).add_argument(
         "--target",
+        type=client_flags.target,
         default=format_address(*parse_address(defaults.get("listen", DEFAULT_LISTEN))),
         metavar="HOST:PORT",
         help="the service to ask (default: %(default)s)",

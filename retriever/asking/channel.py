@@ -7,10 +7,19 @@ from importlib import resources
 import grpc
 
 from hosting import credentials
+from hosting.first_contact import FirstContact, Services
 from hosting.security import PLAIN, ClientSecurity
 
 # An answer with many attributes may be larger than the 4 MB that gRPC has by default.
 _MAX_RESPONSE_BYTES = 64 << 20
+
+_SERVICES = Services(
+    "recsys.retriever.v1.RetrieverService",
+    {
+        "recsys.trainer.v1.TrainerService": "a trainer answers there, which recommends nothing: give "
+        "the retriever's own port, or ask the trainer by 'python -m trainer'"
+    },
+)
 
 
 def retry_policy() -> str:
@@ -40,3 +49,8 @@ def open_channel(target: str, security: ClientSecurity = PLAIN) -> grpc.Channel:
             ("grpc.max_reconnect_backoff_ms", 1_000),
         ],
     )
+
+
+def first_contact(channel: grpc.Channel, target: str, security: ClientSecurity = PLAIN) -> FirstContact:
+    """Looks whether a retriever is at the other end of a channel."""
+    return FirstContact(channel, target, security, _SERVICES)

@@ -16,7 +16,7 @@ from hosting.terminal import print_json
 from retriever.asking import batches
 from retriever.asking.fleet import ask_all
 from retriever.asking.output import fleet_content, print_answer, print_fleet, print_status
-from retriever.client import Answer, CallError, Items, RetrieverClient
+from retriever.client import Answer, Items, RetrieverClient
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,12 +37,7 @@ def run(options: argparse.Namespace) -> int:
             timeout_seconds=options.timeout,
             security=client_flags.client_security(options),
         ) as client:
-            try:
-                return _run(client, options)
-            except CallError as error:
-                if problem := client.connection_problem(error.code):
-                    raise CallError(error.target, error.code, f"{error.details}; {problem}") from error
-                raise
+            return _run(client, options)
     except ValueError as error:
         # What no request can hold: a number beyond 32 bits, a text that isn't Unicode.
         print(f"error: {error}", file=sys.stderr)

@@ -7,8 +7,10 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from hosting.diagnosis import Cause, Problem
 from retriever.errors import RetrieverError
 
+_NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -46,11 +48,40 @@ class CallError(RetrieverError):
         self.retry_seconds = retry_seconds
 
 
-def of_call(target: str, error: grpc.RpcError) -> CallError:
-    """What a call failed with."""
+class UnreachableError(CallError):
+    """No retriever was found at the address: it was never asked anything.
+
+    Attributes:
+        cause: for programs, such as "refused", "name_not_found", "tls_wanted" or "other_service";
+            `hosting.diagnosis.Cause` has them all.
+    """
+
+    def __init__(self, target: str, problem: Problem, *, code: grpc.StatusCode | None = None) -> None:
+        default = grpc.StatusCode.UNAVAILABLE
+        if problem.cause == "other_service":
+            default = grpc.StatusCode.UNIMPLEMENTED
+        super().__init__(target, code or default, problem.text)
+        self.cause: Cause = problem.cause
+
+
+def of_call(
+    target: str, error: grpc.RpcError, *, reached: bool = True, doubt: Problem | None = None
+) -> CallError:
+    """What a call failed with.
+
+    Args:
+        target: whom it asked.
+        error: as gRPC raised it.
+        reached: whether a retriever has ever answered there.
+        doubt: what keeps the target from being reached, if that is known.
+    """
     details = error.details() or ""
+    if error.code() in _NO_ANSWER and doubt is not None and not reached:
+        return UnreachableError(target, doubt, code=error.code())
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        details += " (does a retriever run there?)"
+        details += ": it gave no answer in time" if reached else " (does a retriever run there?)"
+    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+        details += " (does a retriever run there, and is it as new as this client?)"
     try:
         status = rpc_status.from_call(error)
     except (ValueError, DecodeError):

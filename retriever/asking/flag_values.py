@@ -5,17 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
-from ipaddress import IPv6Address
 from typing import Any, NoReturn
 
+from hosting.addresses import AddressError, parse_one
 from retriever.asking.conditions import RangeCondition, TextCondition
-from retriever.config import format_address, parse_address
-from retriever.errors import StartError
+from retriever.config import format_address
 
 Weighted = list[tuple[str, float | None]]
 """Ids, each with its weight where one was given."""
-
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})")
 
 
 def _refuse(text: str, form: str, example: str) -> NoReturn:
@@ -89,25 +86,14 @@ def addresses(text: str) -> list[str]:
     found: list[str] = []
     for one in text.split(","):
         try:
-            host, port = parse_address(one)
-        except StartError:
-            host, port = "", 0
-        if not (port and _is_host(host)):
-            _refuse(one, "HOST:PORT with a port in 1..65535", "10.0.0.1:50051 or [::1]:50051")
+            host, port = parse_one(one)
+        except AddressError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
         address = format_address(host.lower(), port)
         if address in found:
             raise argparse.ArgumentTypeError(f"{address} is named twice: leave one out")
         found.append(address)
     return found
-
-
-def _is_host(text: str) -> bool:
-    if ":" in text:
-        try:
-            return bool(IPv6Address(text))
-        except ValueError:
-            return False
-    return _HOST.fullmatch(text) is not None
 
 
 def page_count(text: str) -> int:

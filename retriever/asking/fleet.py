@@ -13,10 +13,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from hosting import credentials, propagation
+from hosting import propagation
 from hosting.security import ClientSecurity
-from retriever.asking.channel import open_channel
-from retriever.asking.errors import CallError, of_call
+from retriever.asking.channel import first_contact, open_channel
+from retriever.asking.errors import CallError, UnreachableError, of_call
 
 # For the second question, when the first one took nearly all the time there is.
 _LEAST_SECONDS = 0.1
@@ -103,7 +103,7 @@ def ask_all(addresses: Sequence[str], security: ClientSecurity, *, timeout_secon
     Args:
         addresses: "host:port" of each; at least one.
         security: how to connect to any of them.
-        timeout_seconds: for each; what TLS has to do with a failure may take a second more.
+        timeout_seconds: for each.
 
     Raises:
         HostingError: certificates that can't be used.
@@ -116,11 +116,14 @@ def ask_all(addresses: Sequence[str], security: ClientSecurity, *, timeout_secon
 def _ask(address: str, security: ClientSecurity, timeout_seconds: float) -> Member:
     end = time.monotonic() + timeout_seconds
     with open_channel(address, security) as channel:
+        contact = first_contact(channel, address, security)
+        if problem := contact.problem(timeout_seconds):
+            return Member(address, error=UnreachableError(address, problem))
         try:
             # Nobody waits for one that is away: that it is, and why, is what was asked.
             status = pb_grpc.RetrieverServiceStub(channel).GetStatus(
                 pb.GetStatusRequest(),
-                timeout=timeout_seconds,
+                timeout=max(_LEAST_SECONDS, end - time.monotonic()),
                 wait_for_ready=False,
                 metadata=propagation.outgoing(),
             )
@@ -128,8 +131,6 @@ def _ask(address: str, security: ClientSecurity, timeout_seconds: float) -> Memb
                 health_pb2.HealthCheckRequest(), timeout=max(_LEAST_SECONDS, end - time.monotonic())
             )
         except grpc.RpcError as error:
-            failed = of_call(address, error)
-            if of_tls := credentials.connection_problem(channel, security, failed.code):
-                failed = CallError(address, failed.code, f"{failed.details}; {of_tls}")
+            failed = of_call(address, error, reached=contact.reached, doubt=contact.doubt)
             return Member(address, error=failed)
     return Member(address, status, health.status == health_pb2.HealthCheckResponse.SERVING)

@@ -28,7 +28,8 @@ from recsys.trainer.v1 import trainer_service_pb2 as trainer_pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as trainer_grpc
 
 from hosting import logs
-from hosting.credentials import connection_problem, open_channel
+from hosting.credentials import open_channel
+from hosting.diagnosis import diagnose
 from hosting.security import PLAIN, ClientSecurity
 from retriever.__main__ import main as retriever_main
 from retriever.client import RetrieverClient
@@ -130,8 +131,8 @@ def refused(kind: Kind, target: str, security: ClientSecurity) -> tuple[grpc.Sta
 
 
 def problem(target: str, security: ClientSecurity) -> str:
-    with channel(target, security) as opened:
-        return connection_problem(opened, security, grpc.StatusCode.DEADLINE_EXCEEDED)
+    found = diagnose(target, security, seconds=PATIENCE)
+    return "" if found is None else found.text
 
 
 def healthy(target: str, security: ClientSecurity) -> None:
@@ -234,7 +235,7 @@ def test_who_cannot_connect_is_told_why(locked, files):
     fine = files.security("a.example")
     assert problem(target, fine) == ""
     for security, words in (
-        (PLAIN, "if it speaks TLS, give --ca"),
+        (PLAIN, "the service speaks TLS: give --ca"),
         (files.security(), "may want a client certificate, --cert and --key"),
         (files.security("a.example", by="others"), "a certificate that another CA signed"),
         (files.security("a.example", ca="others"), "its certificate isn't signed by any in --ca"),
@@ -273,7 +274,7 @@ def test_the_command_line_asks_with_flags_and_with_the_environment(
     status, _, errors = run("health", "--timeout", "0.3", "--ca", security.ca)
     assert status == 1
     assert errors.startswith(f"error: {target}: ")
-    assert "; the service closed the connection: it may want a client certificate" in errors
+    assert "the service closed the connection: it may want a client certificate" in errors
     for name, value in given.items():
         monkeypatch.setenv(f"{kind.name.upper()}_CLIENT_{name}", str(value))
     status, output, errors = run(kind.command, "--json")
@@ -289,7 +290,6 @@ def test_a_client_of_the_library_asks_with_the_same(locked, files):
     kind, target = locked
     with kind.client(target, security=files.security("a.example", token=TOKEN)) as client:
         client.is_serving()
-        assert client.connection_problem(grpc.StatusCode.UNAVAILABLE) == ""
 
 
 # ---- what changes on disk while the service runs

@@ -13,7 +13,14 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from retriever.client import Answer, CallError, RetrieverClient, ScoredItem, retry_policy
+from retriever.client import (
+    Answer,
+    CallError,
+    RetrieverClient,
+    ScoredItem,
+    UnreachableError,
+    retry_policy,
+)
 
 
 class Servicer(pb_grpc.RetrieverServiceServicer):
@@ -155,9 +162,9 @@ def test_threads_may_share_it(target, servicer):
 
 def test_it_gives_up_when_nobody_answers(unused_target):
     with RetrieverClient(unused_target, timeout_seconds=0.2) as client:
-        with pytest.raises(CallError, match="does a retriever run there") as raised:
+        with pytest.raises(UnreachableError, match="connection refused") as raised:
             client.recommend("u")
-        assert raised.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert (raised.value.code, raised.value.cause) == (grpc.StatusCode.UNAVAILABLE, "refused")
         with pytest.raises(CallError):
             client.wait_until_serving(timeout_seconds=0.2)
 

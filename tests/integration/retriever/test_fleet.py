@@ -66,7 +66,7 @@ def test_one_that_is_dead_beside_two(ask, both, dead):
     assert summary.endswith(f"unreachable: {dead}")
     assert "  serving  " in first
     assert second.startswith(f"{dead}  unreachable  ")
-    assert "Connection refused" in second
+    assert "connection refused" in second
     assert "  serving  " in third
 
 
@@ -134,4 +134,4 @@ def test_certificates_and_tokens_are_shown_to_each(ask, start, tmp_path, volume)
     code, output = ask(*targets, flags=["--ca", str(secret.ca)])
     assert (code, output.count("UNAUTHENTICATED")) == (1, 2)
     code, output = ask(*targets)
-    assert (code, output.count("if it speaks TLS, give --ca")) == (1, 2)
+    assert (code, output.count("the service speaks TLS: give --ca")) == (1, 2)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hosting.admission import overloaded
+from hosting.diagnosis import Problem
 from retriever.asking import errors as client_errors
 from retriever.errors import (
     AbandonedError,
@@ -93,9 +94,20 @@ def test_a_failure_without_details_has_its_code(metadata):
     assert (made.code, made.details, told(made)) == (CODES.UNAVAILABLE, "", {})
 
 
-def test_a_deadline_that_passed_asks_whether_anybody_is_there():
-    made = client_errors.of_call(TARGET, RefusedError(CODES.DEADLINE_EXCEEDED, "too late"))
+def test_a_deadline_that_passed_says_what_is_known_of_the_service():
+    late = RefusedError(CODES.DEADLINE_EXCEEDED, "too late")
+    made = client_errors.of_call(TARGET, late)
+    assert made.details == "too late: it gave no answer in time"
+    made = client_errors.of_call(TARGET, late, reached=False)
     assert made.details == "too late (does a retriever run there?)"
+    silent = Problem("silent", "it says nothing")
+    made = client_errors.of_call(TARGET, late, reached=False, doubt=silent)
+    assert isinstance(made, client_errors.UnreachableError)
+    assert (made.code, made.cause) == (CODES.DEADLINE_EXCEEDED, "silent")
+    assert str(made) == f"{TARGET}: DEADLINE_EXCEEDED: it says nothing"
+    # What was in doubt before it was found has passed.
+    made = client_errors.of_call(TARGET, late, reached=True, doubt=silent)
+    assert made.details == "too late: it gave no answer in time"
 
 
 @pytest.mark.parametrize(
