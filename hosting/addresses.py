@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address, IPv6Address
 
-from hosting.errors import HostingError
+from hosting.errors import ArgumentError
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})")
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -15,7 +15,7 @@ _DNS = ("dns:///", "dns:")
 _LISTS = ("ipv4:", "ipv6:")
 
 
-class AddressError(HostingError, ValueError):
+class AddressError(ArgumentError):
     """A text that is no address of a service.
 
     Attributes:
@@ -24,9 +24,11 @@ class AddressError(HostingError, ValueError):
     """
 
     def __init__(self, address: object, hint: str = "") -> None:
-        form = "should be HOST:PORT with a port in 1..65535, such as 10.0.0.1:50051 or [::1]:50051"
-        shown = repr(address) if isinstance(address, str) else "the address"
-        super().__init__(f"{shown} {form}" + (f": {hint}" if hint else ""))
+        form = "HOST:PORT with a port in 1..65535, such as 10.0.0.1:50051 or [::1]:50051"
+        expected = form + (f": {hint}" if hint else "")
+        # Flags have other names than the argument has.
+        text = f"{address!r} should be {expected}" if isinstance(address, str) else ""
+        super().__init__("target", address, expected, text=text)
         self.address = address
         self.hint = hint
 
@@ -42,7 +44,7 @@ def parse(target: object) -> list[tuple[str, int]]:
         AddressError: anything else.
     """
     if not isinstance(target, str):
-        raise AddressError(target, "it isn't text")
+        raise AddressError(target)
     for scheme in _DNS:
         if target.startswith(scheme):
             return [parse_one(target.removeprefix(scheme))]

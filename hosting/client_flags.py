@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from hosting import addresses, tokens
+from hosting import addresses, given, tokens
 from hosting.security import ClientSecurity
 
 _FLAGS = (
@@ -48,6 +48,16 @@ def target(text: str) -> str:
     except addresses.AddressError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return text
+
+
+def seconds(text: str) -> float:
+    """How long to wait, as a flag's value; ArgumentTypeError for what is no such time."""
+    try:
+        return given.seconds("timeout", float(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} should be a number of seconds above 0, such as 0.5"
+        ) from error
 
 
 def client_security(options: argparse.Namespace) -> ClientSecurity:

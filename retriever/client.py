@@ -24,8 +24,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from hosting import addresses, propagation
+from hosting import addresses, given, propagation
 from hosting.addresses import AddressError
+from hosting.errors import ArgumentError
 from hosting.security import PLAIN, ClientSecurity
 from retriever.asking import answers, errors
 from retriever.asking.answers import Answer, Contribution, Explanation, ScoredItem
@@ -41,6 +42,7 @@ from retriever.asking.conditions import (
 )
 from retriever.asking.errors import CallError, UnreachableError
 from retriever.asking.requests import (
+    Id,
     Items,
     RecommendOptions,
     RecommendRequest,
@@ -53,11 +55,13 @@ __all__ = [
     "DEFAULT_TIMEOUT_SECONDS",
     "AddressError",
     "Answer",
+    "ArgumentError",
     "CallError",
     "ClientSecurity",
     "Condition",
     "Contribution",
     "Explanation",
+    "Id",
     "Items",
     "RangeCondition",
     "RecommendRequest",
@@ -76,6 +80,7 @@ __all__ = [
 ]
 
 DEFAULT_TIMEOUT_SECONDS = 5.0
+_CONNECTIONS = "a whole number of 1 or more"
 _ASK_AGAIN_SECONDS = 0.1
 _LEAST_SECONDS = 0.001
 
@@ -106,19 +111,21 @@ class RetrieverClient:
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         security: ClientSecurity = PLAIN,
     ) -> None:
-        if connections < 1:
-            raise ValueError(f"connections is {connections}, but should be at least 1")
         addresses.parse(target)
+        count = given.whole("connections", connections, _CONNECTIONS)
+        if count < 1:
+            raise ArgumentError("connections", connections, _CONNECTIONS)
+        given.one_of("security", security, ClientSecurity, "ClientSecurity(ca=..., token=...)")
         self._target = target
-        self._timeout_seconds = timeout_seconds
-        self._channels = [open_channel(target, security) for _ in range(connections)]
+        self._timeout_seconds = given.seconds("timeout_seconds", timeout_seconds)
+        self._channels = [open_channel(target, security) for _ in range(count)]
         self._contact = first_contact(self._channels[0], target, security)
         # next() on a cycle is atomic in CPython: no lock.
         self._stubs = itertools.cycle([pb_grpc.RetrieverServiceStub(c) for c in self._channels])
 
     def similar_items(
         self,
-        item_id: str | None = None,
+        item_id: Id | None = None,
         *,
         timeout_seconds: float | None = None,
         **options: Unpack[SimilarItemsOptions],
@@ -126,20 +133,20 @@ class RetrieverClient:
         """The items most like one, or like several: `similar_items(items=["50", "181"])`.
 
         Args:
-            item_id: external id of the one.
+            item_id: external id of the one: text, or a whole number.
             timeout_seconds: of this call.
             options: the other fields of SimilarItemsRequest, which says what they are.
 
         Raises:
             CallError: see its code; NOT_FOUND for an unknown item.
-            ValueError, TypeError: what couldn't be sent as it is meant.
+            ArgumentError: what couldn't be sent as it is meant; it is a TypeError and a ValueError.
         """
         request = SimilarItemsRequest(item_id, **options).to_message()
         return answers.answer(self._call(next(self._stubs).SimilarItems, request, timeout_seconds))
 
     def recommend(
         self,
-        user_id: str | None = None,
+        user_id: Id | None = None,
         *,
         timeout_seconds: float | None = None,
         **options: Unpack[RecommendOptions],
@@ -149,20 +156,20 @@ class RetrieverClient:
         `recommend("3")`, `recommend(session=["50", "181"])`, `recommend(features=["age:25-34"])`.
 
         Args:
-            user_id: external id of a known user.
+            user_id: external id of a known user: text, or a whole number.
             timeout_seconds: of this call.
             options: the other fields of RecommendRequest, which says what they are.
 
         Raises:
             CallError: see its code; NOT_FOUND for an unknown user.
-            ValueError, TypeError: what couldn't be sent as it is meant.
+            ArgumentError: what couldn't be sent as it is meant; it is a TypeError and a ValueError.
         """
         request = RecommendRequest(user_id, **options).to_message()
         return answers.answer(self._call(next(self._stubs).Recommend, request, timeout_seconds))
 
     def similar_items_pages(
         self,
-        item_id: str | None = None,
+        item_id: Id | None = None,
         *,
         timeout_seconds: float | None = None,
         **options: Unpack[SimilarItemsOptions],
@@ -173,7 +180,7 @@ class RetrieverClient:
 
     def recommend_pages(
         self,
-        user_id: str | None = None,
+        user_id: Id | None = None,
         *,
         timeout_seconds: float | None = None,
         **options: Unpack[RecommendOptions],
@@ -183,14 +190,14 @@ class RetrieverClient:
         A page is asked for when it is wanted. The service ends after 10000 results.
 
         Args:
-            user_id: external id of a known user.
+            user_id: external id of a known user: text, or a whole number.
             timeout_seconds: of each call.
             options: the other fields of RecommendRequest; pages begin after its `page_token`.
 
         Raises:
             CallError: while pages are taken. Its reason is PAGE_EXPIRED when the service has moved on
                 to another version, in which other results are the next ones: start anew.
-            ValueError, TypeError: what couldn't be sent as it is meant.
+            ArgumentError: what couldn't be sent as it is meant; it is a TypeError and a ValueError.
         """
         request = RecommendRequest(user_id, **options).to_message()
         return self._pages("Recommend", request, timeout_seconds)
@@ -202,7 +209,8 @@ class RetrieverClient:
         timeout_seconds: float | None = None,
     ) -> list[Answer | CallError]:
         """As similar_items for each request, in one call; see batch_recommend."""
-        batch = pb.BatchSimilarItemsRequest(requests=[_message(one) for one in requests])
+        kinds = SimilarItemsRequest, pb.SimilarItemsRequest
+        batch = pb.BatchSimilarItemsRequest(requests=_messages(requests, kinds))
         response = self._call(next(self._stubs).BatchSimilarItems, batch, timeout_seconds)
         return self._results(response.results)
 
@@ -225,9 +233,10 @@ class RetrieverClient:
 
         Raises:
             CallError: all failed together.
-            ValueError: what no request can hold.
+            ArgumentError: what couldn't be sent as it is meant.
         """
-        batch = pb.BatchRecommendRequest(requests=[_message(one) for one in requests])
+        kinds = RecommendRequest, pb.RecommendRequest
+        batch = pb.BatchRecommendRequest(requests=_messages(requests, kinds))
         response = self._call(next(self._stubs).BatchRecommend, batch, timeout_seconds)
         return self._results(response.results)
 
@@ -246,6 +255,7 @@ class RetrieverClient:
 
         What is there and is no retriever is not waited for: an UnreachableError says what it is.
         """
+        timeout_seconds = given.seconds("timeout_seconds", timeout_seconds)
         end = time.monotonic() + timeout_seconds
         problem = self._contact.problem(timeout_seconds)
         if problem is not None and not problem.may_start:
@@ -294,7 +304,9 @@ class RetrieverClient:
         request: _Request,
         timeout_seconds: float | None,
     ) -> _Response:
-        seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+        seconds = self._timeout_seconds
+        if timeout_seconds is not None:
+            seconds = given.seconds("timeout_seconds", timeout_seconds)
         if not self._contact.reached:
             end = time.monotonic() + seconds
             if problem := self._contact.problem(seconds):
@@ -340,6 +352,13 @@ class RetrieverClient:
         ]
 
 
-def _message(request: Any) -> Any:
-    """A request as its message, which it may be already."""
-    return request if isinstance(request, Message) else request.to_message()
+def _messages(requests: Any, kinds: tuple[type, type]) -> list[Any]:
+    """Requests as their messages, which they may be already. Raises ArgumentError."""
+    name = kinds[0].__name__
+    subject = "'3'" if kinds[0] is RecommendRequest else "'50'"
+    each = f"{name}({subject}, limit=5)"
+    entries = given.several("requests", requests, f"a list of requests, such as [{each}]")
+    found: list[Any] = [
+        given.one_of(entry, one, kinds, f"a request, such as {each}") for entry, one in entries
+    ]
+    return [one if isinstance(one, Message) else one.to_message() for one in found]

@@ -386,7 +386,7 @@ def _add_target(
     )
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=client_flags.seconds,
         default=timeout_seconds,
         metavar="SECONDS",
         help="for its answer (default: %(default)g)",

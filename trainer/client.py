@@ -19,8 +19,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
-from hosting import addresses, credentials, propagation
+from hosting import addresses, credentials, given, propagation
 from hosting.diagnosis import Cause, Problem
+from hosting.errors import ArgumentError
 from hosting.first_contact import FirstContact, Services
 from hosting.security import PLAIN, ClientSecurity
 from trainer.errors import TrainerError
@@ -84,7 +85,8 @@ class TrainerClient:
     ) -> None:
         addresses.parse(target)
         self._target = target
-        self._timeout_seconds = timeout_seconds
+        self._timeout_seconds = given.seconds("timeout_seconds", timeout_seconds)
+        given.one_of("security", security, ClientSecurity, "ClientSecurity(ca=..., token=...)")
         self._channel = credentials.open_channel(
             target,
             security,
@@ -98,7 +100,17 @@ class TrainerClient:
         self._stub = pb_grpc.TrainerServiceStub(self._channel)
 
     def call(self, method: str, request: Message | Iterator[Message]) -> Any:
-        """Call a method that answers once; raises CallError."""
+        """Call a method that answers once.
+
+        Args:
+            method: its name, such as "Train".
+            request: its request; for AppendInteractions, an iterator of them.
+
+        Raises:
+            CallError: the service said no, or nothing in time.
+            ArgumentError: there is no such method, or its request is another.
+        """
+        _check(method, request)
         seconds = self._seconds_after_contact()
         try:
             response = getattr(self._stub, method)(
@@ -110,7 +122,11 @@ class TrainerClient:
         return response
 
     def watch(self, run_id: str) -> Iterator[pb.TrainingRun]:
-        """A run as it is, and again whenever it changed, to its end. Raises CallError."""
+        """A run as it is, and again whenever it changed, to its end.
+
+        Raises CallError, and ArgumentError for what is no id.
+        """
+        given.text("run_id", run_id, "the id of a training run, as Train answers it")
         self._seconds_after_contact()
         request = pb.WatchTrainingRunRequest(training_run_id=run_id)
         try:
@@ -167,3 +183,22 @@ class TrainerClient:
         if error.code() is grpc.StatusCode.UNIMPLEMENTED:
             details += " (does a trainer run there, and is it as new as this client?)"
         return CallError(self._target, error.code(), details)
+
+
+_METHODS = {
+    method.name: method
+    for method in pb.DESCRIPTOR.services_by_name["TrainerService"].methods
+    if not method.server_streaming
+}
+
+
+def _check(method: Any, request: Any) -> None:
+    """Raise ArgumentError unless there is such a method and it takes such a request."""
+    if not (isinstance(method, str) and method in _METHODS):
+        raise ArgumentError("method", method, f"one of {', '.join(sorted(_METHODS))}")
+    found = _METHODS[method]
+    wanted = found.input_type
+    if found.client_streaming:
+        given.one_of("request", request, Iterator, f"an iterator of {wanted.name}")
+    elif not (isinstance(request, Message) and request.DESCRIPTOR is wanted):
+        raise ArgumentError("request", request, f"a {wanted.name}")

@@ -223,7 +223,10 @@ def _add_target(
         help="the service to ask (default: %(default)s)",
     )
     parser.add_argument(
-        "--timeout", type=float, default=5.0, help="seconds to wait for an answer (default: 5)"
+        "--timeout",
+        type=client_flags.seconds,
+        default=5.0,
+        help="seconds to wait for an answer (default: 5)",
     )
     client_flags.add(parser, defaults)
 

@@ -10,6 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from hosting import given
+from hosting.errors import ArgumentError
+
+_NAME = "an attribute's name, such as 'genres'"
+_TESTS = ("any_of", "all_of", "none_of")
+_VALUES = "texts one by one, such as any_of('genres', 'Drama', 'War')"
+_VALUE = f"{_VALUES}; numbers have in_range('release_year', min=1990)"
+_END = "a number, such as 1990"
+
 
 @dataclass(frozen=True)
 class TextCondition:
@@ -19,6 +28,14 @@ class TextCondition:
     test: Literal["any_of", "all_of", "none_of"]
     values: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        """Raise ArgumentError for what couldn't be sent as it is meant."""
+        given.text("attribute", self.attribute, _NAME)
+        if not (isinstance(self.test, str) and self.test in _TESTS):
+            raise ArgumentError("test", self.test, f"one of {', '.join(map(repr, _TESTS))}")
+        values = given.texts("values", self.values, _VALUES, each=_VALUE)
+        object.__setattr__(self, "values", values)
+
 
 @dataclass(frozen=True)
 class RangeCondition:
@@ -27,6 +44,13 @@ class RangeCondition:
     attribute: str
     min: float | None = None
     max: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ArgumentError for what couldn't be sent as it is meant."""
+        given.text("attribute", self.attribute, _NAME)
+        for name, value in (("min", self.min), ("max", self.max)):
+            if value is not None:
+                object.__setattr__(self, name, given.number(name, value, _END))
 
 
 Condition: TypeAlias = TextCondition | RangeCondition

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, SupportsIndex, TypeAlias, TypedDict, cast
 
 from google.protobuf.field_mask_pb2 import FieldMask
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from retriever.asking.conditions import Condition, TextCondition
+from hosting import given
+from hosting.errors import ArgumentError
+from retriever.asking.conditions import Condition, RangeCondition, TextCondition
 
-Items: TypeAlias = Sequence[str] | Mapping[str, float]
+Id: TypeAlias = str | SupportsIndex
+"""An external id: text, or a whole number, which stands for its decimal digits."""
+
+Items: TypeAlias = Iterable[Id] | Mapping[Id, float]
 """External ids of items, or how much each counts by its id."""
 
 UnknownIds = Literal["error", "ignore", "popular"]
@@ -24,10 +29,23 @@ _UNKNOWN_IDS = {
 }
 _TITLE = "title"
 
+# What arguments should be, for errors.
+_IDS = "a list of ids, such as ['50', '181']"
+_ITEMS = "a list of ids, such as ['50', '181'], or their weights by id, such as {'50': 2.0, '181': 1.0}"
+_FEATURES = "a list of features, such as ['age:25-34', 'country:DE']"
+_ATTRIBUTES = "a list of names, such as ['genres', 'release_year']"
+_FILTER = (
+    "a list of conditions, such as [any_of('genres', 'Drama', 'War'), "
+    "in_range('release_year', min=1990)]"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """What both kinds of request have. What isn't given is as the service has it by default.
+
+    Ids may be whole numbers, also NumPy's, which are sent as their decimal digits. Lists may be of any
+    kind: tuples, sets, arrays, columns of a table, generators; they are read once, when it is made.
 
     Attributes:
         limit: number of results wanted, 1 to 1000; the service's default is 10.
@@ -46,13 +64,13 @@ class Request:
         page_token: of the answer to the same request before this one.
     """
 
-    limit: int | None = None
+    limit: SupportsIndex | None = None
     titles: bool = False
-    attributes: Sequence[str] = ()
+    attributes: Iterable[str] = ()
     search_effort: float | None = None
     exact: bool = False
-    exclude_item_ids: Collection[str] = ()
-    filter: Sequence[Condition] = ()
+    exclude_item_ids: Iterable[Id] = ()
+    filter: Iterable[Condition] = ()
     unknown_ids: UnknownIds | None = None
     diversity: float = 0.0
     explain: bool = False
@@ -60,12 +78,26 @@ class Request:
     page_token: str = ""
 
     def __post_init__(self) -> None:
-        """Raise ValueError or TypeError for what couldn't be sent as it is meant."""
-        if self.unknown_ids not in _UNKNOWN_IDS:
-            known = ", ".join(repr(word) for word in _UNKNOWN_IDS if word)
-            raise ValueError(f"unknown_ids is {self.unknown_ids!r}, but should be one of {known}")
-        for name in ("attributes", "exclude_item_ids"):
-            _check_several(name, getattr(self, name))
+        """Raise ArgumentError for what couldn't be sent as it is meant."""
+        known = ", ".join(repr(word) for word in _UNKNOWN_IDS if word)
+        unknown = self.unknown_ids
+        if unknown is not None and not (isinstance(unknown, str) and unknown in _UNKNOWN_IDS):
+            raise ArgumentError("unknown_ids", unknown, f"one of {known}")
+        self._set("limit", self.limit, None, given.whole, "a whole number in 1..1000")
+        for name in ("titles", "exact", "explain", "paginate"):
+            self._set(name, getattr(self, name), False, given.flag)
+        self._set("search_effort", self.search_effort, None, given.number, "a number in 0.1..100")
+        self._set("diversity", self.diversity, 0.0, given.number, "a number in 0..1")
+        self._set("page_token", self.page_token, "", given.text, "an answer's next_page_token")
+        self._set("exclude_item_ids", self.exclude_item_ids, (), given.identifiers, _IDS)
+        self._set("attributes", self.attributes, (), _names, _ATTRIBUTES)
+        self._set("filter", self.filter, (), _conditions)
+
+    def _set(
+        self, name: str, value: Any, default: Any, read: Callable[..., Any], *expected: str
+    ) -> None:
+        """Keep what is read of a value; what is missing is as it is by default."""
+        object.__setattr__(self, name, default if value is None else read(name, value, *expected))
 
     def _common(self) -> dict[str, Any]:
         """The fields of the message that both kinds have. Those that are None are not set."""
@@ -98,23 +130,25 @@ class RecommendRequest(Request):
             service's default is true.
     """
 
-    user_id: str | None = None
+    user_id: Id | None = None
     _: KW_ONLY
     session: Items | None = None
-    features: Sequence[str] | None = None
+    features: Iterable[str] | None = None
     exclude_seen: bool | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError or TypeError for what couldn't be sent as it is meant."""
+        """Raise ArgumentError for what couldn't be sent as it is meant."""
         super().__post_init__()
         _check_one(user_id=self.user_id, session=self.session, features=self.features)
-        _check_several("session", self.session)
-        _check_several("features", self.features)
+        self._set("user_id", self.user_id, None, given.identifier)
+        self._set("session", self.session, None, _items)
+        self._set("features", self.features, None, _features)
+        self._set("exclude_seen", self.exclude_seen, None, given.flag)
 
     def to_message(self) -> pb.RecommendRequest:
-        """The message. Raises ValueError for what none can hold, such as a number beyond 32 bits."""
+        """The message."""
         return pb.RecommendRequest(
-            user_id=self.user_id,
+            user_id=cast("str | None", self.user_id),
             session=_weighted(self.session),
             features=None if self.features is None else pb.UserFeatures(features=self.features),
             exclude_seen=self.exclude_seen,
@@ -131,33 +165,34 @@ class SimilarItemsRequest(Request):
         items: the several.
     """
 
-    item_id: str | None = None
+    item_id: Id | None = None
     _: KW_ONLY
     items: Items | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError or TypeError for what couldn't be sent as it is meant."""
+        """Raise ArgumentError for what couldn't be sent as it is meant."""
         super().__post_init__()
         _check_one(item_id=self.item_id, items=self.items)
-        _check_several("items", self.items)
+        self._set("item_id", self.item_id, None, given.identifier)
+        self._set("items", self.items, None, _items)
 
     def to_message(self) -> pb.SimilarItemsRequest:
-        """The message. Raises ValueError for what none can hold, such as a number beyond 32 bits."""
+        """The message."""
         return pb.SimilarItemsRequest(
-            item_id=self.item_id, items=_weighted(self.items), **self._common()
+            item_id=cast("str | None", self.item_id), items=_weighted(self.items), **self._common()
         )
 
 
 class Options(TypedDict, total=False):
     """The fields of Request, as keyword arguments."""
 
-    limit: int | None
+    limit: SupportsIndex | None
     titles: bool
-    attributes: Sequence[str]
+    attributes: Iterable[str]
     search_effort: float | None
     exact: bool
-    exclude_item_ids: Collection[str]
-    filter: Sequence[Condition]
+    exclude_item_ids: Iterable[Id]
+    filter: Iterable[Condition]
     unknown_ids: UnknownIds | None
     diversity: float
     explain: bool
@@ -169,7 +204,7 @@ class RecommendOptions(Options, total=False):
     """Those of RecommendRequest but user_id."""
 
     session: Items | None
-    features: Sequence[str] | None
+    features: Iterable[str] | None
     exclude_seen: bool | None
 
 
@@ -181,20 +216,43 @@ class SimilarItemsOptions(Options, total=False):
 
 def _check_one(**subjects: object) -> None:
     # A message would keep the last of several without a word.
-    given = [name for name, subject in subjects.items() if subject is not None]
-    if len(given) != 1:
-        raise ValueError(
-            f"exactly one of {', '.join(subjects)} is needed, not {' and '.join(given) or 'none'}"
-        )
+    named = [name for name, subject in subjects.items() if subject is not None]
+    if len(named) != 1:
+        needed = f"exactly one of {', '.join(subjects)}"
+        text = f"{needed} is needed, not {' and '.join(named) or 'none'}"
+        raise ArgumentError(named[0] if named else next(iter(subjects)), None, needed, text=text)
 
 
-def _check_several(name: str, values: object) -> None:
-    # A text is a sequence too, of its characters.
-    if isinstance(values, str):
-        raise TypeError(f"{name} is the text {values!r}, but should be a list, such as [{values!r}]")
+def _items(argument: str, value: Any) -> Items:
+    """Ids, or weights by id."""
+    if not isinstance(value, Mapping):
+        return given.identifiers(argument, value, _ITEMS)
+    weights: dict[Id, float] = {}
+    for key, weight in value.items():
+        item_id = given.identifier(argument, key)
+        if item_id in weights:
+            raise ArgumentError(argument, value, f"weights by id, but has {item_id!r} twice")
+        weights[item_id] = given.number(f"{argument}[{item_id!r}]", weight, "a weight, such as 2.0")
+    return weights
 
 
-def _weighted(items: Items | None) -> pb.WeightedItems | None:
+def _features(argument: str, value: Any) -> tuple[str, ...]:
+    return given.texts(argument, value, _FEATURES, each="a feature, such as 'age:25-34'")
+
+
+def _names(argument: str, value: Any, expected: str) -> tuple[str, ...]:
+    return given.texts(argument, value, expected, each="a name, such as 'genres'")
+
+
+def _conditions(argument: str, value: Any) -> tuple[Condition, ...]:
+    each = "a condition, such as any_of('genres', 'Drama', 'War')"
+    kinds = (TextCondition, RangeCondition)
+    return tuple(
+        given.one_of(name, one, kinds, each) for name, one in given.several(argument, value, _FILTER)
+    )
+
+
+def _weighted(items: Any) -> pb.WeightedItems | None:
     if items is None:
         return None
     if isinstance(items, Mapping):

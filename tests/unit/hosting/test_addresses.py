@@ -69,5 +69,6 @@ def test_other_texts_are_refused_with_the_right_form(text, hint):
 
 @pytest.mark.parametrize("value", [None, 50051, b"localhost:1", ("localhost", 1)])
 def test_what_is_no_text_is_refused_without_words_of_the_language(value):
-    with pytest.raises(AddressError, match=r"^the address should be HOST:PORT.*: it isn't text$"):
+    with pytest.raises(AddressError, match=r"^target is .*, but should be HOST:PORT with") as raised:
         parse(value)
+    assert "None" not in str(raised.value)
