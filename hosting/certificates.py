@@ -72,7 +72,7 @@ def watch(settings: SecuritySettings) -> Reloading[Certificates]:
 
 def read_authorities(ca: Path) -> bytes:
     """Whom a client trusts, checked. Raises HostingError."""
-    source = Source("--ca", ca)
+    source = Source("--ca", ca, once=True)
     content = source.read()
     _check_authorities(source, content)
     return content
@@ -82,7 +82,8 @@ def read_pair(security: ClientSecurity) -> tuple[bytes, bytes] | None:
     """A client's chain and key, checked; None when it has none. Raises HostingError."""
     if security.cert is None or security.key is None:
         return None
-    cert, key = Source("--cert", security.cert), Source("--key", security.key)
+    cert = Source("--cert", security.cert, once=True)
+    key = Source("--key", security.key, once=True)
     pair = cert.read(), key.read()
     _check_pair(cert, key, *pair)
     return pair

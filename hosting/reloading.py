@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from hosting.errors import HostingError
+from publication.regular_files import open_given, open_regular
 
 _log = logging.getLogger(__name__)
 
@@ -25,10 +26,11 @@ _MAX_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Source:
-    """A file, and the flag that names it."""
+    """A file, and the flag that names it. What is read `once` may be a pipe of a shell's."""
 
     flag: str
     path: Path
+    once: bool = False
 
     def __str__(self) -> str:
         return f"{self.flag} {self.path}"
@@ -36,7 +38,7 @@ class Source:
     def read(self) -> bytes:
         """What it holds; raises HostingError."""
         try:
-            with self.path.open("rb") as file:
+            with (open_given if self.once else open_regular)(self.path) as file:
                 content = file.read(_MAX_BYTES + 1)
         except OSError as error:
             raise HostingError(f"{self}: {error.strerror or error}") from error

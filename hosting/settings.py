@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from hosting.errors import HostingError
+from publication.regular_files import open_given
 
+_MAX_BYTES = 4 << 20
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 # Kubernetes sets these for a Service called retriever or trainer, in every container near it.
 _OF_KUBERNETES = re.compile(r"(.*_)?(PORT|SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9].*)")
@@ -105,8 +107,11 @@ def _config_file(arguments: Sequence[str], variable: str | None) -> Path | None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        with file.open("rb") as opened:
-            return tomllib.load(opened)
+        with open_given(file) as opened:
+            content = opened.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise HostingError(f"--config {file} is larger than {_MAX_BYTES >> 20} MiB")
+        return tomllib.loads(content.decode())
     except OSError as error:
         raise HostingError(f"--config {file}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

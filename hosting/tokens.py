@@ -44,7 +44,7 @@ def watch(path: Path) -> Reloading[Tokens]:
 
 def read_first(path: Path) -> str:
     """The token that a client sends. Raises HostingError."""
-    source = Source("--client-token-file", path)
+    source = Source("--client-token-file", path, once=True)
     return _parse(source, source.read())[0]
 
 

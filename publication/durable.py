@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from publication.regular_files import open_descriptor
+
 
 def fsync_file(path: Path) -> None:
     """Flush a file's content and size to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = open_descriptor(path)
     try:
         os.fsync(descriptor)
     finally:

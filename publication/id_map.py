@@ -16,6 +16,7 @@ from pathlib import Path
 import marisa_trie
 
 from publication.errors import InvalidIdError, InvalidPublicationError
+from publication.regular_files import create_regular, held_open
 
 MAX_ID_BYTES = 512
 """Longest external id, in bytes of UTF-8."""
@@ -56,7 +57,8 @@ class IdMap:
         """
         trie = marisa_trie.BinaryTrie()
         try:
-            trie.mmap(str(path))
+            with held_open(path) as name:
+                trie.mmap(name)
         except (OSError, RuntimeError) as error:
             raise InvalidPublicationError(path, f"isn't an id map: {error}") from error
         return cls(trie)
@@ -64,7 +66,8 @@ class IdMap:
     def save(self, path: Path) -> None:
         """Write the file that `open` maps; OSError when it can't be written."""
         # The trie's own `save` reports a full disk as a RuntimeError without the reason.
-        path.write_bytes(self._trie.tobytes())
+        with create_regular(path) as file:
+            file.write(self._trie.tobytes())
 
     def __len__(self) -> int:
         return len(self._trie)

@@ -25,6 +25,7 @@ from publication.errors import (
     VolumeError,
 )
 from publication.reader import has_version
+from publication.regular_files import open_descriptor, read_regular
 
 MAX_BYTES = 200
 """Longer than any version's name with stray white space around it."""
@@ -43,8 +44,7 @@ def read_label(volume: Path, label: str) -> str:
     check_name(label)
     path = layout.label_file(volume, label)
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_regular(path, max_bytes=MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise LabelError(label, f"nothing is published under it: {path} doesn't exist") from error
     except OSError as error:
@@ -112,7 +112,7 @@ def exclusive(volume: Path, wanted: Path) -> Iterator[None]:
     path = layout.labels_lock(volume)
     try:
         make_directory(path.parent)
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        descriptor = open_descriptor(path, os.O_CREAT | os.O_RDWR)
     except OSError as error:
         raise _cannot_lock(wanted, path, error) from error
     try:
@@ -197,7 +197,7 @@ def rollback_target(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
     """The version that `rollback` would go to; raises as it does."""
     check_name(label)
     try:
-        history = layout.history_file(volume, label).read_bytes()
+        history = read_regular(layout.history_file(volume, label))
     except OSError:
         history = b""
     current = read_label_or_none(volume, label)
@@ -280,16 +280,18 @@ def _move(volume: Path, label: str, version: str, verb: Verb) -> None:
     except OSError as error:
         raise VolumeError(path, f"can't be written: {error.strerror or error}") from error
     # The label has moved, so what follows must not fail the call.
-    with contextlib.suppress(OSError), history.open("ab") as file:
-        file.write(note(verb, version))
-        file.flush()
-        os.fsync(file.fileno())
+    with contextlib.suppress(OSError):
+        descriptor = open_descriptor(history, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        with os.fdopen(descriptor, "ab") as file:
+            file.write(note(verb, version))
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def last_named(volume: Path, label: str) -> str | None:
     """What a label's history says that it named last, for one that is gone; None for nothing."""
     try:
-        named = _stack(layout.history_file(volume, label).read_bytes())
+        named = _stack(read_regular(layout.history_file(volume, label)))
     except OSError:
         return None
     return named[-1] if named else None

@@ -18,6 +18,7 @@ import msgspec
 
 from publication import layout
 from publication.errors import ManifestError, UnsupportedFormatError
+from publication.regular_files import read_regular
 
 FORMAT_VERSION = 1
 
@@ -241,8 +242,7 @@ def read(directory: Path, *, version: str | None = None) -> Manifest:
     """
     path = directory / layout.MANIFEST
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_regular(path, max_bytes=MAX_BYTES + 1)
     except OSError as error:
         raise ManifestError(path, error.strerror or str(error)) from error
     if len(data) > MAX_BYTES:

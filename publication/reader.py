@@ -6,6 +6,7 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ from publication.fold_in import FoldIn
 from publication.id_map import IdMap
 from publication.manifest import FileFacts, Manifest
 from publication.ragged import Ragged
+from publication.regular_files import check_regular, open_regular
 from publication.vector_space import Float32Array
 
 # Hashing lets go of the GIL, and a volume over the network answers several at a time.
 _READERS = 4
+_PART_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -158,12 +161,22 @@ def verify_directory(directory: Path, version: str) -> Manifest:
 def _check_file(path: Path, expected: FileFacts) -> None:
     _check_size(path, expected.size)
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        with open_regular(path) as file:
+            found = _digest(file, expected.size)
     except OSError as error:
         raise InvalidPublicationError(path, error.strerror or str(error)) from error
     if found != expected.sha256:
         raise MismatchError(path, "SHA-256", expected=expected.sha256, found=found)
+
+
+def _digest(file: BufferedReader, size: int) -> str:
+    """The SHA-256 of a file, or when it has grown beyond its size of the beginning: it may go on so."""
+    digest = hashlib.sha256()
+    part = memoryview(bytearray(_PART_BYTES))
+    while size >= 0 and (count := file.readinto(part)):
+        digest.update(part[:count])
+        size -= count
+    return digest.hexdigest()
 
 
 def open_publication(volume: Path, version: str) -> Publication:
@@ -238,7 +251,7 @@ def _directory(volume: Path, version: str) -> Path:
 
 def _check_size(path: Path, expected: int) -> None:
     try:
-        found = path.stat().st_size
+        found = check_regular(path).st_size
     except FileNotFoundError as error:
         raise MissingFileError(path) from error
     except OSError as error:

@@ -29,6 +29,7 @@ from publication.errors import InvalidPublicationError, VectorError, VolumeError
 from publication.id_map import IdMap
 from publication.manifest import FileFacts, Manifest
 from publication.ragged import Ragged
+from publication.regular_files import open_descriptor, open_regular
 
 Clock = Callable[[], datetime]
 
@@ -180,7 +181,8 @@ class Staging:
         )
         path = self._files / layout.MANIFEST
         path.unlink(missing_ok=True)
-        path.write_bytes(manifest.encode(complete))
+        with path.open("xb") as file:
+            file.write(manifest.encode(complete))
         os.chmod(path, 0o444)
         fsync_file(path)
         os.chmod(self._files, 0o755)  # noqa: S103 - the retriever may run as another user
@@ -229,7 +231,7 @@ def _seal(path: Path) -> FileFacts:
     """Make a staged file durable and readable by everyone, and measure it."""
     os.chmod(path, 0o444)
     fsync_file(path)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return FileFacts(
             size=os.fstat(file.fileno()).st_size,
             sha256=hashlib.file_digest(file, "sha256").hexdigest(),
@@ -253,7 +255,7 @@ def _lock(directory: Path) -> int | None:
     """
     path = directory / _LOCK
     try:
-        lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        lock = open_descriptor(path, os.O_CREAT | os.O_RDWR)
     except FileNotFoundError:
         return None
     try:

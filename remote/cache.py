@@ -32,6 +32,7 @@ from publication.errors import (
     VolumeError,
 )
 from publication.manifest import Manifest
+from publication.regular_files import create_regular, read_regular
 from remote.download import download
 from remote.store import Store
 from remote.uses import Uses, alone, locked
@@ -198,11 +199,12 @@ class Cache:
         """Make the folder of a version, with the files that are here already; returns their sizes."""
         files = arriving / "files"
         made = files / layout.MANIFEST
-        if not made.exists() or made.read_bytes() != data:
+        if not made.exists() or read_regular(made, max_bytes=len(data) + 1) != data:
             for folder in (files, arriving / "notes"):
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
-            made.write_bytes(data)
+            with create_regular(made) as file:
+                file.write(data)
         linked = {}
         for name, own in facts.files.items():
             if (found := here.get(own.sha256)) is None or _size(found) != own.size:
@@ -258,7 +260,8 @@ class Cache:
         path = layout.label_file(self.folder, label)
         temporary = layout.staging_dir(self.folder) / f"label-{label}-{secrets.token_hex(8)}"
         with _as_volume_error(self.folder):
-            temporary.write_text(version + "\n")
+            with temporary.open("x") as file:
+                file.write(version + "\n")
             os.replace(temporary, path)
 
     # ---- room

@@ -9,8 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from publication.regular_files import read_regular
+
 # The library asks anew when less than five minutes are left, so for each request.
 _LASTS = timedelta(seconds=30)
+_MAX_BYTES = 4 << 20
 
 SETTING = "STORE_CREDENTIALS"
 """Set to "instance" in the environment: ask the metadata address of the machine or the pod."""
@@ -92,7 +95,7 @@ def shared_credentials(
 def _read(path: Path, profile: str) -> dict[str, Any]:
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read_string(path.read_text("utf-8"))
+        parser.read_string(read_regular(path, max_bytes=_MAX_BYTES).decode())
         section = parser[profile]
         credentials: dict[str, Any] = {
             "access_key_id": section["aws_access_key_id"],

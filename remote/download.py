@@ -16,6 +16,7 @@ from pathlib import Path
 
 from publication.errors import MismatchError
 from publication.manifest import FileFacts
+from publication.regular_files import open_descriptor, open_regular, read_regular
 from remote.errors import ObjectMissingError, RefusedError, StoreError
 from remote.store import PIECE_BYTES, Store
 
@@ -99,13 +100,15 @@ def _begin(
 ) -> _File:
     file = _File(prefix + name, folder / name, facts, notes / name)
     if file.path.exists() and file.path.stat().st_size == facts.size and file.notes.exists():
-        numbers = file.notes.read_text("ascii", "replace").split()
+        numbers = read_regular(file.notes).decode("ascii", "replace").split()
         known = {str(piece) for piece in range(file.pieces)}
         file.done = {int(number) for number in numbers if number in known}
         on_bytes(sum(end - start for start, end in map(file.bounds, file.done)))
         return file
     _forget(file)
-    with file.path.open("wb") as made:
+    # Not what was left there: it may be of any kind, and have other names in other versions.
+    file.path.unlink(missing_ok=True)
+    with file.path.open("xb") as made:
         if facts.size:
             # A disk that is too full says so now, not after minutes.
             os.posix_fallocate(made.fileno(), 0, facts.size)
@@ -129,13 +132,14 @@ def _fetch(
             raise StoreError(store.where(file.key), "isn't wanted any more: another version is")
         start, end = file.bounds(piece)
         data = _read(store, file.key, start, end)
-        with file.path.open("r+b", buffering=0) as out:
+        with os.fdopen(open_descriptor(file.path, os.O_RDWR), "r+b", buffering=0) as out:
             out.seek(start)
             while data:
                 data = data[out.write(data) :]
         with file.lock:
             file.done.add(piece)
-            with file.notes.open("a") as noted:
+            notes = open_descriptor(file.notes, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+            with os.fdopen(notes, "a") as noted:
                 noted.write(f"{piece}\n")
         on_bytes(end - start)
 
@@ -172,7 +176,7 @@ def _wrong(files: list[_File]) -> list[tuple[_File, str]]:
     """Those that haven't the SHA-256 that they should have, and what they have."""
 
     def digest(file: _File) -> str:
-        with file.path.open("rb") as opened:
+        with open_regular(file.path) as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()
 
     with ThreadPoolExecutor(max_workers=4) as pool:

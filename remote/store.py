@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from publication.regular_files import IrregularFileError, check_regular
 from remote.credentials import missing_credentials, shared_credentials
 from remote.errors import (
     ConflictError,
@@ -90,6 +91,7 @@ class Store:
         """A small object; StoreError too when it has more than `at_most` bytes."""
         import obstore
 
+        self._check_here(key)
         with self._errors(key):
             found = obstore.get(self._store, key)
             if found.meta["size"] > at_most:
@@ -100,6 +102,7 @@ class Store:
         """Bytes `start` to `end`, which isn't among them."""
         import obstore
 
+        self._check_here(key)
         with self._errors(key):
             found = obstore.get_range(self._store, key, start=start, end=end)
         if len(found) != end - start:
@@ -186,6 +189,7 @@ class Store:
         import obstore
 
         with self._errors(key):
+            check_regular(path)
             obstore.put(
                 self._patient, key, path, chunk_size=PIECE_BYTES, max_concurrency=_PIECES_AT_ONCE
             )
@@ -207,6 +211,16 @@ class Store:
                     obstore.delete(self._store, key)
             except ObjectMissingError:
                 continue
+
+    def _check_here(self, key: str) -> None:
+        """Raise StoreError for what isn't a regular file in a folder: the library would wait for it."""
+        if isinstance(self.location, Path):
+            try:
+                check_regular(self.location / key)
+            except IrregularFileError as error:
+                raise StoreError(self.where(key), str(error.strerror)) from error
+            except OSError:
+                return  # the library tells why
 
     def where(self, key: str) -> str:
         """An object as messages name it."""

@@ -17,6 +17,7 @@ from typing import TypeVar
 from publication import layout, manifest
 from publication.errors import PublicationError, VersionNotFoundError, VolumeError
 from publication.manifest import Manifest
+from publication.regular_files import read_regular
 from remote.errors import (
     ConflictError,
     ObjectMissingError,
@@ -79,7 +80,7 @@ def upload(store: Store, folder: Path, version: str, *, pauses: Sequence[float] 
     # The largest first, so that none is left over for the end.
     at_once(send, sorted(facts.files, key=lambda name: -facts.files[name].size))
     patiently(lambda: check_sizes(store, version, facts.files))
-    data = (directory / layout.MANIFEST).read_bytes()
+    data = read_regular(directory / layout.MANIFEST)
     patiently(lambda: _write_manifest(store, facts, data))
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from publication.regular_files import open_descriptor
+
 
 class Uses:
     """The uses of one cache; the time of a version's file is that of its latest use.
@@ -26,7 +28,7 @@ class Uses:
         path = self._folder / version
         with self._lock:
             while version not in self._own:
-                descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+                descriptor = open_descriptor(path, os.O_CREAT | os.O_RDWR)
                 fcntl.flock(descriptor, fcntl.LOCK_SH)
                 if _is(path, descriptor):
                     self._own[version] = descriptor
@@ -63,7 +65,7 @@ class Uses:
 def locked(path: Path) -> Iterator[None]:
     """Wait until nobody has the file locked, and lock it; FileNotFoundError: its folder is gone."""
     while True:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        descriptor = open_descriptor(path, os.O_CREAT | os.O_RDWR)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if _is(path, descriptor):
@@ -77,7 +79,7 @@ def locked(path: Path) -> Iterator[None]:
 def alone(path: Path) -> Iterator[bool]:
     """Lock the file unless somebody else has; yields whether that is so."""
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        descriptor = open_descriptor(path, os.O_CREAT | os.O_RDWR)
     except FileNotFoundError:
         yield False
         return

@@ -5,19 +5,21 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv
 
+from publication.regular_files import held_open, open_regular
 from trainer import column_names, csv_places, file_kinds
 from trainer.csv_places import CsvFormat
 from trainer.errors import InputError
 
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
+_READERS: dict[str | None, Callable[[BinaryIO], Any]] = {"gzip": gzip.open, "bz2": bz2.open}
 _SNIFFED_BYTES = 1 << 16
 
 
@@ -104,7 +106,7 @@ def _check_text(path: Path, form: CsvFormat) -> None:
 
 @contextmanager
 def _arrow_stream(path: Path, form: CsvFormat) -> Iterator[pa.NativeFile]:
-    with pa.input_stream(str(path), compression=form.compression) as stream:
+    with held_open(path) as name, pa.input_stream(name, compression=form.compression) as stream:
         yield stream
 
 
@@ -117,10 +119,12 @@ def _find(path: Path, form: CsvFormat, columns: Collection[str]) -> InputError |
         return None
 
 
-def _stream(path: Path, form: CsvFormat) -> Any:
+@contextmanager
+def _stream(path: Path, form: CsvFormat) -> Iterator[Any]:
     """The content, of which all that comes before a damaged part can be read."""
-    if form.compression == "gzip":
-        return gzip.open(path)
-    if form.compression == "bz2":
-        return bz2.open(path)
-    return pa.input_stream(str(path), compression=form.compression)
+    if form.compression in _READERS:
+        with open_regular(path) as file, _READERS[form.compression](file) as stream:
+            yield stream
+    else:
+        with _arrow_stream(path, form) as stream:
+            yield stream

@@ -29,6 +29,7 @@ import msgspec
 import pyarrow as pa
 
 from publication.durable import fsync_directory
+from publication.regular_files import open_descriptor, read_regular
 from trainer.event_errors import EventLogError
 from trainer.event_segments import SCHEMA, SEGMENT, SUCCESSOR, damaged, write_durably, write_segment
 from trainer.events import Row
@@ -40,6 +41,7 @@ _TEMPORARY = re.compile(r"_(?:(?:wal|segment)-\d{8}|removals)\.tmp")
 
 _LOCK = "_lock"
 _REMOVALS = "_removals"
+_MARK_BYTES = 64
 _BATCH_ROWS = 1 << 16
 _decoder = msgspec.msgpack.Decoder(
     tuple[list[str], list[str], list[str], list[str], list[float], list[float]]
@@ -111,7 +113,7 @@ def lock(directory: Path) -> int:
         EventLogError: there is another writer.
         OSError: the directory can't be written.
     """
-    descriptor = os.open(directory / _LOCK, os.O_CREAT | os.O_RDWR, 0o644)
+    descriptor = open_descriptor(directory / _LOCK, os.O_CREAT | os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BaseException as error:
@@ -204,7 +206,7 @@ def mark_removal(directory: Path) -> None:
 def removal_mark(directory: Path) -> str:
     """What differs after events were removed; "" before that. OSError when it can't be read."""
     try:
-        return (directory / _REMOVALS).read_bytes().hex()
+        return read_regular(directory / _REMOVALS, max_bytes=_MARK_BYTES).hex()
     except FileNotFoundError:
         return ""
 

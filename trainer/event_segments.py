@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from publication.durable import fsync_directory
+from publication.regular_files import create_regular, held_open, read_regular
 from trainer.event_errors import EventLogError
 
 SCHEMA = pa.schema(
@@ -38,7 +39,7 @@ def read_segment(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         EventLogError: it is damaged.
         OSError: it can't be read.
     """
-    content = path.read_bytes()
+    content = read_regular(path)
     match = SEGMENT.fullmatch(path.name) or SUCCESSOR.fullmatch(path.name)
     if match is None or zlib.crc32(content) != int(match[2], 16):
         raise damaged(path, "its checksum isn't the one in its name")
@@ -56,7 +57,8 @@ def measure_segment(path: Path) -> tuple[int, float, float]:
         OSError: it can't be read.
     """
     try:
-        facts = pa.parquet.read_metadata(path)
+        with held_open(path) as name:
+            facts = pa.parquet.read_metadata(name)
         column = facts.schema.names.index("timestamp")
         groups = [
             facts.row_group(group).column(column).statistics
@@ -88,7 +90,7 @@ def write_segment(
 def write_durably(temporary: Path, content: pa.Buffer | bytes, path: Path) -> None:
     """Write a temporary file, give it its name, and have both on the disk. OSError when it can't."""
     try:
-        with temporary.open("wb") as output:
+        with create_regular(temporary) as output:
             output.write(content)
             output.flush()
             os.fsync(output.fileno())

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
+from publication.regular_files import create_regular
 from trainer import features, interactions, item_attributes, tables
 from trainer.errors import DatasetMissingError, TrainerError
 from trainer.features import FeatureTable
@@ -71,7 +72,7 @@ def _fetch(directory: Path) -> None:
             for name, target in _FILES.items():
                 with (
                     archive.open(f"{_FOLDER_IN_WHEEL}/{name}") as source,
-                    (directory / target).open("wb") as file,
+                    create_regular(directory / target) as file,
                 ):
                     shutil.copyfileobj(source, file)
     (directory / _COMPLETE).touch()

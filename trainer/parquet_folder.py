@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet
 
+from publication.regular_files import held_open
 from trainer import column_names, column_types, tables
 from trainer.errors import InputError
 
@@ -90,7 +91,8 @@ def read_folder(path: Path, *, required: Collection[str], optional: Collection[s
 def _refuse_double_columns(files: Sequence[Path]) -> None:
     """Name the file that has a column twice, and the column: Arrow names neither."""
     for file in files:
-        names = pa.parquet.read_schema(file).names
+        with held_open(file) as opened:
+            names = pa.parquet.read_schema(opened).names
         column_names.wanted(file, names, [], names)
 
 

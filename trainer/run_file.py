@@ -23,6 +23,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from publication.durable import fsync_directory
+from publication.regular_files import open_descriptor
 from trainer import run_rows
 from trainer.errors import StoreError
 
@@ -81,7 +82,7 @@ class RunFile:
             directory.mkdir(parents=True, exist_ok=True)
             is_new = self._is_new()
             # Specs may hold a database's password.
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            os.close(open_descriptor(self.path, os.O_CREAT | os.O_RDWR, 0o600))
             with contextlib.suppress(PermissionError):
                 # A backup that was put back may let others read it.
                 self.path.chmod(0o600)
@@ -166,7 +167,7 @@ class RunFile:
             )
         if not self._record.exists():
             # Last: a crash before it leaves a file that the next start takes as it is.
-            os.close(os.open(self._record, os.O_CREAT | os.O_WRONLY, 0o644))
+            os.close(open_descriptor(self._record, os.O_CREAT | os.O_WRONLY))
             fsync_directory(self._record.parent)
 
     def _check(self, database: sqlite3.Connection) -> None:

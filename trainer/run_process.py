@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from publication.regular_files import create_regular, read_regular
 from trainer import run_events
 from trainer.run_child import Task
 from trainer.run_events import Event
@@ -31,7 +32,7 @@ class RunProcess:
 
     def __init__(self, task: Task, log: Path) -> None:
         self._log = log
-        with log.open("wb") as errors:
+        with create_regular(log) as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "trainer.run_child", str(os.getpid())],
                 stdin=subprocess.PIPE,
@@ -76,7 +77,7 @@ class RunProcess:
 
     def _said(self) -> str:
         with contextlib.suppress(OSError):
-            tail = self._log.read_bytes()[-_LOG_TAIL_BYTES:].decode("utf-8", "replace").strip()
+            tail = read_regular(self._log)[-_LOG_TAIL_BYTES:].decode("utf-8", "replace").strip()
             if tail:
                 return f"; it said last: {tail.splitlines()[-1]}"
         return ""

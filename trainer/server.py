@@ -25,6 +25,7 @@ from hosting.metrics_endpoint import MetricsEndpoint
 from hosting.observation import Observation
 from hosting.security import SecuritySettings, check_address
 from hosting.server import HostedServer, calls_of
+from publication.regular_files import open_descriptor
 from publication.volume import Volume
 from publication.writer import utc_now
 from trainer import sources, versions
@@ -240,9 +241,11 @@ def _exclusive(state: Path) -> Iterator[None]:
         try:
             state.mkdir(parents=True, exist_ok=True)
             # The directory too, since who removes the file would take the lock away.
-            for path, flags in ((state / _LOCK, os.O_CREAT | os.O_RDWR), (state, os.O_RDONLY)):
-                lock = os.open(path, flags, 0o644)
-                stack.callback(os.close, lock)
+            file = open_descriptor(state / _LOCK, os.O_CREAT | os.O_RDWR)
+            stack.callback(os.close, file)
+            directory = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+            stack.callback(os.close, directory)
+            for lock in (file, directory):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StoreError(state, "another trainer uses it: give each its own --state") from error

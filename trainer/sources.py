@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from publication.regular_files import open_regular
 from trainer import (
     combining,
     database_url,
@@ -230,7 +231,7 @@ def _file_parts(path: Path) -> Iterator[bytes]:
     for file in files:
         yield os.fsencode(file.relative_to(path))
         try:
-            with file.open("rb") as opened:
+            with open_regular(file) as opened:
                 status = os.fstat(opened.fileno())
                 yield str(status.st_size).encode()
                 if status.st_size <= _SMALL_BYTES:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from publication.regular_files import open_regular
 from trainer import column_names, column_types, database_hosts, interactions
 from trainer import database_url as database_urls
 from trainer.database_url import DatabaseUrl
@@ -137,7 +138,7 @@ def _connection(url: DatabaseUrl) -> Any:
         return driver.connect(database_hosts.pinned(url), autocommit=True)
     try:
         # The driver's own message for a file that isn't there is about memory.
-        with url.path.open("rb"):
+        with open_regular(url.path):
             pass
     except OSError as error:
         reason = error.strerror or str(error)

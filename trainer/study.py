@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from publication.errors import VectorError
+from publication.regular_files import create_regular
 from trainer.dataset import Dataset, Split, build_dataset
 from trainer.embeddings import Embeddings, extract_embeddings
 from trainer.errors import TrainerError
@@ -164,7 +165,8 @@ def _replace(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     whole = path.with_name(f".{path.name}.new")
     try:
-        whole.write_bytes(data)
+        with create_regular(whole) as file:
+            file.write(data)
         whole.replace(path)
     finally:
         whole.unlink(missing_ok=True)

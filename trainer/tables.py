@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from publication.errors import InvalidIdError
 from publication.id_map import check_id
+from publication.regular_files import held_open, read_regular
 from trainer import column_names, column_types, csv_files
 from trainer.bounds import MAX_WEIGHT, weights_as_float32
 from trainer.column_types import as_text
@@ -221,15 +222,14 @@ def first(mask: pa.ChunkedArray) -> int:
 
 def _start(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(len(PARQUET_MAGIC))
+        return read_regular(path, max_bytes=len(PARQUET_MAGIC))
     except OSError as error:
         raise InputError(path, error.strerror or str(error)) from error
 
 
 def _read_parquet(path: Path, required: Collection[str], optional: Collection[str] | None) -> pa.Table:
     try:
-        with pa.parquet.ParquetFile(path) as file:
+        with held_open(path) as name, pa.parquet.ParquetFile(name) as file:
             found = file.schema_arrow.names
             table = file.read(columns=column_names.wanted(path, found, required, optional))
     except UnicodeDecodeError as error:

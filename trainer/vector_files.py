@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from publication.chunks import row_chunks
 from publication.errors import InvalidIdError
 from publication.id_map import IdMap, check_id
+from publication.regular_files import held_open, read_regular
 from publication.vector_space import LONGEST, SHORTEST, Float32Array, fold_biases, squared_norms
 from trainer import file_kinds, lookalikes
 from trainer.errors import InputError
@@ -148,7 +149,7 @@ class Side:
 def _read_ids(path: Path, kind: str) -> tuple[IdMap, NDArray[np.int32], list[str]]:
     """The map of a file's ids, for each line its id's row (n,), and what looks wrong with them."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise InputError(path, error.strerror or str(error)) from error
     if problem := file_kinds.problem(content[:_SNIFFED_BYTES], by_name=False):
@@ -200,13 +201,14 @@ def _checked(path: Path, content: bytes) -> Iterator[str]:
 
 def _map_array(path: Path, *, dimensions: int) -> NDArray[Any]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with held_open(path) as name:
+            array = np.load(name, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise InputError(path, error.strerror or str(error)) from error
     except Exception as error:  # numpy parses the header as Python: what it raises isn't documented
         # What it says of other files is about pickles.
-        with path.open("rb") as file:
-            reason = str(error) if file.read(6) == b"\x93NUMPY" else "numpy.save makes one"
+        is_array = read_regular(path, max_bytes=6) == b"\x93NUMPY"
+        reason = str(error) if is_array else "numpy.save makes one"
         raise InputError(path, f"isn't a .npy array: {reason}") from error
     if not isinstance(array, np.ndarray):
         array.close()

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from publication.durable import fsync_directory
+from publication.regular_files import open_descriptor, read_regular
 from trainer.event_errors import EventLogError
 
 _MAGIC = b"LFEVENT1"
@@ -42,7 +43,7 @@ class WriteAheadFile:
         """Make an empty file, durably; OSError when that can't be done."""
         mark = secrets.token_bytes(8)
         temporary = path.with_name(path.name + ".tmp")
-        descriptor = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o644)
+        descriptor = open_descriptor(temporary, os.O_CREAT | os.O_TRUNC | os.O_RDWR)
         try:
             _write(descriptor, _HEAD.pack(_MAGIC, mark, zlib.crc32(mark)), 0)
             os.fsync(descriptor)
@@ -63,7 +64,7 @@ class WriteAheadFile:
         Raises:
             OSError: it can't be opened or cut.
         """
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = open_descriptor(path, os.O_RDWR)
         try:
             _, mark, _ = _HEAD.unpack(os.pread(descriptor, _HEAD.size, 0))
             file = cls(descriptor, mark, size)
@@ -121,7 +122,7 @@ def read_blocks(path: Path, *, complete: bool) -> tuple[Sequence[memoryview], in
         EventLogError: it is damaged.
         OSError: it can't be read.
     """
-    content = path.read_bytes()
+    content = read_regular(path)
     head = content[: _HEAD.size]
     mark = head[len(_MAGIC) : len(_MAGIC) + 8]
     if head != _HEAD.pack(_MAGIC, mark, zlib.crc32(mark)):

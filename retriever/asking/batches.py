@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from hosting.terminal import print_json
+from publication.regular_files import open_given
 from retriever.client import Answer, CallError, RetrieverClient
 
 BATCH = 64
@@ -108,7 +110,7 @@ def _opened(name: str) -> TextIO:
             raise ValueError("standard input is closed: give a file")
         return sys.stdin
     try:
-        return Path(name).open(encoding="utf-8")
+        return TextIOWrapper(open_given(Path(name)), encoding="utf-8")
     except OSError as error:
         raise ValueError(f"{name}: {error.strerror or error}") from error
 

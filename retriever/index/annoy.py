@@ -13,6 +13,7 @@ from publication import layout
 from publication.errors import InvalidPublicationError, MismatchError
 from publication.manifest import IndexFacts
 from publication.reader import Publication
+from publication.regular_files import held_open
 from publication.search_effort import TUNED_FOR, scaled
 from publication.vector_space import Float32Array, augment_queries
 from retriever.index.protocol import SearchIndex, check_facts, check_has_file, count_of
@@ -28,7 +29,8 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     check_has_file(name, facts, path)
     index = AnnoyIndex(facts.dimensions, _METRIC)
     try:
-        index.load(str(path))
+        with held_open(path) as opened:
+            index.load(opened)
     except OSError as error:
         raise InvalidPublicationError(path, f"Annoy can't load it: {error}") from error
     if index.get_n_items() != facts.items:

@@ -14,6 +14,7 @@ from publication import layout
 from publication.errors import InvalidPublicationError, MismatchError
 from publication.manifest import IndexFacts
 from publication.reader import Publication
+from publication.regular_files import held_open
 from publication.search_effort import scaled
 from publication.vector_space import Float32Array, augment_queries
 from retriever.errors import SnapshotError
@@ -32,8 +33,9 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
         given = facts.query.get("probes")
         raise SnapshotError(f"index {name!r}: query.probes is {given}, but should be 1 or more")
     try:
-        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
-    except RuntimeError as error:
+        with held_open(path) as opened:
+            index = faiss.read_index(opened, faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+    except (OSError, RuntimeError) as error:
         raise InvalidPublicationError(path, f"FAISS can't load it: {error}") from error
     if not isinstance(index, faiss.IndexIVF):
         raise InvalidPublicationError(path, "isn't an inverted file")

@@ -14,6 +14,7 @@ from publication import layout
 from publication.errors import InvalidPublicationError, MismatchError
 from publication.manifest import IndexFacts
 from publication.reader import Publication
+from publication.regular_files import held_open, open_regular, read_regular
 from publication.search_effort import scaled
 from publication.vector_space import Float32Array, augment_queries
 from retriever.errors import SnapshotError
@@ -44,8 +45,9 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     _check_file(path, facts)
     index = nmslib.init(method="hnsw", space=metric)
     try:
-        index.loadIndex(str(path), load_data=False)
-    except (RuntimeError, ValueError) as error:
+        with held_open(path) as opened:
+            index.loadIndex(opened, load_data=False)
+    except (OSError, RuntimeError, ValueError) as error:
         raise InvalidPublicationError(path, f"NMSLIB can't load it: {error}") from error
     candidates = count_of(name, facts, "candidates", 0)
     return _NmslibIndex(index, augmented=augmented, candidates=candidates, ef=ef)
@@ -53,8 +55,7 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
 
 def _check_file(path: Path, facts: IndexFacts) -> None:
     """Check what NMSLIB doesn't: it would read beyond its memory, or free what it hasn't read."""
-    with path.open("rb") as file:
-        header = file.read(_HEADER.size)
+    header = read_regular(path, max_bytes=_HEADER.size)
     if len(header) < _HEADER.size:
         raise InvalidPublicationError(path, "is too short for an NMSLIB index")
     flag, items, record, links, _, _, entry, *_ = _HEADER.unpack(header)
@@ -74,7 +75,9 @@ def _check_file(path: Path, facts: IndexFacts) -> None:
 def _check_end(path: Path, start: int, items: int) -> None:
     """Check that all is there: behind the records, each item's links of higher levels by their size."""
     size = path.stat().st_size
-    words = np.fromfile(path, dtype="<u4", offset=start).tolist() if start < size else []
+    with open_regular(path) as file:
+        file.seek(start)
+        words = np.fromfile(file, dtype="<u4").tolist() if start < size else []
     place = 0
     for item in range(items):
         if place >= len(words):

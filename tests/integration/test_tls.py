@@ -34,6 +34,7 @@ from hosting.security import PLAIN, ClientSecurity
 from retriever.__main__ import main as retriever_main
 from retriever.client import RetrieverClient
 from tests.certificates import NAME, Secret, authority, chain, expired, issue, key, serial, write
+from tests.load.faults import replace_by_fifo
 from tests.service import Service
 from tests.trainer_service import TrainerService
 from trainer.__main__ import main as trainer_main
@@ -354,6 +355,12 @@ def test_certificates_and_tokens_change_without_a_restart_or_a_failed_call(kind,
             for caller in callers:
                 caller.join()
         assert failed == []
+        # What isn't a file for a while is told of, and waited for by nobody.
+        replace_by_fifo(secret.cert.resolve())
+        replace_by_fifo(tokens)
+        wait_until(lambda: service.log.count("is a FIFO, but should be a regular file") == 2 * workers)
+        asked(kind, service.target, other)
+        tokens.unlink()
         secret.replace(chain(expired_one), key(expired_one))
         tokens.write_text("another\n")
         wait_until(lambda: service.log.count("changed; in use: 1 token\n") == workers)

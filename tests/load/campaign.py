@@ -139,6 +139,7 @@ class Campaign(Noting):
             for name, content in faults.BAD_LABELS.items():
                 self._try_label(f"a label that holds {name}", content)
             self._try_without_label()
+            self._try_fifo()
             self._try_stray_white_space()
         with self._phase("lose the volume"):
             self._try_without_volume()
@@ -215,6 +216,10 @@ class Campaign(Noting):
     def _try_without_label(self) -> None:
         with self._label_problem("no label"):
             layout.label_file(self._volume, layout.DEFAULT_LABEL).unlink()
+
+    def _try_fifo(self) -> None:
+        with self._label_problem("a label that is a FIFO"):
+            faults.replace_by_fifo(layout.label_file(self._volume, layout.DEFAULT_LABEL))
 
     def _try_stray_white_space(self) -> None:
         model = self._publish()

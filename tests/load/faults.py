@@ -12,6 +12,7 @@ import numpy as np
 from publication import layout
 from tests.publications import edit_manifest, overwrite, reseal
 
+_ENDLESS_BYTES = 1 << 43
 SIMILAR = layout.index_file(layout.SIMILAR, "annoy")
 RECOMMEND = layout.index_file(layout.RECOMMEND, "annoy")
 
@@ -110,7 +111,16 @@ def fill_disk(disk: Path) -> Path:
     return filler
 
 
-def replace_by_pipe(path: Path) -> None:
-    """Put a pipe without a writer in a file's place: opening it never ends, as on a disk that hangs."""
-    path.unlink()
-    os.mkfifo(path)
+def replace_by_fifo(path: Path) -> None:
+    """Put a FIFO without a writer in a file's place: to wait for it is to wait for ever."""
+    fifo = path.with_name(f".{path.name}-fifo")
+    os.mkfifo(fifo)
+    os.replace(fifo, path)
+
+
+def make_endless(directory: Path) -> None:
+    """Have reading a version take hours, without taking room on the disk."""
+    path = directory / layout.USER_VECTORS
+    path.chmod(0o644)
+    os.truncate(path, _ENDLESS_BYTES)
+    edit_manifest(directory, lambda content: content["files"][path.name].update(size=_ENDLESS_BYTES))

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from publication import reader
+from publication.regular_files import create_regular
 from trainer.cold_metrics import cold_rows
 from trainer.errors import OptionError
 from trainer.index import distributions
@@ -101,17 +102,11 @@ def write_report(
     pictures.deployments(deployments, drawn["deployments"])
     conditions = _conditions(backends, tuning)
     path = directory / PAGE
-    path.write_text(
-        page.render(
-            subject.manifest,
-            accuracy,
-            points,
-            deployments,
-            pictures=drawn,
-            conditions=conditions,
-        ),
-        "utf-8",
+    text = page.render(
+        subject.manifest, accuracy, points, deployments, pictures=drawn, conditions=conditions
     )
+    with create_regular(path) as file:
+        file.write(text.encode())
     figures = {
         "version": version,
         "conditions": conditions,
@@ -120,7 +115,8 @@ def write_report(
         "scaling": [asdict(point) for point in points],
         "deployments": [asdict(row) for row in deployments],
     }
-    (directory / FIGURES).write_text(json.dumps(figures, indent=2, ensure_ascii=False), "utf-8")
+    with create_regular(directory / FIGURES) as file:
+        file.write(json.dumps(figures, indent=2, ensure_ascii=False).encode())
     return path
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from publication.regular_files import read_regular
+
 _MAX = 400
 _TAIL_BYTES = 1 << 20
 # "ValueError: ..." at the end of a traceback, or what Java calls a cause.
@@ -59,7 +61,7 @@ def _first(log: Path, pattern: re.Pattern[str]) -> str | None:
 
 def _lines(log: Path) -> list[str]:
     try:
-        return log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace").strip().splitlines()
+        return read_regular(log)[-_TAIL_BYTES:].decode("utf-8", "replace").strip().splitlines()
     except OSError:
         return []
 

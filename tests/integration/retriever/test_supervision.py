@@ -132,10 +132,8 @@ def test_a_signal_ends_it_with_status_0_and_no_process_stays(start, volume, serv
 
 def test_sigterm_while_a_version_is_being_verified_ends_with_status_0(start, volume):
     service = start(volume)
-    # Reading it never ends: a file that is a pipe without a writer.
     version = models.publish(volume, "b", 2).version
-    path = layout.version_dir(volume, version) / layout.USER_VECTORS
-    faults.replace_by_pipe(path)
+    faults.make_endless(layout.version_dir(volume, version))
     labels.promote(volume, version)
     service.wait_until(lambda status: status.label_target == version)
     pids = service.worker_pids()

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from publication import labels, layout
+from tests.integration import disks
 from tests.load import callers, faults, models
 
 WITHOUT_ROOTS_RIGHTS = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--"]
@@ -118,12 +119,31 @@ def test_a_volume_that_is_gone_and_comes_back(start, volume):
 def test_a_volume_that_does_not_answer_holds_nobody_up(start, volume):
     service = start(volume)
     before = service.status().version
-    faults.replace_by_pipe(label_path(volume))
-    # Between the file and the pipe there is no label for a moment.
-    service.wait_until(lambda status: "hasn't answered" in status.label_problem)
+    with disks.hanging(volume / layout.LABELS):
+        service.wait_until(lambda status: "hasn't answered" in status.label_problem)
+        with callers.connection(service.target) as ask:
+            assert ask("Recommend", models.USER_IDS[0])[0] == before
+        assert service.terminate() == 0
+
+
+def test_a_label_that_is_no_file_is_told_of_and_the_next_one_is_followed(start, volume):
+    service = start(volume)
+    before = service.status().version
+    after = models.publish(volume, "b", 2).version
+    faults.replace_by_fifo(label_path(volume))
+    service.wait_until(lambda status: "is a FIFO, but should be a regular file" in status.label_problem)
     with callers.connection(service.target) as ask:
         assert ask("Recommend", models.USER_IDS[0])[0] == before
-    assert service.terminate() == 0
+    labels.promote(volume, after)
+    assert service.wait_until_all_serve(after).label_problem == ""
+    # Nor does a version with such a file stop it.
+    odd = models.publish(volume, "c", 3).version
+    faults.replace_by_fifo(layout.version_dir(volume, odd) / layout.USER_VECTORS)
+    labels.promote(volume, odd)
+    failed = service.wait_until(lambda status: status.failed_versions).failed_versions[0]
+    assert (failed.version, "is a FIFO" in failed.reason) == (odd, True)
+    labels.promote(volume, before)
+    service.wait_until_all_serve(before)
 
 
 def test_a_failed_version_is_tried_again_only_when_something_changed(start, volume):

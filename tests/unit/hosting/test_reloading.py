@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +107,30 @@ def test_two_files_that_do_not_fit_yet_change_nothing(tmp_path, caplog):
     secret.replace(chain(new), key(new))
     watched.look()
     assert (watched.value.chain, watched.value.key) == (chain(new), key(new))
+
+
+@pytest.mark.timeout(30)
+def test_a_fifo_in_a_file_s_place_is_told_of_and_what_comes_after_it_is_read(file, caplog):
+    watched = tokens.watch(file)
+    file.unlink()
+    os.mkfifo(file)
+    watched.look()
+    assert watched.value.allow("one")
+    reason = f"--token-file {file}: is a FIFO, but should be a regular file"
+    assert caplog.messages == [f"{reason}; still in use: 1 token"]
+    with pytest.raises(HostingError, match="is a FIFO"):
+        tokens.watch(file)
+    with pytest.raises(HostingError, match="is a FIFO"):
+        tokens.read_first(file)
+    file.unlink()
+    file.write_text("two\n")
+    watched.look()
+    assert watched.value.allow("two")
+
+
+def test_a_client_s_token_may_come_from_a_pipe_that_its_shell_gave():
+    reading, writing = os.pipe()
+    os.write(writing, b"given\n")
+    os.close(writing)
+    assert tokens.read_first(Path(f"/dev/fd/{reading}")) == "given"
+    os.close(reading)

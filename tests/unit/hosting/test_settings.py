@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 import pytest
 from hypothesis import given
@@ -219,3 +220,11 @@ def test_whatever_a_file_says_is_taken_or_refused(tmp_path_factory, text, key):
 
 def test_the_flags_are_listed_without_help():
     assert [action.dest for action in settings.actions(parser())][:3] == ["config", "volume", "workers"]
+
+
+@pytest.mark.timeout(30)
+def test_a_file_of_settings_that_is_none_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for path, reason in ((tmp_path / "fifo", "is a FIFO"), ("/dev/zero", "is a device")):
+        with pytest.raises(HostingError, match=reason):
+            parse("--config", str(path))

@@ -1,3 +1,4 @@
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -95,3 +96,11 @@ def test_another_source_than_the_instance_is_refused():
 
 def test_a_folder_needs_no_credentials():
     assert missing_credentials("file", {}) is None
+
+
+@pytest.mark.timeout(30)
+def test_a_fifo_is_refused(path):
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="is a FIFO"):
+        read(path)

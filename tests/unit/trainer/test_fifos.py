@@ -1,0 +1,42 @@
+"""Whatever the trainer reads, a FIFO in its place is refused and nobody waits for it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from trainer import event_files, event_segments, sql, tables, vector_files, write_ahead
+from trainer.errors import TrainerError
+from trainer.runs import RunStore
+
+pytestmark = pytest.mark.timeout(30)
+
+READERS = {
+    "a table": lambda path: tables.read_table(path, required=["user_id"]),
+    "a Parquet file": tables.is_parquet,
+    "ids": lambda path: vector_files._read_ids(path, "item"),
+    "an array": lambda path: vector_files._map_array(path, dimensions=1),
+    "a segment": event_segments.read_segment,
+    "a segment's footer": event_segments.measure_segment,
+    "a write-ahead file": lambda path: write_ahead.read_blocks(path, complete=True),
+    "the end of a write-ahead file": lambda path: write_ahead.WriteAheadFile.open(path, size=0),
+    "a database": lambda path: sql.read_result("SELECT 1", f"sqlite:///{path}"),
+}
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_each_reader(tmp_path, reader, suffix):
+    path = tmp_path / f"fifo{suffix}"
+    os.mkfifo(path)
+    with pytest.raises((TrainerError, OSError), match="is a FIFO, but should be a regular file"):
+        reader(path)
+
+
+def test_locks_marks_and_the_runs(tmp_path):
+    for name in ("_lock", "_removals", "runs.sqlite"):
+        os.mkfifo(tmp_path / name)
+    for call in (event_files.lock, event_files.removal_mark, RunStore):
+        with pytest.raises((TrainerError, OSError), match="is a FIFO"):
+            call(tmp_path)
