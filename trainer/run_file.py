@@ -16,14 +16,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import stat
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from publication.durable import fsync_directory
-from publication.regular_files import open_descriptor
+from publication.regular_files import check_regular, open_descriptor
 from trainer import run_rows
 from trainer.errors import StoreError
 
@@ -138,13 +137,9 @@ class RunFile:
     def _is_new(self) -> bool:
         """Whether it is to be made; StoreError when it was there before."""
         try:
-            found = self.path.stat()
+            size = check_regular(self.path).st_size
         except FileNotFoundError:
-            size, is_regular = None, True
-        else:
-            size, is_regular = found.st_size, stat.S_ISREG(found.st_mode)
-        if not is_regular:
-            raise StoreError(self.path, "isn't a regular file: move it away")
+            size = None
         if size:
             return False
         if self._record.exists():
