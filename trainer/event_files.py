@@ -9,13 +9,15 @@
     _removals                           a random text, another one after each removal
 
 The numbers run from 1 without gaps, and the last file is a write-ahead file, so that a file that has
-vanished is noticed. Other files whose names begin with "_" or "." are no part of the log; tools that
-read folders of Parquet files leave out all of those.
+vanished is noticed; `event_record` notices that all are gone, or the last ones. Other files whose names
+begin with "_" or "." are no part of the log; tools that read folders of Parquet files leave out all of
+those.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import secrets
@@ -31,6 +33,7 @@ import pyarrow as pa
 from publication.durable import fsync_directory
 from publication.regular_files import open_descriptor, read_regular
 from trainer.event_errors import EventLogError
+from trainer.event_record import EventRecord
 from trainer.event_segments import SCHEMA, SEGMENT, SUCCESSOR, damaged, write_durably, write_segment
 from trainer.events import Row
 from trainer.write_ahead import read_blocks
@@ -43,6 +46,7 @@ _LOCK = "_lock"
 _REMOVALS = "_removals"
 _MARK_BYTES = 64
 _BATCH_ROWS = 1 << 16
+_log = logging.getLogger(__name__)
 _decoder = msgspec.msgpack.Decoder(
     tuple[list[str], list[str], list[str], list[str], list[float], list[float]]
 )
@@ -50,16 +54,22 @@ _decoder = msgspec.msgpack.Decoder(
 
 @dataclass(frozen=True)
 class LogFile:
-    """One file of a log."""
+    """One file of a log; of a write-ahead file at least `valid_bytes` are known to have been valid."""
 
     number: int
     path: Path
     kind: Literal["segment", "lost", "wal"]
+    valid_bytes: int = 0
 
     @property
     def is_successor(self) -> bool:
         """Whether it is a segment that takes the place of another one, which may still be there."""
         return self.path.suffix == ".new"
+
+    @property
+    def lasting_name(self) -> str:
+        """The name that it has once it has taken the place of what was before."""
+        return _lasting(self.path) if self.is_successor else self.path.name
 
 
 @contextmanager
@@ -131,8 +141,10 @@ def unlock(descriptor: int) -> None:
     os.close(descriptor)
 
 
-def clean(directory: Path) -> None:
+def clean(directory: Path, record: EventRecord) -> None:
     """Remove what a crash has left behind, and end what it interrupted; only for the writer.
+
+    What can't be noted in the record now stays as it is.
 
     Raises:
         EventLogError: a file is missing or doesn't belong there.
@@ -140,7 +152,12 @@ def clean(directory: Path) -> None:
     """
     for file in list_files(directory):
         if file.is_successor:
-            _succeed(file)
+            try:
+                record.become(file.number, file.lasting_name)
+            except OSError as error:
+                _log.warning("%s: can't take its place yet: %s", file.path, error)
+            else:
+                _succeed(file)
     names = os.listdir(directory)
     kept = {file.path.name for file in list_files(directory)}
     for name in names:
@@ -155,17 +172,22 @@ def encode(rows: Sequence[Row]) -> bytes:
     return msgspec.msgpack.encode(tuple(zip(*rows, strict=True)))
 
 
-def read_wal(path: Path, *, complete: bool) -> tuple[pa.Table, int]:
-    """The events of a write-ahead file, and how many bytes of it are valid; raises as `read_blocks`."""
+def read_wal(path: Path, *, complete: bool, at_least: int = 0) -> tuple[pa.Table, int]:
+    """The events of a write-ahead file, and how many bytes of it are valid; raises as `read_blocks`.
+
+    Fewer valid bytes than `at_least` are damage too.
+    """
     try:
         payloads, size = read_blocks(path, complete=complete)
+        if size < at_least:
+            raise EventLogError(path, f"{size} bytes of it are valid, but {at_least} were")
         return pa.Table.from_batches(_batches(payloads), SCHEMA), size
     except (EventLogError, msgspec.DecodeError) as error:
         reason = error.reason if isinstance(error, EventLogError) else str(error)
         raise damaged(path, reason) from error
 
 
-def roll(directory: Path) -> None:
+def roll(directory: Path, record: EventRecord) -> None:
     """Turn all write-ahead files but the last into segments; only for the writer.
 
     Raises:
@@ -175,25 +197,42 @@ def roll(directory: Path) -> None:
     for file in list_files(directory)[:-1]:
         if file.kind == "wal":
             table, _ = read_wal(file.path, complete=True)
-            replace(directory, file, table)
+            replace(directory, file, table, record)
 
 
-def replace(directory: Path, file: LogFile, table: pa.Table) -> None:
+def replace(directory: Path, file: LogFile, table: pa.Table, record: EventRecord) -> None:
     """Have a segment with these events take the place of a file; only for the writer.
 
     The file is a segment or a write-ahead file that isn't the last. A crash leaves one of both, or
     what `clean` makes the new one of.
+
+    Args:
+        directory: of the log.
+        file: the file.
+        table: the events.
+        record: that is told of the new segment when that is on the disk, and before the file goes.
 
     Raises:
         OSError: the disk is full, for instance; mostly the file is then as it was.
     """
     if file.kind == "wal":
         # A segment counts more than the write-ahead file of its number.
-        write_segment(directory, file.number, table)
+        path = write_segment(directory, file.number, table)
+        try:
+            record.become(file.number, path.name)
+        except OSError as error:
+            # The record says that there is the write-ahead file, whose place a segment may take.
+            _log.warning("%s: can't be noted as one that must exist: %s", path, error)
         file.path.unlink()
         fsync_directory(directory)
     else:
         path = write_segment(directory, file.number, table, name="_segment-{:08d}-{:08x}.new")
+        try:
+            record.become(file.number, _lasting(path))
+        except OSError:
+            if not record.says(_lasting(path)):
+                path.unlink()
+            raise
         _succeed(LogFile(file.number, path, "segment"))
 
 
@@ -226,8 +265,8 @@ def _batches(payloads: Sequence[memoryview]) -> Iterator[pa.RecordBatch]:
 
 def _succeed(successor: LogFile) -> None:
     """Give a segment the place of the one that it was made for, which is removed; raises OSError."""
-    directory, name = successor.path.parent, successor.path.name
-    own = name.removeprefix("_").removesuffix(".new") + ".parquet"
+    directory = successor.path.parent
+    own = _lasting(successor.path)
     for old in directory.glob(f"segment-{successor.number:08d}-*.parquet"):
         if old.name != own:
             old.unlink()
@@ -235,6 +274,10 @@ def _succeed(successor: LogFile) -> None:
     fsync_directory(directory)
     os.rename(successor.path, directory / own)
     fsync_directory(directory)
+
+
+def _lasting(successor: Path) -> str:
+    return successor.name.removeprefix("_").removesuffix(".new") + ".parquet"
 
 
 def _log_file(path: Path) -> LogFile | None:

@@ -8,6 +8,9 @@ An event that comes again under its id is recognised as long as its id is among 
 stored again. After that it is stored again, but `read_interactions` always leaves it out: it knows all
 ids. So the service needs bounded memory, and what is trained on has every event once.
 
+A record beside the directory says which files there must be (`event_record`): a log that was lost isn't
+taken for an empty one.
+
 What `remove` returned for is in no file any more (`event_removal`). Its ids are forgotten with it: an
 event that was removed and comes again is a new one.
 """
@@ -17,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +30,12 @@ from typing import Self
 from hosting.repeats import logger_of_calls
 from publication.durable import make_directory
 from publication.writer import Clock, utc_now
-from trainer import event_files
+from trainer import event_files, event_listing
 from trainer.errors import OptionError
 from trainer.event_errors import EventLogError
 from trainer.event_files import os_errors
 from trainer.event_reading import read_interactions, stored_events
+from trainer.event_record import EventRecord
 from trainer.event_recovery import Held, recover
 from trainer.event_removal import Removed, Search, Selection
 from trainer.events import Appended, Event, Row, Stats, checked_rows
@@ -82,8 +86,8 @@ class EventLog:
             takes up to 220 bytes of memory.
 
     Raises:
-        EventLogError: the directory can't be used, a file in it is damaged, or another process writes
-            to it.
+        EventLogError: the directory can't be used, a file in it is damaged or was lost, or another
+            process writes to it.
         OptionError: an option is out of range.
     """
 
@@ -108,11 +112,16 @@ class EventLog:
         self._busy = False
         self._unusable = ""
         with os_errors(directory, "can't be opened"), contextlib.ExitStack() as stack:
+            # One that was removed isn't made anew.
+            event_listing.list_kept(directory)
             make_directory(directory)
             self._lock = event_files.lock(directory)
             stack.callback(event_files.unlock, self._lock)
-            event_files.clean(directory)
+            self._record = EventRecord(directory)
+            stack.callback(self._record.close)
+            event_files.clean(directory, self._record)
             found = recover(directory, recent_ids)
+            self._begin_record(found.names, found.sizes)
             stack.pop_all()
         self._number, self._wal = found.number, found.wal
         self._held, self._recent = found.held, found.recent
@@ -168,7 +177,7 @@ class EventLog:
                 # A file may become another one meanwhile.
                 with contextlib.suppress(FileNotFoundError):
                     size += (self._directory / name).stat().st_size
-            files = event_files.list_files(self._directory)
+            files = event_listing.list_kept(self._directory)
             held = sum(self._held.values(), Held())
             return Stats(
                 events=held.events,
@@ -207,6 +216,7 @@ class EventLog:
             self._unusable = _CLOSED
             self._wal.close()
         self._roller.shutdown(cancel_futures=True)
+        self._record.close()
         event_files.unlock(self._lock)
 
     @contextlib.contextmanager
@@ -232,6 +242,7 @@ class EventLog:
             new, results = self._distinct(group)
             if new:
                 self._wal.append(event_files.encode(new))
+                self._record.grew(self._number, self._wal.size)
         except BaseException as error:
             for waiting in group:
                 waiting.failure = error
@@ -273,14 +284,27 @@ class EventLog:
             if path.exists():
                 self._unusable = f"{path.name} can't be removed: start the service again"
             return
+        try:
+            # Before an event in it is acknowledged.
+            self._record.add(path.name, size=successor.size, before=self._wal.size)
+        except OSError as error:
+            # Only who removes the file would notice; the next change notes it too.
+            _log.warning("%s: can't be noted as one that must exist: %s", path, error)
         self._wal.close()
         self._number += 1
         self._wal = successor
         self._roller.submit(self._roll)
 
+    def _begin_record(self, names: Sequence[str], sizes: Mapping[str, int]) -> None:
+        try:
+            self._record.begin(names, sizes)
+        except OSError as error:
+            # The one before says less, and nothing that isn't so.
+            _log.warning("%s: the record of its files can't be written: %s", self._directory, error)
+
     def _roll(self) -> None:
         try:
-            event_files.roll(self._directory)
+            event_files.roll(self._directory, self._record)
         except (EventLogError, OSError) as error:
             # They stay write-ahead files, which are read as well, until there is a next one.
             _log.warning("%s: can't make a segment: %s", self._directory, error)
@@ -293,8 +317,8 @@ class EventLog:
             with self._own_turn():
                 self._check_usable()
                 if not dry_run:
-                    event_files.clean(self._directory)
-                files = event_files.list_files(self._directory)
+                    event_files.clean(self._directory, self._record)
+                files = event_listing.list_kept(self._directory)
             for file in files[:-1]:
                 search.look(file, last=False)
             if not dry_run and search.is_in(files[-1]):
@@ -305,7 +329,7 @@ class EventLog:
                 search.look(files[-1], last=True)
             found = search.summary()
             if found.events and not dry_run:
-                search.remove(self._note_removed)
+                search.remove(self._note_removed, self._record)
                 _log.info("%s: %d events were removed", self._directory, found.events)
         return found
 

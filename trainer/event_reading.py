@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from publication.writer import utc_now
-from trainer import event_bounds, event_files, event_segments
+from trainer import event_bounds, event_files, event_listing, event_segments
 from trainer.errors import InputError
 from trainer.event_errors import EventLogError
 from trainer.event_files import LogFile, os_errors
@@ -36,20 +36,18 @@ def read_interactions(directory: Path, *, now: float | None = None) -> Interacti
         InputError: there is no log, or no event in it.
         EventLogError: a file is damaged, missing or can't be read.
     """
-    if not directory.exists():
-        raise InputError(directory, "there is no event log here")
     found = find_interactions(directory, now=now)
     if found is None:
+        if not directory.exists():
+            raise InputError(directory, "there is no event log here")
         raise InputError(directory, "no interactions were appended yet, or all were removed")
     return found
 
 
 def find_interactions(directory: Path, *, now: float | None = None) -> Interactions | None:
     """The same, but None when there is no log, or no event in it; raises EventLogError."""
-    if not directory.exists():
-        return None
     with os_errors(directory, "can't be read"):
-        files = event_files.list_files(directory)
+        files = event_listing.list_kept(directory)
         # The newest first, since write-ahead files go away.
         tables = [read_file(directory, file, last=file == files[-1]) for file in reversed(files)]
     if not any(map(len, tables)):
@@ -73,7 +71,7 @@ def stored_events(directory: Path) -> int:
         EventLogError: a file is damaged, missing or can't be read.
     """
     with os_errors(directory, "can't be read"):
-        files = event_files.list_files(directory) if directory.exists() else []
+        files = event_listing.list_kept(directory)
         return sum(
             _measure(directory, file)
             if file.kind == "segment"
@@ -111,19 +109,19 @@ def read_file(directory: Path, file: LogFile, *, last: bool) -> pa.Table:
                 return event_segments.SCHEMA.empty_table()
             if file.kind == "segment":
                 return event_segments.read_segment(file.path)
-            return _read_wal(file.path, last=last)
+            return _read_wal(file, last=last)
         except FileNotFoundError:
             file = _now(directory, file)
 
 
-def _read_wal(path: Path, *, last: bool) -> pa.Table:
+def _read_wal(file: LogFile, *, last: bool) -> pa.Table:
     try:
-        return event_files.read_wal(path, complete=not last)[0]
+        return event_files.read_wal(file.path, complete=not last, at_least=file.valid_bytes)[0]
     except EventLogError:
         if not last:
             raise
         # Its writer may just have taken back a write that failed, and begun another one.
-        return event_files.read_wal(path, complete=False)[0]
+        return event_files.read_wal(file.path, complete=False, at_least=file.valid_bytes)[0]
 
 
 def _measure(directory: Path, file: LogFile) -> int:

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainer import event_files, event_segments
+from trainer import event_files, event_listing, event_segments
 from trainer.recent_ids import RecentIds
 from trainer.write_ahead import WriteAheadFile
 
@@ -46,12 +46,16 @@ class Recovered:
     number, wal: the last write-ahead file, to go on with.
     held: what each file holds, by its number.
     recent: the ids of the last events.
+    sizes: how many bytes of each write-ahead file are valid, by its name.
+    names: of all files.
     """
 
     number: int
     wal: WriteAheadFile
     held: dict[int, Held]
     recent: RecentIds
+    sizes: dict[str, int]
+    names: list[str]
 
 
 def recover(directory: Path, recent_ids: int) -> Recovered:
@@ -61,13 +65,17 @@ def recover(directory: Path, recent_ids: int) -> Recovered:
         EventLogError: a file is damaged, missing or doesn't belong there.
         OSError: a file can't be read or made.
     """
-    files = event_files.list_files(directory)
+    files = event_listing.list_kept(directory)
+    sizes: dict[str, int] = {}
     held: dict[int, Held] = {}
     ids: list[pa.ChunkedArray] = []
     known = size = 0
     for file in reversed(files):
         if file.kind == "wal":
-            table, end = event_files.read_wal(file.path, complete=file != files[-1])
+            table, end = event_files.read_wal(
+                file.path, complete=file != files[-1], at_least=file.valid_bytes
+            )
+            sizes[file.path.name] = end
             size = end if file == files[-1] else size
             held[file.number] = Held.of(table)
         elif file.kind == "segment":
@@ -83,9 +91,11 @@ def recover(directory: Path, recent_ids: int) -> Recovered:
     for column in reversed(ids):
         for event_id in column.to_pylist():
             recent.add(event_id)
+    names = [file.lasting_name for file in files]
     if files and files[-1].kind == "wal":
         wal = WriteAheadFile.open(files[-1].path, size=size)
-        return Recovered(files[-1].number, wal, held, recent)
+        return Recovered(files[-1].number, wal, held, recent, sizes, names)
     number = len(files) + 1
-    wal = WriteAheadFile.create(event_files.wal_path(directory, number))
-    return Recovered(number, wal, held, recent)
+    path = event_files.wal_path(directory, number)
+    wal = WriteAheadFile.create(path)
+    return Recovered(number, wal, held, recent, {**sizes, path.name: wal.size}, [*names, path.name])

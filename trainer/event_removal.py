@@ -14,6 +14,7 @@ from trainer import event_files
 from trainer.event_errors import EventLogError, InvalidSelectionError
 from trainer.event_files import LogFile
 from trainer.event_reading import read_file
+from trainer.event_record import EventRecord
 from trainer.event_recovery import Held
 from trainer.events import Event
 
@@ -165,13 +166,14 @@ class Search:
             self._found[file.number] = (file, mask)
             self._note(file.number, found)
 
-    def remove(self, note: Callable[[int, Held, list[str]], None]) -> None:
+    def remove(self, note: Callable[[int, Held, list[str]], None], record: EventRecord) -> None:
         """Write the files that have some anew, without them.
 
         It begins with the last file, so that a search after an interruption finds the same events.
 
         Args:
             note: told of each file's number, what is left in it, and the ids that it had.
+            record: of the log.
 
         Raises:
             EventLogError: there is no room, for instance: files that weren't rewritten are as they
@@ -185,7 +187,7 @@ class Search:
                 file, mask = self._found[number]
                 table = read_file(self._directory, file, last=False)
                 left = table.filter(pc.invert(mask))
-                event_files.replace(self._directory, file, left)
+                event_files.replace(self._directory, file, left, record)
                 removed += self._counts[number]
                 note(number, Held.of(left), table["event_id"].filter(mask).to_pylist())
             event_files.mark_removal(self._directory)

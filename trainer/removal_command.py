@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from hosting.terminal import print_json
 from publication.writer import utc_now
-from trainer import time_forms, timestamps
+from trainer import event_listing, time_forms, timestamps
 from trainer.bounds import EARLIEST_TIME, MAX_SECONDS_AHEAD
 from trainer.errors import InputError
+from trainer.event_files import os_errors
 from trainer.event_log import Event, EventLog, Removed, Selection
 
 NAME = "remove-events"
@@ -99,6 +100,9 @@ def run(options: argparse.Namespace, directory: Path) -> int:
         EventLogError: the log can't be used, or a service uses it.
     """
     wanted = selection(options)
+    with os_errors(directory, "can't be read"):
+        # One that was removed is another thing than one that never was.
+        event_listing.list_kept(directory)
     # To open one makes it.
     if not directory.is_dir():
         raise InputError(directory, "there is no event log here")

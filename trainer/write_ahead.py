@@ -13,6 +13,7 @@ damage.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import struct
@@ -32,8 +33,11 @@ _BLOCK = struct.Struct("<8sQI")
 class WriteAheadFile:
     """The end of a write-ahead file; for one writer at a time."""
 
-    def __init__(self, descriptor: int, mark: bytes, size: int) -> None:
+    def __init__(self, path: Path, descriptor: int, mark: bytes, size: int) -> None:
+        self._path = path
         self._descriptor = descriptor
+        found = os.fstat(descriptor)
+        self._identity = (found.st_dev, found.st_ino)
         self._mark = mark
         self._size = size
         self._is_cut = True
@@ -55,7 +59,7 @@ class WriteAheadFile:
             for left in (temporary, path):
                 left.unlink(missing_ok=True)
             raise
-        return cls(descriptor, mark, _HEAD.size)
+        return cls(path, descriptor, mark, _HEAD.size)
 
     @classmethod
     def open(cls, path: Path, *, size: int) -> WriteAheadFile:
@@ -67,7 +71,7 @@ class WriteAheadFile:
         descriptor = open_descriptor(path, os.O_RDWR)
         try:
             _, mark, _ = _HEAD.unpack(os.pread(descriptor, _HEAD.size, 0))
-            file = cls(descriptor, mark, size)
+            file = cls(path, descriptor, mark, size)
             file._cut()
         except BaseException:
             os.close(descriptor)
@@ -83,12 +87,14 @@ class WriteAheadFile:
         """Add a block, durably.
 
         Raises:
-            OSError: it can't be done, the disk is full for instance. The block isn't there then, and
-                the next one may well be possible.
+            OSError: it can't be done, the disk is full for instance, or somebody removed the file. The
+                block isn't there then, and the next one may well be possible.
         """
         if not self._is_cut:
             self._cut()
         block = _BLOCK.pack(self._mark, len(payload), _crc(payload)) + payload
+        # Else a block may go to a file that was removed, or behind zeros where the file was cut.
+        self._check_place()
         self._is_cut = False
         try:
             _write(self._descriptor, block, self._size)
@@ -103,6 +109,21 @@ class WriteAheadFile:
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
+
+    def _check_place(self) -> None:
+        """Raise OSError unless a restart would find the file by its name, as large as it must be."""
+        todo = "put it back, or start the service again"
+        try:
+            found = self._path.stat()
+        except FileNotFoundError as error:
+            raise OSError(errno.ENOENT, f"{self._path.name} is gone: {todo}") from error
+        if (found.st_dev, found.st_ino) != self._identity:
+            raise OSError(errno.ESTALE, f"{self._path.name} was replaced: {todo}")
+        if found.st_size != self._size:
+            raise OSError(
+                errno.ESTALE,
+                f"{self._path.name} has {found.st_size} bytes, but should have {self._size}: {todo}",
+            )
 
     def _cut(self) -> None:
         """Remove what a failed or interrupted write has left, so that nothing comes to lie after it."""

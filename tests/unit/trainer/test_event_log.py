@@ -17,6 +17,7 @@ from trainer import event_log as module
 from trainer.errors import InputError, OptionError
 from trainer.event_errors import EventLogError, InvalidEventError
 from trainer.event_log import Appended, Event, EventLog, Stats, read_interactions, stored_events
+from trainer.event_record import EventRecord
 from trainer.recent_ids import RecentIds
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -253,8 +254,8 @@ def test_threads_that_append_at_the_same_time_share_an_fsync(tmp_path, monkeypat
     go_on.set()
     for thread in threads:
         thread.join()
-    log.close()
     assert len(syncs) == 2
+    log.close()
     assert results[0] == Appended(2, 0)
     assert [results[number] for number in range(1, 8)] == [Appended(1, 1)] * 7
     assert sorted(read_ids(tmp_path)) == [*map(str, range(8)), "same"]
@@ -340,11 +341,14 @@ def test_a_segment_is_on_the_disk_before_its_write_ahead_file_goes(tmp_path, mon
 
     for name in ("fsync", "rename", "unlink"):
         record(name)
-    module.event_files.roll(tmp_path)
+    module.event_files.roll(tmp_path, EventRecord(tmp_path))
     assert calls == [
         ("fsync", "_segment-00000001.tmp"),
         ("rename", "_segment-00000001.tmp"),
         ("fsync", tmp_path.name),
+        ("fsync", f"must-have-{tmp_path.name}.tmp"),
+        ("rename", f"must-have-{tmp_path.name}.tmp"),
+        ("fsync", tmp_path.parent.name),
         ("unlink", "_wal-00000001"),
         ("fsync", tmp_path.name),
     ]
@@ -440,9 +444,7 @@ def test_a_write_ahead_file_that_becomes_a_segment_while_it_is_read_is_found(tmp
         log._segment_bytes = 1
         log.append(events(2))
         log._roller.submit(lambda: None).result()
-        later = module.event_files.list_files(tmp_path)
-    listings = iter([files, later])
-    monkeypatch.setattr("trainer.event_files.list_files", lambda _: next(listings))
+    monkeypatch.setattr("trainer.event_listing.list_kept", lambda _: files)
     assert read_ids(tmp_path) == ["1", "2"]
 
 

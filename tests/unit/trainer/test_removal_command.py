@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -131,6 +132,23 @@ def test_a_log_that_is_not_there_is_not_made(call, tmp_path):
         f"error: {tmp_path}/volume.trainer/events: there is no event log here\n",
     )
     assert not (tmp_path / "volume.trainer").exists()
+
+
+@pytest.mark.parametrize("harm", [lambda log: (log / "_wal-00000001").unlink(), shutil.rmtree])
+def test_a_log_that_was_lost_is_not_taken_for_an_empty_one(call, log, harm, tmp_path, capsys):
+    harm(log)
+    left = sorted(log.parent.rglob("*"))
+    for status, _, errors in (call("--user", "ann"), call("--user", "ann", "--dry-run")):
+        assert status == 1
+        assert "part 1 of the event log is missing" in errors
+        assert f"remove {log.parent}/must-have-events" in errors
+    # Also beside another source.
+    interactions = tmp_path / "i.csv"
+    interactions.write_text("user_id,item_id\na,b\n")
+    flags = ("--event-log", "--interactions", str(interactions), "--volume", str(tmp_path / "volume"))
+    assert main(["train", *flags]) == 1
+    assert "part 1 of the event log is missing" in capsys.readouterr().err
+    assert sorted(log.parent.rglob("*")) == left
 
 
 @pytest.mark.parametrize(
