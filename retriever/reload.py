@@ -11,24 +11,23 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
 
 from publication.errors import PublicationError, VolumeError
 from retriever import control
+from retriever.changeover import Changeover
 from retriever.errors import UnverifiedError
-from retriever.label_watch import Fingerprint, Seen
-from retriever.priority import make_way
+from retriever.failed_versions import FailedVersions
+from retriever.label_watch import Seen
+from retriever.verifications import Verifications
 from retriever.version_policy import Action, Candidate, Observed, Step, decide
 from retriever.worker_process import WorkerProcess
 
 _log = logging.getLogger(__name__)
 
-_MAX_FAILED = 20
 _MAX_DEATHS = 2
 # Until a version is verified again for which there was no memory, for instance.
 _AGAIN_SECONDS = 30.0
@@ -52,7 +51,7 @@ class Reload:
         label_problem: why it can't.
         committed: the version that serves.
         last: what became of the latest attempt.
-        failed: the versions that couldn't be loaded, by name, the latest last.
+        failed: the versions that couldn't be loaded.
     """
 
     def __init__(
@@ -68,26 +67,17 @@ class Reload:
         self.label_problem = ""
         self.committed: str | None = None
         self.last: control.ReloadFacts | None = None
-        self.failed: dict[str, control.FailedVersion] = {}
+        self.failed = FailedVersions()
         # How many workers have died while they prepared a version.
         self._deaths: dict[str, int] = {}
-        self._volume = volume
         self._workers = workers
-        self._wake_up = wake_up
-        self._check = verify
+        self._verifications = Verifications(lambda version: verify(volume, version), wake_up)
         self._ended = ended
         self._seen = Seen(None)
         self._candidate: Candidate | None = None
         self._candidate_seen = Seen(None)
         self._begun_at = 0.0
-        # The version that isn't tried again as long as it looks like this, or before then.
-        self._blocked: tuple[str, Fingerprint] | None = None
-        self._again_at = math.inf
-        # Workers told to commit that haven't said that they did, and when the others did.
-        self._committing: set[int] = set()
-        self._commit_times: list[float] = []
-        # The thread that verifies answers here: the version and what was wrong.
-        self._verified: SimpleQueue[tuple[str, Exception | None]] = SimpleQueue()
+        self._changeover = Changeover()
 
     @property
     def loading(self) -> control.Loading | None:
@@ -102,10 +92,7 @@ class Reload:
             _log.warning("%s", seen.problem)
         self._seen = seen
         self.target, self.label_problem = seen.target, seen.problem
-        # A label that moved, or files that changed, are a reason to try again.
-        changed = seen.target is not None and self._blocked != (seen.target, seen.fingerprint)
-        if changed or time.monotonic() >= self._again_at:
-            self._blocked = None
+        self.failed.look(seen)
 
     def hear(self, worker: WorkerProcess, message: object) -> None:
         """Take in what a worker said, after the worker's own note of it."""
@@ -177,7 +164,7 @@ class Reload:
         return Observed(
             target=self.target,
             committed=self.committed,
-            failed=self._blocked is not None and self._blocked[0] == self.target,
+            failed=self.failed.block(self.target),
             candidate=candidate,
             settled=len(settled),
             joining=len(self._workers) - down - len(settled),
@@ -192,22 +179,10 @@ class Reload:
         self._candidate = Candidate(version, Step.VERIFYING)
         # As it was before: what changes while it is read is a reason to read it again.
         self._candidate_seen = self._seen
-
-        def verify() -> None:
-            make_way()
-            problem: Exception | None = None
-            try:
-                self._check(self._volume, version)
-            except Exception as error:
-                problem = error
-            self._verified.put((version, problem))
-            self._wake_up()
-
-        threading.Thread(target=verify, name="verify", daemon=True).start()
+        self._verifications.begin(version)
 
     def _take_verified(self) -> None:
-        while not self._verified.empty():
-            version, problem = self._verified.get()
+        for version, problem in self._verifications.results():
             candidate = self._candidate
             if (
                 candidate is None
@@ -242,24 +217,19 @@ class Reload:
         version = self._candidate.version
         self._candidate = None
         self.committed = version
-        self.failed.pop(version, None)
+        self.failed.served(version)
         self._deaths.clear()
         prepared = [worker for worker in self._workers if worker.prepared == version]
-        self._committing = {worker.index for worker in prepared}
-        self._commit_times = []
+        self._changeover.begin(worker.index for worker in prepared)
         for worker in prepared:
             worker.commit(version)
 
     def _committed_by(self, worker: WorkerProcess, at: float | None) -> None:
         """Note that a worker that was told to commit has done so, or with None never will."""
-        if worker.index not in self._committing:
+        times = self._changeover.done(worker.index, at)
+        if times is None or self.committed is None:
             return
-        self._committing.discard(worker.index)
-        if at is not None:
-            self._commit_times.append(at)
-        if self._committing or self.committed is None or not self._commit_times:
-            return
-        first, last = min(self._commit_times), max(self._commit_times)
+        first, last = times
         self._note(
             self.committed, succeeded=True, reason="", ended=last, commit_spread_seconds=last - first
         )
@@ -284,14 +254,11 @@ class Reload:
         version = self._candidate.version
         reason = reason if len(reason) <= _MAX_REASON else reason[: _MAX_REASON - 3] + "..."
         self._abandon()
-        self._blocked = (version, self._candidate_seen.fingerprint)
-        self._again_at = time.monotonic() + again_after
-        before = self.failed.pop(version, None)
-        self.failed[version] = control.FailedVersion(version, reason, time.time())
-        while len(self.failed) > _MAX_FAILED:
-            del self.failed[next(iter(self.failed))]
+        news = self.failed.add(
+            version, reason, self._candidate_seen.fingerprint, again_after=again_after
+        )
         self._note(version, succeeded=False, reason=reason)
-        if before is None or before.reason != reason:
+        if news:
             _log.error(
                 "version %s can't be served: %s; %s",
                 version,

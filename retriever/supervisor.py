@@ -232,7 +232,7 @@ class Supervisor:
             label_problem=self._watch.silence() or self._reload.label_problem,
             last_reload=self._reload.last,
             workers=[worker.facts() for worker in self._workers],
-            failed=[*reversed(self._reload.failed.values())],
+            failed=[*reversed(self._reload.failed.by_name.values())],
             loading=self._reload.loading,
         )
         if fleet == self._fleet:

@@ -32,7 +32,7 @@ def test_nothing_published_leaves_the_workers_alone_and_the_reason_visible(servi
     assert service.reload.target is None
     assert "nothing is published under it" in service.reload.label_problem
     assert service.reload.last is None
-    assert service.reload.failed == {}
+    assert service.reload.failed.by_name == {}
 
 
 def test_one_prepares_then_the_others_and_all_commit_when_the_last_is_ready(tmp_path):
@@ -233,7 +233,7 @@ def test_one_worker_that_cannot_prepare_keeps_all_with_what_they_serve(service):
     assert service.reload.committed == old
     last = service.reload.last
     assert (last.version, last.succeeded, last.reason) == (new, False, "worker 1: no memory left")
-    failed = service.reload.failed[new]
+    failed = service.reload.failed.by_name[new]
     assert (failed.version, failed.reason) == (new, "worker 1: no memory left")
     service.poll()
     assert service.told() == both()
@@ -245,7 +245,7 @@ def test_one_that_the_first_worker_cannot_prepare_reaches_no_other(service):
     service.told()
     service.refuses(service.workers[0], new, "no memory left")
     assert service.told() == both()
-    assert service.reload.failed[new].reason == "worker 0: no memory left"
+    assert service.reload.failed.by_name[new].reason == "worker 0: no memory left"
 
 
 @pytest.mark.parametrize("name", [*publications.FILES, layout.MANIFEST])
@@ -262,7 +262,7 @@ def test_a_damaged_file_is_named_and_the_old_version_goes_on(service, name):
     assert service.reload.committed == old
     assert not service.reload.last.succeeded
     assert str(path) in service.reload.last.reason
-    assert service.reload.failed[new].reason == service.reload.last.reason
+    assert service.reload.failed.by_name[new].reason == service.reload.last.reason
 
 
 def test_a_version_that_failed_is_tried_again_when_a_file_of_it_changed(service, monkeypatch):
@@ -336,10 +336,10 @@ def test_what_says_nothing_about_a_version_is_tried_at_each_look_and_logged_once
         # Once for each look, however often there is something else to do.
         service.reload.advance()
         assert tried == [version] * times
-        assert "Stale file handle" in service.reload.failed[version].reason
+        assert "Stale file handle" in service.reload.failed.by_name[version].reason
     assert caplog.text.count("Stale file handle") == 1
     service.serve(version)
-    assert service.reload.failed == {}
+    assert service.reload.failed.by_name == {}
 
 
 def test_a_version_for_which_there_was_no_memory_is_not_tried_all_the_time(service, monkeypatch):
@@ -354,7 +354,7 @@ def test_a_version_for_which_there_was_no_memory_is_not_tried_all_the_time(servi
     service.poll()
     service.poll()
     assert len(tried) == 1
-    monkeypatch.setattr(service.reload, "_again_at", 0.0)
+    monkeypatch.setattr(service.reload.failed, "_again_at", 0.0)
     service.poll()
     assert len(tried) == 2
 
@@ -399,7 +399,7 @@ def test_an_endless_reason_is_cut(service):
         directory, lambda content: content.update(checksum="é" * 10**6), sign=False
     )
     service.poll()
-    for reason in (service.reload.last.reason, service.reload.failed[version].reason):
+    for reason in (service.reload.last.reason, service.reload.failed.by_name[version].reason):
         assert f"{directory / layout.MANIFEST}: checksum is" in reason
         assert len(reason.encode()) < 4096
 
@@ -423,9 +423,10 @@ def test_the_latest_twenty_versions_that_failed_are_kept(service, monkeypatch):
     for name in [*names, names[5]]:
         service.look(Seen(name))
         service.verify()
-    assert [*service.reload.failed] == [*names[6:], names[5]]
+    assert [*service.reload.failed.by_name] == [*names[6:], names[5]]
     assert all(
-        failed.reason.startswith("ZeroDivisionError") for failed in service.reload.failed.values()
+        failed.reason.startswith("ZeroDivisionError")
+        for failed in service.reload.failed.by_name.values()
     )
 
 
@@ -435,10 +436,10 @@ def test_a_version_that_serves_after_all_is_no_failed_one_any_more(service):
         labels.promote(service.volume, version)
         service.poll()
         service.refuses(service.workers[0], version, "no memory left")
-    assert [*service.reload.failed] == [first, second]
+    assert [*service.reload.failed.by_name] == [first, second]
     labels.promote(service.volume, first)
     service.serve(first)
-    assert [*service.reload.failed] == [second]
+    assert [*service.reload.failed.by_name] == [second]
 
 
 # ---- labels
@@ -528,7 +529,7 @@ def test_an_answer_to_an_order_that_was_taken_back_counts_for_nothing(service, r
     late = control.PrepareFailed(version, first.order - 1, "no memory left")
     service.told()
     service.say(first, late if refused else control.Prepared(version, first.order - 1))
-    assert service.reload.failed == {}
+    assert service.reload.failed.by_name == {}
     assert service.told() == both()
     service.prepared(first, version)
     assert service.told() == [[], [prepare(version)]]
@@ -557,7 +558,7 @@ def test_a_worker_that_dies_while_it_prepares_after_the_first_is_not_waited_for(
     service.told()
     service.dies(dying)
     assert service.told() == [[control.Commit(version)], []]
-    assert service.reload.failed == {}
+    assert service.reload.failed.by_name == {}
 
 
 def test_when_the_first_dies_once_it_begins_again_when_that_one_is_back(service, monkeypatch):
@@ -572,7 +573,7 @@ def test_when_the_first_dies_once_it_begins_again_when_that_one_is_back(service,
     service.dies(first)
     service.verify()
     assert tried == [version]
-    assert service.reload.failed == {}
+    assert service.reload.failed.by_name == {}
     service.boots(first)
     service.prepared(first, old)
     assert service.told() == [[prepare(old), control.Commit(old)], []]
@@ -583,7 +584,7 @@ def test_when_the_first_dies_once_it_begins_again_when_that_one_is_back(service,
     for worker in service.workers:
         service.committed(worker, version)
     assert service.reload.last.succeeded
-    assert (service.reload.committed, service.reload.failed) == (version, {})
+    assert (service.reload.committed, service.reload.failed.by_name) == (version, {})
 
 
 def test_when_the_first_dies_twice_the_version_is_a_failed_one(service, monkeypatch):
@@ -593,14 +594,14 @@ def test_when_the_first_dies_twice_the_version_is_a_failed_one(service, monkeypa
     service.poll()
     first, second = service.workers
     for _ in range(2):
-        assert service.reload.failed == {}
+        assert service.reload.failed.by_name == {}
         assert prepare(new) in service.told()[0]
         service.dies(first, status=-11)
         service.verify()
         service.boots(first)
         service.prepared(first, old)
         service.committed(first, old)
-    assert service.reload.failed[new].reason == service.reload.last.reason
+    assert service.reload.failed.by_name[new].reason == service.reload.last.reason
     assert "ended with status -11 while it prepared" in service.reload.last.reason
     assert service.reload.committed == old
     assert (first.version, second.version) == (old, old)
@@ -631,7 +632,7 @@ def test_deaths_are_counted_anew_once_a_version_serves(service):
         for worker in (first, second):
             service.committed(worker, target)
         assert service.reload.committed == target
-        assert service.reload.failed == {}
+        assert service.reload.failed.by_name == {}
 
 
 def test_when_all_die_while_they_prepare_it_begins_again(service, monkeypatch):
@@ -681,7 +682,7 @@ def test_a_worker_that_dies_as_it_joins_changes_nothing_for_those_that_serve(ser
     service.told()
     service.dies(service.workers[0])
     assert service.reload.committed == version
-    assert service.reload.failed == {}
+    assert service.reload.failed.by_name == {}
     assert service.told() == both()
 
 
@@ -714,7 +715,7 @@ def test_one_that_takes_too_long_fails_the_version(service):
     service.poll()
     service.told()
     service.takes_too_long(service.workers[0], seconds=301)
-    assert service.reload.failed[new].reason == "worker 0: not prepared in 301 s"
+    assert service.reload.failed.by_name[new].reason == "worker 0: not prepared in 301 s"
     assert service.told() == [[control.Abandon()], []]
     assert service.reload.committed == old
     # What it says in the end is too late.
@@ -730,7 +731,7 @@ def test_one_that_takes_too_long_to_join_is_started_afresh(service):
     service.boots(late)
     service.takes_too_long(late)
     assert late.killed
-    assert (service.reload.committed, service.reload.failed) == (version, {})
+    assert (service.reload.committed, service.reload.failed.by_name) == (version, {})
     assert not other.killed
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from publication.errors import PublicationError, VolumeError
-from retriever import control, reload
+from retriever import control, reload, verifications
 from retriever.label_watch import Seen
 from retriever.reload import Reload
 from tests.unit.retriever.reloading import FakeWorker
@@ -95,7 +95,7 @@ class AnyOrder(RuleBasedStateMachine):
             if version == BROKEN:
                 raise PublicationError("it is broken")
 
-        self.patch.setattr(reload.threading, "Thread", Thread)
+        self.patch.setattr(verifications.threading, "Thread", Thread)
         self.patch.setattr(reload._log, "disabled", True)
         self.reload = Reload(Path("unused"), self.workers, lambda: None, verify=verify)
         self.settle()
@@ -229,7 +229,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert {worker.state for worker in self.workers} == {"running"}
         if self.label in GOOD:
             assert served == {self.label}
-            assert self.label not in self.reload.failed
+            assert self.label not in self.reload.failed.by_name
 
 
 TestAnyOrder = AnyOrder.TestCase
