@@ -153,7 +153,7 @@ class Cache:
             store: where it is.
             version: its name.
             linked: whether to take files that other versions here have in common with it.
-            wanted: asked now and then; the download ends when it says no.
+            wanted: asked now and then; when it says no, this ends.
             arrival: told how it gets on.
 
         Raises:
@@ -167,7 +167,7 @@ class Cache:
             self.uses.add(version)
         if self.has(version):
             return None
-        with _as_volume_error(self.folder), self._fetching(version) as arriving:
+        with _as_volume_error(self.folder), self._fetching(version, wanted) as arriving:
             if self.has(version):
                 return None  # it has come while another process was waited for
             data, facts = read_encoded(store, version)
@@ -235,14 +235,14 @@ class Cache:
         shutil.rmtree(arriving, ignore_errors=True)
 
     @contextmanager
-    def _fetching(self, version: str) -> Iterator[Path]:
+    def _fetching(self, version: str, wanted: Callable[[], bool]) -> Iterator[Path]:
         """The folder for a version on its way, for this thread alone."""
         arriving = self.folder / _PARTIAL / version
         while True:
             arriving.mkdir(exist_ok=True)
             with contextlib.ExitStack() as stack:
                 try:
-                    stack.enter_context(locked(arriving / "lock"))
+                    stack.enter_context(locked(arriving / "lock", wanted=wanted))
                 except FileNotFoundError:
                     continue  # another one has just finished, and took the folder away
                 yield arriving

@@ -65,7 +65,7 @@ def download(
         files: facts by name.
         folder: where they go; what an interrupted download left there is gone on with.
         notes: a folder for the notes on what has arrived; empty when all has.
-        wanted: asked before each piece; the download ends when it says no.
+        wanted: asked before each piece, also of those that are checked; when it says no, this ends.
         on_bytes: told of bytes that have arrived, on several threads.
 
     Raises:
@@ -76,7 +76,7 @@ def download(
     own = [_begin(prefix, name, facts, folder, notes, on_bytes) for name, facts in files.items()]
     for again in (False, True):
         _fetch(store, own, wanted, on_bytes)
-        wrong = _wrong(own)
+        wrong = _wrong(store, own, wanted)
         if wrong and again:
             file, found = wrong[0]
             raise MismatchError(
@@ -128,10 +128,8 @@ def _fetch(
     def fetch(file: _File, piece: int) -> None:
         if stopped.is_set():
             return
-        if not wanted():
-            raise StoreError(store.where(file.key), "isn't wanted any more: another version is")
         start, end = file.bounds(piece)
-        data = _read(store, file.key, start, end)
+        data = _read(store, file.key, (start, end), wanted)
         with os.fdopen(open_descriptor(file.path, os.O_RDWR), "r+b", buffering=0) as out:
             out.seek(start)
             while data:
@@ -160,10 +158,16 @@ def _tasks(files: list[_File]) -> Iterator[tuple[_File, int]]:
         yield from ((file, piece) for piece in range(file.pieces) if piece not in file.done)
 
 
-def _read(store: Store, key: str, start: int, end: int) -> memoryview:
+def _check_wanted(store: Store, key: str, wanted: Callable[[], bool]) -> None:
+    if not wanted():
+        raise StoreError(store.where(key), "isn't wanted any more: another version is")
+
+
+def _read(store: Store, key: str, bounds: tuple[int, int], wanted: Callable[[], bool]) -> memoryview:
     for attempt in range(_ATTEMPTS):
+        _check_wanted(store, key, wanted)
         try:
-            return store.read_range(key, start, end)
+            return store.read_range(key, *bounds)
         except (ObjectMissingError, RefusedError):
             raise
         except StoreError:
@@ -172,12 +176,16 @@ def _read(store: Store, key: str, start: int, end: int) -> memoryview:
     raise AssertionError("unreachable")
 
 
-def _wrong(files: list[_File]) -> list[tuple[_File, str]]:
+def _wrong(store: Store, files: list[_File], wanted: Callable[[], bool]) -> list[tuple[_File, str]]:
     """Those that haven't the SHA-256 that they should have, and what they have."""
 
     def digest(file: _File) -> str:
+        found = hashlib.sha256()
         with open_regular(file.path) as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+            while data := opened.read(PIECE_BYTES):
+                _check_wanted(store, file.key, wanted)
+                found.update(data)
+        return found.hexdigest()
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         found = zip(files, pool.map(digest, files), strict=True)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from publication.regular_files import open_descriptor
+
+# Waiting for a lock in the kernel would end with the lock only.
+_LOOK_SECONDS = 0.05
 
 
 class Uses:
@@ -62,12 +66,21 @@ class Uses:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Wait until nobody has the file locked, and lock it; FileNotFoundError: its folder is gone."""
+def locked(path: Path, *, wanted: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """Wait until nobody has the file locked, and lock it.
+
+    Args:
+        path: of the file, which is made.
+        wanted: asked now and then whether to go on waiting.
+
+    Raises:
+        FileNotFoundError: its folder is gone.
+        TimeoutError: somebody has it locked, and it isn't wanted any more.
+    """
     while True:
         descriptor = open_descriptor(path, os.O_CREAT | os.O_RDWR)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _wait_for(descriptor, wanted)
             if _is(path, descriptor):
                 yield
                 return
@@ -92,6 +105,18 @@ def alone(path: Path) -> Iterator[bool]:
             yield _is(path, descriptor)
     finally:
         os.close(descriptor)
+
+
+def _wait_for(descriptor: int, wanted: Callable[[], bool]) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not wanted():
+                raise TimeoutError("isn't wanted any more") from None
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
 
 
 def _is(path: Path, descriptor: int) -> bool:

@@ -6,7 +6,10 @@ import contextlib
 import ctypes
 import os
 import signal
-from collections.abc import Iterator
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
 
 from retriever import control
 
@@ -19,6 +22,48 @@ def die_with(parent: int) -> None:
     if os.getppid() != parent:
         # It died before it was asked for.
         os._exit(1)
+
+
+class Wanted:
+    """Whether somebody still waits for what a thread does. Safe for threads.
+
+    Attributes:
+        ended_at: since when nobody does, by the clock; None while somebody does.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.ended_at: float | None = None
+        self._clock = clock
+        self._end: Callable[[], object] | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> bool:
+        return self.ended_at is None
+
+    def end(self) -> None:
+        """From now on nobody waits: what `kills` is killed."""
+        with self._lock:
+            if self.ended_at is None:
+                self.ended_at = self._clock()
+            if self._end is not None:
+                self._end()
+
+    @contextlib.contextmanager
+    def kills(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """Kill a process when this ends or the block fails; the block ends when it is gone."""
+        with process:
+            try:
+                with self._lock:
+                    self._end = process.kill
+                    if not self():
+                        process.kill()
+                yield
+            except BaseException:
+                self.end()
+                raise
+            finally:
+                with self._lock:
+                    self._end = None
 
 
 @contextlib.contextmanager

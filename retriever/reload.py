@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from publication.errors import PublicationError, VolumeError
@@ -22,6 +23,7 @@ from retriever.changeover import Changeover
 from retriever.errors import UnverifiedError
 from retriever.failed_versions import FailedVersions
 from retriever.label_watch import Seen
+from retriever.lifetime import Wanted
 from retriever.verifications import Verifications
 from retriever.version_policy import Action, Candidate, Observed, Step, decide
 from retriever.worker_process import WorkerProcess
@@ -43,7 +45,7 @@ class Reload:
         volume: the shared volume.
         workers: all of them.
         wake_up: called by other threads that have news.
-        verify: checks a version of a volume, as `verify_apart` does.
+        verify: checks a version of a volume while it is wanted, as `verify_apart` does.
         ended: told of each attempt that ended.
 
     Attributes:
@@ -60,7 +62,7 @@ class Reload:
         workers: list[WorkerProcess],
         wake_up: Callable[[], None],
         *,
-        verify: Callable[[Path, str], object],
+        verify: Callable[[Path, str, Wanted], object],
         ended: Callable[[control.ReloadFacts], None] = lambda _: None,
     ) -> None:
         self.target: str | None = None
@@ -71,7 +73,7 @@ class Reload:
         # How many workers have died while they prepared a version.
         self._deaths: dict[str, int] = {}
         self._workers = workers
-        self._verifications = Verifications(lambda version: verify(volume, version), wake_up)
+        self._verifications = Verifications(partial(verify, volume), wake_up)
         self._ended = ended
         self._seen = Seen(None)
         self._candidate: Candidate | None = None
@@ -85,6 +87,10 @@ class Reload:
         if (candidate := self._candidate) is None:
             return None
         return control.Loading(candidate.version, candidate.step.name, self._begun_at)
+
+    def problem(self) -> str:
+        """Why the label can't be followed; empty when it can."""
+        return self._verifications.problem() or self.label_problem
 
     def look(self, seen: Seen) -> None:
         """Take in what a look at the volume showed."""
@@ -182,26 +188,21 @@ class Reload:
         self._verifications.begin(version)
 
     def _take_verified(self) -> None:
-        for version, problem in self._verifications.results():
-            candidate = self._candidate
-            if (
-                candidate is None
-                or candidate.version != version
-                or candidate.step is not Step.VERIFYING
-            ):
-                continue  # it was abandoned meanwhile
-            if problem is None:
-                self._candidate = replace(candidate, step=Step.VERIFIED)
-            elif isinstance(problem, VolumeError):
-                # That says nothing about the version: try it at the next look.
-                self._fail(str(problem), again_after=0.0)
-            elif isinstance(problem, UnverifiedError):
-                # Nor does that; but it may have cost much.
-                self._fail(str(problem), again_after=_AGAIN_SECONDS)
-            elif isinstance(problem, PublicationError):
-                self._fail(str(problem))
-            else:
-                self._fail(f"{type(problem).__name__}: {problem}")
+        result = self._verifications.result()
+        if result is None or self._candidate is None:
+            return
+        if (problem := result.problem) is None:
+            self._candidate = replace(self._candidate, step=Step.VERIFIED)
+        elif isinstance(problem, VolumeError):
+            # That says nothing about the version: try it at the next look.
+            self._fail(str(problem), again_after=0.0)
+        elif isinstance(problem, UnverifiedError):
+            # Nor does that; but it may have cost much.
+            self._fail(str(problem), again_after=_AGAIN_SECONDS)
+        elif isinstance(problem, PublicationError):
+            self._fail(str(problem))
+        else:
+            self._fail(f"{type(problem).__name__}: {problem}")
 
     def _prepare(self, *, at_most: int | None = None) -> None:
         assert self._candidate is not None  # noqa: S101 - decide() asks it of a candidate only
@@ -243,6 +244,7 @@ class Reload:
     def _abandon(self) -> None:
         assert self._candidate is not None  # noqa: S101
         version, self._candidate = self._candidate.version, None
+        self._verifications.abandon()
         # Only those: others may be told to commit what serves, or join it.
         for worker in self._workers:
             if version in (worker.preparing, worker.prepared):

@@ -229,7 +229,7 @@ class Supervisor:
             label="" if self._config.pin else self._config.label,
             target=self._reload.target or "",
             version=self._reload.committed or "",
-            label_problem=self._watch.silence() or self._reload.label_problem,
+            label_problem=self._watch.silence() or self._reload.problem(),
             last_reload=self._reload.last,
             workers=[worker.facts() for worker in self._workers],
             failed=[*reversed(self._reload.failed.by_name.values())],

@@ -17,7 +17,7 @@ import msgspec
 from publication import layout, reader
 from publication.errors import InvalidPublicationError, PublicationError, VolumeError
 from retriever.errors import UnverifiedError
-from retriever.lifetime import die_with, signals_held_back
+from retriever.lifetime import Wanted, die_with, signals_held_back
 
 # Longer than it takes to read a version over a slow network.
 _SECONDS = 3600.0
@@ -35,22 +35,26 @@ class _Verdict(msgspec.Struct, frozen=True):
     path: str = ""
 
 
-def verify_apart(volume: Path, version: str, *, seconds: float = _SECONDS) -> None:
+def verify_apart(
+    volume: Path, version: str, wanted: Wanted | None = None, *, seconds: float = _SECONDS
+) -> None:
     """Check every byte of a version, as `reader.verify` does, in `seconds` at most.
 
-    The process has the priority of the thread that calls this, and ends with it.
+    The process has the priority of the thread that calls this. It ends with this process, and when it
+    isn't wanted any more; this returns when it is gone.
 
     Raises:
         VolumeError: the volume can't be read.
         PublicationError: what is wrong with the version; that it kills who reads it, for instance.
-        UnverifiedError: it took too long, or the process couldn't be started or was killed.
+        UnverifiedError: it took too long or isn't wanted any more, or the process couldn't be started
+            or was killed.
     """
     command = [sys.executable, "-m", "retriever.verification", str(volume), version, str(os.getpid())]
     try:
         with signals_held_back():
-            ended = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False, timeout=seconds
-            )
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        with (Wanted() if wanted is None else wanted).kills(process):
+            output, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired as error:
         # A volume that hangs looks the same as a file that keeps its reader for ever.
         raise UnverifiedError(version, f"couldn't be verified in {seconds:g} s") from error
@@ -58,8 +62,8 @@ def verify_apart(volume: Path, version: str, *, seconds: float = _SECONDS) -> No
         raise UnverifiedError(
             version, f"couldn't be verified: no process can be started: {error}"
         ) from error
-    _check_status(ended.returncode, volume, version)
-    verdict = msgspec.json.decode(ended.stdout, type=_Verdict)
+    _check_status(process.returncode, volume, version)
+    verdict = msgspec.json.decode(output, type=_Verdict)
     if verdict.path:
         raise VolumeError(Path(verdict.path), verdict.problem)
     if verdict.problem:

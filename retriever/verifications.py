@@ -1,45 +1,110 @@
-"""Verifying versions on threads of their own, since it may take long."""
+"""Verifies versions one after the other on a thread, since it may take long or never end."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import SimpleQueue
 
+from retriever.errors import UnverifiedError
+from retriever.lifetime import Wanted
 from retriever.priority import make_way
+
+# What was ended is gone a moment later, unless it hangs in the kernel.
+_MOMENT_SECONDS = 5.0
+
+
+@dataclass
+class Verification:
+    """One that was begun; `problem` is what was wrong, once it ended."""
+
+    version: str
+    wanted: Wanted
+    problem: Exception | None = None
 
 
 class Verifications:
-    """Called on one thread.
+    """At most one runs, and at most one waits for the end of that. Called on one thread.
 
     Args:
-        verify: checks a version; may raise anything.
-        wake_up: called on another thread when there is a result.
+        verify: checks a version; may raise anything, and ends soon when it isn't wanted any more.
+        wake_up: called on another thread when there is news.
+        clock: in seconds.
     """
 
-    def __init__(self, verify: Callable[[str], object], wake_up: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        verify: Callable[[str, Wanted], object],
+        wake_up: Callable[[], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._verify = verify
         self._wake_up = wake_up
-        self._results: SimpleQueue[tuple[str, Exception | None]] = SimpleQueue()
+        self._clock = clock
+        self._running: Verification | None = None
+        self._waiting: Verification | None = None
+        self._ended: SimpleQueue[Verification] = SimpleQueue()
+        # Whether nobody asks for the result of the one that runs.
+        self._abandoned = False
 
     def begin(self, version: str) -> None:
-        """Verify a version."""
+        """Verify this version, and no other one."""
+        self.abandon()
+        self._waiting = Verification(version, Wanted(clock=self._clock))
+        self._begin_next()
+
+    def abandon(self) -> None:
+        """End the one that runs, and forget the one that waits."""
+        self._waiting = None
+        if self._running is not None and not self._abandoned:
+            self._abandoned = True
+            self._running.wanted.end()
+
+    def result(self) -> Verification | None:
+        """The one that ended since, unless it was abandoned; begins the one that waited for its end."""
+        result = None
+        while not self._ended.empty():
+            ended = self._ended.get()
+            if not self._abandoned:
+                result = ended
+            self._running, self._abandoned = None, False
+        self._begin_next()
+        return result
+
+    def problem(self) -> str:
+        """Says that one that was ended goes on, and keeps others from being begun; else empty."""
+        if self._running is None or (ended_at := self._running.wanted.ended_at) is None:
+            return ""
+        seconds = self._clock() - ended_at
+        if seconds < _MOMENT_SECONDS:
+            return ""
+        # In steps, so that it doesn't change all the time.
+        return (
+            f"no version can be verified: the verification of {self._running.version} was ended "
+            f"{seconds // 5 * 5:.0f} s ago, but what it reads doesn't answer, so it goes on"
+        )
+
+    def _begin_next(self) -> None:
+        if self._running is not None or self._waiting is None:
+            return
+        running, self._waiting = self._waiting, None
+        self._running = running
 
         def verify() -> None:
             make_way()
-            problem: Exception | None = None
             try:
-                self._verify(version)
+                self._verify(running.version, running.wanted)
             except Exception as error:
-                problem = error
-            self._results.put((version, problem))
+                running.problem = error
+            self._ended.put(running)
             self._wake_up()
 
-        threading.Thread(target=verify, name="verify", daemon=True).start()
-
-    def results(self) -> list[tuple[str, Exception | None]]:
-        """The versions whose verifications ended since, and what was wrong with each."""
-        results = []
-        while not self._results.empty():
-            results.append(self._results.get())
-        return results
+        try:
+            threading.Thread(target=verify, name="verify", daemon=True).start()
+        except RuntimeError as error:
+            running.problem = UnverifiedError(running.version, f"couldn't be verified: {error}")
+            self._ended.put(running)
+            self._wake_up()

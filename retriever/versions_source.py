@@ -22,6 +22,7 @@ from retriever import label_watch
 from retriever.config import Config
 from retriever.errors import StartError
 from retriever.label_watch import Fingerprint, Seen
+from retriever.lifetime import Wanted
 from retriever.verification import verify_apart
 
 _log = logging.getLogger(__name__)
@@ -39,8 +40,11 @@ class VersionsSource(Protocol):
         """See what is to be served."""
         ...
 
-    def verify(self, volume: Path, version: str) -> None:
-        """Have a version in the workers' folder and check every byte; raises as `verify_apart`."""
+    def verify(self, volume: Path, version: str, wanted: Wanted) -> None:
+        """Have a version in the workers' folder and check every byte; raises as `verify_apart`.
+
+        It ends soon when it isn't wanted any more.
+        """
         ...
 
     def serves(self, version: str) -> None:
@@ -60,9 +64,9 @@ class Folder:
         """See VersionsSource."""
         return label_watch.look(self._folder, self._label, self._pin)
 
-    def verify(self, volume: Path, version: str) -> None:
+    def verify(self, volume: Path, version: str, wanted: Wanted) -> None:
         """See VersionsSource."""
-        verify_apart(volume, version)
+        verify_apart(volume, version, wanted)
 
     def serves(self, version: str) -> None:
         """See VersionsSource."""
@@ -83,7 +87,7 @@ class Copied:
         label: str,
         pin: str | None,
         max_bytes: int | None,
-        check: Callable[[Path, str], None] = verify_apart,
+        check: Callable[[Path, str, Wanted], object] = verify_apart,
     ) -> None:
         """Raises VolumeError when the folder can't be written."""
         self._location = location
@@ -118,13 +122,18 @@ class Copied:
         except PublicationError as error:
             return Seen(None, str(error))
 
-    def verify(self, volume: Path, version: str) -> None:  # noqa: ARG002 - it is the cache's folder
+    def verify(
+        self,
+        volume: Path,  # noqa: ARG002 - it is the cache's folder
+        version: str,
+        wanted: Wanted,
+    ) -> None:
         """See VersionsSource: bring it, unless it is here, and check it."""
         self._cache.bring(
             Store(self._location, patience_seconds=_FETCH_SECONDS),
             version,
-            self._check,
-            wanted=lambda: self._target == version,
+            lambda folder, version: self._check(folder, version, wanted),
+            wanted=wanted,
             arrival=_Told(version),
         )
 

@@ -297,3 +297,39 @@ def _files(cache, version):
 
 def _size(volume, version):
     return sum(path.stat().st_size for path in layout.version_dir(volume, version).iterdir())
+
+
+def test_who_is_not_wanted_any_more_waits_for_no_other_process(volume, cache):
+    version = publications.publish(volume)
+    with cache._fetching(version, lambda: True):
+        asked = []
+
+        def wanted():
+            asked.append(True)
+            return len(asked) < 3
+
+        with pytest.raises(VolumeError, match="isn't wanted any more"):
+            cache.fetch(Store(volume), version, wanted=wanted)
+    assert cache.fetch(Store(volume), version) is not None
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_what_is_not_wanted_any_more_is_not_checked_to_its_end(volume, cache):
+    """Of a large file that takes long, and what comes after waits for the end of it."""
+    version = publications.publish(volume)
+    store = Counting(volume)
+    read = threading.Event()
+    pieces = sum(
+        -(-own.size // downloading.PIECE_BYTES)
+        for own in reader.read_manifest(volume, version).files.values()
+    )
+
+    def wanted():
+        # All has arrived then, and is only read again.
+        if len(store.ranges) == pieces:
+            read.set()
+        return not read.is_set()
+
+    with pytest.raises(StoreError, match="isn't wanted any more"):
+        cache.fetch(store, version, wanted=wanted)
+    assert read.is_set()

@@ -55,7 +55,7 @@ class Service:
             self.workers,
             self._verified.set,
             # As it is then: tests put others in its place.
-            verify=lambda volume, version: reader.verify(volume, version),
+            verify=lambda volume, version, _: reader.verify(volume, version),
         )
 
     def poll(self):

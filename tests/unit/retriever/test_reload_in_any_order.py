@@ -89,7 +89,7 @@ class AnyOrder(RuleBasedStateMachine):
             def __init__(self, target, **_):
                 self.start = lambda: machine.verifying.append(target)
 
-        def verify(volume, version):
+        def verify(volume, version, _):
             if not machine.volume_answers:
                 raise VolumeError(volume, "it is away")
             if version == BROKEN:

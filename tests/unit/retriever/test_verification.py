@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from publication import layout, reader
 from publication.errors import InvalidPublicationError, PublicationError, VolumeError
 from retriever.control import PARENTS_SIGNALS
 from retriever.errors import UnverifiedError
+from retriever.lifetime import Wanted
 from retriever.verification import verify_apart
+from retriever.verifications import Verifications
 from tests import publications
 
 ROOT = Path(__file__).parents[3]
@@ -106,6 +109,38 @@ def test_it_takes_no_longer_than_it_may(published, python_that_verifies_by):
         verify_apart(published.volume, published.version, seconds=0.001)
 
 
+def test_it_ends_when_it_is_not_wanted_any_more(published, python_that_verifies_by, tmp_path):
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    python_that_verifies_by(f"""open({str(started)!r}, "w").write(str(os.getpid()))
+    signal.pause()""")
+    wanted, caught = Wanted(), []
+
+    def verify():
+        try:
+            verify_apart(published.volume, published.version, wanted)
+        except UnverifiedError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=verify)
+    thread.start()
+    process = int(started.read_text())
+    wanted.end()
+    thread.join(30)
+    assert len(caught) == 1
+    # It is gone by then, not only told to go.
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_what_was_not_wanted_before_it_began_ends_too(published, python_that_verifies_by):
+    python_that_verifies_by("signal.pause()")
+    wanted = Wanted()
+    wanted.end()
+    with pytest.raises(UnverifiedError):
+        verify_apart(published.volume, published.version, wanted)
+
+
 def test_what_is_sent_to_the_whole_group_does_not_end_it(published, python_that_verifies_by):
     """Ctrl-C, from its first moment on: so they are held back by whoever starts it."""
     python_that_verifies_by("""
@@ -135,3 +170,39 @@ def test_it_does_not_outlive_who_asked_for_it(published, python_that_verifies_by
         except subprocess.TimeoutExpired:
             os.kill(process, signal.SIGKILL)
             raise
+
+
+def test_a_label_that_goes_to_many_versions_that_hang_leaves_one_process_at_a_time(
+    published, python_that_verifies_by, tmp_path
+):
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    python_that_verifies_by(f"""open({str(started)!r}, "w").write(version)
+    signal.pause()""")
+    news = threading.Event()
+    verifications = Verifications(
+        lambda version, wanted: verify_apart(published.volume, version, wanted), news.set
+    )
+    versions = [f"{published.version[:-2]}{number:02}" for number in range(40)]
+    verifications.begin(versions[0])
+    assert started.read_text() == versions[0]
+    for version in versions[1:]:
+        verifications.begin(version)
+        assert len(children()) <= 1
+    assert news.wait(30)
+    assert verifications.result() is None
+    assert started.read_text() == versions[-1]
+    assert len(children()) == 1
+    news.clear()
+    verifications.abandon()
+    assert news.wait(30)
+    assert children() == []
+
+
+def children():
+    """Process ids of all children of this process."""
+    return [
+        int(pid)
+        for task in Path("/proc/self/task").iterdir()
+        for pid in (task / "children").read_text().split()
+    ]
