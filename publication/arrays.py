@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from publication.errors import InvalidPublicationError, MismatchError
-from publication.regular_files import IrregularFileError, held_open
+from publication.errors import InvalidPublicationError, MismatchError, unreadable
+from publication.regular_files import held_open
 
 
 def map_array(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any]:
@@ -17,12 +17,15 @@ def map_array(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...]) -> ND
 
     Raises:
         InvalidPublicationError: names the file, and both values where it isn't what it should be.
+        VolumeError: it can't be mapped for now.
     """
     try:
         with held_open(path) as name:
             array = np.load(name, mmap_mode="r", allow_pickle=False)
-    except IrregularFileError as error:
-        raise InvalidPublicationError(path, str(error.strerror)) from error
+    except MemoryError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error, "can't be mapped: ") from error
     except Exception as error:  # numpy parses the header as Python: what it raises isn't documented
         raise InvalidPublicationError(path, f"isn't a .npy array: {error}") from error
     if not isinstance(array, np.ndarray):

@@ -19,8 +19,25 @@ PublicationError
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
+
+from publication.regular_files import IrregularFileError
+
+# What is found where a file should be. All else, such as too many open files or a disk that fails, says
+# nothing about the file.
+_ABOUT_THE_FILE = frozenset(
+    {
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENODEV,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ENXIO,
+    }
+)
 
 
 class PublicationError(Exception):
@@ -146,3 +163,26 @@ class MismatchError(InvalidPublicationError):
         self.what = what
         self.expected = expected
         self.found = found
+
+
+def says_nothing(error: OSError) -> bool:
+    """Whether an error may pass without a change of the file that couldn't be opened or read."""
+    about_the_file = isinstance(error, IrregularFileError) or error.errno in {None, *_ABOUT_THE_FILE}
+    return not about_the_file
+
+
+def unreadable(path: Path, error: OSError, what: str = "") -> VolumeError | InvalidPublicationError:
+    """The error for a version's file that can't be opened or read.
+
+    Args:
+        path: of the file.
+        error: why.
+        what: what can't be done, to say before why.
+
+    Returns:
+        A VolumeError when that says nothing about the version, and may pass.
+    """
+    reason = what + (error.strerror or str(error))
+    if says_nothing(error):
+        return VolumeError(path, reason)
+    return InvalidPublicationError(path, reason)

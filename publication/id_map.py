@@ -10,13 +10,14 @@ The trie is marisa-trie's binary one, since the one for text ends a look-up at a
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable
 from pathlib import Path
 
 import marisa_trie
 
-from publication.errors import InvalidIdError, InvalidPublicationError
-from publication.regular_files import create_regular, held_open
+from publication.errors import InvalidIdError, InvalidPublicationError, VolumeError, unreadable
+from publication.regular_files import create_regular, held_open, open_regular
 
 MAX_ID_BYTES = 512
 """Longest external id, in bytes of UTF-8."""
@@ -38,6 +39,11 @@ def check_id(external_id: str) -> str:
     return external_id
 
 
+# What the library says, without a reason, of a file that it can't open or map. What is too short for a
+# trie is an "IO_ERROR" too.
+_UNMAPPED = ("fd_ == -1", "MAP_FAILED")
+
+
 class IdMap:
     """Immutable map between external ids and rows 0..len-1."""
 
@@ -51,15 +57,23 @@ class IdMap:
 
     @classmethod
     def open(cls, path: Path) -> IdMap:
-        """Map a saved file; raises InvalidPublicationError when it isn't an id map.
+        """Map a saved file.
 
         Verify its checksum first: a damaged trie may give wrong answers or crash.
+
+        Raises:
+            InvalidPublicationError: it isn't an id map.
+            VolumeError: it can't be mapped for now.
         """
         trie = marisa_trie.BinaryTrie()
         try:
             with held_open(path) as name:
                 trie.mmap(name)
         except (OSError, RuntimeError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise unreadable(path, error, "isn't an id map that can be mapped: ") from error
+            if str(error).endswith(_UNMAPPED):
+                raise _unmapped(path) from error
             raise InvalidPublicationError(path, f"isn't an id map: {error}") from error
         return cls(trie)
 
@@ -90,3 +104,15 @@ class IdMap:
         except (KeyError, OverflowError) as error:
             raise IndexError(f"row {row} isn't in 0..{len(self) - 1}") from error
         return external_id.decode()
+
+
+def _unmapped(path: Path) -> VolumeError | InvalidPublicationError:
+    """Why a file can't be mapped, found out by doing so here."""
+    try:
+        with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ):
+            # It is there by now: what lacked was not the file.
+            return VolumeError(path, "can't be mapped: memory or file descriptors lacked")
+    except OSError as error:
+        return unreadable(path, error, "isn't an id map that can be mapped: ")
+    except ValueError:
+        return InvalidPublicationError(path, "isn't an id map: it is empty")

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from publication import layout
-from publication.errors import ManifestError, UnsupportedFormatError
+from publication.errors import ManifestError, UnsupportedFormatError, VolumeError, says_nothing
 from publication.regular_files import read_regular
 
 FORMAT_VERSION = 1
@@ -234,7 +234,7 @@ def decode(data: bytes, *, path: Path | str, version: str) -> Manifest:
 
 
 def read(directory: Path, *, version: str | None = None) -> Manifest:
-    """Read and check the manifest of one version's directory; raises as `decode` does.
+    """Read and check the manifest of one version's directory; raises as `decode` and `unreadable` do.
 
     Args:
         directory: of the version.
@@ -244,6 +244,8 @@ def read(directory: Path, *, version: str | None = None) -> Manifest:
     try:
         data = read_regular(path, max_bytes=MAX_BYTES + 1)
     except OSError as error:
+        if says_nothing(error):
+            raise VolumeError(path, error.strerror or str(error)) from error
         raise ManifestError(path, error.strerror or str(error)) from error
     if len(data) > MAX_BYTES:
         raise ManifestError(path, f"is larger than {MAX_BYTES} bytes")

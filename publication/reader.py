@@ -18,11 +18,11 @@ from publication.arrays import map_array
 from publication.attributes import Attributes
 from publication.contents import check_contents
 from publication.errors import (
-    InvalidPublicationError,
     MismatchError,
     MissingFileError,
     VersionNotFoundError,
     VolumeError,
+    unreadable,
 )
 from publication.fold_in import FoldIn
 from publication.id_map import IdMap
@@ -142,6 +142,7 @@ def verify_directory(directory: Path, version: str) -> Manifest:
     """The same for a version that lies in any directory, as before it appears on its volume.
 
     Raises:
+        VolumeError: a file can't be read for now, which says nothing about the version.
         InvalidPublicationError: names the file at fault and both values.
     """
     facts = manifest.read(directory, version=version)
@@ -164,7 +165,7 @@ def _check_file(path: Path, expected: FileFacts) -> None:
         with open_regular(path) as file:
             found = _digest(file, expected.size)
     except OSError as error:
-        raise InvalidPublicationError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
     if found != expected.sha256:
         raise MismatchError(path, "SHA-256", expected=expected.sha256, found=found)
 
@@ -255,7 +256,7 @@ def _check_size(path: Path, expected: int) -> None:
     except FileNotFoundError as error:
         raise MissingFileError(path) from error
     except OSError as error:
-        raise InvalidPublicationError(path, error.strerror or str(error)) from error
+        raise unreadable(path, error) from error
     if found != expected:
         raise MismatchError(path, "size in bytes", expected=expected, found=found)
 

@@ -48,12 +48,19 @@ class Drain(msgspec.Struct, frozen=True, tag=True):
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What a worker does and needs: counts of calls, and bytes of memory (PSS, 0 before measured)."""
+    """What a worker does and needs.
+
+    Counts of calls, bytes of memory (PSS), and file descriptors: those that are open, that may be, and
+    that are callers' connections. What takes long to measure is 0 before it is measured.
+    """
 
     calls: int = 0
     refused: int = 0
     in_flight: int = 0
     pss_bytes: int = 0
+    open_fds: int = 0
+    max_fds: int = 0
+    connections: int = 0
 
 
 class WorkerFacts(msgspec.Struct, frozen=True):
@@ -81,11 +88,16 @@ class ReloadFacts(msgspec.Struct, frozen=True):
 
 
 class FailedVersion(msgspec.Struct, frozen=True):
-    """A version that couldn't be loaded; `failed_at` in seconds since the epoch."""
+    """A version that couldn't be loaded.
+
+    `failed_at` is in seconds since the epoch, `passing` whether the reason says nothing about the
+    version, so that it is tried again.
+    """
 
     version: str
     reason: str
     failed_at: float
+    passing: bool = False
 
 
 class Loading(msgspec.Struct, frozen=True):
@@ -131,11 +143,15 @@ class Prepared(msgspec.Struct, frozen=True, tag=True):
 
 
 class PrepareFailed(msgspec.Struct, frozen=True, tag=True):
-    """Worker: this version can't be served; what served before goes on."""
+    """Worker: this version can't be served; what served before goes on.
+
+    `passing` says that this says nothing about the version.
+    """
 
     version: str
     order: int
     reason: str
+    passing: bool = False
 
 
 class Committed(msgspec.Struct, frozen=True, tag=True):

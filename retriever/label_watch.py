@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import threading
 import time
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from publication import labels, layout
-from publication.errors import PublicationError
+from publication.errors import PublicationError, VolumeError, says_nothing
+from retriever import failures
 
 Fingerprint = tuple[object, ...]
 
@@ -36,7 +38,11 @@ def look(volume: Path, label: str, pin: str | None) -> Seen:
         target = pin or labels.read_label(volume, label)
     except PublicationError as error:
         return Seen(None, str(error))
-    return Seen(target, "", fingerprint(layout.version_dir(volume, target)))
+    directory = layout.version_dir(volume, target)
+    try:
+        return Seen(target, "", fingerprint(directory))
+    except VolumeError as error:
+        return Seen(None, str(error))
 
 
 class LabelWatch:
@@ -80,7 +86,7 @@ class LabelWatch:
                 seen = self._look()
             except Exception as error:
                 # A thread that ends would leave the service deaf.
-                seen = Seen(None, f"{type(error).__name__}: {error}")
+                seen = Seen(None, failures.of_error(error).reason)
             self._looked_at = self._clock()
             self._report(seen)
             # Jitter keeps many hosts from reading one volume at the same moments.
@@ -88,12 +94,15 @@ class LabelWatch:
 
 
 def fingerprint(directory: Path) -> Fingerprint:
-    """Changes when any file of a directory does."""
+    """Changes when any file of a directory does; raises VolumeError where nothing can be told."""
     facts: list[object] = []
     try:
         for path in sorted(directory.iterdir()):
             stat = path.stat()
             facts.append((path.name, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
     except OSError as error:
+        if says_nothing(error) and error.errno != errno.EACCES:
+            raise VolumeError(directory, error.strerror or str(error)) from error
+        # That it isn't there, or may not be read, is what it looks like, too.
         facts.append(error.errno)
     return tuple(facts)

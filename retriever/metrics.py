@@ -17,6 +17,7 @@ from prometheus_client.core import (
     Metric,
 )
 
+from hosting import descriptors
 from hosting.metric_families import SecondsHistogram, add_histogram, gauge
 from publication import layout
 from retriever import control, counters
@@ -85,6 +86,12 @@ class RetrieverMetrics:
         yield from _answers(total)
         yield from self.reloads.collect()
         yield gauge("retriever_parent_memory_bytes", "Memory (PSS) of the parent.", pss_bytes())
+        yield gauge(
+            "retriever_parent_open_fds", "File descriptors that the parent has.", descriptors.opened()
+        )
+        yield gauge(
+            "retriever_parent_max_fds", "File descriptors that it may have.", descriptors.limit()
+        )
         yield CounterMetricFamily(
             "retriever_online_recall_samples",
             "Answers of an index that were compared with exact search.",
@@ -162,12 +169,23 @@ def _workers(workers: Iterable[control.WorkerFacts]) -> Iterator[Metric]:
         "Memory (PSS) of a worker: a page that n processes map counts 1/n.",
         labels=["worker"],
     )
+    held = [
+        GaugeMetricFamily(f"retriever_worker_{name}", documentation, labels=["worker"])
+        for name, documentation in (
+            ("open_fds", "File descriptors that a worker has."),
+            ("max_fds", "File descriptors that a worker may have."),
+            ("connections", "Connections of callers to a worker."),
+        )
+    ]
     states = dict.fromkeys(_STATES.values(), 0)
     for worker in workers:
         number = [str(worker.index)]
         in_flight.add_metric(number, worker.load.in_flight)
         restarts.add_metric(number, worker.restarts)
         memory.add_metric(number, worker.load.pss_bytes)
+        load = worker.load
+        for family, count in zip(held, (load.open_fds, load.max_fds, load.connections), strict=True):
+            family.add_metric(number, count)
         states[_STATES[worker.state]] += 1
     in_states = GaugeMetricFamily("retriever_workers", "Workers, by state.", labels=["state"])
     for state, count in states.items():
@@ -175,6 +193,7 @@ def _workers(workers: Iterable[control.WorkerFacts]) -> Iterator[Metric]:
     yield in_flight
     yield restarts
     yield memory
+    yield from held
     yield in_states
 
 
@@ -183,6 +202,11 @@ def _version(fleet: control.Fleet, of_slots: Sequence[dict[Key, int]]) -> Iterat
         "retriever_label_problem", "1 while the label can't be read.", bool(fleet.label_problem)
     )
     yield gauge("retriever_failed_versions", "Versions that couldn't be loaded.", len(fleet.failed))
+    yield gauge(
+        "retriever_reload_retrying",
+        "1 while what the label names couldn't be loaded for no fault of its own, and is tried again.",
+        any(own.version == fleet.target and own.passing for own in fleet.failed),
+    )
     if not fleet.version:
         return
     info = GaugeMetricFamily(

@@ -10,32 +10,28 @@ A worker that comes later, because another one died, takes no calls before it se
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from publication.errors import PublicationError, VolumeError
-from retriever import control
+import msgspec
+
+from retriever import control, failures
 from retriever.changeover import Changeover
-from retriever.errors import UnverifiedError
 from retriever.failed_versions import FailedVersions
+from retriever.failures import Failure
 from retriever.label_watch import Seen
 from retriever.lifetime import Wanted
 from retriever.verifications import Verifications
-from retriever.version_policy import Action, Candidate, Observed, Step, decide
+from retriever.version_policy import Action, Candidate, Observed, Step, decide, gives_up
+from retriever.worker_group import WorkerGroup
 from retriever.worker_process import WorkerProcess
 
 _log = logging.getLogger(__name__)
 
 _MAX_DEATHS = 2
-# Until a version is verified again for which there was no memory, for instance.
-_AGAIN_SECONDS = 30.0
-
-# Reasons go to every worker, whose socket must have room for them.
-_MAX_REASON = 500
 
 
 class Reload:
@@ -47,6 +43,7 @@ class Reload:
         wake_up: called by other threads that have news.
         verify: checks a version of a volume while it is wanted, as `verify_apart` does.
         ended: told of each attempt that ended.
+        clock: in seconds, the same for all processes.
 
     Attributes:
         target: the version that the label names, None when it can't be read.
@@ -64,16 +61,18 @@ class Reload:
         *,
         verify: Callable[[Path, str, Wanted], object],
         ended: Callable[[control.ReloadFacts], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.target: str | None = None
         self.label_problem = ""
         self.committed: str | None = None
         self.last: control.ReloadFacts | None = None
-        self.failed = FailedVersions()
-        # How many workers have died while they prepared a version.
-        self._deaths: dict[str, int] = {}
-        self._workers = workers
-        self._verifications = Verifications(partial(verify, volume), wake_up)
+        self.failed = FailedVersions(clock=clock)
+        # Exit statuses of the workers that have died while they prepared a version.
+        self._deaths: dict[str, list[int]] = {}
+        self._workers = WorkerGroup(workers)
+        self._verifications = Verifications(partial(verify, volume), wake_up, clock=clock)
+        self._clock = clock
         self._ended = ended
         self._seen = Seen(None)
         self._candidate: Candidate | None = None
@@ -106,10 +105,10 @@ class Reload:
             case control.Prepared(version=version) if worker.prepared == version:
                 if version == self.committed:
                     worker.commit(version)  # it joins late
-                elif not self._is_being_prepared(version):
+                elif not self._is_candidate(version, step=Step.PREPARING):
                     worker.abandon()
-            case control.PrepareFailed(version=version, reason=reason):
-                self._not_prepared(worker, version, reason)
+            case control.PrepareFailed(version=version, reason=reason, passing=passing):
+                self._not_prepared(worker, version, Failure(reason, passing=passing))
             case control.Committed(at=at):
                 self._committed_by(worker, at)
 
@@ -119,16 +118,15 @@ class Reload:
         if preparing is None or not (self._is_candidate(preparing) or self._is_lost(preparing)):
             return
         # One may have been killed by chance; that two were while they opened it is none.
-        self._deaths[preparing] = self._deaths.get(preparing, 0) + 1
-        if self._deaths[preparing] < _MAX_DEATHS:
+        statuses = self._deaths.setdefault(preparing, [])
+        statuses.append(status)
+        if len(statuses) < _MAX_DEATHS:
             return
         del self._deaths[preparing]
+        failure = failures.of_deaths(worker.index, statuses)
         if self._is_candidate(preparing):
-            self._fail(
-                f"worker {worker.index} ended with status {status} while it prepared this version, "
-                "as another one did before"
-            )
-        else:
+            self._fail(failure)
+        elif self._gives_up(failure):
             self._lose()
 
     def prepare_took_too_long(self, worker: WorkerProcess) -> None:
@@ -136,7 +134,7 @@ class Reload:
         version = worker.preparing
         assert version is not None  # noqa: S101 - otherwise it takes no time
         reason = f"not prepared in {worker.preparing_seconds():.0f} s"
-        if not self._not_prepared(worker, version, reason):
+        if not self._not_prepared(worker, version, Failure(reason, passing=True, costly=True)):
             worker.abandon()
 
     def advance(self) -> None:
@@ -153,8 +151,7 @@ class Reload:
                 self._commit()
             elif action is Action.ABANDON:
                 self._abandon()
-        self._join_late_workers()
-        self._open_workers()
+        self._workers.follow(self.committed)
 
     def _observe(self) -> Observed:
         candidate = self._candidate
@@ -162,18 +159,17 @@ class Reload:
             version = candidate.version
             candidate = replace(
                 candidate,
-                waiting=sum(worker.preparing == version for worker in self._workers),
-                prepared=sum(worker.prepared == version for worker in self._workers),
+                waiting=self._workers.preparing(version),
+                prepared=len(self._workers.prepared(version)),
             )
-        settled = self._settled()
-        down = sum(worker.state == "down" for worker in self._workers)
+        settled, down = len(self._workers.settled(self.committed)), self._workers.down()
         return Observed(
             target=self.target,
             committed=self.committed,
-            failed=self.failed.block(self.target),
+            failed=self.failed.blocks(self.target),
             candidate=candidate,
-            settled=len(settled),
-            joining=len(self._workers) - down - len(settled),
+            settled=settled,
+            joining=len(self._workers) - down - settled,
             down=down,
             suspect=candidate is not None and candidate.version in self._deaths,
         )
@@ -181,7 +177,7 @@ class Reload:
     def _verify(self) -> None:
         version = self.target
         assert version is not None  # noqa: S101 - decide() asks to verify a target only
-        self._begun_at = time.monotonic()
+        self._begun_at = self._clock()
         self._candidate = Candidate(version, Step.VERIFYING)
         # As it was before: what changes while it is read is a reason to read it again.
         self._candidate_seen = self._seen
@@ -191,27 +187,16 @@ class Reload:
         result = self._verifications.result()
         if result is None or self._candidate is None:
             return
-        if (problem := result.problem) is None:
+        if result.problem is None:
             self._candidate = replace(self._candidate, step=Step.VERIFIED)
-        elif isinstance(problem, VolumeError):
-            # That says nothing about the version: try it at the next look.
-            self._fail(str(problem), again_after=0.0)
-        elif isinstance(problem, UnverifiedError):
-            # Nor does that; but it may have cost much.
-            self._fail(str(problem), again_after=_AGAIN_SECONDS)
-        elif isinstance(problem, PublicationError):
-            self._fail(str(problem))
         else:
-            self._fail(f"{type(problem).__name__}: {problem}")
+            self._fail(failures.of_error(result.problem))
 
     def _prepare(self, *, at_most: int | None = None) -> None:
         assert self._candidate is not None  # noqa: S101 - decide() asks it of a candidate only
         self._candidate = replace(self._candidate, step=Step.PREPARING)
-        for worker in self._settled()[:at_most]:
+        for worker in self._workers.settled(self.committed)[:at_most]:
             worker.prepare(self._candidate.version)
-
-    def _settled(self) -> list[WorkerProcess]:
-        return [w for w in self._workers if w.idle and w.version == self.committed]
 
     def _commit(self) -> None:
         assert self._candidate is not None  # noqa: S101
@@ -220,7 +205,7 @@ class Reload:
         self.committed = version
         self.failed.served(version)
         self._deaths.clear()
-        prepared = [worker for worker in self._workers if worker.prepared == version]
+        prepared = self._workers.prepared(version)
         self._changeover.begin(worker.index for worker in prepared)
         for worker in prepared:
             worker.commit(version)
@@ -245,81 +230,62 @@ class Reload:
         assert self._candidate is not None  # noqa: S101
         version, self._candidate = self._candidate.version, None
         self._verifications.abandon()
-        # Only those: others may be told to commit what serves, or join it.
-        for worker in self._workers:
-            if version in (worker.preparing, worker.prepared):
-                worker.abandon()
+        self._workers.abandon(version)
 
-    def _fail(self, reason: str, *, again_after: float = math.inf) -> None:
-        """Give the candidate up until it or the label changes, or so many seconds are over."""
+    def _fail(self, failure: Failure) -> None:
+        """Give the candidate up until it or the label changes, or until what passes may be over."""
         assert self._candidate is not None  # noqa: S101
         version = self._candidate.version
-        reason = reason if len(reason) <= _MAX_REASON else reason[: _MAX_REASON - 3] + "..."
         self._abandon()
-        news = self.failed.add(
-            version, reason, self._candidate_seen.fingerprint, again_after=again_after
-        )
-        self._note(version, succeeded=False, reason=reason)
-        if news:
+        before = self.failed.by_name.get(version)
+        took = self._clock() - self._begun_at
+        seconds = self.failed.add(version, failure, self._candidate_seen.fingerprint, took=took)
+        self._note(version, succeeded=False, reason=failure.reason)
+        if before is None or before.reason != failure.reason:
             _log.error(
-                "version %s can't be served: %s; %s",
+                "version %s can't be %s: %s; %s",
                 version,
-                reason,
+                "served" if seconds is None else f"loaded now, and is tried again in {seconds:.0f} s",
+                failure.reason,
                 f"{self.committed} goes on" if self.committed else "nothing is served",
             )
 
-    def _not_prepared(self, worker: WorkerProcess, version: str, reason: str) -> bool:
+    def _not_prepared(self, worker: WorkerProcess, version: str, failure: Failure) -> bool:
         """Draw the consequence of a worker that can't prepare a version; False when there is none."""
         if self._is_candidate(version):
-            self._fail(f"worker {worker.index}: {reason}")
+            reason = failures.cut(f"worker {worker.index}: {failure.reason}")
+            self._fail(msgspec.structs.replace(failure, reason=reason))
         elif version == self.committed:
-            self._cannot_join(worker, reason)
+            self._cannot_join(worker, failure)
         else:
             return False
         return True
 
-    def _is_candidate(self, version: str) -> bool:
-        return self._candidate is not None and self._candidate.version == version
+    def _is_candidate(self, version: str, *, step: Step | None = None) -> bool:
+        own = self._candidate
+        return own is not None and own.version == version and step in (None, own.step)
 
-    def _cannot_join(self, worker: WorkerProcess, reason: str) -> None:
-        _log.error("worker %d can't prepare %s: %s", worker.index, self.committed, reason)
-        if self._is_lost(self.committed):
+    def _cannot_join(self, worker: WorkerProcess, failure: Failure) -> None:
+        _log.error("worker %d can't prepare %s: %s", worker.index, self.committed, failure.reason)
+        if self._is_lost(self.committed) and self._gives_up(failure):
             worker.abandon()
             self._lose()
         else:
             # It must not answer from nothing beside others that serve: try it afresh.
             worker.kill()
 
+    def _gives_up(self, failure: Failure) -> bool:
+        failed = self.failed.blocks(self.target)
+        return gives_up(self.target, target_failed=failed, passing=failure.passing)
+
     def _is_lost(self, version: str | None) -> bool:
         """Whether a version is to serve and no worker serves it, or is told to."""
-        return version == self.committed and all(
-            version not in (worker.version, worker.prepared) for worker in self._workers
-        )
+        return version is not None and version == self.committed and not self._workers.serves(version)
 
     def _lose(self) -> None:
         """Nobody serves what was committed and nobody can: begin with what the label names."""
         _log.error("no worker serves %s any more, and none can", self.committed)
         self.committed = None
-
-    def _is_being_prepared(self, version: str) -> bool:
-        candidate = self._candidate
-        return (
-            candidate is not None and candidate.version == version and candidate.step is Step.PREPARING
-        )
-
-    def _join_late_workers(self) -> None:
-        """Workers that booted after a commit get the version that the others serve."""
-        if self.committed is None:
-            return
-        for worker in self._workers:
-            if worker.idle and worker.version != self.committed:
-                worker.prepare(self.committed)
-
-    def _open_workers(self) -> None:
-        """Workers take calls when they serve what the others do, which may be nothing."""
-        for worker in self._workers:
-            if worker.state == "booted" and worker.version == self.committed:
-                worker.listen()
 
     def _note(
         self,
@@ -334,7 +300,7 @@ class Reload:
             version=version,
             succeeded=succeeded,
             reason=reason,
-            seconds=(time.monotonic() if ended is None else ended) - self._begun_at,
+            seconds=(self._clock() if ended is None else ended) - self._begun_at,
             ended_at=time.time(),
             commit_spread_seconds=commit_spread_seconds,
         )

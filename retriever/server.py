@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
+from hosting import descriptors
 from hosting.admission import Observe, UnaryLane
 from hosting.calls import Calls
 from hosting.server import HostedServer, probes
@@ -55,15 +57,24 @@ class Server:
         """Set what health checks answer, for the service's name and for ""."""
         self._server.say_serving(serving=serving)
 
-    def load(self, *, measure_memory: bool) -> Load:
-        """What the server did and holds."""
+    def load(self, measured: Load) -> Load:
+        """What the server did, beside what was measured of its process."""
         calls = self._calls
         in_flight = calls.in_flight
-        return Load(
+        return msgspec.structs.replace(
+            measured,
             calls=calls.accepted - in_flight,
             refused=calls.refused,
             in_flight=in_flight,
-            pss_bytes=pss_bytes() if measure_memory else 0,
+        )
+
+    def measure(self) -> Load:
+        """What the process holds, which takes some milliseconds to find out."""
+        return Load(
+            pss_bytes=pss_bytes(),
+            open_fds=descriptors.opened(),
+            max_fds=descriptors.limit(),
+            connections=descriptors.connections(self._config.port),
         )
 
     def stop(self, grace_seconds: float | None) -> None:

@@ -246,6 +246,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
                     version=failed.version,
                     reason=failed.reason,
                     failed_at=_timestamp(failed.failed_at),
+                    retried=failed.passing,
                 )
                 for failed in fleet.failed
             ],

@@ -15,7 +15,7 @@ from dataclasses import replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from hosting import logs
+from hosting import descriptors, logs
 from hosting.errors import HostingError
 from hosting.security import check_address, check_files
 from retriever import control, probes
@@ -149,6 +149,7 @@ class Supervisor:
         while self._events.signals:
             number = self._events.signals.pop(0)
             if number == signal.SIGHUP:
+                self._reload.failed.retry_now()
                 self._watch.look_now()
             elif self._stopping is not None:
                 self._kill_all()
@@ -176,12 +177,20 @@ class Supervisor:
             return
         try:
             worker.start()
+            self._events.listen_to(worker)
         except OSError as error:
-            # No memory or no process ids: that passes, and the other workers serve meanwhile.
-            _log.error("worker %d can't be started: %s", worker.index, error)
-            self._events.after(_LONGEST_RESTART_SECONDS, lambda: self._start(worker))
-            return
-        self._events.listen_to(worker)
+            # No memory, descriptors or process ids: that passes, and the other workers serve meanwhile.
+            worker.kill()
+            worker.bury()
+            worker.deaths += 1
+            seconds = self._pause(worker.deaths)
+            _log.error(
+                "worker %d can't be started: %s; it is tried again in %.1f s",
+                worker.index,
+                error.strerror or error,
+                seconds,
+            )
+            self._events.after(seconds, lambda: self._start(worker))
 
     def _buried(self, worker: WorkerProcess) -> None:
         self._events.forget(worker)
@@ -199,13 +208,16 @@ class Supervisor:
             self._exit_status = 1
             self._stop("workers that can't start", drain_seconds=0.0)
             return
-        longest = min(_LONGEST_RESTART_SECONDS, _FIRST_RESTART_SECONDS * 2 ** (worker.deaths - 1))
-        seconds = longest * random.uniform(0.5, 1)  # noqa: S311
+        seconds = self._pause(worker.deaths)
         _log.warning(
             "worker %d ended with status %d: restarting in %.1f s", worker.index, status, seconds
         )
         worker.restarts += 1
         self._events.after(seconds, lambda: self._start(worker))
+
+    def _pause(self, deaths: int) -> float:
+        longest = min(_LONGEST_RESTART_SECONDS, _FIRST_RESTART_SECONDS * 2 ** (deaths - 1))
+        return float(longest * random.uniform(0.5, 1))  # noqa: S311
 
     def _check_workers(self) -> None:
         """Kill workers that hang: they come back."""
@@ -273,6 +285,8 @@ def serve(config: Config) -> int:
     source = open_source(config)
     supervisor = Supervisor(config, source)
     logs.say_version(lambda: supervisor.version)
+    # A connection of a caller is one, and so is each file of a version while it is opened.
+    descriptors.raise_limit()
     # Whoever reads the line may send a signal at once.
     supervisor.catch_signals()
     print(

@@ -16,23 +16,28 @@ import msgspec
 
 from publication import layout, reader
 from publication.errors import InvalidPublicationError, PublicationError, VolumeError
+from retriever import failures
 from retriever.errors import UnverifiedError
 from retriever.lifetime import Wanted, die_with, signals_held_back
 
 # Longer than it takes to read a version over a slow network.
 _SECONDS = 3600.0
-# Deaths that aren't the version's doing.
-_FROM_OUTSIDE = {
+# Why a process is killed that doesn't do so itself.
+_FROM_OUTSIDE: dict[int, str] = {
     signal.SIGKILL: "somebody did, or there wasn't enough memory",
     signal.SIGBUS: "a file that it had mapped couldn't be read any more",
 }
 
 
 class _Verdict(msgspec.Struct, frozen=True):
-    """What was wrong; `path` is set where it was the volume's fault."""
+    """What was wrong; `path` is set where it was the volume's fault.
+
+    `passing` says that it says nothing about the version.
+    """
 
     problem: str = ""
     path: str = ""
+    passing: bool = False
 
 
 def verify_apart(
@@ -66,26 +71,36 @@ def verify_apart(
     verdict = msgspec.json.decode(output, type=_Verdict)
     if verdict.path:
         raise VolumeError(Path(verdict.path), verdict.problem)
+    if verdict.passing:
+        raise UnverifiedError(version, f"couldn't be verified: {verdict.problem}")
     if verdict.problem:
         raise PublicationError(verdict.problem)
 
 
 def _check_status(status: int, volume: Path, version: str) -> None:
-    directory = layout.version_dir(volume, version)
     if status < 0:
-        number = signal.Signals(-status)
-        if (why := _FROM_OUTSIDE.get(number)) is not None:
-            raise UnverifiedError(
-                version, f"couldn't be verified: the process was killed ({number.name}: {why})"
+        name = _name(-status)
+        if failures.kills_itself(status):
+            raise InvalidPublicationError(
+                layout.version_dir(volume, version),
+                f"kills the process that verifies it ({name}): a file is damaged or made to do so",
             )
-        raise InvalidPublicationError(
-            directory,
-            f"kills the process that verifies it ({number.name}): a file is damaged or made to do so",
-        )
+        why = _FROM_OUTSIDE.get(-status, "somebody did")
+        raise UnverifiedError(version, f"couldn't be verified: the process was killed ({name}: {why})")
     if status:
-        raise InvalidPublicationError(
-            directory, f"can't be verified: the process ended with status {status}"
+        # What is wrong with a version is a verdict. This process didn't get that far: it couldn't load
+        # its libraries, for instance.
+        raise UnverifiedError(
+            version, f"couldn't be verified: the process ended with status {status}, see the log"
         )
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # One of those that have no name.
+        return f"signal {number}"
 
 
 def main(arguments: list[str]) -> None:
@@ -96,8 +111,9 @@ def main(arguments: list[str]) -> None:
         reader.verify(Path(arguments[0]), arguments[1])
     except VolumeError as error:
         verdict = _Verdict(error.reason, str(error.path))
-    except PublicationError as error:
-        verdict = _Verdict(str(error))
+    except Exception as error:
+        failure = failures.of_error(error)
+        verdict = _Verdict(failure.reason, passing=failure.passing)
     sys.stdout.buffer.write(msgspec.json.encode(verdict))
 
 

@@ -1,9 +1,14 @@
-"""When to load which version: a pure function of what is published and what is loaded."""
+"""When to load which version: pure functions of what is published, what is loaded, and what failed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+
+# Between attempts to load a version that failed for no fault of its own: the first and the longest.
+_PAUSE_SECONDS = 1.0, 30.0
+# Where an attempt cost worker processes, or all the time that it may take.
+_COSTLY_PAUSE_SECONDS = 30.0, 600.0
 
 
 class Step(Enum):
@@ -49,7 +54,7 @@ class Observed:
     Attributes:
         target: the version that the label names, None when it can't be read.
         committed: the version that serves, None when none does.
-        failed: whether `target` failed before and neither it nor the label changed since.
+        failed: whether `target` failed before, and isn't to be tried again yet.
         candidate: the version on its way, None when there is none.
         settled: number of workers that serve `committed` (or nothing, when it is None) and have nothing
             else to do.
@@ -97,3 +102,27 @@ def _begin(observed: Observed) -> Action:
     if observed.target in (None, observed.committed) or observed.failed:
         return Action.NOTHING
     return Action.VERIFY
+
+
+def pause_seconds(attempts: int, *, took: float, costly: bool, chance: float) -> float:
+    """How long to wait before a version is tried again that failed for no fault of its own.
+
+    Args:
+        attempts: that failed, one after the other, at least 1.
+        took: how long the latest one took, in seconds. Trying takes half of the time at the most.
+        costly: whether it cost processes or all the time that it may take.
+        chance: in 0..1, so that many hosts don't try at the same moment.
+    """
+    first, longest = _COSTLY_PAUSE_SECONDS if costly else _PAUSE_SECONDS
+    # No power of 2 beyond what a float holds.
+    pause = min(longest, first * 2.0 ** min(attempts - 1, 16))
+    return max(pause * (0.75 + chance / 4), took)
+
+
+def gives_up(target: str | None, *, target_failed: bool, passing: bool) -> bool:
+    """Whether to give a version up that is to serve, that no worker serves, and that one can't open.
+
+    Then all begin anew with what the label names, the same version or another one. Where there is
+    nothing to begin with, what passes is waited for: workers are started again.
+    """
+    return not passing or (target is not None and not target_failed)

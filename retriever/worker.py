@@ -26,12 +26,13 @@ from hosting.errors import HostingError
 from hosting.observation import CLOSE_SECONDS, Observation
 from hosting.server import calls_of
 from publication.errors import PublicationError
-from retriever import control
+from retriever import control, failures
 from retriever.call_facts import call_facts
 from retriever.config import Config
 from retriever.counters import Counters
 from retriever.current import CurrentSnapshot
 from retriever.errors import RetrieverError
+from retriever.failures import Failure
 from retriever.lifetime import die_with
 from retriever.online_recall import Sampler
 from retriever.server import Server
@@ -43,12 +44,14 @@ _log = logging.getLogger(__name__)
 
 _RECEIVE_BYTES = 1 << 16
 _BEAT_SECONDS = 1.0
-# Measuring memory walks the page tables: not at every beat.
+# Measuring memory walks the page tables, counting connections all descriptors: not at every beat.
 _BEATS_BETWEEN_MEASUREMENTS = 5
 # How long a call may wait for the GIL while a version is prepared; Python's default is ten times that,
 # and a call needs the GIL several times.
 _SWITCH_SECONDS = 0.0005
 _MAKE_WAY_SECONDS = 0.001
+# Threads that open a version, all but the latest for nothing.
+_MAX_PREPARING = 4
 
 
 class Worker:
@@ -63,6 +66,7 @@ class Worker:
         self._order = 0
         self._prepared: Snapshot | None = None
         self._ordering = threading.Lock()
+        self._may_prepare = threading.BoundedSemaphore(_MAX_PREPARING)
         self._fleet = control.Fleet(label=config.label)
         self._counters = counters
         self._sampler: Sampler | None = None
@@ -107,12 +111,9 @@ class Worker:
                 self._server.listen()
                 self._listening = True
                 self._send(control.Listening())
-            case control.Prepare(version=version, order=order):
-                self._take(order)
-                # One that hangs, on a volume that does, keeps no other from being prepared.
-                threading.Thread(
-                    target=self._prepare, args=(version, order), name="prepare", daemon=True
-                ).start()
+            case control.Prepare() as prepare:
+                self._take(prepare.order)
+                self._begin_to_prepare(prepare)
             case control.Commit(version=version):
                 self._commit(version)
             case control.Abandon():
@@ -126,20 +127,38 @@ class Worker:
             prepared, self._order, self._prepared = self._prepared, order, None
         return prepared
 
-    def _prepare(self, version: str, order: int) -> None:
+    def _begin_to_prepare(self, prepare: control.Prepare) -> None:
+        # One that hangs, on a volume that does, keeps no other from being prepared; but many that do
+        # would fill the process.
+        if not self._may_prepare.acquire(blocking=False):
+            failure = Failure(f"{_MAX_PREPARING} versions before are still being opened", passing=True)
+            self._cannot_prepare(prepare, failure)
+            return
+        try:
+            threading.Thread(target=self._prepare, args=(prepare,), name="prepare", daemon=True).start()
+        except RuntimeError as error:
+            self._may_prepare.release()
+            self._cannot_prepare(prepare, failures.of_error(error))
+
+    def _cannot_prepare(self, prepare: control.Prepare, failure: Failure) -> None:
+        self._send(
+            control.PrepareFailed(prepare.version, prepare.order, failure.reason, failure.passing)
+        )
+
+    def _prepare(self, prepare: control.Prepare) -> None:
+        version, order = prepare.version, prepare.order
         try:
             snapshot = open_snapshot(self._config.volume, version)
             warm_up(snapshot, make_way=lambda: time.sleep(_MAKE_WAY_SECONDS))
         except Exception as error:
             expected = (PublicationError, RetrieverError, OSError, MemoryError)
-            if isinstance(error, expected):
-                reason = str(error)
-            else:
+            if not isinstance(error, expected):
                 _log.exception("preparing %s failed", version)
-                reason = f"{type(error).__name__}: {error}"
             # Better one version refused than a worker that never answers.
-            self._send(control.PrepareFailed(version, order, reason))
+            self._cannot_prepare(prepare, failures.of_error(error))
             return
+        finally:
+            self._may_prepare.release()
         with self._ordering:
             if self._order != order:
                 return  # it was taken back meanwhile
@@ -158,11 +177,11 @@ class Worker:
         self._send(control.Committed(version, swapped_at))
 
     def _beat(self) -> None:
-        beats = pss_bytes = 0
+        beats = 0
         while True:
-            measured = self._server.load(measure_memory=beats % _BEATS_BETWEEN_MEASUREMENTS == 0)
-            pss_bytes = measured.pss_bytes or pss_bytes
-            self._send(control.Beat(msgspec.structs.replace(measured, pss_bytes=pss_bytes)))
+            if beats % _BEATS_BETWEEN_MEASUREMENTS == 0:
+                measured = self._server.measure()
+            self._send(control.Beat(self._server.load(measured)))
             beats += 1
             time.sleep(_BEAT_SECONDS)
 

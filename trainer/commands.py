@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hosting import flags, logs
 from publication import layout, manifest
-from publication.errors import InvalidPublicationError
+from publication.errors import InvalidPublicationError, VolumeError
 from publication.volume import Volume
 from remote.location import StoreUrl
 from remote.opening import open_volume
@@ -174,6 +174,11 @@ def _verify(options: argparse.Namespace) -> int:
             volume.verify(version)
             rows.append((version, None))
         except InvalidPublicationError as error:
+            rows.append((version, str(error)))
+        except VolumeError as error:
+            # Of a folder that may be one file, which says nothing about the other versions.
+            if volume.elsewhere:
+                raise
             rows.append((version, str(error)))
     output.verified(rows, as_json=options.json)
     return 1 if any(problem for _, problem in rows) else 0

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from hosting import descriptors
 from hosting.metric_families import gauge
 from publication.volume import Volume
 from trainer.errors import StoreError
@@ -65,6 +66,8 @@ class ServiceCollector(Collector):
             "1 while the runs can't be read or written, or the event log not read; else 0.",
             problem,
         )
+        yield gauge("trainer_open_fds", "File descriptors that the service has.", descriptors.opened())
+        yield gauge("trainer_max_fds", "File descriptors that it may have.", descriptors.limit())
         published, problem = self._volume.families()
         yield from published
         yield self._problem(

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
+from hosting import descriptors
 from hosting.admission import Lane, UnaryLane
 from hosting.calls import UNGUARDED, Calls
 from hosting.flags import Hosting
@@ -106,6 +107,8 @@ def serve(options: ServerOptions) -> int:
         StoreError: the state directory can't be used, or another trainer uses it.
         PublicationError: the volume can't be read.
     """
+    # A connection of a caller is one, and so is each file that is read.
+    descriptors.raise_limit()
     versions.list_published(options.volume)
     places = Places(
         options.volume, options.data_dir, options.state / EVENTS, cache_bytes=options.cache_bytes

@@ -65,7 +65,7 @@ def print_status(status: pb.GetStatusResponse) -> None:
         outcome = "succeeded" if last.succeeded else f"failed: {last.reason}"
         print(f"reload  of {last.version} took {last.duration_seconds:.3f} s and {outcome}")
     for failed in status.failed_versions:
-        print(f"failed  {failed.version}: {failed.reason}")
+        print(f"failed  {failed.version}{' for now' * failed.retried}: {failed.reason}")
     table = _table(
         "worker", "pid", "state", "version", "serves it for", "up for", "restarts",
         "calls", "refused", "in flight", "PSS",

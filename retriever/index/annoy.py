@@ -10,13 +10,14 @@ from annoy import AnnoyIndex
 from numpy.typing import NDArray
 
 from publication import layout
-from publication.errors import InvalidPublicationError, MismatchError
+from publication.errors import MismatchError
 from publication.manifest import IndexFacts
 from publication.reader import Publication
 from publication.regular_files import held_open
 from publication.search_effort import TUNED_FOR, scaled
 from publication.vector_space import Float32Array, augment_queries
 from retriever.index.protocol import SearchIndex, check_facts, check_has_file, count_of
+from retriever.index.unloadable import check_mappable, unloadable
 
 _METRIC: Final = "angular"
 
@@ -27,12 +28,14 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     components = publication.manifest.components
     check_facts(name, facts, metric=_METRIC, dimensions=components + 2 if augmented else components)
     check_has_file(name, facts, path)
+    # Without memory for the map it would crash.
+    check_mappable(path)
     index = AnnoyIndex(facts.dimensions, _METRIC)
     try:
         with held_open(path) as opened:
             index.load(opened)
     except OSError as error:
-        raise InvalidPublicationError(path, f"Annoy can't load it: {error}") from error
+        raise unloadable("Annoy", path, error) from error
     if index.get_n_items() != facts.items:
         raise MismatchError(path, "items", expected=facts.items, found=index.get_n_items())
     candidates = count_of(name, facts, "candidates", 0)

@@ -19,6 +19,7 @@ from publication.search_effort import scaled
 from publication.vector_space import Float32Array, augment_queries
 from retriever.errors import SnapshotError
 from retriever.index.protocol import SearchIndex, check_facts, check_has_file, count_of
+from retriever.index.unloadable import unloadable
 
 _METRIC: Final = "l2"
 
@@ -36,7 +37,7 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
         with held_open(path) as opened:
             index = faiss.read_index(opened, faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
     except (OSError, RuntimeError) as error:
-        raise InvalidPublicationError(path, f"FAISS can't load it: {error}") from error
+        raise unloadable("FAISS", path, error) from error
     if not isinstance(index, faiss.IndexIVF):
         raise InvalidPublicationError(path, "isn't an inverted file")
     for what, expected, found in (

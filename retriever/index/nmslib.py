@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from publication import layout
-from publication.errors import InvalidPublicationError, MismatchError
+from publication.errors import InvalidPublicationError, MismatchError, unreadable
 from publication.manifest import IndexFacts
 from publication.reader import Publication
 from publication.regular_files import held_open, open_regular, read_regular
@@ -19,6 +19,7 @@ from publication.search_effort import scaled
 from publication.vector_space import Float32Array, augment_queries
 from retriever.errors import SnapshotError
 from retriever.index.protocol import SearchIndex, check_facts, check_has_file, count_of
+from retriever.index.unloadable import check_room, unloadable
 
 _COSINE = "cosinesimil"
 _INNER_PRODUCT = "negdotprod"
@@ -42,13 +43,18 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     if (ef := count_of(name, facts, "ef", -1)) < 1:
         given = facts.query.get("ef")
         raise SnapshotError(f"index {name!r}: query.ef is {given}, but should be 1 or more")
-    _check_file(path, facts)
+    try:
+        _check_file(path, facts)
+        # Without memory for its copy it may call the file inconsistent, or crash.
+        check_room(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
     index = nmslib.init(method="hnsw", space=metric)
     try:
         with held_open(path) as opened:
             index.loadIndex(opened, load_data=False)
     except (OSError, RuntimeError, ValueError) as error:
-        raise InvalidPublicationError(path, f"NMSLIB can't load it: {error}") from error
+        raise unloadable("NMSLIB", path, error) from error
     candidates = count_of(name, facts, "candidates", 0)
     return _NmslibIndex(index, augmented=augmented, candidates=candidates, ef=ef)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from threading import Event
 
@@ -50,12 +51,14 @@ class Service:
         self.volume = volume
         self.workers = [FakeWorker(index, running=running) for index in range(workers)]
         self._verified = Event()
+        self.later = 0.0
         self.reload = Reload(
             volume,
             self.workers,
             self._verified.set,
             # As it is then: tests put others in its place.
             verify=lambda volume, version, _: reader.verify(volume, version),
+            clock=lambda: time.monotonic() + self.later,
         )
 
     def poll(self):
@@ -87,9 +90,9 @@ class Service:
         """It answers the last order."""
         self.say(worker, control.Prepared(version, worker.order))
 
-    def refuses(self, worker, version, reason):
+    def refuses(self, worker, version, reason, *, passing=False):
         """It answers the last order, with no."""
-        self.say(worker, control.PrepareFailed(version, worker.order, reason))
+        self.say(worker, control.PrepareFailed(version, worker.order, reason, passing))
 
     def committed(self, worker, version, *, at=0.0):
         self.say(worker, control.Committed(version, at))

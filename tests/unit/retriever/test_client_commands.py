@@ -132,7 +132,7 @@ def test_the_status_is_readable(service, capsys):
         ],
         failed_versions=[
             pb.FailedVersion(version="v2", reason="[items.trie] is broken"),
-            pb.FailedVersion(version="v0", reason="it is gone"),
+            pb.FailedVersion(version="v0", reason="Too many open files", retried=True),
         ],
     )
     lines = printed(capsys, "status")
@@ -140,7 +140,10 @@ def test_the_status_is_readable(service, capsys):
     assert lines[1] == "label   'current' names nothing that can be read"
     assert "unreadable" in lines[2]
     assert lines[3] == "reload  of v2 took 0.500 s and failed: [items.trie] is broken"
-    assert lines[4:6] == ["failed  v2: [items.trie] is broken", "failed  v0: it is gone"]
+    assert lines[4:6] == [
+        "failed  v2: [items.trie] is broken",
+        "failed  v0 for now: Too many open files",
+    ]
     head, first, second = (re.split(" {2,}", line) for line in lines[6:])
     assert head == [
         *("worker", "pid", "state", "version", "serves it for", "up for", "restarts"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
@@ -17,7 +18,9 @@ FLEET = control.Fleet(
     label="current",
     version=VERSION,
     workers=[
-        control.WorkerFacts(0, 71, "running", VERSION, 1.0, 2.0, 3, control.Load(5, 1, 2, 4096)),
+        control.WorkerFacts(
+            0, 71, "running", VERSION, 1.0, 2.0, 3, control.Load(5, 1, 2, 4096, 90, 128, 60)
+        ),
         control.WorkerFacts(1, 72, "booted", "", 1.0, 0.0, 0),
     ],
     failed=[control.FailedVersion("20261124T043501Z-3fa9c1", "broken", 1.0)],
@@ -170,3 +173,21 @@ def test_it_is_live_unless_the_parent_is_stuck():
     assert probes.not_live(silent_seconds=3.0, stopping=None) is None
     assert "stuck for 12 s" in probes.not_live(silent_seconds=12.0, stopping=None)
     assert probes.not_live(silent_seconds=12.0, stopping="SIGTERM") is None
+
+
+@pytest.mark.parametrize("target", [VERSION, "20261124T043501Z-3fa9c1", ""])
+@pytest.mark.parametrize("passing", [True, False])
+def test_what_the_label_names_is_told_to_be_tried_again_while_it_is(target, passing):
+    failed = control.FailedVersion("20261124T043501Z-3fa9c1", "no memory", 1.0, passing)
+    fleet = msgspec.structs.replace(FLEET, target=target, failed=[failed])
+    read = samples(RetrieverMetrics(2, lambda: fleet))
+    assert read[("retriever_reload_retrying",)] == (passing and target == failed.version)
+
+
+def test_file_descriptors_and_connections_are_told_of_each_process(metrics):
+    read = samples(metrics)
+    assert [
+        read[f"retriever_worker_{name}", ("worker", "0")]
+        for name in ("open_fds", "max_fds", "connections")
+    ] == [90, 128, 60]
+    assert 3 <= read[("retriever_parent_open_fds",)] <= read[("retriever_parent_max_fds",)]

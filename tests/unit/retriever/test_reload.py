@@ -9,8 +9,8 @@ from threading import Event
 import pytest
 
 from publication import labels, layout, reader
-from publication.errors import VolumeError
-from retriever import control, reload
+from publication.errors import MissingFileError, VolumeError
+from retriever import control
 from retriever.errors import UnverifiedError
 from retriever.label_watch import Seen
 from tests import publications, retrievable
@@ -312,15 +312,22 @@ def test_a_version_that_failed_is_not_tried_again_when_the_label_could_not_be_re
     assert tried == [version]
 
 
+# ---- what passes
+
+
 @pytest.mark.parametrize(
     "problem",
-    [VolumeError(Path("/data"), "Stale file handle"), UnverifiedError("b", "Stale file handle")],
-    ids=["volume", "process"],
+    [
+        VolumeError(Path("/data"), "Stale file handle"),
+        UnverifiedError("b", "Stale file handle"),
+        OSError(116, "Stale file handle"),
+        MemoryError("Stale file handle"),
+    ],
+    ids=["volume", "process", "system", "memory"],
 )
-def test_what_says_nothing_about_a_version_is_tried_at_each_look_and_logged_once(
+def test_what_says_nothing_about_a_version_is_tried_again_later_and_later_and_logged_once(
     service, monkeypatch, caplog, problem
 ):
-    monkeypatch.setattr(reload, "_AGAIN_SECONDS", 0.0)
     version = retrievable.publish(service.volume)
     answers = [problem] * 3 + [None]
     tried = []
@@ -331,32 +338,120 @@ def test_what_says_nothing_about_a_version_is_tried_at_each_look_and_logged_once
             raise problem
 
     monkeypatch.setattr(reader, "verify", verify)
-    for times in (1, 2, 3):
+    for times, pause in ((1, 1), (2, 2), (3, 4)):
         service.poll()
-        # Once for each look, however often there is something else to do.
-        service.reload.advance()
+        # Before its time only if somebody asks for it.
+        service.poll()
         assert tried == [version] * times
-        assert "Stale file handle" in service.reload.failed.by_name[version].reason
+        failed = service.reload.failed.by_name[version]
+        assert "Stale file handle" in failed.reason
+        assert failed.passing
+        service.later += pause
     assert caplog.text.count("Stale file handle") == 1
+    assert "can't be loaded now, and is tried again in 1 s" in caplog.text
     service.serve(version)
     assert service.reload.failed.by_name == {}
 
 
-def test_a_version_for_which_there_was_no_memory_is_not_tried_all_the_time(service, monkeypatch):
+def test_it_needs_no_look_at_the_volume(service, monkeypatch):
+    """Which may be seldom."""
     retrievable.publish(service.volume)
-    tried = []
-
-    def verify(_, version):
-        tried.append(version)
-        raise UnverifiedError(version, "couldn't be verified: the process was killed")
-
-    monkeypatch.setattr(reader, "verify", verify)
+    tried = failing(monkeypatch, UnverifiedError("b", "no memory"))
     service.poll()
+    service.later += 1
+    service.reload.advance()
+    service.verify()
+    assert len(tried) == 2
+
+
+def test_what_passes_is_tried_at_once_when_somebody_asks_for_it(service, monkeypatch):
+    retrievable.publish(service.volume)
+    tried = failing(monkeypatch, UnverifiedError("b", "no memory"))
     service.poll()
-    assert len(tried) == 1
-    monkeypatch.setattr(service.reload.failed, "_again_at", 0.0)
+    service.reload.failed.retry_now()
     service.poll()
     assert len(tried) == 2
+
+
+def test_what_is_wrong_with_a_version_is_final_whoever_asks(service, monkeypatch):
+    retrievable.publish(service.volume)
+    tried = failing(monkeypatch, MissingFileError(Path("x")))
+    service.poll()
+    service.later += 1e6
+    service.reload.failed.retry_now()
+    service.poll()
+    assert len(tried) == 1
+
+
+def test_a_worker_that_lacks_something_leaves_the_version_to_be_tried_again(service):
+    old = retrievable.publish(service.volume, seed=1)
+    service.serve(old)
+    new = retrievable.publish(service.volume, seed=2)
+    service.poll()
+    first = service.workers[0]
+    service.refuses(first, new, "Too many open files", passing=True)
+    failed = service.reload.failed.by_name[new]
+    assert (failed.reason, failed.passing) == ("worker 0: Too many open files", True)
+    service.told()
+    service.later += 1
+    service.poll()
+    assert service.told() == [[prepare(new)], []]
+    service.refuses(first, new, "is broken")
+    assert not service.reload.failed.by_name[new].passing
+    service.later += 1e6
+    service.poll()
+    assert service.told() == both()
+
+
+@pytest.mark.parametrize("statuses", [(-9, -9), (-9, -11), (-7, -7), (1, 1), (-15, -9)])
+def test_workers_that_are_killed_from_outside_blame_no_version(service, statuses):
+    """By the kernel for instance, while memory lacks. Each attempt may cost two: they are rare."""
+    old = retrievable.publish(service.volume, seed=1)
+    service.serve(old)
+    new = retrievable.publish(service.volume, seed=2)
+    service.poll()
+    dies_of(service, old, statuses)
+    failed = service.reload.failed.by_name[new]
+    assert f"ended with status {statuses[-1]} while it prepared" in failed.reason
+    assert failed.passing
+    service.told()
+    service.later += 20
+    service.poll()
+    assert service.told() == both()
+    service.later += 10
+    service.poll()
+    assert service.told() == [[prepare(new)], []]
+
+
+def test_one_that_takes_too_long_is_tried_again_after_as_long_at_the_least(service):
+    new = retrievable.publish(service.volume)
+    service.poll()
+    service.later += 301
+    service.takes_too_long(service.workers[0])
+    assert service.reload.failed.by_name[new].passing
+    service.told()
+    for seconds, orders in ((290, both()), (100, [[prepare(new)], []])):
+        service.later += seconds
+        service.poll()
+        assert service.told() == orders
+
+
+def test_what_serves_is_not_given_up_for_what_passes_where_the_label_names_nothing_better(service):
+    old = retrievable.publish(service.volume, seed=1)
+    service.serve(old)
+    broken = retrievable.publish(service.volume, seed=2)
+    publications.overwrite(layout.version_dir(service.volume, broken) / "items.trie", b"")
+    service.poll()
+    for worker in service.workers:
+        service.dies(worker)
+        service.boots(worker)
+    first, second = service.workers
+    service.refuses(first, old, "Too many open files", passing=True)
+    assert first.killed
+    assert service.reload.committed == old
+    service.prepared(second, old)
+    service.committed(second, old)
+    assert second.version == old
 
 
 def test_a_version_that_does_not_exist_yet_is_loaded_when_it_appears(service, tmp_path):
@@ -795,6 +890,30 @@ def test_the_verdict_on_one_version_is_not_taken_for_that_on_another(service, mo
         service.reload.advance()
         assert service.told() == both()
     assert (service.reload.last.version, service.reload.last.succeeded) == (broken, False)
+
+
+def failing(monkeypatch, problem):
+    """The versions that are verified from now on, each of which fails."""
+    tried = []
+
+    def verify(_, version):
+        tried.append(version)
+        raise problem
+
+    monkeypatch.setattr(reader, "verify", verify)
+    return tried
+
+
+def dies_of(service, old, statuses):
+    """Let the first worker die so, each time while it prepares, and come back to what serves."""
+    first = service.workers[0]
+    for status in statuses:
+        service.dies(first, status=status)
+        service.verify()
+        service.boots(first)
+        service.prepared(first, old)
+        service.committed(first, old)
+        service.say(first, control.Listening())
 
 
 def verifications(monkeypatch):

@@ -51,7 +51,8 @@ class WorkerEnd:
         if order != self.order:
             return
         if fails:
-            self.outbox.append(control.PrepareFailed(version, order, "no luck"))
+            passing = fails == "for now"
+            self.outbox.append(control.PrepareFailed(version, order, "no luck", passing))
         else:
             self.prepared = version
             self.outbox.append(control.Prepared(version, order))
@@ -77,6 +78,7 @@ class AnyOrder(RuleBasedStateMachine):
         """With everything as it should be: what is random goes on from there."""
         self.label = label
         self.changes = 0
+        self.now = 0.0
         self.volume_answers = True
         self.verifying = []
         self.workers = [FakeWorker(index, running=False) for index in range(3)]
@@ -97,7 +99,9 @@ class AnyOrder(RuleBasedStateMachine):
 
         self.patch.setattr(verifications.threading, "Thread", Thread)
         self.patch.setattr(reload._log, "disabled", True)
-        self.reload = Reload(Path("unused"), self.workers, lambda: None, verify=verify)
+        self.reload = Reload(
+            Path("unused"), self.workers, lambda: None, verify=verify, clock=lambda: self.now
+        )
         self.settle()
 
     def teardown(self):
@@ -127,6 +131,11 @@ class AnyOrder(RuleBasedStateMachine):
         self.reload.look(Seen(self.label, problem, (self.changes,)))
         self.advance()
 
+    @rule(seconds=st.sampled_from([1, 40, 1000]))
+    def time_passes(self, seconds):
+        self.now += seconds
+        self.advance()
+
     @rule()
     def touch_a_file(self):
         self.changes += 1
@@ -146,7 +155,7 @@ class AnyOrder(RuleBasedStateMachine):
         if self.ends[index].inbox:
             self.ends[index].step()
 
-    @rule(index=workers, fails=st.booleans())
+    @rule(index=workers, fails=st.sampled_from([False, "for now", "for good"]))
     def a_worker_has_prepared(self, index, fails):
         if self.ends[index].preparing:
             self.ends[index].thread_ends(fails=fails)
@@ -173,14 +182,14 @@ class AnyOrder(RuleBasedStateMachine):
         for index in range(3):
             self.a_worker_goes_on(index)
 
-    @rule(index=workers)
-    def a_worker_dies_and_is_started_again(self, index):
+    @rule(index=workers, status=st.sampled_from([-9, -11]))
+    def a_worker_dies_and_is_started_again(self, index, status=-9):
         worker = self.workers[index]
         while self.ends[index].outbox:
             self.a_message_arrives(index)
         preparing = worker.preparing
         worker.bury()
-        self.reload.gone(worker, preparing=preparing, status=-9)
+        self.reload.gone(worker, preparing=preparing, status=status)
         self.advance()
         worker.start()
         self.ends[index] = WorkerEnd()
@@ -209,7 +218,10 @@ class AnyOrder(RuleBasedStateMachine):
         """When nothing moves any more, all serve what the label names."""
         self.volume_answers = True
         for _ in range(100):
-            self.changes += 1
+            failed = self.reload.failed.by_name.get(self.label)
+            # What passes needs nothing but time.
+            self.now += 1000
+            self.changes += failed is not None and not failed.passing
             self.poll()
             while self.verifying:
                 self.a_thread_ends(last=False)

@@ -556,7 +556,7 @@ def test_the_status_is_what_the_parent_told():
             control.WorkerFacts(3, 125, "booted", "v1", 1_700_000_003.0, 0, 0),
         ],
         failed=[
-            control.FailedVersion("v2", "broken", 1_800_000_000.0),
+            control.FailedVersion("v2", "Too many open files", 1_800_000_000.0, passing=True),
             control.FailedVersion("v0", "torn", 1_600_000_000.0),
         ],
     )
@@ -573,8 +573,12 @@ def test_the_status_is_what_the_parent_told():
     assert last.ended_at.ToNanoseconds() == 1_800_000_000_500_000_000
     assert last.commit_spread_seconds == 0.125
     assert [
-        (failed.version, failed.reason, failed.failed_at.seconds) for failed in status.failed_versions
-    ] == [("v2", "broken", 1_800_000_000), ("v0", "torn", 1_600_000_000)]
+        (failed.version, failed.reason, failed.failed_at.seconds, failed.retried)
+        for failed in status.failed_versions
+    ] == [
+        ("v2", "Too many open files", 1_800_000_000, True),
+        ("v0", "torn", 1_600_000_000, False),
+    ]
     assert [(worker.index, worker.pid, worker.restarts) for worker in status.workers] == [
         (0, 123, 2),
         (1, 124, 0),

@@ -11,11 +11,13 @@ import pytest
 
 from publication import layout
 from publication.errors import MismatchError, MissingFileError, VersionNotFoundError
+from retriever import failures
 from retriever.answering import queries
 from retriever.errors import SnapshotError
 from retriever.snapshot import open_snapshot
 from tests import publications
 from tests.retrievable import ODD_ITEM_IDS, ODD_USER_IDS, Expected
+from tests.shortages import descriptors_left
 
 
 def answers(snapshot):
@@ -127,3 +129,28 @@ def test_indexes_that_are_swapped_with_their_facts_are_refused(published):
     publications.edit_manifest(published.directory, swap)
     with pytest.raises(SnapshotError, match="index 'similar' has dimensions 6, but should have 4"):
         open_snapshot(published.volume, published.version)
+
+
+@pytest.mark.parametrize("backend", ["annoy", "exact", "faiss", "nmslib"])
+def test_however_few_descriptors_are_left_that_is_no_fault_of_the_version(published_by, backend):
+    """Each file takes one or two, so that each may be the first that can't be opened."""
+    published = published_by(backend)
+    # With all that is imported for it.
+    open_snapshot(published.volume, published.version)
+    failed = 0
+    while True:
+        gc.collect()
+        with descriptors_left(failed):
+            try:
+                open_snapshot(published.volume, published.version)
+                break
+            except Exception as error:
+                reason = failures.of_error(error)
+        assert reason.passing, reason
+        assert (
+            "Too many open files" in reason.reason
+            or "lacked" in reason.reason
+            or ("Cannot open file" in reason.reason)
+        )
+        failed += 1
+    assert failed > 5

@@ -82,7 +82,7 @@ def test_a_version_that_kills_its_reader_is_refused(published):
     assert caught.value.path == published.directory
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGBUS])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGBUS, signal.SIGXCPU])
 def test_what_is_killed_from_outside_says_nothing_of_the_version(
     published, python_that_verifies_by, number
 ):
@@ -90,6 +90,46 @@ def test_what_is_killed_from_outside_says_nothing_of_the_version(
     python_that_verifies_by(f"os.kill(os.getpid(), {number})")
     with pytest.raises(UnverifiedError, match=rf"^{published.version} .*\({number.name}: "):
         verify_apart(published.volume, published.version)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "sys.exit(3)",
+        "os.kill(os.getpid(), 40)",
+        "raise MemoryError",
+        "raise OSError(24, 'Too many open files')",
+        'raise RuntimeError("can\'t start new thread")',
+    ],
+)
+def test_what_a_process_lacks_says_nothing_of_the_version(published, python_that_verifies_by, code):
+    python_that_verifies_by(code)
+    with pytest.raises(UnverifiedError, match=f"^{published.version} couldn't be verified: "):
+        verify_apart(published.volume, published.version)
+
+
+def test_an_error_that_nobody_foresaw_is_of_the_version(published, python_that_verifies_by):
+    """What a version holds can make any error, so it isn't tried all the time."""
+    python_that_verifies_by("raise KeyError('x')")
+    with pytest.raises(PublicationError, match=r"^KeyError: 'x'$"):
+        verify_apart(published.volume, published.version)
+
+
+@pytest.mark.parametrize("files", [3, 6, 10, 14, 18, 24, 30])
+def test_with_few_descriptors_a_version_is_verified_or_not_but_never_refused(
+    published, files, monkeypatch, tmp_path
+):
+    limited = tmp_path / "python"
+    limited.write_text(f'#!/bin/sh\nulimit -n {files}\nexec {PYTHON} "$@"\n')
+    limited.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(limited))
+    try:
+        verify_apart(published.volume, published.version)
+    except (UnverifiedError, VolumeError) as error:
+        problem = str(error)
+    else:
+        problem = "none"
+    assert "SHA-256" not in problem
 
 
 def test_a_process_that_cannot_be_started_says_nothing_of_the_version(published, monkeypatch):

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retriever.version_policy import Action, Candidate, Observed, Step, decide
+from retriever.version_policy import (
+    Action,
+    Candidate,
+    Observed,
+    Step,
+    decide,
+    gives_up,
+    pause_seconds,
+)
 
 OLD, NEW, OTHER = "old", "new", "other"
 
@@ -204,3 +212,40 @@ def carried_out(seen, action):
     if action is Action.COMMIT:
         return replace(seen, candidate=None, committed=version)
     return replace(seen, candidate=None)
+
+
+# ---- when again, and when no more
+
+
+@pytest.mark.parametrize(
+    ("attempts", "costly", "pause"),
+    [
+        (1, False, 1), (2, False, 2), (5, False, 16), (6, False, 30), (10**6, False, 30),
+        (1, True, 30), (2, True, 60), (5, True, 480), (6, True, 600), (10**6, True, 600),
+    ],
+)  # fmt: skip
+def test_pauses_double_up_to_an_end(attempts, costly, pause):
+    assert pause_seconds(attempts, took=0, costly=costly, chance=1.0) == pause
+    assert pause_seconds(attempts, took=0, costly=costly, chance=0.0) == 0.75 * pause
+
+
+def test_a_pause_is_no_shorter_than_the_attempt_was():
+    assert pause_seconds(1, took=300.0, costly=False, chance=0.5) == 300
+
+
+@pytest.mark.parametrize(
+    ("target", "target_failed", "passing", "expected"),
+    [
+        (OLD, False, False, True),
+        (None, False, False, True),
+        (NEW, True, False, True),
+        (NEW, False, True, True),
+        (OLD, False, True, True),
+        (NEW, True, True, False),
+        (None, False, True, False),
+    ],
+)
+def test_what_serves_is_given_up_for_what_passes_only_where_there_is_something_to_begin_with(
+    target, target_failed, passing, expected
+):
+    assert gives_up(target, target_failed=target_failed, passing=passing) is expected

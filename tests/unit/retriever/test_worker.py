@@ -17,6 +17,7 @@ from retriever import control, worker
 from retriever.config import Config
 from retriever.worker import Worker
 from tests import publications, retrievable
+from tests.shortages import descriptors_left
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -195,6 +196,50 @@ def test_a_version_that_hangs_keeps_no_other_from_being_prepared(parent, publish
     assert parent.worker._prepared.version == newer
 
 
+def test_versions_that_hang_do_not_pile_up(parent, published, monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr(worker, "open_snapshot", lambda *_: go_on.wait(30) and 1 / 0)
+    for order in (1, 2, 3, 4):
+        parent.tell(control.Prepare(published.version, order))
+    for order in (5, 6):
+        parent.tell(control.Prepare(published.version, order))
+        failed = parent.hear()
+        assert (failed.order, failed.passing) == (order, True)
+        assert "4 versions before are still being opened" in failed.reason
+    go_on.set()
+    for _ in range(4):
+        assert parent.hear().reason.startswith("ZeroDivisionError")
+    parent.silence()
+    monkeypatch.undo()
+    parent.tell(control.Prepare(published.version, 7))
+    assert parent.hear() == control.Prepared(published.version, 7)
+
+
+def test_a_thread_that_cannot_be_started_is_said_and_not_the_workers_end(
+    parent, published, monkeypatch
+):
+    def no_thread(*_, **__):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        for order in range(1, 9):
+            parent.tell(control.Prepare(published.version, order))
+            failed = parent.hear()
+            assert (failed.order, failed.passing) == (order, True)
+            assert "can't start new thread" in failed.reason
+    parent.serve(published.version)
+
+
+def test_descriptors_that_lack_are_said_and_blame_no_version(parent, published):
+    with descriptors_left(0):
+        parent.tell(control.Prepare(published.version, 1))
+        failed = parent.hear()
+    assert failed.passing
+    assert "Too many open files" in failed.reason
+    parent.serve(published.version)
+
+
 def test_what_cannot_be_prepared_is_said_and_what_serves_goes_on(parent, published):
     parent.serve(published.version)
     newer = retrievable.publish(published.volume, seed=2)
@@ -202,7 +247,7 @@ def test_what_cannot_be_prepared_is_said_and_what_serves_goes_on(parent, publish
     publications.overwrite(path, path.read_bytes()[:-1])
     parent.tell(control.Prepare(newer, 2))
     failed = parent.hear()
-    assert (failed.version, failed.order) == (newer, 2)
+    assert (failed.version, failed.order, failed.passing) == (newer, 2, False)
     assert str(path) in failed.reason
     assert (parent.health, parent.version) == (SERVING, published.version)
 

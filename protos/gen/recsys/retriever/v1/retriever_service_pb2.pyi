@@ -343,14 +343,16 @@ class GetStatusResponse(_message.Message):
     def __init__(self, label: _Optional[str] = ..., label_target: _Optional[str] = ..., version: _Optional[str] = ..., last_reload: _Optional[_Union[ReloadOutcome, _Mapping]] = ..., label_problem: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., failed_versions: _Optional[_Iterable[_Union[FailedVersion, _Mapping]]] = ..., not_serving_reason: _Optional[str] = ...) -> None: ...
 
 class FailedVersion(_message.Message):
-    __slots__ = ("version", "reason", "failed_at")
+    __slots__ = ("version", "reason", "failed_at", "retried")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     FAILED_AT_FIELD_NUMBER: _ClassVar[int]
+    RETRIED_FIELD_NUMBER: _ClassVar[int]
     version: str
     reason: str
     failed_at: _timestamp_pb2.Timestamp
-    def __init__(self, version: _Optional[str] = ..., reason: _Optional[str] = ..., failed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    retried: bool
+    def __init__(self, version: _Optional[str] = ..., reason: _Optional[str] = ..., failed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., retried: _Optional[bool] = ...) -> None: ...
 
 class ReloadOutcome(_message.Message):
     __slots__ = ("version", "succeeded", "reason", "duration_seconds", "ended_at", "commit_spread_seconds")
