@@ -45,6 +45,7 @@ class FailedVersions:
     ) -> None:
         self.by_name: dict[str, FailedVersion] = {}
         self._blocked: _Blocked | None = None
+        self._readable = True
         self._clock = clock
         self._chance = chance
 
@@ -76,10 +77,16 @@ class FailedVersions:
         return pause if failure.passing else None
 
     def look(self, seen: Seen) -> None:
-        """Take in what a look at the volume showed: what changed may be tried at once."""
+        """Take in what a look at the volume showed: what changed may be tried at once.
+
+        So may what passes when the label can be read again.
+        """
+        readable, self._readable = self._readable, seen.target is not None
         blocked = self._blocked
         if blocked is None or seen.target is None:
             return
+        if not readable:
+            self.retry_now()
         if (blocked.version, blocked.fingerprint) != (seen.target, seen.fingerprint):
             self._blocked = None
 

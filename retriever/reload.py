@@ -2,7 +2,8 @@
 
 The parent verifies a version once; every worker prepares it; when all have, they are told to commit.
 Any failure leaves every worker with what it serves, and the version isn't tried again until it or the
-label changes. `version_policy` decides, this carries out.
+label changes, or until what says nothing about the version may have passed.
+`version_policy` decides, this carries out.
 
 A worker that comes later, because another one died, takes no calls before it serves what the others do.
 """

@@ -18,9 +18,9 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from publication import labels, layout
 from publication.errors import VolumeError
-from tests.load import faults, models
+from tests.load import descriptors, faults, models
 from tests.load.models import Model
-from tests.service import Resources, Service
+from tests.service import PATIENCE, Resources, Service
 
 Say = Callable[[str], None]
 
@@ -54,12 +54,16 @@ FLAGS = {
 
 @dataclass(frozen=True)
 class Switch:
-    """One move of the label; times are time.monotonic()."""
+    """One move of the label; times are time.monotonic().
+
+    `held_seconds` is how long something kept the version from being served.
+    """
 
     version: str
     moved_at: float
     all_serve_at: float
     commit_spread_seconds: float
+    held_seconds: float = 0.0
 
 
 @dataclass
@@ -147,6 +151,8 @@ class Campaign(Noting):
             self._try_full_disk()
         with self._phase("send garbage"):
             self._send_garbage()
+        with self._phase("take all descriptors"):
+            self._try_without_descriptors()
         with self._phase("kill workers"):
             for _ in range(self._scale.kills):
                 self._try_kill(signal.SIGKILL)
@@ -305,6 +311,32 @@ class Campaign(Noting):
             f"garbage on {self._scale.garbage_connections} connections, five messages of 8 MiB",
             f"{'' if right else 'wrong: '}the messages got {', '.join(sorted(codes))}",
         )
+
+    def _try_without_descriptors(self) -> None:
+        before, pids = self._service.status().version, self._service.worker_pids()
+        model = self._publish()
+        with descriptors.limited(pids):
+            with descriptors.taken(self._service.target, pids, seconds=PATIENCE) as connections:
+                moved_at = time.monotonic()
+                labels.promote(self._volume, model.version)
+                status = self._service.wait_until(
+                    lambda status: any(own.version == model.version for own in status.failed_versions)
+                )
+            closed_at = time.monotonic()
+            [failed] = [own for own in status.failed_versions if own.version == model.version]
+            served = self._service.wait_until_all_serve(model.version)
+        served_at = time.monotonic()
+        # It is tried again after a pause that is as long as it was tried before, and a second.
+        held = 2 * (closed_at - moved_at) + 1
+        spread = served.last_reload.commit_spread_seconds
+        self.seen.switches.append(Switch(model.version, moved_at, served_at, spread, held))
+        right = status.version == before and failed.retried and "open files" in failed.reason
+        reason = failed.reason.replace(f"{layout.versions_dir(self._volume)}/", "")
+        self._note(
+            f"no descriptors, by {connections} connections",
+            f"{'' if right else 'wrong: '}{reason}; {served_at - closed_at:.1f} s later it serves",
+        )
+        self._switch(self._publish())
 
     def _try_kill(self, number: signal.Signals) -> None:
         # Another one each time.

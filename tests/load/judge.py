@@ -133,14 +133,17 @@ def _other_outcomes(seen: Observations) -> Verdict:
 
 def _quick_switches(calls: Sequence[Call], switches: Sequence[Switch]) -> list[Verdict]:
     limit = POLL_SECONDS + _SWITCH_SECONDS
-    slowest = max(switch.all_serve_at - switch.moved_at for switch in switches[1:])
+    slowest = max(
+        switch.all_serve_at - switch.moved_at - switch.held_seconds for switch in switches[1:]
+    )
     spread = max(switch.commit_spread_seconds for switch in switches)
     # What callers see, not what the service says of itself.
     late = 0
     for switch, following in zip(switches[1:], [*switches[2:], None], strict=True):
         end = math.inf if following is None else following.moved_at
+        due = switch.moved_at + switch.held_seconds + limit
         late += sum(
-            switch.moved_at + limit < call.started and call.started + call.seconds < end
+            due < call.started and call.started + call.seconds < end
             and call.code == "OK" and call.version != switch.version
             for call in calls
         )  # fmt: skip

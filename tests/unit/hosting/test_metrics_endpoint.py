@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as of_text
 from hosting import metrics_endpoint
 from hosting.errors import HostingError
 from hosting.metrics_endpoint import MetricsEndpoint
+from tests.shortages import descriptors_left
 
 PATIENCE = 30
 
@@ -279,3 +280,16 @@ def test_a_host_that_there_is_not_is_an_error_like_a_port_in_use(checked, caplog
     endpoint.start()
     assert endpoint.address is None
     assert "tried again" in caplog.text
+
+
+def test_a_caller_that_comes_while_descriptors_lack_is_answered_once_there_are_some(endpoint):
+    # One for the caller, and none for the other end.
+    with descriptors_left(1):
+        connection = connect(endpoint.address)
+        connection.sendall(b"GET /live HTTP/1.0\r\n\r\n")
+        connection.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+    connection.settimeout(PATIENCE)
+    with connection:
+        assert connection.recv(100).startswith(b"HTTP/1.0 200")

@@ -12,6 +12,7 @@ from hosting import certificates, tokens
 from hosting.errors import HostingError
 from hosting.security import SecuritySettings
 from tests.certificates import Secret, chain, issue, key
+from tests.shortages import descriptors_left
 
 
 @pytest.fixture
@@ -134,3 +135,16 @@ def test_a_client_s_token_may_come_from_a_pipe_that_its_shell_gave():
     os.close(writing)
     assert tokens.read_first(Path(f"/dev/fd/{reading}")) == "given"
     os.close(reading)
+
+
+def test_while_descriptors_lack_what_is_in_use_stays_so_and_it_is_read_once_there_are_some(
+    file, caplog
+):
+    watched = tokens.watch(file)
+    file.write_text("two\n")
+    with descriptors_left(0):
+        watched.look()
+    assert watched.value.allow("one")
+    assert "Too many open files; still in use" in caplog.text
+    watched.look()
+    assert watched.value.allow("two")

@@ -69,6 +69,20 @@ def test_what_passes_is_tried_at_once_when_asked_for_and_then_later_and_later(fa
     assert failed.fails() == 2
 
 
+def test_what_passes_is_tried_at_once_when_the_label_can_be_read_again(failed):
+    """The volume was away, and with it what failed."""
+    for _ in range(9):
+        failed.fails()
+    failed.look(Seen("a", fingerprint=FILES))
+    failed.look(Seen(None, "the store doesn't answer"))
+    assert failed.blocks("a")
+    failed.look(Seen("a", fingerprint=FILES))
+    assert not failed.blocks("a")
+    assert failed.fails() == 30
+    failed.look(Seen("a", fingerprint=FILES))
+    assert failed.blocks("a")
+
+
 def test_what_served_meanwhile_begins_anew(failed):
     for _ in range(5):
         failed.fails()
