@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import socket
+from collections.abc import Sequence
 
 
 def raise_limit() -> int:
@@ -24,20 +26,22 @@ def limit() -> int:
 
 
 def opened() -> int:
-    """How many it has; as many as it may have where there is none left to count them with."""
-    try:
-        return len(os.listdir("/proc/self/fd")) - 1
-    except OSError:
-        return limit()
+    """How many it has; 0 where that can't be told."""
+    return max(0, len(_all()) - 1)
 
 
 def connections(port: int) -> int:
     """How many of them are connections that were made to a port of this process."""
+    return sum(_is_connection(descriptor, port) for descriptor in _all())
+
+
+def _all() -> Sequence[int]:
+    """All that are open, and one more: it listed them."""
     try:
-        names = os.listdir("/proc/self/fd")
-    except OSError:
-        return 0
-    return sum(_is_connection(int(name), port) for name in names)
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError as error:
+        # With none left to list them with, all that there may be are there.
+        return range(limit() + 1) if error.errno == errno.EMFILE else ()
 
 
 def _is_connection(descriptor: int, port: int) -> bool:

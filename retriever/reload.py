@@ -39,8 +39,7 @@ class Reload:
     """The state of reloading. Called by the supervisor on its one thread.
 
     Args:
-        volume: the shared volume.
-        workers: all of them.
+        volume, workers: the shared one, and all of them.
         wake_up: called by other threads that have news.
         verify: checks a version of a volume while it is wanted, as `verify_apart` does.
         ended: told of each attempt that ended.

@@ -52,6 +52,12 @@ def test_the_limit_is_raised_to_what_may_be():
 
 
 def test_with_none_left_it_says_that_all_are_there():
-    with descriptors_left(0):
-        assert descriptors.opened() == descriptors.limit()
-        assert descriptors.connections(1) == 0
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        address = listener.getsockname()
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(address))
+            stack.enter_context(listener.accept()[0])
+        with descriptors_left(0):
+            assert descriptors.opened() == descriptors.limit()
+            assert descriptors.connections(address[1]) == 3
