@@ -104,9 +104,13 @@ class Copied:
 
     def look(self) -> Seen:
         """See VersionsSource."""
-        cached, self._at_start = self._at_start, None
+        cached = self._at_start
         if cached is not None and self._cache.has(cached):
-            return Seen(cached, "", _fingerprint_here(self._cache.folder, cached))
+            seen = Seen(cached, "", _fingerprint_here(self._cache.folder, cached))
+            # Not before it could be looked at.
+            self._at_start = None
+            return seen
+        self._at_start = None
         try:
             store = self._store or Store(self._location, patience_seconds=_LOOK_SECONDS)
             self._store = store

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
+import signal
 import socket
 from collections.abc import Iterator
 
@@ -53,3 +55,24 @@ def test_a_version_that_comes_while_descriptors_lack_serves_once_there_are_some(
     assert stub.Recommend(ask, timeout=PATIENCE).version == new
     # New callers are taken, too.
     assert service.stub().Recommend(ask, timeout=PATIENCE).version == new
+
+
+def test_a_parent_without_descriptors_follows_the_label_and_restarts_workers_once_it_has_some(
+    start, volume
+):
+    service = start(volume)
+    victim, _ = service.worker_pids()
+    limits = resource.prlimit(service.pid, resource.RLIMIT_NOFILE)
+    new = models.publish(volume, "b", 2).version
+    # What is open stays so, and there is no other one.
+    resource.prlimit(service.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        service.wait_until(lambda status: "Too many open files" in status.label_problem)
+        labels.promote(volume, new)
+        os.kill(victim, signal.SIGKILL)
+        service.wait_until(lambda _: "worker 0 can't be started: Too many open files" in service.log)
+    finally:
+        resource.prlimit(service.pid, resource.RLIMIT_NOFILE, limits)
+    status = service.wait_until_all_serve(new)
+    assert status.label_problem == ""
+    assert status.workers[0].pid != victim
