@@ -116,29 +116,34 @@ def list_files(directory: Path) -> list[LogFile]:
     return [found[number] for number in sorted(found)]
 
 
-def lock(directory: Path) -> int:
+def lock(directory: Path) -> list[int]:
     """Keep other writers out; returns what `unlock` takes.
 
     Raises:
         EventLogError: there is another writer.
         OSError: the directory can't be written.
     """
-    descriptor = open_descriptor(directory / _LOCK, os.O_CREAT | os.O_RDWR)
+    held: list[int] = []
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The directory too, since who removes the file would take the lock away.
+        held.append(open_descriptor(directory / _LOCK, os.O_CREAT | os.O_RDWR))
+        held.append(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
+        for descriptor in held:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BaseException as error:
-        os.close(descriptor)
+        unlock(held)
         if isinstance(error, BlockingIOError):
             raise EventLogError(directory, "another process writes to this event log") from error
         raise
-    return descriptor
+    return held
 
 
-def unlock(descriptor: int) -> None:
+def unlock(held: Sequence[int]) -> None:
     """Let other writers in."""
-    # A child that was forked meanwhile may still have the file open.
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
-    os.close(descriptor)
+    for descriptor in held:
+        # A child that was forked meanwhile may still have the file open.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
 
 
 def clean(directory: Path, record: EventRecord) -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 import msgspec
 
 from publication.durable import fsync_directory
+from publication.regular_files import open_descriptor, read_regular
 from trainer.event_errors import EventLogError
 
 _MAGIC = b"LFMUST1"
@@ -57,7 +58,7 @@ def read(directory: Path) -> Record | None:
     """
     path = path_of(directory)
     try:
-        head, _, tail = path.read_bytes().partition(b"\n")
+        head, _, tail = read_regular(path).partition(b"\n")
     except FileNotFoundError:
         return None
     magic, _, rest = head.partition(b" ")
@@ -148,7 +149,7 @@ class EventRecord:
         content = msgspec.json.encode({"files": files, "bytes": sizes})
         head = b" ".join((_MAGIC, _crc(content), content)) + b"\n"
         temporary = self._path.with_name(f"{self._path.name}.tmp")
-        descriptor = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o644)
+        descriptor = open_descriptor(temporary, os.O_CREAT | os.O_TRUNC | os.O_RDWR)
         try:
             whole = head + _tail(len(files), sizes.get(files[-1], 0) if files else 0)
             if os.write(descriptor, whole) != len(whole):

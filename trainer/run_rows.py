@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from trainer import training_spec
 from trainer.errors import OptionError
 from trainer.training_run import STATES, DamagedRun, Outcome, Run, State
 from trainer.training_spec import DataSpec, TrainingSpec
@@ -68,9 +69,10 @@ def encode(outcome: Outcome) -> str:
 
 def _spec(value: object) -> tuple[TrainingSpec, str]:
     """A spec and ""; when another release accepted what this one refuses, a stand-in and the reason."""
-    content = _json("spec", value)
+    # That it is JSON is another matter than what it says.
+    _json("spec", value)
     try:
-        return msgspec.convert(content, TrainingSpec), ""
+        return training_spec.decode(_text("spec", value)), ""
     except (OptionError, msgspec.ValidationError) as error:
         return _STAND_IN, f"this release of the trainer refuses its spec: {error}"
 

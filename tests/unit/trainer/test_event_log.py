@@ -198,6 +198,9 @@ def test_a_second_writer_is_told_so(tmp_path):
             EventLogError, match=f"{tmp_path}: another process writes to this event log"
         ):
             open_log(tmp_path)
+        (tmp_path / "_lock").unlink()
+        with pytest.raises(EventLogError, match="another process writes to this event log"):
+            open_log(tmp_path)
         log.append(events(1))
     with open_log(tmp_path) as log:
         log.append(events(2))

@@ -17,7 +17,7 @@ from trainer import spec_arguments
 from trainer.errors import OptionError
 from trainer.gates import GateResult, Gates
 from trainer.model import Hyperparameters
-from trainer.runs import STATES, Outcome, Run
+from trainer.runs import STATES, DamagedRun, Outcome, Run
 from trainer.spec_messages import field_path, run_message, spec_message, spec_of, state_name
 from trainer.training_spec import DataSpec, TrainingSpec
 
@@ -266,3 +266,16 @@ def test_what_is_no_number_is_refused_where_it_is(number):
     message = pb.TrainingSpec(data=pb.DataSpec(event_log=True, event_weights={"view": number}))
     with pytest.raises(msgspec.ValidationError, match=r"`\$\.data\.event_weights"):
         spec_of(message)
+
+
+@pytest.mark.parametrize("change", [{"trees": 10**12}, {"index_threads": 2**40}])
+def test_a_spec_that_no_message_can_hold_leaves_the_run_readable(change):
+    message = run_message(run(spec=specs.spec(**change), state="SUCCEEDED"))
+    assert (message.id, message.state) == (run().id, pb.TRAINING_RUN_STATE_SUCCEEDED)
+    assert message.problem.startswith("its spec can't be sent: ")
+    assert not message.HasField("spec")
+
+
+def test_of_a_run_that_can_not_be_read_the_id_and_the_problem_are_sent():
+    message = run_message(DamagedRun(number=3, id="a", problem="/x/\udcff, row 3: odd"))
+    assert message == pb.TrainingRun(id="a", problem="/x/?, row 3: odd")
