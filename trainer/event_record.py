@@ -6,8 +6,9 @@
 The first line is on the disk when it is needed: after a file was begun and before an event in it is
 acknowledged, and after a segment was rewritten and before the one of before is removed. So a crash
 leaves a record that says less than there is, and never more. The second line says how many bytes of the
-last write-ahead file are valid. It is overwritten after each append, without waiting for the disk: it
-outlives the process, mostly also the machine, and one that is torn counts for nothing.
+last write-ahead file are valid. It is overwritten after an append, at most ten times a second, and
+without waiting for the disk: it outlives the process, mostly also the machine, and one that is torn
+counts for nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import contextlib
 import errno
 import os
 import threading
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +30,8 @@ from publication.regular_files import open_descriptor, read_regular
 from trainer.event_errors import EventLogError
 
 _MAGIC = b"LFMUST1"
+# At each append it would be measurable.
+_NOTE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,9 @@ class EventRecord:
         self._written = self._wanted.files
         self._descriptor: int | None = None
         self._at = 0
+        # The number and size of the last write-ahead file, and when to write them.
+        self._last = (0, 0)
+        self._note_at = 0.0
 
     def begin(self, names: Sequence[str], sizes: Mapping[str, int]) -> None:
         """Say that a log has these files; OSError when that can't be written."""
@@ -130,19 +137,28 @@ class EventRecord:
 
     def grew(self, number: int, size: int) -> None:
         """Say how many bytes of the last write-ahead file are valid; never fails."""
-        with self._lock:
-            if self._descriptor is not None and number == len(self._written):
-                with contextlib.suppress(OSError):
-                    os.pwrite(self._descriptor, _tail(number, size), self._at)
+        self._last = (number, size)
+        now = time.monotonic()
+        if now >= self._note_at:
+            self._note_at = now + _NOTE_SECONDS
+            with self._lock:
+                self._note()
 
     def close(self) -> None:
         """Have all of it on the disk. Can be repeated."""
         with self._lock:
             if self._descriptor is not None:
+                self._note()
                 with contextlib.suppress(OSError):
                     os.fsync(self._descriptor)
                 os.close(self._descriptor)
                 self._descriptor = None
+
+    def _note(self) -> None:
+        number, size = self._last
+        if self._descriptor is not None and number == len(self._written):
+            with contextlib.suppress(OSError):
+                os.pwrite(self._descriptor, _tail(number, size), self._at)
 
     def _write(self) -> None:
         files, sizes = self._wanted.files, self._wanted.bytes
@@ -151,7 +167,10 @@ class EventRecord:
         temporary = self._path.with_name(f"{self._path.name}.tmp")
         descriptor = open_descriptor(temporary, os.O_CREAT | os.O_TRUNC | os.O_RDWR)
         try:
-            whole = head + _tail(len(files), sizes.get(files[-1], 0) if files else 0)
+            number, size = self._last
+            if number != len(files):
+                number, size = len(files), sizes.get(files[-1], 0) if files else 0
+            whole = head + _tail(number, size)
             if os.write(descriptor, whole) != len(whole):
                 raise OSError(errno.ENOSPC, "No space left on device", str(temporary))
             os.fsync(descriptor)

@@ -17,6 +17,7 @@ import errno
 import os
 import secrets
 import struct
+import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ from trainer.event_errors import EventLogError
 _MAGIC = b"LFEVENT1"
 _HEAD = struct.Struct("<8s8sI")
 _BLOCK = struct.Struct("<8sQI")
+# At each append it would be measurable.
+_LOOK_SECONDS = 0.1
 
 
 class WriteAheadFile:
@@ -38,6 +41,8 @@ class WriteAheadFile:
         self._descriptor = descriptor
         found = os.fstat(descriptor)
         self._identity = (found.st_dev, found.st_ino)
+        # When to look again what its name leads to.
+        self._look_at = 0.0
         self._mark = mark
         self._size = size
         self._is_cut = True
@@ -113,6 +118,11 @@ class WriteAheadFile:
     def _check_place(self) -> None:
         """Raise OSError unless a restart would find the file by its name, as large as it must be."""
         todo = "put it back, or start the service again"
+        # Of what is removed or cut this tells at once, and costs least.
+        found = os.fstat(self._descriptor)
+        now = time.monotonic()
+        if found.st_nlink and found.st_size == self._size and now < self._look_at:
+            return
         try:
             found = self._path.stat()
         except FileNotFoundError as error:
@@ -124,6 +134,7 @@ class WriteAheadFile:
                 errno.ESTALE,
                 f"{self._path.name} has {found.st_size} bytes, but should have {self._size}: {todo}",
             )
+        self._look_at = now + _LOOK_SECONDS
 
     def _cut(self) -> None:
         """Remove what a failed or interrupted write has left, so that nothing comes to lie after it."""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer import event_record
+from trainer import event_record, write_ahead
 from trainer.errors import InputError
 from trainer.event_errors import EventLogError
 from trainer.event_log import Event, EventLog, Selection, read_interactions, stored_events
@@ -20,7 +20,16 @@ from trainer.event_reading import find_interactions
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
-pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk", "looks_at_each_append")
+
+
+@pytest.fixture(scope="module")
+def looks_at_each_append():
+    """For tests that append more often than is looked at and noted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(write_ahead, "_LOOK_SECONDS", 0.0)
+        patch.setattr(event_record, "_NOTE_SECONDS", 0.0)
+        yield
 
 
 def open_log(directory, **options):
@@ -145,6 +154,16 @@ def test_a_log_of_before_a_moved_one_and_one_that_was_put_back_are_taken(tmp_pat
         with open_log(state / "events") as log:
             assert log.append(events(3, 4)).accepted == 1
         assert read_ids(state / "events") == ["1", "2", "3", "4"]
+
+
+def test_what_is_noted_of_the_last_file_stays_when_the_record_is_written_anew(tmp_path):
+    directory = made(tmp_path / "events", 2, segment_bytes=1)
+    with open_log(directory) as log:
+        log.append(events(3))
+        size = event_record.read(directory).bytes["_wal-00000003"]
+        assert size == (directory / "_wal-00000003").stat().st_size
+        log.remove(Selection(event_ids=["1"]))
+        assert event_record.read(directory).bytes["_wal-00000003"] == size
 
 
 @pytest.mark.parametrize("content", [b"", b"LFMUST1 00000000 {}\n", b"other\n", os.urandom(50)])
