@@ -257,34 +257,41 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize(("change", "said"), ODD.items())
-def test_a_row_that_was_changed_is_named_and_hides_no_other(tmp_path, change, said):
+def test_rows_that_were_changed_are_named_and_hide_no_other(tmp_path):
+    changes = [*ODD]
     with closing(RunStore(tmp_path)) as store:
-        for run_id in "abc":
-            add(store, run_id, request_id=f"request {run_id}")
-        before = {run.id: run for run in store.page(size=10)}
-        edit(tmp_path, f"UPDATE runs SET {change} WHERE id = 'b';")  # noqa: S608
-        found = store.page(size=10)
-        assert [run.id for run in found] == ["c", "b", "a"]
-        assert (found[0], found[2]) == (before["c"], before["a"])
-        assert isinstance(found[1], DamagedRun)
-        assert re.search(said, found[1].problem)
-        assert f"{tmp_path / runs.FILE}, row 2: " in found[1].problem
-        with pytest.raises(DamagedRunError, match="row 2") as caught:
-            store.get("b")
-        assert caught.value.run_id == "b"
-        if not change.startswith("request_id"):
-            with pytest.raises(DamagedRunError):
-                add(store, "d", request_id="request b")
+        first = add(store, "first")
+        for number in range(len(changes)):
+            add(store, f"odd{number}", request_id=f"request {number}")
+        last = add(store, "last")
+        edits = [
+            f"UPDATE runs SET {change} WHERE id = 'odd{number}';"  # noqa: S608
+            for number, change in enumerate(changes)
+        ]
+        # All at once: each waits for the disk.
+        edit(tmp_path, "\n".join(["BEGIN;", *edits, "COMMIT;"]))
+        found = store.page(size=100)
+        assert (found[0], found[-1]) == (last, first)
+        for number, (change, run) in enumerate(zip(changes, reversed(found[1:-1]), strict=True)):
+            assert isinstance(run, DamagedRun)
+            assert run.id == f"odd{number}"
+            assert re.search(ODD[change], run.problem), run.problem
+            assert f"{tmp_path / runs.FILE}, row {number + 2}: " in run.problem
+            with pytest.raises(DamagedRunError, match=f"row {number + 2}") as caught:
+                store.get(run.id)
+            assert caught.value.run_id == run.id
+            if not change.startswith("request_id"):
+                with pytest.raises(DamagedRunError):
+                    add(store, "again", request_id=f"request {number}")
         # The queue, the counts, the metrics and a restart go on.
-        assert [store.start_next(now=2.0).id for _ in "ac"] == ["a", "c"]
+        assert [store.start_next(now=2.0).id for _ in "12"] == ["first", "last"]
         assert store.start_next(now=2.0) is None
-        store.end("a", "SUCCEEDED", Outcome(), now=3.0)
-        assert [run.id for run in store.ended_from(1, size=10)[0]][:1] == ["a"]
-        assert sum(store.count().values()) >= 2
-        assert [run.id for run in store.recover(now=4.0)][-1:] == ["c"]
+        store.end("first", "SUCCEEDED", Outcome(), now=3.0)
+        assert store.ended_from(1, size=100)[0][0].id == "first"
+        assert store.count()["SUCCEEDED"] == 1
+        assert [run.id for run in store.recover(now=4.0)] == ["last"]
     with closing(RunStore(tmp_path)) as store:
-        assert len(store.page(size=10)) == 3
+        assert len(store.page(size=100)) == len(changes) + 2
 
 
 def test_a_running_row_that_was_changed_is_ended_by_a_restart(tmp_path):
