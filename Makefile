@@ -45,7 +45,7 @@ endif
 ##@ Before you trust it
 
 .PHONY: chaos
-chaos: setup ## Two minutes of reloads, broken versions, kills and garbage under load; fails unless all is kept
+chaos: setup ## Two minutes of reloads, broken versions, kills, garbage and rapid resets under load; fails unless all is kept
 	@$(BIN)/python -m tests.load.chaos
 
 .PHONY: fleet

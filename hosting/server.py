@@ -27,6 +27,9 @@ _REFUSING_THREADS = 4
 _MAX_PROBES = 4096
 # A reflection stream keeps a thread for as long as its client likes.
 _REFLECTION_STREAMS = 8
+# Without a limit one connection that begins calls and resets them at once fills gRPC's own queue, which
+# then cancels the calls of others too.
+_STREAMS = 128
 # Clients may ping an idle connection this often; our own do so more rarely.
 _MIN_PING_INTERVAL_MS = 5_000
 # Longer than callers of the same region take from one call to the next.
@@ -60,6 +63,8 @@ class HostedServer:
         lanes: of its calls, by method ("/package.Service/Method") or by the name of a service.
         calls: who may call, and what is put around calls.
         observe: told of the calls that are refused.
+        streams: how many calls one connection may have at once; gRPC refuses more by itself, before
+            they cost anything here.
         options: of gRPC, beside those of all our servers.
     """
 
@@ -70,6 +75,7 @@ class HostedServer:
         *,
         calls: Calls = UNGUARDED,
         observe: Observe = ignore,
+        streams: int = _STREAMS,
         options: Sequence[tuple[str, int]] = (),
     ) -> None:
         self._lanes = {
@@ -85,6 +91,7 @@ class HostedServer:
             options=[
                 ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
                 ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.max_concurrent_streams", streams),
                 *options,
             ],
         )

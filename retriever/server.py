@@ -15,6 +15,8 @@ from retriever.memory import pss_bytes
 from retriever.service import SERVICE_NAME, RetrieverServicer
 
 _MAX_REQUEST_BYTES = 1 << 20
+# Of one connection, beside calls: health checks and the like.
+_OTHER_STREAMS = 64
 # For the last bytes of answers to leave.
 _FLUSH_SECONDS = 0.2
 
@@ -38,6 +40,8 @@ class Server:
             {SERVICE_NAME: self._calls, f"/{SERVICE_NAME}/GetStatus": probes("status", observe)},
             calls=calls,
             observe=observe,
+            # More than calls: who sends too many of those is told so.
+            streams=config.max_calls + _OTHER_STREAMS,
             options=_options(config),
         )
         pb_grpc.add_RetrieverServiceServicer_to_server(servicer, self._server.grpc)

@@ -77,19 +77,32 @@ class Connection:
     def frames(self) -> Iterator[Frame]:
         """What comes, until the connection ends; settings and pings are acknowledged."""
         while True:
-            while len(self._buffer) < _HEAD.size:
+            while (came := self._next()) is None:
                 if not self._receive():
                     return
-            high, low, kind, flags, stream = _HEAD.unpack_from(self._buffer)
-            end = _HEAD.size + (high << 8) + low
-            while len(self._buffer) < end:
-                if not self._receive():
-                    return
-            payload, self._buffer = self._buffer[_HEAD.size : end], self._buffer[end:]
-            if kind in (SETTINGS, PING) and not flags & ACK:
-                with contextlib.suppress(OSError):
-                    self.socket.sendall(frame(kind, ACK, 0, payload if kind == PING else b""))
-            yield Frame(kind, flags, stream, payload)
+            yield came
+
+    def take(self) -> bool:
+        """Read what has come, and acknowledge settings and pings; False when the connection ended."""
+        if not self._receive():
+            return False
+        while self._next() is not None:
+            pass
+        return True
+
+    def _next(self) -> Frame | None:
+        """The next frame that came, None when none has whole."""
+        if len(self._buffer) < _HEAD.size:
+            return None
+        high, low, kind, flags, stream = _HEAD.unpack_from(self._buffer)
+        end = _HEAD.size + (high << 8) + low
+        if len(self._buffer) < end:
+            return None
+        payload, self._buffer = self._buffer[_HEAD.size : end], self._buffer[end:]
+        if kind in (SETTINGS, PING) and not flags & ACK:
+            with contextlib.suppress(OSError):
+                self.socket.sendall(frame(kind, ACK, 0, payload if kind == PING else b""))
+        return Frame(kind, flags, stream, payload)
 
     def _receive(self) -> bool:
         try:

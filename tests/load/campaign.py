@@ -27,17 +27,22 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How much of everything."""
+    """How much of everything; 0 seconds of an attack for none."""
 
     switches: int
     pause_seconds: float
     rollbacks: int
     kills: int
     garbage_connections: int
+    attack_seconds: float
 
 
-FULL = Scale(switches=40, pause_seconds=0.5, rollbacks=5, kills=6, garbage_connections=200)
-SHORT = Scale(switches=5, pause_seconds=0, rollbacks=2, kills=1, garbage_connections=20)
+FULL = Scale(
+    switches=40, pause_seconds=0.5, rollbacks=5, kills=6, garbage_connections=200, attack_seconds=5
+)
+SHORT = Scale(
+    switches=5, pause_seconds=0, rollbacks=2, kills=1, garbage_connections=20, attack_seconds=0
+)
 
 WORKERS = 3
 POLL_SECONDS = 0.25

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from hosting import terminal
 from tests.load import campaign as campaigns
-from tests.load import outcome
+from tests.load import outcome, resets
 from tests.load.callers import Callers, Plan
 from tests.load.campaign import Campaign, Observations
 from tests.load.judge import PhaseRow, Verdict, judge, phase_rows
@@ -80,6 +80,9 @@ def run(
             callers.kill()
             print(log.read_text()[-4000:], file=sys.stderr)
             raise
+    if scale.attack_seconds:
+        # With a service of its own, which wants tokens.
+        campaign.seen.outcomes += resets.outcomes(volume, logs, scale.attack_seconds)
     rows = phase_rows(calls, campaign.seen)
     return rows, judge(calls, campaign.seen, exit_status, left), campaign.seen
 

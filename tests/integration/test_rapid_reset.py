@@ -1,0 +1,20 @@
+"""Callers with a token are answered while somebody without one begins calls and resets them at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from publication import labels
+from tests.load import models, resets
+
+
+@pytest.mark.parametrize("front", resets.FRONTS, ids=lambda front: front.name)
+def test_calls_with_a_token_are_answered_beside_a_rapid_reset(tmp_path, front):
+    volume = tmp_path / "volume"
+    labels.promote(volume, models.publish(volume, "a", 1).version)
+    measured = resets.measure(front, volume, tmp_path, 1)
+    print(measured.outcome)
+    assert not measured.failed
+    assert measured.during > 0
+    # Else it was none.
+    assert int(measured.attack.split()[0]) > 1000

@@ -1,0 +1,152 @@
+"""How many calls are answered while somebody without a token begins and resets others.
+
+The services and the attacker have cores of their own where there are two.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
+
+from hosting.security import ClientSecurity
+from tests.envoy import Envoy
+from tests.load import models
+from tests.service import PATIENCE, Service
+
+TOKEN = "0123456789abcdef" * 4
+_CALLERS = 2
+_OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+_ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Front:
+    """What is attacked: a worker, or Envoy before it, by so many connections."""
+
+    name: str
+    connections: int
+    envoy: bool
+
+
+FRONTS = (Front("a worker", 1, envoy=False), Front("Envoy", 5, envoy=True))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of it.
+
+    Attributes:
+        before, during: how many calls were answered, in equal times.
+        failed: how the others failed.
+        attack: what the attacker says that it did.
+    """
+
+    before: int
+    during: int
+    failed: Counter[str]
+    attack: str
+
+    @property
+    def outcome(self) -> str:
+        """In words; begins with "wrong" when calls failed or none was answered."""
+        wrong = "wrong: " if self.failed or not self.during else ""
+        share = self.during / max(1, self.before)
+        failed = f", {dict(self.failed)} failed" if self.failed else ", none failed"
+        return f"{wrong}{self.attack}: {share:.0%} of the calls before were answered{failed}"
+
+
+def outcomes(volume: Path, directory: Path, seconds: float) -> list[tuple[str, str]]:
+    """What is attacked, and what came of it, for a campaign."""
+    return [
+        (f"rapid reset of {front.name}", measure(front, volume, directory, seconds).outcome)
+        for front in FRONTS
+    ]
+
+
+def measure(front: Front, volume: Path, directory: Path, seconds: float) -> Measured:
+    """Count calls without an attack, and then with one, for so long each."""
+    with _attacked(front, volume, directory) as target:
+        before, failed = _call(target, seconds)
+        command = [sys.executable, "-m", "tests.load.rapid_reset", target, str(seconds)]
+        command += ["--connections", str(front.connections)]
+        attack = subprocess.Popen(
+            [*_on_core(0), *command], cwd=_ROOT, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert attack.stdout is not None
+            # It says so when it begins.
+            attack.stdout.readline()
+            during, failed_during = _call(target, seconds)
+            said = attack.stdout.read().strip()
+        finally:
+            attack.kill()
+            attack.communicate()
+    return Measured(before, during, failed + failed_during, said)
+
+
+@contextlib.contextmanager
+def _attacked(front: Front, volume: Path, directory: Path) -> Iterator[str]:
+    tokens = directory / "tokens"
+    tokens.write_text(f"{TOKEN}\n")
+    flags = {"workers": 1, "drain_seconds": 0, "token_file": tokens}
+    with contextlib.ExitStack() as stack:
+        service = stack.enter_context(
+            Service(
+                volume,
+                directory / "attacked.log",
+                prefix=_on_core(1),
+                security=ClientSecurity(token=TOKEN),
+                **flags,
+            )
+        )
+        service.wait_until(lambda status: status.version and status.workers[0].version)
+        if not front.envoy:
+            yield service.target
+            return
+        envoy = stack.enter_context(Envoy([service.target], directory))
+        envoy.wait_for(lambda: envoy.healthy() == {service.target})
+        yield envoy.target
+
+
+def _call(target: str, seconds: float) -> tuple[int, Counter[str]]:
+    """How many calls with a token are answered, and how the others fail; none is tried again."""
+    end = threading.Event()
+    request = pb.RecommendRequest(user_id=models.USER_IDS[0])
+    metadata = [("authorization", f"Bearer {TOKEN}")]
+
+    def call() -> Counter[str]:
+        codes: Counter[str] = Counter()
+        with grpc.insecure_channel(target, options=_OPTIONS) as channel:
+            stub = pb_grpc.RetrieverServiceStub(channel)
+            while not end.is_set():
+                try:
+                    stub.Recommend(request, metadata=metadata, timeout=PATIENCE)
+                    codes["OK"] += 1
+                except grpc.RpcError as error:
+                    codes[error.code().name] += 1
+        return codes
+
+    with ThreadPoolExecutor(_CALLERS) as pool:
+        calling = [pool.submit(call) for _ in range(_CALLERS)]
+        time.sleep(seconds)  # nothing is waited for: the time itself is wanted
+        end.set()
+        codes = sum((each.result() for each in calling), Counter[str]())
+    return codes.pop("OK", 0), codes
+
+
+def _on_core(number: int) -> list[str]:
+    cores = sorted(os.sched_getaffinity(0))
+    return [] if len(cores) < 2 else ["taskset", "-c", str(cores[number])]
