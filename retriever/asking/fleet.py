@@ -63,6 +63,9 @@ class Member:
         if self.status is None:
             return []
         found = [self.status.label_problem] if self.status.label_problem else []
+        if not found and not self.status.failed_versions and self.status.not_serving_reason:
+            # Such as the version that it loads.
+            found = [self.status.not_serving_reason]
         last = self.status.last_reload
         failed = {last.version: last.reason} if last.version and not last.succeeded else {}
         # The latest is enough here: older ones are in what one retriever says of itself.

@@ -157,6 +157,13 @@ def test_the_status_is_readable(service, capsys):
     assert second == ["1", "0", "down", "none", "-", "-", "4", "0", "0", "0", "0.0 MB"]
 
 
+def test_the_status_of_a_retriever_that_starts_tells_what_it_loads(service, capsys):
+    loads = "version v1 is being loaded, 12 s so far: its files are being read and checked"
+    service.answer = pb.GetStatusResponse(label="current", label_target="v1", not_serving_reason=loads)
+    lines = printed(capsys, "status")
+    assert lines[:3] == ["version none", "label   'current' names v1", f"waits   {loads}"]
+
+
 def test_the_status_of_a_pinned_version_names_no_label(service, capsys):
     service.answer = pb.GetStatusResponse(label_target="v1", version="v1")
     assert printed(capsys, "status")[:2] == ["version v1", "pinned  to v1"]

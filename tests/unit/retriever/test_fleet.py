@@ -140,6 +140,11 @@ def test_a_failed_version_is_shown_once_and_with_its_reason(run):
     assert len(lines) == 4
 
 
+def test_one_that_starts_tells_what_it_loads():
+    member = serving("a:1", "", target=V1, not_serving_reason=f"version {V1} is being loaded")
+    assert member.problems == [f"version {V1} is being loaded"]
+
+
 def test_several_problems_have_a_line_each(run):
     one = pb.FailedVersion(version="v0", reason="it is gone")
     _, lines = run(serving("a:1", V1, label_problem="no label", failed_versions=[one]))
