@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +31,8 @@ _REFLECTION_STREAMS = 8
 _STREAMS = 128
 # Clients may ping an idle connection this often; our own do so more rarely.
 _MIN_PING_INTERVAL_MS = 5_000
+# For the last bytes of answers to leave.
+_FLUSH_SECONDS = 0.2
 # Longer than callers of the same region take from one call to the next.
 _QUIET_SECONDS = 0.05
 # Callers that don't wait for answers call all the time; deadlines are longer than this.
@@ -78,6 +79,7 @@ class HostedServer:
         streams: int = _STREAMS,
         options: Sequence[tuple[str, int]] = (),
     ) -> None:
+        self._own_lanes = [*lanes.values()]
         self._lanes = {
             _HEALTH: probes("health"),
             reflection.SERVICE_NAME: Lane("reflection", limit=_REFLECTION_STREAMS),
@@ -116,8 +118,8 @@ class HostedServer:
         """Take calls from now on."""
         self.grpc.start()
 
-    def stop(self, grace_seconds: float | None) -> threading.Event:
-        """Take no more calls, and answer those that were taken; the event is set when all have ended.
+    def stop(self, grace_seconds: float | None) -> None:
+        """Take no more calls, and wait until those that were taken are answered or the time is over.
 
         gRPC cancels, without a word, what comes between its telling callers to go and their hearing of
         it. Callers that wait for an answer don't call again meanwhile. So what comes now is taken, but
@@ -126,15 +128,21 @@ class HostedServer:
         Args:
             grace_seconds: after which calls that go on are cut off; None for at once.
         """
+        if not grace_seconds:
+            self.grpc.stop(grace_seconds).wait()
+            return
+        end = time.monotonic() + grace_seconds
         lanes = self._lanes.values()
-        if grace_seconds:
-            for lane in lanes:
-                lane.hold()
-            self._wait_until_quiet(min(_LONGEST_HOLD_SECONDS, grace_seconds))
+        for lane in lanes:
+            lane.hold()
+        self._wait_until_quiet(min(_LONGEST_HOLD_SECONDS, grace_seconds))
         stopped = self.grpc.stop(grace_seconds)
         for lane in lanes:
             lane.release()
-        return stopped
+        # Health watches and reflection streams last as long as the server does: nobody waits for them.
+        if all(lane.wait_until_empty(max(0.0, end - time.monotonic())) for lane in self._own_lanes):
+            stopped = self.grpc.stop(min(grace_seconds, _FLUSH_SECONDS))
+        stopped.wait()
 
     def _wait_until_quiet(self, seconds: float) -> None:
         """Wait until no call has come for a moment, but no longer than so long."""

@@ -17,8 +17,6 @@ from retriever.service import SERVICE_NAME, RetrieverServicer
 _MAX_REQUEST_BYTES = 1 << 20
 # Of one connection, beside calls: health checks and the like.
 _OTHER_STREAMS = 64
-# For the last bytes of answers to leave.
-_FLUSH_SECONDS = 0.2
 
 
 class Server:
@@ -83,11 +81,7 @@ class Server:
 
     def stop(self, grace_seconds: float | None) -> None:
         """Refuse new calls, and wait until those in flight have ended or the time is over."""
-        stopped = self._server.stop(grace_seconds)
-        # Health watches and reflection streams last as long as the server does: nobody waits for them.
-        if grace_seconds and self._calls.wait_until_empty(grace_seconds):
-            stopped = self._server.grpc.stop(grace=min(grace_seconds, _FLUSH_SECONDS))
-        stopped.wait()
+        self._server.stop(grace_seconds)
 
 
 def _options(config: Config) -> list[tuple[str, int]]:

@@ -157,7 +157,7 @@ def serve(options: ServerOptions) -> int:
             taking_calls.clear()
             server.say_serving(serving=False)
             servicer.stop_watches()
-            server.stop(_GRACE_SECONDS).wait()
+            server.stop(_GRACE_SECONDS)
     return 0
 
 

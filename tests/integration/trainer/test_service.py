@@ -87,7 +87,7 @@ def serving_here(servicer):
         with grpc.insecure_channel(f"127.0.0.1:{port}") as opened:
             yield opened
     finally:
-        server.stop(None).wait()
+        server.stop(None)
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ def test_a_port_that_is_taken_is_refused(servicer):
         with pytest.raises(OptionError, match=f"--listen is '127.0.0.1:{port}', but should be a free"):
             build_server(servicer, f"127.0.0.1:{port}")
     finally:
-        server.stop(None).wait()
+        server.stop(None)
     with pytest.raises(OptionError, match="--listen is 'nowhere', but should be"):
         build_server(servicer, "nowhere")
 
