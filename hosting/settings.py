@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hosting import words
 from hosting.errors import HostingError
+from hosting.parser import KINDS
 from publication.regular_files import open_given
 
 _MAX_BYTES = 4 << 20
@@ -139,24 +141,24 @@ def _boolean(value: Any, name: str) -> bool:
         return value
     text = str(value).lower()
     if text not in _TRUE + _FALSE:
-        raise HostingError(f"{name} is {value!r}, but should be true or false")
+        raise HostingError(f"{name} is {words.shown(value)}, but should be true or false")
     return text in _TRUE
 
 
 def _typed(action: argparse.Action, value: Any, name: str) -> Any:
     if isinstance(value, bool | dict):
-        raise HostingError(f"{name} is {value!r}, but should be a text or a number")
+        raise HostingError(f"{name} is {words.shown(value)}, but should be a text or a number")
     convert: Any = action.type or str
     try:
         converted = convert(str(value))
     except (ValueError, TypeError, argparse.ArgumentTypeError) as error:
-        kind = getattr(convert, "__name__", "value")
-        reason = (
-            str(error) if isinstance(error, argparse.ArgumentTypeError) else f"isn't of type {kind}"
-        )
-        raise HostingError(f"{name} is {value!r}: {reason}") from error
+        if convert in KINDS:
+            raise HostingError(
+                f"{name} is {words.shown(value)}, but should be {KINDS[convert]}"
+            ) from error
+        reason = str(error) if isinstance(error, argparse.ArgumentTypeError) else "can't be read"
+        raise HostingError(f"{name} is {words.shown(value)}: {reason}") from error
     if action.choices is not None and converted not in action.choices:
-        raise HostingError(
-            f"{name} is {value!r}, but should be one of {', '.join(map(str, action.choices))}"
-        )
+        choices = ", ".join(map(str, action.choices))
+        raise HostingError(f"{name} is {words.shown(value)}, but should be one of {choices}")
     return converted

@@ -208,7 +208,7 @@ def decode(data: bytes, *, path: Path | str, version: str) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise ManifestError(path, f"isn't JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ManifestError(path, f"should be a JSON object, but is {type(content).__name__}")
+        raise ManifestError(path, "should be a JSON object, but isn't")
     found = content.get("format_version")
     # `True == 1` in Python, so the type counts too.
     if type(found) is not int or found != FORMAT_VERSION:

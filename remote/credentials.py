@@ -105,7 +105,7 @@ def _read(path: Path, profile: str) -> dict[str, Any]:
         raise ValueError(f"{path}: section [{profile}] or its key {error} is missing") from error
     except configparser.Error as error:
         # Its message quotes the line, which may be a secret.
-        raise ValueError(f"{path}: isn't a file of credentials ({type(error).__name__})") from error
+        raise ValueError(f"{path}: isn't a file of credentials") from error
     if token := section.get("aws_session_token"):
         credentials["token"] = token
     credentials["expires_at"] = datetime.now(UTC) + _LASTS

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hosting import flags, logs, settings, terminal
+from hosting import extras, flags, logs, settings, terminal
 from hosting.errors import HostingError
+from hosting.parser import Defaults, Parser
 from publication import layout
 from remote import location
 from retriever.asking import arguments
@@ -28,8 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    command = "retriever"
     try:
         options = _parse(argv)
+        command += f" {options.command}"
         if options.command == "serve":
             return _serve(options)
         # The client needs gRPC, which must not be loaded in the parent of the workers.
@@ -39,9 +42,17 @@ def _run(argv: Sequence[str] | None) -> int:
     except (RetrieverError, HostingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        if (text := extras.problem(error, "retriever", command)) is None:
+            raise
+        print(f"error: {text}", file=sys.stderr)
+        return 1
 
 
 def _serve(options: argparse.Namespace) -> int:
+    # The workers import them, and this process mustn't.
+    if (missing := extras.first_missing(extras.SERVED_WITH)) is not None:
+        raise ModuleNotFoundError(name=missing)
     from retriever import supervisor
 
     host, port = parse_address(options.listen)
@@ -75,7 +86,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     given = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m retriever",
         description="Serve publications over gRPC, and ask a service that runs.",
     )
@@ -84,7 +95,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "serve",
         help="serve what a label names, until SIGTERM",
         description=_SERVE,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=Defaults,
         # The file that --config names is read before the flags are.
         allow_abbrev=False,
     )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from hosting import words
 from publication.errors import PublicationError, VolumeError, says_nothing
 from retriever.errors import RetrieverError, UnverifiedError
 
@@ -94,4 +95,4 @@ def _reason(error: BaseException) -> str:
             return str(error)
         case RuntimeError() if is_passing(error):
             return str(error)
-    return f"{type(error).__name__}: {error}"
+    return words.unexpected(error)

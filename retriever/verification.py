@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from hosting import words
 from publication import layout, reader
 from publication.errors import InvalidPublicationError, PublicationError, VolumeError
 from retriever import failures
@@ -65,7 +66,7 @@ def verify_apart(
         raise UnverifiedError(version, f"couldn't be verified in {seconds:g} s") from error
     except OSError as error:
         raise UnverifiedError(
-            version, f"couldn't be verified: no process can be started: {error}"
+            version, f"couldn't be verified: no process can be started: {words.reason(error)}"
         ) from error
     _check_status(process.returncode, volume, version)
     verdict = msgspec.json.decode(output, type=_Verdict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from hosting import terminal
+from hosting import extras, terminal
 from hosting.errors import HostingError
 from publication.errors import PublicationError
 from trainer.errors import TrainerError
@@ -21,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    given = sys.argv[1:] if argv is None else argv
     try:
         # Importing takes a second, in which Ctrl-C may come, and what helps needs the flags only.
         from trainer import arguments
@@ -31,6 +32,11 @@ def _run(argv: Sequence[str] | None) -> int:
         return commands.run(options)
     except (TrainerError, PublicationError, HostingError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if (text := extras.problem(error, "trainer", " ".join(["trainer", *given[:1]]))) is None:
+            raise
+        print(f"error: {text}", file=sys.stderr)
         return 1
 
 

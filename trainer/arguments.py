@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from hosting import client_flags, flags, settings
+from hosting.parser import Defaults, Parser
 from publication import layout
 from publication.id_map import MAX_ID_BYTES
 from remote import location
-from trainer import config, movielens, removal_command, spec_arguments, tune_command
+from trainer import config, movielens, removal_command, spec_arguments, tune_arguments
 from trainer.index import NAMES
 from trainer.model import Hyperparameters
 from trainer.runs import STATES
@@ -34,7 +35,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; exits with status 2 and a message on a mistake."""
     given = list(sys.argv[1:] if argv is None else argv)
     defaults = config.from_environment(os.environ)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m trainer",
         description="Train LightFM, publish embeddings and nearest-neighbour indexes, and look after "
         "what is published.",
@@ -43,7 +44,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     _add_train(commands, defaults)
     _add_publish(commands, defaults)
     _add_report(commands, defaults)
-    tune_command.add(commands, defaults.data_dir)
+    tune_arguments.add(commands, defaults.data_dir)
     _add_versions(commands, defaults)
     _add_label_moves(commands, defaults)
     _add_runs(commands, defaults)
@@ -71,7 +72,7 @@ def _add_train(commands: Any, defaults: config.Config) -> None:
         "train",
         help="train a model and publish it",
         description="Train a model and publish it, here or (with --target) by a service." + _TRAIN,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=Defaults,
     )
     _add_where(train, defaults)
     train.add_argument("--data-dir", type=Path, default=defaults.data_dir, help="where datasets are")
@@ -100,7 +101,7 @@ def _add_publish(commands: Any, defaults: config.Config) -> None:
         help="publish vectors of any model",
         description="Publish vectors of any model, checked, tuned and reported like LightFM's."
         + _PUBLISH,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=Defaults,
     )
     _add_volume(publish, defaults)
     source = publish.add_argument_group("vectors")
@@ -138,7 +139,7 @@ def _add_report(commands: Any, defaults: config.Config) -> None:
         description="Compare all kinds of index on a published version and on catalogues made of its "
         "vectors: recall, time, precision, build time, size, memory. Writes an HTML page, its pictures "
         "and its figures as JSON. With a million items it takes about half an hour.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=Defaults,
     )
     report.add_argument(
         "version", nargs="?", help="the version's name (default: what the label 'current' names)"
@@ -251,7 +252,7 @@ def _add_serve(commands: Any) -> argparse.ArgumentParser:
         description="Serve the TrainerService. With flags of a training run and --retrain-every, "
         "--retrain-cron or --retrain-on-change it also trains by itself. Each flag can be set by the "
         "environment too: TRAINER_VOLUME, TRAINER_LISTEN, ..., or in the file that --config names.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=Defaults,
         # The file that --config names is read before the flags are.
         allow_abbrev=False,
     )

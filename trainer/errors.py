@@ -25,6 +25,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hosting import words
+
 if TYPE_CHECKING:
     from trainer.gates import GateResult
 
@@ -44,10 +46,11 @@ class InputError(TrainerError):
 
 
 class OptionError(TrainerError):
-    """A flag or hyperparameter that can't be used."""
+    """A flag or hyperparameter that can't be used; `problem` is the message without its name."""
 
     def __init__(self, option: str, value: object, expected: str) -> None:
-        super().__init__(f"{option} is {value!r}, but should be {expected}")
+        self.problem = words.wrong(value, expected)
+        super().__init__(f"{option} {self.problem}")
         self.option = option
         self.value = value
         self.expected = expected
@@ -68,7 +71,8 @@ class BackendMissingError(ExtraMissingError):
     """A kind of index whose package isn't installed."""
 
     def __init__(self, backend: str, module: str) -> None:
-        super().__init__(f"backend {backend!r}", backend, module)
+        # Annoy is no extra of its own.
+        super().__init__(f"backend {backend!r}", "trainer" if backend == "annoy" else backend, module)
         self.backend = backend
 
 

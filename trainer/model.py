@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import scipy.sparse as sp
-from lightfm import LightFM
 
-from trainer.dataset import Dataset
 from trainer.errors import DivergedError, OptionError
+
+if TYPE_CHECKING:
+    # At run time they are imported where they are used: the flags need the hyperparameters only.
+    from lightfm import LightFM
+
+    from trainer.dataset import Dataset
 
 Loss = Literal["warp", "bpr", "logistic", "warp-kos"]
 LOSSES: tuple[Loss, ...] = get_args(Loss)
@@ -64,6 +67,8 @@ class Hyperparameters:
 
 def new_model(hyperparameters: Hyperparameters) -> LightFM:
     """A model that wasn't trained yet."""
+    from lightfm import LightFM
+
     return LightFM(
         no_components=hyperparameters.components,
         loss=hyperparameters.loss,
@@ -103,6 +108,8 @@ def train(
     # LightFM only reads it. A copy would take as much memory as the matrix does.
     interactions = dataset.train.tocoo(copy=False)
     if model.loss == "warp-kos":
+        import scipy.sparse as sp
+
         # Alone among the losses it takes every interaction for a positive, whatever its weight.
         positive = interactions.data > 0
         interactions = sp.coo_matrix(

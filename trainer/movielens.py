@@ -17,15 +17,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING
 
 from publication.regular_files import create_regular
-from trainer import features, interactions, item_attributes, tables
 from trainer.errors import DatasetMissingError, TrainerError
-from trainer.features import FeatureTable
-from trainer.interactions import Interactions
-from trainer.item_attributes import Wanted
+
+if TYPE_CHECKING:
+    # At run time they are imported where files are read: fetching and the flags need none of it.
+    from trainer.features import FeatureTable
+    from trainer.interactions import Interactions
+    from trainer.item_attributes import Wanted
 
 NAME = "movielens-100k"
 ITEM_COLUMNS = ("genres", "release_year")
@@ -80,6 +81,8 @@ def _fetch(directory: Path) -> None:
 
 def read_interactions(data_dir: Path) -> Interactions:
     """All 100,000 ratings in file order, with the ratings 1..5 as weights and when they were given."""
+    from trainer import interactions, tables
+
     path = _path(data_dir, "interactions.tsv")
     names = {
         "user_id:token": "user_id",
@@ -96,6 +99,10 @@ def read_items(
     data_dir: Path, columns: Collection[str], attributes: Sequence[Wanted] = ()
 ) -> FeatureTable:
     """Titles with the year, such as "Toy Story (1995)"; features and attributes of ITEM_COLUMNS."""
+    import pyarrow.compute as pc
+
+    from trainer import features, item_attributes, tables
+
     path = _path(data_dir, "items.tsv")
     table = tables.rename(
         tables.read_table(path, required=["item_id:token"]),
@@ -120,6 +127,8 @@ def read_items(
 
 def read_users(data_dir: Path, columns: Collection[str]) -> FeatureTable:
     """Chosen features of USER_COLUMNS."""
+    from trainer import features, tables
+
     path = _path(data_dir, "users.tsv")
     table = tables.read_table(path, required=["user_id:token"])
     table = tables.rename(table, {name: name.partition(":")[0] for name in table.column_names})

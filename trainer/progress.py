@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 Advance = Callable[[int], None]
 
 
@@ -49,6 +46,9 @@ class Bars:
     """One progress bar for each step, on standard error; where that is no terminal, a line each."""
 
     def __init__(self) -> None:
+        # Here, since who only asks what a reporter is need not have it installed.
+        from rich.console import Console
+
         self._console = Console(file=sys.stderr)
 
     def stage(self, name: str) -> None:
@@ -60,6 +60,8 @@ class Bars:
     @contextmanager
     def step(self, name: str, total: int) -> Iterator[Advance]:
         """See Reporter."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
         columns = (
             TextColumn("{task.description:<28}"),
             BarColumn(),

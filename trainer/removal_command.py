@@ -8,17 +8,16 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from hosting.terminal import print_json
 from publication.writer import utc_now
-from trainer import event_listing, time_forms, timestamps
 from trainer.bounds import EARLIEST_TIME, MAX_SECONDS_AHEAD
 from trainer.errors import InputError
-from trainer.event_files import os_errors
-from trainer.event_log import Event, EventLog, Removed, Selection
+
+if TYPE_CHECKING:
+    # At run time they are imported where they are used: the flags need none of it.
+    from trainer.event_log import Event, Removed, Selection
 
 NAME = "remove-events"
 # A log of hundreds of millions of events is read in that time.
@@ -80,6 +79,8 @@ def add(commands: Any) -> argparse.ArgumentParser:
 
 def selection(options: argparse.Namespace) -> Selection:
     """What the flags say; raises InvalidSelectionError."""
+    from trainer.event_log import Selection
+
     return Selection(
         event_ids=tuple(options.event_id),
         user_ids=tuple(options.user),
@@ -99,6 +100,10 @@ def run(options: argparse.Namespace, directory: Path) -> int:
         InvalidSelectionError: the flags can't be meant.
         EventLogError: the log can't be used, or a service uses it.
     """
+    from trainer import event_listing
+    from trainer.event_files import os_errors
+    from trainer.event_log import EventLog
+
     wanted = selection(options)
     with os_errors(directory, "can't be read"):
         # One that was removed is another thing than one that never was.
@@ -149,6 +154,10 @@ def _shown(seconds: float) -> str:
 
 def _time(text: str) -> float:
     """A point in time, for argparse, as files have them."""
+    import pyarrow as pa
+
+    from trainer import time_forms, timestamps
+
     if _YEAR.fullmatch(text):
         # Who means the year would remove all that there is.
         raise argparse.ArgumentTypeError(

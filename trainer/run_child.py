@@ -18,7 +18,7 @@ from typing import IO
 
 import msgspec
 
-from hosting import spans
+from hosting import spans, words
 from hosting.traces import TraceSettings
 from publication.errors import PublicationError
 from remote.location import parse_location
@@ -84,7 +84,7 @@ def _run(task: bytes, output: IO[bytes]) -> int:
         events.write(Failed("there isn't enough memory"))
     except Exception as error:
         traceback.print_exc()
-        events.write(Failed(f"{type(error).__name__}: {error}"))
+        events.write(Failed(words.unexpected(error)))
     else:
         events.write(
             Finished(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hosting import spans
+from hosting import spans, words
 from hosting.traces import TraceSettings
 from trainer import outcomes
 from trainer.errors import RunEndedError, RunError, StoreError
@@ -252,7 +252,7 @@ class Scheduler:
             _log.exception("training run %s", run.id)
             if active.process is not None:
                 active.process.kill()
-            text = f"{type(error).__name__}: {error}"
+            text = words.unexpected(error)
             state, outcome = "FAILED", replace(active.run.outcome, error=text)
         self._finish(active, state, outcome)
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from publication import layout
 from trainer import movielens
-from trainer.dataset import SPLITS
 from trainer.gates import Gates
 from trainer.index import AUTO, NAMES
 from trainer.index.tuning import TuningOptions
 from trainer.model import LOSSES, Hyperparameters
 from trainer.predecessor import CANARY
 from trainer.spark.arguments import spark_als
+from trainer.splits import SPLITS
 from trainer.training_spec import DataSpec, TrainingSpec
 
 LABEL_NOT_MOVED = 3

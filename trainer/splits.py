@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.errors import OptionError
-from trainer.interactions import Interactions
+
+if TYPE_CHECKING:
+    # At run time nothing of it is needed, and the flags need the names only.
+    from trainer.interactions import Interactions
 
 Split = Literal["first-10", "random", "time", "leave-last-k", "none"]
 SPLITS: tuple[Split, ...] = get_args(Split)

@@ -116,10 +116,7 @@ def _field_problem(error: Exception) -> tuple[str, str] | None:
             field = {"timestamp": "happened_at"}.get(error.field, error.field)
             return f"events[{error.position}].{field}", error.reason
         case OptionError():
-            return (
-                field_path(error.option),
-                f"is {error.value!r}, but should be {error.expected}",
-            )
+            return field_path(error.option), error.problem
         case msgspec.ValidationError():
             text = str(error)
             found = _PATH.search(text)

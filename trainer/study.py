@@ -25,7 +25,8 @@ from trainer.model import Hyperparameters, train
 from trainer.pipeline import TrainingInput
 from trainer.progress import Reporter
 from trainer.splits import held_out
-from trainer.study_trials import Seconds, StudyOptions, Trial, import_optuna, search, with_parameters
+from trainer.study_options import StudyOptions
+from trainer.study_trials import Seconds, Trial, import_optuna, search, with_parameters
 from trainer.vector_evaluation import evaluate_vectors
 
 FIGURES = "study.json"

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from publication import layout
-from trainer import item_attributes
 from trainer.errors import OptionError
 from trainer.gates import Gates
 from trainer.model import Hyperparameters
@@ -90,8 +89,12 @@ class DataSpec:
         return {flag: value for flag, value in flags.items() if value is not None}
 
     def _check_ranges(self) -> None:
-        # Who reads the data checks this too, but a run may be queued for hours before that.
-        item_attributes.parse(self.item_attributes)
+        if self.item_attributes:
+            # Here, since the flags need the defaults only.
+            from trainer import item_attributes
+
+            # Who reads the data checks this too, but a run may be queued for hours before that.
+            item_attributes.parse(self.item_attributes)
         if self.split is not None and self.split not in SPLITS:
             raise OptionError("--split", self.split, f"one of {', '.join(SPLITS)}")
         if not 1 <= self.split_count < 2**31:

@@ -66,12 +66,19 @@ def _ask(
 def _requests(file: TextIO, command: str) -> Iterator[_Line]:
     """The number and request of each line that isn't blank, or what is wrong with it."""
     kind = pb.RecommendRequest if command == "batch-recommend" else pb.SimilarItemsRequest
-    for number, line in enumerate(file, start=1):
+    for number, line in enumerate(_lines(file), start=1):
         if line.strip():
             try:
                 yield number, _parse(line, kind())
             except (ValueError, RecursionError, json_format.ParseError) as error:
                 yield number, ValueError(f"isn't a {kind.DESCRIPTOR.name}: {error}")
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    try:
+        yield from file
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file.name}: isn't text in UTF-8") from error
 
 
 def _parse(line: str, message: Any) -> Any:

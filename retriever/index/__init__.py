@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+from hosting import extras
 from publication import layout
 from publication.manifest import IndexFacts
 from publication.reader import Publication
@@ -52,6 +53,6 @@ def _opener(name: str, backend: str, path: Path) -> _Opener:
     except ModuleNotFoundError as error:
         raise SnapshotError(
             f"{path}: index {name!r} needs backend {backend!r}, whose module {error.name!r} isn't "
-            f"installed here: pip install 'lightfm-retriever[{backend}]'"
+            f"installed here: {extras.install_command(backend, 'retriever')}"
         ) from error
     return cast("_Opener", module.open_index)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from publication.ragged import Ragged, are_among
 from publication.ranking import best, row_norms, unit_rows
@@ -142,6 +141,9 @@ class Questions:
     def _ask(
         self, search: Callable[[Float32Array, int], NDArray[np.int64]], results: int = TUNED_FOR
     ) -> Measurement:
+        # Here, since the flags need the defaults of tuning only.
+        from threadpoolctl import threadpool_limits
+
         found = wanted = 0
         thresholds = self._thresholds[results]
         nanoseconds: list[int] = []

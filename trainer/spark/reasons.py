@@ -41,7 +41,7 @@ def reason_of(error: BaseException, log: Path) -> str:
     # Py4J's own first line says nothing: "An error occurred while calling o73.fit."
     if len(lines) > 1 and lines[0].startswith("An error occurred while calling"):
         lines = lines[1:]
-    first = lines[0].removeprefix(": ") if lines else type(error).__name__
+    first = lines[0].removeprefix(": ") if lines else "an unexpected error"
     return _line(_plain(named) if (named := _JAVA.fullmatch(first)) else first)
 
 

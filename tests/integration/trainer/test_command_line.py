@@ -186,7 +186,7 @@ def test_a_mistake_in_the_command_is_exit_status_2(tmp_path):
     done = call("train", "--volume", tmp_path, "--epochs", "many")
     assert (done.returncode, done.stdout) == (2, "")
     assert "usage: python -m trainer train" in done.stderr
-    assert "--epochs: invalid int value: 'many'" in done.stderr
+    assert "--epochs: 'many' should be a whole number" in done.stderr
 
 
 def test_an_interrupted_training_publishes_nothing(files, tmp_path):

@@ -165,7 +165,7 @@ def test_events_of_an_old_log_that_could_not_be_appended_today_are_left_out(log,
 def test_without_a_log_it_cannot_be_read(read, print_of):
     for use in (read, print_of):
         with pytest.raises(
-            OptionError, match="--event-log is True, but should be left out: there is no"
+            OptionError, match="--event-log is set, but should be left out: there is no"
         ):
             use(DataSpec(event_log=True))
 

@@ -11,7 +11,7 @@ from tests import datasets, movielens
 from trainer.model import Hyperparameters
 from trainer.progress import Silent
 from trainer.study import run_study, write_study
-from trainer.study_trials import Space, StudyOptions
+from trainer.study_options import Space, StudyOptions
 
 QUICK = StudyOptions(
     space=Space(components=(2, 8), losses=("warp", "bpr")),

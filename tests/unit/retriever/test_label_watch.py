@@ -81,7 +81,7 @@ def test_it_looks_again_when_told_to_and_survives_what_looking_raises():
     watch.start()
     assert seen.get(timeout=10) == Seen("a")
     watch.look_now()
-    assert seen.get(timeout=10) == Seen(None, "RuntimeError: a bug")
+    assert seen.get(timeout=10) == Seen(None, "an unexpected error: a bug")
     watch.look_now()
     assert seen.get(timeout=10) == Seen("b")
 

@@ -508,7 +508,11 @@ def test_an_unexpected_error_while_verifying_is_a_failure_with_its_name(service,
     monkeypatch.setattr(reader, "verify", broken)
     service.poll()
     last = service.reload.last
-    assert (last.version, last.succeeded, last.reason) == (version, False, "RuntimeError: no idea")
+    assert (last.version, last.succeeded, last.reason) == (
+        version,
+        False,
+        "an unexpected error: no idea",
+    )
 
 
 def test_the_latest_twenty_versions_that_failed_are_kept(service, monkeypatch):

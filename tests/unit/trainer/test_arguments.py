@@ -211,17 +211,17 @@ def test_what_is_no_label_is_refused(capsys, command, label):
     [
         ([], "required: COMMAND"),
         (["retrain"], "invalid choice: 'retrain'"),
-        (["train", "--volume", "v", "--epochs", "many"], "--epochs: invalid int value: 'many'"),
+        (["train", "--volume", "v", "--epochs", "many"], "--epochs: 'many' should be a whole number"),
         (["train", "--volume", "v", "--loss", "mse"], "--loss: invalid choice: 'mse'"),
         (["train", "--volume", "v", "--split", "half"], "--split: invalid choice: 'half'"),
-        (["train", "--volume", "v", "--trees", "many"], "--trees: invalid int value: 'many'"),
+        (["train", "--volume", "v", "--trees", "many"], "--trees: 'many' should be a whole number"),
         (
             ["train", "--volume", "v", "--target-recall", "high"],
-            "--target-recall: invalid float value: 'high'",
+            "--target-recall: 'high' should be a number",
         ),
         (
             ["train", "--volume", "v", "--index-threads", "1.5"],
-            "--index-threads: invalid int value: '1.5'",
+            "--index-threads: '1.5' should be a whole number",
         ),
         (["train", "--volume", "v", "--dataset", "netflix"], "--dataset: invalid choice: 'netflix'"),
         (["train", "--volume", "v", "--label", "a", "--no-label"], "not allowed with argument --label"),
@@ -336,7 +336,7 @@ def test_which_events_to_remove():
         (["--from", "yesterday"], "argument --from: T is 'yesterday', which isn't seconds since 1970"),
         (["--to", "1767225600000"], "are these milliseconds?"),
         (["--to", "2026"], "T is '2026', which would be so many seconds after 1970: write 2026-01-01"),
-        (["--min-weight", "much"], "argument --min-weight: invalid float value"),
+        (["--min-weight", "much"], "argument --min-weight: 'much' should be a number"),
     ],
 )
 def test_a_bound_that_is_none_is_a_mistake(capsys, given, said):

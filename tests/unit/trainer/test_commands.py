@@ -213,7 +213,7 @@ def test_nothing_to_act_upon_is_an_error(fails, volume):
     [
         (
             [],
-            "--dataset is None, but should be given, or one of --interactions, --interactions-sql,",
+            "--dataset is missing, but should be given, or one of --interactions, --interactions-sql,",
         ),
         (
             ["--dataset", "movielens-100k", "--interactions", "a.csv"],

@@ -658,7 +658,7 @@ def test_user_vectors_and_their_ids_need_each_other(both):
     assert str(caught.value) == (
         f"--user-vectors is '{both.user_vectors}', but should be used with --user-ids"
     )
-    with pytest.raises(OptionError, match="--user-vectors is None, but should be used with --user-ids"):
+    with pytest.raises(OptionError, match="--user-vectors is missing, but should be used with"):
         read_own(replace(both, user_vectors=None))
 
 

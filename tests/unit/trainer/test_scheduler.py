@@ -278,13 +278,13 @@ def test_an_error_that_nobody_thought_of_fails_its_run_and_the_next_one_runs(her
         run_id = here.submit()
         here.process().finish(publications.publish(here.volume))
         ended = here.end(run_id)
-    assert (ended.state, ended.outcome.error) == ("FAILED", "RuntimeError: surprise")
+    assert (ended.state, ended.outcome.error) == ("FAILED", "an unexpected error: surprise")
     assert "Traceback" in caplog.text
     run_id = here.submit()
     process = here.process()
     monkeypatch.setattr(process, "wait", surprise)
     process.die("")
-    assert here.end(run_id).outcome.error == "RuntimeError: surprise"
+    assert here.end(run_id).outcome.error == "an unexpected error: surprise"
     # Nobody knows whether it still runs.
     assert process.killed.is_set()
     here.submit()

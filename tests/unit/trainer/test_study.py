@@ -20,7 +20,8 @@ from trainer.pipeline import TrainingInput
 from trainer.progress import Silent
 from trainer.splits import held_out
 from trainer.study import run_study, write_study
-from trainer.study_trials import Space, StudyOptions, search
+from trainer.study_options import Space, StudyOptions
+from trainer.study_trials import search
 from trainer.vector_evaluation import evaluate_vectors
 
 SPACE = Space(components=(2, 8), losses=("warp", "bpr", "logistic"))

@@ -111,5 +111,5 @@ def test_a_shrinkage_that_is_no_share_is_known_before_the_run(share):
 
 
 def test_a_warm_start_needs_a_label_to_start_from():
-    with pytest.raises(OptionError, match="--warm-start is True, but should be used with a label"):
+    with pytest.raises(OptionError, match="--warm-start is set, but should be used with a label"):
         specs.spec(warm_start=True, label=None)

@@ -1,0 +1,71 @@
+"""Which packages may be missing, and the command that installs them."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable
+
+DISTRIBUTION = "lightfm-retriever"
+
+_BASE = ("marisa_trie", "msgspec", "numpy")
+_SERVICE = (
+    "annoy",
+    "cryptography",
+    "google",
+    "grpc",
+    "grpc_health",
+    "grpc_reflection",
+    "grpc_status",
+    "prometheus_client",
+    "rich",
+)
+MODULES: dict[str, tuple[str, ...]] = {
+    "retriever": _SERVICE,
+    "trainer": (*_SERVICE, "cronsim", "lightfm", "pyarrow", "scipy", "threadpoolctl"),
+    "faiss": ("faiss",),
+    "nmslib": ("nmslib",),
+    "otlp": ("opentelemetry",),
+    "store": ("obstore",),
+    "spark": ("pyspark", "py4j"),
+    "tune": ("optuna",),
+    "sql": ("adbc_driver_manager", "adbc_driver_postgresql", "adbc_driver_sqlite"),
+    "report": ("matplotlib", "sklearn"),
+}
+"""The modules of each extra of pyproject.toml that users install."""
+
+SERVED_WITH = tuple(name for name in _SERVICE if name not in ("annoy", "cryptography", "rich"))
+"""Those that no retriever serves without: the others are for some publications and flags."""
+
+
+def install_command(module: str, program: str) -> str | None:
+    """The command that installs a module, None for one that no extra has.
+
+    Args:
+        module: its name in an import statement.
+        program: "retriever" or "trainer": the extra to prefer where several have it.
+    """
+    top = module.partition(".")[0]
+    if top in _BASE:
+        return f"pip install {DISTRIBUTION}"
+    for extra in (program, *MODULES):
+        if top in MODULES[extra]:
+            return f"pip install '{DISTRIBUTION}[{extra}]'"
+    return None
+
+
+def problem(error: ModuleNotFoundError, program: str, what: str) -> str | None:
+    """Say in a line what needs a missing module; None when it is none of ours to install."""
+    if error.name is None or (command := install_command(error.name, program)) is None:
+        return None
+    return f"{what} needs {error.name!r}, which isn't installed: {command}"
+
+
+def first_missing(modules: Iterable[str]) -> str | None:
+    """The first of these that isn't installed, without importing any."""
+    for module in modules:
+        try:
+            if importlib.util.find_spec(module) is None:
+                return module
+        except ModuleNotFoundError:
+            return module
+    return None

@@ -1,0 +1,43 @@
+"""Values and failures in words for people: none of a programming language's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def shown(value: Any) -> str:
+    """Say a value: a text in quotes, a list with commas between, true and false as JSON has them."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(str(own) for own in value) or "empty"
+    return repr(value)
+
+
+def wrong(value: Any, expected: str) -> str:
+    """Say what is wrong with an option's value: None for one left out, True for one without a value."""
+    if value is None:
+        return f"is missing, but should be {expected}"
+    if isinstance(value, bool):
+        return f"is {'set' if value else 'not set'}, but should be {expected}"
+    return f"is {shown(value)}, but should be {expected}"
+
+
+def unexpected(error: BaseException) -> str:
+    """Say what an error was that nobody thought of; the log has its place in the program."""
+    if isinstance(error, MemoryError):
+        return "there isn't enough memory"
+    text = reason(error)
+    return f"an unexpected error: {text}" if text else "an unexpected error"
+
+
+def reason(error: BaseException) -> str:
+    """Say an error's own reason; the system's without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    return str(error)

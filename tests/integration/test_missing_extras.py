@@ -1,0 +1,157 @@
+"""Both programs with packages missing: every command says which, or works; help always does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from hosting import extras
+from tests import retrievable
+
+# A package that can't be imported, in every process below.
+BLOCKING = """
+import os, sys
+class Blocking:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in os.environ["BLOCKED"].split(","):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocking())
+"""
+NOWHERE = ["--target", "127.0.0.1:1", "--timeout", "0.1"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("extras")
+    (folder / "sitecustomize.py").write_text(BLOCKING)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def version(place):
+    return retrievable.publish(place / "volume")
+
+
+def commands(volume, version):
+    """One of each command, by program; what they act upon isn't there unless they only read."""
+    none = ["--volume", f"{volume}-none"]
+    here = ["--volume", str(volume)]
+    return {
+        "trainer": [
+            ["train", "--interactions", "none.csv", *none],
+            ["publish", "--item-vectors", "none", "--item-ids", "none", *none],
+            ["report", *none],
+            ["tune", "--interactions", "none.csv", "--output", f"{volume}-study"],
+            ["versions", *here],
+            ["version", version, *here],
+            ["delete", version, *none],
+            ["diff", version, version, *here],
+            ["promote", version, *none],
+            ["rollback", *none],
+            ["runs", *NOWHERE],
+            ["run", "x", *NOWHERE],
+            ["watch", "x", "--target", "127.0.0.1:x"],
+            ["cancel", "x", *NOWHERE],
+            ["append", "none.csv", *NOWHERE],
+            ["remove-events", "--user", "x", *none],
+            ["health", *NOWHERE],
+            ["verify", *here],
+            ["serve", *none, "--listen", "127.0.0.1:0"],
+            ["fetch-dataset", "movielens-100k", "--data-dir", "/proc/none"],
+        ],
+        "retriever": [
+            ["serve", *here, "--listen", "256.0.0.1:1"],
+            ["recommend", "0", *NOWHERE],
+            ["similar-items", "0", *NOWHERE],
+            ["batch-recommend", "none", *NOWHERE],
+            ["batch-similar-items", "none", *NOWHERE],
+            ["status", *NOWHERE],
+            ["health", *NOWHERE],
+        ],
+    }
+
+
+def run(place, program, command, blocked):
+    path = os.pathsep.join(filter(None, [str(place), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [sys.executable, "-m", program, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": path, "BLOCKED": ",".join(blocked)},
+    )
+
+
+def all_of(jobs):
+    with ThreadPoolExecutor(2) as pool:
+        return [*pool.map(lambda job: run(*job), jobs)]
+
+
+@pytest.mark.parametrize("program", ["trainer", "retriever"])
+def test_without_the_programs_extra_every_command_names_it(place, version, program):
+    blocked = extras.MODULES[program]
+    cases = commands(place / "volume", version)[program]
+    for command, done in zip(
+        cases, all_of([(place, program, own, blocked) for own in cases]), strict=True
+    ):
+        assert done.returncode == 1, command
+        [line] = done.stderr.splitlines()
+        assert line.startswith(f"error: {program} {command[0]} needs '")
+        assert line.endswith(f"isn't installed: pip install 'lightfm-retriever[{program}]'")
+
+
+def test_help_needs_no_extra(place):
+    blocked = sorted({name for modules in extras.MODULES.values() for name in modules})
+    cases = [
+        (program, [*command[:1], "--help"])
+        for program, own in commands("v", "x").items()
+        for command in [[], own[0], own[-1]]
+    ]
+    for (program, command), done in zip(
+        cases, all_of([(place, *case, blocked) for case in cases]), strict=True
+    ):
+        assert (done.returncode, done.stderr) == (0, ""), (program, command)
+        assert done.stdout.startswith(f"usage: python -m {program}")
+        assert not {"None", "True", "False", "[]"}.intersection(done.stdout.replace(")", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("module", "program", "command", "extra"),
+    [
+        ("grpc_reflection", "trainer", ["serve", "--volume", "volume"], "trainer"),
+        ("prometheus_client", "retriever", ["serve", "--volume", "volume"], "retriever"),
+        ("obstore", "trainer", ["versions", "--volume", "s3://bucket/place"], "store"),
+        ("obstore", "retriever", ["serve", "--volume=s3://b/p", "--cache-dir=x"], "store"),
+        ("rich", "retriever", ["status", *NOWHERE], "retriever"),
+        ("annoy", "trainer", ["train", "--interactions=a.csv", "--volume=volume"], "trainer"),
+        ("nmslib", "trainer", ["report", "--backend=nmslib", "--volume=volume"], "nmslib"),
+        ("optuna", "trainer", ["tune", "--interactions=a.csv"], "tune"),
+        ("matplotlib", "trainer", ["report", "--volume=volume"], "report"),
+        (
+            "opentelemetry",
+            "retriever",
+            ["serve", "--volume=volume", "--otlp-endpoint=http://a:1"],
+            "otlp",
+        ),
+        (
+            "pyspark",
+            "trainer",
+            ["train", "--engine=spark-als", "--interactions=a.csv", "--volume=other"],
+            "spark",
+        ),
+    ],
+)
+def test_a_part_of_an_extra_that_is_missing_is_named_with_it(
+    place, version, module, program, command, extra
+):
+    (place / "a.csv").write_text("user_id,item_id\n" + "".join(f"{n % 7},{n % 5}\n" for n in range(35)))
+    done = run(place, program, command, [module])
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].endswith(f"pip install 'lightfm-retriever[{extra}]'")
