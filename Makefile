@@ -53,8 +53,8 @@ fleet: setup ## Three retrievers of one object store behind Envoy: under load ea
 	@$(BIN)/python -m tests.load.fleet
 
 .PHONY: load
-load: setup $(VOLUME)/labels/current ## The demo's publication under load by k6: calls of every kind, then a steady rate (VOLUME=..., WORKERS=...)
-	@$(BIN)/python -m tests.load.k6 smoke steady --volume $(VOLUME) --workers $(WORKERS)
+load: setup $(VOLUME)/labels/current ## The demo's publication under load by k6: calls of every kind, then a steady rate (VOLUME=..., WORKERS=..., FLAGS="--target ...")
+	@$(BIN)/python -m tests.load.k6 smoke steady --volume $(VOLUME) --workers $(WORKERS) $(FLAGS)
 
 .PHONY: fuzz
 fuzz: setup ## Hostile files and messages for every parser, for SECONDS=3600; fails on a new finding (SEED=... repeats)

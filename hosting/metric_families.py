@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.utils import floatToGoString
 
+from hosting.release import release
+
 
 def gauge(
     name: str,
@@ -24,6 +26,15 @@ def gauge(
             family.add_metric(own, value)
     else:
         family.add_metric([], values)
+    return family
+
+
+def build_info(service: str) -> GaugeMetricFamily:
+    """The release that runs, as the label of a series that is 1."""
+    family = GaugeMetricFamily(
+        f"{service}_build_info", "The release of the software that runs.", labels=["version"]
+    )
+    family.add_metric([release()], 1)
     return family
 
 

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from hosting.release import release
+
 KINDS: dict[Any, str] = {int: "a whole number", float: "a number"}
 """What a flag of such a type takes."""
 
@@ -18,6 +20,16 @@ class Parser(argparse.ArgumentParser):
         # argparse would say "invalid int value".
         for of, kind in KINDS.items():
             self.register("type", of, converter(of, kind))
+
+
+def add_version(parser: argparse.ArgumentParser, program: str) -> None:
+    """Add --version, which prints the program and its release."""
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"{program} {release()}",
+        help="print the release of this software",
+    )
 
 
 class Defaults(argparse.ArgumentDefaultsHelpFormatter):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hosting import extras, flags, logs, settings, terminal
 from hosting.errors import HostingError
-from hosting.parser import Defaults, Parser
+from hosting.parser import Defaults, Parser, add_version
 from publication import layout
 from remote import location
 from retriever.asking import arguments
@@ -90,6 +90,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m retriever",
         description="Serve publications over gRPC, and ask a service that runs.",
     )
+    add_version(parser, "lightfm-retriever")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser(
         "serve",

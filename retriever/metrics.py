@@ -18,7 +18,7 @@ from prometheus_client.core import (
 )
 
 from hosting import descriptors
-from hosting.metric_families import SecondsHistogram, add_histogram, gauge
+from hosting.metric_families import SecondsHistogram, add_histogram, build_info, gauge
 from publication import layout
 from retriever import control, counters
 from retriever.counters import BUCKETS, CODES, METHODS, SEARCHES, SHORT_REASONS, SOURCES, Counters, Key
@@ -82,6 +82,7 @@ class RetrieverMetrics:
         """All metrics, as of now."""
         of_slots = [slot.read() for slot in self.slots]
         total = {key: sum(counts[key] for counts in of_slots) for key in of_slots[0]}
+        yield build_info("retriever")
         yield from _calls(total)
         yield from _answers(total)
         yield from self.reloads.collect()

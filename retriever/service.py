@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
+from hosting.release import release
 from retriever import messages
 from retriever.answering import queries
 from retriever.answering.batches import answer_all
@@ -210,6 +211,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         fleet = self._fleet()
         reload = fleet.last_reload
         return pb.GetStatusResponse(
+            software_version=release(),
             label=fleet.label,
             label_target=fleet.target,
             version=fleet.version,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from hosting import descriptors, logs
 from hosting.errors import HostingError
+from hosting.release import release
 from hosting.security import check_address, check_files
 from retriever import control, probes
 from retriever.config import Config, format_address
@@ -287,6 +288,7 @@ def serve(config: Config) -> int:
     logs.say_version(lambda: supervisor.version)
     # A connection of a caller is one, and so is each file of a version while it is opened.
     descriptors.raise_limit()
+    _log.info("lightfm-retriever %s starts", release())
     # Whoever reads the line may send a signal at once.
     supervisor.catch_signals()
     print(

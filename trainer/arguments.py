@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hosting import client_flags, flags, settings
-from hosting.parser import Defaults, Parser
+from hosting.parser import Defaults, Parser, add_version
 from publication import layout
 from publication.id_map import MAX_ID_BYTES
 from remote import location
@@ -40,6 +40,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="Train LightFM, publish embeddings and nearest-neighbour indexes, and look after "
         "what is published.",
     )
+    add_version(parser, "lightfm-trainer")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands, defaults)
     _add_publish(commands, defaults)

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from hosting import descriptors
-from hosting.metric_families import gauge
+from hosting.metric_families import build_info, gauge
 from publication.volume import Volume
 from trainer.errors import StoreError
 from trainer.event_errors import EventLogError
@@ -52,6 +52,7 @@ class ServiceCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The families of all series that there are now."""
+        yield build_info("trainer")
         own: list[Metric] = []
         problem = ""
         try:

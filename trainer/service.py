@@ -15,6 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
+from hosting.release import release
 from publication import layout, manifest
 from publication.volume import Volume
 from trainer import version_diff, versions
@@ -208,7 +209,9 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
     ) -> pb.ListVersionsResponse:
         """See the proto."""
         listed = versions.list_published(self._volume)
-        return pb.ListVersionsResponse(versions=[_version(version) for version in listed])
+        return pb.ListVersionsResponse(
+            versions=[_version(version) for version in listed], software_version=release()
+        )
 
     @_handler
     def GetVersion(self, request: pb.GetVersionRequest) -> pb.GetVersionResponse:  # noqa: N802

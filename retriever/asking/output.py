@@ -52,6 +52,9 @@ def print_answer(answer: Answer, *, attributes: list[str], explain: bool) -> Non
 def print_status(status: pb.GetStatusResponse) -> None:
     """What each worker serves, does and needs."""
     print(f"version {status.version or 'none'}")
+    # A service of before doesn't tell.
+    if status.software_version:
+        print(f"release {status.software_version} of the retriever")
     if status.label:
         print(f"label   {status.label!r} names {status.label_target or 'nothing that can be read'}")
     else:

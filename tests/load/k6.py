@@ -7,9 +7,10 @@ The scenarios are in tests/load/k6:
   soak                   a modest rate for half an hour: does anything leak, slow down or restart?
   publish_and_roll_back  a steady rate while a label moves to another version and back: nothing fails
 
-Without --target a retriever is started on a free port and stopped at the end; it serves --volume, or
-two versions made up for it. publish_and_roll_back moves the label of the volume and puts it back. All
-loads end by themselves.
+A guarded retriever takes the flags that the client has: --ca, --cert, --key, --server-name and
+--client-token-file. Without --target a retriever is started on a free port and stopped at the end; it
+serves --volume, or two versions made up for it. publish_and_roll_back moves the label of the volume and
+puts it back. All loads end by themselves.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import contextlib
 import dataclasses
 import json
 import signal
+import socket
 import sys
 import sysconfig
 import tempfile
@@ -30,9 +32,12 @@ import grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from rich.console import Console
 
-from hosting import terminal
+from hosting import client_flags, terminal
+from hosting.errors import HostingError
+from hosting.security import PLAIN, ClientSecurity
 from publication import layout
 from publication.errors import PublicationError
+from retriever.config import parse_address
 from tests.load import k6_results, k6_run
 from tests.load.k6_run import K6, Load
 from tests.load.switching import switching
@@ -65,17 +70,25 @@ class Subject:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run scenarios; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     # So that whoever stops us leaves no retriever and no k6 behind.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
+        security = client_flags.client_security(options)
+        if options.target is None and security != PLAIN:
+            parser.error("--ca, --cert, --key, --server-name and --client-token-file are for --target")
         k6 = k6_run.find_k6()
         with retriever(
-            options.target, options.volume, workers=options.workers, label=options.label
+            options.target,
+            options.volume,
+            workers=options.workers,
+            label=options.label,
+            security=security,
         ) as (target, volume):
             # All of them, also after one that didn't pass.
             passed = [_run(k6, name, target, volume, options) for name in options.scenarios]
-    except (LoadError, PublicationError) as error:
+    except (LoadError, PublicationError, HostingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -100,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         help="one or several, in turn",
     )
     add("--target", metavar="HOST:PORT", help="a retriever that runs")
+    client_flags.add(parser, {})
     add("--volume", type=Path, help="what to serve, or what --target serves, for its ids and versions")
     add("--label", default=layout.DEFAULT_LABEL, help="that the retriever follows (default: current)")
     add("--workers", type=_positive, default=2, help="of the retriever that is started (default: 2)")
@@ -205,6 +219,7 @@ def _environment(
     # google/rpc/status.proto is in the package that also has its generated code.
     proto_paths = f"{Path(__file__).parents[2] / 'protos'}:{sysconfig.get_path('purelib')}"
     return {
+        **_security(subject.target.address, subject.target.security, folder),
         "TARGET": subject.target.address,
         "DURATION": f"{load.seconds:g}",
         "RATE": f"{load.rate:g}",
@@ -217,6 +232,31 @@ def _environment(
         "PROTO_PATHS": "" if options.reflect else proto_paths,
         "VERSIONS": ",".join(subject.versions) if len(subject.versions) > 1 else "",
     }
+
+
+def _ip(address: str) -> str:
+    """The IP address of HOST:PORT; LoadError when it has none."""
+    host, port = parse_address(address)
+    try:
+        return str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError as error:
+        raise LoadError(f"{address}: {error.strerror or error}") from error
+
+
+def _security(address: str, security: ClientSecurity, folder: Path) -> dict[str, str]:
+    """What k6 needs of it; the token in a file, since other users can see a process's variables."""
+    files = {"TLS_CA": security.ca, "TLS_CERT": security.cert, "TLS_KEY": security.key}
+    # k6 takes a relative path for one beside the script.
+    found = {name: str(path.absolute()) for name, path in files.items() if path is not None}
+    if security.server_name is not None:
+        found["SERVER_NAME"] = security.server_name
+        found["IP"] = _ip(address)
+    if security.token is not None:
+        token = folder / "token"
+        token.touch(mode=0o600)
+        token.write_text(security.token)
+        found["TOKEN_FILE"] = str(token)
+    return found
 
 
 def _report(

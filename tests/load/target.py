@@ -15,6 +15,8 @@ import grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
+from hosting.credentials import connection_problem, open_channel
+from hosting.security import PLAIN, ClientSecurity
 from publication import labels, layout
 from publication.id_map import IdMap
 from publication.reader import Publication, list_versions, open_publication
@@ -22,6 +24,7 @@ from tests.load import models
 from tests.service import Service
 
 CALL_SECONDS = 5.0
+_REFUSED = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 _NOBODY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 # In which workers tell one another what they have counted.
 _REPORT_SECONDS = 3.0
@@ -57,11 +60,13 @@ class Target:
 
     Args:
         address: HOST:PORT.
+        security: TLS and what to show it. HostingError for files that can't be used.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, security: ClientSecurity = PLAIN) -> None:
         self.address = address
-        self._channel = grpc.insecure_channel(address)
+        self.security = security
+        self._channel = open_channel(address, security, [])
         self.stub = pb_grpc.RetrieverServiceStub(self._channel)
 
     def check(self) -> pb.GetStatusResponse:
@@ -69,7 +74,15 @@ class Target:
         try:
             status = self.status()
         except grpc.RpcError as error:
-            if error.code() in _NOBODY:
+            code = error.code()
+            if code in _REFUSED:
+                raise LoadError(
+                    f"the retriever at {self.address} refuses the caller: {words(error)}; give "
+                    "--client-token-file, or --cert and --key"
+                ) from error
+            if code in _NOBODY and (tls := connection_problem(self._channel, self.security, code)):
+                raise LoadError(f"no retriever answers at {self.address}: {tls}") from error
+            if code in _NOBODY:
                 problem = f"no retriever answers at {self.address}"
                 way_out = "start one (make serve), or leave out --target and one is started"
                 raise LoadError(f"{problem}: {way_out}; {words(error)}") from error
@@ -113,18 +126,19 @@ def retriever(
     *,
     workers: int,
     label: str = layout.DEFAULT_LABEL,
+    security: ClientSecurity = PLAIN,
 ) -> Iterator[tuple[Target, Path | None]]:
     """A retriever that answers, and its volume as far as that is known.
 
     Without an address one is started on a free port, of `volume`, or else of two versions made up in a
-    temporary folder; it is stopped at the end.
+    temporary folder; it is stopped at the end. `security` is for one with an address.
     """
     with contextlib.ExitStack() as stack:
         if address is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             volume = volume or make_up(folder / "volume", label)
             address = stack.enter_context(_started(volume, folder, workers, label))
-        target = Target(address)
+        target = Target(address, security)
         stack.callback(target.close)
         target.check()
         yield target, volume

@@ -14,8 +14,10 @@ import time
 
 import pytest
 
+from hosting.security import ClientSecurity
 from publication.labels import read_label
 from publication.reader import list_versions
+from tests.certificates import NAME, Secret, issue
 from tests.datasets import GENRES, ITEMS, rows, write_csv, write_rows
 from tests.load import h2load, k6, k6_run
 from tests.service import Service, wait_for_the_end
@@ -111,6 +113,60 @@ def test_protos_by_reflection_and_ids_from_files(service, tmp_path, capsys):
     assert status == 0, err
     # genres=Drama, unless a filter is named.
     assert calls(results)["Recommend, filter"] == 10
+
+
+@pytest.fixture(scope="module")
+def guarded(volume, tmp_path_factory):
+    """A service with TLS, client certificates and a token; and the flags that it takes."""
+    folder = tmp_path_factory.mktemp("guarded")
+    # A name that no address has, so that the flag for it counts.
+    service_files, own = Secret(folder / "tls", issue(NAME)), Secret(folder / "own", issue("load"))
+    tokens = folder / "tokens"
+    tokens.write_text("a-token\nanother\n")
+    security = ClientSecurity(
+        ca=own.ca, cert=own.cert, key=own.key, server_name=NAME, token=tokens.read_text().split()[0]
+    )
+    with Service(
+        volume,
+        folder / "log",
+        security=security,
+        workers=1,
+        drain_seconds=0,
+        tls_cert=service_files.cert,
+        tls_key=service_files.key,
+        tls_client_ca=service_files.ca,
+        token_file=tokens,
+    ) as service:
+        service.wait_until_all_serve(read_label(volume, "current"))
+        flags = ["--ca", own.ca, "--cert", own.cert, "--key", own.key, "--server-name", NAME]
+        yield service, [str(flag) for flag in [*flags, "--client-token-file", tokens]]
+
+
+@pytest.mark.parametrize("protos", [[], ["--reflect"]])
+def test_a_guarded_retriever_is_asked_by_who_shows_what_it_wants(guarded, volume, capsys, protos):
+    service, flags = guarded
+    where = ["--target", service.target, "--volume", str(volume)]
+    status, results, err = run(capsys, "smoke", *where, *protos, *flags)
+    assert status == 0, err
+    assert calls(results)["all"] == 80
+    assert all(row["failed"] == row["refused"] == 0 for row in results["rows"])
+
+
+def test_what_a_guarded_retriever_lacks_is_named(guarded, volume, capsys):
+    service, flags = guarded
+    where = ["--target", service.target, "--volume", str(volume)]
+    status, _, err = run(capsys, "smoke", *where, *flags[:-2])
+    assert status == 1
+    assert "refuses the caller: UNAUTHENTICATED" in err
+    assert "--client-token-file" in err
+    status, _, err = run(capsys, "smoke", *where, "--cert", flags[3])
+    assert (status, err) == (
+        1,
+        "error: --cert is given without --key: a client's certificate takes both\n",
+    )
+    with pytest.raises(SystemExit):
+        k6.main(["smoke", *flags])
+    assert "are for --target" in capsys.readouterr().err
 
 
 def test_steady_makes_the_calls_that_it_should_through_a_retriever_of_its_own(volume, capsys):

@@ -6,7 +6,9 @@ import json
 import socket
 
 import pytest
+from recsys.trainer.v1 import trainer_service_pb2 as pb
 
+from hosting.release import release
 from publication import layout
 from publication.labels import list_labels
 from publication.reader import list_versions, verify
@@ -175,6 +177,12 @@ def test_versions_and_labels_are_looked_after(ask, show, here, service):
     missing.rmdir()
     ask("delete", older)
     assert older not in list_versions(service.volume)
+
+
+def test_the_service_says_its_release(service):
+    answer = service.call("ListVersions", pb.ListVersionsRequest())
+    assert answer.software_version == release()
+    assert f"lightfm-trainer {release()} starts" in service.log
 
 
 def test_what_the_service_refuses_is_one_line(show, service):

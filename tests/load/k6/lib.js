@@ -12,6 +12,11 @@
 //   IDS           a JSON file {"users": [...], "items": [...]} of known ids
 //   FILTER        ATTRIBUTE=VALUE of a text attribute, for the kind `filter`
 //   PROTO_PATHS   folders of .proto files, separated by colons; without it reflection is used
+//   TLS_CA        PEM file of who signed the retriever's certificate; without it there is no TLS
+//   TLS_CERT, TLS_KEY  PEM files of the certificate to show and its key
+//   SERVER_NAME   a name in the retriever's certificate, when TARGET has none
+//   IP            of TARGET, for SERVER_NAME; by default TARGET's host, which is one then
+//   TOKEN_FILE    a file whose first line is the bearer token to send
 //   VERSIONS      that must all have answered, separated by commas
 
 import { check } from 'k6';
@@ -34,6 +39,17 @@ const MOST_DROPPED = 0.01;
 export const TARGET = __ENV.TARGET || '127.0.0.1:50051';
 const [FILTER_ATTRIBUTE, FILTER_VALUE] = (__ENV.FILTER || 'genres=Drama').split(/=(.*)/s);
 const ALL_DEFAULTS = JSON.parse(open('./defaults.json'));
+
+// ---- how to connect
+
+const pem = (name) => (__ENV[name] ? open(__ENV[name]) : undefined);
+const TLS = __ENV.TLS_CA && { cacerts: pem('TLS_CA'), cert: pem('TLS_CERT'), key: pem('TLS_KEY') };
+const TOKEN = __ENV.TOKEN_FILE && open(__ENV.TOKEN_FILE).split('\n')[0].trim();
+const METADATA = TOKEN ? { authorization: `Bearer ${TOKEN}` } : {};
+// k6 checks the certificate for the name that it connects to: that name is given TARGET's IP address.
+const SERVER_NAME = __ENV.SERVER_NAME || '';
+const [, HOST, PORT] = /^(.*):([0-9]+)$/.exec(TARGET) || [];
+const ADDRESS = SERVER_NAME ? `${SERVER_NAME}:${PORT}` : TARGET;
 
 // ---- settings
 
@@ -154,10 +170,11 @@ let failuresSince = 0;
 
 function connect() {
   if (!connected) {
-    client.connect(TARGET, {
-      plaintext: true,
+    client.connect(ADDRESS, {
+      ...(TLS ? { tls: TLS } : { plaintext: true }),
       timeout: `${CONNECT_SECONDS}s`,
       reflect: !__ENV.PROTO_PATHS,
+      reflectMetadata: METADATA,
     });
     connected = true;
     answeredAt = Date.now();
@@ -169,7 +186,10 @@ export function setup() {
   let problem;
   try {
     connect();
-    const answer = client.invoke(`${SERVICE}/GetStatus`, {}, { timeout: `${CALL_SECONDS}s` });
+    const answer = client.invoke(`${SERVICE}/GetStatus`, {}, {
+      metadata: METADATA,
+      timeout: `${CALL_SECONDS}s`,
+    });
     problem = answer.status === grpc.StatusOK ? '' : answer.error.message;
     client.close();
   } catch (error) {
@@ -190,6 +210,7 @@ export function call(name) {
     connect();
     answer = client.invoke(`${SERVICE}/${kind.rpc}`, request, {
       tags,
+      metadata: METADATA,
       timeout: `${CALL_SECONDS}s`,
     });
   } catch (error) {
@@ -243,6 +264,7 @@ export function mixed() {
 
 // What every scenario's options have.
 export const common = {
+  hosts: SERVER_NAME ? { [SERVER_NAME]: __ENV.IP || HOST.replace(/[[\]]/g, '') } : {},
   summaryTrendStats: ['min', 'med', 'p(90)', 'p(99)', 'max', 'count'],
   setupTimeout: `${2 * (CONNECT_SECONDS + CALL_SECONDS)}s`,
 };

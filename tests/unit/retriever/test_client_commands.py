@@ -169,6 +169,11 @@ def test_the_status_of_a_pinned_version_names_no_label(service, capsys):
     assert printed(capsys, "status")[:2] == ["version v1", "pinned  to v1"]
 
 
+def test_the_status_tells_the_release_where_the_service_does(service, capsys):
+    service.answer = pb.GetStatusResponse(version="v1", software_version="1.2.3")
+    assert printed(capsys, "status")[:2] == ["version v1", "release 1.2.3 of the retriever"]
+
+
 def test_the_status_as_json_keeps_the_protos_names(service, capsys):
     service.answer = pb.GetStatusResponse(
         label="current", failed_versions=[pb.FailedVersion(version="v2", reason="東京")]

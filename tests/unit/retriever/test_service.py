@@ -10,6 +10,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
+from hosting.release import release
 from retriever import control, messages, service
 from retriever.answering import batches, queries
 from retriever.current import CurrentSnapshot
@@ -619,3 +620,7 @@ def test_the_status_is_answered_whoever_waits():
 
 def test_the_services_name_is_the_protos():
     assert SERVICE_NAME == "recsys.retriever.v1.RetrieverService"
+
+
+def test_the_status_says_which_release_answers(caller):
+    assert caller._servicer.GetStatus(pb.GetStatusRequest(), Context()).software_version == release()

@@ -349,7 +349,7 @@ def test_a_search_needs_something_to_validate_on():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"components": (8, 2)}, r"--components is \(8, 2\), but should be a range above 0"),
+        ({"components": (8, 2)}, r"--components is 8, 2, but should be a range above 0"),
         ({"components": (1, 5000)}, "--components is 5000, but should be in 1..4096"),
         ({"learning_rate": (0.0, 0.1)}, "--learning-rate is .* a range above 0"),
         ({"learning_rate": (0.1, 11)}, "--learning-rate is 11"),

@@ -323,7 +323,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("label", "label_target", "version", "last_reload", "label_problem", "workers", "failed_versions", "not_serving_reason")
+    __slots__ = ("label", "label_target", "version", "last_reload", "label_problem", "workers", "failed_versions", "not_serving_reason", "software_version")
     LABEL_FIELD_NUMBER: _ClassVar[int]
     LABEL_TARGET_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -332,6 +332,7 @@ class GetStatusResponse(_message.Message):
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     FAILED_VERSIONS_FIELD_NUMBER: _ClassVar[int]
     NOT_SERVING_REASON_FIELD_NUMBER: _ClassVar[int]
+    SOFTWARE_VERSION_FIELD_NUMBER: _ClassVar[int]
     label: str
     label_target: str
     version: str
@@ -340,7 +341,8 @@ class GetStatusResponse(_message.Message):
     workers: _containers.RepeatedCompositeFieldContainer[WorkerStatus]
     failed_versions: _containers.RepeatedCompositeFieldContainer[FailedVersion]
     not_serving_reason: str
-    def __init__(self, label: _Optional[str] = ..., label_target: _Optional[str] = ..., version: _Optional[str] = ..., last_reload: _Optional[_Union[ReloadOutcome, _Mapping]] = ..., label_problem: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., failed_versions: _Optional[_Iterable[_Union[FailedVersion, _Mapping]]] = ..., not_serving_reason: _Optional[str] = ...) -> None: ...
+    software_version: str
+    def __init__(self, label: _Optional[str] = ..., label_target: _Optional[str] = ..., version: _Optional[str] = ..., last_reload: _Optional[_Union[ReloadOutcome, _Mapping]] = ..., label_problem: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., failed_versions: _Optional[_Iterable[_Union[FailedVersion, _Mapping]]] = ..., not_serving_reason: _Optional[str] = ..., software_version: _Optional[str] = ...) -> None: ...
 
 class FailedVersion(_message.Message):
     __slots__ = ("version", "reason", "failed_at", "retried")
