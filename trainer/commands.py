@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 
 from hosting import flags, logs
-from hosting.release import release
 from publication import layout, manifest
 from publication.errors import InvalidPublicationError, VolumeError
 from publication.volume import Volume
@@ -221,7 +219,6 @@ def _serve(options: argparse.Namespace) -> int:
 
     hosting = flags.hosting(options)
     logs.configure("trainer", hosting.logs)
-    logging.getLogger(__name__).info("lightfm-trainer %s starts", release())
     given = vars(options)
     retrains = "retrain_every" in given or "retrain_cron" in given or options.retrain_on_change
     if retrains and not spec_arguments.has_source(options):

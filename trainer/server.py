@@ -24,6 +24,7 @@ from hosting.calls import UNGUARDED, Calls
 from hosting.flags import Hosting
 from hosting.metrics_endpoint import MetricsEndpoint
 from hosting.observation import Observation
+from hosting.release import release
 from hosting.security import SecuritySettings, check_address
 from hosting.server import HostedServer, calls_of
 from publication.regular_files import open_descriptor
@@ -152,6 +153,7 @@ def serve(options: ServerOptions) -> int:
             stack.callback(maintenance.stop)
             server.start()
             taking_calls.set()
+            _log.info("lightfm-trainer %s starts", release())
             print(f"listening on {options.listen.rpartition(':')[0]}:{port}", flush=True)
             wait()
             taking_calls.clear()
