@@ -15,6 +15,8 @@ from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.timestamp_pb2 import Timestamp
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
+from trainer.errors import OptionError
+from trainer.model import LOSSES
 from trainer.runs import DamagedRun, Run
 from trainer.training_spec import TrainingSpec
 
@@ -33,6 +35,11 @@ def spec_of(message: pb.TrainingSpec) -> TrainingSpec:
     if content.get("label") == "":
         content["label"] = None
     content.setdefault("data", {})
+    _refuse_what_is_no_number(content, message.DESCRIPTOR)
+    loss = content.get("hyperparameters", {}).get("loss", LOSSES[0])
+    if loss not in LOSSES:
+        # In our words, not in those of who converts it.
+        raise OptionError("--loss", loss, f"one of {', '.join(LOSSES)}")
     return msgspec.convert(content, TrainingSpec)
 
 
@@ -102,6 +109,22 @@ def field_path(option: str) -> str:
         if field.name == name:
             return path
     return name
+
+
+def _refuse_what_is_no_number(content: dict[str, Any], of: Any) -> None:
+    """Raise OptionError for NaN and the infinities, which JSON has as texts."""
+    for field in of.fields:
+        value = content.get(field.name)
+        flag = f"--{field.name.replace('_', '-')}"
+        if isinstance(value, dict) and field.message_type.GetOptions().map_entry:
+            # The one map has numbers.
+            for name, own in value.items():
+                if isinstance(own, str):
+                    raise OptionError(flag, f"{name}={own}", "finite numbers")
+        elif isinstance(value, dict):
+            _refuse_what_is_no_number(value, field.message_type)
+        elif isinstance(value, str) and field.type == FieldDescriptor.TYPE_DOUBLE:
+            raise OptionError(flag, float(value), "a finite number")
 
 
 def _fields(of: Any, prefix: str) -> Iterator[tuple[str, FieldDescriptor]]:

@@ -118,9 +118,9 @@ def _field_problem(error: Exception) -> tuple[str, str] | None:
         case OptionError():
             return field_path(error.option), error.problem
         case msgspec.ValidationError():
-            text = str(error)
-            found = _PATH.search(text)
-            return f"spec.{found[1]}" if found else "spec", text
+            reason, _, place = str(error).partition(" - at ")
+            found = _PATH.search(place)
+            return f"spec.{found[1]}" if found else "spec", reason
     return None
 
 
