@@ -162,6 +162,10 @@ class Attributes:
         """The token of a value of a text attribute, None when no item has the value."""
         return self._texts.values.row(_key(position, value))
 
+    def values_of(self, position: int) -> tuple[IdMap, str]:
+        """Where the values of a text attribute are: in an id map, behind a prefix."""
+        return self._texts.values, _key(position, "")
+
     def items_with(self, token: int) -> NDArray[np.int32]:
         """Rows of the items that have a value, ascending, as a view."""
         return self._texts.items[token]

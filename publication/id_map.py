@@ -11,7 +11,7 @@ The trie is marisa-trie's binary one, since the one for text ends a look-up at a
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import marisa_trie
@@ -96,6 +96,15 @@ class IdMap:
         except UnicodeEncodeError:
             return None
         return row
+
+    def starting_with(self, prefix: str) -> Iterator[str]:
+        """The ids that begin with a text, one by one, in no meaningful order."""
+        try:
+            begin = prefix.encode()
+        except UnicodeEncodeError:
+            return
+        for key in self._trie.iterkeys(begin):
+            yield key.decode()
 
     def external_id(self, row: int) -> str:
         """The id of a row; IndexError when there is no such row."""

@@ -29,7 +29,14 @@ from hosting.addresses import AddressError
 from hosting.errors import ArgumentError
 from hosting.security import PLAIN, ClientSecurity
 from retriever.asking import answers, errors
-from retriever.asking.answers import Answer, Contribution, Explanation, ScoredItem
+from retriever.asking.answers import (
+    Answer,
+    Contribution,
+    EmptyFilterRange,
+    Explanation,
+    ScoredItem,
+    UnknownFilterValue,
+)
 from retriever.asking.channel import first_contact, open_channel, retry_policy
 from retriever.asking.conditions import (
     Condition,
@@ -60,6 +67,7 @@ __all__ = [
     "ClientSecurity",
     "Condition",
     "Contribution",
+    "EmptyFilterRange",
     "Explanation",
     "Id",
     "Items",
@@ -69,6 +77,7 @@ __all__ = [
     "ScoredItem",
     "SimilarItemsRequest",
     "TextCondition",
+    "UnknownFilterValue",
     "UnknownIds",
     "UnreachableError",
     "all_of",

@@ -14,6 +14,7 @@ RetrieverError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 
@@ -31,15 +32,26 @@ class InvalidArgumentError(RetrieverError):
 
 
 class UnknownIdError(RetrieverError):
-    """An id that isn't in the publication."""
+    """An id that isn't in the publication.
+
+    Attributes:
+        near: those that it may have been meant to be, the nearest first.
+    """
 
     def __init__(
-        self, kind: Literal["item", "user", "feature"], external_id: str, version: str
+        self,
+        kind: Literal["item", "user", "feature"],
+        external_id: str,
+        version: str,
+        *,
+        near: Sequence[str] = (),
+        hint: str = "",
     ) -> None:
         shown = external_id if len(external_id) <= 64 else external_id[:61] + "..."
-        super().__init__(f"{kind} {shown!r} isn't in version {version}")
+        super().__init__(f"{kind} {shown!r} isn't in version {version}{hint}")
         self.kind = kind
         self.external_id = external_id
+        self.near = tuple(near)
         self.version = version
 
 

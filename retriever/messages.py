@@ -11,9 +11,11 @@ from typing import TypeAlias
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from publication import ragged
+from publication.attributes import MAX_VALUE_BYTES
 from retriever.answering import batches, filters, pages
 from retriever.answering.explanations import Explanation
-from retriever.answering.filters import AnyCondition, Condition, RangeCondition
+from retriever.answering.filters import AnyCondition, Condition, Filter, RangeCondition
+from retriever.answering.near_misses import in_words, near_names
 from retriever.answering.pages import Page
 from retriever.answering.queries import Answer
 from retriever.answering.questions import (
@@ -113,7 +115,8 @@ def return_attributes(snapshot: Snapshot, request: Request) -> Sequence[str]:
             names = [] if attributes is None else [facts.name for facts in attributes.facts]
             raise InvalidArgumentError(
                 "return_attributes",
-                f"{path[:64]!r} isn't an attribute; known: {', '.join([TITLE, *names])}",
+                f"{path[:64]!r} isn't an attribute{in_words(near_names(path, [TITLE, *names]))}; "
+                f"known: {', '.join([TITLE, *names])}",
             )
     return paths
 
@@ -138,6 +141,8 @@ def fill_in(
         response.short_reason = _SHORT[answer.short]
     if answer.unknown:
         response.unknown_ids.extend(answer.unknown)
+    if answer.filter is not None:
+        _fill_in_what_matches_nothing(response, answer.filter)
     if answer.next_page:
         response.next_page_token = answer.next_page
     add = response.items.add
@@ -152,6 +157,17 @@ def fill_in(
     if answer.explanations:
         for item, explanation in zip(response.items, answer.explanations, strict=True):
             _fill_in_explanation(item.explanation, explanation)
+
+
+def _fill_in_what_matches_nothing(response: Response, wanted: Filter) -> None:
+    for unknown in wanted.unknown_values:
+        response.unknown_filter_values.add(
+            attribute=unknown.attribute, value=unknown.value[:MAX_VALUE_BYTES], near=unknown.near
+        )
+    for empty in wanted.empty_ranges:
+        made = response.empty_filter_ranges.add(attribute=empty.attribute)
+        if not math.isnan(empty.least):
+            made.least, made.greatest = empty.least, empty.greatest
 
 
 def is_plain(request: Request) -> bool:

@@ -44,7 +44,11 @@ def to_message(error: Exception) -> status_pb2.Status:
         info = error_details_pb2.ErrorInfo(
             reason=f"{error.kind.upper()}_NOT_FOUND",
             domain=DOMAIN,
-            metadata={"id": error.external_id, "version": error.version},
+            metadata={
+                "id": error.external_id,
+                "version": error.version,
+                **({"near": error.near[0]} if error.near else {}),
+            },
         )
         return _status(code_pb2.NOT_FOUND, str(error), info)
     if isinstance(error, NotPublishedError):

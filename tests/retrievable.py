@@ -6,7 +6,7 @@ A publication's numbers depend on its seed alone, so a test can tell which versi
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -284,6 +284,9 @@ class DictIdMap:
 
     def row(self, external_id: str) -> int | None:
         return self._ids.index(external_id) if external_id in self._ids else None
+
+    def starting_with(self, prefix: str) -> Iterator[str]:
+        return (external_id for external_id in self._ids if external_id.startswith(prefix))
 
     def external_id(self, row: int) -> str:
         return self._ids[row]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from publication.attributes import Attributes
 from publication.ragged import are_among
+from retriever.answering.near_misses import in_words, near_misses, near_names
 from retriever.errors import InvalidArgumentError
 
 MAX_CONDITIONS = 32
@@ -28,6 +29,10 @@ _MASK_SHARE = 1 / 16
 _FEW_LISTS = 8
 
 Rows = NDArray[np.int64]
+
+# Of the values that no item has: how many are named, and for how many of them what may be meant.
+MAX_NAMED = 10
+_LOOKED_FOR = 3
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,30 @@ class RangeCondition:
 AnyCondition: TypeAlias = Condition | RangeCondition
 
 
+@dataclass(frozen=True)
+class UnknownValue:
+    """A value of a condition that no item has.
+
+    Attributes:
+        attribute: its attribute.
+        value: as asked.
+        near: values that items have and that may have been meant, the nearest first.
+    """
+
+    attribute: str
+    value: str
+    near: Sequence[str]
+
+
+@dataclass(frozen=True)
+class EmptyRange:
+    """A range that no item's number is in; the numbers run from `least` to `greatest`, NaN for none."""
+
+    attribute: str
+    least: float
+    greatest: float
+
+
 class Test(Protocol):
     """One condition, looked up in a publication.
 
@@ -70,9 +99,23 @@ class Test(Protocol):
 
 
 class Filter:
-    """Conditions that must all hold, looked up in a publication of `items` items."""
+    """Conditions that must all hold, looked up in a publication of `items` items.
 
-    def __init__(self, tests: Sequence[Test], items: int) -> None:
+    Attributes:
+        unknown_values: values that no item has, in the order of the conditions, at most MAX_NAMED.
+        empty_ranges: ranges that no item's number is in, in that order.
+    """
+
+    def __init__(
+        self,
+        tests: Sequence[Test],
+        items: int,
+        *,
+        unknown_values: Sequence[UnknownValue] = (),
+        empty_ranges: Sequence[EmptyRange] = (),
+    ) -> None:
+        self.unknown_values = unknown_values
+        self.empty_ranges = empty_ranges
         # The most selective one first.
         self._tests = sorted(tests, key=lambda test: test.most)
         self._items = items
@@ -106,13 +149,17 @@ def look_up(conditions: Sequence[AnyCondition], attributes: Attributes | None, i
         InvalidArgumentError: an attribute is unknown, or a condition isn't of its kind.
     """
     tests: list[Test] = []
+    unknown: list[tuple[int, str]] = []
+    empty: list[EmptyRange] = []
     for place, condition in enumerate(conditions):
         field = f"filter.conditions[{place}]"
         position = None if attributes is None else attributes.position(condition.attribute)
         if attributes is None or position is None:
+            near = near_attributes(condition.attribute, attributes)
             raise InvalidArgumentError(
                 f"{field}.attribute",
-                f"{condition.attribute[:64]!r} isn't an attribute; known: {known(attributes)}",
+                f"{condition.attribute[:64]!r} isn't an attribute{in_words(near)}; "
+                f"known: {known(attributes)}",
             )
         kind = attributes.kind(position)
         if isinstance(condition, RangeCondition):
@@ -120,14 +167,46 @@ def look_up(conditions: Sequence[AnyCondition], attributes: Attributes | None, i
                 raise InvalidArgumentError(
                     f"{field}.range", f"{condition.attribute!r} is text: use any_of, all_of or none_of"
                 )
-            tests.append(_RangeTest(condition, *attributes.number_index(position)))
+            in_range = _RangeTest(condition, *attributes.number_index(position))
+            tests.append(in_range)
+            if not in_range.most:
+                empty.append(EmptyRange(condition.attribute, *in_range.ends()))
             continue
         if kind != "text":
             raise InvalidArgumentError(
                 f"{field}.{condition.kind}_of", f"{condition.attribute!r} is a number: use range"
             )
-        tests.append(_ValuesTest(condition, attributes, position, items))
-    return Filter(tests, items)
+        of_values = _ValuesTest(condition, attributes, position, items)
+        tests.append(of_values)
+        unknown += [(position, value) for value in of_values.unknown]
+    unknown_values = _unknown_values(attributes, unknown) if unknown else ()
+    return Filter(tests, items, unknown_values=unknown_values, empty_ranges=empty)
+
+
+def _unknown_values(
+    attributes: Attributes | None, unknown: Sequence[tuple[int, str]]
+) -> Sequence[UnknownValue]:
+    assert attributes is not None  # noqa: S101 - a condition was looked up in them
+    return [
+        UnknownValue(
+            attributes.facts[position].name,
+            value,
+            near_values(attributes, position, value) if place < _LOOKED_FOR else (),
+        )
+        for place, (position, value) in enumerate(dict.fromkeys(unknown))
+        if place < MAX_NAMED
+    ]
+
+
+def near_values(attributes: Attributes, position: int, value: str) -> Sequence[str]:
+    """Values of a text attribute that may have been meant by one that no item has."""
+    values, prefix = attributes.values_of(position)
+    return near_misses(value, values, prefix=prefix)
+
+
+def near_attributes(name: str, attributes: Attributes | None) -> Sequence[str]:
+    """Attributes that may have been meant by a name that is none's."""
+    return near_names(name, [] if attributes is None else [facts.name for facts in attributes.facts])
 
 
 def known(attributes: Attributes | None) -> str:
@@ -142,7 +221,9 @@ class _ValuesTest:
         self._kind = condition.kind
         self._attributes = attributes
         self._items = items
-        found = {attributes.token(position, value) for value in condition.values}
+        tokens_of = {value: attributes.token(position, value) for value in condition.values}
+        self.unknown = [value for value, token in tokens_of.items() if token is None]
+        found = set(tokens_of.values())
         # A value that no item has; its items are none.
         self._impossible = None in found and self._kind == "all"
         tokens = sorted(token for token in found if token is not None)
@@ -215,11 +296,19 @@ class _RangeTest:
     ) -> None:
         self._condition = condition
         self._values = values
+        self._ordered = ordered
         # NaN, for items without a value, is behind all numbers, infinity too.
         first = int(ordered.searchsorted(condition.min, side="left"))
         last = int(ordered.searchsorted(condition.max, side="right"))
         self._rows = order[first:last]
         self.most = len(self._rows)
+
+    def ends(self) -> tuple[float, float]:
+        """The least and the greatest number that items have, NaN for none."""
+        with_value = int(self._ordered.searchsorted(np.inf, side="right"))
+        if not with_value:
+            return math.nan, math.nan
+        return float(self._ordered[0]), float(self._ordered[with_value - 1])
 
     def rows(self) -> Rows:
         return np.sort(self._rows).astype(np.int64)

@@ -16,7 +16,7 @@ from publication.vector_space import Float32Array
 from retriever.answering import pages
 from retriever.answering.diversity import diversify, pool_size
 from retriever.answering.explanations import Explanation, explain
-from retriever.answering.filters import look_up
+from retriever.answering.filters import Filter, look_up
 from retriever.answering.pages import Page, Position
 from retriever.answering.popular import find_popular
 from retriever.answering.questions import (
@@ -46,6 +46,7 @@ class Answer(msgspec.Struct, frozen=True):
         filtered: those of them that may not be returned.
         short: why there are fewer than the limit; None when there aren't.
         unknown: ids of the request that the publication doesn't have.
+        filter: what all results are like, as it was looked up; None for anything.
         next_page: the token of the next page; empty when there is none, or none was asked for.
         explanations: of each item, when asked for.
     """
@@ -58,6 +59,7 @@ class Answer(msgspec.Struct, frozen=True):
     filtered: int
     short: ShortReason | None = None
     unknown: Sequence[str] = ()
+    filter: Filter | None = None
     next_page: str = ""
     explanations: Sequence[Explanation] = ()
 
@@ -183,6 +185,7 @@ def finish(snapshot: Snapshot, plan: Plan, found: Found) -> Answer:
         found.filtered,
         short,
         subject.unknown,
+        plan.wanted.filter,
         next_page,
         _explanations(snapshot, subject, found.rows) if options.explain else (),
     )

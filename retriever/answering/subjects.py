@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, NoReturn
 
 import msgspec
@@ -14,6 +15,7 @@ from publication.fold_in import FoldIn
 from publication.id_map import IdMap
 from publication.ranking import unit_rows
 from publication.vector_space import Float32Array, split_biases, user_queries
+from retriever.answering.near_misses import in_words, near_misses, spelled_otherwise
 from retriever.answering.questions import (
     ItemSubject,
     UnknownIds,
@@ -27,6 +29,7 @@ from retriever.snapshot import Snapshot
 
 Source = Literal["personalized", "folded_in", "features", "popular", "similar"]
 
+_SHOWN_FEATURES = 3
 # A mean of unit vectors that is shorter than this points nowhere in particular.
 _SHORTEST_MEAN = 1e-4
 
@@ -217,13 +220,41 @@ def _unknown(
 ) -> Subject:
     """What is popular, if that is asked for when nothing is known."""
     if unknown_ids != "popular":
-        raise UnknownIdError(kind, unknown[0], snapshot.version)
+        raise _unknown_id(snapshot, kind, unknown[0])
 
     def nothing() -> NoReturn:
         raise AssertionError("what is popular isn't a sum of parts")
 
     rows = np.array(own, dtype=np.int32)
     return Subject("popular", _NO_QUERY, _ZERO, rows, unknown, nothing)
+
+
+def _unknown_id(
+    snapshot: Snapshot, kind: Literal["item", "user", "feature"], asked: str
+) -> UnknownIdError:
+    """The error, with what may have been meant."""
+    publication = snapshot.publication
+    if kind != "feature":
+        # Of ids no more is told than who asks could ask for: a user's are nobody else's business, and
+        # items that are not published yet are asked for too often to be looked for.
+        near = spelled_otherwise(asked, publication.items if kind == "item" else publication.users)
+        return UnknownIdError(kind, asked, snapshot.version, near=near, hint=in_words(near))
+    features = publication.user_features
+    if features is None or not len(features):
+        hint = ", which was trained without user features: train with --user-features COLUMN,..."
+        return UnknownIdError(kind, asked, snapshot.version, hint=hint)
+    near = near_misses(asked, features)
+    return UnknownIdError(
+        kind, asked, snapshot.version, near=near, hint=in_words(near) or _columns(asked, features)
+    )
+
+
+def _columns(asked: str, features: IdMap) -> str:
+    """What a feature looks like, for one that looks like none."""
+    column = asked.partition(":")[0]
+    own = sorted(islice(features.starting_with(f"{column}:"), _SHOWN_FEATURES))
+    some = own or sorted(islice(features.starting_with(""), _SHOWN_FEATURES))
+    return f"; there are features such as {', '.join(map(repr, some))}"
 
 
 def _fold_in(snapshot: Snapshot) -> FoldIn:

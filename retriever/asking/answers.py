@@ -51,6 +51,35 @@ class ScoredItem:
 
 
 @dataclass(frozen=True)
+class UnknownFilterValue:
+    """A value of a condition that no item has.
+
+    Attributes:
+        attribute: the condition's.
+        value: as it was asked.
+        near: values that items have and that may have been meant, the nearest first.
+    """
+
+    attribute: str
+    value: str
+    near: list[str] = field(default_factory=list, hash=False)
+
+
+@dataclass(frozen=True)
+class EmptyFilterRange:
+    """A range that no item's number is in.
+
+    Attributes:
+        attribute: the condition's.
+        least, greatest: of the numbers that items have; None when no item has one.
+    """
+
+    attribute: str
+    least: float | None = None
+    greatest: float | None = None
+
+
+@dataclass(frozen=True)
 class Answer:
     """Results, best first, and how they were found.
 
@@ -65,6 +94,8 @@ class Answer:
         short_reason: why there are fewer than were asked for: "catalogue", "exclusions", "filter" or
             "page_limit"; None when there aren't.
         unknown_ids: those of the request's ids or features that the version doesn't have.
+        unknown_filter_values: those of the filter that no item has, which are mostly mistakes.
+        empty_filter_ranges: those of the filter that no item's number is in.
         next_page_token: to ask for the results after these; empty when there are none, or when the
             request wasn't for pages.
 
@@ -79,6 +110,8 @@ class Answer:
     filtered: int = 0
     short_reason: str | None = None
     unknown_ids: list[str] = field(default_factory=list)
+    unknown_filter_values: list[UnknownFilterValue] = field(default_factory=list)
+    empty_filter_ranges: list[EmptyFilterRange] = field(default_factory=list)
     next_page_token: str = ""
 
 
@@ -94,7 +127,20 @@ def answer(response: pb.SimilarItemsResponse | pb.RecommendResponse) -> Answer:
         filtered=response.filtered,
         short_reason=_SHORT_REASONS.get(short, str(short)) if short else None,
         unknown_ids=[*response.unknown_ids],
+        unknown_filter_values=[
+            UnknownFilterValue(one.attribute, one.value, [*one.near])
+            for one in response.unknown_filter_values
+        ],
+        empty_filter_ranges=[_empty_range(one) for one in response.empty_filter_ranges],
         next_page_token=response.next_page_token,
+    )
+
+
+def _empty_range(empty: pb.EmptyFilterRange) -> EmptyFilterRange:
+    return EmptyFilterRange(
+        empty.attribute,
+        empty.least if empty.HasField("least") else None,
+        empty.greatest if empty.HasField("greatest") else None,
     )
 
 

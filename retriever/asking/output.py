@@ -45,6 +45,16 @@ def print_answer(answer: Answer, *, attributes: list[str], explain: bool) -> Non
         print(f"fewer than asked for: {why}")
     if answer.unknown_ids:
         print(f"unknown: {', '.join(answer.unknown_ids)}")
+    for value in answer.unknown_filter_values:
+        meant = f"; did you mean {' or '.join(map(repr, value.near))}?" if value.near else ""
+        print(f"no item has {value.value!r} in {value.attribute}{meant}")
+    for empty in answer.empty_filter_ranges:
+        run = (
+            f", whose numbers run from {empty.least:.10g} to {empty.greatest:.10g}"
+            if (empty.least is not None and empty.greatest is not None)
+            else ", since no item has a number there"
+        )
+        print(f"no item is in the range of {empty.attribute}{run}")
     if answer.next_page_token:
         print(f"next page: --page-token {answer.next_page_token}")
 

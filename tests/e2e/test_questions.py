@@ -131,6 +131,27 @@ def test_features_are_answered_as_the_user_who_has_nothing_else(client, country)
     )
 
 
+def test_mistakes_in_a_filter_are_named_in_the_answer(client):
+    conditions = [any_of("genres", "drama", "Wra"), in_range("year", min=2090)]
+    answer = client.recommend("u0", filter=conditions)
+    assert (answer.items, answer.short_reason) == ([], "filter")
+    assert [(one.attribute, one.value, one.near) for one in answer.unknown_filter_values] == [
+        ("genres", "drama", ["Drama"]),
+        ("genres", "Wra", ["War"]),
+    ]
+    [empty] = answer.empty_filter_ranges
+    assert (empty.attribute, empty.least, empty.greatest) == ("year", 1950, 2008)
+    [in_batch] = client.batch_similar_items(
+        [SimilarItemsRequest("i0", filter=[none_of("genres", "wax")])]
+    )
+    assert [one.value for one in in_batch.unknown_filter_values] == ["wax"]
+    assert in_batch.items
+    right = client.recommend("u0", filter=[any_of("genres", "Drama")])
+    assert (right.unknown_filter_values, right.empty_filter_ranges) == ([], [])
+    with pytest.raises(CallError, match=r"\(did you mean 'country:DE' or "):
+        client.recommend(features=["country:de"])
+
+
 def test_a_filter_keeps_what_matches_and_nothing_else(client):
     everything = ids(client.recommend("u0", exclude_seen=False, limit=1000))
     for conditions, matches in (

@@ -143,3 +143,11 @@ def test_an_open_map_outlives_its_file(tmp_path):
     id_map = reopened(IdMap.build(publications.ITEM_IDS), path)
     path.unlink()
     assert {id_map.external_id(row) for row in range(len(id_map))} == set(publications.ITEM_IDS)
+
+
+def test_ids_are_found_by_how_they_begin(tmp_path):
+    id_map = reopened(IdMap.build(["a", "ab", "é", "éa", "b"]), tmp_path / "items.trie")
+    assert sorted(id_map.starting_with("a")) == ["a", "ab"]
+    assert sorted(id_map.starting_with("é")) == ["é", "éa"]
+    assert len([*id_map.starting_with("")]) == 5
+    assert [*id_map.starting_with("c")] == [*id_map.starting_with("\udcff")] == []

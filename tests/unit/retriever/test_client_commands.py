@@ -242,6 +242,8 @@ def test_json_is_the_response(service, capsys):
         "filtered": 7,
         "short_reason": None,
         "unknown_ids": [],
+        "unknown_filter_values": [],
+        "empty_filter_ranges": [],
         "next_page_token": "",
     }
 
@@ -345,14 +347,22 @@ def test_attributes_and_reasons_are_columns_when_asked_for(service, capsys):
     response.items[0].explanation.contributions.add(item_id="181", score=0.75)
     response.short_reason = pb.SHORT_REASON_FILTER
     response.unknown_ids.append("x")
+    response.unknown_filter_values.add(attribute="genres", value="Dramaa", near=["Drama"])
+    response.unknown_filter_values.add(attribute="genres", value="x")
+    response.empty_filter_ranges.add(attribute="year", least=1922, greatest=1998)
+    response.empty_filter_ranges.add(attribute="price")
     response.next_page_token = "t"  # noqa: S105
     service.answer = response
     lines = printed(capsys, "recommend", "3", "--attributes", "genres,release_year", "--explain")
     assert re.split(" {2,}", lines[0])[3:] == ["genres", "release_year", "because of"]
     assert re.split(" {2,}", lines[1])[3:] == ["Action, War", "1977", "181 +0.750, bias -0.250"]
-    assert lines[-3:] == [
+    assert lines[-7:] == [
         "fewer than asked for: no more items match the filter",
         "unknown: x",
+        "no item has 'Dramaa' in genres; did you mean 'Drama'?",
+        "no item has 'x' in genres",
+        "no item is in the range of year, whose numbers run from 1922 to 1998",
+        "no item is in the range of price, since no item has a number there",
         "next page: --page-token t",
     ]
 

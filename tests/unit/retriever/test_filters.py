@@ -162,3 +162,57 @@ def test_a_long_name_is_shortened_in_the_message_only(attributes):
     with pytest.raises(InvalidArgumentError) as caught:
         look_up([RangeCondition("x" * 5000)], attributes, 4)
     assert len(caught.value.reason) < 200
+
+
+MISTAKEN = {
+    "genres": [["Drama"], ["War"], ["Drama", "War"]],
+    "year": [1990.0, math.nan, 1999.0],
+    "cast": [[], [], []],
+    "price": [math.nan, math.nan, math.nan],
+}
+
+
+def test_values_that_no_item_has_are_named_with_what_may_be_meant():
+    conditions = [
+        Condition("genres", "any", ["Dramaa", "War", "x"]),
+        Condition("genres", "none", ["war", "Dramaa"]),
+        Condition("genres", "all", ["Western"]),
+    ]
+    found = look_up(conditions, attributes_of(MISTAKEN), 3)
+    assert [(one.attribute, one.value, [*one.near]) for one in found.unknown_values] == [
+        ("genres", "Dramaa", ["Drama"]),
+        ("genres", "x", []),
+        ("genres", "war", ["War"]),
+        # No more are looked for than is quick.
+        ("genres", "Western", []),
+    ]
+    found = look_up([Condition("genres", "any", ["Drama"])], attributes_of(MISTAKEN), 3)
+    assert (len(found.unknown_values), len(found.empty_ranges)) == (0, 0)
+
+
+def test_no_more_unknown_values_are_named_than_are_read():
+    values = [f"Drama{number}" for number in range(500)]
+    found = look_up([Condition("genres", "any", values)], attributes_of(MISTAKEN), 3)
+    assert [one.value for one in found.unknown_values] == values[: filters.MAX_NAMED]
+    assert [bool(one.near) for one in found.unknown_values] == [True] * 3 + [False] * 7
+
+
+def test_ranges_that_no_number_is_in_say_what_the_numbers_are():
+    conditions = [
+        RangeCondition("year", 2090),
+        RangeCondition("year", 1990, 1990),
+        RangeCondition("year", 1991, 1998),
+        RangeCondition("price", 0),
+    ]
+    first, second, third = look_up(conditions, attributes_of(MISTAKEN), 3).empty_ranges
+    assert first == second == filters.EmptyRange("year", 1990.0, 1999.0)
+    assert third.attribute == "price"
+    assert math.isnan(third.least)
+    assert math.isnan(third.greatest)
+
+
+def test_an_unknown_attribute_is_named_with_one_that_is_near():
+    with pytest.raises(
+        InvalidArgumentError, match=r"'Genre' isn't an attribute \(did you mean 'genres'\?\)"
+    ):
+        look_up([Condition("Genre", "any", ["Drama"])], attributes_of(MISTAKEN), 3)

@@ -135,9 +135,29 @@ def test_the_first_unknown_id_fails_when_it_is_to_matter(ask, subject, kind, ext
     assert (caught.value.kind, caught.value.external_id) == (kind, external_id)
 
 
+@pytest.mark.parametrize(
+    ("subject", "near", "said"),
+    [
+        (UserFeatures(["age:25-3"]), ("age:25-34",), r"\(did you mean 'age:25-34'\?\)$"),
+        (UserFeatures(["Age:25-34"]), ("age:25-34",), r"\(did you mean 'age:25-34'\?\)$"),
+        (UserFeatures(["sex:F"]), (), r"; there are features such as 'age:"),
+        (WeightedItems(["ITEM-0"]), ("item-0",), r"\(did you mean 'item-0'\?\)$"),
+        (" user-0", ("user-0",), r"\(did you mean 'user-0'\?\)$"),
+        # Whose else an id is isn't told.
+        ("user-00", (), r"isn't in version \S+$"),
+    ],
+)
+def test_what_may_be_meant_by_an_unknown_id_is_said(subject, near, said):
+    with pytest.raises(UnknownIdError, match=said) as caught:
+        asked(subject, "error")
+    assert caught.value.near == near
+
+
 def test_a_version_without_user_features_knows_none():
     none = {"user_features": None, "user_feature_vectors": None}
-    with pytest.raises(UnknownIdError):
+    with pytest.raises(
+        UnknownIdError, match="trained without user features: train with --user-features"
+    ):
         asked(UserFeatures(["age:25-34"]), **none)
     popular = asked(UserFeatures(["age:25-34"]), "popular", **none)
     assert (popular.source, list(popular.unknown)) == ("popular", ["age:25-34"])

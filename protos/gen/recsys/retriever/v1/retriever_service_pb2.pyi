@@ -102,7 +102,7 @@ class SimilarItemsRequest(_message.Message):
     def __init__(self, item_id: _Optional[str] = ..., items: _Optional[_Union[WeightedItems, _Mapping]] = ..., limit: _Optional[int] = ..., return_attributes: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., search_effort: _Optional[float] = ..., exact: _Optional[bool] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., unknown_ids: _Optional[_Union[UnknownIds, str]] = ..., paginate: _Optional[bool] = ..., page_token: _Optional[str] = ..., diversity: _Optional[float] = ..., explain: _Optional[bool] = ...) -> None: ...
 
 class SimilarItemsResponse(_message.Message):
-    __slots__ = ("items", "version", "source", "method", "candidates", "filtered", "short_reason", "unknown_ids", "next_page_token")
+    __slots__ = ("items", "version", "source", "method", "candidates", "filtered", "short_reason", "unknown_ids", "next_page_token", "unknown_filter_values", "empty_filter_ranges")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +112,8 @@ class SimilarItemsResponse(_message.Message):
     SHORT_REASON_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_IDS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FILTER_VALUES_FIELD_NUMBER: _ClassVar[int]
+    EMPTY_FILTER_RANGES_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[ScoredItem]
     version: str
     source: Source
@@ -121,7 +123,9 @@ class SimilarItemsResponse(_message.Message):
     short_reason: ShortReason
     unknown_ids: _containers.RepeatedScalarFieldContainer[str]
     next_page_token: str
-    def __init__(self, items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., version: _Optional[str] = ..., source: _Optional[_Union[Source, str]] = ..., method: _Optional[_Union[SearchMethod, str]] = ..., candidates: _Optional[int] = ..., filtered: _Optional[int] = ..., short_reason: _Optional[_Union[ShortReason, str]] = ..., unknown_ids: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    unknown_filter_values: _containers.RepeatedCompositeFieldContainer[UnknownFilterValue]
+    empty_filter_ranges: _containers.RepeatedCompositeFieldContainer[EmptyFilterRange]
+    def __init__(self, items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., version: _Optional[str] = ..., source: _Optional[_Union[Source, str]] = ..., method: _Optional[_Union[SearchMethod, str]] = ..., candidates: _Optional[int] = ..., filtered: _Optional[int] = ..., short_reason: _Optional[_Union[ShortReason, str]] = ..., unknown_ids: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ..., unknown_filter_values: _Optional[_Iterable[_Union[UnknownFilterValue, _Mapping]]] = ..., empty_filter_ranges: _Optional[_Iterable[_Union[EmptyFilterRange, _Mapping]]] = ...) -> None: ...
 
 class RecommendRequest(_message.Message):
     __slots__ = ("user_id", "session", "features", "limit", "exclude_seen", "return_attributes", "search_effort", "exact", "exclude_item_ids", "filter", "unknown_ids", "paginate", "page_token", "diversity", "explain")
@@ -158,7 +162,7 @@ class RecommendRequest(_message.Message):
     def __init__(self, user_id: _Optional[str] = ..., session: _Optional[_Union[WeightedItems, _Mapping]] = ..., features: _Optional[_Union[UserFeatures, _Mapping]] = ..., limit: _Optional[int] = ..., exclude_seen: _Optional[bool] = ..., return_attributes: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., search_effort: _Optional[float] = ..., exact: _Optional[bool] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., unknown_ids: _Optional[_Union[UnknownIds, str]] = ..., paginate: _Optional[bool] = ..., page_token: _Optional[str] = ..., diversity: _Optional[float] = ..., explain: _Optional[bool] = ...) -> None: ...
 
 class RecommendResponse(_message.Message):
-    __slots__ = ("items", "version", "source", "method", "candidates", "filtered", "short_reason", "unknown_ids", "next_page_token")
+    __slots__ = ("items", "version", "source", "method", "candidates", "filtered", "short_reason", "unknown_ids", "next_page_token", "unknown_filter_values", "empty_filter_ranges")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -168,6 +172,8 @@ class RecommendResponse(_message.Message):
     SHORT_REASON_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_IDS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FILTER_VALUES_FIELD_NUMBER: _ClassVar[int]
+    EMPTY_FILTER_RANGES_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[ScoredItem]
     version: str
     source: Source
@@ -177,7 +183,9 @@ class RecommendResponse(_message.Message):
     short_reason: ShortReason
     unknown_ids: _containers.RepeatedScalarFieldContainer[str]
     next_page_token: str
-    def __init__(self, items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., version: _Optional[str] = ..., source: _Optional[_Union[Source, str]] = ..., method: _Optional[_Union[SearchMethod, str]] = ..., candidates: _Optional[int] = ..., filtered: _Optional[int] = ..., short_reason: _Optional[_Union[ShortReason, str]] = ..., unknown_ids: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    unknown_filter_values: _containers.RepeatedCompositeFieldContainer[UnknownFilterValue]
+    empty_filter_ranges: _containers.RepeatedCompositeFieldContainer[EmptyFilterRange]
+    def __init__(self, items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., version: _Optional[str] = ..., source: _Optional[_Union[Source, str]] = ..., method: _Optional[_Union[SearchMethod, str]] = ..., candidates: _Optional[int] = ..., filtered: _Optional[int] = ..., short_reason: _Optional[_Union[ShortReason, str]] = ..., unknown_ids: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ..., unknown_filter_values: _Optional[_Iterable[_Union[UnknownFilterValue, _Mapping]]] = ..., empty_filter_ranges: _Optional[_Iterable[_Union[EmptyFilterRange, _Mapping]]] = ...) -> None: ...
 
 class BatchSimilarItemsRequest(_message.Message):
     __slots__ = ("requests",)
@@ -291,6 +299,26 @@ class ScoredItem(_message.Message):
     attributes: _containers.MessageMap[str, AttributeValue]
     explanation: Explanation
     def __init__(self, item_id: _Optional[str] = ..., score: _Optional[float] = ..., title: _Optional[str] = ..., attributes: _Optional[_Mapping[str, AttributeValue]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ...) -> None: ...
+
+class UnknownFilterValue(_message.Message):
+    __slots__ = ("attribute", "value", "near")
+    ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    NEAR_FIELD_NUMBER: _ClassVar[int]
+    attribute: str
+    value: str
+    near: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, attribute: _Optional[str] = ..., value: _Optional[str] = ..., near: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class EmptyFilterRange(_message.Message):
+    __slots__ = ("attribute", "least", "greatest")
+    ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
+    LEAST_FIELD_NUMBER: _ClassVar[int]
+    GREATEST_FIELD_NUMBER: _ClassVar[int]
+    attribute: str
+    least: float
+    greatest: float
+    def __init__(self, attribute: _Optional[str] = ..., least: _Optional[float] = ..., greatest: _Optional[float] = ...) -> None: ...
 
 class AttributeValue(_message.Message):
     __slots__ = ("texts", "number")
