@@ -14,7 +14,7 @@ from publication import ragged
 from publication.attributes import MAX_VALUE_BYTES
 from retriever.answering import batches, filters, pages
 from retriever.answering.explanations import Explanation
-from retriever.answering.filters import AnyCondition, Condition, Filter, RangeCondition
+from retriever.answering.filters import AnyCondition, Condition, RangeCondition
 from retriever.answering.near_misses import in_words, near_names
 from retriever.answering.pages import Page
 from retriever.answering.queries import Answer
@@ -141,8 +141,8 @@ def fill_in(
         response.short_reason = _SHORT[answer.short]
     if answer.unknown:
         response.unknown_ids.extend(answer.unknown)
-    if answer.filter is not None:
-        _fill_in_what_matches_nothing(response, answer.filter)
+    if answer.unknown_values or answer.empty_ranges:
+        _fill_in_what_matches_nothing(response, answer)
     if answer.next_page:
         response.next_page_token = answer.next_page
     add = response.items.add
@@ -159,14 +159,14 @@ def fill_in(
             _fill_in_explanation(item.explanation, explanation)
 
 
-def _fill_in_what_matches_nothing(response: Response, wanted: Filter) -> None:
-    for unknown in wanted.unknown_values:
+def _fill_in_what_matches_nothing(response: Response, answer: Answer) -> None:
+    for unknown in answer.unknown_values:
         response.unknown_filter_values.add(
             attribute=unknown.attribute, value=unknown.value[:MAX_VALUE_BYTES], near=unknown.near
         )
-    for empty in wanted.empty_ranges:
+    for empty in answer.empty_ranges:
         made = response.empty_filter_ranges.add(attribute=empty.attribute)
-        if not math.isnan(empty.least):
+        if empty.least is not None and empty.greatest is not None:
             made.least, made.greatest = empty.least, empty.greatest
 
 

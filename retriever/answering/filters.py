@@ -73,11 +73,11 @@ class UnknownValue:
 
 @dataclass(frozen=True)
 class EmptyRange:
-    """A range that no item's number is in; the numbers run from `least` to `greatest`, NaN for none."""
+    """A range that no number is in; they run from `least` to `greatest`, None where there are none."""
 
     attribute: str
-    least: float
-    greatest: float
+    least: float | None
+    greatest: float | None
 
 
 class Test(Protocol):
@@ -303,11 +303,11 @@ class _RangeTest:
         self._rows = order[first:last]
         self.most = len(self._rows)
 
-    def ends(self) -> tuple[float, float]:
-        """The least and the greatest number that items have, NaN for none."""
+    def ends(self) -> tuple[float | None, float | None]:
+        """The least and the greatest number that items have, None for none."""
         with_value = int(self._ordered.searchsorted(np.inf, side="right"))
         if not with_value:
-            return math.nan, math.nan
+            return None, None
         return float(self._ordered[0]), float(self._ordered[with_value - 1])
 
     def rows(self) -> Rows:

@@ -16,7 +16,7 @@ from publication.vector_space import Float32Array
 from retriever.answering import pages
 from retriever.answering.diversity import diversify, pool_size
 from retriever.answering.explanations import Explanation, explain
-from retriever.answering.filters import Filter, look_up
+from retriever.answering.filters import EmptyRange, UnknownValue, look_up
 from retriever.answering.pages import Page, Position
 from retriever.answering.popular import find_popular
 from retriever.answering.questions import (
@@ -46,7 +46,8 @@ class Answer(msgspec.Struct, frozen=True):
         filtered: those of them that may not be returned.
         short: why there are fewer than the limit; None when there aren't.
         unknown: ids of the request that the publication doesn't have.
-        filter: what all results are like, as it was looked up; None for anything.
+        unknown_values: values of the conditions that no item has.
+        empty_ranges: ranges of the conditions that no item's number is in.
         next_page: the token of the next page; empty when there is none, or none was asked for.
         explanations: of each item, when asked for.
     """
@@ -59,7 +60,8 @@ class Answer(msgspec.Struct, frozen=True):
     filtered: int
     short: ShortReason | None = None
     unknown: Sequence[str] = ()
-    filter: Filter | None = None
+    unknown_values: Sequence[UnknownValue] = ()
+    empty_ranges: Sequence[EmptyRange] = ()
     next_page: str = ""
     explanations: Sequence[Explanation] = ()
 
@@ -185,7 +187,8 @@ def finish(snapshot: Snapshot, plan: Plan, found: Found) -> Answer:
         found.filtered,
         short,
         subject.unknown,
-        plan.wanted.filter,
+        () if plan.wanted.filter is None else plan.wanted.filter.unknown_values,
+        () if plan.wanted.filter is None else plan.wanted.filter.empty_ranges,
         next_page,
         _explanations(snapshot, subject, found.rows) if options.explain else (),
     )
