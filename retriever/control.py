@@ -11,6 +11,8 @@ import socket
 
 import msgspec
 
+from retriever.version_files import Files
+
 # What the parent handles and workers ignore, though a terminal or a service manager sends it to all.
 PARENTS_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -22,12 +24,15 @@ class Listen(msgspec.Struct, frozen=True, tag=True):
 class Prepare(msgspec.Struct, frozen=True, tag=True):
     """Parent: open this version, which is verified, and answer queries to warm it up.
 
+    `files` are those that were verified: others aren't to be opened.
+
     `order` is another number each time, and stands in the answer: one to an order that was taken back
     meanwhile doesn't count.
     """
 
     version: str
     order: int
+    files: Files = {}
 
 
 class Commit(msgspec.Struct, frozen=True, tag=True):
@@ -115,6 +120,7 @@ class Fleet(msgspec.Struct, frozen=True, tag=True):
     target: str = ""
     version: str = ""
     label_problem: str = ""
+    served_problem: str = ""
     last_reload: ReloadFacts | None = None
     workers: list[WorkerFacts] = []
     failed: list[FailedVersion] = []
@@ -145,13 +151,15 @@ class Prepared(msgspec.Struct, frozen=True, tag=True):
 class PrepareFailed(msgspec.Struct, frozen=True, tag=True):
     """Worker: this version can't be served; what served before goes on.
 
-    `passing` says that this says nothing about the version.
+    `passing` says that this says nothing about the version, `changed` that its files aren't those that
+    were verified.
     """
 
     version: str
     order: int
     reason: str
     passing: bool = False
+    changed: bool = False
 
 
 class Committed(msgspec.Struct, frozen=True, tag=True):

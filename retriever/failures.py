@@ -14,6 +14,7 @@ import msgspec
 from hosting import words
 from publication.errors import PublicationError, VolumeError, says_nothing
 from retriever.errors import RetrieverError, UnverifiedError
+from retriever.version_files import FilesChangedError
 
 _MAX_REASON = 500
 # What a process does to itself that runs native code over bytes which aren't what they should be. All
@@ -45,7 +46,7 @@ def of_error(error: BaseException) -> Failure:
 def is_passing(error: BaseException) -> bool:
     """Whether an error says nothing about the version that was being verified or opened."""
     match error:
-        case VolumeError() | UnverifiedError() | MemoryError():
+        case VolumeError() | UnverifiedError() | FilesChangedError() | MemoryError():
             return True
         case PublicationError() | RetrieverError() | ModuleNotFoundError():
             return False

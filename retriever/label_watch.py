@@ -13,6 +13,7 @@ from pathlib import Path
 from publication import labels, layout
 from publication.errors import PublicationError, VolumeError, says_nothing
 from retriever import failures
+from retriever.served_files import Served
 
 Fingerprint = tuple[object, ...]
 
@@ -25,11 +26,13 @@ class Seen:
         target: the version to serve, None when the label can't be read.
         problem: why it can't; empty when it can.
         fingerprint: changes when any file of the target does: content, rights, or that it is there.
+        served: how the files are of what serves, None when that isn't known.
     """
 
     target: str | None
     problem: str = ""
     fingerprint: Fingerprint = ()
+    served: Served | None = None
 
 
 def look(volume: Path, label: str, pin: str | None) -> Seen:

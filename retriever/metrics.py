@@ -202,6 +202,11 @@ def _version(fleet: control.Fleet, of_slots: Sequence[dict[Key, int]]) -> Iterat
     yield gauge(
         "retriever_label_problem", "1 while the label can't be read.", bool(fleet.label_problem)
     )
+    yield gauge(
+        "retriever_served_problem",
+        "1 while files of the version in service aren't those that were verified.",
+        bool(fleet.served_problem),
+    )
     yield gauge("retriever_failed_versions", "Versions that couldn't be loaded.", len(fleet.failed))
     yield gauge(
         "retriever_reload_retrying",

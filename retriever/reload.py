@@ -25,7 +25,9 @@ from retriever.failed_versions import FailedVersions
 from retriever.failures import Failure
 from retriever.label_watch import Seen
 from retriever.lifetime import Wanted
-from retriever.verifications import Verifications
+from retriever.served_files import ServedFiles
+from retriever.verifications import Verification, Verifications
+from retriever.version_files import Files
 from retriever.version_policy import Action, Candidate, Observed, Step, decide, gives_up
 from retriever.worker_group import WorkerGroup
 from retriever.worker_process import WorkerProcess
@@ -51,6 +53,7 @@ class Reload:
         committed: the version that serves.
         last: what became of the latest attempt.
         failed: the versions that couldn't be loaded.
+        served: the files of the version that serves.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class Reload:
         workers: list[WorkerProcess],
         wake_up: Callable[[], None],
         *,
-        verify: Callable[[Path, str, Wanted], object],
+        verify: Callable[[Path, str, Wanted], Files],
         ended: Callable[[control.ReloadFacts], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -68,6 +71,7 @@ class Reload:
         self.committed: str | None = None
         self.last: control.ReloadFacts | None = None
         self.failed = FailedVersions(clock=clock)
+        self.served = ServedFiles(volume, clock=clock)
         # Exit statuses of the workers that have died while they prepared a version.
         self._deaths: dict[str, list[int]] = {}
         self._workers = WorkerGroup(workers)
@@ -77,6 +81,7 @@ class Reload:
         self._seen = Seen(None)
         self._candidate: Candidate | None = None
         self._candidate_seen = Seen(None)
+        self._candidate_files: Files = {}
         self._begun_at = 0.0
         self._changeover = Changeover()
 
@@ -98,6 +103,7 @@ class Reload:
         self._seen = seen
         self.target, self.label_problem = seen.target, seen.problem
         self.failed.look(seen)
+        self.served.found(seen.served)
 
     def hear(self, worker: WorkerProcess, message: object) -> None:
         """Take in what a worker said, after the worker's own note of it."""
@@ -107,6 +113,9 @@ class Reload:
                     worker.commit(version)  # it joins late
                 elif not self._is_candidate(version, step=Step.PREPARING):
                     worker.abandon()
+            case control.PrepareFailed(version=self.committed, changed=True):
+                worker.abandon()
+                self.served.doubt()
             case control.PrepareFailed(version=version, reason=reason, passing=passing):
                 self._not_prepared(worker, version, Failure(reason, passing=passing))
             case control.Committed(at=at):
@@ -151,7 +160,8 @@ class Reload:
                 self._commit()
             elif action is Action.ABANDON:
                 self._abandon()
-        self._workers.follow(self.committed)
+        self._verify_served()
+        self._workers.follow(self.committed, self.served.files if self.served.sound else None)
 
     def _observe(self) -> Observed:
         candidate = self._candidate
@@ -185,18 +195,41 @@ class Reload:
 
     def _take_verified(self) -> None:
         result = self._verifications.result()
-        if result is None or self._candidate is None:
+        if result is None:
             return
-        if result.problem is None:
+        if self._candidate is None:
+            self._take_served(result)
+        elif result.problem is None:
             self._candidate = replace(self._candidate, step=Step.VERIFIED)
+            self._candidate_files = result.files
         else:
             self._fail(failures.of_error(result.problem))
+
+    def _verify_served(self) -> None:
+        """Verify what serves anew, when its files have changed and nothing else is on its way."""
+        if self.committed is None or self._candidate is not None or self._verifications.busy:
+            return
+        if self.served.wants_verification:
+            self._verifications.begin(self.committed)
+        elif self.served.refused and self._is_lost(self.committed):
+            # To answer nothing is better than to answer what is wrong.
+            self._lose()
+            self.advance()
+
+    def _take_served(self, result: Verification) -> None:
+        """Take in what came of verifying anew what serves."""
+        if result.version != self.committed:
+            return
+        if result.problem is None:
+            self.served.serve(result.version, result.files)
+        else:
+            self.served.refuse(failures.of_error(result.problem))
 
     def _prepare(self, *, at_most: int | None = None) -> None:
         assert self._candidate is not None  # noqa: S101 - decide() asks it of a candidate only
         self._candidate = replace(self._candidate, step=Step.PREPARING)
         for worker in self._workers.settled(self.committed)[:at_most]:
-            worker.prepare(self._candidate.version)
+            worker.prepare(self._candidate.version, self._candidate_files)
 
     def _commit(self) -> None:
         assert self._candidate is not None  # noqa: S101
@@ -204,6 +237,7 @@ class Reload:
         self._candidate = None
         self.committed = version
         self.failed.served(version)
+        self.served.serve(version, self._candidate_files)
         self._deaths.clear()
         prepared = self._workers.prepared(version)
         self._changeover.begin(worker.index for worker in prepared)
@@ -286,6 +320,7 @@ class Reload:
         """Nobody serves what was committed and nobody can: begin with what the label names."""
         _log.error("no worker serves %s any more, and none can", self.committed)
         self.committed = None
+        self.served.end()
 
     def _note(
         self,

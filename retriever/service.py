@@ -217,6 +217,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
             version=fleet.version,
             label_problem=fleet.label_problem,
             not_serving_reason="" if fleet.version else waiting_for(fleet, now=time.monotonic()).reason,
+            served_problem=fleet.served_problem,
             last_reload=None
             if reload is None
             else pb.ReloadOutcome(

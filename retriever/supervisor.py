@@ -76,7 +76,7 @@ class Supervisor:
         self._fleet: control.Fleet | None = None
         self._seen: SimpleQueue[Seen] = SimpleQueue()
         self._watch = LabelWatch(
-            source.look,
+            self._look,
             self._take_seen,
             poll_seconds=config.poll_seconds,
         )
@@ -84,6 +84,10 @@ class Supervisor:
         self._turned_at = time.monotonic()
         if self._endpoint is not None:
             self._endpoint.start()
+
+    def _look(self) -> Seen:
+        """Look at the label, its version, and the version that serves."""
+        return replace(self._source.look(), served=self._reload.served.look())
 
     def _watched(self, config: Config) -> RetrieverMetrics:
         """What is told on another address; raises HostingError when that can't be one."""
@@ -243,6 +247,7 @@ class Supervisor:
             target=self._reload.target or "",
             version=self._reload.committed or "",
             label_problem=self._watch.silence() or self._reload.problem(),
+            served_problem=self._reload.served.problem(),
             last_reload=self._reload.last,
             workers=[worker.facts() for worker in self._workers],
             failed=[*reversed(self._reload.failed.by_name.values())],

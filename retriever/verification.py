@@ -17,12 +17,14 @@ import msgspec
 from hosting import words
 from publication import layout, reader
 from publication.errors import InvalidPublicationError, PublicationError, VolumeError
-from retriever import failures
+from retriever import failures, version_files
 from retriever.errors import UnverifiedError
 from retriever.lifetime import Wanted, die_with, signals_held_back
+from retriever.version_files import Files
 
 # Longer than it takes to read a version over a slow network.
 _SECONDS = 3600.0
+_TRIES = 3
 # Why a process is killed that doesn't do so itself.
 _FROM_OUTSIDE: dict[int, str] = {
     signal.SIGKILL: "somebody did, or there wasn't enough memory",
@@ -39,12 +41,15 @@ class _Verdict(msgspec.Struct, frozen=True):
     problem: str = ""
     path: str = ""
     passing: bool = False
+    files: Files = {}
 
 
 def verify_apart(
     volume: Path, version: str, wanted: Wanted | None = None, *, seconds: float = _SECONDS
-) -> None:
+) -> Files:
     """Check every byte of a version, as `reader.verify` does, in `seconds` at most.
+
+    Returns how its files were then.
 
     The process has the priority of the thread that calls this. It ends with this process, and when it
     isn't wanted any more; this returns when it is gone.
@@ -76,6 +81,7 @@ def verify_apart(
         raise UnverifiedError(version, f"couldn't be verified: {verdict.problem}")
     if verdict.problem:
         raise PublicationError(verdict.problem)
+    return verdict.files
 
 
 def _check_status(status: int, volume: Path, version: str) -> None:
@@ -104,12 +110,30 @@ def _name(number: int) -> str:
         return f"signal {number}"
 
 
+def _verify(volume: Path, version: str) -> Files:
+    directory = layout.version_dir(volume, version)
+    for _ in range(_TRIES):
+        names = version_files.names_of(directory) if reader.has_version(volume, version) else []
+        before = _look(directory, names)
+        reader.verify(volume, version)
+        if before == (files := _look(directory, names)):
+            return files
+    raise VolumeError(directory, f"files changed while they were read: {_TRIES} times")
+
+
+def _look(directory: Path, names: list[str]) -> Files:
+    try:
+        return version_files.look(directory, names)
+    except OSError as error:
+        raise VolumeError(directory, error.strerror or str(error)) from error
+
+
 def main(arguments: list[str]) -> None:
     """Verify, and print what was wrong."""
     die_with(int(arguments[2]))
     verdict = _Verdict()
     try:
-        reader.verify(Path(arguments[0]), arguments[1])
+        verdict = _Verdict(files=_verify(Path(arguments[0]), arguments[1]))
     except VolumeError as error:
         verdict = _Verdict(error.reason, str(error.path))
     except Exception as error:

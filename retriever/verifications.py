@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 from retriever.errors import UnverifiedError
 from retriever.lifetime import Wanted
 from retriever.priority import make_way
+from retriever.version_files import Files
 
 # What was ended is gone a moment later, unless it hangs in the kernel.
 _MOMENT_SECONDS = 5.0
@@ -18,11 +19,12 @@ _MOMENT_SECONDS = 5.0
 
 @dataclass
 class Verification:
-    """One that was begun; `problem` is what was wrong, once it ended."""
+    """One that was begun; once it ended, `problem` is what was wrong, or `files` what was verified."""
 
     version: str
     wanted: Wanted
     problem: Exception | None = None
+    files: Files = field(default_factory=dict)
 
 
 class Verifications:
@@ -36,7 +38,7 @@ class Verifications:
 
     def __init__(
         self,
-        verify: Callable[[str, Wanted], object],
+        verify: Callable[[str, Wanted], Files],
         wake_up: Callable[[], None],
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -74,6 +76,11 @@ class Verifications:
         self._begin_next()
         return result
 
+    @property
+    def busy(self) -> bool:
+        """Whether one runs or waits."""
+        return self._running is not None or self._waiting is not None
+
     def problem(self) -> str:
         """Says that one that was ended goes on, and keeps others from being begun; else empty."""
         if self._running is None or (ended_at := self._running.wanted.ended_at) is None:
@@ -96,7 +103,7 @@ class Verifications:
         def verify() -> None:
             make_way()
             try:
-                self._verify(running.version, running.wanted)
+                running.files = self._verify(running.version, running.wanted)
             except Exception as error:
                 running.problem = error
             self._ended.put(running)

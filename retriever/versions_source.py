@@ -24,6 +24,7 @@ from retriever.errors import StartError
 from retriever.label_watch import Fingerprint, Seen
 from retriever.lifetime import Wanted
 from retriever.verification import verify_apart
+from retriever.version_files import Files
 
 _log = logging.getLogger(__name__)
 
@@ -40,8 +41,8 @@ class VersionsSource(Protocol):
         """See what is to be served."""
         ...
 
-    def verify(self, volume: Path, version: str, wanted: Wanted) -> None:
-        """Have a version in the workers' folder and check every byte; raises as `verify_apart`.
+    def verify(self, volume: Path, version: str, wanted: Wanted) -> Files:
+        """Have a version in the workers' folder and check every byte; as `verify_apart`.
 
         It ends soon when it isn't wanted any more.
         """
@@ -64,9 +65,9 @@ class Folder:
         """See VersionsSource."""
         return label_watch.look(self._folder, self._label, self._pin)
 
-    def verify(self, volume: Path, version: str, wanted: Wanted) -> None:
+    def verify(self, volume: Path, version: str, wanted: Wanted) -> Files:
         """See VersionsSource."""
-        verify_apart(volume, version, wanted)
+        return verify_apart(volume, version, wanted)
 
     def serves(self, version: str) -> None:
         """See VersionsSource."""
@@ -87,7 +88,7 @@ class Copied:
         label: str,
         pin: str | None,
         max_bytes: int | None,
-        check: Callable[[Path, str, Wanted], object] = verify_apart,
+        check: Callable[[Path, str, Wanted], Files] = verify_apart,
     ) -> None:
         """Raises VolumeError when the folder can't be written."""
         self._location = location
@@ -131,15 +132,22 @@ class Copied:
         volume: Path,  # noqa: ARG002 - it is the cache's folder
         version: str,
         wanted: Wanted,
-    ) -> None:
+    ) -> Files:
         """See VersionsSource: bring it, unless it is here, and check it."""
+        files: Files = {}
+
+        def check(folder: Path, version: str) -> None:
+            nonlocal files
+            files = self._check(folder, version, wanted)
+
         self._cache.bring(
             Store(self._location, patience_seconds=_FETCH_SECONDS),
             version,
-            lambda folder, version: self._check(folder, version, wanted),
+            check,
             wanted=wanted,
             arrival=_Told(version),
         )
+        return files
 
     def serves(self, version: str) -> None:
         """See VersionsSource."""

@@ -25,8 +25,9 @@ from hosting.admission import Observe, ignore
 from hosting.errors import HostingError
 from hosting.observation import CLOSE_SECONDS, Observation
 from hosting.server import calls_of
+from publication import layout
 from publication.errors import PublicationError
-from retriever import control, failures
+from retriever import control, failures, version_files
 from retriever.call_facts import call_facts
 from retriever.config import Config
 from retriever.counters import Counters
@@ -38,6 +39,7 @@ from retriever.online_recall import Sampler
 from retriever.server import Server
 from retriever.service import RetrieverServicer, look_away
 from retriever.snapshot import Snapshot, open_snapshot
+from retriever.version_files import FilesChangedError
 from retriever.warm_up import warm_up
 
 _log = logging.getLogger(__name__)
@@ -140,22 +142,35 @@ class Worker:
             self._may_prepare.release()
             self._cannot_prepare(prepare, failures.of_error(error))
 
-    def _cannot_prepare(self, prepare: control.Prepare, failure: Failure) -> None:
+    def _cannot_prepare(
+        self, prepare: control.Prepare, failure: Failure, *, changed: bool = False
+    ) -> None:
         self._send(
-            control.PrepareFailed(prepare.version, prepare.order, failure.reason, failure.passing)
+            control.PrepareFailed(
+                prepare.version,
+                prepare.order,
+                failure.reason,
+                passing=failure.passing,
+                changed=changed,
+            )
         )
 
     def _prepare(self, prepare: control.Prepare) -> None:
         version, order = prepare.version, prepare.order
+        directory = layout.version_dir(self._config.volume, version)
         try:
+            # What is there before and after the opening is what was opened.
+            version_files.check(directory, prepare.files)
             snapshot = open_snapshot(self._config.volume, version)
+            version_files.check(directory, prepare.files)
             warm_up(snapshot, make_way=lambda: time.sleep(_MAKE_WAY_SECONDS))
         except Exception as error:
             expected = (PublicationError, RetrieverError, OSError, MemoryError)
             if not isinstance(error, expected):
                 _log.exception("preparing %s failed", version)
             # Better one version refused than a worker that never answers.
-            self._cannot_prepare(prepare, failures.of_error(error))
+            changed = isinstance(error, FilesChangedError)
+            self._cannot_prepare(prepare, failures.of_error(error), changed=changed)
             return
         finally:
             self._may_prepare.release()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from retriever.version_files import Files
 from retriever.worker_process import WorkerProcess
 
 
@@ -42,11 +43,16 @@ class WorkerGroup:
             if version in (worker.preparing, worker.prepared):
                 worker.abandon()
 
-    def follow(self, committed: str | None) -> None:
-        """Let workers that booted later get what the others serve, and take calls once they do."""
+    def follow(self, committed: str | None, files: Files | None) -> None:
+        """Let workers that booted later get what the others serve, and take calls once they do.
+
+        Args:
+            committed: what the others serve, which may be nothing.
+            files: of that, as they were verified; None while nobody may map what is there.
+        """
         for worker in self._workers:
-            if committed is not None and worker.idle and worker.version != committed:
-                worker.prepare(committed)
+            if committed and files is not None and worker.idle and worker.version != committed:
+                worker.prepare(committed, files)
         for worker in self._workers:
             if worker.state == "booted" and worker.version == committed:
                 worker.listen()

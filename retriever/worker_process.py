@@ -17,6 +17,7 @@ from retriever import control
 from retriever.config import Config
 from retriever.counters import Counters
 from retriever.lifetime import signals_held_back
+from retriever.version_files import Files
 
 State = Literal["starting", "booted", "running", "down"]
 
@@ -188,12 +189,12 @@ class WorkerProcess:
             self._told_to_listen = True
             self.send(control.Listen())
 
-    def prepare(self, version: str) -> None:
-        """Tell it to prepare a version."""
+    def prepare(self, version: str, files: Files) -> None:
+        """Tell it to prepare a version that has these files."""
         self.preparing, self.prepared = version, None
         self._prepare_at = self._clock()
         self._order += 1
-        self.send(control.Prepare(version, self._order))
+        self.send(control.Prepare(version, self._order, files))
 
     def commit(self, version: str) -> None:
         """Tell it to serve what it has prepared."""

@@ -62,7 +62,7 @@ class Member:
             return [f"{self.error.code.name}: {self.error.details}"]
         if self.status is None:
             return []
-        found = [self.status.label_problem] if self.status.label_problem else []
+        found = [told for told in (self.status.label_problem, self.status.served_problem) if told]
         if not found and not self.status.failed_versions and self.status.not_serving_reason:
             # Such as the version that it loads.
             found = [self.status.not_serving_reason]

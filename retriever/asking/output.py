@@ -62,6 +62,8 @@ def print_answer(answer: Answer, *, attributes: list[str], explain: bool) -> Non
 def print_status(status: pb.GetStatusResponse) -> None:
     """What each worker serves, does and needs."""
     print(f"version {status.version or 'none'}")
+    if status.served_problem:
+        print(f"        {status.served_problem}")
     # A service of before doesn't tell.
     if status.software_version:
         print(f"release {status.software_version} of the retriever")

@@ -162,6 +162,7 @@ class Campaign(Noting):
             for _ in range(self._scale.kills):
                 self._try_kill(signal.SIGKILL)
             self._try_kill(signal.SIGSTOP)
+            self._try_changed_files()
             # And it still follows the label.
             self._switch(self._publish())
 
@@ -342,6 +343,34 @@ class Campaign(Noting):
             f"{'' if right else 'wrong: '}{reason}; {served_at - closed_at:.1f} s later it serves",
         )
         self._switch(self._publish())
+
+    def _try_changed_files(self) -> None:
+        """Replace files of what serves, have a worker come back amid that, and put them back."""
+        other = layout.version_dir(self._volume, self._publish().version)
+        status = self._service.status()
+        directory = layout.version_dir(self._volume, status.version)
+        backup = self._volume.with_name("backup")
+        shutil.copytree(directory, backup)
+        replaced = faults.replace_files(directory, other)
+        problem = self._service.wait_until(lambda status: status.served_problem).served_problem
+        # One that answers no status meanwhile needn't be the one that is asked.
+        victim = status.workers[-1]
+        os.kill(victim.pid, signal.SIGKILL)
+        back = self._service.wait_until(
+            lambda status: (
+                status.workers[-1].pid not in (0, victim.pid)
+                and status.workers[-1].state == pb.WORKER_STATE_STARTING
+            )
+        )
+        right = replaced and not back.workers[-1].version
+        faults.replace_files(directory, backup)
+        self._service.wait_until_all_serve(status.version)
+        self._service.wait_until(lambda status: not status.served_problem)
+        shutil.rmtree(backup)
+        self._note(
+            f"{len(replaced)} files of the version in service replaced by others of equal size",
+            problem if right else f"wrong: worker {victim.index} serves them",
+        )
 
     def _try_kill(self, number: signal.Signals) -> None:
         # Another one each time.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from threading import Event
 
 import msgspec
 
-from publication import reader
-from retriever import control, reload
+from publication import layout, reader
+from retriever import control, reload, version_files
 from retriever.config import Config
 from retriever.label_watch import Seen, look
 from retriever.reload import Reload
@@ -57,14 +58,23 @@ class Service:
             self.workers,
             self._verified.set,
             # As it is then: tests put others in its place.
-            verify=lambda volume, version, _: reader.verify(volume, version),
+            verify=self._verify,
             clock=lambda: time.monotonic() + self.later,
         )
 
+    def _verify(self, volume, version, _):
+        reader.verify(volume, version)
+        directory = layout.version_dir(volume, version)
+        return version_files.look(directory, version_files.names_of(directory))
+
     def poll(self):
         """Look at the volume, as the supervisor does, and verify what is to be."""
-        self.look(look(self.volume, "current", None))
+        self.look_now()
         self.verify()
+
+    def look_now(self):
+        seen = look(self.volume, "current", None)
+        self.look(dataclasses.replace(seen, served=self.reload.served.look()))
 
     def look(self, seen: Seen):
         self._verified.clear()
@@ -137,7 +147,7 @@ class Service:
 
 def without_number(message):
     if isinstance(message, control.Prepare):
-        return msgspec.structs.replace(message, order=0)
+        return msgspec.structs.replace(message, order=0, files={})
     return message
 
 

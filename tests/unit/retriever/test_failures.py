@@ -85,7 +85,7 @@ def test_what_is_wrong_with_a_version_is_final(error):
         (MemoryError(), "not enough memory"),
         (MemoryError("Unable to allocate 3 GiB"), "not enough memory: Unable to allocate 3 GiB"),
         (MissingFileError(PATH), str(MissingFileError(PATH))),
-        (RuntimeError("no idea"), "RuntimeError: no idea"),
+        (RuntimeError("no idea"), "an unexpected error: no idea"),
         (RuntimeError("can't start new thread"), "can't start new thread"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,

@@ -930,3 +930,92 @@ def verifications(monkeypatch):
         lambda volume, version: (tried.append(version), verify(volume, version)),
     )
     return tried
+
+
+def publish(service):
+    version = publications.publish(service.volume)
+    labels.promote(service.volume, version)
+    service.serve(version)
+    return version
+
+
+def spoil(service, version, data=b"\x00"):
+    """Replace a file of a version by another of equal size; returns what puts the right one back."""
+    path = layout.version_dir(service.volume, version) / layout.SEEN_ITEMS
+    right = path.read_bytes()
+
+    def replace(content):
+        other = path.with_name("other")
+        other.write_bytes(content)
+        other.replace(path)
+
+    replace(data * len(right))
+    return lambda: replace(right)
+
+
+def verify_served(service):
+    """Look, and wait for what serves to be verified anew."""
+    service._verified.clear()
+    service.look_now()
+    assert service._verified.wait(30)
+    service._verified.clear()
+    service.reload.advance()
+
+
+def test_a_late_worker_gets_none_but_verified_files(service):
+    first = publish(service)
+    put_back = spoil(service, first)
+    verify_served(service)
+    assert "seen_items.npy changed" in service.reload.served.problem()
+    assert "SHA-256 is" in service.reload.served.problem()
+    worker = service.workers[1]
+    service.dies(worker)
+    service.boots(worker)
+    assert service.told() == [[], []]
+    assert service.reload.committed == first
+    put_back()
+    verify_served(service)
+    assert service.reload.served.problem() == ""
+    assert service.told() == [[], [prepare(first)]]
+    assert worker.told == []
+
+
+def test_when_no_worker_is_left_nothing_is_served_rather_than_what_is_wrong(service):
+    first = publish(service)
+    put_back = spoil(service, first)
+    verify_served(service)
+    for worker in service.workers:
+        service.dies(worker)
+    for worker in service.workers:
+        service.boots(worker)
+    service.verify()
+    assert service.reload.committed is None
+    assert "SHA-256" in service.reload.failed.by_name[first].reason
+    assert service.told() == [[control.Listen()], [control.Listen()]]
+    for worker in service.workers:
+        service.say(worker, control.Listening())
+    put_back()
+    service.serve(first)
+
+
+def test_files_that_changed_and_are_right_are_verified_and_alarm_nobody(service):
+    first = publish(service)
+    path = layout.version_dir(service.volume, first) / layout.SEEN_ITEMS
+    path.chmod(0o444 if path.stat().st_mode & 0o200 else 0o644)
+    verify_served(service)
+    assert (service.reload.served.problem(), service.reload.served.sound) == ("", True)
+
+
+def test_a_worker_that_finds_other_files_waits_until_they_are_verified(service):
+    first = publish(service)
+    worker = service.workers[1]
+    service.dies(worker)
+    service.boots(worker)
+    assert service.told() == [[], [prepare(first)]]
+    service._verified.clear()
+    service.say(worker, control.PrepareFailed(first, worker.order, "changed", changed=True))
+    assert not worker.killed
+    assert service.told() == [[], [control.Abandon()]]
+    assert service._verified.wait(30)
+    service.reload.advance()
+    assert service.told() == [[], [prepare(first)]]

@@ -96,6 +96,7 @@ class AnyOrder(RuleBasedStateMachine):
                 raise VolumeError(volume, "it is away")
             if version == BROKEN:
                 raise PublicationError("it is broken")
+            return {}
 
         self.patch.setattr(verifications.threading, "Thread", Thread)
         self.patch.setattr(reload._log, "disabled", True)

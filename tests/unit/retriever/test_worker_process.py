@@ -131,7 +131,7 @@ def test_a_life(worker):
     said(worker, control.Booted())
     assert heard(worker) == ([(control.Booted(), True)], True)
     assert (worker.state, worker.ever_ran, worker.up, worker.idle) == ("booted", False, True, True)
-    worker.prepare("v1")
+    worker.prepare("v1", {})
     assert (worker.preparing, worker.prepared, worker.idle) == ("v1", None, False)
     said(worker, control.Prepared("v1", 1))
     heard(worker)
@@ -171,7 +171,7 @@ def test_it_is_told_once_to_listen_and_not_before_it_booted(worker):
 
 def test_a_failure_to_prepare_leaves_it_idle_with_what_it_serves(running):
     running.version = "v1"
-    running.prepare("v2")
+    running.prepare("v2", {})
     said(running, control.PrepareFailed("v2", 1, "broken"))
     [(_, counts)], _ = heard(running)
     assert counts
@@ -184,12 +184,12 @@ def test_a_failure_to_prepare_leaves_it_idle_with_what_it_serves(running):
 def test_an_answer_to_what_was_abandoned_is_not_taken_for_the_answer_to_what_was_asked_again(
     running, late
 ):
-    running.prepare("v1")
+    running.prepare("v1", {})
     running.abandon()
     said(running, late)
     assert heard(running) == ([(late, False)], True)
     assert running.idle
-    running.prepare("v1")
+    running.prepare("v1", {})
     said(running, late)
     assert heard(running) == ([(late, False)], True)
     assert (running.preparing, running.prepared) == ("v1", None)
@@ -200,13 +200,13 @@ def test_an_answer_to_what_was_abandoned_is_not_taken_for_the_answer_to_what_was
 
 def test_orders_have_other_numbers_also_for_the_next_process(worker):
     """What its predecessor wrote is gone with the socket, but a number should mean one order."""
-    worker.prepare("v1")
+    worker.prepare("v1", {})
     [first] = told(worker)
     process = worker._process
     worker.bury()
     process.theirs.close()
     worker.start()
-    worker.prepare("v1")
+    worker.prepare("v1", {})
     [second] = told(worker)
     assert second.order > first.order
 
@@ -245,13 +245,13 @@ def test_one_that_is_down_is_not_silent_and_the_next_begins_anew(worker, clock):
 
 def test_it_is_known_how_long_it_has_been_preparing(running, clock):
     assert running.preparing_seconds() == 0
-    running.prepare("v1")
+    running.prepare("v1", {})
     clock.now += 5
     # That it lives doesn't mean that it gets on.
     said(running, control.Beat(control.Load()))
     heard(running)
     assert running.preparing_seconds() == 5
-    running.prepare("v2")
+    running.prepare("v2", {})
     assert running.preparing_seconds() == 0
     clock.now += 3
     said(running, control.Prepared("v2", 2))

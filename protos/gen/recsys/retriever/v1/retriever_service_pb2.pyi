@@ -351,7 +351,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("label", "label_target", "version", "last_reload", "label_problem", "workers", "failed_versions", "not_serving_reason", "software_version")
+    __slots__ = ("label", "label_target", "version", "last_reload", "label_problem", "workers", "failed_versions", "not_serving_reason", "software_version", "served_problem")
     LABEL_FIELD_NUMBER: _ClassVar[int]
     LABEL_TARGET_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -361,6 +361,7 @@ class GetStatusResponse(_message.Message):
     FAILED_VERSIONS_FIELD_NUMBER: _ClassVar[int]
     NOT_SERVING_REASON_FIELD_NUMBER: _ClassVar[int]
     SOFTWARE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SERVED_PROBLEM_FIELD_NUMBER: _ClassVar[int]
     label: str
     label_target: str
     version: str
@@ -370,7 +371,8 @@ class GetStatusResponse(_message.Message):
     failed_versions: _containers.RepeatedCompositeFieldContainer[FailedVersion]
     not_serving_reason: str
     software_version: str
-    def __init__(self, label: _Optional[str] = ..., label_target: _Optional[str] = ..., version: _Optional[str] = ..., last_reload: _Optional[_Union[ReloadOutcome, _Mapping]] = ..., label_problem: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., failed_versions: _Optional[_Iterable[_Union[FailedVersion, _Mapping]]] = ..., not_serving_reason: _Optional[str] = ..., software_version: _Optional[str] = ...) -> None: ...
+    served_problem: str
+    def __init__(self, label: _Optional[str] = ..., label_target: _Optional[str] = ..., version: _Optional[str] = ..., last_reload: _Optional[_Union[ReloadOutcome, _Mapping]] = ..., label_problem: _Optional[str] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., failed_versions: _Optional[_Iterable[_Union[FailedVersion, _Mapping]]] = ..., not_serving_reason: _Optional[str] = ..., software_version: _Optional[str] = ..., served_problem: _Optional[str] = ...) -> None: ...
 
 class FailedVersion(_message.Message):
     __slots__ = ("version", "reason", "failed_at", "retried")

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from retriever import version_files
+from retriever.version_files import FilesChangedError
+
+NAMES = ["a", "b"]
+
+
+@pytest.fixture
+def directory(tmp_path):
+    for name in NAMES:
+        (tmp_path / name).write_bytes(b"before")
+    return tmp_path
+
+
+def replace(path, data=b"after!"):
+    """By another file of equal size and time."""
+    before = path.stat()
+    other = path.with_name("other")
+    other.write_bytes(data)
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    os.replace(other, path)
+
+
+def rewrite(path):
+    """In place, of equal size and time."""
+    before = path.stat()
+    path.write_bytes(b"after!")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (Path.stat, ""),
+        (lambda path: path.read_bytes(), ""),
+        (lambda path: os.utime(path, ns=(0, path.stat().st_mtime_ns)), "a changed"),
+        (replace, "a changed"),
+        (rewrite, "a changed"),
+        (lambda path: path.unlink(), "a vanished"),
+        (lambda path: path.with_name("c").write_bytes(b"a stray one"), ""),
+    ],
+)
+def test_what_changed_is_told(directory, change, told):
+    verified = version_files.look(directory, NAMES)
+    change(directory / "a")
+    assert version_files.difference(verified, version_files.look(directory, NAMES)) == told
+    if told:
+        with pytest.raises(FilesChangedError, match=f"{told} since it was verified"):
+            version_files.check(directory, verified)
+    else:
+        version_files.check(directory, verified)
+
+
+def test_a_folder_that_is_gone_has_no_files(directory):
+    verified = version_files.look(directory, NAMES)
+    found = version_files.look(directory / "gone", NAMES)
+    assert found == {}
+    assert version_files.difference(verified, found) == "a, b vanished"
