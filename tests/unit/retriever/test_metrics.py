@@ -128,7 +128,7 @@ def test_the_workers_counts_are_summed_up_and_named(metrics, write, parse):
 
 @pytest.mark.parametrize(
     "fleet",
-    [None, control.Fleet(label="current", label_problem="no such label")],
+    [None, control.Fleet(label="current", label_problem="no such label", served_problem="a changed")],
     ids=["none", "empty"],
 )
 def test_before_anything_is_served_nothing_is_said_of_it(fleet):
@@ -141,7 +141,8 @@ def test_before_anything_is_served_nothing_is_said_of_it(fleet):
     }
     assert read["retriever_calls_total", ("code", "OK"), ("method", "Recommend")] == 0
     assert read["retriever_reloads_total", ("outcome", "failed")] == 0
-    assert read.get(("retriever_label_problem",)) == (None if fleet is None else 1)
+    for name in ("retriever_label_problem", "retriever_served_problem"):
+        assert read.get((name,)) == (None if fleet is None else 1)
 
 
 def test_a_version_of_a_day_that_there_is_not_spoils_nothing_else():

@@ -546,6 +546,7 @@ def test_the_status_is_what_the_parent_told():
         target="v2",
         version="v1",
         label_problem="a problem",
+        served_problem="a changed",
         last_reload=control.ReloadFacts("v2", False, "broken", 0.25, 1_800_000_000.5, 0.125),
         workers=[
             control.WorkerFacts(
@@ -563,7 +564,7 @@ def test_the_status_is_what_the_parent_told():
     )
     status = Caller(fleet=fleet).status()
     assert (status.label, status.label_target, status.version) == ("canary", "v2", "v1")
-    assert status.label_problem == "a problem"
+    assert (status.label_problem, status.served_problem) == ("a problem", "a changed")
     last = status.last_reload
     assert (last.version, last.succeeded, last.reason, last.duration_seconds) == (
         "v2",
