@@ -37,7 +37,12 @@ from retriever.asking.answers import (
     ScoredItem,
     UnknownFilterValue,
 )
-from retriever.asking.channel import first_contact, open_channel, retry_policy
+from retriever.asking.channel import (
+    MAX_RESPONSE_BYTES,
+    first_contact,
+    open_channel,
+    retry_policy,
+)
 from retriever.asking.conditions import (
     Condition,
     RangeCondition,
@@ -234,7 +239,7 @@ class RetrieverClient:
             client.batch_recommend([RecommendRequest("3"), RecommendRequest(session=["50"], limit=5)])
 
         Args:
-            requests: 1 to 256, of at most 10000 results altogether by their limits, and 1 MiB.
+            requests: 1 to 256, of at most 10000 results altogether by their limits, and 7 MiB.
             timeout_seconds: of the call.
 
         Returns:
@@ -313,6 +318,8 @@ class RetrieverClient:
         request: _Request,
         timeout_seconds: float | None,
     ) -> _Response:
+        if getattr(request, "max_response_bytes", None) == 0:
+            request.max_response_bytes = MAX_RESPONSE_BYTES  # type: ignore[attr-defined]
         seconds = self._timeout_seconds
         if timeout_seconds is not None:
             seconds = given.seconds("timeout_seconds", timeout_seconds)

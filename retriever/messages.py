@@ -12,7 +12,7 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from publication import ragged
 from publication.attributes import MAX_VALUE_BYTES
-from retriever.answering import batches, filters, pages
+from retriever.answering import batches, filters, pages, sizes
 from retriever.answering.explanations import Explanation
 from retriever.answering.filters import AnyCondition, Condition, RangeCondition
 from retriever.answering.near_misses import in_words, near_names
@@ -21,6 +21,7 @@ from retriever.answering.queries import Answer
 from retriever.answering.questions import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
+    MAX_RETURNED_ATTRIBUTES,
     ItemSubject,
     Options,
     Search,
@@ -35,6 +36,7 @@ from retriever.snapshot import Snapshot
 
 Request: TypeAlias = pb.SimilarItemsRequest | pb.RecommendRequest
 Response: TypeAlias = pb.SimilarItemsResponse | pb.RecommendResponse
+Batch: TypeAlias = pb.BatchSimilarItemsRequest | pb.BatchRecommendRequest
 TITLE = "title"
 
 _UNKNOWN_IDS: dict[int, UnknownIds | None] = {
@@ -88,8 +90,9 @@ def recommend_question(request: pb.RecommendRequest) -> tuple[UserSubject, Optio
             raise InvalidArgumentError("subject", "is not set: set user_id, session or features")
 
 
-def check_batch(requests: Sequence[Request]) -> None:
+def check_batch(batch: Batch) -> None:
     """Raise InvalidArgumentError for a batch that is empty or too large."""
+    requests: Sequence[Request] = batch.requests
     if not 1 <= len(requests) <= batches.MAX_REQUESTS:
         raise InvalidArgumentError(
             "requests", f"has {len(requests)} entries, but should have 1 to {batches.MAX_REQUESTS}"
@@ -102,23 +105,31 @@ def check_batch(requests: Sequence[Request]) -> None:
             "requests",
             f"have limits of {results} altogether, but should have at most {batches.MAX_RESULTS}",
         )
+    sizes.check_request("requests", batch.ByteSize())
 
 
 def return_attributes(snapshot: Snapshot, request: Request) -> Sequence[str]:
     """The attributes to return, each once; raises InvalidArgumentError for one that there isn't."""
-    if not request.HasField("return_attributes"):
+    names, paths = request.return_attribute_names, request.return_attributes.paths
+    if not (names or paths):
         return ()
-    paths = tuple(dict.fromkeys(request.return_attributes.paths))
+    if (count := len(names) + len(paths)) > MAX_RETURNED_ATTRIBUTES:
+        raise InvalidArgumentError(
+            "return_attribute_names",
+            f"make it {count} names with those of return_attributes, but there should be at most "
+            f"{MAX_RETURNED_ATTRIBUTES}",
+        )
     attributes = snapshot.publication.attributes
-    for path in paths:
-        if path != TITLE and (attributes is None or attributes.position(path) is None):
-            names = [] if attributes is None else [facts.name for facts in attributes.facts]
-            raise InvalidArgumentError(
-                "return_attributes",
-                f"{path[:64]!r} isn't an attribute{in_words(near_names(path, [TITLE, *names]))}; "
-                f"known: {', '.join([TITLE, *names])}",
-            )
-    return paths
+    for field, asked in (("return_attributes", paths), ("return_attribute_names", names)):
+        for name in asked:
+            if name != TITLE and (attributes is None or attributes.position(name) is None):
+                known = [TITLE, *(() if attributes is None else (own.name for own in attributes.facts))]
+                raise InvalidArgumentError(
+                    field,
+                    f"{name[:64]!r} isn't an attribute{in_words(near_names(name, known))}; "
+                    f"known: {', '.join(known)}",
+                )
+    return tuple(dict.fromkeys([*paths, *names]))
 
 
 def fill_in(
@@ -171,7 +182,7 @@ def _fill_in_what_matches_nothing(response: Response, answer: Answer) -> None:
 
 
 def is_plain(request: Request) -> bool:
-    """Whether a request sets no more than its subject, limit, exclude_seen and return_attributes."""
+    """Whether a request sets no more than its subject, limit, exclude_seen and what to return."""
     return not (
         request.HasField("search_effort")
         or request.exact
@@ -191,6 +202,9 @@ def _options(request: Request, *, exclude_seen: bool) -> Options:
         return _plain_options(limit, exclude_seen)
     if request.unknown_ids not in _UNKNOWN_IDS:
         raise InvalidArgumentError("unknown_ids", f"is {request.unknown_ids}, which has no meaning")
+    if (size := request.ByteSize()) > sizes.MAX_REQUEST_BYTES:
+        excluded = 2 * sum(map(len, request.exclude_item_ids)) > size
+        sizes.check_request("exclude_item_ids" if excluded else "filter", size)
     effort = request.search_effort if request.HasField("search_effort") else None
     return Options(
         limit=limit,
@@ -213,7 +227,7 @@ def _plain_options(limit: int, exclude_seen: bool) -> Options:
 
 def _page(request: Request) -> Page:
     same = copy.copy(request)
-    for field in ("limit", "paginate", "page_token"):
+    for field in ("limit", "paginate", "page_token", "max_response_bytes"):
         same.ClearField(field)
     name = request.DESCRIPTOR.name.encode()
     return Page(

@@ -5,16 +5,16 @@ from __future__ import annotations
 import msgspec
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from hosting import descriptors
+from hosting import descriptors, message_sizes
 from hosting.admission import Observe, UnaryLane
 from hosting.calls import Calls
 from hosting.server import HostedServer, probes
+from retriever.answering.sizes import MAX_REQUEST_BYTES
 from retriever.config import Config, format_address
 from retriever.control import Load
 from retriever.memory import pss_bytes
 from retriever.service import SERVICE_NAME, RetrieverServicer
 
-_MAX_REQUEST_BYTES = 1 << 20
 # Of one connection, beside calls: health checks and the like.
 _OTHER_STREAMS = 64
 
@@ -87,7 +87,7 @@ class Server:
 def _options(config: Config) -> list[tuple[str, int]]:
     options = [
         ("grpc.so_reuseport", 1),
-        ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
+        *message_sizes.received(MAX_REQUEST_BYTES),
     ]
     if age := config.max_connection_age_seconds:
         options += [

@@ -15,7 +15,7 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from hosting.release import release
 from retriever import messages
-from retriever.answering import queries
+from retriever.answering import queries, sizes
 from retriever.answering.batches import answer_all
 from retriever.answering.queries import Answer, Plan
 from retriever.answering.questions import Checkpoint, Options, UserSubject
@@ -104,13 +104,16 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     ) -> pb.SimilarItemsResponse:
         """See the proto."""
         subject, options = messages.similar_items_question(request)
+        most = sizes.answer_bytes(request.max_response_bytes)
         snapshot = self._snapshot()
         attributes = messages.return_attributes(snapshot, request)
         answer = queries.similar_items(snapshot, subject, options, checkpoint=checkpoint)
         checkpoint()
-        self._answered("SimilarItems", (answer,))
         response = pb.SimilarItemsResponse()
         messages.fill_in(response, snapshot, answer, attributes, snapshot.publication.items.external_id)
+        if sizes.may_be_too_large(attributes, most):
+            sizes.check_answer(response.ByteSize(), most)
+        self._answered("SimilarItems", (answer,))
         return response
 
     @_handler
@@ -119,14 +122,17 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     ) -> pb.RecommendResponse:
         """See the proto."""
         subject, options = messages.recommend_question(request)
+        most = sizes.answer_bytes(request.max_response_bytes)
         snapshot = self._snapshot()
         attributes = messages.return_attributes(snapshot, request)
         answer = queries.recommend(snapshot, subject, options, checkpoint=checkpoint)
         checkpoint()
-        self._answered("Recommend", (answer,))
-        self._recommended(snapshot, subject, options, answer)
         response = pb.RecommendResponse()
         messages.fill_in(response, snapshot, answer, attributes, snapshot.publication.items.external_id)
+        if sizes.may_be_too_large(attributes, most):
+            sizes.check_answer(response.ByteSize(), most)
+        self._answered("Recommend", (answer,))
+        self._recommended(snapshot, subject, options, answer)
         return response
 
     @_handler
@@ -135,10 +141,10 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     ) -> pb.BatchSimilarItemsResponse:
         """See the proto."""
         response = pb.BatchSimilarItemsResponse()
-        response.version = self._answer_all(
+        self._answer_all(
             "BatchSimilarItems",
-            request.requests,
-            response.results,
+            request,
+            response,
             messages.similar_items_question,
             queries.plan_similar_items,
             checkpoint,
@@ -151,10 +157,10 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     ) -> pb.BatchRecommendResponse:
         """See the proto."""
         response = pb.BatchRecommendResponse()
-        response.version = self._answer_all(
+        self._answer_all(
             "BatchRecommend",
-            request.requests,
-            response.results,
+            request,
+            response,
             messages.recommend_question,
             queries.plan_recommend,
             checkpoint,
@@ -164,14 +170,16 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     def _answer_all(
         self,
         method: str,
-        requests: Sequence[_Question],
-        results: Any,
+        batch: Any,
+        response: Any,
         question: Callable[[_Question], tuple[_Subject, Options]],
         plan: Callable[[Snapshot, _Subject, Options], Plan],
         checkpoint: Checkpoint,
-    ) -> str:
-        """Add a result for each request, and return the version."""
-        messages.check_batch(requests)
+    ) -> None:
+        """Add the version, and a result for each request."""
+        messages.check_batch(batch)
+        most = sizes.answer_bytes(batch.max_response_bytes)
+        requests: Sequence[_Question] = batch.requests
         snapshot = self._snapshot()
         attributes: list[Sequence[str]] = [()] * len(requests)
 
@@ -183,16 +191,17 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
 
         answers = answer_all(snapshot, range(len(requests)), look_up, checkpoint=checkpoint)
         checkpoint()
-        self._answered(method, (answer for answer in answers if isinstance(answer, Answer)))
+        response.version = snapshot.version
         # Many are answered with the same items.
         external_id = cache(snapshot.publication.items.external_id)
         for answer, names in zip(answers, attributes, strict=True):
-            result = results.add()
+            result = response.results.add()
             if isinstance(answer, Exception):
                 result.error.CopyFrom(to_message(answer))
             else:
                 messages.fill_in(result.response, snapshot, answer, names, external_id)
-        return snapshot.version
+        sizes.check_answer(response.ByteSize(), most)
+        self._answered(method, (answer for answer in answers if isinstance(answer, Answer)))
 
     def _snapshot(self) -> Snapshot:
         try:

@@ -7,6 +7,8 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from hosting.message_sizes import cut
+from hosting.pushback import with_pushback
 from hosting.repeats import logger_of_calls
 from hosting.retry_info import retry_info
 from retriever.errors import (
@@ -19,6 +21,8 @@ from retriever.errors import (
 )
 
 DOMAIN = "lightfm-retriever"
+# A retry that comes later than this may come after the caller's deadline, which would hide the reason.
+_SOON = 2.0
 # When to ask again: while a version is being loaded, and while there is none that could be.
 _LOADING_SECONDS = 1.0
 _NOTHING_SECONDS = 5.0
@@ -28,7 +32,12 @@ _log = logger_of_calls(__name__)
 
 def to_status(error: Exception) -> grpc.Status:
     """A gRPC status with google.rpc details; an unexpected error is logged and tells nothing."""
-    status: grpc.Status = rpc_status.to_status(to_message(error))
+    message = to_message(error)
+    status: grpc.Status = rpc_status.to_status(message)
+    retry = error_details_pb2.RetryInfo()
+    for detail in message.details:
+        if detail.Unpack(retry) and (seconds := retry.retry_delay.ToNanoseconds() / 1e9) <= _SOON:
+            return with_pushback(status, seconds)
     return status
 
 
@@ -36,7 +45,7 @@ def to_message(error: Exception) -> status_pb2.Status:
     """The same as a message, for one entry of a batch."""
     if isinstance(error, InvalidArgumentError):
         violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.field, description=error.reason
+            field=error.field, description=cut(error.reason)
         )
         bad_request = error_details_pb2.BadRequest(field_violations=[violation])
         return _status(code_pb2.INVALID_ARGUMENT, str(error), bad_request)
@@ -79,7 +88,7 @@ def to_message(error: Exception) -> status_pb2.Status:
 
 
 def _status(code: int, message: str, *details: Message) -> status_pb2.Status:
-    status = status_pb2.Status(code=code, message=message)
+    status = status_pb2.Status(code=code, message=cut(message))
     for detail in details:
         status.details.add().Pack(detail)
     return status

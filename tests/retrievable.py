@@ -6,7 +6,7 @@ A publication's numbers depend on its seed alone, so a test can tell which versi
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -75,10 +75,12 @@ def publish(
     clock: Clock = utc_now,
     query: dict[str, Any] | None = None,
     attributes: Sequence[Column] = (),
+    item_ids: Sequence[str] | None = None,
+    stage_more: Callable[[Staging], object] = lambda _: None,
 ) -> str:
     """Publish a version whose numbers are the seed's, move a label to it, and return its name."""
     random = np.random.default_rng(seed)
-    item_ids = IdMap.build(ids(ODD_ITEM_IDS, items))
+    item_map = IdMap.build(item_ids or ids(ODD_ITEM_IDS, items))
     user_ids = IdMap.build(ids(ODD_USER_IDS, users))
     item_vectors = random.normal(size=(items, components + 1)).astype(np.float32)
     user_vectors = random.normal(size=(users, components + 1)).astype(np.float32)
@@ -88,16 +90,17 @@ def publish(
         for row in range(users)
     ]
     with Staging(volume, clock=clock) as staging:
-        staging.add_id_map(layout.ITEM_IDS, item_ids)
+        staging.add_id_map(layout.ITEM_IDS, item_map)
         staging.add_id_map(layout.USER_IDS, user_ids)
         staging.add_array(layout.ITEM_VECTORS, item_vectors)
         staging.add_array(layout.ITEM_NORMS, row_norms(split_biases(item_vectors)[0]))
         staging.add_array(layout.USER_VECTORS, user_vectors)
         staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, ragged(seen))
         if titles:
-            named = from_texts(title_of(item_ids.external_id(row)) for row in range(items))
+            named = from_texts(title_of(item_map.external_id(row)) for row in range(items))
             staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, named)
         indexes = build_indexes(staging, item_vectors, backend=backend, build=build, query=query)
+        stage_more(staging)
         of_items = Attributes.build(attributes, items)
         of_items.stage(staging)
         of_all = facts(items, users, components, indexes)

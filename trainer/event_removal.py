@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from publication.id_map import MAX_ID_BYTES
 from trainer import event_files
 from trainer.event_errors import EventLogError, InvalidSelectionError
 from trainer.event_files import LogFile
@@ -56,6 +57,13 @@ class Selection:
                 raise InvalidSelectionError(
                     name, f"makes it {count} ids, but at most {MAX_VALUES} go at a time: send several"
                 )
+            for place, value in enumerate(values):
+                # A text from a command line may be no Unicode.
+                if (size := len(value.encode("utf-8", "replace"))) > MAX_ID_BYTES:
+                    raise InvalidSelectionError(
+                        f"{name}[{place}]",
+                        f"has {size} bytes of UTF-8, but an id has at most {MAX_ID_BYTES}",
+                    )
         bounds = ("happened_from", "happened_before", "min_weight", "max_weight")
         given = [name for name in bounds if getattr(self, name) is not None]
         if not count and not given:

@@ -143,8 +143,19 @@ def _remove_events(client: TrainerClient, options: argparse.Namespace) -> int:
     return 0
 
 
+def list_versions(client: TrainerClient) -> pb.ListVersionsResponse:
+    """Ask for all pages of versions. Raises CallError."""
+    response: pb.ListVersionsResponse = client.call("ListVersions", pb.ListVersionsRequest())
+    while response.next_page_token:
+        request = pb.ListVersionsRequest(page_token=response.next_page_token)
+        page = client.call("ListVersions", request)
+        response.versions.extend(page.versions)
+        response.next_page_token = page.next_page_token
+    return response
+
+
 def _versions(client: TrainerClient, options: argparse.Namespace) -> int:
-    response = client.call("ListVersions", pb.ListVersionsRequest())
+    response = list_versions(client)
     output.versions([row_of(version) for version in response.versions], as_json=options.json)
     return 0
 

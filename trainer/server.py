@@ -18,7 +18,7 @@ from pathlib import Path
 
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
-from hosting import descriptors
+from hosting import descriptors, message_sizes
 from hosting.admission import Lane, UnaryLane
 from hosting.calls import UNGUARDED, Calls
 from hosting.flags import Hosting
@@ -42,6 +42,7 @@ from trainer.runs import RunStore
 from trainer.schedule import Changed, Cron, Every, Schedule
 from trainer.scheduler import Scheduler
 from trainer.service import MAX_WATCHERS, SERVICE_NAME, TrainerServicer
+from trainer.sizes import MAX_REQUEST_BYTES
 from trainer.training import EVENTS, Places
 from trainer.training_spec import TrainingSpec
 
@@ -199,7 +200,7 @@ def build_server(
         },
         calls=calls,
         # A second trainer on the port is a mistake, not a worker.
-        options=[("grpc.so_reuseport", 0)],
+        options=[("grpc.so_reuseport", 0), *message_sizes.received(MAX_REQUEST_BYTES)],
     )
     pb_grpc.add_TrainerServiceServicer_to_server(servicer, server.grpc)
     server.say_serving(serving=True)

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from functools import wraps
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import grpc
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
+from hosting.message_sizes import DEFAULT_ANSWER_BYTES
 from hosting.release import release
 from publication import layout, manifest
 from publication.volume import Volume
@@ -25,8 +27,15 @@ from trainer.event_messages import event_of, removal_response, selection_of
 from trainer.idle_streams import IdleStreams
 from trainer.runs import STATES, Run, State
 from trainer.scheduler import Scheduler
+from trainer.sizes import check_events, listed, one_page
 from trainer.spec_messages import run_message, spec_of, state_name
-from trainer.status import FieldError, StoppingError, TooManyWatchersError, to_status
+from trainer.status import (
+    AnswerTooLargeError,
+    FieldError,
+    StoppingError,
+    TooManyWatchersError,
+    to_status,
+)
 from trainer.training import indexing_of
 from trainer.training_spec import DataSpec
 
@@ -36,8 +45,6 @@ MAX_REQUEST_ID_BYTES = 128
 MAX_SPEC_BYTES = 1 << 16
 _PAGE_SIZE = 50
 _MAX_PAGE_SIZE = 1000
-# A run more than this is less than the 4 MiB that gRPC takes by default.
-_MAX_PAGE_BYTES = 3 << 20
 _DIFF_USERS = 200
 _MAX_DIFF_USERS = 10_000
 
@@ -58,11 +65,18 @@ def _handler(
     @wraps(method)
     def handle(self: TrainerServicer, request: _Request, context: grpc.ServicerContext) -> _Response:
         try:
-            return method(self, request)
+            return _checked(method(self, request))
         except Exception as error:
             _abort(context, error)
 
     return handle
+
+
+def _checked(response: _Response) -> _Response:
+    """Return a response that a client can receive; raises AnswerTooLargeError."""
+    if (size := cast("Message", response).ByteSize()) > DEFAULT_ANSWER_BYTES:
+        raise AnswerTooLargeError(size, DEFAULT_ANSWER_BYTES)
+    return response
 
 
 class TrainerServicer(pb_grpc.TrainerServiceServicer):
@@ -134,13 +148,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
             before = min(int(request.page_token[:19]), 2**62)
         runs = self._scheduler.page(size=size + 1, before=before, state=_state(request.state))
         response = pb.ListTrainingRunsResponse()
-        total = 0
-        for run in runs[:size]:
-            message = run_message(run)
-            response.training_runs.append(message)
-            # Clients take no larger message unless they are told to.
-            if (total := total + message.ByteSize()) > _MAX_PAGE_BYTES:
-                break
+        response.training_runs.extend(one_page(map(run_message, runs[:size])))
         if (listed := len(response.training_runs)) < len(runs):
             response.next_page_token = str(runs[listed - 1].number)
         return response
@@ -160,7 +168,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
                 request.training_run_id,
                 still_wanted=lambda: context.is_active() and not self._stopping,
             ):
-                yield pb.WatchTrainingRunResponse(training_run=run_message(run))
+                yield _checked(pb.WatchTrainingRunResponse(training_run=run_message(run)))
             if self._stopping and (run is None or not run.ended):
                 raise StoppingError("the service stops: watch again when it is back")
         except Exception as error:
@@ -185,6 +193,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         accepted = duplicates = 0
         try:
             for request in self._streams.requests(requests, context):
+                check_events(request)
                 appended = self._event_log.append([event_of(event) for event in request.events])
                 accepted += appended.accepted
                 duplicates += appended.duplicates
@@ -203,15 +212,22 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
     # ---- versions
 
     @_handler
-    def ListVersions(  # noqa: N802
-        self,
-        request: pb.ListVersionsRequest,  # noqa: ARG002
-    ) -> pb.ListVersionsResponse:
+    def ListVersions(self, request: pb.ListVersionsRequest) -> pb.ListVersionsResponse:  # noqa: N802
         """See the proto."""
-        listed = versions.list_published(self._volume)
-        return pb.ListVersionsResponse(
-            versions=[_version(version) for version in listed], software_version=release()
-        )
+        if request.page_size < 0:
+            raise FieldError("page_size", f"is {request.page_size}, but should be at least 1")
+        left = versions.list_published(self._volume)
+        if request.page_token:
+            names = [version.name for version in left]
+            if request.page_token not in names:
+                raise FieldError("page_token", "names no version that is listed now: start anew")
+            left = left[names.index(request.page_token) + 1 :]
+        wanted = left[: request.page_size or None]
+        response = pb.ListVersionsResponse(software_version=release())
+        response.versions.extend(one_page(listed(_version(version)) for version in wanted))
+        if len(response.versions) < len(left):
+            response.next_page_token = response.versions[-1].name
+        return response
 
     @_handler
     def GetVersion(self, request: pb.GetVersionRequest) -> pb.GetVersionResponse:  # noqa: N802

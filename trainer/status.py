@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from hosting.message_sizes import cut
 from hosting.repeats import logger_of_calls
 from hosting.retry_info import retry_info
 from publication.errors import (
@@ -36,9 +37,6 @@ from trainer.event_errors import EventLogError, InvalidEventError, InvalidSelect
 from trainer.spec_messages import field_path
 
 _DOMAIN = "lightfm-retriever"
-# gRPC turns a status of more than about 8 kB into another one. It sends the text three times: once with
-# %XX for a byte, and twice in base 64.
-_MAX_BYTES = 1300
 # About what a restart takes.
 _BACK_SECONDS = 5.0
 _PATH = re.compile(r"`\$\.?([^`]*)`")
@@ -59,6 +57,13 @@ class TooManyWatchersError(TrainerError):
     """As many calls watch as may."""
 
 
+class AnswerTooLargeError(TrainerError):
+    """An answer that clients can't receive."""
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(f"the answer would have {size} bytes, but clients receive at most {most}")
+
+
 class StoppingError(TrainerError):
     """The service stops before what a call waits for."""
 
@@ -73,6 +78,7 @@ _INFOS: tuple[tuple[type[Exception], int, str], ...] = (
     (LabelMovedError, code_pb2.FAILED_PRECONDITION, "LABEL_MOVED"),
     (RequestIdReusedError, code_pb2.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
     (TooManyRunsError, code_pb2.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
+    (AnswerTooLargeError, code_pb2.FAILED_PRECONDITION, "ANSWER_TOO_LARGE"),
     (TooManyWatchersError, code_pb2.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS"),
     (StoppingError, code_pb2.UNAVAILABLE, "STOPPING"),
     (StoreError, code_pb2.UNAVAILABLE, "STORE_UNUSABLE"),
@@ -125,19 +131,14 @@ def _field_problem(error: Exception) -> tuple[str, str] | None:
 
 
 def _field(field: str, reason: str) -> grpc.Status:
-    violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=_cut(reason))
+    violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=cut(reason))
     detail = error_details_pb2.BadRequest(field_violations=[violation])
     return _status(code_pb2.INVALID_ARGUMENT, f"{field}: {reason}", detail)
 
 
 def _status(code: int, message: str, *details: Message) -> grpc.Status:
-    status = status_pb2.Status(code=code, message=_cut(message))
+    status = status_pb2.Status(code=code, message=cut(message))
     for detail in details:
         status.details.add().Pack(detail)
     # What it returns is a grpc.Status; its package has no types.
     return cast("grpc.Status", rpc_status.to_status(status))
-
-
-def _cut(text: str) -> str:
-    # A file's name may hold what no message can.
-    return text.encode("utf-8", "replace")[:_MAX_BYTES].decode("utf-8", "ignore")

@@ -94,7 +94,9 @@ def decode(page: Page, *, version: str, key: str) -> Position | None:
         raise InvalidArgumentError(_FIELD, "isn't a token of this service")
     if found != page.fingerprint:
         raise InvalidArgumentError(
-            _FIELD, "is from another request: all fields but limit and paginate must be the same"
+            _FIELD,
+            "is from another request: all fields but limit, paginate and max_response_bytes must be "
+            "the same",
         )
     width, offset = _POSITION.unpack_from(body)
     return Position(width, offset)

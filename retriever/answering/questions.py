@@ -20,6 +20,7 @@ MAX_EFFORT = 100.0
 MAX_ITEMS = 1000
 MAX_FEATURES = 100
 MAX_EXCLUDED = 10_000
+MAX_RETURNED_ATTRIBUTES = 1000
 
 UnknownIds = Literal["error", "ignore", "popular"]
 Checkpoint = Callable[[], None]
@@ -150,9 +151,6 @@ class Options:
             raise InvalidArgumentError("diversity", "can't be combined with pages")
 
 
-DEFAULTS = Options()
-
-
 def check_external_id(field: str, external_id: str) -> None:
     """Raise InvalidArgumentError that names the field unless this may be an id."""
     try:
@@ -166,3 +164,6 @@ def _check_ids(field: str, ids: Sequence[str], most: int) -> None:
         raise InvalidArgumentError(field, f"has {len(ids)} entries, but should have 1 to {most}")
     for place, external_id in enumerate(ids):
         check_external_id(f"{field}[{place}]", external_id)
+
+
+DEFAULTS = Options()

@@ -86,11 +86,9 @@ def _parse(line: str, message: Any) -> Any:
     if not isinstance(content, dict):
         raise ValueError("should be a JSON object")
     # Its own JSON form is one text, and can't hold every name.
-    names = content.get("return_attributes", content.get("returnAttributes"))
-    if isinstance(names, list):
-        content.pop("return_attributes", None)
-        content.pop("returnAttributes", None)
-        message.return_attributes.paths.extend(names)
+    for field in ("return_attributes", "returnAttributes"):
+        if isinstance(content.get(field), list):
+            message.return_attribute_names.extend(content.pop(field))
     return json_format.ParseDict(content, message)
 
 

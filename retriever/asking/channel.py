@@ -10,8 +10,8 @@ from hosting import credentials
 from hosting.first_contact import FirstContact, Services
 from hosting.security import PLAIN, ClientSecurity
 
-# An answer with many attributes may be larger than the 4 MB that gRPC has by default.
-_MAX_RESPONSE_BYTES = 64 << 20
+MAX_RESPONSE_BYTES = 64 << 20
+"""The largest answer that is taken: with many attributes it may be larger than gRPC's default."""
 
 _SERVICES = Services(
     "recsys.retriever.v1.RetrieverService",
@@ -38,7 +38,7 @@ def open_channel(target: str, security: ClientSecurity = PLAIN) -> grpc.Channel:
         [
             ("grpc.service_config", retry_policy()),
             ("grpc.enable_retries", 1),
-            ("grpc.max_receive_message_length", _MAX_RESPONSE_BYTES),
+            ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
             # Channels with equal arguments otherwise share one connection, and so one worker.
             ("grpc.use_local_subchannel_pool", 1),
             # A worker that is gone without a word is noticed after 10 + 5 seconds.

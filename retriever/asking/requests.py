@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, SupportsIndex, TypeAlias, TypedDict, cast
 
-from google.protobuf.field_mask_pb2 import FieldMask
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from hosting import given
@@ -101,11 +100,11 @@ class Request:
 
     def _common(self) -> dict[str, Any]:
         """The fields of the message that both kinds have. Those that are None are not set."""
-        paths = dict.fromkeys([*([_TITLE] if self.titles else []), *self.attributes])
+        names = dict.fromkeys([*([_TITLE] if self.titles else []), *self.attributes])
         conditions = [_condition(condition) for condition in self.filter]
         return {
             "limit": self.limit,
-            "return_attributes": FieldMask(paths=paths) if paths else None,
+            "return_attribute_names": names,
             "search_effort": self.search_effort,
             "exact": self.exact,
             "exclude_item_ids": self.exclude_item_ids,

@@ -217,7 +217,7 @@ def test_seen_items_are_excluded_unless_told_not_to(ask, expected):
 
 
 def test_an_over_large_message_is_refused_and_the_connection_goes_on(ask):
-    request = pb.SimilarItemsRequest(item_id="x" * (1 << 20))
+    request = pb.SimilarItemsRequest(item_id="x" * (9 << 20))
     with pytest.raises(grpc.RpcError) as caught:
         ask._stub.SimilarItems(request, timeout=PATIENCE)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

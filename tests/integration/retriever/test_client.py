@@ -96,8 +96,8 @@ def test_it_asks_and_answers(client, servicer):
     assert client.similar_items("i") == ANSWER
     assert client.status().version == "v"
     assert servicer.requests == [
-        pb.RecommendRequest(user_id="u"),
-        pb.SimilarItemsRequest(item_id="i"),
+        pb.RecommendRequest(user_id="u", max_response_bytes=64 << 20),
+        pb.SimilarItemsRequest(item_id="i", max_response_bytes=64 << 20),
         pb.GetStatusRequest(),
     ]
 
@@ -107,8 +107,8 @@ def test_it_passes_on_what_is_asked_for(client, servicer):
     client.similar_items("i", limit=3, titles=True)
     first, second = servicer.requests
     assert first.HasField("limit")
-    assert (first.limit, first.exclude_seen, first.return_attributes.paths) == (0, False, ["title"])
-    assert (second.limit, second.return_attributes.paths) == (3, ["title"])
+    assert (first.limit, first.exclude_seen, first.return_attribute_names) == (0, False, ["title"])
+    assert (second.limit, second.return_attribute_names) == (3, ["title"])
 
 
 def test_it_leaves_the_effort_to_the_service_unless_it_is_told(client, servicer):
@@ -121,8 +121,15 @@ def test_it_leaves_the_effort_to_the_service_unless_it_is_told(client, servicer)
     ] == [(True, 0.5, False), (True, 0, True), (False, 0, True), (False, 0, False)]
 
 
-@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
-def test_it_hides_what_a_worker_that_ends_says(client, servicer, code):
+@pytest.mark.parametrize(
+    "code",
+    [
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ],
+)
+def test_it_hides_what_a_worker_that_ends_or_is_full_says(client, servicer, code):
     servicer.codes = [code] * 4
     assert client.recommend("u") == ANSWER
     assert len(servicer.requests) == 5
@@ -133,8 +140,6 @@ def test_it_hides_what_a_worker_that_ends_says(client, servicer, code):
     [
         grpc.StatusCode.NOT_FOUND,
         grpc.StatusCode.INVALID_ARGUMENT,
-        # Asking again at once would make an overload worse.
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
     ],
 )
 def test_it_says_what_it_must_not_hide(client, servicer, target, code):

@@ -78,7 +78,7 @@ def test_results_are_a_table_of_scores_ids_and_titles(service, capsys):
     assert (service.asked.user_id, service.asked.limit) == ("3", 2)
     # The service has the default.
     assert not service.asked.HasField("exclude_seen")
-    assert list(service.asked.return_attributes.paths) == ["title"]
+    assert list(service.asked.return_attribute_names) == ["title"]
 
 
 @pytest.mark.parametrize("command", ["recommend", "similar-items"])
@@ -336,7 +336,7 @@ def test_what_may_be_returned_is_asked_for(service, capsys):
     assert not fourth.range.HasField("max")
     assert request.unknown_ids == pb.UNKNOWN_IDS_POPULAR
     assert (request.diversity, request.explain, request.page_token) == (0.5, True, "t")
-    assert list(request.return_attributes.paths) == ["title", "genres", "release_year"]
+    assert list(request.return_attribute_names) == ["title", "genres", "release_year"]
 
 
 def test_attributes_and_reasons_are_columns_when_asked_for(service, capsys):
@@ -400,7 +400,7 @@ def test_each_line_of_a_batch_has_a_line_of_its_own(service, capsys, tmp_path):
     assert found[1]["error"]["code"] == "INVALID_ARGUMENT"
     assert found[2]["error"]["code"] == "NOT_FOUND"
     assert [one.user_id for one in service.asked.requests] == ["3", "x"]
-    assert list(service.asked.requests[0].return_attributes.paths) == ["title"]
+    assert list(service.asked.requests[0].return_attribute_names) == ["title"]
 
 
 def test_a_batch_of_answers_alone_succeeds(service, capsys, tmp_path):

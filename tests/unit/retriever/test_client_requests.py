@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import fields
 
 import pytest
-from google.protobuf.field_mask_pb2 import FieldMask
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from retriever.asking import requests as client_requests
@@ -34,7 +33,7 @@ def test_every_field_that_both_kinds_have_is_sent():
     }
     made = {"titles": True, "attributes": ["genres", "title", "year"], "unknown_ids": "popular"}
     sent = {
-        "return_attributes": FieldMask(paths=["title", "genres", "year"]),
+        "return_attribute_names": ["title", "genres", "year"],
         "unknown_ids": pb.UNKNOWN_IDS_POPULAR,
     }
     assert {*common, *made, "filter"} == {field.name for field in fields(client_requests.Request)}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from google.protobuf import json_format
 from google.protobuf.field_mask_pb2 import FieldMask
 from msgspec import structs
 from recsys.retriever.v1 import retriever_service_pb2 as pb
@@ -374,9 +376,16 @@ def test_as_many_values_altogether_as_are_documented_and_no_more_are_taken(kind)
 # ---- batches
 
 
+def batch_of(requests):
+    kind = pb.BatchRecommendRequest
+    if requests and isinstance(requests[0], pb.SimilarItemsRequest):
+        kind = pb.BatchSimilarItemsRequest
+    return kind(requests=requests)
+
+
 def batch_refusal(requests):
     with pytest.raises(InvalidArgumentError) as caught:
-        messages.check_batch(requests)
+        messages.check_batch(batch_of(requests))
     assert caught.value.field == "requests"
     return caught.value.reason
 
@@ -385,8 +394,8 @@ def batch_refusal(requests):
 def test_a_batch_has_as_many_requests_as_are_documented(kind):
     assert batches.MAX_REQUESTS == 256
     one = request_of(kind)
-    messages.check_batch([one])
-    messages.check_batch([one] * 256)
+    messages.check_batch(batch_of([one]))
+    messages.check_batch(batch_of([one] * 256))
     assert "has 0 entries" in batch_refusal([])
     assert "has 257 entries" in batch_refusal([one] * 257)
 
@@ -394,9 +403,9 @@ def test_a_batch_has_as_many_requests_as_are_documented(kind):
 @BOTH
 def test_a_batch_has_as_many_results_as_are_documented(kind):
     full = [request_of(kind, limit=1000)] * 9
-    messages.check_batch([*full, request_of(kind, limit=1000)])
+    messages.check_batch(batch_of([*full, request_of(kind, limit=1000)]))
     assert "10001" in batch_refusal([*full, request_of(kind, limit=991), request_of(kind)])
-    messages.check_batch([*full, request_of(kind, limit=990), request_of(kind)])
+    messages.check_batch(batch_of([*full, request_of(kind, limit=990), request_of(kind)]))
 
 
 @BOTH
@@ -404,7 +413,7 @@ def test_limits_that_are_out_of_range_do_not_count_in_a_batch(kind):
     """They fail alone."""
     full = [request_of(kind, limit=1000)] * 10
     odd = [request_of(kind, limit=limit) for limit in (0, -5, 1001, 2**31 - 1)]
-    messages.check_batch([*full, *odd])
+    messages.check_batch(batch_of([*full, *odd]))
     # Nor do they make room for others.
     assert "10001" in batch_refusal([*full, *odd, request_of(kind, limit=1)])
 
@@ -439,6 +448,31 @@ def test_the_attributes_to_return_are_those_asked_for_once(kind):
     assert messages.return_attributes(snapshot(), mask(kind)) == ()
     wanted = mask(kind, "year", "title", "genres", "title", "year")
     assert messages.return_attributes(snapshot(), wanted) == ("year", "title", "genres")
+    wanted.return_attribute_names.extend(["studio", "title"])
+    assert messages.return_attributes(snapshot(), wanted) == ("year", "title", "genres", "studio")
+
+
+@BOTH
+def test_every_name_can_be_asked_for_in_json(kind):
+    names = ["Brand", "releaseYear", "size_2x", "shop.name", "a,b", "映画", "2nd", "A_b"]
+    columns = [TextColumn(name, [["x"]] * 3) for name in names]
+    own = snapshot(attributes=Attributes.build(columns, 3))
+    for field in ("returnAttributeNames", "return_attribute_names"):
+        request = json_format.Parse(json.dumps({field: names}), request_of(kind))
+        again = json_format.Parse(json_format.MessageToJson(request), request_of(kind))
+        assert messages.return_attributes(own, again) == tuple(names)
+
+
+@BOTH
+def test_a_thousand_names_may_be_asked_for_and_no_more(kind):
+    wanted = mask(kind, *["title"] * 500)
+    wanted.return_attribute_names.extend(["year"] * 500)
+    assert messages.return_attributes(snapshot(), wanted) == ("title", "year")
+    wanted.return_attribute_names.append("year")
+    with pytest.raises(InvalidArgumentError) as caught:
+        messages.return_attributes(snapshot(), wanted)
+    assert caught.value.field == "return_attribute_names"
+    assert "1001" in caught.value.reason
 
 
 @BOTH

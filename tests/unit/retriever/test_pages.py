@@ -135,7 +135,7 @@ def test_garbage_of_any_length_is_refused(token):
 def test_a_token_of_another_request_is_refused_and_says_what_must_be_the_same(token):
     reason = refusal(token, fingerprint=pages.fingerprint(b"another request"))
     assert "another request" in reason
-    assert "limit and paginate" in reason
+    assert "limit, paginate and max_response_bytes" in reason
 
 
 @given(tokens)

@@ -75,7 +75,7 @@ class Caller:
         }[type(request)]
         with pytest.raises(AbortedError):
             call(request, context)
-        [(_, data)] = context.status.trailing_metadata
+        (_, data), *_ = context.status.trailing_metadata
         detail, *_ = status_pb2.Status.FromString(data).details
         return context.status, detail
 
@@ -386,7 +386,7 @@ def status_alone(caller, request):
     context = Context()
     with pytest.raises(AbortedError):
         call(caller, request, context)
-    [(_, data)] = context.status.trailing_metadata
+    (_, data), *_ = context.status.trailing_metadata
     return status_pb2.Status.FromString(data)
 
 

@@ -21,7 +21,7 @@ from retriever.status import DOMAIN, to_message, to_status
 
 def details_of(status):
     """The google.rpc status and its details, as a client finds them."""
-    [(key, data)] = status.trailing_metadata
+    (key, data), *_ = status.trailing_metadata
     assert key == "grpc-status-details-bin"
     rich = status_pb2.Status.FromString(data)
     assert rich.code == status.code.value[0]
@@ -102,6 +102,8 @@ def test_nothing_loaded_is_unavailable_with_a_reason():
     info = unpack(detail, error_details_pb2.ErrorInfo)
     assert (info.reason, info.domain) == ("NOTHING_PUBLISHED", DOMAIN)
     assert unpack(retry, error_details_pb2.RetryInfo).retry_delay.seconds == 5
+    # Waiting for so long would hide the reason behind the caller's deadline.
+    assert len(status.trailing_metadata) == 1
 
 
 def test_a_version_that_is_being_loaded_is_worth_asking_again_soon():
@@ -110,6 +112,8 @@ def test_a_version_that_is_being_loaded_is_worth_asking_again_soon():
     detail, retry = details_of(status)
     assert unpack(detail, error_details_pb2.ErrorInfo).reason == "LOADING"
     assert unpack(retry, error_details_pb2.RetryInfo).retry_delay.seconds == 1
+    # gRPC's own retries read this.
+    assert status.trailing_metadata[1] == ("grpc-retry-pushback-ms", "1000")
 
 
 def test_a_caller_that_left_is_no_error_of_the_service(caplog):
@@ -145,3 +149,11 @@ def test_the_details_of_the_longest_id_fit_into_a_header():
     status = to_status(UnknownIdError("user", "\N{CJK UNIFIED IDEOGRAPH-6771}" * 170, "v" * 24))
     [(_, data)] = status.trailing_metadata
     assert len(data) + len(status.details.encode()) < 4096
+
+
+def test_a_long_list_of_what_there_is_fits_into_a_header():
+    status = to_status(InvalidArgumentError("filter", "known: " + "é" * 10_000))
+    [(_, data)] = status.trailing_metadata
+    # A byte of the message is sent as %XX, and of the details in base 64.
+    assert len(data) * 4 / 3 + len(status.details.encode()) * 3 < 8192
+    assert status.details.startswith("filter: known: éé")

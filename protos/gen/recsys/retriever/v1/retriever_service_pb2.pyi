@@ -72,7 +72,7 @@ WORKER_STATE_RUNNING: WorkerState
 WORKER_STATE_DOWN: WorkerState
 
 class SimilarItemsRequest(_message.Message):
-    __slots__ = ("item_id", "items", "limit", "return_attributes", "search_effort", "exact", "exclude_item_ids", "filter", "unknown_ids", "paginate", "page_token", "diversity", "explain")
+    __slots__ = ("item_id", "items", "limit", "return_attributes", "search_effort", "exact", "exclude_item_ids", "filter", "unknown_ids", "paginate", "page_token", "diversity", "explain", "return_attribute_names", "max_response_bytes")
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +86,8 @@ class SimilarItemsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     DIVERSITY_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    RETURN_ATTRIBUTE_NAMES_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     items: WeightedItems
     limit: int
@@ -99,7 +101,9 @@ class SimilarItemsRequest(_message.Message):
     page_token: str
     diversity: float
     explain: bool
-    def __init__(self, item_id: _Optional[str] = ..., items: _Optional[_Union[WeightedItems, _Mapping]] = ..., limit: _Optional[int] = ..., return_attributes: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., search_effort: _Optional[float] = ..., exact: _Optional[bool] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., unknown_ids: _Optional[_Union[UnknownIds, str]] = ..., paginate: _Optional[bool] = ..., page_token: _Optional[str] = ..., diversity: _Optional[float] = ..., explain: _Optional[bool] = ...) -> None: ...
+    return_attribute_names: _containers.RepeatedScalarFieldContainer[str]
+    max_response_bytes: int
+    def __init__(self, item_id: _Optional[str] = ..., items: _Optional[_Union[WeightedItems, _Mapping]] = ..., limit: _Optional[int] = ..., return_attributes: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., search_effort: _Optional[float] = ..., exact: _Optional[bool] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., unknown_ids: _Optional[_Union[UnknownIds, str]] = ..., paginate: _Optional[bool] = ..., page_token: _Optional[str] = ..., diversity: _Optional[float] = ..., explain: _Optional[bool] = ..., return_attribute_names: _Optional[_Iterable[str]] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
 
 class SimilarItemsResponse(_message.Message):
     __slots__ = ("items", "version", "source", "method", "candidates", "filtered", "short_reason", "unknown_ids", "next_page_token", "unknown_filter_values", "empty_filter_ranges")
@@ -128,7 +132,7 @@ class SimilarItemsResponse(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., version: _Optional[str] = ..., source: _Optional[_Union[Source, str]] = ..., method: _Optional[_Union[SearchMethod, str]] = ..., candidates: _Optional[int] = ..., filtered: _Optional[int] = ..., short_reason: _Optional[_Union[ShortReason, str]] = ..., unknown_ids: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ..., unknown_filter_values: _Optional[_Iterable[_Union[UnknownFilterValue, _Mapping]]] = ..., empty_filter_ranges: _Optional[_Iterable[_Union[EmptyFilterRange, _Mapping]]] = ...) -> None: ...
 
 class RecommendRequest(_message.Message):
-    __slots__ = ("user_id", "session", "features", "limit", "exclude_seen", "return_attributes", "search_effort", "exact", "exclude_item_ids", "filter", "unknown_ids", "paginate", "page_token", "diversity", "explain")
+    __slots__ = ("user_id", "session", "features", "limit", "exclude_seen", "return_attributes", "search_effort", "exact", "exclude_item_ids", "filter", "unknown_ids", "paginate", "page_token", "diversity", "explain", "return_attribute_names", "max_response_bytes")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +148,8 @@ class RecommendRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     DIVERSITY_FIELD_NUMBER: _ClassVar[int]
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
+    RETURN_ATTRIBUTE_NAMES_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     session: WeightedItems
     features: UserFeatures
@@ -159,7 +165,9 @@ class RecommendRequest(_message.Message):
     page_token: str
     diversity: float
     explain: bool
-    def __init__(self, user_id: _Optional[str] = ..., session: _Optional[_Union[WeightedItems, _Mapping]] = ..., features: _Optional[_Union[UserFeatures, _Mapping]] = ..., limit: _Optional[int] = ..., exclude_seen: _Optional[bool] = ..., return_attributes: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., search_effort: _Optional[float] = ..., exact: _Optional[bool] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., unknown_ids: _Optional[_Union[UnknownIds, str]] = ..., paginate: _Optional[bool] = ..., page_token: _Optional[str] = ..., diversity: _Optional[float] = ..., explain: _Optional[bool] = ...) -> None: ...
+    return_attribute_names: _containers.RepeatedScalarFieldContainer[str]
+    max_response_bytes: int
+    def __init__(self, user_id: _Optional[str] = ..., session: _Optional[_Union[WeightedItems, _Mapping]] = ..., features: _Optional[_Union[UserFeatures, _Mapping]] = ..., limit: _Optional[int] = ..., exclude_seen: _Optional[bool] = ..., return_attributes: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., search_effort: _Optional[float] = ..., exact: _Optional[bool] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., unknown_ids: _Optional[_Union[UnknownIds, str]] = ..., paginate: _Optional[bool] = ..., page_token: _Optional[str] = ..., diversity: _Optional[float] = ..., explain: _Optional[bool] = ..., return_attribute_names: _Optional[_Iterable[str]] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
 
 class RecommendResponse(_message.Message):
     __slots__ = ("items", "version", "source", "method", "candidates", "filtered", "short_reason", "unknown_ids", "next_page_token", "unknown_filter_values", "empty_filter_ranges")
@@ -188,10 +196,12 @@ class RecommendResponse(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., version: _Optional[str] = ..., source: _Optional[_Union[Source, str]] = ..., method: _Optional[_Union[SearchMethod, str]] = ..., candidates: _Optional[int] = ..., filtered: _Optional[int] = ..., short_reason: _Optional[_Union[ShortReason, str]] = ..., unknown_ids: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ..., unknown_filter_values: _Optional[_Iterable[_Union[UnknownFilterValue, _Mapping]]] = ..., empty_filter_ranges: _Optional[_Iterable[_Union[EmptyFilterRange, _Mapping]]] = ...) -> None: ...
 
 class BatchSimilarItemsRequest(_message.Message):
-    __slots__ = ("requests",)
+    __slots__ = ("requests", "max_response_bytes")
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
     requests: _containers.RepeatedCompositeFieldContainer[SimilarItemsRequest]
-    def __init__(self, requests: _Optional[_Iterable[_Union[SimilarItemsRequest, _Mapping]]] = ...) -> None: ...
+    max_response_bytes: int
+    def __init__(self, requests: _Optional[_Iterable[_Union[SimilarItemsRequest, _Mapping]]] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
 
 class BatchSimilarItemsResponse(_message.Message):
     __slots__ = ("results", "version")
@@ -210,10 +220,12 @@ class SimilarItemsResult(_message.Message):
     def __init__(self, response: _Optional[_Union[SimilarItemsResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class BatchRecommendRequest(_message.Message):
-    __slots__ = ("requests",)
+    __slots__ = ("requests", "max_response_bytes")
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
     requests: _containers.RepeatedCompositeFieldContainer[RecommendRequest]
-    def __init__(self, requests: _Optional[_Iterable[_Union[RecommendRequest, _Mapping]]] = ...) -> None: ...
+    max_response_bytes: int
+    def __init__(self, requests: _Optional[_Iterable[_Union[RecommendRequest, _Mapping]]] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
 
 class BatchRecommendResponse(_message.Message):
     __slots__ = ("results", "version")

@@ -36,7 +36,15 @@ class RetrieverServiceStub:
     UNAVAILABLE a RetryInfo, and an ErrorInfo with reason LOADING while a first publication is being
     loaded or NOTHING_PUBLISHED while there is none that could be,
     RESOURCE_EXHAUSTED a RetryInfo while the worker that got the call already handles as many as it may.
-    GetStatus and health checks are answered then too.
+    With LOADING and RESOURCE_EXHAUSTED comes the trailer grpc-retry-pushback-ms, which gRPC's own retries
+    wait by where the service config names the code, as retriever/retry_policy.json does. GetStatus and
+    health checks are answered then too.
+
+    Sizes. A request may have 7 MiB (7340032 bytes), and so may a batch: more is INVALID_ARGUMENT. That is
+    enough for all fields of one request at their limits, with texts of 512 bytes, the longest that an id
+    may have. Of a request of more than 8 MiB gRPC itself says RESOURCE_EXHAUSTED, without details. An
+    answer has at most 4 MiB (4194304 bytes), which is what a client of gRPC receives by default, unless
+    max_response_bytes allows more.
     """
 
     def __init__(self, channel):
@@ -83,7 +91,15 @@ class RetrieverServiceServicer:
     UNAVAILABLE a RetryInfo, and an ErrorInfo with reason LOADING while a first publication is being
     loaded or NOTHING_PUBLISHED while there is none that could be,
     RESOURCE_EXHAUSTED a RetryInfo while the worker that got the call already handles as many as it may.
-    GetStatus and health checks are answered then too.
+    With LOADING and RESOURCE_EXHAUSTED comes the trailer grpc-retry-pushback-ms, which gRPC's own retries
+    wait by where the service config names the code, as retriever/retry_policy.json does. GetStatus and
+    health checks are answered then too.
+
+    Sizes. A request may have 7 MiB (7340032 bytes), and so may a batch: more is INVALID_ARGUMENT. That is
+    enough for all fields of one request at their limits, with texts of 512 bytes, the longest that an id
+    may have. Of a request of more than 8 MiB gRPC itself says RESOURCE_EXHAUSTED, without details. An
+    answer has at most 4 MiB (4194304 bytes), which is what a client of gRPC receives by default, unless
+    max_response_bytes allows more.
     """
 
     def SimilarItems(self, request, context):
@@ -169,7 +185,15 @@ class RetrieverService:
     UNAVAILABLE a RetryInfo, and an ErrorInfo with reason LOADING while a first publication is being
     loaded or NOTHING_PUBLISHED while there is none that could be,
     RESOURCE_EXHAUSTED a RetryInfo while the worker that got the call already handles as many as it may.
-    GetStatus and health checks are answered then too.
+    With LOADING and RESOURCE_EXHAUSTED comes the trailer grpc-retry-pushback-ms, which gRPC's own retries
+    wait by where the service config names the code, as retriever/retry_policy.json does. GetStatus and
+    health checks are answered then too.
+
+    Sizes. A request may have 7 MiB (7340032 bytes), and so may a batch: more is INVALID_ARGUMENT. That is
+    enough for all fields of one request at their limits, with texts of 512 bytes, the longest that an id
+    may have. Of a request of more than 8 MiB gRPC itself says RESOURCE_EXHAUSTED, without details. An
+    answer has at most 4 MiB (4194304 bytes), which is what a client of gRPC receives by default, unless
+    max_response_bytes allows more.
     """
 
     @staticmethod

@@ -38,7 +38,13 @@ class TrainerServiceStub:
     of it can't be read, LABEL_MOVED when somebody else moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
     reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, a file that was removed, for instance; the
     message names it and says what to do): nothing was done, try again;
-    RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL.
+    RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL, or, while the service has
+    as many calls as it takes, a RetryInfo and the trailer grpc-retry-pushback-ms.
+
+    Sizes. A request within the limits of its fields is never too large. Of one of more than 6 MiB gRPC
+    itself says RESOURCE_EXHAUSTED, without details. An answer has at most 4 MiB (4194304 bytes), which is
+    what a client of gRPC receives by default; where one would have more, FAILED_PRECONDITION with reason
+    ANSWER_TOO_LARGE.
     """
 
     @_typing.overload
@@ -99,7 +105,13 @@ class TrainerServiceAsyncStub(TrainerServiceStub):
     of it can't be read, LABEL_MOVED when somebody else moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
     reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, a file that was removed, for instance; the
     message names it and says what to do): nothing was done, try again;
-    RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL.
+    RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL, or, while the service has
+    as many calls as it takes, a RetryInfo and the trailer grpc-retry-pushback-ms.
+
+    Sizes. A request within the limits of its fields is never too large. Of one of more than 6 MiB gRPC
+    itself says RESOURCE_EXHAUSTED, without details. An answer has at most 4 MiB (4194304 bytes), which is
+    what a client of gRPC receives by default; where one would have more, FAILED_PRECONDITION with reason
+    ANSWER_TOO_LARGE.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -156,7 +168,13 @@ class TrainerServiceServicer(metaclass=_abc_1.ABCMeta):
     of it can't be read, LABEL_MOVED when somebody else moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
     reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, a file that was removed, for instance; the
     message names it and says what to do): nothing was done, try again;
-    RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL.
+    RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL, or, while the service has
+    as many calls as it takes, a RetryInfo and the trailer grpc-retry-pushback-ms.
+
+    Sizes. A request within the limits of its fields is never too large. Of one of more than 6 MiB gRPC
+    itself says RESOURCE_EXHAUSTED, without details. An answer has at most 4 MiB (4194304 bytes), which is
+    what a client of gRPC receives by default; where one would have more, FAILED_PRECONDITION with reason
+    ANSWER_TOO_LARGE.
     """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,34 @@
+"""How large messages may be: what clients take by default, and what our servers do."""
+
+from __future__ import annotations
+
+DEFAULT_ANSWER_BYTES = 4 << 20
+"""The largest message that a gRPC client takes unless it is told otherwise."""
+
+ID_FIELD_BYTES = 4
+"""The most that a text of at most 512 bytes takes beside its bytes: a field's number and a length."""
+
+_MIB = 1 << 20
+# gRPC turns a status of more than about 8 kB into another one. It sends the text three times: once with
+# %XX for a byte, and twice in base 64.
+_MAX_STATUS_BYTES = 1300
+
+
+def whole_mib(size: int) -> int:
+    """Round a number of bytes up to a whole MiB."""
+    return -(-size // _MIB) * _MIB
+
+
+def received(largest: int) -> list[tuple[str, int]]:
+    """Return the option of a server whose largest request has so many bytes.
+
+    It takes a MiB more, so that a request that is somewhat too large is told so by a status with
+    details. gRPC refuses what is larger still before anybody can look at it.
+    """
+    return [("grpc.max_receive_message_length", largest + _MIB)]
+
+
+def cut(text: str) -> str:
+    """Shorten a text so that a status can hold it."""
+    # A file's name may hold what no message can.
+    return text.encode("utf-8", "replace")[:_MAX_STATUS_BYTES].decode("utf-8", "ignore")

@@ -1,0 +1,231 @@
+"""What the proto lets callers ask gets through, and the answer reaches clients with gRPC's limits."""
+
+from __future__ import annotations
+
+import grpc
+import numpy as np
+import pytest
+from google.rpc import code_pb2, error_details_pb2
+from grpc_status import rpc_status
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+
+from publication import layout
+from publication.attributes import TextColumn
+from publication.fold_in import FoldIn
+from publication.id_map import IdMap
+from retriever.client import RecommendRequest, RetrieverClient
+from tests import retrievable
+from tests.service import PATIENCE
+
+ITEMS = 1100
+# As long as ids may be, and as much text as answers of 4 MiB have no room for.
+ITEM_IDS = [f"{row:0512}" for row in range(ITEMS)]
+TEXTS = [[f"{place} " + "x" * 490 for place in range(9)]] * ITEMS
+FEATURES = [f"f{place:0511}" for place in range(100)]
+UNKNOWN = [f"x{place:0511}" for place in range(10_000)]
+BATCH_BYTES = 7 << 20
+ANSWER_BYTES = 4 << 20
+LONGEST = pb.Filter(
+    conditions=[
+        pb.Condition(
+            attribute="genres", none_of=pb.Values(values=UNKNOWN[place * 32 : place * 32 + 32])
+        )
+        for place in range(31)
+    ]
+)
+
+
+def stage_more(staging):
+    shape = FoldIn.shape(retrievable.COMPONENTS)
+    staging.add_array(layout.FOLD_IN, np.full(shape, 0.5, dtype=np.float32))
+    staging.add_id_map(layout.USER_FEATURES, IdMap.build(FEATURES))
+    vectors = np.ones((len(FEATURES), retrievable.COMPONENTS + 1), dtype=np.float32)
+    staging.add_array(layout.USER_FEATURE_VECTORS, vectors)
+
+
+@pytest.fixture(scope="module")
+def service(start_once, tmp_path_factory):
+    volume = tmp_path_factory.mktemp("sizes") / "volume"
+    genres = TextColumn("genres", [["a"] if row % 2 else ["b"] for row in range(ITEMS)])
+    attributes = [genres, TextColumn("texts", TEXTS)]
+    retrievable.publish(
+        volume,
+        items=ITEMS,
+        item_ids=ITEM_IDS,
+        attributes=attributes,
+        stage_more=stage_more,
+        backend="exact",
+    )
+    return start_once(volume, workers=1)
+
+
+@pytest.fixture(scope="module")
+def stub(service):
+    """One with gRPC's default limits."""
+    return service.stub()
+
+
+def everything(**fields):
+    """A request's fields at all their limits at once."""
+    return {
+        "limit": 1000,
+        "exclude_item_ids": UNKNOWN,
+        "filter": LONGEST,
+        "return_attribute_names": ["genres"] * 1000,
+        "explain": True,
+        **fields,
+    }
+
+
+def session(count=1000):
+    known = ITEM_IDS[:2]
+    return pb.WeightedItems(item_ids=[*known, *UNKNOWN[: count - 2]], weights=[1.5] * count)
+
+
+def largest():
+    return [
+        ("SimilarItems", pb.SimilarItemsRequest(items=session(), **everything())),
+        ("Recommend", pb.RecommendRequest(session=session(), **everything())),
+        ("Recommend", pb.RecommendRequest(features=pb.UserFeatures(features=FEATURES), **everything())),
+        ("Recommend", pb.RecommendRequest(user_id="1", **everything())),
+    ]
+
+
+def batch_of(request, **fields):
+    kind = pb.BatchRecommendRequest
+    if isinstance(request, pb.SimilarItemsRequest):
+        kind = pb.BatchSimilarItemsRequest
+    return kind(requests=[request], **fields)
+
+
+def refused(stub, method, request):
+    """The field and the reason of a refused call."""
+    with pytest.raises(grpc.RpcError) as caught:
+        getattr(stub, method)(request, timeout=PATIENCE)
+    status = rpc_status.from_call(caught.value)
+    assert status is not None, caught.value.details()
+    assert status.code == code_pb2.INVALID_ARGUMENT, status
+    [detail] = status.details
+    bad_request = error_details_pb2.BadRequest()
+    assert detail.Unpack(bad_request)
+    [violation] = bad_request.field_violations
+    return violation.field, violation.description
+
+
+@pytest.mark.parametrize(("method", "request_"), largest(), ids=lambda value: str(value)[:12])
+def test_all_limits_at_once_are_answered(stub, method, request_):
+    answer = getattr(stub, method)(request_, timeout=PATIENCE)
+    assert len(answer.items) == 1000
+    assert {"genres"} == {*answer.items[0].attributes}
+    batch = getattr(stub, f"Batch{method}")(batch_of(request_), timeout=PATIENCE)
+    [result] = batch.results
+    assert result.response == answer
+
+
+def test_one_more_than_a_limit_names_the_field(stub):
+    long = "x" * 513
+    cases = {
+        "items.item_ids": {"items": session(1001)},
+        "items.item_ids[1]": {"items": pb.WeightedItems(item_ids=["1", long])},
+        "exclude_item_ids": {"exclude_item_ids": [*UNKNOWN, "1"]},
+        "return_attribute_names": {"return_attribute_names": ["genres"] * 1001},
+        "max_response_bytes": {"max_response_bytes": -1},
+    }
+    for field, changed in cases.items():
+        subject = {} if "items" in changed else {"item_id": ITEM_IDS[0]}
+        wrong = pb.SimilarItemsRequest(**everything(**subject, **changed))
+        assert refused(stub, "SimilarItems", wrong)[0] == field
+
+
+def test_a_request_may_have_so_many_bytes(stub):
+    text = ["x" * (BATCH_BYTES // 8)] * 8
+    none_of = pb.Condition(attribute="genres", none_of=pb.Values(values=text))
+    for field, changed in (
+        ("exclude_item_ids", {"exclude_item_ids": text}),
+        ("filter", {"filter": pb.Filter(conditions=[none_of])}),
+    ):
+        wrong = pb.SimilarItemsRequest(item_id=ITEM_IDS[0], **changed)
+        assert wrong.ByteSize() > BATCH_BYTES
+        found, reason = refused(stub, "SimilarItems", wrong)
+        assert found == field
+        assert f"{wrong.ByteSize()} bytes" in reason
+        assert f"{BATCH_BYTES}:" in reason
+
+
+@pytest.mark.parametrize("kind", ["SimilarItems", "Recommend"])
+def test_a_batch_may_have_so_many_bytes(stub, kind):
+    subject, of = (
+        ("items", pb.SimilarItemsRequest)
+        if kind == "SimilarItems"
+        else ("session", pb.RecommendRequest)
+    )
+    batch_kind = getattr(pb, f"Batch{kind}Request")
+    one = of(**{subject: session(), "limit": 1, "unknown_ids": pb.UNKNOWN_IDS_ERROR})
+    batch = batch_kind(requests=[one] * 13)
+    batch.requests[0].page_token = "x" * (BATCH_BYTES - batch.ByteSize() - 8)
+    batch.requests[0].page_token += "x" * (BATCH_BYTES - batch.ByteSize())
+    assert batch.ByteSize() == BATCH_BYTES
+    answer = getattr(stub, f"Batch{kind}")(batch, timeout=PATIENCE)
+    assert [result.WhichOneof("result") for result in answer.results] == ["error"] * 13
+    batch.requests[0].page_token += "x"
+    field, reason = refused(stub, f"Batch{kind}", batch)
+    assert field == "requests"
+    assert f"{BATCH_BYTES + 1} bytes" in reason
+    assert f"{BATCH_BYTES}:" in reason
+
+
+def test_beyond_that_grpc_itself_refuses(stub):
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.SimilarItems(pb.SimilarItemsRequest(item_id="x" * (9 << 20)), timeout=PATIENCE)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert str(8 << 20) in caught.value.details()
+
+
+def test_an_answer_that_a_default_client_could_not_receive_is_refused_with_its_size(service, stub):
+    for method, request in (
+        ("SimilarItems", pb.SimilarItemsRequest(item_id=ITEM_IDS[0])),
+        ("Recommend", pb.RecommendRequest(user_id="1")),
+    ):
+        request.limit = 1000
+        request.return_attribute_names.append("texts")
+        for name, asked in ((method, request), (f"Batch{method}", batch_of(request))):
+            field, reason = refused(stub, name, asked)
+            assert field == "max_response_bytes"
+            assert f"is {ANSWER_BYTES}, " in reason
+            assert "grpc.max_receive_message_length" in reason
+            size = int(reason.split("would have ")[1].split()[0])
+            asked.max_response_bytes = size
+            with grpc.insecure_channel(
+                service.target, options=[("grpc.max_receive_message_length", size)]
+            ) as channel:
+                taking_more = type(stub)(channel)
+                answer = getattr(taking_more, name)(asked, timeout=PATIENCE)
+            assert answer.ByteSize() == size > ANSWER_BYTES
+            asked.max_response_bytes = size - 1
+            assert str(size) in refused(stub, name, asked)[1]
+
+
+def test_an_answer_without_attributes_is_held_to_what_was_asked_for_too(stub):
+    request = pb.RecommendRequest(user_id="1", limit=1000)
+    size = stub.Recommend(request, timeout=PATIENCE).ByteSize()
+    request.max_response_bytes = size
+    assert stub.Recommend(request, timeout=PATIENCE).ByteSize() == size
+    request.max_response_bytes = size - 1
+    assert refused(stub, "Recommend", request)[0] == "max_response_bytes"
+
+
+def test_pages_are_the_same_whatever_a_client_takes(stub):
+    request = pb.SimilarItemsRequest(item_id=ITEM_IDS[0], limit=5, paginate=True)
+    first = stub.SimilarItems(request, timeout=PATIENCE)
+    request.page_token, request.max_response_bytes = first.next_page_token, 1 << 20
+    assert len(stub.SimilarItems(request, timeout=PATIENCE).items) == 5
+
+
+def test_our_client_takes_the_large_ones(service):
+    with RetrieverClient(service.target) as client:
+        answer = client.recommend("1", limit=1000, attributes=["texts"])
+        assert len(answer.items) == 1000
+        wanted = [RecommendRequest("1", limit=1000, attributes=["texts"])] * 2
+        ids = [item.item_id for item in answer.items]
+        for result in client.batch_recommend(wanted):
+            assert [item.item_id for item in result.items] == ids

@@ -1,0 +1,94 @@
+"""The limits of the trainer's messages, by a client with gRPC's own limits."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import grpc
+import pytest
+from google.rpc import code_pb2, error_details_pb2
+from grpc_status import rpc_status
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+
+from tests import publications
+from tests.trainer_service import TrainerService
+from trainer.remote_commands import list_versions
+
+MAX_BYTES = 5 << 20
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("sizes")
+    for day in range(4):
+        publications.publish(
+            directory / "volume",
+            seed=day,
+            clock=lambda day=day: publications.NOON + timedelta(days=day),
+        )
+    with TrainerService(directory / "volume", directory / "state") as service:
+        yield service
+
+
+def violation(call):
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    status = rpc_status.from_call(caught.value)
+    assert status is not None, caught.value.details()
+    assert status.code == code_pb2.INVALID_ARGUMENT, status
+    bad_request = error_details_pb2.BadRequest()
+    assert status.details[0].Unpack(bad_request)
+    return bad_request.field_violations[0].field
+
+
+def test_as_many_and_as_long_ids_as_may_be_are_removed(service):
+    ids = [f"{place:0512}" for place in range(10_000)]
+    for name in ("event_ids", "user_ids", "item_ids"):
+        request = pb.RemoveInteractionsRequest(**{name: ids})
+        assert service.call("RemoveInteractions", request).removed == 0
+        longer = pb.RemoveInteractionsRequest(**{name: ["a", "é" * 257]})
+        field = violation(lambda longer=longer: service.call("RemoveInteractions", longer))
+        assert field == f"{name}[1]"
+        more = pb.RemoveInteractionsRequest(**{name: [*ids, "1"]})
+        assert violation(lambda more=more: service.call("RemoveInteractions", more)) == name
+
+
+def test_a_message_of_events_may_have_so_many_bytes(service):
+    event = {"user_id": "u" * 512, "item_id": "i" * 512, "event": "e" * 64}
+    events = [pb.InteractionEvent(event_id=f"{place:0128}", **event) for place in range(4000)]
+    request = pb.AppendInteractionsRequest(events=events)
+    assert 0.9 * MAX_BYTES < request.ByteSize() <= MAX_BYTES
+    assert service.call("AppendInteractions", iter([request])).accepted == 4000
+    request.events.extend(events[:500])
+    assert request.ByteSize() > MAX_BYTES
+    assert violation(lambda: service.call("AppendInteractions", iter([request]))) == "events"
+
+
+def test_versions_are_listed_page_after_page(service):
+    everything = service.call("ListVersions", pb.ListVersionsRequest())
+    assert len(everything.versions) == 4
+    assert not everything.next_page_token
+    found, token = [], ""
+    while True:
+        page = service.call("ListVersions", pb.ListVersionsRequest(page_size=3, page_token=token))
+        found += page.versions
+        if not (token := page.next_page_token):
+            break
+        assert len(page.versions) == 3
+    assert found == list(everything.versions)
+    for wrong in ({"page_size": -1}, {"page_token": "x"}):
+        request = pb.ListVersionsRequest(**wrong)
+        assert violation(lambda request=request: service.call("ListVersions", request)) in wrong
+
+
+def test_the_command_line_lists_all_pages(service):
+    calls = []
+
+    class Paging:
+        def call(self, method, request):
+            calls.append(request)
+            request.page_size = 3
+            return service.call(method, request)
+
+    assert len(list_versions(Paging()).versions) == 4
+    assert len(calls) == 2
