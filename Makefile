@@ -116,6 +116,14 @@ prometheus: ## Install Debian's Prometheus for its tests, which are skipped with
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; \
 	  systemctl disable --now prometheus >/dev/null 2>&1 || true; }  # The tests start their own.
 
+.PHONY: callers
+callers: ## Install grpc-js and Debian's Node and gRPC for Java, for tests that are skipped without them (needs root)
+	@command -v npm >/dev/null && command -v java >/dev/null && test -f /usr/share/java/grpc-netty.jar \
+	  -a -f /usr/share/java/netty-all.jar -a -f /usr/share/java/gson.jar -a -f /usr/share/java/perfmark-api.jar || \
+	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends npm default-jdk-headless libgrpc-java \
+	  libnetty-java libgoogle-gson-java libperfmark-java; }
+	@npm install --prefix tests/callers --no-audit --no-fund --no-package-lock --silent
+
 .PHONY: spark
 spark: setup ## Install PySpark and Debian's Java 17, and test training on a Spark cluster (needs root)
 	@command -v java >/dev/null || \
@@ -168,7 +176,7 @@ golden: $(INSTALLED) ## Show how the golden publication was made (it is never ma
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf $(VENV) .data .demo $(BENCH_FOLDER) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) tests/callers/node_modules .data .demo $(BENCH_FOLDER) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	  .import_linter_cache
 
 .PHONY: help

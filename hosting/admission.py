@@ -28,6 +28,7 @@ from grpc_status import rpc_status
 
 from hosting.calls import UNGUARDED, Calls, Handler, behavior_of, refusing_handler, with_behavior
 from hosting.parsing import parsing
+from hosting.pushback import with_pushback
 from hosting.retry_info import retry_info
 
 IsQuick: TypeAlias = Callable[[Any], bool]
@@ -284,14 +285,13 @@ def _in_lane(method: str, handler: Handler, lane: Lane) -> Handler:
 
 
 def overloaded(retry_seconds: float) -> grpc.Status:
-    """RESOURCE_EXHAUSTED, with a RetryInfo that says when to try again."""
+    """RESOURCE_EXHAUSTED, which says when to try again to programs and to gRPC's own retries."""
     status = status_pb2.Status(
         code=code_pb2.RESOURCE_EXHAUSTED,
         message="there are as many calls as this process handles at once: try again later",
     )
     status.details.add().Pack(retry_info(retry_seconds))
-    made: grpc.Status = rpc_status.to_status(status)
-    return made
+    return with_pushback(rpc_status.to_status(status), retry_seconds)
 
 
 def refuse_call(context: grpc.ServicerContext) -> NoReturn:

@@ -124,7 +124,8 @@ def test_overload_is_exhaustion_with_the_time_to_wait(seconds):
     status = overloaded(seconds)
     assert status.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "try again later" in status.details
-    [(_, message)] = status.trailing_metadata
+    (_, message), pushback = status.trailing_metadata
+    assert pushback == ("grpc-retry-pushback-ms", str(round(seconds * 1000)))
     [detail] = status_pb2.Status.FromString(message).details
     info = error_details_pb2.RetryInfo()
     assert detail.Unpack(info)
