@@ -15,7 +15,8 @@ import grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from hosting.credentials import connection_problem, open_channel
+from hosting.credentials import open_channel
+from hosting.diagnosis import diagnose
 from hosting.security import PLAIN, ClientSecurity
 from publication import labels, layout
 from publication.id_map import IdMap
@@ -80,9 +81,10 @@ class Target:
                     f"the retriever at {self.address} refuses the caller: {words(error)}; give "
                     "--client-token-file, or --cert and --key"
                 ) from error
-            if code in _NOBODY and (tls := connection_problem(self._channel, self.security, code)):
-                raise LoadError(f"no retriever answers at {self.address}: {tls}") from error
             if code in _NOBODY:
+                found = diagnose(self.address, self.security, seconds=CALL_SECONDS)
+                if found is not None and not found.may_start:
+                    raise LoadError(f"no retriever answers at {self.address}: {found.text}") from error
                 problem = f"no retriever answers at {self.address}"
                 way_out = "start one (make serve), or leave out --target and one is started"
                 raise LoadError(f"{problem}: {way_out}; {words(error)}") from error
