@@ -54,7 +54,7 @@ def commands(volume, version):
             ["rollback", *none],
             ["runs", *NOWHERE],
             ["run", "x", *NOWHERE],
-            ["watch", "x", "--target", "127.0.0.1:x"],
+            ["watch", "x", *NOWHERE],
             ["cancel", "x", *NOWHERE],
             ["append", "none.csv", *NOWHERE],
             ["remove-events", "--user", "x", *none],

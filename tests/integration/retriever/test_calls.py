@@ -152,21 +152,31 @@ def test_an_answer_is_whole_whatever_the_effort(ask, expected, fields):
 
 
 @pytest.mark.parametrize(
-    "unknown",
-    ["nobody", "CAFÉ", "00", " 0", "0\n", "x" * 512, "\0"],
+    ("unknown", "item", "user"),
+    [
+        ("nobody", None, None),
+        ("CAFÉ", "café", None),
+        ("00", "0", "0"),
+        (" 0", "0", "0"),
+        ("0\n", "0", "0"),
+        ("x" * 512, None, None),
+        ("\0", None, None),
+    ],
     ids=lambda value: ascii(value)[:20],
 )
-def test_an_unknown_id(ask, version, unknown):
-    for request, reason in (
-        (pb.SimilarItemsRequest(item_id=unknown), "ITEM_NOT_FOUND"),
-        (pb.RecommendRequest(user_id=unknown), "USER_NOT_FOUND"),
+def test_an_unknown_id_is_told_with_its_other_spelling(ask, version, unknown, item, user):
+    for request, reason, near in (
+        (pb.SimilarItemsRequest(item_id=unknown), "ITEM_NOT_FOUND", item),
+        (pb.RecommendRequest(user_id=unknown), "USER_NOT_FOUND", user),
     ):
         code, detail = ask.refused(request)
         assert code == code_pb2.NOT_FOUND
         info = error_details_pb2.ErrorInfo()
         assert detail.Unpack(info)
         assert info.reason == reason
-        assert dict(info.metadata) == {"id": unknown, "version": version}
+        assert dict(info.metadata) == {"id": unknown, "version": version} | (
+            {"near": near} if near else {}
+        )
 
 
 @pytest.mark.parametrize("bad", ["", "x" * 513, "é" * 257, "x" * 100_000], ids=len)
