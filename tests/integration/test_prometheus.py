@@ -132,8 +132,8 @@ def test_every_panel_shows_something(watched):
         ]
 
     running.wait_for(empty, [])
-    [annotation] = DASHBOARD["annotations"]["list"]
-    running.query(filled_in(annotation["expr"]))
+    for annotation in DASHBOARD["annotations"]["list"]:
+        running.query(filled_in(annotation["expr"]))
 
 
 def filled_in(expression):
