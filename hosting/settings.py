@@ -117,7 +117,7 @@ def _read(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise HostingError(f"--config {file}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise HostingError(f"--config {file} isn't TOML: {error}") from error
+        raise HostingError(f"--config {file} isn't TOML: {words.reason(error)}") from error
 
 
 def _set(action: argparse.Action, value: Any, name: str, given: set[str]) -> None:

@@ -38,6 +38,12 @@ def unexpected(error: BaseException) -> str:
 
 def reason(error: BaseException) -> str:
     """Say an error's own reason; the system's without its number."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} isn't {error.encoding.upper()}"
+    if isinstance(error, UnicodeEncodeError):
+        return "it has a character that isn't Unicode"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return str(error)

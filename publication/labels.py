@@ -55,8 +55,9 @@ def read_label(volume: Path, label: str) -> str:
 def parse(label: str, content: bytes, *, where: Path | str) -> str:
     """The version that a label's content names; raises LabelError, which says `where` it was read."""
     version = content.decode("ascii", "replace").strip()
+    shown = content[:40].decode("utf-8", "replace")
     if len(content) > MAX_BYTES or not layout.is_version_name(version):
-        raise LabelError(label, f"{where} should hold a version's name, but holds {content[:40]!r}")
+        raise LabelError(label, f"{where} should hold a version's name, but holds {shown!r}")
     return version
 
 

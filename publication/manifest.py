@@ -22,6 +22,7 @@ from publication.regular_files import read_regular
 
 FORMAT_VERSION = 1
 
+_TOO_DEEP = "can't be read: it is nested too deeply"
 _CHECKSUM = "checksum"
 MAX_BYTES = 4 << 20
 """More than any manifest has."""
@@ -203,19 +204,16 @@ def decode(data: bytes, *, path: Path | str, version: str) -> Manifest:
         ManifestError: it isn't JSON, lacks a field, has one of a wrong type or out of range, was
             edited, or is another version's.
     """
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise ManifestError(path, f"isn't JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ManifestError(path, "should be a JSON object, but isn't")
+    content = _parse(data, path)
     found = content.get("format_version")
     # `True == 1` in Python, so the type counts too.
     if type(found) is not int or found != FORMAT_VERSION:
         raise UnsupportedFormatError(path, found, FORMAT_VERSION)
     try:
         expected = _checksum(content)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise ManifestError(path, _TOO_DEEP) from error
+    except ValueError as error:
         raise ManifestError(path, f"can't be checked: {error}") from error
     if (odd := _odd(content)) is not None:
         raise ManifestError(path, f"can't be used: {odd}")
@@ -231,6 +229,21 @@ def decode(data: bytes, *, path: Path | str, version: str) -> Manifest:
         raise ManifestError(path, str(error)) from error
     _check_consistent(manifest, path, version)
     return manifest
+
+
+def _parse(data: bytes, path: Path | str) -> dict[str, Any]:
+    try:
+        content = json.loads(data)
+    except UnicodeDecodeError as error:
+        coding = error.encoding.upper()
+        raise ManifestError(path, f"isn't JSON: byte {error.start} isn't {coding}") from error
+    except RecursionError as error:
+        raise ManifestError(path, _TOO_DEEP) from error
+    except ValueError as error:
+        raise ManifestError(path, f"isn't JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ManifestError(path, "should be a JSON object, but isn't")
+    return content
 
 
 def read(directory: Path, *, version: str | None = None) -> Manifest:

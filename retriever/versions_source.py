@@ -10,6 +10,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Protocol
 
+from hosting import words
 from publication import labels, layout
 from publication.errors import PublicationError, VolumeError
 from publication.manifest import Manifest
@@ -180,7 +181,7 @@ def open_source(config: Config) -> VersionsSource:
         is_folder = config.volume.is_dir()
         str(config.volume).encode()
     except (OSError, UnicodeEncodeError) as error:
-        raise StartError(f"--volume {str(config.volume)!r}: {error}") from error
+        raise StartError(f"--volume {str(config.volume)!r}: {words.reason(error)}") from error
     if not is_folder:
         raise StartError(f"--volume {config.volume} isn't a folder")
     return Folder(config.volume, config.label, config.pin)

@@ -17,6 +17,7 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 from rich.console import Console
 from rich.progress import Progress
 
+from hosting import words
 from hosting.terminal import print_json
 from publication.regular_files import open_given
 from retriever.client import Answer, CallError, RetrieverClient
@@ -71,7 +72,7 @@ def _requests(file: TextIO, command: str) -> Iterator[_Line]:
             try:
                 yield number, _parse(line, kind())
             except (ValueError, RecursionError, json_format.ParseError) as error:
-                yield number, ValueError(f"isn't a {kind.DESCRIPTOR.name}: {error}")
+                yield number, ValueError(f"isn't a {kind.DESCRIPTOR.name}: {words.reason(error)}")
 
 
 def _lines(file: TextIO) -> Iterator[str]:
