@@ -283,13 +283,18 @@ def test_a_host_that_there_is_not_is_an_error_like_a_port_in_use(checked, caplog
 
 
 def test_a_caller_that_comes_while_descriptors_lack_is_answered_once_there_are_some(endpoint):
-    # One for the caller, and none for the other end.
-    with descriptors_left(1):
-        connection = connect(endpoint.address)
-        connection.sendall(b"GET /live HTTP/1.0\r\n\r\n")
-        connection.settimeout(0.3)
+    host, _, port = endpoint.address.rpartition(":")
+    # Several, since what a test before this one had open may be closed only now.
+    connections = [socket.socket() for _ in range(8)]
+    with descriptors_left(0):
+        for connection in connections:
+            connection.connect((host, int(port)))
+            connection.sendall(b"GET /live HTTP/1.0\r\n\r\n")
+        last = connections[-1]
+        last.settimeout(0.3)
         with pytest.raises(TimeoutError):
-            connection.recv(1)
-    connection.settimeout(PATIENCE)
-    with connection:
-        assert connection.recv(100).startswith(b"HTTP/1.0 200")
+            last.recv(1)
+    last.settimeout(PATIENCE)
+    assert last.recv(100).startswith(b"HTTP/1.0 200")
+    for connection in connections:
+        connection.close()
