@@ -93,12 +93,17 @@ class SnapshotError(RetrieverError):
 
 
 class UnverifiedError(RetrieverError):
-    """A version that couldn't be verified, for no fault of its own: it may be tried again."""
+    """A version that couldn't be verified, for no fault of its own: it may be tried again.
 
-    def __init__(self, version: str, reason: str) -> None:
+    Attributes:
+        costly: whether that may wait, since trying costs much and will seldom help.
+    """
+
+    def __init__(self, version: str, reason: str, *, costly: bool = False) -> None:
         super().__init__(f"{version} {reason}")
         self.version = version
         self.reason = reason
+        self.costly = costly
 
 
 class StartError(RetrieverError):

@@ -12,7 +12,13 @@ from collections.abc import Sequence
 import msgspec
 
 from hosting import words
-from publication.errors import PublicationError, VolumeError, says_nothing
+from publication.errors import (
+    MissingFileError,
+    PublicationError,
+    VersionNotFoundError,
+    VolumeError,
+    says_nothing,
+)
 from retriever.errors import RetrieverError, UnverifiedError
 from retriever.version_files import FilesChangedError
 
@@ -40,7 +46,19 @@ class Failure(msgspec.Struct, frozen=True):
 
 def of_error(error: BaseException) -> Failure:
     """The failure that an error is."""
-    return Failure(cut(_reason(error)), passing=is_passing(error))
+    absent = is_absence(error)
+    costly = absent or (isinstance(error, UnverifiedError) and error.costly)
+    return Failure(cut(_reason(error)), passing=absent or is_passing(error), costly=costly)
+
+
+def is_absence(error: BaseException) -> bool:
+    """Whether a version or a file of it isn't there, which says nothing about bytes.
+
+    A volume that was unmounted for a moment looks so, and like before once it is back.
+    """
+    return isinstance(error, VersionNotFoundError | MissingFileError) or isinstance(
+        error.__cause__, FileNotFoundError | NotADirectoryError
+    )
 
 
 def is_passing(error: BaseException) -> bool:

@@ -98,14 +98,24 @@ class LabelWatch:
 
 def fingerprint(directory: Path) -> Fingerprint:
     """Changes when any file of a directory does; raises VolumeError where nothing can be told."""
-    facts: list[object] = []
     try:
-        for path in sorted(directory.iterdir()):
-            stat = path.stat()
-            facts.append((path.name, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+        paths = sorted(directory.iterdir())
     except OSError as error:
-        if says_nothing(error) and error.errno != errno.EACCES:
-            raise VolumeError(directory, error.strerror or str(error)) from error
-        # That it isn't there, or may not be read, is what it looks like, too.
-        facts.append(error.errno)
+        return (_without(directory, error),)
+    facts: list[object] = []
+    for path in paths:
+        try:
+            stat = path.stat()
+        except OSError as error:
+            # One that can't be looked at hides no other.
+            facts.append((path.name, _without(path, error)))
+        else:
+            facts.append((path.name, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
     return tuple(facts)
+
+
+def _without(path: Path, error: OSError) -> int | None:
+    """What a file looks like that isn't there or may not be read; else raises VolumeError."""
+    if says_nothing(error) and error.errno != errno.EACCES:
+        raise VolumeError(path, error.strerror or str(error)) from error
+    return error.errno

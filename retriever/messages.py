@@ -173,12 +173,20 @@ def fill_in(
 def _fill_in_what_matches_nothing(response: Response, answer: Answer) -> None:
     for unknown in answer.unknown_values:
         response.unknown_filter_values.add(
-            attribute=unknown.attribute, value=unknown.value[:MAX_VALUE_BYTES], near=unknown.near
+            attribute=unknown.attribute, value=_cut(unknown.value), near=unknown.near
         )
     for empty in answer.empty_ranges:
         made = response.empty_filter_ranges.add(attribute=empty.attribute)
         if empty.least is not None and empty.greatest is not None:
             made.least, made.greatest = empty.least, empty.greatest
+
+
+def _cut(value: str) -> str:
+    """A value as it is, or the beginning of one that is longer than any can be, marked as such."""
+    encoded = value.encode()
+    if len(encoded) <= MAX_VALUE_BYTES:
+        return value
+    return encoded[:MAX_VALUE_BYTES].decode(errors="ignore") + "..."
 
 
 def is_plain(request: Request) -> bool:

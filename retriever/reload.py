@@ -149,6 +149,9 @@ class Reload:
     def advance(self) -> None:
         """Do what there is to do now."""
         self._take_verified()
+        if not self.served.sound and self._is_lost(self.committed):
+            # To answer nothing, and say why, is better than to answer what nobody verified.
+            self._lose()
         while (action := decide(self._observe())) is not Action.NOTHING:
             if action is Action.VERIFY:
                 self._verify()
@@ -172,7 +175,7 @@ class Reload:
                 waiting=self._workers.preparing(version),
                 prepared=len(self._workers.prepared(version)),
             )
-        settled, down = len(self._workers.settled(self.committed)), self._workers.down()
+        settled, down = len(self._settled()), self._workers.down()
         return Observed(
             target=self.target,
             committed=self.committed,
@@ -211,10 +214,6 @@ class Reload:
             return
         if self.served.wants_verification:
             self._verifications.begin(self.committed)
-        elif self.served.refused and self._is_lost(self.committed):
-            # To answer nothing is better than to answer what is wrong.
-            self._lose()
-            self.advance()
 
     def _take_served(self, result: Verification) -> None:
         """Take in what came of verifying anew what serves."""
@@ -228,8 +227,11 @@ class Reload:
     def _prepare(self, *, at_most: int | None = None) -> None:
         assert self._candidate is not None  # noqa: S101 - decide() asks it of a candidate only
         self._candidate = replace(self._candidate, step=Step.PREPARING)
-        for worker in self._workers.settled(self.committed)[:at_most]:
+        for worker in self._settled()[:at_most]:
             worker.prepare(self._candidate.version, self._candidate_files)
+
+    def _settled(self) -> list[WorkerProcess]:
+        return self._workers.settled(self.committed, joinable=self.served.sound)
 
     def _commit(self) -> None:
         assert self._candidate is not None  # noqa: S101

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hosting import words
 from publication import layout
 from retriever import failures, version_files
 from retriever.failures import Failure
@@ -25,10 +26,14 @@ _AGAIN_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Served:
-    """A version, and its files as they were when they were verified, or as they were found."""
+    """A version, and its files as they were when they were verified, or as they were found.
+
+    `problem` says why they can't be looked at; then nothing is known of them.
+    """
 
     version: str
     files: Files
+    problem: str = ""
 
 
 class ServedFiles:
@@ -47,6 +52,7 @@ class ServedFiles:
         self._refused = False
         self._again_at = math.inf
         self._reason = ""
+        self._unseen = ""
 
     @property
     def files(self) -> Files:
@@ -72,6 +78,11 @@ class ServedFiles:
 
     def problem(self) -> str:
         """What is wrong with them; empty while they are verified, or are verified anew."""
+        if self._unseen and not self._reason and self._verified is not None:
+            return (
+                f"the files of {self._verified.version}, which serves, can't be looked at: "
+                f"{self._unseen}; a worker that restarts can't map them"
+            )
         return self._reason
 
     def serve(self, version: str, files: Files) -> None:
@@ -82,7 +93,7 @@ class ServedFiles:
 
     def end(self) -> None:
         """Take in that nothing serves."""
-        self._verified, self._found, self._reason = None, {}, ""
+        self._verified, self._found, self._reason, self._unseen = None, {}, "", ""
         self._accept()
 
     def refuse(self, failure: Failure) -> None:
@@ -102,7 +113,7 @@ class ServedFiles:
         self._refused, self._again_at, self._reason = True, self._clock() + seconds, text
 
     def look(self) -> Served | None:
-        """See what is there now; None when nothing is known, or the volume doesn't tell."""
+        """See what is there now; None when nothing serves."""
         verified = self._verified
         if verified is None:
             return None
@@ -110,15 +121,16 @@ class ServedFiles:
             files = version_files.look(
                 layout.version_dir(self._volume, verified.version), verified.files
             )
-        except OSError:
-            return None
+        except OSError as error:
+            return Served(verified.version, {}, words.reason(error))
         return Served(verified.version, files)
 
     def found(self, served: Served | None) -> None:
         """Take in what `look` saw."""
         if served is None or self._verified is None or served.version != self._verified.version:
             return
-        if served.files != self._found:
+        self._unseen = served.problem
+        if not served.problem and served.files != self._found:
             self._found, self._refused = served.files, False
             if self.sound:
                 self._accept()

@@ -41,6 +41,7 @@ class _Verdict(msgspec.Struct, frozen=True):
     problem: str = ""
     path: str = ""
     passing: bool = False
+    costly: bool = False
     files: Files = {}
 
 
@@ -78,7 +79,8 @@ def verify_apart(
     if verdict.path:
         raise VolumeError(Path(verdict.path), verdict.problem)
     if verdict.passing:
-        raise UnverifiedError(version, f"couldn't be verified: {verdict.problem}")
+        reason = f"couldn't be verified: {verdict.problem}"
+        raise UnverifiedError(version, reason, costly=verdict.costly)
     if verdict.problem:
         raise PublicationError(verdict.problem)
     return verdict.files
@@ -138,7 +140,7 @@ def main(arguments: list[str]) -> None:
         verdict = _Verdict(error.reason, str(error.path))
     except Exception as error:
         failure = failures.of_error(error)
-        verdict = _Verdict(failure.reason, passing=failure.passing)
+        verdict = _Verdict(failure.reason, passing=failure.passing, costly=failure.costly)
     sys.stdout.buffer.write(msgspec.json.encode(verdict))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from publication import layout, manifest
+from publication.errors import says_nothing
 from retriever.errors import RetrieverError
 
 
@@ -27,8 +28,6 @@ class FileState(msgspec.Struct, frozen=True, array_like=True):
 Files = dict[str, FileState]
 """By name; those that aren't there are missing."""
 
-_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
-
 
 class FilesChangedError(RetrieverError):
     """A version's files aren't those that were verified."""
@@ -46,7 +45,8 @@ def look(directory: Path, names: Iterable[str]) -> Files:
         try:
             own = (directory / name).stat()
         except OSError as error:
-            if error.errno not in _GONE:
+            # A loop of links in its place, for instance, is no file either.
+            if says_nothing(error) and error.errno != errno.ESTALE:
                 raise
         else:
             found[name] = FileState(own.st_ino, own.st_size, own.st_mtime_ns, own.st_ctime_ns)

@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import time
+from queue import SimpleQueue
 
 import grpc
 import msgspec
@@ -69,6 +70,7 @@ class Worker:
         self._prepared: Snapshot | None = None
         self._ordering = threading.Lock()
         self._may_prepare = threading.BoundedSemaphore(_MAX_PREPARING)
+        self._orders: SimpleQueue[control.Prepare] = SimpleQueue()
         self._fleet = control.Fleet(label=config.label)
         self._counters = counters
         self._sampler: Sampler | None = None
@@ -85,6 +87,9 @@ class Worker:
         calls = calls_of(config.hosting, self._observation)
         self._server = Server(config, servicer, calls=calls, observe=observe)
         self._listening = False
+        for _ in range(_MAX_PREPARING):
+            # Now: the start of a thread that lacks memory never returns.
+            threading.Thread(target=self._prepare_what_is_ordered, name="prepare", daemon=True).start()
 
     def run(self) -> None:
         """Serve until the parent says to drain, or is gone."""
@@ -136,11 +141,18 @@ class Worker:
             failure = Failure(f"{_MAX_PREPARING} versions before are still being opened", passing=True)
             self._cannot_prepare(prepare, failure)
             return
-        try:
-            threading.Thread(target=self._prepare, args=(prepare,), name="prepare", daemon=True).start()
-        except RuntimeError as error:
-            self._may_prepare.release()
-            self._cannot_prepare(prepare, failures.of_error(error))
+        self._orders.put(prepare)
+
+    def _prepare_what_is_ordered(self) -> None:
+        while True:
+            prepare = self._orders.get()
+            try:
+                self._prepare(prepare)
+            except Exception:
+                # Such as for want of memory to say why. The parent gives it up after a time.
+                _log.exception("preparing %s failed", prepare.version)
+            finally:
+                self._may_prepare.release()
 
     def _cannot_prepare(
         self, prepare: control.Prepare, failure: Failure, *, changed: bool = False
@@ -172,8 +184,6 @@ class Worker:
             changed = isinstance(error, FilesChangedError)
             self._cannot_prepare(prepare, failures.of_error(error), changed=changed)
             return
-        finally:
-            self._may_prepare.release()
         with self._ordering:
             if self._order != order:
                 return  # it was taken back meanwhile

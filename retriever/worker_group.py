@@ -21,9 +21,14 @@ class WorkerGroup:
         """How many aren't there."""
         return sum(worker.state == "down" for worker in self._workers)
 
-    def settled(self, committed: str | None) -> list[WorkerProcess]:
-        """Those that serve what is committed, which may be nothing, and have nothing else to do."""
-        return [worker for worker in self._workers if worker.idle and worker.version == committed]
+    def settled(self, committed: str | None, *, joinable: bool = True) -> list[WorkerProcess]:
+        """Those that serve what is committed, which may be nothing, and have nothing else to do.
+
+        Unless what is committed is `joinable` also those that wait to serve anything: else the next
+        version would wait for workers that wait for it.
+        """
+        wanted = {committed} if joinable else {committed, None}
+        return [worker for worker in self._workers if worker.idle and worker.version in wanted]
 
     def preparing(self, version: str) -> int:
         """How many were told to prepare a version and haven't answered."""

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from publication import manifest
 from publication.errors import (
     InvalidPublicationError,
+    ManifestError,
     MismatchError,
     MissingFileError,
     PublicationError,
@@ -58,14 +60,24 @@ def test_what_says_nothing_about_a_version_passes(error):
     assert failure.reason
 
 
+@pytest.mark.parametrize("error", [MissingFileError(PATH), VersionNotFoundError("v", PATH)])
+def test_what_is_not_there_passes_and_is_looked_for_seldom(error):
+    failure = failures.of_error(error)
+    assert (failure.passing, failure.costly) == (True, True)
+
+
+def test_a_file_that_is_not_there_when_it_is_opened_is_not_there(tmp_path):
+    with pytest.raises(ManifestError) as caught:
+        manifest.read(tmp_path)
+    assert failures.of_error(caught.value).costly
+
+
 @pytest.mark.parametrize(
     "error",
     [
         InvalidPublicationError(PATH, "isn't an id map"),
         MismatchError(PATH, "SHA-256", expected="a", found="b"),
-        MissingFileError(PATH),
         PublicationError("text"),
-        VersionNotFoundError("v", PATH),
         SnapshotError("needs backend 'faiss'"),
         ModuleNotFoundError("faiss"),
         RuntimeError("no idea"),

@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 
 from publication import labels, layout, reader
-from publication.errors import MissingFileError, VolumeError
+from publication.errors import MismatchError, MissingFileError, VolumeError
 from retriever import control
 from retriever.errors import UnverifiedError
 from retriever.label_watch import Seen
@@ -375,12 +375,21 @@ def test_what_passes_is_tried_at_once_when_somebody_asks_for_it(service, monkeyp
 
 def test_what_is_wrong_with_a_version_is_final_whoever_asks(service, monkeypatch):
     retrievable.publish(service.volume)
-    tried = failing(monkeypatch, MissingFileError(Path("x")))
+    tried = failing(monkeypatch, MismatchError(Path("x"), "size", expected=1, found=2))
     service.poll()
     service.later += 1e6
     service.reload.failed.retry_now()
     service.poll()
     assert len(tried) == 1
+
+
+def test_what_was_not_there_for_a_moment_is_looked_for_again(service, monkeypatch):
+    retrievable.publish(service.volume)
+    tried = failing(monkeypatch, MissingFileError(Path("x")))
+    service.poll()
+    service.later += 31
+    service.poll()
+    assert len(tried) == 2
 
 
 def test_a_worker_that_lacks_something_leaves_the_version_to_be_tried_again(service):

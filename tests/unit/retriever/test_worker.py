@@ -45,9 +45,9 @@ class Parent:
 
     def silence(self):
         """Check that it has said nothing, now that no thread prepares."""
-        for thread in threading.enumerate():
-            if thread.name == "prepare":
-                thread.join(30)
+        for _ in range(worker._MAX_PREPARING):
+            assert self.worker._may_prepare.acquire(timeout=30)
+        self.worker._may_prepare.release(worker._MAX_PREPARING)
         self._ours.setblocking(False)
         with pytest.raises(BlockingIOError):
             self._ours.recv(1)
@@ -213,22 +213,6 @@ def test_versions_that_hang_do_not_pile_up(parent, published, monkeypatch):
     monkeypatch.undo()
     parent.tell(control.Prepare(published.version, 7))
     assert parent.hear() == control.Prepared(published.version, 7)
-
-
-def test_a_thread_that_cannot_be_started_is_said_and_not_the_workers_end(
-    parent, published, monkeypatch
-):
-    def no_thread(*_, **__):
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", no_thread)
-        for order in range(1, 9):
-            parent.tell(control.Prepare(published.version, order))
-            failed = parent.hear()
-            assert (failed.order, failed.passing) == (order, True)
-            assert "can't start new thread" in failed.reason
-    parent.serve(published.version)
 
 
 def test_descriptors_that_lack_are_said_and_blame_no_version(parent, published):
