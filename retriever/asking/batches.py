@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -12,14 +11,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from google.protobuf import json_format
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from rich.console import Console
 from rich.progress import Progress
 
-from hosting import words
 from hosting.terminal import print_json
 from publication.regular_files import open_given
+from retriever.asking import json_requests
+from retriever.asking.json_requests import JsonRequestError
 from retriever.client import Answer, CallError, RetrieverClient
 
 BATCH = 64
@@ -69,10 +68,12 @@ def _requests(file: TextIO, command: str) -> Iterator[_Line]:
     kind = pb.RecommendRequest if command == "batch-recommend" else pb.SimilarItemsRequest
     for number, line in enumerate(_lines(file), start=1):
         if line.strip():
+            request = kind()
             try:
-                yield number, _parse(line, kind())
-            except (ValueError, RecursionError, json_format.ParseError) as error:
-                yield number, ValueError(f"isn't a {kind.DESCRIPTOR.name}: {words.reason(error)}")
+                json_requests.read(line, request)
+                yield number, request
+            except JsonRequestError as error:
+                yield number, error
 
 
 def _lines(file: TextIO) -> Iterator[str]:
@@ -80,17 +81,6 @@ def _lines(file: TextIO) -> Iterator[str]:
         yield from file
     except UnicodeDecodeError as error:
         raise ValueError(f"{file.name}: isn't text in UTF-8") from error
-
-
-def _parse(line: str, message: Any) -> Any:
-    content = json.loads(line)
-    if not isinstance(content, dict):
-        raise ValueError("should be a JSON object")
-    # Its own JSON form is one text, and can't hold every name.
-    for field in ("return_attributes", "returnAttributes"):
-        if isinstance(content.get(field), list):
-            message.return_attribute_names.extend(content.pop(field))
-    return json_format.ParseDict(content, message)
 
 
 def _batches(lines: Iterable[_Line]) -> Iterator[list[_Line]]:
@@ -107,7 +97,8 @@ def _content(result: Answer | Exception) -> dict[str, Any]:
         return {
             "error": {"code": code, "details": details, "reason": result.reason, "field": result.field}
         }
-    return {"error": {"code": "INVALID_ARGUMENT", "details": str(result), "reason": "", "field": ""}}
+    field = result.field if isinstance(result, JsonRequestError) else ""
+    return {"error": {"code": "INVALID_ARGUMENT", "details": str(result), "reason": "", "field": field}}
 
 
 def _opened(name: str) -> TextIO:

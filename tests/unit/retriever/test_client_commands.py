@@ -397,10 +397,21 @@ def test_each_line_of_a_batch_has_a_line_of_its_own(service, capsys, tmp_path):
     assert status == 1
     assert [one["line"] for one in found] == [1, 3, 4]
     assert found[0]["items"][0]["item_id"] == "50"
-    assert found[1]["error"]["code"] == "INVALID_ARGUMENT"
+    assert found[1]["error"] == {
+        "code": "INVALID_ARGUMENT",
+        "details": "isn't JSON: a value should begin at column 1",
+        "reason": "",
+        "field": "",
+    }
     assert found[2]["error"]["code"] == "NOT_FOUND"
     assert [one.user_id for one in service.asked.requests] == ["3", "x"]
     assert list(service.asked.requests[0].return_attribute_names) == ["title"]
+
+
+def test_the_field_of_a_line_that_is_wrong_is_named(service, capsys, tmp_path):
+    status, [found] = batch(service, capsys, tmp_path, '{"user_id": 3, "limmit": 5}')
+    assert status == 1
+    assert found["error"]["field"] == "limmit"
 
 
 def test_a_batch_of_answers_alone_succeeds(service, capsys, tmp_path):
