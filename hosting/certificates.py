@@ -82,8 +82,8 @@ def read_pair(security: ClientSecurity) -> tuple[bytes, bytes] | None:
     """A client's chain and key, checked; None when it has none. Raises HostingError."""
     if security.cert is None or security.key is None:
         return None
-    cert = Source("--cert", security.cert, once=True)
-    key = Source("--key", security.key, once=True)
+    cert = Source("--cert", Path(security.cert), once=True)
+    key = Source("--key", Path(security.key), once=True)
     pair = cert.read(), key.read()
     _check_pair(cert, key, *pair)
     return pair

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -67,7 +68,10 @@ def open_channel(
     else:
         from hosting import certificates
 
-        authorities, pair = certificates.read_authorities(security.ca), certificates.read_pair(security)
+        authorities, pair = (
+            certificates.read_authorities(Path(security.ca)),
+            certificates.read_pair(security),
+        )
         chain, key = pair or (None, None)
         if security.server_name is not None:
             options = [*options, ("grpc.ssl_target_name_override", security.server_name)]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ipaddress
 import socket
 from dataclasses import dataclass, field
+from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
-from hosting import tokens
-from hosting.errors import HostingError
+from hosting import given, tokens
+from hosting.errors import ArgumentError, HostingError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,27 +57,29 @@ class ClientSecurity:
         cert, key: the client's own certificate chain and its private key, for services that want one.
         server_name: a name in the service's certificate, when the address that is called isn't.
         token: the bearer token to send; without TLS, everybody on the way can read it.
+
+    A file may be given as text too, and is kept as a Path.
     """
 
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
+    ca: str | PathLike[str] | None = None
+    cert: str | PathLike[str] | None = None
+    key: str | PathLike[str] | None = None
     server_name: str | None = None
     token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Raise HostingError for what can't be together or can't be sent."""
+        """Raise HostingError for what can't be together, ArgumentError for what can't be sent."""
+        for name in ("ca", "cert", "key"):
+            object.__setattr__(self, name, _file(name, getattr(self, name)))
+        if self.server_name is not None:
+            given.text("server_name", self.server_name, "a name, such as 'retriever.example.com'")
         if (self.cert is None) != (self.key is None):
             have, lack = ("cert", "key") if self.key is None else ("key", "cert")
             raise HostingError(f"--{have} is given without --{lack}: a client's certificate takes both")
         for name in ("cert", "server_name"):
             if getattr(self, name) is not None and self.ca is None:
                 raise HostingError(f"--{name.replace('_', '-')} is given without --ca, so without TLS")
-        if self.token is not None and not tokens.is_token(self.token):
-            raise HostingError("the token should be printable ASCII without spaces")
-
-
-PLAIN = ClientSecurity()
+        _check_token(self.token)
 
 
 def check_files(settings: SecuritySettings) -> None:
@@ -99,6 +103,30 @@ def check_address(settings: SecuritySettings, host: str) -> None:
     )
 
 
+def _file(argument: str, value: Any) -> Path | None:
+    if value is None:
+        return None
+    path = fspath(value) if isinstance(value, PathLike) else value
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ArgumentError(argument, value, f"a file's path, such as '{argument}.pem'")
+    return Path(path)
+
+
+def _check_token(token: Any) -> None:
+    """Raise ArgumentError, which doesn't show it: it is a secret."""
+    if token is None or (isinstance(token, str) and tokens.is_token(token)):
+        return
+    expected = "printable ASCII without spaces"
+    text = f"the token should be {expected}"
+    if not isinstance(token, str):
+        text = f"the token should be text: {expected}"
+    elif token == "":
+        text = f"the token is empty, but should be {expected}"
+    elif token[-1] in "\r\n":
+        text = f"the token ends with a line break, but should be {expected}: strip it"
+    raise ArgumentError("token", None, expected, text=text)
+
+
 def _is_loopback(host: str) -> bool:
     try:
         # gRPC takes no host for all of them.
@@ -107,3 +135,7 @@ def _is_loopback(host: str) -> bool:
         # Nobody can listen there, but gRPC has spellings of its own, such as ipv4:0.0.0.0.
         return ":" not in host
     return all(ipaddress.ip_address(str(address[0])).is_loopback for *_, address in found)
+
+
+PLAIN = ClientSecurity()
+"""No TLS, and nothing shown."""

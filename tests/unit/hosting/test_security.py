@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hosting.errors import HostingError
+from hosting.errors import ArgumentError, HostingError
 from hosting.security import ClientSecurity, SecuritySettings, check_address, check_files
 
 FILE = Path("/nowhere/x.pem")
@@ -66,14 +66,48 @@ def test_what_a_service_lacks_is_said(settings, message):
         ({"ca": FILE, "key": FILE}, "--key is given without --cert"),
         ({"cert": FILE, "key": FILE}, "--cert is given without --ca"),
         ({"server_name": "x"}, "--server-name is given without --ca"),
-        ({"token": "two words"}, "the token should be"),
-        ({"token": "line\n"}, "the token should be"),
-        ({"token": ""}, "the token should be"),
     ],
 )
 def test_what_a_client_lacks_is_said(settings, message):
     with pytest.raises(HostingError, match=f"^{message}"):
         ClientSecurity(**settings)
+
+
+@pytest.mark.parametrize(
+    ("token", "message"),
+    [
+        ("my secret", "the token should be printable ASCII without spaces"),
+        ("secret\n", "the token ends with a line break, but should be .*: strip it"),
+        ("secret\r\n", "the token ends with a line break"),
+        ("", "the token is empty"),
+        (b"secret", "the token should be text"),
+    ],
+)
+def test_a_token_that_cannot_be_sent_is_refused_without_showing_it(token, message):
+    with pytest.raises(ArgumentError, match=f"^{message}") as caught:
+        ClientSecurity(token=token)
+    assert caught.value.argument == "token"
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_may_be_text():
+    security = ClientSecurity(ca="ca.crt", cert="a.crt", key=Path("a.key"))
+    assert (security.ca, security.cert, security.key) == (Path("ca.crt"), Path("a.crt"), Path("a.key"))
+    assert security == ClientSecurity(ca=Path("ca.crt"), cert=Path("a.crt"), key="a.key")
+
+
+@pytest.mark.parametrize("value", [3, True, b"ca.crt", "", "ca\x00.crt", ["ca.crt"]])
+@pytest.mark.parametrize("name", ["ca", "cert", "key"])
+def test_what_is_no_path_of_a_file_is_refused(name, value):
+    own = {"ca": "ca.crt", "cert": "a.crt", "key": "a.key", name: value}
+    with pytest.raises(ArgumentError, match=f"^{name} is .*, but should be a file's path") as caught:
+        ClientSecurity(**own)
+    assert caught.value.argument == name
+
+
+def test_a_server_name_is_text():
+    with pytest.raises(ArgumentError, match=r"^server_name is 3, but should be a name, such as"):
+        ClientSecurity(ca="ca.crt", server_name=3)
 
 
 def test_a_token_is_not_shown():
