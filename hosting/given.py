@@ -6,11 +6,14 @@ something else: a text as a list of its characters.
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from functools import wraps
 from itertools import islice
 from numbers import Integral, Real
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from hosting.errors import ArgumentError
 
@@ -24,6 +27,8 @@ _TIMEOUT = "a number of seconds above 0, such as 0.5"
 _LONGEST_SECONDS = 1e8
 
 _Value = TypeVar("_Value")
+_Result = TypeVar("_Result")
+_Parameters = ParamSpec("_Parameters")
 
 
 def text(argument: str, value: Any, expected: str) -> str:
@@ -122,3 +127,58 @@ def one_of(argument: str, value: Any, kinds: type[_Value] | tuple[type, ...], ex
     if not isinstance(value, kinds):
         raise ArgumentError(argument, value, expected)
     return value  # type: ignore[return-value]
+
+
+def named(
+    options: Iterable[str] = (),
+) -> Callable[[Callable[_Parameters, _Result]], Callable[_Parameters, _Result]]:
+    """Have a function refuse what it doesn't take by ArgumentError, in words for people.
+
+    Args:
+        options: the names that its **options may have.
+    """
+
+    def decorate(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+        parameters = list(inspect.signature(function).parameters.values())
+        takes_any = any(one.kind is one.VAR_POSITIONAL for one in parameters)
+        by_place = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
+        by_name = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+        known = [name for name in (*by_place, *options, *by_name) if name != "self"]
+        needed = {one.name for one in parameters if one.default is one.empty} & {*by_place, *by_name}
+        owner, _, name = function.__qualname__.rpartition(".")
+        shown = f"{owner if name == '__init__' else name}()"
+
+        @wraps(function)
+        def checked(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+            for option in kwargs:
+                if option not in known:
+                    raise _no_option(shown, option, known)
+            if len(args) > len(by_place) and not takes_any:
+                alone = ", ".join(name for name in by_place if name != "self") or "nothing"
+                text = f"{shown} takes {alone} without a name, and all else as NAME=VALUE"
+                raise ArgumentError(shown, args[-1], f"given {alone} without a name", text=text)
+            for place, argument in enumerate(by_place):
+                if place < len(args) and argument in kwargs:
+                    text = f"{argument} is given twice to {shown}"
+                    raise ArgumentError(argument, args[place], "given once", text=text)
+                if place >= len(args) and argument not in kwargs and argument in needed:
+                    text = f"{shown} needs {argument}, which is missing"
+                    raise ArgumentError(argument, None, "given", text=text)
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def named_fields(kind: type[_Value]) -> type[_Value]:
+    """Have a dataclass refuse what it has no field for, as `named` has a function."""
+    kind.__init__ = named()(kind.__init__)  # type: ignore[method-assign]
+    return kind
+
+
+def _no_option(function: str, option: str, known: list[str]) -> ArgumentError:
+    near = get_close_matches(option, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+    text = f"{function} has no option {option!r}; {hint}"
+    return ArgumentError(option, None, f"one of {', '.join(known)}", text=text)

@@ -48,6 +48,7 @@ class SecuritySettings:
         return self.cert is not None
 
 
+@given.named_fields
 @dataclass(frozen=True, kw_only=True)
 class ClientSecurity:
     """How a client connects, and what it shows; all files are PEM, and read when it connects.

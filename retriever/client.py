@@ -97,6 +97,8 @@ DEFAULT_TIMEOUT_SECONDS = 5.0
 _CONNECTIONS = "a whole number of 1 or more"
 _ASK_AGAIN_SECONDS = 0.1
 _LEAST_SECONDS = 0.001
+_RECOMMEND = sorted(RecommendOptions.__optional_keys__)
+_SIMILAR_ITEMS = sorted(SimilarItemsOptions.__optional_keys__)
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -117,6 +119,7 @@ class RetrieverClient:
         security: TLS and what the client shows; HostingError for files that can't be used.
     """
 
+    @given.named()
     def __init__(
         self,
         target: str,
@@ -133,10 +136,12 @@ class RetrieverClient:
         self._target = target
         self._timeout_seconds = given.seconds("timeout_seconds", timeout_seconds)
         self._channels = [open_channel(target, security) for _ in range(count)]
+        self._closed = False
         self._contact = first_contact(self._channels[0], target, security)
         # next() on a cycle is atomic in CPython: no lock.
         self._stubs = itertools.cycle([pb_grpc.RetrieverServiceStub(c) for c in self._channels])
 
+    @given.named(_SIMILAR_ITEMS)
     def similar_items(
         self,
         item_id: Id | None = None,
@@ -158,6 +163,7 @@ class RetrieverClient:
         request = SimilarItemsRequest(item_id, **options).to_message()
         return answers.answer(self._call(next(self._stubs).SimilarItems, request, timeout_seconds))
 
+    @given.named(_RECOMMEND)
     def recommend(
         self,
         user_id: Id | None = None,
@@ -181,6 +187,7 @@ class RetrieverClient:
         request = RecommendRequest(user_id, **options).to_message()
         return answers.answer(self._call(next(self._stubs).Recommend, request, timeout_seconds))
 
+    @given.named(_SIMILAR_ITEMS)
     def similar_items_pages(
         self,
         item_id: Id | None = None,
@@ -192,6 +199,7 @@ class RetrieverClient:
         request = SimilarItemsRequest(item_id, **options).to_message()
         return self._pages("SimilarItems", request, timeout_seconds)
 
+    @given.named(_RECOMMEND)
     def recommend_pages(
         self,
         user_id: Id | None = None,
@@ -216,6 +224,7 @@ class RetrieverClient:
         request = RecommendRequest(user_id, **options).to_message()
         return self._pages("Recommend", request, timeout_seconds)
 
+    @given.named()
     def batch_similar_items(
         self,
         requests: Iterable[SimilarItemsRequest | pb.SimilarItemsRequest],
@@ -228,6 +237,7 @@ class RetrieverClient:
         response = self._call(next(self._stubs).BatchSimilarItems, batch, timeout_seconds)
         return self._results(response.results)
 
+    @given.named()
     def batch_recommend(
         self,
         requests: Iterable[RecommendRequest | pb.RecommendRequest],
@@ -254,16 +264,19 @@ class RetrieverClient:
         response = self._call(next(self._stubs).BatchRecommend, batch, timeout_seconds)
         return self._results(response.results)
 
+    @given.named()
     def status(self, *, timeout_seconds: float | None = None) -> pb.GetStatusResponse:
         """The state of the whole service, as any worker knows it. Raises CallError."""
         return self._call(next(self._stubs).GetStatus, pb.GetStatusRequest(), timeout_seconds)
 
+    @given.named()
     def is_serving(self, *, timeout_seconds: float | None = None) -> bool:
         """Whether the worker that gets this check serves a publication. Raises CallError."""
         stub = health_pb2_grpc.HealthStub(self._channels[0])
         response = self._call(stub.Check, health_pb2.HealthCheckRequest(), timeout_seconds)
         return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
 
+    @given.named()
     def wait_until_serving(self, *, timeout_seconds: float = 60.0) -> None:
         """Wait until a worker serves a publication. Raises CallError when none does in time.
 
@@ -271,11 +284,13 @@ class RetrieverClient:
         """
         timeout_seconds = given.seconds("timeout_seconds", timeout_seconds)
         end = time.monotonic() + timeout_seconds
+        self._check_open()
         problem = self._contact.problem(timeout_seconds)
         if problem is not None and not problem.may_start:
             raise UnreachableError(self._target, problem)
         stub = health_pb2_grpc.HealthStub(self._channels[0])
         while True:
+            self._check_open()
             watch = stub.Watch(
                 health_pb2.HealthCheckRequest(),
                 timeout=max(_LEAST_SECONDS, end - time.monotonic()),
@@ -297,7 +312,8 @@ class RetrieverClient:
             time.sleep(_ASK_AGAIN_SECONDS)
 
     def close(self) -> None:
-        """Close the connections; calls in flight are cancelled."""
+        """Close the connections; calls in flight are cancelled, and later ones are ArgumentErrors."""
+        self._closed = True
         for channel in self._channels:
             channel.close()
 
@@ -318,6 +334,7 @@ class RetrieverClient:
         request: _Request,
         timeout_seconds: float | None,
     ) -> _Response:
+        self._check_open()
         if getattr(request, "max_response_bytes", None) == 0:
             request.max_response_bytes = MAX_RESPONSE_BYTES  # type: ignore[attr-defined]
         seconds = self._timeout_seconds
@@ -336,6 +353,10 @@ class RetrieverClient:
             raise self._failed(error) from error
         self._contact.reached = True
         return response
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ArgumentError("client", None, "open", text="the client is closed: make another")
 
     def _failed(self, error: grpc.RpcError) -> CallError:
         contact = self._contact

@@ -20,6 +20,7 @@ _VALUE = f"{_VALUES}; numbers have in_range('release_year', min=1990)"
 _END = "a number, such as 1990"
 
 
+@given.named_fields
 @dataclass(frozen=True)
 class TextCondition:
     """On a text attribute, such as "genres": how many of some values an item must have."""
@@ -37,6 +38,7 @@ class TextCondition:
         object.__setattr__(self, "values", values)
 
 
+@given.named_fields
 @dataclass(frozen=True)
 class RangeCondition:
     """On a number attribute, such as "release_year". Both ends belong to it; None is an open one."""
@@ -56,21 +58,25 @@ class RangeCondition:
 Condition: TypeAlias = TextCondition | RangeCondition
 
 
+@given.named()
 def any_of(attribute: str, *values: str) -> TextCondition:
     """The item has at least one of these values."""
     return TextCondition(attribute, "any_of", values)
 
 
+@given.named()
 def all_of(attribute: str, *values: str) -> TextCondition:
     """The item has all of these values."""
     return TextCondition(attribute, "all_of", values)
 
 
+@given.named()
 def none_of(attribute: str, *values: str) -> TextCondition:
     """The item has none of these values; items without any value pass."""
     return TextCondition(attribute, "none_of", values)
 
 
+@given.named()
 def in_range(
     attribute: str,
     *,

@@ -53,7 +53,7 @@ class Request:
         search_effort: how much to look at, relative to what was tuned, 0.1 to 100.
         exact: score every item, so that the answer is the true one.
         exclude_item_ids: items that aren't to be returned, at most 10000.
-        filter: what all results must be like.
+        filter: what all results must be like: conditions, or one.
         unknown_ids: what to do about ids that the version doesn't have. "error": the call fails;
             "ignore": the answer is from the others and names them; "popular": so too, but when there
             are no others it is what is popular. By default "error" for one id, "ignore" for several.
@@ -69,7 +69,7 @@ class Request:
     search_effort: float | None = None
     exact: bool = False
     exclude_item_ids: Iterable[Id] = ()
-    filter: Iterable[Condition] = ()
+    filter: Condition | Iterable[Condition] = ()
     unknown_ids: UnknownIds | None = None
     diversity: float = 0.0
     explain: bool = False
@@ -101,7 +101,7 @@ class Request:
     def _common(self) -> dict[str, Any]:
         """The fields of the message that both kinds have. Those that are None are not set."""
         names = dict.fromkeys([*([_TITLE] if self.titles else []), *self.attributes])
-        conditions = [_condition(condition) for condition in self.filter]
+        conditions = [_condition(condition) for condition in cast("tuple[Condition, ...]", self.filter)]
         return {
             "limit": self.limit,
             "return_attribute_names": names,
@@ -117,6 +117,7 @@ class Request:
         }
 
 
+@given.named_fields
 @dataclass(frozen=True)
 class RecommendRequest(Request):
     """Items for one user: exactly one of the first three says who that is.
@@ -155,6 +156,7 @@ class RecommendRequest(Request):
         )
 
 
+@given.named_fields
 @dataclass(frozen=True)
 class SimilarItemsRequest(Request):
     """Items like one, or like several together: exactly one of the two.
@@ -191,7 +193,7 @@ class Options(TypedDict, total=False):
     search_effort: float | None
     exact: bool
     exclude_item_ids: Iterable[Id]
-    filter: Iterable[Condition]
+    filter: Condition | Iterable[Condition]
     unknown_ids: UnknownIds | None
     diversity: float
     explain: bool
@@ -218,7 +220,8 @@ def _check_one(**subjects: object) -> None:
     named = [name for name, subject in subjects.items() if subject is not None]
     if len(named) != 1:
         needed = f"exactly one of {', '.join(subjects)}"
-        text = f"{needed} is needed, not {' and '.join(named) or 'none'}"
+        given_ones = f", not {' and '.join(named)}" if named else "; none was given"
+        text = f"{needed} is needed{given_ones}"
         raise ArgumentError(named[0] if named else next(iter(subjects)), None, needed, text=text)
 
 
@@ -246,6 +249,8 @@ def _names(argument: str, value: Any, expected: str) -> tuple[str, ...]:
 def _conditions(argument: str, value: Any) -> tuple[Condition, ...]:
     each = "a condition, such as any_of('genres', 'Drama', 'War')"
     kinds = (TextCondition, RangeCondition)
+    if isinstance(value, kinds):
+        return (value,)
     return tuple(
         given.one_of(name, one, kinds, each) for name, one in given.several(argument, value, _FILTER)
     )

@@ -247,7 +247,7 @@ def _security(address: str, security: ClientSecurity, folder: Path) -> dict[str,
     """What k6 needs of it; the token in a file, since other users can see a process's variables."""
     files = {"TLS_CA": security.ca, "TLS_CERT": security.cert, "TLS_KEY": security.key}
     # k6 takes a relative path for one beside the script.
-    found = {name: str(path.absolute()) for name, path in files.items() if path is not None}
+    found = {name: str(Path(path).absolute()) for name, path in files.items() if path is not None}
     if security.server_name is not None:
         found["SERVER_NAME"] = security.server_name
         found["IP"] = _ip(address)

@@ -7,6 +7,7 @@ from dataclasses import fields
 import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
+from hosting.errors import ArgumentError
 from retriever.asking import requests as client_requests
 from retriever.asking.conditions import all_of, any_of, in_range, none_of
 from retriever.asking.requests import RecommendRequest, SimilarItemsRequest
@@ -112,16 +113,72 @@ def test_an_unknown_word_is_refused_and_the_known_ones_are_named(kind):
 
 def test_none_or_several_subjects_are_refused():
     """A message would keep the last of several."""
-    with pytest.raises(ValueError, match="one of user_id, session, features is needed, not none"):
+    with pytest.raises(ValueError, match="one of user_id, session, features is needed; none was given"):
         RecommendRequest()
     with pytest.raises(ValueError, match="not user_id and features"):
         RecommendRequest("3", features=["a:1"])
     with pytest.raises(ValueError, match="not session and features"):
         RecommendRequest(session=[], features=[])
-    with pytest.raises(ValueError, match="one of item_id, items is needed, not none"):
+    with pytest.raises(ValueError, match="one of item_id, items is needed; none was given"):
         SimilarItemsRequest()
     with pytest.raises(ValueError, match="not item_id and items"):
         SimilarItemsRequest("50", items=["181"])
+
+
+def test_a_lone_condition_is_a_list_of_one():
+    drama, old = any_of("genres", "Drama"), in_range("year", max=1990)
+    for one in (drama, old):
+        request = RecommendRequest("3", filter=one)
+        assert request == RecommendRequest("3", filter=[one])
+        assert request.to_message().filter == RecommendRequest("3", filter=[one]).to_message().filter
+
+
+@pytest.mark.parametrize(
+    ("make", "argument", "text"),
+    [
+        (
+            lambda: RecommendRequest("3", limitt=5),
+            "limitt",
+            "RecommendRequest() has no option 'limitt'; did you mean 'limit'?",
+        ),
+        (
+            lambda: SimilarItemsRequest("50", item=["50"]),
+            "item",
+            "SimilarItemsRequest() has no option 'item'; did you mean 'items'?",
+        ),
+        (
+            lambda: RecommendRequest("3", 5),
+            "RecommendRequest()",
+            "RecommendRequest() takes user_id without a name, and all else as NAME=VALUE",
+        ),
+        (
+            lambda: RecommendRequest("3", user_id="4"),
+            "user_id",
+            "user_id is given twice to RecommendRequest()",
+        ),
+        (
+            lambda: in_range("year", low=1990),
+            "low",
+            "in_range() has no option 'low'; it has attribute, min, max",
+        ),
+        (
+            lambda: in_range("year", 1990),
+            "in_range()",
+            "in_range() takes attribute without a name, and all else as NAME=VALUE",
+        ),
+        (lambda: any_of(), "attribute", "any_of() needs attribute, which is missing"),
+        (
+            lambda: any_of("genres", value="Drama"),
+            "value",
+            "any_of() has no option 'value'; it has attribute",
+        ),
+    ],
+)
+def test_an_option_that_there_is_not_is_refused_in_words(make, argument, text):
+    with pytest.raises(ArgumentError) as caught:
+        make()
+    assert caught.value.argument == argument
+    assert str(caught.value) == text
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2 as trainer_pb
 
 from hosting.errors import ArgumentError
+from hosting.security import ClientSecurity
 from retriever.asking.conditions import RangeCondition, TextCondition, all_of, any_of, in_range
 from retriever.asking.requests import RecommendRequest, SimilarItemsRequest
 from retriever.client import RetrieverClient
@@ -116,8 +117,8 @@ def test_a_condition_is_sent_or_refused_by_the_name_of_the_argument(attribute, v
             "filter is the text 'genres=Drama', but should be a list of conditions, such as [any_of(",
         ),
         (
-            lambda: RecommendRequest("3", filter=any_of("genres", "Drama")),
-            "filter is of the kind TextCondition, but should be a list of conditions, such as [any_of(",
+            lambda: RecommendRequest("3", filter={"genres": "Drama"}),
+            "filter is a mapping, but should be a list of conditions, such as [any_of(",
         ),
         (
             lambda: RecommendRequest("3", filter=[{"genres": "Drama"}]),
@@ -213,6 +214,66 @@ def test_a_batch_of_what_are_no_requests_is_refused(client, value):
         for requests in (value,) if isinstance(value, kinds) else (value, [value]):
             with pytest.raises(ArgumentError, match=r"^requests.* but should be a .*Request\("):
                 ask(requests)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (
+            lambda client: client.recommend("3", limitt=5),
+            "recommend() has no option 'limitt'; did you mean 'limit'?",
+        ),
+        (
+            lambda client: client.recommend("3", timeout=5),
+            "recommend() has no option 'timeout'; did you mean 'timeout_seconds'?",
+        ),
+        (
+            lambda client: client.similar_items_pages("50", item=["3"]),
+            "similar_items_pages() has no option 'item'; did you mean 'items'?",
+        ),
+        (
+            lambda client: client.status(timeout=5),
+            "status() has no option 'timeout'; did you mean 'timeout_seconds'?",
+        ),
+        (
+            lambda client: client.wait_until_serving(5),
+            "wait_until_serving() takes nothing without a name, and all else as NAME=VALUE",
+        ),
+        (
+            lambda client: client.recommend(),
+            "exactly one of user_id, session, features is needed; none was given",
+        ),
+        (
+            lambda _: RetrieverClient(TARGET, timeout=5),
+            "RetrieverClient() has no option 'timeout'; did you mean 'timeout_seconds'?",
+        ),
+        (lambda _: RetrieverClient(), "RetrieverClient() needs target, which is missing"),
+        (
+            lambda _: ClientSecurity(cacert="ca.crt"),
+            "ClientSecurity() has no option 'cacert'; did you mean 'cert'?",
+        ),
+    ],
+)
+def test_what_a_method_does_not_take_is_refused_in_words(client, make, text):
+    with pytest.raises(ArgumentError) as caught:
+        make(client)
+    assert str(caught.value) == text
+
+
+def test_a_client_that_is_closed_says_so():
+    with RetrieverClient(TARGET) as client:
+        pages = client.recommend_pages("3")
+    for ask in (
+        lambda: client.recommend("3"),
+        lambda: next(pages),
+        lambda: client.batch_similar_items([SimilarItemsRequest("3")]),
+        client.status,
+        client.is_serving,
+        client.wait_until_serving,
+    ):
+        with pytest.raises(ArgumentError, match=r"^the client is closed: make another$"):
+            ask()
+    client.close()
 
 
 @pytest.mark.parametrize("seconds", ["5", 0, -1, True, float("nan"), [1]])
