@@ -76,6 +76,7 @@ class TrainerClient:
         security: TLS and what the client shows; HostingError for files that can't be used.
     """
 
+    @given.named()
     def __init__(
         self,
         target: str,
@@ -96,9 +97,11 @@ class TrainerClient:
                 ("grpc.keepalive_timeout_ms", 10_000),
             ],
         )
+        self._closed = False
         self._contact = FirstContact(self._channel, target, security, _SERVICES)
         self._stub = pb_grpc.TrainerServiceStub(self._channel)
 
+    @given.named()
     def call(self, method: str, request: Message | Iterator[Message]) -> Any:
         """Call a method that answers once.
 
@@ -121,6 +124,7 @@ class TrainerClient:
         self._contact.reached = True
         return response
 
+    @given.named()
     def watch(self, run_id: str) -> Iterator[pb.TrainingRun]:
         """A run as it is, and again whenever it changed, to its end.
 
@@ -138,6 +142,7 @@ class TrainerClient:
         except grpc.RpcError as error:
             raise self._error(error) from error
 
+    @given.named()
     def is_serving(self) -> bool:
         """Whether the service says that it takes calls. Raises CallError, at once if nobody listens."""
         seconds = self._seconds_after_contact()
@@ -150,7 +155,8 @@ class TrainerClient:
         return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
 
     def close(self) -> None:
-        """Close the connection; calls in flight are cancelled."""
+        """Close the connection; calls in flight are cancelled, and later ones are ArgumentErrors."""
+        self._closed = True
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -166,6 +172,8 @@ class TrainerClient:
 
     def _seconds_after_contact(self) -> float:
         """What a call may take once the service was looked for; raises UnreachableError."""
+        if self._closed:
+            raise ArgumentError("client", None, "open", text="the client is closed: make another")
         if self._contact.reached:
             return self._timeout_seconds
         end = time.monotonic() + self._timeout_seconds

@@ -247,6 +247,10 @@ def test_a_batch_of_what_are_no_requests_is_refused(client, value):
             lambda _: RetrieverClient(TARGET, timeout=5),
             "RetrieverClient() has no option 'timeout'; did you mean 'timeout_seconds'?",
         ),
+        (
+            lambda _: TrainerClient(TARGET, timeout=5),
+            "TrainerClient() has no option 'timeout'; did you mean 'timeout_seconds'?",
+        ),
         (lambda _: RetrieverClient(), "RetrieverClient() needs target, which is missing"),
         (
             lambda _: ClientSecurity(cacert="ca.crt"),
@@ -274,6 +278,18 @@ def test_a_client_that_is_closed_says_so():
         with pytest.raises(ArgumentError, match=r"^the client is closed: make another$"):
             ask()
     client.close()
+
+
+def test_a_trainers_client_that_is_closed_says_so():
+    with TrainerClient(TARGET) as client:
+        pass
+    for ask in (
+        lambda: client.call("ListVersions", trainer_pb.ListVersionsRequest()),
+        lambda: next(client.watch("x")),
+        client.is_serving,
+    ):
+        with pytest.raises(ArgumentError, match=r"^the client is closed: make another$"):
+            ask()
 
 
 @pytest.mark.parametrize("seconds", ["5", 0, -1, True, float("nan"), [1]])
