@@ -341,12 +341,37 @@ def _add_volume(parser: argparse.ArgumentParser, defaults: config.Config) -> Non
     _add_volume_flags(parser, defaults, required=defaults.volume is None)
 
 
+class _Where(argparse.Action):
+    """A flag that the command line may have one of. What the environment has isn't given."""
+
+    def __init__(self, *, given: set[str], **options: Any) -> None:
+        super().__init__(**options)
+        self._given = given
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002 - argparse passes it
+    ) -> None:
+        self._given.add(self.dest)
+        if len(self._given) > 1:
+            parser.error("give --volume or --target, not both")
+        setattr(namespace, self.dest, values)
+
+
 def _add_volume_flags(
-    parser: argparse._ActionsContainer, defaults: config.Config, *, required: bool
+    parser: argparse._ActionsContainer,
+    defaults: config.Config,
+    *,
+    required: bool,
+    **alone: Any,
 ) -> None:
     # Text, as the environment has it, goes through `type` like the command line's.
     parser.add_argument(
         "--volume",
+        **alone,
         type=location.argument,
         default=argparse.SUPPRESS if defaults.volume is None else defaults.volume,
         required=required,
@@ -378,9 +403,11 @@ def _add_target(
     *,
     required: bool = False,
     timeout_seconds: float = 60.0,
+    **alone: Any,
 ) -> None:
     parser.add_argument(
         "--target",
+        **alone,
         type=client_flags.target,
         default=defaults.listen if required else argparse.SUPPRESS,
         metavar="HOST:PORT",
@@ -401,8 +428,9 @@ def _add_where(
 ) -> None:
     """A volume, or a service that has one."""
     group = parser.add_argument_group("where")
-    _add_volume_flags(group, defaults, required=False)
-    _add_target(group, defaults, timeout_seconds=timeout_seconds)
+    alone: dict[str, Any] = {"action": _Where, "given": set[str]()}
+    _add_volume_flags(group, defaults, required=False, **alone)
+    _add_target(group, defaults, timeout_seconds=timeout_seconds, **alone)
 
 
 def _add_json(parser: argparse._ActionsContainer) -> None:

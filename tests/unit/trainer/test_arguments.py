@@ -345,3 +345,20 @@ def test_a_bound_that_is_none_is_a_mistake(capsys, given, said):
 
 def test_where_the_events_are_has_to_be_said(capsys):
     assert "remove-events: give --volume, or --target" in refused(capsys, "remove-events", "--user=a")
+
+
+@pytest.mark.parametrize("command", sorted({command for command, *_ in BY_RPC.values()} - ONLY_REMOTE))
+@pytest.mark.parametrize("environment", ["", "elsewhere"])
+def test_a_volume_and_a_target_are_not_given_together(monkeypatch, capsys, command, environment):
+    monkeypatch.setenv("TRAINER_VOLUME", environment)
+    [arguments] = [words for words in BY_RPC.values() if words[0] == command]
+    for where in (["--volume", "elsewhere", "--target", "a:1"], ["--target=a:1", "--volume=v"]):
+        error = refused(capsys, *arguments, *where)
+        assert error.endswith("error: give --volume or --target, not both\n")
+
+
+def test_a_target_may_be_given_where_the_environment_has_a_volume(monkeypatch):
+    monkeypatch.setenv("TRAINER_VOLUME", "elsewhere")
+    options = parse(["versions", "--target", "a:1"])
+    assert (options.target, options.volume) == ("a:1", Path("elsewhere"))
+    assert parse(["versions", "--volume", "v", "--volume", "w"]).volume == Path("w")
