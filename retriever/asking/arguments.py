@@ -81,8 +81,9 @@ def _add_batch(commands: Any, defaults: dict[str, str], name: str, of: str) -> N
         name,
         help=f"many of {of}: JSON lines in, JSON lines out",
         description=f"Each line is a {request} in its JSON form, such as "
-        f'{{"{subject}": "3", "limit": 5}}; return_attribute_names is a list. For each, in '
-        'order, a line of JSON is printed, with its number as "line" and the answer or "error". '
+        f'{{"{subject}": "3", "limit": 5}}; ids may be whole numbers, and return_attribute_names '
+        'is a list. For each, in order, a line of JSON is printed, with its number as "line" and '
+        'the answer or "error". '
         "Long inputs are asked for in batches of 64. Exit status 1: not all could be answered.",
     )
     batch.add_argument("file", metavar="FILE", help="the requests; - for standard input")
