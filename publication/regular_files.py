@@ -6,6 +6,7 @@ a name leads to is looked at before it is opened, opened without waiting, and lo
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -38,6 +39,23 @@ class IrregularFileError(OSError):
 def check_regular(path: Path) -> os.stat_result:
     """Look at a file without opening it; raises IrregularFileError, and OSError as `stat` does."""
     return _checked(path, path.stat())
+
+
+def check_database(path: Path) -> None:
+    """Check that what SQLite opens of a database are regular files; raises as `check_regular` does.
+
+    SQLite waits at a FIFO that has the name of a journal or a log of changes.
+    """
+    check_regular(path)
+    # They are beside what a link leads to.
+    real = path.resolve()
+    for ending in ("-journal", "-wal", "-shm"):
+        beside = real.with_name(real.name + ending)
+        if beside.is_symlink():
+            # SQLite follows no link here.
+            raise IrregularFileError(beside, "a link")
+        with contextlib.suppress(FileNotFoundError):
+            check_regular(beside)
 
 
 def open_descriptor(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644) -> int:

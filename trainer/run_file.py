@@ -6,6 +6,8 @@ What is committed is in this one file, by its name, for a restart to find. That 
   changes (WAL) could be removed with what was acknowledged in it.
 - A transaction begins only while the name still leads to the file that was opened, and while that has
   the columns that it must have. A file that was removed works on for whoever has it open.
+- What has the name of a journal or a log of changes is a regular file before SQLite opens it: at a FIFO
+  it would wait for ever.
 - `confirm` reads a run back as a restart does.
 - A record beside the file says that there have been runs, so that a file that vanished or was emptied
   isn't taken for one that is to be made.
@@ -22,7 +24,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from publication.durable import fsync_directory
-from publication.regular_files import check_regular, open_descriptor
+from publication.regular_files import check_database, check_regular, open_descriptor
 from trainer import run_rows
 from trainer.errors import StoreError
 
@@ -86,6 +88,7 @@ class RunFile:
                 # A backup that was put back may let others read it.
                 self.path.chmod(0o600)
             self._identity = self._found()
+            check_database(self.path)
             self.database = self._connect(f"{self.path.absolute().as_uri()}?mode=rw")
             try:
                 self._prepare(is_new=is_new)
@@ -111,6 +114,7 @@ class RunFile:
                         "isn't the file that the service opened: put that back, or stop the service "
                         "and start it again to go on with this one",
                     )
+                check_database(self.path)
                 self.database.execute("BEGIN IMMEDIATE")
                 try:
                     self._check(self.database)
@@ -126,10 +130,11 @@ class RunFile:
 
     def confirm(self, run_id: str) -> None:
         """Read the file as a restart does; StoreError unless it has the run."""
-        with (
-            self._errors(),
-            closing(self._connect(f"{self.path.absolute().as_uri()}?mode=ro")) as fresh,
-        ):
+        with self._errors(), contextlib.ExitStack() as stack:
+            check_database(self.path)
+            fresh = stack.enter_context(
+                closing(self._connect(f"{self.path.absolute().as_uri()}?mode=ro"))
+            )
             self._inspect(fresh)
             if fresh.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone() is None:
                 raise StoreError(self.path, f"doesn't have what was written to it: {_MEND}")
@@ -221,7 +226,8 @@ class RunFile:
         except sqlite3.Error as error:
             raise self._store_error(error) from error
         except OSError as error:
-            raise StoreError(self.path, error.strerror or str(error)) from error
+            path = Path(error.filename) if isinstance(error.filename, str) else self.path
+            raise StoreError(path, error.strerror or str(error)) from error
 
     def _store_error(self, error: sqlite3.Error) -> StoreError:
         # The last eight bits are the kind of error, those before it more about it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-from publication.regular_files import open_regular
+from publication.regular_files import check_database, open_regular
 from trainer import column_names, column_types, database_hosts, interactions
 from trainer import database_url as database_urls
 from trainer.database_url import DatabaseUrl
@@ -138,13 +139,17 @@ def _connection(url: DatabaseUrl) -> Any:
         return driver.connect(database_hosts.pinned(url), autocommit=True)
     try:
         # The driver's own message for a file that isn't there is about memory.
-        with open_regular(url.path):
-            pass
+        with open_regular(url.path) as file:
+            # A file of /proc looks regular and empty, and SQLite might wait for what it will say.
+            if file.read(1) and not os.fstat(file.fileno()).st_size:
+                raise InputError(url.path, "isn't an SQLite database, but a file of the kernel's")
+        check_database(url.path)
     except OSError as error:
         reason = error.strerror or str(error)
         if not url.path.is_absolute() and Path("/", url.path).exists():
             reason += f"; with four slashes, sqlite:////{url.path}, the path is absolute"
-        raise InputError(url.path, reason) from error
+        beside = isinstance(error.filename, str) and Path(error.filename)
+        raise InputError(beside or url.path, reason) from error
     return driver.connect(f"file:{quote(str(url.path.absolute()))}?mode=ro", autocommit=True)
 
 

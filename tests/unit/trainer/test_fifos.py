@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 
 import pytest
 
 from trainer import event_files, event_segments, sql, tables, vector_files, write_ahead
-from trainer.errors import TrainerError
+from trainer.errors import InputError, TrainerError
 from trainer.runs import RunStore
 
 pytestmark = pytest.mark.timeout(30)
@@ -40,3 +42,23 @@ def test_locks_marks_and_the_runs(tmp_path):
     for call in (event_files.lock, event_files.removal_mark, RunStore):
         with pytest.raises((TrainerError, OSError), match="is a FIFO"):
             call(tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["-journal", "-wal", "-shm"])
+def test_what_is_beside_a_database(tmp_path, ending):
+    path = tmp_path / "data.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE t (a)")
+    (tmp_path / "link").symlink_to(path)
+    os.mkfifo(f"{path}{ending}")
+    for name in (path, tmp_path / "link"):
+        with pytest.raises(InputError, match="is a FIFO") as caught:
+            sql.read_result("SELECT 1", f"sqlite:///{name}")
+        assert str(caught.value.path) == f"{path}{ending}"
+
+
+def test_a_database_that_is_a_file_of_the_kernel_is_not_read_to_its_end(tmp_path):
+    """Some have nothing to read for as long as nothing happens, such as /proc/kmsg."""
+    (tmp_path / "link").symlink_to("/proc/self/status")
+    with pytest.raises(InputError, match="isn't an SQLite database"):
+        sql.read_result("SELECT 1", f"sqlite:///{tmp_path / 'link'}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import sqlite3
 from contextlib import closing
 
@@ -302,3 +303,47 @@ def test_a_running_row_that_was_changed_is_ended_by_a_restart(tmp_path):
     with closing(RunStore(tmp_path)) as store:
         assert [run.state for run in store.recover(now=3.0)] == ["FAILED"]
         assert "row 1" in store.get("a").outcome.error
+
+
+def _fifo(path):
+    os.mkfifo(path)
+
+
+def _socket(path):
+    with closing(socket.socket(socket.AF_UNIX)) as made:
+        # Its address may be no longer than 107 bytes.
+        made.bind(f"/proc/self/cwd/{os.path.relpath(path)}")
+
+
+def _folder(path):
+    path.mkdir()
+
+
+def _link_to_a_device(path):
+    path.symlink_to("/dev/zero")
+
+
+def _link_to_nothing(path):
+    path.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("put", [_fifo, _socket, _folder, _link_to_a_device, _link_to_nothing])
+@pytest.mark.parametrize("ending", ["-journal", "-wal", "-shm"])
+def test_what_is_no_file_beside_it_is_named_and_not_waited_for(tmp_path, monkeypatch, put, ending):
+    monkeypatch.chdir(tmp_path)
+    odd = tmp_path / f"{runs.FILE}{ending}"
+    with closing(RunStore(tmp_path)) as store:
+        add(store, "a")
+        put(odd)
+        for use in (
+            lambda: store.page(size=10),
+            lambda: add(store, "b"),
+            store.check,
+            lambda: store._file.confirm("a"),
+            lambda: RunStore(tmp_path),
+        ):
+            with pytest.raises(StoreError, match=r"should be a regular file|Is a directory") as caught:
+                use()
+            assert caught.value.path == odd
+        odd.rmdir() if put is _folder else odd.unlink()
+        assert [run.id for run in store.page(size=10)] == ["a"]
