@@ -60,6 +60,9 @@ _COLUMNS = (
 # How long another process may hold a lock, and how long a caller waits for the one before it.
 _PATIENCE_SECONDS = 5.0
 _LOCKED = "another process has locked it: end that (a backup or an sqlite3 shell, for instance)"
+_OTHER_MODE = (
+    "another process changed its journal mode: have nothing but the service change it, and try again"
+)
 _MEND = "stop the service and restore it from a backup"
 _TODO = {
     sqlite3.SQLITE_FULL: "make room",
@@ -115,7 +118,7 @@ class RunFile:
                         "and start it again to go on with this one",
                     )
                 check_database(self.path)
-                self.database.execute("BEGIN IMMEDIATE")
+                self._begin()
                 try:
                     self._check(self.database)
                     yield self.database
@@ -128,6 +131,14 @@ class RunFile:
         finally:
             self._lock.release()
 
+    def _begin(self) -> None:
+        self.database.execute("BEGIN IMMEDIATE")
+        if self._mode(self.database) != "delete":
+            # Another process began a log of changes.
+            self.database.execute("ROLLBACK")
+            self._keep_in_one_file()
+            self.database.execute("BEGIN IMMEDIATE")
+
     def confirm(self, run_id: str) -> None:
         """Read the file as a restart does; StoreError unless it has the run."""
         with self._errors(), contextlib.ExitStack() as stack:
@@ -136,6 +147,8 @@ class RunFile:
                 closing(self._connect(f"{self.path.absolute().as_uri()}?mode=ro"))
             )
             self._inspect(fresh)
+            if self._mode(fresh) != "delete":
+                raise StoreError(self.path, _OTHER_MODE)
             if fresh.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone() is None:
                 raise StoreError(self.path, f"doesn't have what was written to it: {_MEND}")
 
@@ -155,10 +168,7 @@ class RunFile:
         if not is_new:
             # Before the first change.
             self._inspect(self.database)
-        # Of releases before, the log of changes is brought in by this, and removed.
-        [mode] = self.database.execute("PRAGMA journal_mode = DELETE").fetchone()
-        if mode != "delete":
-            raise StoreError(self.path, _LOCKED)
+        self._keep_in_one_file()
         # An acknowledged run outlives a power cut: the end of the journal is on the disk, too.
         self.database.execute("PRAGMA synchronous = EXTRA")
         if is_new:
@@ -169,6 +179,16 @@ class RunFile:
             # Last: a crash before it leaves a file that the next start takes as it is.
             os.close(open_descriptor(self._record, os.O_CREAT | os.O_WRONLY))
             fsync_directory(self._record.parent)
+
+    def _keep_in_one_file(self) -> None:
+        """Bring in a log of changes, as releases before wrote it, and remove it."""
+        [mode] = self.database.execute("PRAGMA journal_mode = DELETE").fetchone()
+        if mode != "delete":
+            raise StoreError(self.path, _LOCKED)
+
+    def _mode(self, database: sqlite3.Connection) -> str:
+        [mode] = database.execute("PRAGMA journal_mode").fetchone()
+        return str(mode)
 
     def _check(self, database: sqlite3.Connection) -> None:
         """Raise StoreError unless a file has what it must have."""

@@ -347,3 +347,35 @@ def test_what_is_no_file_beside_it_is_named_and_not_waited_for(tmp_path, monkeyp
             assert caught.value.path == odd
         odd.rmdir() if put is _folder else odd.unlink()
         assert [run.id for run in store.page(size=10)] == ["a"]
+
+
+def _use_wal(directory):
+    with closing(sqlite3.connect(directory / runs.FILE)) as other:
+        assert other.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+
+
+def test_a_log_of_changes_that_another_process_began_is_ended_before_a_run_is_acknowledged(tmp_path):
+    state = tmp_path / "state"
+    with closing(RunStore(state)) as store:
+        add(store, "a")
+        _use_wal(state)
+        with pytest.raises(StoreError, match="changed its journal mode"):
+            store._file.confirm("a")
+        add(store, "b")
+        copy = tmp_path / "copy"
+        copy.mkdir()
+        shutil.copy(state / runs.FILE, copy)
+        assert sorted(path.name for path in state.iterdir()) == [run_file.RECORD, runs.FILE]
+    with closing(RunStore(copy)) as again:
+        assert [run.id for run in again.page(size=10)] == ["b", "a"]
+
+
+def test_a_log_of_changes_that_is_in_use_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_file, "_PATIENCE_SECONDS", 0.05)
+    with closing(RunStore(tmp_path)) as store:
+        with closing(sqlite3.connect(tmp_path / runs.FILE, isolation_level=None)) as other:
+            other.execute("PRAGMA journal_mode = WAL")
+            other.execute("SELECT * FROM runs").fetchall()
+            with pytest.raises(StoreError, match="another process has locked it"):
+                add(store, "a")
+        add(store, "a")
