@@ -46,17 +46,22 @@ CREATE TABLE runs (
 );
 CREATE INDEX runs_by_state ON runs (state, number);
 """
-_COLUMNS = (
-    "number",
-    "id",
-    "request_id",
-    "state",
-    "spec",
-    "created_at",
-    "started_at",
-    "ended_at",
-    "outcome",
-)
+_COLUMNS = {
+    "number": "INTEGER PRIMARY KEY",
+    "id": "TEXT NOT NULL",
+    "request_id": "TEXT",
+    "state": "TEXT NOT NULL",
+    "spec": "TEXT NOT NULL",
+    "created_at": "REAL NOT NULL",
+    "started_at": "REAL",
+    "ended_at": "REAL",
+    "outcome": "TEXT NOT NULL",
+}
+_UNIQUE = ("id", "request_id")
+_UNIQUE_QUERY = """
+SELECT min(own.name) FROM pragma_index_list('runs') AS list, pragma_index_info(list.name) AS own
+WHERE list."unique" AND NOT list.partial GROUP BY list.name HAVING count(*) = 1
+"""
 # How long another process may hold a lock, and how long a caller waits for the one before it.
 _PATIENCE_SECONDS = 5.0
 _LOCKED = "another process has locked it: end that (a backup or an sqlite3 shell, for instance)"
@@ -193,7 +198,8 @@ class RunFile:
     def _check(self, database: sqlite3.Connection) -> None:
         """Raise StoreError unless a file has what it must have."""
         [version] = database.execute("PRAGMA user_version").fetchone()
-        columns = {row["name"] for row in database.execute("PRAGMA table_info(runs)")}
+        columns = {row["name"]: _declared(row) for row in database.execute("PRAGMA table_info(runs)")}
+        unique = {name for (name,) in database.execute(_UNIQUE_QUERY)}
         if not self.path.stat().st_size:
             raise self._lacking("is empty")
         if version > SCHEMA_VERSION:
@@ -205,9 +211,17 @@ class RunFile:
             raise self._lacking(f"has schema version {version}, but should have {SCHEMA_VERSION}")
         if not columns:
             raise self._lacking("has no table 'runs'")
-        for column in _COLUMNS:
+        for column, declared in _COLUMNS.items():
             if column not in columns:
                 raise self._lacking(f"has no column {column!r}")
+            if columns[column] != declared:
+                raise self._lacking(
+                    f"has a column {column!r} that is {columns[column] or 'of no type'}, but should be "
+                    f"{declared}"
+                )
+        for column in _UNIQUE:
+            if column not in unique:
+                raise self._lacking(f"has a column {column!r} that isn't UNIQUE, but should be")
 
     def _inspect(self, database: sqlite3.Connection) -> None:
         """The same, and read all of the file."""
@@ -257,3 +271,13 @@ class RunFile:
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return StoreError(self.path, _LOCKED)
         return StoreError(self.path, ": ".join(filter(None, (str(error), _TODO.get(code)))))
+
+
+def _declared(column: sqlite3.Row) -> str:
+    """How a table declares a column, of a row of `PRAGMA table_info`."""
+    parts = (
+        str(column["type"]).upper(),
+        "NOT NULL" if column["notnull"] else "",
+        "PRIMARY KEY" if column["pk"] else "",
+    )
+    return " ".join(filter(None, parts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ _STAND_IN = TrainingSpec(data=DataSpec(dataset="unreadable"), label=None)
 # The first second that a message's timestamp can't have: the year 10000.
 _END_OF_TIME = 253402300800
 _SHOWN = 40
+_ID = re.compile("[A-Za-z0-9-]{1,64}")
 
 
 class _OddError(Exception):
@@ -41,7 +43,7 @@ def read(row: sqlite3.Row, path: Path) -> Run | DamagedRun:
         spec, refusal = _spec(row["spec"])
         return Run(
             number=row["number"],
-            id=_text("id", row["id"]),
+            id=_id(row["id"]),
             request_id="" if row["request_id"] is None else _text("request_id", row["request_id"]),
             state=_state(row["state"]),
             spec=spec,
@@ -52,12 +54,12 @@ def read(row: sqlite3.Row, path: Path) -> Run | DamagedRun:
             problem=refusal,
         )
     except _OddError as error:
-        number, run_id = row["number"], row["id"]
+        number = row["number"]
         problem = (
             f"{path}, row {number}: {error}; the trainer didn't write that: restore the file from a "
             "backup, or put back what the row had"
         )
-        return DamagedRun(number=number, id=run_id if isinstance(run_id, str) else "", problem=problem)
+        return DamagedRun(number=number, id=row["id"] if _is_id(row["id"]) else "", problem=problem)
 
 
 def encode(outcome: Outcome) -> str:
@@ -103,6 +105,17 @@ def _state(value: object) -> State:
         if value == state:
             return state
     raise _OddError(f"state is {_shown(value)}, but should be one of {', '.join(STATES)}")
+
+
+def _is_id(value: object) -> bool:
+    # A run's log has its id in its name.
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def _id(value: object) -> str:
+    if not _is_id(value):
+        raise _OddError(f"id is {_shown(value)}, but should be at most 64 of A-Z, a-z, 0-9 and '-'")
+    return str(value)
 
 
 def _text(column: str, value: object) -> str:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from trainer import run_rows, training_spec
 from trainer.errors import (
@@ -122,26 +123,36 @@ class RunStore:
             database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def start_next(self, *, now: float) -> Run | None:
-        """Take the oldest queued run and make it RUNNING; None when none waits."""
+        """Take the oldest queued run and make it RUNNING; None when none waits.
+
+        Raises StoreError when rows don't change and no other run waits.
+        """
         with self._file.transaction() as database:
-            while True:
-                row = database.execute(
-                    "SELECT * FROM runs WHERE state = 'QUEUED' ORDER BY number LIMIT 1"
-                ).fetchone()
-                if row is None:
-                    return None
-                run = self._read(row)
-                if not run.problem:
-                    break
-                # The queue goes on without it.
+            waiting = database.execute(
+                "SELECT number FROM runs WHERE state = 'QUEUED' ORDER BY number"
+            ).fetchall()
+            unchanged = None
+            for (number,) in waiting:
+                run = self._read(_row(database, number))
+                if run.problem:
+                    # The queue goes on without it.
+                    database.execute(
+                        "UPDATE runs SET state = 'FAILED', outcome = ?, ended_at = ? WHERE number = ?",
+                        (run_rows.encode(Outcome(error=run.problem)), now, number),
+                    )
+                    if _row(database, number)["state"] == "QUEUED":
+                        unchanged = number
+                    continue
                 database.execute(
-                    "UPDATE runs SET state = 'FAILED', outcome = ?, ended_at = ? WHERE number = ?",
-                    (run_rows.encode(Outcome(error=run.problem)), now, run.number),
+                    "UPDATE runs SET state = 'RUNNING', started_at = ? WHERE number = ?", (now, number)
                 )
-            database.execute(
-                "UPDATE runs SET state = 'RUNNING', started_at = ? WHERE number = ?", (now, run.number)
-            )
-            return self._get(database, run.id)
+                run = self._readable(_row(database, number))
+                if run.state == "RUNNING":
+                    return run
+                unchanged = number
+        if unchanged is not None:
+            raise StoreError(self._file.path, _unchangeable(unchanged))
+        return None
 
     def note(self, run_id: str, outcome: Outcome) -> None:
         """Keep what came of a running run so far."""
@@ -152,14 +163,21 @@ class RunStore:
             )
 
     def end(self, run_id: str, state: State, outcome: Outcome, *, now: float) -> Run:
-        """Bring a run to a final state, unless it is in one; returns it as it is then."""
+        """Bring a run to a final state, unless it is in one; returns it as it is then.
+
+        Raises DamagedRunError when it can't be read or its row doesn't change.
+        """
         with self._file.transaction() as database:
             database.execute(
                 "UPDATE runs SET state = ?, outcome = ?, ended_at = ? "
                 "WHERE id = ? AND state IN ('QUEUED', 'RUNNING')",
                 (state, run_rows.encode(outcome), now, run_id),
             )
-            return self._get(database, run_id)
+            run = self._get(database, run_id)
+        if not run.ended:
+            # Whoever waits for its end would wait for ever.
+            raise DamagedRunError(run_id, f"{self._file.path}, {_unchangeable(run.number)}")
+        return run
 
     def cancel_queued(self, run_id: str, *, now: float) -> Run:
         """Cancel a run if it still waits; returns it as it is then. Raises RunNotFoundError."""
@@ -245,3 +263,14 @@ class RunStore:
         if isinstance(run, DamagedRun):
             raise DamagedRunError(run.id, run.problem)
         return run
+
+
+def _row(database: sqlite3.Connection, number: int) -> Any:
+    return database.execute("SELECT * FROM runs WHERE number = ?", (number,)).fetchone()
+
+
+def _unchangeable(number: int) -> str:
+    return (
+        f"row {number}: its state doesn't change when the trainer changes it: remove the triggers of "
+        "the table 'runs', which the trainer didn't make"
+    )

@@ -379,3 +379,68 @@ def test_a_log_of_changes_that_is_in_use_is_refused(tmp_path, monkeypatch):
             with pytest.raises(StoreError, match="another process has locked it"):
                 add(store, "a")
         add(store, "a")
+
+
+COLUMNS = "id, request_id, state, spec, created_at, started_at, ended_at, outcome"
+DECLARED = (
+    "id TEXT NOT NULL, request_id TEXT, state TEXT NOT NULL, spec TEXT NOT NULL, "
+    "created_at REAL NOT NULL, started_at REAL, ended_at REAL, outcome TEXT NOT NULL"
+)
+REBUILT = {
+    f"CREATE TABLE runs (number, {COLUMNS})": "'number' that is of no type, but should be INTEGER",
+    f"CREATE TABLE runs (number INTEGER, {DECLARED})": "'number' that is INTEGER, but should be",
+    f"CREATE TABLE runs (number INTEGER PRIMARY KEY, {COLUMNS})": "'id' that is of no type",
+    f"CREATE TABLE runs (number INTEGER PRIMARY KEY, {DECLARED})": "'id' that isn't UNIQUE",
+    "CREATE VIEW runs AS SELECT * FROM others": "'number' that is INTEGER, but should be",
+}
+
+
+@pytest.mark.parametrize(("made", "said"), REBUILT.items())
+def test_a_table_that_was_made_anew_without_its_constraints_is_refused(tmp_path, made, said):
+    with closing(RunStore(tmp_path)) as store:
+        add(store, "a")
+        copied = "" if "VIEW" in made else "INSERT INTO runs SELECT * FROM others;"
+        edit(tmp_path, f"ALTER TABLE runs RENAME TO others; {made}; {copied}")
+        for use in (lambda: store.start_next(now=2.0), store.check, lambda: RunStore(tmp_path)):
+            with pytest.raises(StoreError, match=said):
+                use()
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        "BEFORE UPDATE ON runs WHEN old.id = 'a' BEGIN SELECT raise(IGNORE)",
+        "AFTER UPDATE ON runs WHEN old.id = 'a' BEGIN UPDATE runs SET state = 'QUEUED' WHERE id = 'a'",
+    ],
+)
+@pytest.mark.parametrize("outcome", ["{}", "x"])
+@pytest.mark.timeout(30)
+def test_a_row_that_does_not_change_holds_up_no_other_and_is_named(tmp_path, trigger, outcome):
+    with closing(RunStore(tmp_path)) as store:
+        add(store, "a")
+        add(store, "b")
+        edit(tmp_path, f"UPDATE runs SET outcome = '{outcome}' WHERE id = 'a';")  # noqa: S608
+        edit(tmp_path, f"CREATE TRIGGER t {trigger}; END;")
+        assert store.start_next(now=2.0).id == "b"
+        for use in (
+            lambda: store.start_next(now=2.0),
+            lambda: store.end("a", "FAILED", Outcome(), now=3.0),
+        ):
+            with pytest.raises((StoreError, DamagedRunError), match="row 1: "):
+                use()
+        edit(tmp_path, "DROP TRIGGER t;")
+        if outcome == "{}":
+            assert store.start_next(now=4.0).id == "a"
+
+
+@pytest.mark.parametrize("odd", ["../../evil", "a/b", "a\0b", "", "..", "a" * 65, b"\xff", "ü"])
+def test_an_id_that_is_no_name_of_a_log_is_odd(tmp_path, odd):
+    with closing(RunStore(tmp_path)) as store:
+        add(store, "a")
+        add(store, "b")
+        edit(tmp_path, "UPDATE runs SET id = ? WHERE id = 'a'", odd)
+        assert store.start_next(now=2.0).id == "b"
+        damaged = store.page(size=10)[1]
+        assert isinstance(damaged, DamagedRun)
+        assert damaged.id == ""
+        assert "row 1: id is " in damaged.problem

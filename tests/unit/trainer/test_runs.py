@@ -207,17 +207,17 @@ def test_states_only_follow_the_arrows(tmp_path_factory, steps):
 
 def test_a_restart_fails_what_was_running_and_nothing_else(tmp_path):
     with closing(RunStore(tmp_path)) as store:
-        for name in ("done", "cut off", "early", "waits"):
+        for name in ("done", "cut-off", "early", "waits"):
             add(store, name)
         store.start_next(now=2.0)
         store.end("done", "SUCCEEDED", FULL, now=3.0)
         store.start_next(now=2.0)
-        store.note("cut off", Outcome(stage="fit", done=4, total=9, metrics={"test_auc": 0.5}))
+        store.note("cut-off", Outcome(stage="fit", done=4, total=9, metrics={"test_auc": 0.5}))
         store.start_next(now=2.0)
         before = {run.id: run for run in store.page(size=10)}
     with closing(RunStore(tmp_path)) as store:
         failed = store.recover(now=50.0)
-        assert [run.id for run in failed] == ["cut off", "early"]
+        assert [run.id for run in failed] == ["cut-off", "early"]
         assert all((run.state, run.ended_at) == ("FAILED", 50.0) for run in failed)
         first, second = (run.outcome for run in failed)
         assert first.error == "the service ended while the run was running (stage 'fit')"
