@@ -260,7 +260,7 @@ class RunFile:
         except sqlite3.Error as error:
             raise self._store_error(error) from error
         except OSError as error:
-            path = Path(error.filename) if isinstance(error.filename, str) else self.path
+            path = Path(error.filename) if isinstance(error.filename, str | Path) else self.path
             raise StoreError(path, error.strerror or str(error)) from error
 
     def _store_error(self, error: sqlite3.Error) -> StoreError:

@@ -84,7 +84,11 @@ class Scheduler:
         ]
 
     def start(self) -> None:
-        """Fail what the service left behind when it ended, and begin."""
+        """Fail what the service left behind when it ended, and begin.
+
+        Raises StoreError when the directory of logs can't be used.
+        """
+        self._make_logs()
         for run in self._store.page(size=1000):
             if isinstance(run, DamagedRun) or run.problem:
                 _log.error("training run %s: %s", run.id, run.problem)
@@ -94,7 +98,6 @@ class Scheduler:
                 self._store.end(run.id, "SUCCEEDED", outcome, now=self._clock())
         for run in self._store.recover(now=self._clock()):
             _log.warning("training run %s: %s", run.id, run.outcome.error)
-        self._logs.mkdir(parents=True, exist_ok=True)
         for thread in self._threads:
             thread.start()
 
@@ -198,6 +201,16 @@ class Scheduler:
                     # Somebody made it RUNNING in the file: nothing here would ever end it.
                     outcome = replace(run.outcome, error=CANCELLED)
                     self._store.end(run_id, "CANCELLED", outcome, now=self._clock())
+
+    def _make_logs(self) -> None:
+        try:
+            self._logs.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise StoreError(
+                self._logs, "isn't a directory, but should be: remove it, and the service makes one"
+            ) from error
+        except OSError as error:
+            raise StoreError(self._logs, error.strerror or str(error)) from error
 
     def _end(self, active: _Active, why: str) -> None:
         active.ending = active.ending or why

@@ -256,7 +256,8 @@ def _exclusive(state: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise StoreError(state, "another trainer uses it: give each its own --state") from error
         except OSError as error:
-            raise StoreError(state, error.strerror or str(error)) from error
+            path = Path(error.filename) if isinstance(error.filename, str | Path) else state
+            raise StoreError(path, error.strerror or str(error)) from error
         yield
 
 

@@ -148,8 +148,8 @@ def _connection(url: DatabaseUrl) -> Any:
         reason = error.strerror or str(error)
         if not url.path.is_absolute() and Path("/", url.path).exists():
             reason += f"; with four slashes, sqlite:////{url.path}, the path is absolute"
-        beside = isinstance(error.filename, str) and Path(error.filename)
-        raise InputError(beside or url.path, reason) from error
+        path = Path(error.filename) if isinstance(error.filename, str | Path) else url.path
+        raise InputError(path, reason) from error
     return driver.connect(f"file:{quote(str(url.path.absolute()))}?mode=ro", autocommit=True)
 
 

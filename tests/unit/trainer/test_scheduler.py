@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from contextlib import ExitStack
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -687,3 +689,15 @@ def test_a_run_whose_label_was_moved_when_the_service_ended_had_succeeded(make, 
         ("SUCCEEDED", True) if moved else ("FAILED", False)
     )
     assert found.outcome.version == version
+
+
+@pytest.mark.parametrize("put", [Path.touch, os.mkfifo, lambda path: path.symlink_to("nowhere")])
+def test_logs_that_are_no_directory_are_named_before_anything_changes(make, put):
+    here = make(begin=False)
+    here.store.add("a", SPEC, request_id="", now=1.0)
+    here.store.start_next(now=2.0)
+    put(here.logs)
+    with pytest.raises(StoreError, match="isn't a directory") as caught:
+        here.scheduler.start()
+    assert caught.value.path == here.logs
+    assert here.store.get("a").state == "RUNNING"
