@@ -24,6 +24,7 @@ from trainer.training_spec import TrainingSpec
 __all__ = ["FILE", "FINAL", "STATES", "DamagedRun", "Outcome", "Run", "RunStore", "State"]
 
 MAX_QUEUED = 1000
+_MAX_NUMBER = 2**63 - 1
 INTERRUPTED = "the service ended while the run was running"
 
 
@@ -78,10 +79,11 @@ class RunStore:
         self, *, size: int, before: int | None = None, state: State | None = None
     ) -> Sequence[Run | DamagedRun]:
         """At most `size` runs, the latest first, of those numbered below `before`."""
-        conditions, values = ["1"], []
+        conditions: list[str] = ["1"]
+        values: list[int | str] = []
         if before is not None:
             conditions.append("number < ?")
-            values.append(str(before))
+            values.append(before)
         if state is not None:
             conditions.append("state = ?")
             values.append(state)
@@ -237,6 +239,9 @@ class RunStore:
         (queued,) = database.execute("SELECT count(*) FROM runs WHERE state = 'QUEUED'").fetchone()
         if queued >= MAX_QUEUED:
             raise TooManyRunsError(queued)
+        if reason := _why_no_number(database):
+            # SQLite says of this that the disk is full.
+            raise StoreError(self._file.path, reason)
         database.execute(
             "INSERT INTO runs (id, request_id, state, spec, created_at, outcome) "
             "VALUES (?, ?, 'QUEUED', ?, ?, ?)",
@@ -267,6 +272,26 @@ class RunStore:
 
 def _row(database: sqlite3.Connection, number: int) -> Any:
     return database.execute("SELECT * FROM runs WHERE number = ?", (number,)).fetchone()
+
+
+def _why_no_number(database: sqlite3.Connection) -> str:
+    """Why no run can be queued when somebody used up the numbers of rows; else ""."""
+    todo = "which leaves none for another run: stop the service and"
+    (highest,) = database.execute("SELECT max(number) FROM runs").fetchone()
+    if highest == _MAX_NUMBER:
+        return (
+            f"row {highest} has the highest number that there can be, {todo} give it the number that "
+            "it had, or restore the file from a backup"
+        )
+    with contextlib.suppress(sqlite3.OperationalError):
+        for (last,) in database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'"):
+            if last == _MAX_NUMBER:
+                return (
+                    f"the last number of 'runs' in the table sqlite_sequence is {last}, the highest "
+                    f"that there can be, {todo} set it to {highest or 0}, or restore the file from a "
+                    "backup"
+                )
+    return ""
 
 
 def _unchangeable(number: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,7 +28,7 @@ from trainer.event_messages import event_of, removal_response, selection_of
 from trainer.idle_streams import IdleStreams
 from trainer.runs import STATES, Run, State
 from trainer.scheduler import Scheduler
-from trainer.sizes import check_events, listed, one_page
+from trainer.sizes import check_events, listed, listed_run, one_page
 from trainer.spec_messages import run_message, spec_of, state_name
 from trainer.status import (
     AnswerTooLargeError,
@@ -45,6 +46,7 @@ MAX_REQUEST_ID_BYTES = 128
 MAX_SPEC_BYTES = 1 << 16
 _PAGE_SIZE = 50
 _MAX_PAGE_SIZE = 1000
+_PAGE_TOKEN = re.compile("-?[0-9]{1,19}")
 _DIFF_USERS = 200
 _MAX_DIFF_USERS = 10_000
 
@@ -143,14 +145,12 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
             raise FieldError("page_size", f"is {size}, but should be in 1..{_MAX_PAGE_SIZE}")
         before = None
         if request.page_token:
-            if not (request.page_token.isascii() and request.page_token.isdigit()):
-                raise FieldError("page_token", "isn't one of a response")
-            before = min(int(request.page_token[:19]), 2**62)
+            before = _number(request.page_token)
         runs = self._scheduler.page(size=size + 1, before=before, state=_state(request.state))
         response = pb.ListTrainingRunsResponse()
-        response.training_runs.extend(one_page(map(run_message, runs[:size])))
-        if (listed := len(response.training_runs)) < len(runs):
-            response.next_page_token = str(runs[listed - 1].number)
+        response.training_runs.extend(one_page(listed_run(run_message(run)) for run in runs[:size]))
+        if (shown := len(response.training_runs)) < len(runs):
+            response.next_page_token = str(runs[shown - 1].number)
         return response
 
     def WatchTrainingRun(  # noqa: N802
@@ -285,6 +285,13 @@ def allowed(data: DataSpec, roots: DataRoots) -> DataSpec:
     if data.database_url is not None:
         changes["database_url"] = roots.resolve_url(data.database_url)
     return replace(data, **changes)
+
+
+def _number(page_token: str) -> int:
+    """A row's number, which is any of 64 bits when somebody changed it."""
+    if _PAGE_TOKEN.fullmatch(page_token) and -(2**63) <= (number := int(page_token)) < 2**63:
+        return number
+    raise FieldError("page_token", "isn't one of a response")
 
 
 def _state(state: int) -> State | None:

@@ -46,5 +46,23 @@ def listed(version: pb.Version) -> pb.Version:
     """Return one version of many, without its metrics where it would leave others no room."""
     if (size := version.ByteSize()) > _MAX_LISTED_BYTES:
         version.ClearField("metrics")
-        version.problem = f"it has {size} bytes, but a list shows at most {_MAX_LISTED_BYTES} of each"
+        version.problem = _too_large(size)
     return version
+
+
+def listed_run(run: pb.TrainingRun) -> pb.TrainingRun:
+    """Return one run of many, with no more than state and times where it would leave others no room.
+
+    Only a row that somebody changed is that large.
+    """
+    if (size := run.ByteSize()) <= _MAX_LISTED_BYTES:
+        return run
+    short = pb.TrainingRun(id=run.id, state=run.state, problem=_too_large(size))
+    for name in ("created_at", "started_at", "ended_at"):
+        if run.HasField(name):
+            getattr(short, name).CopyFrom(getattr(run, name))
+    return short
+
+
+def _too_large(size: int) -> str:
+    return f"it has {size} bytes, but a list shows at most {_MAX_LISTED_BYTES} of each"

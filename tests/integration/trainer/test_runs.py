@@ -302,7 +302,8 @@ def test_bad_requests_are_invalid_arguments(shared):
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_size=-1), "page_size"),
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_size=1001), "page_size"),
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token="x"), "page_token"),  # noqa: S106
-        ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token="-1"), "page_token"),  # noqa: S106
+        ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token="--1"), "page_token"),  # noqa: S106
+        ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token=str(2**63)), "page_token"),
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token="٣"), "page_token"),  # noqa: S106
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(state=77), "state"),
         ("GetVersion", pb.GetVersionRequest(version="../x"), "version"),

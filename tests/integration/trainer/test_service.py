@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import signal
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing, contextmanager
@@ -567,3 +568,35 @@ def test_a_stream_of_interactions_that_says_nothing_makes_room_for_others(volume
         assert append(sent, timeout=TIMEOUT).accepted == 1
         for _ in silent:
             never.put(None)
+
+
+def test_whatever_numbers_and_sizes_rows_have_every_run_is_listed(volume, tmp_path):
+    state = tmp_path / "state"
+    with servicer_of(volume, state) as servicer, serving_here(servicer) as channel:
+        stub = TrainerServiceStub(channel)
+        spec = pb.TrainingSpec(data=pb.DataSpec(dataset="movielens-100k"))
+        made = [
+            stub.Train(pb.TrainRequest(spec=spec), timeout=TIMEOUT).training_run.id for _ in range(8)
+        ]
+        numbers = [-(2**63), -(2**62) - 1, -7, -1, 2**62 + 1, 2**62 + 2, 2**63 - 2, 2**63 - 1]
+        with closing(sqlite3.connect(state / "runs.sqlite")) as database, database:
+            for run_id, number in zip(made, numbers, strict=True):
+                database.execute("UPDATE runs SET number = ? WHERE id = ?", (number, run_id))
+            database.execute(
+                "UPDATE runs SET outcome = json_set(outcome, '$.error', hex(zeroblob(2500000))) "
+                "WHERE number = -7"
+            )
+        listed, token = [], ""
+        while token or not listed:
+            request = pb.ListTrainingRunsRequest(page_size=1, page_token=token)
+            page = stub.ListTrainingRuns(request, timeout=TIMEOUT)
+            listed += page.training_runs
+            token = page.next_page_token
+        assert [run.id for run in listed] == made[::-1]
+        assert [run.id for run in listed if "a list shows at most" in run.problem] == [made[2]]
+        whole = stub.ListTrainingRuns(pb.ListTrainingRunsRequest(), timeout=TIMEOUT)
+        assert [run.id for run in whole.training_runs] == made[::-1]
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Train(pb.TrainRequest(spec=spec), timeout=TIMEOUT)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert f"row {2**63 - 1}" in caught.value.details()

@@ -444,3 +444,20 @@ def test_an_id_that_is_no_name_of_a_log_is_odd(tmp_path, odd):
         assert isinstance(damaged, DamagedRun)
         assert damaged.id == ""
         assert "row 1: id is " in damaged.problem
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE runs SET number = 9223372036854775807", "row 9223372036854775807 has the highest"),
+        ("UPDATE sqlite_sequence SET seq = 9223372036854775807", "'runs' in the table sqlite_sequence"),
+    ],
+)
+def test_numbers_that_are_used_up_are_no_full_disk(tmp_path, change, said):
+    with closing(RunStore(tmp_path)) as store:
+        add(store, "a")
+        edit(tmp_path, change)
+        with pytest.raises(StoreError, match=said) as caught:
+            add(store, "b")
+        assert "make room" not in str(caught.value)
+        assert [run.id for run in store.page(size=10)] == ["a"]

@@ -44,3 +44,16 @@ def test_a_message_of_events_may_have_so_many_bytes():
     assert caught.value.field == "events"
     assert f"{sizes.MAX_REQUEST_BYTES + 1} bytes" in caught.value.reason
     assert f"at most {sizes.MAX_REQUEST_BYTES}" in caught.value.reason
+
+
+def test_a_run_that_leaves_others_no_room_is_listed_with_what_has_room():
+    small = pb.TrainingRun(id="a", state=pb.TRAINING_RUN_STATE_FAILED, error="no")
+    small.created_at.FromSeconds(5)
+    assert sizes.listed_run(pb.TrainingRun.FromString(small.SerializeToString())) == small
+    for text in ("error", "stage", "request_id", "problem", "version"):
+        large = pb.TrainingRun.FromString(small.SerializeToString())
+        setattr(large, text, "x" * (5 << 20))
+        shown = sizes.listed_run(large)
+        assert (shown.id, shown.state, shown.created_at) == (small.id, small.state, small.created_at)
+        assert shown.ByteSize() < 1000
+        assert f"at most {1 << 20}" in shown.problem
