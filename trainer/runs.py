@@ -25,6 +25,7 @@ __all__ = ["FILE", "FINAL", "STATES", "DamagedRun", "Outcome", "Run", "RunStore"
 
 MAX_QUEUED = 1000
 _MAX_NUMBER = 2**63 - 1
+_TRIGGERS = "remove the triggers of the table 'runs', which the trainer didn't make"
 INTERRUPTED = "the service ended while the run was running"
 
 
@@ -242,7 +243,7 @@ class RunStore:
         if reason := _why_no_number(database):
             # SQLite says of this that the disk is full.
             raise StoreError(self._file.path, reason)
-        database.execute(
+        added = database.execute(
             "INSERT INTO runs (id, request_id, state, spec, created_at, outcome) "
             "VALUES (?, ?, 'QUEUED', ?, ?, ?)",
             (
@@ -253,6 +254,8 @@ class RunStore:
                 run_rows.encode(Outcome()),
             ),
         )
+        if added.rowcount != 1:
+            raise StoreError(self._file.path, f"takes no new row: {_TRIGGERS}")
 
     def _get(self, database: sqlite3.Connection, run_id: str) -> Run:
         row = database.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
@@ -295,7 +298,4 @@ def _why_no_number(database: sqlite3.Connection) -> str:
 
 
 def _unchangeable(number: int) -> str:
-    return (
-        f"row {number}: its state doesn't change when the trainer changes it: remove the triggers of "
-        "the table 'runs', which the trainer didn't make"
-    )
+    return f"row {number}: its state doesn't change when the trainer changes it: {_TRIGGERS}"

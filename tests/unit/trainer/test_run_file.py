@@ -461,3 +461,10 @@ def test_numbers_that_are_used_up_are_no_full_disk(tmp_path, change, said):
             add(store, "b")
         assert "make room" not in str(caught.value)
         assert [run.id for run in store.page(size=10)] == ["a"]
+
+
+def test_a_row_that_the_file_does_not_take_is_no_run_that_is_not_there(tmp_path):
+    with closing(RunStore(tmp_path)) as store:
+        edit(tmp_path, "CREATE TRIGGER t BEFORE INSERT ON runs BEGIN SELECT raise(IGNORE); END;")
+        with pytest.raises(StoreError, match="takes no new row: remove the triggers"):
+            add(store, "a")
