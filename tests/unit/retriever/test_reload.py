@@ -1028,3 +1028,17 @@ def test_a_worker_that_finds_other_files_waits_until_they_are_verified(service):
     assert service._verified.wait(30)
     service.reload.advance()
     assert service.told() == [[], [prepare(first)]]
+
+
+def test_a_worker_that_waits_for_files_keeps_no_other_version_from_serving(service):
+    first = publish(service)
+    spoil(service, first)
+    verify_served(service)
+    worker = service.workers[1]
+    service.dies(worker)
+    service.boots(worker)
+    service.told()
+    new = retrievable.publish(service.volume, seed=2)
+    service.serve(new)
+    assert service.reload.committed == new
+    assert {own.version for own in service.workers} == {new}
