@@ -8,6 +8,7 @@ labels share; readers need none.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -91,8 +92,9 @@ def list_labels(volume: Path, *, strict: bool = False) -> dict[str, str]:
         try:
             labels[name] = read_label(volume, name)
         except LabelError as error:
-            unreadable = isinstance(error.__cause__, OSError)
-            if strict and unreadable and not isinstance(error.__cause__, FileNotFoundError):
+            cause = error.__cause__
+            # A link to nothing, or to itself, names no version whoever reads it.
+            if strict and isinstance(cause, OSError) and cause.errno not in (errno.ENOENT, errno.ELOOP):
                 raise VolumeError(layout.label_file(volume, name), error.reason) from error
     return labels
 

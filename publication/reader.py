@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -84,6 +85,8 @@ class Publication:
 def list_versions(volume: Path) -> list[str]:
     """Names of all versions, oldest first. Other files in the directory are ignored.
 
+    One that can't be looked at is listed too: who reads it is told why, and gets the others.
+
     Raises:
         VolumeError: the volume can't be read.
     """
@@ -91,7 +94,9 @@ def list_versions(volume: Path) -> list[str]:
     try:
         with os.scandir(directory) as entries:
             return sorted(
-                entry.name for entry in entries if layout.is_version_name(entry.name) and entry.is_dir()
+                entry.name
+                for entry in entries
+                if layout.is_version_name(entry.name) and _may_be_directory(entry)
             )
     except FileNotFoundError:
         if not volume.is_dir():
@@ -99,6 +104,14 @@ def list_versions(volume: Path) -> list[str]:
         return []
     except OSError as error:
         raise VolumeError(directory, error.strerror or str(error)) from error
+
+
+def _may_be_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        # A link to itself leads to nothing for everybody, as one to a missing folder does.
+        return error.errno != errno.ELOOP
 
 
 def has_version(volume: Path, version: str) -> bool:

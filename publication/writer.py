@@ -13,6 +13,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -282,11 +283,16 @@ class _Written:
 def _remove_abandoned(root: Path) -> None:
     """Remove what writers that were killed left in the staging directory."""
     for path in root.iterdir():
-        if not path.is_dir():
-            # A label's temporary file: its writer holds it for milliseconds.
-            if _age_seconds(path) > 3600:
-                path.unlink(missing_ok=True)
-            continue
+        try:
+            # Of the entry itself: where a link leads is none of the writers' business.
+            facts = path.lstat()
+            if not stat.S_ISDIR(facts.st_mode):
+                # A label's temporary file: its writer holds it for milliseconds.
+                if datetime.now(UTC).timestamp() - facts.st_mtime > 3600:
+                    path.unlink(missing_ok=True)
+                continue
+        except OSError:
+            continue  # gone, or another user's
         try:
             lock = _lock(path)
         except OSError:
@@ -297,10 +303,3 @@ def _remove_abandoned(root: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         finally:
             os.close(lock)
-
-
-def _age_seconds(path: Path) -> float:
-    try:
-        return datetime.now(UTC).timestamp() - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0

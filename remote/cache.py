@@ -325,7 +325,16 @@ class Cache:
 
 
 def _directories(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if layout.is_version_name(path.name) and path.is_dir()]
+    return [
+        path for path in folder.iterdir() if layout.is_version_name(path.name) and _is_directory(path)
+    ]
+
+
+def _is_directory(path: Path) -> bool:
+    # One entry that can't be looked at doesn't keep the others from being removed.
+    with contextlib.suppress(OSError):
+        return path.is_dir()
+    return False
 
 
 def _sizes(folders: Iterable[Path]) -> dict[int, int]:
@@ -334,7 +343,7 @@ def _sizes(folders: Iterable[Path]) -> dict[int, int]:
     for folder in folders:
         for parent, _, names in os.walk(folder):
             for name in names:
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(OSError):
                     facts = (Path(parent) / name).lstat()
                     found[facts.st_ino] = facts.st_size
     return found

@@ -174,8 +174,8 @@ class EventLog:
         with self._own_turn(), os_errors(self._directory, "can't be read"):
             size = 0
             for name in os.listdir(self._directory):
-                # A file may become another one meanwhile.
-                with contextlib.suppress(FileNotFoundError):
+                # A file may become another one meanwhile, and a link may lead nowhere.
+                with contextlib.suppress(OSError):
                     size += (self._directory / name).stat().st_size
             files = event_listing.list_kept(self._directory)
             held = sum(self._held.values(), Held())

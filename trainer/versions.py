@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from publication import labels, layout
-from publication.errors import LabelError, PublicationError, VersionNotFoundError
+from publication.errors import LabelError, PublicationError, VersionNotFoundError, VolumeError
 from publication.manifest import Manifest
 from publication.volume import Volume
 
@@ -106,11 +106,21 @@ def _read(volume: Volume, name: str, named: dict[str, str]) -> PublishedVersion:
         manifest, problem = volume.read_manifest(name), ""
     except PublicationError as error:
         # A version that was deleted while it was read is none, not a broken one.
-        if not volume.has_version(name):
+        if not _may_be_there(volume, name):
             raise VersionNotFoundError(name, str(volume)) from error
         manifest, problem = None, str(error)
     written_at = volume.written_at(name) if volume.elsewhere else None
     return PublishedVersion(name, own, manifest, problem, written_at)
+
+
+def _may_be_there(volume: Volume, name: str) -> bool:
+    try:
+        return volume.has_version(name)
+    except VolumeError:
+        if volume.elsewhere:
+            raise
+        # Of a folder that is one entry, which says nothing about the other versions.
+        return True
 
 
 def _age_key(volume: Volume, version: PublishedVersion) -> tuple[datetime, datetime, datetime, str]:

@@ -396,6 +396,7 @@ def test_a_label_that_cannot_be_read_is_told_only_where_it_matters(volume):
     with pytest.raises(VolumeError, match="labels/odd: Is a directory"):
         list_labels(volume, strict=True)
     layout.label_file(volume, "odd").rmdir()
+    layout.label_file(volume, "loop").symlink_to("loop")
     assert list_labels(volume, strict=True) == {"current": A}
 
 

@@ -34,6 +34,19 @@ def test_other_entries_among_the_versions_are_ignored(published):
     assert list_versions(published.volume) == [published.older, published.version]
 
 
+def test_a_link_that_leads_nowhere_or_may_not_be_followed_hides_no_version(published):
+    versions = layout.versions_dir(published.volume)
+    loop, odd = "20261124T120000Z-000001", "20261124T120000Z-000002"
+    (versions / loop).symlink_to(loop)
+    # Nobody can look there, root included.
+    (versions / odd).symlink_to("x" * 300)
+    listed = list_versions(published.volume)
+    assert set(listed) == {published.older, published.version, odd}
+    assert not has_version(published.volume, loop)
+    with pytest.raises(VolumeError, match=f"{odd}.*: File name too long"):
+        verify(published.volume, odd)
+
+
 def test_a_volume_without_versions_lists_none(tmp_path):
     assert list_versions(tmp_path) == []
 

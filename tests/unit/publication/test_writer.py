@@ -253,6 +253,18 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(volume, entries):
         assert len(staged(volume)) == 1
 
 
+def test_links_that_lead_nowhere_keep_nobody_from_writing(volume):
+    staging = layout.staging_dir(volume)
+    staging.mkdir(parents=True)
+    for name, target in (("loop", "loop"), ("odd", "x" * 300)):
+        (staging / name).symlink_to(target)
+    publications.publish(volume)
+    for name in ("loop", "odd"):
+        os.utime(staging / name, (0, 0), follow_symlinks=False)
+    publications.publish(volume)
+    assert not [path for path in staging.iterdir() if path.is_symlink()]
+
+
 def test_a_writer_that_lives_is_left_alone(volume):
     with Staging(volume) as first:
         publications.stage(first, seed=1)

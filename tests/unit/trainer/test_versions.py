@@ -51,6 +51,18 @@ def damage(volume, version):
     publications.overwrite(path, bytes(data))
 
 
+def test_a_version_that_can_not_be_looked_at_has_a_problem_and_hides_no_other(volume, three):
+    directory = layout.versions_dir(volume)
+    odd, loop = "20991124T120000Z-000001", "20991124T120000Z-000002"
+    (directory / odd).symlink_to("x" * 300)
+    (directory / loop).symlink_to(loop)
+    listed = list_published(FolderVolume(volume))
+    assert [version.name for version in listed] == [odd, *three[::-1]]
+    assert "File name too long" in listed[0].problem
+    assert not any(version.problem for version in listed[1:])
+    assert "File name too long" in get(FolderVolume(volume), odd).problem
+
+
 def test_versions_are_listed_newest_first_with_their_labels(volume, three):
     move(volume, three[1])
     move(volume, three[1], label="stable")
