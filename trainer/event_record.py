@@ -6,9 +6,9 @@
 The first line is on the disk when it is needed: after a file was begun and before an event in it is
 acknowledged, and after a segment was rewritten and before the one of before is removed. So a crash
 leaves a record that says less than there is, and never more. The second line says how many bytes of the
-last write-ahead file are valid. It is overwritten after an append, at most ten times a second, and
-without waiting for the disk: it outlives the process, mostly also the machine, and one that is torn
-counts for nothing.
+last write-ahead file are valid. It is overwritten at most ten times a second, at most 0.1 s after an
+append, and without waiting for the disk: it outlives the process, mostly also the machine, and one that
+is torn counts for nothing.
 """
 
 from __future__ import annotations
@@ -93,6 +93,8 @@ class EventRecord:
         # The number and size of the last write-ahead file, and when to write them.
         self._last = (0, 0)
         self._note_at = 0.0
+        # Writes the last when no append follows; None while all of it is written.
+        self._later: threading.Timer | None = None
 
     def begin(self, names: Sequence[str], sizes: Mapping[str, int]) -> None:
         """Say that a log has these files; OSError when that can't be written."""
@@ -138,14 +140,26 @@ class EventRecord:
     def grew(self, number: int, size: int) -> None:
         """Say how many bytes of the last write-ahead file are valid; never fails."""
         self._last = (number, size)
+        if self._later is not None:
+            return
         now = time.monotonic()
-        if now >= self._note_at:
-            self._note_at = now + _NOTE_SECONDS
-            with self._lock:
-                self._note()
+        if now < self._note_at:
+            later = threading.Timer(self._note_at - now, self._note_later)
+            later.daemon = True
+            self._later = later
+            # Where no thread can be had it is written now.
+            with contextlib.suppress(RuntimeError):
+                later.start()
+                return
+            self._later = None
+        self._note_at = now + _NOTE_SECONDS
+        with self._lock:
+            self._note()
 
     def close(self) -> None:
         """Have all of it on the disk. Can be repeated."""
+        if (later := self._later) is not None:
+            later.cancel()
         with self._lock:
             if self._descriptor is not None:
                 self._note()
@@ -153,6 +167,13 @@ class EventRecord:
                     os.fsync(self._descriptor)
                 os.close(self._descriptor)
                 self._descriptor = None
+
+    def _note_later(self) -> None:
+        self._note_at = time.monotonic() + _NOTE_SECONDS
+        # First: an append that still sees it set has told its size, which is written below.
+        self._later = None
+        with self._lock:
+            self._note()
 
     def _note(self) -> None:
         number, size = self._last

@@ -117,7 +117,6 @@ class WriteAheadFile:
 
     def _check_place(self) -> None:
         """Raise OSError unless a restart would find the file by its name, as large as it must be."""
-        todo = "put it back, or start the service again"
         # Of what is removed or cut this tells at once, and costs least.
         found = os.fstat(self._descriptor)
         now = time.monotonic()
@@ -126,13 +125,18 @@ class WriteAheadFile:
         try:
             found = self._path.stat()
         except FileNotFoundError as error:
-            raise OSError(errno.ENOENT, f"{self._path.name} is gone: {todo}") from error
+            raise OSError(errno.ENOENT, f"{self._path.name} is gone: put it back") from error
         if (found.st_dev, found.st_ino) != self._identity:
-            raise OSError(errno.ESTALE, f"{self._path.name} was replaced: {todo}")
+            raise OSError(
+                errno.ESTALE,
+                f"{self._path.name} was replaced: put the file of before back, or, where this one has all "
+                f"of its {self._size} bytes, start the service again",
+            )
         if found.st_size != self._size:
             raise OSError(
                 errno.ESTALE,
-                f"{self._path.name} has {found.st_size} bytes, but should have {self._size}: {todo}",
+                f"{self._path.name} has {found.st_size} bytes, but should have {self._size}: restore the "
+                "whole file before the service starts again, since a start may lose what isn't there",
             )
         self._look_at = now + _LOOK_SECONDS
 

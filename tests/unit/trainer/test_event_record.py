@@ -6,6 +6,8 @@ import contextlib
 import errno
 import os
 import shutil
+import threading
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -166,6 +168,48 @@ def test_what_is_noted_of_the_last_file_stays_when_the_record_is_written_anew(tm
         assert event_record.read(directory).bytes["_wal-00000003"] == size
 
 
+def noted(directory, size):
+    """Wait until the record of a log says how large its file is."""
+    patience = time.monotonic() + 30
+    while event_record.read(directory).bytes["_wal-00000001"] != size:
+        assert time.monotonic() < patience, "the last append is never noted"
+        time.sleep(0.01)
+
+
+def test_the_last_of_appends_that_come_quickly_is_noted_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(event_record, "_NOTE_SECONDS", 0.1)
+    directory = tmp_path / "events"
+    wal = directory / "_wal-00000001"
+    with open_log(directory) as log:
+        for turn in range(2):
+            log.append(events(turn, "a"))
+            first = wal.stat().st_size
+            for own in range(3):
+                log.append(events(f"{turn} {own}"))
+            noted(directory, wal.stat().st_size)
+        # As a kill leaves it.
+        shutil.copytree(directory, tmp_path / "state" / "events")
+        shutil.copy(record_of(directory), tmp_path / "state")
+    os.truncate(tmp_path / "state" / "events" / wal.name, first)
+    assert_refused(tmp_path / "state" / "events", "it was cut|is damaged")
+
+
+def test_an_append_is_noted_at_once_where_no_thread_can_be_had(tmp_path, monkeypatch):
+    def none_left(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(event_record, "_NOTE_SECONDS", 3600.0)
+    directory = tmp_path / "events"
+    with open_log(directory) as log:
+        log.append(events(1))
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", none_left)
+            log.append(events(2))
+        assert event_record.read(directory).bytes == {
+            "_wal-00000001": (directory / "_wal-00000001").stat().st_size
+        }
+
+
 @pytest.mark.parametrize("content", [b"", b"LFMUST1 00000000 {}\n", b"other\n", bytes(range(128, 178))])
 def test_a_damaged_record_is_named(log, content):
     record_of(log).write_bytes(content)
@@ -244,7 +288,10 @@ def test_nothing_is_acknowledged_in_a_file_that_a_restart_would_not_find(tmp_pat
         log.append(events(1))
         harm(directory / "_wal-00000001")
         for _ in range(2):
-            with pytest.raises(EventLogError, match=r"_wal-00000001 (is gone|was replaced|has 25)"):
+            with pytest.raises(
+                EventLogError,
+                match=r"_wal-00000001 (is gone: put it|was replaced: put the|has 25 .*: restore the)",
+            ):
                 log.append(events(2))
     if harm is _replace:
         assert read_ids(directory) == ["1"]
