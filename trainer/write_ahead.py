@@ -129,14 +129,14 @@ class WriteAheadFile:
         if (found.st_dev, found.st_ino) != self._identity:
             raise OSError(
                 errno.ESTALE,
-                f"{self._path.name} was replaced: put the file of before back, or, where this one has all "
-                f"of its {self._size} bytes, start the service again",
+                f"{self._path.name} was replaced: put the file of before back, or, where "
+                f"this one has all of its {self._size} bytes, start the service again",
             )
         if found.st_size != self._size:
             raise OSError(
                 errno.ESTALE,
-                f"{self._path.name} has {found.st_size} bytes, but should have {self._size}: restore the "
-                "whole file before the service starts again, since a start may lose what isn't there",
+                f"{self._path.name} has {found.st_size} bytes, but should have {self._size}: restore "
+                "the whole file before the service starts again, since a start may lose what isn't there",
             )
         self._look_at = now + _LOOK_SECONDS
 
