@@ -136,7 +136,7 @@ class WriteAheadFile:
             raise OSError(
                 errno.ESTALE,
                 f"{self._path.name} has {found.st_size} bytes, but should have {self._size}: restore "
-                "the whole file before the service starts again, since a start may lose what isn't there",
+                "the whole file before the service starts again, for a start may lose the rest",
             )
         self._look_at = now + _LOOK_SECONDS
 
