@@ -4,12 +4,46 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hosting.release import release
 
 KINDS: dict[Any, str] = {int: "a whole number", float: "a number"}
 """What a flag of such a type takes."""
+
+
+@dataclass(frozen=True)
+class PathType:
+    """The type of a flag that takes a path, which may have any bytes, as file names may.
+
+    Attributes:
+        convert: makes of the text what the flag's value is.
+    """
+
+    convert: Callable[[str], Any] = str
+
+    def __call__(self, text: str) -> Any:
+        """The flag's value."""
+        return self.convert(text)
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text came in UTF-8: other bytes of a command line are lone surrogates in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def problem_of(action: argparse.Action, text: str) -> str | None:
+    """What is wrong with a flag's text, whatever the flag is; None for nothing."""
+    if action.type is Path or isinstance(action.type, PathType):
+        # It would be the current directory.
+        return None if text else "an empty path: give one, such as . for the current directory"
+    return None if is_utf8(text) else f"{text!r} isn't valid UTF-8"
 
 
 class Parser(argparse.ArgumentParser):
@@ -20,6 +54,14 @@ class Parser(argparse.ArgumentParser):
         # argparse would say "invalid int value".
         for of, kind in KINDS.items():
             self.register("type", of, converter(of, kind))
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        # What follows a command's name is its own parser's to judge.
+        if not isinstance(action, argparse._SubParsersAction) and (  # noqa: SLF001 - no other name
+            problem := problem_of(action, arg_string)
+        ):
+            raise argparse.ArgumentError(action, problem)
+        return super()._get_value(action, arg_string)
 
 
 def add_version(parser: argparse.ArgumentParser, program: str) -> None:

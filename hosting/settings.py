@@ -16,7 +16,7 @@ from typing import Any
 
 from hosting import words
 from hosting.errors import HostingError
-from hosting.parser import KINDS
+from hosting.parser import KINDS, Parser, problem_of
 from publication.regular_files import open_given
 
 _MAX_BYTES = 4 << 20
@@ -101,7 +101,7 @@ def _check_known(
 
 
 def _config_file(arguments: Sequence[str], variable: str | None) -> Path | None:
-    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder = Parser(add_help=False, allow_abbrev=False)
     finder.add_argument("--config", type=Path, default=Path(variable) if variable else None)
     found: Path | None = finder.parse_known_args(arguments)[0].config
     return found
@@ -148,6 +148,8 @@ def _boolean(value: Any, name: str) -> bool:
 def _typed(action: argparse.Action, value: Any, name: str) -> Any:
     if isinstance(value, bool | dict):
         raise HostingError(f"{name} is {words.shown(value)}, but should be a text or a number")
+    if problem := problem_of(action, str(value)):
+        raise HostingError(f"{name} is {words.shown(value)}: {problem}")
     convert: Any = action.type or str
     try:
         converted = convert(str(value))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hosting import extras, flags, logs, settings, terminal
 from hosting.errors import HostingError
-from hosting.parser import Defaults, Parser, add_version
+from hosting.parser import Defaults, Parser, PathType, add_version
 from publication import layout
 from remote import location
 from retriever.asking import arguments
@@ -122,7 +122,7 @@ def add_serve_flags(serve: argparse.ArgumentParser) -> None:
     """All that `serve` takes."""
     serve.add_argument(
         "--volume",
-        type=location.argument,
+        type=PathType(location.argument),
         required=True,
         metavar="DIR|URL",
         help="the shared volume, only read: a folder, or s3://BUCKET/PREFIX, gs://..., az://...",

@@ -12,6 +12,8 @@ from trainer.model import LOSSES, Hyperparameters
 from trainer.training_spec import DataSpec, TrainingSpec
 
 _texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+# No flag takes an empty one.
+_paths = _texts.filter(bool)
 _shares = st.floats(0, 1)
 
 
@@ -38,7 +40,7 @@ def data_specs(draw: st.DrawFn) -> DataSpec:
     source = draw(
         st.one_of(
             st.fixed_dictionaries({"dataset": _texts}),
-            st.fixed_dictionaries({"interactions": _texts}),
+            st.fixed_dictionaries({"interactions": _paths}),
             st.fixed_dictionaries({"interactions_sql": _texts, "database_url": _texts}),
             st.just({"event_log": True}),
         )
@@ -46,8 +48,8 @@ def data_specs(draw: st.DrawFn) -> DataSpec:
     days = st.floats(min_value=1e-3, max_value=1e6)
     rest = {
         "event_log": st.just(True) if "event_log" in source else st.booleans(),
-        "items": optional(_texts),
-        "users": optional(_texts),
+        "items": optional(_paths),
+        "users": optional(_paths),
         "item_features": st.lists(_texts, max_size=3),
         "user_features": st.lists(_texts, max_size=3),
         "feature_separator": _texts,

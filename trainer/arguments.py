@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hosting import client_flags, flags, settings
-from hosting.parser import Defaults, Parser, add_version
+from hosting.parser import Defaults, Parser, PathType, add_version, is_utf8
 from publication import layout
 from publication.id_map import MAX_ID_BYTES
 from remote import location
@@ -65,7 +65,23 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         and options.command not in ("fetch-dataset", "tune")
     ):
         parser.error(f"{options.command}: give --volume, or --target for a service")
+    for name in _in_utf8(options):
+        if name in found and not is_utf8(str(found[name])):
+            flag = f"--{name.replace('_', '-')}"
+            parser.error(f"argument {flag}: {str(found[name])!r} isn't valid UTF-8")
     return options
+
+
+def _in_utf8(options: argparse.Namespace) -> list[str]:
+    """The flags with paths of any bytes otherwise, of which this command takes UTF-8 only."""
+    names = []
+    if options.command in ("train", "publish", "serve"):
+        # What writes indexes takes no other path.
+        names += ["volume", "cache_dir"]
+    if options.command == "serve" or "target" in options:
+        # They are kept with the run.
+        names += ["interactions", "items", "users"]
+    return names
 
 
 def _add_train(commands: Any, defaults: config.Config) -> None:
@@ -372,7 +388,7 @@ def _add_volume_flags(
     parser.add_argument(
         "--volume",
         **alone,
-        type=location.argument,
+        type=PathType(location.argument),
         default=argparse.SUPPRESS if defaults.volume is None else defaults.volume,
         required=required,
         metavar="DIR|URL",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from hosting.parser import PathType
 from publication import layout
 from trainer import movielens
 from trainer.gates import Gates
@@ -89,7 +90,13 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         ("items", "PATH", "CSV or Parquet file of items"),
         ("users", "PATH", "CSV or Parquet file of users"),
     ):
-        source.add_argument(f"--{name}", metavar=metavar, default=argparse.SUPPRESS, help=what)
+        source.add_argument(
+            f"--{name}",
+            type=PathType() if metavar == "PATH" else str,
+            metavar=metavar,
+            default=argparse.SUPPRESS,
+            help=what,
+        )
     source.add_argument(
         "--event-log",
         action="store_true",

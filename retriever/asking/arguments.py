@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hosting import client_flags
+from hosting.parser import PathType
 from retriever.asking import flag_values
 from retriever.config import DEFAULT_LISTEN, format_address, parse_address
 
@@ -86,7 +87,9 @@ def _add_batch(commands: Any, defaults: dict[str, str], name: str, of: str) -> N
         'the answer or "error". '
         "Long inputs are asked for in batches of 64. Exit status 1: not all could be answered.",
     )
-    batch.add_argument("file", metavar="FILE", help="the requests; - for standard input")
+    batch.add_argument(
+        "file", type=PathType(), metavar="FILE", help="the requests; - for standard input"
+    )
     _add_target(batch, defaults)
 
 

@@ -286,3 +286,28 @@ def test_an_interrupted_command_exits_as_the_shell_expects(monkeypatch):
 
     monkeypatch.setattr(client_commands, "run", interrupted)
     assert command_line.main(["status"]) == 130
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["recommend", "\udcff"], r"argument USER_ID: '\udcff' isn't valid UTF-8"),
+        (["similar-items", "a", "b\udc80"], r"argument ITEM_ID: 'b\udc80' isn't valid UTF-8"),
+        (["recommend", "1", "--any-of", "a=\udcff"], r"--any-of: 'a=\udcff' isn't valid UTF-8"),
+        (["serve", "--volume", "v", "--label", "\udcff"], r"--label: '\udcff' isn't valid UTF-8"),
+        (["serve", "--volume", ""], "--volume: an empty path"),
+        (["serve", "--volume", "v", "--cache-dir", ""], "--cache-dir: an empty path"),
+        (["serve", "--volume", "v", "--config="], "--config: an empty path"),
+        (["status", "--ca", ""], "--ca: an empty path"),
+        (["batch-recommend", ""], "FILE: an empty path"),
+    ],
+)
+def test_what_is_no_text_and_an_empty_path_are_refused_by_the_flags_name(capsys, arguments, message):
+    with pytest.raises(SystemExit) as caught:
+        command_line.main(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_volume_may_have_any_bytes(config):
+    assert config("--volume", "/data/\udcff").volume == Path("/data/\udcff")

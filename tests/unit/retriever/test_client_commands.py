@@ -278,8 +278,6 @@ def test_a_refusal_is_an_error_that_names_service_and_reason(service, capsys):
     [
         ["similar-items", "1", "--limit", str(2**31)],
         ["recommend", "1", "--limit", str(-(2**31) - 1)],
-        ["recommend", "\udcff"],
-        ["similar-items", "a\udc80"],
     ],
 )
 def test_what_no_request_can_hold_is_an_error_and_not_a_traceback(service, capsys, arguments):

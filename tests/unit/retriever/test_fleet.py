@@ -201,7 +201,7 @@ def test_json_has_all_that_each_says(run):
         ("a:1,b:x", "'b:x' should be HOST:PORT"),
         ("http://a:1", "'http://a:1' should be HOST:PORT"),
         ("[::g]:1", "'[::g]:1' should be HOST:PORT"),
-        ("\udcff:1", r"'\udcff:1' should be HOST:PORT"),
+        ("\udcff:1", r"'\udcff:1' isn't valid UTF-8"),
         ("a:1,b:2,a:1", "a:1 is named twice: leave one out"),
         ("A.example:1,a.Example:01", "a.example:1 is named twice"),
     ],

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
+from hosting.errors import HostingError
 from remote.location import parse_location
 from trainer import commands, remote_commands
 from trainer.arguments import parse
@@ -362,3 +363,75 @@ def test_a_target_may_be_given_where_the_environment_has_a_volume(monkeypatch):
     options = parse(["versions", "--target", "a:1"])
     assert (options.target, options.volume) == ("a:1", Path("elsewhere"))
     assert parse(["versions", "--volume", "v", "--volume", "w"]).volume == Path("w")
+
+
+ODD = "\udcff"
+TO = ["--target", "127.0.0.1:1"]
+AT = ["--volume", "v"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "arguments"),
+    [
+        ("run_id", ["run", ODD]),
+        ("run_id", ["cancel", ODD]),
+        ("version", ["version", ODD, *TO]),
+        ("version", ["delete", ODD, *AT]),
+        ("version", ["promote", ODD, *TO]),
+        ("base", ["diff", ODD, "x", *TO]),
+        ("VERSION", ["verify", "x", ODD, *AT]),
+        ("--label", ["rollback", "--label", ODD, *AT]),
+        ("--user", ["remove-events", "--user", ODD, *TO]),
+        ("--event-id", ["remove-events", "--event-id", ODD, *TO]),
+        ("--request-id", ["train", "--request-id", ODD, *TO]),
+        ("--event-weights", ["train", "--event-weights", f"{ODD}=1", *AT]),
+        ("--item-features", ["train", "--item-features", ODD, *AT]),
+        ("--database-url", ["train", "--database-url", f"sqlite:///{ODD}", *AT]),
+        ("--interactions-sql", ["train", "--interactions-sql", ODD, *TO]),
+        ("--interactions", ["train", "--interactions", ODD, *TO]),
+        ("--items", ["train", "--items", ODD, *TO]),
+        ("--users", ["serve", "--users", ODD, *AT]),
+        ("--server-name", ["runs", "--server-name", ODD]),
+        ("--volume", ["train", "--volume", f"v{ODD}"]),
+        ("--cache-dir", ["serve", *AT, "--cache-dir", ODD]),
+    ],
+)
+def test_what_is_not_utf8_is_refused_by_the_flags_name(capsys, flag, arguments):
+    error = refused(capsys, *arguments)
+    assert f"argument {flag}: " in error
+    assert r"\udcff" in error
+    assert "isn't valid UTF-8" in error
+
+
+def test_paths_of_any_bytes_are_taken_where_they_work():
+    options = parse(["train", *AT, "--interactions", ODD, "--state", ODD])
+    assert (options.interactions, options.state) == (ODD, Path(ODD))
+    assert parse(["versions", "--volume", ODD]).volume == Path(ODD)
+
+
+@pytest.mark.parametrize(
+    ("flag", "arguments"),
+    [
+        ("--data-root", ["serve", *AT]),
+        ("--volume", ["versions"]),
+        ("--state", ["serve", *AT]),
+        ("--data-dir", ["train", *AT]),
+        ("--interactions", ["train", *AT]),
+        ("--token-file", ["serve", *AT]),
+        ("--config", ["serve", *AT]),
+        ("--output", ["report", *AT]),
+        ("--seen", ["publish", *AT, "--item-vectors", "a", "--item-ids", "b"]),
+    ],
+)
+def test_an_empty_path_is_not_the_current_directory(capsys, flag, arguments):
+    assert f"argument {flag}: an empty path" in refused(capsys, *arguments, flag, "")
+
+
+def test_settings_are_checked_like_flags(monkeypatch, tmp_path):
+    file = tmp_path / "own.toml"
+    file.write_text('data_root = [""]')
+    with pytest.raises(HostingError, match=r"data_root is .*: an empty path"):
+        parse(["serve", *AT, "--config", str(file)])
+    monkeypatch.setenv("TRAINER_LABEL", ODD)
+    with pytest.raises(HostingError, match=r"TRAINER_LABEL is .*: '.udcff' isn't valid UTF-8"):
+        parse(["serve", *AT])
