@@ -1,4 +1,4 @@
-"""Where a client connects to: "host:port", checked before anything is asked of the network."""
+"""Where a client connects to, or a service listens: "host:port", checked before it is used."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class AddressError(ArgumentError):
         hint: what is wrong with it; empty when there is no more to say.
     """
 
-    def __init__(self, address: object, hint: str = "") -> None:
-        form = "HOST:PORT with a port in 1..65535, such as 10.0.0.1:50051 or [::1]:50051"
+    def __init__(self, address: object, hint: str = "", *, least: int = 1) -> None:
+        form = f"HOST:PORT with a port in {least}..65535, such as 10.0.0.1:50051 or [::1]:50051"
         expected = form + (f": {hint}" if hint else "")
         # Flags have other names than the argument has.
         text = f"{address!r} should be {expected}" if isinstance(address, str) else ""
@@ -54,8 +54,24 @@ def parse(target: object) -> list[tuple[str, int]]:
     return [parse_one(target)]
 
 
+def parse_listen(text: str) -> tuple[str, int]:
+    """Host and port of the "host:port" that a service listens on; port 0 takes a free one.
+
+    Raises:
+        AddressError: anything else.
+    """
+    try:
+        return _parse_one(text, least=0)
+    except AddressError as error:
+        raise AddressError(text, error.hint, least=0) from error
+
+
 def parse_one(text: str) -> tuple[str, int]:
     """Host and port of "host:port". Raises AddressError."""
+    return _parse_one(text, least=1)
+
+
+def _parse_one(text: str, *, least: int) -> tuple[str, int]:
     if hint := _odd(text):
         raise AddressError(text, hint)
     host, colon, port = text.rpartition(":")
@@ -65,7 +81,7 @@ def parse_one(text: str) -> tuple[str, int]:
         raise AddressError(text, "the port is missing" if text else "")
     if not host:
         raise AddressError(text, "the host is missing")
-    if not (_PORT.fullmatch(port) and 1 <= int(port) <= 65535):
+    if not (_PORT.fullmatch(port) and least <= int(port) <= 65535):
         raise AddressError(text, f"{port!r} isn't such a port" if port else "the port is missing")
     return _host(text, host), int(port)
 

@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from hosting import addresses
 from hosting.errors import HostingError
 from hosting.repeats import logger_of_calls
 
@@ -237,13 +238,10 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _parse(listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise HostingError(
-            f"--metrics-listen is {listen!r}, but should be HOST:PORT with a port in 0..65535"
-        )
-    return host, int(port)
+    try:
+        return addresses.parse_listen(listen)
+    except addresses.AddressError as error:
+        raise HostingError(f"--metrics-listen is {listen!r}, but should be {error.expected}") from error
 
 
 def _format(host: str, port: int) -> str:

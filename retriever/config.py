@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hosting import addresses
 from hosting.flags import Hosting
 from publication import layout
 from retriever.errors import StartError
@@ -91,11 +92,10 @@ class Config:
 
 def parse_address(address: str) -> tuple[str, int]:
     """Host and port of "host:port"; an IPv6 host stands in brackets. Raises StartError."""
-    host, colon, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise StartError(f"{address!r} should be HOST:PORT with a port in 0..65535")
-    return host, int(port)
+    try:
+        return addresses.parse_listen(address)
+    except addresses.AddressError as error:
+        raise StartError(f"--listen, or RETRIEVER_LISTEN: {error}") from error
 
 
 def format_address(host: str, port: int) -> str:

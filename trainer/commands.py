@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 
-from hosting import flags, logs
+from hosting import addresses, flags, logs
 from publication import layout, manifest
 from publication.errors import InvalidPublicationError, VolumeError
 from publication.volume import Volume
@@ -220,9 +220,14 @@ def _serve(options: argparse.Namespace) -> int:
     hosting = flags.hosting(options)
     logs.configure("trainer", hosting.logs)
     given = vars(options)
-    retrains = "retrain_every" in given or "retrain_cron" in given or options.retrain_on_change
-    if retrains and not spec_arguments.has_source(options):
-        raise OptionError("--retrain-every", True, "used with --dataset, --interactions or the like")
+    try:
+        addresses.parse_listen(options.listen)
+    except addresses.AddressError as error:
+        raise OptionError("--listen", options.listen, error.expected) from error
+    flag = _retrains_by(options)
+    retrains = flag is not None
+    if flag is not None and not spec_arguments.has_source(options):
+        raise OptionError(flag, True, "used with --dataset, --interactions or the like")
     return server.serve(
         server.ServerOptions(
             volume=_volume(options),
@@ -241,6 +246,14 @@ def _serve(options: argparse.Namespace) -> int:
             hosting=hosting,
         )
     )
+
+
+def _retrains_by(options: argparse.Namespace) -> str | None:
+    """The flag that says when to train; None when none does."""
+    for name in ("retrain_every", "retrain_cron", "retrain_on_change"):
+        if getattr(options, name, False):
+            return f"--{name.replace('_', '-')}"
+    return None
 
 
 def _retention(options: argparse.Namespace) -> RetentionPolicy:

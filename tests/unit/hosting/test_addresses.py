@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hosting.addresses import AddressError, parse
+from hosting.addresses import AddressError, parse, parse_listen
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,25 @@ def test_what_is_no_text_is_refused_without_words_of_the_language(value):
     with pytest.raises(AddressError, match=r"^target is .*, but should be HOST:PORT with") as raised:
         parse(value)
     assert "None" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("x", "the port is missing"),
+        (":50052", "the host is missing"),
+        ("127.0.0.1:99999", "'99999' isn't such a port"),
+        ("127.0.0.1:65536", "'65536' isn't such a port"),
+        ("127.0.0.1:-1", "'-1' isn't such a port"),
+        (":::1", "an IPv6 address stands in brackets"),
+    ],
+)
+def test_a_service_listens_on_addresses_only(text, hint):
+    with pytest.raises(AddressError, match=r"with a port in 0\.\.65535") as raised:
+        parse_listen(text)
+    assert raised.value.hint == hint
+
+
+def test_a_service_may_take_a_free_port():
+    assert parse_listen("127.0.0.1:0") == ("127.0.0.1", 0)
+    assert parse_listen("[::]:65535") == ("::", 65535)

@@ -136,7 +136,14 @@ def test_the_environment_is_a_default_and_a_flag_wins(config, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--listen", "rubbish"], "error: 'rubbish' should be HOST:PORT"),
+        (
+            ["--listen", "rubbish"],
+            "error: --listen, or RETRIEVER_LISTEN: 'rubbish' should be HOST:PORT",
+        ),
+        (
+            ["--listen", "a:65536"],
+            "error: --listen, or RETRIEVER_LISTEN: 'a:65536' should be HOST:PORT with",
+        ),
         (["--workers", "0"], "error: --workers is 0, but should be in 1..256"),
         (["--label", "No"], "error: --label is 'No', but should be"),
         (["--pin", "current"], "error: --pin is 'current', but should be a version's name"),
@@ -177,7 +184,9 @@ def test_an_environment_that_makes_no_sense_is_an_error_and_not_a_traceback(
 ):
     monkeypatch.setenv("RETRIEVER_LISTEN", "rubbish")
     assert command_line.main(command) == 1
-    assert capsys.readouterr().err.startswith("error: 'rubbish' should be HOST:PORT")
+    assert capsys.readouterr().err.startswith(
+        "error: --listen, or RETRIEVER_LISTEN: 'rubbish' should be HOST:PORT"
+    )
 
 
 @pytest.mark.parametrize(

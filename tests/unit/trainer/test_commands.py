@@ -419,3 +419,21 @@ def test_the_volume_may_come_from_the_environment(capsys, monkeypatch, volume):
     assert main(["promote", version]) == 0
     assert read_label(volume, "current") == version
     assert list_versions(volume) == [version]
+
+
+@pytest.mark.parametrize("listen", ["x", ":1", "127.0.0.1:99999", "127.0.0.1:65536", "127.0.0.1:-1"])
+def test_a_service_refuses_to_listen_on_what_is_no_address(volume, capsys, listen):
+    volume.mkdir()
+    state = volume.parent / "state"
+    assert main(["serve", "--volume", str(volume), "--state", str(state), "--listen", listen]) == 1
+    error = capsys.readouterr().err
+    assert f"error: --listen is '{listen}', but should be HOST:PORT with a port in 0..65535" in error
+    assert not state.exists()
+
+
+@pytest.mark.parametrize(
+    "given", [["--retrain-every", "1h"], ["--retrain-cron", "0 3 * * *"], ["--retrain-on-change"]]
+)
+def test_training_by_itself_without_data_is_told_by_the_flag_that_was_given(volume, capsys, given):
+    assert main(["serve", "--volume", str(volume), *given]) == 1
+    assert f"error: {given[0]} is set, but should be used with --dataset" in capsys.readouterr().err
