@@ -76,7 +76,8 @@ def test_a_port_that_another_service_serves_or_is_about_to(start, tmp_path):
     ("flags", "message"),
     [
         (["--listen", "rubbish"], "'rubbish' should be HOST:PORT"),
-        (["--listen", "a..b:1"], "--listen a..b:1: 'a..b' can't be a host's name"),
+        (["--listen", "a..b:1"], "65535, such as 10.0.0.1:50051 or [::1]:50051: 'a..b' is no host"),
+        (["--listen", f"{'a' * 64}:1"], "a' can't be a host's name"),
         (["--workers", "0"], "--workers is 0, but should be in 1..256"),
         (["--label", "../x"], "--label is '../x', but should be"),
         (["--pin", "../x"], "--pin is '../x', but should be"),
