@@ -109,6 +109,9 @@ def _guarded() -> Iterator[_Output | None]:
     try:
         yield output
     finally:
+        if sys.stderr is not None:
+            # What is left in its buffer is lost when the stream is let go of while the program ends.
+            sys.stderr.flush()
         if before[0] is not None and before[1] is not None:
             sys.stdout, sys.stderr = before
 
