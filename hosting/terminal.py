@@ -109,9 +109,6 @@ def _guarded() -> Iterator[_Output | None]:
     try:
         yield output
     finally:
-        if sys.stderr is not None:
-            # What is left in its buffer is lost when the stream is let go of while the program ends.
-            sys.stderr.flush()
         if before[0] is not None and before[1] is not None:
             sys.stdout, sys.stderr = before
 
@@ -130,13 +127,15 @@ def _occupy(descriptor: int) -> OSError:
 
 def _text(raw: io.FileIO, like: TextIO | None, *, line_buffering: bool = False) -> TextIO:
     given = cast("io.TextIOWrapper | None", like)
+    unbuffered = given is not None and given.write_through
     return io.TextIOWrapper(
-        io.BufferedWriter(raw),
+        # As Python itself does it with -u: a buffer below would keep what is written through.
+        cast("io.BufferedWriter", raw) if unbuffered else io.BufferedWriter(raw),
         encoding="utf-8" if given is None else given.encoding,
         errors="backslashreplace",
         newline="\n",
         line_buffering=line_buffering if given is None else given.line_buffering,
-        write_through=False if given is None else given.write_through,
+        write_through=unbuffered,
     )
 
 

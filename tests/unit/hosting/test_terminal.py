@@ -16,12 +16,13 @@ from hosting import terminal
 LINES = "for n in range(50_000): print('line', n)"
 
 
-def start(body, *, out=subprocess.PIPE, err=subprocess.PIPE, **environment):
+def start(body, *, out=subprocess.PIPE, err=subprocess.PIPE, stdin=None, **environment):
     lines = ["import argparse, errno, os, sys", "from hosting import terminal", "def main():"]
     lines += [f"    {line}" for line in body.splitlines()]
     lines += ["    return 0", "sys.exit(terminal.run(main))"]
     return subprocess.Popen(
         [sys.executable, "-c", "\n".join(lines)],
+        stdin=stdin,
         stdout=out,
         stderr=err,
         text=True,
@@ -75,6 +76,16 @@ def test_a_full_disk_is_said(body):
     with Path("/dev/full").open("w") as full:
         found = ended(body, out=full)
     assert found == (1, None, "error: the output can't be written: No space left on device\n")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_what_is_not_to_be_buffered_comes_at_once(stream):
+    body = f"print('now', file=sys.{stream})\nsys.stdin.read()"
+    with start(body, stdin=subprocess.PIPE, PYTHONUNBUFFERED="1") as process:
+        assert getattr(process, stream).readline() == "now\n"
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
 
 
 def test_who_catches_all_errors_does_not_hide_it(hung_up):
