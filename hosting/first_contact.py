@@ -20,7 +20,8 @@ from hosting.security import ClientSecurity
 _PATIENCE_SECONDS = 0.5
 _LOOK_SECONDS = 0.1
 _DIAGNOSIS_SECONDS = 0.4
-_NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+"""What a call ends with that nobody answered."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class FirstContact:
         # Half for each of two steps.
         end = time.monotonic() + min(seconds / 2, _PATIENCE_SECONDS)
         code = self._ask(self._services.wanted, end)
-        if code not in _NO_ANSWER:
+        if code not in NO_ANSWER:
             self.reached = True
             return self._other() if code is grpc.StatusCode.NOT_FOUND else None
         while True:
@@ -95,3 +96,28 @@ class FirstContact:
         except grpc.RpcError as error:
             return error.code()
         return grpc.StatusCode.OK
+
+
+def code_of(problem: Problem) -> grpc.StatusCode:
+    """The code of a call that wasn't made since its service can't be reached."""
+    if problem.cause == "other_service":
+        return grpc.StatusCode.UNIMPLEMENTED
+    return grpc.StatusCode.UNAVAILABLE
+
+
+def explained(error: grpc.RpcError, *, reached: bool, service: str) -> str:
+    """What a call failed with, in gRPC's words and, where those say little, in ours.
+
+    Args:
+        error: as gRPC raised it.
+        reached: whether the service has ever answered.
+        service: what it is: "retriever" or "trainer".
+    """
+    details = error.details() or ""
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return details + (
+            ": it gave no answer in time" if reached else f" (does a {service} run there?)"
+        )
+    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+        return f"{details} (does a {service} run there, and is it as new as this client?)"
+    return details

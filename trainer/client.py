@@ -22,13 +22,12 @@ from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 from hosting import addresses, credentials, given, propagation
 from hosting.diagnosis import Cause, Problem
 from hosting.errors import ArgumentError
-from hosting.first_contact import FirstContact, Services
+from hosting.first_contact import NO_ANSWER, FirstContact, Services, code_of, explained
 from hosting.security import PLAIN, ClientSecurity
 from trainer.errors import TrainerError
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
 _LEAST_SECONDS = 0.001
-_NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _SERVICES = Services(
     "recsys.trainer.v1.TrainerService",
     {
@@ -57,10 +56,7 @@ class UnreachableError(CallError):
     """
 
     def __init__(self, target: str, problem: Problem, *, code: grpc.StatusCode | None = None) -> None:
-        default = grpc.StatusCode.UNAVAILABLE
-        if problem.cause == "other_service":
-            default = grpc.StatusCode.UNIMPLEMENTED
-        super().__init__(target, code or default, problem.text)
+        super().__init__(target, code or code_of(problem), problem.text)
         self.cause: Cause = problem.cause
 
 
@@ -182,14 +178,10 @@ class TrainerClient:
         return max(_LEAST_SECONDS, end - time.monotonic())
 
     def _error(self, error: grpc.RpcError) -> CallError:
-        details, contact = error.details() or "", self._contact
-        if error.code() in _NO_ANSWER and contact.doubt is not None and not contact.reached:
+        contact = self._contact
+        if error.code() in NO_ANSWER and contact.doubt is not None and not contact.reached:
             return UnreachableError(self._target, contact.doubt, code=error.code())
-        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-            known = contact.reached
-            details += ": it gave no answer in time" if known else " (does a trainer run there?)"
-        if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-            details += " (does a trainer run there, and is it as new as this client?)"
+        details = explained(error, reached=contact.reached, service="trainer")
         return CallError(self._target, error.code(), details)
 
 

@@ -8,9 +8,9 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from hosting.diagnosis import Cause, Problem
+from hosting.first_contact import NO_ANSWER, code_of, explained
 from retriever.errors import RetrieverError
 
-_NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -57,10 +57,7 @@ class UnreachableError(CallError):
     """
 
     def __init__(self, target: str, problem: Problem, *, code: grpc.StatusCode | None = None) -> None:
-        default = grpc.StatusCode.UNAVAILABLE
-        if problem.cause == "other_service":
-            default = grpc.StatusCode.UNIMPLEMENTED
-        super().__init__(target, code or default, problem.text)
+        super().__init__(target, code or code_of(problem), problem.text)
         self.cause: Cause = problem.cause
 
 
@@ -75,13 +72,9 @@ def of_call(
         reached: whether a retriever has ever answered there.
         doubt: what keeps the target from being reached, if that is known.
     """
-    details = error.details() or ""
-    if error.code() in _NO_ANSWER and doubt is not None and not reached:
+    if error.code() in NO_ANSWER and doubt is not None and not reached:
         return UnreachableError(target, doubt, code=error.code())
-    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        details += ": it gave no answer in time" if reached else " (does a retriever run there?)"
-    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-        details += " (does a retriever run there, and is it as new as this client?)"
+    details = explained(error, reached=reached, service="retriever")
     try:
         status = rpc_status.from_call(error)
     except (ValueError, DecodeError):

@@ -17,6 +17,7 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from hosting.credentials import open_channel
 from hosting.diagnosis import diagnose
+from hosting.first_contact import NO_ANSWER
 from hosting.security import PLAIN, ClientSecurity
 from publication import labels, layout
 from publication.id_map import IdMap
@@ -26,7 +27,6 @@ from tests.service import Service
 
 CALL_SECONDS = 5.0
 _REFUSED = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
-_NOBODY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 # In which workers tell one another what they have counted.
 _REPORT_SECONDS = 3.0
 _LOOK_SECONDS = 0.1
@@ -81,7 +81,7 @@ class Target:
                     f"the retriever at {self.address} refuses the caller: {words(error)}; give "
                     "--client-token-file, or --cert and --key"
                 ) from error
-            if code in _NOBODY:
+            if code in NO_ANSWER:
                 found = diagnose(self.address, self.security, seconds=CALL_SECONDS)
                 if found is not None and not found.may_start:
                     raise LoadError(f"no retriever answers at {self.address}: {found.text}") from error
