@@ -16,7 +16,7 @@ those.
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import logging
 import os
 import re
@@ -31,7 +31,8 @@ import msgspec
 import pyarrow as pa
 
 from publication.durable import fsync_directory
-from publication.regular_files import open_descriptor, read_regular
+from publication.regular_files import read_regular
+from trainer import exclusive
 from trainer.event_errors import EventLogError
 from trainer.event_record import EventRecord
 from trainer.event_segments import SCHEMA, SEGMENT, SUCCESSOR, damaged, write_durably, write_segment
@@ -116,34 +117,17 @@ def list_files(directory: Path) -> list[LogFile]:
     return [found[number] for number in sorted(found)]
 
 
-def lock(directory: Path) -> list[int]:
-    """Keep other writers out; returns what `unlock` takes.
+def lock(directory: Path) -> contextlib.ExitStack:
+    """Keep other writers out until what is returned is closed.
 
     Raises:
         EventLogError: there is another writer.
         OSError: the directory can't be written.
     """
-    held: list[int] = []
     try:
-        # The directory too, since who removes the file would take the lock away.
-        held.append(open_descriptor(directory / _LOCK, os.O_CREAT | os.O_RDWR))
-        held.append(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
-        for descriptor in held:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException as error:
-        unlock(held)
-        if isinstance(error, BlockingIOError):
-            raise EventLogError(directory, "another process writes to this event log") from error
-        raise
-    return held
-
-
-def unlock(held: Sequence[int]) -> None:
-    """Let other writers in."""
-    for descriptor in held:
-        # A child that was forked meanwhile may still have the file open.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
+        return exclusive.hold(directory, _LOCK)
+    except BlockingIOError as error:
+        raise EventLogError(directory, "another process writes to this event log") from error
 
 
 def clean(directory: Path, record: EventRecord) -> None:

@@ -116,7 +116,7 @@ class EventLog:
             event_listing.list_kept(directory)
             make_directory(directory)
             self._lock = event_files.lock(directory)
-            stack.callback(event_files.unlock, self._lock)
+            stack.callback(self._lock.close)
             self._record = EventRecord(directory)
             stack.callback(self._record.close)
             event_files.clean(directory, self._record)
@@ -217,7 +217,7 @@ class EventLog:
             self._wal.close()
         self._roller.shutdown(cancel_futures=True)
         self._record.close()
-        event_files.unlock(self._lock)
+        self._lock.close()
 
     @contextlib.contextmanager
     def _own_turn(self) -> Iterator[None]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
-import os
 import signal
 import socket
 import threading
@@ -27,10 +25,9 @@ from hosting.observation import Observation
 from hosting.release import release
 from hosting.security import SecuritySettings, check_address
 from hosting.server import HostedServer, calls_of
-from publication.regular_files import open_descriptor
 from publication.volume import Volume
 from publication.writer import utc_now
-from trainer import sources, versions
+from trainer import exclusive, sources, versions
 from trainer.call_facts import call_facts
 from trainer.data_roots import DataRoots
 from trainer.errors import OptionError, StoreError
@@ -243,21 +240,15 @@ def _collect(volume: Volume, policy: RetentionPolicy) -> None:
 @contextmanager
 def _exclusive(state: Path) -> Iterator[None]:
     """Keep a second trainer from the same runs: each would take the other's for left behind."""
-    with contextlib.ExitStack() as stack:
-        try:
-            state.mkdir(parents=True, exist_ok=True)
-            # The directory too, since who removes the file would take the lock away.
-            file = open_descriptor(state / _LOCK, os.O_CREAT | os.O_RDWR)
-            stack.callback(os.close, file)
-            directory = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
-            stack.callback(os.close, directory)
-            for lock in (file, directory):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreError(state, "another trainer uses it: give each its own --state") from error
-        except OSError as error:
-            path = Path(error.filename) if isinstance(error.filename, str | Path) else state
-            raise StoreError(path, error.strerror or str(error)) from error
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = exclusive.hold(state, _LOCK)
+    except BlockingIOError as error:
+        raise StoreError(state, "another trainer uses it: give each its own --state") from error
+    except OSError as error:
+        path = Path(error.filename) if isinstance(error.filename, str | Path) else state
+        raise StoreError(path, error.strerror or str(error)) from error
+    with lock:
         yield
 
 
