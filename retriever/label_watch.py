@@ -12,7 +12,7 @@ from pathlib import Path
 
 from publication import labels, layout
 from publication.errors import PublicationError, VolumeError, says_nothing
-from retriever import failures
+from retriever import failures, version_files
 from retriever.served_files import Served
 
 Fingerprint = tuple[object, ...]
@@ -105,12 +105,10 @@ def fingerprint(directory: Path) -> Fingerprint:
     facts: list[object] = []
     for path in paths:
         try:
-            stat = path.stat()
+            facts.append((path.name, version_files.state_of(path)))
         except OSError as error:
             # One that can't be looked at hides no other.
             facts.append((path.name, _without(path, error)))
-        else:
-            facts.append((path.name, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
     return tuple(facts)
 
 

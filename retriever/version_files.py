@@ -43,14 +43,18 @@ def look(directory: Path, names: Iterable[str]) -> Files:
     found = {}
     for name in names:
         try:
-            own = (directory / name).stat()
+            found[name] = state_of(directory / name)
         except OSError as error:
             # A loop of links in its place, for instance, is no file either.
             if says_nothing(error) and error.errno != errno.ESTALE:
                 raise
-        else:
-            found[name] = FileState(own.st_ino, own.st_size, own.st_mtime_ns, own.st_ctime_ns)
     return found
+
+
+def state_of(path: Path) -> FileState:
+    """What tells a file from others now; raises OSError."""
+    own = path.stat()
+    return FileState(own.st_ino, own.st_size, own.st_mtime_ns, own.st_ctime_ns)
 
 
 def difference(verified: Files, found: Files) -> str:
