@@ -8,20 +8,12 @@ import pytest
 
 from hosting import repeats
 from hosting.repeats import Repeats
-
-
-class Clock:
-    """A clock that stands until it is set."""
-
-    now = 100.0
-
-    def __call__(self):
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(100.0)
 
 
 @pytest.fixture

@@ -15,20 +15,13 @@ from retriever.answering.pages import Page
 from retriever.answering.questions import Options, Search
 from retriever.counters import Counters
 from retriever.online_recall import Sampler, compare
+from tests.clock import Clock
 from tests.retrievable import FixedIndex, snapshot
 
 # One component and the bias: item r scores r, so the best of six are 5, 4, 3.
 ITEMS = [[row, 0] for row in range(6)]
 USERS = [[1, 0]]
 OPTIONS = Options(limit=3)
-
-
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture
@@ -114,7 +107,7 @@ def test_a_sample_of_a_version_that_serves_no_more_is_not_mixed_with_others(coun
 
 
 def test_after_each_sample_the_calls_have_the_time_to_themselves(counters):
-    clock = Clock()
+    clock = Clock(0.0)
     sampler = Sampler(1.0, counters, clock=clock)
     question = asked([5, 4, 3])
 

@@ -12,6 +12,7 @@ import pytest
 from retriever import control, worker_process
 from retriever.config import Config
 from retriever.worker_process import WorkerProcess
+from tests.clock import Clock
 
 
 class Process:
@@ -33,19 +34,9 @@ class Process:
         return self.status
 
 
-class Clock:
-    """Time that only passes when it is told to."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture
@@ -96,7 +87,7 @@ THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 
 def environment_of_a_new_one():
     """What its process is given."""
-    made = WorkerProcess(3, Config(volume=Path("/data/volume")), clock=Clock())
+    made = WorkerProcess(3, Config(volume=Path("/data/volume")), clock=Clock(1000.0))
     made.start()
     process = made._process
     made.bury()

@@ -9,6 +9,7 @@ import pytest
 from publication.errors import VolumeError
 from publication.volume import FolderVolume
 from tests import specs
+from tests.clock import Clock
 from trainer.errors import InputError, TooManyRunsError
 from trainer.maintenance import Maintenance, Retraining
 from trainer.runs import Outcome, RunStore
@@ -20,18 +21,9 @@ PATIENCE = 30
 SPEC = specs.spec()
 
 
-class Clock:
-    """A clock that the test moves."""
-
-    now = 6000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(6000.0)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.clock import Clock
 from trainer.gates import GateResult
 from trainer.run_events import EventWriter, Failed, Finished, Metrics, Progress, decode
 
@@ -38,18 +39,9 @@ _events = st.one_of(
 )
 
 
-class Clock:
-    """A clock that the test moves."""
-
-    now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(100.0)
 
 
 @pytest.fixture
