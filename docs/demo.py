@@ -25,6 +25,7 @@ from rich.table import Table
 from hosting import terminal
 from publication.errors import PublicationError
 from publication.ranking import best
+from publication.volume import FolderVolume
 from retriever.client import (
     CallError,
     Condition,
@@ -35,15 +36,12 @@ from retriever.client import (
     none_of,
 )
 from retriever.errors import RetrieverError
-from trainer import item_attributes, movielens, output
+from trainer import movielens, output
 from trainer.errors import TrainerError
-from trainer.gates import Gates
-from trainer.index.annoy import AnnoyBackend
-from trainer.index.tuning import TuningOptions
-from trainer.indexing import Indexing
-from trainer.model import Hyperparameters
-from trainer.pipeline import TrainingInput, TrainingResult, train_and_publish
+from trainer.pipeline import Places, TrainingResult, train_and_publish
 from trainer.progress import Bars
+from trainer.promotion import promote_if_passed
+from trainer.training_spec import DataSpec, TrainingSpec
 
 FILM = "50"
 USERS = ("3", "25", "450")
@@ -88,23 +86,11 @@ def main() -> int:
 def run(volume: Path, data_dir: Path) -> None:
     """All steps, top to bottom."""
     heading("Train on MovieLens 100K and publish")
-    with timed("read"):
-        source = TrainingInput(
-            movielens.read_interactions(data_dir),
-            movielens.read_items(data_dir, [], item_attributes.parse(movielens.ITEM_COLUMNS)),
-        )
-    result = train_and_publish(
-        source,
-        volume,
-        hyperparameters=Hyperparameters(),
-        split="first-10",
-        # More than the default, since the answers stand beside exact ones here.
-        indexing=Indexing(
-            backends=[AnnoyBackend()], options=TuningOptions(target_recall=TARGET_RECALL)
-        ),
-        gates=Gates(),
-        reporter=Bars(),
-    )
+    # More recall than the default, since the answers stand beside exact ones here.
+    spec = TrainingSpec(data=DataSpec(dataset=movielens.NAME), target_recall=TARGET_RECALL)
+    places = Places(FolderVolume(volume), data_dir, volume)
+    result = train_and_publish(spec, places, reporter=Bars())
+    result = promote_if_passed(places.volume, result, label=spec.label)
     seconds.update(result.seconds)
     output.published(result, as_json=False)
 

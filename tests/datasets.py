@@ -17,7 +17,7 @@ from trainer.dataset import Dataset, Split, build_dataset
 from trainer.features import FeatureTable
 from trainer.interactions import Interactions
 from trainer.model import Hyperparameters
-from trainer.pipeline import TrainingInput
+from trainer.sources import TrainingInput
 
 QUICK = Hyperparameters(components=4, epochs=2, seed=1)
 USERS = 24

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from publication.volume import FolderVolume
 from trainer import movielens
 from trainer.errors import DatasetMissingError
-from trainer.index import make_backends
-from trainer.indexing import Indexing
-from trainer.model import Hyperparameters
-from trainer.pipeline import TrainingInput, TrainingResult, train_and_publish
+from trainer.pipeline import Places, TrainingInput, TrainingResult, train_and_publish
+from trainer.promotion import promote_if_passed
+from trainer.training_spec import DataSpec, TrainingSpec
 
 DATA_DIR = Path(__file__).parents[1] / ".data"
 
@@ -43,11 +43,8 @@ def missing() -> str | None:
 
 def train(volume: Path) -> MovieLensRun:
     """Train and publish as `python -m trainer train --dataset movielens-100k` does by default."""
-    result = train_and_publish(
-        read(),
-        volume,
-        hyperparameters=Hyperparameters(),
-        split="first-10",
-        indexing=Indexing(backends=make_backends("annoy")),
-    )
+    places = Places(FolderVolume(volume), DATA_DIR, DATA_DIR)
+    spec = TrainingSpec(data=DataSpec(dataset="movielens-100k"))
+    result = train_and_publish(spec, places, source=read())
+    promote_if_passed(places.volume, result, label="current")
     return MovieLensRun(volume, result)

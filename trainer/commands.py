@@ -29,12 +29,12 @@ from trainer.index import installed, make_backends
 from trainer.index.tuning import TuningOptions
 from trainer.indexing import Indexing
 from trainer.own_vectors import OwnVectors
-from trainer.progress import Bars, Silent
-from trainer.promotion import Checked
+from trainer.pipeline import EVENTS, Places, train_and_publish
+from trainer.progress import Bars, Reporter, Silent
+from trainer.promotion import Checked, promote_if_passed
 from trainer.retention import RetentionPolicy
 from trainer.schedule import parse_duration
-from trainer.training import EVENTS, Places, train_by_spec
-from trainer.vectors_pipeline import publish_vectors
+from trainer.vectors_pipeline import VectorsSpec, publish_vectors
 from trainer.version_rows import row_of
 
 
@@ -52,13 +52,23 @@ def _train(options: argparse.Namespace) -> int:
     if options.detach or options.request_id:
         flag = "--detach" if options.detach else "--request-id"
         raise OptionError(flag, options.request_id or True, "used with --target")
-    result = train_by_spec(
-        spec_arguments.training_spec(options),
-        Places(_volume(options), options.data_dir, _state(options) / EVENTS),
-        reporter=Silent() if options.json else Bars(),
-    )
-    output.published(result, as_json=options.json)
-    return _status(result, options)
+    places = Places(_volume(options), options.data_dir, _state(options) / EVENTS)
+    spec = spec_arguments.training_spec(options)
+    return _end(train_and_publish(spec, places, reporter=_reporter(options)), places.volume, options)
+
+
+def _reporter(options: argparse.Namespace) -> Reporter:
+    return Silent() if options.json else Bars()
+
+
+def _end(published: Checked, volume: Volume, options: argparse.Namespace) -> int:
+    """Move the label if every gate passed, and print what was published; returns the exit status."""
+    label = spec_arguments.label_of(options)
+    published = promote_if_passed(volume, published, label=label)
+    output.published(published, as_json=options.json)
+    # Where no label was to be moved, what was asked for is done.
+    done = published.passed or label is None
+    return 0 if done else spec_arguments.LABEL_NOT_MOVED
 
 
 def _state(options: argparse.Namespace) -> Path:
@@ -89,23 +99,15 @@ def _cache_bytes(options: argparse.Namespace) -> int | None:
 def _publish(options: argparse.Namespace) -> int:
     given = vars(options)
     names = [field.name for field in fields(OwnVectors)]
-    published = publish_vectors(
-        OwnVectors(**{name: given[name] for name in names if name in given}),
-        _volume(options),
+    spec = VectorsSpec(
+        files=OwnVectors(**{name: given[name] for name in names if name in given}),
         indexing=_indexing(options),
         label=spec_arguments.label_of(options),
         gates=spec_arguments.gates_of(options),
         max_shrinkage=given.get("max_shrinkage"),
-        reporter=Silent() if options.json else Bars(),
     )
-    output.published(published, as_json=options.json)
-    return _status(published, options)
-
-
-def _status(published: Checked, options: argparse.Namespace) -> int:
-    # Where no label was to be moved, what was asked for is done.
-    done = published.passed or spec_arguments.label_of(options) is None
-    return 0 if done else spec_arguments.LABEL_NOT_MOVED
+    volume = _volume(options)
+    return _end(publish_vectors(spec, volume, reporter=_reporter(options)), volume, options)
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -71,7 +71,7 @@ def content_of(version: Publication) -> Content:
         attributes={own.name: own.kind for own in facts.attributes},
         value=_published_values(version),
         title=None if titles is None else lambda row: ragged.text(titles, row),
-        columns=columns_of(facts.dataset),
+        columns=_columns(facts.dataset),
         names={
             **names_by_column("items", facts.dataset.item_features, _item_features(version)),
             **names_by_column(
@@ -83,7 +83,33 @@ def content_of(version: Publication) -> Content:
     )
 
 
-def values_of(columns: Sequence[Column]) -> Callable[[str, int], Value]:
+def content_in_making(
+    *,
+    items: IdMap,
+    users: IdMap,
+    seen: Ragged,
+    held_out: Ragged | None,
+    titles: Sequence[str] | None,
+    facts: DatasetFacts,
+    attributes: Sequence[Column],
+    names: Mapping[str, frozenset[str]] | None = None,
+) -> Content:
+    """What a version that is still to be published will have; see Publishable and Content."""
+    return Content(
+        items=items,
+        users=users,
+        seen=_union(seen, held_out, len(items)),
+        interactions=facts.train_interactions + facts.test_interactions,
+        weight=facts.weight,
+        attributes={own.name: own.kind for own in attributes},
+        value=_values(attributes),
+        title=None if titles is None else titles.__getitem__,
+        columns=_columns(facts),
+        names=names or {},
+    )
+
+
+def _values(columns: Sequence[Column]) -> Callable[[str, int], Value]:
     """Look up the values of attributes that are to be published, as `Content` has them."""
     by_name = {own.name: own for own in columns}
 
@@ -96,7 +122,7 @@ def values_of(columns: Sequence[Column]) -> Callable[[str, int], Value]:
     return value
 
 
-def union(one: Ragged, other: Ragged | None, items: int) -> Ragged:
+def _union(one: Ragged, other: Ragged | None, items: int) -> Ragged:
     """For each user the rows of the items of either, ascending; `items` is how many there are."""
     if other is None:
         return one
@@ -120,7 +146,7 @@ def _published_values(version: Publication) -> Callable[[str, int], Value]:
     return value
 
 
-def columns_of(facts: DatasetFacts) -> list[str]:
+def _columns(facts: DatasetFacts) -> list[str]:
     """The columns that features come from, as `Content` has them."""
     return [
         *(f"items.{name}" for name in facts.item_features),

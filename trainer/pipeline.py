@@ -1,57 +1,64 @@
-"""From interactions to a publication, top to bottom."""
+"""From interactions to a checked publication, top to bottom."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from lightfm import LightFM
 
 from publication import labels, layout
 from publication.errors import LabelError
 from publication.manifest import DatasetFacts
-from publication.volume import FolderVolume
+from publication.volume import Volume
 from publication.writer import Clock, Staging, utc_now
-from trainer import predecessor, tables
+from trainer import predecessor, sources, tables
 from trainer import warm_start as warm
 from trainer.cold_evaluation import evaluate_cold_of
-from trainer.content import Content, columns_of, names_by_column, union, values_of
+from trainer.content import Content, content_in_making, names_by_column
 from trainer.dataset import Dataset, Split, build_dataset
 from trainer.embeddings import extract_embeddings
-from trainer.errors import OptionError
 from trainer.evaluation import evaluate
-from trainer.features import FeatureTable
-from trainer.gates import GateResult, Gates
+from trainer.gates import Gates
+from trainer.index import make_backends
+from trainer.index.tuning import TuningOptions
 from trainer.indexing import Indexing
-from trainer.interactions import Interactions
 from trainer.model import Hyperparameters, train
 from trainer.pair_weights import learning_warnings
 from trainer.progress import Reporter, Silent
-from trainer.promotion import (
-    Checked,
-    check_content,
-    check_version,
-    expected_of,
-    promote_if_passed,
-)
+from trainer.promotion import Checked, Checks, publish_checked
 from trainer.publishable import Publishable
-from trainer.publishing import publish
+from trainer.sources import TrainingInput
 from trainer.spark.engine import SparkTraining, trained_on_spark
 from trainer.timings import Timings
 from trainer.trained import Trained
+from trainer.training_spec import TrainingSpec
 from trainer.user_features import learned
+
+EVENTS = "events"
+"""Where appended interactions are, in the trainer's own directory."""
 
 _LIBRARIES = ("rectools-lightfm", "scipy")
 
 
 @dataclass(frozen=True)
-class TrainingInput:
-    """What was read from files."""
+class Places:
+    """Where things are.
 
-    interactions: Interactions
-    items: FeatureTable = field(default_factory=FeatureTable)
-    users: FeatureTable = field(default_factory=FeatureTable)
+    Attributes:
+        volume: the shared one.
+        data_dir: of fetched datasets.
+        event_log: of appended interactions.
+        cache_bytes: how large the folder of a volume elsewhere may get; None for what its disk holds.
+    """
+
+    volume: Volume
+    data_dir: Path
+    event_log: Path
+    cache_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,136 +70,137 @@ class TrainingResult(Checked):
 
 
 def train_and_publish(
-    source: TrainingInput,
-    volume: Path,
+    spec: TrainingSpec,
+    places: Places,
     *,
-    hyperparameters: Hyperparameters,
-    split: Split,
-    indexing: Indexing,
-    split_count: int = 1,
-    split_share: float = 0.1,
-    label: str | None = layout.DEFAULT_LABEL,
-    gates: Gates | None = None,
-    warm_start: bool = False,
-    max_shrinkage: float | None = None,
-    spark: SparkTraining | None = None,
-    promote: bool = True,
+    source: TrainingInput | None = None,
+    run_id: str | None = None,
     reporter: Reporter | None = None,
     clock: Clock = utc_now,
 ) -> TrainingResult:
-    """Train, evaluate, index, publish, verify, check the gates, and move the label.
+    """Read, train, evaluate, index, publish, verify and check the gates; no label is moved.
 
     Args:
-        source: interactions and features.
-        volume: where to publish.
-        hyperparameters: LightFM's.
-        split, split_count, split_share: see build_dataset.
-        indexing: the kinds of index to choose among.
-        label: what to compare with, to start from and to move; None for none.
-        gates: what has to pass for the label to be moved; None for nothing at all, not even what
-            always holds otherwise.
-        warm_start: whether to go on from the model that the label names now.
-        max_shrinkage: the largest share of the training interactions, and of their weight, of the
-            version that the label names now that may be missing; see trainer.continuity. With `gates`.
-        spark: to fit ALS on a Spark cluster; None to fit LightFM here.
-        promote: whether to move the label if the gates pass, or to leave that to the caller.
+        spec: what to train on and how.
+        places: where data and volume are.
+        source: interactions and features that are in memory already, and not to be read.
+        run_id: of the training run, for the manifest; None for one by the time, of a command.
         reporter: told of the steps.
-        clock: for the version's name.
+        clock: for the version's name, and for the age of interactions.
 
     Raises:
-        TrainerError: the data or the training is at fault, or an index isn't good enough.
+        TrainerError: the spec, the data or the training is at fault, or an index isn't good enough.
         PublicationError: the volume is, or the vectors can't be indexed.
     """
     reporter = reporter or Silent()
-    timings = Timings(clock, on_stage=reporter.stage)
-    before = None if gates is None else predecessor.find(volume, label)
+    timings = Timings(clock, on_stage=reporter.stage, run_id=run_id)
+    indexing = indexing_of(spec)
+    volume = places.volume
+    volume.check_writable()
+    with predecessor.followed(volume, spec.label):
+        dataset = _dataset(spec, places, source, timings)
+        # The rows are gone, which take more memory than the matrix, and the fit comes next.
+        tables.release_memory()
+        checks = Checks(volume, spec.label, _gates(spec), spec.max_shrinkage, indexing.options.seed)
+        checks.before_training(lambda: _content(dataset), dataset.warnings)
+        # A volume that can't be written is known before the training, not after it.
+        with Staging(volume.folder):
+            pass
+        start = _start(spec, volume.folder, dataset) if spec.warm_start else None
+        with _trained(spec, volume, dataset, start, timings, reporter) as trained:
+            reporter.metrics(trained.metrics)
+            made = _publishable(dataset, trained)
+            checked = publish_checked(made, checks, indexing, timings, reporter)
+    warnings = [
+        *dataset.warnings,
+        *checked.warnings,
+        *trained.warnings,
+        *_needless_options(spec, dataset, began_anew=spec.warm_start and start is None),
+    ]
+    return TrainingResult(
+        **{**vars(checked), "warnings": warnings}, model=trained.model, dataset=dataset
+    )
+
+
+def indexing_of(spec: TrainingSpec) -> Indexing:
+    """The backends and options of a spec; raises OptionError and BackendMissingError."""
+    options = TuningOptions(
+        target_recall=spec.target_recall,
+        strict=spec.strict_recall,
+        seed=spec.hyperparameters.seed,
+    )
+    if spec.index_threads is not None:
+        options = replace(options, threads=spec.index_threads)
+    return Indexing(backends=make_backends(spec.backend, trees=spec.trees), options=options)
+
+
+def _dataset(
+    spec: TrainingSpec, places: Places, source: TrainingInput | None, timings: Timings
+) -> Dataset:
+    """What is read, split and made into matrices."""
+    data = spec.data
+    if source is None:
+        with timings.stage("read"):
+            source = sources.read_source(
+                data,
+                data_dir=places.data_dir,
+                event_log=places.event_log,
+                now=timings.clock().timestamp(),
+            )
     with timings.stage("dataset"):
-        dataset = build_dataset(
+        return build_dataset(
             source.interactions,
             items=source.items,
             users=source.users,
-            split=split,
-            split_count=split_count,
-            split_share=split_share,
-            seed=hyperparameters.seed,
+            # What isn't one of them is refused where the data is split.
+            split=cast("Split", data.split or sources.default_split(data)),
+            split_count=data.split_count,
+            split_share=data.split_share,
+            seed=spec.hyperparameters.seed,
         )
-        # The rows take more memory than the matrix, and the fit comes next.
-        del source
-        tables.release_memory()
-    results: list[GateResult] = []
-    odd: list[str] = []
-    # What is compared takes memory, if only for a moment.
-    if gates is not None and before is not None:
-        results, odd = check_content(
-            _content(dataset),
-            before,
-            gates,
-            label=label,
-            warnings=dataset.warnings,
-            max_shrinkage=max_shrinkage,
-            seed=hyperparameters.seed,
-        )
-    # A volume that can't be written is known before the training, not after it.
-    with Staging(volume):
-        pass
-    start = _start(volume, label, dataset, hyperparameters) if warm_start else None
-    cold = ["there is no model to go on from yet: this training began anew"]
-    trained_by = (
-        nullcontext(_trained_here(dataset, hyperparameters, start, timings, reporter))
-        if spark is None
-        else trained_on_spark(
-            dataset, hyperparameters, spark, volume, timings=timings, reporter=reporter
-        )
-    )
-    with trained_by as trained:
-        reporter.metrics(trained.metrics)
-        published = publish(
-            Publishable(
-                items=dataset.items,
-                users=dataset.users,
-                embeddings=trained.embeddings,
-                seen=dataset.seen(),
-                held_out=dataset.held_out(),
-                titles=dataset.titles,
-                facts=_facts(dataset),
-                hyperparameters=trained.hyperparameters,
-                metrics=trained.metrics,
-                libraries=trained.libraries,
-                state=trained.state,
-                popularity=dataset.popularity(),
-                user_features=trained.user_features,
-                attributes=dataset.attributes,
-            ),
-            volume,
-            indexing=indexing,
-            label=None,
-            timings=timings,
-            reporter=reporter,
-        )
-    with timings.stage("gates"):
-        if gates is not None:
-            version = published.manifest.version
-            checked, worse = check_version(volume, version, before, gates, seed=hyperparameters.seed)
-            results += checked
-            odd += worse
-    result = TrainingResult(
-        manifest=published.manifest,
-        label=None,
-        seconds=timings.seconds,
-        warnings=[
-            *dataset.warnings,
-            *odd,
-            *trained.warnings,
-            *_unweighted(dataset, hyperparameters),
-            *published.warnings,
-            *(cold if warm_start and start is None else []),
-        ],
-        model=trained.model,
-        dataset=dataset,
-        gates=results,
-        expected=None if gates is None else expected_of(before),
-    )
-    return promote_if_passed(FolderVolume(volume), result, label=label) if promote else result
+
+
+def _gates(spec: TrainingSpec) -> Gates:
+    """Those of the spec. A window that moves leaves out what users had seen, and nothing is wrong."""
+    if spec.data.last_days is None or spec.gates.min_pairs_kept is not None:
+        return spec.gates
+    return replace(spec.gates, min_pairs_kept=0.0)
+
+
+def _start(spec: TrainingSpec, volume: Path, dataset: Dataset) -> LightFM | None:
+    """The model that the label names, fitted to the dataset's rows; None when there is none yet."""
+    try:
+        version = labels.read_label(volume, spec.label or layout.DEFAULT_LABEL)
+    except LabelError:
+        return None
+    state = warm.load(volume, version)
+    return None if state is None else warm.warm_model(state, dataset, spec.hyperparameters)
+
+
+@contextmanager
+def _trained(
+    spec: TrainingSpec,
+    volume: Volume,
+    dataset: Dataset,
+    start: LightFM | None,
+    timings: Timings,
+    reporter: Reporter,
+) -> Iterator[Trained]:
+    """Fit and evaluate by the spec's engine; it may yield vectors in files that go after the block."""
+    if spec.spark is None:
+        yield _trained_here(dataset, spec.hyperparameters, start, timings, reporter)
+        return
+    # What the nodes reach is where the volume is, not this machine's copy of it.
+    exchange = f"{volume}/{layout.STAGING}" if volume.elsewhere else None
+    with trained_on_spark(
+        dataset,
+        spec.hyperparameters,
+        SparkTraining(spec.spark, exchange),
+        volume.folder,
+        timings=timings,
+        reporter=reporter,
+    ) as trained:
+        yield trained
 
 
 def _trained_here(
@@ -225,39 +233,34 @@ def _trained_here(
     )
 
 
-def _unweighted(dataset: Dataset, hyperparameters: Hyperparameters) -> list[str]:
-    """A warning of weights that are asked for and aren't there."""
-    if not hyperparameters.sample_weights or (dataset.train.data != 1).any():
-        return []
-    return [f"--sample-weights has nothing to weigh: all interactions of {dataset.name} weigh 1"]
-
-
-def _start(
-    volume: Path, label: str | None, dataset: Dataset, hyperparameters: Hyperparameters
-) -> LightFM | None:
-    """The model that the label names, fitted to the dataset's rows; None when there is none yet."""
-    if label is None:
-        raise OptionError("--warm-start", True, "used with a label, whose model it goes on from")
-    try:
-        version = labels.read_label(volume, label)
-    except LabelError:
-        return None
-    state = warm.load(volume, version)
-    return None if state is None else warm.warm_model(state, dataset, hyperparameters)
+def _publishable(dataset: Dataset, trained: Trained) -> Publishable:
+    return Publishable(
+        items=dataset.items,
+        users=dataset.users,
+        embeddings=trained.embeddings,
+        seen=dataset.seen(),
+        held_out=dataset.held_out(),
+        titles=dataset.titles,
+        facts=_facts(dataset),
+        hyperparameters=trained.hyperparameters,
+        metrics=trained.metrics,
+        libraries=trained.libraries,
+        state=trained.state,
+        popularity=dataset.popularity(),
+        user_features=trained.user_features,
+        attributes=dataset.attributes,
+    )
 
 
 def _content(dataset: Dataset) -> Content:
-    titles = dataset.titles
-    return Content(
+    return content_in_making(
         items=dataset.items,
         users=dataset.users,
-        seen=union(dataset.seen(), dataset.held_out(), len(dataset.items)),
-        interactions=int(dataset.train.nnz + dataset.test.nnz),
-        weight=dataset.weight(),
-        attributes={own.name: own.kind for own in dataset.attributes},
-        value=values_of(dataset.attributes),
-        title=None if titles is None else titles.__getitem__,
-        columns=columns_of(_facts(dataset)),
+        seen=dataset.seen(),
+        held_out=dataset.held_out(),
+        titles=dataset.titles,
+        facts=_facts(dataset),
+        attributes=dataset.attributes,
         names={
             **names_by_column("items", dataset.item_columns, dataset.item_feature_names),
             **names_by_column("users", dataset.user_columns, dataset.user_feature_names),
@@ -275,3 +278,17 @@ def _facts(dataset: Dataset) -> DatasetFacts:
         user_features=dataset.user_columns,
         weight=dataset.weight(),
     )
+
+
+def _needless_options(spec: TrainingSpec, dataset: Dataset, *, began_anew: bool) -> Iterator[str]:
+    """A warning of each option that changes nothing here."""
+    if began_anew:
+        yield "there is no model to go on from yet: this training began anew"
+    if spec.hyperparameters.sample_weights:
+        if not (dataset.train.data != 1).any():
+            yield f"--sample-weights has nothing to weigh: all interactions of {dataset.name} weigh 1"
+    elif spec.data.event_weights or spec.data.half_life_days is not None:
+        yield (
+            "without --sample-weights the model sees only whether a weight is above 0: --event-weights "
+            "and --half-life-days hardly change it"
+        )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from publication import labels, layout, reader
 from publication.errors import LabelError, PublicationError
 from publication.reader import Publication
+from publication.volume import Volume
 
 CANARY = "canary"
 """The label that --canary moves."""
@@ -41,6 +44,17 @@ def labels_of(label: str | None) -> list[str]:
         return []
     first = [layout.DEFAULT_LABEL, label] if label == CANARY else [label, layout.DEFAULT_LABEL]
     return [*dict.fromkeys(first)]
+
+
+@contextlib.contextmanager
+def followed(volume: Volume, label: str | None) -> Iterator[None]:
+    """Keep here, within the block, what the labels name that may name it."""
+    with contextlib.ExitStack() as stack:
+        for name in labels_of(label):
+            # What is wrong with a label is no reason not to publish what it could name next.
+            with contextlib.suppress(LabelError):
+                stack.enter_context(volume.followed(name))
+        yield
 
 
 def find(volume: Path, label: str | None) -> Predecessor | None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TypeVar
 
 from publication.errors import LabelMovedError
 from publication.volume import Volume
-from trainer import continuity, gates
+from trainer import continuity, gates, predecessor
 from trainer.content import Content, content_of
 from trainer.errors import DiscontinuityError
 from trainer.gates import GateResult, Gates
+from trainer.indexing import Indexing
 from trainer.measurement import measure
 from trainer.predecessor import Predecessor
-from trainer.publishing import Published
+from trainer.progress import Reporter
+from trainer.publishable import Publishable
+from trainer.publishing import Published, publish
+from trainer.timings import Timings
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,15 @@ class Expected:
 class Checked(Published):
     """What was published, and how it did at the gates.
 
-    `expected` is what the label has to name still when it is moved; None where nothing was compared.
+    Attributes:
+        gates: how it did at each.
+        expected: what the label has to name still when it is moved; None where nothing was compared.
+        label: that was moved to it; None for none.
     """
 
     gates: list[GateResult]
     expected: Expected | None = field(default=None, kw_only=True)
+    label: str | None = field(default=None, kw_only=True)
 
     @property
     def passed(self) -> bool:
@@ -44,64 +51,117 @@ class Checked(Published):
 _Checked = TypeVar("_Checked", bound=Checked)
 
 
-def check_content(
-    now: Content,
-    before: Predecessor,
-    wanted: Gates,
-    *,
-    label: str | None = None,
-    warnings: Sequence[str] = (),
-    max_shrinkage: float | None = None,
-    seed: int = 0,
-) -> tuple[list[GateResult], list[str]]:
-    """Hold what a version is to be made of against the one that it is to replace.
+class Checks:
+    """What a version in the making is held against, and how it did so far."""
 
-    Args:
-        now: of the new version.
-        before: what the label names.
-        wanted: what is asked for, and allowed.
-        label: that is to be moved.
-        warnings: of the input, which tell why too little is kept.
-        max_shrinkage: see continuity.check.
-        seed: of what is drawn.
+    def __init__(
+        self,
+        volume: Volume,
+        label: str | None,
+        wanted: Gates,
+        max_shrinkage: float | None,
+        seed: int,
+    ) -> None:
+        """Open what the label names.
 
-    Returns:
-        The results, and further warnings. All have passed, unless the version can't be read.
+        Args:
+            volume: the volume.
+            label: that is to be moved; None for none.
+            wanted: what is asked for, and allowed.
+            max_shrinkage: see continuity.check.
+            seed: of what is drawn.
+        """
+        self.volume = volume
+        self.results: list[GateResult] = []
+        self.warnings: list[str] = []
+        self._label = label
+        self._wanted = wanted
+        self._max_shrinkage = max_shrinkage
+        self._seed = seed
+        self._before = predecessor.find(volume.folder, label)
 
-    Raises:
-        DiscontinuityError: too little is kept.
-    """
-    if before.publication is None:
+    @property
+    def expected(self) -> Expected:
+        """What the label named when it was looked at."""
+        return Expected(None if self._before is None else self._before.expected)
+
+    def before_training(self, content: Callable[[], Content], warnings: Sequence[str]) -> None:
+        """Hold what the version is to be made of against the one that it is to replace, if any.
+
+        Args:
+            content: of the new version; asked for only then, since it takes memory for a moment.
+            warnings: of the input, which tell why too little is kept.
+
+        Raises:
+            DiscontinuityError: too little is kept.
+        """
+        if (before := self._before) is None:
+            return
+        if before.publication is None:
+            self.results.append(self._unreadable(before))
+            return
+        results, odd = continuity.check(
+            content_of(before.publication),
+            content(),
+            self._wanted,
+            version=before.version,
+            max_shrinkage=self._max_shrinkage,
+            seed=self._seed,
+        )
+        if failed := [own for own in results if not own.passed]:
+            raise DiscontinuityError(
+                before.label, before.version, failed, wanted=self._label, warnings=warnings
+            )
+        self.results += results
+        self.warnings += odd
+
+    def published(self, version: str) -> None:
+        """Hold a published version against the gates, and warn of what passes but is worse for certain.
+
+        Raises:
+            PublicationError: it can't be read.
+        """
+        measured = measure(
+            self.volume.folder, version, gates=self._wanted, before=self._before, seed=self._seed
+        )
+        self.results += gates.check(self._wanted, measured)
+        self.warnings += gates.doubts(measured)
+
+    def _unreadable(self, before: Predecessor) -> GateResult:
         text = (
             f"nothing tells what is kept of version {before.version or '(unknown)'}, which label "
             f"{before.label!r} names: {before.problem}"
         )
-        if wanted.allow_different_data:
+        allowed = self._wanted.allow_different_data
+        if allowed:
             text += ", which --allow-different-data allows"
-        return [GateResult("predecessor", wanted.allow_different_data, None, 1.0, text)], []
-    results, odd = continuity.check(
-        content_of(before.publication),
-        now,
-        wanted,
-        version=before.version,
-        max_shrinkage=max_shrinkage,
-        seed=seed,
-    )
-    if failed := [own for own in results if not own.passed]:
-        raise DiscontinuityError(before.label, before.version, failed, wanted=label, warnings=warnings)
-    return results, odd
+        return GateResult("predecessor", allowed, None, 1.0, text)
 
 
-def check_version(
-    volume: Path, version: str, before: Predecessor | None, wanted: Gates, *, seed: int
-) -> tuple[list[GateResult], list[str]]:
-    """Hold a published version against the gates, and warn of what passes but is worse for certain.
+def publish_checked(
+    source: Publishable, checks: Checks, indexing: Indexing, timings: Timings, reporter: Reporter
+) -> Checked:
+    """Index, publish and verify, hold the version against the gates, and upload it where it has to go.
 
     Raises:
-        PublicationError: it can't be read.
+        TrainerError: an index isn't good enough.
+        PublicationError: the volume is at fault, or the vectors can't be indexed.
     """
-    measured = measure(volume, version, gates=wanted, before=before, seed=seed)
-    return gates.check(wanted, measured), gates.doubts(measured)
+    volume = checks.volume
+    published = publish(source, volume.folder, indexing=indexing, timings=timings, reporter=reporter)
+    version = published.manifest.version
+    with timings.stage("gates"):
+        checks.published(version)
+    if volume.elsewhere:
+        with timings.stage("upload"):
+            volume.upload(version)
+    return Checked(
+        manifest=published.manifest,
+        seconds=timings.seconds,
+        warnings=[*checks.warnings, *published.warnings],
+        gates=checks.results,
+        expected=checks.expected,
+    )
 
 
 def promote_if_passed(volume: Volume, result: _Checked, *, label: str | None) -> _Checked:
@@ -135,8 +195,3 @@ def move_label(
         )
         return GateResult("label", False, None, 1.0, text)
     return None
-
-
-def expected_of(before: Predecessor | None) -> Expected:
-    """What the label named when it was looked at."""
-    return Expected(None if before is None else before.expected)

@@ -1,4 +1,4 @@
-"""From embeddings to a publication: index, measure, stage, verify, publish, move the label."""
+"""From embeddings to a publication: index, measure, stage, verify, publish."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from publication import labels, layout, ragged
+from publication import layout, ragged
 from publication.arrays import map_array
 from publication.attributes import Attributes
 from publication.fold_in import FoldIn
@@ -35,10 +35,9 @@ _LIBRARIES = ("lightfm-retriever", "marisa-trie", "numpy")
 
 @dataclass(frozen=True)
 class Published:
-    """What was published. `label` is None when none was moved; `seconds` by stage."""
+    """What was published; `seconds` by stage."""
 
     manifest: Manifest
-    label: str | None
     seconds: Mapping[str, float]
     warnings: list[str]
 
@@ -48,11 +47,10 @@ def publish(
     volume: Path,
     *,
     indexing: Indexing,
-    label: str | None,
     timings: Timings,
     reporter: Reporter,
 ) -> Published:
-    """Index, measure, verify, publish, and move the label.
+    """Index, measure, verify and publish.
 
     Raises:
         RecallError: an index finds less than is asked for and that is an error.
@@ -83,7 +81,7 @@ def publish(
                     users=len(source.users),
                     components=source.embeddings.components,
                     run=RunFacts(
-                        id=f"cli-{timings.started_at:%Y%m%dT%H%M%S.%fZ}",
+                        id=timings.run_id,
                         started_at=timings.started_at.isoformat(),
                         seconds=dict(timings.seconds),
                     ),
@@ -105,10 +103,8 @@ def publish(
         with timings.stage("verify"):
             staging.verify(sealed)
         manifest = staging.appear(sealed)
-    if label is not None:
-        labels.promote(volume, manifest.version, label=label)
     warnings += [sentence for index in indexed for sentence in index.warnings]
-    return Published(manifest, label, timings.seconds, warnings)
+    return Published(manifest, timings.seconds, warnings)
 
 
 def _stage_vectors(staging: Staging, source: Publishable) -> Publishable:

@@ -24,8 +24,8 @@ from publication.errors import PublicationError
 from remote.location import parse_location
 from remote.opening import open_volume
 from trainer.errors import TrainerError
+from trainer.pipeline import Places, train_and_publish
 from trainer.run_events import EventWriter, Failed, Finished
-from trainer.training import Places, train_by_spec
 from trainer.training_spec import TrainingSpec
 
 _PR_SET_PDEATHSIG = 1
@@ -72,11 +72,11 @@ def _run(task: bytes, output: IO[bytes]) -> int:
             volume = open_volume(
                 parse_location(asked.volume), Path(asked.cache_dir), max_bytes=asked.cache_bytes
             )
-            result = train_by_spec(
+            result = train_and_publish(
                 asked.spec,
                 Places(volume, Path(asked.data_dir), Path(asked.event_log)),
+                run_id=asked.run_id or None,
                 reporter=events,
-                promote=False,
             )
     except (TrainerError, PublicationError) as error:
         events.write(Failed(str(error)))

@@ -16,11 +16,11 @@ from hosting import spans, words
 from hosting.traces import TraceSettings
 from trainer import outcomes
 from trainer.errors import RunEndedError, RunError, StoreError
+from trainer.pipeline import Places
 from trainer.run_child import Task
 from trainer.run_events import Event
 from trainer.run_process import RunProcess
 from trainer.runs import DamagedRun, Outcome, Run, RunStore, State
-from trainer.training import Places
 from trainer.training_spec import TrainingSpec
 
 CANCELLED = "cancelled"

@@ -34,13 +34,13 @@ from trainer.errors import OptionError, StoreError
 from trainer.event_log import EventLog
 from trainer.maintenance import Maintenance, Retraining
 from trainer.metrics import ServiceCollector
+from trainer.pipeline import EVENTS, Places
 from trainer.retention import RetentionPolicy, collect
 from trainer.runs import RunStore
 from trainer.schedule import Changed, Cron, Every, Schedule
 from trainer.scheduler import Scheduler
 from trainer.service import MAX_WATCHERS, SERVICE_NAME, TrainerServicer
 from trainer.sizes import MAX_REQUEST_BYTES
-from trainer.training import EVENTS, Places
 from trainer.training_spec import TrainingSpec
 
 LOGS = "logs"

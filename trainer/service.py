@@ -26,6 +26,7 @@ from trainer.data_roots import DataRoots
 from trainer.event_log import EventLog
 from trainer.event_messages import event_of, removal_response, selection_of
 from trainer.idle_streams import IdleStreams
+from trainer.pipeline import indexing_of
 from trainer.runs import STATES, Run, State
 from trainer.scheduler import Scheduler
 from trainer.sizes import check_events, listed, listed_run, one_page
@@ -37,7 +38,6 @@ from trainer.status import (
     TooManyWatchersError,
     to_status,
 )
-from trainer.training import indexing_of
 from trainer.training_spec import DataSpec
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["TrainerService"].full_name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -27,12 +27,20 @@ from trainer.errors import InputError, OptionError
 from trainer.features import FeatureTable
 from trainer.interactions import Interactions
 from trainer.item_attributes import Wanted
-from trainer.pipeline import TrainingInput
 from trainer.training_spec import DataSpec
 from trainer.weighting import weigh, weigh_together
 
 _SMALL_BYTES = 16 << 20
 """A file up to this size is compared by its content, a larger one by its size and time of change."""
+
+
+@dataclass(frozen=True)
+class TrainingInput:
+    """What was read from files."""
+
+    interactions: Interactions
+    items: FeatureTable = field(default_factory=FeatureTable)
+    users: FeatureTable = field(default_factory=FeatureTable)
 
 
 def read_source(

@@ -22,8 +22,8 @@ from trainer.embeddings import Embeddings, extract_embeddings
 from trainer.errors import TrainerError
 from trainer.interactions import Interactions
 from trainer.model import Hyperparameters, train
-from trainer.pipeline import TrainingInput
 from trainer.progress import Reporter
+from trainer.sources import TrainingInput
 from trainer.splits import held_out
 from trainer.study_options import StudyOptions
 from trainer.study_trials import Seconds, Trial, import_optuna, search, with_parameters

@@ -20,14 +20,26 @@ def in_order(seconds: Mapping[str, float]) -> dict[str, float]:
 
 
 class Timings:
-    """Seconds by stage, and when it all began."""
+    """A run's id, when it began, and seconds by stage."""
 
     def __init__(
-        self, clock: Clock = utc_now, *, on_stage: Callable[[str], None] = lambda _: None
+        self,
+        clock: Clock = utc_now,
+        *,
+        on_stage: Callable[[str], None] = lambda _: None,
+        run_id: str | None = None,
     ) -> None:
+        """Begin.
+
+        Args:
+            clock: tells when.
+            on_stage: called with the name of each stage as it begins.
+            run_id: None for one by the time.
+        """
         self.clock = clock
         self._on_stage = on_stage
         self.started_at = clock()
+        self.run_id = run_id or f"cli-{self.started_at:%Y%m%dT%H%M%S.%fZ}"
         self.seconds: dict[str, float] = {}
 
     @contextmanager

@@ -222,11 +222,11 @@ def make(folder: Path, recipe: Recipe, reporter: Reporter, *, besides: Room = Ro
         generate(recipe),
         place / "volume",
         indexing=Indexing(backends=backends, options=TuningOptions(seed=recipe.seed)),
-        label=layout.DEFAULT_LABEL,
         timings=Timings(),
         reporter=reporter,
     )
     made = Large(recipe, place / "volume", published.manifest.version)
+    labels.promote(made.volume, made.version)
     record = place / f".{_RECORD}"
     record.write_text(json.dumps(_record(recipe, made.version)))
     record.replace(place / _RECORD)

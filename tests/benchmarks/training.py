@@ -50,8 +50,8 @@ from trainer.features import FeatureTable
 from trainer.interactions import read_interactions
 from trainer.model import Hyperparameters
 from trainer.parquet_folder import data_files
+from trainer.pipeline import Places, train_and_publish
 from trainer.progress import Bars, Reporter, Silent
-from trainer.training import Places, train_by_spec
 from trainer.training_spec import DataSpec, TrainingSpec
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def train(data: str, volume: str, hyperparameters: str) -> None:
     )
     unused = Path(volume)
     with contextlib.suppress(_FittedError):
-        train_by_spec(spec, Places(FolderVolume(unused), unused, unused), reporter=until_fitted)
+        train_and_publish(spec, Places(FolderVolume(unused), unused, unused), reporter=until_fitted)
     print(json.dumps(asdict(until_fitted.stages)))
 
 

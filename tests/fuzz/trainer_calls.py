@@ -20,10 +20,10 @@ from tests.fuzz.messages import Maker
 from tests.fuzz.runner import Execute, note
 from trainer.data_roots import DataRoots
 from trainer.event_log import EventLog
+from trainer.pipeline import Places
 from trainer.runs import RunStore
 from trainer.scheduler import Scheduler
 from trainer.service import TrainerServicer
-from trainer.training import Places
 
 _METHODS = {
     "Train": pb.TrainRequest,

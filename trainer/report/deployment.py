@@ -18,7 +18,7 @@ import numpy as np
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from publication import layout
+from publication import labels, layout
 from publication.id_map import IdMap
 from publication.manifest import DatasetFacts
 from trainer.embeddings import Embeddings
@@ -134,10 +134,10 @@ def _deploy(
             volume,
             # Each kind for what it is worth.
             indexing=Indexing(backends=[FirstBuild(backend)], options=options, fall_back=False),
-            label=layout.DEFAULT_LABEL,
             timings=timings,
             reporter=reporter,
         )
+        labels.promote(volume, published.manifest.version)
         began = time.perf_counter()
         _wait_until_served(target, published.manifest.version)
         load_seconds = time.perf_counter() - began

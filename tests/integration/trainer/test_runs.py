@@ -102,6 +102,7 @@ def test_a_run_is_followed_from_its_request_to_its_label(shared):
     # They are known before anything is published.
     assert any(run.metrics and not run.version for run in seen)
     manifest = verify(shared.volume, last.version)
+    assert manifest.run.id == run_id
     assert dict(last.metrics) == manifest.metrics
     assert manifest.dataset.name == "interactions.parquet"
     assert last.label_moved

@@ -28,21 +28,18 @@ from publication import layout
 from publication.labels import list_labels, promote
 from publication.reader import list_versions
 from publication.volume import FolderVolume
-from tests import datasets, publications
+from tests import datasets, publications, specs
 from tests.integration.trainer.conftest import ROOT, call, start
 from trainer.__main__ import main
 from trainer.data_roots import DataRoots
 from trainer.errors import OptionError
 from trainer.event_log import EventLog
-from trainer.index import make_backends
-from trainer.index.tuning import TuningOptions
-from trainer.indexing import Indexing
-from trainer.pipeline import train_and_publish
+from trainer.pipeline import Places, train_and_publish
 from trainer.runs import RunStore
 from trainer.scheduler import Scheduler
 from trainer.server import build_server
 from trainer.service import MAX_SPEC_BYTES, TrainerServicer
-from trainer.training import Places
+from trainer.training_spec import DataSpec
 
 NAME = "recsys.trainer.v1.TrainerService"
 TIMEOUT = 30
@@ -320,11 +317,14 @@ def test_a_version_is_deleted_unless_a_label_names_it(stub, volume, versions):
 def test_two_versions_are_compared(stub, volume):
     made = [
         train_and_publish(
-            datasets.source(seed=seed),
-            volume,
-            hyperparameters=replace(datasets.QUICK, epochs=seed),
-            split="first-10",
-            indexing=Indexing(backends=make_backends("exact"), options=TuningOptions(threads=1)),
+            specs.spec(
+                data=DataSpec(interactions="in memory", split="first-10"),
+                hyperparameters=replace(datasets.QUICK, epochs=seed),
+                backend="exact",
+                label=None,
+            ),
+            Places(FolderVolume(volume), volume, volume),
+            source=datasets.source(seed=seed),
         ).manifest
         for seed in (1, 2)
     ]

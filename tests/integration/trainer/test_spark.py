@@ -12,20 +12,20 @@ import pytest
 from publication import layout
 from publication.labels import list_labels
 from publication.reader import list_versions, open_publication, verify
+from publication.volume import FolderVolume
 from remote.location import parse_location
 from remote.store import Store
 from tests import datasets, seaweedfs, spark
 from tests.integration.trainer.conftest import start
 from trainer.errors import SparkError
-from trainer.index import make_backends
-from trainer.indexing import Indexing
-from trainer.interactions import read_interactions
+from trainer.gates import Gates
 from trainer.model import Hyperparameters
-from trainer.pipeline import TrainingInput, train_and_publish
+from trainer.pipeline import Places, train_and_publish
 from trainer.progress import Silent
+from trainer.promotion import promote_if_passed
 from trainer.spark import als
-from trainer.spark.engine import SparkTraining
 from trainer.spark.options import SparkAls
+from trainer.training_spec import DataSpec, TrainingSpec
 
 pytestmark = [
     pytest.mark.skipif(not spark.installed(), reason=spark.MISSING),
@@ -71,15 +71,16 @@ def by_command(file, volume, *flags, **environment):
 
 def train(file, volume, options, *, exchange=None, reporter=None):
     """The same in this process."""
-    return train_and_publish(
-        TrainingInput(read_interactions(file)),
-        volume,
+    spec = TrainingSpec(
+        data=DataSpec(interactions=str(file), split="random"),
         hyperparameters=HYPERPARAMETERS,
-        split="random",
-        indexing=Indexing(backends=make_backends("exact")),
-        spark=SparkTraining(options, exchange),
-        reporter=reporter or Silent(),
+        backend="exact",
+        gates=Gates(allow_different_data=True),
+        spark=options,
     )
+    place = FolderVolume(volume)
+    result = train_and_publish(spec, Places(place, volume, volume), reporter=reporter)
+    return promote_if_passed(place, result, label=spec.label)
 
 
 def staged(volume):

@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from publication.errors import PublicationError
-from tests import datasets
-from trainer.index import make_backends
-from trainer.index.tuning import TuningOptions
-from trainer.indexing import Indexing
-from trainer.pipeline import train_and_publish
+from publication.volume import FolderVolume
+from tests import datasets, specs
+from trainer.gates import Gates
+from trainer.pipeline import Places, train_and_publish
 from trainer.progress import Advance, Silent
+from trainer.promotion import promote_if_passed
+from trainer.training_spec import DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,17 +88,19 @@ def _train(request: Request, pipe: int) -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request.file_limit, resource.RLIM_INFINITY))
     try:
         _answer(pid=os.getpid())
+        volume = FolderVolume(Path(request.volume))
         for number, seed in enumerate(request.seeds, start=1):
-            train_and_publish(
-                datasets.source(seed=seed, items=datasets.genres()),
-                Path(request.volume),
-                hyperparameters=datasets.QUICK,
-                split="first-10",
-                indexing=Indexing(
-                    backends=make_backends(request.backend), options=TuningOptions(seed=1, threads=1)
+            result = train_and_publish(
+                specs.spec(
+                    data=DataSpec(interactions="in memory", split="first-10"),
+                    backend=request.backend,
+                    gates=Gates(allow_different_data=True),
                 ),
+                Places(volume, volume.folder, volume.folder),
+                source=datasets.source(seed=seed, items=datasets.genres()),
                 reporter=Telling() if number == len(request.seeds) else Silent(),
             )
+            promote_if_passed(volume, result, label="current")
     except PublicationError as error:
         os.write(pipe, json.dumps({"error": type(error).__name__, "message": str(error)}).encode())
         return 1

@@ -407,7 +407,7 @@ def test_an_interrupt_is_no_error(capsys, monkeypatch, tmp_path, volume):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trainer.commands.train_by_spec", interrupted)
+    monkeypatch.setattr("trainer.commands.train_and_publish", interrupted)
     interactions = datasets.write_rows(tmp_path / "a.csv")
     assert main(["train", "--interactions", str(interactions), "--volume", str(volume)]) == 130
     assert capsys.readouterr().err == "interrupted\n"

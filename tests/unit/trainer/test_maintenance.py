@@ -12,10 +12,10 @@ from tests import specs
 from tests.clock import Clock
 from trainer.errors import InputError, TooManyRunsError
 from trainer.maintenance import Maintenance, Retraining
+from trainer.pipeline import Places
 from trainer.runs import Outcome, RunStore
 from trainer.schedule import PREFIX, Changed, Every
 from trainer.scheduler import Scheduler
-from trainer.training import Places
 
 PATIENCE = 30
 SPEC = specs.spec()

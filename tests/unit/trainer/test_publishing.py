@@ -13,7 +13,6 @@ from publication.attributes import NumberColumn, TextColumn
 from publication.errors import InvalidPublicationError, VectorError, VolumeError
 from publication.fold_in import FoldIn
 from publication.id_map import IdMap
-from publication.labels import list_labels
 from publication.manifest import DatasetFacts
 from publication.ranking import best
 from publication.reader import list_versions, open_publication, verify
@@ -69,13 +68,12 @@ def source(*, items=ITEMS, users=USERS, **changes):
     return replace(made, **changes)
 
 
-def run(volume, of=None, *, backends="exact", label="current", reporter=None, **options):
+def run(volume, of=None, *, backends="exact", reporter=None, **options):
     made = make_backends(backends) if isinstance(backends, str) else backends
     return publish(
         of or source(),
         volume,
         indexing=Indexing(backends=made, options=TuningOptions(**{"seed": 1, "threads": 1, **options})),
-        label=label,
         timings=Timings(),
         reporter=reporter or Silent(),
     )
@@ -104,7 +102,6 @@ def test_what_is_published_are_the_contracts_files_and_the_chosen_indexes(tmp_pa
     assert {path.name for path in directory.iterdir()} == expected | {layout.MANIFEST}
     assert manifest.files.keys() == expected
     assert list(layout.staging_dir(tmp_path).iterdir()) == []
-    assert list_labels(tmp_path) == {"current": manifest.version}
 
 
 @pytest.mark.parametrize("backend", NAMES)
@@ -251,7 +248,6 @@ class Poor:
 def test_where_too_little_is_found_exact_search_stands_in_and_that_is_a_warning(tmp_path):
     published = run(tmp_path, backends=[Poor()])
     manifest = published.manifest
-    assert list_labels(tmp_path) == {"current": manifest.version}
     for (name, facts), warning in zip(manifest.indexes.items(), published.warnings, strict=True):
         assert (facts.backend, facts.recall_at_10, facts.target_recall) == ("exact", 1.0, 0.95)
         assert facts.file is None
@@ -313,7 +309,6 @@ def test_too_little_found_is_an_error_where_that_is_asked_for_and_nothing_is_pub
     for flag in ("--target-recall", "--backend auto", "--strict-recall"):
         assert flag in message
     assert list_versions(tmp_path) == [older]
-    assert list_labels(tmp_path) == {"current": older}
     assert list(layout.staging_dir(tmp_path).iterdir()) == []
 
 
@@ -416,7 +411,7 @@ def test_a_disk_that_is_full_when_an_index_is_saved_publishes_nothing(tmp_path, 
     assert list(layout.staging_dir(tmp_path).iterdir()) == []
 
 
-def test_the_label_is_moved_last_and_only_to_what_verifies(tmp_path, monkeypatch):
+def test_only_what_verifies_appears(tmp_path, monkeypatch):
     """What doesn't verify never appears: whoever promotes the newest version by hand won't meet it."""
     older = run(tmp_path).manifest.version
 
@@ -441,7 +436,6 @@ def test_the_label_is_moved_last_and_only_to_what_verifies(tmp_path, monkeypatch
             run(tmp_path, source(users=USERS - 1))
         assert expected is KeyboardInterrupt or "nothing was published" in str(caught.value)
         assert list_versions(tmp_path) == [older]
-        assert list_labels(tmp_path) == {"current": older}
         assert list(layout.staging_dir(tmp_path).iterdir()) == []
 
 
@@ -581,7 +575,6 @@ def test_the_stages_have_their_seconds(tmp_path):
     assert list(published.seconds) == ["index", "publish", "verify"]
     # The manifest is written before the others have ended.
     assert list(published.manifest.run.seconds) == ["index"]
-    assert run(tmp_path, label=None).label is None
 
 
 def test_the_versions_of_all_libraries_that_mattered_are_recorded(tmp_path):

@@ -19,10 +19,10 @@ from tests import publications, specs
 from trainer import scheduler as module
 from trainer.errors import RequestIdReusedError, RunEndedError, RunNotFoundError, StoreError
 from trainer.gates import GateResult
+from trainer.pipeline import Places
 from trainer.run_events import Failed, Finished, Metrics, Progress
 from trainer.runs import Outcome, RunStore
 from trainer.scheduler import STOPPED, Scheduler
-from trainer.training import Places
 
 PATIENCE = 30
 SPEC = specs.spec()

@@ -119,7 +119,6 @@ def test_whatever_is_published_is_served_and_whatever_is_refused_leaves_nothing(
                     backends=make_backends(backend, trees=2 if backend == "annoy" else None),
                     options=TuningOptions(threads=1),
                 ),
-                label="current",
                 timings=Timings(),
                 reporter=Silent(),
             )

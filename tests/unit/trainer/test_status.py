@@ -28,9 +28,9 @@ from trainer.errors import (
     TooManyRunsError,
 )
 from trainer.event_errors import EventLogError, InvalidEventError, InvalidSelectionError
+from trainer.pipeline import indexing_of
 from trainer.spec_messages import spec_of
 from trainer.status import FieldError, TooManyWatchersError, to_status
-from trainer.training import indexing_of
 
 PATH = Path("/state")
 

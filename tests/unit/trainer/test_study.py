@@ -16,8 +16,8 @@ from trainer.embeddings import extract_embeddings
 from trainer.errors import DivergedError, ExtraMissingError, OptionError, TrainerError
 from trainer.features import FeatureTable
 from trainer.model import LOSSES, Hyperparameters, train
-from trainer.pipeline import TrainingInput
 from trainer.progress import Silent
+from trainer.sources import TrainingInput
 from trainer.splits import held_out
 from trainer.study import run_study, write_study
 from trainer.study_options import Space, StudyOptions

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from publication import layout
+from publication import labels
 from publication.id_map import IdMap
 from publication.manifest import DatasetFacts
 from tests.unit.trainer.index import cases
@@ -78,8 +78,8 @@ def publish_to(volume: Path, of: Publishable | None = None, *, backends: str = "
         source() if of is None else of,
         volume,
         indexing=Indexing(backends=make_backends(backends), options=options),
-        label=layout.DEFAULT_LABEL,
         timings=Timings(),
         reporter=Silent(),
     )
+    labels.promote(volume, published.manifest.version)
     return published.manifest.version

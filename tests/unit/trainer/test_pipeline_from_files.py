@@ -18,9 +18,9 @@ from trainer.embeddings import extract_embeddings
 from trainer.errors import DiscontinuityError, InputError, OptionError
 from trainer.gates import Gates
 from trainer.model import train
+from trainer.pipeline import Places, indexing_of, train_and_publish
 from trainer.progress import Silent
 from trainer.promotion import promote_if_passed
-from trainer.training import Places, indexing_of, train_by_spec
 from trainer.training_spec import DataSpec
 
 QUICK = replace(datasets.QUICK, epochs=3)
@@ -38,7 +38,7 @@ def places(tmp_path):
 def run(places, tmp_path):
     """Train on a file of rows, with the rest of the spec as keywords."""
 
-    def run(rows=None, *, data=None, how=None, **changes):
+    def run(rows=None, *, data=None, how=None, promote=True, **changes):
         path = datasets.write_rows(tmp_path / "interactions.csv", rows)
         spec = specs.spec(
             **{
@@ -48,7 +48,8 @@ def run(places, tmp_path):
                 **changes,
             }
         )
-        return train_by_spec(spec, places, **{"reporter": Silent(), **(how or {})})
+        result = train_and_publish(spec, places, **(how or {}))
+        return promote_if_passed(places.volume, result, label=spec.label) if promote else result
 
     return run
 
@@ -161,7 +162,7 @@ def test_without_a_label_none_is_moved(run, places):
 @pytest.mark.parametrize("gates", [Gates(), PASSES, FAILS])
 def test_the_moving_of_the_label_can_be_left_to_the_caller(run, places, gates):
     older = run().manifest.version
-    result = run(grown(), gates=gates, how={"promote": False})
+    result = run(grown(), gates=gates, promote=False)
     assert result.label is None
     assert list_labels(places.volume.folder) == {"current": older}
     assert verify(places.volume.folder, result.manifest.version) == result.manifest
@@ -174,7 +175,7 @@ def test_the_moving_of_the_label_can_be_left_to_the_caller(run, places, gates):
 def test_a_warm_start_goes_on_from_the_model_that_the_label_names(run, places):
     """And from no other, though there is a newer one."""
     first = run(hyperparameters=replace(QUICK, epochs=5, seed=7))
-    other = run(hyperparameters=replace(QUICK, seed=8), how={"promote": False})
+    other = run(hyperparameters=replace(QUICK, seed=8), promote=False)
     warm = run(grown(), warm_start=True)
 
     def expected(of):
@@ -325,7 +326,7 @@ def test_weights_that_the_training_does_not_look_at_are_warned_of(
         hyperparameters=replace(QUICK, sample_weights=sample_weights),
         trees=3,
     )
-    result = train_by_spec(spec, places, reporter=Silent())
+    result = train_and_publish(spec, places)
     assert len(warnings_of(result, WEIGHED)) == (is_weighed and not sample_weights)
 
 
@@ -336,7 +337,7 @@ def test_weights_change_the_model_with_sample_weights(places, tmp_path):
             hyperparameters=replace(QUICK, sample_weights=True),
             trees=3,
         )
-        return vectors(places.volume.folder, train_by_spec(spec, places, reporter=Silent()))[0]
+        return vectors(places.volume.folder, train_and_publish(spec, places))[0]
 
     one = item_vectors(view=1.0, buy=1.0)
     np.testing.assert_array_equal(one, item_vectors(view=1.0, buy=1.0))
@@ -345,14 +346,14 @@ def test_weights_change_the_model_with_sample_weights(places, tmp_path):
 
 def test_a_file_that_is_not_there_leaves_the_volume_alone(places):
     with pytest.raises(InputError, match=r"none\.csv: No such file or directory"):
-        train_by_spec(specs.spec(data=DataSpec(interactions="none.csv")), places, reporter=Silent())
+        train_and_publish(specs.spec(data=DataSpec(interactions="none.csv")), places)
     assert not places.volume.folder.exists()
 
 
 def test_an_index_that_cannot_be_made_is_known_before_the_reading(places):
     spec = specs.spec(data=DataSpec(interactions="none.csv"), backend="annoi")
     with pytest.raises(OptionError, match="--backend is 'annoi'"):
-        train_by_spec(spec, places, reporter=Silent())
+        train_and_publish(spec, places)
 
 
 def test_the_indexing_is_what_the_spec_says():
