@@ -21,9 +21,7 @@ ARG EXTRAS=retriever,faiss,otlp,store
 COPY docker/portable/check_portable.py /portable/
 COPY pyproject.toml README.md LICENSE /source/
 COPY protos/gen /source/protos/gen
-COPY hosting /source/hosting
-COPY publication /source/publication
-COPY remote /source/remote
+COPY lightfm_retriever /source/lightfm_retriever
 COPY retriever /source/retriever
 # NMSLIB asks for SciPy, which it needs for sparse vectors only: we have none, and it is 140 MB.
 RUN python -m venv --without-pip /opt/venv \

@@ -21,9 +21,7 @@ RUN pip wheel --no-deps --no-binary rectools-lightfm --wheel-dir /wheels rectool
 COPY docker/portable/check_portable.py /portable/
 COPY pyproject.toml README.md LICENSE /source/
 COPY protos/gen /source/protos/gen
-COPY hosting /source/hosting
-COPY publication /source/publication
-COPY remote /source/remote
+COPY lightfm_retriever /source/lightfm_retriever
 COPY trainer /source/trainer
 RUN python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python install /wheels/*.whl "/source[${EXTRAS}]" \

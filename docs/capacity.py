@@ -14,7 +14,7 @@ import math
 import sys
 from dataclasses import asdict, dataclass
 
-from hosting import terminal
+from lightfm_retriever.hosting import terminal
 
 # A call's CPU time in microseconds; see "The model" in docs/scaling.md.
 CALL = (320.0, 0.14)

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from hosting import terminal
-from publication.errors import PublicationError
-from publication.ranking import best
-from publication.volume import FolderVolume
+from lightfm_retriever.hosting import terminal
+from lightfm_retriever.publication.errors import PublicationError
+from lightfm_retriever.publication.vectors.ranking import best
+from lightfm_retriever.publication.volume import FolderVolume
 from retriever.client import (
     CallError,
     Condition,
@@ -36,12 +36,13 @@ from retriever.client import (
     none_of,
 )
 from retriever.errors import RetrieverError
-from trainer import movielens, output
+from trainer.cli import output
+from trainer.data import movielens
 from trainer.errors import TrainerError
 from trainer.pipeline import Places, TrainingResult, train_and_publish
 from trainer.progress import Bars
-from trainer.promotion import promote_if_passed
-from trainer.training_spec import DataSpec, TrainingSpec
+from trainer.promotion.checks import promote_if_passed
+from trainer.spec import DataSpec, TrainingSpec
 
 FILM = "50"
 USERS = ("3", "25", "450")

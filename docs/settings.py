@@ -1,4 +1,4 @@
-"""Write the tables of settings in docs/operating.md: python docs/settings.py [--check]
+"""Write the tables of settings in docs/operating.md: python docs/layers.py [--check]
 
 They are made of the parsers' own flags, so nothing is said twice.
 """
@@ -11,9 +11,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hosting import settings, terminal
+from lightfm_retriever.hosting import terminal
+from lightfm_retriever.hosting.settings import layers
 from retriever import __main__ as retriever
-from trainer import arguments as trainer
+from trainer.cli import arguments as trainer
 
 PAGE = Path(__file__).parent / "operating.md"
 # What a flag's help says of a default that is no value.
@@ -50,7 +51,7 @@ def with_tables(page: str) -> str:
 
 def _table(parser: argparse.ArgumentParser, prefix: str) -> str:
     lines = ["| flag | variable | default | what |", "| --- | --- | --- | --- |"]
-    for action in settings.actions(parser):
+    for action in layers.actions(parser):
         flag = action.option_strings[-1]
         cells = (f"`{flag}`", f"`{prefix}{action.dest.upper()}`", _default(action), _help(action))
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hosting import extras, flags, logs, settings, terminal
-from hosting.errors import HostingError
-from hosting.parser import Defaults, Parser, PathType, add_version
-from publication import layout
-from remote import location
-from retriever.asking import arguments
+from lightfm_retriever.hosting import extras, terminal
+from lightfm_retriever.hosting.errors import HostingError
+from lightfm_retriever.hosting.observing import logs
+from lightfm_retriever.hosting.settings import flags, layers
+from lightfm_retriever.hosting.settings.parser import Defaults, Parser, PathType, add_version
+from lightfm_retriever.publication import layout
+from lightfm_retriever.remote import location
+from retriever.cli import arguments
 from retriever.config import DEFAULT_LISTEN, Config, environment_defaults, parse_address
 from retriever.errors import RetrieverError, StartError
 
@@ -36,7 +38,7 @@ def _run(argv: Sequence[str] | None) -> int:
         if options.command == "serve":
             return _serve(options)
         # The client needs gRPC, which must not be loaded in the parent of the workers.
-        from retriever.asking import commands
+        from retriever.cli import commands
 
         return commands.run(options)
     except (RetrieverError, HostingError) as error:
@@ -53,7 +55,7 @@ def _serve(options: argparse.Namespace) -> int:
     # The workers import them, and this process mustn't.
     if (missing := extras.first_missing(extras.SERVED_WITH)) is not None:
         raise ModuleNotFoundError(name=missing)
-    from retriever import supervisor
+    from retriever.parent import supervisor
 
     host, port = parse_address(options.listen)
     if options.cache_dir is None and not isinstance(options.volume, Path):
@@ -102,7 +104,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add_serve_flags(serve)
     if given[:1] == ["serve"]:
-        settings.apply(serve, given, os.environ, prefix=PREFIX)
+        layers.apply(serve, given, os.environ, prefix=PREFIX)
     arguments.add_commands(commands, environment_defaults(os.environ))
     options = parser.parse_args(given)
     if check := vars(options).pop("check", None):

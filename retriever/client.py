@@ -24,10 +24,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from hosting import addresses, given, propagation
-from hosting.addresses import AddressError
-from hosting.errors import ArgumentError
-from hosting.security import PLAIN, ClientSecurity
+from lightfm_retriever.hosting import addresses, given
+from lightfm_retriever.hosting.addresses import AddressError
+from lightfm_retriever.hosting.errors import ArgumentError
+from lightfm_retriever.hosting.observing import trace_headers
+from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from retriever.asking import answers, errors
 from retriever.asking.answers import (
     Answer,
@@ -347,7 +348,7 @@ class RetrieverClient:
             seconds = max(_LEAST_SECONDS, end - time.monotonic())
         try:
             response = method(
-                request, timeout=seconds, wait_for_ready=True, metadata=propagation.outgoing()
+                request, timeout=seconds, wait_for_ready=True, metadata=trace_headers.outgoing()
             )
         except grpc.RpcError as error:
             raise self._failed(error) from error

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hosting import addresses
-from hosting.flags import Hosting
-from publication import layout
+from lightfm_retriever.hosting import addresses
+from lightfm_retriever.hosting.settings.flags import Hosting
+from lightfm_retriever.publication import layout
 from retriever.errors import StartError
 
 DEFAULT_LISTEN = "127.0.0.1:50051"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from publication import layout, manifest
-from publication.errors import says_nothing
+from lightfm_retriever.publication import layout, manifest
+from lightfm_retriever.publication.errors import says_nothing
 from retriever.errors import RetrieverError
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hosting import terminal
+from lightfm_retriever.hosting import terminal
 
 CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
 FOUND, NOT_AUDITED = 1, 3

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from hosting.repeats import Repeats
+from lightfm_retriever.hosting.observing.repeats import Repeats
 
 if TYPE_CHECKING:
     from tests.movielens import MovieLensRun

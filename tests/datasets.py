@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from trainer.dataset import Dataset, Split, build_dataset
-from trainer.features import FeatureTable
-from trainer.interactions import Interactions
-from trainer.model import Hyperparameters
-from trainer.sources import TrainingInput
+from trainer.data.features import FeatureTable
+from trainer.data.interactions import Interactions
+from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.preparing.dataset import Dataset, Split, build_dataset
+from trainer.reading import TrainingInput
 
 QUICK = Hyperparameters(components=4, epochs=2, seed=1)
 USERS = 24

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from publication.volume import FolderVolume
-from trainer import movielens
+from lightfm_retriever.publication.volume import FolderVolume
+from trainer.data import movielens
 from trainer.errors import DatasetMissingError
 from trainer.pipeline import Places, TrainingInput, TrainingResult, train_and_publish
-from trainer.promotion import promote_if_passed
-from trainer.training_spec import DataSpec, TrainingSpec
+from trainer.promotion.checks import promote_if_passed
+from trainer.spec import DataSpec, TrainingSpec
 
 DATA_DIR = Path(__file__).parents[1] / ".data"
 

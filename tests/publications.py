@@ -17,12 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from publication import layout
-from publication.attributes import Attributes, NumberColumn, TextColumn
-from publication.id_map import IdMap
-from publication.manifest import DatasetFacts, FileFacts, IndexFacts, Manifest, RunFacts, Trial
-from publication.ragged import Ragged, from_texts
-from publication.writer import Clock, Staging, utc_now
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
+from lightfm_retriever.publication.manifest import (
+    DatasetFacts,
+    FileFacts,
+    IndexFacts,
+    Manifest,
+    RunFacts,
+    Trial,
+)
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.ragged import Ragged, from_texts
+from lightfm_retriever.publication.writer import Clock, Staging, utc_now
 
 ITEMS = 12
 USERS = 6

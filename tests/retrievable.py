@@ -15,20 +15,20 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from publication import layout
-from publication.attributes import Attributes, Column
-from publication.id_map import IdMap
-from publication.labels import promote
-from publication.manifest import DatasetFacts, Depth, IndexFacts, Manifest, RunFacts
-from publication.ragged import Ragged, from_texts, text
-from publication.ranking import row_norms
-from publication.reader import Publication, open_publication
-from publication.search_effort import Depths
-from publication.vector_space import split_biases
-from publication.writer import Clock, Staging, utc_now
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.attributes import Attributes, Column
+from lightfm_retriever.publication.labels import promote
+from lightfm_retriever.publication.manifest import DatasetFacts, Depth, IndexFacts, Manifest, RunFacts
+from lightfm_retriever.publication.reader import Publication, open_publication
+from lightfm_retriever.publication.search_effort import Depths
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.ragged import Ragged, from_texts, text
+from lightfm_retriever.publication.vectors.ranking import row_norms
+from lightfm_retriever.publication.vectors.vector_space import split_biases
+from lightfm_retriever.publication.writer import Clock, Staging, utc_now
 from retriever.answering.search import IndexCosts, Ranker
+from retriever.answering.snapshot import Snapshot
 from retriever.index.exact import ExactIndex
-from retriever.snapshot import Snapshot
 from trainer.index import make_backends
 from trainer.index.protocol import BuiltIndex, Space
 

@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from hosting.security import PLAIN, ClientSecurity
+from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from retriever.client import RetrieverClient, UnreachableError, open_channel
 
 # How long anything may take: an end to waiting for what never comes, not a measure.

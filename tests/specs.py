@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests import datasets
-from trainer.gates import Gates
-from trainer.model import LOSSES, Hyperparameters
-from trainer.training_spec import DataSpec, TrainingSpec
+from trainer.fitting.lightfm_model import LOSSES, Hyperparameters
+from trainer.promotion.gates import Gates
+from trainer.spec import DataSpec, TrainingSpec
 
 _texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 # No flag takes an empty one.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from hosting import extras, terminal
-from hosting.errors import HostingError
-from publication.errors import PublicationError
+from lightfm_retriever.hosting import extras, terminal
+from lightfm_retriever.hosting.errors import HostingError
+from lightfm_retriever.publication.errors import PublicationError
 from trainer.errors import TrainerError
 
 
@@ -24,10 +24,10 @@ def _run(argv: Sequence[str] | None) -> int:
     given = sys.argv[1:] if argv is None else argv
     try:
         # Importing takes a second, in which Ctrl-C may come, and what helps needs the flags only.
-        from trainer import arguments
+        from trainer.cli import arguments
 
         options = arguments.parse(argv)
-        from trainer import commands
+        from trainer.cli import commands
 
         return commands.run(options)
     except (TrainerError, PublicationError, HostingError) as error:

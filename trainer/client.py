@@ -19,11 +19,19 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
-from hosting import addresses, credentials, given, propagation
-from hosting.diagnosis import Cause, Problem
-from hosting.errors import ArgumentError
-from hosting.first_contact import NO_ANSWER, FirstContact, Services, code_of, explained
-from hosting.security import PLAIN, ClientSecurity
+from lightfm_retriever.hosting import addresses, given
+from lightfm_retriever.hosting.calling.diagnosis import Cause, Problem
+from lightfm_retriever.hosting.calling.first_contact import (
+    NO_ANSWER,
+    FirstContact,
+    Services,
+    code_of,
+    explained,
+)
+from lightfm_retriever.hosting.errors import ArgumentError
+from lightfm_retriever.hosting.observing import trace_headers
+from lightfm_retriever.hosting.security import credentials
+from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from trainer.errors import TrainerError
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
@@ -52,7 +60,7 @@ class UnreachableError(CallError):
 
     Attributes:
         cause: for programs, such as "refused", "name_not_found", "tls_wanted" or "other_service";
-            `hosting.diagnosis.Cause` has them all.
+            `lightfm_retriever.hosting.calling.diagnosis.Cause` has them all.
     """
 
     def __init__(self, target: str, problem: Problem, *, code: grpc.StatusCode | None = None) -> None:
@@ -113,7 +121,7 @@ class TrainerClient:
         seconds = self._seconds_after_contact()
         try:
             response = getattr(self._stub, method)(
-                request, timeout=seconds, wait_for_ready=True, metadata=propagation.outgoing()
+                request, timeout=seconds, wait_for_ready=True, metadata=trace_headers.outgoing()
             )
         except grpc.RpcError as error:
             raise self._error(error) from error
@@ -131,7 +139,7 @@ class TrainerClient:
         request = pb.WatchTrainingRunRequest(training_run_id=run_id)
         try:
             responses = self._stub.WatchTrainingRun(
-                request, wait_for_ready=True, metadata=propagation.outgoing()
+                request, wait_for_ready=True, metadata=trace_headers.outgoing()
             )
             for response in responses:
                 yield response.training_run

@@ -25,10 +25,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hosting import words
+from lightfm_retriever.hosting import words
 
 if TYPE_CHECKING:
-    from trainer.gates import GateResult
+    from trainer.promotion.gates import GateResult
 
 
 class TrainerError(Exception):

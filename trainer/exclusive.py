@@ -7,7 +7,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from publication.regular_files import open_descriptor
+from lightfm_retriever.files.regular_files import open_descriptor
 
 
 def hold(directory: Path, name: str) -> contextlib.ExitStack:

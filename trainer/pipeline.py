@@ -10,33 +10,35 @@ from typing import cast
 
 from lightfm import LightFM
 
-from publication import labels, layout
-from publication.errors import LabelError
-from publication.manifest import DatasetFacts
-from publication.volume import Volume
-from publication.writer import Clock, Staging, utc_now
-from trainer import predecessor, sources, tables
-from trainer import warm_start as warm
-from trainer.cold_evaluation import evaluate_cold_of
-from trainer.content import Content, content_in_making, names_by_column
-from trainer.dataset import Dataset, Split, build_dataset
-from trainer.embeddings import extract_embeddings
-from trainer.evaluation import evaluate
-from trainer.gates import Gates
+from lightfm_retriever.publication import labels, layout
+from lightfm_retriever.publication.errors import LabelError
+from lightfm_retriever.publication.manifest import DatasetFacts
+from lightfm_retriever.publication.volume import Volume
+from lightfm_retriever.publication.writer import Clock, Staging, utc_now
+from trainer import reading
+from trainer.data.files import tables
+from trainer.evaluation.of_cold_users import evaluate_cold_of
+from trainer.evaluation.of_lightfm import evaluate
+from trainer.fitting import warm_start as warm
+from trainer.fitting.embeddings import extract_embeddings
+from trainer.fitting.lightfm_model import Hyperparameters, train
+from trainer.fitting.trained import Trained
+from trainer.fitting.user_features import learned
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
-from trainer.indexing import Indexing
-from trainer.model import Hyperparameters, train
-from trainer.pair_weights import learning_warnings
+from trainer.preparing.dataset import Dataset, Split, build_dataset
+from trainer.preparing.pair_weights import learning_warnings
 from trainer.progress import Reporter, Silent
-from trainer.promotion import Checked, Checks, publish_checked
-from trainer.publishable import Publishable
-from trainer.sources import TrainingInput
+from trainer.promotion import predecessor
+from trainer.promotion.checks import Checked, Checks, publish_checked
+from trainer.promotion.content import Content, content_in_making, names_by_column
+from trainer.promotion.gates import Gates
+from trainer.publishing.indexing import Indexing
+from trainer.publishing.publishable import Publishable
+from trainer.reading import TrainingInput
 from trainer.spark.engine import SparkTraining, trained_on_spark
+from trainer.spec import TrainingSpec
 from trainer.timings import Timings
-from trainer.trained import Trained
-from trainer.training_spec import TrainingSpec
-from trainer.user_features import learned
 
 EVENTS = "events"
 """Where appended interactions are, in the trainer's own directory."""
@@ -141,7 +143,7 @@ def _dataset(
     data = spec.data
     if source is None:
         with timings.stage("read"):
-            source = sources.read_source(
+            source = reading.read_source(
                 data,
                 data_dir=places.data_dir,
                 event_log=places.event_log,
@@ -153,7 +155,7 @@ def _dataset(
             items=source.items,
             users=source.users,
             # What isn't one of them is refused where the data is split.
-            split=cast("Split", data.split or sources.default_split(data)),
+            split=cast("Split", data.split or reading.default_split(data)),
             split_count=data.split_count,
             split_share=data.split_share,
             seed=spec.hyperparameters.seed,

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from hosting.spans import span
-from publication.writer import Clock, utc_now
+from lightfm_retriever.hosting.observing.spans import span
+from lightfm_retriever.publication.writer import Clock, utc_now
 
 STAGES = ("read", "dataset", "fit", "evaluate", "index", "publish", "verify", "gates", "upload")
 """The stages of a run, in the order in which they happen."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from publication import layout
-from publication.volume import Volume
-from publication.writer import Staging
-from trainer import predecessor
-from trainer.content import Content, content_in_making
-from trainer.gates import Gates
-from trainer.indexing import Indexing
-from trainer.own_vectors import OwnVectors, read_own_vectors
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.volume import Volume
+from lightfm_retriever.publication.writer import Staging
 from trainer.progress import Reporter
-from trainer.promotion import Checked, Checks, publish_checked
-from trainer.publishable import Publishable
+from trainer.promotion import predecessor
+from trainer.promotion.checks import Checked, Checks, publish_checked
+from trainer.promotion.content import Content, content_in_making
+from trainer.promotion.gates import Gates
+from trainer.publishing.indexing import Indexing
+from trainer.publishing.own_vectors import OwnVectors, read_own_vectors
+from trainer.publishing.publishable import Publishable
 from trainer.timings import Timings
 
 

@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from hosting.spans import span
+from lightfm_retriever.hosting.observing.spans import span
 from retriever.answering.queries import Answer, Plan, carry_out, finish
 from retriever.answering.questions import Checkpoint, always_wanted
 from retriever.answering.search import Found, rank_all_for
-from retriever.snapshot import Snapshot
+from retriever.answering.snapshot import Snapshot
 
 MAX_REQUESTS = 256
 MAX_RESULTS = 10_000

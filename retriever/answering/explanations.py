@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from publication.ranking import unit_rows
+from lightfm_retriever.publication.vectors.ranking import unit_rows
 from retriever.answering.search import Rows
+from retriever.answering.snapshot import Snapshot
 from retriever.answering.subjects import Parts
-from retriever.snapshot import Snapshot
 
 SHOWN = 3
 """How many contributions are told at most."""

@@ -14,8 +14,8 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from publication.attributes import Attributes
-from publication.ragged import are_among
+from lightfm_retriever.publication.attributes import Attributes
+from lightfm_retriever.publication.storage.ragged import are_among
 from retriever.answering.near_misses import in_words, near_misses, near_names
 from retriever.errors import InvalidArgumentError
 

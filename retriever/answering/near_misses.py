@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from publication.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import IdMap
 
 MOST = 3
 """How many are named."""

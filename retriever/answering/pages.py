@@ -18,7 +18,7 @@ import hmac
 import struct
 from dataclasses import dataclass
 
-from publication import layout
+from lightfm_retriever.publication import layout
 from retriever.errors import InvalidArgumentError, PageExpiredError
 
 MAX_RESULTS = 10_000

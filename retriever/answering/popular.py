@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from publication.ranking import best
+from lightfm_retriever.publication.vectors.ranking import best
 from retriever.answering.search import Found, Wanted, without
+from retriever.answering.snapshot import Snapshot
 from retriever.errors import NotPublishedError
-from retriever.snapshot import Snapshot
 
 # Items of the ranking that are looked at together.
 _STEP = 4096

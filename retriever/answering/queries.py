@@ -10,9 +10,9 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from hosting.spans import span
-from publication import layout
-from publication.vector_space import Float32Array
+from lightfm_retriever.hosting.observing.spans import span
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.answering import pages
 from retriever.answering.diversity import diversify, pool_size
 from retriever.answering.explanations import Explanation, explain
@@ -28,8 +28,8 @@ from retriever.answering.questions import (
     always_wanted,
 )
 from retriever.answering.search import NOTHING, Found, Ranker, Rows, Wanted, find, find_page
+from retriever.answering.snapshot import Snapshot
 from retriever.answering.subjects import Source, Subject, item_subject, user_subject
-from retriever.snapshot import Snapshot
 
 ShortReason = Literal["catalogue", "exclusions", "filter", "page_limit"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from publication.errors import InvalidIdError
-from publication.id_map import check_id
+from lightfm_retriever.publication.errors import InvalidIdError
+from lightfm_retriever.publication.storage.id_map import check_id
 from retriever.answering.filters import AnyCondition
 from retriever.answering.pages import Page
 from retriever.errors import InvalidArgumentError

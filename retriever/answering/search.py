@@ -11,11 +11,17 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from publication.ragged import are_among
-from publication.ranking import best
-from publication.search_effort import ROW, SCATTERED_ROW, TUNED_FOR, Depths, candidates_for
-from publication.search_effort import IndexCosts as IndexCosts
-from publication.vector_space import Float32Array
+from lightfm_retriever.publication.search_effort import (
+    ROW,
+    SCATTERED_ROW,
+    TUNED_FOR,
+    Depths,
+    candidates_for,
+)
+from lightfm_retriever.publication.search_effort import IndexCosts as IndexCosts
+from lightfm_retriever.publication.storage.ragged import are_among
+from lightfm_retriever.publication.vectors.ranking import best
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.answering.filters import Filter
 from retriever.answering.pages import Position
 from retriever.answering.questions import Checkpoint, Search

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hosting.message_sizes import DEFAULT_ANSWER_BYTES, ID_FIELD_BYTES, whole_mib
-from publication.id_map import MAX_ID_BYTES
+from lightfm_retriever.hosting.message_sizes import DEFAULT_ANSWER_BYTES, ID_FIELD_BYTES, whole_mib
+from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES
 from retriever.answering.filters import MAX_CONDITIONS, MAX_VALUES
 from retriever.answering.questions import (
     MAX_EXCLUDED,

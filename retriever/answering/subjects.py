@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from publication.fold_in import FoldIn
-from publication.id_map import IdMap
-from publication.ranking import unit_rows
-from publication.vector_space import Float32Array, split_biases, user_queries
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.vectors.fold_in import FoldIn
+from lightfm_retriever.publication.vectors.ranking import unit_rows
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, user_queries
 from retriever.answering.near_misses import in_words, near_misses, spelled_otherwise
 from retriever.answering.questions import (
     ItemSubject,
@@ -24,8 +24,8 @@ from retriever.answering.questions import (
     WeightedItems,
 )
 from retriever.answering.search import NOTHING
+from retriever.answering.snapshot import Snapshot
 from retriever.errors import InvalidArgumentError, NotPublishedError, UnknownIdError
-from retriever.snapshot import Snapshot
 
 Source = Literal["personalized", "folded_in", "features", "popular", "similar"]
 

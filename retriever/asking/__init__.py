@@ -1,1 +1,1 @@
-"""What asks a retriever: requests, answers and errors of the client, and the commands that use it."""
+"""What asks a retriever: requests, answers, errors and the channel of the client."""

@@ -6,9 +6,9 @@ from importlib import resources
 
 import grpc
 
-from hosting import credentials
-from hosting.first_contact import FirstContact, Services
-from hosting.security import PLAIN, ClientSecurity
+from lightfm_retriever.hosting.calling.first_contact import FirstContact, Services
+from lightfm_retriever.hosting.security import credentials
+from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 
 MAX_RESPONSE_BYTES = 64 << 20
 """The largest answer that is taken: with many attributes it may be larger than gRPC's default."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from hosting import given
-from hosting.errors import ArgumentError
+from lightfm_retriever.hosting import given
+from lightfm_retriever.hosting.errors import ArgumentError
 
 _NAME = "an attribute's name, such as 'genres'"
 _TESTS = ("any_of", "all_of", "none_of")

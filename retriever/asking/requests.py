@@ -8,8 +8,8 @@ from typing import Any, Literal, SupportsIndex, TypeAlias, TypedDict, cast
 
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from hosting import given
-from hosting.errors import ArgumentError
+from lightfm_retriever.hosting import given
+from lightfm_retriever.hosting.errors import ArgumentError
 from retriever.asking.conditions import Condition, RangeCondition, TextCondition
 
 Id: TypeAlias = str | SupportsIndex

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from hosting import extras
-from publication import layout
-from publication.manifest import IndexFacts
-from publication.reader import Publication
+from lightfm_retriever.hosting import extras
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.manifest import IndexFacts
+from lightfm_retriever.publication.reader import Publication
 from retriever.errors import SnapshotError
 from retriever.index.protocol import SearchIndex
 

@@ -9,13 +9,13 @@ import numpy as np
 from annoy import AnnoyIndex
 from numpy.typing import NDArray
 
-from publication import layout
-from publication.errors import MismatchError
-from publication.manifest import IndexFacts
-from publication.reader import Publication
-from publication.regular_files import held_open
-from publication.search_effort import TUNED_FOR, scaled
-from publication.vector_space import Float32Array, augment_queries
+from lightfm_retriever.files.regular_files import held_open
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.errors import MismatchError
+from lightfm_retriever.publication.manifest import IndexFacts
+from lightfm_retriever.publication.reader import Publication
+from lightfm_retriever.publication.search_effort import TUNED_FOR, scaled
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, augment_queries
 from retriever.index.protocol import SearchIndex, check_facts, check_has_file, count_of
 from retriever.index.unloadable import check_mappable, unloadable
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from publication import layout
-from publication.manifest import IndexFacts
-from publication.ranking import best, row_norms, unit_rows
-from publication.reader import Publication
-from publication.vector_space import Float32Array, split_biases
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.manifest import IndexFacts
+from lightfm_retriever.publication.reader import Publication
+from lightfm_retriever.publication.vectors.ranking import best, row_norms, unit_rows
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases
 from retriever.index.protocol import SearchIndex, check_facts
 
 

@@ -10,13 +10,13 @@ import nmslib
 import numpy as np
 from numpy.typing import NDArray
 
-from publication import layout
-from publication.errors import InvalidPublicationError, MismatchError, unreadable
-from publication.manifest import IndexFacts
-from publication.reader import Publication
-from publication.regular_files import held_open, open_regular, read_regular
-from publication.search_effort import scaled
-from publication.vector_space import Float32Array, augment_queries
+from lightfm_retriever.files.regular_files import held_open, open_regular, read_regular
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError, unreadable
+from lightfm_retriever.publication.manifest import IndexFacts
+from lightfm_retriever.publication.reader import Publication
+from lightfm_retriever.publication.search_effort import scaled
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, augment_queries
 from retriever.errors import SnapshotError
 from retriever.index.protocol import SearchIndex, check_facts, check_has_file, count_of
 from retriever.index.unloadable import check_room, unloadable

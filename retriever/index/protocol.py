@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from publication.errors import InvalidPublicationError
-from publication.manifest import IndexFacts
-from publication.vector_space import Float32Array
+from lightfm_retriever.publication.errors import InvalidPublicationError
+from lightfm_retriever.publication.manifest import IndexFacts
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.errors import SnapshotError
 
 
@@ -30,7 +30,7 @@ class SearchIndex(Protocol):
 
         Args:
             query: (d,), before any transform.
-            count: how many candidates, >= 1; see publication.search_effort.
+            count: how many candidates, >= 1; see lightfm_retriever.publication.search_effort.
             effort: relative to the one that was tuned, > 0.
         """
         ...

@@ -8,8 +8,8 @@ import os
 import re
 from pathlib import Path
 
-from publication.errors import InvalidPublicationError, VolumeError, unreadable
-from publication.regular_files import open_regular
+from lightfm_retriever.files.regular_files import open_regular
+from lightfm_retriever.publication.errors import InvalidPublicationError, VolumeError, unreadable
 
 # The texts of errors of the system, which end what FAISS says.
 _NUMBERS = {os.strerror(number): number for number in errno.errorcode}

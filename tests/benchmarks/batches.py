@@ -20,8 +20,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from hosting import terminal
-from publication import labels
+from lightfm_retriever.hosting import terminal
+from lightfm_retriever.publication import labels
 from tests.benchmarks.closed_loop import BATCH, Round, measure
 from tests.load import models
 from tests.machine import machine_name

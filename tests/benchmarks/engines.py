@@ -24,20 +24,20 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from hosting import terminal
+from lightfm_retriever.hosting import terminal
 from tests import movielens
 from tests.machine import machine_name
-from trainer.dataset import Dataset, build_dataset
-from trainer.embeddings import Embeddings, extract_embeddings
 from trainer.errors import TrainerError
-from trainer.model import Hyperparameters, train
+from trainer.evaluation.of_vectors import evaluate_vectors
+from trainer.fitting.embeddings import Embeddings, extract_embeddings
+from trainer.fitting.lightfm_model import Hyperparameters, train
+from trainer.preparing.dataset import Dataset, build_dataset
+from trainer.preparing.splits import held_out
 from trainer.progress import Bars, Reporter, Silent
 from trainer.spark.exchange import ITEMS, USERS, Exchange
 from trainer.spark.options import SparkAls
 from trainer.spark.session import spark_session
 from trainer.spark.vectors import collect
-from trainer.splits import held_out
-from trainer.vector_evaluation import evaluate_vectors
 
 SEED = 42
 LIGHTFM = {

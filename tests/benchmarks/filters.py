@@ -27,18 +27,18 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from hosting import terminal
-from publication import layout
-from publication.attributes import Attributes, NumberColumn, TextColumn
-from publication.id_map import IdMap
-from publication.manifest import DatasetFacts, IndexFacts, Manifest, RunFacts
-from publication.ranking import row_norms
-from publication.vector_space import Float32Array, split_biases
-from publication.writer import Staging
+from lightfm_retriever.hosting import terminal
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
+from lightfm_retriever.publication.manifest import DatasetFacts, IndexFacts, Manifest, RunFacts
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.vectors.ranking import row_norms
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases
+from lightfm_retriever.publication.writer import Staging
 from retriever.answering import queries
 from retriever.answering.filters import AnyCondition, Condition, RangeCondition
 from retriever.answering.questions import AS_TUNED, Options, Search
-from retriever.snapshot import Snapshot, open_snapshot
+from retriever.answering.snapshot import Snapshot, open_snapshot
 from tests.benchmarks import indexes
 from tests.machine import machine_name
 from tests.retrievable import build_index, index_facts

@@ -19,12 +19,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from hosting import terminal
-from publication import labels
+from lightfm_retriever.hosting import terminal
+from lightfm_retriever.publication import labels
 from retriever.answering import queries
+from retriever.answering.snapshot import Snapshot, open_snapshot
 from retriever.client import RetrieverClient
-from retriever.snapshot import Snapshot, open_snapshot
-from retriever.warm_up import warm_up
+from retriever.worker.warm_up import warm_up
 from tests.load import models
 from tests.machine import machine_name
 from tests.service import Service

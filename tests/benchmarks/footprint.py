@@ -27,7 +27,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from hosting import terminal
+from lightfm_retriever.hosting import terminal
 from tests.benchmarks import closed_loop, large
 from tests.benchmarks.large import BenchmarkError, Large, Recipe, Room
 from tests.benchmarks.questions import KINDS, Kind, Questions

@@ -25,17 +25,18 @@ import scipy.sparse as sp
 from rich.console import Console
 from rich.table import Table
 
-from hosting import terminal
-from publication.ragged import Ragged
+from lightfm_retriever.hosting import terminal
+from lightfm_retriever.publication.storage.ragged import Ragged
 from tests.machine import machine_name
-from trainer import movielens, warm_start
-from trainer.dataset import Dataset, build_dataset
-from trainer.embeddings import extract_embeddings
+from trainer.data import movielens
+from trainer.data.features import FeatureTable
+from trainer.data.interactions import Interactions
 from trainer.errors import TrainerError
-from trainer.features import FeatureTable
-from trainer.interactions import Interactions
-from trainer.model import Hyperparameters, train
-from trainer.vector_evaluation import evaluate_vectors
+from trainer.evaluation.of_vectors import evaluate_vectors
+from trainer.fitting import warm_start
+from trainer.fitting.embeddings import extract_embeddings
+from trainer.fitting.lightfm_model import Hyperparameters, train
+from trainer.preparing.dataset import Dataset, build_dataset
 
 DATA_DIR = Path(__file__).parents[2] / ".data"
 FIRST = 0.8

@@ -22,19 +22,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from hosting import terminal
-from publication.manifest import IndexFacts
+from lightfm_retriever.hosting import terminal
+from lightfm_retriever.publication.manifest import IndexFacts
 from tests.machine import machine_name
-from trainer import movielens
-from trainer.dataset import build_dataset
-from trainer.embeddings import extract_embeddings
+from trainer.data import movielens
+from trainer.data.features import FeatureTable
 from trainer.errors import TrainerError
-from trainer.features import FeatureTable
+from trainer.fitting.embeddings import extract_embeddings
+from trainer.fitting.lightfm_model import Hyperparameters, train
 from trainer.index import NAMES, installed, make_backends
 from trainer.index.measure import Questions
 from trainer.index.protocol import Backend
 from trainer.index.tuning import TuningOptions, tune
-from trainer.model import Hyperparameters, train
+from trainer.preparing.dataset import build_dataset
 from trainer.progress import Bars, Silent
 from trainer.report.subject import interpolated, no_rows, repeated
 

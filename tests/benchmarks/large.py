@@ -25,28 +25,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hosting import terminal
-from publication import labels, layout, reader
-from publication.attributes import NumberColumn, TextColumn
-from publication.errors import PublicationError
-from publication.id_map import IdMap
-from publication.manifest import DatasetFacts
-from publication.ragged import Ragged
-from publication.vector_space import Float32Array
-from publication.writer import Staging
+from lightfm_retriever.hosting import terminal
+from lightfm_retriever.publication import labels, layout, reader
+from lightfm_retriever.publication.attributes import NumberColumn, TextColumn
+from lightfm_retriever.publication.errors import PublicationError
+from lightfm_retriever.publication.manifest import DatasetFacts
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.ragged import Ragged
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
+from lightfm_retriever.publication.writer import Staging
 from tests.benchmarks.indexes import DATA_DIR
-from trainer import movielens
-from trainer.dataset import build_dataset
-from trainer.embeddings import Embeddings, extract_embeddings
+from trainer.data import movielens
+from trainer.data.features import FeatureTable
 from trainer.errors import TrainerError
-from trainer.features import FeatureTable
+from trainer.fitting.embeddings import Embeddings, extract_embeddings
+from trainer.fitting.lightfm_model import Hyperparameters, train
 from trainer.index import AUTO, NAMES, make_backends
 from trainer.index.tuning import TuningOptions
-from trainer.indexing import Indexing
-from trainer.model import Hyperparameters, train
+from trainer.preparing.dataset import build_dataset
 from trainer.progress import Bars, Reporter, Silent
-from trainer.publishable import Publishable
-from trainer.publishing import publish
+from trainer.publishing.indexing import Indexing
+from trainer.publishing.publish import publish
+from trainer.publishing.publishable import Publishable
 from trainer.report.subject import interpolated
 from trainer.timings import Timings
 

@@ -27,8 +27,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from hosting import terminal
-from publication import labels
+from lightfm_retriever.hosting import terminal
+from lightfm_retriever.publication import labels
 from retriever.config import Config
 from tests.benchmarks.closed_loop import Round, measure
 from tests.benchmarks.revisions import CALLERS, FIGURES, THREADS, WARM_UP_SECONDS, Ratio

@@ -31,7 +31,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from hosting import terminal
+from lightfm_retriever.hosting import terminal
 from tests.benchmarks import large, synthetic
 from tests.benchmarks.large import BenchmarkError
 from tests.benchmarks.serving import check_positive, handled

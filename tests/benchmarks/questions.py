@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from publication import reader
-from publication.fold_in import FoldIn
-from publication.id_map import IdMap
-from publication.ranking import row_norms, unit_rows
-from publication.reader import Publication
-from publication.vector_space import Float32Array, split_biases, user_queries
+from lightfm_retriever.publication import reader
+from lightfm_retriever.publication.reader import Publication
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.vectors.fold_in import FoldIn
+from lightfm_retriever.publication.vectors.ranking import row_norms, unit_rows
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, user_queries
 from tests.benchmarks.closed_loop import BATCH
 from tests.benchmarks.large import TENTHS, BenchmarkError, Large
 

@@ -34,13 +34,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from hosting import terminal
-from publication import layout, reader
-from publication.writer import Staging
-from remote.download import AT_ONCE
-from remote.location import parse_location
-from remote.opening import open_volume
-from remote.store import PIECE_BYTES, Store
+from lightfm_retriever.hosting import terminal
+from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication.writer import Staging
+from lightfm_retriever.remote.download import AT_ONCE
+from lightfm_retriever.remote.location import parse_location
+from lightfm_retriever.remote.opening import open_volume
+from lightfm_retriever.remote.store import PIECE_BYTES, Store
 from tests import seaweedfs
 from tests.benchmarks import large
 from tests.benchmarks.large import BenchmarkError, Large, Recipe, Room

@@ -31,7 +31,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from hosting import terminal
+from lightfm_retriever.hosting import terminal
 from tests.benchmarks.closed_loop import METHODS, Round, measure
 from tests.machine import machine_name
 from tests.service import Service
@@ -49,12 +49,16 @@ FIGURES = {
 # What is imported and compiled at a first call isn't what a call costs.
 WARM_UP_SECONDS = 0.5
 
-_IMPORTED = "import publication, retriever, recsys.retriever.v1.retriever_service_pb2 as stubs"
-_WHERE = f"{_IMPORTED}; print(publication.__file__, retriever.__file__, stubs.__file__, sep='\\n')"
+# Of a package that both revisions have, whatever they call what is in it.
+_IMPORTED = "import retriever, recsys.retriever.v1.retriever_service_pb2 as stubs"
+_WHERE = f"{_IMPORTED}; print(retriever.__file__, stubs.__file__, sep='\\n')"
 _PUBLISH = """
 import sys
 from pathlib import Path
-from publication import labels
+try:
+    from lightfm_retriever.publication import labels
+except ImportError:  # a revision from before it was called so
+    from publication import labels
 from tests.load import models
 volume = Path(sys.argv[1])
 size = models.Size(items=int(sys.argv[2]), components=64, every=False)

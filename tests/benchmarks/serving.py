@@ -31,9 +31,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from hosting import terminal
-from publication import layout, reader
-from publication.errors import PublicationError
+from lightfm_retriever.hosting import terminal
+from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication.errors import PublicationError
 from tests.benchmarks import closed_loop, large, open_loop
 from tests.benchmarks.closed_loop import Calls
 from tests.benchmarks.large import BenchmarkError, Large, Recipe, Room

@@ -39,9 +39,9 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 from rich.console import Console
 from rich.table import Table
 
-from hosting import terminal
-from publication import labels, layout, reader
-from publication.removal import delete_version
+from lightfm_retriever.hosting import terminal
+from lightfm_retriever.publication import labels, layout, reader
+from lightfm_retriever.publication.removal import delete_version
 from tests.benchmarks import closed_loop, large, open_loop
 from tests.benchmarks.large import BenchmarkError, Large, Recipe, Room
 from tests.benchmarks.open_loop import Scheduled

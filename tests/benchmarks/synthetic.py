@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from hosting import terminal
+from lightfm_retriever.hosting import terminal
 from tests.machine import machine_name
 from trainer.errors import OptionError, TrainerError
 from trainer.progress import Bars, Reporter, Silent

@@ -25,8 +25,8 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 from rich.console import Console
 from rich.table import Table
 
-from hosting import terminal
-from publication import labels
+from lightfm_retriever.hosting import terminal
+from lightfm_retriever.publication import labels
 from retriever.client import open_channel
 from tests.benchmarks.closed_loop import Round, measure
 from tests.load import models

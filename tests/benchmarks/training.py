@@ -39,20 +39,20 @@ import scipy.sparse as sp
 from rich.console import Console
 from rich.table import Table
 
-from hosting import terminal
-from publication.volume import FolderVolume
+from lightfm_retriever.hosting import terminal
+from lightfm_retriever.publication.volume import FolderVolume
 from tests.benchmarks import synthetic
 from tests.benchmarks.synthetic import InteractionsSpec, NoRoomError
 from tests.machine import machine_name
-from trainer.dataset import build_dataset
+from trainer.data.features import FeatureTable
+from trainer.data.files.parquet_folder import data_files
+from trainer.data.interactions import read_interactions
 from trainer.errors import InputError, OptionError, TrainerError
-from trainer.features import FeatureTable
-from trainer.interactions import read_interactions
-from trainer.model import Hyperparameters
-from trainer.parquet_folder import data_files
+from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.pipeline import Places, train_and_publish
+from trainer.preparing.dataset import build_dataset
 from trainer.progress import Bars, Reporter, Silent
-from trainer.training_spec import DataSpec, TrainingSpec
+from trainer.spec import DataSpec, TrainingSpec
 
 if TYPE_CHECKING:
     from tests.benchmarks.revisions import Ratio

@@ -10,7 +10,7 @@ from typing import Any
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 import retriever
-from publication import labels
+from lightfm_retriever.publication import labels
 from tests.callers.command import Language, calling
 from tests.load import models
 from tests.service import Service

@@ -21,19 +21,25 @@ from typing import Any
 import numpy as np
 from annoy import AnnoyIndex
 
-from publication import layout
-from publication.id_map import IdMap
-from publication.labels import promote
-from publication.manifest import FORMAT_VERSION, DatasetFacts, IndexFacts, Manifest, RunFacts
-from publication.ragged import Ragged, from_texts
-from publication.vector_space import (
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.labels import promote
+from lightfm_retriever.publication.manifest import (
+    FORMAT_VERSION,
+    DatasetFacts,
+    IndexFacts,
+    Manifest,
+    RunFacts,
+)
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.ragged import Ragged, from_texts
+from lightfm_retriever.publication.vectors.vector_space import (
     Float32Array,
     augment_items,
     augment_queries,
     split_biases,
     user_queries,
 )
-from publication.writer import Staging
+from lightfm_retriever.publication.writer import Staging
 
 GOLDEN = Path(__file__).parent / "golden"
 

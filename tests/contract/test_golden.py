@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 from annoy import AnnoyIndex
 
-from publication import layout, manifest
-from publication.errors import NothingToRollBackToError
-from publication.labels import list_labels, read_label, rollback_target
-from publication.ragged import text
-from publication.reader import list_versions, open_publication, verify
-from publication.vector_space import augment_items, augment_queries, split_biases, user_queries
+from lightfm_retriever.publication import layout, manifest
+from lightfm_retriever.publication.errors import NothingToRollBackToError
+from lightfm_retriever.publication.labels import list_labels, read_label, rollback_target
+from lightfm_retriever.publication.reader import list_versions, open_publication, verify
+from lightfm_retriever.publication.storage.ragged import text
+from lightfm_retriever.publication.vectors.vector_space import (
+    augment_items,
+    augment_queries,
+    split_biases,
+    user_queries,
+)
 from tests import publications
 from tests.contract import make_golden
 

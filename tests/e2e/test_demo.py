@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from publication.labels import read_label
-from publication.reader import verify
+from lightfm_retriever.publication.labels import read_label
+from lightfm_retriever.publication.reader import verify
 
 ROOT = Path(__file__).parents[2]
 

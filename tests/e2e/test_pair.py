@@ -6,8 +6,8 @@ import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as retriever_pb
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
-from publication.labels import list_labels
-from publication.reader import open_publication
+from lightfm_retriever.publication.labels import list_labels
+from lightfm_retriever.publication.reader import open_publication
 from tests import datasets
 from tests.service import PATIENCE, Service
 from tests.trainer_service import TrainerService, events, spec

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from publication import reader
-from publication.fold_in import FoldIn
+from lightfm_retriever.publication import reader
+from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from retriever.client import (
     Answer,
     CallError,

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from random import SystemRandom
 
-from hosting import terminal
+from lightfm_retriever.hosting import terminal
 
 # Before numpy is there: threads don't outlive a fork, and one executes at a time.
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):

@@ -8,13 +8,17 @@ from random import Random
 
 import numpy as np
 
-from publication import labels, layout, manifest, search_effort
-from publication.arrays import map_array
-from publication.errors import InvalidPublicationError, LabelError, NothingToRollBackToError
-from publication.id_map import IdMap
-from publication.manifest import Depth
-from publication.ragged import Ragged, are_among
-from publication.ranking import best
+from lightfm_retriever.publication import labels, layout, manifest, search_effort
+from lightfm_retriever.publication.errors import (
+    InvalidPublicationError,
+    LabelError,
+    NothingToRollBackToError,
+)
+from lightfm_retriever.publication.manifest import Depth
+from lightfm_retriever.publication.storage.arrays import map_array
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.ragged import Ragged, are_among
+from lightfm_retriever.publication.vectors.ranking import best
 from tests import publications, retrievable
 from tests.fuzz import mutation
 from tests.fuzz.runner import Execute, note

@@ -16,12 +16,14 @@ from retriever.errors import InvalidArgumentError, PageExpiredError
 from tests import publications
 from tests.fuzz import mutation
 from tests.fuzz.runner import Execute, note
-from trainer import database_url, event_files, features, item_attributes
-from trainer.data_roots import DataRoots
+from trainer.data import features, item_attributes
+from trainer.data.data_roots import DataRoots
+from trainer.data.databases import url as database_url
+from trainer.data.interactions import read_interactions
 from trainer.errors import OptionError, TrainerError
-from trainer.event_errors import EventLogError
-from trainer.interactions import read_interactions
-from trainer.write_ahead import WriteAheadFile
+from trainer.event_log import files as event_files
+from trainer.event_log.errors import EventLogError
+from trainer.event_log.write_ahead import WriteAheadFile
 
 _VERSION = "20261124T043500Z-3fa9c1"
 _KEY = "3f" * 32

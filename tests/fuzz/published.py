@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from publication import layout
-from publication.attributes import Attributes, NumberColumn, TextColumn
-from publication.fold_in import FoldIn
-from publication.id_map import IdMap
-from publication.manifest import Depth
-from publication.ragged import from_texts
-from publication.ranking import row_norms
-from publication.vector_space import split_biases
-from publication.writer import Staging
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
+from lightfm_retriever.publication.manifest import Depth
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.ragged import from_texts
+from lightfm_retriever.publication.vectors.fold_in import FoldIn
+from lightfm_retriever.publication.vectors.ranking import row_norms
+from lightfm_retriever.publication.vectors.vector_space import split_biases
+from lightfm_retriever.publication.writer import Staging
 from tests import publications, retrievable
 
 ITEMS = 60

@@ -10,11 +10,11 @@ from typing import Any
 import grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from publication import layout
+from lightfm_retriever.publication import layout
+from retriever.answering.snapshot import Snapshot, open_snapshot
 from retriever.control import Fleet
-from retriever.current import CurrentSnapshot
-from retriever.service import RetrieverServicer
-from retriever.snapshot import Snapshot, open_snapshot
+from retriever.worker.current import CurrentSnapshot
+from retriever.worker.service import RetrieverServicer
 from tests import retrievable
 from tests.fuzz import mutation, published
 from tests.fuzz.context import Context, UnansweredError

@@ -30,7 +30,7 @@ def test_nothing_new_is_found(names):
 
 
 def test_a_finding_is_known_only_where_it_was_found():
-    crash = "*.trie, verify: SIGSEGV in publication/id_map.py:row"
+    crash = "*.trie, verify: SIGSEGV in lightfm_retriever/publication/storage/id_map.py:row"
     assert known("publication", crash) in KNOWN
     assert known("retriever", crash) is None
     assert known("publication", crash.replace("*.trie", "seen_items.npy")) is None

@@ -11,19 +11,19 @@ from typing import Any
 
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
-from publication import labels
-from publication.volume import FolderVolume
+from lightfm_retriever.publication import labels
+from lightfm_retriever.publication.volume import FolderVolume
 from tests import publications
 from tests.fuzz import mutation
 from tests.fuzz.context import Context, UnansweredError
 from tests.fuzz.messages import Maker
 from tests.fuzz.runner import Execute, note
-from trainer.data_roots import DataRoots
-from trainer.event_log import EventLog
+from trainer.data.data_roots import DataRoots
+from trainer.event_log.log import EventLog
 from trainer.pipeline import Places
-from trainer.runs import RunStore
-from trainer.scheduler import Scheduler
-from trainer.service import TrainerServicer
+from trainer.runs.scheduler import Scheduler
+from trainer.runs.store import RunStore
+from trainer.service.servicer import TrainerServicer
 
 _METHODS = {
     "Train": pb.TrainRequest,

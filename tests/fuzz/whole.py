@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from publication import layout, reader
-from publication.errors import PublicationError
-from retriever.snapshot import open_snapshot
-from retriever.warm_up import warm_up
+from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication.errors import PublicationError
+from retriever.answering.snapshot import open_snapshot
+from retriever.worker.warm_up import warm_up
 from tests import publications
 from tests.fuzz import mutation, published
 from tests.fuzz.retriever_calls import Calls

@@ -18,7 +18,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
-from hosting import terminal
+from lightfm_retriever.hosting import terminal
 
 # Before numpy is there: such small products aren't worth threads.
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):

@@ -19,10 +19,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from publication import labels, reader
-from publication.reader import open_publication
-from publication.removal import delete_version
-from publication.vector_space import split_biases
+from lightfm_retriever.publication import labels, reader
+from lightfm_retriever.publication.reader import open_publication
+from lightfm_retriever.publication.removal import delete_version
+from lightfm_retriever.publication.vectors.vector_space import split_biases
 from tests.hostile.damage import Case, apply
 from tests.hostile.draft import Draft, Vectors
 from tests.hostile.good import Good

@@ -14,9 +14,9 @@ from typing import Literal
 
 import numpy as np
 
-from publication.reader import Publication, open_publication
-from publication.vector_space import user_queries
-from trainer.content import content_of
+from lightfm_retriever.publication.reader import Publication, open_publication
+from lightfm_retriever.publication.vectors.vector_space import user_queries
+from trainer.promotion.content import content_of
 
 Outcome = Literal["refused", "gated", "warned", "harmless", "finding"]
 OUTCOMES: tuple[Outcome, ...] = ("refused", "gated", "warned", "harmless", "finding")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import tests.hostile.damages  # noqa: F401 - registers the kinds
-from publication.labels import list_labels
-from publication.reader import list_versions
+from lightfm_retriever.publication.labels import list_labels
+from lightfm_retriever.publication.reader import list_versions
 from tests.hostile.bench import Bench, memory_folder
 from tests.hostile.campaign import Campaign, drawn
 from tests.hostile.damage import KINDS, Case, Damage, plainest
@@ -81,7 +81,7 @@ def damaged(name, **parameters):
 @pytest.mark.parametrize("name", ["titles of other items", "numbered anew"])
 def test_what_the_trainer_tells_is_found_when_it_no_longer_does(bench, monkeypatch, name):
     assert bench.try_case(damaged(name)).verdict.outcome in TOLD
-    monkeypatch.setattr("trainer.continuity.check", lambda *_, **__: ([], []))
+    monkeypatch.setattr("trainer.promotion.continuity.check", lambda *_, **__: ([], []))
     assert bench.try_case(damaged(name)).verdict.outcome == "finding"
     # And it is the trainer's answer that makes the difference.
     monkeypatch.undo()
@@ -89,8 +89,8 @@ def test_what_the_trainer_tells_is_found_when_it_no_longer_does(bench, monkeypat
 
 
 def test_a_campaign_finds_what_a_trainer_without_checks_lets_pass(bench, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainer.continuity.check", lambda *_, **__: ([], []))
-    monkeypatch.setattr("trainer.promotion.Checks.published", lambda *_: None)
+    monkeypatch.setattr("trainer.promotion.continuity.check", lambda *_, **__: ([], []))
+    monkeypatch.setattr("trainer.promotion.checks.Checks.published", lambda *_: None)
     told = []
     campaign = Campaign(
         bench,

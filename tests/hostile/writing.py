@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tests.hostile.draft import GOODS, LOG, PEOPLE, Draft
 from tests.hostile.good import RECIPES, Table
-from trainer.event_log import Event, EventLog
+from trainer.event_log.log import Event, EventLog
 
 TEXTS = ("csv", "tsv", "gz")
 PARQUET = ("parquet", "folder")

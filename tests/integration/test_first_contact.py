@@ -19,10 +19,10 @@ from recsys.retriever.v1 import retriever_service_pb2 as retriever_pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as retriever_grpc
 from recsys.trainer.v1 import trainer_service_pb2 as trainer_pb
 
-from hosting.addresses import AddressError
-from hosting.credentials import add_port
-from hosting.security import PLAIN, ClientSecurity, SecuritySettings
-from hosting.server import HostedServer, probes
+from lightfm_retriever.hosting.addresses import AddressError
+from lightfm_retriever.hosting.security.credentials import add_port
+from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity, SecuritySettings
+from lightfm_retriever.hosting.serving.server import HostedServer, probes
 from retriever import client as retriever_client
 from retriever.__main__ import main as retriever_main
 from tests.certificates import Secret, authority, issue, write

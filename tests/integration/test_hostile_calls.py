@@ -12,9 +12,9 @@ from grpc_health.v1 import health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2
 from recsys.trainer.v1 import trainer_service_pb2
 
-from hosting.health import Health
-from hosting.security import ClientSecurity
-from publication import labels
+from lightfm_retriever.hosting.security.settings import ClientSecurity
+from lightfm_retriever.hosting.serving.health import Health
+from lightfm_retriever.publication import labels
 from retriever.client import open_channel
 from tests import http2
 from tests.load import models

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from hosting.security import ClientSecurity
+from lightfm_retriever.hosting.security.settings import ClientSecurity
 from tests import kustomize
 from tests.service import Service
 from tests.trainer_service import TrainerService

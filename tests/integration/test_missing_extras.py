@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hosting import extras
+from lightfm_retriever.hosting import extras
 from tests import retrievable
 
 # A package that can't be imported, in every process below.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from publication import labels, reader
+from lightfm_retriever.publication import labels, reader
 from retriever import index as retriever_index
 from retriever.answering import queries
-from retriever.snapshot import open_snapshot
+from retriever.answering.snapshot import open_snapshot
 from tests.retrievable import Expected
 from trainer import __main__ as trainer
 from trainer import index as trainer_index

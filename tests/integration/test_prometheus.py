@@ -13,7 +13,7 @@ import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as retriever_pb
 from recsys.trainer.v1 import trainer_service_pb2 as trainer_pb
 
-from publication import labels, layout
+from lightfm_retriever.publication import labels, layout
 from tests import datasets, prometheus
 from tests.load import models
 from tests.prometheus import FILES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from publication import labels
+from lightfm_retriever.publication import labels
 from tests.load import models, resets
 
 

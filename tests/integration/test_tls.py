@@ -27,10 +27,10 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as retriever_grpc
 from recsys.trainer.v1 import trainer_service_pb2 as trainer_pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as trainer_grpc
 
-from hosting import logs
-from hosting.credentials import open_channel
-from hosting.diagnosis import diagnose
-from hosting.security import PLAIN, ClientSecurity
+from lightfm_retriever.hosting.calling.diagnosis import diagnose
+from lightfm_retriever.hosting.observing import logs
+from lightfm_retriever.hosting.security.credentials import open_channel
+from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from retriever.__main__ import main as retriever_main
 from retriever.client import RetrieverClient
 from tests.certificates import NAME, Secret, authority, chain, expired, issue, key, serial, write

@@ -16,8 +16,8 @@ import grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from publication import labels, layout
-from publication.errors import VolumeError
+from lightfm_retriever.publication import labels, layout
+from lightfm_retriever.publication.errors import VolumeError
 from tests.load import descriptors, faults, models
 from tests.load.models import Model
 from tests.service import PATIENCE, Resources, Service

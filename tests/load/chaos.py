@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from hosting import terminal
+from lightfm_retriever.hosting import terminal
 from tests.load import campaign as campaigns
 from tests.load import outcome, resets
 from tests.load.callers import Callers, Plan

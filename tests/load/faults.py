@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from publication import layout
+from lightfm_retriever.publication import layout
 from tests.publications import edit_manifest, overwrite, reseal
 
 _ENDLESS_BYTES = 1 << 43

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hosting import terminal
+from lightfm_retriever.hosting import terminal
 from tests import fault_proxy, seaweedfs
 from tests.envoy import Envoy
 from tests.load import fleet_campaign, outcome

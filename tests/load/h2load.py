@@ -26,8 +26,8 @@ import grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from rich.console import Console
 
-from hosting import terminal
-from publication.errors import PublicationError
+from lightfm_retriever.hosting import terminal
+from lightfm_retriever.publication.errors import PublicationError
 from tests.load import k6_results
 from tests.load.target import CALL_SECONDS, LoadError, Target, known_of, retriever, words
 from tests.machine import machine_name

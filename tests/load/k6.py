@@ -32,11 +32,12 @@ import grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from rich.console import Console
 
-from hosting import client_flags, terminal
-from hosting.errors import HostingError
-from hosting.security import PLAIN, ClientSecurity
-from publication import layout
-from publication.errors import PublicationError
+from lightfm_retriever.hosting import terminal
+from lightfm_retriever.hosting.calling import client_flags
+from lightfm_retriever.hosting.errors import HostingError
+from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.errors import PublicationError
 from retriever.config import parse_address
 from tests.load import k6_results, k6_run
 from tests.load.k6_run import K6, Load

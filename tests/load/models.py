@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from publication import layout
-from publication.id_map import IdMap
-from publication.manifest import DatasetFacts, Manifest, RunFacts
-from publication.ragged import Ragged
-from publication.ranking import best, row_norms, unit_rows
-from publication.vector_space import Float32Array, split_biases, user_queries
-from publication.writer import Staging
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.manifest import DatasetFacts, Manifest, RunFacts
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.ragged import Ragged
+from lightfm_retriever.publication.vectors.ranking import best, row_norms, unit_rows
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, user_queries
+from lightfm_retriever.publication.writer import Staging
 from tests import retrievable
 
 USERS = 100

@@ -21,7 +21,7 @@ import grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from hosting.security import ClientSecurity
+from lightfm_retriever.hosting.security.settings import ClientSecurity
 from tests.envoy import Envoy
 from tests.load import models
 from tests.service import PATIENCE, Service

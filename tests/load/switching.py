@@ -10,8 +10,8 @@ from pathlib import Path
 
 import grpc
 
-from publication import labels
-from publication.errors import PublicationError
+from lightfm_retriever.publication import labels
+from lightfm_retriever.publication.errors import PublicationError
 from tests.load.target import LoadError, Target, words
 
 # For a change to be taken over; a service that is being called looks at its label every second.

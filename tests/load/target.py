@@ -15,13 +15,13 @@ import grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from hosting.credentials import open_channel
-from hosting.diagnosis import diagnose
-from hosting.first_contact import NO_ANSWER
-from hosting.security import PLAIN, ClientSecurity
-from publication import labels, layout
-from publication.id_map import IdMap
-from publication.reader import Publication, list_versions, open_publication
+from lightfm_retriever.hosting.calling.diagnosis import diagnose
+from lightfm_retriever.hosting.calling.first_contact import NO_ANSWER
+from lightfm_retriever.hosting.security.credentials import open_channel
+from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
+from lightfm_retriever.publication import labels, layout
+from lightfm_retriever.publication.reader import Publication, list_versions, open_publication
+from lightfm_retriever.publication.storage.id_map import IdMap
 from tests.load import models
 from tests.service import Service
 

@@ -14,9 +14,9 @@ import time
 
 import pytest
 
-from hosting.security import ClientSecurity
-from publication.labels import read_label
-from publication.reader import list_versions
+from lightfm_retriever.hosting.security.settings import ClientSecurity
+from lightfm_retriever.publication.labels import read_label
+from lightfm_retriever.publication.reader import list_versions
 from tests.certificates import NAME, Secret, issue
 from tests.datasets import GENRES, ITEMS, rows, write_csv, write_rows
 from tests.load import h2load, k6, k6_run

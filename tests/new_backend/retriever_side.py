@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from publication import layout
-from publication.errors import InvalidPublicationError
-from publication.manifest import IndexFacts
-from publication.reader import Publication
-from publication.search_effort import scaled
-from publication.vector_space import Float32Array
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.errors import InvalidPublicationError
+from lightfm_retriever.publication.manifest import IndexFacts
+from lightfm_retriever.publication.reader import Publication
+from lightfm_retriever.publication.search_effort import scaled
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.index.protocol import SearchIndex, check_facts, count_of
 
 

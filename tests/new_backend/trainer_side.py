@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from publication.search_effort import scaled
-from publication.vector_space import Float32Array
+from lightfm_retriever.publication.search_effort import scaled
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.index.protocol import BuiltIndex, Effort, Settings, Space
 
 CANDIDATES = 10

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from publication import reader
-from publication.id_map import IdMap
-from publication.manifest import DatasetFacts
-from publication.ragged import Ragged
+from lightfm_retriever.publication import reader
+from lightfm_retriever.publication.manifest import DatasetFacts
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.ragged import Ragged
 from tests.benchmarks import large
 from tests.benchmarks.large import BenchmarkError, Recipe, Room
 from tests.benchmarks.questions import KINDS, Questions
-from trainer.embeddings import Embeddings
+from trainer.fitting.embeddings import Embeddings
 from trainer.progress import Silent
 from trainer.report.subject import interpolated
 

@@ -93,22 +93,18 @@ def test_without_git_it_says_so(capsys, monkeypatch):
 
 
 def test_a_tree_runs_its_own_code_wherever_it_is_started(monkeypatch, tmp_path):
-    for package in ("publication", "retriever", "protos/gen/recsys/retriever/v1"):
+    for package in ("retriever", "protos/gen/recsys/retriever/v1"):
         (tmp_path / package).mkdir(parents=True)
         (tmp_path / package / "__init__.py").touch()
     stubs = tmp_path / "protos/gen/recsys/retriever/v1/retriever_service_pb2.py"
     stubs.touch()
     monkeypatch.chdir(revisions.ROOT)
     said = Revision("made up", tmp_path).run(revisions._WHERE).splitlines()
-    assert said == [
-        str(tmp_path / "publication/__init__.py"),
-        str(tmp_path / "retriever/__init__.py"),
-        str(stubs),
-    ]
+    assert said == [str(tmp_path / "retriever/__init__.py"), str(stubs)]
 
 
 def test_code_that_is_not_of_the_tree_is_refused(monkeypatch):
-    elsewhere = "print('/elsewhere/publication/__init__.py')"
+    elsewhere = "print('/elsewhere/retriever/__init__.py')"
     monkeypatch.setattr(revisions, "_WHERE", elsewhere)
     with pytest.raises(RevisionError, match="doesn't run its own code, but /elsewhere"):
         revisions.check_out(WORKING_TREE, revisions.ROOT)

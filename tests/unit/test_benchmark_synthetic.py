@@ -15,10 +15,10 @@ import pytest
 
 from tests.benchmarks import synthetic
 from tests.benchmarks.synthetic import Clustered, InteractionsSpec, Interests, VectorsSpec
+from trainer.data.interactions import read_interactions
 from trainer.errors import OptionError
-from trainer.interactions import read_interactions
-from trainer.own_vectors import OwnVectors, read_own_vectors
 from trainer.progress import Silent
+from trainer.publishing.own_vectors import OwnVectors, read_own_vectors
 
 SPEC = InteractionsSpec(users=2000, items=3000, interactions=200_000, clusters=10)
 

@@ -14,8 +14,8 @@ import pytest
 from tests.benchmarks import synthetic, training
 from tests.benchmarks.synthetic import InteractionsSpec
 from tests.benchmarks.training import Measured, ProcessError, Stages, Subject
-from trainer import pipeline, sources
-from trainer.model import Hyperparameters
+from trainer import pipeline, reading
+from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.progress import Silent
 
 SPEC = InteractionsSpec(users=150, items=150, interactions=3000, clusters=5)
@@ -94,7 +94,7 @@ def test_a_run_ends_where_the_fit_is_over(data, tmp_path, monkeypatch, capsys):
 
 def test_the_rows_are_gone_when_a_run_fits(data, tmp_path, monkeypatch):
     rows = []
-    for_real = sources.weigh
+    for_real = reading.weigh
 
     def watched(*given, **options):
         weighed = for_real(*given, **options)
@@ -107,7 +107,7 @@ def test_the_rows_are_gone_when_a_run_fits(data, tmp_path, monkeypatch):
         return pipeline_train(*given, **options)
 
     pipeline_train = pipeline.train
-    monkeypatch.setattr(sources, "weigh", watched)
+    monkeypatch.setattr(reading, "weigh", watched)
     monkeypatch.setattr(pipeline, "train", fit)
     training.train(str(data), str(tmp_path / "volume"), json.dumps(asdict(QUICK)))
     assert rows[1:] == [None]

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-import publication
+import lightfm_retriever
 import retriever
 
 HEAVY = {"lightfm", "scipy", "sklearn", "pandas", "polars", "pyarrow", "matplotlib", "trainer"}
@@ -16,7 +16,7 @@ GRPC = {"grpc", "grpc_health", "grpc_reflection", "grpc_status", "recsys", "goog
 # `__main__` runs when it is imported as what it is named.
 MODULES = [
     module.name
-    for package in (publication, retriever)
+    for package in (lightfm_retriever, retriever)
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
 ]
 
@@ -29,28 +29,33 @@ def loaded(*modules):
 
 
 def test_the_modules_are_all_there():
-    for name in ("retriever", "retriever.worker", "retriever.index.annoy", "publication.reader"):
+    for name in (
+        "retriever",
+        "retriever.worker.worker",
+        "retriever.index.annoy",
+        "lightfm_retriever.publication.reader",
+    ):
         assert name in ("retriever", *MODULES)
 
 
 def test_a_heavy_package_would_be_seen():
-    assert loaded("trainer.embeddings") >= {"trainer", "lightfm", "scipy"}
+    assert loaded("trainer.fitting.embeddings") >= {"trainer", "lightfm", "scipy"}
 
 
 def test_importing_the_retriever_loads_next_to_nothing():
-    assert not loaded("retriever") & (HEAVY | GRPC | {"numpy", "annoy", "publication"})
+    assert not loaded("retriever") & (HEAVY | GRPC | {"numpy", "annoy", "lightfm_retriever"})
 
 
 def test_every_module_together_loads_nothing_heavy():
     packages = loaded("retriever", *MODULES)
     assert not packages & HEAVY
     # The set isn't empty by mistake.
-    assert packages >= {"retriever", "publication", "numpy", "annoy", "grpc"}
+    assert packages >= {"retriever", "lightfm_retriever", "numpy", "annoy", "grpc"}
 
 
 def test_a_worker_loads_no_backend_until_a_publication_needs_it():
     """All but Annoy are optional extras, and take memory."""
-    packages = loaded("retriever.worker", "retriever.snapshot")
+    packages = loaded("retriever.worker.worker", "retriever.answering.snapshot")
     assert packages >= {"retriever", "numpy", "grpc"}
     assert not packages & {"faiss", "nmslib", "annoy"}
     assert "faiss" in loaded("retriever.index.faiss")
@@ -58,11 +63,16 @@ def test_a_worker_loads_no_backend_until_a_publication_needs_it():
 
 
 def test_nobody_loads_opentelemetry_who_sends_no_traces():
-    assert "opentelemetry" not in loaded("retriever.worker", "retriever.client", "trainer.server")
-    assert "opentelemetry" in loaded("hosting.call_traces")
+    assert "opentelemetry" not in loaded(
+        "retriever.worker.worker", "retriever.client", "trainer.service.server"
+    )
+    assert "opentelemetry" in loaded("lightfm_retriever.hosting.observing.call_traces")
 
 
-@pytest.mark.parametrize("module", ["retriever.supervisor", "retriever.__main__", "hosting.flags"])
+@pytest.mark.parametrize(
+    "module",
+    ["retriever.parent.supervisor", "retriever.__main__", "lightfm_retriever.hosting.settings.flags"],
+)
 def test_the_parent_loads_no_grpc(module):
     """A process that has loaded it must not fork, and the parent starts all others."""
     assert not loaded(module) & (GRPC | HEAVY)

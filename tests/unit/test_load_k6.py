@@ -9,7 +9,7 @@ import sys
 import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from publication.reader import open_publication
+from lightfm_retriever.publication.reader import open_publication
 from tests import retrievable
 from tests.load import h2load, k6, k6_results, k6_run, target
 

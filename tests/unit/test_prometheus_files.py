@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from publication import labels
-from publication.volume import FolderVolume
+from lightfm_retriever.publication import labels
+from lightfm_retriever.publication.volume import FolderVolume
 from retriever import control, counters
-from retriever.metrics import RetrieverMetrics
+from retriever.parent.metrics import RetrieverMetrics
 from tests import publications, specs
-from trainer.events import Stats
-from trainer.metrics import ServiceCollector
-from trainer.runs import FINAL, Outcome, RunStore
+from trainer.event_log.event import Stats
+from trainer.runs.store import FINAL, Outcome, RunStore
+from trainer.service.metrics import ServiceCollector
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "docker/prometheus"

@@ -10,10 +10,15 @@ import numpy as np
 from annoy import AnnoyIndex
 from numpy.typing import NDArray
 
-from publication.chunks import row_chunks
-from publication.errors import VectorError
-from publication.search_effort import scaled
-from publication.vector_space import Float32Array, augment_queries, fold_biases, missing_lengths
+from lightfm_retriever.publication.errors import VectorError
+from lightfm_retriever.publication.search_effort import scaled
+from lightfm_retriever.publication.storage.chunks import row_chunks
+from lightfm_retriever.publication.vectors.vector_space import (
+    Float32Array,
+    augment_queries,
+    fold_biases,
+    missing_lengths,
+)
 from trainer.errors import OptionError
 from trainer.index.protocol import BuiltIndex, Effort, Settings, Space
 

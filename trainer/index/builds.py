@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hosting.spans import span
-from publication.manifest import Trial
-from publication.vector_space import Float32Array
+from lightfm_retriever.hosting.observing.spans import span
+from lightfm_retriever.publication.manifest import Trial
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.index.exact import ExactBackend
 from trainer.index.measure import Questions
 from trainer.index.protocol import Backend, BuiltIndex, Settings, Space

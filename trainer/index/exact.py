@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from publication.ranking import best, row_norms
-from publication.vector_space import Float32Array
+from lightfm_retriever.publication.vectors.ranking import best, row_norms
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.index.protocol import BuiltIndex, Settings, Space
 
 _CHUNK_SCORES = 1 << 24

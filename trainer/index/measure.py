@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from publication.ragged import Ragged, are_among
-from publication.ranking import best, row_norms, unit_rows
-from publication.search_effort import TUNED_FOR, candidates_for
-from publication.vector_space import Float32Array
+from lightfm_retriever.publication.search_effort import TUNED_FOR, candidates_for
+from lightfm_retriever.publication.storage.ragged import Ragged, are_among
+from lightfm_retriever.publication.vectors.ranking import best, row_norms, unit_rows
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.index.exact import score_chunks
 from trainer.index.protocol import BuiltIndex, Space
 

@@ -10,8 +10,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from publication.manifest import Scalar
-from publication.vector_space import Float32Array
+from lightfm_retriever.publication.manifest import Scalar
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
 
 Space = Literal["cosine", "inner_product"]
 """What nearest means: highest cosine (similar items) or highest inner product (recommend)."""
@@ -29,7 +29,7 @@ class Searchable(Protocol):
         """Rows of at most `count` items near a query (d,), looking at as much as `effort` says.
 
         What an effort counts is the backend's (see Effort). It is scaled to `count`, and to a
-        `relative` effort, by publication.search_effort, as the retriever does.
+        `relative` effort, by lightfm_retriever.publication.search_effort, as the retriever does.
         """
         ...
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from publication.manifest import Depth, IndexFacts, Trial
-from publication.search_effort import candidates_for
-from publication.vector_space import Float32Array
+from lightfm_retriever.publication.manifest import Depth, IndexFacts, Trial
+from lightfm_retriever.publication.search_effort import candidates_for
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.errors import OptionError
 from trainer.index.builds import Builds, Choice
 from trainer.index.measure import Questions

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from publication import reader
-from publication.regular_files import create_regular
-from trainer.cold_metrics import cold_rows
+from lightfm_retriever.files.regular_files import create_regular
+from lightfm_retriever.publication import reader
 from trainer.errors import OptionError
+from trainer.evaluation.cold_metrics import cold_rows
 from trainer.index import distributions
 from trainer.index.protocol import Backend
 from trainer.index.tuning import TuningOptions

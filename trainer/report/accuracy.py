@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from publication import layout
-from publication.manifest import Trial
-from publication.ragged import Ragged
-from publication.ranking import best, unit_rows
-from publication.vector_space import Float32Array
-from trainer.embeddings import Embeddings
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.manifest import Trial
+from lightfm_retriever.publication.storage.ragged import Ragged
+from lightfm_retriever.publication.vectors.ranking import best, unit_rows
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
+from trainer.evaluation.of_vectors import precision_at_10, with_positives
+from trainer.fitting.embeddings import Embeddings
 from trainer.index.protocol import Backend
 from trainer.index.tuning import TunedIndex, TuningOptions, tune
-from trainer.indexing import SPACES, questions
 from trainer.progress import Reporter
+from trainer.publishing.indexing import SPACES, questions
 from trainer.report.subject import Subject, no_rows, some_users
-from trainer.vector_evaluation import precision_at_10, with_positives
 
 _SAMPLES = 10
 _SHOWN = 3

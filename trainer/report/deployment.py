@@ -18,17 +18,17 @@ import numpy as np
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from publication import labels, layout
-from publication.id_map import IdMap
-from publication.manifest import DatasetFacts
-from trainer.embeddings import Embeddings
+from lightfm_retriever.publication import labels, layout
+from lightfm_retriever.publication.manifest import DatasetFacts
+from lightfm_retriever.publication.storage.id_map import IdMap
 from trainer.errors import TrainerError
+from trainer.fitting.embeddings import Embeddings
 from trainer.index.protocol import Backend
 from trainer.index.tuning import TuningOptions
-from trainer.indexing import Indexing
 from trainer.progress import Reporter
-from trainer.publishable import Publishable
-from trainer.publishing import publish
+from trainer.publishing.indexing import Indexing
+from trainer.publishing.publish import publish
+from trainer.publishing.publishable import Publishable
 from trainer.report.scaling import FirstBuild
 from trainer.report.subject import Subject, interpolated, no_rows
 from trainer.timings import Timings

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from publication.manifest import Manifest
-from trainer.cold_metrics import cold_rows
+from lightfm_retriever.publication.manifest import Manifest
+from trainer.evaluation.cold_metrics import cold_rows
 from trainer.report.accuracy import Accuracy, Precision, Sample
 from trainer.report.deployment import Deployment
 from trainer.report.pictures import name_of

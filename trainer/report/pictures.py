@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from publication.manifest import Trial
+from lightfm_retriever.publication.manifest import Trial
 from trainer.report.accuracy import Precision
 from trainer.report.deployment import Deployment
 from trainer.report.scaling import PAIRWISE, Point

@@ -12,8 +12,8 @@ import numpy as np
 from sklearn.metrics.pairwise import pairwise_distances
 from threadpoolctl import threadpool_limits
 
-from publication.manifest import Trial
-from publication.vector_space import Float32Array
+from lightfm_retriever.publication.manifest import Trial
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.index.measure import Questions
 from trainer.index.protocol import Backend, Settings, Space
 from trainer.index.tuning import TuningOptions, tune

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from publication import ragged, reader
-from publication.id_map import IdMap
-from publication.manifest import Manifest
-from publication.ragged import Ragged
-from publication.vector_space import Float32Array
-from trainer.embeddings import Embeddings
+from lightfm_retriever.publication import reader
+from lightfm_retriever.publication.manifest import Manifest
+from lightfm_retriever.publication.storage import ragged
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.ragged import Ragged
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
+from trainer.fitting.embeddings import Embeddings
 
 _CHUNK = 100_000
 # How far an interpolated vector strays from the line between its parents, in standard deviations.

@@ -16,7 +16,7 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import SparkSession
 
 from trainer.errors import SparkError
-from trainer.model import Hyperparameters
+from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.spark import source
 from trainer.spark.exchange import ITEMS, PAIRS, USERS, Exchange
 from trainer.spark.options import SparkAls

@@ -13,22 +13,22 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from publication.id_map import IdMap
-from publication.writer import Staging
-from remote.credentials import shared_credentials
-from trainer.cold_evaluation import evaluate_cold_of
-from trainer.dataset import Dataset
-from trainer.embeddings import Embeddings
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.writer import Staging
+from lightfm_retriever.remote.credentials import shared_credentials
 from trainer.errors import ExtraMissingError, SparkError
-from trainer.model import Hyperparameters
+from trainer.evaluation.of_cold_users import evaluate_cold_of
+from trainer.evaluation.of_vectors import evaluate_vectors
+from trainer.fitting.embeddings import Embeddings
+from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.fitting.trained import Trained
+from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
 from trainer.spark.exchange import ITEMS, USERS, Exchange
 from trainer.spark.options import ENGINE, SparkAls
 from trainer.spark.session import spark_session
 from trainer.spark.vectors import collect
 from trainer.timings import Timings
-from trainer.trained import Trained
-from trainer.vector_evaluation import evaluate_vectors
 
 if TYPE_CHECKING:
     from trainer.spark.als import Factors

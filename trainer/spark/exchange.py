@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from remote.credentials import missing_credentials
+from lightfm_retriever.remote.credentials import missing_credentials
 
 if TYPE_CHECKING:
     import pyarrow as pa

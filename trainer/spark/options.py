@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from trainer.errors import OptionError
-from trainer.model import Hyperparameters
+from trainer.fitting.lightfm_model import Hyperparameters
 
 LIGHTFM, ENGINE = "lightfm", "spark-als"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from publication.regular_files import read_regular
+from lightfm_retriever.files.regular_files import read_regular
 
 _MAX = 400
 _TAIL_BYTES = 1 << 20

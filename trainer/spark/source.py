@@ -21,7 +21,7 @@ from pyspark.sql.datasource import (
 )
 from pyspark.sql.types import StructType
 
-from remote import credentials
+from lightfm_retriever.remote import credentials
 from trainer.spark import exchange
 from trainer.spark.exchange import Exchange
 

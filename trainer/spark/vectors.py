@@ -11,7 +11,12 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from publication.vector_space import LONGEST, SHORTEST, Float32Array, squared_norms
+from lightfm_retriever.publication.vectors.vector_space import (
+    LONGEST,
+    SHORTEST,
+    Float32Array,
+    squared_norms,
+)
 from trainer.errors import SparkError
 from trainer.spark.exchange import Exchange
 

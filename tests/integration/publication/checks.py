@@ -6,11 +6,11 @@ import contextlib
 import os
 from pathlib import Path
 
-from publication import layout
-from publication.errors import NothingToRollBackToError
-from publication.labels import list_labels, rollback_target
-from publication.reader import list_versions, verify
-from publication.writer import Staging
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.errors import NothingToRollBackToError
+from lightfm_retriever.publication.labels import list_labels, rollback_target
+from lightfm_retriever.publication.reader import list_versions, verify
+from lightfm_retriever.publication.writer import Staging
 
 
 def assert_sound(volume: Path, *, verified: frozenset[str] = frozenset()) -> tuple[list[str], str]:

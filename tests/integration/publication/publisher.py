@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from publication.errors import PublicationError
-from publication.labels import promote
-from publication.removal import delete_version
-from publication.writer import utc_now
+from lightfm_retriever.publication.errors import PublicationError
+from lightfm_retriever.publication.labels import promote
+from lightfm_retriever.publication.removal import delete_version
+from lightfm_retriever.publication.writer import utc_now
 from tests import publications
 
 

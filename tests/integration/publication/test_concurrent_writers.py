@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from publication import layout
-from publication.reader import list_versions
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.reader import list_versions
 from tests import publications
 from tests.integration.publication.checks import assert_sound
 

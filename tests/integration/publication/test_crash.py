@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from publication.labels import promote
+from lightfm_retriever.publication.labels import promote
 from tests import publications
 from tests.integration.publication.checks import assert_sound, assert_staging_is_cleaned_up
 

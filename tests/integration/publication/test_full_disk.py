@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from annoy import AnnoyIndex
 
-from publication import layout
-from publication.errors import VolumeError
-from publication.labels import promote, rollback
-from publication.reader import open_publication, verify
-from publication.writer import Staging, utc_now
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.errors import VolumeError
+from lightfm_retriever.publication.labels import promote, rollback
+from lightfm_retriever.publication.reader import open_publication, verify
+from lightfm_retriever.publication.writer import Staging, utc_now
 from tests import publications
 from tests.integration.disks import fill
 from tests.integration.publication.checks import assert_sound

@@ -9,11 +9,11 @@ from datetime import timedelta
 
 import pytest
 
-from publication import layout
-from publication.errors import LabelledVersionError, VersionNotFoundError
-from publication.labels import promote, read_label
-from publication.reader import has_version, list_versions, open_publication, verify
-from publication.removal import delete_version
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.errors import LabelledVersionError, VersionNotFoundError
+from lightfm_retriever.publication.labels import promote, read_label
+from lightfm_retriever.publication.reader import has_version, list_versions, open_publication, verify
+from lightfm_retriever.publication.removal import delete_version
 from tests import publications
 from tests.integration.disks import fill
 from tests.integration.publication.checks import assert_sound, assert_staging_is_cleaned_up

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from remote.errors import StoreError
-from remote.location import parse_location
-from remote.store import Store
+from lightfm_retriever.remote.errors import StoreError
+from lightfm_retriever.remote.location import parse_location
+from lightfm_retriever.remote.store import Store
 from trainer.spark.exchange import Exchange
 
 # Nobody listens there.

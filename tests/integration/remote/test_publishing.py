@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
-from publication import layout, reader
-from remote.location import parse_location
-from remote.store import Store
+from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.remote.location import parse_location
+from lightfm_retriever.remote.store import Store
 from tests import fault_proxy, seaweedfs
 from tests.trainer_service import PATIENCE, ROOT, TrainerService, spec
 from trainer.__main__ import main
-from trainer.spec_arguments import LABEL_NOT_MOVED
+from trainer.cli.spec_arguments import LABEL_NOT_MOVED
 
 PROGRAM = seaweedfs.program()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason=seaweedfs.MISSING)

@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from publication import labels
+from lightfm_retriever.publication import labels
 from tests.load import models
 from tests.service import Service
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from publication import layout
-from publication.labels import promote
-from publication.search_effort import TUNED_FOR
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.labels import promote
+from lightfm_retriever.publication.search_effort import TUNED_FOR
 from tests import publications, retrievable
 from tests.retrievable import Expected, assert_best
 from tests.service import PATIENCE

@@ -10,7 +10,7 @@ import grpc
 import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from hosting.admission import overloaded
+from lightfm_retriever.hosting.serving.admission import overloaded
 from retriever.client import CallError, RetrieverClient
 from tests.callers.command import LANGUAGES, calling, missing
 from tests.callers.restart import POLICY, RECOMMEND, over_a_restart

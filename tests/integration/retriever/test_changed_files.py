@@ -11,7 +11,7 @@ import grpc
 import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from publication import labels, layout
+from lightfm_retriever.publication import labels, layout
 from tests import retrievable
 from tests.load import faults
 from tests.retrievable import Expected, assert_best

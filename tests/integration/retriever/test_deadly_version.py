@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 
-from publication import labels, layout
+from lightfm_retriever.publication import labels, layout
 from retriever.client import RetrieverClient
 from tests import publications
 from tests.load import faults, models

@@ -20,7 +20,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from publication import labels
+from lightfm_retriever.publication import labels
 from tests.envoy import Envoy
 from tests.load import callers, models
 from tests.service import PATIENCE

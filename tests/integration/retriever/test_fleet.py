@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from publication import labels, layout
+from lightfm_retriever.publication import labels, layout
 from retriever.__main__ import main
 from tests import certificates, retrievable
 from tests.certificates import Secret

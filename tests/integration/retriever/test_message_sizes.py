@@ -9,10 +9,10 @@ from google.rpc import code_pb2, error_details_pb2
 from grpc_status import rpc_status
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from publication import layout
-from publication.attributes import TextColumn
-from publication.fold_in import FoldIn
-from publication.id_map import IdMap
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.attributes import TextColumn
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from retriever.client import RecommendRequest, RetrieverClient
 from tests import retrievable
 from tests.service import PATIENCE

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from publication import labels, layout
+from lightfm_retriever.publication import labels, layout
 from tests.integration.retriever.test_overload import HeldCall
 from tests.integration.retriever.test_start import refused
 from tests.load import models

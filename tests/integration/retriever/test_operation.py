@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from publication import labels
+from lightfm_retriever.publication import labels
 from tests.load import callers, models
 
 

@@ -20,8 +20,8 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from publication import layout
-from publication.labels import promote
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.labels import promote
 from tests import publications, retrievable
 from tests.retrievable import Expected, assert_best
 from tests.service import PATIENCE, watch_health
@@ -79,7 +79,7 @@ def test_while_it_loads_the_first_version_calls_and_probes_are_told_which(start,
     # The process that verifies begins when the pipe's only writer is gone.
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"
-        "if 'retriever.verification' in sys.orig_argv:\n"
+        "if 'retriever.parent.reloading.verify_apart' in sys.orig_argv:\n"
         f"    open({str(release)!r}).read()\n"
     )
     service = start(

@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from publication import layout
-from remote.location import parse_location
-from remote.store import Store
+from lightfm_retriever.publication import layout
+from lightfm_retriever.remote.location import parse_location
+from lightfm_retriever.remote.store import Store
 from tests import fault_proxy, seaweedfs
 from tests.integration.disks import fill
 from tests.load import models

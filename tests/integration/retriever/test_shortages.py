@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from publication import labels
+from lightfm_retriever.publication import labels
 from tests.load import models
 from tests.service import PATIENCE
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from publication import labels, layout
+from lightfm_retriever.publication import labels, layout
 from tests.load import callers, faults, models
 from tests.service import PATIENCE, wait_for_the_end, watch_health
 

@@ -12,8 +12,8 @@ import pytest
 from opentelemetry import trace
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from publication.attributes import TextColumn
-from publication.labels import promote
+from lightfm_retriever.publication.attributes import TextColumn
+from lightfm_retriever.publication.labels import promote
 from retriever.client import RetrieverClient, any_of
 from tests import retrievable
 from tests.load import models

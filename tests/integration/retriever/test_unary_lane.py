@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from hosting.admission import Admission, UnaryLane
+from lightfm_retriever.hosting.serving.admission import Admission, UnaryLane
 
 METHOD = "/package.Calls/Ask"
 PATIENCE = 20

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from publication import labels, layout
+from lightfm_retriever.publication import labels, layout
 from tests.integration import disks
 from tests.load import callers, faults, models
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.event_errors import EventLogError
-from trainer.event_log import Event, EventLog, Selection
+from trainer.event_log.errors import EventLogError
+from trainer.event_log.log import Event, EventLog, Selection
 
 CALLS = ("pwrite", "write", "fsync", "ftruncate", "rename", "unlink")
 """The system calls that a log is written with."""

@@ -9,11 +9,11 @@ import json
 
 import pytest
 
-from publication.labels import list_labels
-from publication.reader import list_versions
+from lightfm_retriever.publication.labels import list_labels
+from lightfm_retriever.publication.reader import list_versions
 from tests import datasets
 from trainer.__main__ import main
-from trainer.event_log import Event, EventLog
+from trainer.event_log.log import Event, EventLog
 
 QUICK = ["--components", "4", "--epochs", "2", "--seed", "1", "--index-threads", "1"]
 NOT_MOVED = 3

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from publication import layout
-from publication.labels import list_labels, read_label
-from publication.reader import list_versions, verify
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.labels import list_labels, read_label
+from lightfm_retriever.publication.reader import list_versions, verify
 from tests import datasets, publications
 from tests.integration.trainer.conftest import call, start
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 
-from publication import layout
+from lightfm_retriever.publication import layout
 from tests.integration.publication.checks import assert_sound
 from tests.integration.trainer.conftest import start
-from trainer.spec_arguments import LABEL_NOT_MOVED
+from trainer.cli.spec_arguments import LABEL_NOT_MOVED
 
 ROUNDS = 10
 

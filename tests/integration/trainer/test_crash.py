@@ -8,9 +8,9 @@ import random
 import signal
 import time
 
-from publication import layout
-from retriever.snapshot import open_snapshot
-from retriever.warm_up import warm_up
+from lightfm_retriever.publication import layout
+from retriever.answering.snapshot import open_snapshot
+from retriever.worker.warm_up import warm_up
 from tests.integration.publication.checks import assert_sound, assert_staging_is_cleaned_up
 from tests.integration.trainer.conftest import start
 

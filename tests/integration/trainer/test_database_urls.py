@@ -10,10 +10,10 @@ from urllib.parse import quote
 import pytest
 
 from tests import certificates
-from trainer import database_url
-from trainer.data_roots import DataRoots
+from trainer.data.data_roots import DataRoots
+from trainer.data.databases import url as database_url
+from trainer.data.databases.sql import read_interactions_sql
 from trainer.errors import OptionError, TrainerError
-from trainer.sql import read_interactions_sql
 
 _PATIENCE = 60
 _TLS_WANTED = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"

@@ -16,10 +16,10 @@ from tests.integration.disks import fill
 from tests.integration.forking import Forker
 from tests.integration.trainer.appending import event
 from trainer.errors import InputError
-from trainer.event_errors import EventLogError
-from trainer.event_files import list_files
-from trainer.event_log import Appended, EventLog, Selection, read_interactions
-from trainer.event_reading import read_file
+from trainer.event_log.errors import EventLogError
+from trainer.event_log.files import list_files
+from trainer.event_log.log import Appended, EventLog, Selection, read_interactions
+from trainer.event_log.reading import read_file
 
 KILLS = 30
 PAGE = 4096

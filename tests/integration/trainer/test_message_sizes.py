@@ -12,7 +12,7 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from tests import publications
 from tests.trainer_service import TrainerService
-from trainer.remote_commands import list_versions
+from trainer.cli.service_commands import list_versions
 
 MAX_BYTES = 5 << 20
 

@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 from tests.integration.trainer.conftest import call
 from tests.trainer_service import PATIENCE, TrainerService, wait_until
-from trainer.runs import FILE
+from trainer.runs.store import FILE
 
 
 def logged(service, pattern):

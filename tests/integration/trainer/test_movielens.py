@@ -11,17 +11,17 @@ from annoy import AnnoyIndex
 from lightfm import LightFM
 from lightfm.evaluation import auc_score, precision_at_k
 
-from publication import layout
-from publication.labels import read_label
-from publication.reader import open_publication, verify
-from publication.vector_space import augment_items, user_queries
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.labels import read_label
+from lightfm_retriever.publication.reader import open_publication, verify
+from lightfm_retriever.publication.vectors.vector_space import augment_items, user_queries
 from tests import datasets, movielens
 from tests.movielens import DATA_DIR
-from trainer import movielens as dataset
+from trainer.data import movielens as dataset
+from trainer.data.interactions import read_interactions
 from trainer.errors import InputError
 from trainer.index import make_backends
-from trainer.interactions import read_interactions
-from trainer.weighting import weigh
+from trainer.preparing.weighting import weigh
 
 SEED = 42
 

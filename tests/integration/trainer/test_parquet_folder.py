@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from tests import datasets
-from trainer import parquet_folder
+from trainer.data.files import parquet_folder
+from trainer.data.interactions import read_interactions
 from trainer.errors import InputError
-from trainer.interactions import read_interactions
 
 # 2026-01-01T00:00:00Z
 NEW_YEAR = 1_767_225_600

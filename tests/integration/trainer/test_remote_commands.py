@@ -8,14 +8,14 @@ import socket
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
-from hosting.release import release
-from publication import layout
-from publication.labels import list_labels
-from publication.reader import list_versions, verify
+from lightfm_retriever.hosting.release import release
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.labels import list_labels
+from lightfm_retriever.publication.reader import list_versions, verify
 from tests import datasets
 from tests.trainer_service import TrainerService
 from trainer.__main__ import main
-from trainer.event_log import read_interactions
+from trainer.event_log.log import read_interactions
 
 QUICK = ["--components", "4", "--epochs", "2", "--seed", "1", "--index-threads", "1", "--trees", "3"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from publication.labels import read_label
-from publication.reader import open_publication
+from lightfm_retriever.publication.labels import read_label
+from lightfm_retriever.publication.reader import open_publication
 from tests.unit.trainer.report import catalogue
 from tests.unit.trainer.report.reading import Page, assert_self_contained
 from trainer.__main__ import main

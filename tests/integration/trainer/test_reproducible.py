@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 
-from publication import layout
-from publication.reader import list_versions
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.reader import list_versions
 from tests.integration.trainer.conftest import call
 
 TIMES = {"query_microseconds", "bare_query_microseconds", "build_seconds"}

@@ -13,8 +13,8 @@ import grpc
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
-from publication.labels import list_labels
-from publication.reader import list_versions, verify
+from lightfm_retriever.publication.labels import list_labels
+from lightfm_retriever.publication.reader import list_versions, verify
 from tests import datasets
 from tests.trainer_service import (
     TrainerService,

@@ -24,22 +24,22 @@ from grpc_status import rpc_status
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
 
-from publication import layout
-from publication.labels import list_labels, promote
-from publication.reader import list_versions
-from publication.volume import FolderVolume
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.labels import list_labels, promote
+from lightfm_retriever.publication.reader import list_versions
+from lightfm_retriever.publication.volume import FolderVolume
 from tests import datasets, publications, specs
 from tests.integration.trainer.conftest import ROOT, call, start
 from trainer.__main__ import main
-from trainer.data_roots import DataRoots
+from trainer.data.data_roots import DataRoots
 from trainer.errors import OptionError
-from trainer.event_log import EventLog
+from trainer.event_log.log import EventLog
 from trainer.pipeline import Places, train_and_publish
-from trainer.runs import RunStore
-from trainer.scheduler import Scheduler
-from trainer.server import build_server
-from trainer.service import MAX_SPEC_BYTES, TrainerServicer
-from trainer.training_spec import DataSpec
+from trainer.runs.scheduler import Scheduler
+from trainer.runs.store import RunStore
+from trainer.service.server import build_server
+from trainer.service.servicer import MAX_SPEC_BYTES, TrainerServicer
+from trainer.spec import DataSpec
 
 NAME = "recsys.trainer.v1.TrainerService"
 TIMEOUT = 30

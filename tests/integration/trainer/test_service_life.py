@@ -16,8 +16,8 @@ from grpc_status import rpc_status
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
-from publication.labels import list_labels, promote
-from publication.reader import list_versions, verify
+from lightfm_retriever.publication.labels import list_labels, promote
+from lightfm_retriever.publication.reader import list_versions, verify
 from tests import datasets, publications
 from tests.ending import end_of_calls
 from tests.integration.disks import fill

@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 
 from tests import datasets
-from trainer import database_url, event_log, movielens, sources
+from trainer import reading
+from trainer.data import movielens
+from trainer.data.databases import url as database_url
 from trainer.errors import DatasetMissingError, InputError, OptionError
-from trainer.event_log import Event, EventLog, Selection
-from trainer.sources import default_split, fingerprint, read_source
-from trainer.training_spec import DataSpec
-from trainer.weighting import DAY
+from trainer.event_log import log as event_log
+from trainer.event_log.log import Event, EventLog, Selection
+from trainer.preparing.weighting import DAY
+from trainer.reading import default_split, fingerprint, read_source
+from trainer.spec import DataSpec
 
 # 2026-01-01T00:00:00Z
 NEW_YEAR = 1_767_225_600.0
@@ -259,7 +262,7 @@ def test_the_fingerprint_of_a_small_file_changes_with_its_content_alone(path, pr
 
 
 def test_the_fingerprint_of_a_large_file_changes_with_its_time_or_size(path, print_of, monkeypatch):
-    monkeypatch.setattr(sources, "_SMALL_BYTES", 5)
+    monkeypatch.setattr(reading, "_SMALL_BYTES", 5)
     data = DataSpec(interactions=str(path))
     os.utime(path, ns=(1, 1))
     first = print_of(data)
@@ -301,7 +304,7 @@ def test_the_fingerprint_of_a_query_changes_with_its_rows_and_not_with_the_passw
 
 
 def test_the_password_is_no_part_of_a_fingerprint(print_of, monkeypatch):
-    monkeypatch.setattr("trainer.sql.digest", lambda *_, **__: "the same")
+    monkeypatch.setattr("trainer.data.databases.sql.digest", lambda *_, **__: "the same")
     urls = [f"postgresql://ann:{password}@host/shop" for password in ("one", "two")]
     data = DataSpec(interactions_sql="SELECT 1", database_url=urls[0])
     assert print_of(data) == print_of(replace(data, database_url=urls[1]))

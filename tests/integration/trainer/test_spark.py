@@ -9,23 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from publication import layout
-from publication.labels import list_labels
-from publication.reader import list_versions, open_publication, verify
-from publication.volume import FolderVolume
-from remote.location import parse_location
-from remote.store import Store
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.labels import list_labels
+from lightfm_retriever.publication.reader import list_versions, open_publication, verify
+from lightfm_retriever.publication.volume import FolderVolume
+from lightfm_retriever.remote.location import parse_location
+from lightfm_retriever.remote.store import Store
 from tests import datasets, seaweedfs, spark
 from tests.integration.trainer.conftest import start
 from trainer.errors import SparkError
-from trainer.gates import Gates
-from trainer.model import Hyperparameters
+from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.pipeline import Places, train_and_publish
 from trainer.progress import Silent
-from trainer.promotion import promote_if_passed
+from trainer.promotion.checks import promote_if_passed
+from trainer.promotion.gates import Gates
 from trainer.spark import als
 from trainer.spark.options import SparkAls
-from trainer.training_spec import DataSpec, TrainingSpec
+from trainer.spec import DataSpec, TrainingSpec
 
 pytestmark = [
     pytest.mark.skipif(not spark.installed(), reason=spark.MISSING),

@@ -13,9 +13,10 @@ import pytest
 from adbc_driver_postgresql import dbapi
 
 from tests import postgres
-from trainer import database_url, sql
+from trainer.data.databases import sql
+from trainer.data.databases import url as database_url
+from trainer.data.databases.sql import SqlError, read_interactions_sql
 from trainer.errors import ExtraMissingError, InputError, OptionError
-from trainer.sql import SqlError, read_interactions_sql
 
 ALL = "SELECT * FROM events"
 NEW_YEAR = 1_767_225_600.0

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from tests import datasets, movielens
-from trainer.model import Hyperparameters
+from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.progress import Silent
-from trainer.study import run_study, write_study
-from trainer.study_options import Space, StudyOptions
+from trainer.study.options import Space, StudyOptions
+from trainer.study.study import run_study, write_study
 
 QUICK = StudyOptions(
     space=Space(components=(2, 8), losses=("warp", "bpr")),
@@ -26,7 +26,7 @@ from pathlib import Path
 from tests import datasets
 from tests.integration.trainer.test_study import QUICK
 from trainer.progress import Silent
-from trainer.study import run_study, write_study
+from trainer.study.study import run_study, write_study
 
 result = run_study(datasets.source(), split="first-10", options=QUICK, reporter=Silent())
 write_study(result, Path(sys.argv[1]))

@@ -8,18 +8,18 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from publication import layout
-from publication.errors import VolumeError
-from publication.labels import promote
-from publication.reader import list_versions
-from publication.writer import Staging
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.errors import VolumeError
+from lightfm_retriever.publication.labels import promote
+from lightfm_retriever.publication.reader import list_versions
+from lightfm_retriever.publication.writer import Staging
 from tests import publications
 from tests.integration.disks import fill
 from tests.integration.publication.checks import assert_sound
 from tests.integration.trainer.conftest import call
 from trainer.errors import StoreError
 from trainer.index import installed, make_backends
-from trainer.runs import RunStore
+from trainer.runs.store import RunStore
 
 PAGE = 4096
 BACKENDS = [backend.name for backend in installed() if backend.name != "exact"]

@@ -22,14 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from publication.errors import PublicationError
-from publication.volume import FolderVolume
+from lightfm_retriever.publication.errors import PublicationError
+from lightfm_retriever.publication.volume import FolderVolume
 from tests import datasets, specs
-from trainer.gates import Gates
 from trainer.pipeline import Places, train_and_publish
 from trainer.progress import Advance, Silent
-from trainer.promotion import promote_if_passed
-from trainer.training_spec import DataSpec
+from trainer.promotion.checks import promote_if_passed
+from trainer.promotion.gates import Gates
+from trainer.spec import DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from publication import layout
-from publication.reader import Publication, open_publication
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.reader import Publication, open_publication
 from tests import publications, retrievable
 
 

@@ -8,9 +8,12 @@ from contextlib import closing
 
 import pytest
 
-from trainer import event_files, event_segments, sql, tables, vector_files, write_ahead
+from trainer.data.databases import sql
+from trainer.data.files import tables
 from trainer.errors import InputError, TrainerError
-from trainer.runs import RunStore
+from trainer.event_log import files, segments, write_ahead
+from trainer.publishing import vector_files
+from trainer.runs.store import RunStore
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -19,8 +22,8 @@ READERS = {
     "a Parquet file": tables.is_parquet,
     "ids": lambda path: vector_files._read_ids(path, "item"),
     "an array": lambda path: vector_files._map_array(path, dimensions=1),
-    "a segment": event_segments.read_segment,
-    "a segment's footer": event_segments.measure_segment,
+    "a segment": segments.read_segment,
+    "a segment's footer": segments.measure_segment,
     "a write-ahead file": lambda path: write_ahead.read_blocks(path, complete=True),
     "the end of a write-ahead file": lambda path: write_ahead.WriteAheadFile.open(path, size=0),
     "a database": lambda path: sql.read_result("SELECT 1", f"sqlite:///{path}"),
@@ -39,7 +42,7 @@ def test_each_reader(tmp_path, reader, suffix):
 def test_locks_marks_and_the_runs(tmp_path):
     for name in ("_lock", "_removals", "runs.sqlite"):
         os.mkfifo(tmp_path / name)
-    for call in (event_files.lock, event_files.removal_mark, RunStore):
+    for call in (files.lock, files.removal_mark, RunStore):
         with pytest.raises((TrainerError, OSError), match="is a FIFO"):
             call(tmp_path)
 

@@ -8,23 +8,24 @@ import numpy as np
 import pytest
 from annoy import AnnoyIndex
 
-from publication import layout, reader, vector_space
-from publication.attributes import NumberColumn
-from publication.errors import VectorError, VolumeError
-from publication.labels import list_labels, promote, rollback
-from publication.reader import list_versions, open_publication, verify
-from publication.volume import FolderVolume
+from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication.attributes import NumberColumn
+from lightfm_retriever.publication.errors import VectorError, VolumeError
+from lightfm_retriever.publication.labels import list_labels, promote, rollback
+from lightfm_retriever.publication.reader import list_versions, open_publication, verify
+from lightfm_retriever.publication.vectors import vector_space
+from lightfm_retriever.publication.volume import FolderVolume
 from tests import datasets, publications, specs
-from trainer.cold_metrics import TRAINED, cold_rows
 from trainer.errors import DiscontinuityError, OptionError, TrainerError
-from trainer.gates import Gates
+from trainer.evaluation.cold_metrics import TRAINED, cold_rows
 from trainer.index import NAMES
 from trainer.index.tuning import TuningOptions
-from trainer.indexing import Indexing
 from trainer.pipeline import Places, train_and_publish
-from trainer.promotion import promote_if_passed
-from trainer.sources import TrainingInput
-from trainer.training_spec import DataSpec
+from trainer.promotion.checks import promote_if_passed
+from trainer.promotion.gates import Gates
+from trainer.publishing.indexing import Indexing
+from trainer.reading import TrainingInput
+from trainer.spec import DataSpec
 
 STAGES = ["dataset", "fit", "evaluate", "index", "publish", "verify", "gates"]
 

@@ -7,21 +7,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from publication import layout
-from publication.errors import InvalidPublicationError
-from publication.labels import list_labels, promote
-from publication.reader import list_versions, open_publication, verify
-from publication.volume import FolderVolume
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.errors import InvalidPublicationError
+from lightfm_retriever.publication.labels import list_labels, promote
+from lightfm_retriever.publication.reader import list_versions, open_publication, verify
+from lightfm_retriever.publication.volume import FolderVolume
 from tests import datasets, publications, specs
-from trainer import warm_start
-from trainer.embeddings import extract_embeddings
 from trainer.errors import DiscontinuityError, InputError, OptionError
-from trainer.gates import Gates
-from trainer.model import train
+from trainer.fitting import warm_start
+from trainer.fitting.embeddings import extract_embeddings
+from trainer.fitting.lightfm_model import train
 from trainer.pipeline import Places, indexing_of, train_and_publish
 from trainer.progress import Silent
-from trainer.promotion import promote_if_passed
-from trainer.training_spec import DataSpec
+from trainer.promotion.checks import promote_if_passed
+from trainer.promotion.gates import Gates
+from trainer.spec import DataSpec
 
 QUICK = replace(datasets.QUICK, epochs=3)
 PASSES = Gates(min_auc=0.0, min_recall=0.5)

@@ -11,8 +11,8 @@ import json
 import sys
 from pathlib import Path
 
-from publication.errors import InvalidPublicationError
-from publication.reader import open_publication
+from lightfm_retriever.publication.errors import InvalidPublicationError
+from lightfm_retriever.publication.reader import open_publication
 from retriever.errors import SnapshotError
 from retriever.index import open_index
 from tests.publications import overwrite

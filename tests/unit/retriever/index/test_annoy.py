@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from annoy import AnnoyIndex
 
-from publication import layout
-from publication.errors import InvalidPublicationError
-from publication.vector_space import augment_queries
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.errors import InvalidPublicationError
+from lightfm_retriever.publication.vectors.vector_space import augment_queries
 from retriever.answering import queries
+from retriever.answering.snapshot import open_snapshot
 from retriever.index import open_index
-from retriever.snapshot import open_snapshot
 from tests import publications, retrievable
 from tests.unit.retriever.index import asking
 from tests.unit.retriever.index.asking import names, opened, questions_of

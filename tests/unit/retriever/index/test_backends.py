@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from publication import layout
-from publication.reader import open_publication
-from publication.search_effort import candidates_for
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.reader import open_publication
+from lightfm_retriever.publication.search_effort import candidates_for
+from retriever.answering.snapshot import open_snapshot
 from retriever.index import open_index
-from retriever.snapshot import open_snapshot
 from tests import publications, retrievable
 from tests.unit.retriever.index import asking
 from tests.unit.retriever.index.asking import backends, filed, names, opened, questions_of

@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from publication import layout
-from publication.search_effort import candidates_for
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.search_effort import candidates_for
 from tests.unit.retriever.index import asking
 from tests.unit.retriever.index.asking import NAMES
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publication import layout
-from publication.ranking import row_norms
-from publication.reader import open_publication
-from publication.vector_space import split_biases
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.reader import open_publication
+from lightfm_retriever.publication.vectors.ranking import row_norms
+from lightfm_retriever.publication.vectors.vector_space import split_biases
 from retriever.errors import SnapshotError
 from retriever.index import open_index
 from retriever.index.exact import ExactIndex, exact_index

@@ -14,8 +14,8 @@ import faiss
 import numpy as np
 import pytest
 
-from publication import layout
-from publication.errors import InvalidPublicationError, MismatchError
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
 from retriever.errors import SnapshotError
 from tests import publications, retrievable
 from tests.unit.retriever.index.asking import FILED, NAMES, filed, names, opened

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from annoy import AnnoyIndex
 
-from publication import layout
-from publication.search_effort import candidates_for
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.search_effort import candidates_for
 from retriever.index import annoy as annoy_index
 from retriever.index import faiss as faiss_index
 from retriever.index import nmslib as nmslib_index

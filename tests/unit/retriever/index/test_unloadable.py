@@ -9,7 +9,7 @@ import resource
 
 import pytest
 
-from publication.errors import InvalidPublicationError, VolumeError
+from lightfm_retriever.publication.errors import InvalidPublicationError, VolumeError
 from retriever.index.unloadable import check_mappable, check_room, unloadable
 
 # As the libraries say them.

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from publication.ragged import Ragged
-from publication.search_effort import candidates_for
+from lightfm_retriever.publication.search_effort import candidates_for
+from lightfm_retriever.publication.storage.ragged import Ragged
 from trainer.index import make_backends
 from trainer.index.protocol import BuiltIndex, Settings, Space
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from annoy import AnnoyIndex
 
-from publication.errors import VectorError
-from publication.ranking import best, unit_rows
-from publication.vector_space import augment_items
+from lightfm_retriever.publication.errors import VectorError
+from lightfm_retriever.publication.vectors.ranking import best, unit_rows
+from lightfm_retriever.publication.vectors.vector_space import augment_items
 from tests.unit.trainer.index.cases import SPACES, build, most, vectors
 from trainer.errors import OptionError
 from trainer.index import annoy, make_backends

@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
-from publication.search_effort import candidates_for
+from lightfm_retriever.publication.search_effort import candidates_for
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.index.cases import SPACES, build, most, recall, uneven, vectors
 from trainer.index import NAMES, installed, make_backends

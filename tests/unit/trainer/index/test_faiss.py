@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from publication.errors import VectorError
-from publication.ranking import unit_rows
+from lightfm_retriever.publication.errors import VectorError
+from lightfm_retriever.publication.vectors.ranking import unit_rows
 from tests.unit.trainer.index.cases import SPACES, build, recall, uneven, vectors
 from trainer.index import make_backends
 

@@ -7,9 +7,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from publication.chunks import row_chunks
-from publication.ranking import unit_rows
-from publication.vector_space import augment_items
+from lightfm_retriever.publication.storage.chunks import row_chunks
+from lightfm_retriever.publication.vectors.ranking import unit_rows
+from lightfm_retriever.publication.vectors.vector_space import augment_items
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.index.cases import SPACES
 from trainer.index import annoy

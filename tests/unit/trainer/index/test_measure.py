@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publication.ranking import unit_rows
+from lightfm_retriever.publication.vectors.ranking import unit_rows
 from tests.unit.trainer.index.cases import nothing, own, rows, scores
 from trainer.index import measure as module
 from trainer.index.exact import ExactBackend

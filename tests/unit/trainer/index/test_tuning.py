@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publication.manifest import Trial
+from lightfm_retriever.publication.manifest import Trial
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.index.cases import SPACES, nothing, uneven, vectors
 from trainer.errors import OptionError

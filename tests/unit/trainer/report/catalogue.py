@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from publication import labels
-from publication.id_map import IdMap
-from publication.manifest import DatasetFacts
+from lightfm_retriever.publication import labels
+from lightfm_retriever.publication.manifest import DatasetFacts
+from lightfm_retriever.publication.storage.id_map import IdMap
 from tests.unit.trainer.index import cases
-from trainer.embeddings import Embeddings
+from trainer.evaluation.of_vectors import evaluate_vectors
+from trainer.fitting.embeddings import Embeddings
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
-from trainer.indexing import Indexing
 from trainer.progress import Silent
-from trainer.publishable import Publishable
-from trainer.publishing import publish
+from trainer.publishing.indexing import Indexing
+from trainer.publishing.publish import publish
+from trainer.publishing.publishable import Publishable
 from trainer.timings import Timings
-from trainer.vector_evaluation import evaluate_vectors
 
 ITEMS, USERS = 60, 30
 SCRIPT = "<script>alert('Film')</script> & \"more\""

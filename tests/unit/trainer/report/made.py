@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from publication.manifest import Scalar, Trial
+from lightfm_retriever.publication.manifest import Scalar, Trial
 from trainer.report.accuracy import Accuracy, Precision, Sample
 from trainer.report.deployment import Deployment
 from trainer.report.scaling import PAIRWISE, Point

@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from publication.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import IdMap
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.report import catalogue
-from trainer.embeddings import Embeddings
+from trainer.evaluation.of_vectors import evaluate_vectors
+from trainer.fitting.embeddings import Embeddings
 from trainer.index import make_backends, measure
 from trainer.index.tuning import TuningOptions
 from trainer.progress import Silent
 from trainer.report.accuracy import _sample_items, measure_accuracy
-from trainer.vector_evaluation import evaluate_vectors
 
 OPTIONS = TuningOptions(seed=1, threads=1)
 

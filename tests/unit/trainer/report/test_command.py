@@ -7,8 +7,8 @@ import sys
 import pytest
 
 import trainer
-from publication import layout
-from publication.labels import read_label
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.labels import read_label
 from tests import publications
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.report import catalogue

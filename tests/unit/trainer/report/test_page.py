@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from publication.manifest import DatasetFacts
+from lightfm_retriever.publication.manifest import DatasetFacts
 from tests import publications
 from tests.unit.trainer.report import made
 from tests.unit.trainer.report.reading import Page, assert_self_contained

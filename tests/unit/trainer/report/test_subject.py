@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from publication.errors import PublicationError
+from lightfm_retriever.publication.errors import PublicationError
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.report import catalogue
 from trainer.report import subject as module

@@ -5,13 +5,13 @@ import json
 import pytest
 
 from tests import specs
-from trainer.arguments import parse
+from trainer.cli.arguments import parse
+from trainer.cli.spec_arguments import training_spec
 from trainer.errors import OptionError
-from trainer.model import Hyperparameters
+from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.service.messages import spec_message, spec_of
 from trainer.spark.options import SparkAls
-from trainer.spec_arguments import training_spec
-from trainer.spec_messages import spec_message, spec_of
-from trainer.training_spec import decode, encode
+from trainer.spec import decode, encode
 
 ALS = SparkAls(
     spark_master="spark://a:7077",

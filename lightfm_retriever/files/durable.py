@@ -1,0 +1,40 @@
+"""File system operations that survive a crash of the machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lightfm_retriever.files.regular_files import open_descriptor
+
+
+def fsync_file(path: Path) -> None:
+    """Flush a file's content and size to the disk."""
+    descriptor = open_descriptor(path)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_directory(path: Path) -> None:
+    """Flush a directory's entries to the disk: without it a rename may be lost."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory that every reader may enter, and its parents; no error if it exists."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return
+    # Apart from `mkdir`, whose mode the process's umask narrows.
+    os.chmod(path, 0o755)  # noqa: S103 - the retriever may run as another user
+    fsync_directory(path.parent)

@@ -1,0 +1,130 @@
+"""Where a client connects to, or a service listens: "host:port", checked before it is used."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address
+
+from lightfm_retriever.hosting.errors import ArgumentError
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})")
+_PORT = re.compile(r"[0-9]{1,5}")
+# gRPC's own way to ask for a name anew: its host and port are the same as without it.
+_DNS = ("dns:///", "dns:")
+# gRPC's own way to name several addresses.
+_LISTS = ("ipv4:", "ipv6:")
+
+
+class AddressError(ArgumentError):
+    """A text that is no address of a service.
+
+    Attributes:
+        address: the text.
+        hint: what is wrong with it; empty when there is no more to say.
+    """
+
+    def __init__(self, address: object, hint: str = "", *, least: int = 1) -> None:
+        form = f"HOST:PORT with a port in {least}..65535, such as 10.0.0.1:50051 or [::1]:50051"
+        expected = form + (f": {hint}" if hint else "")
+        # Flags have other names than the argument has.
+        text = f"{address!r} should be {expected}" if isinstance(address, str) else ""
+        super().__init__("target", address, expected, text=text)
+        self.address = address
+        self.hint = hint
+
+
+def parse(target: object) -> list[tuple[str, int]]:
+    """Host and port of each address that a target names, one unless it is a list of gRPC's.
+
+    Args:
+        target: "host:port", an IPv6 host in brackets; or gRPC's dns:///host:port, ipv4:host:port,...
+            and ipv6:[host]:port,....
+
+    Raises:
+        AddressError: anything else.
+    """
+    if not isinstance(target, str):
+        raise AddressError(target)
+    for scheme in _DNS:
+        if target.startswith(scheme):
+            return [parse_one(target.removeprefix(scheme))]
+    for scheme in _LISTS:
+        if target.startswith(scheme):
+            return [parse_one(one) for one in target.removeprefix(scheme).split(",")]
+    return [parse_one(target)]
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Host and port of the "host:port" that a service listens on; port 0 takes a free one.
+
+    Raises:
+        AddressError: anything else.
+    """
+    try:
+        return _parse_one(text, least=0)
+    except AddressError as error:
+        raise AddressError(text, error.hint, least=0) from error
+
+
+def parse_one(text: str) -> tuple[str, int]:
+    """Host and port of "host:port". Raises AddressError."""
+    return _parse_one(text, least=1)
+
+
+def _parse_one(text: str, *, least: int) -> tuple[str, int]:
+    if hint := _odd(text):
+        raise AddressError(text, hint)
+    host, colon, port = text.rpartition(":")
+    if text.startswith("[") and text.endswith("]"):
+        host, colon, port = text, "", ""
+    if not colon:
+        raise AddressError(text, "the port is missing" if text else "")
+    if not host:
+        raise AddressError(text, "the host is missing")
+    if not (_PORT.fullmatch(port) and least <= int(port) <= 65535):
+        raise AddressError(text, f"{port!r} isn't such a port" if port else "the port is missing")
+    return _host(text, host), int(port)
+
+
+def _host(text: str, host: str) -> str:
+    inner = host[1:-1] if host.startswith("[") and host.endswith("]") else None
+    if inner is not None and _is_ipv6(inner):
+        return inner
+    if inner is None and ":" in host:
+        raise AddressError(text, "an IPv6 address stands in brackets" if _is_ipv6(host) else "")
+    if inner is not None or not _HOST.fullmatch(host) or ".." in host:
+        raise AddressError(text, f"{host!r} is no host")
+    if host.replace(".", "").isdigit() and not _is_ipv4(host):
+        raise AddressError(text, f"{host!r} is no IPv4 address, which has four numbers in 0..255")
+    return host
+
+
+def _odd(text: str) -> str:
+    """What people write that looks like an address; empty when it doesn't."""
+    if text.startswith("unix:"):
+        return "the services listen on TCP ports only"
+    scheme, separator, rest = text.partition("://")
+    if separator:
+        return f"leave {scheme + separator!r} out: gRPC has no such addresses" if rest else ""
+    if text != text.strip() or any(one.isspace() for one in text):
+        return "it has a space in it"
+    host, slash, path = text.partition("/")
+    if slash:
+        return f"leave {slash + path!r} out" if host else ""
+    if _is_ipv6(text):
+        return "an IPv6 address stands in brackets"
+    return ""
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return bool(IPv6Address(text))
+    except ValueError:
+        return False
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        return bool(IPv4Address(text))
+    except ValueError:
+        return False

@@ -1,0 +1,76 @@
+"""The flags of commands that ask a service: how they connect, and what they show."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from lightfm_retriever.hosting import addresses, given
+from lightfm_retriever.hosting.security import tokens
+from lightfm_retriever.hosting.security.settings import ClientSecurity
+
+_FLAGS = (
+    ("ca", Path, "FILE", "connect by TLS to a service whose certificate one of these signed, PEM"),
+    ("cert", Path, "FILE", "the certificate to show it, and those it was signed by, PEM"),
+    ("key", Path, "FILE", "its private key, PEM"),
+    ("server-name", str, "NAME", "a name in the service's certificate, when --target has none"),
+    ("client-token-file", Path, "FILE", "send the bearer token in it"),
+)
+
+
+def from_environment(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """What variables such as RETRIEVER_CLIENT_CA set: {"client_ca": ...}.
+
+    Args:
+        environment: variables; empty ones count as not set.
+        prefix: of the service, such as "RETRIEVER_".
+    """
+    names = [_setting(flag) for flag, *_ in _FLAGS]
+    return {name: value for name in names if (value := environment.get(f"{prefix}{name.upper()}"))}
+
+
+def add(parser: argparse._ActionsContainer, defaults: Mapping[str, str]) -> None:
+    """Add them; `defaults` are as `from_environment` finds them."""
+    for flag, of, metavar, what in _FLAGS:
+        parser.add_argument(
+            f"--{flag}",
+            type=of,
+            default=defaults.get(_setting(flag), argparse.SUPPRESS),
+            metavar=metavar,
+            help=what,
+        )
+
+
+def target(text: str) -> str:
+    """An address of a service, as a flag's value; ArgumentTypeError for what is none."""
+    try:
+        addresses.parse(text)
+    except addresses.AddressError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def seconds(text: str) -> float:
+    """How long to wait, as a flag's value; ArgumentTypeError for what is no such time."""
+    try:
+        return given.seconds("timeout", float(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} should be a number of seconds above 0, such as 0.5"
+        ) from error
+
+
+def client_security(options: argparse.Namespace) -> ClientSecurity:
+    """What the flags say. Raises HostingError for what can't be together or be read."""
+    given = {_dest(flag): getattr(options, _dest(flag), None) for flag, *_ in _FLAGS}
+    token_file = given.pop("client_token_file")
+    return ClientSecurity(**given, token=None if token_file is None else tokens.read_first(token_file))
+
+
+def _setting(flag: str) -> str:
+    return f"client_{_dest(flag).removeprefix('client_')}"
+
+
+def _dest(flag: str) -> str:
+    return flag.replace("-", "_")

@@ -1,0 +1,311 @@
+"""Why a service can't be reached, found out with plain sockets; knows no gRPC.
+
+gRPC's own words for it are one line of several causes, and a call that waits has none at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from lightfm_retriever.hosting import addresses
+from lightfm_retriever.hosting.security.settings import ClientSecurity
+
+Cause = Literal[
+    "name_not_found",
+    "refused",
+    "unreachable",
+    "timed_out",
+    "silent",
+    "tls_wanted",
+    "tls_unknown",
+    "certificate_untrusted",
+    "certificate_expired",
+    "certificate_name",
+    "client_certificate",
+    "not_grpc",
+    "other_service",
+    "proxied",
+]
+
+# These may pass while a caller waits: a slow name server, a full network, a host that is busy.
+_MAY_PASS: frozenset[Cause] = frozenset({"timed_out", "silent", "proxied"})
+# HTTP/2 begins with this and a SETTINGS frame, from both sides.
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+_SETTINGS = 4
+_FRAME_HEAD_BYTES = 9
+_TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
+_SHOWN_BYTES = 40
+# What OpenSSL calls an answer that is no TLS.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+_EXPIRED, _NOT_YET = 10, 9
+_OTHER_NAMES = (62, 64)
+# Which gRPC looks for, in its order.
+_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a service can't be reached.
+
+    Attributes:
+        cause: for programs.
+        text: for people, with what to do.
+        may_pass: whether waiting may help.
+    """
+
+    cause: Cause
+    text: str
+
+    @property
+    def may_start(self) -> bool:
+        """Whether it may be that the service hasn't been started yet."""
+        return self.may_pass or self.cause in ("refused", "unreachable", "name_not_found")
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether waiting for the service may help."""
+        return self.cause in _MAY_PASS
+
+
+def diagnose(target: str, security: ClientSecurity, *, seconds: float) -> Problem | None:
+    """Why a service can't be reached; None when it can, or when one of its addresses can.
+
+    Args:
+        target: as `addresses.parse` takes it.
+        security: how the client connects.
+        seconds: what finding it out may take, for each address.
+    """
+    if proxy := _proxy(target, os.environ):
+        return Problem(
+            "proxied",
+            f"it is asked through the proxy in {proxy}: add the host to no_proxy to ask it itself",
+        )
+    problem: Problem | None = None
+    for host, port in addresses.parse(target):
+        found = _diagnose_one(host, port, security, time.monotonic() + seconds)
+        if found is None:
+            return None
+        problem = problem or found
+    return problem
+
+
+def of_lookup(host: str, error: socket.gaierror) -> Problem:
+    """What a failed look-up of a host's name means."""
+    if error.errno == socket.EAI_AGAIN:
+        return Problem("timed_out", f"the name servers don't answer when asked for {host!r}")
+    return Problem("name_not_found", f"the host {host!r} isn't found: check its name")
+
+
+def of_connection(place: str, error: OSError) -> Problem:
+    """What a failed connection means."""
+    if isinstance(error, TimeoutError):
+        return Problem(
+            "timed_out",
+            f"nothing at {place} answers: the host is off, or a firewall drops what is sent to it",
+        )
+    if error.errno == errno.ECONNREFUSED:
+        return Problem("refused", f"connection refused: nobody listens at {place}")
+    return Problem("unreachable", f"{place} can't be reached: {error.strerror or 'no connection'}")
+
+
+def of_first_bytes(content: bytes) -> Problem | None:
+    """What a server means that begins like this after HTTP/2's preface; None for HTTP/2."""
+    if len(content) >= _FRAME_HEAD_BYTES and content[3] == _SETTINGS and content[5:9] == bytes(4):
+        return None
+    if content.startswith(_TLS_RECORDS):
+        return _TLS_WANTED
+    # A page without a head is what HTTP/0.9 had, and what Python's servers send for what is odd.
+    if content.startswith((b"HTTP/", b"<")):
+        return Problem(
+            "not_grpc", "a web server answers there, no gRPC: is it the port of the metrics?"
+        )
+    shown = content[:_SHOWN_BYTES].decode("ascii", "replace").replace("\ufffd", "?").splitlines()
+    said = "".join(one if one.isprintable() else "?" for one in (shown or [""])[0])
+    return Problem("not_grpc", f"what answers there speaks no gRPC; it says {said!r}")
+
+
+_TLS_WANTED = Problem(
+    "tls_wanted", "the service speaks TLS: give --ca FILE, the CA that signed its certificate"
+)
+_TLS_UNKNOWN = Problem("tls_unknown", "the service speaks no TLS: leave --ca out")
+_SILENT = Problem("silent", "something takes connections there, but says nothing")
+_WORDLESS = Problem("not_grpc", "what listens there closes the connection: does it speak gRPC?")
+
+
+def of_handshake(error: ssl.SSLError, security: ClientSecurity) -> Problem:
+    """What a failed TLS handshake means."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code == _EXPIRED:
+            return Problem("certificate_expired", "its certificate has expired")
+        if error.verify_code == _NOT_YET:
+            return Problem("certificate_expired", "its certificate isn't valid yet: check the clocks")
+        if error.verify_code in _OTHER_NAMES:
+            return Problem(
+                "certificate_name", "its certificate is for other names: give one as --server-name"
+            )
+        return Problem("certificate_untrusted", "its certificate isn't signed by any in --ca")
+    if error.reason in _NO_TLS:
+        return _TLS_UNKNOWN
+    return _closed_by_peer(security)
+
+
+def _closed_by_peer(security: ClientSecurity) -> Problem:
+    wanted = (
+        "it may want a client certificate, --cert and --key"
+        if security.cert is None
+        else "it may want a certificate that another CA signed"
+    )
+    return Problem("client_certificate", f"the service closed the connection: {wanted}")
+
+
+def _diagnose_one(host: str, port: int, security: ClientSecurity, end: float) -> Problem | None:
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    found = _look_up(host, port, end)
+    if isinstance(found, Problem):
+        return found
+    problem: Problem | None = None
+    for family, address in found:
+        connect = partial(_connect, family, address, end)
+        try:
+            with connect() as connection:
+                greeted = (
+                    _greet(connection, connect, end)
+                    if security.ca is None
+                    else _greet_by_tls(connection, host, security, end)
+                )
+        except OSError as error:
+            problem = problem or of_connection(place, error)
+            continue
+        return greeted
+    return problem
+
+
+def _look_up(host: str, port: int, end: float) -> list[tuple[int, Any]] | Problem:
+    """The addresses of a host, with their families."""
+    found: list[tuple[int, Any]] = []
+    failed: list[Problem] = []
+
+    def ask() -> None:
+        try:
+            for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+                found.append((family, address))
+        except socket.gaierror as error:
+            failed.append(of_lookup(host, error))
+        except UnicodeError:
+            # A part of the name is longer than names can be.
+            failed.append(of_lookup(host, socket.gaierror(socket.EAI_NONAME, "")))
+
+    # The system's look-up has no timeout of its own.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(max(0.0, end - time.monotonic()))
+    if failed:
+        return failed[0]
+    return [*found] or of_lookup(host, socket.gaierror(socket.EAI_AGAIN, ""))
+
+
+def _connect(family: int, address: Any, end: float) -> socket.socket:
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(_left(end))
+        connection.connect(address)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _greet(
+    connection: socket.socket, connect: Callable[[], socket.socket], end: float
+) -> Problem | None:
+    """What is wrong with a server that takes a connection without TLS."""
+    try:
+        content = _exchange(connection, end)
+    except TimeoutError:
+        return _SILENT
+    except OSError:
+        content = b""
+    if content:
+        return of_first_bytes(content)
+    # A server that speaks TLS closes such a connection without a word.
+    return _TLS_WANTED if _speaks_tls(connect, end) else _WORDLESS
+
+
+def _speaks_tls(connect: Callable[[], socket.socket], end: float) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Nothing secret is said: whether it answers at all is asked.
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    try:
+        with connect() as plain:
+            plain.settimeout(_left(end))
+            with context.wrap_socket(plain):
+                return True
+    except ssl.SSLError as error:
+        return error.reason is not None and error.reason not in _NO_TLS
+    except OSError:
+        return False
+
+
+def _greet_by_tls(
+    plain: socket.socket, host: str, security: ClientSecurity, end: float
+) -> Problem | None:
+    """What is wrong with a server that takes a connection, by TLS."""
+    context = ssl.create_default_context(cafile=security.ca)
+    context.set_alpn_protocols(["h2"])
+    if security.cert is not None:
+        context.load_cert_chain(security.cert, security.key)
+    plain.settimeout(_left(end))
+    try:
+        with context.wrap_socket(plain, server_hostname=security.server_name or host) as connection:
+            content = _exchange(connection, end)
+    except ssl.SSLError as error:
+        return of_handshake(error, security)
+    except TimeoutError:
+        return _SILENT
+    except OSError:
+        content = b""
+    return of_first_bytes(content) if content else _closed_by_peer(security)
+
+
+def _exchange(connection: socket.socket, end: float) -> bytes:
+    """Begin as HTTP/2 does; returns the first bytes of the answer, none when it is closed."""
+    connection.settimeout(_left(end))
+    connection.sendall(_PREFACE)
+    content = b""
+    while len(content) < _FRAME_HEAD_BYTES:
+        connection.settimeout(_left(end))
+        try:
+            more = connection.recv(_SHOWN_BYTES)
+        except OSError:
+            if content:
+                break
+            raise
+        if not more:
+            break
+        content += more
+    return content
+
+
+def _left(end: float) -> float:
+    # Zero would mean a socket that doesn't wait at all.
+    return max(0.001, end - time.monotonic())
+
+
+def _proxy(target: str, environment: Mapping[str, str]) -> str:
+    """The variable that names the proxy that gRPC uses for a target; empty for none."""
+    used = next((name for name in _PROXIES if environment.get(name)), "")
+    without = environment.get("no_grpc_proxy") or environment.get("no_proxy") or ""
+    hosts = [host for host, _ in addresses.parse(target)]
+    direct = [one.strip() for one in without.split(",") if one.strip()]
+    return "" if any(host.endswith(one) for host in hosts for one in direct) else used

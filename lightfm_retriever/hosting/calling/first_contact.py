@@ -1,0 +1,123 @@
+"""The first call of a client: whether its service can be reached, and is the right one.
+
+Calls wait for a service that is being replaced. For one that was never there they would wait until
+their deadline, and then say only that it has passed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from lightfm_retriever.hosting.calling.diagnosis import Problem, diagnose
+from lightfm_retriever.hosting.security.settings import ClientSecurity
+
+# A service in its place is back within it; who has a wrong address hears of it within a second.
+_PATIENCE_SECONDS = 0.5
+_LOOK_SECONDS = 0.1
+_DIAGNOSIS_SECONDS = 0.4
+NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+"""What a call ends with that nobody answered."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """Which gRPC services a client may find at an address.
+
+    Attributes:
+        wanted: full name of the one that it asks.
+        others: by their full names what they are, and what to do.
+    """
+
+    wanted: str
+    others: Mapping[str, str]
+
+
+class FirstContact:
+    """Looks for a service once; asks nothing more once it was found.
+
+    Attributes:
+        reached: whether it was found.
+        doubt: what kept it from being found, though waiting may help; None when there is nothing.
+    """
+
+    def __init__(
+        self, channel: grpc.Channel, target: str, security: ClientSecurity, services: Services
+    ) -> None:
+        self.reached = False
+        self.doubt: Problem | None = None
+        self._health = health_pb2_grpc.HealthStub(channel)
+        self._target = target
+        self._security = security
+        self._services = services
+
+    def problem(self, seconds: float) -> Problem | None:
+        """What keeps the service from being reached, and will whatever one waits; None for nothing.
+
+        Args:
+            seconds: what the call may take; this takes less than one.
+        """
+        if self.reached:
+            return None
+        # Half for each of two steps.
+        end = time.monotonic() + min(seconds / 2, _PATIENCE_SECONDS)
+        code = self._ask(self._services.wanted, end)
+        if code not in NO_ANSWER:
+            self.reached = True
+            return self._other() if code is grpc.StatusCode.NOT_FOUND else None
+        while True:
+            found = diagnose(self._target, self._security, seconds=min(seconds / 2, _DIAGNOSIS_SECONDS))
+            if found is None or found.may_pass:
+                self.doubt = found
+                return None
+            if found.cause != "refused" or time.monotonic() > end:
+                return found
+            time.sleep(_LOOK_SECONDS)
+
+    def _other(self) -> Problem | None:
+        """The service that is there instead; None for one that isn't known, which may be a proxy."""
+        for name, what in self._services.others.items():
+            if self._ask(name, time.monotonic() + _PATIENCE_SECONDS) is grpc.StatusCode.OK:
+                self.reached = False
+                return Problem("other_service", what)
+        return None
+
+    def _ask(self, service: str, end: float) -> grpc.StatusCode:
+        """The code of a health check, which needs no token and doesn't wait for a connection."""
+        try:
+            self._health.Check(
+                health_pb2.HealthCheckRequest(service=service),
+                timeout=max(0.001, end - time.monotonic()),
+            )
+        except grpc.RpcError as error:
+            return error.code()
+        return grpc.StatusCode.OK
+
+
+def code_of(problem: Problem) -> grpc.StatusCode:
+    """The code of a call that wasn't made since its service can't be reached."""
+    if problem.cause == "other_service":
+        return grpc.StatusCode.UNIMPLEMENTED
+    return grpc.StatusCode.UNAVAILABLE
+
+
+def explained(error: grpc.RpcError, *, reached: bool, service: str) -> str:
+    """What a call failed with, in gRPC's words and, where those say little, in ours.
+
+    Args:
+        error: as gRPC raised it.
+        reached: whether the service has ever answered.
+        service: what it is: "retriever" or "trainer".
+    """
+    details = error.details() or ""
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return details + (
+            ": it gave no answer in time" if reached else f" (does a {service} run there?)"
+        )
+    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+        return f"{details} (does a {service} run there, and is it as new as this client?)"
+    return details

@@ -1,0 +1,116 @@
+"""Request ids for calls, and their lines in the access log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import grpc
+
+from lightfm_retriever.hosting.calls import Behavior
+from lightfm_retriever.hosting.observing import request_ids
+from lightfm_retriever.hosting.observing.access_log import AccessLog
+from lightfm_retriever.hosting.observing.log_format import ids_of_call
+from lightfm_retriever.hosting.observing.spans import Attributes
+
+# What is told of a response, by name, in logs and traces.
+Facts: TypeAlias = Callable[[Any], Attributes]
+
+# A refused call's method is what its caller says.
+_LONGEST_METHOD = 200
+
+
+def of_machines(method: str) -> bool:
+    """Whether it is a health check or reflection, which have no lines and no spans."""
+    return method.startswith("/grpc.")
+
+
+def code_of(context: grpc.ServicerContext, *, failed: bool) -> grpc.StatusCode:
+    """How a call that has been answered ended; it failed if it raised an error."""
+    code: grpc.StatusCode | None = context.code()  # type: ignore[attr-defined]
+    if code is not None:
+        return code
+    if not context.is_active():
+        # What it returns reaches nobody.
+        return grpc.StatusCode.CANCELLED
+    return grpc.StatusCode.UNKNOWN if failed else grpc.StatusCode.OK
+
+
+class CallLog:
+    """Gives calls their ids, and back to the callers, and logs them when they end.
+
+    Callers get the id of each call if there is an access log, otherwise if they sent it or the call
+    failed.
+
+    Args:
+        access: where lines go; None for none.
+        facts: of a response, for its line.
+    """
+
+    def __init__(self, access: AccessLog | None, facts: Facts) -> None:
+        self._access = access
+        self._facts = facts
+
+    def __call__(self, method: str, behavior: Behavior, *, streams: bool) -> Behavior:
+        """See lightfm_retriever.hosting.calls.Around."""
+        if of_machines(method):
+            return behavior
+        shown = method[:_LONGEST_METHOD]
+        return self._stream(shown, behavior) if streams else self._unary(shown, behavior)
+
+    def _unary(self, method: str, behavior: Behavior) -> Behavior:
+        def answer(request: Any, context: grpc.ServicerContext) -> Any:
+            began = time.perf_counter()
+            request_id = request_ids.take(context.invocation_metadata())
+            response = None
+            try:
+                response = behavior(request, context)
+            finally:
+                self._end(method, context, request_id, began, response, failed=response is None)
+            return response
+
+        return answer
+
+    def _stream(self, method: str, behavior: Behavior) -> Behavior:
+        def answer(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            began = time.perf_counter()
+            request_id = request_ids.take(context.invocation_metadata())
+            failed = True
+            try:
+                yield from behavior(request, context)
+                failed = False
+            finally:
+                self._end(method, context, request_id, began, None, failed=failed)
+
+        return answer
+
+    def _end(
+        self,
+        method: str,
+        context: grpc.ServicerContext,
+        request_id: str,
+        began: float,
+        response: Any,
+        *,
+        failed: bool,
+    ) -> None:
+        given_back = (request_ids.HEADER, request_id)
+        # It takes a twentieth of a quick call, so not for a call that no line of a log tells of.
+        if failed or self._access is not None or given_back in context.invocation_metadata():
+            # What aborts a call sets metadata too.
+            others = context.trailing_metadata() or ()
+            context.set_trailing_metadata((*others, given_back))
+        if self._access is None:
+            return
+        seconds = time.perf_counter() - began
+        fields = {
+            "method": method,
+            "code": code_of(context, failed=failed).name,
+            "milliseconds": round(1000 * seconds, 3),
+            **ids_of_call(request_id),
+            "peer": context.peer(),
+        }
+        if response is not None:
+            fields.update(self._facts(response))
+        self._access.add(fields)

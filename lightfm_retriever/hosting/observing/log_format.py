@@ -1,0 +1,161 @@
+"""Log lines: for people, or a JSON object each.
+
+Written with the standard library alone: a package for JSON logs would bring another set of names for
+the same ten fields, and each process would load it, the light parent too.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from lightfm_retriever.hosting.observing import request_ids, spans
+from lightfm_retriever.hosting.observing.spans import Attribute, Attributes
+
+_NO_FIELDS: Attributes = {}
+# What could end a line, or say something to a terminal.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_PLAIN = re.compile(r"[\w./:;,@%+\[\]-]+")
+
+
+class LineFormat(Protocol):
+    """How a line looks."""
+
+    def line(
+        self,
+        created: float,
+        level: str,
+        logger: str,
+        message: str,
+        fields: Attributes = _NO_FIELDS,
+        error: str = "",
+    ) -> str:
+        """One line, without its end.
+
+        Args:
+            created: seconds since the epoch.
+            level: "INFO", ...
+            logger: the name of who says it.
+            message: what is said.
+            fields: more about it, by name.
+            error: a traceback.
+        """
+
+
+class ConsoleFormat:
+    """Lines for people; a traceback follows in lines of its own, indented."""
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+        self._pid = os.getpid()
+
+    def line(
+        self,
+        created: float,
+        level: str,
+        logger: str,  # noqa: ARG002 - people know from the message
+        message: str,
+        fields: Attributes = _NO_FIELDS,
+        error: str = "",
+    ) -> str:
+        """See LineFormat."""
+        when = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(created))
+        parts = [f"{when} {level} {self._role} [{self._pid}] {_escaped(message)}"]
+        parts += [f"{name}={_quoted(value)}" for name, value in fields.items()]
+        first = " ".join(parts)
+        if not error:
+            return first
+        # Indented, so that no text in it looks like a line of the log.
+        return "\n  ".join([first, *map(_escaped, error.split("\n"))])
+
+
+class JsonFormat:
+    """A JSON object a line, of ASCII alone, so that nothing in it can end the line.
+
+    `version` returns the version in service; "" where that isn't known.
+    """
+
+    def __init__(self, role: str, version: Callable[[], str]) -> None:
+        self._role = role
+        self._version = version
+        self._pid = os.getpid()
+
+    def line(
+        self,
+        created: float,
+        level: str,
+        logger: str,
+        message: str,
+        fields: Attributes = _NO_FIELDS,
+        error: str = "",
+    ) -> str:
+        """See LineFormat."""
+        when = datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds")
+        said: dict[str, Any] = {
+            "time": when.replace("+00:00", "Z"),
+            "level": level,
+            "message": message,
+            "logger": logger,
+            "role": self._role,
+            "pid": self._pid,
+        }
+        if version := self._version():
+            said["version"] = version
+        said.update(fields)
+        if error:
+            said["error"] = error
+        line = json.dumps(said)
+        if "\\ud" in line:
+            # Perhaps half a character, which not every reader takes.
+            line = json.dumps({name: _unicode(value) for name, value in said.items()})
+        return line
+
+
+class Formatter(logging.Formatter):
+    """Lines of records, with the ids of the call that the code which logs is answering."""
+
+    def __init__(self, lines: LineFormat) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        error = record.exc_text or ""
+        if record.exc_info and not error:
+            error = self.formatException(record.exc_info)
+        if record.stack_info:
+            error = f"{error}\n{record.stack_info}".strip("\n")
+        fields = ids_of_call(request_ids.current())
+        return self._lines.line(
+            record.created, record.levelname, record.name, record.getMessage(), fields, error
+        )
+
+
+def ids_of_call(request_id: str) -> dict[str, Attribute]:
+    """The fields that tell which call, as far as there is one."""
+    fields: dict[str, Attribute] = {"request_id": request_id} if request_id else {}
+    if (ids := spans.ids()) is not None:
+        fields["trace_id"], fields["span_id"] = ids
+    return fields
+
+
+def _escaped(text: str) -> str:
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def _quoted(value: object) -> str:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(_unicode(text))
+
+
+def _unicode(value: Any) -> Any:
+    """The same, without the halves of characters that stand for bytes which aren't UTF-8."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value

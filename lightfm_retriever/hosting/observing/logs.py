@@ -1,0 +1,100 @@
+"""What is logged, and how."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lightfm_retriever.hosting.observing import repeats
+from lightfm_retriever.hosting.observing.log_format import (
+    ConsoleFormat,
+    Formatter,
+    JsonFormat,
+    LineFormat,
+)
+
+FORMATS = ("console", "json")
+LEVELS = ("debug", "info", "warning", "error")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSettings:
+    """What the flags say.
+
+    Attributes:
+        format: "console" for people, "json" for machines.
+        level: what is less than this isn't logged.
+        access: whether each call is logged.
+    """
+
+    format: str = "console"
+    level: str = "info"
+    access: bool = False
+
+    @property
+    def names_calls(self) -> bool:
+        """Whether each call needs a request id."""
+        return self.access or self.format == "json"
+
+
+class _Process:
+    """What this process' lines look like, and which version it serves."""
+
+    def __init__(self) -> None:
+        self.role = ""
+        self.lines: LineFormat = ConsoleFormat(self.role)
+        self.version: Callable[[], str] = str
+
+
+_process = _Process()
+
+
+def configure(role: str, settings: LogSettings) -> None:
+    """Log to standard error from now on, with time, level, role and process id."""
+    _process.role = role
+    if settings.format == "json":
+        _process.lines = JsonFormat(role, lambda: _process.version())
+        _say_everything_in_json()
+    else:
+        _process.lines = ConsoleFormat(role)
+    handler = logging.StreamHandler()
+    handler.setFormatter(Formatter(_process.lines))
+    logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
+    # It tells which of its libraries it can't load before it tells which it can.
+    logging.getLogger("faiss").setLevel(logging.WARNING)
+    repeats.quieten_grpc()
+
+
+def say_version(version: Callable[[], str]) -> None:
+    """Have JSON lines tell the version in service; "" while there is none."""
+    _process.version = version
+
+
+def role() -> str:
+    """Which of a service's processes this is, as told to `configure`."""
+    return _process.role
+
+
+def line_format() -> LineFormat:
+    """What lines look like since `configure`."""
+    return _process.lines
+
+
+def _say_everything_in_json() -> None:
+    """What Python would print to standard error by itself is logged instead."""
+    logging.captureWarnings(capture=True)
+    sys.excepthook = lambda *error: _log.critical("unexpected error: stopping", exc_info=error)
+
+    def of_thread(thrown: threading.ExceptHookArgs) -> None:
+        if thrown.exc_type is SystemExit:
+            return
+        name = "" if thrown.thread is None else thrown.thread.name
+        error = thrown.exc_value or thrown.exc_type()
+        _log.error("unexpected error in thread %s", name, exc_info=error)
+
+    threading.excepthook = of_thread

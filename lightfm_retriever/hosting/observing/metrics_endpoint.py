@@ -1,0 +1,253 @@
+"""Answers HTTP for machines that watch: /metrics for Prometheus, /live and /ready for probes.
+
+Without TLS and without authentication: what it tells names no user and no item. It runs on threads of
+its own beside what it watches, so whatever a caller does must cost little: few connections at once, a
+short request, little time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from typing import Any, TypeAlias
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from lightfm_retriever.hosting import addresses
+from lightfm_retriever.hosting.errors import HostingError
+from lightfm_retriever.hosting.observing.repeats import logger_of_calls
+
+_log = logger_of_calls(__name__)
+
+# Why something isn't as it should be; None when it is.
+Check: TypeAlias = Callable[[], str | None]
+
+# Who holds that many for good keeps probes out.
+_MAX_CONNECTIONS = 64
+_MAX_HEAD_BYTES = 16 << 10
+# For a whole request to come, and for the whole answer to be taken.
+_SECONDS = 5.0
+_RETRY_SECONDS = 10.0
+_PAUSE_SECONDS = 0.1
+
+
+class MetricsEndpoint:
+    """An HTTP server on a thread of its own, which keeps trying while its port is taken."""
+
+    def __init__(self, listen: str, collector: Collector, *, live: Check, ready: Check) -> None:
+        """Make one that doesn't listen yet.
+
+        Args:
+            listen: HOST:PORT; an IPv6 host stands in brackets, port 0 takes a free one.
+            collector: asked at each scrape, on any thread and by several at once.
+            live: why the process should be restarted.
+            ready: why it shouldn't be sent any calls.
+
+        Raises:
+            HostingError: `listen` is malformed.
+        """
+        self._host, self._port = _parse(listen)
+        self._listen = listen
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(collector)
+        self._checks = {"/live": live, "/ready": ready}
+        self._free = threading.BoundedSemaphore(_MAX_CONNECTIONS)
+        self._stopping = threading.Event()
+        self._changing = threading.Lock()
+        self._listener: socket.socket | None = None
+        self._problem = ""
+
+    @property
+    def address(self) -> str | None:
+        """HOST:PORT where it answers, None while it doesn't."""
+        listener = self._listener
+        return None if listener is None else _format(*listener.getsockname()[:2])
+
+    def start(self) -> None:
+        """Listen, or log why that fails and keep trying."""
+        self._bind()
+        threading.Thread(target=self._run, name="metrics", daemon=True).start()
+
+    def stop(self) -> None:
+        """Take no more connections; requests that are being answered go on."""
+        self._stopping.set()
+        with self._changing:
+            if self._listener is not None:
+                # Closing alone wouldn't wake the thread that waits for connections.
+                with contextlib.suppress(OSError):
+                    self._listener.shutdown(socket.SHUT_RDWR)
+                self._listener.close()
+                self._listener = None
+
+    def answer(self, path: str, accept: str | None) -> tuple[int, str, bytes]:
+        """Status, content type and body of the answer to a GET.
+
+        Args:
+            path: of the URL.
+            accept: the header of that name, which chooses among Prometheus's formats.
+        """
+        if path == "/metrics":
+            encode, content_type = _encoder(accept or "")
+            return 200, content_type, encode(self._registry)
+        if path in self._checks:
+            problem = self._checks[path]()
+            return _text(200, "ok") if problem is None else _text(503, problem)
+        return _text(404, "there are /metrics, /live and /ready")
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            listener = self._listener
+            if listener is None:
+                if not self._stopping.wait(_RETRY_SECONDS):
+                    self._bind()
+                continue
+            try:
+                connection, _ = listener.accept()
+            except OSError as error:
+                # Unless it ends: out of files, or a caller that left at once. Both pass.
+                _log.debug("metrics on %s: %s", self._listen, error)
+                self._stopping.wait(_PAUSE_SECONDS)
+                continue
+            self._take(connection)
+
+    def _bind(self) -> None:
+        try:
+            listener = _listen(self._host, self._port)
+        except (OSError, UnicodeError) as error:
+            problem = str(getattr(error, "strerror", None) or error)
+            if problem != self._problem:
+                _log.error(
+                    "--metrics-listen %s: %s; all else goes on, and this is tried again every %.0f s",
+                    self._listen,
+                    problem,
+                    _RETRY_SECONDS,
+                )
+            self._problem = problem
+            return
+        with self._changing:
+            if self._stopping.is_set():
+                listener.close()
+                return
+            self._listener = listener
+        _log.info("metrics on %s", self.address)
+
+    def _take(self, connection: socket.socket) -> None:
+        if not self._free.acquire(blocking=False):
+            connection.close()
+            return
+        try:
+            threading.Thread(
+                target=self._talk, args=(connection,), name="metrics-call", daemon=True
+            ).start()
+        except RuntimeError:
+            _log.warning("metrics: no more threads can be started")
+            connection.close()
+            self._free.release()
+
+    def _talk(self, connection: socket.socket) -> None:
+        try:
+            with connection:
+                _Conversation(connection, ("", 0), self)
+        except OSError as error:
+            _log.debug("metrics: the caller left: %s", error)
+        except Exception:
+            _log.exception("metrics: unexpected error")
+        finally:
+            self._free.release()
+
+
+class _Conversation(BaseHTTPRequestHandler):
+    """One request and its response. HTTP/1.0: the connection ends with it."""
+
+    timeout = _SECONDS
+    server_version = "metrics"
+    sys_version = ""
+    error_message_format = "%(code)d %(message)s\n"
+    error_content_type = "text/plain; charset=utf-8"
+
+    def __init__(self, connection: socket.socket, caller: Any, endpoint: MetricsEndpoint) -> None:
+        self._endpoint = endpoint
+        super().__init__(connection, caller, None)  # type: ignore[arg-type]
+
+    def setup(self) -> None:
+        """Take in the request, which has an end to its size and time here only."""
+        super().setup()
+        self.rfile = io.BufferedReader(io.BytesIO(_read_head(self.connection)))
+        self.connection.settimeout(_SECONDS)
+
+    def do_GET(self) -> None:
+        """Answer it."""
+        try:
+            status, content_type, body = self._endpoint.answer(
+                self.path.partition("?")[0], ", ".join(self.headers.get_all("Accept", ()))
+            )
+        except Exception:
+            _log.exception("metrics: %s failed", self.path)
+            status, content_type, body = _text(500, "failed: see the log")
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Keep quiet: it is asked every few seconds."""
+
+
+def _encoder(accept: str) -> tuple[Callable[[Any], bytes], str]:
+    try:
+        return choose_encoder(accept)
+    except (ValueError, TypeError):
+        # A version that is none: nobody's fault here, so no line of the log for each such request.
+        return choose_encoder("")
+
+
+def _read_head(connection: socket.socket) -> bytes:
+    """A request up to the empty line before its body; empty when it isn't whole within the limits."""
+    end = time.monotonic() + _SECONDS
+    head = b""
+    while b"\r\n\r\n" not in head:
+        connection.settimeout(max(0.001, end - time.monotonic()))
+        data = connection.recv(4096)
+        if not data or len(head) + len(data) > _MAX_HEAD_BYTES:
+            return b""
+        head += data
+    return head
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, _, _, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    return socket.create_server(
+        address,
+        family=family,
+        # "[::]" is to mean every address, as it does for gRPC.
+        dualstack_ipv6=family == socket.AF_INET6 and socket.has_dualstack_ipv6(),
+    )
+
+
+def _parse(listen: str) -> tuple[str, int]:
+    try:
+        return addresses.parse_listen(listen)
+    except addresses.AddressError as error:
+        raise HostingError(f"--metrics-listen is {listen!r}, but should be {error.expected}") from error
+
+
+def _format(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _text(status: int, line: str) -> tuple[int, str, bytes]:
+    # One line, whatever it is made of.
+    return status, "text/plain; charset=utf-8", (" ".join(line.split()) + "\n").encode()

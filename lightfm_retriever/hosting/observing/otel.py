@@ -1,0 +1,131 @@
+"""Records spans and sends them to an OTLP receiver. Needs OpenTelemetry (extra otlp).
+
+Whatever becomes of the receiver, nobody waits for it: spans queue up to a limit, and those that can't
+be sent are dropped.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from lightfm_retriever.hosting.observing.spans import Attributes
+
+_DISTRIBUTION = "lightfm-retriever"
+_MOST_WAITING = 2048
+_SEND_EVERY_MS = 1000
+_EXPORT_SECONDS = 2.0
+_SAY_EVERY_SECONDS = 600.0
+
+_log = logging.getLogger(__name__)
+
+
+class Tracing:
+    """Makes the spans of one process; a lightfm_retriever.hosting.observing.spans.Recorder.
+
+    Args:
+        endpoint: URL of the receiver; OTEL_EXPORTER_OTLP_HEADERS and the like apply too.
+        service: what the service is called there.
+        role: which of its processes this is.
+    """
+
+    def __init__(self, endpoint: str, *, service: str, role: str) -> None:
+        _say_seldom(logging.getLogger("opentelemetry"))
+        resource = Resource.create(
+            {
+                "service.name": service,
+                "service.version": importlib.metadata.version(_DISTRIBUTION),
+                "service.instance.id": f"{os.uname().nodename} {role} {os.getpid()}",
+                "process.pid": os.getpid(),
+                "role": role,
+            }
+        )
+        # What is recorded was decided before, since OpenTelemetry takes more time to say no than a
+        # quick call has; at the end we flush, and for so long as we like.
+        self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
+        self._provider.add_span_processor(
+            BatchSpanProcessor(
+                OTLPSpanExporter(endpoint=endpoint, timeout=_EXPORT_SECONDS),
+                max_queue_size=_MOST_WAITING,
+                schedule_delay_millis=_SEND_EVERY_MS,
+            )
+        )
+        self._tracer = self._provider.get_tracer(_DISTRIBUTION)
+
+    def span(self, name: str, attributes: Attributes) -> AbstractContextManager[Span]:
+        """See Recorder."""
+        return self._tracer.start_as_current_span(name, attributes=attributes)
+
+    def ids(self) -> tuple[str, str]:
+        """See Recorder."""
+        context = trace.get_current_span().get_span_context()
+        return f"{context.trace_id:032x}", f"{context.span_id:016x}"
+
+    def call_span(
+        self, name: str, headers: Mapping[str, str], attributes: Attributes
+    ) -> AbstractContextManager[Span]:
+        """The span of a call, under its caller's if the headers `traceparent` and `tracestate` say so.
+
+        Its status is left to whoever knows how the call ended.
+        """
+        return self._tracer.start_as_current_span(
+            name,
+            context=TraceContextTextMapPropagator().extract(headers),
+            kind=SpanKind.SERVER,
+            attributes=attributes,
+            record_exception=False,
+            set_status_on_exception=False,
+        )
+
+    def run_span(
+        self, name: str, traceparent: str, attributes: Attributes
+    ) -> AbstractContextManager[Span]:
+        """The span of a training run, under the call's that asked for it; "" if that isn't traced."""
+        context = TraceContextTextMapPropagator().extract({"traceparent": traceparent})
+        return self._tracer.start_as_current_span(name, context=context, attributes=attributes)
+
+    def close(self, seconds: float) -> None:
+        """Send what waits, for at most so long."""
+        # Its own limit doesn't hold while a request is on its way.
+        flush = threading.Thread(target=self._provider.shutdown, name="traces' end", daemon=True)
+        flush.start()
+        flush.join(seconds)
+
+
+def _say_seldom(theirs: logging.Logger) -> None:
+    """Have OpenTelemetry's complaints, one for each batch, told once in ten minutes."""
+    theirs.propagate = False
+    theirs.setLevel(logging.WARNING)
+    theirs.handlers = [Seldom()]
+
+
+class Seldom(logging.Handler):
+    """Passes one record on in ten minutes."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._next = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass it on, unless that was done lately."""
+        now = self._clock()
+        if now >= self._next:
+            self._next = now + _SAY_EVERY_SECONDS
+            _log.warning(
+                "traces can't be sent: %s (not said again for ten minutes)", record.getMessage()
+            )

@@ -1,0 +1,162 @@
+"""Certificates and keys: reads them from files, and finds what a handshake would fail for.
+
+Imports `cryptography`, which takes a few megabytes: import this where there is TLS only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from lightfm_retriever.hosting.errors import HostingError
+from lightfm_retriever.hosting.security.settings import ClientSecurity, SecuritySettings
+from lightfm_retriever.hosting.security.watched_files import Reloading, Source
+
+_SOON = timedelta(days=7)
+# What gRPC's clients offer to verify.
+_CURVES = (ec.SECP256R1, ec.SECP384R1)
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Checked files, in PEM.
+
+    Attributes:
+        where: the certificate's flag and file.
+        chain, key: one's own certificate, those that it was signed by, and its private key.
+        authorities: whose certificates the other side must show; None when it needs none.
+        expires: when one's own certificate does.
+    """
+
+    where: Source
+    chain: bytes
+    key: bytes
+    authorities: bytes | None
+    expires: datetime
+
+    def describe(self) -> str:
+        """Until when it is valid."""
+        return f"a certificate that is valid until {_text(self.expires)}"
+
+    def warning(self) -> str | None:
+        """That it expires soon, or has expired."""
+        now = datetime.now(UTC)
+        if now >= self.expires:
+            return f"{self.where}, which is in use, expired at {_text(self.expires)}: replace the file"
+        if now >= self.expires - _SOON:
+            return (
+                f"{self.where} expires at {_text(self.expires)}, in less than {_SOON.days} days: "
+                "replace the file"
+            )
+        return None
+
+
+def watch(settings: SecuritySettings) -> Reloading[Certificates]:
+    """A server's certificates. Raises HostingError when they can't be used."""
+    files = {
+        "--tls-cert": settings.cert,
+        "--tls-key": settings.key,
+        "--tls-client-ca": settings.client_ca,
+    }
+    sources = [Source(flag, path) for flag, path in files.items() if path is not None]
+    return Reloading(sources, partial(_parse, sources))
+
+
+def read_authorities(ca: Path) -> bytes:
+    """Whom a client trusts, checked. Raises HostingError."""
+    source = Source("--ca", ca, once=True)
+    content = source.read()
+    _check_authorities(source, content)
+    return content
+
+
+def read_pair(security: ClientSecurity) -> tuple[bytes, bytes] | None:
+    """A client's chain and key, checked; None when it has none. Raises HostingError."""
+    if security.cert is None or security.key is None:
+        return None
+    cert = Source("--cert", Path(security.cert), once=True)
+    key = Source("--key", Path(security.key), once=True)
+    pair = cert.read(), key.read()
+    _check_pair(cert, key, *pair)
+    return pair
+
+
+def _parse(sources: Sequence[Source], contents: Sequence[bytes]) -> Certificates:
+    cert, key, *client_ca = sources
+    chain, private, *authorities = contents
+    expires = _check_pair(cert, key, chain, private)
+    for source, content in zip(client_ca, authorities, strict=True):
+        _check_authorities(source, content)
+    return Certificates(cert, chain, private, authorities[0] if authorities else None, expires)
+
+
+def _check_pair(cert: Source, key: Source, chain: bytes, private: bytes) -> datetime:
+    """Raise HostingError unless a server or client can use both; returns when they expire."""
+    certificates = _certificates(cert, chain)
+    own, now = certificates[0], datetime.now(UTC)
+    public = _public_key(key, private)
+    belongs = [_is_of(certificate, public) for certificate in certificates]
+    if not belongs[0]:
+        if any(belongs):
+            raise HostingError(
+                f"{cert} begins with another certificate than that of {key}: put its own first"
+            )
+        raise HostingError(f"{key} isn't the key of {cert}: give two that were made together")
+    if now >= own.not_valid_after_utc:
+        raise HostingError(f"{cert} expired at {_text(own.not_valid_after_utc)}: renew it")
+    if now < own.not_valid_before_utc:
+        raise HostingError(
+            f"{cert} is valid from {_text(own.not_valid_before_utc)} only: wait, or set this machine's "
+            "clock"
+        )
+    return own.not_valid_after_utc
+
+
+def _is_of(certificate: x509.Certificate, public: object) -> bool:
+    try:
+        return certificate.public_key() == public
+    except (ValueError, UnsupportedAlgorithm):
+        # A key of an unknown kind, and those that one can have are known.
+        return False
+
+
+def _public_key(key: Source, private: bytes) -> object:
+    try:
+        loaded = serialization.load_pem_private_key(private, password=None)
+    except TypeError as error:
+        raise HostingError(f"{key} is encrypted: give a key without a password") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise HostingError(f"{key} isn't a private key in PEM (-----BEGIN PRIVATE KEY-----)") from error
+    curve = loaded.curve if isinstance(loaded, ec.EllipticCurvePrivateKey) else None
+    if not (isinstance(loaded, rsa.RSAPrivateKey) or isinstance(curve, _CURVES)):
+        raise HostingError(f"{key} is of a kind that gRPC can't use: make an RSA, P-256 or P-384 key")
+    return loaded.public_key()
+
+
+def _check_authorities(source: Source, content: bytes) -> None:
+    expire = [certificate.not_valid_after_utc for certificate in _certificates(source, content)]
+    if datetime.now(UTC) >= max(expire):
+        raise HostingError(
+            f"{source} holds expired certificates only, the last of {_text(max(expire))}"
+        )
+
+
+def _certificates(source: Source, content: bytes) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(content)
+    except (ValueError, x509.InvalidVersion) as error:
+        raise HostingError(
+            f"{source} isn't a certificate in PEM (-----BEGIN CERTIFICATE-----)"
+        ) from error
+
+
+def _text(when: datetime) -> str:
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")

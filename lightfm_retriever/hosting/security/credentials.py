@@ -1,0 +1,103 @@
+"""How a service and its callers connect: plainly, by TLS or by mutual TLS, with a token or without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import grpc
+
+from lightfm_retriever.hosting.security.settings import ClientSecurity, SecuritySettings
+
+if TYPE_CHECKING:
+    from lightfm_retriever.hosting.security.certificates import Certificates
+    from lightfm_retriever.hosting.security.watched_files import Reloading
+
+
+def add_port(server: grpc.Server, address: str, settings: SecuritySettings) -> int:
+    """Have a server listen; returns the port.
+
+    Raises:
+        HostingError: certificates that can't be used.
+        RuntimeError: the address can't be listened on.
+    """
+    if not settings.tls:
+        return server.add_insecure_port(address)
+    # Takes memory that a service without TLS needn't.
+    from lightfm_retriever.hosting.security import certificates
+
+    watched = certificates.watch(settings)
+    watched.start()
+    credentials = grpc.dynamic_ssl_server_credentials(
+        _configuration(watched.value),
+        cast("Any", Fetcher(watched)),
+        require_client_authentication=settings.client_ca is not None,
+    )
+    return server.add_secure_port(address, credentials)
+
+
+class Fetcher:
+    """Tells gRPC, which asks before each handshake and waits for the answer, of new certificates."""
+
+    def __init__(self, watched: Reloading[Certificates]) -> None:
+        self._watched = watched
+        self._given = watched.value
+
+    def __call__(self) -> grpc.ServerCertificateConfiguration | None:
+        """Those that handshakes use from now on; None for the same as before."""
+        current = self._watched.value
+        if current is self._given:
+            return None
+        self._given = current
+        return _configuration(current)
+
+
+def _configuration(certificates: Certificates) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration(
+        [(certificates.key, certificates.chain)], certificates.authorities
+    )
+
+
+def open_channel(
+    target: str, security: ClientSecurity, options: Sequence[tuple[str, Any]]
+) -> grpc.Channel:
+    """A client's connection. Raises HostingError for certificates that can't be used."""
+    if security.ca is None:
+        channel = grpc.insecure_channel(target, options)
+    else:
+        from lightfm_retriever.hosting.security import certificates
+
+        authorities, pair = (
+            certificates.read_authorities(Path(security.ca)),
+            certificates.read_pair(security),
+        )
+        chain, key = pair or (None, None)
+        if security.server_name is not None:
+            options = [*options, ("grpc.ssl_target_name_override", security.server_name)]
+        channel = grpc.secure_channel(
+            target, grpc.ssl_channel_credentials(authorities, key, chain), options
+        )
+    # gRPC's own call credentials would be refused where there is no TLS.
+    return (
+        channel if security.token is None else grpc.intercept_channel(channel, _Token(security.token))
+    )
+
+
+class _Token(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    """Sends a bearer token with each call."""
+
+    def __init__(self, token: str) -> None:
+        self._metadata = ("authorization", f"Bearer {token}")
+
+    def _send(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        metadata = [*(details.metadata or ()), self._metadata]
+        return continuation(details._replace(metadata=metadata), request)
+
+    intercept_unary_unary = intercept_unary_stream = _send  # type: ignore[assignment]
+    intercept_stream_unary = intercept_stream_stream = _send  # type: ignore[assignment]

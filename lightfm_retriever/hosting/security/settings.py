@@ -1,0 +1,143 @@
+"""Who may call a service, and by which connections."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass, field
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from lightfm_retriever.hosting import given
+from lightfm_retriever.hosting.errors import ArgumentError, HostingError
+from lightfm_retriever.hosting.security import tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecuritySettings:
+    """What the flags say; all files are PEM.
+
+    Attributes:
+        cert, key: the server's certificate chain and its private key; None for no TLS.
+        client_ca: whose certificates clients must show; None for none.
+        allowed_clients: names in client certificates that may call; empty for all that are signed.
+        token_file: the bearer tokens that callers may send, one a line; None when they need none.
+        insecure: whether to listen without TLS where other machines can call.
+    """
+
+    cert: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+    allowed_clients: tuple[str, ...] = ()
+    token_file: Path | None = None
+    insecure: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise HostingError for what can't be together."""
+        if (self.cert is None) != (self.key is None):
+            have, lack = ("cert", "key") if self.key is None else ("key", "cert")
+            raise HostingError(f"--tls-{have} is given without --tls-{lack}: TLS takes both")
+        if self.client_ca is not None and self.cert is None:
+            raise HostingError("--tls-client-ca is given without --tls-cert and --tls-key")
+        if self.allowed_clients and self.client_ca is None:
+            raise HostingError("--tls-allowed-clients is given without --tls-client-ca")
+
+    @property
+    def tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.cert is not None
+
+
+@given.named_fields
+@dataclass(frozen=True, kw_only=True)
+class ClientSecurity:
+    """How a client connects, and what it shows; all files are PEM, and read when it connects.
+
+    Attributes:
+        ca: whose certificates it trusts; None for no TLS.
+        cert, key: the client's own certificate chain and its private key, for services that want one.
+        server_name: a name in the service's certificate, when the address that is called isn't.
+        token: the bearer token to send; without TLS, everybody on the way can read it.
+
+    A file may be given as text too, and is kept as a Path.
+    """
+
+    ca: str | PathLike[str] | None = None
+    cert: str | PathLike[str] | None = None
+    key: str | PathLike[str] | None = None
+    server_name: str | None = None
+    token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Raise HostingError for what can't be together, ArgumentError for what can't be sent."""
+        for name in ("ca", "cert", "key"):
+            object.__setattr__(self, name, _file(name, getattr(self, name)))
+        if self.server_name is not None:
+            given.text("server_name", self.server_name, "a name, such as 'retriever.example.com'")
+        if (self.cert is None) != (self.key is None):
+            have, lack = ("cert", "key") if self.key is None else ("key", "cert")
+            raise HostingError(f"--{have} is given without --{lack}: a client's certificate takes both")
+        for name in ("cert", "server_name"):
+            if getattr(self, name) is not None and self.ca is None:
+                raise HostingError(f"--{name.replace('_', '-')} is given without --ca, so without TLS")
+        _check_token(self.token)
+
+
+def check_files(settings: SecuritySettings) -> None:
+    """Raise HostingError for certificates, keys and tokens that a service couldn't use."""
+    if settings.tls:
+        # Takes memory that a service without TLS needn't.
+        from lightfm_retriever.hosting.security import certificates
+
+        certificates.watch(settings)
+    if settings.token_file is not None:
+        tokens.watch(settings.token_file)
+
+
+def check_address(settings: SecuritySettings, host: str) -> None:
+    """Raise HostingError for an address that needs TLS when there is none."""
+    if settings.tls or settings.insecure or _is_loopback(host):
+        return
+    raise HostingError(
+        f"--listen {host}: other machines can call there, so give --tls-cert and --tls-key, "
+        "or --insecure for no encryption"
+    )
+
+
+def _file(argument: str, value: Any) -> Path | None:
+    if value is None:
+        return None
+    path = fspath(value) if isinstance(value, PathLike) else value
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ArgumentError(argument, value, f"a file's path, such as '{argument}.pem'")
+    return Path(path)
+
+
+def _check_token(token: Any) -> None:
+    """Raise ArgumentError, which doesn't show it: it is a secret."""
+    if token is None or (isinstance(token, str) and tokens.is_token(token)):
+        return
+    expected = "printable ASCII without spaces"
+    text = f"the token should be {expected}"
+    if not isinstance(token, str):
+        text = f"the token should be text: {expected}"
+    elif token == "":
+        text = f"the token is empty, but should be {expected}"
+    elif token[-1] in "\r\n":
+        text = f"the token ends with a line break, but should be {expected}: strip it"
+    raise ArgumentError("token", None, expected, text=text)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        # gRPC takes no host for all of them.
+        found = socket.getaddrinfo(host.removeprefix("[").removesuffix("]") or "::", None)
+    except (OSError, UnicodeError):
+        # Nobody can listen there, but gRPC has spellings of its own, such as ipv4:0.0.0.0.
+        return ":" not in host
+    return all(ipaddress.ip_address(str(address[0])).is_loopback for *_, address in found)
+
+
+PLAIN = ClientSecurity()
+"""No TLS, and nothing shown."""

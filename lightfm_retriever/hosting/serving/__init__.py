@@ -1,0 +1,1 @@
+"""A gRPC server as both services run it."""

@@ -1,0 +1,148 @@
+"""Health as both services tell it: grpc.health.v1, of which no caller can hold up another.
+
+gRPC's own servicer waits, under the lock that all checks take, until a watcher has taken what it is
+sent. One that never does would stop every check, and with it the thread that takes all calls. It also
+keeps each name that was ever watched, and doesn't know List. This uses parts of grpcio that aren't
+public, as lightfm_retriever/hosting/serving/admission.py does.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import grpc
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
+from grpc._server import (
+    _get_initial_metadata_operation,
+    _is_rpc_state_active,
+    _possibly_finish_call,
+)
+from grpc_health.v1 import health_pb2 as pb
+from grpc_health.v1 import health_pb2_grpc as pb_grpc
+
+from lightfm_retriever.hosting.serving.admission import refuse_call
+
+# Each costs memory for as long as its caller likes.
+MAX_WATCHES = 4096
+_LONGEST_NAME = 100
+_SENDING = "send_health"
+_NO_FLAGS = 0
+_STATES = pb.HealthCheckResponse
+
+
+class Health(pb_grpc.HealthServicer):  # type: ignore[misc]
+    """Answers for the service as a whole, "", and for others by name, which all are as healthy.
+
+    Args:
+        names: of the others.
+        most: how many calls may watch.
+    """
+
+    def __init__(self, names: Iterable[str], *, most: int = MAX_WATCHES) -> None:
+        self._lock = threading.Lock()
+        self._status = _STATES.NOT_SERVING
+        self._names = frozenset(("", *names))
+        self._watches: set[_Watch] = set()
+        self._most = most
+
+    def say_serving(self, *, serving: bool) -> None:
+        """Set what is answered, and tell it to those who watch; never waits for them."""
+        with self._lock:
+            self._status = _STATES.SERVING if serving else _STATES.NOT_SERVING
+            for watch in self._watches:
+                if watch.of_ours:
+                    watch.tell(self._status)
+
+    @property
+    def watches(self) -> int:
+        """How many calls watch."""
+        return len(self._watches)
+
+    def Check(  # noqa: N802
+        self, request: pb.HealthCheckRequest, context: grpc.ServicerContext
+    ) -> pb.HealthCheckResponse:
+        """The state of a service; NOT_FOUND for one that isn't here."""
+        if request.service not in self._names:
+            _refuse_name(context, request.service)
+        return pb.HealthCheckResponse(status=self._status)
+
+    def List(  # noqa: N802
+        self,
+        request: pb.HealthListRequest,  # noqa: ARG002
+        context: grpc.ServicerContext,  # noqa: ARG002
+    ) -> pb.HealthListResponse:
+        """The state of each service."""
+        state = pb.HealthCheckResponse(status=self._status)
+        return pb.HealthListResponse(statuses=dict.fromkeys(self._names, state))
+
+    def Watch(  # noqa: N802
+        self,
+        request: pb.HealthCheckRequest,
+        context: grpc.ServicerContext,
+        _respond: object = None,
+    ) -> None:
+        """The state of a service now, and whenever it changes; SERVICE_UNKNOWN for one not here.
+
+        gRPC calls it in the way of `experimental_non_blocking`: the call goes on after it returns.
+        """
+        # No service is added later, so those who watch another one are told nothing else.
+        watch = _Watch(context, of_ours=request.service in self._names)
+        with self._lock:
+            full = len(self._watches) >= self._most
+            if not full:
+                self._watches.add(watch)
+                watch.tell(self._status if watch.of_ours else _STATES.SERVICE_UNKNOWN)
+        if full:
+            refuse_call(context)
+        if not context.add_callback(lambda: self._forget(watch)):
+            self._forget(watch)
+
+    Watch.experimental_non_blocking = True  # type: ignore[attr-defined]
+
+    def _forget(self, watch: _Watch) -> None:
+        with self._lock:
+            self._watches.discard(watch)
+
+
+class _Watch:
+    """One call that watches: sends one state after another, and of those that wait the latest only."""
+
+    def __init__(self, context: Any, *, of_ours: bool) -> None:
+        self.of_ours = of_ours
+        # The class of gRPC's own contexts has no public way to send without waiting.
+        self._call = context._rpc_event.call  # noqa: SLF001
+        self._state = context._state  # noqa: SLF001
+        self._waiting: int | None = None
+
+    def tell(self, status: int) -> None:
+        """Send a state, after what is being sent."""
+        with self._state.condition:
+            if _SENDING in self._state.due:
+                self._waiting = status
+            elif _is_rpc_state_active(self._state):
+                self._send(status)
+
+    def _send(self, status: int) -> None:
+        response = pb.HealthCheckResponse(status=status)
+        operations = [cygrpc.SendMessageOperation(response.SerializeToString(), _NO_FLAGS)]
+        if self._state.initial_metadata_allowed:
+            operations.insert(0, _get_initial_metadata_operation(self._state, None))
+            self._state.initial_metadata_allowed = False
+        self._call.start_server_batch(operations, self._sent)
+        self._state.due.add(_SENDING)
+
+    def _sent(self, _event: object) -> Any:
+        with self._state.condition:
+            ended = _possibly_finish_call(self._state, _SENDING)
+            status, self._waiting = self._waiting, None
+            if status is not None and _is_rpc_state_active(self._state):
+                self._send(status)
+            return ended
+
+
+def _refuse_name(context: grpc.ServicerContext, name: str) -> NoReturn:
+    shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+    context.abort(grpc.StatusCode.NOT_FOUND, f"no service {shown!r} is here: List names those that are")
+    raise AssertionError("abort always raises")

@@ -1,0 +1,1 @@
+"""Settings of a service: from flags, the environment and files."""

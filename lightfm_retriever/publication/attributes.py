@@ -1,0 +1,276 @@
+"""Attributes of items: what filters ask for, and what is returned with results.
+
+A text attribute has any number of distinct values an item, such as genres; a number attribute one or
+none, such as a year. Each value of a text attribute is a *token*: a row of one id map over all text
+attributes, whose keys are "POSITION:VALUE", POSITION being the attribute's place in the manifest.
+Posting lists lead from tokens to items, and the same pairs the other way round from items to tokens.
+The numbers of each number attribute are there by item, and sorted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.manifest import AttributeFacts, AttributeKind
+from lightfm_retriever.publication.storage.arrays import map_array
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.ragged import Ragged
+
+if TYPE_CHECKING:
+    from lightfm_retriever.publication.writer import Staging
+
+MAX_VALUE_BYTES = 500
+"""Longest value of a text attribute, in bytes of UTF-8."""
+
+
+@dataclass(frozen=True)
+class TextColumn:
+    """A text attribute to publish: for each item row its values, in any order, none empty."""
+
+    kind: ClassVar[AttributeKind] = "text"
+    name: str
+    values: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class NumberColumn:
+    """A number attribute to publish: by item row (items,), NaN where an item has none."""
+
+    kind: ClassVar[AttributeKind] = "number"
+    name: str
+    values: NDArray[np.float64]
+
+
+Column = TextColumn | NumberColumn
+
+
+@dataclass(frozen=True)
+class TextIndex:
+    """Of all text attributes together.
+
+    Attributes:
+        values: "POSITION:VALUE" <-> token.
+        items: for each token the rows of the items that have it, int32, ascending.
+        tokens: for each item row its tokens, int32, ascending.
+    """
+
+    values: IdMap
+    items: Ragged
+    tokens: Ragged
+
+
+@dataclass(frozen=True)
+class NumberIndex:
+    """Of all number attributes, each (number attributes, items).
+
+    Attributes:
+        values: float64 by item row, NaN for none.
+        order: int32, the item rows by value, equal ones by row, those without one last.
+        ordered: float64, the values in that order.
+    """
+
+    values: NDArray[np.float64]
+    order: NDArray[np.int32]
+    ordered: NDArray[np.float64]
+
+
+class Attributes:
+    """The attributes of a publication's items. Opened ones hold nothing but memory maps.
+
+    `facts` are the manifest's; an attribute's place among them is its *position*. `text` and `number`
+    are None when there is no attribute of the kind.
+    """
+
+    def __init__(
+        self, facts: Sequence[AttributeFacts], text: TextIndex | None, number: NumberIndex | None
+    ) -> None:
+        self.facts = facts
+        self.text = text
+        self.number_arrays = number
+        self._positions = {attribute.name: position for position, attribute in enumerate(facts)}
+        numbers = [position for position, own in enumerate(facts) if own.kind == "number"]
+        # Of each number attribute its row in the arrays.
+        self._number_rows = {position: row for row, position in enumerate(numbers)}
+
+    @classmethod
+    def build(cls, columns: Sequence[Column], items: int) -> Attributes:
+        """From one column for each attribute, in the order of their positions.
+
+        Args:
+            columns: with distinct names.
+            items: number of rows of each.
+
+        Raises:
+            ValueError: a column has another number of rows, a text value is empty or too long, or a
+                number is infinite.
+        """
+        texts: dict[int, Sequence[Sequence[str]]] = {}
+        numbers = []
+        for position, column in enumerate(columns):
+            if len(column.values) != items:
+                raise ValueError(f"{column.name!r} has {len(column.values)} rows, not {items}")
+            if isinstance(column, TextColumn):
+                texts[position] = column.values
+            else:
+                numbers.append(np.asarray(column.values, dtype=np.float64))
+        facts = [AttributeFacts(name=own.name, kind=own.kind) for own in columns]
+        return cls(
+            facts,
+            _text_index(texts, items) if texts else None,
+            _number_index(np.stack(numbers)) if numbers else None,
+        )
+
+    @classmethod
+    def open(cls, directory: Path, facts: Sequence[AttributeFacts], items: int) -> Attributes | None:
+        """Map a version's attributes; None when it has none. Raises InvalidPublicationError."""
+        if not facts:
+            return None
+        kinds = [attribute.kind for attribute in facts]
+        return cls(
+            facts,
+            _open_text(directory, items) if "text" in kinds else None,
+            _open_number(directory, kinds.count("number"), items) if "number" in kinds else None,
+        )
+
+    def stage(self, staging: Staging) -> None:
+        """Write the files of a publication whose manifest has these facts."""
+        if (text := self.text) is not None:
+            staging.add_id_map(layout.ATTRIBUTE_VALUES, text.values)
+            staging.add_ragged(layout.ATTRIBUTE_ITEMS_OFFSETS, layout.ATTRIBUTE_ITEMS, text.items)
+            staging.add_ragged(layout.ITEM_ATTRIBUTES_OFFSETS, layout.ITEM_ATTRIBUTES, text.tokens)
+        if (number := self.number_arrays) is not None:
+            staging.add_array(layout.NUMBERS, number.values, gaps=True)
+            staging.add_array(layout.NUMBER_ORDER, number.order)
+            staging.add_array(layout.NUMBER_SORTED, number.ordered, gaps=True)
+
+    def position(self, name: str) -> int | None:
+        """The position of an attribute, None when there is no such one."""
+        return self._positions.get(name)
+
+    def kind(self, position: int) -> AttributeKind:
+        """What an attribute's values are."""
+        return self.facts[position].kind
+
+    def token(self, position: int, value: str) -> int | None:
+        """The token of a value of a text attribute, None when no item has the value."""
+        return self._texts.values.row(_key(position, value))
+
+    def values_of(self, position: int) -> tuple[IdMap, str]:
+        """Where the values of a text attribute are: in an id map, behind a prefix."""
+        return self._texts.values, _key(position, "")
+
+    def items_with(self, token: int) -> NDArray[np.int32]:
+        """Rows of the items that have a value, ascending, as a view."""
+        return self._texts.items[token]
+
+    @property
+    def tokens(self) -> Ragged:
+        """For each item row its tokens, ascending; LookupError when no attribute is text."""
+        return self._texts.tokens
+
+    def texts(self, position: int, row: int) -> list[str]:
+        """An item's values of a text attribute, sorted by code point."""
+        texts, prefix = self._texts, _key(position, "")
+        keys = [texts.values.external_id(token) for token in texts.tokens[row].tolist()]
+        return sorted(key.removeprefix(prefix) for key in keys if key.startswith(prefix))
+
+    def number(self, position: int, row: int) -> float | None:
+        """An item's value of a number attribute, None when it has none."""
+        value = float(self.number_index(position)[0][row])
+        return None if np.isnan(value) else value
+
+    def number_index(
+        self, position: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float64]]:
+        """Of a number attribute the values by row, the rows by value, and the values in that order.
+
+        Each (items,), as in NumberIndex. LookupError when the attribute isn't a number.
+        """
+        row = self._number_rows[position]
+        number = self.number_arrays
+        assert number is not None  # noqa: S101 - there is a row of it
+        return number.values[row], number.order[row], number.ordered[row]
+
+    @property
+    def _texts(self) -> TextIndex:
+        if self.text is None:
+            raise LookupError("no attribute is text")
+        return self.text
+
+
+def _key(position: int, value: str) -> str:
+    return f"{position}:{value}"
+
+
+def _text_index(columns: dict[int, Sequence[Sequence[str]]], items: int) -> TextIndex:
+    distinct = {
+        position: {value for own in rows for value in own} for position, rows in columns.items()
+    }
+    for values in distinct.values():
+        for value in values:
+            if not value or len(value.encode()) > MAX_VALUE_BYTES:
+                raise ValueError(f"{value[:60]!r} should have 1 to {MAX_VALUE_BYTES} bytes of UTF-8")
+    keys = [_key(position, value) for position, values in distinct.items() for value in values]
+    id_map = IdMap.build(sorted(keys))
+    count = len(id_map)
+    pairs = [np.empty(0, dtype=np.int64)]
+    for position, rows in columns.items():
+        token_of = {value: id_map.row(_key(position, value)) for value in distinct[position]}
+        lengths = np.fromiter((len(own) for own in rows), dtype=np.int64, count=items)
+        tokens = np.fromiter((token_of[value] for own in rows for value in own), dtype=np.int64)
+        pairs.append(np.repeat(np.arange(items), lengths) * count + tokens)
+    item_rows, item_tokens = np.divmod(np.unique(np.concatenate(pairs)), max(1, count))
+    by_token = np.argsort(item_tokens, kind="stable")
+    return TextIndex(
+        id_map,
+        items=_ragged(item_tokens[by_token], item_rows[by_token], count),
+        tokens=_ragged(item_rows, item_tokens, items),
+    )
+
+
+def _ragged(owners: NDArray[np.int64], values: NDArray[np.int64], rows: int) -> Ragged:
+    """Values, which are in the order of their owners, as rows."""
+    offsets = np.zeros(rows + 1, dtype=np.int64)
+    np.cumsum(np.bincount(owners, minlength=rows), out=offsets[1:])
+    return Ragged(offsets, values.astype(np.int32))
+
+
+def _number_index(values: NDArray[np.float64]) -> NumberIndex:
+    if np.isinf(values).any():
+        raise ValueError("a number is infinite")
+    # NaN sorts last.
+    order = np.argsort(values, axis=1, kind="stable")
+    return NumberIndex(values, order.astype(np.int32), np.take_along_axis(values, order, axis=1))
+
+
+def _open_text(directory: Path, items: int) -> TextIndex:
+    values = IdMap.open(directory / layout.ATTRIBUTE_VALUES)
+    return TextIndex(
+        values,
+        items=_open_ragged(
+            directory, layout.ATTRIBUTE_ITEMS_OFFSETS, layout.ATTRIBUTE_ITEMS, len(values)
+        ),
+        tokens=_open_ragged(directory, layout.ITEM_ATTRIBUTES_OFFSETS, layout.ITEM_ATTRIBUTES, items),
+    )
+
+
+def _open_ragged(directory: Path, offsets: str, values: str, rows: int) -> Ragged:
+    return Ragged(
+        map_array(directory / offsets, np.int64, (rows + 1,)),
+        map_array(directory / values, np.int32, (None,)),
+    )
+
+
+def _open_number(directory: Path, count: int, items: int) -> NumberIndex:
+    return NumberIndex(
+        values=map_array(directory / layout.NUMBERS, np.float64, (count, items)),
+        order=map_array(directory / layout.NUMBER_ORDER, np.int32, (count, items)),
+        ordered=map_array(directory / layout.NUMBER_SORTED, np.float64, (count, items)),
+    )

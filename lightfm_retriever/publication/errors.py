@@ -1,0 +1,188 @@
+"""Everything that can be wrong with a volume or a publication.
+
+PublicationError
+├── VolumeError            the volume can't be read or written
+├── InvalidIdError         an external id that can't be published or looked up
+├── VectorError            vectors that must not be indexed (NaN, infinite, zero, wrong shape)
+│   └── TooLongError       vectors whose scores would be beyond float32
+├── LabelError             a label that is missing, malformed or unreadable
+├── LabelMovedError        a label that someone else has moved
+├── NothingToRollBackToError
+├── VersionNotFoundError   no such version on the volume
+├── LabelledVersionError   a version that a label names, so it isn't deleted
+└── InvalidPublicationError
+    ├── ManifestError      the manifest is missing, no JSON, or was edited
+    ├── UnsupportedFormatError
+    ├── MissingFileError
+    └── MismatchError      a file isn't what the manifest says it is
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightfm_retriever.files.regular_files import IrregularFileError
+
+# What is found where a file should be. All else, such as too many open files or a disk that fails, says
+# nothing about the file.
+_ABOUT_THE_FILE = frozenset(
+    {
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENODEV,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ENXIO,
+    }
+)
+
+
+class PublicationError(Exception):
+    """Base of all errors of this package."""
+
+
+class VolumeError(PublicationError):
+    """The volume can't be read or written. `path` is a URL where the volume is elsewhere."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class InvalidIdError(PublicationError):
+    """An external id that can't be published or looked up."""
+
+    def __init__(self, external_id: str, reason: str) -> None:
+        shown = ascii(external_id if len(external_id) <= 60 else external_id[:57] + "...")
+        super().__init__(f"id {shown}: {reason}")
+        self.external_id = external_id
+        self.reason = reason
+
+
+class VectorError(PublicationError):
+    """Vectors that must not be indexed or published."""
+
+
+class TooLongError(VectorError):
+    """Vectors whose scores would be beyond float32."""
+
+
+class LabelError(PublicationError):
+    """A label that is missing, malformed or unreadable."""
+
+    def __init__(self, label: str, reason: str) -> None:
+        super().__init__(f"label {label!r}: {reason}")
+        self.label = label
+        self.reason = reason
+
+
+class LabelMovedError(PublicationError):
+    """A label that someone else has moved. `expected` and `found` are versions, None for none."""
+
+    def __init__(self, label: str, *, expected: str | None, found: str | None) -> None:
+        super().__init__(
+            f"label {label!r} names {found or 'no version'} now, not {expected or 'none'} as before: "
+            "another process has moved it; look at the versions and try again"
+        )
+        self.label = label
+        self.expected = expected
+        self.found = found
+
+
+class NothingToRollBackToError(PublicationError):
+    """A label that never named another version that still exists."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(
+            f"label {label!r}: no earlier version that it named is still on the volume; "
+            "choose one with 'promote'"
+        )
+        self.label = label
+
+
+class VersionNotFoundError(PublicationError):
+    """No such version on the volume."""
+
+    def __init__(self, version: str, volume: Path | str) -> None:
+        super().__init__(f"version {version!r} isn't on the volume {volume}")
+        self.version = version
+        self.volume = volume
+
+
+class LabelledVersionError(PublicationError):
+    """A version that labels name, so it isn't deleted."""
+
+    def __init__(self, version: str, labels: Sequence[str]) -> None:
+        names = ", ".join(map(repr, labels))
+        super().__init__(
+            f"version {version!r} isn't deleted, since it is what {names} names: "
+            "promote another version first"
+        )
+        self.version = version
+        self.labels = [*labels]
+
+
+class InvalidPublicationError(PublicationError):
+    """A version that must not be served. `path` names the file at fault, or its URL."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class ManifestError(InvalidPublicationError):
+    """The manifest is missing, isn't valid, or was edited after publication."""
+
+
+class UnsupportedFormatError(InvalidPublicationError):
+    """The manifest has a format version that this release doesn't read."""
+
+    def __init__(self, path: Path | str, found: object, supported: int) -> None:
+        super().__init__(path, f"format_version is {found!r}, but this release reads {supported} only")
+        self.found = found
+        self.supported = supported
+
+
+class MissingFileError(InvalidPublicationError):
+    """A file that the manifest names isn't there."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(path, "the manifest names this file, but it is missing")
+
+
+class MismatchError(InvalidPublicationError):
+    """A file isn't what the manifest says it is. Both values are named."""
+
+    def __init__(self, path: Path | str, what: str, *, expected: object, found: object) -> None:
+        super().__init__(path, f"{what} is {found}, but should be {expected}")
+        self.what = what
+        self.expected = expected
+        self.found = found
+
+
+def says_nothing(error: OSError) -> bool:
+    """Whether an error may pass without a change of the file that couldn't be opened or read."""
+    about_the_file = isinstance(error, IrregularFileError) or error.errno in {None, *_ABOUT_THE_FILE}
+    return not about_the_file
+
+
+def unreadable(path: Path, error: OSError, what: str = "") -> VolumeError | InvalidPublicationError:
+    """The error for a version's file that can't be opened or read.
+
+    Args:
+        path: of the file.
+        error: why.
+        what: what can't be done, to say before why.
+
+    Returns:
+        A VolumeError when that says nothing about the version, and may pass.
+    """
+    reason = what + (error.strerror or str(error))
+    if says_nothing(error):
+        return VolumeError(path, reason)
+    return InvalidPublicationError(path, reason)

@@ -1,0 +1,132 @@
+"""External id <-> row, memory-mapped.
+
+An id map is a MARISA trie (marisa-trie): the row of an id is the key number that the trie itself
+gives it, so neither direction needs a table beside it and nothing is held on the heap. Rows run from
+0 to len - 1 without gaps, in no meaningful order. The keys are the ids in UTF-8.
+
+The trie is marisa-trie's binary one, since the one for text ends a look-up at a NUL character
+(pytries/marisa-trie issue 47). Their files are the same.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import marisa_trie
+
+from lightfm_retriever.files.regular_files import create_regular, held_open, open_regular
+from lightfm_retriever.publication.errors import (
+    InvalidIdError,
+    InvalidPublicationError,
+    VolumeError,
+    unreadable,
+)
+
+MAX_ID_BYTES = 512
+"""Longest external id, in bytes of UTF-8."""
+
+
+def check_id(external_id: str) -> str:
+    """Return the id unchanged, or raise InvalidIdError when it is empty, too long or no Unicode.
+
+    Ids are compared byte by byte: no case folding, no Unicode normalisation.
+    """
+    if not external_id:
+        raise InvalidIdError(external_id, "is empty")
+    try:
+        size = len(external_id.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidIdError(external_id, "has a lone surrogate, so it isn't Unicode") from error
+    if size > MAX_ID_BYTES:
+        raise InvalidIdError(external_id, f"has {size} bytes of UTF-8, at most {MAX_ID_BYTES}")
+    return external_id
+
+
+# What the library says, without a reason, of a file that it can't open or map. What is too short for a
+# trie is an "IO_ERROR" too.
+_UNMAPPED = ("fd_ == -1", "MAP_FAILED")
+
+
+class IdMap:
+    """Immutable map between external ids and rows 0..len-1."""
+
+    def __init__(self, trie: marisa_trie.BinaryTrie) -> None:
+        self._trie = trie
+
+    @classmethod
+    def build(cls, external_ids: Iterable[str]) -> IdMap:
+        """Build from ids in any order; duplicates count once. Raises InvalidIdError."""
+        return cls(marisa_trie.BinaryTrie(check_id(one).encode() for one in external_ids))
+
+    @classmethod
+    def open(cls, path: Path) -> IdMap:
+        """Map a saved file.
+
+        Verify its checksum first: a damaged trie may give wrong answers or crash.
+
+        Raises:
+            InvalidPublicationError: it isn't an id map.
+            VolumeError: it can't be mapped for now.
+        """
+        trie = marisa_trie.BinaryTrie()
+        try:
+            with held_open(path) as name:
+                trie.mmap(name)
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise unreadable(path, error, "isn't an id map that can be mapped: ") from error
+            if str(error).endswith(_UNMAPPED):
+                raise _unmapped(path) from error
+            raise InvalidPublicationError(path, f"isn't an id map: {error}") from error
+        return cls(trie)
+
+    def save(self, path: Path) -> None:
+        """Write the file that `open` maps; OSError when it can't be written."""
+        # The trie's own `save` reports a full disk as a RuntimeError without the reason.
+        with create_regular(path) as file:
+            file.write(self._trie.tobytes())
+
+    def __len__(self) -> int:
+        return len(self._trie)
+
+    def __contains__(self, external_id: str) -> bool:
+        return self.row(external_id) is not None
+
+    def row(self, external_id: str) -> int | None:
+        """The row of an id, None when it isn't in the map."""
+        try:
+            row: int | None = self._trie.get(external_id.encode())
+        except UnicodeEncodeError:
+            return None
+        return row
+
+    def starting_with(self, prefix: str) -> Iterator[str]:
+        """The ids that begin with a text, one by one, in no meaningful order."""
+        try:
+            begin = prefix.encode()
+        except UnicodeEncodeError:
+            return
+        for key in self._trie.iterkeys(begin):
+            yield key.decode()
+
+    def external_id(self, row: int) -> str:
+        """The id of a row; IndexError when there is no such row."""
+        try:
+            external_id: bytes = self._trie.restore_key(row)
+        except (KeyError, OverflowError) as error:
+            raise IndexError(f"row {row} isn't in 0..{len(self) - 1}") from error
+        return external_id.decode()
+
+
+def _unmapped(path: Path) -> VolumeError | InvalidPublicationError:
+    """Why a file can't be mapped, found out by doing so here."""
+    try:
+        with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ):
+            # It is there by now: what lacked was not the file.
+            return VolumeError(path, "can't be mapped: memory or file descriptors lacked")
+    except OSError as error:
+        return unreadable(path, error, "isn't an id map that can be mapped: ")
+    except ValueError:
+        return InvalidPublicationError(path, "isn't an id map: it is empty")

@@ -1,0 +1,169 @@
+"""Bias folding and the inner-product transform, and their inverses.
+
+LightFM scores a pair by `u·i + b_u + b_i` (Kula 2015, arXiv:1507.08439, section 3.1). With vectors
+`[u, b_u]` and `[i, b_i]` as published, a user's query is `[u, 1]` and the score is
+`query·[i, b_i] + b_u`: one inner product and a constant that doesn't change the order.
+
+Maximum inner product search becomes nearest-neighbour search by the transform of Bachrach et al.
+2014 ("Speeding Up the Xbox Recommender System Using a Euclidean Transformation for Inner-Product
+Spaces", section 3): append `sqrt(M² - |x|²)` to each item, M the largest norm, and 0 to the query.
+All items then have norm M, so the order by angle to the query is the order by inner product.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightfm_retriever.publication.errors import TooLongError, VectorError
+from lightfm_retriever.publication.storage.chunks import row_chunks
+
+Float32Array = NDArray[np.float32]
+
+LONGEST = 1e15
+"""Greatest length of an embedding, and greatest number.
+
+A score is the inner product of two of them and two numbers, and cosines and indexes need squares: all
+of that has to be well within float32, which ends at 3.4e38."""
+
+SHORTEST = 1e-15
+"""Least length of an embedding that isn't zero: the same for what vanishes below 1.2e-38."""
+
+
+def fold_biases(embeddings: Float32Array, biases: Float32Array) -> Float32Array:
+    """Join embeddings (n, d) and biases (n,) into vectors (n, d + 1), float32.
+
+    Raises:
+        VectorError: the shapes don't fit.
+    """
+    if embeddings.ndim != 2 or biases.shape != (embeddings.shape[0],):
+        raise VectorError(
+            f"embeddings {embeddings.shape} and biases {biases.shape} should be (n, d) and (n,)"
+        )
+    return np.concatenate([embeddings, biases[:, None]], axis=1).astype(np.float32, copy=False)
+
+
+def split_biases(vectors: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Inverse of `fold_biases`: views of the embeddings (n, d) and the biases (n,)."""
+    return vectors[:, :-1], vectors[:, -1]
+
+
+def user_queries(user_vectors: Float32Array) -> Float32Array:
+    """Queries `[u, 1]` for users `[u, b_u]`: (n, d + 1) or (d + 1,) in, the same shape out, a copy."""
+    queries = np.array(user_vectors, dtype=np.float32)
+    queries[..., -1] = 1
+    return queries
+
+
+def augment_items(vectors: Float32Array) -> Float32Array:
+    """Append `sqrt(M² - |x|²)`: (n, d) -> (n, d + 1), float32, every row of norm M."""
+    return fold_biases(vectors, missing_lengths(vectors))
+
+
+def missing_lengths(vectors: Float32Array) -> Float32Array:
+    """What `augment_items` appends to each row: (n, d) -> (n,), float32."""
+    squares = _all_squared_norms(vectors)
+    np.subtract(squares.max(initial=0.0), squares, out=squares)
+    return np.sqrt(squares, out=squares).astype(np.float32)
+
+
+def squared_norms(vectors: Float32Array) -> NDArray[np.float64]:
+    """`|x|²` of each row, (n, d) -> (n,): in float64, since it may be more than float32 holds."""
+    squares: NDArray[np.float64] = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    return squares
+
+
+def augment_queries(queries: Float32Array) -> Float32Array:
+    """Append 0 to each query: (..., d) -> (..., d + 1), float32."""
+    augmented = np.zeros((*queries.shape[:-1], queries.shape[-1] + 1), dtype=np.float32)
+    augmented[..., :-1] = queries
+    return augmented
+
+
+def strip_augmentation(augmented: Float32Array) -> Float32Array:
+    """Inverse of `augment_items` and `augment_queries`: (..., d + 1) -> a view of (..., d)."""
+    return augmented[..., :-1]
+
+
+def cosine_from_angular(distances: Float32Array) -> Float32Array:
+    """Cosine from Annoy's angular distance `sqrt(2 (1 - cos))`, same shape, in [-1, 1]."""
+    return np.subtract(1, np.square(distances) / 2, dtype=np.float32)
+
+
+def inner_product_from_angular(
+    distances: Float32Array, *, query_norm: float, max_norm: float
+) -> Float32Array:
+    """Inner products in the original space from angular distances in the augmented one.
+
+    `query_norm` is the query's norm, `max_norm` the M of `augment_items`.
+    """
+    return cosine_from_angular(distances) * np.float32(query_norm * max_norm)
+
+
+def check_length(vectors: Float32Array, *, what: str) -> None:
+    """Refuse rows that scores can't be made of.
+
+    Args:
+        vectors: (n, d).
+        what: what a row is ("user embedding"), for the message.
+
+    Raises:
+        VectorError: a row isn't finite; names the first one and how many there are.
+        TooLongError: a row is longer than LONGEST; the same.
+    """
+    _length_checked(vectors, what)
+
+
+def check_indexable(vectors: Float32Array, *, what: str) -> None:
+    """Refuse what makes an index answer nonsense: what `check_length` does, and rows of no direction.
+
+    Args:
+        vectors: (n, d).
+        what: what a row is ("item embedding"), for the message.
+
+    Raises:
+        VectorError: names the first bad row and how many there are.
+        TooLongError: the same, for rows that are too long.
+    """
+    squares = _length_checked(vectors, what)
+    _refuse(squares == 0, f"{_many(what)} are zero", "a zero vector has no direction")
+    _refuse(
+        squares < SHORTEST**2,
+        f"{_many(what)} are shorter than {SHORTEST:g}",
+        "their squares vanish in float32, and so does their direction",
+    )
+
+
+def _length_checked(vectors: Float32Array, what: str) -> NDArray[np.float64]:
+    squares = _all_squared_norms(vectors)
+    _refuse(
+        ~np.isfinite(squares),
+        f"{_many(what)} aren't finite",
+        "the model diverged or its input was damaged",
+    )
+    _refuse(
+        squares > LONGEST**2,
+        f"{_many(what)} are longer than {LONGEST:g}",
+        "scores made of them are beyond what float32 holds",
+        error=TooLongError,
+    )
+    return squares
+
+
+def _all_squared_norms(vectors: Float32Array) -> NDArray[np.float64]:
+    squares = np.empty(len(vectors))
+    for rows in row_chunks(len(vectors)):
+        squares[rows] = squared_norms(vectors[rows])
+    return squares
+
+
+def _many(what: str) -> str:
+    return f"{what}es" if what.endswith("s") else f"{what}s"
+
+
+def _refuse(
+    bad: NDArray[np.bool_], problem: str, reason: str, *, error: type[VectorError] = VectorError
+) -> None:
+    if bad.any():
+        count, first = int(bad.sum()), int(bad.argmax())
+        raise error(f"{count} of {len(bad)} {problem}, first at row {first}: {reason}")

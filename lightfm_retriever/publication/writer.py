@@ -1,0 +1,305 @@
+"""Writing a publication: stage -> fsync -> manifest last -> verify -> rename.
+
+A version appears under its name in one rename, complete and on the disk, or not at all. What a crash
+leaves behind lies in the staging directory and is removed by the next writer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightfm_retriever.files.durable import fsync_directory, fsync_file, make_directory
+from lightfm_retriever.files.regular_files import open_descriptor, open_regular
+from lightfm_retriever.publication import layout, manifest, reader
+from lightfm_retriever.publication.errors import InvalidPublicationError, VectorError, VolumeError
+from lightfm_retriever.publication.manifest import FileFacts, Manifest
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.ragged import Ragged
+
+Clock = Callable[[], datetime]
+
+_LOCK = "lock"
+_NUMBERS_CHECKED_TOGETHER = 1 << 18
+
+
+def utc_now() -> datetime:
+    """The clock that publications use by default."""
+    return datetime.now(UTC)
+
+
+class Staging:
+    """A publication in the making; a context manager that leaves nothing behind on failure.
+
+        with Staging(volume) as staging:
+            staging.add_array(layout.ITEM_VECTORS, vectors)
+            index.save(staging.path("similar.annoy"))
+            published = staging.publish(facts)
+
+    Raises:
+        VolumeError: the volume can't be written. Any OSError inside the block, such as a full disk,
+            becomes one too.
+    """
+
+    def __init__(self, volume: Path, *, clock: Clock = utc_now) -> None:
+        self._volume = volume
+        self._clock = clock
+        self._root = layout.staging_dir(volume)
+        self._lock: int | None = None
+        self._directory: Path | None = None
+        self._files = Path()
+
+    def __enter__(self) -> Self:
+        try:
+            for directory in (self._root, layout.versions_dir(self._volume)):
+                make_directory(directory)
+            _remove_abandoned(self._root)
+            self._directory, self._lock = _make_locked(self._root)
+            self._files = self._directory / "files"
+            self._files.mkdir()
+        except OSError as error:
+            self._discard()
+            raise VolumeError(self._volume, f"can't be written: {error.strerror or error}") from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._discard()
+        if isinstance(error, OSError):
+            where = error.filename or self._volume
+            reason = error.strerror or str(error)
+            raise VolumeError(
+                self._volume, f"publishing failed at {where}: {reason}; nothing was published"
+            ) from error
+
+    def path(self, name: str) -> Path:
+        """Where to write a file of the publication, such as an index."""
+        if not layout.is_file_name(name):
+            raise ValueError(f"{name!r} isn't a plain file name")
+        return self._files / name
+
+    def scratch(self, name: str) -> Path:
+        """Make an empty directory for what isn't to be published, on the same file system."""
+        assert self._directory is not None  # noqa: S101 - inside the context
+        path = self._directory / f"scratch-{name}"
+        path.mkdir()
+        return path
+
+    def add_array(self, name: str, array: NDArray[Any], *, gaps: bool = False) -> None:
+        """Write an array as .npy in C order.
+
+        Raises:
+            VectorError: a float isn't finite; with `gaps` NaN is, which stands for no number.
+        """
+        if array.dtype.kind == "f" and not _is_finite(array, gaps=gaps):
+            raise VectorError(f"{name}: not every number is finite")
+        with self.path(name).open("xb") as file:
+            np.save(_Written(file), np.ascontiguousarray(array), allow_pickle=False)
+
+    def add_ragged(self, offsets_name: str, values_name: str, ragged: Ragged) -> None:
+        """Write offsets and values."""
+        self.add_array(offsets_name, ragged.offsets)
+        self.add_array(values_name, ragged.values)
+
+    def add_id_map(self, name: str, id_map: IdMap) -> None:
+        """Write an id map."""
+        id_map.save(self.path(name))
+
+    def publish(self, facts: Manifest) -> Manifest:
+        """Make the version appear, and return its manifest; raises as `seal` does.
+
+        Args:
+            facts: the manifest without version, created_at and files, which are filled in here.
+        """
+        return self.appear(self.seal(facts))
+
+    def seal(self, facts: Manifest) -> Manifest:
+        """Make all files durable and write the manifest. From now on nothing is added or changed.
+
+        Args:
+            facts: the manifest without version, created_at and files, which are filled in here.
+
+        Raises:
+            VolumeError: a file of the contract is missing.
+        """
+        files = {path.name: _seal(path) for path in sorted(self._files.iterdir())}
+        for name in layout.REQUIRED_FILES:
+            if name not in files:
+                raise VolumeError(self._volume, f"nothing was published: {name} wasn't staged")
+        return self._name(replace(facts, files=files), self._clock())
+
+    def verify(self, sealed: Manifest) -> None:
+        """Check what was sealed, before anybody can see it, as a retriever will check the version.
+
+        Raises:
+            InvalidPublicationError: names the file at fault; it is nowhere when this ends.
+        """
+        try:
+            reader.verify_directory(self._files, sealed.version)
+        except InvalidPublicationError as error:
+            raise InvalidPublicationError(
+                Path(error.path).name,
+                f"{error.reason}: a retriever would refuse this version, so nothing was published",
+            ) from error
+
+    def appear(self, sealed: Manifest) -> Manifest:
+        """Make what was sealed appear as a version, and return its manifest.
+
+        It has another name when the same content was published in the same second.
+        """
+        while not self._rename(sealed.version):
+            taken = datetime.fromisoformat(sealed.created_at)
+            sealed = self._name(sealed, taken + timedelta(seconds=1))
+        return sealed
+
+    def _name(self, facts: Manifest, created_at: datetime) -> Manifest:
+        """Fill in when it was created, and its name, and write the manifest."""
+        created_at = created_at.astimezone(UTC).replace(microsecond=0)
+        digest = hashlib.sha256("".join(own.sha256 for own in facts.files.values()).encode())
+        complete = replace(
+            facts,
+            version=layout.version_name(created_at, digest.hexdigest()),
+            created_at=created_at.isoformat().replace("+00:00", "Z"),
+        )
+        path = self._files / layout.MANIFEST
+        path.unlink(missing_ok=True)
+        with path.open("xb") as file:
+            file.write(manifest.encode(complete))
+        os.chmod(path, 0o444)
+        fsync_file(path)
+        os.chmod(self._files, 0o755)  # noqa: S103 - the retriever may run as another user
+        fsync_directory(self._files)
+        return complete
+
+    def _rename(self, version: str) -> bool:
+        """Make the version appear under its name; False when the name is taken."""
+        target = layout.version_dir(self._volume, version)
+        try:
+            # Never onto a name that is taken: only an empty directory could be replaced, and no
+            # version is empty.
+            os.rename(self._files, target)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            return False
+        try:
+            fsync_directory(target.parent)
+        except OSError:
+            # Nobody is told of it, so it isn't to be there.
+            with contextlib.suppress(OSError):
+                os.rename(target, self._files)
+            raise
+        return True
+
+    def _discard(self) -> None:
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _is_finite(array: NDArray[Any], *, gaps: bool) -> bool:
+    """Whether no number is infinite, and none NaN but with `gaps`; reads some of them at a time."""
+    parts = np.nditer(
+        array,
+        flags=["external_loop", "buffered", "zerosize_ok"],
+        buffersize=_NUMBERS_CHECKED_TOGETHER,
+    )
+    return all(not np.isinf(part).any() if gaps else np.isfinite(part).all() for part in parts)
+
+
+def _seal(path: Path) -> FileFacts:
+    """Make a staged file durable and readable by everyone, and measure it."""
+    os.chmod(path, 0o444)
+    fsync_file(path)
+    with open_regular(path) as file:
+        return FileFacts(
+            size=os.fstat(file.fileno()).st_size,
+            sha256=hashlib.file_digest(file, "sha256").hexdigest(),
+        )
+
+
+def _make_locked(root: Path) -> tuple[Path, int]:
+    """Make a staging directory, and a lock in it that tells others that its writer lives."""
+    while True:
+        directory = root / f"publish-{secrets.token_hex(8)}"
+        directory.mkdir()
+        # Before it is locked, another writer may take the directory for abandoned.
+        if (lock := _lock(directory)) is not None:
+            return directory, lock
+
+
+def _lock(directory: Path) -> int | None:
+    """Take the lock of a staging directory; None when another has it or the directory is gone.
+
+    Its writer and those who would remove it go the same way, so that only one of them gets it.
+    """
+    path = directory / _LOCK
+    try:
+        lock = open_descriptor(path, os.O_CREAT | os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A lock that was removed between opening and locking it keeps nobody out.
+        if os.path.samestat(os.fstat(lock), path.stat()):
+            return lock
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        os.close(lock)
+        raise
+    os.close(lock)
+    return None
+
+
+class _Written:
+    """A file that NumPy writes to by Python: its own writing doesn't tell why it can't."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.write = file.write
+
+
+def _remove_abandoned(root: Path) -> None:
+    """Remove what writers that were killed left in the staging directory."""
+    for path in root.iterdir():
+        try:
+            # Of the entry itself: where a link leads is none of the writers' business.
+            facts = path.lstat()
+            if not stat.S_ISDIR(facts.st_mode):
+                # A label's temporary file: its writer holds it for milliseconds.
+                if datetime.now(UTC).timestamp() - facts.st_mtime > 3600:
+                    path.unlink(missing_ok=True)
+                continue
+        except OSError:
+            continue  # gone, or another user's
+        try:
+            lock = _lock(path)
+        except OSError:
+            continue  # another user's
+        if lock is None:
+            continue  # its writer lives
+        try:
+            shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(lock)

@@ -1,0 +1,366 @@
+"""Copies of versions on a disk of this machine's own: a folder that is a volume like any other.
+
+    FOLDER/
+      versions/V/   whole versions, as publication.layout has them; files that several share are one
+                    file with several names (hard links)
+      labels/L      what the label named when it was last followed
+      partial/V/    versions that are on their way
+      used/V        locked by who uses the version; its time is that of the latest use
+
+Several processes may share one. When room is needed, the versions that nobody uses go, the least
+recently used first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lightfm_retriever.files.durable import make_directory
+from lightfm_retriever.files.regular_files import create_regular, read_regular
+from lightfm_retriever.publication import layout, manifest
+from lightfm_retriever.publication.errors import PublicationError, VersionNotFoundError, VolumeError
+from lightfm_retriever.publication.manifest import Manifest
+from lightfm_retriever.remote.download import download
+from lightfm_retriever.remote.store import Store
+from lightfm_retriever.remote.uses import Uses, alone, locked
+from lightfm_retriever.remote.versions import check_sizes, key_of, read_encoded
+
+_log = logging.getLogger(__name__)
+
+_PARTIAL = "partial"
+_USED = "used"
+_REMOVED = "removed-"
+
+# A file system wants some room of its own, and so do others on it.
+_SPARE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What bringing a version took: bytes that were downloaded, and those that were here already."""
+
+    downloaded: int
+    linked: int
+
+
+class Arrival:
+    """Is told how a version arrives; on several threads."""
+
+    def begun(self, facts: Manifest, needed: int) -> None:
+        """So many bytes of its files aren't here."""
+
+    def more(self, count: int) -> None:
+        """So many bytes more are."""
+
+    def ended(self, fetched: Fetched) -> None:
+        """All are."""
+
+
+_UNWATCHED = Arrival()
+
+
+class Cache:
+    """The copies in one folder. Safe for threads.
+
+    Attributes:
+        folder: the volume that they are.
+        uses: who uses which.
+
+    Args:
+        folder: made when it isn't there.
+        max_bytes: that all copies may have together; None for what the disk holds.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int | None = None) -> None:
+        """Raises VolumeError when the folder can't be written."""
+        self.folder = folder
+        self._max_bytes = max_bytes
+        with _as_volume_error(folder):
+            for name in (_PARTIAL, _USED, layout.VERSIONS, layout.LABELS, layout.STAGING):
+                make_directory(folder / name)
+            self.uses = Uses(folder / _USED)
+            for left in (folder / _PARTIAL).glob(f"{_REMOVED}*"):
+                shutil.rmtree(left, ignore_errors=True)
+
+    def has(self, version: str) -> bool:
+        """Whether the version is here, whole."""
+        return layout.is_version_name(version) and layout.version_dir(self.folder, version).is_dir()
+
+    def bring(
+        self,
+        store: Store,
+        version: str,
+        check: Callable[[Path, str], object],
+        *,
+        wanted: Callable[[], bool] = lambda: True,
+        arrival: Arrival = _UNWATCHED,
+    ) -> Fetched | None:
+        """Have a version here that passes a check; what was spoilt here since it came is fetched anew.
+
+        Args:
+            store, version, wanted, arrival: see `fetch`.
+            check: called with the cache's folder and the version; a PublicationError of its own, but
+                for a VolumeError, means that the copy isn't sound.
+
+        Raises:
+            PublicationError: as `fetch` and `check` do.
+        """
+
+        def fetch(*, linked: bool) -> Fetched | None:
+            return self.fetch(store, version, linked=linked, wanted=wanted, arrival=arrival)
+
+        fetched = fetch(linked=True)
+        try:
+            check(self.folder, version)
+        except VolumeError:
+            raise
+        except PublicationError as error:
+            self.discard(version)
+            if fetched is not None and not fetched.linked:
+                raise
+            _log.warning("the copy of %s is damaged and is fetched anew: %s", version, error)
+            fetched = fetch(linked=False)
+            check(self.folder, version)
+        return fetched
+
+    def fetch(
+        self,
+        store: Store,
+        version: str,
+        *,
+        linked: bool = True,
+        wanted: Callable[[], bool] = lambda: True,
+        arrival: Arrival = _UNWATCHED,
+    ) -> Fetched | None:
+        """Bring a version, and use it; None when it was here.
+
+        Who fetches what another process fetches waits for that one.
+
+        Args:
+            store: where it is.
+            version: its name.
+            linked: whether to take files that other versions here have in common with it.
+            wanted: asked now and then; when it says no, this ends.
+            arrival: told how it gets on.
+
+        Raises:
+            VersionNotFoundError: the store has no such version, or not yet.
+            InvalidPublicationError: the store's copy isn't what its manifest says.
+            VolumeError: the store doesn't give it, or it has no room here; what has arrived stays.
+        """
+        if not layout.is_version_name(version):
+            raise VersionNotFoundError(version, str(store))
+        with _as_volume_error(self.folder):
+            self.uses.add(version)
+        if self.has(version):
+            return None
+        with _as_volume_error(self.folder), self._fetching(version, wanted) as arriving:
+            if self.has(version):
+                return None  # it has come while another process was waited for
+            data, facts = read_encoded(store, version)
+            common = self._begin(arriving, data, facts, self._by_checksum() if linked else {})
+            left = {name: own for name, own in facts.files.items() if name not in common}
+            check_sizes(store, version, left)
+            # What an earlier attempt left has its full size on the disk from its start.
+            here = sum(_size(arriving / "files" / name) or 0 for name in left)
+            needed = max(0, sum(own.size for own in left.values()) - here)
+            self._make_room(needed, version)
+            arrival.begun(facts, needed)
+            download(
+                store,
+                key_of(version),
+                left,
+                arriving / "files",
+                arriving / "notes",
+                wanted=wanted,
+                on_bytes=arrival.more,
+            )
+            self._finish(arriving, version, left)
+            fetched = Fetched(sum(own.size for own in left.values()), sum(common.values()))
+            arrival.ended(fetched)
+            return fetched
+
+    def _begin(
+        self, arriving: Path, data: bytes, facts: Manifest, here: dict[str, Path]
+    ) -> dict[str, int]:
+        """Make the folder of a version, with the files that are here already; returns their sizes."""
+        files = arriving / "files"
+        made = files / layout.MANIFEST
+        if not made.exists() or read_regular(made, max_bytes=len(data) + 1) != data:
+            for folder in (files, arriving / "notes"):
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+            with create_regular(made) as file:
+                file.write(data)
+        linked = {}
+        for name, own in facts.files.items():
+            if (found := here.get(own.sha256)) is None or _size(found) != own.size:
+                continue
+            (files / name).unlink(missing_ok=True)
+            # Another file system below the folder, say, or too many names: it is downloaded then.
+            with contextlib.suppress(OSError):
+                os.link(found, files / name)
+                linked[name] = own.size
+        return linked
+
+    def _by_checksum(self) -> dict[str, Path]:
+        """The files of all versions that are here."""
+        found = {}
+        for directory in _directories(self.folder / layout.VERSIONS):
+            with contextlib.suppress(PublicationError):
+                for name, own in manifest.read(directory).files.items():
+                    found[own.sha256] = directory / name
+        return found
+
+    def _finish(self, arriving: Path, version: str, downloaded: Collection[str]) -> None:
+        files = arriving / "files"
+        for name in (*downloaded, layout.MANIFEST):
+            os.chmod(files / name, 0o444)
+        os.chmod(files, 0o755)  # noqa: S103 - workers may run as another user
+        # Nothing is flushed: who uses a version verifies it, and what a power cut spoilt comes again.
+        os.rename(files, layout.version_dir(self.folder, version))
+        shutil.rmtree(arriving, ignore_errors=True)
+
+    @contextmanager
+    def _fetching(self, version: str, wanted: Callable[[], bool]) -> Iterator[Path]:
+        """The folder for a version on its way, for this thread alone."""
+        arriving = self.folder / _PARTIAL / version
+        while True:
+            arriving.mkdir(exist_ok=True)
+            with contextlib.ExitStack() as stack:
+                try:
+                    stack.enter_context(locked(arriving / "lock", wanted=wanted))
+                except FileNotFoundError:
+                    continue  # another one has just finished, and took the folder away
+                yield arriving
+                return
+
+    def discard(self, version: str) -> None:
+        """Remove a version whose copy is damaged, whoever uses it: maps of it stay valid."""
+        with _as_volume_error(self.folder):
+            self._remove(version)
+
+    # ---- the label that was followed
+
+    def follow(self, label: str, version: str) -> None:
+        """Remember what a label names, for a start while the store is away."""
+        path = layout.label_file(self.folder, label)
+        temporary = layout.staging_dir(self.folder) / f"label-{label}-{secrets.token_hex(8)}"
+        with _as_volume_error(self.folder):
+            with temporary.open("x") as file:
+                file.write(version + "\n")
+            os.replace(temporary, path)
+
+    # ---- room
+
+    def bytes(self) -> int:
+        """What all copies have together; a file with several names counts once."""
+        return sum(_sizes(self.folder / name for name in (layout.VERSIONS, _PARTIAL)).values())
+
+    def trim(self) -> None:
+        """Remove what nobody uses while there is more than there may be; raises VolumeError."""
+        with _as_volume_error(self.folder):
+            while self._max_bytes is not None and self.bytes() > self._max_bytes:
+                if not self._remove_one(""):
+                    return
+
+    def _make_room(self, needed: int, version: str) -> None:
+        while (short := self._short_of(needed)) > 0:
+            if not self._remove_one(version):
+                limit = "" if self._max_bytes is None else f" of at most {_shown(self._max_bytes)}"
+                raise VolumeError(
+                    self.folder,
+                    f"version {version} needs {_shown(needed)} more{limit}, and {_shown(short)} are "
+                    "missing beside the versions in use: give the disk or --cache-gb more room",
+                )
+
+    def _short_of(self, needed: int) -> int:
+        room = os.statvfs(self.folder)
+        short = needed + _SPARE_BYTES - room.f_bavail * room.f_frsize
+        if self._max_bytes is not None:
+            # What is allocated for a version on its way counts as used, and isn't needed once more.
+            short = max(short, self.bytes() + needed - self._max_bytes)
+        return short if needed > 0 else 0
+
+    def _remove_one(self, wanted: str) -> bool:
+        """Remove what is left of an abandoned download, else the version that was used longest ago."""
+        for directory in _directories(self.folder / _PARTIAL):
+            if directory.name != wanted:
+                with alone(directory / "lock") as free:
+                    if free:
+                        shutil.rmtree(directory, ignore_errors=True)
+                        return True
+        versions = [path.name for path in _directories(self.folder / layout.VERSIONS)]
+        for version in sorted(versions, key=self._latest_use):
+            if version != wanted and self.uses.unless_used(version, partial(self._remove, version)):
+                return True
+        return False
+
+    def _latest_use(self, version: str) -> float:
+        # One that was just made here, by a trainer, hasn't been used yet.
+        with contextlib.suppress(OSError):
+            made = layout.version_dir(self.folder, version).stat().st_mtime
+            return max(made, self.uses.latest(version))
+        return 0.0
+
+    def _remove(self, version: str) -> None:
+        """Take a version away in one rename, then its files: nobody meets half of one."""
+        gone = self.folder / _PARTIAL / f"{_REMOVED}{version}-{secrets.token_hex(4)}"
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(layout.version_dir(self.folder, version), gone)
+            shutil.rmtree(gone, ignore_errors=True)
+
+
+def _directories(folder: Path) -> list[Path]:
+    return [
+        path for path in folder.iterdir() if layout.is_version_name(path.name) and _is_directory(path)
+    ]
+
+
+def _is_directory(path: Path) -> bool:
+    # One entry that can't be looked at doesn't keep the others from being removed.
+    with contextlib.suppress(OSError):
+        return path.is_dir()
+    return False
+
+
+def _sizes(folders: Iterable[Path]) -> dict[int, int]:
+    """Size by inode of all files below."""
+    found = {}
+    for folder in folders:
+        for parent, _, names in os.walk(folder):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    facts = (Path(parent) / name).lstat()
+                    found[facts.st_ino] = facts.st_size
+    return found
+
+
+def _size(path: Path) -> int | None:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return None
+
+
+def _shown(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e7 else f"{count / 1e3:.0f} kB"
+
+
+@contextmanager
+def _as_volume_error(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or folder
+        raise VolumeError(
+            folder, f"the cache can't be written: {where}: {error.strerror or error}"
+        ) from error

@@ -1,0 +1,215 @@
+"""Labels and their history in a store: objects that are moved only if they are what was read.
+
+So two that move one at the same time don't undo each other, without a lock. Where a store has no such
+write, what is there is looked at just before, and a move in between is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+
+from lightfm_retriever.publication import labels, layout
+from lightfm_retriever.publication.errors import LabelError, LabelMovedError, VersionNotFoundError
+from lightfm_retriever.publication.labels import Verb
+from lightfm_retriever.remote.errors import (
+    ConflictError,
+    ObjectMissingError,
+    StoreError,
+    UnsupportedError,
+)
+from lightfm_retriever.remote.store import Mark, Store
+
+_log = logging.getLogger(__name__)
+
+# Each time one of those at it has had its way, so it is more than there will ever be.
+_ATTEMPTS = 30
+# A label with some words of somebody's; it is replaced all the same.
+_MAX_LABEL_BYTES = 4096
+# So much of the history is kept, some thousand moves, and so much is read.
+_HISTORY_BYTES = 1 << 16
+_MAX_HISTORY_BYTES = 1 << 22
+
+
+def read_label(store: Store, label: str) -> str:
+    """The version that a label names; LabelError, StoreError: as publication.labels.read_label."""
+    labels.check_name(label)
+    key = _label_key(label)
+    try:
+        content, _ = store.read(key, at_most=_MAX_LABEL_BYTES)
+    except ObjectMissingError as error:
+        raise LabelError(
+            label, f"nothing is published under it: {store.where(key)} doesn't exist"
+        ) from error
+    return labels.parse(label, content, where=store.where(key))
+
+
+class StoreLabels:
+    """The labels of one store. Safe for threads.
+
+    Args:
+        store: where they are.
+        has_version: whether it has a version.
+    """
+
+    def __init__(self, store: Store, has_version: Callable[[str], bool]) -> None:
+        self._store = store
+        self._has_version = has_version
+        self._warned = False
+
+    def read(self, label: str) -> str:
+        """The version that a label names; raises as `read_label`."""
+        return read_label(self._store, label)
+
+    def all(self) -> dict[str, str]:
+        """All labels whose text is a version's name, sorted, and what they name; raises StoreError."""
+        found = {}
+        for key in sorted(self._store.objects(layout.LABELS)):
+            name = key.removeprefix(f"{layout.LABELS}/")
+            if layout.is_label_name(name):
+                with contextlib.suppress(LabelError):
+                    found[name] = self.read(name)
+        return found
+
+    def promote(self, version: str, *, label: str) -> str | None:
+        """Make a label name a version, and return what it named before.
+
+        Raises:
+            LabelError: the label's name isn't valid.
+            VersionNotFoundError: the store has no such version.
+            StoreError: the label isn't moved.
+        """
+        labels.check_name(label)
+        for _ in range(_ATTEMPTS):
+            self._check(version)
+            previous, mark = self._look(label)
+            if self._move(label, previous, mark, version, "promote"):
+                return previous
+        raise self._contended(label)
+
+    def swap(self, version: str, *, label: str, expected: str | None, verb: Verb) -> None:
+        """Make a label name a version if it still names the expected one.
+
+        Raises:
+            LabelMovedError: it names another version by now.
+            LabelError, VersionNotFoundError, StoreError: as `promote`.
+        """
+        labels.check_name(label)
+        for _ in range(_ATTEMPTS):
+            self._check(version)
+            found, mark = self._look(label)
+            if found != expected:
+                raise LabelMovedError(label, expected=expected, found=found)
+            if self._move(label, found, mark, version, verb):
+                return
+        raise self._contended(label)
+
+    def rollback_target(self, *, label: str) -> str:
+        """The version that a label named before; raises as publication.labels.rollback_target."""
+        labels.check_name(label)
+        try:
+            history, _ = self._store.read(_history_key(label), at_most=_MAX_HISTORY_BYTES)
+        except ObjectMissingError:
+            history = b""
+        current, _ = self._look(label)
+        return labels.earlier(label, history, current, self._has_version)
+
+    def _check(self, version: str) -> None:
+        if not self._has_version(version):
+            raise VersionNotFoundError(version, str(self._store))
+
+    def _contended(self, label: str) -> StoreError:
+        where = self._store.where(_label_key(label))
+        return StoreError(where, f"others moved it {_ATTEMPTS} times meanwhile: try again")
+
+    def _look(self, label: str) -> tuple[str | None, Mark | None]:
+        """What a label names, if anything, and the object's mark, if there is one."""
+        key = _label_key(label)
+        try:
+            content, mark = self._store.read(key, at_most=_MAX_LABEL_BYTES)
+        except ObjectMissingError:
+            return None, None
+        try:
+            return labels.parse(label, content, where=self._store.where(key)), mark
+        except LabelError:
+            return None, mark
+
+    def _move(
+        self, label: str, previous: str | None, mark: Mark | None, version: str, verb: Verb
+    ) -> bool:
+        """Move a label that has this mark; returns whether that was so."""
+        try:
+            self._write(_label_key(label), version.encode() + b"\n", mark)
+        except ConflictError:
+            # The answer to a write that succeeded may have got lost, and then it was tried again.
+            if self._look(label)[0] != version:
+                return False
+        # Who deletes a version takes its manifest away and then looks at the labels once more, so one
+        # of the two notices the other.
+        if not self._has_version(version):
+            self._move_back(label, previous, version)
+            raise VersionNotFoundError(version, str(self._store))
+        self._note(label, verb, version)
+        return True
+
+    def _move_back(self, label: str, previous: str | None, version: str) -> None:
+        found, mark = self._look(label)
+        # With nothing before it stays: nothing can be removed only if it is what was read.
+        if found == version and previous is not None:
+            with contextlib.suppress(ConflictError):
+                self._write(_label_key(label), previous.encode() + b"\n", mark)
+
+    def _note(self, label: str, verb: Verb, version: str) -> None:
+        """Add a move to the history; the label has moved, so whatever happens here is only told."""
+        key, problem = _history_key(label), "others write it all the time"
+        try:
+            for _ in range(_ATTEMPTS):
+                try:
+                    history, mark = self._store.read(key, at_most=_MAX_HISTORY_BYTES)
+                except ObjectMissingError:
+                    history, mark = b"", None
+                with contextlib.suppress(ConflictError):
+                    self._write(key, _latest(history) + labels.note(verb, version), mark)
+                    return
+        except StoreError as error:
+            problem = str(error)
+        _log.warning("label %r names %s, but its history doesn't say so: %s", label, version, problem)
+
+    def _write(self, key: str, content: bytes, mark: Mark | None) -> None:
+        """Write an object that has this mark, or with None isn't there; else ConflictError."""
+        try:
+            if mark is None:
+                self._store.write_new(key, content)
+            else:
+                self._store.write_over(key, content, mark)
+        except UnsupportedError:
+            if not self._warned:
+                _log.warning(
+                    "%s can't write an object only if it is what was read: let one trainer at a time "
+                    "move its labels",
+                    self._store,
+                )
+                self._warned = True
+            try:
+                found: Mark | None = self._store.facts(key).mark
+            except ObjectMissingError:
+                found = None
+            if found != mark:
+                raise ConflictError(self._store.where(key), "somebody else has changed it") from None
+            self._store.write(key, content)
+
+
+def _latest(history: bytes) -> bytes:
+    """Whole lines from the end."""
+    if len(history) <= _HISTORY_BYTES:
+        return history
+    return history[history.find(b"\n", len(history) - _HISTORY_BYTES) :]
+
+
+def _label_key(label: str) -> str:
+    return f"{layout.LABELS}/{label}"
+
+
+def _history_key(label: str) -> str:
+    return f"{layout.LABEL_HISTORY}/{label}"

@@ -1,0 +1,79 @@
+"""Where a volume is: a folder, or a prefix in a bucket of an object store."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightfm_retriever.remote.errors import LocationError
+
+SCHEMES = ("s3", "gs", "az")
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+# What every store keeps as it is, also in a URL.
+_PART = re.compile(r"[A-Za-z0-9_.=-]+")
+
+
+@dataclass(frozen=True)
+class StoreUrl:
+    """A prefix in a bucket; `prefix` has no slash at its ends and is empty for the whole bucket."""
+
+    scheme: str
+    bucket: str
+    prefix: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (f"{self.scheme}://{self.bucket}", self.prefix) if part)
+
+    def __truediv__(self, key: str) -> str:
+        """The URL of an object, for messages."""
+        return f"{self}/{key}"
+
+    @property
+    def name(self) -> str:
+        """A name for a folder of this volume's own."""
+        return "-".join([self.bucket, *(part for part in self.prefix.split("/") if part)])
+
+
+Location = Path | StoreUrl
+"""A volume in a folder, or in an object store."""
+
+
+def parse_location(text: str) -> Location:
+    """A folder's path, or "s3://BUCKET/PREFIX", "gs://...", "az://...".
+
+    Raises:
+        LocationError: the scheme is unknown, or bucket or prefix can't be one.
+    """
+    if (found := _SCHEME.match(text)) is None:
+        return Path(text)
+    scheme = found.group(1).lower()
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{name}://" for name in SCHEMES)
+        raise LocationError(text, f"{scheme}:// isn't known; give a folder or one of {known}")
+    bucket, _, rest = text[found.end() :].partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        # A user and a password, for instance, which don't belong on a command line.
+        raise LocationError(
+            text if "@" not in text else f"{scheme}://...",
+            "should name a bucket of letters, digits, '.', '_' and '-' after the scheme; credentials "
+            "come from the environment",
+        )
+    parts = rest.strip("/").split("/") if rest.strip("/") else []
+    for part in parts:
+        if not _PART.fullmatch(part) or part in (".", ".."):
+            raise LocationError(
+                text, f"{part!r} can't be part of a prefix: give letters, digits, '.', '_', '=' and '-'"
+            )
+    return StoreUrl(scheme, bucket, "/".join(parts))
+
+
+def argument(text: str) -> Location:
+    """`parse_location` for argparse, whose message it keeps."""
+    try:
+        return parse_location(text)
+    except LocationError as error:
+        raise argparse.ArgumentTypeError(error.reason) from error

@@ -1,0 +1,333 @@
+"""An object store, with our errors: the only place that knows the library that talks to it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightfm_retriever.files.regular_files import IrregularFileError, check_regular
+from lightfm_retriever.remote.credentials import missing_credentials, shared_credentials
+from lightfm_retriever.remote.errors import (
+    ConflictError,
+    ObjectMissingError,
+    RefusedError,
+    StoreError,
+    UnsupportedError,
+)
+from lightfm_retriever.remote.location import Location, StoreUrl
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+# Objects beyond it are sent in pieces of this size, so many at a time.
+PIECE_BYTES = 8 << 20
+"""What is sent, or asked for, at a time of what is larger."""
+
+_PIECES_AT_ONCE = 4
+# Twice what all pieces of a few files may take at a megabyte a second.
+_SENDING_SECONDS = 240.0
+_MAX_REASON = 300
+_URL = re.compile(r"https?://\S+")
+# Says how long it took and how often it was tried, each time something else.
+_ATTEMPTS = re.compile(
+    r"Generic \w+ error: |Error performing .{1,300}? in [0-9.]+\w+(, [^-]{1,200})? - "
+)
+_CODE = re.compile(r"<Code>([A-Za-z0-9]+)</Code>")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What an object was when it was read, for changing only that one."""
+
+    e_tag: str | None
+    version: str | None
+
+
+@dataclass(frozen=True)
+class ObjectFacts:
+    """Size in bytes, when it was written by the store's clock, and what it was then."""
+
+    size: int
+    modified_at: datetime
+    mark: Mark
+
+
+class Store:
+    """The objects of one volume; keys are relative to its prefix.
+
+    Safe for threads. Each call gives up after about `patience_seconds` without an answer; until then it
+    tries again what may be a passing trouble.
+    """
+
+    def __init__(self, location: Location, *, patience_seconds: float = 20.0) -> None:
+        """Raises StoreError when the location can't be one; nothing is asked yet."""
+        self.location = location
+        self._patience_seconds = patience_seconds
+        # A folder needn't be mounted yet.
+        if not isinstance(location, Path):
+            self._store = _connect(location, patience_seconds)
+
+    def __str__(self) -> str:
+        return str(self.location)
+
+    @cached_property
+    def _store(self) -> ObjectStore:
+        return _connect(self.location, self._patience_seconds)
+
+    @cached_property
+    def _patient(self) -> ObjectStore:
+        # The library counts as silence how long it takes to send something, too.
+        return _connect(self.location, max(self._patience_seconds, _SENDING_SECONDS))
+
+    def read(self, key: str, *, at_most: int) -> tuple[bytes, Mark]:
+        """A small object; StoreError too when it has more than `at_most` bytes."""
+        import obstore
+
+        self._check_here(key)
+        with self._errors(key):
+            found = obstore.get(self._store, key)
+            if found.meta["size"] > at_most:
+                raise StoreError(self.where(key), f"is larger than {at_most} bytes")
+            return found.bytes().to_bytes(), _mark(found.meta)
+
+    def read_range(self, key: str, start: int, end: int) -> memoryview:
+        """Bytes `start` to `end`, which isn't among them."""
+        import obstore
+
+        self._check_here(key)
+        with self._errors(key):
+            found = obstore.get_range(self._store, key, start=start, end=end)
+        if len(found) != end - start:
+            raise StoreError(self.where(key), f"gave {len(found)} bytes of {start}..{end}")
+        return memoryview(found)
+
+    def facts(self, key: str) -> ObjectFacts:
+        """About one object, without reading it."""
+        import obstore
+
+        with self._errors(key):
+            found = obstore.head(self._store, key)
+        return ObjectFacts(found["size"], found["last_modified"], _mark(found))
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such an object."""
+        try:
+            self.facts(key)
+        except ObjectMissingError:
+            return False
+        return True
+
+    def folders(self, prefix: str) -> list[str]:
+        """The names directly below a prefix that have objects below them, sorted."""
+        import obstore
+
+        with self._errors(prefix):
+            found = obstore.list_with_delimiter(self._store, prefix)
+        return sorted(path.rpartition("/")[2] for path in found["common_prefixes"])
+
+    def objects(self, prefix: str) -> dict[str, ObjectFacts]:
+        """All objects below a prefix, by key."""
+        import obstore
+
+        with self._errors(prefix):
+            return {
+                meta["path"]: ObjectFacts(meta["size"], meta["last_modified"], _mark(meta))
+                for chunk in obstore.list(self._store, prefix)
+                for meta in chunk
+            }
+
+    def write(self, key: str, data: bytes) -> ObjectFacts:
+        """Write a small object, whatever is there; returns the facts about it."""
+        import obstore
+
+        with self._errors(key):
+            obstore.put(self._store, key, data, use_multipart=False)
+        return self.facts(key)
+
+    def write_new(self, key: str, data: bytes) -> None:
+        """Write a small object where none is.
+
+        Raises:
+            ConflictError: one is, which may be this one: an answer that got lost is asked for again.
+            UnsupportedError: the store can't tell.
+        """
+        self._write_if(key, data, "create")
+
+    def write_once(self, key: str, data: bytes) -> None:
+        """`write_new` where the store can tell whether an object is there, else `write`."""
+        try:
+            self.write_new(key, data)
+        except UnsupportedError:
+            self.write(key, data)
+
+    def write_over(self, key: str, data: bytes, mark: Mark) -> None:
+        """Write a small object in place of the one that has the mark.
+
+        Raises:
+            ConflictError: it hasn't, or is gone; see `write_new`.
+            UnsupportedError: the store can't tell.
+        """
+        facts = {"e_tag": mark.e_tag, "version": mark.version}
+        self._write_if(key, data, {name: value for name, value in facts.items() if value is not None})
+
+    def _write_if(self, key: str, data: bytes, mode: Any) -> None:
+        import obstore
+
+        with self._errors(key):
+            obstore.put(self._store, key, data, mode=mode, use_multipart=False)
+
+    def upload(self, key: str, path: Path) -> None:
+        """Write a file of any size."""
+        import obstore
+
+        with self._errors(key):
+            check_regular(path)
+            obstore.put(
+                self._patient, key, path, chunk_size=PIECE_BYTES, max_concurrency=_PIECES_AT_ONCE
+            )
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object within the store, without reading it here."""
+        import obstore
+
+        with self._errors(source):
+            obstore.copy(self._patient, source, target)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; those that aren't there are no error."""
+        import obstore
+
+        for key in keys:
+            try:
+                with self._errors(key):
+                    obstore.delete(self._store, key)
+            except ObjectMissingError:
+                continue
+
+    def _check_here(self, key: str) -> None:
+        """Raise StoreError for what isn't a regular file in a folder: the library would wait for it."""
+        if isinstance(self.location, Path):
+            try:
+                check_regular(self.location / key)
+            except IrregularFileError as error:
+                raise StoreError(self.where(key), str(error.strerror)) from error
+            except OSError:
+                return  # the library tells why
+
+    def where(self, key: str) -> str:
+        """An object as messages name it."""
+        return f"{self.location}/{key}"
+
+    @contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        from obstore import exceptions
+
+        try:
+            yield
+        except (FileNotFoundError, exceptions.NotFoundError) as error:
+            reason = _reason(error)
+            if "NoSuchBucket" in str(error):
+                raise StoreError(str(self), f"the bucket doesn't exist ({reason})") from error
+            raise ObjectMissingError(self.where(key), "doesn't exist") from error
+        except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
+            raise ConflictError(self.where(key), "somebody else has changed it") from error
+        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+            raise RefusedError(
+                self.where(key), f"the credentials are refused: {_reason(error)}"
+            ) from error
+        except (exceptions.NotSupportedError, NotImplementedError) as error:
+            raise UnsupportedError(self.where(key), _reason(error)) from error
+        except (exceptions.BaseError, OSError, ValueError) as error:
+            raise self._of_listing(key, error) from error
+
+    def _of_listing(self, key: str, error: Exception) -> StoreError:
+        """The library says only in words what was wrong when it listed objects."""
+        reason, text = _reason(error), str(error)
+        if "NoSuchBucket" in text:
+            return StoreError(str(self), f"the bucket doesn't exist ({reason})")
+        if "403 Forbidden" in text or "401 Unauthorized" in text:
+            return RefusedError(self.where(key), f"the credentials are refused: {reason}")
+        return StoreError(self.where(key), reason)
+
+
+def require_library() -> None:
+    """Raise StoreError when the optional library isn't installed."""
+    if importlib.util.find_spec("obstore") is None:
+        raise StoreError("obstore", "this package is missing: pip install 'lightfm-retriever[store]'")
+
+
+def _mark(meta: Any) -> Mark:
+    return Mark(meta["e_tag"], meta["version"])
+
+
+def _connect(location: Location, patience_seconds: float) -> ObjectStore:
+    require_library()
+    from obstore import exceptions, store
+
+    try:
+        if isinstance(location, Path):
+            return store.LocalStore(location.absolute())
+        _check_http(location)
+        if (problem := missing_credentials(location.scheme)) is not None:
+            raise StoreError(str(location), problem)
+        provider: Callable[[], Any] | None = shared_credentials() if location.scheme == "s3" else None
+        # Typed for one store at a time, and the options are those of all.
+        options: dict[str, Any] = {} if provider is None else {"credential_provider": provider}
+        return store.from_url(
+            str(location),
+            client_options={
+                # Given options keep the library from reading this one of the environment.
+                "allow_http": _allows_http(),
+                "connect_timeout": timedelta(seconds=patience_seconds / 4),
+                # Between two pieces of an answer: a store that hangs is given up.
+                "read_timeout": timedelta(seconds=patience_seconds / 2),
+                "timeout": timedelta(seconds=max(120.0, patience_seconds)),
+            },
+            retry_config={
+                "max_retries": 3,
+                "retry_timeout": timedelta(seconds=patience_seconds),
+                "backoff": {
+                    "init_backoff": timedelta(milliseconds=100),
+                    "max_backoff": timedelta(seconds=2),
+                    "base": 2,
+                },
+            },
+            **options,
+        )
+    except (exceptions.BaseError, OSError, ValueError) as error:
+        raise StoreError(str(location), _reason(error)) from error
+
+
+def _allows_http() -> bool:
+    return any(
+        os.environ.get(f"{cloud}_ALLOW_HTTP", "").lower() in ("1", "true") for cloud in ("AWS", "AZURE")
+    )
+
+
+def _check_http(location: StoreUrl) -> None:
+    """Raise StoreError for an endpoint without TLS that isn't allowed: the library doesn't say why."""
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"):
+        endpoint = os.environ.get(name, "")
+        if location.scheme == "s3" and endpoint.startswith("http://") and not _allows_http():
+            raise StoreError(
+                str(location),
+                f"{name} is {endpoint}, without TLS: set AWS_ALLOW_HTTP=true to allow that",
+            )
+
+
+def _reason(error: Exception) -> str:
+    """The library's message in a line, the same for the same trouble."""
+    # What follows repeats it as a data structure.
+    text = str(error).partition("Debug source:")[0]
+    if (code := _CODE.search(text)) is not None:
+        return f"the store answers {code.group(1)}"
+    line = " ".join(_ATTEMPTS.sub("", _URL.sub("the store", text)).split())
+    return line if len(line) <= _MAX_REASON else line[: _MAX_REASON - 3] + "..."

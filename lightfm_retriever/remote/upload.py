@@ -1,0 +1,170 @@
+"""A version from a folder into a store: its files first, in any order, and the manifest last.
+
+A version is there when its manifest is. What a crash leaves before that nobody sees, and is removed a
+day later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from lightfm_retriever.files.regular_files import read_regular
+from lightfm_retriever.publication import layout, manifest
+from lightfm_retriever.publication.errors import PublicationError, VersionNotFoundError, VolumeError
+from lightfm_retriever.publication.manifest import Manifest
+from lightfm_retriever.remote.errors import ConflictError, ObjectMissingError, RefusedError, StoreError
+from lightfm_retriever.remote.store import ObjectFacts, Store
+from lightfm_retriever.remote.versions import (
+    at_once,
+    by_version,
+    check_sizes,
+    key_of,
+    list_versions,
+    read_manifest,
+)
+
+_log = logging.getLogger(__name__)
+
+PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Seconds between attempts to send a file: what took hours to make isn't given up for a restart."""
+
+# Whose files are looked at for those that needn't be sent: more have less in common and take calls.
+_LOOKED_AT = 3
+# Longer than any upload goes on without an object more.
+_ABANDONED = timedelta(hours=24)
+
+_Given = TypeVar("_Given")
+
+
+def upload(store: Store, folder: Path, version: str, *, pauses: Sequence[float] = PAUSES) -> None:
+    """Bring a version from a volume in a folder to the store; nothing to do when it is there.
+
+    Files that one of the latest versions there has too are copied within the store.
+
+    Args:
+        store: where to.
+        folder: the volume that has it.
+        version: its name.
+        pauses: in seconds before what failed is tried again.
+
+    Raises:
+        VersionNotFoundError: the folder has no such version.
+        InvalidPublicationError: its manifest isn't valid, or something else arrived than was sent.
+        VolumeError: the store doesn't take it, or has another version of this name.
+    """
+    directory = layout.version_dir(folder, version)
+    if not directory.is_dir():
+        raise VersionNotFoundError(version, folder)
+    facts = manifest.read(directory)
+
+    def patiently(call: Callable[[], _Given]) -> _Given:
+        return _patiently(call, pauses)
+
+    if patiently(lambda: _is_there(store, facts)):
+        return
+    there = patiently(lambda: _by_checksum(store))
+
+    def send(name: str) -> None:
+        key, found = key_of(version, name), there.get(facts.files[name].sha256)
+        if found is not None:
+            # It may have been deleted meanwhile, or be too large for that.
+            with contextlib.suppress(StoreError):
+                store.copy(found, key)
+                return
+        patiently(lambda: store.upload(key, directory / name))
+
+    # The largest first, so that none is left over for the end.
+    at_once(send, sorted(facts.files, key=lambda name: -facts.files[name].size))
+    patiently(lambda: check_sizes(store, version, facts.files))
+    data = read_regular(directory / layout.MANIFEST)
+    patiently(lambda: _write_manifest(store, facts, data))
+
+
+def _write_manifest(store: Store, facts: Manifest, data: bytes) -> None:
+    key = key_of(facts.version, layout.MANIFEST)
+    try:
+        store.write_once(key, data)
+    except ConflictError as error:
+        if not _is_there(store, facts):
+            # Somebody wrote it in this instant; whether it is theirs is seen when that is done.
+            raise StoreError(error.path, error.reason) from error
+
+
+def _patiently(call: Callable[[], _Given], pauses: Sequence[float]) -> _Given:
+    for pause in pauses:
+        try:
+            return call()
+        except (RefusedError, ObjectMissingError):
+            raise
+        except StoreError as error:
+            _log.warning("%s; the upload tries again in %g s", error, pause)
+            time.sleep(pause)
+    return call()
+
+
+def _is_there(store: Store, facts: Manifest) -> bool:
+    """Whether somebody has published the same; VolumeError when it is something else."""
+    try:
+        found = read_manifest(store, facts.version)
+    except VersionNotFoundError:
+        return False
+    if found.files != facts.files:
+        raise VolumeError(
+            store.where(key_of(facts.version)),
+            "another trainer has published other files under this name: train or publish again",
+        )
+    return True
+
+
+def _by_checksum(store: Store) -> dict[str, str]:
+    """The keys of files in the store by their SHA-256."""
+    found = {}
+    for version in list_versions(store)[-_LOOKED_AT:]:
+        # One that is damaged or has been deleted since has nothing to offer.
+        with contextlib.suppress(PublicationError):
+            for name, own in read_manifest(store, version).files.items():
+                found[own.sha256] = key_of(version, name)
+    return found
+
+
+def half_written(store: Store) -> list[str]:
+    """Versions without a manifest, which are being uploaded or were given up; raises StoreError."""
+    found = by_version(store.objects(layout.VERSIONS))
+    return sorted(version for version, files in found.items() if layout.MANIFEST not in files)
+
+
+def remove_abandoned_staging(store: Store, *, clock: Callable[[], datetime]) -> list[str]:
+    """Remove what lies in the staging directory a day after its latest object; returns its names."""
+    staged: dict[str, dict[str, ObjectFacts]] = {}
+    for key, facts in store.objects(layout.STAGING).items():
+        name = "/".join(key.split("/")[:2])
+        staged.setdefault(name, {})[key] = facts
+    if not staged:
+        return []
+    now = clock()
+    removed = [name for name, objects in staged.items() if _is_old(objects, now)]
+    for name in removed:
+        store.delete([*staged[name]])
+    return removed
+
+
+def remove_abandoned(store: Store, versions: Iterable[str], *, now: datetime) -> list[str]:
+    """Remove those half-written versions whose latest object is a day old, by the store's clock."""
+    removed = []
+    for version in versions:
+        objects = store.objects(key_of(version))
+        # Looked at again, since its upload may have ended a moment ago.
+        if objects and key_of(version, layout.MANIFEST) not in objects and _is_old(objects, now):
+            store.delete([*objects])
+            removed.append(version)
+    return removed
+
+
+def _is_old(objects: Mapping[str, ObjectFacts], now: datetime) -> bool:
+    return now - max(facts.modified_at for facts in objects.values()) >= _ABANDONED

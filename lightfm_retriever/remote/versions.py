@@ -1,0 +1,95 @@
+"""Versions as a store has them, and whether they are what their manifests say."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from lightfm_retriever.publication import layout, manifest
+from lightfm_retriever.publication.errors import MismatchError, MissingFileError, VersionNotFoundError
+from lightfm_retriever.publication.manifest import FileFacts, Manifest
+from lightfm_retriever.remote.errors import ObjectMissingError
+from lightfm_retriever.remote.store import PIECE_BYTES, ObjectFacts, Store
+
+_AT_ONCE = 4
+
+_Part = TypeVar("_Part")
+
+
+def key_of(version: str, name: str = "") -> str:
+    """The key of a version's file; of all of them the beginning."""
+    return f"{layout.VERSIONS}/{version}/{name}"
+
+
+def read_manifest(store: Store, version: str) -> Manifest:
+    """The manifest of a version; raises as lightfm_retriever.publication.reader.read_manifest."""
+    return read_encoded(store, version)[1]
+
+
+def read_encoded(store: Store, version: str) -> tuple[bytes, Manifest]:
+    """The same, and the bytes that it was read from."""
+    if not layout.is_version_name(version):
+        raise VersionNotFoundError(version, str(store))
+    key = key_of(version, layout.MANIFEST)
+    try:
+        data, _ = store.read(key, at_most=manifest.MAX_BYTES)
+    except ObjectMissingError as error:
+        raise VersionNotFoundError(version, str(store)) from error
+    return data, manifest.decode(data, path=store.where(key), version=version)
+
+
+def by_version(objects: Mapping[str, ObjectFacts]) -> dict[str, dict[str, ObjectFacts]]:
+    """The objects of each version, by their names below it; those that belong to none are left out."""
+    found: dict[str, dict[str, ObjectFacts]] = {}
+    for key, facts in objects.items():
+        version, _, name = key.removeprefix(f"{layout.VERSIONS}/").partition("/")
+        if layout.is_version_name(version) and name:
+            found.setdefault(version, {})[name] = facts
+    return found
+
+
+def list_versions(store: Store) -> list[str]:
+    """Names of all versions, sorted; raises StoreError."""
+    found = by_version(store.objects(layout.VERSIONS))
+    return sorted(version for version, files in found.items() if layout.MANIFEST in files)
+
+
+def check_sizes(store: Store, version: str, files: Mapping[str, FileFacts]) -> None:
+    """Raise InvalidPublicationError unless the store has these files, of their sizes."""
+    objects = store.objects(key_of(version))
+    for name, own in files.items():
+        key = key_of(version, name)
+        if (found := objects.get(key)) is None:
+            raise MissingFileError(store.where(key))
+        if found.size != own.size:
+            raise MismatchError(store.where(key), "size in bytes", expected=own.size, found=found.size)
+
+
+def check_bytes(store: Store, facts: Manifest) -> None:
+    """Read every file from the store; raises InvalidPublicationError for one that is another."""
+    check_sizes(store, facts.version, facts.files)
+
+    def check(name: str) -> None:
+        key, own = key_of(facts.version, name), facts.files[name]
+        digest = hashlib.sha256()
+        try:
+            for start in range(0, own.size, PIECE_BYTES):
+                digest.update(store.read_range(key, start, min(start + PIECE_BYTES, own.size)))
+        except ObjectMissingError as error:
+            raise MissingFileError(store.where(key)) from error
+        if (found := digest.hexdigest()) != own.sha256:
+            raise MismatchError(store.where(key), "SHA-256", expected=own.sha256, found=found)
+
+    at_once(check, facts.files)
+
+
+def at_once(call: Callable[[_Part], None], parts: Iterable[_Part]) -> None:
+    """Call for each part, a few at a time; raises what the first of them raises that fails."""
+    pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
+    try:
+        for done in [pool.submit(call, part) for part in parts]:
+            done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

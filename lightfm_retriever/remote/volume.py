@@ -1,0 +1,251 @@
+"""A volume in an object store, for those who publish to it and look after it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lightfm_retriever.publication import layout, manifest, reader
+from lightfm_retriever.publication.errors import (
+    InvalidPublicationError,
+    LabelError,
+    LabelledVersionError,
+    PublicationError,
+    VersionNotFoundError,
+    VolumeError,
+)
+from lightfm_retriever.publication.labels import Verb
+from lightfm_retriever.publication.manifest import Manifest
+from lightfm_retriever.remote import upload, versions
+from lightfm_retriever.remote.cache import Cache
+from lightfm_retriever.remote.errors import ConflictError, ObjectMissingError, StoreError
+from lightfm_retriever.remote.labels import StoreLabels
+from lightfm_retriever.remote.store import Store
+from lightfm_retriever.remote.versions import check_bytes, key_of
+
+_log = logging.getLogger(__name__)
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class RemoteVolume:
+    """See lightfm_retriever.publication.volume.Volume.
+
+    Args:
+        store: where its versions and labels are.
+        folder: a cache of versions, where they are staged too; made when it is needed.
+        max_bytes: that the cache may have; None for what its disk holds.
+    """
+
+    elsewhere = True
+
+    def __init__(self, store: Store, folder: Path, *, max_bytes: int | None = None) -> None:
+        self._store = store
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._labels = StoreLabels(store, self.has_version)
+        # Guards what follows.
+        self._lock = threading.Lock()
+        self._made: Cache | None = None
+        self._in_use: Counter[str] = Counter()
+
+    def __str__(self) -> str:
+        return str(self._store)
+
+    @property
+    def folder(self) -> Path:
+        """See Volume."""
+        return self._folder
+
+    @property
+    def _cache(self) -> Cache:
+        with self._lock:
+            if self._made is None:
+                self._made = Cache(self._folder, max_bytes=self._max_bytes)
+            return self._made
+
+    # ---- versions
+
+    def list_versions(self) -> list[str]:
+        """See Volume."""
+        return versions.list_versions(self._store)
+
+    def has_version(self, version: str) -> bool:
+        """See Volume."""
+        return layout.is_version_name(version) and self._store.exists(key_of(version, layout.MANIFEST))
+
+    def read_manifest(self, version: str) -> Manifest:
+        """See Volume."""
+        return versions.read_manifest(self._store, version)
+
+    def written_at(self, version: str) -> datetime:
+        """See Volume: when its manifest was, which is the last of it."""
+        try:
+            return self._store.facts(key_of(version, layout.MANIFEST)).modified_at
+        except ObjectMissingError:
+            return _LONG_AGO
+
+    def now(self) -> datetime:
+        """See Volume: the store tells no time but that of an object."""
+        key = f"{layout.STAGING}/clock-{secrets.token_hex(8)}"
+        try:
+            return self._store.write(key, b"What time is it?\n").modified_at
+        finally:
+            with contextlib.suppress(StoreError):
+                self._store.delete([key])
+
+    def verify(self, version: str) -> Manifest:
+        """See Volume: every byte is read from the store, also of a version that is in the cache."""
+        facts = self.read_manifest(version)
+        with self._using(version):
+            if self._cache.has(version):
+                check_bytes(self._store, facts)
+                if reader.read_manifest(self._folder, version) == facts:
+                    self._cache.bring(self._store, version, reader.verify)
+                    return facts
+                self._cache.discard(version)
+            # Linked files would have been checked here only.
+            self._cache.fetch(self._store, version, linked=False)
+            return reader.verify(self._folder, version)
+
+    def delete_version(self, version: str) -> None:
+        """See Volume.
+
+        Who downloads it elsewhere is told that it is gone; who has it whole keeps it.
+        """
+        if not layout.is_version_name(version):
+            raise VersionNotFoundError(version, str(self))
+        key = key_of(version, layout.MANIFEST)
+        try:
+            data, _ = self._store.read(key, at_most=manifest.MAX_BYTES)
+        except ObjectMissingError as error:
+            raise VersionNotFoundError(version, str(self)) from error
+        self._refuse_labelled(version)
+        self._store.delete([key])
+        try:
+            # Who moves a label looks at the version once more, so one of the two notices the other.
+            self._refuse_labelled(version)
+        except PublicationError:
+            self._put_back(key, data)
+            raise
+        try:
+            self._store.delete([*self._store.objects(key_of(version))])
+        except StoreError as error:
+            raise VolumeError(
+                self._store.where(key_of(version)),
+                f"the version is deleted, but files of it are left: {error}",
+            ) from error
+
+    def _refuse_labelled(self, version: str) -> None:
+        named = self._labels.all()
+        if own := [label for label, target in named.items() if target == version]:
+            raise LabelledVersionError(version, own)
+
+    def _put_back(self, key: str, data: bytes) -> None:
+        # Somebody may have published it again.
+        with contextlib.suppress(ConflictError):
+            self._store.write_once(key, data)
+
+    def remove_leftovers(self) -> list[str]:
+        """See Volume: half-uploaded versions and what is staged, a day after their last object."""
+        removed = upload.remove_abandoned_staging(self._store, clock=self.now)
+        if found := upload.half_written(self._store):
+            removed += upload.remove_abandoned(self._store, found, now=self.now())
+        return removed
+
+    # ---- labels
+
+    def read_label(self, label: str) -> str:
+        """See Volume."""
+        return self._labels.read(label)
+
+    def list_labels(self, *, strict: bool = False) -> dict[str, str]:  # noqa: ARG002 - it always is
+        """See Volume."""
+        return self._labels.all()
+
+    def promote(self, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
+        """See Volume."""
+        return self._labels.promote(version, label=label)
+
+    def swap(self, version: str, *, label: str, expected: str | None, verb: Verb) -> None:
+        """See Volume."""
+        self._labels.swap(version, label=label, expected=expected, verb=verb)
+
+    def rollback_target(self, *, label: str = layout.DEFAULT_LABEL) -> str:
+        """See Volume."""
+        return self._labels.rollback_target(label=label)
+
+    # ---- to and from the folder
+
+    @contextmanager
+    def fetched(self, *versions: str) -> Iterator[Path]:
+        """See Volume."""
+        with self._using(*versions):
+            for version in versions:
+                self._cache.bring(self._store, version, reader.verify)
+            yield self._folder
+
+    @contextmanager
+    def followed(self, label: str) -> Iterator[Path]:
+        """See Volume."""
+        try:
+            version = self.read_label(label)
+        except LabelError as error:
+            if not isinstance(error.__cause__, ObjectMissingError):
+                raise
+            self._forget(label)
+            yield self._folder
+            return
+        with self._using(version):
+            try:
+                self._cache.bring(self._store, version, reader.verify)
+            except (VersionNotFoundError, InvalidPublicationError) as error:
+                _log.warning("label %r names a version that can't be used: %s", label, error)
+            self._cache.follow(label, version)
+            yield self._folder
+
+    def _forget(self, label: str) -> None:
+        """Let the folder's label name nothing either."""
+        path = layout.label_file(self._folder, label)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise VolumeError(path, f"can't be removed: {error.strerror or error}") from error
+
+    @contextmanager
+    def _using(self, *versions: str) -> Iterator[None]:
+        """Keep versions in the cache; other threads may use the same."""
+        cache = self._cache
+        with self._lock:
+            self._in_use.update(versions)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_use.subtract(versions)
+                # Without those of which none is left.
+                self._in_use = +self._in_use
+                cache.uses.keep_only([*self._in_use])
+
+    def check_writable(self) -> None:
+        """See Volume."""
+        # A bucket that isn't there is told by a listing in so many words.
+        self._labels.all()
+        self.now()
+
+    def upload(self, version: str) -> None:
+        """See Volume."""
+        with self._using(version):
+            self._cache.uses.add(version)
+            upload.upload(self._store, self._folder, version)
+        self._cache.trim()
+
+    def room(self) -> None:
+        """See Volume: it has no bounds."""

@@ -1,0 +1,70 @@
+"""One opened publication: memory maps and indexes, immutable.
+
+A request takes a snapshot once and uses it to its end. The maps close when the last request lets go of
+it: nothing is ever unloaded by hand, because unloading under a query crashes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication.reader import Publication
+from lightfm_retriever.publication.search_effort import Depths
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases
+from retriever.answering.search import Ranker
+from retriever.index import open_index
+from retriever.index.exact import ExactIndex, exact_index
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a request needs.
+
+    Attributes:
+        publication: id maps, vectors, seen items, titles, attributes, and what else is mapped.
+        item_embeddings: (items, components), the item vectors without their biases.
+        similar: items by the cosine of their embeddings.
+        recommend: items by inner product with a user's query.
+    """
+
+    publication: Publication
+    item_embeddings: Float32Array
+    similar: Ranker
+    recommend: Ranker
+
+    @property
+    def version(self) -> str:
+        """Name of the version."""
+        return self.publication.manifest.version
+
+
+def open_snapshot(volume: Path, version: str) -> Snapshot:
+    """Map a version that was verified before.
+
+    Raises:
+        PublicationError: the version is gone or isn't what its manifest says.
+        SnapshotError: this retriever can't serve it.
+    """
+    publication = reader.open_publication(volume, version)
+    return Snapshot(
+        publication=publication,
+        item_embeddings=split_biases(publication.item_vectors)[0],
+        similar=_ranker(publication, layout.SIMILAR),
+        recommend=_ranker(publication, layout.RECOMMEND),
+    )
+
+
+def _ranker(publication: Publication, name: str) -> Ranker:
+    exact = exact_index(publication, name)
+    index = open_index(publication, name)
+    facts = publication.manifest.indexes[name]
+    # One object, so that nothing is searched twice.
+    return Ranker(
+        exact if isinstance(index, ExactIndex) else index,
+        exact,
+        publication.id_ranks,
+        depths=Depths(facts.depths),
+        query_microseconds=facts.query_microseconds,
+    )

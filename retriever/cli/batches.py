@@ -1,0 +1,117 @@
+"""JSON lines in, JSON lines out: many requests, asked for in batches."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from io import TextIOWrapper
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+from rich.console import Console
+from rich.progress import Progress
+
+from lightfm_retriever.files.regular_files import open_given
+from lightfm_retriever.hosting.terminal import print_json
+from retriever.cli import json_requests
+from retriever.cli.json_requests import JsonRequestError
+from retriever.client import Answer, CallError, RetrieverClient
+
+BATCH = 64
+"""Requests of one call: enough that a call's own cost hardly counts, and short enough to wait for."""
+
+_Line = tuple[int, Any]
+
+
+def run(client: RetrieverClient, options: argparse.Namespace) -> int:
+    """Answer each line of a file; returns 1 when not all could be.
+
+    Raises:
+        CallError: the service said no to a whole batch, or nothing in time.
+        ValueError: the file can't be read.
+    """
+    failed = False
+    # On a terminal the bars make room for what is printed; elsewhere that isn't theirs to take.
+    bars = Progress(console=_console(), redirect_stdout=sys.stdout.isatty())
+    with _opened(options.file) as file, bars as progress:
+        task = progress.add_task("Requests", total=None)
+        for lines in _batches(_requests(file, options.command)):
+            for number, result in zip((n for n, _ in lines), _ask(client, lines, options), strict=True):
+                failed |= isinstance(result, Exception)
+                print_json({"line": number, **_content(result)}, indent=None)
+            progress.advance(task, len(lines))
+    return int(failed)
+
+
+def _ask(
+    client: RetrieverClient, lines: list[_Line], options: argparse.Namespace
+) -> list[Answer | Exception]:
+    """A result for each line, those that are no requests among them."""
+    requests = [request for _, request in lines if not isinstance(request, Exception)]
+    answers: Iterator[Answer | CallError] = iter(())
+    if requests:
+        ask = (
+            client.batch_recommend
+            if options.command == "batch-recommend"
+            else client.batch_similar_items
+        )
+        answers = iter(ask(requests))
+    return [request if isinstance(request, Exception) else next(answers) for _, request in lines]
+
+
+def _requests(file: TextIO, command: str) -> Iterator[_Line]:
+    """The number and request of each line that isn't blank, or what is wrong with it."""
+    kind = pb.RecommendRequest if command == "batch-recommend" else pb.SimilarItemsRequest
+    for number, line in enumerate(_lines(file), start=1):
+        if line.strip():
+            request = kind()
+            try:
+                json_requests.read(line, request)
+                yield number, request
+            except JsonRequestError as error:
+                yield number, error
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    try:
+        yield from file
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file.name}: isn't text in UTF-8") from error
+
+
+def _batches(lines: Iterable[_Line]) -> Iterator[list[_Line]]:
+    lines = iter(lines)
+    while batch := list(islice(lines, BATCH)):
+        yield batch
+
+
+def _content(result: Answer | Exception) -> dict[str, Any]:
+    if isinstance(result, Answer):
+        return asdict(result)
+    if isinstance(result, CallError):
+        code, details = result.code.name, result.details
+        return {
+            "error": {"code": code, "details": details, "reason": result.reason, "field": result.field}
+        }
+    field = result.field if isinstance(result, JsonRequestError) else ""
+    return {"error": {"code": "INVALID_ARGUMENT", "details": str(result), "reason": "", "field": field}}
+
+
+def _opened(name: str) -> TextIO:
+    if name == "-":
+        if sys.stdin is None:
+            raise ValueError("standard input is closed: give a file")
+        return sys.stdin
+    try:
+        return TextIOWrapper(open_given(Path(name)), encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{name}: {error.strerror or error}") from error
+
+
+def _console() -> Console:
+    # Bars are for people: neither among the answers nor in a log.
+    return Console(stderr=True, quiet=not sys.stderr.isatty())

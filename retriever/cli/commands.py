@@ -1,0 +1,146 @@
+"""The command-line client: asks a service that runs, and prints the answer."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from lightfm_retriever.hosting.calling import client_flags
+from lightfm_retriever.hosting.terminal import print_json
+from retriever.cli import batches
+from retriever.cli.fleet import ask_all
+from retriever.cli.output import fleet_content, print_answer, print_fleet, print_status
+from retriever.client import Answer, Items, RetrieverClient
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask, print, and return the exit status: 0 answered, 1 not, or a probe found it unhealthy.
+
+    Of a fleet 0 says that every one answered and that all serve the same.
+
+    Raises:
+        CallError: the service said no, or nothing in time.
+        HostingError: certificates or tokens that can't be used.
+    """
+    if options.command == "status" and options.fleet:
+        return _ask_fleet(options)
+    try:
+        with RetrieverClient(
+            options.target,
+            connections=1,
+            timeout_seconds=options.timeout,
+            security=client_flags.client_security(options),
+        ) as client:
+            return _run(client, options)
+    except ValueError as error:
+        # What no request can hold: a number beyond 32 bits, a text that isn't Unicode.
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _ask_fleet(options: argparse.Namespace) -> int:
+    security = client_flags.client_security(options)
+    fleet = ask_all(options.fleet, security, timeout_seconds=options.timeout)
+    if options.json:
+        print_json(fleet_content(fleet))
+    else:
+        print_fleet(fleet)
+    return 0 if fleet.version is not None else 1
+
+
+def _run(client: RetrieverClient, options: argparse.Namespace) -> int:
+    match options.command:
+        case "status":
+            status = client.status()
+            if options.json:
+                print_json(MessageToDict(status, preserving_proto_field_name=True))
+            else:
+                print_status(status)
+            return 0
+        case "health":
+            return _probe(client, options)
+        case "batch-recommend" | "batch-similar-items":
+            return batches.run(client, options)
+    for number, answer in enumerate(_answers(client, options)):
+        if options.json:
+            # One page is a document, several are one a line.
+            indent = None if options.all_pages else 2
+            print_json(asdict(answer), indent=indent)
+        else:
+            if number:
+                print()
+            print_answer(answer, attributes=options.attributes, explain=options.explain)
+    return 0
+
+
+def _answers(client: RetrieverClient, options: argparse.Namespace) -> Iterable[Answer]:
+    subject: dict[str, Any]
+    one: Callable[..., Answer]
+    pages: Callable[..., Iterator[Answer]]
+    if options.command == "recommend":
+        subject = {
+            "user_id": options.user_id,
+            "session": _items(options.session),
+            "features": options.features,
+            # The service has the default.
+            "exclude_seen": False if options.include_seen else None,
+        }
+        one = client.recommend
+        pages = client.recommend_pages
+    else:
+        items = [*((item_id, None) for item_id in options.item_ids), *(options.weighted or ())]
+        alone = len(items) == 1 and items[0][1] is None
+        subject = {"item_id": items[0][0]} if alone else {"items": _items(items)}
+        one = client.similar_items
+        pages = client.similar_items_pages
+    asked = {**subject, **_how(options)}
+    if not options.all_pages:
+        return [one(**asked)]
+    return islice(pages(**asked), options.max_pages)
+
+
+def _how(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "limit": options.limit,
+        "titles": True,
+        "attributes": options.attributes,
+        "search_effort": options.search_effort,
+        "exact": options.exact,
+        "exclude_item_ids": options.exclude,
+        "filter": options.conditions,
+        "unknown_ids": options.unknown,
+        "diversity": options.diversity,
+        "explain": options.explain,
+        "paginate": options.paginate,
+        "page_token": options.page_token,
+    }
+
+
+def _items(given: Any) -> Items | None:
+    """Items with their weights, or their ids alone when no weight was given."""
+    if given is None:
+        return None
+    # Each --session is a list of items, each --item is one.
+    flat = [item for part in given for item in (part if isinstance(part, list) else [part])]
+    if all(weight is None for _, weight in flat):
+        return [item_id for item_id, _ in flat]
+    weights: dict[str, float] = {}
+    for item_id, weight in flat:
+        weights[item_id] = weights.get(item_id, 0.0) + (1.0 if weight is None else weight)
+    return weights
+
+
+def _probe(client: RetrieverClient, options: argparse.Namespace) -> int:
+    serving = client.is_serving()
+    healthy = serving or options.liveness
+    if options.json:
+        print_json({"healthy": healthy, "serving": serving}, indent=None)
+    else:
+        print(f"{'healthy' if healthy else 'unhealthy'}: {'serving' if serving else 'not serving'}")
+    return 0 if healthy else 1

@@ -1,0 +1,103 @@
+"""What the texts of flags mean; ArgumentTypeError for what makes no sense. Knows no gRPC."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from lightfm_retriever.hosting.addresses import AddressError, parse_one
+from retriever.asking.conditions import RangeCondition, TextCondition
+from retriever.config import format_address
+
+Weighted = list[tuple[str, float | None]]
+"""Ids, each with its weight where one was given."""
+
+
+def _refuse(text: str, form: str, example: str) -> NoReturn:
+    raise argparse.ArgumentTypeError(f"{text!r} should be {form}, such as {example}")
+
+
+def weighted_item(text: str) -> tuple[str, float | None]:
+    """An id, and its weight after a = where it has one."""
+    item_id, equals, weight = text.rpartition("=")
+    if not equals:
+        return text, None
+    try:
+        return item_id, float(weight)
+    except ValueError:
+        _refuse(text, "ID or ID=WEIGHT", "50=2 (an id with = needs its weight: a=b=1)")
+
+
+def session(text: str) -> Weighted:
+    """Ids between commas, each with its weight after a : where it has one."""
+    items: Weighted = []
+    for item in text.split(","):
+        item_id, colon, weight = item.rpartition(":")
+        try:
+            items.append((item_id, float(weight)) if colon else (item, None))
+        except ValueError:
+            items.append(("", None))
+    if not all(item_id for item_id, _ in items):
+        _refuse(text, "ID[:WEIGHT],...", "50,181:2 (--session-item for ids with commas or colons)")
+    return items
+
+
+def text_condition(test: Any) -> Callable[[str], TextCondition]:
+    """Reads NAME=VALUE|VALUE as a condition of this kind: "any_of", "all_of" or "none_of"."""
+
+    def condition(text: str) -> TextCondition:
+        attribute, _, values = text.partition("=")
+        # A | after a backslash belongs to the value.
+        made = [value.replace("\\|", "|") for value in re.split(r"(?<!\\)\|", values)]
+        if not (attribute and all(made)):
+            _refuse(text, "NAME=VALUE or NAME=VALUE|VALUE", "'genres=Drama|War'")
+        return TextCondition(attribute, test, tuple(made))
+
+    return condition
+
+
+def range_condition(text: str) -> RangeCondition:
+    """NAME=MIN..MAX, where one of the two may be missing."""
+    attribute, _, ends = text.partition("=")
+    low, dots, high = ends.partition("..")
+    try:
+        condition = RangeCondition(
+            attribute, float(low) if low else None, float(high) if high else None
+        )
+    except ValueError:
+        dots = ""
+    if not (attribute and dots and (low or high)):
+        _refuse(text, "NAME=MIN..MAX", "release_year=1990..1999, release_year=1990.. or ..1999")
+    return condition
+
+
+def names(text: str) -> list[str]:
+    """Names between commas."""
+    found = text.split(",")
+    if not all(found):
+        _refuse(text, "NAME,...", "genres,release_year")
+    return found
+
+
+def addresses(text: str) -> list[str]:
+    """Of several retrievers, each in one spelling."""
+    found: list[str] = []
+    for one in text.split(","):
+        try:
+            host, port = parse_one(one)
+        except AddressError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+        address = format_address(host.lower(), port)
+        if address in found:
+            raise argparse.ArgumentTypeError(f"{address} is named twice: leave one out")
+        found.append(address)
+    return found
+
+
+def page_count(text: str) -> int:
+    """A number of 1 or more."""
+    if not (text.isascii() and text.isdigit() and int(text)):
+        _refuse(text, "a number of 1 or more", "5")
+    return int(text)

@@ -1,0 +1,139 @@
+"""Several retrievers that should serve the same: what each says of itself, and whether they agree."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
+
+from lightfm_retriever.hosting.observing import trace_headers
+from lightfm_retriever.hosting.security.settings import ClientSecurity
+from retriever.asking.channel import first_contact, open_channel
+from retriever.asking.errors import CallError, UnreachableError, of_call
+
+# For the second question, when the first one took nearly all the time there is.
+_LEAST_SECONDS = 0.1
+_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+@dataclass(frozen=True)
+class Member:
+    """What one retriever said when it was asked.
+
+    Attributes:
+        address: "host:port".
+        status: None when it said nothing, or no.
+        serving: what its health says; it may serve a version and be about to stop.
+        error: why there is no status; None when there is one.
+    """
+
+    address: str
+    status: pb.GetStatusResponse | None = None
+    serving: bool = False
+    error: CallError | None = None
+
+    @property
+    def state(self) -> str:
+        """ "serving", "not serving", "unreachable" or "refused" (it answers, but not this caller)."""
+        if self.error is not None:
+            return "unreachable" if self.error.code in _AWAY else "refused"
+        return "serving" if self.serving else "not serving"
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """The versions that its workers serve, and by how many; several for an instant at the most."""
+        found: dict[str, int] = defaultdict(int)
+        for worker in () if self.status is None else self.status.workers:
+            if worker.version and worker.state == pb.WORKER_STATE_RUNNING:
+                found[worker.version] += 1
+        return dict(found)
+
+    @property
+    def problems(self) -> list[str]:
+        """What keeps it from an answer, from its label, or from a version, in words."""
+        if self.error is not None:
+            return [f"{self.error.code.name}: {self.error.details}"]
+        if self.status is None:
+            return []
+        found = [told for told in (self.status.label_problem, self.status.served_problem) if told]
+        if not found and not self.status.failed_versions and self.status.not_serving_reason:
+            # Such as the version that it loads.
+            found = [self.status.not_serving_reason]
+        last = self.status.last_reload
+        failed = {last.version: last.reason} if last.version and not last.succeeded else {}
+        # The latest is enough here: older ones are in what one retriever says of itself.
+        failed |= {one.version: one.reason for one in self.status.failed_versions[:1]}
+        return [*found, *(f"{version} failed: {reason}" for version, reason in failed.items())]
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All of them, in the order in which they were named."""
+
+    members: Sequence[Member]
+
+    @property
+    def version(self) -> str | None:
+        """The one version that all workers of all of them serve; None when there isn't one."""
+        served = {version for member in self.members for version in member.versions}
+        agree = all(member.serving and member.versions for member in self.members)
+        return served.pop() if agree and len(served) == 1 else None
+
+    @property
+    def summary(self) -> str:
+        """One line: whether all serve the same, and if not, who serves what."""
+        count = len(self.members)
+        if self.version is not None:
+            return f"all {count} serve {self.version}" if count > 1 else f"it serves {self.version}"
+        who: dict[str, list[str]] = defaultdict(list)
+        for member in self.members:
+            what = " and ".join(sorted(member.versions)) or "nothing"
+            who[what if member.state == "serving" else member.state].append(member.address)
+        parts = [f"{what}: {', '.join(addresses)}" for what, addresses in sorted(who.items())]
+        return f"NOT all {count} serve the same; {'; '.join(parts)}"
+
+
+def ask_all(addresses: Sequence[str], security: ClientSecurity, *, timeout_seconds: float) -> Fleet:
+    """Ask each of them at the same time.
+
+    Args:
+        addresses: "host:port" of each; at least one.
+        security: how to connect to any of them.
+        timeout_seconds: for each.
+
+    Raises:
+        HostingError: certificates that can't be used.
+    """
+    with ThreadPoolExecutor(len(addresses)) as pool:
+        asked = [pool.submit(_ask, address, security, timeout_seconds) for address in addresses]
+        return Fleet([one.result() for one in asked])
+
+
+def _ask(address: str, security: ClientSecurity, timeout_seconds: float) -> Member:
+    end = time.monotonic() + timeout_seconds
+    with open_channel(address, security) as channel:
+        contact = first_contact(channel, address, security)
+        if problem := contact.problem(timeout_seconds):
+            return Member(address, error=UnreachableError(address, problem))
+        try:
+            # Nobody waits for one that is away: that it is, and why, is what was asked.
+            status = pb_grpc.RetrieverServiceStub(channel).GetStatus(
+                pb.GetStatusRequest(),
+                timeout=max(_LEAST_SECONDS, end - time.monotonic()),
+                wait_for_ready=False,
+                metadata=trace_headers.outgoing(),
+            )
+            health = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=max(_LEAST_SECONDS, end - time.monotonic())
+            )
+        except grpc.RpcError as error:
+            failed = of_call(address, error, reached=contact.reached, doubt=contact.doubt)
+            return Member(address, error=failed)
+    return Member(address, status, health.status == health_pb2.HealthCheckResponse.SERVING)

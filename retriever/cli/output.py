@@ -1,0 +1,191 @@
+"""What the command-line client prints, for people."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from typing import Any, Literal
+
+from google.protobuf.json_format import MessageToDict
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+from rich.console import Console
+from rich.table import Table
+
+from retriever.cli.fleet import Fleet
+from retriever.client import Answer, Contribution, Explanation, ScoredItem
+
+# A narrower terminal breaks the lines: an address cut short helps nobody.
+_FLEET_COLUMNS = 160
+
+_SHORT_REASONS = {
+    "catalogue": "the catalogue has no more items",
+    "exclusions": "all others are excluded",
+    "filter": "no more items match the filter",
+    "page_limit": "pages end here",
+}
+
+
+def print_answer(answer: Answer, *, attributes: list[str], explain: bool) -> None:
+    """A table of the results, and a line on how they were found."""
+    table = _table("score", "item_id", "title", *attributes, *(["because of"] if explain else []))
+    for item in answer.items:
+        table.add_row(
+            f"{item.score:.4f}",
+            item.item_id,
+            item.title,
+            *(_value(item, name) for name in attributes),
+            *([_reasons(item.explanation)] if explain else []),
+        )
+    _print(table)
+    looked_at = f"{answer.candidates:,} candidates, {answer.filtered:,} filtered"
+    print(f"version {answer.version}, {answer.source} by {answer.method}: {looked_at}")
+    if answer.short_reason:
+        why = _SHORT_REASONS.get(answer.short_reason, answer.short_reason)
+        print(f"fewer than asked for: {why}")
+    if answer.unknown_ids:
+        print(f"unknown: {', '.join(answer.unknown_ids)}")
+    for value in answer.unknown_filter_values:
+        meant = f"; did you mean {' or '.join(map(repr, value.near))}?" if value.near else ""
+        print(f"no item has {value.value!r} in {value.attribute}{meant}")
+    for empty in answer.empty_filter_ranges:
+        run = (
+            f", whose numbers run from {empty.least:.10g} to {empty.greatest:.10g}"
+            if (empty.least is not None and empty.greatest is not None)
+            else ", since no item has a number there"
+        )
+        print(f"no item is in the range of {empty.attribute}{run}")
+    if answer.next_page_token:
+        print(f"next page: --page-token {answer.next_page_token}")
+
+
+def print_status(status: pb.GetStatusResponse) -> None:
+    """What each worker serves, does and needs."""
+    print(f"version {status.version or 'none'}")
+    if status.served_problem:
+        print(f"        {status.served_problem}")
+    # A service of before doesn't tell.
+    if status.software_version:
+        print(f"release {status.software_version} of the retriever")
+    if status.label:
+        print(f"label   {status.label!r} names {status.label_target or 'nothing that can be read'}")
+    else:
+        print(f"pinned  to {status.label_target}")
+    if status.label_problem:
+        print(f"        {status.label_problem}")
+    if status.not_serving_reason and status.not_serving_reason != status.label_problem:
+        print(f"waits   {status.not_serving_reason}")
+    if status.HasField("last_reload"):
+        last = status.last_reload
+        outcome = "succeeded" if last.succeeded else f"failed: {last.reason}"
+        print(f"reload  of {last.version} took {last.duration_seconds:.3f} s and {outcome}")
+    for failed in status.failed_versions:
+        print(f"failed  {failed.version}{' for now' * failed.retried}: {failed.reason}")
+    table = _table(
+        "worker", "pid", "state", "version", "serves it for", "up for", "restarts",
+        "calls", "refused", "in flight", "PSS",
+    )  # fmt: skip
+    for worker in status.workers:
+        state = pb.WorkerState.Name(worker.state).removeprefix("WORKER_STATE_").lower()
+        table.add_row(
+            str(worker.index),
+            str(worker.pid),
+            state,
+            worker.version or "none",
+            _age(worker, "serving_since"),
+            _age(worker, "started_at"),
+            str(worker.restarts),
+            f"{worker.calls:,}",
+            f"{worker.refused_calls:,}",
+            str(worker.calls_in_flight),
+            f"{worker.pss_bytes / 1e6:.1f} MB",
+        )
+    _print(table)
+
+
+def print_fleet(fleet: Fleet) -> None:
+    """Whether all serve the same, then a line for each retriever."""
+    print(fleet.summary)
+    table = _table("address", "state", "version", "workers", "label", "names", "last reload")
+    table.add_column("problem", overflow="fold", min_width=30)
+    for member in fleet.members:
+        status = member.status
+        if status is None:
+            facts = ["-"] * 5
+        else:
+            running = sum(member.versions.values())
+            facts = [
+                " and ".join(sorted(member.versions)) or "none",
+                f"{running} of {len(status.workers)}",
+                status.label or "pinned",
+                status.label_target or "nothing that can be read",
+                _last_reload(status),
+            ]
+        table.add_row(member.address, member.state, *facts, "\n".join(member.problems))
+    _print(table, at_least=_FLEET_COLUMNS)
+
+
+def fleet_content(fleet: Fleet) -> dict[str, Any]:
+    """The same and all that each retriever says of itself, as JSON has it."""
+    return {
+        "same_version": fleet.version is not None,
+        "version": fleet.version,
+        "retrievers": [
+            {
+                "address": member.address,
+                "state": member.state,
+                "versions": member.versions,
+                "problems": member.problems,
+                "status": None
+                if member.status is None
+                else MessageToDict(member.status, preserving_proto_field_name=True),
+            }
+            for member in fleet.members
+        ],
+    }
+
+
+def _last_reload(status: pb.GetStatusResponse) -> str:
+    if not status.HasField("last_reload"):
+        return "-"
+    last = status.last_reload
+    ago = max(0.0, time.time() - last.ended_at.seconds)
+    return f"{'succeeded' if last.succeeded else 'failed'} {ago:.0f} s ago"
+
+
+def _value(item: ScoredItem, name: str) -> str:
+    value = item.attributes.get(name, "")
+    if isinstance(value, float):
+        return f"{value:g}" if abs(value) < 1e5 else f"{value:.10g}"
+    return value if isinstance(value, str) else ", ".join(value)
+
+
+def _reasons(explanation: Explanation | None) -> str:
+    if explanation is None:
+        return ""
+    parts = [f"{_name(part)} {part.score:+.3f}" for part in explanation.contributions]
+    return ", ".join([*parts, f"bias {explanation.bias:+.3f}"])
+
+
+def _name(part: Contribution) -> str:
+    return part.item_id or part.feature
+
+
+def _age(worker: pb.WorkerStatus, field: Literal["serving_since", "started_at"]) -> str:
+    if not worker.HasField(field):
+        return "-"
+    return f"{max(0.0, time.time() - getattr(worker, field).seconds):.0f} s"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    return table
+
+
+def _print(table: Table, *, at_least: int = 0) -> None:
+    # A table that goes to a file or a pipe keeps its columns whole. Ids and titles are no markup.
+    terminal = shutil.get_terminal_size().columns
+    width = max(terminal, at_least) if sys.stdout.isatty() else 1_000_000
+    Console(width=width, markup=False, emoji=False, highlight=False).print(table)

@@ -1,0 +1,241 @@
+"""What Prometheus is told of the whole service: what workers counted, and what the parent knows.
+
+Asked on other threads than the one that changes it, so it reads what is replaced as a whole, or counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from lightfm_retriever.hosting.observing.metric_families import (
+    SecondsHistogram,
+    add_histogram,
+    build_info,
+    gauge,
+)
+from lightfm_retriever.hosting.serving import descriptors
+from lightfm_retriever.publication import layout
+from retriever import control, counters
+from retriever.counters import BUCKETS, CODES, METHODS, SEARCHES, SHORT_REASONS, SOURCES, Counters, Key
+from retriever.memory import pss_bytes
+
+_OUTCOMES = ("succeeded", "failed")
+# As GetStatus tells them: only the parent needs to know that a worker is ready to load.
+_STATES = {"starting": "starting", "booted": "starting", "running": "running", "down": "down"}
+# A reload takes from milliseconds to minutes: upper ends in seconds.
+_RELOAD_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+
+
+class Reloads:
+    """How many reloads ended how, and how long they took."""
+
+    def __init__(self) -> None:
+        self._durations = {outcome: SecondsHistogram(_RELOAD_BOUNDS) for outcome in _OUTCOMES}
+        self._lock = threading.Lock()
+
+    def ended(self, facts: control.ReloadFacts) -> None:
+        """Count one."""
+        with self._lock:
+            self._durations[_OUTCOMES[not facts.succeeded]].observe(facts.seconds)
+
+    def collect(self) -> Iterator[Metric]:
+        """See the names."""
+        ended = CounterMetricFamily(
+            "retriever_reloads", "Attempts to load a version, by outcome.", labels=["outcome"]
+        )
+        durations = HistogramMetricFamily(
+            "retriever_reload_duration_seconds",
+            "From noticing a version to serving it, or to giving up.",
+            labels=["outcome"],
+        )
+        with self._lock:
+            for outcome, histogram in self._durations.items():
+                ended.add_metric([outcome], histogram.count)
+                histogram.add_to(durations, [outcome])
+        yield ended
+        yield durations
+
+
+class RetrieverMetrics:
+    """The collector.
+
+    Args:
+        workers: how many there are.
+        fleet: the state of the whole service; None before there is any.
+
+    Attributes:
+        slots: what each worker counts into.
+        reloads: what became of reloads.
+    """
+
+    def __init__(self, workers: int, fleet: Callable[[], control.Fleet | None]) -> None:
+        self.slots = [Counters.create() for _ in range(workers)]
+        self.reloads = Reloads()
+        self._fleet = fleet
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics, as of now."""
+        of_slots = [slot.read() for slot in self.slots]
+        total = {key: sum(counts[key] for counts in of_slots) for key in of_slots[0]}
+        yield build_info("retriever")
+        yield from _calls(total)
+        yield from _answers(total)
+        yield from self.reloads.collect()
+        yield gauge("retriever_parent_memory_bytes", "Memory (PSS) of the parent.", pss_bytes())
+        yield gauge(
+            "retriever_parent_open_fds", "File descriptors that the parent has.", descriptors.opened()
+        )
+        yield gauge(
+            "retriever_parent_max_fds", "File descriptors that it may have.", descriptors.limit()
+        )
+        yield CounterMetricFamily(
+            "retriever_online_recall_samples",
+            "Answers of an index that were compared with exact search.",
+            value=total["samples",],
+        )
+        yield CounterMetricFamily(
+            "retriever_online_recall_skipped",
+            "Answers that were to be compared, but weren't: that may take 2 % of the time.",
+            value=total["skipped",],
+        )
+        fleet = self._fleet()
+        if fleet is not None:
+            yield from _workers(fleet.workers)
+            yield from _version(fleet, of_slots)
+
+
+def _calls(total: dict[Key, int]) -> Iterator[Metric]:
+    calls = CounterMetricFamily(
+        "retriever_calls", "Calls that ended, by method and gRPC status.", labels=["method", "code"]
+    )
+    durations = HistogramMetricFamily(
+        "retriever_call_duration_seconds",
+        "From a call's request being there to its answer; without calls refused unread.",
+        labels=["method"],
+    )
+    candidates = CounterMetricFamily(
+        "retriever_candidates", "Items that searches looked at.", labels=["method"]
+    )
+    for method in METHODS:
+        for code in CODES:
+            if (count := total["calls", method, code]) or code == "OK":
+                calls.add_metric([method, code], count)
+        counts = [total["durations", method, bucket] for bucket in BUCKETS]
+        if any(counts):
+            seconds = total["nanoseconds", method] / 1e9
+            add_histogram(durations, [method], bounds=counters.BOUNDS, counts=counts, total=seconds)
+        if count := total["candidates", method]:
+            candidates.add_metric([method], count)
+    yield calls
+    yield durations
+    yield candidates
+
+
+def _answers(total: dict[Key, int]) -> Iterator[Metric]:
+    answers = CounterMetricFamily(
+        "retriever_answers",
+        "Lists of items that were answered, each entry of a batch one, by what they are ranked by and "
+        "whether by an index or exactly.",
+        labels=["method", "source", "search"],
+    )
+    for key in itertools.product(METHODS, SOURCES, SEARCHES):
+        if count := total["answers", *key]:
+            answers.add_metric(key, count)
+    short = CounterMetricFamily(
+        "retriever_short_answers",
+        "Those with fewer items than asked for, by why.",
+        labels=["method", "reason"],
+    )
+    for pair in itertools.product(METHODS, SHORT_REASONS):
+        if count := total["short", *pair]:
+            short.add_metric(pair, count)
+    yield answers
+    yield short
+
+
+def _workers(workers: Iterable[control.WorkerFacts]) -> Iterator[Metric]:
+    in_flight = GaugeMetricFamily(
+        "retriever_calls_in_flight", "Calls of a worker that haven't ended.", labels=["worker"]
+    )
+    restarts = CounterMetricFamily(
+        "retriever_worker_restarts", "How often a worker was replaced.", labels=["worker"]
+    )
+    memory = GaugeMetricFamily(
+        "retriever_worker_memory_bytes",
+        "Memory (PSS) of a worker: a page that n processes map counts 1/n.",
+        labels=["worker"],
+    )
+    held = [
+        GaugeMetricFamily(f"retriever_worker_{name}", documentation, labels=["worker"])
+        for name, documentation in (
+            ("open_fds", "File descriptors that a worker has."),
+            ("max_fds", "File descriptors that a worker may have."),
+            ("connections", "Connections of callers to a worker."),
+        )
+    ]
+    states = dict.fromkeys(_STATES.values(), 0)
+    for worker in workers:
+        number = [str(worker.index)]
+        in_flight.add_metric(number, worker.load.in_flight)
+        restarts.add_metric(number, worker.restarts)
+        memory.add_metric(number, worker.load.pss_bytes)
+        load = worker.load
+        for family, count in zip(held, (load.open_fds, load.max_fds, load.connections), strict=True):
+            family.add_metric(number, count)
+        states[_STATES[worker.state]] += 1
+    in_states = GaugeMetricFamily("retriever_workers", "Workers, by state.", labels=["state"])
+    for state, count in states.items():
+        in_states.add_metric([state], count)
+    yield in_flight
+    yield restarts
+    yield memory
+    yield from held
+    yield in_states
+
+
+def _version(fleet: control.Fleet, of_slots: Sequence[dict[Key, int]]) -> Iterator[Metric]:
+    yield gauge(
+        "retriever_label_problem", "1 while the label can't be read.", bool(fleet.label_problem)
+    )
+    yield gauge(
+        "retriever_served_problem",
+        "1 while files of the version in service aren't those that were verified.",
+        bool(fleet.served_problem),
+    )
+    yield gauge("retriever_failed_versions", "Versions that couldn't be loaded.", len(fleet.failed))
+    yield gauge(
+        "retriever_reload_retrying",
+        "1 while what the label names couldn't be loaded for no fault of its own, and is tried again.",
+        any(own.version == fleet.target and own.passing for own in fleet.failed),
+    )
+    if not fleet.version:
+        return
+    info = GaugeMetricFamily(
+        "retriever_version_info", "The version in service.", labels=["label", "version"]
+    )
+    info.add_metric([fleet.label, fleet.version], 1)
+    yield info
+    # A name may be of a day that there isn't.
+    with contextlib.suppress(ValueError):
+        yield gauge(
+            "retriever_version_created_timestamp_seconds",
+            "When the version in service was made.",
+            layout.version_time(fleet.version).timestamp(),
+        )
+    if (share := counters.recall(of_slots, fleet.version)) is not None:
+        yield gauge(
+            "retriever_online_recall",
+            "Of the items that exact search finds, the share that the index's answers had; of the "
+            "version in service.",
+            share,
+        )

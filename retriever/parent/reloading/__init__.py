@@ -1,0 +1,1 @@
+"""From a label to a version that all workers serve."""

@@ -1,0 +1,156 @@
+"""Verifies a version in a process of its own, so that what it holds can't kill or hang the parent.
+
+Id maps are read by a native library that trusts them: a hostile one crashes whoever looks at its ids,
+or keeps it for ever. The checksums of a version vouch only for what its writer wrote.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from lightfm_retriever.hosting import words
+from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication.errors import InvalidPublicationError, PublicationError, VolumeError
+from retriever import version_files
+from retriever.errors import UnverifiedError
+from retriever.lifetime import Wanted, die_with, signals_held_back
+from retriever.parent.reloading import failures
+from retriever.version_files import Files
+
+# Longer than it takes to read a version over a slow network.
+_SECONDS = 3600.0
+_TRIES = 3
+# Why a process is killed that doesn't do so itself.
+_FROM_OUTSIDE: dict[int, str] = {
+    signal.SIGKILL: "somebody did, or there wasn't enough memory",
+    signal.SIGBUS: "a file that it had mapped couldn't be read any more",
+}
+
+
+class _Verdict(msgspec.Struct, frozen=True):
+    """What was wrong; `path` is set where it was the volume's fault.
+
+    `passing` says that it says nothing about the version.
+    """
+
+    problem: str = ""
+    path: str = ""
+    passing: bool = False
+    costly: bool = False
+    files: Files = {}
+
+
+def verify_apart(
+    volume: Path, version: str, wanted: Wanted | None = None, *, seconds: float = _SECONDS
+) -> Files:
+    """Check every byte of a version, as `reader.verify` does, in `seconds` at most.
+
+    Returns how its files were then.
+
+    The process has the priority of the thread that calls this. It ends with this process, and when it
+    isn't wanted any more; this returns when it is gone.
+
+    Raises:
+        VolumeError: the volume can't be read.
+        PublicationError: what is wrong with the version; that it kills who reads it, for instance.
+        UnverifiedError: it took too long or isn't wanted any more, or the process couldn't be started
+            or was killed.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "retriever.parent.reloading.verify_apart",
+        str(volume),
+        version,
+        str(os.getpid()),
+    ]
+    try:
+        with signals_held_back():
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        with (Wanted() if wanted is None else wanted).kills(process):
+            output, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        # A volume that hangs looks the same as a file that keeps its reader for ever.
+        raise UnverifiedError(version, f"couldn't be verified in {seconds:g} s") from error
+    except OSError as error:
+        raise UnverifiedError(
+            version, f"couldn't be verified: no process can be started: {words.reason(error)}"
+        ) from error
+    _check_status(process.returncode, volume, version)
+    verdict = msgspec.json.decode(output, type=_Verdict)
+    if verdict.path:
+        raise VolumeError(Path(verdict.path), verdict.problem)
+    if verdict.passing:
+        reason = f"couldn't be verified: {verdict.problem}"
+        raise UnverifiedError(version, reason, costly=verdict.costly)
+    if verdict.problem:
+        raise PublicationError(verdict.problem)
+    return verdict.files
+
+
+def _check_status(status: int, volume: Path, version: str) -> None:
+    if status < 0:
+        name = _name(-status)
+        if failures.kills_itself(status):
+            raise InvalidPublicationError(
+                layout.version_dir(volume, version),
+                f"kills the process that verifies it ({name}): a file is damaged or made to do so",
+            )
+        why = _FROM_OUTSIDE.get(-status, "somebody did")
+        raise UnverifiedError(version, f"couldn't be verified: the process was killed ({name}: {why})")
+    if status:
+        # What is wrong with a version is a verdict. This process didn't get that far: it couldn't load
+        # its libraries, for instance.
+        raise UnverifiedError(
+            version, f"couldn't be verified: the process ended with status {status}, see the log"
+        )
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # One of those that have no name.
+        return f"signal {number}"
+
+
+def _verify(volume: Path, version: str) -> Files:
+    directory = layout.version_dir(volume, version)
+    for _ in range(_TRIES):
+        names = version_files.names_of(directory) if reader.has_version(volume, version) else []
+        before = _look(directory, names)
+        reader.verify(volume, version)
+        if before == (files := _look(directory, names)):
+            return files
+    raise VolumeError(directory, f"files changed while they were read: {_TRIES} times")
+
+
+def _look(directory: Path, names: list[str]) -> Files:
+    try:
+        return version_files.look(directory, names)
+    except OSError as error:
+        raise VolumeError(directory, error.strerror or str(error)) from error
+
+
+def main(arguments: list[str]) -> None:
+    """Verify, and print what was wrong."""
+    die_with(int(arguments[2]))
+    verdict = _Verdict()
+    try:
+        verdict = _Verdict(files=_verify(Path(arguments[0]), arguments[1]))
+    except VolumeError as error:
+        verdict = _Verdict(error.reason, str(error.path))
+    except Exception as error:
+        failure = failures.of_error(error)
+        verdict = _Verdict(failure.reason, passing=failure.passing, costly=failure.costly)
+    sys.stdout.buffer.write(msgspec.json.encode(verdict))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

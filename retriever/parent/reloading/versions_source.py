@@ -1,0 +1,233 @@
+"""Where versions come from: the folder that the workers map, or elsewhere by way of a copy there."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import astuple
+from pathlib import Path
+from typing import Protocol
+
+from lightfm_retriever.hosting import words
+from lightfm_retriever.publication import labels, layout
+from lightfm_retriever.publication.errors import PublicationError, VolumeError
+from lightfm_retriever.publication.manifest import Manifest
+from lightfm_retriever.remote.cache import Arrival, Cache, Fetched
+from lightfm_retriever.remote.errors import StoreError
+from lightfm_retriever.remote.labels import read_label
+from lightfm_retriever.remote.location import Location, parse_location
+from lightfm_retriever.remote.store import Store, require_library
+from retriever.config import Config
+from retriever.errors import StartError
+from retriever.lifetime import Wanted
+from retriever.parent.reloading import label_watch
+from retriever.parent.reloading.label_watch import Fingerprint, Seen
+from retriever.parent.reloading.verify_apart import verify_apart
+from retriever.version_files import Files
+
+_log = logging.getLogger(__name__)
+
+# A look is soon followed by the next one, a download isn't.
+_LOOK_SECONDS = 5.0
+_FETCH_SECONDS = 20.0
+_TELL_SECONDS = 10.0
+
+
+class VersionsSource(Protocol):
+    """What the supervisor asks. `look` and `verify` are called on threads of their own."""
+
+    def look(self) -> Seen:
+        """See what is to be served."""
+        ...
+
+    def verify(self, volume: Path, version: str, wanted: Wanted) -> Files:
+        """Have a version in the workers' folder and check every byte; as `verify_apart`.
+
+        It ends soon when it isn't wanted any more.
+        """
+        ...
+
+    def serves(self, version: str) -> None:
+        """Take in that a version serves now."""
+        ...
+
+
+class Folder:
+    """Versions in a folder that the workers map as it is."""
+
+    def __init__(self, folder: Path, label: str, pin: str | None) -> None:
+        self._folder = folder
+        self._label = label
+        self._pin = pin
+
+    def look(self) -> Seen:
+        """See VersionsSource."""
+        return label_watch.look(self._folder, self._label, self._pin)
+
+    def verify(self, volume: Path, version: str, wanted: Wanted) -> Files:
+        """See VersionsSource."""
+        return verify_apart(volume, version, wanted)
+
+    def serves(self, version: str) -> None:
+        """See VersionsSource."""
+
+
+class Copied:
+    """Versions that are copied from elsewhere into a cache; the workers map the copies.
+
+    At a start what was served last is served again before anything is asked, and so also while the
+    store is away.
+    """
+
+    def __init__(
+        self,
+        location: Location,
+        folder: Path,
+        *,
+        label: str,
+        pin: str | None,
+        max_bytes: int | None,
+        check: Callable[[Path, str, Wanted], Files] = verify_apart,
+    ) -> None:
+        """Raises VolumeError when the folder can't be written."""
+        self._location = location
+        self._label = label
+        self._pin = pin
+        self._check = check
+        self._cache = Cache(folder, max_bytes=max_bytes)
+        self._at_start = pin or labels.read_label_or_none(folder, label)
+        self._target = self._at_start
+        # Of the thread that looks; making one takes longer than a look.
+        self._store: Store | None = None
+        self._followed = self._at_start
+        self._serving = False
+
+    def look(self) -> Seen:
+        """See VersionsSource."""
+        cached = self._at_start
+        if cached is not None and self._cache.has(cached):
+            seen = Seen(cached, "", _fingerprint_here(self._cache.folder, cached))
+            # Not before it could be looked at.
+            self._at_start = None
+            return seen
+        self._at_start = None
+        try:
+            store = self._store or Store(self._location, patience_seconds=_LOOK_SECONDS)
+            self._store = store
+            target = self._pin or read_label(store, self._label)
+            self._target = target
+            if self._cache.has(target):
+                return Seen(target, "", _fingerprint_here(self._cache.folder, target))
+            return Seen(target, "", _fingerprint_there(store, target))
+        except StoreError as error:
+            # A network volume that was mounted anew, for instance.
+            self._store = None
+            return Seen(None, f"{error}; the cache serves on" if self._serving else str(error))
+        except PublicationError as error:
+            return Seen(None, str(error))
+
+    def verify(
+        self,
+        volume: Path,  # noqa: ARG002 - it is the cache's folder
+        version: str,
+        wanted: Wanted,
+    ) -> Files:
+        """See VersionsSource: bring it, unless it is here, and check it."""
+        files: Files = {}
+
+        def check(folder: Path, version: str) -> None:
+            nonlocal files
+            files = self._check(folder, version, wanted)
+
+        self._cache.bring(
+            Store(self._location, patience_seconds=_FETCH_SECONDS),
+            version,
+            check,
+            wanted=wanted,
+            arrival=_Told(version),
+        )
+        return files
+
+    def serves(self, version: str) -> None:
+        """See VersionsSource."""
+        self._serving = True
+        self._cache.uses.keep_only({version, self._target or version})
+        if self._pin is not None or version == self._followed:
+            return
+        try:
+            self._cache.follow(self._label, version)
+            self._followed = version
+        except VolumeError as error:
+            _log.warning("a start while the store is away won't know of %s: %s", version, error)
+
+
+def open_source(config: Config) -> VersionsSource:
+    """Where versions come from; raises StartError when it can't be."""
+    if config.source is not None:
+        try:
+            require_library()
+            return Copied(
+                parse_location(config.source),
+                config.volume,
+                label=config.label,
+                pin=config.pin,
+                max_bytes=int(config.cache_gb * 1e9) or None,
+            )
+        except PublicationError as error:
+            raise StartError(str(error)) from error
+    try:
+        is_folder = config.volume.is_dir()
+        str(config.volume).encode()
+    except (OSError, UnicodeEncodeError) as error:
+        raise StartError(f"--volume {str(config.volume)!r}: {words.reason(error)}") from error
+    if not is_folder:
+        raise StartError(f"--volume {config.volume} isn't a folder")
+    return Folder(config.volume, config.label, config.pin)
+
+
+def _fingerprint_here(folder: Path, version: str) -> Fingerprint:
+    return ("here", *label_watch.fingerprint(layout.version_dir(folder, version)))
+
+
+def _fingerprint_there(store: Store, version: str) -> Fingerprint:
+    objects = store.objects(f"{layout.VERSIONS}/{version}/")
+    return ("there", *sorted((key, *astuple(facts)) for key, facts in objects.items()))
+
+
+class _Told(Arrival):
+    """Tells the log."""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+        self._arrived = 0
+        self._started_at = time.monotonic()
+        self._told_at = self._started_at
+        self._lock = threading.Lock()
+
+    def begun(self, facts: Manifest, needed: int) -> None:
+        _log.info(
+            "fetching version %s: %d of its %d bytes aren't here",
+            self._version,
+            needed,
+            sum(own.size for own in facts.files.values()),
+        )
+
+    def more(self, count: int) -> None:
+        with self._lock:
+            self._arrived += count
+            now = time.monotonic()
+            if now - self._told_at < _TELL_SECONDS:
+                return
+            self._told_at = now
+        _log.info("fetching version %s: %d bytes arrived", self._version, self._arrived)
+
+    def ended(self, fetched: Fetched) -> None:
+        _log.info(
+            "version %s fetched in %.1f s: %d bytes, %d more were here already",
+            self._version,
+            time.monotonic() - self._started_at,
+            fetched.downloaded,
+            fetched.linked,
+        )

@@ -1,0 +1,305 @@
+"""The parent: spawns workers, restarts them, handles signals, and leads every reload.
+
+It imports no gRPC and does one thing at a time, on one thread that never touches the volume: looking at
+the label and verifying a version have threads of their own, since either may take long.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import time
+from dataclasses import replace
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from lightfm_retriever.hosting.errors import HostingError
+from lightfm_retriever.hosting.observing import logs
+from lightfm_retriever.hosting.release import release
+from lightfm_retriever.hosting.security.settings import check_address, check_files
+from lightfm_retriever.hosting.serving import descriptors
+from retriever import control
+from retriever.config import Config, format_address
+from retriever.parent import probes
+from retriever.parent.event_loop import Events
+from retriever.parent.port import reserve
+from retriever.parent.reloading.label_watch import LabelWatch, Seen
+from retriever.parent.reloading.reload import Reload
+from retriever.parent.reloading.versions_source import VersionsSource, open_source
+from retriever.parent.worker_process import WorkerProcess
+
+if TYPE_CHECKING:
+    from lightfm_retriever.hosting.observing.metrics_endpoint import MetricsEndpoint
+    from retriever.parent.metrics import RetrieverMetrics
+
+_log = logging.getLogger(__name__)
+
+_FIRST_RESTART_SECONDS = 0.2
+_LONGEST_RESTART_SECONDS = 30.0
+# A worker that lived this long was healthy: its next death begins the backoff anew.
+_HEALTHY_SECONDS = 60.0
+_BOOT_ATTEMPTS = 3
+_BOOT_SECONDS = 60.0
+_CHECK_SECONDS = 1.0
+
+
+class Supervisor:
+    """Runs the service until a signal ends it."""
+
+    def __init__(self, config: Config, source: VersionsSource) -> None:
+        self._endpoint: MetricsEndpoint | None = None
+        metrics = self._watched(config) if config.hosting.metrics_listen else None
+        self._port = reserve(config.host, config.port)
+        try:
+            check_address(config.hosting.security, self._port.host)
+            check_files(config.hosting.security)
+        except HostingError:
+            self._port.close()
+            raise
+        self._config = replace(config, host=self._port.host, port=self._port.port)
+        slots = [None] * config.workers if metrics is None else metrics.slots
+        self._workers = [
+            WorkerProcess(index, self._config, counters=slot) for index, slot in enumerate(slots)
+        ]
+        self._events = Events()
+        self._metrics = metrics
+        self._source = source
+        self._stopping: str | None = None
+        self._exit_status = 0
+        self._reload = Reload(
+            self._config.volume,
+            self._workers,
+            self._events.wake_up,
+            verify=self._source.verify,
+            ended=self._reloaded,
+        )
+        self._fleet: control.Fleet | None = None
+        self._seen: SimpleQueue[Seen] = SimpleQueue()
+        self._watch = LabelWatch(
+            self._look,
+            self._take_seen,
+            poll_seconds=config.poll_seconds,
+        )
+        self._checked_at = 0.0
+        self._turned_at = time.monotonic()
+        if self._endpoint is not None:
+            self._endpoint.start()
+
+    def _look(self) -> Seen:
+        """Look at the label, its version, and the version that serves."""
+        return replace(self._source.look(), served=self._reload.served.look())
+
+    def _watched(self, config: Config) -> RetrieverMetrics:
+        """What is told on another address; raises HostingError when that can't be one."""
+        # Takes memory that a service without metrics needn't.
+        from lightfm_retriever.hosting.observing.metrics_endpoint import MetricsEndpoint
+        from retriever.parent.metrics import RetrieverMetrics
+
+        listen = config.hosting.metrics_listen or ""
+        metrics = RetrieverMetrics(config.workers, lambda: self._fleet)
+        self._endpoint = MetricsEndpoint(
+            listen,
+            metrics,
+            live=lambda: probes.not_live(
+                silent_seconds=time.monotonic() - self._turned_at, stopping=self._stopping
+            ),
+            ready=lambda: probes.not_ready(self._fleet, stopping=self._stopping, now=time.monotonic()),
+        )
+        return metrics
+
+    @property
+    def address(self) -> str:
+        """Where the workers listen."""
+        return format_address(self._config.host, self._config.port)
+
+    @property
+    def version(self) -> str:
+        """The version that is committed; empty while there is none."""
+        return self._reload.committed or ""
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; returns the exit status."""
+        for worker in self._workers:
+            self._start(worker)
+        self._watch.start()
+        self._checked_at = time.monotonic()
+        self._events.after(_CHECK_SECONDS, self._check_workers)
+        while self._stopping is None or any(worker.pid for worker in self._workers):
+            for worker in self._events.wait():
+                self._hear(worker)
+            self._turned_at = time.monotonic()
+            self._events.run_timers()
+            self._handle_signals()
+            if self._stopping is None:
+                while not self._seen.empty():
+                    self._reload.look(self._seen.get())
+                self._reload.advance()
+            self._tell_fleet()
+        self._port.close()
+        return self._exit_status
+
+    # ---- events
+
+    def _hear(self, worker: WorkerProcess) -> None:
+        messages, alive = worker.receive()
+        for message in messages:
+            if worker.note(message) and self._stopping is None:
+                self._reload.hear(worker, message)
+            if isinstance(message, control.Listening):
+                _log.info("worker %d takes calls", worker.index)
+        if not alive:
+            self._buried(worker)
+
+    def _handle_signals(self) -> None:
+        while self._events.signals:
+            number = self._events.signals.pop(0)
+            if number == signal.SIGHUP:
+                self._reload.failed.retry_now()
+                self._watch.look_now()
+            elif self._stopping is not None:
+                self._kill_all()
+            else:
+                self._stop(
+                    signal.Signals(number).name,
+                    drain_seconds=self._config.drain_seconds if number == signal.SIGTERM else 0.0,
+                )
+
+    def _reloaded(self, facts: control.ReloadFacts) -> None:
+        if facts.succeeded:
+            self._source.serves(facts.version)
+        if self._metrics is not None:
+            self._metrics.reloads.ended(facts)
+
+    def _take_seen(self, seen: Seen) -> None:
+        """Called on the thread that watches the label."""
+        self._seen.put(seen)
+        self._events.wake_up()
+
+    # ---- workers
+
+    def _start(self, worker: WorkerProcess) -> None:
+        if self._stopping is not None:
+            return
+        try:
+            worker.start()
+            self._events.listen_to(worker)
+        except OSError as error:
+            # No memory, descriptors or process ids: that passes, and the other workers serve meanwhile.
+            worker.kill()
+            worker.bury()
+            worker.deaths += 1
+            seconds = self._pause(worker.deaths)
+            _log.error(
+                "worker %d can't be started: %s; it is tried again in %.1f s",
+                worker.index,
+                error.strerror or error,
+                seconds,
+            )
+            self._events.after(seconds, lambda: self._start(worker))
+
+    def _buried(self, worker: WorkerProcess) -> None:
+        self._events.forget(worker)
+        lived, preparing = time.time() - worker.started_at, worker.preparing
+        status = worker.bury()
+        self._reload.gone(worker, preparing=preparing, status=status)
+        if self._stopping is not None:
+            if status:
+                _log.warning("worker %d ended with status %d", worker.index, status)
+                self._exit_status = 1
+            return
+        worker.deaths = 1 if lived > _HEALTHY_SECONDS else worker.deaths + 1
+        if worker.deaths >= _BOOT_ATTEMPTS and not any(w.ever_ran for w in self._workers):
+            _log.error("workers can't start (exit status %d): stopping", status)
+            self._exit_status = 1
+            self._stop("workers that can't start", drain_seconds=0.0)
+            return
+        seconds = self._pause(worker.deaths)
+        _log.warning(
+            "worker %d ended with status %d: restarting in %.1f s", worker.index, status, seconds
+        )
+        worker.restarts += 1
+        self._events.after(seconds, lambda: self._start(worker))
+
+    def _pause(self, deaths: int) -> float:
+        longest = min(_LONGEST_RESTART_SECONDS, _FIRST_RESTART_SECONDS * 2 ** (deaths - 1))
+        return float(longest * random.uniform(0.5, 1))  # noqa: S311
+
+    def _check_workers(self) -> None:
+        """Kill workers that hang: they come back."""
+        now = time.monotonic()
+        late = now - self._checked_at > 3 * _CHECK_SECONDS
+        self._checked_at = now
+        self._events.after(_CHECK_SECONDS, self._check_workers)
+        if late:
+            # This process was held up, so what the workers said meanwhile isn't heard yet.
+            return
+        for worker in self._workers:
+            limit = _BOOT_SECONDS if worker.state == "starting" else self._config.heartbeat_seconds
+            if worker.silent_seconds() > limit:
+                _log.error("worker %d said nothing for %.0f s: killing it", worker.index, limit)
+                worker.kill()
+            elif worker.preparing_seconds() > self._config.prepare_seconds:
+                self._reload.prepare_took_too_long(worker)
+
+    def _tell_fleet(self) -> None:
+        fleet = control.Fleet(
+            label="" if self._config.pin else self._config.label,
+            target=self._reload.target or "",
+            version=self._reload.committed or "",
+            label_problem=self._watch.silence() or self._reload.problem(),
+            served_problem=self._reload.served.problem(),
+            last_reload=self._reload.last,
+            workers=[worker.facts() for worker in self._workers],
+            failed=[*reversed(self._reload.failed.by_name.values())],
+            loading=self._reload.loading,
+        )
+        if fleet == self._fleet:
+            return
+        self._fleet = fleet
+        if self._stopping is not None:
+            return
+        for worker in self._workers:
+            if worker.up:
+                worker.send(fleet)
+
+    # ---- the end
+
+    def _stop(self, why: str, *, drain_seconds: float) -> None:
+        if self._stopping is not None:
+            return
+        self._stopping = why
+        _log.info("%s: draining for %.1f s, then stopping", why, drain_seconds)
+        grace = self._config.grace_seconds
+        for worker in self._workers:
+            worker.send(control.Drain(drain_seconds, grace))
+        self._events.drop_timers()
+        self._events.after(drain_seconds + grace + 5, self._kill_all)
+
+    def _kill_all(self) -> None:
+        for worker in self._workers:
+            if worker.pid:
+                _log.error("worker %d didn't end in time: killing it", worker.index)
+                worker.kill()
+
+    def catch_signals(self) -> None:
+        """From now on a signal is handled by `run`, also one that comes before it."""
+        self._events.catch_signals()
+
+
+def serve(config: Config) -> int:
+    """Run the service; returns the exit status. StartError or HostingError: it can't begin."""
+    source = open_source(config)
+    supervisor = Supervisor(config, source)
+    logs.say_version(lambda: supervisor.version)
+    # A connection of a caller is one, and so is each file of a version while it is opened.
+    descriptors.raise_limit()
+    _log.info("lightfm-retriever %s starts", release())
+    # Whoever reads the line may send a signal at once.
+    supervisor.catch_signals()
+    print(
+        f"listening on {supervisor.address} with {config.workers} workers, pid {os.getpid()}",
+        flush=True,
+    )
+    return supervisor.run()

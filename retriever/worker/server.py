@@ -1,0 +1,98 @@
+"""The gRPC server of one worker: which calls it answers, and how much it takes on."""
+
+from __future__ import annotations
+
+import msgspec
+from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
+
+from lightfm_retriever.hosting import message_sizes
+from lightfm_retriever.hosting.calls import Calls
+from lightfm_retriever.hosting.serving import descriptors
+from lightfm_retriever.hosting.serving.admission import Observe, UnaryLane
+from lightfm_retriever.hosting.serving.server import HostedServer, probes
+from retriever.answering.sizes import MAX_REQUEST_BYTES
+from retriever.config import Config, format_address
+from retriever.control import Load
+from retriever.memory import pss_bytes
+from retriever.worker.service import SERVICE_NAME, RetrieverServicer
+
+# Of one connection, beside calls: health checks and the like.
+_OTHER_STREAMS = 64
+
+
+class Server:
+    """One server, which doesn't listen until `listen`."""
+
+    def __init__(
+        self, config: Config, servicer: RetrieverServicer, *, calls: Calls, observe: Observe
+    ) -> None:
+        self._config = config
+        self._calls = UnaryLane(
+            "call",
+            limit=config.max_calls,
+            threads=config.threads,
+            is_quick=servicer.is_quick,
+            observe=observe,
+        )
+        self._server = HostedServer(
+            SERVICE_NAME,
+            {SERVICE_NAME: self._calls, f"/{SERVICE_NAME}/GetStatus": probes("status", observe)},
+            calls=calls,
+            observe=observe,
+            # More than calls: who sends too many of those is told so.
+            streams=config.max_calls + _OTHER_STREAMS,
+            options=_options(config),
+        )
+        pb_grpc.add_RetrieverServiceServicer_to_server(servicer, self._server.grpc)
+
+    def listen(self) -> None:
+        """Bind the port and take calls.
+
+        Raises:
+            RuntimeError: the port can't be bound.
+            HostingError: certificates can't be used.
+        """
+        address = format_address(self._config.host, self._config.port)
+        self._server.bind(address, self._config.hosting.security)
+        self._server.start()
+
+    def say_serving(self, *, serving: bool) -> None:
+        """Set what health checks answer, for the service's name and for ""."""
+        self._server.say_serving(serving=serving)
+
+    def load(self, measured: Load) -> Load:
+        """What the server did, beside what was measured of its process."""
+        calls = self._calls
+        in_flight = calls.in_flight
+        return msgspec.structs.replace(
+            measured,
+            calls=calls.accepted - in_flight,
+            refused=calls.refused,
+            in_flight=in_flight,
+        )
+
+    def measure(self) -> Load:
+        """What the process holds, which takes some milliseconds to find out."""
+        return Load(
+            pss_bytes=pss_bytes(),
+            open_fds=descriptors.opened(),
+            max_fds=descriptors.limit(),
+            connections=descriptors.connections(self._config.port),
+        )
+
+    def stop(self, grace_seconds: float | None) -> None:
+        """Refuse new calls, and wait until those in flight have ended or the time is over."""
+        self._server.stop(grace_seconds)
+
+
+def _options(config: Config) -> list[tuple[str, int]]:
+    options = [
+        ("grpc.so_reuseport", 1),
+        *message_sizes.received(MAX_REQUEST_BYTES),
+    ]
+    if age := config.max_connection_age_seconds:
+        options += [
+            ("grpc.max_connection_age_ms", int(age * 1000)),
+            ("grpc.max_connection_age_grace_ms", int(config.grace_seconds * 1000)),
+        ]
+    return options

@@ -1,0 +1,273 @@
+"""Proto <-> queries: checks requests, asks, and fills in responses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, wraps
+from typing import Any, NoReturn, TypeAlias, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
+
+from lightfm_retriever.hosting.release import release
+from retriever.answering import queries, sizes
+from retriever.answering.batches import answer_all
+from retriever.answering.queries import Answer, Plan
+from retriever.answering.questions import Checkpoint, Options, UserSubject
+from retriever.answering.snapshot import Snapshot
+from retriever.control import Fleet
+from retriever.errors import AbandonedError, NothingLoadedError
+from retriever.parent.waiting import waiting_for
+from retriever.worker import messages
+from retriever.worker.current import CurrentSnapshot
+from retriever.worker.quick import is_quick
+from retriever.worker.status import to_message, to_status
+
+SERVICE_NAME = pb.DESCRIPTOR.services_by_name["RetrieverService"].full_name
+
+_STATES = {
+    "starting": pb.WORKER_STATE_STARTING,
+    "booted": pb.WORKER_STATE_STARTING,
+    "running": pb.WORKER_STATE_RUNNING,
+    "down": pb.WORKER_STATE_DOWN,
+}
+
+_Request = TypeVar("_Request", bound=Message)
+_Question = TypeVar("_Question", pb.SimilarItemsRequest, pb.RecommendRequest)
+_Response = TypeVar("_Response")
+_Subject = TypeVar("_Subject")
+
+# Told of the answers that a call of a method was given: one, or those of a batch.
+Answered: TypeAlias = Callable[[str, Iterable[Answer]], None]
+# Told of each answer of Recommend, and what was asked.
+Recommended: TypeAlias = Callable[[Snapshot, UserSubject, Options, Answer], None]
+
+
+def look_away(*_: object) -> None:
+    """Do nothing with what is told."""
+
+
+def _abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
+    context.abort_with_status(to_status(error))
+    raise AssertionError("abort_with_status always raises")
+
+
+def _handler(
+    method: Callable[[RetrieverServicer, _Request, Checkpoint], _Response],
+) -> Callable[[RetrieverServicer, _Request, grpc.ServicerContext], _Response]:
+    """Answer with a status instead of an exception's text."""
+
+    @wraps(method)
+    def handle(self: RetrieverServicer, request: _Request, context: grpc.ServicerContext) -> _Response:
+        def checkpoint() -> None:
+            if not context.is_active():
+                raise AbandonedError("the caller cancelled or its deadline passed")
+
+        try:
+            return method(self, request, checkpoint)
+        except Exception as error:
+            _abort(context, error)
+
+    return handle
+
+
+class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
+    """The RPCs. `fleet` returns what the parent last told about the whole service."""
+
+    def __init__(
+        self,
+        current: CurrentSnapshot,
+        fleet: Callable[[], Fleet],
+        *,
+        answered: Answered = look_away,
+        recommended: Recommended = look_away,
+    ) -> None:
+        self._current = current
+        self._fleet = fleet
+        self._answered = answered
+        self._recommended = recommended
+
+    def is_quick(self, request: Message) -> bool:
+        """Whether a call may be answered on the thread that takes all calls."""
+        try:
+            return is_quick(self._current.get(), request)
+        except NothingLoadedError:
+            return True
+
+    @_handler
+    def SimilarItems(  # noqa: N802
+        self, request: pb.SimilarItemsRequest, checkpoint: Checkpoint
+    ) -> pb.SimilarItemsResponse:
+        """See the proto."""
+        subject, options = messages.similar_items_question(request)
+        most = sizes.answer_bytes(request.max_response_bytes)
+        snapshot = self._snapshot()
+        attributes = messages.return_attributes(snapshot, request)
+        answer = queries.similar_items(snapshot, subject, options, checkpoint=checkpoint)
+        checkpoint()
+        response = pb.SimilarItemsResponse()
+        messages.fill_in(response, snapshot, answer, attributes, snapshot.publication.items.external_id)
+        if sizes.may_be_too_large(attributes, most):
+            sizes.check_answer(response.ByteSize(), most)
+        self._answered("SimilarItems", (answer,))
+        return response
+
+    @_handler
+    def Recommend(  # noqa: N802
+        self, request: pb.RecommendRequest, checkpoint: Checkpoint
+    ) -> pb.RecommendResponse:
+        """See the proto."""
+        subject, options = messages.recommend_question(request)
+        most = sizes.answer_bytes(request.max_response_bytes)
+        snapshot = self._snapshot()
+        attributes = messages.return_attributes(snapshot, request)
+        answer = queries.recommend(snapshot, subject, options, checkpoint=checkpoint)
+        checkpoint()
+        response = pb.RecommendResponse()
+        messages.fill_in(response, snapshot, answer, attributes, snapshot.publication.items.external_id)
+        if sizes.may_be_too_large(attributes, most):
+            sizes.check_answer(response.ByteSize(), most)
+        self._answered("Recommend", (answer,))
+        self._recommended(snapshot, subject, options, answer)
+        return response
+
+    @_handler
+    def BatchSimilarItems(  # noqa: N802
+        self, request: pb.BatchSimilarItemsRequest, checkpoint: Checkpoint
+    ) -> pb.BatchSimilarItemsResponse:
+        """See the proto."""
+        response = pb.BatchSimilarItemsResponse()
+        self._answer_all(
+            "BatchSimilarItems",
+            request,
+            response,
+            messages.similar_items_question,
+            queries.plan_similar_items,
+            checkpoint,
+        )
+        return response
+
+    @_handler
+    def BatchRecommend(  # noqa: N802
+        self, request: pb.BatchRecommendRequest, checkpoint: Checkpoint
+    ) -> pb.BatchRecommendResponse:
+        """See the proto."""
+        response = pb.BatchRecommendResponse()
+        self._answer_all(
+            "BatchRecommend",
+            request,
+            response,
+            messages.recommend_question,
+            queries.plan_recommend,
+            checkpoint,
+        )
+        return response
+
+    def _answer_all(
+        self,
+        method: str,
+        batch: Any,
+        response: Any,
+        question: Callable[[_Question], tuple[_Subject, Options]],
+        plan: Callable[[Snapshot, _Subject, Options], Plan],
+        checkpoint: Checkpoint,
+    ) -> None:
+        """Add the version, and a result for each request."""
+        messages.check_batch(batch)
+        most = sizes.answer_bytes(batch.max_response_bytes)
+        requests: Sequence[_Question] = batch.requests
+        snapshot = self._snapshot()
+        attributes: list[Sequence[str]] = [()] * len(requests)
+
+        def look_up(place: int) -> Plan:
+            # In the order of a call of its own, so that it fails with the same error.
+            subject, options = question(requests[place])
+            attributes[place] = messages.return_attributes(snapshot, requests[place])
+            return plan(snapshot, subject, options)
+
+        answers = answer_all(snapshot, range(len(requests)), look_up, checkpoint=checkpoint)
+        checkpoint()
+        response.version = snapshot.version
+        # Many are answered with the same items.
+        external_id = cache(snapshot.publication.items.external_id)
+        for answer, names in zip(answers, attributes, strict=True):
+            result = response.results.add()
+            if isinstance(answer, Exception):
+                result.error.CopyFrom(to_message(answer))
+            else:
+                messages.fill_in(result.response, snapshot, answer, names, external_id)
+        sizes.check_answer(response.ByteSize(), most)
+        self._answered(method, (answer for answer in answers if isinstance(answer, Answer)))
+
+    def _snapshot(self) -> Snapshot:
+        try:
+            return self._current.get()
+        except NothingLoadedError:
+            waiting = waiting_for(self._fleet(), now=time.monotonic())
+            raise NothingLoadedError(waiting.reason, passes=waiting.passes) from None
+
+    @_handler
+    def GetStatus(  # noqa: N802
+        self,
+        request: pb.GetStatusRequest,  # noqa: ARG002
+        checkpoint: Checkpoint,  # noqa: ARG002
+    ) -> pb.GetStatusResponse:
+        """See the proto."""
+        fleet = self._fleet()
+        reload = fleet.last_reload
+        return pb.GetStatusResponse(
+            software_version=release(),
+            label=fleet.label,
+            label_target=fleet.target,
+            version=fleet.version,
+            label_problem=fleet.label_problem,
+            not_serving_reason="" if fleet.version else waiting_for(fleet, now=time.monotonic()).reason,
+            served_problem=fleet.served_problem,
+            last_reload=None
+            if reload is None
+            else pb.ReloadOutcome(
+                version=reload.version,
+                succeeded=reload.succeeded,
+                reason=reload.reason,
+                duration_seconds=reload.seconds,
+                ended_at=_timestamp(reload.ended_at),
+                commit_spread_seconds=reload.commit_spread_seconds,
+            ),
+            workers=[
+                pb.WorkerStatus(
+                    index=worker.index,
+                    pid=worker.pid,
+                    state=_STATES[worker.state],
+                    version=worker.version,
+                    started_at=_timestamp(worker.started_at),
+                    serving_since=_timestamp(worker.serving_since),
+                    restarts=worker.restarts,
+                    calls=worker.load.calls,
+                    refused_calls=worker.load.refused,
+                    calls_in_flight=worker.load.in_flight,
+                    pss_bytes=worker.load.pss_bytes,
+                )
+                for worker in fleet.workers
+            ],
+            failed_versions=[
+                pb.FailedVersion(
+                    version=failed.version,
+                    reason=failed.reason,
+                    failed_at=_timestamp(failed.failed_at),
+                    retried=failed.passing,
+                )
+                for failed in fleet.failed
+            ],
+        )
+
+
+def _timestamp(seconds: float) -> Any:
+    if not seconds:
+        return None
+    timestamp = Timestamp()
+    timestamp.FromNanoseconds(int(seconds * 1e9))
+    return timestamp

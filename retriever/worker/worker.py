@@ -1,0 +1,273 @@
+"""A worker process: puts the parts together, and does what the parent says.
+
+Started as `python -m retriever.worker.worker CONFIG INDEX DESCRIPTOR PARENT [COUNTERS]`, by the parent
+only, where COUNTERS is the descriptor of what it counts into, if metrics are wanted. The main thread
+listens to the parent and never does anything long, so that the end can come at any moment; one thread
+prepares a version, one says that the process is alive, one compares answers with exact ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from queue import SimpleQueue
+
+import grpc
+import msgspec
+
+from lightfm_retriever.hosting.errors import HostingError
+from lightfm_retriever.hosting.observing import logs
+from lightfm_retriever.hosting.serving.admission import Observe, ignore
+from lightfm_retriever.hosting.serving.observation import CLOSE_SECONDS, Observation
+from lightfm_retriever.hosting.serving.server import calls_of
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.errors import PublicationError
+from retriever import control, version_files
+from retriever.answering.snapshot import Snapshot, open_snapshot
+from retriever.config import Config
+from retriever.counters import Counters
+from retriever.errors import RetrieverError
+from retriever.lifetime import die_with
+from retriever.parent.reloading import failures
+from retriever.parent.reloading.failures import Failure
+from retriever.version_files import FilesChangedError
+from retriever.worker.call_facts import call_facts
+from retriever.worker.current import CurrentSnapshot
+from retriever.worker.online_recall import Sampler
+from retriever.worker.server import Server
+from retriever.worker.service import RetrieverServicer, look_away
+from retriever.worker.warm_up import warm_up
+
+_log = logging.getLogger(__name__)
+
+_RECEIVE_BYTES = 1 << 16
+_BEAT_SECONDS = 1.0
+# Measuring memory walks the page tables, counting connections all descriptors: not at every beat.
+_BEATS_BETWEEN_MEASUREMENTS = 5
+# How long a call may wait for the GIL while a version is prepared; Python's default is ten times that,
+# and a call needs the GIL several times.
+_SWITCH_SECONDS = 0.0005
+_MAKE_WAY_SECONDS = 0.001
+# Threads that open a version, all but the latest for nothing.
+_MAX_PREPARING = 4
+
+
+class Worker:
+    """One gRPC server and the connection to the parent."""
+
+    def __init__(self, config: Config, parent: socket.socket, counters: Counters | None = None) -> None:
+        self._config = config
+        self._parent = parent
+        self._sending = threading.Lock()
+        self._current = CurrentSnapshot()
+        # The order to prepare that still counts, 0 for none, and what came of it: one lock for both.
+        self._order = 0
+        self._prepared: Snapshot | None = None
+        self._ordering = threading.Lock()
+        self._may_prepare = threading.BoundedSemaphore(_MAX_PREPARING)
+        self._orders: SimpleQueue[control.Prepare] = SimpleQueue()
+        self._fleet = control.Fleet(label=config.label)
+        self._counters = counters
+        self._sampler: Sampler | None = None
+        if counters is not None and config.online_recall_share:
+            self._sampler = Sampler(config.online_recall_share, counters)
+        servicer = RetrieverServicer(
+            self._current,
+            lambda: self._fleet,
+            answered=look_away if counters is None else counters.answered,
+            recommended=look_away if self._sampler is None else self._sampler.offer,
+        )
+        observe = ignore if counters is None else _counting(counters)
+        self._observation = Observation(config.hosting, service="lightfm-retriever", facts=call_facts)
+        calls = calls_of(config.hosting, self._observation)
+        self._server = Server(config, servicer, calls=calls, observe=observe)
+        self._listening = False
+        for _ in range(_MAX_PREPARING):
+            # Now: the start of a thread that lacks memory never returns.
+            threading.Thread(target=self._prepare_what_is_ordered, name="prepare", daemon=True).start()
+
+    def run(self) -> None:
+        """Serve until the parent says to drain, or is gone."""
+        logs.say_version(lambda: self._current.version)
+        with contextlib.closing(self._observation):
+            self._serve()
+
+    def _serve(self) -> None:
+        threading.Thread(target=self._beat, name="beat", daemon=True).start()
+        if self._sampler is not None:
+            self._sampler.start()
+        self._send(control.Booted())
+        lines = control.Lines(control.ToWorker)
+        while data := self._parent.recv(_RECEIVE_BYTES):
+            for message in lines.feed(data):
+                if isinstance(message, control.Drain):
+                    self._drain(message)
+                    return
+                self._obey(message)
+        _log.error("the parent is gone: stopping")
+        self._server.stop(None)
+
+    def _obey(self, message: object) -> None:
+        match message:
+            case control.Listen():
+                self._server.listen()
+                self._listening = True
+                self._send(control.Listening())
+            case control.Prepare() as prepare:
+                self._take(prepare.order)
+                self._begin_to_prepare(prepare)
+            case control.Commit(version=version):
+                self._commit(version)
+            case control.Abandon():
+                self._take(0)
+            case control.Fleet() as fleet:
+                self._fleet = fleet
+
+    def _take(self, order: int) -> Snapshot | None:
+        """From now on only this order counts; returns what came of the one before."""
+        with self._ordering:
+            prepared, self._order, self._prepared = self._prepared, order, None
+        return prepared
+
+    def _begin_to_prepare(self, prepare: control.Prepare) -> None:
+        # One that hangs, on a volume that does, keeps no other from being prepared; but many that do
+        # would fill the process.
+        if not self._may_prepare.acquire(blocking=False):
+            failure = Failure(f"{_MAX_PREPARING} versions before are still being opened", passing=True)
+            self._cannot_prepare(prepare, failure)
+            return
+        self._orders.put(prepare)
+
+    def _prepare_what_is_ordered(self) -> None:
+        while True:
+            prepare = self._orders.get()
+            try:
+                self._prepare(prepare)
+            except Exception:
+                # Such as for want of memory to say why. The parent gives it up after a time.
+                _log.exception("preparing %s failed", prepare.version)
+            finally:
+                self._may_prepare.release()
+
+    def _cannot_prepare(
+        self, prepare: control.Prepare, failure: Failure, *, changed: bool = False
+    ) -> None:
+        self._send(
+            control.PrepareFailed(
+                prepare.version,
+                prepare.order,
+                failure.reason,
+                passing=failure.passing,
+                changed=changed,
+            )
+        )
+
+    def _prepare(self, prepare: control.Prepare) -> None:
+        version, order = prepare.version, prepare.order
+        directory = layout.version_dir(self._config.volume, version)
+        try:
+            # What is there before and after the opening is what was opened.
+            version_files.check(directory, prepare.files)
+            snapshot = open_snapshot(self._config.volume, version)
+            version_files.check(directory, prepare.files)
+            warm_up(snapshot, make_way=lambda: time.sleep(_MAKE_WAY_SECONDS))
+        except Exception as error:
+            expected = (PublicationError, RetrieverError, OSError, MemoryError)
+            if not isinstance(error, expected):
+                _log.exception("preparing %s failed", version)
+            # Better one version refused than a worker that never answers.
+            changed = isinstance(error, FilesChangedError)
+            self._cannot_prepare(prepare, failures.of_error(error), changed=changed)
+            return
+        with self._ordering:
+            if self._order != order:
+                return  # it was taken back meanwhile
+            self._prepared = snapshot
+        self._send(control.Prepared(version, order))
+
+    def _commit(self, version: str) -> None:
+        prepared = self._take(0)
+        if prepared is None or prepared.version != version:
+            raise RuntimeError(f"told to commit {version}, which isn't prepared")
+        if self._counters is not None:
+            self._counters.serve(version)
+        self._current.swap(prepared)
+        swapped_at = time.monotonic()
+        self._server.say_serving(serving=True)
+        self._send(control.Committed(version, swapped_at))
+
+    def _beat(self) -> None:
+        beats = 0
+        while True:
+            if beats % _BEATS_BETWEEN_MEASUREMENTS == 0:
+                measured = self._server.measure()
+            self._send(control.Beat(self._server.load(measured)))
+            beats += 1
+            time.sleep(_BEAT_SECONDS)
+
+    def _send(self, message: control.ToParent) -> None:
+        # Three threads have something to say.
+        try:
+            with self._sending:
+                control.send(self._parent, message)
+        except OSError:
+            # The parent is gone or drains; the main thread sees that for itself.
+            _log.debug("nobody hears %s", message)
+
+    def _drain(self, message: control.Drain) -> None:
+        # Not enter_graceful_shutdown(): a health watcher is to see the change, then the end.
+        self._server.say_serving(serving=False)
+        # The parent closing its end means: no more waiting.
+        end = time.monotonic() + message.drain_seconds * self._listening
+        with contextlib.suppress(TimeoutError):
+            while (seconds := end - time.monotonic()) > 0:
+                self._parent.settimeout(seconds)
+                if not self._parent.recv(_RECEIVE_BYTES):
+                    break
+        # stop().wait() can return while a handler still runs; the timer ends the process anyway.
+        timer = threading.Timer(message.grace_seconds + 1 + CLOSE_SECONDS, os._exit, args=(1,))
+        timer.daemon = True
+        timer.start()
+        self._server.stop(message.grace_seconds)
+
+
+def _counting(counters: Counters) -> Observe:
+    def observe(method: str, code: grpc.StatusCode, seconds: float | None) -> None:
+        counters.ended(method.rpartition("/")[2], code.name, seconds)
+
+    return observe
+
+
+def main(arguments: list[str]) -> None:
+    """Run a worker; the process ends when this returns."""
+    die_with(int(arguments[3]))
+    config = msgspec.json.decode(arguments[0], type=Config, dec_hook=lambda of, value: of(value))
+    logs.configure(f"worker {arguments[1]}", config.hosting.logs)
+    for number in control.PARENTS_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    parent = socket.socket(fileno=int(arguments[2]))
+    status = 1
+    try:
+        Worker(config, parent, *(Counters(int(number)) for number in arguments[4:])).run()
+        status = 0
+    except ConnectionError:
+        _log.error("the parent is gone: stopping")
+    except HostingError as error:
+        # The parent has checked the same files, so they have changed since.
+        _log.error("%s: stopping", error)
+    except Exception:
+        _log.exception("unexpected error: stopping")
+    logging.shutdown()
+    # Threads of calls that go on must not keep the process alive.
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,72 @@
+"""What must be on the disk before what: the order in which the writer flushes and renames."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lightfm_retriever.files import durable
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.labels import promote
+from tests import publications
+
+
+@pytest.fixture
+def trace(monkeypatch):
+    """What is flushed, with its size at that time, and renamed, in order."""
+    events = []
+    fsync, rename, replace = os.fsync, os.rename, os.replace
+
+    def traced_fsync(descriptor):
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        events.append(("fsync", path.name, path.stat().st_size if path.is_file() else None))
+        fsync(descriptor)
+
+    def traced(move):
+        def moved(source, target):
+            events.append(("move", Path(source).name, Path(target).name))
+            move(source, target)
+
+        return moved
+
+    monkeypatch.setattr(os, "fsync", traced_fsync)
+    monkeypatch.setattr(os, "rename", traced(rename))
+    monkeypatch.setattr(os, "replace", traced(replace))
+    return events
+
+
+def test_everything_is_on_the_disk_before_the_version_appears_and_the_manifest_is_last(tmp_path, trace):
+    (layout.versions_dir(tmp_path)).mkdir(parents=True)
+    layout.staging_dir(tmp_path).mkdir()
+    version = publications.publish(tmp_path)
+    directory = layout.version_dir(tmp_path, version)
+    sizes = {path.name: path.stat().st_size for path in directory.iterdir()}
+    assert trace == [
+        *(("fsync", name, sizes[name]) for name in publications.ALL_FILES),
+        ("fsync", layout.MANIFEST, sizes[layout.MANIFEST]),
+        ("fsync", "files", None),
+        ("move", "files", version),
+        ("fsync", layout.VERSIONS, None),
+    ]
+
+
+def test_a_label_is_on_the_disk_before_and_after_it_moves(tmp_path, trace):
+    version = publications.publish(tmp_path)
+    promote(tmp_path, version)
+    trace.clear()
+    promote(tmp_path, version)
+    temporary = trace[0][1]
+    assert trace[:3] == [
+        ("fsync", temporary, len(version) + 1),
+        ("move", temporary, "current"),
+        ("fsync", layout.LABELS, None),
+    ]
+
+
+def test_new_directories_are_on_the_disk(tmp_path, trace):
+    durable.make_directory(tmp_path / "a" / "b" / "c")
+    assert trace == [("fsync", name, None) for name in (tmp_path.name, "a", "b")]
+    durable.make_directory(tmp_path / "a" / "b" / "c")
+    assert len(trace) == 3

@@ -1,0 +1,220 @@
+"""Whatever stands where a file should, nobody waits for it."""
+
+from __future__ import annotations
+
+import ast
+import errno
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from lightfm_retriever.files.durable import fsync_file
+from lightfm_retriever.files.regular_files import (
+    IrregularFileError,
+    check_regular,
+    create_regular,
+    held_open,
+    open_descriptor,
+    open_given,
+    open_regular,
+    read_regular,
+)
+from lightfm_retriever.publication import labels, layout, manifest, reader
+from lightfm_retriever.publication.errors import (
+    InvalidPublicationError,
+    LabelError,
+    ManifestError,
+    NothingToRollBackToError,
+    VolumeError,
+)
+from lightfm_retriever.publication.storage.arrays import map_array
+from lightfm_retriever.publication.storage.id_map import IdMap
+
+# Whoever waits for a FIFO does so for ever.
+pytestmark = pytest.mark.timeout(30)
+
+ROOT = Path(__file__).parents[4]
+PACKAGES = ("hosting", "publication", "remote", "retriever", "trainer")
+
+
+def make_fifo(path):
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    return path
+
+
+def make_socket(path):
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(path))
+    return path
+
+
+def make_link(path, target):
+    path.symlink_to(target)
+    return path
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        open_regular,
+        open_descriptor,
+        create_regular,
+        open_given,
+        read_regular,
+        check_regular,
+        fsync_file,
+        lambda path: open_descriptor(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND),
+        lambda path: held_open(path).__enter__(),
+    ],
+)
+def test_each_way_of_opening_refuses_what_is_no_file_and_names_it(tmp_path, call):
+    open_before = len(os.listdir("/proc/self/fd"))
+    for path, kind in (
+        (make_fifo(tmp_path / "fifo"), "a FIFO"),
+        (make_link(tmp_path / "link", tmp_path / "fifo"), "a FIFO"),
+        (make_socket(tmp_path / "socket"), "a socket"),
+        (Path("/dev/zero"), "a device"),
+    ):
+        with pytest.raises(IrregularFileError) as caught:
+            call(path)
+        assert caught.value.strerror == f"is {kind}, but should be a regular file"
+        assert caught.value.filename == str(path)
+    with pytest.raises(IsADirectoryError):
+        call(tmp_path)
+    with pytest.raises(OSError, match="symbolic links") as caught:
+        call(make_link(tmp_path / "loop", "loop"))
+    assert caught.value.errno == errno.ELOOP
+    assert len(os.listdir("/proc/self/fd")) == open_before
+
+
+def test_what_is_replaced_between_the_look_and_the_opening_is_refused_too(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"")
+    really_open = os.open
+
+    def replace_and_open(name, *arguments):
+        return really_open(make_fifo(path), *arguments)
+
+    monkeypatch.setattr(os, "open", replace_and_open)
+    with pytest.raises(IrregularFileError):
+        open_regular(path)
+
+
+def test_a_library_meets_the_file_that_was_checked(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"checked")
+    with held_open(path) as name:
+        make_fifo(path)
+        assert Path(name).read_bytes() == b"checked"
+
+
+def test_a_pipe_that_a_shell_gave_is_read_where_a_file_is_read_once():
+    reading, writing = os.pipe()
+    os.write(writing, b"given")
+    os.close(writing)
+    path = Path(f"/dev/fd/{reading}")
+    with pytest.raises(IrregularFileError):
+        open_regular(path)
+    with open_given(path) as file:
+        assert file.read() == b"given"
+    os.close(reading)
+
+
+def test_a_label_that_is_a_fifo_says_so_and_hides_no_other(published):
+    labels.promote(published.volume, published.older, label="canary")
+    make_fifo(layout.label_file(published.volume, "current"))
+    with pytest.raises(LabelError, match="is a FIFO, but should be a regular file"):
+        labels.read_label(published.volume, "current")
+    assert labels.list_labels(published.volume) == {"canary": published.older}
+    with pytest.raises(VolumeError, match="is a FIFO"):
+        labels.list_labels(published.volume, strict=True)
+    # A move replaces it.
+    labels.promote(published.volume, published.version)
+    assert labels.read_label(published.volume, "current") == published.version
+
+
+def test_a_history_or_a_lock_that_is_a_fifo_keeps_nobody_waiting(published):
+    make_fifo(layout.history_file(published.volume, "current"))
+    labels.promote(published.volume, published.older)
+    assert labels.read_label(published.volume, "current") == published.older
+    with pytest.raises(NothingToRollBackToError):
+        labels.rollback(published.volume)
+    make_fifo(layout.labels_lock(published.volume))
+    with pytest.raises(VolumeError, match="is a FIFO"):
+        labels.promote(published.volume, published.version)
+
+
+def test_a_version_whose_file_is_a_fifo_is_refused(published):
+    path = make_fifo(published.directory / layout.SEEN_ITEMS)
+    for call in (reader.verify, reader.open_publication):
+        with pytest.raises(InvalidPublicationError, match="is a FIFO") as caught:
+            call(published.volume, published.version)
+        assert caught.value.path == path
+    with pytest.raises(InvalidPublicationError, match="is a FIFO"):
+        map_array(path, "f4", (None,))
+    with pytest.raises(InvalidPublicationError, match="is a FIFO"):
+        IdMap.open(path)
+    make_fifo(published.directory / layout.MANIFEST)
+    with pytest.raises(ManifestError, match="is a FIFO"):
+        manifest.read(published.directory)
+
+
+# Called with a name that another party may own: what opens by name, as far as the source shows it.
+_OPENERS = {
+    "open", "read_text", "read_bytes", "write_text", "write_bytes", "memmap", "open_memmap",
+    "fromfile", "loadtxt", "input_stream", "ParquetFile", "read_metadata", "read_schema", "read_index",
+    "loadIndex", "mmap",
+}  # fmt: skip
+_LOADERS = {("np", "load"), ("index", "load")}
+# And what is mapped by a descriptor, not by a name.
+_OF_OUR_OWN = {"IdMap", "Attributes", "WriteAheadFile", "Subject", "archive", "mmap"}
+# By file, how often, and why nobody can wait there.
+_ALLOWED = {
+    "lightfm_retriever/files/regular_files.py": (2, "the openers themselves"),
+    "lightfm_retriever/files/durable.py": (1, "a directory, by O_DIRECTORY"),
+    "lightfm_retriever/hosting/terminal.py": (1, "/dev/null"),
+    "trainer/exclusive.py": (1, "a directory, by O_DIRECTORY"),
+    "retriever/asking/channel.py": (1, "a part of the package"),
+    "retriever/memory.py": (1, "the kernel's own file in /proc"),
+    "trainer/report/deployment.py": (3, "its own temporary folder, and /proc"),
+    "trainer/report/page.py": (1, "a picture that was just drawn"),
+    "trainer/report/__init__.py": (1, "the metadata of an installed package"),
+    "trainer/runs/child.py": (1, "the kernel's own file in /proc"),
+    "trainer/data/movielens.py": (1, "a wheel in its own temporary folder"),
+    "trainer/spark/exchange.py": (2, "runs on Spark's nodes without this project; parts of its own"),
+    "trainer/spark/vectors.py": (2, "an array in its own scratch folder"),
+    "trainer/index/annoy.py": (1, "an index that was just saved in its own staging folder"),
+    "trainer/index/faiss.py": (2, "an index that was just saved in its own staging folder"),
+    "trainer/index/nmslib.py": (1, "an index that was just saved in its own staging folder"),
+}
+
+
+def _bare_opens(path):
+    """Lines that open by a name, but for the name of `held_open` or a file that must be new ("xb")."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        function = node.func
+        name = getattr(function, "id", getattr(function, "attr", ""))
+        of = getattr(getattr(function, "value", None), "id", "")
+        if of in _OF_OUR_OWN or (name not in _OPENERS and (of, name) not in _LOADERS):
+            continue
+        constants = [one.value for one in node.args if isinstance(one, ast.Constant)]
+        names = [one.id for one in node.args if isinstance(one, ast.Name)]
+        if any(one in ("x", "xb") for one in constants) or {"opened", "name", "file"} & {*names}:
+            continue
+        yield f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+
+
+def test_no_other_code_opens_a_file_by_its_name():
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            found = [*_bare_opens(path)]
+            allowed, why = _ALLOWED.get(str(path.relative_to(ROOT)), (0, ""))
+            assert len(found) == allowed, (
+                "open it by lightfm_retriever.files.regular_files, or allow it here and say why: "
+                f"{found}, allowed are {allowed} ({why})"
+            )

@@ -1,0 +1,60 @@
+"""How commands that ask a service connect."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from lightfm_retriever.hosting.calling import client_flags
+from lightfm_retriever.hosting.errors import HostingError
+from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
+
+
+def security(*arguments, **environment):
+    parser = argparse.ArgumentParser()
+    client_flags.add(parser, client_flags.from_environment(environment, "SERVICE_"))
+    return client_flags.client_security(parser.parse_args(list(map(str, arguments))))
+
+
+def test_nothing_is_plaintext_and_without_a_token():
+    assert security() == PLAIN
+    assert security(SERVICE_CLIENT_CA="", SERVICE_CA="ca", OTHER_CLIENT_CA="ca") == PLAIN
+
+
+@pytest.fixture
+def token(tmp_path):
+    token = tmp_path / "token"
+    token.write_text("first\nsecond\n")
+    return token
+
+
+def test_flags_and_variables_mean_the_same_and_a_flag_wins(token):
+    wanted = ClientSecurity(
+        ca=Path("ca"),
+        cert=Path("cert"),
+        key=Path("key"),
+        server_name="name",
+        token="first",  # noqa: S106
+    )
+    flags = ["--ca", "ca", "--cert", "cert", "--key", "key", "--server-name", "name"]
+    assert security(*flags, "--client-token-file", token) == wanted
+    variables = {
+        "SERVICE_CLIENT_CA": "ca",
+        "SERVICE_CLIENT_CERT": "cert",
+        "SERVICE_CLIENT_KEY": "key",
+        "SERVICE_CLIENT_SERVER_NAME": "name",
+        "SERVICE_CLIENT_TOKEN_FILE": str(token),
+    }
+    assert security(**variables) == wanted
+    assert security("--ca", "ca", **{**variables, "SERVICE_CLIENT_CA": "another"}) == wanted
+
+
+def test_a_token_that_cannot_be_read_is_named(tmp_path, token):
+    missing = tmp_path / "missing"
+    with pytest.raises(HostingError, match=f"^--client-token-file {missing}: No such file"):
+        security("--client-token-file", missing)
+    token.write_text("\n")
+    with pytest.raises(HostingError, match=f"^--client-token-file {token} is empty"):
+        security("--client-token-file", token)

@@ -1,0 +1,206 @@
+"""Request ids and access lines of calls to a real server."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+
+from lightfm_retriever.hosting.calls import Calls, refusing_handler
+from lightfm_retriever.hosting.observing import request_ids
+from lightfm_retriever.hosting.observing.call_log import CallLog
+from lightfm_retriever.hosting.observing.log_format import ConsoleFormat, Formatter
+from lightfm_retriever.hosting.serving.admission import Admission
+
+PATIENCE = 30
+METHOD = "/package.Calls/Ask"
+
+
+class Lines:
+    """Stands for the access log."""
+
+    def __init__(self):
+        self._lines = queue.SimpleQueue()
+        self.none = self._lines.empty
+
+    def add(self, fields):
+        self._lines.put(fields)
+
+    def next(self):
+        """The next line, which comes a little after its call's answer."""
+        return self._lines.get(timeout=PATIENCE)
+
+
+class Server:
+    """Answers with the current request id; "fail", "abort" and "wait" do what they say."""
+
+    def __init__(self, *, access=True):
+        self.lines = Lines()
+        self.waiting = threading.Event()
+        log = CallLog(self.lines if access else None, lambda response: {"results": len(response)})
+        kinds = {
+            "Ask": grpc.unary_unary_rpc_method_handler(self._answer),
+            "Many": grpc.unary_stream_rpc_method_handler(self._stream),
+        }
+        calls = Calls(guards=(self._guard,), arounds=(log,), of_refusals=(log,))
+        self.server = grpc.server(
+            ThreadPoolExecutor(1),
+            handlers=[
+                grpc.method_handlers_generic_handler("package.Calls", kinds),
+                grpc.method_handlers_generic_handler("grpc.health.v1.Health", kinds),
+            ],
+            interceptors=[Admission({}, calls=calls)],
+        )
+        port = self.server.add_insecure_port("127.0.0.1:0")
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        self.server.start()
+
+    @staticmethod
+    def _guard(details):
+        if ("authorization", "nobody") not in [*details.invocation_metadata]:
+            return None
+        return refusing_handler(lambda context: context.abort(grpc.StatusCode.UNAUTHENTICATED, "no"))
+
+    def _answer(self, request, context):
+        if request == b"fail":
+            raise RuntimeError(request_ids.current())
+        if request == b"log":
+            record = logging.makeLogRecord({"msg": "unexpected error in a call"})
+            return Formatter(ConsoleFormat("worker 0")).format(record).encode()
+        if request == b"abort":
+            context.set_trailing_metadata((("details-bin", b"x"),))
+            context.abort(grpc.StatusCode.NOT_FOUND, "nobody")
+        return request_ids.current().encode()
+
+    def _stream(self, request, context):
+        yield request_ids.current().encode()
+        if request in (b"wait", b"wait and see"):
+            left = threading.Event()
+            context.add_callback(left.set)
+            self.waiting.set()
+            left.wait(PATIENCE)
+        if request == b"wait and see":
+            return
+        if request == b"abort":
+            context.abort(grpc.StatusCode.NOT_FOUND, "nobody")
+        yield request_ids.current().encode()
+
+    def ask(self, request=b"", *, method=METHOD, metadata=()):
+        """The response and the metadata that came after it."""
+        response, call = self.channel.unary_unary(method).with_call(
+            request, timeout=PATIENCE, metadata=metadata
+        )
+        return response.decode(), dict(call.trailing_metadata())
+
+    def many(self, request=b"", *, metadata=()):
+        return self.channel.unary_stream("/package.Calls/Many")(
+            request, timeout=PATIENCE, metadata=metadata
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.channel.close()
+        self.server.stop(grace=None).wait()
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Server() as server:
+        yield server
+
+
+MINE = (("x-request-id", "mine"),)
+
+
+def test_the_callers_id_is_current_and_comes_back(server):
+    assert server.ask(metadata=MINE) == ("mine", {"x-request-id": "mine"})
+    line = server.lines.next()
+    assert line.pop("milliseconds") >= 0
+    assert line.pop("peer").startswith("ipv4:127.0.0.1:")
+    assert line == {"method": METHOD, "code": "OK", "request_id": "mine", "results": 4}
+
+
+def test_the_next_call_on_the_thread_has_an_id_of_its_own(server):
+    server.ask(metadata=MINE)
+    made, metadata = server.ask()
+    assert made != "mine"
+    assert metadata == {"x-request-id": made}
+    assert [server.lines.next()["request_id"] for _ in range(2)] == ["mine", made]
+
+
+def test_what_is_logged_within_a_call_tells_its_id(server):
+    line, _ = server.ask(b"log", metadata=MINE)
+    assert line.endswith("unexpected error in a call request_id=mine")
+    server.lines.next()
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "others"),
+    [(b"abort", "NOT_FOUND", {"details-bin": b"x"}), (b"fail", "UNKNOWN", {})],
+)
+def test_a_call_that_fails_gets_its_id_too_beside_what_it_has(server, request_, code, others):
+    with pytest.raises(grpc.RpcError) as raised:
+        server.ask(request_, metadata=MINE)
+    assert raised.value.code().name == code
+    assert dict(raised.value.trailing_metadata()) == {**others, "x-request-id": "mine"}
+    line = server.lines.next()
+    assert (line["code"], line["request_id"]) == (code, "mine")
+    assert "results" not in line
+
+
+def test_a_refused_call_has_a_line(server):
+    with pytest.raises(grpc.RpcError) as raised:
+        server.ask(metadata=(*MINE, ("authorization", "nobody")), method="/" + 999 * "x")
+    assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    line = server.lines.next()
+    assert (line["code"], line["request_id"]) == ("UNAUTHENTICATED", "mine")
+    assert line["method"] == "/" + 199 * "x"
+
+
+@pytest.mark.parametrize(("request_", "code"), [(b"", "OK"), (b"abort", "NOT_FOUND")])
+def test_a_stream_has_a_line_at_its_end(server, request_, code):
+    responses = server.many(request_, metadata=MINE)
+    got = [next(responses)]
+    try:
+        got += responses
+    except grpc.RpcError:
+        assert code != "OK"
+    assert {*got} == {b"mine"}
+    assert dict(responses.trailing_metadata()) == {"x-request-id": "mine"}
+    line = server.lines.next()
+    assert (line["method"], line["code"]) == ("/package.Calls/Many", code)
+
+
+@pytest.mark.parametrize("request_", [b"wait", b"wait and see"])
+def test_a_stream_that_its_caller_left_was_cancelled_though_it_may_notice(server, request_):
+    server.waiting.clear()
+    responses = server.many(request_)
+    next(responses)
+    assert server.waiting.wait(PATIENCE)
+    assert server.lines.none()
+    responses.cancel()
+    assert server.lines.next()["code"] == "CANCELLED"
+
+
+def test_health_checks_have_neither_line_nor_id(server):
+    assert server.ask(method="/grpc.health.v1.Health/Ask") == ("", {})
+    server.ask()
+    assert server.lines.next()["method"] == METHOD
+
+
+def test_without_an_access_log_ids_come_back_where_they_matter():
+    with Server(access=False) as server:
+        made, metadata = server.ask()
+        assert len(made) == 16
+        assert metadata == {}
+        assert server.ask(metadata=MINE) == ("mine", {"x-request-id": "mine"})
+        with pytest.raises(grpc.RpcError) as raised:
+            server.ask(b"abort")
+        assert len(dict(raised.value.trailing_metadata())["x-request-id"]) == 16
+        assert server.lines.none()

@@ -1,0 +1,151 @@
+"""Spans as a receiver gets them."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import os
+import threading
+
+import pytest
+
+from lightfm_retriever.hosting.errors import HostingError
+from lightfm_retriever.hosting.observing import spans, trace_settings
+from lightfm_retriever.hosting.observing.otel import Seldom, Tracing
+from lightfm_retriever.hosting.observing.trace_settings import TraceSettings
+from tests.otlp import Receiver
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+HEADERS = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=1"}
+
+
+@pytest.fixture(autouse=True)
+def _opentelemetrys_logger():
+    theirs = logging.getLogger("opentelemetry")
+    before = theirs.handlers, theirs.propagate, theirs.level
+    yield
+    theirs.handlers, theirs.propagate, theirs.level = before
+
+
+def in_a_call(tracing, do):
+    """Do something in the span of a call."""
+
+    def call():
+        with tracing.call_span("package.Calls/Ask", HEADERS, {"rpc.system": "grpc"}):
+            spans.record_with(tracing)
+            return do()
+
+    return contextvars.copy_context().run(call)
+
+
+def test_spans_belong_together_and_to_the_callers_trace():
+    def search():
+        with spans.span("search", questions=2), spans.span("filter"):
+            return spans.ids()
+
+    with Receiver() as receiver:
+        tracing = Tracing(receiver.url, service="tests", role="worker 0")
+        innermost = in_a_call(tracing, search)
+        tracing.close(30)
+        call, search, filter_ = receiver.trace(TRACE)
+    assert [call.name, search.name, filter_.name] == ["package.Calls/Ask", "search", "filter"]
+    assert [call.parent_id, search.parent_id, filter_.parent_id] == [
+        PARENT,
+        call.span_id,
+        search.span_id,
+    ]
+    assert innermost == (TRACE, filter_.span_id)
+    assert call.kind == 2  # SPAN_KIND_SERVER
+    assert call.state == "vendor=1"
+    assert search.attributes == {"questions": 2}
+    assert call.resource["service.name"] == "tests"
+    assert call.resource["role"] == "worker 0"
+    assert call.resource["process.pid"] == os.getpid()
+    assert call.resource["service.version"]
+
+
+def test_a_run_is_under_the_call_that_asked_for_it():
+    with Receiver() as receiver:
+        tracing = Tracing(receiver.url, service="tests", role="training run")
+        asked_by = in_a_call(tracing, spans.traceparent)
+        with tracing.run_span("training run", asked_by, {"training_run": "r1"}):
+            pass
+        with tracing.run_span("training run", "", {"training_run": "r2"}):
+            pass
+        tracing.close(30)
+        call, run = receiver.trace(TRACE)
+        alone = receiver.wait_for_any(lambda span: span.attributes.get("training_run") == "r2")
+    assert run.parent_id == call.span_id
+    assert run.attributes == {"training_run": "r1"}
+    assert alone.parent_id == ""
+
+
+def test_what_opentelemetry_complains_of_for_each_batch_is_told_once_in_a_while(caplog):
+    now = [1000.0]
+    complain = logging.makeLogRecord({"msg": "Failed to export to %s", "args": ("there",)})
+    handler = Seldom(clock=lambda: now[0])
+    for seconds in (0, 1, 598, 2, 1):
+        now[0] += seconds
+        handler.emit(complain)
+    assert [record.getMessage() for record in caplog.records] == [
+        "traces can't be sent: Failed to export to there (not said again for ten minutes)"
+    ] * 2
+
+
+def test_opentelemetry_itself_logs_nothing(caplog):
+    with Receiver() as receiver:
+        Tracing(receiver.url, service="tests", role="worker 0").close(30)
+        logging.getLogger("opentelemetry.sdk.trace").error("Queue full, dropping Span.")
+    [told] = caplog.records
+    assert told.name == "lightfm_retriever.hosting.observing.otel"
+
+
+def test_a_receiver_that_does_not_answer_holds_up_nobody():
+    released, left = threading.Event(), threading.Event()
+
+    class Silent(Receiver):
+        def Export(self, request, context):  # noqa: N802
+            context.add_callback(left.set)
+            released.wait(30)
+            return super().Export(request, context)
+
+    with Silent() as receiver:
+        tracing = Tracing(receiver.url, service="tests", role="worker 0")
+        in_a_call(tracing, lambda: None)
+        tracing.close(0.05)
+        # It still waits for an answer, but this doesn't.
+        assert not left.is_set()
+        released.set()
+
+
+@pytest.mark.parametrize("missing", ["opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.grpc"])
+def test_without_the_extra_the_service_does_not_start(monkeypatch, missing):
+    find_spec = trace_settings.importlib.util.find_spec
+
+    def find(name):
+        if name != missing:
+            return find_spec(name)
+        if "exporter" in name:
+            # What it is part of is missing too.
+            raise ModuleNotFoundError(name)
+        return None
+
+    monkeypatch.setattr(trace_settings.importlib.util, "find_spec", find)
+    assert TraceSettings().endpoint is None
+    with pytest.raises(HostingError, match=r"pip install 'lightfm-retriever\[otlp\]'"):
+        TraceSettings(endpoint="http://127.0.0.1:4317")
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["127.0.0.1:4317", "ftp://x", "http://", "", "http://[::1", "http://a:99999", "http://a:x"],
+)
+def test_an_endpoint_is_a_url(endpoint):
+    with pytest.raises(HostingError, match="--otlp-endpoint"):
+        TraceSettings(endpoint=endpoint)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_is_between_none_and_all(share):
+    with pytest.raises(HostingError, match="--trace-share"):
+        TraceSettings(share=share)

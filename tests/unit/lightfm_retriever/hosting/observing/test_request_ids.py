@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import contextvars
+
+import pytest
+
+from lightfm_retriever.hosting.observing import request_ids
+
+
+def take(*metadata):
+    """The id of a call, in a context of its own, and what is current then."""
+    return contextvars.copy_context().run(lambda: (request_ids.take(metadata), request_ids.current()))
+
+
+@pytest.mark.parametrize("given", ["a", "x" * 128, "with space ~!"])
+def test_the_callers_id_is_taken(given):
+    assert take(("user-agent", "x"), ("x-request-id", given)) == (given, given)
+    assert request_ids.current() == ""
+
+
+@pytest.mark.parametrize("given", ["", "x" * 129, "two\nlines", "a\x00", "é", "tab\t"])
+def test_what_could_be_harmful_is_replaced(given):
+    first, current = take(("x-request-id", given))
+    assert first == current
+    assert len(first) == 16
+    assert int(first, 16) >= 0
+
+
+def test_ids_that_are_made_differ():
+    assert len({take()[0] for _ in range(100)}) == 100

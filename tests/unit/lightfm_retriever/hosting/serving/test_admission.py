@@ -1,0 +1,147 @@
+"""Lanes: how many calls there are, and who is refused."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from lightfm_retriever.hosting.calls import Calls, refusing_handler
+from lightfm_retriever.hosting.serving.admission import Admission, Lane, overloaded
+
+CALLS = "package.Calls"
+HANDLER = grpc.unary_unary_rpc_method_handler(lambda request, _: request)
+
+
+def details(method):
+    return SimpleNamespace(method=method, invocation_metadata=())
+
+
+@pytest.fixture
+def lane():
+    lane = Lane("call", limit=2)
+    yield lane
+    lane.shutdown(cancel_futures=True)
+
+
+@pytest.fixture
+def held(lane):
+    """Two calls that fill the lane, until the event is set."""
+    event = threading.Event()
+    futures = [lane.submit(event.wait) for _ in range(2)]
+    yield event
+    event.set()
+    for future in futures:
+        future.result(timeout=10)
+
+
+def test_a_lane_counts_what_it_runs(lane, held):
+    assert (lane.accepted, lane.in_flight) == (2, 2)
+    held.set()
+    assert lane.wait_until_empty(10)
+    assert (lane.accepted, lane.in_flight) == (2, 0)
+
+
+def test_a_call_that_fails_has_ended(lane):
+    future = lane.submit(lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        future.result(timeout=10)
+    assert lane.wait_until_empty(10)
+
+
+def test_a_call_that_cannot_be_run_is_not_in_flight(lane):
+    lane.shutdown()
+    with pytest.raises(RuntimeError):
+        lane.submit(print)
+    assert lane.in_flight == 0
+
+
+def test_waiting_for_an_empty_lane_ends_with_the_time(lane, held):
+    assert not lane.wait_until_empty(0)
+
+
+def test_a_full_lane_refuses_and_others_do_not(lane, held):
+    own = f"/{CALLS}/Status"
+    roomy = Lane("roomy", limit=1)
+    admission = Admission({CALLS: lane, own: roomy})
+
+    def handler(method):
+        return admission.intercept_service(lambda _: HANDLER, details(method))
+
+    refusing = handler(f"/{CALLS}/Ask")
+    assert refusing is not HANDLER
+    assert refusing.request_streaming, "it would wait for a request that may never come"
+    assert lane.refused == 1
+    assert handler(own).unary_unary.experimental_thread_pool is roomy
+    assert handler("/grpc.health.v1.Health/Check") is HANDLER
+    held.set()
+    assert lane.wait_until_empty(10)
+    allowed = handler(f"/{CALLS}/Ask")
+    assert allowed.unary_unary.experimental_thread_pool is lane
+    assert allowed.unary_unary("request", None) == "request"
+    assert lane.refused == 1
+
+
+def test_an_unknown_method_stays_unknown(lane):
+    admission = Admission({CALLS: lane})
+    assert admission.intercept_service(lambda _: None, details(f"/{CALLS}/Nothing")) is None
+
+
+def test_calls_that_may_not_be_made_are_observed_by_how_they_are_refused(lane):
+    observed = []
+    refusing = refusing_handler(lambda context: context.abort())
+    admission = Admission(
+        {CALLS: lane},
+        calls=Calls(guards=(lambda _: refusing,)),
+        observe=lambda *seen: observed.append(seen),
+    )
+    handler = admission.intercept_service(lambda _: HANDLER, details(f"/{CALLS}/Ask"))
+
+    class Context:
+        """As gRPC's, which has a code once the call is aborted."""
+
+        def abort(self):
+            self.code = lambda: grpc.StatusCode.UNAUTHENTICATED
+            raise RuntimeError("aborted")
+
+    with pytest.raises(RuntimeError, match="aborted"):
+        handler.stream_unary(iter(()), Context())
+    assert observed == [(f"/{CALLS}/Ask", grpc.StatusCode.UNAUTHENTICATED, None)]
+
+
+def test_calls_that_a_full_lane_refuses_are_observed(lane, held):
+    observed = []
+    admission = Admission({CALLS: lane}, observe=lambda *seen: observed.append(seen))
+    admission.intercept_service(lambda _: HANDLER, details(f"/{CALLS}/Ask"))
+    assert observed == [(f"/{CALLS}/Ask", grpc.StatusCode.RESOURCE_EXHAUSTED, None)]
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.1, 1.5])
+def test_overload_is_exhaustion_with_the_time_to_wait(seconds):
+    status = overloaded(seconds)
+    assert status.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "try again later" in status.details
+    (_, message), pushback = status.trailing_metadata
+    assert pushback == ("grpc-retry-pushback-ms", str(round(seconds * 1000)))
+    [detail] = status_pb2.Status.FromString(message).details
+    info = error_details_pb2.RetryInfo()
+    assert detail.Unpack(info)
+    assert info.retry_delay.ToTimedelta().total_seconds() == pytest.approx(seconds)
+
+
+def test_calls_that_are_held_count_and_begin_when_they_are_released():
+    lane = Lane("x", limit=2)
+    lane.hold()
+    began = threading.Event()
+    lane.submit(began.set)
+    assert (lane.accepted, lane.in_flight) == (1, 1)
+    assert not lane.wait_until_empty(0)
+    lane.release()
+    assert lane.wait_until_empty(10)
+    assert began.is_set()
+    # Those that come later don't wait.
+    lane.submit(lambda: None)
+    assert lane.wait_until_empty(10)

@@ -1,0 +1,46 @@
+"""What the flags of both services set."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from lightfm_retriever.hosting.errors import HostingError
+from lightfm_retriever.hosting.settings import flags, layers
+
+TLS = ["--tls-cert", "cert", "--tls-key", "key", "--tls-client-ca", "ca"]
+
+
+def hosting(*arguments, environment=()):
+    parser = argparse.ArgumentParser()
+    flags.add_flags(parser)
+    layers.apply(parser, arguments, dict(environment), prefix="SERVICE_")
+    return flags.hosting(parser.parse_args(arguments))
+
+
+def test_without_flags_all_is_as_the_settings_have_it():
+    assert hosting() == flags.Hosting()
+
+
+def test_names_are_listed_with_commas():
+    security = hosting(*TLS, "--tls-allowed-clients", " a.example, spiffe://ours/b,").security
+    assert security.allowed_clients == ("a.example", "spiffe://ours/b")
+
+
+@pytest.mark.parametrize("names", ["", " ", ","])
+def test_a_list_without_a_name_does_not_let_everybody_in(names, capsys):
+    with pytest.raises(SystemExit):
+        hosting(*TLS, "--tls-allowed-clients", names)
+    assert "--tls-allowed-clients: there is no name in it" in capsys.readouterr().err
+
+
+def test_nor_does_one_of_a_variable_or_a_file(tmp_path):
+    with pytest.raises(
+        HostingError, match="SERVICE_TLS_ALLOWED_CLIENTS is ',': there is no name in it"
+    ):
+        hosting(*TLS, environment={"SERVICE_TLS_ALLOWED_CLIENTS": ","})
+    file = tmp_path / "layers.toml"
+    file.write_text("tls_allowed_clients = []")
+    with pytest.raises(HostingError, match="tls_allowed_clients is '': there is no name in it"):
+        hosting(*TLS, "--config", str(file))

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from lightfm_retriever.hosting import extras
+
+PROJECT = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text())["project"]
+# For developers; and what another package brings along.
+NOT_FOR_USERS = {"audit", "dev"}
+BROUGHT_ALONG = {"py4j"}
+
+
+def distributions(requirements):
+    return {spelled(re.match(r"[\w.-]+", own)[0]) for own in requirements} - {extras.DISTRIBUTION}
+
+
+def spelled(name):
+    """A distribution's name in one spelling."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_the_table_has_the_extras_of_the_project():
+    assert extras.MODULES.keys() == PROJECT["optional-dependencies"].keys() - NOT_FOR_USERS
+
+
+@pytest.mark.parametrize("extra", sorted(extras.MODULES))
+def test_every_package_of_an_extra_is_in_the_table_and_no_other(extra):
+    of = importlib.metadata.packages_distributions()
+    wanted = distributions(PROJECT["optional-dependencies"][extra])
+    # One that isn't installed here has no other name that it is imported by.
+    found = {
+        spelled(own)
+        for module in extras.MODULES[extra]
+        if module not in BROUGHT_ALONG
+        for own in of.get(module, [module])
+    }
+    assert wanted <= found
+    # Namespaces such as google are of several packages.
+    for module in extras.MODULES[extra]:
+        assert module in BROUGHT_ALONG or wanted & {spelled(own) for own in of.get(module, [module])}
+
+
+@pytest.mark.parametrize(
+    ("module", "program", "command"),
+    [
+        ("grpc", "retriever", "pip install 'lightfm-retriever[retriever]'"),
+        ("google.protobuf", "trainer", "pip install 'lightfm-retriever[trainer]'"),
+        ("lightfm", "retriever", "pip install 'lightfm-retriever[trainer]'"),
+        ("nmslib", "trainer", "pip install 'lightfm-retriever[nmslib]'"),
+        ("numpy", "trainer", "pip install lightfm-retriever"),
+        ("json5", "trainer", None),
+    ],
+)
+def test_a_module_has_the_command_that_installs_it(module, program, command):
+    assert extras.install_command(module, program) == command
+
+
+def test_the_first_that_is_missing_is_named():
+    assert extras.first_missing(["numpy", "no_such_module", "nor_this"]) == "no_such_module"
+    assert extras.first_missing(["no_such_module.below"]) == "no_such_module.below"
+    assert extras.first_missing(["numpy", "json"]) is None

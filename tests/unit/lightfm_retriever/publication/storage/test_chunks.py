@@ -1,0 +1,89 @@
+"""Large arrays, some rows at a time: the same results as of all at once."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.errors import VectorError
+from lightfm_retriever.publication.storage.chunks import row_chunks
+from lightfm_retriever.publication.vectors.ranking import row_norms
+from lightfm_retriever.publication.vectors.vector_space import (
+    augment_items,
+    check_indexable,
+    missing_lengths,
+)
+from lightfm_retriever.publication.writer import Staging, _is_finite
+
+# More than one chunk, and the last one isn't full.
+ROWS = 20_000
+
+
+def vectors(dimensions=7):
+    made = np.random.default_rng(1).normal(size=(ROWS, dimensions)).astype(np.float32)
+    # The longest is in the last chunk.
+    made[-1] *= 9
+    return made
+
+
+@given(st.integers(0, 30), st.integers(1, 12))
+def test_chunks_are_all_rows_once_in_order(count, size):
+    chunks = [[*range(count)][rows] for rows in row_chunks(count, size)]
+    assert [row for chunk in chunks for row in chunk] == [*range(count)]
+    assert all(1 <= len(chunk) <= size for chunk in chunks)
+
+
+def test_norms_and_missing_lengths_are_to_the_bit_those_of_all_at_once():
+    for of in (vectors(), vectors(65), vectors(66)[:, :-1]):
+        squares = np.einsum("ij,ij->i", of, of, dtype=np.float64)
+        assert np.array_equal(row_norms(of), np.sqrt(squares).astype(np.float32))
+        missing = np.sqrt(squares.max() - squares).astype(np.float32)
+        assert np.array_equal(missing_lengths(of), missing)
+        assert np.array_equal(augment_items(of), np.column_stack([of, missing]))
+        assert missing[-1] == 0
+
+
+@pytest.mark.parametrize("row", [0, 8191, 8192, ROWS - 1])
+def test_a_bad_row_is_found_wherever_it_is(row):
+    for number, reason in ((np.nan, "aren't finite"), (0, "are zero")):
+        of = vectors()
+        of[row] = number
+        with pytest.raises(VectorError, match=rf"1 of {ROWS} items {reason}, first at row {row}:"):
+            check_indexable(of, what="item")
+
+
+@pytest.mark.parametrize("row", [0, ROWS - 1])
+@pytest.mark.parametrize("view", [lambda of: of, lambda of: of[:, :-1], np.asfortranarray])
+def test_a_number_that_is_not_finite_is_not_staged_wherever_it_is(tmp_path, row, view):
+    of = vectors(20)
+    of[row, 3] = np.inf
+    with Staging(tmp_path) as staging, pytest.raises(VectorError, match="not every number is finite"):
+        staging.add_array(layout.ITEM_VECTORS, view(of))
+
+
+def test_staging_and_measuring_take_little_memory(tmp_path):
+    of = np.ones((ROWS, 500), dtype=np.float32)
+    tracemalloc.start()
+    try:
+        # NumPy itself writes 16 MB at a time, twice in memory: what is wanted is no copy of all.
+        with Staging(tmp_path) as staging:
+            staging.add_array(layout.ITEM_VECTORS, of)
+        writing = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        for gaps in (False, True):
+            assert _is_finite(of, gaps=gaps)
+        row_norms(of)
+        missing_lengths(of)
+        check_indexable(of, what="item")
+        measuring = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert of.nbytes == 40_000_000
+    assert writing < 38_000_000
+    # A truth for each number would be 10 MB.
+    assert measuring < 5_000_000

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightfm_retriever.publication.storage.ragged import Ragged, are_among, from_texts, text
+
+
+@given(st.lists(st.text(max_size=20), max_size=20))
+def test_texts_come_back(texts):
+    column = from_texts(texts)
+    assert len(column) == len(texts)
+    assert [text(column, row) for row in range(len(column))] == texts
+    assert column.problem() is None
+
+
+@given(st.lists(st.text(max_size=20), max_size=20))
+def test_texts_are_stored_as_utf8_end_to_end(texts):
+    column = from_texts(texts)
+    assert column.offsets.dtype == np.int64
+    assert column.values.dtype == np.uint8
+    assert column.values.tobytes() == "".join(texts).encode()
+    assert column.offsets.shape == (len(texts) + 1,)
+
+
+def test_a_lone_surrogate_becomes_a_question_mark():
+    assert text(from_texts(["a\ud800b", "c"]), 0) == "a?b"
+    assert text(from_texts(["a\ud800b", "c"]), 1) == "c"
+
+
+def test_bytes_that_are_no_utf8_still_read_as_a_text():
+    column = Ragged(np.array([0, 2]), np.array([0xFF, 0x61], dtype=np.uint8))
+    assert text(column, 0) == "\N{REPLACEMENT CHARACTER}a"
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=5), max_size=10))
+def test_a_row_is_a_view_of_its_values(rows):
+    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    values = np.array([value for row in rows for value in row], dtype=np.int32)
+    ragged = Ragged(offsets, values)
+    assert [ragged[row].tolist() for row in range(len(ragged))] == rows
+    assert all(
+        not row.size or np.shares_memory(row, values)
+        for row in map(ragged.__getitem__, range(len(rows)))
+    )
+
+
+@given(
+    st.lists(st.integers(-3, 8), min_size=1, max_size=6),
+    st.integers(0, 8),
+)
+def test_a_problem_is_named_exactly_when_some_row_is_not_a_stretch_of_the_values(offsets, size):
+    ragged = Ragged(np.array(offsets), np.zeros(size, dtype=np.int32))
+    sound = offsets == sorted(offsets) and offsets[0] == 0 and offsets[-1] == size
+    assert (ragged.problem() is None) == sound
+
+
+@pytest.mark.parametrize(
+    ("offsets", "problem"),
+    [
+        ([1, 3], "run from 1 to 3, not from 0 to 3"),
+        ([0, 2], "run from 0 to 2, not from 0 to 3"),
+        ([0, 4], "run from 0 to 4, not from 0 to 3"),
+        ([0, 2, 1, 3], "fall"),
+    ],
+)
+def test_the_problem_is_said(offsets, problem):
+    assert Ragged(np.array(offsets), np.zeros(3, dtype=np.int32)).problem() == problem
+
+
+@given(st.lists(st.lists(st.integers(0, 5), max_size=4)), st.integers(1, 5))
+def test_the_first_row_that_does_not_ascend_is_found_in_any_chunks(rows, chunk):
+    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    ragged = Ragged(offsets, np.array([value for row in rows for value in row], dtype=np.int32))
+    wrong = [row for row, values in enumerate(rows) if values != sorted(set(values))]
+    assert ragged.first_not_ascending(chunk=chunk) == (wrong[0] if wrong else None)
+
+
+@given(
+    st.lists(st.integers(0, 40), max_size=20),
+    st.sets(st.integers(0, 40)).map(sorted),
+    st.sampled_from([np.int32, np.int64]),
+)
+def test_rows_are_found_among_ascending_ones(rows, ascending, dtype):
+    found = are_among(np.array(rows, dtype=np.int64), np.array(ascending, dtype=dtype))
+    assert found.tolist() == [row in ascending for row in rows]
+    assert found.dtype == bool

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightfm_retriever.publication.attributes import (
+    MAX_VALUE_BYTES,
+    Attributes,
+    NumberColumn,
+    TextColumn,
+)
+from lightfm_retriever.publication.manifest import AttributeFacts
+from lightfm_retriever.publication.reader import open_publication, verify
+from lightfm_retriever.publication.writer import Staging
+from tests import publications
+
+ITEMS = publications.ITEMS
+
+# Few values, so that items share them; some look like a key, or like another's beginning.
+values = st.sampled_from(["a", "b", "ab", "0:a", "1:", ":", "é", "e\N{COMBINING ACUTE ACCENT}", "\0"])
+values |= st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4)
+texts = st.lists(st.lists(values, max_size=4), min_size=ITEMS, max_size=ITEMS)
+numbers = st.lists(
+    st.sampled_from([math.nan, -0.0, 0.0, 1.0, 1e300]) | st.floats(allow_infinity=False),
+    min_size=ITEMS,
+    max_size=ITEMS,
+)
+columns = st.lists(
+    st.tuples(st.just(TextColumn), texts) | st.tuples(st.just(NumberColumn), numbers.map(np.array)),
+    max_size=4,
+).map(lambda made: [kind(f"attribute {place}", own) for place, (kind, own) in enumerate(made)])
+
+
+def published(attributes):
+    """The same, through a volume."""
+    with tempfile.TemporaryDirectory() as volume:
+        with Staging(Path(volume)) as staging:
+            publications.stage(staging)
+            attributes.stage(staging)
+            facts = publications.facts(attributes=[*attributes.facts])
+            version = staging.publish(facts).version
+        verify(Path(volume), version)
+        return open_publication(Path(volume), version).attributes
+
+
+def assert_holds(attributes, given_columns):
+    for position, column in enumerate(given_columns):
+        assert attributes.position(column.name) == position
+        if isinstance(column, TextColumn):
+            assert attributes.kind(position) == "text"
+            by_value = {}
+            for row, own in enumerate(column.values):
+                assert attributes.texts(position, row) == sorted({*own})
+                for value in own:
+                    by_value.setdefault(value, set()).add(row)
+            for value, rows in by_value.items():
+                token = attributes.token(position, value)
+                assert attributes.items_with(token).tolist() == sorted(rows)
+                assert {row for row in range(ITEMS) if token in attributes.tokens[row]} == rows
+            assert attributes.token(position, "nobody's") is None
+        else:
+            assert attributes.kind(position) == "number"
+            own = column.values
+            got, order, ordered = attributes.number_index(position)
+            np.testing.assert_array_equal(got, own)
+            np.testing.assert_array_equal(ordered, own[order])
+            ranked = sorted(range(ITEMS), key=lambda row: (math.isnan(own[row]), own[row], row))
+            without = {row for row in range(ITEMS) if math.isnan(own[row])}
+            numbered = ITEMS - len(without)
+            assert order.tolist()[:numbered] == ranked[:numbered]
+            assert order.tolist()[numbered:] == sorted(without)
+            for row in range(ITEMS):
+                assert attributes.number(position, row) == (None if row in without else own[row])
+
+
+@settings(max_examples=60)
+@given(columns)
+def test_what_is_published_is_what_is_opened(given_columns):
+    built = Attributes.build(given_columns, ITEMS)
+    assert [own.name for own in built.facts] == [own.name for own in given_columns]
+    assert_holds(built, given_columns)
+    opened = published(built)
+    if not given_columns:
+        assert opened is None
+        return
+    assert opened.facts == built.facts
+    assert_holds(opened, given_columns)
+
+
+@given(texts, texts)
+def test_posting_lists_and_the_items_tokens_are_each_others_inverse(one, other):
+    attributes = Attributes.build([TextColumn("one", one), TextColumn("other", other)], ITEMS)
+    index = attributes.text
+    forwards = {
+        (token, row) for token in range(len(index.values)) for row in attributes.items_with(token)
+    }
+    backwards = {(token, row) for row in range(ITEMS) for token in attributes.tokens[row]}
+    assert forwards == backwards
+    assert len(index.items.values) == len(index.tokens.values) == len(forwards)
+    # Tokens aren't shared, though the values may be the same.
+    assert len(index.values) == sum(len({v for own in rows for v in own}) for rows in (one, other))
+
+
+def test_an_attribute_that_is_not_there_has_no_position_and_no_kind():
+    attributes = publications.ATTRIBUTES
+    assert attributes.position("nothing") is None
+    assert attributes.position("Genres") is None
+    with pytest.raises(LookupError):
+        attributes.number_index(0)
+    numbers_only = Attributes.build([NumberColumn("n", np.zeros(2))], 2)
+    with pytest.raises(LookupError, match="no attribute is text"):
+        numbers_only.token(0, "x")
+    assert numbers_only.facts == [AttributeFacts(name="n", kind="number")]
+
+
+def test_a_text_attribute_that_no_item_has_is_published(tmp_path):
+    attributes = published(Attributes.build([TextColumn("none", [[]] * ITEMS)], ITEMS))
+    assert attributes.texts(0, 0) == []
+    assert attributes.token(0, "x") is None
+
+
+def test_a_value_may_have_as_many_bytes_as_the_longest():
+    longest = "é" * (MAX_VALUE_BYTES // 2)
+    attributes = Attributes.build([TextColumn("t", [[longest]])], 1)
+    assert attributes.texts(0, 0) == [longest]
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        (TextColumn("t", [[""]]), "should have 1 to 500 bytes"),
+        (TextColumn("t", [["é" * 251]]), "should have 1 to 500 bytes"),
+        (TextColumn("t", [["a"], ["b"]]), "has 2 rows, not 1"),
+        (NumberColumn("n", np.array([np.inf])), "infinite"),
+        (NumberColumn("n", np.zeros(3)), "has 3 rows, not 1"),
+    ],
+)
+def test_what_cannot_be_published_is_refused(column, reason):
+    with pytest.raises(ValueError, match=reason):
+        Attributes.build([column], 1)

@@ -1,0 +1,406 @@
+from __future__ import annotations
+
+import os
+import threading
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightfm_retriever.publication import labels, layout
+from lightfm_retriever.publication.errors import (
+    LabelError,
+    LabelMovedError,
+    NothingToRollBackToError,
+    VersionNotFoundError,
+    VolumeError,
+)
+from lightfm_retriever.publication.labels import (
+    exclusive,
+    list_labels,
+    promote,
+    read_label,
+    read_label_or_none,
+    rollback,
+    rollback_target,
+    swap,
+)
+from tests import publications
+
+A, B, C, D = (layout.version_name(publications.NOON + timedelta(days=i), "3fa9c1") for i in range(4))
+NOT_LABELS = ["", "Current", "../current", "a/b", ".", "..", "a.b", "é", "x" * 65, "a\n"]
+
+
+def make_volume(volume):
+    """To a label a version is a directory."""
+    for version in (A, B, C, D):
+        layout.version_dir(volume, version).mkdir(parents=True)
+    return volume
+
+
+@pytest.fixture
+def volume(tmp_path):
+    return make_volume(tmp_path / "volume")
+
+
+def test_a_label_names_what_was_promoted_last(volume):
+    for version in (A, B, A):
+        promote(volume, version)
+        assert read_label(volume, "current") == version
+
+
+def test_labels_move_apart(volume):
+    promote(volume, A)
+    promote(volume, B, label="canary")
+    assert list_labels(volume) == {"canary": B, "current": A}
+    with pytest.raises(NothingToRollBackToError, match="'canary'"):
+        rollback(volume, label="canary")
+    assert list_labels(volume) == {"canary": B, "current": A}
+
+
+def test_the_label_file_is_the_name_and_a_line_break(volume):
+    promote(volume, A)
+    assert layout.label_file(volume, "current").read_bytes() == f"{A}\n".encode()
+
+
+@pytest.mark.parametrize("content", [f"{A}", f"{A}\n", f"  {A}\r\n\n", f"\t{A} "])
+def test_white_space_around_the_name_is_ignored(volume, content):
+    promote(volume, B)
+    layout.label_file(volume, "current").write_text(content)
+    assert read_label(volume, "current") == A
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        A[:-1].encode(),
+        A.encode() + b"0",
+        f"{A} {B}".encode(),
+        f"{A}\n{B}\n".encode(),
+        b"../" + A.encode(),
+        b"\xef\xbb\xbf" + A.encode(),
+        b"\xff" * 10,
+        A.encode("utf-16"),
+        A.encode() + b"\n" * 1000,
+        b"x" * 100_000,
+        b"\0" * 23,
+    ],
+    ids=lambda content: ascii(content)[:30],
+)
+def test_a_label_that_holds_no_name_is_refused_and_listed_nowhere(volume, content):
+    promote(volume, A, label="canary")
+    promote(volume, A)
+    layout.label_file(volume, "current").write_bytes(content)
+    with pytest.raises(LabelError, match="should hold a version's name") as caught:
+        read_label(volume, "current")
+    assert len(str(caught.value)) < 500
+    assert list_labels(volume) == {"canary": A}
+
+
+def test_a_label_that_does_not_exist_is_refused_by_name(volume):
+    with pytest.raises(LabelError, match=r"'canary'.*nothing is published under it") as caught:
+        read_label(volume, "canary")
+    assert caught.value.label == "canary"
+
+
+def test_a_directory_is_no_label(volume):
+    layout.label_file(volume, "current").mkdir(parents=True)
+    with pytest.raises(LabelError, match="Is a directory"):
+        read_label(volume, "current")
+    assert list_labels(volume) == {}
+
+
+def test_a_volume_without_labels_lists_none(tmp_path):
+    assert list_labels(tmp_path) == {}
+
+
+def test_a_file_in_place_of_the_labels_is_an_error_that_names_it(volume):
+    (volume / layout.LABELS).write_bytes(b"")
+    with pytest.raises(VolumeError, match="labels: Not a directory"):
+        list_labels(volume)
+
+
+@pytest.mark.parametrize("label", NOT_LABELS)
+def test_no_file_is_touched_under_a_name_that_is_no_label(volume, label):
+    before = publications.tree(volume)
+    for act in (
+        lambda: read_label(volume, label),
+        lambda: promote(volume, A, label=label),
+        lambda: rollback(volume, label=label),
+        lambda: rollback_target(volume, label=label),
+        lambda: swap(volume, A, label=label, expected=None, verb="promote"),
+    ):
+        with pytest.raises(LabelError, match="should be 1 to 64"):
+            act()
+    assert publications.tree(volume) == before
+
+
+@pytest.mark.parametrize(
+    "version", ["", "..", "20250101T000000Z-000000", f"../versions/{A}", "x" * 1000]
+)
+def test_what_is_no_version_is_not_promoted(volume, version):
+    promote(volume, A)
+    with pytest.raises(VersionNotFoundError):
+        promote(volume, version)
+    assert read_label(volume, "current") == A
+
+
+def test_a_label_that_cannot_be_written_stays_and_the_error_names_it(volume):
+    promote(volume, A)
+    layout.staging_dir(volume).rmdir()
+    layout.staging_dir(volume).write_bytes(b"")
+    with pytest.raises(VolumeError, match=r"labels/current: can't be written"):
+        promote(volume, B)
+    assert read_label(volume, "current") == A
+
+
+def test_promoting_leaves_nothing_in_staging(volume, monkeypatch):
+    promote(volume, A)
+
+    def refuse(source, target):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(VolumeError, match="Permission denied"):
+        promote(volume, B)
+    assert list(layout.staging_dir(volume).iterdir()) == []
+    assert read_label(volume, "current") == A
+
+
+def test_a_history_that_cannot_be_written_does_not_stop_a_promotion(volume):
+    promote(volume, A)
+    layout.history_file(volume, "current").unlink()
+    layout.history_file(volume, "current").mkdir()
+    promote(volume, B)
+    assert read_label(volume, "current") == B
+
+
+def test_rolling_back_goes_to_what_the_label_named_before(volume):
+    for version in (A, B, C):
+        promote(volume, version)
+    assert rollback_target(volume) == B
+    assert read_label(volume, "current") == C
+    assert rollback(volume) == B
+    assert rollback(volume) == A
+    assert read_label(volume, "current") == A
+    with pytest.raises(NothingToRollBackToError):
+        rollback(volume)
+    assert read_label(volume, "current") == A
+
+
+def test_rolling_back_skips_versions_that_are_gone(volume):
+    for version in (A, B, C):
+        promote(volume, version)
+    layout.version_dir(volume, B).rmdir()
+    assert rollback(volume) == A
+
+
+def test_rolling_back_mends_a_broken_label(volume):
+    promote(volume, A)
+    promote(volume, B)
+    layout.label_file(volume, "current").write_bytes(b"")
+    assert rollback(volume) == B
+
+
+def test_nothing_was_ever_promoted(volume):
+    with pytest.raises(NothingToRollBackToError, match="promote"):
+        rollback(volume)
+
+
+versions = st.sampled_from([A, B, C, D])
+
+
+@settings(max_examples=40)
+@given(st.lists(versions | st.none(), max_size=12))
+def test_promotions_and_rollbacks_behave_as_a_stack(tmp_path_factory, moves):
+    """A version promotes itself; None rolls back."""
+    volume = make_volume(tmp_path_factory.mktemp("stack"))
+    stack = []
+    for version in moves:
+        if version is not None:
+            promote(volume, version)
+            if stack[-1:] != [version]:
+                stack.append(version)
+        elif len(stack) > 1:
+            stack.pop()
+            assert rollback(volume) == stack[-1]
+        else:
+            with pytest.raises(NothingToRollBackToError):
+                rollback(volume)
+        assert not stack or read_label(volume, "current") == stack[-1]
+
+
+def drop_last_move(volume):
+    """As if the process had died after it replaced the label."""
+    history = layout.history_file(volume, "current")
+    history.write_bytes(history.read_bytes()[:-1].rpartition(b"\n")[0])
+
+
+def test_a_promotion_that_was_not_noted_is_rolled_back(volume):
+    for version in (A, B, C):
+        promote(volume, version)
+    drop_last_move(volume)
+    assert rollback(volume) == B
+
+
+def test_after_a_rollback_that_was_not_noted_the_next_goes_further_back(volume):
+    for version in (A, B, C):
+        promote(volume, version)
+    rollback(volume)
+    drop_last_move(volume)
+    assert rollback(volume) == A
+
+
+def test_a_line_cut_short_spoils_no_other(volume):
+    promote(volume, A)
+    promote(volume, B)
+    history = layout.history_file(volume, "current")
+    history.write_bytes(history.read_bytes()[:-5])
+    promote(volume, C)
+    promote(volume, D)
+    assert rollback(volume) == C
+    assert rollback(volume) == A
+
+
+@given(st.binary(max_size=200) | st.lists(st.sampled_from(["promote", "rollback", A, B, " ", "\n"])))
+def test_whatever_the_history_holds_the_target_is_a_version_or_there_is_none(tmp_path_factory, content):
+    volume = tmp_path_factory.getbasetemp() / "noted"
+    if not volume.exists():
+        make_volume(volume)
+        promote(volume, C)
+    if isinstance(content, list):
+        content = "".join(content).encode()
+    layout.history_file(volume, "current").write_bytes(content)
+    try:
+        assert rollback_target(volume) in (A, B)
+    except NothingToRollBackToError as error:
+        assert error.label == "current"  # noqa: PT017
+
+
+def test_a_reader_never_sees_a_label_half_moved(volume):
+    promote(volume, A)
+
+    def move():
+        for _ in range(50):
+            promote(volume, B)
+            promote(volume, A)
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    seen, listed = set(), set()
+    while mover.is_alive():
+        seen.add(read_label(volume, "current"))
+        listed.add(tuple(list_labels(volume)))
+    mover.join()
+    assert seen == {A, B}
+    assert listed == {("current",)}
+
+
+def test_a_promotion_tells_what_the_label_named_before(volume):
+    assert promote(volume, A) is None
+    assert promote(volume, B) == A
+    layout.label_file(volume, "current").write_text("nonsense")
+    assert promote(volume, C) is None
+
+
+def test_a_label_that_names_what_is_expected_is_moved_and_noted(volume):
+    swap(volume, A, label="current", expected=None, verb="promote")
+    swap(volume, B, label="current", expected=A, verb="promote")
+    swap(volume, C, label="current", expected=B, verb="promote")
+    swap(volume, B, label="current", expected=C, verb="rollback")
+    assert read_label(volume, "current") == B
+    assert rollback_target(volume) == A
+
+
+@pytest.mark.parametrize("expected", [None, B])
+def test_a_label_that_was_moved_meanwhile_stays_and_the_error_names_both(volume, expected):
+    promote(volume, A)
+    with pytest.raises(
+        LabelMovedError, match=f"'current' names {A} now, not {expected or 'none'}"
+    ) as caught:
+        swap(volume, C, label="current", expected=expected, verb="promote")
+    assert (caught.value.expected, caught.value.found) == (expected, A)
+    assert read_label(volume, "current") == A
+    with pytest.raises(NothingToRollBackToError):
+        rollback_target(volume)
+
+
+def test_of_many_who_move_a_label_from_the_same_version_one_succeeds(volume):
+    promote(volume, A)
+    start, moved = threading.Barrier(8), []
+
+    def move(version):
+        start.wait()
+        try:
+            swap(volume, version, label="current", expected=A, verb="promote")
+        except LabelMovedError:
+            return
+        moved.append(version)
+
+    movers = [threading.Thread(target=move, args=(version,)) for version in [B, C, D, B, C, D, B, C]]
+    for mover in movers:
+        mover.start()
+    for mover in movers:
+        mover.join()
+    assert len(moved) == 1
+    assert read_label(volume, "current") == moved[0]
+    assert rollback_target(volume) == A
+
+
+def test_a_version_that_was_deleted_while_the_lock_was_awaited_is_not_promoted(volume, monkeypatch):
+    promote(volume, A)
+    take = labels.fcntl.flock
+
+    def delete_first(descriptor, operation):
+        if layout.version_dir(volume, B).exists():
+            layout.version_dir(volume, B).rmdir()
+        take(descriptor, operation)
+
+    monkeypatch.setattr(labels.fcntl, "flock", delete_first)
+    with pytest.raises(VersionNotFoundError):
+        promote(volume, B)
+    assert read_label(volume, "current") == A
+
+
+def test_the_lock_keeps_others_waiting_and_is_no_label(volume):
+    promote(volume, A)
+    with exclusive(volume, volume):
+        mover = threading.Thread(target=promote, args=(volume, B))
+        mover.start()
+        mover.join(0.05)
+        assert mover.is_alive()
+        assert read_label(volume, "current") == A
+    mover.join()
+    assert list_labels(volume) == {"current": B}
+    with pytest.raises(ZeroDivisionError), exclusive(volume, volume):
+        1 / 0  # noqa: B018
+    promote(volume, C)
+
+
+def test_a_lock_that_cannot_be_made_is_an_error_that_names_it(volume):
+    layout.labels_lock(volume).mkdir(parents=True)
+    with pytest.raises(
+        VolumeError, match=r"labels/current: can't be written: Is a directory: .*\.lock"
+    ):
+        promote(volume, A)
+
+
+def test_a_label_that_cannot_be_read_is_told_only_where_it_matters(volume):
+    promote(volume, A)
+    layout.label_file(volume, "odd").mkdir()
+    layout.label_file(volume, "nonsense").write_text("nonsense")
+    assert list_labels(volume) == {"current": A}
+    with pytest.raises(VolumeError, match="labels/odd: Is a directory"):
+        list_labels(volume, strict=True)
+    layout.label_file(volume, "odd").rmdir()
+    layout.label_file(volume, "loop").symlink_to("loop")
+    assert list_labels(volume, strict=True) == {"current": A}
+
+
+def test_what_no_label_tells_is_none(volume):
+    assert read_label_or_none(volume, "current") is None
+    promote(volume, A)
+    assert read_label_or_none(volume, "current") == A

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from lightfm_retriever.publication import labels, layout, reader, removal
+from lightfm_retriever.publication.errors import LabelledVersionError, VersionNotFoundError, VolumeError
+from lightfm_retriever.publication.labels import list_labels, promote
+from lightfm_retriever.publication.reader import list_versions, open_publication, verify
+from lightfm_retriever.publication.removal import delete_version
+from lightfm_retriever.publication.writer import Staging
+from tests import publications
+
+
+def assert_untouched(published):
+    assert list_versions(published.volume) == [published.older, published.version]
+    verify(published.volume, published.older)
+    verify(published.volume, published.version)
+    assert os.listdir(layout.staging_dir(published.volume)) == []
+
+
+def after_rename(monkeypatch, act):
+    """Do something in the instant after the version's directory has been moved away."""
+    rename = os.rename
+
+    def rename_and_act(source, target):
+        rename(source, target)
+        monkeypatch.setattr(removal.os, "rename", rename)
+        act()
+
+    monkeypatch.setattr(removal.os, "rename", rename_and_act)
+
+
+def test_a_version_is_gone_and_leaves_nothing(published):
+    delete_version(published.volume, published.older)
+    assert list_versions(published.volume) == [published.version]
+    assert os.listdir(layout.staging_dir(published.volume)) == []
+    assert list_labels(published.volume) == {"current": published.version}
+    verify(published.volume, published.version)
+
+
+def test_a_damaged_version_is_deleted_too(published):
+    (published.older_directory / layout.MANIFEST).unlink()
+    (published.older_directory / "deeper" / "down").mkdir(parents=True)
+    delete_version(published.volume, published.older)
+    assert list_versions(published.volume) == [published.version]
+
+
+@pytest.mark.parametrize(
+    "version", ["20250101T000000Z-000000", "", "..", "../labels", "../../elsewhere", "a/b"]
+)
+def test_what_is_no_version_is_not_deleted(published, version):
+    before = publications.tree(published.volume)
+    with pytest.raises(VersionNotFoundError):
+        delete_version(published.volume, version)
+    assert publications.tree(published.volume) == before
+
+
+def test_a_version_is_deleted_once(published):
+    delete_version(published.volume, published.older)
+    with pytest.raises(VersionNotFoundError):
+        delete_version(published.volume, published.older)
+
+
+def test_a_labelled_version_is_refused_with_its_labels_and_stays(published):
+    promote(published.volume, published.version, label="stable")
+    before = publications.tree(published.volume)
+    with pytest.raises(LabelledVersionError, match="'current', 'stable'") as caught:
+        delete_version(published.volume, published.version)
+    assert (caught.value.version, caught.value.labels) == (published.version, ["current", "stable"])
+    assert publications.tree(published.volume) == before
+
+
+def test_a_label_that_moves_before_the_rename_saves_the_version(published, monkeypatch):
+    exclusive = labels.exclusive
+
+    def move_first(volume, wanted):
+        monkeypatch.setattr(removal.labels, "exclusive", exclusive)
+        promote(volume, published.older)
+        return exclusive(volume, wanted)
+
+    monkeypatch.setattr(removal.labels, "exclusive", move_first)
+    with pytest.raises(LabelledVersionError):
+        delete_version(published.volume, published.older)
+    assert_untouched(published)
+
+
+def test_a_label_that_is_edited_after_the_rename_brings_the_version_back(published, monkeypatch):
+    label = layout.label_file(published.volume, "edited")
+    after_rename(monkeypatch, lambda: label.write_text(published.older))
+    with pytest.raises(LabelledVersionError, match="'edited'"):
+        delete_version(published.volume, published.older)
+    assert_untouched(published)
+
+
+def test_labels_that_cannot_be_read_after_the_rename_bring_the_version_back(published, monkeypatch):
+    after_rename(monkeypatch, layout.label_file(published.volume, "odd").mkdir)
+    with pytest.raises(VolumeError, match="labels/odd: Is a directory"):
+        delete_version(published.volume, published.older)
+    assert_untouched(published)
+
+
+def test_while_some_label_cannot_be_read_nothing_is_deleted(published):
+    layout.label_file(published.volume, "odd").mkdir()
+    with pytest.raises(VolumeError, match="labels/odd: Is a directory"):
+        delete_version(published.volume, published.older)
+    assert_untouched(published)
+
+
+def test_a_label_that_holds_no_name_keeps_nothing(published):
+    layout.label_file(published.volume, "odd").write_text("nonsense")
+    delete_version(published.volume, published.older)
+    assert list_versions(published.volume) == [published.version]
+
+
+def test_no_label_moves_to_a_version_that_is_being_deleted(published, monkeypatch):
+    """The lock is held from the last look at the labels until the version is away."""
+    held = []
+
+    def try_to_lock():
+        descriptor = os.open(layout.labels_lock(published.volume), os.O_RDWR)
+        try:
+            removal.labels.fcntl.flock(descriptor, labels.fcntl.LOCK_EX | labels.fcntl.LOCK_NB)
+        except BlockingIOError:
+            held.append(True)
+        finally:
+            os.close(descriptor)
+
+    after_rename(monkeypatch, try_to_lock)
+    delete_version(published.volume, published.older)
+    assert held == [True]
+    with pytest.raises(VersionNotFoundError):
+        promote(published.volume, published.older)
+    assert list_labels(published.volume) == {"current": published.version}
+
+
+def test_who_has_a_version_open_keeps_it(published):
+    opened = open_publication(published.volume, published.older)
+    expected = np.array(opened.item_vectors), opened.items.external_id(3), opened.seen[2].tolist()
+    delete_version(published.volume, published.older)
+    assert not published.older_directory.exists()
+    np.testing.assert_array_equal(opened.item_vectors, expected[0])
+    assert (opened.items.external_id(3), opened.seen[2].tolist()) == expected[1:]
+    assert opened.items.row(expected[1]) == 3
+
+
+def test_links_are_removed_and_not_followed(published, tmp_path):
+    outside = tmp_path / "outside"
+    shutil.copytree(published.older_directory, outside)
+    (published.older_directory / "file").symlink_to(outside / layout.MANIFEST)
+    (published.older_directory / "directory").symlink_to(outside)
+    before = publications.tree(outside)
+    delete_version(published.volume, published.older)
+    assert not published.older_directory.exists()
+    assert publications.tree(outside) == before
+
+
+def test_a_version_that_is_a_link_loses_the_link_alone(published, tmp_path):
+    outside = tmp_path / "outside"
+    published.older_directory.rename(outside)
+    published.older_directory.symlink_to(outside)
+    before = publications.tree(outside)
+    delete_version(published.volume, published.older)
+    assert list_versions(published.volume) == [published.version]
+    assert publications.tree(outside) == before
+    assert os.listdir(layout.staging_dir(published.volume)) == []
+
+
+def test_a_version_that_may_not_be_moved_stays(published, monkeypatch):
+    def refuse(source, target):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(removal.os, "rename", refuse)
+    with pytest.raises(VolumeError, match=f"{published.older}: can't be deleted: Permission denied"):
+        delete_version(published.volume, published.older)
+    monkeypatch.undo()
+    assert_untouched(published)
+
+
+def test_files_that_cannot_be_removed_are_told_and_the_next_writer_removes_them(published, monkeypatch):
+    unlink = os.unlink
+
+    def refuse(path, **options):
+        if str(path).endswith(layout.ITEM_VECTORS):
+            raise PermissionError(errno.EPERM, "Operation not permitted", path)
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    with pytest.raises(VolumeError, match=r"files of it are left: .*item_vectors\.npy: Operation not"):
+        delete_version(published.volume, published.older)
+    monkeypatch.undo()
+    assert list_versions(published.volume) == [published.version]
+    assert len(os.listdir(layout.staging_dir(published.volume))) == 1
+    with Staging(published.volume):
+        pass
+    assert os.listdir(layout.staging_dir(published.volume)) == []
+
+
+def test_a_disk_too_full_for_a_directory_still_lets_go_of_a_version(published, monkeypatch):
+    def full(self):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise VolumeError(published.volume, "can't be written") from error
+
+    monkeypatch.setattr(removal.Staging, "__enter__", full)
+    delete_version(published.volume, published.older)
+    assert reader.list_versions(published.volume) == [published.version]
+    assert os.listdir(layout.staging_dir(published.volume)) == []
+
+
+def test_a_volume_that_cannot_be_written_keeps_its_versions(published):
+    layout.staging_dir(published.volume).rmdir()
+    layout.staging_dir(published.volume).write_bytes(b"")
+    with pytest.raises(VolumeError, match="can't be written"):
+        delete_version(published.volume, published.older)
+    assert list_versions(published.volume) == [published.older, published.version]

@@ -1,0 +1,324 @@
+"""Folding sessions in: the formula, what it must not depend on, and input that is hardly any."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightfm_retriever.publication.storage.ragged import Ragged
+from lightfm_retriever.publication.vectors import fold_in
+from lightfm_retriever.publication.vectors.fold_in import FoldIn
+from lightfm_retriever.publication.vectors.vector_space import split_biases
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def ragged(rows):
+    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    return Ragged(offsets, np.concatenate([np.empty(0), *rows]).astype(np.int32))
+
+
+def vectors(count, components, *, seed=1):
+    return np.random.default_rng(seed).normal(size=(count, components + 1)).astype(np.float32)
+
+
+def community(*, users=60, items=80, components=4, seed=3, most=12):
+    """Users whose vectors are an affine map of the mean of what draws them, and what they saw."""
+    random = np.random.default_rng(seed)
+    item_vectors = vectors(items, components, seed=seed)
+    tastes = random.normal(size=(users, components))
+    scores = tastes @ item_vectors[:, :-1].T + random.normal(size=(users, items))
+    counts = random.integers(1, most + 1, users)
+    seen = ragged(
+        [np.sort(np.argsort(-own)[:count]) for own, count in zip(scores, counts, strict=True)]
+    )
+    turned = tastes @ random.normal(size=(components, components)) + 2
+    user_vectors = np.concatenate([turned, np.zeros((users, 1))], axis=1).astype(np.float32)
+    return item_vectors, user_vectors, seen
+
+
+def built(item_vectors, user_vectors, seen, *, seed=42):
+    made = FoldIn.build(item_vectors, user_vectors, seen, seed=seed)
+    assert made is not None
+    return made
+
+
+def ones(count):
+    return np.ones(count, dtype=np.float32)
+
+
+def without_users(item_vectors):
+    return built(item_vectors, item_vectors[:0], ragged([]))
+
+
+def by_formula(item_vectors, user_vectors, seen, session):
+    """The module's formula, as it is written there, user by user."""
+    items, users = split_biases(item_vectors)[0], split_biases(user_vectors)[0]
+    items, users = items.astype(np.float64), users.astype(np.float64)
+    d = items.shape[1]
+    rows = [row for row in range(len(seen)) if len(seen[row])]
+    means = np.array([items[seen[row]].mean(axis=0) for row in rows])
+    spread, freedom = np.zeros((d, d)), 0
+    for row, mean in zip(rows, means, strict=True):
+        for item in items[seen[row]]:
+            spread += np.outer(item - mean, item - mean)
+        freedom += len(seen[row]) - 1
+    within = spread / freedom
+    error = within * np.mean([1 / len(seen[row]) for row in rows])
+    values, axes = np.linalg.eigh(np.cov(means.T, bias=True) - error)
+    values = values.clip(0)
+    power = values.sum() + (means.mean(axis=0) ** 2).sum()
+    ridge = (0.1 + 10 / len(rows)) * power / d
+    between = axes @ np.diag(values + ridge) @ axes.T
+    length = np.sqrt((users[rows] ** 2).sum(axis=1).mean() / (items**2).sum(axis=1).mean())
+    own = users[rows]
+    centred = means - means.mean(axis=0)
+    covariance = centred.T @ (own - own.mean(axis=0)) / len(rows) + ridge * length * np.eye(d)
+    x = items[session].mean(axis=0) - means.mean(axis=0)
+    return own.mean(axis=0) + x @ np.linalg.solve(between + within / len(session), covariance)
+
+
+@pytest.mark.parametrize("session", [[0], [3, 9], list(range(20)), list(range(80))])
+def test_a_session_is_folded_in_as_the_formula_says(session):
+    made = community()
+    parts = built(*made).parts(made[0][session, :-1], ones(len(session)))
+    assert parts.dtype == np.float32
+    assert parts.sum(axis=0) == pytest.approx(by_formula(*made, session), rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-15, 1e-3, 1e3, 1e15])
+def test_users_and_items_of_other_lengths_give_embeddings_of_other_lengths(scale):
+    items, users, seen = community()
+    embeddings = items[:7, :-1]
+    expected = built(items, users, seen).parts(embeddings, ones(7))
+    longer_users = built(items, users * np.float32(scale), seen).parts(embeddings, ones(7))
+    assert longer_users / scale == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    longer_items = built(items * np.float32(scale), users, seen)
+    found = longer_items.parts(embeddings * np.float32(scale), ones(7))
+    assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+def test_it_recovers_the_vectors_of_users_that_it_was_not_learned_from():
+    items, users, seen = community(users=400)
+    learned = Ragged(seen.offsets[:301], seen.values[: seen.offsets[300]])
+    made = built(items, users[:300], learned)
+    folded = np.array(
+        [made.parts(items[seen[row], :-1], ones(len(seen[row]))).sum(axis=0) for row in range(300, 400)]
+    )
+    left = np.square(folded - users[300:, :-1]).sum()
+    assert left < 0.5 * np.square(users[300:, :-1] - users[:300, :-1].mean(axis=0)).sum()
+
+
+def test_a_short_session_stays_nearer_to_what_all_like_than_a_long_one():
+    items, users, seen = community()
+    made = built(items, users, seen)
+    embedding = items[:1, :-1]
+    mean_user = made.array[0]
+    # The same mean of items each time, for the others lie around it in pairs.
+    moved = []
+    for pairs in (0, 2, 50):
+        aside = np.random.default_rng(1).normal(size=(pairs, 4)).astype(np.float32)
+        session = np.concatenate([embedding, embedding + aside, embedding - aside])
+        u = made.parts(session, ones(len(session))).sum(axis=0)
+        moved.append(np.linalg.norm(u - mean_user))
+    assert moved[0] < moved[1] < moved[2]
+
+
+def test_without_users_a_session_is_the_mean_of_its_items():
+    items = vectors(20, 5)
+    u = without_users(items).parts(items[:4, :-1], ones(4)).sum(axis=0)
+    assert u == pytest.approx(items[:4, :-1].mean(axis=0), abs=1e-6)
+
+
+def test_without_what_users_have_seen_a_session_is_as_long_as_they_are():
+    items, users = vectors(20, 5), 3 * vectors(20, 5)
+    made = built(items, users, ragged([[]] * 20))
+    u = made.parts(items[:4, :-1], ones(4)).sum(axis=0)
+    assert u == pytest.approx(3 * items[:4, :-1].mean(axis=0), rel=1e-4)
+
+
+def test_two_users_do_not_make_every_session_one_of_theirs():
+    items = vectors(200, 30)
+    users = items[[5, 9]].copy()
+    made = built(items, users, ragged([[5], [9]]))
+    own = [
+        (made.parts(items[[row], :-1], ones(1)).sum(axis=0) @ items[:, :-1].T).argmax()
+        for row in range(50)
+    ]
+    assert np.mean(np.array(own) == np.arange(50)) > 0.8
+
+
+@st.composite
+def sessions(draw):
+    """Item vectors, what was made of them, rows of a session, and weights."""
+    components = draw(st.integers(1, 6))
+    users = draw(st.sampled_from([0, 1, 3, 40]))
+    items, user_vectors, seen = community(
+        users=max(users, 1), items=30, components=components, seed=draw(st.integers(0, 5)), most=6
+    )
+    made = (
+        built(items, user_vectors, seen)
+        if users
+        else built(items, np.empty((0, components + 1), dtype=np.float32), ragged([]))
+    )
+    rows = draw(st.lists(st.integers(0, 29), min_size=1, max_size=12, unique=True))
+    weight = st.floats(0.015625, 100, width=32)
+    weights = draw(st.lists(weight, min_size=len(rows), max_size=len(rows)))
+    return items[:, :-1], made, np.array(rows), np.array(weights, dtype=np.float32)
+
+
+@given(sessions())
+def test_parts_sum_to_the_embedding_whatever_the_order_of_the_items(session):
+    items, made, rows, weights = session
+    parts = made.parts(items[rows], weights)
+    assert parts.shape == (len(rows), items.shape[1])
+    assert np.isfinite(parts).all()
+    order = np.random.default_rng(0).permutation(len(rows))
+    assert made.parts(items[rows[order]], weights[order]) == pytest.approx(
+        parts[order], rel=1e-4, abs=1e-5
+    )
+    # A score by the embedding is the sum of what the items contributed.
+    u = parts.astype(np.float64).sum(axis=0)
+    assert (parts.astype(np.float64) @ items.T).sum(axis=0) == pytest.approx(
+        u @ items.T, rel=1e-6, abs=1e-9
+    )
+
+
+@given(sessions(), st.floats(1e-30, 1e30))
+def test_only_the_ratios_of_the_weights_matter(session, factor):
+    items, made, rows, weights = session
+    scaled = (weights.astype(np.float64) * factor).astype(np.float32)
+    assert made.parts(items[rows], scaled) == pytest.approx(
+        made.parts(items[rows], weights), rel=1e-4, abs=1e-5
+    )
+
+
+@given(sessions(), st.integers(0, 100), st.floats(0.125, 0.875))
+def test_an_item_that_comes_twice_is_one_with_both_weights(session, place, share):
+    items, made, rows, weights = session
+    place %= len(rows)
+    first = np.float32(weights[place] * share)
+    divided = np.append(weights, weights[place] - first)
+    divided[place] = first
+    parts = made.parts(items[np.append(rows, rows[place])], divided)
+    parts[place] += parts[-1]
+    assert parts[:-1] == pytest.approx(made.parts(items[rows], weights), rel=1e-4, abs=1e-5)
+
+
+@given(sessions())
+def test_an_item_of_nearly_no_weight_is_nearly_not_there(session):
+    items, made, rows, weights = session
+    tiny = np.append(weights, np.float32(1e-30))
+    parts = made.parts(items[np.append(rows, 29 - rows[0])], tiny)
+    assert parts[-1] == pytest.approx(np.zeros(items.shape[1]), abs=1e-20)
+    assert parts[:-1] == pytest.approx(made.parts(items[rows], weights), rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("items", "users", "seen"),
+    [
+        (vectors(1, 3), vectors(1, 3), [[0]]),
+        (vectors(2, 8), vectors(1, 8), [[0, 1]]),
+        (vectors(9, 16), vectors(3, 16), [[0], [], [3, 4, 8]]),
+        (vectors(9, 1), vectors(3, 1), [[0], [1, 2, 3], [3, 4, 8]]),
+        # All alike; all users alike; nothing learned of users; what they saw cancels out.
+        (np.ones((5, 4), dtype=np.float32), vectors(3, 3), [[0, 1], [2], [3]]),
+        (vectors(5, 3), np.ones((3, 4), dtype=np.float32), [[0, 1], [2], [3]]),
+        (vectors(5, 3), np.zeros((3, 4), dtype=np.float32), [[0, 1], [2], [3]]),
+        (vectors(1, 3) * np.array([[1], [-1]], dtype=np.float32), vectors(2, 3), [[0, 1], [0, 1]]),
+    ],
+)
+def test_hardly_any_data_is_enough(items, users, seen):
+    made = built(items, users, ragged(seen))
+    assert made.array.shape == FoldIn.shape(items.shape[1] - 1)
+    assert made.array.dtype == np.float32
+    for count in (1, len(items)):
+        parts = made.parts(items[:count, :-1], ones(count))
+        assert np.isfinite(parts).all()
+        if users.any():
+            assert parts.any()
+
+
+@pytest.mark.parametrize("length", [1e-38, LARGEST / 100])
+def test_numbers_near_the_ends_of_float32_are_no_trouble(length):
+    items, users, seen = community()
+    items, users = (of / np.abs(of).max() * np.float32(length) for of in (items, users))
+    made = built(items, users, seen)
+    parts = made.parts(items[:9, :-1], np.linspace(1, 2, 9, dtype=np.float32) * np.float32(1e38))
+    assert np.isfinite(parts).all()
+    assert np.isfinite(parts.sum(axis=0)).all()
+    assert parts.any()
+
+
+def test_what_is_beyond_float32_is_cut_so_that_the_sum_is_finite():
+    items = vectors(20, 2)
+    made = without_users(items)
+    long = FoldIn(made.array * np.float32(1e37))
+    parts = long.parts(items[:5, :-1] * np.float32(1e30), ones(5))
+    assert np.isfinite(parts.sum(axis=0)).all()
+    assert np.abs(parts).max() == pytest.approx(LARGEST / 5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", ["item", "user"])
+def test_nothing_is_made_of_numbers_that_are_not_finite(bad, place):
+    items, users, seen = community()
+    (items if place == "item" else users)[0, 0] = bad
+    assert FoldIn.build(items, users, seen, seed=1) is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_bad_item_among_very_many_is_found_where_users_have_seen_it(seed):
+    items, users, seen = vectors(30_000, 30), vectors(3, 30), ragged([[0], [1, 29_999], [3]])
+    items[29_999, 1] = np.nan
+    assert FoldIn.build(items, users, seen, seed=seed) is None
+
+
+def test_nothing_is_made_of_what_float32_cannot_hold():
+    items, users, seen = community()
+    assert FoldIn.build(items * np.float32(1e-30), users * np.float32(1e30), seen, seed=1) is None
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_nothing_is_made_of_no_items_and_of_zero_ones(count):
+    items = np.zeros((count, 4), dtype=np.float32)
+    assert FoldIn.build(items, items[:0], ragged([]), seed=1) is None
+
+
+def test_the_seed_decides_which_users_and_items_are_learned_from(monkeypatch):
+    monkeypatch.setattr(fold_in, "MOST_USERS", 20)
+    monkeypatch.setattr(fold_in, "_MOST_ITEMS", 5)
+    made = community()
+    first, again, other = (built(*made, seed=seed).array for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.allclose(first[0], other[0])
+
+
+def test_few_users_at_a_time_give_the_same_as_all_at_once(monkeypatch):
+    made = community()
+    at_once = built(*made)
+    monkeypatch.setattr(fold_in, "_CHUNK", 1)
+    one_by_one = built(*made)
+    embeddings = made[0][:5, :-1]
+    assert one_by_one.parts(embeddings, ones(5)) == pytest.approx(
+        at_once.parts(embeddings, ones(5)), rel=1e-3, abs=1e-4
+    )
+
+
+def test_of_many_users_and_items_few_are_read():
+    reads = []
+
+    class Counted(np.ndarray):
+        def __getitem__(self, key):
+            if isinstance(key, np.ndarray):
+                reads.append(len(key))
+            return super().__getitem__(key)
+
+    items = vectors(50_000, 2)
+    users = vectors(30_000, 2).view(Counted)
+    seen = Ragged(np.arange(30_001) * 150, np.tile(np.arange(150, dtype=np.int32), 30_000))
+    assert FoldIn.build(items.view(Counted), users, seen, seed=1) is not None
+    # The users once for their length and once to learn from, items of each, and some for their length.
+    assert sum(reads) <= fold_in.MOST_USERS * (fold_in._MOST_ITEMS + 3)

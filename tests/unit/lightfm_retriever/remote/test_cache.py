@@ -1,0 +1,335 @@
+"""The cache on a folder as its store: the same code as for a network volume."""
+
+import contextlib
+import os
+import threading
+from datetime import timedelta
+
+import pytest
+
+from lightfm_retriever.publication import labels, layout, reader
+from lightfm_retriever.publication.errors import (
+    InvalidPublicationError,
+    MismatchError,
+    MissingFileError,
+    VersionNotFoundError,
+    VolumeError,
+)
+from lightfm_retriever.remote import download as downloading
+from lightfm_retriever.remote.cache import Arrival, Cache
+from lightfm_retriever.remote.errors import StoreError
+from lightfm_retriever.remote.store import Store
+from tests import publications
+
+
+class Counting(Store):
+    """A store that notes what is read, and may fail."""
+
+    def __init__(self, location, *, fail=lambda *_: False):
+        super().__init__(location)
+        self.ranges = []
+        self.fail = fail
+
+    def read_range(self, key, start, end):
+        if self.fail(key, start):
+            raise StoreError(self.where(key), "connection reset")
+        self.ranges.append((key, start))
+        return super().read_range(key, start, end)
+
+    @property
+    def names(self):
+        return {key.rpartition("/")[2] for key, _ in self.ranges}
+
+
+class Watched(Arrival):
+    def __init__(self, arrived):
+        self.more = arrived.append
+
+
+@pytest.fixture
+def volume(tmp_path):
+    return tmp_path / "volume"
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(downloading, "PIECE_BYTES", 100)
+
+
+def publish(volume, *, seed=1, age=0):
+    return publications.publish(
+        volume, seed=seed, clock=lambda: publications.NOON - timedelta(days=age)
+    )
+
+
+def damaged(volume, version, name):
+    path = layout.version_dir(volume, version) / name
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+
+
+def test_a_fetched_version_is_what_was_published(volume, cache, small_pieces):
+    version = publish(volume)
+    arrived = []
+    fetched = cache.fetch(Store(volume), version, arrival=Watched(arrived))
+    reader.verify(cache.folder, version)
+    facts = reader.read_manifest(volume, version).files.values()
+    assert (fetched.downloaded, fetched.linked) == (sum(own.size for own in facts), 0)
+    assert sum(arrived) == fetched.downloaded
+    assert {path.stat().st_mode & 0o777 for path in _files(cache, version)} == {0o444}
+    assert [*(cache.folder / "partial").iterdir()] == []
+
+
+def test_what_is_here_is_not_fetched_again(volume, cache):
+    version = publish(volume)
+    cache.fetch(Store(volume), version)
+    store = Counting(volume)
+    assert cache.fetch(store, version) is None
+    assert store.ranges == []
+
+
+def test_only_files_that_changed_are_fetched(volume, cache):
+    older, newer = publish(volume, age=1), publish(volume, seed=2)
+    cache.fetch(Store(volume), older)
+    store = Counting(volume)
+    fetched = cache.fetch(store, newer)
+    before, after = (reader.read_manifest(volume, version).files for version in (older, newer))
+    common = {own.sha256 for own in before.values()} & {own.sha256 for own in after.values()}
+    assert store.names == {name for name, own in after.items() if own.sha256 not in common}
+    assert store.names
+    assert common
+    assert fetched.linked == sum(own.size for own in after.values() if own.sha256 in common)
+    reader.verify(cache.folder, newer)
+    # What both have counts once.
+    separate = sum(path.stat().st_size for v in (older, newer) for path in _files(cache, v))
+    assert cache.bytes() == separate - fetched.linked
+
+
+def test_a_download_that_was_cut_short_goes_on_where_it_was(volume, cache, small_pieces):
+    version = publish(volume)
+    name = layout.ITEM_VECTORS
+    broken = Counting(volume, fail=lambda key, start: key.endswith(name) and start >= 100)
+    with pytest.raises(StoreError, match="connection reset"):
+        cache.fetch(broken, version)
+    assert not cache.has(version)
+    store = Counting(volume)
+    cache.fetch(store, version)
+    reader.verify(cache.folder, version)
+    assert not {*store.ranges} & {*broken.ranges}
+    assert any(key.endswith(name) for key, _ in store.ranges)
+
+
+def test_a_passing_trouble_is_tried_again(volume, cache, small_pieces):
+    version = publish(volume)
+    failures = [True, True]
+    with contextlib.suppress(IndexError):
+        cache.fetch(Counting(volume, fail=lambda *_: failures.pop() if failures else False), version)
+    reader.verify(cache.folder, version)
+
+
+def test_what_was_spoilt_before_the_end_is_fetched_again(volume, cache, small_pieces):
+    version = publish(volume)
+    name = layout.USER_VECTORS
+    broken = Counting(volume, fail=lambda key, _: key.endswith(name))
+    with pytest.raises(StoreError):
+        cache.fetch(broken, version)
+    (kept,) = (cache.folder / "partial").iterdir()
+    path = kept / "files" / layout.ITEM_VECTORS
+    path.write_bytes(bytes(path.stat().st_size))
+    cache.fetch(Store(volume), version)
+    reader.verify(cache.folder, version)
+
+
+def test_a_version_whose_file_is_wrong_in_the_store_names_it_there(volume, cache):
+    version = publish(volume)
+    damaged(volume, version, layout.ITEM_VECTORS)
+    with pytest.raises(MismatchError, match="SHA-256") as wrong:
+        cache.fetch(Store(volume), version)
+    assert str(volume / "versions" / version / layout.ITEM_VECTORS) in str(wrong.value)
+    assert not cache.has(version)
+
+
+def test_a_file_of_another_size_or_none_is_known_before_anything_is_read(volume, cache):
+    version = publish(volume)
+    path = layout.version_dir(volume, version) / layout.ITEM_VECTORS
+    path.chmod(0o644)
+    with path.open("ab") as file:
+        file.write(b"more")
+    store = Counting(volume)
+    with pytest.raises(MismatchError, match="size in bytes"):
+        cache.fetch(store, version)
+    path.unlink()
+    with pytest.raises(MissingFileError):
+        cache.fetch(store, version)
+    assert store.ranges == []
+
+
+@pytest.mark.parametrize("version", ["20261124T120000Z-abcdef", "../../etc", "x", ""])
+def test_a_version_that_is_not_there_or_none_is_refused(volume, cache, version):
+    publish(volume)
+    with pytest.raises(VersionNotFoundError):
+        cache.fetch(Store(volume), version)
+
+
+def test_a_version_without_a_manifest_is_none_yet(volume, cache):
+    version = publish(volume)
+    manifest = layout.version_dir(volume, version) / layout.MANIFEST
+    content = manifest.read_bytes()
+    manifest.unlink()
+    with pytest.raises(VersionNotFoundError):
+        cache.fetch(Store(volume), version)
+    manifest.write_bytes(content)
+    cache.fetch(Store(volume), version)
+
+
+def test_a_manifest_cannot_make_a_file_outside(volume, cache):
+    version = publish(volume)
+    publications.edit_manifest(
+        layout.version_dir(volume, version),
+        lambda content: content["files"].update({"../../escaped": {"size": 1, "sha256": "0" * 64}}),
+    )
+    with pytest.raises(InvalidPublicationError, match="escaped"):
+        cache.fetch(Store(volume), version)
+    assert not (cache.folder / "escaped").exists()
+
+
+def test_a_download_that_nobody_wants_any_more_ends(volume, cache, small_pieces):
+    version = publish(volume)
+    with pytest.raises(StoreError, match="isn't wanted any more"):
+        cache.fetch(Store(volume), version, wanted=lambda: False)
+    assert not cache.has(version)
+
+
+def test_the_least_recently_used_go_first(volume, tmp_path):
+    first, second, third = (publish(volume, seed=seed, age=seed) for seed in (1, 2, 3))
+    size = _size(volume, first)
+    cache = Cache(tmp_path / "cache", max_bytes=int(size * 2.5))
+    for version in (first, second):
+        cache.fetch(Store(volume), version, linked=False)
+    os.utime(tmp_path / "cache" / "used" / first, (1e9, 1e9))
+    os.utime(tmp_path / "cache" / "used" / second, (1.5e9, 1.5e9))
+    # Used again, which counts and not when it came.
+    cache.uses.add(first)
+    cache.uses.keep_only([])
+    cache.fetch(Store(volume), third, linked=False)
+    assert [cache.has(version) for version in (first, second, third)] == [True, False, True]
+    assert cache.bytes() <= size * 2.5
+
+
+def test_what_another_process_uses_stays_and_the_download_is_refused(volume, tmp_path):
+    first, second = publish(volume), publish(volume, seed=2, age=1)
+    size = _size(volume, first)
+    others = Cache(tmp_path / "cache")
+    others.fetch(Store(volume), first)
+    cache = Cache(tmp_path / "cache", max_bytes=int(size * 1.5))
+    with pytest.raises(VolumeError, match="--cache-gb"):
+        cache.fetch(Store(volume), second, linked=False)
+    assert cache.has(first)
+    others.uses.keep_only([])
+    cache.fetch(Store(volume), second, linked=False)
+    assert not cache.has(first)
+
+
+def test_what_an_abandoned_download_left_goes_before_any_version(volume, tmp_path, small_pieces):
+    first, second, third = (publish(volume, seed=seed, age=seed) for seed in (1, 2, 3))
+    size = _size(volume, first)
+    cache = Cache(tmp_path / "cache", max_bytes=int(size * 2.5))
+    cache.fetch(Store(volume), first, linked=False)
+    with pytest.raises(StoreError):
+        cache.fetch(Counting(volume, fail=lambda *_: True), second, linked=False)
+    cache.uses.keep_only([])
+    cache.fetch(Store(volume), third, linked=False)
+    assert cache.has(first)
+    assert cache.has(third)
+    assert [*(cache.folder / "partial").iterdir()] == []
+
+
+def test_two_who_fetch_one_version_download_it_once(volume, tmp_path, small_pieces):
+    version = publish(volume)
+    store = Counting(volume)
+    caches = [Cache(tmp_path / "cache") for _ in range(4)]
+    fetched = []
+    threads = [
+        threading.Thread(target=lambda own=own: fetched.append(own.fetch(store, version)))
+        for own in caches
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([one for one in fetched if one is not None]) == 1
+    assert len(store.ranges) == len({*store.ranges})
+    reader.verify(tmp_path / "cache", version)
+
+
+def test_a_cache_that_cannot_be_written_says_so(tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(VolumeError, match="the cache can't be written"):
+        Cache(tmp_path / "cache")
+
+
+def test_a_followed_label_is_one_of_the_cache(volume, cache):
+    version = publish(volume)
+    cache.fetch(Store(volume), version)
+    cache.follow("current", version)
+    assert labels.read_label(cache.folder, "current") == version
+
+
+def test_a_damaged_copy_that_is_discarded_comes_anew(volume, cache):
+    version = publish(volume)
+    cache.fetch(Store(volume), version)
+    damaged(cache.folder, version, layout.ITEM_VECTORS)
+    cache.discard(version)
+    cache.fetch(Store(volume), version, linked=False)
+    reader.verify(cache.folder, version)
+
+
+def _files(cache, version):
+    return [*layout.version_dir(cache.folder, version).iterdir()]
+
+
+def _size(volume, version):
+    return sum(path.stat().st_size for path in layout.version_dir(volume, version).iterdir())
+
+
+def test_who_is_not_wanted_any_more_waits_for_no_other_process(volume, cache):
+    version = publications.publish(volume)
+    with cache._fetching(version, lambda: True):
+        asked = []
+
+        def wanted():
+            asked.append(True)
+            return len(asked) < 3
+
+        with pytest.raises(VolumeError, match="isn't wanted any more"):
+            cache.fetch(Store(volume), version, wanted=wanted)
+    assert cache.fetch(Store(volume), version) is not None
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_what_is_not_wanted_any_more_is_not_checked_to_its_end(volume, cache):
+    """Of a large file that takes long, and what comes after waits for the end of it."""
+    version = publications.publish(volume)
+    store = Counting(volume)
+    read = threading.Event()
+    pieces = sum(
+        -(-own.size // downloading.PIECE_BYTES)
+        for own in reader.read_manifest(volume, version).files.values()
+    )
+
+    def wanted():
+        # All has arrived then, and is only read again.
+        if len(store.ranges) == pieces:
+            read.set()
+        return not read.is_set()
+
+    with pytest.raises(StoreError, match="isn't wanted any more"):
+        cache.fetch(store, version, wanted=wanted)
+    assert read.is_set()

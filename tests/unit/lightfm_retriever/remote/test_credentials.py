@@ -1,0 +1,106 @@
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lightfm_retriever.remote.credentials import missing_credentials, shared_credentials
+
+FILE = """
+[default]
+aws_access_key_id = key
+aws_secret_access_key = se%cret
+
+[other]
+aws_access_key_id = another
+aws_secret_access_key = secret
+aws_session_token = token
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "credentials"
+    path.write_text(FILE)
+    return path
+
+
+def read(path, **variables):
+    return shared_credentials({"AWS_SHARED_CREDENTIALS_FILE": str(path), **variables})()
+
+
+def test_without_the_variable_there_is_no_file():
+    assert shared_credentials({}) is None
+    assert shared_credentials({"AWS_SHARED_CREDENTIALS_FILE": ""}) is None
+
+
+def test_the_profile_says_which_section(path):
+    found = read(path)
+    assert (found["access_key_id"], found["secret_access_key"]) == ("key", "se%cret")
+    assert "token" not in found
+    found = read(path, AWS_PROFILE="other")
+    assert (found["access_key_id"], found["token"]) == ("another", "token")
+
+
+def test_they_are_asked_for_again_at_each_request(path):
+    """The library does so when less than five minutes are left."""
+    give = shared_credentials({"AWS_SHARED_CREDENTIALS_FILE": str(path)})
+    left = give()["expires_at"] - datetime.now(UTC)
+    assert timedelta(0) < left < timedelta(minutes=5)
+    path.write_text(FILE.replace("= key", "= replaced"))
+    assert give()["access_key_id"] == "replaced"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("[other]", "[default]"), ("[default]\naws_access_key_id = x", "aws_secret_access_key")],
+)
+def test_what_is_missing_is_named(path, content, said):
+    path.write_text(content)
+    with pytest.raises(ValueError, match="missing") as refused:
+        read(path)
+    assert said in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+def test_a_file_that_is_none_is_not_quoted(path):
+    path.write_text("topsecret without a section")
+    with pytest.raises(ValueError, match="isn't a file of credentials") as refused:
+        read(path)
+    assert "topsecret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "environment", "setting"),
+    [
+        ("s3", {}, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        # Only the container's own metadata address has what these lead to.
+        ("s3", {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x"}, "AWS_SHARED_CREDENTIALS_FILE"),
+        ("s3", {"AWS_PROFILE": "other", "AWS_REGION": "x"}, "AWS_WEB_IDENTITY_TOKEN_FILE"),
+        ("gs", {}, "GOOGLE_APPLICATION_CREDENTIALS"),
+        ("az", {"AZURE_CLIENT_ID": "x"}, "AZURE_STORAGE_ACCOUNT_KEY"),
+    ],
+)
+def test_without_credentials_the_settings_are_named(scheme, environment, setting):
+    problem = missing_credentials(scheme, environment)
+    assert problem.startswith("there are no credentials in the environment: set ")
+    assert setting in problem
+    assert "STORE_CREDENTIALS=instance" in problem
+    assert missing_credentials(scheme, {**environment, "STORE_CREDENTIALS": "instance"}) is None
+
+
+def test_another_source_than_the_instance_is_refused():
+    for scheme in ("s3", "gs", "az"):
+        problem = missing_credentials(scheme, {"STORE_CREDENTIALS": "Instance"})
+        assert problem == "STORE_CREDENTIALS is 'Instance', but should be left out or 'instance'"
+
+
+def test_a_folder_needs_no_credentials():
+    assert missing_credentials("file", {}) is None
+
+
+@pytest.mark.timeout(30)
+def test_a_fifo_is_refused(path):
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="is a FIFO"):
+        read(path)

@@ -1,0 +1,121 @@
+"""The thin wrapper of the library, on a folder and in memory."""
+
+import pytest
+from obstore import exceptions
+
+from lightfm_retriever.remote.errors import (
+    ConflictError,
+    ObjectMissingError,
+    RefusedError,
+    StoreError,
+    UnsupportedError,
+)
+from lightfm_retriever.remote.store import Store
+from tests.unit.lightfm_retriever.remote.stores import MadeUp
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request, tmp_path):
+    return Store(tmp_path) if request.param == "folder" else MadeUp()
+
+
+def test_what_is_written_is_read_listed_and_deleted(store):
+    facts = store.write("a/b/c", b"text")
+    assert facts.size == 4
+    assert store.facts("a/b/c") == facts
+    content, mark = store.read("a/b/c", at_most=4)
+    assert (content, mark) == (b"text", facts.mark)
+    assert bytes(store.read_range("a/b/c", 1, 3)) == b"ex"
+    store.copy("a/b/c", "a/other")
+    assert sorted(store.objects("a")) == ["a/b/c", "a/other"]
+    assert store.objects("a/b") == {"a/b/c": facts}
+    assert store.objects("none") == {}
+    store.delete(["a/b/c", "a/never"])
+    assert not store.exists("a/b/c")
+    assert store.exists("a/other")
+
+
+def test_a_file_is_uploaded_whole(store, tmp_path):
+    path = tmp_path / "file"
+    # More than a piece.
+    path.write_bytes(bytes(range(256)) * 40_000)
+    store.upload("a/file", path)
+    assert store.read("a/file", at_most=1 << 24)[0] == path.read_bytes()
+
+
+def test_what_is_missing_or_too_large_is_named(store):
+    for call in (
+        lambda: store.read("a/none", at_most=1),
+        lambda: store.facts("a/none"),
+        lambda: store.copy("a/none", "b"),
+    ):
+        with pytest.raises(ObjectMissingError, match=f"{store}/a/none: doesn't exist"):
+            call()
+    store.write("a/long", b"12345")
+    with pytest.raises(StoreError, match="a/long: is larger than 4 bytes"):
+        store.read("a/long", at_most=4)
+
+
+@pytest.mark.parametrize("key", ["../a", "a/../../b", "a//b", "a/./b"])
+def test_no_key_leads_out_of_the_prefix(store, key):
+    for call in (
+        lambda: store.write(key, b""),
+        lambda: store.read(key, at_most=1),
+        lambda: store.objects(key),
+    ):
+        with pytest.raises(StoreError, match="Could not parse path"):
+            call()
+
+
+def test_a_new_object_is_never_written_over(store):
+    store.write_new("a", b"1")
+    with pytest.raises(ConflictError, match=f"{store}/a: somebody else has changed it"):
+        store.write_new("a", b"2")
+    assert store.read("a", at_most=1)[0] == b"1"
+
+
+def test_only_what_was_read_is_written_over():
+    store = MadeUp()
+    store.write("a", b"1")
+    _, mark = store.read("a", at_most=1)
+    store.write_over("a", b"2", mark)
+    with pytest.raises(ConflictError):
+        store.write_over("a", b"3", mark)
+    with pytest.raises(ConflictError):
+        store.write_over("gone", b"3", mark)
+    assert store.read("a", at_most=1)[0] == b"2"
+
+
+def test_a_store_without_conditional_writes_says_so(tmp_path):
+    store = Store(tmp_path)
+    mark = store.write("a", b"1").mark
+    with pytest.raises(UnsupportedError):
+        store.write_over("a", b"2", mark)
+    assert store.read("a", at_most=1)[0] == b"1"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "message"),
+    [
+        (
+            "GET http://h/b?list-type=2 - 404 Not Found: <Error><Code>NoSuchBucket</Code></Error>",
+            StoreError,
+            "s3://bucket/prefix: the bucket doesn't exist (the store answers NoSuchBucket)",
+        ),
+        (
+            "GET http://h/b?list-type=2 - 403 Forbidden: <Error><Code>AccessDenied</Code></Error>",
+            RefusedError,
+            "s3://bucket/prefix/labels: the credentials are refused: the store answers AccessDenied",
+        ),
+        (
+            "GET http://h/b?x=1 in 3ms - 500 Oh\n\nDebug source:\nGeneric { a, b }",
+            StoreError,
+            "s3://bucket/prefix/labels: GET the store in 3ms - 500 Oh",
+        ),
+    ],
+)
+def test_what_the_library_says_of_a_listing_is_understood(said, kind, message):
+    with pytest.raises(StoreError) as caught, MadeUp()._errors("labels"):
+        raise exceptions.GenericError(said)
+    assert type(caught.value) is kind
+    assert str(caught.value) == message

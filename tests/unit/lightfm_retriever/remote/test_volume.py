@@ -1,0 +1,412 @@
+"""A volume in a store, as the trainer has it: its versions, its clock, and its folder."""
+
+import logging
+import os
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from lightfm_retriever.publication import labels, layout, manifest, reader
+from lightfm_retriever.publication.errors import (
+    LabelError,
+    LabelledVersionError,
+    ManifestError,
+    MismatchError,
+    MissingFileError,
+    VersionNotFoundError,
+    VolumeError,
+)
+from lightfm_retriever.remote.cache import Cache
+from lightfm_retriever.remote.errors import StoreError
+from lightfm_retriever.remote.location import parse_location
+from lightfm_retriever.remote.opening import open_volume
+from lightfm_retriever.remote.store import Store
+from lightfm_retriever.remote.upload import upload
+from lightfm_retriever.remote.volume import RemoteVolume
+from tests import publications
+from tests.unit.lightfm_retriever.remote.stores import MadeUp, once
+from trainer.versions import catalogue
+from trainer.versions.retention import RetentionPolicy, collect
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def store():
+    return MadeUp()
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def volume(store, cache):
+    return RemoteVolume(store, cache)
+
+
+@pytest.fixture
+def elsewhere(store, tmp_path):
+    """The same volume from another machine."""
+    return RemoteVolume(store, tmp_path / "elsewhere")
+
+
+def publish(volume, *, seed=1, day=0):
+    """Publish to the store, and forget it here."""
+    version = publications.publish(
+        volume.folder, seed=seed, clock=lambda: publications.NOON + timedelta(days=day)
+    )
+    volume.upload(version)
+    return version
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A folder of three versions."""
+    folder = tmp_path_factory.mktemp("source")
+    for day in range(3):
+        at = publications.NOON + timedelta(days=day)
+        publications.publish(folder, seed=day, clock=lambda at=at: at)
+    return folder
+
+
+@pytest.fixture
+def three(store, source):
+    """Three versions, oldest first."""
+    made = reader.list_versions(source)
+    for version in made:
+        upload(store, source, version)
+    store.calls.clear()
+    return made
+
+
+def key(version, name="manifest.json"):
+    return f"versions/{version}/{name}"
+
+
+def spoil(store, own):
+    data = bytearray(Store.read(store, own, at_most=1 << 24)[0])
+    data[-1] ^= 1
+    store.put(own, bytes(data))
+
+
+def test_a_volume_is_opened_by_where_it_is(tmp_path, cache, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert open_volume(tmp_path, cache).folder == tmp_path
+    remote = open_volume(parse_location("s3://bucket/some/prefix"), cache)
+    assert (str(remote), remote.folder, remote.elsewhere) == ("s3://bucket/some/prefix", cache, True)
+    # Before it is needed nothing is made.
+    assert not cache.exists()
+
+
+def test_what_is_published_is_there_for_others(volume, elsewhere, source, three):
+    assert volume.list_versions() == three
+    assert volume.read_manifest(three[1]) == reader.read_manifest(source, three[1])
+    assert volume.has_version(three[0])
+    assert not volume.has_version("20261124T120000Z-000000")
+    assert not volume.has_version("../labels")
+    assert volume.promote(three[1]) is None
+    assert elsewhere.read_label("current") == three[1]
+    assert elsewhere.list_labels() == {"current": three[1]}
+    assert volume.room() is None
+
+
+def test_a_version_is_fetched_whole(volume, three):
+    with volume.fetched(three[0], three[2]) as folder:
+        assert folder == volume.folder
+        assert reader.list_versions(folder) == [three[0], three[2]]
+        for version in (three[0], three[2]):
+            reader.verify(folder, version)
+    with pytest.raises(VersionNotFoundError), volume.fetched("20261124T120000Z-000000"):
+        pass
+
+
+def test_a_copy_that_was_spoilt_here_is_fetched_anew(volume, three, caplog):
+    with volume.fetched(three[0]):
+        pass
+    path = layout.version_dir(volume.folder, three[0]) / layout.ITEM_VECTORS
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    publications.overwrite(path, bytes(data))
+    with caplog.at_level(logging.WARNING), volume.fetched(three[0]) as folder:
+        reader.verify(folder, three[0])
+    assert "is damaged and is fetched anew" in caplog.text
+
+
+def test_versions_in_use_stay_in_a_small_cache_and_others_go(store, cache, three):
+    volume = RemoteVolume(store, cache, max_bytes=1)
+    with pytest.raises(VolumeError, match="--cache-gb"), volume.fetched(three[0]):
+        pass
+    assert reader.list_versions(cache) == []
+    size = sum(facts.size for own, facts in store.objects(f"versions/{three[0]}").items())
+    # The second has some files in common with it, and some of its own.
+    volume = RemoteVolume(store, cache, max_bytes=size + 1)
+    with volume.fetched(three[0]):
+        with pytest.raises(VolumeError, match="--cache-gb"), volume.fetched(three[1]):
+            pass
+        assert reader.list_versions(cache) == [three[0]]
+    with volume.fetched(three[1]):
+        assert reader.list_versions(cache) == [three[1]]
+
+
+def test_a_small_cache_keeps_what_is_made_until_it_is_uploaded(store, cache):
+    volume = RemoteVolume(store, cache, max_bytes=1)
+    version = publish(volume)
+    assert volume.list_versions() == [version]
+    assert reader.list_versions(cache) == []
+
+
+def test_what_is_made_and_not_uploaded_yet_goes_after_what_was_used_before(store, cache, three):
+    with RemoteVolume(store, cache).fetched(three[0]):
+        pass
+    made = publications.publish(cache, seed=7, clock=lambda: publications.NOON - timedelta(days=9))
+    os.utime(layout.version_dir(cache, three[0]), (1, 1))
+    os.utime(cache / "used" / three[0], (1, 1))
+    # Less than all three have, and more than the two that stay.
+    limit = Cache(cache).bytes() + 1
+    with RemoteVolume(store, cache, max_bytes=limit).fetched(three[1]):
+        assert reader.list_versions(cache) == [made, three[1]]
+
+
+def test_verifying_reads_every_byte_from_the_store_also_of_what_is_here(volume, store, three):
+    assert volume.verify(three[0]) == volume.read_manifest(three[0])
+    with volume.fetched(three[0]):
+        pass
+    spoil(store, key(three[0], layout.ITEM_VECTORS))
+    for _ in range(2):
+        with pytest.raises(MismatchError, match=r"s3://bucket/prefix/.*/item_vectors\.npy: SHA-256"):
+            volume.verify(three[0])
+    # Its file is one with another's here.
+    assert volume.verify(three[1])
+    spoil(store, key(three[1], layout.ITEM_IDS))
+    with pytest.raises(MismatchError, match=r"items\.trie: SHA-256"):
+        volume.verify(three[1])
+    store.delete([key(three[2], layout.USER_IDS)])
+    with pytest.raises(MissingFileError, match=r"users\.trie"):
+        volume.verify(three[2])
+    with pytest.raises(VersionNotFoundError):
+        volume.verify("20261124T120000Z-000000")
+
+
+def test_files_that_others_here_have_in_common_are_verified_in_the_store_too(volume, store, three):
+    with volume.fetched(three[0]):
+        pass
+    old, new = (volume.read_manifest(version).files for version in three[:2])
+    same = next(
+        name for name, facts in new.items() if facts.sha256 in {own.sha256 for own in old.values()}
+    )
+    spoil(store, key(three[1], same))
+    with pytest.raises(MismatchError, match="SHA-256"):
+        volume.verify(three[1])
+
+
+@pytest.mark.parametrize("name", ["../../labels/current", "a/b", ".hidden"])
+def test_a_manifest_that_names_what_lies_elsewhere_is_refused(volume, store, three, name):
+    facts = volume.read_manifest(three[0])
+    files = {**facts.files, name: facts.files[layout.ITEM_IDS]}
+    store.put(key(three[0]), manifest.encode(replace(facts, files=files)))
+    for call in (volume.read_manifest, volume.verify):
+        with pytest.raises(ManifestError, match="isn't a plain file name"):
+            call(three[0])
+    with pytest.raises(ManifestError), volume.fetched(three[0]):
+        pass
+    assert reader.list_versions(volume.folder) == []
+
+
+def test_a_damaged_version_is_listed_with_its_problem_and_promoted_by_nobody(volume, store, three):
+    store.put(key(three[1]), b"{")
+    spoil(store, key(three[2], layout.ITEM_VECTORS))
+    listed = {version.name: version for version in catalogue.list_published(volume)}
+    assert "manifest.json" in listed[three[1]].problem
+    with pytest.raises(ManifestError, match="isn't JSON"):
+        catalogue.promote(volume, three[1])
+    with pytest.raises(MismatchError):
+        catalogue.promote(volume, three[2])
+    assert volume.list_labels() == {}
+
+
+def test_a_label_is_rolled_back(volume, elsewhere, three):
+    for version in three:
+        catalogue.promote(volume, version)
+    assert catalogue.rollback(elsewhere) == (three[2], three[1])
+    assert catalogue.rollback(volume) == (three[1], three[0])
+    assert volume.read_label("current") == three[0]
+
+
+# ---- deletion
+
+
+def test_a_version_is_deleted_with_all_its_objects(volume, store, three):
+    volume.promote(three[1])
+    volume.delete_version(three[0])
+    assert volume.list_versions() == three[1:]
+    assert store.keys(f"versions/{three[0]}") == []
+    for name in (three[0], "../labels", ""):
+        with pytest.raises(VersionNotFoundError):
+            volume.delete_version(name)
+    with pytest.raises(LabelledVersionError):
+        volume.delete_version(three[1])
+    volume.verify(three[1])
+    # The first thing that goes is what makes it a version.
+    assert next(own for name, own in store.calls if name == "delete" and three[0] in own[0]) == [
+        key(three[0])
+    ]
+
+
+def test_a_label_that_is_moved_to_a_version_while_it_is_deleted_keeps_it(
+    volume, elsewhere, store, three
+):
+    """By who hasn't looked at the version since."""
+    label = f"{three[0]}\n".encode()
+    store.before = once("delete manifest.json']", lambda: store.put("labels/current", label))
+    with pytest.raises(LabelledVersionError):
+        volume.delete_version(three[0])
+    assert volume.list_versions() == three
+    elsewhere.verify(three[0])
+
+
+def test_who_moves_a_label_to_a_version_that_is_being_deleted_is_told(volume, elsewhere, store, three):
+    volume.promote(three[1])
+    store.before = once("write_over labels/current", lambda: elsewhere.delete_version(three[0]))
+    with pytest.raises(VersionNotFoundError):
+        volume.promote(three[0])
+    assert volume.read_label("current") == three[1]
+    assert volume.list_versions() == three[1:]
+
+
+def test_files_that_are_left_are_told_and_make_no_version(volume, store, three):
+    def refuse(name, own):
+        if name == "delete" and key(three[0]) not in own:
+            raise StoreError(own[0], "away")
+
+    store.before = refuse
+    with pytest.raises(VolumeError, match="the version is deleted, but files of it are left"):
+        volume.delete_version(three[0])
+    assert volume.list_versions() == three[1:]
+
+
+def test_a_label_that_cannot_be_read_keeps_every_version(volume, store, three):
+    volume.promote(three[1])
+
+    def refuse(name, own):
+        if name == "read" and own.startswith("labels/"):
+            raise StoreError(own, "away")
+
+    store.before = refuse
+    with pytest.raises(StoreError, match="away"):
+        volume.delete_version(three[0])
+    with pytest.raises(StoreError, match="away"):
+        collect(volume, RetentionPolicy(keep=1, min_age=timedelta(0)))
+    assert volume.list_versions() == three
+
+
+# ---- the store's clock
+
+
+def test_the_time_is_the_stores(volume, store):
+    store.ages = {"staging": 1000 * HOUR}
+    made = volume.now()
+    assert store.keys() == []
+    store.ages = {}
+    assert timedelta(0) <= volume.now() - made - 1000 * HOUR < HOUR
+
+
+def test_versions_are_ordered_and_kept_by_the_stores_clock(volume, elsewhere, store):
+    """Whatever the trainers' clocks say: here that of the first is a year ahead."""
+    made = [publish(elsewhere, seed=seed, day=day) for seed, day in enumerate((365, 0, 1, 2))]
+    store.ages = {f"versions/{version}": (9 - n) * HOUR for n, version in enumerate(made)}
+    assert [version.name for version in catalogue.list_published(volume)] == made[::-1]
+    policy = RetentionPolicy(keep=1, min_age=7.5 * HOUR)
+    # Two of them are older than that, and the clock of this machine has no say.
+    assert collect(volume, policy) == made[:2]
+    assert volume.list_versions() == sorted(made[2:])
+
+
+def test_what_was_given_up_half_uploaded_goes_with_the_old_versions(volume, store, three, caplog):
+    half = "20261124T120009Z-000009"
+    store.put(f"versions/{half}/items.trie", b"1")
+    assert collect(volume, RetentionPolicy()) == []
+    assert store.keys(f"versions/{half}")
+    store.ages = {f"versions/{half}": 25 * HOUR}
+    with caplog.at_level(logging.INFO, "trainer.versions.retention"):
+        assert collect(volume, RetentionPolicy()) == []
+    assert store.keys(f"versions/{half}") == []
+    assert f"removed {half}, which was left behind half-written" in caplog.text
+    assert volume.list_versions() == three
+
+
+def test_what_was_staged_and_given_up_goes_and_what_is_being_staged_stays(volume, store, three):
+    for own in ("staging/clock-given-up", "staging/old/a/b", "staging/new/a", "staging/new/b"):
+        store.put(own, b"1")
+    store.ages = dict.fromkeys(["staging/clock-given-up", "staging/old", "staging/new/a"], 25 * HOUR)
+    assert sorted(volume.remove_leftovers()) == ["staging/clock-given-up", "staging/old"]
+    assert store.keys("staging") == ["staging/new/a", "staging/new/b"]
+    assert volume.list_versions() == three
+
+
+# ---- what training needs of a label
+
+
+def test_the_folder_follows_a_label(volume, elsewhere, three):
+    volume.promote(three[0])
+    with volume.followed("current") as folder:
+        assert labels.read_label(folder, "current") == three[0]
+        reader.verify(folder, three[0])
+    elsewhere.promote(three[1])
+    with volume.followed("current") as folder:
+        assert labels.read_label(folder, "current") == three[1]
+        reader.verify(folder, three[1])
+
+
+def test_a_label_that_is_gone_is_gone_in_the_folder_too(volume, store, three):
+    volume.promote(three[0])
+    with volume.followed("current"):
+        pass
+    store.delete(["labels/current"])
+    with volume.followed("current") as folder:
+        assert labels.list_labels(folder) == {}
+
+
+def test_a_label_that_names_no_version_says_so_before_anything_is_trained(volume, store, three):
+    store.put("labels/current", b"nonsense")
+    with pytest.raises(LabelError, match="should hold a version's name"), volume.followed("current"):
+        pass
+
+
+@pytest.mark.parametrize("damage", ["spoilt", "gone"])
+def test_a_labelled_version_that_cannot_be_had_is_missing_there(volume, store, three, damage, caplog):
+    volume.promote(three[0])
+    if damage == "spoilt":
+        spoil(store, key(three[0], layout.ITEM_VECTORS))
+    else:
+        store.delete([key(three[0])])
+    with caplog.at_level(logging.WARNING), volume.followed("current") as folder:
+        assert labels.read_label(folder, "current") == three[0]
+        assert not reader.has_version(folder, three[0])
+    assert "names a version that can't be used" in caplog.text
+
+
+def test_a_store_that_is_away_is_known_before_anything_is_trained(volume, store):
+    volume.check_writable()
+    assert store.keys() == []
+
+    def refuse(name, own):
+        if name == "write":
+            raise StoreError(own, "read-only")
+
+    store.before = refuse
+    with pytest.raises(StoreError, match="read-only"):
+        volume.check_writable()
+
+
+def test_the_cache_can_be_deleted_at_any_time_between(volume, cache, three):
+    with volume.fetched(three[0]):
+        pass
+    shutil.rmtree(cache)
+    again = RemoteVolume(volume._store, cache)
+    with again.fetched(three[0]) as folder:
+        reader.verify(folder, three[0])

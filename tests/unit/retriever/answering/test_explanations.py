@@ -1,0 +1,139 @@
+"""Where scores come from: parts that add up to them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightfm_retriever.publication.vectors.fold_in import FoldIn
+from retriever.answering import queries
+from retriever.answering.explanations import SHOWN
+from retriever.answering.questions import Options, UserFeatures, WeightedItems
+from tests import retrievable
+from tests.retrievable import DictIdMap
+
+FEATURES = ["a:1", "b:2", "c:3", "d:4"]
+
+
+def snapshot(seed, **changes):
+    random = np.random.default_rng(seed)
+    items, users = random.normal(size=(2, 12, 5)).astype(np.float32)
+    seen = [random.permutation(12)[: random.integers(1, 6)].tolist() for _ in users]
+    seen = [sorted(rows) for rows in seen]
+    seen[0] = []
+    fold_in = FoldIn.build(items, users, retrievable.ragged(seen), seed=1)
+    assert fold_in is not None
+    published = {
+        "fold_in": fold_in.array,
+        "user_features": DictIdMap(FEATURES),
+        "user_feature_vectors": random.normal(size=(4, 5)).astype(np.float32),
+        **changes,
+    }
+    return retrievable.snapshot(items, users, seen=seen, **published)
+
+
+# No more of them than are shown, so that only what is below 0 may be left out.
+weights = st.lists(st.floats(0.25, 4, width=32), min_size=SHOWN, max_size=SHOWN)
+names = st.lists(st.sampled_from([f"item-{row}" for row in range(12)]), min_size=SHOWN, max_size=SHOWN)
+items = st.builds(WeightedItems, names, weights)
+features = st.lists(st.sampled_from(FEATURES), min_size=1, max_size=SHOWN).map(UserFeatures)
+EXPLAINED = Options(explain=True, limit=12, exclude_seen=False)
+
+
+def assert_tidy(explanation):
+    scores = [score for _, score in explanation.contributions]
+    assert len(scores) <= SHOWN
+    assert scores == sorted(scores, reverse=True)
+    assert all(score > 0 for score in scores)
+    names = [name for name, _ in explanation.contributions]
+    assert len(names) == len({*names})
+
+
+def whole(own, subject, row, *, cosine=False):
+    """What each part contributed to a score, those of 0 or less too, asked for one by one."""
+    plan = queries.plan_similar_items if cosine else queries.plan_recommend
+    parts = plan(own, subject, EXPLAINED).subject.parts()
+    vector = np.float64(own.item_embeddings[row])
+    vector /= np.linalg.norm(vector) if cosine else 1
+    return dict(zip(parts.names, (parts.vectors @ vector).tolist(), strict=True))
+
+
+@given(st.integers(0, 99), st.one_of(items, features))
+def test_contributions_and_the_bias_add_up_to_the_score_of_a_recommendation(seed, subject):
+    own = snapshot(seed)
+    answer = queries.recommend(own, subject, EXPLAINED)
+    for row, score, explanation in zip(answer.rows, answer.scores, answer.explanations, strict=True):
+        assert_tidy(explanation)
+        assert explanation.of_features == isinstance(subject, UserFeatures)
+        each = whole(own, subject, row)
+        told = dict(explanation.contributions)
+        assert told == pytest.approx({name: each[name] for name in told}, abs=1e-5)
+        # Whatever isn't told took something away.
+        untold = [value for name, value in each.items() if name not in told]
+        assert all(value <= 1e-5 for value in untold)
+        assert sum(told.values()) + sum(untold) + explanation.bias == pytest.approx(score, abs=1e-4)
+
+
+@given(st.integers(0, 99), st.one_of(st.sampled_from(["item-0", "item-7"]), items))
+def test_contributions_add_up_to_the_cosine_of_a_similar_item(seed, subject):
+    own = snapshot(seed)
+    answer = queries.similar_items(own, subject, EXPLAINED)
+    for row, score, explanation in zip(answer.rows, answer.scores, answer.explanations, strict=True):
+        assert_tidy(explanation)
+        assert explanation.bias == 0
+        each = whole(own, subject, row, cosine=True)
+        told = dict(explanation.contributions)
+        untold = sum(value for name, value in each.items() if name not in told)
+        assert sum(told.values()) + untold == pytest.approx(score, abs=1e-4)
+        if not isinstance(subject, str):
+            continue
+        assert told == (pytest.approx({subject: score}, abs=1e-5) if score > 0 else {})
+
+
+def test_of_many_the_three_largest_are_told():
+    # Item r's embedding is r + 1 long, and all point in the same direction.
+    vectors = np.stack([np.arange(1, 9), np.zeros(8), np.full(8, 0.5)], axis=1)
+    mean = np.array([[0, 0], [0, 0], [0, 0], [1, 0], [0, 1], [1, 0], [0, 1]], dtype=np.float32)
+    own = retrievable.snapshot(vectors, vectors[:1], fold_in=mean)
+    session = WeightedItems([f"item-{row}" for row in (0, 5, 2, 6, 1)])
+    answer = queries.recommend(own, session, Options(explain=True, limit=1))
+    (explanation,) = answer.explanations
+    assert [name for name, _ in explanation.contributions] == ["item-6", "item-5", "item-2"]
+    # Item 7's length of 8 times a fifth of each.
+    expected = [8 * length / 5 for length in (7, 6, 3)]
+    assert [score for _, score in explanation.contributions] == pytest.approx(expected)
+    assert explanation.bias == 0.5
+    assert answer.scores.tolist() == pytest.approx([8 * (1 + 6 + 3 + 7 + 2) / 5 + 0.5])
+
+
+def test_a_known_users_explanation_is_of_seen_items_and_has_both_biases():
+    own = snapshot(5)
+    seen = own.publication.seen[1]
+    answer = queries.recommend(own, "user-1", Options(explain=True))
+    for row, explanation in zip(answer.rows, answer.explanations, strict=True):
+        assert_tidy(explanation)
+        assert {name for name, _ in explanation.contributions} <= {f"item-{item}" for item in seen}
+        biases = own.publication.item_vectors[row, -1] + own.publication.user_vectors[1, -1]
+        assert explanation.bias == pytest.approx(biases)
+    assert any(explanation.contributions for explanation in answer.explanations)
+
+
+@pytest.mark.parametrize(("user_id", "fold_in"), [("user-0", ...), ("user-1", None)])
+def test_without_seen_items_or_a_fold_in_a_known_users_explanation_is_the_biases(user_id, fold_in):
+    own = snapshot(5, **({} if fold_in is ... else {"fold_in": fold_in}))
+    answer = queries.recommend(own, user_id, Options(explain=True))
+    assert len(answer.rows) == len(answer.explanations)
+    assert all(not explanation.contributions for explanation in answer.explanations)
+
+
+def test_nothing_is_explained_unless_asked_for():
+    assert list(queries.recommend(snapshot(5), "user-1", Options()).explanations) == []
+
+
+def test_no_result_has_no_explanation():
+    session = WeightedItems(["item-0"])
+    everything = [f"item-{row}" for row in range(12)]
+    answer = queries.recommend(snapshot(5), session, Options(explain=True, exclude_item_ids=everything))
+    assert list(answer.explanations) == []

@@ -1,0 +1,216 @@
+"""Filters on attributes, from both sides: all rows that match, and which of some rows do."""
+
+from __future__ import annotations
+
+import math
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
+from retriever.answering import filters
+from retriever.answering.filters import Condition, RangeCondition, look_up
+from retriever.errors import InvalidArgumentError
+
+# Some look like the beginning of another, or like a value of the attribute beside it.
+VALUES = ["a", "ab", "b", "1:a", "é", "東京"]
+NUMBERS = [math.nan, -1e300, -0.0, 0.0, 1.0, 2.5, 1e300]
+ENDS = [-math.inf, *NUMBERS[1:], 2.0, math.inf]
+
+
+@st.composite
+def questions(draw):
+    """Values of each item, and conditions."""
+    count = draw(st.integers(1, 12))
+    texts = st.lists(st.sampled_from(VALUES), max_size=4)
+    columns = {
+        "genres": draw(st.lists(texts, min_size=count, max_size=count)),
+        "year": draw(st.lists(st.sampled_from(NUMBERS), min_size=count, max_size=count)),
+        "cast": draw(st.lists(texts, min_size=count, max_size=count)),
+        "price": draw(st.lists(st.sampled_from(NUMBERS), min_size=count, max_size=count)),
+    }
+    of_texts = st.builds(
+        Condition,
+        st.sampled_from(["genres", "cast"]),
+        st.sampled_from(["any", "all", "none"]),
+        st.lists(st.sampled_from([*VALUES, "of no item"]), min_size=1, max_size=4),
+    )
+    ends = st.sampled_from(ENDS)
+    of_numbers = st.builds(RangeCondition, st.sampled_from(["year", "price"]), ends, ends)
+    return columns, draw(st.lists(of_texts | of_numbers, min_size=1, max_size=4))
+
+
+def attributes_of(columns):
+    made = [
+        NumberColumn(name, np.array(values)) if name in ("year", "price") else TextColumn(name, values)
+        for name, values in columns.items()
+    ]
+    return Attributes.build(made, len(columns["genres"]))
+
+
+def holds(condition, value):
+    """By the words of the proto."""
+    if isinstance(condition, RangeCondition):
+        return condition.min <= value <= condition.max
+    if condition.kind == "any":
+        return any(wanted in value for wanted in condition.values)
+    if condition.kind == "all":
+        return all(wanted in value for wanted in condition.values)
+    return not any(wanted in value for wanted in condition.values)
+
+
+@given(questions(), st.sampled_from([0, 1 / 16, 1]))
+def test_both_sides_of_a_filter_find_what_all_conditions_hold_for(question, mask_share):
+    columns, conditions = question
+    items = len(columns["genres"])
+    expected = [
+        row
+        for row in range(items)
+        if all(holds(condition, columns[condition.attribute][row]) for condition in conditions)
+    ]
+    found = look_up(conditions, attributes_of(columns), items)
+    with mock.patch.object(filters, "_MASK_SHARE", mask_share):
+        rows = found.rows()
+    assert rows.dtype == np.int64
+    assert rows.tolist() == expected
+    assert len(expected) <= found.most <= items
+    # Any rows, in any order.
+    asked = np.random.default_rng(items).permutation(items)
+    for some in (asked, asked[:1], asked[:0]):
+        assert some[found.matches(some)].tolist() == [row for row in some.tolist() if row in expected]
+
+
+@pytest.fixture
+def attributes():
+    return attributes_of(
+        {
+            "genres": [["a", "b"], ["a"], [], ["b"]],
+            "year": [1.0, math.nan, -1e300, 1e300],
+            "cast": [[], ["b"], ["b"], []],
+            "price": [math.nan] * 4,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "rows"),
+    [
+        (Condition("genres", "any", ["of no item"]), []),
+        (Condition("genres", "any", ["of no item", "b"]), [0, 3]),
+        (Condition("genres", "all", ["of no item", "b"]), []),
+        (Condition("genres", "all", ["b", "b", "a"]), [0]),
+        (Condition("genres", "none", ["of no item"]), [0, 1, 2, 3]),
+        (Condition("genres", "none", ["a", "b"]), [2]),
+        # Another attribute's values are none of this one's.
+        (Condition("cast", "any", ["a"]), []),
+        (Condition("cast", "any", ["b"]), [1, 2]),
+        (RangeCondition("year"), [0, 2, 3]),
+        (RangeCondition("year", min=1), [0, 3]),
+        (RangeCondition("year", max=1), [0, 2]),
+        (RangeCondition("year", 1, 1), [0]),
+        (RangeCondition("year", math.inf, math.inf), []),
+        (RangeCondition("year", -math.inf, -math.inf), []),
+        (RangeCondition("year", 2, 1), []),
+        (RangeCondition("price"), []),
+    ],
+)
+def test_what_a_condition_alone_finds(attributes, condition, rows):
+    found = look_up([condition], attributes, 4)
+    assert found.rows().tolist() == rows
+    assert found.matches(np.arange(4)).nonzero()[0].tolist() == rows
+
+
+def test_the_most_that_match_are_those_of_the_most_selective_condition(attributes):
+    a, b = Condition("genres", "any", ["a"]), Condition("cast", "none", ["b"])
+    year = RangeCondition("year", min=1e300)
+    assert [look_up(conditions, attributes, 4).most for conditions in ([a], [b], [year])] == [2, 2, 1]
+    assert look_up([a, b, year], attributes, 4).most == 1
+    assert look_up([Condition("genres", "any", ["a", "b"])], attributes, 4).most == 4
+    assert look_up([Condition("genres", "all", ["a", "of no item"])], attributes, 4).most == 0
+
+
+@pytest.mark.parametrize(
+    ("condition", "field", "words"),
+    [
+        (Condition("genre", "any", ["a"]), "attribute", ["'genre'", "genres (text)", "year (number)"]),
+        (Condition("", "any", ["a"]), "attribute", ["''", "price (number)"]),
+        (RangeCondition("Year"), "attribute", ["'Year'", "cast (text)"]),
+        (RangeCondition("genres", min=1), "range", ["'genres' is text", "any_of"]),
+        (Condition("year", "any", ["1"]), "any_of", ["'year' is a number", "range"]),
+        (Condition("year", "all", ["1"]), "all_of", ["'year' is a number", "range"]),
+        (Condition("year", "none", ["1"]), "none_of", ["'year' is a number", "range"]),
+    ],
+)
+def test_a_condition_that_does_not_fit_is_named_with_what_would(attributes, condition, field, words):
+    good = Condition("cast", "none", ["b"])
+    with pytest.raises(InvalidArgumentError) as caught:
+        look_up([good, condition, good], attributes, 4)
+    assert caught.value.field == f"filter.conditions[1].{field}"
+    for word in words:
+        assert word in caught.value.reason
+
+
+def test_a_version_without_attributes_says_so():
+    with pytest.raises(InvalidArgumentError, match="'genres' isn't an attribute; known: none, since"):
+        look_up([Condition("genres", "any", ["a"])], None, 4)
+
+
+def test_a_long_name_is_shortened_in_the_message_only(attributes):
+    with pytest.raises(InvalidArgumentError) as caught:
+        look_up([RangeCondition("x" * 5000)], attributes, 4)
+    assert len(caught.value.reason) < 200
+
+
+MISTAKEN = {
+    "genres": [["Drama"], ["War"], ["Drama", "War"]],
+    "year": [1990.0, math.nan, 1999.0],
+    "cast": [[], [], []],
+    "price": [math.nan, math.nan, math.nan],
+}
+
+
+def test_values_that_no_item_has_are_named_with_what_may_be_meant():
+    conditions = [
+        Condition("genres", "any", ["Dramaa", "War", "x"]),
+        Condition("genres", "none", ["war", "Dramaa"]),
+        Condition("genres", "all", ["Western"]),
+    ]
+    found = look_up(conditions, attributes_of(MISTAKEN), 3)
+    assert [(one.attribute, one.value, [*one.near]) for one in found.unknown_values] == [
+        ("genres", "Dramaa", ["Drama"]),
+        ("genres", "x", []),
+        ("genres", "war", ["War"]),
+        # No more are looked for than is quick.
+        ("genres", "Western", []),
+    ]
+    found = look_up([Condition("genres", "any", ["Drama"])], attributes_of(MISTAKEN), 3)
+    assert (len(found.unknown_values), len(found.empty_ranges)) == (0, 0)
+
+
+def test_no_more_unknown_values_are_named_than_are_read():
+    values = [f"Drama{number}" for number in range(500)]
+    found = look_up([Condition("genres", "any", values)], attributes_of(MISTAKEN), 3)
+    assert [one.value for one in found.unknown_values] == values[: filters.MAX_NAMED]
+    assert [bool(one.near) for one in found.unknown_values] == [True] * 3 + [False] * 7
+
+
+def test_ranges_that_no_number_is_in_say_what_the_numbers_are():
+    conditions = [
+        RangeCondition("year", 2090),
+        RangeCondition("year", 1990, 1990),
+        RangeCondition("year", 1991, 1998),
+        RangeCondition("price", 0),
+    ]
+    first, second, third = look_up(conditions, attributes_of(MISTAKEN), 3).empty_ranges
+    assert first == second == filters.EmptyRange("year", 1990.0, 1999.0)
+    assert third == filters.EmptyRange("price", None, None)
+
+
+def test_an_unknown_attribute_is_named_with_one_that_is_near():
+    with pytest.raises(
+        InvalidArgumentError, match=r"'Genre' isn't an attribute \(did you mean 'genres'\?\)"
+    ):
+        look_up([Condition("Genre", "any", ["Drama"])], attributes_of(MISTAKEN), 3)

@@ -1,0 +1,81 @@
+"""What a caller may have meant by a text that isn't there."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightfm_retriever.publication.storage.id_map import IdMap
+from retriever.answering.near_misses import _distance, near_misses, near_names, spelled_otherwise
+
+GENRES = IdMap.build(f"0:{genre}" for genre in ("Drama", "War", "Sci-Fi", "Film-Noir", "Comédie"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [
+        ("Dramaa", ["Drama"]),
+        ("drama", ["Drama"]),
+        (" Drama ", ["Drama"]),
+        ("Darma", ["Drama"]),
+        ("WAR", ["War"]),
+        ("Wat", ["War"]),
+        ("Xrama", ["Drama"]),
+        ("SciFi", ["Sci-Fi"]),
+        ("Come\N{COMBINING ACUTE ACCENT}die", ["Comédie"]),
+        ("Western", []),
+        ("", []),
+        ("x" * 10**6, []),
+        ("\udcff", []),
+    ],
+)
+def test_values_that_may_be_meant_are_found(asked, near):
+    assert near_misses(asked, GENRES, prefix="0:") == near
+
+
+def test_of_ids_only_other_spellings_are_found():
+    known = IdMap.build(["50", "7", "ABC", "gender:F"])
+    for asked, near in (
+        ("50.0", ["50"]),
+        ("007", ["7"]),
+        ("abc", ["ABC"]),
+        (" 50", ["50"]),
+        ("51", []),
+        ("5", []),
+        ("gender: f", ["gender:F"]),
+    ):
+        assert spelled_otherwise(asked, known) == near
+
+
+def test_at_most_three_are_named_the_nearest_first():
+    known = IdMap.build(["color", "colors", "colour", "colours", "dolor"])
+    assert near_misses("colr", known) == ["color"]
+    assert near_misses("colorr", known) == ["color", "colors", "colour"]
+    assert near_names("Genre", ["genres", "year", "genre_ids"]) == ["genres"]
+
+
+def full_distance(one, other):
+    """The same by its definition, in a table without a bound."""
+    table = [[0] * (len(other) + 1) for _ in range(len(one) + 1)]
+    for i in range(len(one) + 1):
+        for j in range(len(other) + 1):
+            if not (i and j):
+                table[i][j] = i + j
+                continue
+            ways = [
+                table[i - 1][j] + 1,
+                table[i][j - 1] + 1,
+                table[i - 1][j - 1] + (one[i - 1] != other[j - 1]),
+            ]
+            if i > 1 and j > 1 and one[i - 1] == other[j - 2] and one[i - 2] == other[j - 1]:
+                ways.append(table[i - 2][j - 2] + 1)
+            table[i][j] = min(ways)
+    return table[-1][-1]
+
+
+@given(st.text("abc", max_size=8), st.text("abc", max_size=8), st.integers(1, 2))
+def test_mistakes_are_counted_up_to_a_bound(one, other, most):
+    full = full_distance(one, other)
+    found = _distance(one, other, most)
+    assert found == full if full <= most else found > most

@@ -1,0 +1,156 @@
+"""Page tokens: what comes back is what went in, and anything else is refused."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from lightfm_retriever.publication import layout
+from retriever.answering import pages
+from retriever.answering.pages import Page, Position
+from retriever.errors import InvalidArgumentError, PageExpiredError
+
+VERSION, OTHER = "20261124T043500Z-3fa9c1", "20261125T043500Z-3fa9c2"
+KEY, OTHER_KEY = "5a" * 32, "5b" * 32
+PAGE = Page(pages.fingerprint(b"a request"))
+FOREIGN = "isn't a token of this service"
+# What a token holds before its version: tag, width and offset, fingerprint.
+VERSION_STARTS = 8 + 8 + 8
+
+counts = st.integers(0, 2**32 - 1)
+positions = st.builds(Position, counts, counts)
+tokens = st.builds(lambda position: encode(position), positions)
+
+
+def encode(position, *, page=PAGE, version=VERSION, key=KEY):
+    return pages.encode(position, page, version=version, key=key)
+
+
+def decode(token, *, fingerprint=PAGE.fingerprint, version=VERSION, key=KEY):
+    return pages.decode(Page(fingerprint, token), version=version, key=key)
+
+
+def refusal(token, **of):
+    with pytest.raises(InvalidArgumentError) as caught:
+        decode(token, **of)
+    assert caught.value.field == "page_token"
+    return caught.value.reason
+
+
+def assert_refused(token):
+    """As no token of this service, or as one of another version, if that is what it says."""
+    with pytest.raises((InvalidArgumentError, PageExpiredError)) as caught:
+        decode(token)
+    if isinstance(caught.value, PageExpiredError):
+        version = bytes_of(token)[VERSION_STARTS:].decode()
+        assert layout.is_version_name(version)
+        assert version != VERSION
+        assert caught.value.of_version == version
+    else:
+        assert (caught.value.field, caught.value.reason) == ("page_token", FOREIGN)
+
+
+def bytes_of(token):
+    return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+
+
+def text_of(content):
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+@given(positions, st.binary())
+def test_a_token_is_read_as_it_was_written(position, request):
+    page = Page(pages.fingerprint(request))
+    assert decode(encode(position, page=page), fingerprint=page.fingerprint) == position
+
+
+@given(positions)
+def test_a_token_is_short_and_needs_no_quoting_in_an_address(position):
+    token = encode(position)
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", token)
+    assert len(token) < 100
+
+
+def test_no_token_is_the_first_page():
+    assert decode("") is None
+
+
+@given(tokens, st.data())
+def test_a_token_with_a_changed_byte_is_refused(token, data):
+    content = bytearray(bytes_of(token))
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= data.draw(st.integers(1, 255))
+    assert_refused(text_of(content))
+
+
+@given(tokens, st.data())
+def test_a_token_with_a_changed_character_is_refused(token, data):
+    """Among them such as decode to the same bytes: the last character has bits that don't count."""
+    place = data.draw(st.integers(0, len(token) - 1))
+    other = data.draw(st.sampled_from("ABCz09-_=+/ \n.é🎬"))
+    assume(token[place] != other)
+    assert_refused(token[:place] + other + token[place + 1 :])
+
+
+def test_of_all_that_decode_to_the_same_bytes_one_is_a_token():
+    token = encode(Position(1, 2))
+    # As long as the content, so that the last character has bits to spare.
+    assert len(bytes_of(token)) % 3
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    same = [token[:-1] + last for last in letters if bytes_of(token[:-1] + last) == bytes_of(token)]
+    assert len(same) > 1
+    for other in {*same, token + "=", token + "\n", " " + token} - {token}:
+        assert refusal(other) == FOREIGN
+
+
+@given(tokens, st.data())
+def test_a_token_cut_short_is_refused(token, data):
+    # Nothing at all asks for the first page.
+    start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(token))] * 2)))
+    assume(0 < end - start < len(token))
+    assert_refused(token[start:end])
+
+
+@given(tokens, st.binary(min_size=1, max_size=200), st.booleans())
+def test_a_token_with_something_around_it_is_refused(token, more, before):
+    content = bytes_of(token)
+    assert_refused(text_of(more + content if before else content + more))
+
+
+@given(st.text(min_size=1) | st.binary(min_size=1).map(text_of))
+def test_garbage_is_refused(token):
+    assert refusal(token) == FOREIGN
+
+
+@pytest.mark.parametrize("token", ["A" * 10**6, "é" * 10**6, "\0", "====", "-", "A" * 32, "A" * 33])
+def test_garbage_of_any_length_is_refused(token):
+    assert refusal(token) == FOREIGN
+
+
+@given(tokens)
+def test_a_token_of_another_request_is_refused_and_says_what_must_be_the_same(token):
+    reason = refusal(token, fingerprint=pages.fingerprint(b"another request"))
+    assert "another request" in reason
+    assert "limit, paginate and max_response_bytes" in reason
+
+
+@given(tokens)
+def test_a_token_of_another_version_has_expired_whatever_the_request(token):
+    for fingerprint in (PAGE.fingerprint, pages.fingerprint(b"another request")):
+        for key in (KEY, OTHER_KEY):
+            with pytest.raises(PageExpiredError) as caught:
+                decode(token, version=OTHER, key=key, fingerprint=fingerprint)
+            assert (caught.value.of_version, caught.value.version) == (VERSION, OTHER)
+
+
+@given(positions)
+def test_who_does_not_know_the_key_can_make_no_token(position):
+    assert refusal(encode(position, key=OTHER_KEY)) == FOREIGN
+
+
+def test_requests_that_differ_have_different_fingerprints():
+    assert len({pages.fingerprint(request) for request in (b"", b"a", b"ab", b"b")}) == 4

@@ -1,0 +1,124 @@
+"""What is popular: one ranking for all, under filters and exclusions, from any place in it."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightfm_retriever.publication.attributes import Attributes, TextColumn
+from retriever.answering import popular, queries
+from retriever.answering.filters import Condition, look_up
+from retriever.answering.popular import find_popular
+from retriever.answering.questions import Options, UserFeatures, WeightedItems
+from retriever.answering.search import Wanted
+from retriever.errors import NotPublishedError, UnknownIdError
+from tests import retrievable
+
+# By bytes, capitals come first.
+IDS = ["b", "a", "C", "é", "z"]
+COUNTS = [3, 3, 3, 0, 9]
+
+
+def snapshot(counts=COUNTS, item_ids=IDS, **changes):
+    ranking = sorted(range(len(counts)), key=lambda row: (-counts[row], item_ids[row].encode()))
+    columns = [TextColumn("parity", [["odd"] if row % 2 else ["even"] for row in range(len(counts))])]
+    published = {
+        "popularity": np.array(counts, dtype=np.int32),
+        "popular_items": np.array(ranking, dtype=np.int32),
+        "attributes": Attributes.build(columns, len(counts)),
+        **changes,
+    }
+    vectors = np.ones((len(counts), 3))
+    return retrievable.snapshot(vectors, vectors[:1], item_ids=item_ids, **published)
+
+
+def wanted(own, excluded, parity):
+    items = len(own.publication.item_vectors)
+    conditions = [Condition("parity", "any", [parity])] if parity else []
+    found = look_up(conditions, own.publication.attributes, items) if conditions else None
+    return Wanted(np.array(excluded, dtype=np.int32), found, items)
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=20),
+    st.sets(st.integers(0, 19)),
+    st.sampled_from([None, "odd", "even", "neither"]),
+    st.integers(0, 20),
+    st.integers(1, 20),
+    st.integers(1, 25),
+)
+def test_any_part_of_the_ranking_is_what_the_reference_has_there(
+    counts, excluded, parity, start, limit, step
+):
+    item_ids = [chr(ord("z") - row) for row in range(len(counts))]
+    own = snapshot(counts, item_ids)
+    excluded = sorted(row for row in excluded if row < len(counts))
+    matching = [row for row in range(len(counts)) if parity in (None, ["even", "odd"][row % 2])]
+    allowed = {*matching} - {*excluded}
+    ranked = sorted(allowed, key=lambda row: (-counts[row], item_ids[row]))
+    with mock.patch.object(popular, "_STEP", step):
+        found = find_popular(own, start, start + limit, wanted(own, excluded, parity))
+    expected = ranked[start : start + limit]
+    assert found.rows.tolist() == expected
+    assert found.scores.tolist() == [counts[row] for row in expected]
+    assert found.scores.dtype == np.float32
+    assert 0 <= found.filtered <= found.candidates <= len(counts)
+    assert found.candidates - found.filtered >= min(start + limit, len(ranked))
+    # When fewer came, all was looked at and the reason is known.
+    assert found.total in (None, len(ranked))
+    assert found.matching in (None, len(matching))
+    if len(expected) < limit:
+        assert found.total is not None
+        assert found.matching is not None
+
+
+def test_equal_counts_come_in_the_byte_order_of_their_ids():
+    answer = queries.recommend(snapshot(), "nobody", Options(unknown_ids="popular"))
+    assert [IDS[row] for row in answer.rows] == ["z", "C", "a", "b", "é"]
+    assert answer.scores.tolist() == [9, 3, 3, 3, 0]
+    assert answer.source == "popular"
+    assert answer.exact
+    assert answer.short == "catalogue"
+    assert list(answer.unknown) == ["nobody"]
+
+
+def test_only_as_much_of_a_long_ranking_is_looked_at_as_it_takes():
+    own = snapshot([0] * 9000, [str(row) for row in range(9000)])
+    found = find_popular(own, 0, 10, wanted(own, [], None))
+    assert (found.candidates, found.filtered) == (4096, 0)
+
+
+@pytest.mark.parametrize(
+    ("ask", "subject"),
+    [
+        (queries.recommend, "nobody"),
+        (queries.recommend, WeightedItems(["nothing"])),
+        (queries.recommend, UserFeatures(["x:y"])),
+        (queries.similar_items, "nothing"),
+        (queries.similar_items, WeightedItems(["nothing"], field="items")),
+    ],
+)
+def test_what_is_popular_takes_the_place_of_any_unknown_subject_only_when_asked_for(ask, subject):
+    assert ask(snapshot(), subject, Options(unknown_ids="popular")).source == "popular"
+    for unknown_ids in (None, "error", "ignore"):
+        with pytest.raises(UnknownIdError):
+            ask(snapshot(), subject, Options(unknown_ids=unknown_ids))
+
+
+@pytest.mark.parametrize("missing", ["popularity", "popular_items"])
+def test_a_version_that_does_not_know_what_is_popular_says_so(missing):
+    with pytest.raises(NotPublishedError, match="what is popular"):
+        queries.recommend(snapshot(**{missing: None}), "nobody", Options(unknown_ids="popular"))
+    # A known user doesn't need it.
+    assert queries.recommend(snapshot(**{missing: None}), "user-0", Options(unknown_ids="popular"))
+
+
+def test_an_explanation_of_what_is_popular_holds_nothing():
+    options = Options(unknown_ids="popular", explain=True, limit=2)
+    answer = queries.recommend(snapshot(), "nobody", options)
+    assert [list(own.contributions) for own in answer.explanations] == [[], []]
+    assert [own.bias for own in answer.explanations] == [0, 0]

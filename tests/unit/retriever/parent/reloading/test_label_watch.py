@@ -1,0 +1,96 @@
+"""Looks at the volume, driven by hand."""
+
+from __future__ import annotations
+
+import os
+import queue
+
+import pytest
+
+from lightfm_retriever.publication import labels, layout
+from retriever.parent.reloading.label_watch import LabelWatch, Seen, look
+from tests import publications
+
+
+@pytest.fixture
+def published(tmp_path):
+    version = publications.publish(tmp_path)
+    labels.promote(tmp_path, version)
+    return tmp_path, version
+
+
+def test_it_sees_what_the_label_names(published):
+    volume, version = published
+    seen = look(volume, "current", None)
+    assert (seen.target, seen.problem) == (version, "")
+    assert look(volume, "current", None) == seen
+
+
+def test_a_pin_wins_over_the_label(published):
+    volume, _ = published
+    pinned = "20200101T000000Z-abcdef"
+    assert look(volume, "current", pinned).target == pinned
+
+
+def test_a_label_that_cannot_be_read_is_a_problem(tmp_path):
+    seen = look(tmp_path, "current", None)
+    assert seen.target is None
+    assert str(layout.label_file(tmp_path, "current")) in seen.problem
+
+
+@pytest.mark.parametrize("change", ["content", "rights", "loss", "arrival"])
+def test_the_fingerprint_changes_with_any_file(published, change):
+    volume, version = published
+    before = look(volume, "current", None)
+    directory = layout.version_dir(volume, version)
+    path = directory / layout.ITEM_VECTORS
+    if change == "content":
+        # Of the same size, at the same time by the file's own word.
+        data, stat = path.read_bytes(), path.stat()
+        publications.overwrite(path, data[:-1] + bytes([data[-1] ^ 1]))
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    elif change == "rights":
+        path.chmod(0)
+    elif change == "loss":
+        path.unlink()
+    else:
+        (directory / "more").touch()
+    assert look(volume, "current", None).fingerprint != before.fingerprint
+
+
+def test_the_fingerprint_tells_a_version_that_is_not_there_from_one_that_is(published):
+    volume, version = published
+    before = look(volume, "current", None)
+    layout.version_dir(volume, version).rename(volume / "away")
+    assert look(volume, "current", None).fingerprint != before.fingerprint
+    (volume / "away").rename(layout.version_dir(volume, version))
+    assert look(volume, "current", None).fingerprint == before.fingerprint
+
+
+def test_it_looks_again_when_told_to_and_survives_what_looking_raises():
+    answers = iter([Seen("a"), RuntimeError("a bug"), Seen("b")])
+    seen = queue.SimpleQueue()
+
+    def looker():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    watch = LabelWatch(looker, seen.put, poll_seconds=3600)
+    watch.start()
+    assert seen.get(timeout=10) == Seen("a")
+    watch.look_now()
+    assert seen.get(timeout=10) == Seen(None, "an unexpected error: a bug")
+    watch.look_now()
+    assert seen.get(timeout=10) == Seen("b")
+
+
+def test_it_says_how_long_a_volume_has_not_answered():
+    now = [100.0]
+    watch = LabelWatch(lambda: Seen(None), print, poll_seconds=1, clock=lambda: now[0])
+    assert watch.silence() == ""
+    now[0] += 7
+    assert watch.silence() == ""
+    now[0] += 5
+    assert watch.silence() == "the volume hasn't answered for 10 s"

@@ -1,0 +1,253 @@
+"""Verifying in a process of its own: the same verdicts, and a verdict on what kills that process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication.errors import InvalidPublicationError, PublicationError, VolumeError
+from retriever.control import PARENTS_SIGNALS
+from retriever.errors import UnverifiedError
+from retriever.lifetime import Wanted
+from retriever.parent.reloading.verifications import Verifications
+from retriever.parent.reloading.verify_apart import verify_apart
+from tests import publications
+
+ROOT = Path(__file__).parents[5]
+PYTHON = sys.executable
+
+
+@pytest.fixture
+def python_that_verifies_by(tmp_path, monkeypatch):
+    """Make an interpreter whose `reader.verify` is what is given; it ignores `-m MODULE`."""
+
+    def make(code):
+        path = tmp_path / "python"
+        path.write_text(
+            f"""#!{PYTHON}
+import os, signal, sys
+sys.path.insert(0, {str(ROOT)!r})
+from lightfm_retriever.publication import reader
+from retriever.parent.reloading import verify_apart
+def verify(volume, version):
+    {code}
+reader.verify = verify
+verify_apart.main(sys.argv[3:])
+"""
+        )
+        path.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(path))
+
+    return make
+
+
+def test_a_sound_version_passes(published):
+    verify_apart(published.volume, published.version)
+
+
+@pytest.mark.parametrize("name", [layout.MANIFEST, layout.SEEN_ITEMS])
+def test_what_is_wrong_is_said_in_the_same_words(published, name):
+    publications.overwrite(published.directory / name, b"{}")
+    with pytest.raises(PublicationError) as expected:
+        reader.verify(published.volume, published.version)
+    with pytest.raises(PublicationError) as caught:
+        verify_apart(published.volume, published.version)
+    assert str(caught.value) == str(expected.value)
+    assert not isinstance(caught.value, VolumeError)
+
+
+def test_a_version_that_is_gone_is_named(published):
+    with pytest.raises(UnverifiedError, match="20200101T000000Z-000000' isn't on the volume") as caught:
+        verify_apart(published.volume, "20200101T000000Z-000000")
+    # A volume that was away for a moment looks so, too.
+    assert caught.value.costly
+
+
+def test_a_volume_that_cannot_be_read_is_no_fault_of_the_version(published):
+    volume = published.volume / ("x" * 300)
+    with pytest.raises(VolumeError, match="File name too long") as caught:
+        verify_apart(volume, published.version)
+    assert caught.value.path == layout.version_dir(volume, published.version)
+
+
+def test_a_version_that_kills_its_reader_is_refused(published):
+    publications.make_deadly_id_map(published.directory)
+    with pytest.raises(InvalidPublicationError, match=r"kills the process.*SIG") as caught:
+        verify_apart(published.volume, published.version)
+    assert caught.value.path == published.directory
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGBUS, signal.SIGXCPU])
+def test_what_is_killed_from_outside_says_nothing_of_the_version(
+    published, python_that_verifies_by, number
+):
+    """By a lack of memory, for instance, or a volume that breaks off under its maps."""
+    python_that_verifies_by(f"os.kill(os.getpid(), {number})")
+    with pytest.raises(UnverifiedError, match=rf"^{published.version} .*\({number.name}: "):
+        verify_apart(published.volume, published.version)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "sys.exit(3)",
+        "os.kill(os.getpid(), 40)",
+        "raise MemoryError",
+        "raise OSError(24, 'Too many open files')",
+        'raise RuntimeError("can\'t start new thread")',
+    ],
+)
+def test_what_a_process_lacks_says_nothing_of_the_version(published, python_that_verifies_by, code):
+    python_that_verifies_by(code)
+    with pytest.raises(UnverifiedError, match=f"^{published.version} couldn't be verified: "):
+        verify_apart(published.volume, published.version)
+
+
+def test_an_error_that_nobody_foresaw_is_of_the_version(published, python_that_verifies_by):
+    """What a version holds can make any error, so it isn't tried all the time."""
+    python_that_verifies_by("raise KeyError('x')")
+    with pytest.raises(PublicationError, match=r"^an unexpected error: 'x'$"):
+        verify_apart(published.volume, published.version)
+
+
+@pytest.mark.parametrize("files", [3, 6, 10, 14, 18, 24, 30])
+def test_with_few_descriptors_a_version_is_verified_or_not_but_never_refused(
+    published, files, monkeypatch, tmp_path
+):
+    limited = tmp_path / "python"
+    limited.write_text(f'#!/bin/sh\nulimit -n {files}\nexec {PYTHON} "$@"\n')
+    limited.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(limited))
+    try:
+        verify_apart(published.volume, published.version)
+    except (UnverifiedError, VolumeError) as error:
+        problem = str(error)
+    else:
+        problem = "none"
+    assert "SHA-256" not in problem
+
+
+def test_a_process_that_cannot_be_started_says_nothing_of_the_version(published, monkeypatch):
+    def no_memory(*_, **__):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(subprocess, "Popen", no_memory)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with pytest.raises(UnverifiedError, match=r"no process can be started: .*Cannot allocate"):
+        verify_apart(published.volume, published.version)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+def test_it_takes_no_longer_than_it_may(published, python_that_verifies_by):
+    python_that_verifies_by("signal.pause()")
+    with pytest.raises(UnverifiedError, match=r"couldn't be verified in 0\.001 s"):
+        verify_apart(published.volume, published.version, seconds=0.001)
+
+
+def test_it_ends_when_it_is_not_wanted_any_more(published, python_that_verifies_by, tmp_path):
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    python_that_verifies_by(f"""open({str(started)!r}, "w").write(str(os.getpid()))
+    signal.pause()""")
+    wanted, caught = Wanted(), []
+
+    def verify():
+        try:
+            verify_apart(published.volume, published.version, wanted)
+        except UnverifiedError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=verify)
+    thread.start()
+    process = int(started.read_text())
+    wanted.end()
+    thread.join(30)
+    assert len(caught) == 1
+    # It is gone by then, not only told to go.
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_what_was_not_wanted_before_it_began_ends_too(published, python_that_verifies_by):
+    python_that_verifies_by("signal.pause()")
+    wanted = Wanted()
+    wanted.end()
+    with pytest.raises(UnverifiedError):
+        verify_apart(published.volume, published.version, wanted)
+
+
+def test_what_is_sent_to_the_whole_group_does_not_end_it(published, python_that_verifies_by):
+    """Ctrl-C, from its first moment on: so they are held back by whoever starts it."""
+    python_that_verifies_by("""
+    held_back = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    raise reader.VolumeError(verify_apart.Path("x"), repr(sorted(map(int, held_back))))""")
+    with pytest.raises(VolumeError) as caught:
+        verify_apart(published.volume, published.version)
+    assert caught.value.reason == repr(sorted(map(int, PARENTS_SIGNALS)))
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {*PARENTS_SIGNALS}
+
+
+def test_it_does_not_outlive_who_asked_for_it(published, python_that_verifies_by):
+    python_that_verifies_by("""print(os.getpid(), file=sys.stderr, flush=True)
+    signal.pause()""")
+    code = (
+        "import pathlib, sys, retriever.parent.reloading.verify_apart as it; "
+        "sys.executable = sys.argv[1]; "
+        "it.verify_apart(pathlib.Path(sys.argv[2]), sys.argv[3])"
+    )
+    arguments = [sys.executable, str(published.volume), published.version]
+    parent = subprocess.Popen([PYTHON, "-c", code, *arguments], cwd=ROOT, stderr=subprocess.PIPE)
+    with parent:
+        process = int(parent.stderr.readline())
+        parent.kill()
+        try:
+            # Until nobody is left who could write there.
+            parent.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.kill(process, signal.SIGKILL)
+            raise
+
+
+def test_a_label_that_goes_to_many_versions_that_hang_leaves_one_process_at_a_time(
+    published, python_that_verifies_by, tmp_path
+):
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    python_that_verifies_by(f"""open({str(started)!r}, "w").write(version)
+    signal.pause()""")
+    news = threading.Event()
+    verifications = Verifications(
+        lambda version, wanted: verify_apart(published.volume, version, wanted), news.set
+    )
+    versions = [f"{published.version[:-2]}{number:02}" for number in range(40)]
+    verifications.begin(versions[0])
+    assert started.read_text() == versions[0]
+    for version in versions[1:]:
+        verifications.begin(version)
+        assert len(children()) <= 1
+    assert news.wait(30)
+    assert verifications.result() is None
+    assert started.read_text() == versions[-1]
+    assert len(children()) == 1
+    news.clear()
+    verifications.abandon()
+    assert news.wait(30)
+    assert children() == []
+
+
+def children():
+    """Process ids of all children of this process."""
+    found = []
+    for task in Path("/proc/self/task").iterdir():
+        # A thread may end meanwhile.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found += map(int, (task / "children").read_text().split())
+    return found

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+
+import pytest
+
+from retriever.errors import StartError
+from retriever.parent.port import reserve
+
+
+@pytest.fixture
+def reserved():
+    """Reserves ports, and gives them back at the end."""
+    with ExitStack() as stack:
+
+        def keep(host, port):
+            made = reserve(host, port)
+            stack.callback(made.close)
+            return made
+
+        yield keep
+
+
+def worker_socket(port):
+    """Bound and listening as a worker's is."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    made.bind((port.host, port.port))
+    made.listen()
+    return made
+
+
+def test_port_0_is_a_free_one_that_all_workers_may_listen_on(reserved):
+    port = reserved("127.0.0.1", 0)
+    assert port.port > 0
+    with worker_socket(port), worker_socket(port):
+        socket.create_connection((port.host, port.port), timeout=5).close()
+
+
+def test_a_reserved_port_takes_no_connections(reserved):
+    port = reserved("127.0.0.1", 0)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((port.host, port.port), timeout=5)
+
+
+def test_a_port_that_another_holds_is_refused_though_nobody_listens_yet(reserved):
+    port = reserved("127.0.0.1", 0)
+    with pytest.raises(StartError, match=rf"--listen 127\.0\.0\.1:{port.port}: Address already in use"):
+        reserve("127.0.0.1", port.port)
+
+
+def test_a_port_is_held_by_one_of_two_that_ask_for_it_by_number(reserved):
+    number = reserve("127.0.0.1", 0)
+    number.close()
+    reserved("127.0.0.1", number.port)
+    with pytest.raises(StartError, match="another retriever holds this port"):
+        reserve("127.0.0.1", number.port)
+    # Another spelling of the same address.
+    with pytest.raises(StartError, match=r"--listen 127\.1:\d+: another retriever holds this port"):
+        reserve("127.1", number.port)
+
+
+@pytest.mark.parametrize("reuse", [[], [socket.SO_REUSEADDR], [socket.SO_REUSEPORT]])
+def test_a_port_on_which_anyone_listens_is_refused(reuse):
+    """With SO_REUSEPORT the kernel would share connections with a service that was forgotten."""
+    with socket.socket() as other:
+        for option in reuse:
+            other.setsockopt(socket.SOL_SOCKET, option, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(StartError, match="Address already in use"):
+            reserve("127.0.0.1", other.getsockname()[1])
+
+
+def test_a_port_that_lingers_from_old_connections_is_taken(reserved):
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as server:
+        number = server.getsockname()[1]
+        client = socket.create_connection(("127.0.0.1", number), timeout=5)
+        accepted, _ = server.accept()
+    # Who closes first, as a worker that drains, keeps the port in TIME_WAIT.
+    accepted.close()
+    assert client.recv(1) == b""
+    client.close()
+    assert reserved("127.0.0.1", number).port == number
+
+
+def test_a_port_that_was_given_back_can_be_reserved_again(reserved):
+    port = reserve("127.0.0.1", 0)
+    for _ in range(2):
+        port.close()
+        port = reserve("127.0.0.1", port.port)
+    port.close()
+
+
+def test_a_refused_port_leaves_no_lock_behind():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1]
+        with pytest.raises(StartError):
+            reserve("127.0.0.1", number)
+    reserve("127.0.0.1", number).close()
+
+
+def test_the_host_becomes_a_number_so_that_every_worker_binds_the_same(reserved):
+    assert reserved("localhost", 0).host in ("127.0.0.1", "::1")
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "x" * 300, "256.1.1.1", "192.0.2.1"])
+def test_a_host_that_is_not_here_is_an_error_that_names_it(host):
+    with pytest.raises(StartError, match=f"--listen {host}:50999: "):
+        reserve(host, 50999)
+
+
+def test_a_name_too_long_for_the_lock_is_no_obstacle(reserved, monkeypatch):
+    def found(port):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    free = reserve("127.0.0.1", 0)
+    free.close()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found(free.port))
+    assert reserved("retriever." * 20 + "internal", free.port).host == "127.0.0.1"

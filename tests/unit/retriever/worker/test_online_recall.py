@@ -1,0 +1,191 @@
+"""Answers of an index, compared with exact ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+from retriever.answering import queries
+from retriever.answering.pages import Page
+from retriever.answering.questions import Options, Search
+from retriever.counters import Counters
+from retriever.worker.online_recall import Sampler, compare
+from tests.clock import Clock
+from tests.retrievable import FixedIndex, snapshot
+
+# One component and the bias: item r scores r, so the best of six are 5, 4, 3.
+ITEMS = [[row, 0] for row in range(6)]
+USERS = [[1, 0]]
+OPTIONS = Options(limit=3)
+
+
+@pytest.fixture
+def counters():
+    made = Counters.create()
+    made.serve("20261124T043500Z-3fa9c1")
+    return made
+
+
+def asked(rows, *, options=OPTIONS, items=ITEMS, **published):
+    """What Recommend was asked, and answered by an index that proposes these rows."""
+    served = snapshot(items, USERS, recommend=FixedIndex(rows), **published)
+    return served, "user-0", options, queries.recommend(served, "user-0", options)
+
+
+def counted(counters):
+    counts = counters.read()
+    return tuple(counts[name,] for name in ("samples", "skipped", "found", "expected"))
+
+
+@pytest.mark.parametrize(
+    ("proposed", "found"),
+    [([5, 4, 3], 3), ([5, 2, 1, 0], 1), ([0, 1, 2], 0), ([4, 3, 2], 2)],
+)
+def test_what_an_index_misses_is_counted(proposed, found):
+    assert compare(*asked(proposed)) == (found, 3)
+
+
+def test_seen_items_are_expected_of_nobody():
+    assert compare(*asked([5, 4, 3, 2, 1], seen=[[5, 4]])) == (3, 3)
+
+
+def test_when_there_are_fewer_items_than_asked_for_all_are_expected():
+    served, user, _, answer = asked([5, 4, 3])
+    assert compare(served, user, Options(limit=100), answer) == (3, 6)
+
+
+def test_nothing_is_expected_when_everything_is_excluded():
+    served, user, options, answer = asked([5, 4, 3])
+    excluded = dataclasses.replace(options, exclude_item_ids=[f"item-{row}" for row in range(6)])
+    assert compare(served, user, excluded, answer) == (0, 0)
+
+
+def test_an_item_as_good_as_the_last_expected_counts_as_found():
+    """Ids order equals: item-2 and item-3 go before item-4 and item-5."""
+    items = [[1, 0], [1, 0], [7, 0], [3, 0], [3, 0], [3, 0]]
+    assert [*queries.recommend(snapshot(items, USERS), "user-0", OPTIONS).rows] == [2, 3, 4]
+    assert compare(*asked([2, 5, 4], items=items)) == (3, 3)
+    assert compare(*asked([2, 5, 0], items=items)) == (2, 3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equals_count_as_found_however_their_scores_are_rounded(seed):
+    """A product of few rows may round otherwise than one of all."""
+    random = np.random.default_rng(seed)
+    items = random.normal(size=(500, 33)).astype(np.float32)
+    user = random.normal(size=(1, 33)).astype(np.float32)
+    order = np.argsort(-(items @ np.append(user[0, :-1], 1)))
+    # Twins of the last one expected, all over the catalogue.
+    twins = order[[9, *range(20, 40)]]
+    items[twins] = items[order[9]]
+    served = snapshot(items, user, recommend=FixedIndex([*order[:9], twins.max()]))
+    options = Options()
+    answer = queries.recommend(served, "user-0", options)
+    assert compare(served, "user-0", options, answer) == (10, 10)
+
+
+def test_a_sample_is_looked_at_on_another_thread_and_counted(counters):
+    sampler = Sampler(1.0, counters)
+    done = threading.Event()
+    sampled = counters.sampled
+    counters.sampled = lambda *a, **k: (sampled(*a, **k), done.set())
+    sampler.start()
+    sampler.offer(*asked([5, 2, 1]))
+    assert done.wait(30)
+    assert counted(counters) == (1, 0, 1, 3)
+
+
+def test_a_sample_of_a_version_that_serves_no_more_is_not_mixed_with_others(counters):
+    sampler = Sampler(1.0, counters)
+    sampler._look_at(*asked([5, 2, 1], version="20250101T000000Z-000000"))
+    assert counted(counters) == (1, 0, 0, 0)
+
+
+def test_after_each_sample_the_calls_have_the_time_to_themselves(counters):
+    clock = Clock(0.0)
+    sampler = Sampler(1.0, counters, clock=clock)
+    question = asked([5, 4, 3])
+
+    def look(seconds):
+        # Time passes while it is looked at.
+        times = iter([clock.now, clock.now + seconds])
+        sampler._clock = lambda: next(times)
+        sampler._look_at(*sampler._taken.get_nowait())
+        sampler._clock = clock
+        clock.now += seconds
+
+    sampler.offer(*question)
+    # One at a time: the others aren't kept.
+    sampler.offer(*question)
+    assert (sampler._taken.qsize(), counted(counters)[1]) == (1, 1)
+    look(0.1)
+    clock.now += 4.9
+    sampler.offer(*question)
+    assert (sampler._taken.qsize(), counted(counters)[1]) == (0, 2)
+    clock.now += 0.2
+    sampler.offer(*question)
+    assert (sampler._taken.qsize(), counted(counters)[1]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(limit=3, search=Search(effort=2.0)),
+        Options(limit=3, search=Search(exact=True)),
+        Options(limit=3, diversity=0.5),
+        Options(limit=3, page=Page(b"", "")),
+    ],
+    ids=["effort", "exact", "diversity", "page"],
+)
+def test_answers_that_exact_search_would_not_give_are_not_compared(counters, options):
+    served, user, _, answer = asked([5, 4, 3])
+    answer = answer if not options.search.exact else queries.recommend(served, user, options)
+    sampler = Sampler(1.0, counters)
+    sampler.offer(served, user, options, answer)
+    assert sampler._taken.empty()
+    assert counted(counters) == (0, 0, 0, 0)
+
+
+def test_a_sample_that_fails_is_skipped_and_the_next_one_is_looked_at(counters, caplog):
+    served, user, options, answer = asked([5, 4, 3])
+    sampler = Sampler(1.0, counters)
+    sampler._look_at(served, "nobody", options, answer)
+    assert "couldn't be compared" in caplog.text
+    sampler._look_at(served, user, options, answer)
+    assert counted(counters) == (1, 1, 3, 3)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 1.0])
+def test_the_share_is_what_is_asked_for(counters, share):
+    drawn = random.Random(1)  # noqa: S311
+    sampler = Sampler(share, counters, drawn=drawn.random)
+    question = asked([5, 4, 3])
+    calls, taken = int(200 / share), 0
+    for _ in range(calls):
+        sampler.offer(*question)
+        if not sampler._taken.empty():
+            sampler._taken.get()
+            sampler._resting_until = 0.0
+            taken += 1
+    # 200 expected, with a standard deviation of at most 14.
+    assert abs(taken - 200) <= 56
+    assert share < 1 or taken == 200
+
+
+def test_a_snapshot_is_let_go_of_when_its_sample_was_looked_at(counters):
+    """Or an old version's files would stay mapped until the next sample comes."""
+    gone = threading.Event()
+    sampler = Sampler(1, counters)
+    sampler.start()
+    served, *asked_and_answered = asked([5, 4, 3])
+    watched = weakref.ref(served, lambda _: gone.set())
+    sampler.offer(served, *asked_and_answered)
+    del served
+    assert gone.wait(30)
+    assert watched() is None
+    assert counted(counters)[0] == 1

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from retriever.answering import queries
+from retriever.answering.snapshot import open_snapshot
+from retriever.errors import SnapshotError
+from retriever.worker.warm_up import warm_up
+from tests import retrievable
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The ids that are asked for."""
+    ids = []
+    for name in ("similar_items", "recommend"):
+        ask = getattr(queries, name)
+
+        def noted(snapshot, of, options, ask=ask):
+            ids.append(of)
+            # So that the index is asked in any case.
+            assert options.search.effort == 1.0
+            return ask(snapshot, of, options)
+
+        monkeypatch.setattr(queries, name, noted)
+    return ids
+
+
+def vectors(rows):
+    return np.random.default_rng(rows).normal(size=(rows, 3))
+
+
+@pytest.mark.parametrize(("items", "users"), [(1, 1), (2, 1), (19, 20), (21, 39), (1000, 41)])
+def test_it_asks_both_questions_all_over_the_publication(asked, items, users):
+    warm_up(retrievable.snapshot(vectors(items), vectors(users)))
+    for kind, count in (("item", items), ("user", users)):
+        rows = [int(each.removeprefix(f"{kind}-")) for each in asked if each.startswith(kind)]
+        assert min(20, count) <= len(rows) < 40
+        assert rows[0] == 0
+        assert np.diff([*rows, count]).max(initial=0) <= max(1, count / 20)
+
+
+def test_it_makes_way_after_every_query(asked):
+    """Calls of others wait for the GIL meanwhile."""
+    queries_before = []
+    snapshot = retrievable.snapshot(vectors(30), vectors(5))
+    warm_up(snapshot, make_way=lambda: queries_before.append(len(asked)))
+    assert queries_before == [*range(1, len(asked) + 1)]
+
+
+def test_real_publications_pass(published, published_exact):
+    for each in (published, published_exact):
+        warm_up(open_snapshot(each.volume, each.version))
+
+
+def test_one_item_and_no_users_are_no_error(tmp_path):
+    version = retrievable.publish(tmp_path, items=1, users=0)
+    warm_up(open_snapshot(tmp_path, version))
+
+
+def test_items_without_any_neighbour_are_an_error_that_names_the_version():
+    """Where numbers aren't comparable nothing is best."""
+    broken = retrievable.snapshot(np.full((30, 3), np.nan), np.ones((1, 3)), version="v7")
+    with pytest.raises(SnapshotError, match="version v7: item row 0 has no similar items"):
+        warm_up(broken)

@@ -1,0 +1,297 @@
+"""A worker's part of a reload, without a parent."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+
+import pytest
+from grpc_health.v1 import health_pb2
+
+from lightfm_retriever.publication.storage.id_map import IdMap
+from retriever import control
+from retriever.config import Config
+from retriever.worker import worker
+from retriever.worker.worker import Worker
+from tests import publications, retrievable
+from tests.shortages import descriptors_left
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class Parent:
+    """The other end of a worker."""
+
+    def __init__(self, volume):
+        self._ours, theirs = socket.socketpair()
+        self._ours.settimeout(30)
+        self._lines = control.Lines(control.ToParent)
+        self._heard = []
+        self.worker = Worker(Config(volume=volume, port=0), theirs)
+
+    def tell(self, message):
+        """Let it begin what it is told."""
+        self.worker._obey(message)
+
+    def hear(self):
+        """The next thing that it says."""
+        while not self._heard:
+            self._heard += self._lines.feed(self._ours.recv(1 << 16))
+        return self._heard.pop(0)
+
+    def silence(self):
+        """Check that it has said nothing, now that no thread prepares."""
+        for _ in range(worker._MAX_PREPARING):
+            assert self.worker._may_prepare.acquire(timeout=30)
+        self.worker._may_prepare.release(worker._MAX_PREPARING)
+        self._ours.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            self._ours.recv(1)
+        self._ours.settimeout(30)
+        assert self._heard == []
+
+    def serve(self, version):
+        self.tell(control.Prepare(version, 1))
+        assert self.hear() == control.Prepared(version, 1)
+        self.tell(control.Commit(version))
+        assert self.hear().version == version
+
+    @property
+    def health(self):
+        request = health_pb2.HealthCheckRequest()
+        return self.worker._server._server._health.Check(request, None).status
+
+    @property
+    def version(self):
+        return self.worker._current.version
+
+    def hang_up(self):
+        self._ours.shutdown(socket.SHUT_WR)
+
+    def close(self):
+        self.worker._server.stop(None)
+        self._ours.close()
+
+
+@pytest.fixture
+def parent(published):
+    made = Parent(published.volume)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Holds every thread that prepares, where the version is open, until the block ends."""
+
+    @contextmanager
+    def held():
+        open_snapshot, opened, go_on = worker.open_snapshot, threading.Event(), threading.Event()
+
+        def slow(volume, version):
+            snapshot = open_snapshot(volume, version)
+            opened.set()
+            assert go_on.wait(30)
+            return snapshot
+
+        with monkeypatch.context() as patch:
+            patch.setattr(worker, "open_snapshot", slow)
+            yield opened
+            go_on.set()
+
+    return held
+
+
+def test_it_prepares_then_serves(parent, published):
+    assert parent.health == NOT_SERVING
+    parent.tell(control.Prepare(published.version, 7))
+    assert parent.hear() == control.Prepared(published.version, 7)
+    assert (parent.health, parent.version) == (NOT_SERVING, "")
+    before = worker.time.monotonic()
+    parent.tell(control.Commit(published.version))
+    committed = parent.hear()
+    assert committed.version == published.version
+    assert before <= committed.at <= worker.time.monotonic()
+    assert (parent.health, parent.version) == (SERVING, published.version)
+
+
+def test_it_listens_when_it_is_told_to_and_not_before(parent, monkeypatch):
+    server = parent.worker._server._server
+    ports = []
+    bind = server.bind
+    monkeypatch.setattr(server, "bind", lambda *args: ports.append(bind(*args)) or ports[-1])
+    assert ports == []
+    parent.tell(control.Listen())
+    assert parent.hear() == control.Listening()
+    [port] = ports
+    socket.create_connection(("127.0.0.1", port)).close()
+
+
+def test_it_is_told_to_do_something_else_while_it_prepares(parent, published, held):
+    """The end may come at any moment, and the parent mustn't take it for stuck."""
+    fleet = control.Fleet(label="canary")
+    with held() as opened:
+        parent.tell(control.Prepare(published.version, 1))
+        assert opened.wait(30)
+        parent.tell(fleet)
+        assert parent.worker._fleet == fleet
+        assert parent.worker._prepared is None
+    assert parent.hear() == control.Prepared(published.version, 1)
+
+
+def test_what_is_abandoned_is_let_go(parent, published):
+    parent.tell(control.Prepare(published.version, 1))
+    parent.hear()
+    parent.tell(control.Abandon())
+    parent.silence()
+    assert parent.worker._prepared is None
+    with pytest.raises(RuntimeError, match="isn't prepared"):
+        parent.tell(control.Commit(published.version))
+
+
+def test_what_is_abandoned_while_it_is_prepared_is_let_go_without_a_word(parent, published, held):
+    with held() as opened:
+        parent.tell(control.Prepare(published.version, 1))
+        assert opened.wait(30)
+        parent.tell(control.Abandon())
+    parent.silence()
+    assert parent.worker._prepared is None
+
+
+def test_an_order_that_was_taken_back_is_not_answered_but_the_next_one_is(parent, published, held):
+    """Though it is to prepare the same version."""
+    newer = retrievable.publish(published.volume, seed=2)
+    with held() as opened:
+        parent.tell(control.Prepare(published.version, 1))
+        assert opened.wait(30)
+        parent.tell(control.Abandon())
+        # Not wanted any more either.
+        parent.tell(control.Prepare(newer, 2))
+        parent.tell(control.Prepare(published.version, 3))
+    assert parent.hear() == control.Prepared(published.version, 3)
+    parent.silence()
+    assert parent.worker._prepared.version == published.version
+
+
+def test_a_version_that_hangs_keeps_no_other_from_being_prepared(parent, published, monkeypatch):
+    newer = retrievable.publish(published.volume, seed=2)
+    open_snapshot, go_on = worker.open_snapshot, threading.Event()
+
+    def hanging(volume, version):
+        if version == published.version:
+            assert go_on.wait(30)
+        return open_snapshot(volume, version)
+
+    monkeypatch.setattr(worker, "open_snapshot", hanging)
+    parent.tell(control.Prepare(published.version, 1))
+    parent.tell(control.Abandon())
+    parent.tell(control.Prepare(newer, 2))
+    assert parent.hear() == control.Prepared(newer, 2)
+    go_on.set()
+    parent.silence()
+    assert parent.worker._prepared.version == newer
+
+
+def test_versions_that_hang_do_not_pile_up(parent, published, monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr(worker, "open_snapshot", lambda *_: go_on.wait(30) and 1 / 0)
+    for order in (1, 2, 3, 4):
+        parent.tell(control.Prepare(published.version, order))
+    for order in (5, 6):
+        parent.tell(control.Prepare(published.version, order))
+        failed = parent.hear()
+        assert (failed.order, failed.passing) == (order, True)
+        assert "4 versions before are still being opened" in failed.reason
+    go_on.set()
+    for _ in range(4):
+        assert parent.hear().reason.startswith("an unexpected error: division by zero")
+    parent.silence()
+    monkeypatch.undo()
+    parent.tell(control.Prepare(published.version, 7))
+    assert parent.hear() == control.Prepared(published.version, 7)
+
+
+def test_descriptors_that_lack_are_said_and_blame_no_version(parent, published):
+    with descriptors_left(0):
+        parent.tell(control.Prepare(published.version, 1))
+        failed = parent.hear()
+    assert failed.passing
+    assert "Too many open files" in failed.reason
+    parent.serve(published.version)
+
+
+def test_what_cannot_be_prepared_is_said_and_what_serves_goes_on(parent, published):
+    parent.serve(published.version)
+    newer = retrievable.publish(published.volume, seed=2)
+    path = published.directory.parent / newer / "items.trie"
+    publications.overwrite(path, path.read_bytes()[:-1])
+    parent.tell(control.Prepare(newer, 2))
+    failed = parent.hear()
+    assert (failed.version, failed.order, failed.passing) == (newer, 2, False)
+    assert str(path) in failed.reason
+    assert (parent.health, parent.version) == (SERVING, published.version)
+
+
+def test_an_error_that_nobody_thought_of_is_said_too_and_not_the_workers_end(parent, published):
+    """Otherwise a version of that kind would end all workers at once, again and again."""
+    path = published.directory / "items.trie"
+    original = IdMap.open(path)
+    ids = [original.external_id(row).encode() for row in range(len(original))]
+    trie = type(original._trie)([b"\xff\xfe", *ids[1:]])
+    publications.reseal(published.directory, "items.trie", trie.tobytes())
+    parent.tell(control.Prepare(published.version, 1))
+    failed = parent.hear()
+    assert isinstance(failed, control.PrepareFailed)
+    assert "an unexpected error" in failed.reason
+
+
+def test_it_says_that_it_booted_and_lives_and_ends_with_its_parent(parent, monkeypatch):
+    monkeypatch.setattr(worker, "_BEAT_SECONDS", 0.01)
+    running = threading.Thread(target=parent.worker.run)
+    running.start()
+    said = {type(parent.hear()) for _ in range(2)}
+    assert said == {control.Booted, control.Beat}
+    assert parent.hear().load.pss_bytes > 0, "measured once, then kept"
+    parent.hang_up()
+    running.join(30)
+    assert not running.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(None, 0), (BrokenPipeError(), 1), (ConnectionResetError(), 1), (KeyError("x"), 1)],
+)
+def test_the_process_ends_whatever_calls_are_open(monkeypatch, error, status):
+    """Python would wait for their threads, and an orphan would go on answering."""
+    exits, parents = [], []
+
+    class Broken:
+        def __init__(self, _, parent):
+            parent.detach()
+
+        def run(self):
+            if error is not None:
+                raise error
+
+    monkeypatch.setattr(worker, "Worker", Broken)
+    monkeypatch.setattr(worker, "die_with", parents.append)
+    monkeypatch.setattr(worker.logging, "shutdown", lambda: None)
+    monkeypatch.setattr(worker.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(worker.sys, "setswitchinterval", lambda _: None)
+    monkeypatch.setattr(worker.logs, "configure", lambda *_: None)
+    monkeypatch.setattr(os, "_exit", exits.append)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        worker.main(['{"volume":"/data"}', "0", str(theirs.fileno()), "4242"])
+    assert (exits, parents) == ([status], [4242])
+
+
+@pytest.mark.parametrize(("alive", "status"), [(True, 0), (False, 1)])
+def test_a_process_whose_parent_died_before_it_could_ask_to_die_with_it_ends(alive, status):
+    code = f"from retriever.worker.worker import die_with; die_with({os.getpid() if alive else 1})"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == status

@@ -1,0 +1,437 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+
+from lightfm_retriever.hosting.errors import HostingError
+from lightfm_retriever.remote.location import parse_location
+from trainer.cli import commands, service_commands
+from trainer.cli.arguments import parse
+from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.index.tuning import TuningOptions
+
+# What a service can be asked for, and what asks it.
+BY_RPC = {
+    "Train": ["train"],
+    "GetTrainingRun": ["run", "x"],
+    "ListTrainingRuns": ["runs"],
+    "WatchTrainingRun": ["watch", "x"],
+    "CancelTrainingRun": ["cancel", "x"],
+    "AppendInteractions": ["append", "a.csv"],
+    "RemoveInteractions": ["remove-events", "--user", "x"],
+    "ListVersions": ["versions"],
+    "GetVersion": ["version", "x"],
+    "SetLabel": ["promote", "x"],
+    "Rollback": ["rollback"],
+    "DeleteVersion": ["delete", "x"],
+    "DiffVersions": ["diff", "x", "y"],
+}
+# What every gRPC service has.
+HEALTH = ["health"]
+ONLY_REMOTE = {"run", "runs", "watch", "cancel", "append", "health"}
+ONLY_LOCAL = {"publish", "report", "tune", "verify", "serve", "fetch-dataset"}
+COMMANDS = sorted({command for command, *_ in BY_RPC.values()} | {*HEALTH} | ONLY_LOCAL)
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    for name in ("TRAINER_VOLUME", "TRAINER_DATA_DIR", "TRAINER_LISTEN", "TRAINER_STATE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("text", ["s3://bucket/some/prefix", "relative/folder"])
+def test_a_volume_is_a_folder_or_a_url_also_in_the_environment(monkeypatch, text):
+    monkeypatch.setenv("TRAINER_VOLUME", text)
+    monkeypatch.setenv("TRAINER_CACHE_DIR", "copies")
+    monkeypatch.setenv("TRAINER_CACHE_GB", "2.5")
+    for command in (["versions"], ["publish", "--item-vectors", "a", "--item-ids", "b"], ["serve"]):
+        options = parse(command)
+        assert options.volume == parse_location(text)
+        assert (options.cache_dir, options.cache_gb) == (Path("copies"), 2.5)
+    assert parse(["versions", "--volume", "v"]).volume == Path("v")
+
+
+@pytest.mark.parametrize("command", ["versions", "verify", "report"])
+def test_a_url_in_the_environment_that_is_none_is_a_mistake(monkeypatch, capsys, command):
+    monkeypatch.setenv("TRAINER_VOLUME", "ftp://host/path")
+    assert "argument --volume: ftp:// isn't known" in refused(capsys, command)
+
+
+def refused(capsys, *arguments):
+    with pytest.raises(SystemExit) as caught:
+        parse(arguments)
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_the_defaults_of_train_are_the_models():
+    options = vars(parse(["train", "--volume", "v"]))
+    own = Hyperparameters()
+    for field in fields(own):
+        assert options[field.name] == getattr(own, field.name)
+    assert options["volume"] == Path("v")
+    tuning = TuningOptions()
+    assert options["backend"] == "annoy"
+    assert options["target_recall"] == tuning.target_recall == 0.95
+    assert options["strict_recall"] is tuning.strict is False
+    assert (options["label"], options["no_label"], options["json"]) == ("current", False, False)
+    assert (options["item_features"], options["user_features"]) == ([], [])
+    assert options["item_attributes"] == []
+    assert options["feature_separator"] == "|"
+    # What isn't given isn't there.
+    assert not options.keys() & {"dataset", "interactions", "items", "users", "split", "trees"}
+    assert not options.keys() & {"index_threads", "target", "state", "max_shrinkage"}
+
+
+def test_every_flag_of_train():
+    flags = {
+        "volume": "v",
+        "interactions": "a.csv",
+        "items": "b.csv",
+        "users": "c.csv",
+        "data-dir": "d",
+        "item-features": " genres ,,year",
+        "user-features": "age",
+        "item-attributes": "genres, year:number,,",
+        "feature-separator": ";",
+        "split": "none",
+        "loss": "bpr",
+        "components": "8",
+        "learning-rate": "0.5",
+        "item-alpha": "0.25",
+        "user-alpha": "0.125",
+        "epochs": "3",
+        "seed": "7",
+        "threads": "2",
+        "backend": "exact",
+        "trees": "20",
+        "target-recall": "0.5",
+        "index-threads": "3",
+        "label": "canary",
+    }
+    given = [f"--{name}={value}" for name, value in flags.items()]
+    options = vars(parse(["train", *given, "--sample-weights", "--strict-recall", "--json"]))
+    assert options == {
+        "cache_gb": 50.0,
+        "command": "train",
+        "volume": Path("v"),
+        "interactions": "a.csv",
+        "items": "b.csv",
+        "users": "c.csv",
+        "data_dir": Path("d"),
+        "item_features": ["genres", "year"],
+        "user_features": ["age"],
+        "item_attributes": ["genres", "year:number"],
+        "feature_separator": ";",
+        "split": "none",
+        "loss": "bpr",
+        "components": 8,
+        "learning_rate": 0.5,
+        "item_alpha": 0.25,
+        "user_alpha": 0.125,
+        "epochs": 3,
+        "seed": 7,
+        "threads": 2,
+        "backend": "exact",
+        "trees": 20,
+        "target_recall": 0.5,
+        "strict_recall": True,
+        "index_threads": 3,
+        "label": "canary",
+        "no_label": False,
+        "sample_weights": True,
+        "json": True,
+        # What isn't given.
+        "allow_different_data": False,
+        "allow_unevaluated": False,
+        "canary": False,
+        "detach": False,
+        "engine": "lightfm",
+        "event_log": False,
+        "request_id": "",
+        "split_count": 1,
+        "split_share": 0.1,
+        "timeout": 60.0,
+        "warm_start": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "rest"),
+    [
+        ("train", []),
+        ("versions", []),
+        ("version", ["x"]),
+        ("delete", ["x"]),
+        ("diff", ["x", "y"]),
+        ("promote", ["x"]),
+        ("rollback", []),
+        ("report", []),
+        ("verify", []),
+        ("serve", []),
+    ],
+)
+def test_the_volume_comes_from_a_flag_or_the_environment(capsys, monkeypatch, command, rest):
+    error = refused(capsys, command, *rest)
+    assert "required: --volume" in error or f"{command}: give --volume, or --target" in error
+    monkeypatch.setenv("TRAINER_VOLUME", "/shared")
+    assert parse([command, *rest]).volume == Path("/shared")
+    assert parse([command, *rest, "--volume", "/own"]).volume == Path("/own")
+
+
+def test_other_settings_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("TRAINER_LISTEN", "[::]:1")
+    monkeypatch.setenv("TRAINER_DATA_DIR", "/data")
+    assert parse(["serve", "--volume", "v"]).listen == "[::]:1"
+    assert parse(["fetch-dataset", "movielens-100k"]).data_dir == Path("/data")
+    assert parse(["train", "--volume", "v"]).data_dir == Path("/data")
+
+
+def test_the_other_commands():
+    promote = parse(["promote", "x", "--volume", "v", "--label", "canary", "--json"])
+    assert (promote.version, promote.label, promote.json) == ("x", "canary", True)
+    assert parse(["rollback", "--volume", "v"]).label == "current"
+    assert parse(["verify", "x", "y", "--volume", "v"]).versions == ["x", "y"]
+    assert parse(["verify", "--volume", "v"]).versions == []
+    assert parse(["versions", "--volume", "v"]).json is False
+    assert parse(["serve", "--volume", "v"]).listen == "127.0.0.1:50052"
+
+
+@pytest.mark.parametrize("label", ["", "Current", "a/b", "../x", "é", "x" * 65])
+@pytest.mark.parametrize("command", [["train"], ["promote", "x"], ["rollback"]])
+def test_what_is_no_label_is_refused(capsys, command, label):
+    error = refused(capsys, *command, "--volume", "v", "--label", label)
+    assert "should be 1 to 64 of a-z, 0-9, - and _, starting with a letter" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], "required: COMMAND"),
+        (["retrain"], "invalid choice: 'retrain'"),
+        (["train", "--volume", "v", "--epochs", "many"], "--epochs: 'many' should be a whole number"),
+        (["train", "--volume", "v", "--loss", "mse"], "--loss: invalid choice: 'mse'"),
+        (["train", "--volume", "v", "--split", "half"], "--split: invalid choice: 'half'"),
+        (["train", "--volume", "v", "--trees", "many"], "--trees: 'many' should be a whole number"),
+        (
+            ["train", "--volume", "v", "--target-recall", "high"],
+            "--target-recall: 'high' should be a number",
+        ),
+        (
+            ["train", "--volume", "v", "--index-threads", "1.5"],
+            "--index-threads: '1.5' should be a whole number",
+        ),
+        (["train", "--volume", "v", "--dataset", "netflix"], "--dataset: invalid choice: 'netflix'"),
+        (["train", "--volume", "v", "--label", "a", "--no-label"], "not allowed with argument --label"),
+        (["promote", "--volume", "v"], "required: version"),
+        (["fetch-dataset", "netflix"], "invalid choice: 'netflix'"),
+    ],
+)
+def test_a_mistake_is_named(capsys, arguments, reason):
+    assert reason in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])
+def test_every_command_explains_itself(capsys, command):
+    with pytest.raises(SystemExit) as caught:
+        parse([*command, "--help"])
+    assert caught.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "usage: python -m trainer" in shown
+    # Nothing of argparse's formatting is left over.
+    assert "%(" not in shown
+    assert "==SUPPRESS==" not in shown
+    if not command:
+        assert all(name in shown for name in COMMANDS)
+
+
+def test_train_says_what_a_file_should_hold(capsys):
+    with pytest.raises(SystemExit):
+        parse(["train", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "user_id, item_id",
+        "optionally weight",
+        "optionally title",
+        "512 bytes",
+        "(default: 20)",
+    ):
+        assert part in shown
+
+
+def test_every_rpc_has_a_command():
+    [service] = pb.DESCRIPTOR.services_by_name.values()
+    assert BY_RPC.keys() == {method.name for method in service.methods}
+    remote = {command for command, *_ in BY_RPC.values()}
+    assert remote | {*HEALTH} == service_commands._COMMANDS.keys()
+    for arguments in [*BY_RPC.values(), HEALTH]:
+        options = parse([*arguments, "--target", "host:1", "--timeout", "2.5"])
+        assert (options.target, options.timeout) == ("host:1", 2.5)
+
+
+def test_every_command_is_known_here_or_there():
+    assert commands._COMMANDS.keys() == {*COMMANDS} - ONLY_REMOTE
+    assert not ONLY_LOCAL & service_commands._COMMANDS.keys()
+
+
+@pytest.mark.parametrize("command", sorted(ONLY_REMOTE))
+def test_what_only_a_service_has_asks_the_one_of_this_machine(monkeypatch, command):
+    [arguments] = [own for own in [*BY_RPC.values(), HEALTH] if own[0] == command]
+    assert parse(arguments).target == "127.0.0.1:50052"
+    monkeypatch.setenv("TRAINER_LISTEN", "host:2")
+    assert parse(arguments).target == "host:2"
+
+
+def test_a_probe_waits_for_less_than_the_others():
+    assert parse(["health"]).timeout == 5
+    assert parse(["runs"]).timeout == 60
+
+
+@pytest.mark.parametrize("command", sorted({own[0] for own in BY_RPC.values()} - ONLY_REMOTE))
+def test_the_rest_ask_a_service_only_when_they_are_told_to(command):
+    [arguments] = [own for own in BY_RPC.values() if own[0] == command]
+    assert "target" not in parse([*arguments, "--volume", "v"])
+    assert "volume" not in parse([*arguments, "--target", "host:1"])
+
+
+def test_train_reads_the_same_flags_for_here_and_there():
+    flags = ["--interactions=a.csv", "--epochs=3", "--min-auc=0.5", "--label=beta", "--json"]
+    here = vars(parse(["train", "--volume=v", *flags]))
+    there = vars(parse(["train", "--target=host:1", *flags]))
+    assert here.pop("volume") == Path("v")
+    assert there.pop("target") == "host:1"
+    assert here == there
+
+
+def test_the_flags_of_serve(monkeypatch):
+    options = vars(parse(["serve", "--volume", "v"]))
+    assert (options["keep"], options["min_age"], options["keep_all"]) == (5, "1h", False)
+    assert (options["parallel_runs"], options["maintenance_seconds"]) == (1, 30.0)
+    assert (options["data_root"], options["retrain_on_change"]) == ([], False)
+    assert not options.keys() & {"state", "max_age", "retrain_every", "retrain_cron"}
+    monkeypatch.setenv("TRAINER_STATE", "/state")
+    given = ["--data-root", "a", "--data-root", "b", "--retrain-every", "1h", "--max-age", "7d"]
+    options = vars(parse(["serve", "--volume", "v", *given, "--event-log"]))
+    assert (options["data_root"], options["state"]) == ([Path("a"), Path("b")], Path("/state"))
+    assert (options["retrain_every"], options["max_age"], options["event_log"]) == ("1h", "7d", True)
+
+
+def test_which_events_to_remove():
+    ids = ["--user", "a", "--user", "b", "--item", "x", "--event-id", "1"]
+    bounds = ["--from", "2026-01-01", "--to", "1767312000", "--min-weight=-1", "--max-weight", "5"]
+    options = parse(["remove-events", "--volume", "v", *ids, *bounds, "--dry-run"])
+    assert (options.user, options.item, options.event_id) == (["a", "b"], ["x"], ["1"])
+    assert (options.happened_from, options.happened_before) == (1767225600.0, 1767312000.0)
+    assert (options.min_weight, options.max_weight, options.dry_run) == (-1.0, 5.0, True)
+    # By a service, here beside the volume, or here where the state is.
+    for where in (["--target", "a:1"], ["--volume", "v"], ["--state", "s"]):
+        assert parse(["remove-events", *where, "--user", "a"]).dry_run is False
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--from", "yesterday"], "argument --from: T is 'yesterday', which isn't seconds since 1970"),
+        (["--to", "1767225600000"], "are these milliseconds?"),
+        (["--to", "2026"], "T is '2026', which would be so many seconds after 1970: write 2026-01-01"),
+        (["--min-weight", "much"], "argument --min-weight: 'much' should be a number"),
+    ],
+)
+def test_a_bound_that_is_none_is_a_mistake(capsys, given, said):
+    assert said in refused(capsys, "remove-events", "--volume", "v", *given)
+
+
+def test_where_the_events_are_has_to_be_said(capsys):
+    assert "remove-events: give --volume, or --target" in refused(capsys, "remove-events", "--user=a")
+
+
+@pytest.mark.parametrize("command", sorted({command for command, *_ in BY_RPC.values()} - ONLY_REMOTE))
+@pytest.mark.parametrize("environment", ["", "elsewhere"])
+def test_a_volume_and_a_target_are_not_given_together(monkeypatch, capsys, command, environment):
+    monkeypatch.setenv("TRAINER_VOLUME", environment)
+    [arguments] = [words for words in BY_RPC.values() if words[0] == command]
+    for where in (["--volume", "elsewhere", "--target", "a:1"], ["--target=a:1", "--volume=v"]):
+        error = refused(capsys, *arguments, *where)
+        assert error.endswith("error: give --volume or --target, not both\n")
+
+
+def test_a_target_may_be_given_where_the_environment_has_a_volume(monkeypatch):
+    monkeypatch.setenv("TRAINER_VOLUME", "elsewhere")
+    options = parse(["versions", "--target", "a:1"])
+    assert (options.target, options.volume) == ("a:1", Path("elsewhere"))
+    assert parse(["versions", "--volume", "v", "--volume", "w"]).volume == Path("w")
+
+
+ODD = "\udcff"
+TO = ["--target", "127.0.0.1:1"]
+AT = ["--volume", "v"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "arguments"),
+    [
+        ("run_id", ["run", ODD]),
+        ("run_id", ["cancel", ODD]),
+        ("version", ["version", ODD, *TO]),
+        ("version", ["delete", ODD, *AT]),
+        ("version", ["promote", ODD, *TO]),
+        ("base", ["diff", ODD, "x", *TO]),
+        ("VERSION", ["verify", "x", ODD, *AT]),
+        ("--label", ["rollback", "--label", ODD, *AT]),
+        ("--user", ["remove-events", "--user", ODD, *TO]),
+        ("--event-id", ["remove-events", "--event-id", ODD, *TO]),
+        ("--request-id", ["train", "--request-id", ODD, *TO]),
+        ("--event-weights", ["train", "--event-weights", f"{ODD}=1", *AT]),
+        ("--item-features", ["train", "--item-features", ODD, *AT]),
+        ("--database-url", ["train", "--database-url", f"sqlite:///{ODD}", *AT]),
+        ("--interactions-sql", ["train", "--interactions-sql", ODD, *TO]),
+        ("--interactions", ["train", "--interactions", ODD, *TO]),
+        ("--items", ["train", "--items", ODD, *TO]),
+        ("--users", ["serve", "--users", ODD, *AT]),
+        ("--server-name", ["runs", "--server-name", ODD]),
+        ("--volume", ["train", "--volume", f"v{ODD}"]),
+        ("--cache-dir", ["serve", *AT, "--cache-dir", ODD]),
+    ],
+)
+def test_what_is_not_utf8_is_refused_by_the_flags_name(capsys, flag, arguments):
+    error = refused(capsys, *arguments)
+    assert f"argument {flag}: " in error
+    assert r"\udcff" in error
+    assert "isn't valid UTF-8" in error
+
+
+def test_paths_of_any_bytes_are_taken_where_they_work():
+    options = parse(["train", *AT, "--interactions", ODD, "--state", ODD])
+    assert (options.interactions, options.state) == (ODD, Path(ODD))
+    assert parse(["versions", "--volume", ODD]).volume == Path(ODD)
+
+
+@pytest.mark.parametrize(
+    ("flag", "arguments"),
+    [
+        ("--data-root", ["serve", *AT]),
+        ("--volume", ["versions"]),
+        ("--state", ["serve", *AT]),
+        ("--data-dir", ["train", *AT]),
+        ("--interactions", ["train", *AT]),
+        ("--token-file", ["serve", *AT]),
+        ("--config", ["serve", *AT]),
+        ("--output", ["report", *AT]),
+        ("--seen", ["publish", *AT, "--item-vectors", "a", "--item-ids", "b"]),
+    ],
+)
+def test_an_empty_path_is_not_the_current_directory(capsys, flag, arguments):
+    assert f"argument {flag}: an empty path" in refused(capsys, *arguments, flag, "")
+
+
+def test_settings_are_checked_like_flags(monkeypatch, tmp_path):
+    file = tmp_path / "own.toml"
+    file.write_text('data_root = [""]')
+    with pytest.raises(HostingError, match=r"data_root is .*: an empty path"):
+        parse(["serve", *AT, "--config", str(file)])
+    monkeypatch.setenv("TRAINER_LABEL", ODD)
+    with pytest.raises(HostingError, match=r"TRAINER_LABEL is .*: '.udcff' isn't valid UTF-8"):
+        parse(["serve", *AT])

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+
+from lightfm_retriever.publication.manifest import encode
+from tests import publications
+from trainer.cli import output
+from trainer.promotion.checks import Checked
+from trainer.versions.catalogue import PublishedVersion
+from trainer.versions.diff import Change, IdChanges, VersionDiff
+from trainer.versions.rows import row_of
+
+METRICS = {
+    "train_precision_at_10": 0.75,
+    "train_auc": 0.96875,
+    "test_precision_at_10": 0.09375,
+    "test_auc": 0.90625,
+    "test_precision_at_10_unseen": 0.25,
+    "test_auc_unseen": 0.9375,
+    "evaluated_users": 943.0,
+}
+
+
+def result(**changes):
+    manifest = replace(publications.complete_manifest(), metrics=METRICS)
+    fields = {
+        "manifest": manifest,
+        "label": "current",
+        "seconds": {"fit": 1.25, "publish": 0.5},
+        "warnings": ["3 items aren't in it"],
+        "gates": [],
+    }
+    return Checked(**{**fields, **changes})
+
+
+def words(text):
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def test_what_was_published_as_json_is_complete(capsys):
+    made = result()
+    output.published(made, as_json=True)
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert json.loads(printed.out) == {
+        "version": made.manifest.version,
+        "label": "current",
+        "items": 12,
+        "users": 6,
+        "dataset": asdict(made.manifest.dataset),
+        "hyperparameters": made.manifest.hyperparameters,
+        "metrics": METRICS,
+        "indexes": {name: asdict(index) for name, index in made.manifest.indexes.items()},
+        "attributes": [asdict(attribute) for attribute in made.manifest.attributes],
+        "seconds": {"fit": 1.25, "publish": 0.5},
+        "gates": [],
+        "warnings": ["3 items aren't in it"],
+    }
+    assert "példa" in printed.out
+
+
+def test_what_was_published_for_people_tells_metrics_indexes_and_the_version(capsys):
+    made = result()
+    output.published(made, as_json=False)
+    printed = capsys.readouterr()
+    assert printed.err == "warning: 3 items aren't in it\n"
+    lines = words(printed.out)
+    assert lines[0] == (
+        "példa: 6 users, 12 items, 40 training and 6 test interactions (split leave-one-out)"
+    )
+    for expected in (
+        "train, all items 0.7500 0.9688",
+        "test, all items 0.0938 0.9062",
+        "test, seen items excluded 0.2500 0.9375",
+        "index backend settings recall@10 µs a query exact, µs file, MB",
+        "similar annoy trees=10 search_k=-1 1.0000 26 30 0.0",
+        "recommend annoy trees=10 search_k=-1 1.0000 26 30 0.0",
+        "seconds: fit 1.25, publish 0.50",
+        f"published {made.manifest.version}, label 'current' names it",
+    ):
+        assert expected in lines
+
+
+def test_without_a_label_and_a_test_set_it_says_so(capsys):
+    metrics = {"train_precision_at_10": 0.5, "evaluated_users": 0.0}
+    made = result(
+        label=None, warnings=[], manifest=replace(publications.complete_manifest(), metrics=metrics)
+    )
+    output.published(made, as_json=False)
+    lines = words(capsys.readouterr().out)
+    assert "train, all items 0.5000 -" in lines
+    assert not any(line.startswith("test,") for line in lines)
+    assert lines[-1] == f"published {made.manifest.version}, no label moved"
+
+
+def test_the_precision_as_served_is_told_beside_that_of_exact_search(capsys):
+    served = {
+        "test_precision_at_10_served": 0.0144,
+        "test_precision_at_10_exact": 0.1144,
+        "served_users": 1000.0,
+    }
+    manifest = replace(publications.complete_manifest(), metrics=METRICS | served)
+    output.published(result(manifest=manifest), as_json=False)
+    lines = words(capsys.readouterr().out)
+    start = lines.index("1,000 users, seen items excluded precision@10 of exact search")
+    assert lines[start + 1 : start + 3] == [
+        "as served, by annoy 0.0144 13%",
+        "by exact search 0.1144 100%",
+    ]
+    output.published(result(), as_json=False)
+    assert "of exact search" not in capsys.readouterr().out
+
+
+COLD = {
+    "test_precision_at_10_trained": 0.25,
+    "test_precision_at_10_folded_in": 0.2125,
+    "test_precision_at_10_popular": 0.125,
+}
+
+
+def test_users_without_a_vector_and_attributes_are_told_of_where_there_are_any(capsys):
+    manifest = publications.complete_manifest(extended=True)
+    assert len(manifest.attributes) > 1
+    output.published(result(manifest=replace(manifest, metrics=METRICS | COLD)), as_json=False)
+    lines = words(capsys.readouterr().out)
+    start = lines.index("the same users, seen items excluded precision@10 of their own")
+    assert lines[start + 1 : start + 4] == [
+        "by their own vectors 0.2500 100%",
+        "by what they have seen 0.2125 85%",
+        "by what is popular 0.1250 50%",
+    ]
+    shown = ", ".join(f"{own.name} ({own.kind})" for own in manifest.attributes)
+    assert f"attributes: {shown}" in lines
+
+    without = {**METRICS, **COLD, "test_precision_at_10_trained": 0.0}
+    output.published(result(manifest=replace(manifest, metrics=without)), as_json=False)
+    assert "by what is popular 0.1250 -" in words(capsys.readouterr().out)
+    output.published(result(), as_json=False)
+    printed = capsys.readouterr().out
+    assert "of their own" not in printed
+    assert "attributes" not in printed
+
+
+def test_attributes_as_json(capsys):
+    manifest = publications.complete_manifest(extended=True)
+    output.published(result(manifest=manifest), as_json=True)
+    assert json.loads(capsys.readouterr().out)["attributes"] == [
+        {"name": own.name, "kind": own.kind} for own in manifest.attributes
+    ]
+
+
+def test_stages_are_told_in_the_order_in_which_they_happen(capsys):
+    seconds = {"publish": 0.5, "ponder": 2.0, "fit": 1.25, "read": 1.0}
+    output.published(result(seconds=seconds), as_json=False)
+    assert "seconds: read 1.00, fit 1.25, publish 0.50, ponder 2.00" in words(capsys.readouterr().out)
+    output.published(result(seconds=seconds), as_json=True)
+    printed = json.loads(capsys.readouterr().out)["seconds"]
+    assert [*printed] == ["read", "fit", "publish", "ponder"]
+
+
+def test_settings_are_told_in_words_of_no_programming_language(capsys):
+    manifest = replace(
+        publications.complete_manifest(),
+        hyperparameters={"sample_weights": True, "other": False, "trees": None, "rate": 0.05},
+    )
+    output.version(json.loads(encode(manifest)), [], as_json=False)
+    line = "hyperparameters: sample_weights true, other false, trees -, rate 0.0500"
+    assert line in words(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_a_versions_attributes_are_shown_where_there_are_any(capsys, extended):
+    manifest = publications.complete_manifest(extended=extended)
+    output.version(json.loads(encode(manifest)), [], as_json=False)
+    lines = [line for line in words(capsys.readouterr().out) if line.startswith("attributes")]
+    shown = ", ".join(f"{own.name} ({own.kind})" for own in manifest.attributes)
+    assert lines == ([f"attributes: {shown}"] if extended else [])
+
+
+def test_attributes_that_differ_are_among_a_differences_changes(capsys):
+    changes = [Change("year", "text", "number"), Change("new", None, "text")]
+    same = IdChanges(before=1, after=1, new=0, lost=0, new_ids=[], lost_ids=[])
+    found = VersionDiff("a", "b", None, same, same, [], [], [], attributes=changes)
+    output.diff(found, as_json=False)
+    lines = words(capsys.readouterr().out)
+    # Said to be attributes: there may be hyperparameters of such names.
+    assert lines[-2:] == ["attribute year text number", "attribute new - text"]
+
+
+def listed():
+    manifest = replace(publications.complete_manifest(), metrics=METRICS)
+    problem = "/a/[prod]/:smile:/manifest.json: " + "checksum is " + "0" * 300
+    published = [
+        PublishedVersion(manifest.version, ["canary", "current"], manifest, ""),
+        PublishedVersion("20260101T000000Z-000000", ["old"], None, problem),
+    ]
+    return [row_of(version) for version in published]
+
+
+def test_versions_as_json(capsys):
+    rows = listed()
+    output.versions(rows, as_json=True)
+    assert json.loads(capsys.readouterr().out) == [
+        {
+            "version": rows[0].name,
+            "labels": ["canary", "current"],
+            "problem": "",
+            "created_at": "2026-11-24T12:00:00Z",
+            "items": 12,
+            "users": 6,
+            "metrics": METRICS,
+            "recall_at_10": {"similar": 1.0, "recommend": 1.0},
+        },
+        {
+            "version": rows[1].name,
+            "labels": ["old"],
+            "problem": rows[1].problem,
+            "created_at": None,
+            "items": None,
+            "users": None,
+            "metrics": {},
+            "recall_at_10": {},
+        },
+    ]
+
+
+def test_versions_for_people(capsys):
+    rows = listed()
+    output.versions(rows, as_json=False)
+    printed = capsys.readouterr().out
+    lines = words(printed)
+    assert f"{rows[0].name} canary current 12 6 0.0938 0.2500 0.9062 1.0000" in lines
+    assert f"{rows[1].name} old broken" in lines
+    # Whole, however long, and with what rich would take for markup.
+    assert printed.endswith(f"{rows[1].name}: {rows[1].problem}\n")
+
+
+def test_a_version_without_a_test_set_shows_dashes(capsys):
+    manifest = replace(publications.complete_manifest(), metrics={})
+    output.versions([row_of(PublishedVersion(manifest.version, [], manifest, ""))], as_json=False)
+    assert f"{manifest.version} 12 6 - - - 1.0000" in words(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("show", [output.versions, output.verified])
+def test_an_empty_volume_is_said_to_be_so(capsys, show):
+    show([], as_json=False)
+    assert capsys.readouterr().out == "nothing is published on this volume\n"
+    show([], as_json=True)
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_a_moved_label(capsys):
+    output.label_moved("current", None, "new", as_json=False)
+    output.label_moved("current", "old", "new", as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "label 'current' names new (before: none)",
+        "label 'current' names new (before: old)",
+    ]
+    output.label_moved("current", None, "new", as_json=True)
+    expected = {"label": "current", "previous": None, "version": "new"}
+    assert json.loads(capsys.readouterr().out) == expected
+
+
+def test_verified_versions(capsys):
+    rows = [("a", None), ("b", "items.trie: SHA-256 differs")]
+    output.verified(rows, as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "a: every byte is as published",
+        "b: items.trie: SHA-256 differs",
+    ]
+    output.verified(rows, as_json=True)
+    assert json.loads(capsys.readouterr().out) == [
+        {"version": "a", "problem": None},
+        {"version": "b", "problem": "items.trie: SHA-256 differs"},
+    ]

@@ -1,0 +1,174 @@
+"""`remove-events` on the log of a service that is stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from lightfm_retriever.publication.reader import open_publication
+from tests import datasets
+from trainer.__main__ import main
+from trainer.event_log.log import Event, EventLog, read_interactions
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    for name in ("TRAINER_VOLUME", "TRAINER_DATA_DIR", "TRAINER_LISTEN", "TRAINER_STATE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def log(tmp_path):
+    """Three events of two users, one of a clock that is wrong and one of a weight that is."""
+    directory = tmp_path / "volume.trainer" / "events"
+    with EventLog(directory) as log:
+        log.append(
+            [
+                Event("1", "ann", "x", "view", 1.0, 1767225600.0),
+                Event("2", "ann", "y", "", 1e8, 1767225601.0),
+                Event("3", "bob", "x", "buy", 2.0, 31536007.0),
+            ]
+        )
+    return directory
+
+
+@pytest.fixture
+def call(capsys, tmp_path):
+    """Run the command; returns its status, and what it printed where."""
+
+    def call(*arguments, where=("--volume", tmp_path / "volume")):
+        status = main(["remove-events", *map(str, (*where, *arguments))])
+        output = capsys.readouterr()
+        return status, output.out, output.err
+
+    return call
+
+
+def test_a_user_is_removed_beside_the_volume_or_where_the_state_is(call, log):
+    told = "events were removed: of 1 users, with {} items, weights {}, {}\n"
+    times = "2026-01-01T00:00:00Z to 2026-01-01T00:00:01Z"
+    assert call("--user", "ann") == (0, "2 " + told.format(2, "1 to 1e+08", times), "")
+    assert read_interactions(log).user_ids == ["bob"]
+    status, shown, _ = call("--user", "bob", where=["--state", log.parent])
+    assert (status, shown.partition(":")[0]) == (0, "1 events were removed")
+    assert call("--user", "bob") == (0, "0 events were removed\n", "")
+
+
+def test_a_dry_run_shows_what_looks_wrong_and_removes_nothing(call, log):
+    status, shown, _ = call("--to", "2000-01-01", "--dry-run")
+    time = "1971-01-01T00:00:07Z"
+    assert (status, shown.splitlines()) == (
+        0,
+        [
+            f"1 events would be removed: of 1 users, with 1 items, weights 2 to 2, {time} to {time}",
+            f"  '3': user 'bob', item 'x', 'buy' weight 2, {time}",
+        ],
+    )
+    assert "'2': user 'ann', item 'y', weight 1e+08" in call("--min-weight", "1000", "--dry-run")[1]
+    assert call("--user", "nobody", "--dry-run")[1] == "0 events would be removed\n"
+    assert len(read_interactions(log)) == 3
+
+
+def test_the_next_publication_has_nothing_of_a_user_that_was_removed(call, capsys, tmp_path):
+    volume = tmp_path / "volume"
+    with EventLog(tmp_path / "volume.trainer" / "events") as log:
+        log.append([Event(f"{row}", *rest) for row, (*rest, _) in enumerate(datasets.rows())])
+    train = ["train", "--volume", str(volume), "--event-log", "--split", "none", "--index-threads", "1"]
+    quick = [
+        "--allow-unevaluated",
+        "--components",
+        "4",
+        "--epochs",
+        "2",
+        "--backend",
+        "exact",
+        "--json",
+    ]
+
+    def published():
+        assert main([*train, *quick]) == 0
+        version = json.loads(capsys.readouterr().out)["version"]
+        return open_publication(volume, version).users
+
+    assert published().row("u3") is not None
+    assert call("--user", "u3", "--user", "u4")[0] == 0
+    users = published()
+    assert (users.row("u3"), users.row("u4"), len(users)) == (None, None, datasets.USERS - 2)
+
+
+def test_more_examples_than_are_shown_are_counted(call, log):
+    with EventLog(log) as opened:
+        opened.append([Event(f"many {number}", "cy", "x") for number in range(1012)])
+    assert call("--user", "cy", "--dry-run")[1].endswith("  ... and 1,002 more\n")
+
+
+def test_the_result_is_json_for_machines(call, log):
+    found = json.loads(call("--item", "x", "--user", "ann", "--json", "--dry-run")[1])
+    assert (found["events"], found["dry_run"], found["oldest"]) == (1, True, 1767225600.0)
+    assert found["examples"][0]["event_id"] == "1"
+    assert json.loads(call("--event-id", "1", "--event-id", "3", "--json")[1])["events"] == 2
+    assert read_interactions(log).item_ids == ["y"]
+
+
+def test_what_was_given_up_is_warned_of(call, log):
+    (log / "segment-00000002.lost").write_bytes(b"damaged")
+    _, _, errors = call("--user", "ann")
+    assert errors.startswith(f"warning: {log}/segment-00000002.lost was given up and isn't searched")
+
+
+def test_a_service_that_uses_the_log_is_named_as_the_way(call, log):
+    with EventLog(log):
+        status, shown, errors = call("--user", "ann")
+    assert (status, shown) == (1, "")
+    assert errors == f"error: {log}: another process writes to this event log\n"
+
+
+def test_a_log_that_is_not_there_is_not_made(call, tmp_path):
+    status, _, errors = call("--user", "ann")
+    assert (status, errors) == (
+        1,
+        f"error: {tmp_path}/volume.trainer/events: there is no event log here\n",
+    )
+    assert not (tmp_path / "volume.trainer").exists()
+
+
+@pytest.mark.parametrize("harm", [lambda log: (log / "_wal-00000001").unlink(), shutil.rmtree])
+def test_a_log_that_was_lost_is_not_taken_for_an_empty_one(call, log, harm, tmp_path, capsys):
+    harm(log)
+    left = sorted(log.parent.rglob("*"))
+    for status, _, errors in (call("--user", "ann"), call("--user", "ann", "--dry-run")):
+        assert status == 1
+        assert "part 1 of the event log is missing" in errors
+        assert f"remove {log.parent}/must-have-events" in errors
+    # Also beside another source.
+    interactions = tmp_path / "i.csv"
+    interactions.write_text("user_id,item_id\na,b\n")
+    flags = ("--event-log", "--interactions", str(interactions), "--volume", str(tmp_path / "volume"))
+    assert main(["train", *flags]) == 1
+    assert "part 1 of the event log is missing" in capsys.readouterr().err
+    assert sorted(log.parent.rglob("*")) == left
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "nothing is selected"),
+        (["--from", "2026-01-01", "--to", "2026-01-01"], "is 1767225600.0, but should be below"),
+    ],
+)
+def test_flags_that_can_not_be_meant_are_refused(call, log, given, said):
+    status, _, errors = call(*given)
+    assert status == 1
+    assert said in errors
+    assert len(read_interactions(log)) == 3
+
+
+@pytest.mark.parametrize("time", ["20990101", "20260115", "46022", "5"])
+def test_a_number_that_is_no_time_selects_nothing(call, log, capsys, time):
+    """As seconds since 1970 each of these would select all that there is."""
+    with pytest.raises(SystemExit):
+        call("--from", time)
+    assert "which would be 1970-" in capsys.readouterr().err
+    assert len(read_interactions(log)) == 3

@@ -1,0 +1,338 @@
+"""`python -m trainer tune` as it is called, in this process."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests import datasets
+from trainer import pipeline
+from trainer.__main__ import main
+from trainer.cli import study_command
+from trainer.event_log.log import Event, EventLog
+from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.study.picture import draw
+from trainer.study.study import run_study
+from trainer.study.trials import Trial
+
+TRIALS = ["--trials", "3", "--max-epochs", "4", "--epoch-step", "2"]
+SPACE = ["--components", "2", "8", "--losses", "warp", "bpr"]
+COLUMNS = [
+    "trial",
+    "validation p@10",
+    "epochs",
+    "s",
+    "loss",
+    "components",
+    "learning_rate",
+    "item_alpha",
+    "user_alpha",
+    "state",
+]
+
+
+PICTURE = b"a picture"
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch, tmp_path):
+    """What isn't named is beside the test's own files; a picture takes a second to draw."""
+    monkeypatch.setattr("trainer.study.picture.draw", lambda _: PICTURE)
+    for name in ("TRAINER_VOLUME", "TRAINER_DATA_DIR", "TRAINER_LISTEN", "TRAINER_STATE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def interactions(tmp_path):
+    return ["--interactions", str(datasets.write_rows(tmp_path / "interactions.csv"))]
+
+
+@pytest.fixture
+def call(capsys):
+    """Run a search; returns what it printed and what it told of on the way."""
+
+    def call(*arguments):
+        assert main(["tune", *TRIALS, *SPACE, *map(str, arguments)]) == 0
+        return capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def fails(capsys, tmp_path):
+    """Run a search that fails; returns its message."""
+
+    def fails(*arguments):
+        assert main(["tune", *TRIALS, *map(str, arguments)]) == 1
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert output.err.startswith("error: ")
+        assert output.err.count("\n") == 1
+        assert not (tmp_path / "study").exists()
+        return output.err.removeprefix("error: ").rstrip("\n")
+
+    return fails
+
+
+def study(directory):
+    return json.loads((directory / "study.json").read_text("utf-8"))
+
+
+def flags_of(content):
+    """Hyperparameters as flags of `train`, as far as the search found them."""
+    return {name: content["hyperparameters"][name] for name in (*COLUMNS[4:9], "epochs")}
+
+
+def test_the_trials_are_printed_best_first_and_the_best_as_flags(call, interactions, tmp_path):
+    output = call(*interactions, "--seed", 1)
+    lines = output.out.splitlines()
+    content = study(tmp_path / "study")
+    assert lines[0] == (
+        f"interactions.csv: {content['fit_interactions']} interactions to fit, "
+        f"{content['validation_interactions']} to validate (random), "
+        f"{content['test_interactions']} to test (random)"
+    )
+    assert re.split(r" {2,}", lines[1].strip()) == COLUMNS
+    rows = [dict(zip(COLUMNS, line.split(), strict=True)) for line in lines[2:5]]
+    ranked = sorted(content["trials"], key=lambda trial: -trial["value"])
+    for row, trial in zip(rows, ranked, strict=True):
+        assert (row["trial"], row["epochs"]) == (str(trial["number"]), str(trial["epochs"]))
+        assert row["validation p@10"] == f"{trial['value']:.4f}"
+        assert row["state"] == trial["state"]
+        assert row["loss"] == trial["parameters"]["loss"]
+        for name in COLUMNS[5:9]:
+            assert float(row[name]) == pytest.approx(trial["parameters"][name], rel=1e-3), name
+    told = re.fullmatch(r"best: validation precision@10 (\S+) with (.*)", lines[5])
+    assert told[1] == f"{ranked[0]['value']:.4f}"
+    words = told[2].split()
+    assert words[::2] == [f"--{name.replace('_', '-')}" for name in flags_of(content)]
+    assert words[1::2] == [
+        f"{value:.4g}" if isinstance(value, float) else str(value)
+        for value in flags_of(content).values()
+    ]
+    assert f"precision_at_10_unseen {content['test']['test_precision_at_10_unseen']:.4f}" in lines[6]
+    assert lines[7:] == ["wrote study/study.json, study/study.png"]
+    assert (tmp_path / "study" / "study.png").read_bytes() == PICTURE
+    # Bars go elsewhere, so that the table can be kept.
+    assert "Trials" in output.err
+
+
+def test_the_flags_that_it_ends_with_are_those_of_train(call, interactions, tmp_path, capsys):
+    line = next(line for line in call(*interactions).out.splitlines() if line.startswith("best: "))
+    flags = line.partition(" with ")[2].split()
+    place = ["--volume", str(tmp_path / "volume"), "--json", "--index-threads", "1"]
+    assert main(["train", *interactions, *flags, *place]) == 0
+    trained = json.loads(capsys.readouterr().out)["hyperparameters"]
+    for name, value in flags_of(study(tmp_path / "study")).items():
+        assert trained[name] == pytest.approx(value, rel=1e-3) if name != "loss" else value
+
+
+def test_the_study_is_written_with_its_picture_where_it_is_asked_for(
+    call, interactions, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("trainer.study.picture.draw", draw)
+    directory = tmp_path / "new" / "of today"
+    assert "of today/study.png" in call(*interactions, "--output", directory).out
+    assert sorted(path.name for path in directory.iterdir()) == ["study.json", "study.png"]
+    assert (directory / "study.png").read_bytes().startswith(b"\x89PNG")
+    content = study(directory)
+    assert content["options"]["trials"] == len(content["trials"]) == 3
+    assert (content["options"]["max_epochs"], content["options"]["epoch_step"]) == (4, 2)
+    assert {trial["parameters"]["loss"] for trial in content["trials"]} <= {"warp", "bpr"}
+    assert all(2 <= trial["parameters"]["components"] <= 8 for trial in content["trials"])
+    assert not (tmp_path / "study").exists()
+
+
+def test_json_is_the_study_and_nothing_else(call, interactions, tmp_path):
+    output = call(*interactions, "--json")
+    assert json.loads(output.out) == study(tmp_path / "study")
+    assert output.err == ""
+
+
+def test_the_same_seed_searches_the_same(call, interactions):
+    first, second, other = (
+        json.loads(call(*interactions, "--json", "--seed", seed).out) for seed in (3, 3, 4)
+    )
+    assert [trial["parameters"] for trial in first["trials"]] == [
+        trial["parameters"] for trial in second["trials"]
+    ]
+    assert (first["best"], first["test"]) == (second["best"], second["test"])
+    assert first["trials"][1]["parameters"] != other["trials"][1]["parameters"]
+
+
+def test_every_flag_reaches_the_search(interactions, monkeypatch):
+    asked = {}
+
+    def watched(source, **options):
+        asked.update(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainer.cli.study_command.run_study", watched)
+    given = {
+        "--trials": 7,
+        "--timeout-seconds": 30.5,
+        "--max-epochs": 9,
+        "--epoch-step": 3,
+        "--patience": 2,
+        "--validation": "leave-last-k",
+        "--split": "time",
+        "--split-count": 4,
+        "--split-share": 0.25,
+        "--seed": 5,
+        "--threads": 2,
+    }
+    ranges = {
+        "--components": (3, 5),
+        "--learning-rate": (0.1, 0.2),
+        "--item-alpha": (0.001, 0.002),
+        "--user-alpha": (0.003, 0.004),
+        "--losses": ("bpr", "logistic"),
+    }
+    words = [word for flag, value in given.items() for word in (flag, str(value))]
+    words += [word for flag, ends in ranges.items() for word in (flag, *map(str, ends))]
+    assert main(["tune", *interactions, *words, "--sample-weights"]) == 130
+    options = asked["options"]
+    assert (asked["split"], asked["split_count"], asked["split_share"]) == ("time", 4, 0.25)
+    assert (options.trials, options.timeout_seconds, options.max_epochs) == (7, 30.5, 9)
+    assert (options.epoch_step, options.patience, options.validation) == (3, 2, "leave-last-k")
+    assert options.start == Hyperparameters(seed=5, threads=2, sample_weights=True)
+    assert options.space.ranges() == {
+        flag[2:].replace("-", "_"): ends for flag, ends in ranges.items() if flag != "--losses"
+    }
+    assert list(options.space.losses) == ["bpr", "logistic"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--components 8 2", "--components is 8, 2, but should be a range above 0, its lower end"),
+        ("--components 1 5000", "--components is 5000, but should be in 1..4096"),
+        ("--learning-rate 0 1", "--learning-rate is 0.0, 1.0, but should be a range above 0"),
+        ("--learning-rate 0.1 11", "--learning-rate is 11.0, but should be above 0 and at most 10"),
+        ("--learning-rate nan 1", "--learning-rate is nan, 1.0, but should be a range above 0"),
+        ("--item-alpha 0 0.1", "--item-alpha is 0.0, 0.1, but should be a range above 0"),
+        ("--user-alpha 0.1 2", "--user-alpha is 2.0, but should be in 0..1"),
+        ("--losses warp warp", "--losses is warp, warp, but should be distinct ones of"),
+        ("--sample-weights", "--loss is 'warp-kos', but should be another one with --sample-weights"),
+        ("--trials 0", "--trials is 0, but should be in 1..100000"),
+        ("--max-epochs 0", "--max-epochs is 0, but should be in 1..10000"),
+        ("--epoch-step 5", "--epoch-step is 5, but should be in 1..4"),
+        ("--patience 0", "--patience is 0, but should be in 1..10000"),
+        ("--timeout-seconds 0", "--timeout-seconds is 0.0, but should be above 0"),
+        ("--seed -1", "--seed is -1, but should be in 0..2^31-1"),
+        ("--threads 0", "--threads is 0, but should be in 1..1024"),
+        ("--split-share 1", "--split-share is 1.0, but should be above 0 and below 1"),
+        ("--split time", "interactions.csv: there is no column timestamp, which --split time needs"),
+        ("--half-life-days 3", "interactions.csv: there is no column timestamp"),
+        ("--items none.csv", "none.csv: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_searched_is_a_clear_error(fails, interactions, tmp_path, arguments, message):
+    found = fails(*interactions, *arguments.split())
+    assert found.removeprefix(f"{tmp_path}/").startswith(message), found
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--components 2", "--components two 8", "--validation none", "--losses mse"]
+)
+def test_what_argparse_refuses_has_its_exit_status(interactions, capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(["tune", *interactions, *arguments.split()])
+    assert caught.value.code == 2
+    assert f"error: argument {arguments.split()[0]}: " in capsys.readouterr().err
+
+
+def test_some_interactions_have_to_be_named(fails):
+    assert "--interactions, --interactions-sql, --event-log" in fails()
+
+
+def test_an_event_log_that_is_not_there_is_named(fails, tmp_path):
+    assert fails("--event-log") == f"{tmp_path}/volume.trainer/events: there is no event log here"
+    assert fails("--event-log", "--state", "other") == "other/events: there is no event log here"
+    # It was only looked for.
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_appended_interactions_are_searched_on(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = datasets.rows()
+    with EventLog(tmp_path / "state" / pipeline.EVENTS, clock=lambda: start) as log:
+        log.append(
+            [
+                Event(str(number), user, item, "view", weight, (start - timedelta(number)).timestamp())
+                for number, (user, item, weight) in enumerate(rows)
+            ]
+        )
+    found = json.loads(call("--event-log", "--state", "state", "--split", "time", "--json").out)
+    assert (found["dataset"], found["split"], found["validation"]) == ("events", "time", "time")
+    assert found["test_interactions"] > 0
+    assert found["fit_interactions"] < len(rows)
+
+
+def test_a_search_without_test_interactions_prints_no_test_figures(call, interactions):
+    output = call(*interactions, "--split", "none")
+    assert "0 to test (none)" in output.out
+    assert "on the test" not in output.out
+
+
+def test_no_more_than_ten_trials_are_printed_and_no_failed_one(call, interactions, monkeypatch):
+    def longer(*arguments, **options):
+        found = run_study(*arguments, **options)
+        first = found.trials[0]
+        more = [
+            Trial(
+                number=number,
+                state="failed" if number % 2 else "pruned",
+                parameters=first.parameters,
+                value=None if number % 2 else number / 100,
+                epochs=0,
+                trained_epochs=2,
+                seconds=0.0,
+                error="it diverged" if number % 2 else None,
+            )
+            for number in range(3, 30)
+        ]
+        found.trials.extend(more)
+        found.warnings.append("something looks wrong")
+        return found
+
+    monkeypatch.setattr("trainer.cli.study_command.run_study", longer)
+    output = call(*interactions)
+    lines = output.out.splitlines()
+    assert lines[12] == "the best 10 of 30 trials"
+    rows = [dict(zip(COLUMNS, line.split(), strict=True)) for line in lines[2:12]]
+    values = [float(row["validation p@10"]) for row in rows]
+    assert values == sorted(values, reverse=True)
+    assert values[:3] == [0.28, 0.26, 0.24]
+    assert [row["trial"] for row in rows][:3] == ["28", "26", "24"]
+    assert {row["state"] for row in rows} == {"pruned", "complete"}
+    assert "failed" not in output.out
+    assert "warning: something looks wrong\n" in output.err
+
+
+def test_without_optuna_the_extra_is_named_before_anything_is_searched(
+    fails, interactions, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert fails(*interactions) == (
+        "a search for hyperparameters needs 'optuna', which isn't installed: "
+        "pip install 'lightfm-retriever[tune]'"
+    )
+
+
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_an_output_that_cannot_be_written_is_refused_before_the_search(
+    interactions, tmp_path, monkeypatch, capsys, below
+):
+    monkeypatch.setattr(study_command, "run_study", lambda *_, **__: pytest.fail("it searched"))
+    (tmp_path / "file").write_text("")
+    command = ["tune", "--interactions", str(interactions), "--output", f"{tmp_path / 'file'}{below}"]
+    assert main(command) == 1
+    assert "error: --output is" in capsys.readouterr().err

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+
+from lightfm_retriever.publication.volume import FolderVolume
+from tests import publications
+from trainer.cli.version_messages import diff_of, row_of
+from trainer.service import servicer
+from trainer.versions import catalogue, diff, rows
+from trainer.versions.catalogue import PublishedVersion
+from trainer.versions.diff import Change, IdChanges, Overlap, VersionDiff
+
+
+def sent(message):
+    """A message as it arrives."""
+    return type(message).FromString(message.SerializeToString())
+
+
+@pytest.mark.parametrize("metrics", [{}, {"z": 0.1, "test_auc": 0.9375, "a": 1e-9}])
+def test_a_version_that_is_sent_has_the_row_of_the_volumes_own(metrics):
+    manifest = replace(publications.complete_manifest(), metrics=metrics)
+    published = PublishedVersion(manifest.version, ["canary", "current"], manifest, "")
+    row = row_of(sent(servicer._version(published)))
+    assert row == rows.row_of(published)
+    assert json.dumps(row.content()) == json.dumps(rows.row_of(published).content())
+
+
+def test_a_broken_version_has_the_same_row_too():
+    published = PublishedVersion("20260101T000000Z-000000", ["old"], None, "isn't JSON")
+    assert row_of(sent(servicer._version(published))) == rows.row_of(published)
+
+
+def test_a_service_of_before_does_not_tell_the_recall():
+    row = row_of(pb.Version(name="a", items=1))
+    assert row.recall_at_10 == {}
+
+
+def ids(**changes):
+    return IdChanges(before=5, after=6, new=2, lost=1, new_ids=["a", "b"], lost_ids=["c"], **changes)
+
+
+@pytest.mark.parametrize("overlap", [None, Overlap(users=3, mean=9.5, median=9.0, min=7)])
+def test_a_difference_that_is_sent_is_the_volumes_own(overlap):
+    settings = [
+        Change("loss", "warp", "bpr"),
+        Change("epochs", 20, 5),
+        Change("learning_rate", 0.05, 1e-7),
+        Change("sample_weights", False, True),
+        Change("trees", None, 3),
+        Change("text", "[1]", "null"),
+    ]
+    found = VersionDiff(
+        before="a",
+        after="b",
+        overlap=overlap,
+        items=ids(),
+        users=ids(),
+        metrics=[Change("test_auc", 0.1, None), Change("users", None, 3.0)],
+        hyperparameters=settings,
+        indexes=[Change("similar.recall_at_10", 0.98, 1.0), Change("similar.bytes", 10**12, 0)],
+        attributes=[Change("year", "text", "number")],
+    )
+    message = sent(servicer._diff(found))
+    assert diff_of(message, "a", "b") == found
+    texts = [own.after for own in message.hyperparameters]
+    assert texts == ["bpr", "5", "1e-07", "true", "3", "null"]
+
+
+def test_truth_values_of_a_service_of_before_are_understood():
+    message = pb.DiffVersionsResponse(
+        hyperparameters=[pb.SettingChange(name="sample_weights", before="False", after="True")]
+    )
+    assert diff_of(message, "a", "b").hyperparameters == [Change("sample_weights", False, True)]
+
+
+def test_two_versions_of_a_volume_differ_the_same(tmp_path: Path):
+    before, after = (publications.publish(tmp_path, seed=seed) for seed in (1, 2))
+    volume = FolderVolume(tmp_path)
+    found = diff.diff(tmp_path, before, after, seed=0)
+    assert diff_of(sent(servicer._diff(found)), before, after) == found
+    listed = catalogue.list_published(volume)
+    assert [row_of(sent(servicer._version(own))) for own in listed] == [
+        rows.row_of(own) for own in listed
+    ]

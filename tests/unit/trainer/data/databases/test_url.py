@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.data.databases import url as database_url
+from trainer.errors import OptionError
+
+PASSWORDS = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF), min_size=6)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///data/events.db", "data/events.db"),
+        ("sqlite:////data/events.db", "/data/events.db"),
+        ("sqlite:///a%20b%3F.db", "a b?.db"),
+        ("sqlite:///東京.db", "東京.db"),
+    ],
+)
+def test_a_path_of_sqlite_is_relative_after_three_slashes_and_absolute_after_four(url, path):
+    parsed = database_url.parse(url)
+    assert (parsed.scheme, parsed.path, parsed.name) == ("sqlite", Path(path), Path(path).name)
+    again = database_url.parse(database_url.sqlite_url(Path(path)))
+    assert again.path == Path(path).absolute()
+
+
+def test_an_address_of_postgresql_is_shown_without_password_and_options():
+    parsed = database_url.parse("postgresql://ann:s3%40cret@db.example:5433/shop?sslmode=require")
+    assert parsed.shown == "postgresql://ann:***@db.example:5433/shop"
+    assert (parsed.name, parsed.path) == ("shop", None)
+    assert parsed.text == (
+        "postgresql://ann:s3%40cret@db.example:5433/shop?connect_timeout=10&sslmode=require"
+    )
+    assert parsed.hide("s3%40cret or s3@cret for ann") == "*** or *** for ann"
+    assert "s3" not in repr(parsed)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "text_end"),
+    [
+        ("postgresql://", "postgresql://", "?connect_timeout=10"),
+        ("postgres://h/d", "postgresql://h/d", "?connect_timeout=10"),
+        ("postgresql://ann@[::1]:5432/d", "postgresql://ann@[::1]:5432/d", "?connect_timeout=10"),
+        ("postgresql://h1:1,h2/d?connect_timeout=3", "postgresql://h1:1,h2/d", "?connect_timeout=3"),
+        ("postgresql://h?password=secret", "postgresql://h", "?connect_timeout=10&password=secret"),
+    ],
+)
+def test_other_addresses_of_postgresql(url, shown, text_end):
+    parsed = database_url.parse(url)
+    assert parsed.shown == shown
+    assert parsed.text.endswith(text_end)
+
+
+@given(PASSWORDS)
+def test_a_password_that_is_escaped_is_never_shown(password):
+    escaped = quote(password, safe="")
+    for url in (f"postgresql://ann:{escaped}@h/d", f"postgresql://h/d?password={escaped}"):
+        parsed = database_url.parse(url)
+        assert password not in parsed.shown
+        assert password not in repr(parsed)
+        hidden = parsed.hide(f"<{escaped}> and <{password}>")
+        assert password not in hidden
+        assert "***" in hidden
+
+
+@given(st.sampled_from(["postgresql", "mysql", "sqlite", "Postgresql"]), PASSWORDS)
+def test_a_password_is_not_in_the_error_of_an_address_that_is_wrong(scheme, password):
+    url = f"{scheme}://ann:{password}@host:5432/shop"
+    try:
+        shown = database_url.parse(url).shown
+    except OptionError as error:
+        shown = str(error)
+    assert f":{password}" not in shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:s3@cret@host/shop",
+        "postgresql://ann:s3/cret@host/shop",
+        "postgresql://ann:12/cret@host/shop",
+        "postgresql://ann:s3?cret@host/shop",
+        "postgresql://ann:s3#cret@host/shop",
+        "postgresql://ann:s3%cret@host/shop",
+        "postgresql://ann:s3%00cret@host/shop",
+        "postgresql://ann:s3 cret@host/shop",
+        "postgresql://ann:s3cret",
+        "postgresql://host/shop?password=s3@cret",
+        "mysql://ann:s3cret@host/shop",
+        "ann:s3cret@postgresql://host/shop",
+        "host=h user=ann password=s3cret",
+        "s3cret",
+        "",
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_without_showing_it(url):
+    with pytest.raises(OptionError) as caught:
+        database_url.parse(url)
+    assert "cret" not in str(caught.value)
+    assert "--database-url is " in str(caught.value)
+    assert "sqlite:///relative/path" in str(caught.value)
+    assert "postgresql://user:password@host:port/database" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///", "sqlite://data.db", "sqlite:///a?mode=rw", "sqlite:///a%00b"]
+)
+def test_an_address_of_sqlite_that_has_no_plain_path_is_refused(url):
+    with pytest.raises(OptionError, match="--database-url is 'sqlite://"):
+        database_url.parse(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("postgresql:///shop", ()),
+        ("postgresql://h1:1,[::1],h3/shop", (("h1", "1"), ("::1", ""), ("h3", ""))),
+        ("postgresql://h1,h2/shop?port=7", (("h1", "7"), ("h2", "7"))),
+        ("postgresql://?host=h1,/run&port=1,2", (("h1", "1"), ("/run", "2"))),
+        ("postgresql://%2Frun%2Fpostgresql/shop", (("/run/postgresql", ""),)),
+    ],
+)
+def test_hosts_are_those_that_libpq_sees(url, hosts):
+    assert database_url.parse(url).hosts == hosts
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://h/d?sslkeylogfile=/etc/x",
+        "postgres://h/d?sslmode=require&%73slkeylogfile=/tmp/x",
+        "postgresql://h/d?passfile=/etc/passwd",
+        "postgresql://h/d?sslrootcert=/etc/passwd",
+        "postgresql://h/d?host=other",
+        "postgresql://h:1/d?port=2",
+        "postgresql://ann:s3cret@h/d?user=ann",
+        "postgresql://h/d?dbname=e",
+        "postgresql://h1,h2/d?port=1,2,3",
+        "postgresql://h1%2Ch2/d",
+        "postgresql://h1%20sslkeylogfile=x/d",
+        "postgresql://169.254.169.254:80/d",
+        "postgresql://2852039166/d",
+        "postgresql://[fd00:ec2::254]/d",
+        "postgresql://h,metadata.google.internal/d",
+        "postgresql://?host=169.254.170.2",
+        "postgresql://169.254.169.25%34/d",
+    ],
+)
+def test_what_reaches_files_or_hosts_that_are_no_database_is_refused(url):
+    with pytest.raises(OptionError, match="--database-url is 'postgresql://") as caught:
+        database_url.parse(url)
+    assert "s3cret" not in str(caught.value)
+    assert "/etc" not in str(caught.value)
+
+
+def test_a_password_with_a_plus_is_hidden_as_it_is():
+    assert database_url.parse("postgresql://h?password=a+b").hide("<a+b>") == "<***>"
+
+
+def test_a_callers_address_shows_nothing_of_the_trainers_own():
+    url = database_url.for_caller("postgresql://ann:s3cret@h:1/d?sslcertmode=allow&sslmode=require")
+    assert url == (
+        "postgresql://ann:s3cret@h:1/d?connect_timeout=10&sslcertmode=disable&sslmode=require"
+        "&gssencmode=disable&require_auth=scram-sha-256%2Cmd5%2Cpassword"
+    )
+    assert database_url.for_caller(url) == url
+    assert database_url.for_caller("postgresql://?host=h&user=ann&password=x&dbname=d")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:s3cret@/d",
+        "postgresql://ann:s3cret@/d?host=/run",
+        "postgresql://ann:s3cret@/d?host=",
+        "postgresql://ann:s3cret@h,/d",
+        "postgresql://ann:s3cret@%2Frun/d",
+        "postgresql://ann:s3cret@h,%40abstract/d",
+    ],
+)
+def test_a_caller_reaches_no_unix_socket(url):
+    database_url.parse(url)
+    with pytest.raises(OptionError, match="callers reach no Unix socket") as caught:
+        database_url.for_caller(url)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://h/d", "postgresql://ann@h/d", "postgresql://ann:@h/d", "postgresql://:x@h/d"],
+)
+def test_a_caller_says_user_and_password(url):
+    database_url.parse(url)
+    with pytest.raises(OptionError, match="with a user and a password"):
+        database_url.for_caller(url)

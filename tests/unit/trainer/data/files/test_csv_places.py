@@ -1,0 +1,268 @@
+"""Where a CSV file is wrong: rows are named in small files and in the last block that Arrow reads."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import zipfile
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.data.files import tables
+from trainer.errors import InputError
+
+HEADER = b"user_id,item_id,title\n"
+GOOD = b'"u\n1",x,a\n\nv,"a ""b"", c",b\n'
+GOOD_ROWS = 2
+# More than Arrow reads at a time, which is 1 MiB.
+LARGE = 80_000
+
+
+def compress(data, suffix):
+    if suffix == ".gz":
+        return gzip.compress(data)
+    if suffix == ".bz2":
+        return bz2.compress(data)
+    codec = {".zst": "zstd", ".lz4": "lz4"}.get(suffix)
+    return data if codec is None else pa.compress(data, codec=codec, asbytes=True)
+
+
+def read(path, data):
+    path.write_bytes(data)
+    return tables.read_table(path, required=["user_id", "item_id"], optional=[])
+
+
+def refused(path, data):
+    with pytest.raises(InputError) as caught:
+        read(path, data)
+    assert caught.value.path == path
+    return caught.value
+
+
+@pytest.fixture(params=[1, LARGE], ids=["small", "large"])
+def repeats(request):
+    return request.param
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2", ".zst", ".lz4"])
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (b"u,x\n", "has 2 values, but the header names 3 columns: 'u,x'; was it cut short?"),
+        (
+            b"u,x,a,b\n",
+            "has 4 values, but the header names 3 columns: 'u,x,a,b'; a value that holds ',' ne",
+        ),
+        (
+            b'u,"x,b\nc",d,e\n',
+            "has 4 values, but the header names 3 columns: 'u,x,b\\nc,d,e'; is a quote in it not ",
+        ),
+        (
+            b"u,caf\xe9,a\n",
+            "column item_id holds a byte 0xe9 that isn't UTF-8, in b'caf\\xe9': is the file Lat",
+        ),
+        (
+            b"\x93u\x94,x,a\n",
+            "column user_id holds a byte 0x93 that isn't UTF-8, in b'\\x93u\\x94': is the file Win",
+        ),
+    ],
+)
+def test_a_row_that_is_wrong_is_named(tmp_path, repeats, suffix, row, reason):
+    before = HEADER + GOOD * repeats
+    error = refused(tmp_path / f"a.csv{suffix}", compress(before + row + b"w,y,z\n", suffix))
+    assert error.row == repeats * GOOD_ROWS + 1
+    assert error.reason.startswith(reason)
+
+
+def test_the_first_row_that_is_wrong_is_named(tmp_path):
+    error = refused(tmp_path / "a.csv", HEADER + GOOD + b"\xe9,x,a\n" + GOOD + b"u\n\xe9,x,a\n")
+    assert error.row == GOOD_ROWS + 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"user_id,item_id|u,x|v,\xe9|", b"user_id,item_id||u,x|v,\xe9", b"|user_id,item_id|u,x|\xe9,v"],
+)
+@pytest.mark.parametrize("end", [b"\r", b"\r\n", b"\n"])
+def test_rows_are_counted_whatever_ends_them(tmp_path, data, end):
+    data = data.replace(b"|", end)
+    assert refused(tmp_path / "a.csv", data).row == 2
+    assert refused(tmp_path / "a.tsv", data.replace(b",", b"\t")).row == 2
+
+
+def test_columns_that_are_not_read_may_be_of_any_encoding(tmp_path):
+    assert read(tmp_path / "a.csv", HEADER + b"u,x,caf\xe9\n").num_rows == 1
+
+
+# ---- quotes
+
+
+@pytest.mark.parametrize("end", [b"u,x,a\n" * 3, b"u,x,a\n" * LARGE * 4], ids=["small", "large"])
+@pytest.mark.parametrize("row", [b'u,x,"a\n', b'u,"x,a\n', b'"u,x,a\n'])
+def test_a_quote_that_is_never_closed_swallows_no_rows(tmp_path, repeats, row, end):
+    """Arrow takes what follows for one value, of a column that isn't even read here."""
+    error = refused(tmp_path / "a.csv", HEADER + GOOD * repeats + row + end)
+    assert error.row == repeats * GOOD_ROWS + 1
+    assert "is never closed" in error.reason or "is a quote in it never closed?" in error.reason
+
+
+def test_a_file_that_ends_within_quotes_was_cut_short(tmp_path):
+    error = refused(tmp_path / "a.csv", HEADER + GOOD + b'u,x,"the end')
+    assert (error.row, error.reason) == (3, "a quote begins in this row that is never closed")
+
+
+@pytest.mark.parametrize("title", [b'5" disk', b'"a "" b"', b'"a"b', b'""'])
+def test_quotes_within_values_are_fine(tmp_path, title):
+    assert read(tmp_path / "a.csv", HEADER + b"u,x," + title + b"\nv,y,z\n").num_rows == 2
+
+
+def test_a_row_that_is_longer_than_any_is_named(tmp_path):
+    error = refused(tmp_path / "a.csv", HEADER + GOOD + b"x" * (3 << 20) + b",y,z\n")
+    assert (error.row, error.reason) == (
+        3,
+        "is longer than 1048576 bytes: is a quote in it never closed?",
+    )
+
+
+VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
+
+
+@given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=6), st.data())
+def test_a_wrong_row_is_found_among_any_values(tmp_path_factory, rows, data):
+    wrong = data.draw(st.integers(0, len(rows)))
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    writer.writerow(["user_id", "item_id"])
+    writer.writerows([*rows[:wrong], ("cut",), *rows[wrong:]])
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    assert refused(path, text.getvalue().encode()).row == wrong + 1
+
+
+# ---- what isn't text in UTF-8
+
+
+def test_a_compressed_file_that_was_cut_short_says_where(tmp_path, repeats):
+    data = HEADER + b"".join(b"u%d,x,a\n" % (row * row) for row in range(repeats * 2))
+    for suffix in (".gz", ".bz2", ".zst", ".lz4"):
+        whole = compress(data, suffix)
+        error = refused(tmp_path / f"a.csv{suffix}", whole[:-3])
+        assert error.row is None
+        assert error.reason.startswith("can't be read as CSV: ")
+        if repeats == LARGE:
+            assert "data was cut short after row 1" in error.reason
+            assert error.reason.endswith(": copy it again")
+
+
+def test_a_compressed_file_that_is_damaged_says_so(tmp_path):
+    data = HEADER + b"".join(b"u%d,x,a\n" % (row * row) for row in range(LARGE))
+    whole = bytearray(gzip.compress(data))
+    whole[-6] ^= 0xFF
+    error = refused(tmp_path / "a.csv.gz", whole)
+    assert "its gzip data is damaged, which shows after row 80000 (CRC check failed" in error.reason
+    whole[len(whole) // 2] ^= 0xFF
+    assert "its gzip data is damaged" in refused(tmp_path / "a.csv.gz", whole).reason
+
+
+def test_a_file_that_is_not_compressed_as_its_name_says_is_named(tmp_path):
+    reason = refused(tmp_path / "a.csv.gz", HEADER + GOOD).reason
+    assert reason.startswith("can't be read as CSV: can't be decompressed as gzip")
+
+
+def archive(*names):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as opened:
+        for name in names:
+            opened.writestr(name, "x")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "hint"),
+    [
+        ((HEADER + GOOD).decode().encode("utf-16"), "in UTF-16: convert it: iconv -f utf-16 -t utf-8"),
+        ((HEADER + GOOD).decode().encode("utf-16-le"), "UTF-16LE: convert it: iconv -f utf-16le"),
+        ((HEADER + GOOD).decode().encode("utf-16-be"), "UTF-16BE: convert it: iconv -f utf-16be"),
+        ((HEADER + GOOD).decode().encode("utf-32"), "UTF-32: convert it: iconv -f utf-32"),
+        (gzip.compress(HEADER + GOOD, mtime=0), "compressed by gzip: let its name end in .gz"),
+        (bz2.compress(HEADER + GOOD), "compressed by bzip2: let its name end in .bz2"),
+        (archive("a.csv"), "a zip archive: unpack it"),
+        (
+            archive("[Content_Types].xml", "xl/workbook.xml"),
+            "an Excel workbook (.xlsx): save it",
+        ),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(64),
+            "an old Excel workbook (.xls): save it",
+        ),
+        (b"SQLite format 3\0" + bytes(64), "a SQLite database: read it by --interactions-sql"),
+    ],
+)
+def test_what_a_file_holds_instead_of_csv_is_told(tmp_path, data, hint):
+    prefix = "is neither CSV nor Parquet: it holds binary data: "
+    reason = refused(tmp_path / "a.csv", data).reason
+    assert reason.startswith(prefix)
+    assert hint in reason
+    reason = refused(tmp_path / "b.csv.gz", gzip.compress(data)).reason
+    assert reason.startswith(f"{prefix}inside of gzip, it is ")
+
+
+def test_parquet_that_was_compressed_once_more_is_named(tmp_path):
+    file = io.BytesIO()
+    pa.parquet.write_table(pa.table({"user_id": ["u"], "item_id": ["x"]}), file)
+    error = refused(tmp_path / "a.parquet.gz", gzip.compress(file.getvalue()))
+    assert "inside of gzip, it is Parquet: decompress it" in error.reason
+
+
+@pytest.mark.parametrize("name", [b"ORCID", b"BZh", b"%PDF-", b"FEA1", b"ARROW1"])
+def test_text_may_begin_as_other_files_do(tmp_path, name):
+    path = tmp_path / "a.csv"
+    assert read(path, name + b",user_id,item_id\n1,u,x\n").num_rows == 1
+
+
+# ---- headers
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "hint"),
+    [
+        (
+            "a.csv",
+            "user_id;item_id;weight",
+            "';' separates the columns: separate them by ',', or",
+        ),
+        ("a.csv", "user_id\titem_id", "'\\t' separates the columns: let the file's name end in .tsv"),
+        ("a.csv", '"user_id"|"item_id"', "'|' separates the columns: separate them by ','"),
+        ("a.tsv", "user_id,item_id", "',' separates the columns: let the file's name end in .csv"),
+        ("a.tsv.gz", "user_id;item_id", "';' separates the columns: separate them by tabs"),
+        ("a.csv", "user_id, item_id", "rename ' item_id' to 'item_id'"),
+        (
+            "a.csv",
+            "user_id,item_id\N{ZERO WIDTH NO-BREAK SPACE}",
+            r"rename 'item_id\ufeff' to 'item_id'",
+        ),
+        ("a.csv", '{"user_id": "u", "item_id": "x"}', "it looks like JSON, but should be CSV"),
+        ("a.csv", "<!DOCTYPE html>", "it looks like HTML or XML, but should be CSV"),
+        ("a.csv", "sep=;", "the line 'sep=;' is for spreadsheets only: remove it"),
+        ("a.csv", "196,242,3", "the first row, which should name the columns, is missing"),
+    ],
+)
+def test_a_header_without_the_columns_tells_why(tmp_path, name, header, hint):
+    data = f"{header}\n{header}\n".encode()
+    reason = refused(tmp_path / name, gzip.compress(data) if name.endswith(".gz") else data).reason
+    assert " is missing; the columns are: " in reason
+    assert hint in reason
+
+
+def test_a_column_is_not_left_out_for_the_space_around_its_name(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("user_id,item_id, weight\nu,x,1\n")
+    with pytest.raises(InputError, match="column ' weight' would be left out, since it isn't named"):
+        tables.read_table(path, required=["user_id"], optional=["weight"])
+    assert tables.read_table(path, required=["user_id"], optional=[]).num_rows == 1
+    path.write_text("user_id,item_id, weight,weight\nu,x,1,2\n")
+    assert tables.read_table(path, required=[], optional=["weight"])["weight"].to_pylist() == ["2"]

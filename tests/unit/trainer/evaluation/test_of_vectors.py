@@ -1,0 +1,191 @@
+"""Quality of vectors, which is LightFM's own evaluation where LightFM made them."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from lightfm.evaluation import auc_score, precision_at_k
+
+from lightfm_retriever.publication.storage.ragged import Ragged
+from lightfm_retriever.publication.vectors.vector_space import fold_biases
+from tests import datasets
+from tests.unit.trainer.index import cases
+from trainer.evaluation import of_vectors
+from trainer.evaluation.of_vectors import evaluate_vectors, precision_at_10, with_positives
+from trainer.fitting.embeddings import Embeddings, extract_embeddings
+from trainer.fitting.lightfm_model import train
+from trainer.index import exact
+
+
+def rows_of(matrix):
+    """The columns of the positives of each row."""
+    return cases.rows(np.flatnonzero(row.toarray().ravel() > 0) for row in matrix)
+
+
+def matrix_of(rows, items):
+    made = sp.lil_matrix((len(rows), items), dtype=np.float32)
+    for row in range(len(rows)):
+        made[row, rows[row]] = 1
+    return made.tocsr()
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A model on more items than users get, and its vectors."""
+    random = np.random.default_rng(5)
+    pairs = [
+        (f"u{user}", f"i{item}", 1.0)
+        for user in range(30)
+        for item in random.choice(60, 12, replace=False)
+    ]
+    dataset = datasets.dataset(pairs, split="random")
+    model = train(dataset, replace(datasets.QUICK, epochs=5), on_epoch=lambda: None)
+    return model, dataset, extract_embeddings(model, dataset)
+
+
+def by_lightfm(model, seen, held_out):
+    """What LightFM's evaluation says, as means over users with positives."""
+    metrics = {}
+    for suffix, excluded in (("", None), ("_unseen", seen)):
+        precision = precision_at_k(model, held_out, train_interactions=excluded, k=10)
+        metrics[f"test_precision_at_10{suffix}"] = precision.mean()
+        with np.errstate(invalid="ignore"):
+            area = auc_score(model, held_out, train_interactions=excluded)
+        metrics[f"test_auc{suffix}"] = np.nanmean(area)
+    return metrics
+
+
+@pytest.mark.parametrize("scores_at_once", [1, 200, 1 << 24])
+def test_the_metrics_are_lightfms(monkeypatch, trained, scores_at_once):
+    monkeypatch.setattr(exact, "_CHUNK_SCORES", scores_at_once)
+    model, dataset, embeddings = trained
+    seen, held_out = rows_of(dataset.train), rows_of(dataset.test)
+    found = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
+    assert found.pop("evaluated_users") == (dataset.test.getnnz(axis=1) > 0).sum()
+    assert found == pytest.approx(by_lightfm(model, dataset.train, dataset.test), abs=1e-5)
+    # The four tell different things.
+    assert len({round(value, 4) for value in found.values()}) == 4
+
+
+def test_users_with_nothing_and_with_everything_are_as_lightfm_counts_them(trained):
+    model, dataset, embeddings = trained
+    items = len(dataset.items)
+    everything = np.arange(items)
+    seen = {0: everything[5:], 1: [], 2: everything[:3], 3: everything[:40], 4: everything}
+    held_out = {0: [0, 1, 2], 1: everything[:15], 2: everything[3:], 3: [50], 5: [7, 8]}
+    seen, held_out = (
+        cases.rows([of.get(user, []) for user in range(len(dataset.users))]) for of in (seen, held_out)
+    )
+    found = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
+    assert found.pop("evaluated_users") == 5
+    expected = by_lightfm(model, matrix_of(seen, items), matrix_of(held_out, items))
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_of_equal_scores_none_is_in_the_right_order():
+    """A model that gives all items one score has an AUC of nothing."""
+    items, users = np.zeros((20, 3), dtype=np.float32), np.zeros((2, 3), dtype=np.float32)
+    held_out = cases.rows([[3, 11], [0]])
+    found = evaluate_vectors(Embeddings(items, users), seen=cases.nothing(2), held_out=held_out)
+    assert found["test_auc"] == found["test_auc_unseen"] == 0
+    items[:10, -1] = 1
+    found = evaluate_vectors(Embeddings(items, users), seen=cases.nothing(2), held_out=held_out)
+    # Item 3 is above the nine others of the worse kind, of 18; item 11 above none; 0 above ten of 19.
+    assert found["test_auc"] == pytest.approx(np.mean([np.mean([9 / 18, 0]), 10 / 19]))
+
+
+def test_equal_scores_are_as_lightfm_counts_them(trained):
+    """But for precision, where LightFM ranks equal items after all that they are equal to."""
+    model, dataset, _ = trained
+    model = copy.deepcopy(model)
+    # Sums of such numbers are exact, so that many are equal.
+    for name in ("item_embeddings", "user_embeddings", "item_biases", "user_biases"):
+        setattr(model, name, np.round(4 * getattr(model, name)).astype(np.float32) / 4)
+    embeddings = Embeddings(
+        fold_biases(model.item_embeddings, model.item_biases),
+        fold_biases(model.user_embeddings, model.user_biases),
+    )
+    scores = embeddings.queries @ embeddings.item_vectors.T
+    assert np.mean([len({*own.tolist()}) for own in scores]) < scores.shape[1] / 2
+    seen, held_out = rows_of(dataset.train), rows_of(dataset.test)
+    found = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
+    expected = by_lightfm(model, dataset.train, dataset.test)
+    for name in ("test_auc", "test_auc_unseen"):
+        assert found[name] == pytest.approx(expected[name], abs=1e-5)
+
+
+def test_biases_of_users_change_nothing_and_those_of_items_do(trained):
+    _, dataset, embeddings = trained
+    of = {"seen": rows_of(dataset.train), "held_out": rows_of(dataset.test)}
+    users, items = embeddings.user_vectors.copy(), embeddings.item_vectors.copy()
+    users[:, -1] += np.arange(len(users))
+    items[:, -1] += np.arange(len(items)) % 7
+    before = evaluate_vectors(embeddings, **of)
+    assert evaluate_vectors(replace(embeddings, user_vectors=users), **of) == before
+    assert evaluate_vectors(replace(embeddings, item_vectors=items), **of) != before
+
+
+def test_where_every_item_is_a_positive_there_is_no_auc():
+    items = cases.vectors(4, 3)
+    found = evaluate_vectors(
+        Embeddings(items, cases.vectors(2, 3, seed=2)),
+        seen=cases.rows([[0], []]),
+        held_out=cases.rows([[1, 2, 3], []]),
+    )
+    assert found == {
+        "test_precision_at_10": 0.3,
+        "test_auc": pytest.approx(found["test_auc"]),
+        "test_precision_at_10_unseen": 0.3,
+        "evaluated_users": 1.0,
+    }
+
+
+def test_where_nothing_is_held_out_there_are_no_metrics():
+    embeddings = Embeddings(cases.vectors(5, 3), cases.vectors(2, 3))
+    found = evaluate_vectors(embeddings, seen=cases.nothing(2), held_out=cases.nothing(2))
+    assert found == {"evaluated_users": 0.0}
+
+
+def test_of_many_users_some_are_drawn_the_same_ones_for_a_seed(monkeypatch):
+    held_out = cases.rows([[0]] * 50 + [[]] * 50 + [[1, 2]] * 50)
+    everyone = [*range(50), *range(100, 150)]
+    assert with_positives(held_out).tolist() == everyone
+    monkeypatch.setattr(of_vectors, "MAX_USERS", 30)
+    first, again, other = (with_positives(held_out, seed=seed).tolist() for seed in (1, 1, 2))
+    for drawn in (first, other):
+        assert len(drawn) == 30
+        assert drawn == sorted({*drawn} & {*everyone})
+    assert first == again != other
+
+
+def test_metrics_are_of_the_users_that_are_drawn(monkeypatch, trained):
+    _, dataset, embeddings = trained
+    seen, held_out = rows_of(dataset.train), rows_of(dataset.test)
+    monkeypatch.setattr(of_vectors, "MAX_USERS", 7)
+    chosen = with_positives(held_out, seed=3)
+    found = evaluate_vectors(embeddings, seen=seen, held_out=held_out, seed=3)
+    assert found["evaluated_users"] == 7
+    only = cases.rows([held_out[user] if user in chosen else [] for user in range(len(held_out))])
+    assert evaluate_vectors(embeddings, seen=seen, held_out=only) == found
+
+
+def test_precision_of_answers_is_the_share_of_ten_that_was_held_out():
+    held_out: Ragged = cases.rows([[1, 2, 30], [4], [5]])
+    answers = [(0, np.arange(10)), (1, np.array([4])), (2, np.array([6, 7]))]
+    assert precision_at_10(iter(answers), held_out) == pytest.approx(np.mean([0.2, 0.1, 0]))
+    # What comes after ten isn't shown.
+    assert precision_at_10(iter([(0, np.arange(40)[::-1])]), held_out) == pytest.approx(0.1)
+    assert precision_at_10(iter([]), held_out) == 0.0
+
+
+def test_precision_by_exact_answers_is_that_of_the_vectors(trained):
+    _, dataset, embeddings = trained
+    held_out = rows_of(dataset.test)
+    scores = embeddings.queries @ embeddings.item_vectors.T
+    answers = ((user, np.argsort(-scores[user])[:10]) for user in with_positives(held_out).tolist())
+    found = evaluate_vectors(embeddings, seen=cases.nothing(len(held_out)), held_out=held_out)
+    assert precision_at_10(answers, held_out) == pytest.approx(found["test_precision_at_10"])

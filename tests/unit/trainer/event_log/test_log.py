@@ -1,0 +1,461 @@
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainer.errors import InputError, OptionError
+from trainer.event_log import log as module
+from trainer.event_log.errors import EventLogError, InvalidEventError
+from trainer.event_log.log import Appended, Event, EventLog, Stats, read_interactions, stored_events
+from trainer.event_log.recent_ids import RecentIds
+from trainer.event_log.record import EventRecord
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SECONDS = NOW.timestamp()
+
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
+
+
+def open_log(directory, **options):
+    return EventLog(directory, clock=lambda: NOW, **options)
+
+
+def events(*ids):
+    return [Event(event_id, f"user {event_id}", "i") for event_id in map(str, ids)]
+
+
+def read_ids(directory):
+    read = read_interactions(directory)
+    return [read.user_ids[user].removeprefix("user ") for user in read.users]
+
+
+def rolled(directory, *batches, segment_bytes=1, **options):
+    """A log that has written these batches, each of which is a segment by now."""
+    with open_log(directory, segment_bytes=segment_bytes, **options) as log:
+        appended = [log.append(events(*batch)) for batch in batches]
+        log._roller.submit(lambda: None).result()
+    return appended
+
+
+def segments(directory):
+    return sorted(directory.glob("segment-*.parquet"))
+
+
+def test_what_is_appended_is_read_in_the_order_of_arrival(tmp_path):
+    with open_log(tmp_path / "log") as log:
+        first = [
+            Event("1", "b", "y", "view", 2.0, SECONDS - 10),
+            Event("2", "a", "y", "buy", -1.5, SECONDS - 20),
+        ]
+        assert log.append(first) == Appended(2, 0)
+        assert log.append([Event("3", "b", "東京")]) == Appended(1, 0)
+        # While the writer goes on.
+        read = read_interactions(tmp_path / "log")
+    assert (read.name, read.user_ids, read.item_ids) == ("log", ["b", "a"], ["y", "東京"])
+    assert (read.users.tolist(), read.items.tolist()) == ([0, 1, 0], [0, 0, 1])
+    assert (read.users.dtype, read.weights.dtype) == (np.int64, np.float32)
+    assert read.weights.tolist() == [2.0, -1.5, 1.0]
+    assert read.timestamps.tolist() == [SECONDS - 10, SECONDS - 20, SECONDS]
+    assert [read.event_types[event] for event in read.events] == ["view", "buy", ""]
+
+
+def test_an_event_that_comes_again_is_counted_and_kept_once_as_it_was_first(tmp_path):
+    with open_log(tmp_path) as log:
+        assert log.append([*events(1, 2, 1), Event("2", "other", "i")]) == Appended(2, 2)
+        assert log.append(events(2, 3)) == Appended(1, 1)
+        assert log.append(events(1, 2, 3)) == Appended(0, 3)
+        assert log.append([]) == Appended(0, 0)
+        assert log.stats().events == 3
+    with open_log(tmp_path) as log:
+        assert log.append(events(3, 1, 4)) == Appended(1, 2)
+    assert read_ids(tmp_path) == ["1", "2", "3", "4"]
+
+
+def test_what_is_known_already_is_not_written_again(tmp_path):
+    with open_log(tmp_path) as log:
+        log.append(events(1, 2))
+        before = log.stats().bytes
+        log.append(events(2, 1))
+        assert log.stats().bytes == before
+
+
+def test_an_event_that_is_too_old_to_be_recognised_is_still_read_once(tmp_path):
+    with open_log(tmp_path, recent_ids=2, segment_bytes=100) as log:
+        for event_id in (1, 2, 3, 4, 5, 6):
+            log.append(events(event_id))
+        assert log.append(events(6, 5)) == Appended(0, 2)
+        assert log.append(events(1)) == Appended(1, 0)
+        assert log.stats().events == 7
+    assert stored_events(tmp_path) == 7
+    assert read_ids(tmp_path) == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_ids_are_recognised_after_a_restart_from_segments_as_well(tmp_path):
+    rolled(tmp_path, [1, 2], [3], [4, 5])
+    assert len(segments(tmp_path)) == 3
+    with open_log(tmp_path) as log:
+        assert log.append(events(1, 2, 3, 4, 5, 6)) == Appended(1, 5)
+    with open_log(tmp_path, recent_ids=3) as log:
+        assert log.append(events(6, 5, 4)) == Appended(0, 3)
+        assert log.append(events(1)) == Appended(1, 0)
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(st.lists(st.integers(0, 30), max_size=6), max_size=12),
+    st.sampled_from([1, 150, 400, 1 << 20]),
+    st.integers(1, 40),
+    st.sets(st.integers(0, 12)),
+)
+def test_any_batches_with_restarts_in_between_are_read_once_each(
+    tmp_path_factory, batches, segment_bytes, recent_ids, restarts
+):
+    directory = tmp_path_factory.mktemp("log")
+    options = {"segment_bytes": segment_bytes, "recent_ids": recent_ids}
+    log = open_log(directory, **options)
+    for number, batch in enumerate(batches):
+        appended = log.append(events(*batch))
+        assert appended.accepted + appended.duplicates == len(batch)
+        if number in restarts:
+            log.close()
+            log = open_log(directory, **options)
+    expected = [*dict.fromkeys(str(event_id) for batch in batches for event_id in batch)]
+    assert log.stats().events >= len(expected)
+    log.close()
+    if expected:
+        assert read_ids(directory) == expected
+    else:
+        with pytest.raises(InputError, match="no interactions were appended yet"):
+            read_interactions(directory)
+
+
+def test_an_invalid_event_is_named_and_nothing_of_its_batch_is_kept(tmp_path):
+    with open_log(tmp_path) as log:
+        log.append(events(1))
+        with pytest.raises(InvalidEventError, match=r"events\[1\]\.user_id: id '': is empty"):
+            log.append([*events(2), Event("3", "", "i"), *events(4)])
+        assert log.append(events(4)) == Appended(1, 0)
+    assert read_ids(tmp_path) == ["1", "4"]
+
+
+def test_many_small_batches_become_few_segments(tmp_path):
+    with open_log(tmp_path, segment_bytes=10_000) as log:
+        for event_id in range(500):
+            log.append(events(event_id))
+        log._roller.submit(lambda: None).result()
+        stats = log.stats()
+    assert 1 < stats.segments < 10
+    assert len(segments(tmp_path)) == stats.segments
+    assert len(os.listdir(tmp_path)) == stats.segments + 2  # the write-ahead file, and the lock
+    assert read_ids(tmp_path) == [*map(str, range(500))]
+
+
+def test_a_segment_is_plain_parquet(tmp_path):
+    rolled(tmp_path, [1, 2])
+    table = pa.parquet.read_table(segments(tmp_path)[0])
+    assert table.to_pylist()[1] == {
+        "event_id": "2",
+        "user_id": "user 2",
+        "item_id": "i",
+        "event": "",
+        "weight": 1.0,
+        "timestamp": SECONDS,
+    }
+
+
+def test_stats_are_the_same_after_a_restart(tmp_path):
+    batches = [
+        [Event("1", "u", "i", timestamp=SECONDS - 20)],
+        [Event("2", "u", "i", timestamp=SECONDS - 35), Event("3", "u", "i", timestamp=SECONDS - 10)],
+        [Event("4", "u", "i", timestamp=SECONDS - 33)],
+    ]
+    with open_log(tmp_path, segment_bytes=1) as log:
+        assert log.stats() == Stats(0, log.stats().bytes, 0, None, None)
+        for batch in batches:
+            log.append(batch)
+        log._roller.submit(lambda: None).result()
+        stats = log.stats()
+    size = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert stats == Stats(4, size, 3, SECONDS - 35, SECONDS - 10)
+    with open_log(tmp_path) as log:
+        assert log.stats() == stats
+    assert stored_events(tmp_path) == 4
+
+
+def test_a_second_writer_is_told_so(tmp_path):
+    with open_log(tmp_path) as log:
+        with pytest.raises(
+            EventLogError, match=f"{tmp_path}: another process writes to this event log"
+        ):
+            open_log(tmp_path)
+        (tmp_path / "_lock").unlink()
+        with pytest.raises(EventLogError, match="another process writes to this event log"):
+            open_log(tmp_path)
+        log.append(events(1))
+    with open_log(tmp_path) as log:
+        log.append(events(2))
+    assert read_ids(tmp_path) == ["1", "2"]
+
+
+def test_a_closed_log_takes_nothing(tmp_path):
+    log = open_log(tmp_path)
+    log.close()
+    log.close()
+    with pytest.raises(EventLogError, match=f"{tmp_path}: can't be written: the event log is closed"):
+        log.append(events(1))
+
+
+@pytest.mark.parametrize(
+    "options", [{"segment_bytes": 0}, {"segment_bytes": (1 << 30) + 1}, {"recent_ids": 0}]
+)
+def test_options_out_of_range_are_named(tmp_path, options):
+    with pytest.raises(OptionError, match=next(iter(options))):
+        open_log(tmp_path / "log", **options)
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_directory_that_can_not_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(EventLogError, match=f"{tmp_path}/file.*: can't be opened: Not a directory"):
+        open_log(tmp_path / "file" / "log")
+
+
+def test_threads_that_append_at_the_same_time_share_an_fsync(tmp_path, monkeypatch):
+    """The first one's fsync is held up until the others wait."""
+    log = open_log(tmp_path)
+    syncs, began, go_on = [], threading.Event(), threading.Event()
+
+    def slow(descriptor):
+        syncs.append(descriptor)
+        began.set()
+        assert go_on.wait(10)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    results = {}
+
+    def append(number):
+        results[number] = log.append(events(number, "same"))
+
+    threads = [threading.Thread(target=append, args=(number,)) for number in range(8)]
+    threads[0].start()
+    assert began.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    while len(log._queue) < 7:
+        pass
+    assert not results
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert len(syncs) == 2
+    log.close()
+    assert results[0] == Appended(2, 0)
+    assert [results[number] for number in range(1, 8)] == [Appended(1, 1)] * 7
+    assert sorted(read_ids(tmp_path)) == [*map(str, range(8)), "same"]
+
+
+def test_a_write_that_fails_fails_all_who_share_it_and_the_next_one_works(tmp_path, monkeypatch):
+    log = open_log(tmp_path)
+    log.append(events(1))
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", fail)
+    with pytest.raises(EventLogError, match=f"{tmp_path}: can't be written: No space left") as caught:
+        log.append(events(2))
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.path == tmp_path
+    monkeypatch.undo()
+    assert read_ids(tmp_path) == ["1"]
+    assert log.append(events(2, 3)) == Appended(2, 0)
+    log.close()
+    assert read_ids(tmp_path) == ["1", "2", "3"]
+
+
+def test_a_segment_that_can_not_be_made_is_made_later(tmp_path, monkeypatch, caplog):
+    with open_log(tmp_path, segment_bytes=1) as log:
+        log._roller.submit(lambda: None).result()
+
+        def fail(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("trainer.event_log.files.write_segment", fail)
+        log.append(events(1))
+        log.append(events(2))
+        log._roller.submit(lambda: None).result()
+        assert "can't make a segment" in caplog.text
+        assert segments(tmp_path) == []
+        assert read_ids(tmp_path) == ["1", "2"]
+        monkeypatch.undo()
+        log.append(events(3))
+        log._roller.submit(lambda: None).result()
+    assert len(segments(tmp_path)) == 3
+    assert read_ids(tmp_path) == ["1", "2", "3"]
+
+
+def test_without_room_for_another_write_ahead_file_the_last_one_grows(tmp_path, monkeypatch, caplog):
+    with open_log(tmp_path, segment_bytes=1) as log:
+
+        def fail(path):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+        monkeypatch.setattr(module.WriteAheadFile, "create", fail)
+        assert [log.append(events(number)) for number in (1, 2)] == [Appended(1, 0)] * 2
+        assert "so the one before it grows" in caplog.text
+        assert read_ids(tmp_path) == ["1", "2"]
+        monkeypatch.undo()
+        log.append(events(3))
+        log._roller.submit(lambda: None).result()
+    [segment] = segments(tmp_path)
+    assert pa.parquet.read_metadata(segment).num_rows == 3
+    assert read_ids(tmp_path) == ["1", "2", "3"]
+
+
+def test_a_segment_is_on_the_disk_before_its_write_ahead_file_goes(tmp_path, monkeypatch):
+    with open_log(tmp_path, segment_bytes=1) as log:
+        log._roller.submit(lambda: None).result()
+        log._roller.shutdown()
+        monkeypatch.setattr(log._roller, "submit", lambda _: None)
+        log.append(events(1))
+    calls = []
+
+    def record(name):
+        original = getattr(os, name)
+
+        def call(*arguments):
+            what = arguments[0]
+            if isinstance(what, int):
+                what = Path(f"/proc/self/fd/{what}").readlink()
+            calls.append((name, Path(what).name))
+            return original(*arguments)
+
+        monkeypatch.setattr(os, name, call)
+
+    for name in ("fsync", "rename", "unlink"):
+        record(name)
+    module.event_files.roll(tmp_path, EventRecord(tmp_path))
+    assert calls == [
+        ("fsync", "_segment-00000001.tmp"),
+        ("rename", "_segment-00000001.tmp"),
+        ("fsync", tmp_path.name),
+        ("fsync", f"must-have-{tmp_path.name}.tmp"),
+        ("rename", f"must-have-{tmp_path.name}.tmp"),
+        ("fsync", tmp_path.parent.name),
+        ("unlink", "_wal-00000001"),
+        ("fsync", tmp_path.name),
+    ]
+
+
+def damage(path, at):
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("at", [0, 60, -20, -1])
+def test_a_damaged_segment_is_named_and_can_be_given_up(tmp_path, at):
+    rolled(tmp_path, [1, 2], [3], [4])
+    path = segments(tmp_path)[1]
+    damage(path, at)
+    with pytest.raises(EventLogError, match=f"{path}: is damaged .*rename it to segment-00000002.lost"):
+        read_interactions(tmp_path)
+    with pytest.raises(EventLogError, match=f"{path}: is damaged"):
+        open_log(tmp_path)
+    path.rename(tmp_path / "segment-00000002.lost")
+    assert read_ids(tmp_path) == ["1", "2", "4"]
+    with open_log(tmp_path) as log:
+        assert log.append(events(5)) == Appended(1, 0)
+    assert read_ids(tmp_path) == ["1", "2", "4", "5"]
+
+
+def test_a_damaged_write_ahead_file_is_named(tmp_path):
+    with open_log(tmp_path) as log:
+        log.append(events(1))
+        size = log._wal.size
+        log.append(events(2))
+    path = tmp_path / "_wal-00000001"
+    damage(path, size - 1)
+    for use in (read_interactions, open_log, stored_events):
+        with pytest.raises(EventLogError, match=f"{path}: is damaged .*segment-00000001.lost"):
+            use(tmp_path)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_a_missing_file_is_noticed(tmp_path, number):
+    rolled(tmp_path, [1], [2], [3])
+    for path in (*tmp_path.glob(f"segment-0000000{number}*"), *tmp_path.glob(f"_wal-0000000{number}")):
+        path.unlink()
+    for use in (read_interactions, open_log, stored_events):
+        with pytest.raises(EventLogError, match=f"part {number} of the event log is missing"):
+            use(tmp_path)
+    (tmp_path / f"segment-0000000{number}.lost").touch()
+    with open_log(tmp_path) as log:
+        log.append(events(4))
+    assert read_ids(tmp_path) == [event for event in "1234" if event != str(number) or number == 4]
+
+
+def test_a_file_that_does_not_belong_there_is_named(tmp_path):
+    rolled(tmp_path, [1])
+    (tmp_path / "more.parquet").touch()
+    for use in (read_interactions, open_log):
+        with pytest.raises(EventLogError, match=r"more\.parquet: isn't a file of the event log"):
+            use(tmp_path)
+    (tmp_path / "more.parquet").rename(tmp_path / "_more.parquet")
+    (tmp_path / "segment-00000001-00000000.parquet").touch()
+    with pytest.raises(EventLogError, match="is the same segment as segment-00000001"):
+        read_interactions(tmp_path)
+
+
+def test_what_a_crash_leaves_is_removed(tmp_path):
+    rolled(tmp_path, [1], [2])
+    names = sorted(os.listdir(tmp_path))
+    # As if it had been killed after the rename, and before, and while it made another file.
+    (tmp_path / "_wal-00000002").write_bytes((tmp_path / "_wal-00000003").read_bytes())
+    (tmp_path / "_segment-00000003.tmp").write_bytes(b"PAR1half")
+    (tmp_path / "_wal-00000004.tmp").write_bytes(b"LFEV")
+    assert read_ids(tmp_path) == ["1", "2"]
+    open_log(tmp_path).close()
+    assert sorted(os.listdir(tmp_path)) == names
+    assert read_ids(tmp_path) == ["1", "2"]
+
+
+def test_where_there_is_no_log_or_nothing_in_it_the_directory_is_named(tmp_path):
+    with pytest.raises(InputError, match=f"{tmp_path}/none: there is no event log here"):
+        read_interactions(tmp_path / "none")
+    assert stored_events(tmp_path / "none") == 0
+    open_log(tmp_path).close()
+    with pytest.raises(InputError, match=f"{tmp_path}: no interactions were appended yet"):
+        read_interactions(tmp_path)
+    assert stored_events(tmp_path) == 0
+
+
+def test_a_write_ahead_file_that_becomes_a_segment_while_it_is_read_is_found(tmp_path, monkeypatch):
+    with open_log(tmp_path) as log:
+        log.append(events(1))
+        files = module.event_files.list_files(tmp_path)
+        log._segment_bytes = 1
+        log.append(events(2))
+        log._roller.submit(lambda: None).result()
+    monkeypatch.setattr("trainer.event_log.listing.list_kept", lambda _: files)
+    assert read_ids(tmp_path) == ["1", "2"]
+
+
+def test_the_window_of_recent_ids_is_bounded_and_has_the_last_ones():
+    recent = RecentIds(10)
+    for number in range(95):
+        recent.add(str(number))
+        assert len(recent) <= 20
+        assert all(str(known) in recent for known in range(max(0, number - 9), number + 1))
+    assert "0" not in recent
+    assert "74" not in recent

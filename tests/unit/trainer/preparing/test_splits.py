@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import datasets
+from trainer.errors import InputError, OptionError
+from trainer.preparing.splits import SPLITS, held_out
+
+# Few different times, so that many rows share one.
+ROWS = st.lists(
+    st.tuples(st.sampled_from("uvw"), st.sampled_from("abcdef"), st.integers(0, 8)),
+    min_size=1,
+    max_size=60,
+)
+
+
+def made(rows):
+    return datasets.interactions(
+        [(user, item, 1.0) for user, item, _ in rows], timestamps=[float(time) for *_, time in rows]
+    )
+
+
+@given(ROWS, st.floats(0.001, 0.999))
+def test_by_time_no_row_to_train_on_is_newer_than_one_to_test_on(rows, share):
+    is_test = held_out(made(rows), "time", seed=1, share=share)
+    assert is_test.sum() == round(share * len(rows))
+    ranks = [(time, row) for row, (*_, time) in enumerate(rows)]
+    tested = [rank for rank, test in zip(ranks, is_test, strict=True) if test]
+    trained = [rank for rank, test in zip(ranks, is_test, strict=True) if not test]
+    assert not tested or not trained or max(trained) < min(tested)
+
+
+@given(ROWS, st.integers(1, 5))
+def test_leave_last_k_takes_each_users_newest_and_leaves_the_oldest(rows, count):
+    is_test = held_out(made(rows), "leave-last-k", seed=1, count=count)
+    by_user = defaultdict(list)
+    for row, (user, _, time) in enumerate(rows):
+        by_user[user].append((time, row))
+    expected = set()
+    for ranks in by_user.values():
+        newest_first = sorted(ranks, reverse=True)
+        expected.update(row for _, row in newest_first[: min(count, len(ranks) - 1)])
+    assert set(np.flatnonzero(is_test)) == expected
+
+
+@given(ROWS, st.sampled_from(SPLITS))
+def test_a_split_is_the_same_again_and_leaves_the_rows_alone(rows, split):
+    interactions = made(rows)
+    first = held_out(interactions, split, seed=3)
+    np.testing.assert_array_equal(held_out(interactions, split, seed=3), first)
+    assert (first.dtype, first.shape) == (np.bool_, (len(rows),))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_the_random_split_holds_out_a_share(share):
+    rows = [(f"u{row % 50}", f"i{row}", row) for row in range(3000)]
+    assert held_out(made(rows), "random", seed=1, share=share).mean() == pytest.approx(share, abs=0.03)
+
+
+def test_a_dataset_is_built_by_each_split():
+    rows = [("u", "a", 1.0), ("u", "b", 1.0), ("v", "a", 1.0), ("v", "b", 1.0), ("v", "a", 1.0)]
+    options = {"timestamps": [4.0, 3.0, 2.0, 1.0, 0.0]}
+    last = datasets.dataset(rows, split="leave-last-k", **options)
+    # (v, a) is held out, but v did a before as well.
+    assert (last.split, last.train.nnz, last.test.nnz) == ("leave-last-k", 3, 1)
+    newest = datasets.dataset(rows, split="time", split_share=0.4, **options)
+    # All rows of u are newer than all of v: u isn't in the training data.
+    assert (newest.split, newest.train.nnz, newest.test.nnz, len(newest.users)) == ("time", 2, 0, 1)
+    two = datasets.dataset(rows, split="leave-last-k", split_count=2, **options)
+    # u keeps b, and v the first of its two a.
+    assert (two.train.nnz, two.test.nnz) == (2, 2)
+
+
+@pytest.mark.parametrize("split", ["time", "leave-last-k"])
+def test_a_split_that_needs_times_says_so(split):
+    with pytest.raises(
+        InputError,
+        match=rf"interactions\.csv: there is no column timestamp, which --split {split} needs",
+    ):
+        datasets.dataset(split=split)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("count", 0),
+        ("count", -1),
+        *(("share", share) for share in (0.0, 1.0, -0.1, math.nan, math.inf)),
+    ],
+)
+def test_a_value_out_of_range_is_named_whatever_the_split(split, option, value):
+    with pytest.raises(OptionError, match=f"--split-{option} is {value}, but should be"):
+        held_out(made([("u", "a", 0)]), split, seed=1, **{option: value})

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import io
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.clock import Clock
+from trainer.promotion.gates import GateResult
+from trainer.runs.child_events import EventWriter, Failed, Finished, Metrics, Progress, decode
+
+_numbers = st.floats(allow_nan=False, allow_infinity=False)
+_metrics = st.dictionaries(st.text(), st.none() | _numbers, max_size=4)
+_events = st.one_of(
+    st.builds(
+        Progress,
+        st.text(),
+        st.integers(0, 2**63 - 1),
+        st.integers(0, 2**63 - 1),
+        st.none() | _numbers,
+    ),
+    st.builds(Metrics, _metrics),
+    st.builds(Failed, st.text()),
+    st.builds(
+        Finished,
+        version=st.text(),
+        passed=st.booleans(),
+        metrics=_metrics,
+        gates=st.lists(
+            st.builds(GateResult, st.text(), st.booleans(), st.none() | _numbers, _numbers, st.text()),
+            max_size=3,
+        ),
+        warnings=st.lists(st.text(), max_size=3),
+        seconds=st.dictionaries(st.text(), _numbers, max_size=3),
+    ),
+)
+
+
+@pytest.fixture
+def clock():
+    return Clock(100.0)
+
+
+@pytest.fixture
+def file():
+    return io.BytesIO()
+
+
+@pytest.fixture
+def writer(file, clock):
+    return EventWriter(file, clock=clock)
+
+
+def told(file):
+    return [decode(line) for line in file.getvalue().splitlines()]
+
+
+@given(st.lists(_events, max_size=5))
+def test_events_are_read_as_they_were_written_a_line_each(events):
+    file = io.BytesIO()
+    writer = EventWriter(file)
+    for event in events:
+        writer.write(event)
+    lines = file.getvalue().splitlines(keepends=True)
+    assert [decode(line) for line in lines] == events
+    # Nothing in a text ends a line early.
+    assert all(json.loads(line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"Epoch 1",
+        b"{}",
+        b"null",
+        b'{"type": "Unknown"}',
+        b'{"type": "Progress"}',
+        b'{"type": "Progress", "stage": "fit", "done": "many"}',
+        b'{"type": "Metrics", "metrics": {"a": "b"}}',
+        b'{"type": "Failed", "error": "cut of',
+        b"\xff\xfe",
+    ],
+)
+def test_what_is_no_event_is_an_error(line):
+    with pytest.raises(msgspec.MsgspecError):
+        decode(line)
+
+
+def test_an_event_is_written_at_once():
+    written = []
+
+    class Unbuffered(io.RawIOBase):
+        def write(self, data):
+            written.append(bytes(data))
+            return len(data)
+
+        def writable(self):
+            return True
+
+    EventWriter(io.BufferedWriter(Unbuffered())).stage("fit")
+    assert [decode(line) for line in written] == [Progress("fit")]
+
+
+def test_stages_and_metrics_are_told(file, writer):
+    writer.stage("evaluate")
+    writer.metrics({"test_auc": 0.5, "nan": float("nan"), "inf": float("inf")})
+    assert told(file) == [
+        Progress("evaluate", 0, 0, None),
+        Metrics({"test_auc": 0.5, "nan": None, "inf": None}),
+    ]
+
+
+def test_a_step_is_told_with_the_time_that_is_left(file, writer, clock):
+    with writer.step("Training, epochs", 4) as advance:
+        clock.now += 2
+        advance(1)
+        clock.now += 2
+        advance(2)
+        clock.now += 2
+        advance(1)
+    assert told(file) == [
+        Progress("Training, epochs", 0, 4, None),
+        Progress("Training, epochs", 1, 4, 6.0),
+        Progress("Training, epochs", 3, 4, 4 / 3),
+        Progress("Training, epochs", 4, 4, 0.0),
+    ]
+
+
+def test_a_quick_step_is_told_ten_times_a_second_and_at_its_end(file, writer, clock):
+    with writer.step("Index 'similar', items", 1000) as advance:
+        for _ in range(1000):
+            clock.now += 0.001
+            advance(1)
+    events = told(file)
+    assert 10 <= len(events) <= 12
+    assert (events[0].done, events[-1].done, events[-1].seconds_left) == (0, 1000, 0.0)
+    assert [event.done for event in events] == sorted({event.done for event in events})
+
+
+def test_a_step_of_nothing_and_one_that_goes_too_far_are_told(file, writer, clock):
+    with writer.step("none", 0):
+        pass
+    with writer.step("far", 2) as advance:
+        advance(0)
+        clock.now += 1
+        advance(3)
+    assert told(file) == [
+        Progress("none", 0, 0, None),
+        Progress("far", 0, 2, None),
+        Progress("far", 3, 2, 0.0),
+    ]
+
+
+def test_a_step_that_fails_says_nothing_more(file, writer, clock):
+    def fail():
+        with writer.step("fit", 2) as advance:
+            clock.now += 1
+            advance(1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert [event.done for event in told(file)] == [0, 1]

@@ -1,0 +1,113 @@
+"""The processes of runs, with small programs in place of a training."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import msgspec
+import pytest
+
+from tests import specs
+from tests.trainer_service import is_gone, wait_until
+from trainer.runs import process as run_process
+from trainer.runs.child import Task
+from trainer.runs.child_events import Failed, Progress
+from trainer.runs.process import RunProcess
+
+TASK = Task(specs.spec(), "/volume", "/data", "/events")
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Starts a program as a run's process."""
+
+    def start(program):
+        script = tmp_path / "python"
+        script.write_text(f"#!{sys.executable}\n{program}\n")
+        script.chmod(0o755)
+        monkeypatch.setattr(run_process.sys, "executable", str(script))
+        return RunProcess(TASK, tmp_path / "run.log")
+
+    return start
+
+
+def test_it_is_given_its_task_and_its_events_are_read(start, tmp_path):
+    process = start(
+        "import pathlib, sys\n"
+        f"pathlib.Path({str(tmp_path)!r}, 'task').write_bytes(sys.stdin.buffer.read())\n"
+        f"pathlib.Path({str(tmp_path)!r}, 'arguments').write_text(' '.join(sys.argv[1:]))\n"
+        """print('{"type": "Progress", "stage": "fit"}')\n"""
+        """print('{"type": "Failed", "error": "no"}')"""
+    )
+    assert [*process.events()] == [Progress("fit"), Failed("no")]
+    assert process.wait() == "its process ended with exit status 0"
+    assert msgspec.json.decode((tmp_path / "task").read_bytes(), type=Task) == TASK
+    assert (tmp_path / "arguments").read_text() == f"-m trainer.runs.child {os.getpid()}"
+
+
+def test_a_line_that_is_no_event_or_was_cut_off_is_left_out(start):
+    process = start(
+        """print('Epoch 1')\n"""
+        """print('{"type": "Progress", "stage": "fit"}')\n"""
+        """print('{"type": "Progress", "sta', end='')"""
+    )
+    assert [*process.events()] == [Progress("fit")]
+
+
+@pytest.mark.parametrize(
+    ("program", "how"),
+    [
+        ("import sys; sys.exit('no such thing')", "exit status 1; it said last: no such thing"),
+        ("raise SystemExit(3)", "exit status 3"),
+        ("import os; os.abort()", "its process crashed (signal 6)"),
+        ("import os; os.kill(os.getpid(), 9)", "its process was killed (signal 9): perhaps"),
+        ("import sys; print('é'.encode(), file=sys.stderr); sys.exit(1)", "it said last: b'"),
+        ("import os; os.write(2, b'\\xff\\n'); os._exit(1)", "it said last: \ufffd"),
+    ],
+)
+def test_how_it_ended_is_said_in_words(start, program, how):
+    process = start(program)
+    assert [*process.events()] == []
+    assert how in process.wait()
+
+
+def test_one_that_ends_before_it_was_given_its_task_is_no_error_of_ours(tmp_path, start, monkeypatch):
+    big = Task(specs.spec(backend="x" * 1_000_000), "/volume", "/data", "/events")
+    monkeypatch.setattr(sys.modules[__name__], "TASK", big)
+    process = start("import os; os._exit(4)")
+    assert [*process.events()] == []
+    assert process.wait() == "its process ended with exit status 4"
+
+
+def test_it_is_killed_with_all_that_it_started(start, tmp_path):
+    process = start(
+        "import pathlib, subprocess, sys, time\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        f"pathlib.Path({str(tmp_path)!r}, 'child').write_text(f'{{child.pid}}.')\n"
+        """print('{"type": "Progress", "stage": "fit"}', flush=True)\n"""
+        "time.sleep(600)"
+    )
+    events = process.events()
+    assert next(events) == Progress("fit")
+    child = int((tmp_path / "child").read_text().rstrip("."))
+    process.kill()
+    assert [*events] == []
+    assert "was killed (signal 9)" in process.wait()
+    wait_until(lambda: is_gone(child))
+    # Its number may be another's by now.
+    process.kill()
+
+
+def test_a_real_one_says_what_it_cannot_read(tmp_path):
+    process = RunProcess(TASK, tmp_path / "run.log")
+    *_, last = process.events()
+    assert last == Failed("/data/a.csv: No such file or directory")
+    assert process.wait() == "its process ended with exit status 0"
+
+
+def test_a_real_one_that_has_lost_its_service_does_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_process.os, "getpid", lambda: 1)
+    process = RunProcess(TASK, tmp_path / "run.log")
+    assert [*process.events()] == []
+    assert process.wait().endswith("exit status 1; it said last: the service has ended already")

@@ -1,0 +1,703 @@
+"""The scheduler with processes that do what the test says."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from lightfm_retriever.publication import labels
+from lightfm_retriever.publication.errors import VolumeError
+from lightfm_retriever.publication.labels import list_labels, promote
+from lightfm_retriever.publication.volume import FolderVolume
+from tests import publications, specs
+from trainer.errors import RequestIdReusedError, RunEndedError, RunNotFoundError, StoreError
+from trainer.pipeline import Places
+from trainer.promotion.gates import GateResult
+from trainer.runs import scheduler as module
+from trainer.runs.child_events import Failed, Finished, Metrics, Progress
+from trainer.runs.scheduler import STOPPED, Scheduler
+from trainer.runs.store import Outcome, RunStore
+
+PATIENCE = 30
+SPEC = specs.spec()
+
+
+class FakeProcess:
+    """A process that tells what it is told to."""
+
+    pid = 4711
+
+    def __init__(self, task, log):
+        self.task = task
+        self.log = log
+        self.killed = threading.Event()
+        self._told = queue.SimpleQueue()
+        self._how = "its process ended with exit status 0"
+        log.write_text("")
+
+    def events(self):
+        yield from iter(self._told.get, None)
+
+    def kill(self):
+        self.killed.set()
+        self.die("its process was killed (signal 9): perhaps there wasn't enough memory")
+
+    def wait(self):
+        return self._how
+
+    def tell(self, *events):
+        for event in events:
+            self._told.put(event)
+
+    def die(self, how):
+        self._how = how
+        self._told.put(None)
+
+    def finish(self, version, *, passed=True, end=True, **changes):
+        fields = {"metrics": {}, "gates": [], "warnings": [], "seconds": {}, **changes}
+        self.tell(Finished(version, passed, **fields))
+        if end:
+            self._told.put(None)
+
+
+class Run:
+    """A scheduler, its store and volume, and the processes that it starts."""
+
+    def __init__(self, tmp_path, *, parallel=1, store=None):
+        self.volume = tmp_path / "volume"
+        self.volume.mkdir(exist_ok=True)
+        self.logs = tmp_path / "logs"
+        self.store = store or RunStore(tmp_path / "state")
+        self._processes = queue.SimpleQueue()
+        places = Places(FolderVolume(self.volume), tmp_path / "data", tmp_path / "events")
+        self.scheduler = Scheduler(self.store, places, logs=self.logs, parallel=parallel)
+
+    def start_process(self, task, log):
+        process = FakeProcess(task, log)
+        self._processes.put(process)
+        return process
+
+    def process(self):
+        """The next process that was started."""
+        return self._processes.get(timeout=PATIENCE)
+
+    def no_process(self):
+        return self._processes.empty()
+
+    def submit(self, spec=SPEC, **options):
+        return self.scheduler.submit(spec, **options).id
+
+    def end(self, run_id):
+        """The run at its end."""
+        *_, last = self.scheduler.watch(run_id, still_wanted=lambda: True)
+        assert last == self.store.get(run_id)
+        return last
+
+    def wait_for(self, run_id, holds):
+        """The run once it is as wanted."""
+        for run in self.scheduler.watch(run_id, still_wanted=lambda: True):
+            if holds(run):
+                return run
+        raise AssertionError(f"{run} ended")
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    with ExitStack() as stack:
+
+        def make(*, begin=True, **options):
+            made = Run(tmp_path, **options)
+            # Before it begins: its threads may start a process at once.
+            monkeypatch.setattr(module, "RunProcess", made.start_process)
+            if begin:
+                made.scheduler.start()
+                stack.callback(made.scheduler.stop)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def here(make):
+    return make()
+
+
+def test_a_run_goes_from_the_queue_to_its_end(here):
+    version = publications.publish(here.volume)
+    run_id = here.submit()
+    process = here.process()
+    assert process.task.spec == SPEC
+    assert process.task.volume == str(here.volume)
+    assert process.log == here.logs / f"{run_id}.log"
+    running = here.wait_for(run_id, lambda run: run.state == "RUNNING")
+    assert running.started_at >= running.created_at
+    gate = GateResult("min_auc", True, 0.75, 0.5, "AUC is 0.75, required at least 0.5")
+    process.tell(Progress("fit"), Progress("Training, epochs", 3, 20, 1.5))
+    process.tell(Metrics({"test_auc": 0.75, "train_auc": None}))
+    noted = here.wait_for(run_id, lambda run: run.outcome.metrics)
+    assert (noted.state, noted.outcome) == (
+        "RUNNING",
+        Outcome(
+            stage="Training, epochs", done=3, total=20, seconds_left=1.5, metrics={"test_auc": 0.75}
+        ),
+    )
+    process.finish(
+        version, metrics={"test_auc": 0.75}, gates=[gate], warnings=["w"], seconds={"fit": 1.5}
+    )
+    ended = here.end(run_id)
+    assert ended.state == "SUCCEEDED"
+    assert ended.ended_at >= ended.started_at
+    assert ended.outcome == Outcome(
+        stage="done",
+        metrics={"test_auc": 0.75},
+        version=version,
+        label_moved=True,
+        gates=[gate],
+        warnings=["w"],
+        seconds={"fit": 1.5},
+    )
+    assert list_labels(here.volume) == {"current": version}
+
+
+def test_runs_run_one_after_the_other_in_their_order(here):
+    ids = [here.submit() for _ in range(3)]
+    for position, run_id in enumerate(ids):
+        process = here.process()
+        assert process.log.stem == run_id
+        assert [here.scheduler.get(other).state for other in ids[position:]] == [
+            "RUNNING",
+            *["QUEUED"] * (2 - position),
+        ]
+        assert here.no_process()
+        process.tell(Failed("no"))
+        process.die("")
+        here.end(run_id)
+
+
+def test_two_run_at_once_where_that_is_asked_for(make):
+    here = make(parallel=2)
+    ids = [here.submit() for _ in range(3)]
+    processes = {process.log.stem: process for process in (here.process(), here.process())}
+    assert sorted(processes) == sorted(ids[:2])
+    assert [here.scheduler.get(run_id).state for run_id in ids] == ["RUNNING", "RUNNING", "QUEUED"]
+    processes[ids[1]].die("")
+    assert here.end(ids[1]).state == "FAILED"
+    assert here.process().log.stem == ids[2]
+    assert here.scheduler.get(ids[0]).state == "RUNNING"
+    assert [run.state for run in here.scheduler.page(size=9)] == ["RUNNING", "FAILED", "RUNNING"]
+    assert [run.id for run in here.scheduler.page(size=9, state="RUNNING")] == [ids[2], ids[0]]
+
+
+def test_a_version_that_fails_a_gate_is_no_failure_but_moves_no_label(here):
+    older, newer = (publications.publish(here.volume, seed=seed) for seed in (1, 2))
+    promote(here.volume, older)
+    gate = GateResult("min_auc", False, 0.25, 0.5, "AUC is 0.25, required at least 0.5: 0.25 short")
+    run_id = here.submit()
+    here.process().finish(newer, passed=False, gates=[gate])
+    ended = here.end(run_id)
+    assert (ended.state, ended.outcome.label_moved, ended.outcome.version) == (
+        "SUCCEEDED",
+        False,
+        newer,
+    )
+    assert ended.outcome.gates == [gate]
+    assert list_labels(here.volume) == {"current": older}
+
+
+@pytest.mark.parametrize("label", [None, "canary"])
+def test_the_label_is_the_one_that_was_asked_for(here, label):
+    version = publications.publish(here.volume)
+    run_id = here.submit(specs.spec(label=label))
+    here.process().finish(version)
+    assert here.end(run_id).outcome.label_moved is (label is not None)
+    assert list_labels(here.volume) == ({} if label is None else {label: version})
+
+
+def test_a_label_that_cannot_be_moved_fails_the_run_and_says_what_is_published(here, monkeypatch):
+    def full(volume, version, *, label):
+        raise VolumeError(volume, "No space left on device")
+
+    monkeypatch.setattr(labels, "promote", full)
+    version = publications.publish(here.volume)
+    run_id = here.submit()
+    here.process().finish(version)
+    ended = here.end(run_id)
+    assert (ended.state, ended.outcome.version, ended.outcome.label_moved) == ("FAILED", version, False)
+    assert f"{version} is published, but label 'current' can't be moved" in ended.outcome.error
+    assert "No space left on device" in ended.outcome.error
+
+
+def test_what_the_process_says_is_why_it_failed(here):
+    run_id = here.submit()
+    process = here.process()
+    process.tell(Progress("fit", 1, 2, 0.5), Failed("training diverged in epoch 1"))
+    process.die("its process ended with exit status 0")
+    ended = here.end(run_id)
+    assert (ended.state, ended.outcome.error) == ("FAILED", "training diverged in epoch 1")
+    assert (ended.outcome.stage, ended.outcome.seconds_left) == ("fit", None)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "its process was killed (signal 9): perhaps there wasn't enough memory",
+        "its process crashed (signal 11)",
+        "its process ended with exit status 1; it said last: ImportError: no",
+    ],
+)
+def test_a_process_that_dies_without_a_word_fails_its_run(here, how):
+    first, second = here.submit(), here.submit()
+    process = here.process()
+    process.tell(Progress("fit"))
+    process.die(how)
+    ended = here.end(first)
+    assert (ended.state, ended.outcome.error, ended.outcome.stage) == ("FAILED", how, "fit")
+    assert here.process().log.stem == second
+
+
+def test_a_process_that_cannot_be_started_fails_its_run(here, monkeypatch):
+    def refuse(task, log):
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(module, "RunProcess", refuse)
+    ended = here.end(here.submit())
+    assert ended.state == "FAILED"
+    assert ended.outcome.error == "its process can't be started: Resource temporarily unavailable"
+
+
+def test_an_error_that_nobody_thought_of_fails_its_run_and_the_next_one_runs(here, monkeypatch, caplog):
+    def surprise(*_, **__):
+        raise RuntimeError("surprise")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(labels, "promote", surprise)
+        run_id = here.submit()
+        here.process().finish(publications.publish(here.volume))
+        ended = here.end(run_id)
+    assert (ended.state, ended.outcome.error) == ("FAILED", "an unexpected error: surprise")
+    assert "Traceback" in caplog.text
+    run_id = here.submit()
+    process = here.process()
+    monkeypatch.setattr(process, "wait", surprise)
+    process.die("")
+    assert here.end(run_id).outcome.error == "an unexpected error: surprise"
+    # Nobody knows whether it still runs.
+    assert process.killed.is_set()
+    here.submit()
+    here.process()
+
+
+def test_a_queued_run_is_cancelled_and_never_starts(here):
+    first, second, third = (here.submit() for _ in range(3))
+    process = here.process()
+    cancelled = here.scheduler.cancel(second)
+    assert (cancelled.state, cancelled.started_at) == ("CANCELLED", None)
+    process.die("")
+    assert here.end(first).state == "FAILED"
+    assert here.process().log.stem == third
+
+
+def test_a_running_run_is_cancelled_at_once_and_the_next_one_runs(here):
+    first, second = here.submit(), here.submit()
+    process = here.process()
+    process.tell(Progress("fit", 5, 20, 9.0))
+    here.wait_for(first, lambda run: run.outcome.done == 5)
+    cancelled = here.scheduler.cancel(first)
+    assert process.killed.is_set()
+    assert (cancelled.state, cancelled.outcome.error) == ("CANCELLED", "cancelled")
+    assert (cancelled.outcome.stage, cancelled.outcome.done) == ("fit", 5)
+    assert here.store.get(first) == cancelled
+    assert here.process().log.stem == second
+
+
+def test_a_run_that_is_cancelled_after_publishing_moves_no_label(here):
+    """It has told all, and lives on for a moment."""
+    version = publications.publish(here.volume)
+    run_id = here.submit()
+    here.process().finish(version, end=False)
+    here.wait_for(run_id, lambda run: run.outcome.version)
+    cancelled = here.scheduler.cancel(run_id)
+    assert (cancelled.state, cancelled.outcome.version) == ("CANCELLED", version)
+    assert not cancelled.outcome.label_moved
+    assert list_labels(here.volume) == {}
+
+
+def test_a_run_whose_label_is_being_moved_is_not_cancelled_any_more(here, monkeypatch):
+    moving, go_on = threading.Event(), threading.Event()
+
+    def slow(volume, version, *, label):
+        moving.set()
+        assert go_on.wait(PATIENCE)
+        return promote(volume, version, label=label)
+
+    monkeypatch.setattr(labels, "promote", slow)
+    version = publications.publish(here.volume)
+    run_id = here.submit()
+    process = here.process()
+    process.finish(version)
+    assert moving.wait(PATIENCE)
+    caught = []
+
+    def cancel():
+        try:
+            here.scheduler.cancel(run_id)
+        except RunEndedError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    # It has come as far as to kill the process.
+    assert process.killed.wait(PATIENCE)
+    go_on.set()
+    thread.join()
+    assert [error.state for error in caught] == ["SUCCEEDED"]
+    ended = here.end(run_id)
+    assert (ended.state, ended.outcome.label_moved, ended.outcome.error) == ("SUCCEEDED", True, "")
+    assert list_labels(here.volume) == {"current": version}
+
+
+def test_a_run_is_cancelled_while_its_process_is_being_started(here, monkeypatch):
+    starting, go_on = threading.Event(), threading.Event()
+
+    def slow(task, log):
+        starting.set()
+        assert go_on.wait(PATIENCE)
+        return here.start_process(task, log)
+
+    monkeypatch.setattr(module, "RunProcess", slow)
+    run_id = here.submit()
+    assert starting.wait(PATIENCE)
+    cancelled = []
+    thread = threading.Thread(target=lambda: cancelled.append(here.scheduler.cancel(run_id)))
+    thread.start()
+    while not here.scheduler._active[run_id].ending:
+        thread.join(0.001)
+    go_on.set()
+    thread.join()
+    assert here.process().killed.is_set()
+    assert [run.state for run in cancelled] == ["CANCELLED"]
+
+
+def test_a_run_is_told_which_span_asked_for_it_and_no_other_is_kept(here, monkeypatch):
+    monkeypatch.setattr(module.spans, "ids", lambda: ("a" * 32, "b" * 16))
+    first = here.submit(request_id="r")
+    asked_by = f"00-{'a' * 32}-{'b' * 16}-01"
+    process = here.process()
+    assert (process.task.run_id, process.task.asked_by) == (first, asked_by)
+    # The same run, one that is refused, and one that never starts.
+    assert here.submit(request_id="r") == first
+    with pytest.raises(RequestIdReusedError):
+        here.submit(specs.spec(label="another"), request_id="r")
+    here.scheduler.cancel(here.submit())
+    assert here.scheduler._asked_by == {}
+
+
+def test_what_has_ended_or_is_not_there_is_not_cancelled(here):
+    with pytest.raises(RunNotFoundError):
+        here.scheduler.cancel("none")
+    run_id = here.submit()
+    here.process().die("its process crashed (signal 6)")
+    ended = here.end(run_id)
+    with pytest.raises(RunEndedError, match="has ended already: it is FAILED"):
+        here.scheduler.cancel(run_id)
+    assert here.store.get(run_id) == ended
+
+
+def test_cancelling_twice_is_as_cancelling_once(here):
+    run_id = here.submit()
+    here.process()
+    assert here.scheduler.cancel(run_id) == here.scheduler.cancel(run_id)
+
+
+def test_to_stop_fails_what_runs_and_leaves_the_queue(make):
+    here = make(parallel=2)
+    ids = [here.submit() for _ in range(4)]
+    processes = [here.process(), here.process()]
+    here.scheduler.stop()
+    assert all(process.killed.is_set() for process in processes)
+    states = [here.store.get(run_id) for run_id in ids]
+    assert [run.state for run in states] == ["FAILED", "FAILED", "QUEUED", "QUEUED"]
+    assert {run.outcome.error for run in states[:2]} == {STOPPED}
+    assert here.no_process()
+    again = make(store=here.store)
+    assert again.process().log.stem == ids[2]
+    assert here.store.get(ids[0]) == states[0]
+
+
+def test_a_start_fails_what_the_last_service_left_running(make, caplog):
+    here = make(begin=False)
+    ids = [here.submit() for _ in range(2)]
+    here.store.start_next(now=1.0)
+    again = make(store=here.store)
+    assert again.process().log.stem == ids[1]
+    left = again.scheduler.get(ids[0])
+    assert left.state == "FAILED"
+    assert "the service ended while the run was running" in left.outcome.error
+    assert f"training run {ids[0]}: the service ended" in caplog.text
+
+
+def test_an_end_that_cannot_be_noted_is_noted_when_the_disk_has_room_again(here, monkeypatch, caplog):
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
+    kept, failures = here.store.end, [StoreError(here.logs, "database or disk is full")] * 3
+
+    def end(*arguments, **options):
+        if failures:
+            raise failures.pop()
+        return kept(*arguments, **options)
+
+    monkeypatch.setattr(here.store, "end", end)
+    version = publications.publish(here.volume)
+    run_id = here.submit()
+    here.process().finish(version)
+    ended = here.end(run_id)
+    assert (ended.state, ended.outcome.version, failures) == ("SUCCEEDED", version, [])
+    assert caplog.text.count("its end can't be noted") == 1
+
+
+def test_a_service_whose_disk_is_full_stops_all_the_same(make, monkeypatch):
+    here = make()
+    run_id = here.submit()
+    process = here.process()
+
+    def full(*_, **__):
+        raise StoreError(here.logs, "database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(here.store, "end", full)
+        process.die("")
+        here.scheduler.stop()
+    assert here.store.get(run_id).state == "RUNNING"
+    make(store=here.store)
+    assert here.store.get(run_id).state == "FAILED"
+
+
+def test_a_run_whose_file_is_gone_is_noted_when_it_is_back(here, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
+    version = publications.publish(here.volume)
+    run_id = here.submit()
+    process = here.process()
+    path = tmp_path / "state" / "runs.sqlite"
+    path.rename(tmp_path / "aside")
+    process.finish(version)
+    with pytest.raises(StoreError, match="is gone"):
+        here.submit()
+    (tmp_path / "aside").rename(path)
+    assert here.end(run_id).outcome.version == version
+    assert caplog.text.count("its end can't be noted yet") <= 1
+
+
+def test_an_end_that_is_never_noted_is_in_the_log(make, tmp_path, caplog):
+    here = make()
+    version = publications.publish(here.volume)
+    run_id = here.submit()
+    process = here.process()
+    (tmp_path / "state" / "runs.sqlite").unlink()
+    process.finish(version)
+    while "can't be noted yet" not in caplog.text:
+        pass
+    here.scheduler.stop()
+    assert f"{run_id}: it ended as SUCCEEDED with version {version}, which isn't noted" in caplog.text
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM runs", "UPDATE runs SET created_at = 'x'"])
+def test_a_row_that_is_removed_or_changed_under_its_run_stops_no_other(here, caplog, change):
+    here.submit()
+    process = here.process()
+    with here.store._file.transaction() as database:
+        database.execute(change)
+    process.die("it ended")
+    run_id = here.submit()
+    here.process().die("")
+    assert here.end(run_id).state == "FAILED"
+    assert "which isn't noted" in caplog.text
+
+
+def test_a_run_that_only_the_file_says_is_running_can_be_cancelled(make, monkeypatch):
+    monkeypatch.setattr(module, "_CANCEL_SECONDS", 0.05)
+    here = make(begin=False)
+    run_id = here.submit()
+    here.store.start_next(now=1.0)
+    assert here.scheduler.cancel(run_id).state == "CANCELLED"
+
+
+def test_a_stage_that_cannot_be_noted_is_no_failure(here, monkeypatch):
+    def full(*_, **__):
+        raise StoreError(here.logs, "database or disk is full")
+
+    monkeypatch.setattr(here.store, "note", full)
+    version = publications.publish(here.volume)
+    run_id = here.submit()
+    process = here.process()
+    process.tell(Progress("fit"))
+    process.finish(version)
+    assert here.end(run_id).state == "SUCCEEDED"
+
+
+def test_a_queue_that_cannot_be_read_is_tried_again(here, monkeypatch, caplog):
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
+    kept, failures = here.store.start_next, [StoreError(here.logs, "disk I/O error")] * 2
+
+    def start_next(**options):
+        if failures:
+            raise failures.pop()
+        return kept(**options)
+
+    monkeypatch.setattr(here.store, "start_next", start_next)
+    run_id = here.submit()
+    assert here.process().log.stem == run_id
+    assert caplog.text.count("no training run can start") == 1
+
+
+def test_a_stage_is_on_disk_when_it_began(here):
+    """What the run was at is known after a crash."""
+    run_id = here.submit()
+    process = here.process()
+    process.tell(
+        Progress("fit"), Progress("Training, epochs", 1, 9), Progress("Training, epochs", 2, 9)
+    )
+    here.wait_for(run_id, lambda run: run.outcome.done == 2)
+    assert here.store.get(run_id).outcome.stage == "Training, epochs"
+
+
+def test_watching_tells_of_every_change_and_ends(here):
+    version = publications.publish(here.volume)
+    run_id = here.submit()
+    process = here.process()
+    seen = []
+    steps = [
+        lambda: process.tell(Progress("fit")),
+        lambda: process.tell(Progress("fit", 1, 2, 0.5)),
+        lambda: process.tell(Metrics({"test_auc": 0.5})),
+        lambda: process.finish(version),
+    ]
+    for run in here.scheduler.watch(run_id, still_wanted=lambda: True):
+        seen.append(run)
+        # A step at a time, so that none is missed for the next.
+        if steps and run.state == "RUNNING":
+            steps.pop(0)()
+    told = [(run.state, run.outcome.stage, run.outcome.done, run.outcome.metrics) for run in seen]
+    told = [own for own in told if own[0] == "RUNNING" and own[1] != "done"]
+    assert told == [
+        ("RUNNING", "", 0, {}),
+        ("RUNNING", "fit", 0, {}),
+        ("RUNNING", "fit", 1, {}),
+        ("RUNNING", "fit", 1, {"test_auc": 0.5}),
+    ]
+    assert [run.state for run in seen].count("SUCCEEDED") == 1
+    assert seen[-1].ended
+    assert all(one != other for one, other in pairwise(seen))
+
+
+def test_watching_ends_when_nobody_wants_it_any_more(here):
+    run_id = here.submit()
+    here.process()
+    wanted = [True]
+    for run in here.scheduler.watch(run_id, still_wanted=lambda: bool(wanted)):
+        assert run.id == run_id
+        wanted.clear()
+        # A change of another run wakes it to ask.
+        here.submit()
+
+
+def test_watching_what_has_ended_tells_it_once_and_what_is_not_there_nothing(here):
+    run_id = here.submit()
+    here.process().die("")
+    ended = here.end(run_id)
+    assert [*here.scheduler.watch(run_id, still_wanted=lambda: True)] == [ended]
+    with pytest.raises(RunNotFoundError):
+        next(here.scheduler.watch("none", still_wanted=lambda: True))
+
+
+def test_many_watchers_see_the_same_end(here):
+    version = publications.publish(here.volume)
+    run_id = here.submit()
+    process = here.process()
+    ends = queue.SimpleQueue()
+    threads = [threading.Thread(target=lambda: ends.put(here.end(run_id))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    process.finish(version)
+    for thread in threads:
+        thread.join()
+    assert len({ends.get_nowait().outcome.version for _ in threads}) == 1
+
+
+def test_a_request_id_is_one_run_even_while_it_runs(here):
+    run_id = here.submit(request_id="r")
+    process = here.process()
+    process.tell(Progress("fit", 1, 2))
+    here.wait_for(run_id, lambda run: run.outcome.done == 1)
+    again = here.scheduler.submit(SPEC, request_id="r")
+    assert (again.id, again.state, again.outcome.done) == (run_id, "RUNNING", 1)
+
+
+def test_run_ids_are_in_the_order_of_their_time_and_all_differ(here):
+    ids = [here.submit() for _ in range(50)]
+    assert len({*ids}) == 50
+    stamps = [run_id.partition("-")[0] for run_id in ids]
+    assert stamps == sorted(stamps)
+    assert [run.id for run in here.scheduler.page(size=50)] == ids[::-1]
+
+
+def test_old_logs_are_removed_and_the_latest_are_kept(make, tmp_path):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    old = [logs / f"20200101T0000{number:02}Z-{number:08}.log" for number in range(50)]
+    old += [logs / f"20200101T0001{number:02}Z-{number:08}.log" for number in range(55)]
+    for path in old:
+        path.write_text("")
+    here = make()
+    run_id = here.submit()
+    here.process().die("")
+    assert here.end(run_id).state == "FAILED"
+    here.scheduler.stop()
+    assert sorted(logs.iterdir()) == [*old[-99:], logs / f"{run_id}.log"]
+
+
+@pytest.mark.parametrize("events", [[], [Progress("fit")], [Metrics({"a": 0.5})]])
+def test_a_good_exit_without_a_result_is_a_failure(here, events):
+    run_id = here.submit()
+    process = here.process()
+    process.tell(*events)
+    process.die("its process ended with exit status 0")
+    ended = here.end(run_id)
+    assert (ended.state, ended.outcome.error) == ("FAILED", "its process ended with exit status 0")
+    assert list_labels(here.volume) == {}
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_run_whose_label_was_moved_when_the_service_ended_had_succeeded(make, moved):
+    run = make(begin=False)
+    version = publications.publish(run.volume)
+    if moved:
+        promote(run.volume, version)
+    run.store.add("a", SPEC, request_id="", now=1.0)
+    run.store.start_next(now=2.0)
+    run.store.note("a", Outcome(stage="done", version=version))
+    run.scheduler.start()
+    try:
+        found = run.scheduler.get("a")
+    finally:
+        run.scheduler.stop()
+    assert (found.state, found.outcome.label_moved) == (
+        ("SUCCEEDED", True) if moved else ("FAILED", False)
+    )
+    assert found.outcome.version == version
+
+
+@pytest.mark.parametrize("put", [Path.touch, os.mkfifo, lambda path: path.symlink_to("nowhere")])
+def test_logs_that_are_no_directory_are_named_before_anything_changes(make, put):
+    here = make(begin=False)
+    here.store.add("a", SPEC, request_id="", now=1.0)
+    here.store.start_next(now=2.0)
+    put(here.logs)
+    with pytest.raises(StoreError, match="isn't a directory") as caught:
+        here.scheduler.start()
+    assert caught.value.path == here.logs
+    assert here.store.get("a").state == "RUNNING"

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import closing
+
+import pytest
+
+from lightfm_retriever.publication.errors import VolumeError
+from lightfm_retriever.publication.volume import FolderVolume
+from tests import specs
+from tests.clock import Clock
+from trainer.errors import InputError, TooManyRunsError
+from trainer.pipeline import Places
+from trainer.runs.scheduler import Scheduler
+from trainer.runs.store import Outcome, RunStore
+from trainer.service.maintenance import Maintenance, Retraining
+from trainer.service.schedule import PREFIX, Changed, Every
+
+PATIENCE = 30
+SPEC = specs.spec()
+
+
+@pytest.fixture
+def clock():
+    return Clock(6000.0)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with closing(RunStore(tmp_path / "state")) as opened:
+        # It needn't outlive a power cut.
+        opened._file.database.execute("PRAGMA synchronous = OFF")
+        yield opened
+
+
+@pytest.fixture
+def scheduler(store, tmp_path, clock):
+    """One that isn't started, so that the test says what becomes of its runs."""
+    return Scheduler(
+        store, Places(FolderVolume(tmp_path), tmp_path, tmp_path), logs=tmp_path / "logs", clock=clock
+    )
+
+
+def end_all(store):
+    while (run := store.start_next(now=1.0)) is not None:
+        store.end(run.id, "SUCCEEDED", Outcome(), now=2.0)
+
+
+def test_a_run_is_queued_at_each_occasion(scheduler, store, clock):
+    retraining = Retraining(scheduler, SPEC, [Every(60.0)], clock=clock)
+    for minute in range(3):
+        for _ in range(3):
+            retraining()
+        [run, *older] = scheduler.page(size=10)
+        assert (len(older), run.state, run.spec) == (minute, "QUEUED", SPEC)
+        assert run.request_id.startswith(PREFIX)
+        end_all(store)
+        clock.now += 60
+
+
+def test_an_occasion_waits_until_the_last_run_has_ended(scheduler, store, clock):
+    retraining = Retraining(scheduler, SPEC, [Every(60.0)], clock=clock)
+    retraining()
+    clock.now += 60
+    retraining()
+    assert len(scheduler.page(size=10)) == 1
+    run = store.start_next(now=1.0)
+    clock.now += 60
+    retraining()
+    assert len(scheduler.page(size=10)) == 1
+    store.end(run.id, "FAILED", Outcome(), now=2.0)
+    # The occasion isn't over yet.
+    retraining()
+    assert [run.state for run in scheduler.page(size=10)] == ["QUEUED", "FAILED"]
+
+
+def test_runs_of_others_are_no_reason_to_wait(scheduler, clock):
+    scheduler.submit(SPEC, request_id="mine")
+    Retraining(scheduler, SPEC, [Every(60.0)], clock=clock)()
+    assert len(scheduler.page(size=10)) == 2
+
+
+def test_no_occasion_is_used_twice_over_restarts(scheduler, store, clock):
+    for _ in range(3):
+        Retraining(scheduler, SPEC, [Every(3600.0)], clock=clock)()
+        end_all(store)
+        clock.now += 60
+    assert len(scheduler.page(size=10)) == 1
+    # Another spec is another matter.
+    Retraining(scheduler, specs.spec(label="canary"), [Every(3600.0)], clock=clock)()
+    assert [run.spec.label for run in scheduler.page(size=10)] == ["canary", "current"]
+
+
+def test_of_several_schedules_each_has_its_run(scheduler, store, clock):
+    retraining = Retraining(scheduler, SPEC, [Every(60.0), Changed(lambda: "x" * 64)], clock=clock)
+    for _ in range(3):
+        retraining()
+        end_all(store)
+    assert len(scheduler.page(size=10)) == 2
+
+
+def test_every_change_of_the_input_is_an_occasion(scheduler, store, clock):
+    contents = [f"{number:032}" for number in range(120)]
+    shown = []
+    retraining = Retraining(scheduler, SPEC, [Changed(lambda: shown[-1])], clock=clock)
+    for content in contents:
+        shown.append(content)
+        retraining()
+        end_all(store)
+        retraining()
+    assert len(scheduler.page(size=1000)) == 120
+    assert not scheduler.page(size=1000, state="QUEUED")
+
+
+def test_an_input_that_comes_back_is_trained_on_again_and_one_that_stays_is_not(
+    scheduler, store, clock
+):
+    shown = ["a"]
+    # As often as the service restarts.
+    for content in "aabbaab":
+        shown[0] = content * 32
+        Retraining(scheduler, SPEC, [Changed(lambda: shown[0])], clock=clock)()
+        end_all(store)
+    inputs = [run.request_id.split()[1][0] for run in scheduler.page(size=10)]
+    assert inputs[::-1] == ["a", "b", "a", "b"]
+
+
+def test_what_is_no_time_is_no_occasion(scheduler, clock):
+    class Never:
+        def occasion(self, now):
+            assert now == clock.now
+
+    Retraining(scheduler, SPEC, [Never()], clock=clock)()
+    assert scheduler.page(size=10) == []
+
+
+def test_an_occasion_that_cannot_be_used_is_used_later(scheduler, clock, monkeypatch):
+    retraining = Retraining(scheduler, SPEC, [Every(3600.0)], clock=clock)
+
+    def full(*_, **__):
+        raise TooManyRunsError(1000)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scheduler, "submit", full)
+        with pytest.raises(TooManyRunsError):
+            retraining()
+    retraining()
+    assert len(scheduler.page(size=10)) == 1
+
+
+class Task:
+    """Fails as it is told, and tells when it was called so many times."""
+
+    def __init__(self, *failures, calls):
+        self._failures = [*failures]
+        self._left = calls
+        self.done = threading.Event()
+
+    def __call__(self):
+        self._left -= 1
+        if self._left == 0:
+            self.done.set()
+        if self._failures:
+            failure = self._failures.pop(0)
+            if failure is not None:
+                raise failure
+
+
+def maintain(*tasks):
+    maintenance = Maintenance(tasks, every_seconds=0.001)
+    maintenance.start()
+    for task in tasks:
+        assert task.done.wait(PATIENCE)
+    maintenance.stop()
+
+
+def problems(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_a_task_that_fails_is_called_again_and_the_others_too(tmp_path, caplog):
+    error = VolumeError(tmp_path, "Stale file handle")
+    failing, other = Task(*[error] * 5, calls=7), Task(calls=7)
+    maintain(failing, other)
+    assert problems(caplog) == [f"maintenance: {tmp_path}: Stale file handle"]
+
+
+def test_another_problem_and_one_that_came_back_are_told_again(tmp_path, caplog):
+    a, b = InputError(tmp_path, "a"), OSError("b")
+    maintain(Task(a, a, b, b, a, None, a, a, calls=9))
+    assert [line.rpartition(": ")[2] for line in problems(caplog)] == ["a", "b", "a", "a"]
+
+
+def test_the_same_problem_of_two_tasks_is_told_of_both(tmp_path, caplog):
+    error = InputError(tmp_path, "a")
+    maintain(Task(*[error] * 3, calls=3), Task(*[error] * 3, calls=3))
+    assert len(problems(caplog)) == 2
+
+
+def test_an_error_that_nobody_thought_of_does_not_end_it(caplog):
+    maintain(Task(ZeroDivisionError("surprise"), ZeroDivisionError("surprise"), calls=4), Task(calls=4))
+    [told] = problems(caplog)
+    assert "surprise" in told
+    assert "Traceback" in caplog.text
+
+
+def test_it_stops_without_waiting_for_its_time():
+    task = Task(calls=1)
+    maintenance = Maintenance([task], every_seconds=3600)
+    maintenance.start()
+    assert task.done.wait(PATIENCE)
+    maintenance.stop()
+    assert task._left == 0
+
+
+def test_to_stop_waits_for_the_task_that_runs():
+    began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def task():
+        began.set()
+        assert go_on.wait(PATIENCE)
+        ended.set()
+
+    maintenance = Maintenance([task], every_seconds=3600)
+    maintenance.start()
+    assert began.wait(PATIENCE)
+    stopping = threading.Thread(target=maintenance.stop)
+    stopping.start()
+    assert not ended.is_set()
+    go_on.set()
+    stopping.join(PATIENCE)
+    assert ended.is_set()

@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import pytest
+from google.protobuf.json_format import MessageToJson
+from hypothesis import example, given, settings
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+
+from tests import specs
+from trainer.cli import spec_arguments
+from trainer.errors import OptionError
+from trainer.fitting.lightfm_model import Hyperparameters
+from trainer.promotion.gates import GateResult, Gates
+from trainer.runs.store import STATES, DamagedRun, Outcome, Run
+from trainer.service.messages import field_path, run_message, spec_message, spec_of, state_name
+from trainer.spec import DataSpec, TrainingSpec
+
+PAIRS = [
+    (TrainingSpec, pb.TrainingSpec),
+    (DataSpec, pb.DataSpec),
+    (Hyperparameters, pb.Hyperparameters),
+    (Gates, pb.Gates),
+    (GateResult, pb.GateResult),
+]
+DATABASE = "postgresql://me:hunter2@host/db"
+PROTO = Path(__file__).parents[4] / "protos/recsys/trainer/v1/trainer_service.proto"
+
+
+def run(spec=None, **changes):
+    return Run(
+        **{
+            "number": 1,
+            "id": "20261124T120000Z-00000001",
+            "request_id": "r",
+            "state": "QUEUED",
+            "spec": spec or specs.spec(),
+            "created_at": 1.5,
+            **changes,
+        }
+    )
+
+
+@given(specs.training_specs())
+@example(specs.spec(label=None))
+@example(specs.spec(data=DataSpec(event_log=True, item_attributes=["tags:text", "év", "a:b"])))
+@example(specs.spec(gates=Gates(max_relative_loss=0.0)))
+def test_a_spec_survives_its_message(spec):
+    sent = spec_message(spec, with_secrets=True).SerializeToString()
+    assert spec_of(pb.TrainingSpec.FromString(sent)) == spec
+
+
+@settings(max_examples=30)
+@given(specs.training_specs())
+def test_a_runs_message_leaves_out_the_database_and_nothing_else(spec):
+    shown = run_message(run(spec)).spec
+    assert not shown.data.HasField("database_url")
+    expected = spec_message(spec, with_secrets=True)
+    expected.data.ClearField("database_url")
+    assert shown == expected
+
+
+def test_a_caller_says_nothing_of_spark_nor_of_a_store():
+    """Spark's settings run any program, and a store's location reaches other hosts."""
+    names = [own.name for _, message in PAIRS for own in message.DESCRIPTOR.fields]
+    assert not [name for name in names if re.search("spark|conf|volume|store|master", name)]
+
+
+def test_a_password_is_in_no_message_of_a_run():
+    data = DataSpec(interactions_sql="SELECT 1", database_url=DATABASE)
+    message = run_message(run(specs.spec(data=data)))
+    assert "hunter2" not in MessageToJson(message)
+    assert message.spec.data.interactions_sql == "SELECT 1"
+
+
+def test_what_is_not_set_has_the_default():
+    message = pb.TrainingSpec(data=pb.DataSpec(event_log=True))
+    assert spec_of(message) == TrainingSpec(data=DataSpec(event_log=True))
+    message.hyperparameters.epochs = 3
+    message.gates.min_auc = 0.0
+    assert spec_of(message) == TrainingSpec(
+        data=DataSpec(event_log=True),
+        hyperparameters=Hyperparameters(epochs=3),
+        gates=Gates(min_auc=0.0),
+    )
+
+
+def test_an_empty_label_is_none_and_one_that_is_not_set_is_the_default():
+    message = pb.TrainingSpec(data=pb.DataSpec(event_log=True), label="")
+    assert spec_of(message).label is None
+    message.ClearField("label")
+    assert spec_of(message).label == "current"
+
+
+@pytest.mark.parametrize("message", [pb.TrainingSpec(), pb.TrainingSpec(data=pb.DataSpec())])
+def test_without_data_there_is_no_spec(message):
+    with pytest.raises(OptionError) as caught:
+        spec_of(message)
+    assert field_path(caught.value.option) == "spec.data.dataset"
+
+
+@pytest.mark.parametrize(("of", "message"), PAIRS)
+def test_messages_and_dataclasses_have_the_same_fields(of, message):
+    # Spark is a service's own.
+    own = {field.name: field for field in fields(of) if field.name != "spark"}
+    described = {field.name: field for field in message.DESCRIPTOR.fields}
+    assert own.keys() == described.keys()
+    for name, field in own.items():
+        if field.default is None:
+            # Otherwise nobody could tell 0 from nothing.
+            assert described[name].has_presence, name
+        elif field.default is not MISSING:
+            assert described[name].has_presence or not field.default, name
+
+
+def comments():
+    """By message and field: the comment above it."""
+    found, message, lines = {}, "", []
+    for line in PROTO.read_text().splitlines():
+        if match := re.match(r"message (\w+)", line):
+            message = match[1]
+        if match := re.match(r"\s*// ?(.*)", line):
+            lines.append(match[1])
+            continue
+        if match := re.match(r"\s+.*\b(\w+) = \d+;", line):
+            found[message, match[1]] = " ".join(lines)
+        lines = []
+    return found
+
+
+@pytest.mark.parametrize(("of", "message"), PAIRS[:3])
+def test_the_protos_comments_tell_the_defaults(of, message):
+    told = comments()
+    checked = 0
+    for field in fields(of):
+        if field.default is MISSING or field.default is None:
+            continue
+        comment = told[message.DESCRIPTOR.name, field.name]
+        match = re.search(r'Default ("[^"]*"|[^\s;]+?)[.;]?(?= |$)', comment)
+        assert match, f"{field.name}: {comment}"
+        assert json.loads(match[1]) == field.default, field.name
+        checked += 1
+    assert checked >= 3
+
+
+def test_every_flag_of_a_training_run_has_a_field():
+    parser = argparse.ArgumentParser(add_help=False)
+    spec_arguments.add_training(parser)
+    flags = {
+        action.option_strings[0]
+        for action in parser._actions
+        # These two say what --label is.
+        if action.option_strings[0] not in ("--canary", "--no-label")
+    }
+    paths = {flag: field_path(flag) for flag in flags}
+    assert all(path.startswith("spec.") for path in paths.values()), paths
+    assert len({*paths.values()}) == len(flags)
+    # And every field a flag.
+    leaves = {
+        f"{prefix}.{field.name}"
+        for prefix, message in (
+            ("spec", pb.TrainingSpec),
+            ("spec.data", pb.DataSpec),
+            ("spec.hyperparameters", pb.Hyperparameters),
+            ("spec.gates", pb.Gates),
+        )
+        for field in message.DESCRIPTOR.fields
+    } - {"spec.data", "spec.hyperparameters", "spec.gates"}
+    assert leaves == {*paths.values()}
+
+
+@pytest.mark.parametrize(
+    ("option", "path"),
+    [
+        ("--epochs", "spec.hyperparameters.epochs"),
+        ("--threads", "spec.hyperparameters.threads"),
+        ("--index-threads", "spec.index_threads"),
+        ("--interactions", "spec.data.interactions"),
+        ("--event-weights", "spec.data.event_weights"),
+        ("--item-attributes", "spec.data.item_attributes"),
+        ("--min-precision-at-10", "spec.gates.min_precision_at_10"),
+        ("--max-shrinkage", "spec.max_shrinkage"),
+        ("--label", "spec.label"),
+        ("--volume", "volume"),
+        ("segment_bytes", "segment_bytes"),
+    ],
+)
+def test_a_flags_field_is_found(option, path):
+    assert field_path(option) == path
+
+
+def test_a_run_is_sent_with_all_that_is_known():
+    gate = GateResult("min_auc", False, 0.25, 0.5, "0.25 short")
+    outcome = Outcome(
+        stage="fit",
+        done=3,
+        total=20,
+        metrics={"test_auc": 0.25},
+        version="20261124T120000Z-3fa9c1",
+        label_moved=True,
+        gates=[gate],
+        warnings=["w"],
+        error="e",
+        seconds={"fit": 1.5},
+        seconds_left=0.25,
+    )
+    message = run_message(
+        run(
+            state="RUNNING",
+            created_at=1.25,
+            started_at=2.5,
+            ended_at=1e9 + 0.5,
+            outcome=outcome,
+            problem="p",
+        )
+    )
+    assert (message.id, message.request_id) == ("20261124T120000Z-00000001", "r")
+    assert message.state == pb.TRAINING_RUN_STATE_RUNNING
+    assert (message.created_at.seconds, message.created_at.nanos) == (1, 250_000_000)
+    assert message.started_at.ToNanoseconds() == 2_500_000_000
+    assert message.ended_at.ToNanoseconds() == pytest.approx(1_000_000_000.5e9, abs=1000)
+    for name in ("stage", "done", "total", "version", "label_moved", "error", "seconds_left"):
+        assert getattr(message, name) == getattr(outcome, name)
+    assert (dict(message.metrics), dict(message.seconds)) == (outcome.metrics, outcome.seconds)
+    assert [*message.warnings] == ["w"]
+    [sent] = message.gates
+    assert (sent.name, sent.passed, sent.measured, sent.required, sent.text) == (
+        "min_auc",
+        False,
+        0.25,
+        0.5,
+        "0.25 short",
+    )
+    # Every field of what is sent is one of these.
+    assert {field.name for field, _ in message.ListFields()} == {
+        *pb.TrainingRun.DESCRIPTOR.fields_by_name
+    }
+
+
+def test_what_has_not_happened_is_not_set():
+    message = run_message(
+        run(outcome=Outcome(gates=[GateResult("min_auc", False, None, 0.5, "unknown")]))
+    )
+    assert not message.HasField("started_at")
+    assert not message.HasField("ended_at")
+    assert not message.HasField("seconds_left")
+    assert not message.gates[0].HasField("measured")
+
+
+def test_every_state_has_a_number_and_its_name():
+    for state in STATES:
+        assert state_name(run_message(run(state=state)).state) == state
+    assert len(STATES) == len(pb.TrainingRunState.keys()) - 1
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_is_refused_where_it_is(number):
+    message = pb.TrainingSpec(data=pb.DataSpec(event_log=True), target_recall=number)
+    with pytest.raises(OptionError, match=r"--target-recall is -?(nan|inf), but should be a finite"):
+        spec_of(message)
+    message = pb.TrainingSpec(data=pb.DataSpec(event_log=True, event_weights={"view": number}))
+    with pytest.raises(OptionError, match=r"--event-weights is 'view=-?(NaN|Infinity)', but should be"):
+        spec_of(message)
+
+
+def test_a_loss_that_there_is_not_is_refused_with_those_that_there_are():
+    message = pb.TrainingSpec(
+        data=pb.DataSpec(event_log=True), hyperparameters=pb.Hyperparameters(loss="hinge")
+    )
+    with pytest.raises(OptionError, match="--loss is 'hinge', but should be one of warp, bpr, "):
+        spec_of(message)
+
+
+@pytest.mark.parametrize("change", [{"trees": 10**12}, {"index_threads": 2**40}])
+def test_a_spec_that_no_message_can_hold_leaves_the_run_readable(change):
+    message = run_message(run(spec=specs.spec(**change), state="SUCCEEDED"))
+    assert (message.id, message.state) == (run().id, pb.TRAINING_RUN_STATE_SUCCEEDED)
+    assert message.problem.startswith("its spec can't be sent: ")
+    assert not message.HasField("spec")
+
+
+def test_of_a_run_that_can_not_be_read_the_id_and_the_problem_are_sent():
+    message = run_message(DamagedRun(number=3, id="a", problem="/x/\udcff, row 3: odd"))
+    assert message == pb.TrainingRun(id="a", problem="/x/?, row 3: odd")

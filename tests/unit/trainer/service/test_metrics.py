@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.openmetrics.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from lightfm_retriever.publication import labels, layout, reader
+from lightfm_retriever.publication.volume import FolderVolume
+from tests import publications, specs
+from trainer.event_log.errors import EventLogError
+from trainer.event_log.event import Stats
+from trainer.runs.store import Outcome, RunStore
+from trainer.service import run_metrics, version_metrics
+from trainer.service.metrics import ServiceCollector
+
+NOON = publications.NOON.timestamp()
+EVENTS = Stats(events=7, bytes=700, segments=1, oldest=1.0, newest=2.0)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with closing(quick(tmp_path / "state")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def volume(tmp_path):
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    return volume
+
+
+@pytest.fixture
+def collector(store, volume):
+    return ServiceCollector(store, FolderVolume(volume), lambda: EVENTS, clock=lambda: NOON + 90)
+
+
+@pytest.fixture
+def versions(volume):
+    """Two versions, an hour apart, older first."""
+    return [
+        publications.publish(
+            volume,
+            seed=hour,
+            clock=lambda: publications.NOON - timedelta(hours=1 - hour),  # noqa: B023
+        )
+        for hour in range(2)
+    ]
+
+
+def quick(directory):
+    """A store that doesn't wait for the disk."""
+    store = RunStore(directory)
+    store._file.database.execute("PRAGMA synchronous = OFF")
+    return store
+
+
+def scrape(collector):
+    """All samples, by name and the values of their labels."""
+    return {
+        " ".join([sample.name, *sample.labels.values()]): sample.value
+        for family in collector.collect()
+        for sample in family.samples
+    }
+
+
+def run(store, run_id, state="SUCCEEDED", *, started=100.0, ended=107.0, **seconds):
+    store.add(run_id, specs.spec(), request_id="", now=0.0)
+    store.start_next(now=started)
+    store.end(run_id, state, Outcome(seconds=seconds), now=ended)
+
+
+def test_before_anything_has_happened(collector):
+    found = scrape(collector)
+    for outcome in ("succeeded", "failed", "cancelled"):
+        # A counter that appears with its first event can't be seen to rise.
+        assert found[f"trainer_runs_total {outcome}"] == 0
+    assert found["trainer_pending_runs QUEUED"] == found["trainer_pending_runs RUNNING"] == 0
+    assert found["trainer_run_duration_seconds_count"] == found["trainer_versions"] == 0
+    assert found["trainer_volume_problem"] == found["trainer_state_problem"] == 0
+    assert found["trainer_volume_size_bytes"] >= found["trainer_volume_free_bytes"] > 0
+    assert found["trainer_event_log_events"] == 7
+    assert found["trainer_event_log_bytes"] == 700
+    assert not [name for name in found if name.startswith(("trainer_version_", "trainer_last_"))]
+
+
+def test_a_volume_without_bounds_has_no_room_to_tell_of(store, volume, monkeypatch):
+    monkeypatch.setattr(FolderVolume, "room", lambda _: None)
+    found = scrape(ServiceCollector(store, FolderVolume(volume), lambda: EVENTS))
+    assert found["trainer_versions"] == found["trainer_volume_problem"] == 0
+    assert not {"trainer_volume_size_bytes", "trainer_volume_free_bytes"} & found.keys()
+
+
+def test_runs_are_counted_by_outcome_and_state(store, collector):
+    run(store, "a", ended=100.5)
+    run(store, "b", ended=142.0)
+    run(store, "c", "FAILED", ended=300.0)
+    store.add("d", specs.spec(), request_id="", now=0.0)
+    store.cancel_queued("d", now=400.0)
+    for run_id in "efg":
+        store.add(run_id, specs.spec(), request_id="", now=0.0)
+    store.start_next(now=500.0)
+    found = scrape(collector)
+    assert found["trainer_runs_total succeeded"] == 2
+    assert found["trainer_runs_total failed"] == found["trainer_runs_total cancelled"] == 1
+    assert found["trainer_pending_runs RUNNING"] == 1
+    assert found["trainer_pending_runs QUEUED"] == 2
+    assert found["trainer_last_run_timestamp_seconds succeeded"] == 142
+    assert found["trainer_last_run_timestamp_seconds failed"] == 300
+    assert found["trainer_last_run_timestamp_seconds cancelled"] == 400
+
+
+def test_durations_are_those_of_runs_that_succeeded(store, collector):
+    run(store, "a", ended=100.5, fit=0.25, index=0.125)
+    run(store, "b", ended=142.0, fit=40.0)
+    run(store, "c", "FAILED", ended=9999.0, fit=9899.0)
+    # The clock was set back.
+    run(store, "d", ended=3.0)
+    found = scrape(collector)
+    buckets = {
+        bound: found[f"trainer_run_duration_seconds_bucket {bound}"]
+        for bound in ("0.1", "0.5", "30.0", "60.0", "+Inf")
+    }
+    assert buckets == {"0.1": 1, "0.5": 2, "30.0": 2, "60.0": 3, "+Inf": 3}
+    assert found["trainer_run_duration_seconds_count"] == 3
+    assert found["trainer_run_duration_seconds_sum"] == 42.5
+    assert found["trainer_run_stage_duration_seconds_count fit"] == 2
+    assert found["trainer_run_stage_duration_seconds_sum fit"] == 40.25
+    assert found["trainer_run_stage_duration_seconds_sum index"] == 0.125
+
+
+def test_the_next_service_goes_on_counting(store, volume, collector, monkeypatch):
+    for number in range(5):
+        run(store, f"run-{number}", ended=101.0 + number)
+    scrape(collector)
+    monkeypatch.setattr(run_metrics, "_REMEMBERED_RUNS", 3)
+    following = ServiceCollector(store, FolderVolume(volume), lambda: EVENTS)
+    found = scrape(following)
+    assert found["trainer_runs_total succeeded"] == 5
+    # Of the others the durations aren't read again.
+    assert found["trainer_run_duration_seconds_count"] == 3
+    assert found["trainer_run_duration_seconds_sum"] == 3 + 4 + 5
+
+
+def test_a_run_that_ends_after_later_ones_is_counted_too(store, collector):
+    for run_id in "abc":
+        store.add(run_id, specs.spec(), request_id="", now=0.0)
+        store.start_next(now=100.0)
+    counts = []
+    for run_id in "cab":
+        store.end(run_id, "SUCCEEDED", Outcome(), now=101.0)
+        counts += [scrape(collector)["trainer_run_duration_seconds_count"] for _ in range(2)]
+    assert counts == [1, 1, 2, 2, 3, 3]
+
+
+ACTION = st.sampled_from(["queue", "start", "start", "end", "end", "fail", "cancel"])
+
+
+@settings(max_examples=25)
+@given(actions=st.lists(st.tuples(ACTION, st.integers(0, 9), st.booleans()), max_size=40))
+def test_every_run_is_counted_once_in_whatever_order_they_end(tmp_path_factory, actions):
+    directory = tmp_path_factory.mktemp("store")
+    expected = {"succeeded": 0, "failed": 0, "cancelled": 0}
+    queued, running = [], []
+    with closing(quick(directory)) as store:
+        collector = ServiceCollector(store, FolderVolume(directory), lambda: EVENTS)
+        for number, (action, choice, look) in enumerate([*actions, ("look", 0, True)]):
+            if action == "queue":
+                queued.append(store.add(str(number), specs.spec(), request_id="", now=0.0).id)
+            elif action == "start":
+                queued.append(store.add(str(number), specs.spec(), request_id="", now=0.0).id)
+                running.append(store.start_next(now=1.0).id)
+                queued.remove(running[-1])
+            elif action in ("end", "fail") and running:
+                state = {"end": "SUCCEEDED", "fail": "FAILED"}[action]
+                ended = running.pop(choice % len(running))
+                store.end(ended, state, Outcome(seconds={"fit": 1.0}), now=2.0)
+                expected[state.lower()] += 1
+            elif action == "cancel" and queued:
+                store.cancel_queued(queued.pop(choice % len(queued)), now=2.0)
+                expected["cancelled"] += 1
+            if look:
+                found = scrape(collector)
+                for outcome, count in expected.items():
+                    assert found[f"trainer_runs_total {outcome}"] == count
+                succeeded = expected["succeeded"]
+                assert found["trainer_run_duration_seconds_sum"] == succeeded
+                assert found["trainer_run_duration_seconds_count"] == succeeded
+                assert found.get("trainer_run_stage_duration_seconds_count fit", 0) == succeeded
+
+
+def test_a_version_that_a_label_names_is_described(volume, versions, collector):
+    labels.promote(volume, versions[0])
+    labels.promote(volume, versions[1], label="canary")
+    found = scrape(collector)
+    assert found["trainer_versions"] == 2
+    assert found[f"trainer_version_info current {versions[0]}"] == 1
+    assert found[f"trainer_version_info canary {versions[1]}"] == 1
+    assert found["trainer_version_metric current precision_at_10"] == 0.258
+    assert found["trainer_version_index_recall current similar"] == 1
+    assert found["trainer_version_index_recall canary recommend"] == 1
+    assert found["trainer_version_created_timestamp_seconds current"] == NOON - 3600
+    assert found["trainer_version_age_seconds current"] == 3600 + 90
+    assert found["trainer_version_age_seconds canary"] == 90
+
+
+def test_a_manifest_is_read_when_a_label_moves_and_only_then(volume, versions, collector, monkeypatch):
+    read = []
+
+    def noting(volume, version, before=reader.read_manifest):
+        read.append(version)
+        return before(volume, version)
+
+    monkeypatch.setattr(reader, "read_manifest", noting)
+    labels.promote(volume, versions[0])
+    labels.promote(volume, versions[0], label="stable")
+    for _ in range(3):
+        scrape(collector)
+    assert read == [versions[0]]
+    labels.promote(volume, versions[1])
+    for _ in range(3):
+        found = scrape(collector)
+    assert read == versions
+    assert f"trainer_version_info current {versions[0]}" not in found
+    assert found[f"trainer_version_info current {versions[1]}"] == 1
+
+
+def test_a_volume_that_is_gone_takes_its_series_with_it(volume, versions, store, collector, caplog):
+    labels.promote(volume, versions[0])
+    run(store, "a")
+    scrape(collector)
+    away = volume.rename(volume.with_name("away"))
+    for _ in range(2):
+        found = scrape(collector)
+    assert found["trainer_volume_problem"] == 1
+    left = ("trainer_version", "trainer_volume_free", "trainer_volume_size")
+    assert not [name for name in found if name.startswith(left)]
+    assert found["trainer_runs_total succeeded"] == 1
+    # Once, not at each scrape.
+    assert len(caplog.records) == 1
+    assert str(volume) in caplog.text
+    away.rename(volume)
+    found = scrape(collector)
+    assert found["trainer_volume_problem"] == 0
+    assert found[f"trainer_version_info current {versions[0]}"] == 1
+
+
+def test_a_label_that_names_what_is_not_there_is_a_problem(volume, versions, collector):
+    labels.promote(volume, versions[0])
+    labels.promote(volume, versions[1], label="canary")
+    scrape(collector)
+    shutil.rmtree(layout.version_dir(volume, versions[1]))
+    found = scrape(collector)
+    assert found["trainer_volume_problem"] == found["trainer_versions"] == 1
+    assert found[f"trainer_version_info current {versions[0]}"] == 1
+    assert not [name for name in found if "canary" in name]
+
+
+def test_a_volume_that_does_not_answer_holds_up_one_scrape_only(collector, monkeypatch):
+    hanging, answered = threading.Event(), threading.Event()
+
+    def hang(path):
+        hanging.set()
+        answered.wait()
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(version_metrics, "_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(os, "statvfs", hang)
+    first = threading.Thread(target=scrape, args=[collector])
+    first.start()
+    try:
+        hanging.wait()
+        found = scrape(collector)
+    finally:
+        answered.set()
+        first.join()
+    assert found["trainer_volume_problem"] == 1
+    assert found["trainer_runs_total succeeded"] == 0
+
+
+def test_a_store_that_cannot_be_read_takes_its_series_with_it(store, collector, versions):
+    store.close()
+    found = scrape(collector)
+    assert found["trainer_state_problem"] == 1
+    assert found["trainer_versions"] == 2
+    assert not [name for name in found if name.startswith(("trainer_run", "trainer_event"))]
+
+
+def test_an_event_log_that_cannot_be_read_leaves_the_runs(store, volume):
+    def fail():
+        raise EventLogError(volume, "can't be read: no such luck")
+
+    found = scrape(ServiceCollector(store, FolderVolume(volume), fail))
+    assert found["trainer_state_problem"] == 1
+    assert found["trainer_runs_total failed"] == 0
+    assert "trainer_event_log_events" not in found
+
+
+def test_both_formats_of_prometheus_can_be_read(store, volume, versions, collector):
+    labels.promote(volume, versions[0])
+    run(store, "a", fit=2.0)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    text = choose_encoder("text/plain")[0](registry).decode()
+    assert 'trainer_runs_total{outcome="succeeded"} 1.0' in text.splitlines()
+    plain = [*text_string_to_metric_families(text)]
+    # This one refuses two families of one name.
+    strict = [*openmetrics.text_string_to_metric_families(generate_latest(registry).decode())]
+    assert len(plain) == len(strict) > 15
+    assert all(family.documentation for family in strict)
+
+
+def test_scrapes_at_the_same_time_count_nothing_twice(store, collector, monkeypatch):
+    for number in range(5):
+        run(store, str(number), ended=101.0)
+    both = threading.Barrier(2)
+
+    def meeting(number, *, size, before=store.ended_from):
+        found = before(number, size=size)
+        # Where only one gets at a time, nobody comes.
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(timeout=0.2)
+        return found
+
+    monkeypatch.setattr(store, "ended_from", meeting)
+    threads = [threading.Thread(target=scrape, args=[collector]) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert scrape(collector)["trainer_run_duration_seconds_count"] == 5

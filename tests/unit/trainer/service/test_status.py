@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import grpc
+import msgspec
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+
+from lightfm_retriever.publication.errors import (
+    LabelError,
+    LabelledVersionError,
+    LabelMovedError,
+    ManifestError,
+    NothingToRollBackToError,
+    VersionNotFoundError,
+    VolumeError,
+)
+from trainer.errors import (
+    InputError,
+    OptionError,
+    RequestIdReusedError,
+    RunEndedError,
+    RunNotFoundError,
+    StoreError,
+    TooManyRunsError,
+)
+from trainer.event_log.errors import EventLogError, InvalidEventError, InvalidSelectionError
+from trainer.pipeline import indexing_of
+from trainer.service.messages import spec_of
+from trainer.service.status import FieldError, TooManyWatchersError, to_status
+
+PATH = Path("/state")
+
+
+def told(error):
+    """Code, message, and the field or the reason of the one detail."""
+    status = to_status(error)
+    [(_, sent)] = status.trailing_metadata
+    [detail] = status_pb2.Status.FromString(sent).details
+    if detail.Is(error_details_pb2.BadRequest.DESCRIPTOR):
+        found = error_details_pb2.BadRequest()
+        detail.Unpack(found)
+        [violation] = found.field_violations
+        assert status.details.startswith(f"{violation.field}: ")
+        return status.code, status.details, violation.field
+    found = error_details_pb2.ErrorInfo()
+    assert detail.Unpack(found)
+    assert found.domain == "lightfm-retriever"
+    return status.code, status.details, found.reason
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "reason"),
+    [
+        (VersionNotFoundError("v", PATH), "NOT_FOUND", "VERSION_NOT_FOUND"),
+        (RunNotFoundError("r"), "NOT_FOUND", "TRAINING_RUN_NOT_FOUND"),
+        (LabelledVersionError("v", ["current"]), "FAILED_PRECONDITION", "VERSION_LABELLED"),
+        (ManifestError(PATH, "is no JSON"), "FAILED_PRECONDITION", "VERSION_INVALID"),
+        (RunEndedError("r", "FAILED"), "FAILED_PRECONDITION", "TRAINING_RUN_ENDED"),
+        (LabelMovedError("l", expected="a", found="b"), "FAILED_PRECONDITION", "LABEL_MOVED"),
+        (RequestIdReusedError("i", "r"), "ALREADY_EXISTS", "REQUEST_ID_REUSED"),
+        (TooManyRunsError(1000), "RESOURCE_EXHAUSTED", "QUEUE_FULL"),
+        (TooManyWatchersError("16 calls watch"), "RESOURCE_EXHAUSTED", "TOO_MANY_WATCHERS"),
+        (StoreError(PATH, "database or disk is full"), "UNAVAILABLE", "STORE_UNUSABLE"),
+        (EventLogError(PATH, "No space left on device"), "UNAVAILABLE", "STORE_UNUSABLE"),
+        (VolumeError(PATH, "Stale file handle"), "UNAVAILABLE", "VOLUME_UNUSABLE"),
+        (InputError(PATH, "No such file or directory"), "FAILED_PRECONDITION", "TRAINER_ERROR"),
+    ],
+)
+def test_every_error_has_its_code_and_reason(error, code, reason):
+    found_code, message, found_reason = told(error)
+    assert (found_code.name, found_reason) == (code, reason)
+    assert message == str(error)
+
+
+def test_every_reason_is_in_the_proto():
+    proto = Path(__file__).parents[4] / "protos/recsys/trainer/v1/trainer_service.proto"
+    text = proto.read_text()
+    for reason in (
+        "VERSION_NOT_FOUND",
+        "TRAINING_RUN_NOT_FOUND",
+        "VERSION_LABELLED",
+        "VERSION_INVALID",
+        "TRAINING_RUN_ENDED",
+        "LABEL_MOVED",
+        "REQUEST_ID_REUSED",
+        "QUEUE_FULL",
+        "TOO_MANY_WATCHERS",
+        "STORE_UNUSABLE",
+        "VOLUME_UNUSABLE",
+    ):
+        assert reason in text, reason
+
+
+@pytest.mark.parametrize(
+    ("error", "field"),
+    [
+        (FieldError("page_size", "is 0"), "page_size"),
+        (LabelError("Current", "should be"), "label"),
+        (NothingToRollBackToError("current"), "label"),
+        (InvalidEventError(3, "user_id", "is empty"), "events[3].user_id"),
+        (InvalidSelectionError("happened_from", "isn't finite"), "happened_from"),
+        (OptionError("--epochs", 0, "in 1..10000"), "spec.hyperparameters.epochs"),
+        (OptionError("--interactions", "/x", "below a root"), "spec.data.interactions"),
+    ],
+)
+def test_what_a_field_is_wrong_about_is_an_invalid_argument(error, field):
+    code, message, found = told(error)
+    assert (code, found) == (grpc.StatusCode.INVALID_ARGUMENT, field)
+    assert len(message) > len(field) + 4
+
+
+def checked(**fields):
+    """What the service does with a spec before it queues it."""
+    data = pb.DataSpec(event_log=True)
+    data.MergeFrom(fields.pop("data", pb.DataSpec()))
+    indexing_of(spec_of(pb.TrainingSpec(data=data, **fields)))
+
+
+HYPERPARAMETERS = [
+    ("loss", "mse"),
+    ("components", 0),
+    ("components", 4097),
+    ("learning_rate", 0.0),
+    ("learning_rate", 10.5),
+    ("learning_rate", math.nan),
+    ("learning_rate", math.inf),
+    ("item_alpha", -0.5),
+    ("item_alpha", math.nan),
+    ("user_alpha", 1.5),
+    ("epochs", 0),
+    ("epochs", 10_001),
+    ("seed", -1),
+    ("threads", 0),
+    ("threads", 1025),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), HYPERPARAMETERS)
+def test_a_hyperparameter_that_is_out_of_range_is_named(name, value):
+    with pytest.raises((OptionError, msgspec.ValidationError)) as caught:
+        checked(hyperparameters=pb.Hyperparameters(**{name: value}))
+    code, _, field = told(caught.value)
+    assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, f"spec.hyperparameters.{name}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"data": pb.DataSpec(interactions="a.csv", dataset="movielens-100k")}, "spec.data.dataset"),
+        ({"data": pb.DataSpec(database_url="sqlite:///a")}, "spec.data.database_url"),
+        ({"data": pb.DataSpec(split="half")}, "spec.data.split"),
+        ({"data": pb.DataSpec(split_count=0)}, "spec.data.split_count"),
+        ({"data": pb.DataSpec(split_share=1.0)}, "spec.data.split_share"),
+        ({"data": pb.DataSpec(half_life_days=0.0)}, "spec.data.half_life_days"),
+        ({"data": pb.DataSpec(last_days=math.nan)}, "spec.data.last_days"),
+        ({"data": pb.DataSpec(event_weights={"view": math.inf})}, "spec.data.event_weights"),
+        ({"backend": "hnswlib"}, "spec.backend"),
+        ({"trees": 0}, "spec.trees"),
+        ({"trees": 3, "backend": "exact"}, "spec.trees"),
+        ({"target_recall": 0.0}, "spec.target_recall"),
+        ({"target_recall": 1.5}, "spec.target_recall"),
+        ({"target_recall": math.nan}, "spec.target_recall"),
+        ({"index_threads": 0}, "spec.index_threads"),
+        ({"gates": pb.Gates(min_auc=1.5)}, "spec.gates.min_auc"),
+        ({"gates": pb.Gates(min_coverage=math.nan)}, "spec.gates.min_coverage"),
+        ({"gates": pb.Gates(max_relative_loss=1.0)}, "spec.gates.max_relative_loss"),
+        ({"max_shrinkage": -0.5}, "spec.max_shrinkage"),
+        ({"warm_start": True, "label": ""}, "spec.warm_start"),
+    ],
+)
+def test_any_other_value_that_is_out_of_range_is_named(fields, field):
+    with pytest.raises((OptionError, msgspec.ValidationError)) as caught:
+        checked(**fields)
+    code, _, found = told(caught.value)
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    assert found.partition("[")[0] == field
+
+
+def test_a_spec_without_data_is_named():
+    with pytest.raises(OptionError) as caught:
+        spec_of(pb.TrainingSpec())
+    code, _, field = told(caught.value)
+    assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.dataset")
+
+
+def test_an_error_that_nobody_thought_of_is_for_the_log(caplog):
+    status = to_status(RuntimeError("/home/me/secret"))
+    assert status.code == grpc.StatusCode.INTERNAL
+    assert "secret" not in status.details
+    assert "/home/me/secret" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error", [VolumeError(PATH, "Stale file handle"), StoreError(PATH, "database or disk is full")]
+)
+def test_what_its_operator_has_to_mend_is_logged(error, caplog):
+    to_status(error)
+    assert str(error) in caplog.text
+
+
+def test_what_its_caller_did_wrong_is_not_logged(caplog):
+    to_status(OptionError("--epochs", 0, "in 1..10000"))
+    to_status(RunNotFoundError("r"))
+    assert caplog.text == ""
+
+
+def test_a_long_message_is_cut_so_that_grpc_sends_it():
+    error = OptionError("--interactions-sql", "SELECT " + "x" * 100_000, "shorter")
+    status = to_status(error)
+    assert 1000 < len(status.details) <= 2000
+    [(_, sent)] = status.trailing_metadata
+    # gRPC turns what is above 8 kB into an error of its own.
+    assert len(sent) + len(status.details) < 8000
+
+
+@pytest.mark.parametrize("letter", ["é", "用", "🎬"])
+def test_a_long_message_of_any_script_is_cut_so_that_grpc_sends_it(letter):
+    """A letter is up to four bytes, and twelve where gRPC writes it as %F0%9F%8E%AC."""
+    status = to_status(OptionError("--interactions", letter * 10_000, "in one of the directories"))
+    [(_, sent)] = status.trailing_metadata
+    message = "".join(f"%{byte:02X}" if byte > 126 else chr(byte) for byte in status.details.encode())
+    assert len(sent) * 4 // 3 + len(message) < 8000
+
+
+def test_the_name_of_a_file_that_is_no_unicode_is_shown_as_well_as_it_can_be():
+    code, message, reason = told(InputError(Path("/data/\udcff.csv"), "No such file or directory"))
+    assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TRAINER_ERROR")
+    assert message == "/data/?.csv: No such file or directory"

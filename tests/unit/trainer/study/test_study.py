@@ -1,0 +1,428 @@
+from __future__ import annotations
+
+import json
+import math
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from tests import datasets
+from trainer.data.features import FeatureTable
+from trainer.errors import DivergedError, ExtraMissingError, OptionError, TrainerError
+from trainer.evaluation.of_vectors import evaluate_vectors
+from trainer.fitting.embeddings import extract_embeddings
+from trainer.fitting.lightfm_model import LOSSES, Hyperparameters, train
+from trainer.preparing.dataset import build_dataset
+from trainer.preparing.splits import held_out
+from trainer.progress import Silent
+from trainer.reading import TrainingInput
+from trainer.study import study
+from trainer.study import trials as study_trials
+from trainer.study.options import Space, StudyOptions
+from trainer.study.study import run_study, write_study
+from trainer.study.trials import search
+
+SPACE = Space(components=(2, 8), losses=("warp", "bpr", "logistic"))
+USERS, ITEMS = 30, 45
+LIKES = np.array([[8.0 if item % 3 == group else 1.0 for item in range(ITEMS)] for group in range(3)])
+LIKES /= LIKES.sum(axis=1, keepdims=True)
+QUICK = StudyOptions(space=SPACE, start=datasets.QUICK, trials=8, max_epochs=6, epoch_step=2)
+
+
+def source(*, items=None):
+    """Users who like what their group likes, with more items than are recommended."""
+    random = np.random.default_rng(1)
+    rows = [
+        (f"u{user}", f"i{item:02}", 1.0)
+        for user in range(USERS)
+        for item in random.choice(ITEMS, 14, replace=False, p=LIKES[user % 3])
+    ]
+    rows = [rows[place] for place in random.permutation(len(rows))]
+    return TrainingInput(datasets.interactions(rows), items or FeatureTable())
+
+
+def run(of=None, *, split="random", options=QUICK, **others):
+    return run_study(of or source(), split=split, options=options, reporter=Silent(), **others)
+
+
+def inner(options=QUICK):
+    return build_dataset(
+        source().interactions,
+        items=FeatureTable(),
+        users=FeatureTable(),
+        split="random",
+        seed=options.start.seed,
+    )
+
+
+def timeless(trials):
+    return [replace(trial, seconds=0.0) for trial in trials]
+
+
+@pytest.fixture
+def values(monkeypatch):
+    """Sets what each validation of each trial finds, without training."""
+
+    def install(of):
+        place = {"trial": -1, "validation": 0}
+
+        def fake_train(dataset, hyperparameters, *, on_epoch, start=None):
+            if start is None:
+                place["trial"] += 1
+                place["validation"] = 0
+            place["validation"] += 1
+            return place
+
+        def fake_evaluate(*_, **__):
+            return {study_trials.OBJECTIVE: of(place["trial"], place["validation"])}
+
+        monkeypatch.setattr(study_trials, "train", fake_train)
+        monkeypatch.setattr(study_trials, "extract_embeddings", lambda *_: None)
+        monkeypatch.setattr(study_trials, "evaluate_vectors", fake_evaluate)
+
+    return install
+
+
+def test_the_same_seed_gives_the_same_trials_and_values_twice():
+    first, second = run(), run()
+    assert timeless(first.trials) == timeless(second.trials)
+    assert len({trial.value for trial in first.trials}) >= 5
+    assert (first.test, first.best) == (second.test, second.best)
+    other = run(options=replace(QUICK, start=replace(datasets.QUICK, seed=2)))
+    assert [trial.parameters for trial in other.trials[1:]] != [
+        trial.parameters for trial in first.trials[1:]
+    ]
+
+
+def test_the_parameters_are_within_the_space():
+    result = run(options=replace(QUICK, trials=15))
+    for trial in result.trials:
+        assert set(trial.parameters) == {"loss", *SPACE.ranges()}
+        assert trial.parameters["loss"] in SPACE.losses
+        for name, (low, high) in SPACE.ranges().items():
+            assert low <= trial.parameters[name] <= high, name
+    assert len({trial.parameters["learning_rate"] for trial in result.trials}) == 15
+
+
+def test_the_best_is_trained_on_all_training_interactions_and_tested():
+    given = source()
+    result = run(given)
+    best = max(result.trials, key=lambda trial: trial.value)
+    assert result.trials[result.best] == best
+    assert result.value == best.value
+    assert result.hyperparameters == replace(datasets.QUICK, **best.parameters, epochs=best.epochs)
+    dataset = build_dataset(
+        given.interactions, items=given.items, users=given.users, split="random", seed=1
+    )
+    model = train(dataset, result.hyperparameters, on_epoch=lambda: None)
+    assert result.test == evaluate_vectors(
+        extract_embeddings(model, dataset), seen=dataset.seen(), held_out=dataset.held_out(), seed=1
+    )
+    assert result.fit_interactions + result.validation_interactions == pytest.approx(
+        dataset.train.nnz, abs=20
+    )
+    assert 0 < result.validation_interactions < result.fit_interactions < dataset.train.nnz
+    assert result.test_interactions == dataset.test.nnz
+
+
+def test_the_search_never_sees_the_test_interactions():
+    """Whatever they are, the trials are the same; only the test's figures aren't."""
+    given = source()
+    is_test = held_out(given.interactions, "first-10", seed=1)
+    items, weights = given.interactions.items.copy(), given.interactions.weights.copy()
+    items[is_test] = np.random.default_rng(3).permutation(items[is_test])
+    weights[is_test] = 1000
+    other = TrainingInput(replace(given.interactions, items=items, weights=weights))
+    first, second = (run(of, split="first-10") for of in (given, other))
+    assert timeless(first.trials) == timeless(second.trials)
+    assert first.test != second.test
+
+
+def test_the_test_interactions_are_evaluated_exactly_once(monkeypatch):
+    asked = []
+
+    def watched(*arguments, held_out, **options):
+        asked.append(held_out)
+        return evaluate_vectors(*arguments, held_out=held_out, **options)
+
+    monkeypatch.setattr(study, "evaluate_vectors", watched)
+    monkeypatch.setattr(study_trials, "evaluate_vectors", watched)
+    result = run(split="first-10")
+    sizes = [len(of.values) for of in asked]
+    assert sizes.count(result.test_interactions) == 1
+    assert sizes[-1] == result.test_interactions
+    assert set(sizes[:-1]) == {result.validation_interactions}
+
+
+def test_without_test_interactions_there_are_no_test_figures():
+    result = run(split="none")
+    assert (result.test, result.test_interactions) == (None, 0)
+    assert result.value > 0
+
+
+@pytest.mark.parametrize(
+    ("split", "asked", "validation"),
+    [
+        ("random", None, "random"),
+        ("none", None, "random"),
+        ("first-10", None, "random"),
+        ("time", None, "time"),
+        ("leave-last-k", None, "leave-last-k"),
+        ("time", "random", "random"),
+        ("random", "leave-last-k", "leave-last-k"),
+    ],
+)
+def test_validation_interactions_are_held_out_as_the_test_interactions_are(split, asked, validation):
+    given = source()
+    times = np.random.default_rng(1).permutation(len(given.interactions)).astype(np.float64)
+    timed = TrainingInput(replace(given.interactions, timestamps=times))
+    result = run(timed, split=split, options=replace(QUICK, trials=1, validation=asked), split_count=2)
+    assert (result.split, result.validation) == (split, validation)
+    if (split, validation) == ("leave-last-k",) * 2:
+        assert result.test_interactions == result.validation_interactions == 2 * USERS
+
+
+def test_the_first_trial_is_the_start_moved_into_the_space():
+    space = replace(SPACE, components=(6, 8), user_alpha=(1e-6, 1e-2))
+    start = replace(datasets.QUICK, loss="bpr", learning_rate=0.07, user_alpha=0.0)
+    [trial] = run(options=replace(QUICK, space=space, start=start, trials=1)).trials
+    assert trial.parameters == {
+        "loss": "bpr",
+        "components": 6,
+        "learning_rate": 0.07,
+        "item_alpha": 0.001,
+        "user_alpha": 1e-6,
+    }
+
+
+def test_a_loss_that_is_not_searched_is_not_tried_first():
+    [trial] = run(options=replace(QUICK, space=replace(SPACE, losses=("bpr",)), trials=1)).trials
+    assert trial.parameters["loss"] == "bpr"
+
+
+def test_features_are_used():
+    genres = datasets.table({f"i{item:02}": [f"genres:{item % 3}"] for item in range(ITEMS)})
+    plain, hybrid = (
+        run(source(items=items), options=replace(QUICK, trials=2)) for items in (None, genres)
+    )
+    assert [t.parameters for t in plain.trials] == [t.parameters for t in hybrid.trials]
+    assert [t.value for t in plain.trials] != [t.value for t in hybrid.trials]
+
+
+def test_the_best_epoch_is_kept_and_a_trial_ends_when_nothing_better_comes(values):
+    values(lambda _, validation: {1: 0.1, 2: 0.3, 3: 0.2, 4: 0.3}.get(validation, 0.25))
+    options = replace(QUICK, trials=1, max_epochs=100, epoch_step=4, patience=3)
+    [trial] = search(inner(), options, reporter=Silent())
+    assert (trial.state, trial.value, trial.epochs, trial.trained_epochs) == ("complete", 0.3, 8, 20)
+
+
+def test_a_trial_that_still_improves_ends_with_the_last_epoch(values):
+    values(lambda _, validation: validation / 100)
+    options = replace(QUICK, trials=1, max_epochs=10, epoch_step=4)
+    [trial] = search(inner(), options, reporter=Silent())
+    assert (trial.value, trial.epochs, trial.trained_epochs) == (0.03, 10, 10)
+
+
+def test_a_trial_that_is_worse_than_most_ends_early(values):
+    values(lambda trial, validation: 0.5 + validation / 100 if trial < 6 else 0.1)
+    trials = search(inner(), replace(QUICK, max_epochs=20), reporter=Silent())
+    assert [trial.state for trial in trials] == ["complete"] * 6 + ["pruned"] * 2
+    assert [trial.trained_epochs for trial in trials] == [20] * 6 + [4] * 2
+    assert trials[-1].value == 0.1
+
+
+def test_a_trial_that_diverges_is_recorded_as_failed_and_the_search_goes_on(monkeypatch):
+    def fragile(dataset, hyperparameters, **options):
+        if hyperparameters.loss == "bpr":
+            raise DivergedError(1)
+        return train(dataset, hyperparameters, **options)
+
+    monkeypatch.setattr(study_trials, "train", fragile)
+    result = run(options=replace(QUICK, trials=12))
+    failed = [trial for trial in result.trials if trial.state == "failed"]
+    assert len(result.trials) == 12
+    assert {trial.parameters["loss"] for trial in failed} == {"bpr"}
+    for trial in failed:
+        assert (trial.value, trial.epochs) == (None, 0)
+        assert trial.error.startswith("training diverged in epoch 1")
+    assert all(trial.error is None for trial in result.trials if trial not in failed)
+    assert result.hyperparameters.loss != "bpr"
+
+
+def test_a_search_in_which_nothing_succeeds_says_why():
+    rows = [(user, item, 1e9) for user, item, _ in datasets.rows()]
+    options = replace(
+        QUICK,
+        space=replace(SPACE, learning_rate=(5, 10), losses=("bpr",)),
+        start=replace(datasets.QUICK, sample_weights=True),
+        max_epochs=50,
+        trials=2,
+    )
+    with pytest.raises(TrainerError, match=r"none of 2 trials succeeded; the first: training diverged"):
+        run(TrainingInput(datasets.interactions(rows)), options=options)
+
+
+def test_the_next_best_is_taken_when_the_best_diverges_on_all_training_interactions(monkeypatch):
+    calls = []
+
+    def fragile(dataset, hyperparameters, **options):
+        calls.append(hyperparameters)
+        if len(calls) == 1:
+            raise DivergedError(3)
+        return train(dataset, hyperparameters, **options)
+
+    monkeypatch.setattr(study, "train", fragile)
+    result = run()
+    ordered = sorted(result.trials, key=lambda trial: trial.value, reverse=True)
+    assert result.best == ordered[1].number
+    assert result.hyperparameters == calls[1]
+    [warning] = [text for text in result.warnings if "left out" in text]
+    assert warning.startswith(f"trial {ordered[0].number} is left out")
+
+
+def test_an_item_too_few_for_a_loss_fails_the_trial_only():
+    rows = [(f"u{user}", f"i{(user + step) % 10}", 1.0) for user in range(20) for step in range(6)]
+    options = replace(QUICK, space=replace(SPACE, losses=("warp", "warp-kos")), trials=6)
+    trials = run(TrainingInput(datasets.interactions(rows)), options=options).trials
+    failed = {trial.parameters["loss"] for trial in trials if trial.state == "failed"}
+    assert failed == {"warp-kos"}
+    assert any(trial.state != "failed" for trial in trials)
+
+
+def test_the_timeout_ends_the_search_between_trials(values):
+    values(lambda *_: 0.5)
+    now = [0.0]
+
+    def clock():
+        now[0] += 1
+        return now[0]
+
+    options = replace(QUICK, trials=1000, timeout_seconds=50, max_epochs=2, epoch_step=2)
+    trials = search(inner(options), options, reporter=Silent(), clock=clock)
+    assert 5 < len(trials) < 50
+    assert {trial.state for trial in trials} == {"complete"}
+
+
+def test_the_timeout_ends_a_long_trial_at_its_next_validation(values):
+    values(lambda _, validation: validation / 1000)
+    now = iter(range(1000))
+    options = replace(QUICK, timeout_seconds=5, max_epochs=1000, epoch_step=1)
+    [trial] = search(inner(options), options, reporter=Silent(), clock=lambda: next(now))
+    assert (trial.state, trial.epochs) == ("pruned", trial.trained_epochs)
+    assert 1 <= trial.trained_epochs < 10
+    assert trial.value == trial.trained_epochs / 1000
+
+
+def test_each_trial_is_told_of_and_counted():
+    told, parts = [], []
+
+    class Counting(Silent):
+        @contextmanager
+        def step(self, name, total):
+            assert (name, total) == ("Trials", 8)
+            yield parts.append
+
+    trials = search(inner(), QUICK, reporter=Counting(), on_trial=told.append)
+    assert told == trials
+    assert parts == [1] * 8
+
+
+def test_optuna_keeps_quiet_and_its_own_settings(capfd):
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    run(options=replace(QUICK, trials=2))
+    assert optuna.logging.get_verbosity() == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_search_needs_something_to_validate_on():
+    dataset = build_dataset(
+        source().interactions, items=FeatureTable(), users=FeatureTable(), split="none", seed=1
+    )
+    with pytest.raises(TrainerError, match="no interaction above 0 is left to validate on"):
+        search(dataset, QUICK, reporter=Silent())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"components": (8, 2)}, r"--components is 8, 2, but should be a range above 0"),
+        ({"components": (1, 5000)}, "--components is 5000, but should be in 1..4096"),
+        ({"learning_rate": (0.0, 0.1)}, "--learning-rate is .* a range above 0"),
+        ({"learning_rate": (0.1, 11)}, "--learning-rate is 11"),
+        ({"learning_rate": (0.1, math.nan)}, "--learning-rate is"),
+        ({"item_alpha": (0, 0.1)}, "--item-alpha is"),
+        ({"user_alpha": (0.1, 2)}, "--user-alpha is 2"),
+        ({"losses": ()}, "--losses is"),
+        ({"losses": ("warp", "warp")}, "--losses is"),
+        ({"losses": ("mse",)}, "--loss is 'mse'"),
+    ],
+)
+def test_a_space_that_cannot_be_searched_is_refused(change, message):
+    with pytest.raises(OptionError, match=message):
+        Space(**change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"trials": 0}, "--trials is 0, but should be in 1..100000"),
+        ({"max_epochs": 0}, "--max-epochs is 0"),
+        ({"epoch_step": 61}, "--epoch-step is 61, but should be in 1..60"),
+        ({"patience": 0}, "--patience is 0"),
+        ({"timeout_seconds": 0}, "--timeout-seconds is 0, but should be above 0"),
+        ({"timeout_seconds": math.nan}, "--timeout-seconds is nan"),
+        ({"validation": "none"}, "--validation is 'none'"),
+        (
+            {"start": Hyperparameters(sample_weights=True)},
+            "--loss is 'warp-kos', but should be another",
+        ),
+    ],
+)
+def test_options_out_of_range_are_refused(change, message):
+    with pytest.raises(OptionError, match=message):
+        StudyOptions(**change)
+
+
+def test_the_defaults_search_every_loss_around_the_defaults_of_a_training():
+    assert Space().losses == LOSSES
+    assert (Space().components, Space().learning_rate) == ((8, 128), (0.005, 1.0))
+    for name in ("components", "learning_rate", "item_alpha"):
+        low, high = Space().ranges()[name]
+        assert low < getattr(Hyperparameters(), name) < high, name
+    assert StudyOptions().start == Hyperparameters()
+
+
+def test_optuna_that_is_not_installed_is_asked_for(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ExtraMissingError, match=r"needs 'optuna', .* 'lightfm-retriever\[tune\]'"):
+        run()
+
+
+def test_a_study_is_written_as_json_beside_its_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer.study.picture.draw", lambda of: f"a picture of {of.best}".encode())
+    result = run(options=replace(QUICK, trials=2))
+    failed = replace(result.trials[-1], state="failed", value=None, epochs=0, error="it diverged")
+    result = replace(result, trials=[result.trials[0], failed], best=0)
+    files = write_study(result, tmp_path / "new" / "study")
+    assert files == [tmp_path / "new" / "study" / name for name in ("study.json", "study.png")]
+    content = json.loads(files[0].read_text("utf-8"))
+    assert content == json.loads(json.dumps(asdict(result)))
+    assert content["trials"][1] == asdict(failed)
+    assert Hyperparameters(**content["hyperparameters"]) == result.hyperparameters
+    assert files[1].read_bytes() == b"a picture of 0"
+    assert sorted(files[0].parent.iterdir()) == files
+
+
+def test_a_study_is_written_without_a_picture_where_matplotlib_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "trainer.study.picture", raising=False)
+    # The package remembers its module too.
+    monkeypatch.delattr("trainer.study.picture", raising=False)
+    result = run(options=replace(QUICK, trials=1))
+    assert write_study(result, tmp_path) == [tmp_path / "study.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["study.json"]

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+
+from tests import specs
+from trainer.errors import OptionError
+from trainer.spec import DataSpec, TrainingSpec, decode, encode
+
+
+@given(specs.training_specs())
+def test_a_spec_survives_its_json(spec):
+    assert decode(encode(spec)) == spec
+
+
+def test_the_json_does_not_depend_on_the_order_in_which_weights_were_given():
+    """Two requests with the same id are compared by it, and a message's map has no order."""
+    texts = [
+        encode(specs.spec(data=DataSpec(event_log=True, event_weights=dict(weights))))
+        for weights in ([("view", 1.0), ("buy", 5.0)], [("buy", 5.0), ("view", 1.0)])
+    ]
+    assert texts[0] == texts[1]
+
+
+def test_what_is_left_out_of_the_json_has_its_default():
+    assert decode('{"data": {"event_log": true}}') == TrainingSpec(data=DataSpec(event_log=True))
+
+
+def test_a_value_that_is_out_of_range_is_refused_when_it_is_read_again():
+    content = json.loads(encode(specs.spec()))
+    content["hyperparameters"]["epochs"] = 0
+    with pytest.raises(OptionError, match=r"--epochs is 0, but should be in 1..10000"):
+        decode(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("sources", "option"),
+    [
+        ({}, "--dataset"),
+        ({"dataset": "movielens-100k", "interactions": "a.csv"}, "--dataset"),
+        ({"dataset": "movielens-100k", "interactions": "a.csv", "event_log": True}, "--dataset"),
+        (
+            {"interactions": "a.csv", "interactions_sql": "SELECT 1", "database_url": "sqlite:///a"},
+            "--interactions",
+        ),
+    ],
+)
+def test_exactly_one_history_or_the_log_has_to_be_given(sources, option):
+    with pytest.raises(OptionError) as caught:
+        DataSpec(**sources)
+    assert caught.value.option == option
+    for flag in ("--dataset", "--interactions", "--interactions-sql", "--event-log"):
+        assert flag in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        {"dataset": "movielens-100k"},
+        {"interactions": "a.csv"},
+        {"interactions_sql": "SELECT 1", "database_url": "sqlite:///a"},
+    ],
+)
+def test_the_log_may_come_beside_any_history(history):
+    assert DataSpec(**history, event_log=True).has_history
+    assert not DataSpec(event_log=True).has_history
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"interactions_sql": "SELECT 1"},
+        {"interactions": "a.csv", "database_url": "postgresql://me:hunter2@host/db"},
+    ],
+)
+def test_a_query_and_a_database_go_together(fields):
+    with pytest.raises(OptionError, match="used with --interactions-sql") as caught:
+        DataSpec(**fields)
+    assert caught.value.option == "--database-url"
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "option"),
+    [
+        ({"split": "half"}, "--split"),
+        ({"split_count": 0}, "--split-count"),
+        ({"split_share": 0.0}, "--split-share"),
+        ({"split_share": 1.0}, "--split-share"),
+        ({"split_share": float("nan")}, "--split-share"),
+        ({"half_life_days": 0.0}, "--half-life-days"),
+        ({"half_life_days": float("nan")}, "--half-life-days"),
+        ({"last_days": -1.0}, "--last-days"),
+        ({"last_days": float("nan")}, "--last-days"),
+        ({"event_weights": {"view": float("nan")}}, "--event-weights"),
+        ({"event_weights": {"view": float("inf")}}, "--event-weights"),
+    ],
+)
+def test_what_the_data_cannot_be_made_of_is_known_before_the_run(fields, option):
+    with pytest.raises(OptionError) as caught:
+        DataSpec(event_log=True, **fields)
+    assert caught.value.option == option
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan"), float("inf")])
+def test_a_shrinkage_that_is_no_share_is_known_before_the_run(share):
+    with pytest.raises(OptionError, match=r"--max-shrinkage is .*, but should be in 0..1"):
+        specs.spec(max_shrinkage=share)
+
+
+def test_a_warm_start_needs_a_label_to_start_from():
+    with pytest.raises(OptionError, match="--warm-start is set, but should be used with a label"):
+        specs.spec(warm_start=True, label=None)

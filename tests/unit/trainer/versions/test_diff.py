@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+
+from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
+from lightfm_retriever.publication.errors import MismatchError, VersionNotFoundError
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.vectors.ranking import row_norms
+from lightfm_retriever.publication.vectors.vector_space import fold_biases
+from lightfm_retriever.publication.writer import Staging
+from tests import publications
+from tests.retrievable import ragged
+from trainer.service import servicer
+from trainer.versions.diff import Change, diff
+
+ITEMS = [f"i{number:02}" for number in range(20)]
+
+
+def publish(volume, rankings, *, seen=None, attributes=None, **facts):
+    """Publish a version whose users, by name, have such rankings of all items, best first."""
+    users = IdMap.build(rankings)
+    items = IdMap.build(next(iter(rankings.values())))
+    scores = np.zeros((len(users), len(items)), dtype=np.float32)
+    for user, names in rankings.items():
+        for place, name in enumerate(names):
+            scores[users.row(user), items.row(name)] = len(names) - place
+    # An item for each dimension.
+    vectors = np.eye(len(items), dtype=np.float32)
+    seen_rows = [
+        sorted(items.row(name) for name in (seen or {}).get(users.external_id(row), ()))
+        for row in range(len(users))
+    ]
+    with Staging(volume) as staging:
+        staging.add_id_map(layout.ITEM_IDS, items)
+        staging.add_id_map(layout.USER_IDS, users)
+        staging.add_array(layout.ITEM_VECTORS, fold_biases(vectors, vectors[0] * 0))
+        staging.add_array(layout.ITEM_NORMS, row_norms(vectors))
+        staging.add_array(layout.USER_VECTORS, fold_biases(scores, np.ones(len(users), np.float32)))
+        staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, ragged(seen_rows))
+        if attributes is not None:
+            attributes.stage(staging)
+            facts["attributes"] = [*attributes.facts]
+        indexes = {
+            name: replace(own, items=len(items), file=None, backend="exact")
+            for name, own in publications.facts().indexes.items()
+        }
+        made = publications.facts(
+            items=len(items), users=len(users), components=len(items), **{"indexes": indexes, **facts}
+        )
+        return staging.publish(made).version
+
+
+@pytest.fixture
+def volume(tmp_path):
+    return tmp_path / "volume"
+
+
+def test_a_version_does_not_differ_from_itself(volume):
+    version = publish(volume, {"u": ITEMS, "v": ITEMS[::-1]})
+    found = diff(volume, version, version, seed=1)
+    overlap = found.overlap
+    assert (overlap.users, overlap.mean, overlap.median, overlap.min) == (2, 10, 10, 10)
+    assert (found.items.new, found.items.lost, found.users.new, found.users.lost) == (0, 0, 0, 0)
+    assert found.hyperparameters == []
+    assert all(change.before == change.after for change in [*found.metrics, *found.indexes])
+
+
+def test_top_tens_are_compared_by_id_and_without_what_each_version_says_was_seen(volume):
+    before = publish(
+        volume,
+        {"same": ITEMS, "shifted": ITEMS, "turned": ITEMS, "seen": ITEMS, "lost": ITEMS},
+    )
+    # Another first item moves all rows.
+    named = ["a", *ITEMS]
+    after = publish(
+        volume,
+        {
+            "same": [*ITEMS, "a"],
+            "shifted": ["a", *ITEMS[7:], *ITEMS[:7]],
+            "turned": named[::-1],
+            "seen": [*ITEMS, "a"],
+            "new": named,
+        },
+        seen={"seen": ITEMS[:4]},
+    )
+    overlap = diff(volume, before, after, seed=1, by_user=True).overlap
+    # i07, i08 and i09 are left of the shifted one's; the fourth has seen four of them since.
+    assert overlap.by_user == {"same": 10, "shifted": 3, "turned": 0, "seen": 6}
+    assert (overlap.users, overlap.mean, overlap.median, overlap.min) == (4, 4.75, 4.5, 0)
+    assert diff(volume, before, after, seed=1).overlap.by_user == {}
+
+
+def test_new_and_lost_ids_are_counted_and_some_named(volume):
+    before = publish(volume, {f"u{number}": ITEMS for number in range(3)})
+    more = [f"n{number:02}" for number in range(30)]
+    after = publish(volume, {f"u{number}": [*ITEMS[5:], *more] for number in range(2, 4)})
+    found = diff(volume, before, after, seed=1)
+    assert (found.items.before, found.items.after) == (20, 45)
+    assert (found.items.new, found.items.lost) == (30, 5)
+    assert found.items.lost_ids == ITEMS[:5]
+    assert len({*found.items.new_ids}) == 20
+    assert {*found.items.new_ids} <= {*more}
+    assert (found.users.new_ids, found.users.lost_ids) == (["u3"], ["u0", "u1"])
+
+
+def test_metrics_settings_and_indexes_are_told(volume):
+    before = publish(
+        volume, {"u": ITEMS}, metrics={"auc": 0.5, "gone": 1.0}, hyperparameters={"a": 1, "b": "x"}
+    )
+    indexes = {
+        name: replace(own, items=20, file=None, backend="exact", recall_at_10=0.5)
+        for name, own in publications.facts().indexes.items()
+    }
+    after = publish(
+        volume,
+        {"u": ITEMS},
+        metrics={"auc": 0.75, "new": 2.0},
+        hyperparameters={"a": 1, "b": "y", "c": None, "d": True},
+        indexes=indexes,
+    )
+    found = diff(volume, before, after, seed=1)
+    assert (found.before, found.after) == (before, after)
+    assert found.metrics == [
+        Change("auc", 0.5, 0.75),
+        Change("gone", 1.0, None),
+        Change("new", None, 2.0),
+    ]
+    assert found.hyperparameters == [Change("b", "x", "y"), Change("d", None, True)]
+    named = {change.name: (change.before, change.after) for change in found.indexes}
+    assert named["recommend.recall_at_10"] == (1.0, 0.5)
+    assert named["similar.backend"] == ("exact", "exact")
+    assert named["similar.bytes"] == (0, 0)
+
+
+def test_attributes_that_are_new_or_gone_or_of_another_kind_are_told(volume):
+    published = []
+    for kinds in (
+        {"genres": "text", "year": "text", "gone": "number"},
+        {"year": "number", "genres": "text", "new": "text"},
+    ):
+        columns = [
+            TextColumn(name, [["x"]] * 20) if kind == "text" else NumberColumn(name, np.ones(20))
+            for name, kind in kinds.items()
+        ]
+        published.append(publish(volume, {"u": ITEMS}, attributes=Attributes.build(columns, 20)))
+    found = diff(volume, *published, seed=1)
+    assert found.attributes == [
+        Change("year", "text", "number"),
+        Change("gone", "number", None),
+        Change("new", None, "text"),
+    ]
+    # And sent as it is.
+    sent = servicer._diff(found)
+    assert [*sent.attributes] == [
+        pb.SettingChange(name="year", before="text", after="number"),
+        pb.SettingChange(name="gone", before="number"),
+        pb.SettingChange(name="new", after="text"),
+    ]
+    assert diff(volume, published[0], published[0], seed=1).attributes == []
+
+
+def test_versions_without_a_user_in_common_have_no_overlap(volume):
+    before, after = publish(volume, {"u": ITEMS}), publish(volume, {"v": ITEMS})
+    assert diff(volume, before, after, seed=1).overlap is None
+
+
+def test_so_many_users_are_drawn_by_the_seed_from_those_of_both(volume):
+    before = publish(volume, {f"u{number}": ITEMS for number in range(30)})
+    after = publish(volume, {f"u{number}": ITEMS for number in range(10, 40)})
+    drawn = [
+        sorted(diff(volume, before, after, users=5, seed=seed, by_user=True).overlap.by_user)
+        for seed in (1, 1, 2)
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert all(len(names) == 5 for names in drawn)
+    assert {*drawn[0], *drawn[2]} <= {f"u{number}" for number in range(10, 30)}
+    assert diff(volume, before, after, users=200, seed=1).overlap.users == 20
+
+
+def test_a_difference_can_be_written_as_json(volume):
+    before, after = (publications.publish(volume, seed=seed) for seed in (1, 2))
+    found = asdict(diff(volume, before, after, seed=1, by_user=True))
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    sizes = {change["name"]: change["after"] for change in found["indexes"]}
+    assert (sizes["similar.bytes"], sizes["recommend.bytes"]) == (1000, 1200)
+
+
+def test_a_missing_and_a_damaged_version_are_named(volume):
+    version, other = (publications.publish(volume, seed=seed) for seed in (1, 2))
+    with pytest.raises(VersionNotFoundError):
+        diff(volume, version, "20250101T000000Z-000000", seed=1)
+    path = layout.version_dir(volume, other) / layout.USER_IDS
+    publications.overwrite(path, path.read_bytes()[::-1])
+    with pytest.raises(MismatchError, match=rf"{other}.*users\.trie: SHA-256"):
+        diff(volume, version, other, seed=1)
+    reader.verify(volume, version)

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightfm_retriever.publication import labels, layout, reader, removal
+from lightfm_retriever.publication.errors import VolumeError
+from lightfm_retriever.publication.volume import FolderVolume
+from tests import publications
+from trainer.errors import OptionError
+from trainer.versions.retention import RetentionPolicy, VersionInfo, collect, survey, to_delete
+
+HOUR = timedelta(hours=1)
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def info(name, hours, *, labelled=(), rollback_of=()):
+    return VersionInfo(name, NOW - hours * HOUR, labelled, rollback_of)
+
+
+def test_the_newest_are_kept_and_the_oldest_go_first():
+    versions = [info("c", 3), info("a", 1), info("d", 4), info("b", 2)]
+    assert to_delete(versions, RetentionPolicy(keep=2), now=NOW) == ["d", "c"]
+
+
+def test_five_are_kept_by_default_and_the_last_hour():
+    versions = [info(f"young {i}", 0.1 * i) for i in range(8)] + [info("old", 2)]
+    assert to_delete(versions, RetentionPolicy(), now=NOW) == ["old"]
+    assert to_delete([info(str(i), 2 + i) for i in range(7)], RetentionPolicy(), now=NOW) == ["6", "5"]
+
+
+def test_what_labels_name_or_would_go_back_to_is_kept_and_takes_no_place_of_others():
+    versions = [
+        info("a", 2),
+        info("b", 3),
+        info("c", 4, rollback_of=["x"]),
+        info("d", 5, labelled=["x"]),
+        info("e", 6),
+    ]
+    assert to_delete(versions, RetentionPolicy(keep=1), now=NOW) == ["e", "b"]
+
+
+def test_a_maximal_age_keeps_what_is_younger_beyond_the_newest():
+    versions = [info(str(hours), hours) for hours in range(2, 9)]
+    policy = RetentionPolicy(keep=2, max_age=5 * HOUR)
+    assert to_delete(versions, policy, now=NOW) == ["8", "7", "6", "5"]
+
+
+def test_of_one_second_the_first_counts_as_the_newest():
+    versions = [info("second", 2), info("first", 2)]
+    assert to_delete(versions, RetentionPolicy(keep=1), now=NOW) == ["first"]
+
+
+def test_a_version_from_the_future_is_young():
+    versions = [info("now", 0), info("next year", -9000), info("later", -9001)]
+    assert to_delete(versions, RetentionPolicy(keep=1), now=NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "flag"),
+    [
+        ({"keep": 0}, "--keep"),
+        ({"min_age": -HOUR}, "--min-age"),
+        ({"min_age": 2 * HOUR, "max_age": HOUR}, "--max-age"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_its_flag(options, flag):
+    with pytest.raises(OptionError) as caught:
+        RetentionPolicy(**options)
+    assert caught.value.option == flag
+
+
+names = st.lists(st.sampled_from(["current", "canary"]), max_size=1)
+volumes = st.lists(st.tuples(st.integers(-5, 200), names, names), max_size=12).map(
+    lambda rows: [
+        info(str(number), hours, labelled=labelled, rollback_of=rollback_of)
+        for number, (hours, labelled, rollback_of) in enumerate(rows)
+    ]
+)
+hours = st.integers(0, 100)
+
+
+@given(volumes, st.integers(1, 8), hours, st.none() | hours)
+def test_nothing_is_deleted_that_must_be_kept_and_nothing_kept_that_need_not(
+    versions, keep, least, more
+):
+    most = None if more is None else (least + more) * HOUR
+    policy = RetentionPolicy(keep=keep, min_age=least * HOUR, max_age=most)
+    deleted = to_delete(versions, policy, now=NOW)
+    left = [version for version in versions if version.name not in deleted]
+    gone = [version for version in versions if version.name in deleted]
+    assert len(left) + len(deleted) == len(versions)
+    assert len(left) >= min(keep, len(versions))
+    assert not any(version.labels or version.rollback_of for version in gone)
+    limit = policy.min_age if most is None else most
+    assert all(NOW - version.created_at >= limit for version in gone)
+    for version in gone:
+        assert sum(other.created_at >= version.created_at for other in left) >= keep
+    for version in left:
+        newer = sum(other.created_at > version.created_at for other in versions)
+        equal = sum(other.created_at == version.created_at for other in versions)
+        assert (
+            version.labels
+            or version.rollback_of
+            or NOW - version.created_at < limit
+            or newer < keep
+            or newer + equal > keep > newer
+        )
+
+
+@pytest.fixture
+def volume(tmp_path):
+    return tmp_path / "volume"
+
+
+@pytest.fixture
+def six(volume):
+    """Six versions, a day apart, the last at noon; oldest first."""
+    return [
+        publications.publish(
+            volume,
+            seed=day,
+            clock=lambda: publications.NOON - timedelta(days=5 - day),  # noqa: B023
+        )
+        for day in range(6)
+    ]
+
+
+def run(volume, keep, *, at=publications.NOON + 2 * HOUR):
+    return collect(FolderVolume(volume, clock=lambda: at), RetentionPolicy(keep=keep))
+
+
+def test_a_volume_keeps_the_newest_the_labelled_and_what_a_rollback_needs(volume, six):
+    for day in (0, 1, 5):
+        labels.promote(volume, six[day])
+    labels.promote(volume, six[2], label="canary")
+    assert run(volume, 2) == [six[0], six[3]]
+    assert reader.list_versions(volume) == [six[1], six[2], six[4], six[5]]
+    assert labels.rollback(volume) == six[1]
+    reader.verify(volume, six[1])
+    assert run(volume, 2) == []
+
+
+def test_a_survey_tells_time_and_labels(volume, six):
+    labels.promote(volume, six[4])
+    labels.promote(volume, six[5])
+    newest, before, *_ = survey(FolderVolume(volume))
+    assert (newest.name, newest.labels, newest.rollback_of) == (six[5], ["current"], [])
+    assert (before.name, before.labels, before.rollback_of) == (six[4], [], ["current"])
+    assert newest.created_at == publications.NOON
+
+
+def test_a_version_without_a_manifest_counts_by_the_time_in_its_name(volume, six):
+    for day in (0, 4):
+        (layout.version_dir(volume, six[day]) / layout.MANIFEST).unlink()
+    assert run(volume, 2) == six[:4]
+    assert reader.list_versions(volume) == six[4:]
+
+
+def test_a_directory_whose_name_tells_no_time_is_left_alone(volume, six):
+    odd = layout.version_dir(volume, "20261399T000000Z-000000")
+    odd.mkdir()
+    assert run(volume, 1) == six[:5]
+    assert odd.is_dir()
+
+
+def test_a_label_that_cannot_be_read_stops_the_collection(volume, six):
+    layout.label_file(volume, "current").mkdir(parents=True)
+    with pytest.raises(VolumeError, match="labels/current: Is a directory"):
+        run(volume, 1)
+    assert reader.list_versions(volume) == six
+
+
+def test_labels_that_move_during_a_collection_keep_their_versions(volume, six, monkeypatch):
+    delete = removal.delete_version
+
+    def delete_and_move(own, version):
+        delete(own, version)
+        if version == six[0]:
+            labels.promote(volume, six[1])
+            labels.promote(volume, six[2])
+
+    monkeypatch.setattr(removal, "delete_version", delete_and_move)
+    assert run(volume, 1) == [six[0], six[3], six[4]]
+    assert reader.list_versions(volume) == [six[1], six[2], six[5]]
+
+
+def test_a_version_that_cannot_be_deleted_is_logged_and_the_others_go(volume, six, monkeypatch, caplog):
+    rename = removal.os.rename
+
+    def refuse(source, target):
+        if str(source).endswith(six[1]):
+            raise PermissionError(13, "Permission denied")
+        rename(source, target)
+
+    monkeypatch.setattr(removal.os, "rename", refuse)
+    with caplog.at_level(logging.WARNING, "trainer.versions.retention"):
+        assert run(volume, 4) == [six[0]]
+    assert f"version {six[1]} can't be deleted" in caplog.text
+    assert "Permission denied" in caplog.text
+    assert reader.list_versions(volume) == six[1:]

@@ -1,0 +1,294 @@
+"""What each command does; what it prints is in output.py."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import fields, replace
+from datetime import timedelta
+from pathlib import Path
+
+from lightfm_retriever.hosting import addresses
+from lightfm_retriever.hosting.observing import logs
+from lightfm_retriever.hosting.settings import flags
+from lightfm_retriever.publication import layout, manifest
+from lightfm_retriever.publication.errors import InvalidPublicationError, VolumeError
+from lightfm_retriever.publication.volume import Volume
+from lightfm_retriever.remote.location import StoreUrl
+from lightfm_retriever.remote.opening import open_volume
+from trainer.cli import output, removal_command, spec_arguments, study_command
+from trainer.data import movielens
+from trainer.errors import ExtraMissingError, OptionError
+from trainer.index import installed, make_backends
+from trainer.index.tuning import TuningOptions
+from trainer.pipeline import EVENTS, Places, train_and_publish
+from trainer.progress import Bars, Reporter, Silent
+from trainer.promotion.checks import Checked, promote_if_passed
+from trainer.publishing.indexing import Indexing
+from trainer.publishing.own_vectors import OwnVectors
+from trainer.service.schedule import parse_duration
+from trainer.vectors_pipeline import VectorsSpec, publish_vectors
+from trainer.versions import catalogue, diff
+from trainer.versions.retention import RetentionPolicy
+from trainer.versions.rows import row_of
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the chosen command; returns the exit status."""
+    if hasattr(options, "target"):
+        # gRPC is needed by a service's commands only.
+        from trainer.cli import service_commands
+
+        return service_commands.run(options)
+    return _COMMANDS[options.command](options)
+
+
+def _train(options: argparse.Namespace) -> int:
+    if options.detach or options.request_id:
+        flag = "--detach" if options.detach else "--request-id"
+        raise OptionError(flag, options.request_id or True, "used with --target")
+    places = Places(_volume(options), options.data_dir, _state(options) / EVENTS)
+    spec = spec_arguments.training_spec(options)
+    return _end(train_and_publish(spec, places, reporter=_reporter(options)), places.volume, options)
+
+
+def _reporter(options: argparse.Namespace) -> Reporter:
+    return Silent() if options.json else Bars()
+
+
+def _end(published: Checked, volume: Volume, options: argparse.Namespace) -> int:
+    """Move the label if every gate passed, and print what was published; returns the exit status."""
+    label = spec_arguments.label_of(options)
+    published = promote_if_passed(volume, published, label=label)
+    output.published(published, as_json=options.json)
+    # Where no label was to be moved, what was asked for is done.
+    done = published.passed or label is None
+    return 0 if done else spec_arguments.LABEL_NOT_MOVED
+
+
+def _state(options: argparse.Namespace) -> Path:
+    """Where a trainer keeps what is its own: beside the volume."""
+    if hasattr(options, "state"):
+        return Path(options.state)
+    # `tune` has no volume.
+    location = getattr(options, "volume", "volume")
+    # A store has no place beside it.
+    volume = Path(location.name if isinstance(location, StoreUrl) else location).absolute()
+    return volume.with_name(f"{volume.name}.trainer")
+
+
+def _volume(options: argparse.Namespace) -> Volume:
+    given = getattr(options, "cache_dir", None)
+    if given is not None and not isinstance(options.volume, StoreUrl):
+        raise OptionError("--cache-dir", str(given), "used with a --volume that is a URL")
+    folder = given or _state(options) / "cache"
+    return open_volume(options.volume, folder, max_bytes=_cache_bytes(options))
+
+
+def _cache_bytes(options: argparse.Namespace) -> int | None:
+    if not 0 <= options.cache_gb <= 1e6:
+        raise OptionError("--cache-gb", options.cache_gb, "in 0..1000000")
+    return int(options.cache_gb * 1e9) or None
+
+
+def _publish(options: argparse.Namespace) -> int:
+    given = vars(options)
+    names = [field.name for field in fields(OwnVectors)]
+    spec = VectorsSpec(
+        files=OwnVectors(**{name: given[name] for name in names if name in given}),
+        indexing=_indexing(options),
+        label=spec_arguments.label_of(options),
+        gates=spec_arguments.gates_of(options),
+        max_shrinkage=given.get("max_shrinkage"),
+    )
+    volume = _volume(options)
+    return _end(publish_vectors(spec, volume, reporter=_reporter(options)), volume, options)
+
+
+def _report(options: argparse.Namespace) -> int:
+    try:
+        # Its libraries are an optional extra.
+        from trainer import report
+    except ModuleNotFoundError as error:
+        raise ExtraMissingError("report", "report", str(error.name)) from error
+    volume = _volume(options)
+    version = options.version
+    if version is None:
+        version = volume.read_label(layout.DEFAULT_LABEL)
+    backends = make_backends(options.backend) if hasattr(options, "backend") else installed()
+    with volume.fetched(version) as folder:
+        path = report.write_report(
+            folder,
+            version,
+            options.output,
+            options=report.ReportOptions(
+                backends=backends,
+                max_items=options.max_items,
+                tuning=_tuning(options),
+            ),
+            reporter=Silent() if options.json else Bars(),
+        )
+    output.report(path, as_json=options.json)
+    return 0
+
+
+def _indexing(options: argparse.Namespace) -> Indexing:
+    tuning = replace(_tuning(options), strict=options.strict_recall)
+    backends = make_backends(options.backend, trees=getattr(options, "trees", None))
+    return Indexing(backends=backends, options=tuning)
+
+
+def _tuning(options: argparse.Namespace) -> TuningOptions:
+    tuning = TuningOptions(target_recall=options.target_recall, seed=options.seed)
+    if hasattr(options, "index_threads"):
+        tuning = replace(tuning, threads=options.index_threads)
+    return tuning
+
+
+def _versions(options: argparse.Namespace) -> int:
+    listed = catalogue.list_published(_volume(options))
+    output.versions([row_of(version) for version in listed], as_json=options.json)
+    return 0
+
+
+def _promote(options: argparse.Namespace) -> int:
+    previous = catalogue.promote(_volume(options), options.version, label=options.label)
+    output.label_moved(options.label, previous, options.version, as_json=options.json)
+    return 0
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    previous, version = catalogue.rollback(_volume(options), label=options.label)
+    output.label_moved(options.label, previous, version, as_json=options.json)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    rows: list[tuple[str, str | None]] = []
+    volume = _volume(options)
+    for version in options.versions or volume.list_versions():
+        try:
+            volume.verify(version)
+            rows.append((version, None))
+        except InvalidPublicationError as error:
+            rows.append((version, str(error)))
+        except VolumeError as error:
+            # Of a folder that may be one file, which says nothing about the other versions.
+            if volume.elsewhere:
+                raise
+            rows.append((version, str(error)))
+    output.verified(rows, as_json=options.json)
+    return 1 if any(problem for _, problem in rows) else 0
+
+
+def _tune(options: argparse.Namespace) -> int:
+    return study_command.run(options, _state(options) / EVENTS)
+
+
+def _version(options: argparse.Namespace) -> int:
+    found = catalogue.get(_volume(options), options.version)
+    if found.manifest is None:
+        output.broken_version(row_of(found), as_json=options.json)
+        return 1
+    content = json.loads(manifest.encode(found.manifest))
+    output.version(content, found.labels, as_json=options.json)
+    return 0
+
+
+def _delete(options: argparse.Namespace) -> int:
+    _volume(options).delete_version(options.version)
+    output.deleted(options.version, as_json=options.json)
+    return 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    with _volume(options).fetched(options.base, options.version) as folder:
+        found = diff.diff(folder, options.base, options.version, users=options.users, seed=0)
+    output.diff(found, as_json=options.json)
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    # Else it has a line, in a format of its own, for each handshake that fails.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    # gRPC is needed by this command only.
+    from trainer.service import server
+
+    hosting = flags.hosting(options)
+    logs.configure("trainer", hosting.logs)
+    given = vars(options)
+    try:
+        addresses.parse_listen(options.listen)
+    except addresses.AddressError as error:
+        raise OptionError("--listen", options.listen, error.expected) from error
+    flag = _retrains_by(options)
+    retrains = flag is not None
+    if flag is not None and not spec_arguments.has_source(options):
+        raise OptionError(flag, True, "used with --dataset, --interactions or the like")
+    return server.serve(
+        server.ServerOptions(
+            volume=_volume(options),
+            cache_bytes=_cache_bytes(options),
+            state=_state(options),
+            listen=options.listen,
+            data_dir=options.data_dir,
+            data_roots=tuple(options.data_root),
+            parallel_runs=options.parallel_runs,
+            retention=None if options.keep_all else _retention(options),
+            retrain=spec_arguments.training_spec(options) if retrains else None,
+            retrain_every=_duration(options, "retrain_every"),
+            retrain_cron=given.get("retrain_cron"),
+            retrain_on_change=options.retrain_on_change,
+            maintenance_seconds=options.maintenance_seconds,
+            hosting=hosting,
+        )
+    )
+
+
+def _retrains_by(options: argparse.Namespace) -> str | None:
+    """The flag that says when to train; None when none does."""
+    for name in ("retrain_every", "retrain_cron", "retrain_on_change"):
+        if getattr(options, name, False):
+            return f"--{name.replace('_', '-')}"
+    return None
+
+
+def _retention(options: argparse.Namespace) -> RetentionPolicy:
+    return RetentionPolicy(
+        keep=options.keep,
+        min_age=parse_duration(options.min_age, option="--min-age"),
+        max_age=_duration(options, "max_age"),
+    )
+
+
+def _duration(options: argparse.Namespace, name: str) -> timedelta | None:
+    text = getattr(options, name, None)
+    return None if text is None else parse_duration(text, option=f"--{name.replace('_', '-')}")
+
+
+def _remove_events(options: argparse.Namespace) -> int:
+    return removal_command.run(options, _state(options) / EVENTS)
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    print(f"{movielens.NAME} is in {movielens.fetch(options.data_dir)}")
+    return 0
+
+
+_COMMANDS = {
+    "train": _train,
+    "publish": _publish,
+    "report": _report,
+    "versions": _versions,
+    "version": _version,
+    "promote": _promote,
+    "rollback": _rollback,
+    "delete": _delete,
+    "diff": _diff,
+    "verify": _verify,
+    "tune": _tune,
+    "serve": _serve,
+    removal_command.NAME: _remove_events,
+    "fetch-dataset": _fetch,
+}

@@ -1,0 +1,276 @@
+"""What the commands print: for people, or as JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lightfm_retriever.hosting.terminal import print_json
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.manifest import Manifest
+from trainer.cli import printing
+from trainer.evaluation.cold_metrics import ColdRow, cold_rows
+from trainer.evaluation.served_metrics import USERS, ServedRow, served_rows
+from trainer.promotion.checks import Checked
+from trainer.timings import in_order
+from trainer.versions.diff import VersionDiff
+from trainer.versions.rows import VersionRow
+
+_METRICS = (
+    ("precision@10", "precision_at_10"),
+    ("AUC", "auc"),
+)
+_PARTS = (
+    ("train, all items", "train_{}"),
+    ("test, all items", "test_{}"),
+    ("test, seen items excluded", "test_{}_unseen"),
+)
+
+
+# What differs little between two publications.
+_UNSHOWN = {"seed", "threads", "candidates"}
+
+
+def published(result: Checked, *, as_json: bool) -> None:
+    """The outcome of `train` and `publish`."""
+    manifest = result.manifest
+    if as_json:
+        print_json(
+            {
+                "version": manifest.version,
+                "label": result.label,
+                "items": manifest.items,
+                "users": manifest.users,
+                "dataset": asdict(manifest.dataset),
+                "hyperparameters": manifest.hyperparameters,
+                "metrics": manifest.metrics,
+                "indexes": {name: asdict(index) for name, index in manifest.indexes.items()},
+                "attributes": [asdict(attribute) for attribute in manifest.attributes],
+                "seconds": in_order(result.seconds),
+                "warnings": result.warnings,
+                "gates": [asdict(gate) for gate in result.gates],
+            }
+        )
+        return
+    for warning in result.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    facts = manifest.dataset
+    print(
+        f"{facts.name}: {manifest.users:,} users, {manifest.items:,} items, "
+        f"{facts.train_interactions:,} training and {facts.test_interactions:,} test interactions "
+        f"(split {facts.split})"
+    )
+    _print_metrics(manifest)
+    _print_served(manifest)
+    _print_cold(manifest)
+    _print_indexes(manifest)
+    if manifest.attributes:
+        print(f"attributes: {_attributes([asdict(own) for own in manifest.attributes])}")
+    for gate in result.gates:
+        print(f"gate {'passed' if gate.passed else 'FAILED'}: {gate.text}")
+    print_seconds(result.seconds)
+    print(
+        f"published {manifest.version}"
+        + (f", label {result.label!r} names it" if result.label else ", no label moved")
+    )
+
+
+def print_seconds(seconds: Mapping[str, float]) -> None:
+    """The time of each stage, in the order in which they happen."""
+    print("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in in_order(seconds).items()))
+
+
+def version(content: dict[str, Any], labels: Sequence[str], *, as_json: bool) -> None:
+    """One version's manifest."""
+    if as_json:
+        print_json({**content, "labels": list(labels)})
+        return
+    print(f"{content['version']}" + (f", named by {', '.join(labels)}" if labels else ""))
+    facts = content["dataset"]
+    print(
+        f"from {facts['name']} (split {facts['split']}), run {content['run']['id']}: "
+        f"{content['users']:,} users, {content['items']:,} items, {content['components']} components"
+    )
+    for title, values in (
+        ("hyperparameters", content["hyperparameters"]),
+        ("metrics", content["metrics"]),
+        ("libraries", content["libraries"]),
+    ):
+        print(f"{title}: {printing.pairs(values)}")
+    for name, index in content["indexes"].items():
+        settings = {**index["build"], **index["query"]}
+        print(
+            f"index {name!r}: {index['backend']}, recall@10 {index['recall_at_10']:.4f} in "
+            f"{index['query_microseconds']:.0f} µs, " + _settings(settings)
+        )
+    if attributes := content.get("attributes"):
+        print(f"attributes: {_attributes(attributes)}")
+    size = sum(file["size"] for file in content["files"].values())
+    print(f"{len(content['files'])} files, {size / 1e6:,.1f} MB")
+
+
+def deleted(version: str, *, as_json: bool) -> None:
+    """The outcome of `delete`."""
+    if as_json:
+        print_json({"deleted": version})
+    else:
+        print(f"{version} is deleted")
+
+
+def diff(found: VersionDiff, *, as_json: bool) -> None:
+    """The outcome of `diff`."""
+    if as_json:
+        print_json(asdict(found))
+        return
+    if overlap := found.overlap:
+        print(
+            f"of ten recommended items {overlap.mean:.2f} are the same (mean of {overlap.users} users; "
+            f"median {overlap.median:.1f}, least {overlap.min})"
+        )
+    else:
+        print("no user of both gets any recommendation: there is nothing to compare")
+    for kind, ids in (("items", found.items), ("users", found.users)):
+        for what, count, names in (("new", ids.new, ids.new_ids), ("lost", ids.lost, ids.lost_ids)):
+            if count:
+                print(f"{count} {what} {kind}: {', '.join(names[:5])}{', ...' if count > 5 else ''}")
+    content = asdict(found)
+    rows = printing.table("", "before", "after", texts=1)
+    for group in ("metrics", "hyperparameters", "indexes", "attributes"):
+        for change in content[group]:
+            name = f"attribute {change['name']}" if group == "attributes" else change["name"]
+            rows.add_row(name, printing.text(change["before"]), printing.text(change["after"]))
+    printing.print_table(rows)
+
+
+def report(path: Path, *, as_json: bool) -> None:
+    """The outcome of `report`."""
+    if as_json:
+        print_json({"page": str(path), "directory": str(path.parent)})
+    else:
+        print(f"wrote {path}, with its pictures and figures beside it")
+
+
+def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
+    """The versions, newest first."""
+    if as_json:
+        print_json([row.content() for row in rows])
+        return
+    if not rows:
+        print("nothing is published on this volume")
+        return
+    shown = printing.table(
+        "version", "labels", "items", "users", "test p@10", "unseen", "AUC", "recall@10", texts=2
+    )
+    for row in rows:
+        labels = " ".join(row.labels)
+        if row.problem:
+            shown.add_row(row.name, labels, "broken")
+            continue
+        shown.add_row(
+            row.name,
+            labels,
+            f"{row.items:,}",
+            f"{row.users:,}",
+            printing.share(row.metrics.get("test_precision_at_10")),
+            printing.share(row.metrics.get("test_precision_at_10_unseen")),
+            printing.share(row.metrics.get("test_auc")),
+            printing.share(row.recall_at_10.get(layout.RECOMMEND)),
+        )
+    printing.print_table(shown)
+    # A problem names a path and two checksums, more than a column holds.
+    for row in rows:
+        if row.problem:
+            print(f"{row.name}: {row.problem}")
+
+
+def broken_version(row: VersionRow, *, as_json: bool) -> None:
+    """One version whose manifest can't be read."""
+    if as_json:
+        print_json(row.content())
+    else:
+        print(f"{row.name}: {row.problem}")
+
+
+def label_moved(label: str, previous: str | None, version: str, *, as_json: bool) -> None:
+    """The outcome of `promote` and `rollback`."""
+    if as_json:
+        print_json({"label": label, "previous": previous, "version": version})
+    else:
+        print(f"label {label!r} names {version} (before: {previous or 'none'})")
+
+
+def verified(rows: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
+    """The outcome of `verify`."""
+    if as_json:
+        print_json([{"version": version, "problem": problem} for version, problem in rows])
+        return
+    for version, problem in rows:
+        print(f"{version}: {'every byte is as published' if problem is None else problem}")
+    if not rows:
+        print("nothing is published on this volume")
+
+
+def _print_metrics(manifest: Manifest) -> None:
+    rows = printing.table("", *(title for title, _ in _METRICS), texts=1)
+    for title, part in _PARTS:
+        values = [manifest.metrics.get(part.format(name)) for _, name in _METRICS]
+        if any(value is not None for value in values):
+            rows.add_row(title, *(printing.share(value) for value in values))
+    if rows.row_count:
+        printing.print_table(rows)
+
+
+def _print_served(manifest: Manifest) -> None:
+    rows = served_rows(manifest.metrics, manifest.indexes[layout.RECOMMEND].backend)
+    if rows:
+        users = f"{manifest.metrics[USERS]:,.0f} users, seen items excluded"
+        _print_shares(users, "of exact search", rows)
+
+
+def _print_cold(manifest: Manifest) -> None:
+    if rows := cold_rows(manifest.metrics):
+        _print_shares("the same users, seen items excluded", "of their own", rows)
+
+
+def _print_shares(users: str, of_what: str, rows: Sequence[ColdRow | ServedRow]) -> None:
+    table = printing.table(users, "precision@10", of_what, texts=1)
+    for row in rows:
+        table.add_row(
+            row.title, printing.share(row.precision), "-" if row.ratio is None else f"{row.ratio:.0%}"
+        )
+    printing.print_table(table)
+
+
+def _print_indexes(manifest: Manifest) -> None:
+    rows = printing.table(
+        "index", "backend", "settings", "recall@10", "µs a query", "exact, µs", "file, MB", texts=3
+    )
+    for name, index in manifest.indexes.items():
+        settings = {**index.build, **index.query}
+        shown = {key: value for key, value in settings.items() if key not in _UNSHOWN}
+        rows.add_row(
+            name,
+            index.backend,
+            _settings(shown),
+            printing.share(index.recall_at_10),
+            f"{index.query_microseconds:.0f}",
+            *(f"{trial.query_microseconds:.0f}" for trial in index.trials[:1]),
+            "-" if index.file is None else f"{manifest.files[index.file].size / 1e6:.1f}",
+        )
+    printing.print_table(rows)
+
+
+def _settings(settings: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={_setting(value)}" for name, value in settings.items())
+
+
+def _setting(value: object) -> str:
+    # A number stays as it was set.
+    return str(value) if isinstance(value, float) else printing.text(value)
+
+
+def _attributes(facts: Sequence[dict[str, str]]) -> str:
+    return ", ".join(f"{own['name']} ({own['kind']})" for own in facts)

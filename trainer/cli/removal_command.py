@@ -1,0 +1,179 @@
+"""`python -m trainer remove-events`: its flags, and what it prints."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightfm_retriever.hosting.terminal import print_json
+from lightfm_retriever.publication.writer import utc_now
+from trainer.data.bounds import EARLIEST_TIME, MAX_SECONDS_AHEAD
+from trainer.errors import InputError
+
+if TYPE_CHECKING:
+    # At run time they are imported where they are used: the flags need none of it.
+    from trainer.event_log.log import Event, Removed, Selection
+
+NAME = "remove-events"
+# A log of hundreds of millions of events is read in that time.
+TIMEOUT_SECONDS = 600.0
+_YEAR = re.compile(r"(19|20)\d\d")
+
+
+def add(commands: Any) -> argparse.ArgumentParser:
+    """Add the command's parser, less the flags that say where the log is."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        NAME,
+        help="remove events from the log of appended interactions, or count them",
+        description="Remove events from the files of the log of appended interactions, by a service "
+        "(--target) or here, where none runs (--state or --volume). Those go that meet all that is "
+        "given; of a flag that is given several times, any. What is published still has them until it "
+        "is trained again and old versions are deleted.",
+        epilog="T is seconds since 1970, or a date, with or without a time, of ISO 8601; UTC unless it "
+        "says otherwise.",
+    )
+    which = parser.add_argument_group("which")
+    for name, metavar, what in (
+        ("user", "ID", "of this user; can be given several times"),
+        ("item", "ID", "with this item; likewise"),
+        ("event-id", "ID", "of this id; likewise"),
+    ):
+        which.add_argument(f"--{name}", action="append", default=[], metavar=metavar, help=what)
+    which.add_argument(
+        "--from",
+        dest="happened_from",
+        type=_time,
+        default=None,
+        metavar="T",
+        help="that happened then or later",
+    )
+    which.add_argument(
+        "--to",
+        dest="happened_before",
+        type=_time,
+        default=None,
+        metavar="T",
+        help="that happened before then",
+    )
+    for name, what in (("min", "at least"), ("max", "at most")):
+        which.add_argument(
+            f"--{name}-weight",
+            type=float,
+            default=None,
+            metavar="W",
+            help=f"whose weight is {what} this",
+        )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        default=False,
+        help="remove nothing: show how many there are, and some of them",
+    )
+    return parser
+
+
+def selection(options: argparse.Namespace) -> Selection:
+    """What the flags say; raises InvalidSelectionError."""
+    from trainer.event_log.log import Selection
+
+    return Selection(
+        event_ids=tuple(options.event_id),
+        user_ids=tuple(options.user),
+        item_ids=tuple(options.item),
+        happened_from=options.happened_from,
+        happened_before=options.happened_before,
+        min_weight=options.min_weight,
+        max_weight=options.max_weight,
+    )
+
+
+def run(options: argparse.Namespace, directory: Path) -> int:
+    """Remove from the log in a directory, which no service uses; returns the exit status.
+
+    Raises:
+        InputError: there is no log.
+        InvalidSelectionError: the flags can't be meant.
+        EventLogError: the log can't be used, or a service uses it.
+    """
+    from trainer.event_log import listing
+    from trainer.event_log.files import os_errors
+    from trainer.event_log.log import EventLog
+
+    wanted = selection(options)
+    with os_errors(directory, "can't be read"):
+        # One that was removed is another thing than one that never was.
+        listing.list_kept(directory)
+    # To open one makes it.
+    if not directory.is_dir():
+        raise InputError(directory, "there is no event log here")
+    with EventLog(directory, recent_ids=1) as log:
+        show(log.remove(wanted, dry_run=options.dry_run), options)
+    return 0
+
+
+def show(removed: Removed, options: argparse.Namespace) -> None:
+    """Print what was removed, or would be."""
+    if options.json:
+        print_json({**asdict(removed), "dry_run": options.dry_run})
+        return
+    for warning in removed.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    done = "would be removed" if options.dry_run else "were removed"
+    if removed.oldest is None or removed.newest is None:
+        print(f"0 events {done}")
+        return
+    print(
+        f"{removed.events:,} events {done}: of {removed.users:,} users, with {removed.items:,} items, "
+        f"weights {removed.min_weight:g} to {removed.max_weight:g}, {_shown(removed.oldest)} to "
+        f"{_shown(removed.newest)}"
+    )
+    # What is gone for a law's sake isn't left in a terminal's history.
+    if options.dry_run:
+        for event in removed.examples:
+            print(f"  {_example(event)}")
+        if removed.events > len(removed.examples):
+            print(f"  ... and {removed.events - len(removed.examples):,} more")
+
+
+def _example(event: Event) -> str:
+    kind = f" {event.event!r}" if event.event else ""
+    return (
+        f"{event.event_id!r}: user {event.user_id!r}, item {event.item_id!r},{kind} weight "
+        f"{event.weight:g}, {_shown(event.timestamp or 0.0)}"
+    )
+
+
+def _shown(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _time(text: str) -> float:
+    """A point in time, for argparse, as files have them."""
+    import pyarrow as pa
+
+    from trainer.data.times import time_forms, timestamps
+
+    if _YEAR.fullmatch(text):
+        # Who means the year would remove all that there is.
+        raise argparse.ArgumentTypeError(
+            f"T is {text!r}, which would be so many seconds after 1970: write {text}-01-01 for the year"
+        )
+    try:
+        table = pa.table({"T": pa.array([text], pa.string())})
+        times = timestamps.read(Path("T"), table, "T", now=utc_now().timestamp())
+    except InputError as error:
+        raise argparse.ArgumentTypeError(error.reason) from error
+    [seconds] = times.seconds.tolist()
+    now = utc_now().timestamp()
+    if times.as_numbers[0] and not EARLIEST_TIME <= seconds <= now + MAX_SECONDS_AHEAD:
+        # Dates in digits, and serial dates, would select all that there is.
+        hint = time_forms.hint(times.seconds, now=now) or f"write it as {time_forms.EXPECTED}"
+        raise argparse.ArgumentTypeError(
+            f"T is {text!r}, which would be {time_forms.iso(seconds)}: {hint}"
+        )
+    return float(seconds)

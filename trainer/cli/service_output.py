@@ -1,0 +1,102 @@
+"""What the commands for a service print of its messages, for people."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+
+from trainer.cli import printing
+from trainer.cli.output import print_seconds
+from trainer.timings import in_order
+
+# Maps whose keys are names.
+_MAPS = ("metrics", "event_weights")
+
+
+def run(shown: pb.TrainingRun) -> None:
+    """One training run."""
+    for warning in [*shown.warnings, *filter(None, [shown.problem])]:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"training run {shown.id}: {_state(shown)}" + (f": {shown.error}" if shown.error else ""))
+    if shown.metrics:
+        print(
+            "metrics: "
+            + ", ".join(f"{name} {value:.4f}" for name, value in sorted(shown.metrics.items()))
+        )
+    for gate in shown.gates:
+        print(f"gate {'passed' if gate.passed else 'FAILED'}: {gate.text}")
+    if shown.seconds:
+        print_seconds(shown.seconds)
+    if shown.version:
+        moved = f", label {shown.spec.label!r} names it" if shown.label_moved else ", no label moved"
+        print(f"published {shown.version}{moved}")
+
+
+def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
+    """Training runs, the latest first."""
+    table = printing.table("training run", "state", "stage", "queued", "took", "version", "", texts=7)
+    problems = []
+    for row in rows:
+        if row.problem:
+            problems.append(f"{row.id}: {row.problem}")
+        if row.state == pb.TRAINING_RUN_STATE_UNSPECIFIED:
+            table.add_row(row.id, "unreadable")
+            continue
+        table.add_row(
+            row.id,
+            _state(row),
+            row.stage + (f" {row.done}/{row.total}" if row.total else ""),
+            _ago(row),
+            _took(row),
+            row.version + (" (labelled)" if row.label_moved else ""),
+            _first_cause(row.error)[:60],
+        )
+    printing.print_table(table)
+    for problem in problems:
+        print(problem)
+    if next_page:
+        print(f"more: --page-token {next_page}")
+
+
+def content(message: Message) -> dict[str, Any]:
+    """A message as JSON has it. A map of a message has no order, so each is put in one."""
+    unordered = MessageToDict(message, preserving_proto_field_name=True)
+    return {name: _ordered(name, value) for name, value in unordered.items()}
+
+
+def _ordered(name: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_ordered(name, own) for own in value]
+    if not isinstance(value, dict):
+        return value
+    if name == "seconds":
+        return in_order(value)
+    fields = {own: _ordered(own, inner) for own, inner in value.items()}
+    return dict(sorted(fields.items())) if name in _MAPS else fields
+
+
+def _first_cause(error: str) -> str:
+    """Of an error of several lines the first reason, which the line before it leads up to."""
+    lines = error.splitlines()
+    return lines[min(1, len(lines) - 1)].strip() if lines else ""
+
+
+def _state(of: pb.TrainingRun) -> str:
+    return pb.TrainingRunState.Name(of.state).removeprefix("TRAINING_RUN_STATE_")
+
+
+def _ago(of: pb.TrainingRun) -> str:
+    return f"{max(0.0, time.time() - of.created_at.seconds):,.0f} s ago"
+
+
+def _took(of: pb.TrainingRun) -> str:
+    if not of.HasField("started_at"):
+        return "-"
+    end = of.ended_at.ToNanoseconds() / 1e9 if of.HasField("ended_at") else time.time()
+    return f"{max(0.0, end - of.started_at.ToNanoseconds() / 1e9):,.1f} s"

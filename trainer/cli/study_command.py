@@ -1,0 +1,132 @@
+"""`python -m trainer tune`: what it does and prints."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+
+from rich.console import Console
+from rich.table import Table
+
+from lightfm_retriever.hosting.terminal import print_json
+from trainer.cli import printing, spec_arguments
+from trainer.errors import OptionError
+from trainer.fitting.lightfm_model import Loss
+from trainer.preparing.splits import Split
+from trainer.progress import Bars, Silent
+from trainer.reading import default_split, read_source
+from trainer.study.options import Space, StudyOptions
+from trainer.study.study import StudyResult, run_study, write_study
+
+_SHOWN = 10
+
+
+def run(options: argparse.Namespace, event_log: Path) -> int:
+    """Search, write, print; returns the exit status. Raises TrainerError."""
+    given = vars(options)
+    data = spec_arguments.data_spec(options)
+    start = spec_arguments.hyperparameters(
+        {name: given[name] for name in ("seed", "threads", "sample_weights")}
+    )
+    study = StudyOptions(
+        space=Space(
+            components=tuple(options.components),
+            learning_rate=tuple(options.learning_rate),
+            item_alpha=tuple(options.item_alpha),
+            user_alpha=tuple(options.user_alpha),
+            losses=cast("list[Loss]", options.losses),
+        ),
+        start=start,
+        trials=options.trials,
+        timeout_seconds=given.get("timeout_seconds"),
+        max_epochs=options.max_epochs,
+        epoch_step=options.epoch_step,
+        patience=options.patience,
+        validation=given.get("validation"),
+    )
+    # That it can't be written is known before the search, not after it.
+    _check_writable(options.output)
+    result = run_study(
+        read_source(data, data_dir=options.data_dir, event_log=event_log),
+        split=cast("Split", data.split or default_split(data)),
+        split_count=data.split_count,
+        split_share=data.split_share,
+        options=study,
+        reporter=Silent() if options.json else Bars(),
+    )
+    if options.json:
+        print_json(asdict(result))
+    else:
+        _print(result)
+    # Printed first: what was found mustn't be lost with the disk.
+    with _writing(options.output):
+        files = write_study(result, options.output)
+    if not options.json:
+        print("wrote " + ", ".join(str(path) for path in files))
+    return 0
+
+
+def _check_writable(directory: Path) -> None:
+    """Raise OptionError when a directory can't be made or written, without making it."""
+    there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise OptionError("--output", str(directory), f"a folder that can be written: {there} can't be")
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = f"a folder that can be written ({error.strerror or error})"
+        raise OptionError("--output", str(directory), reason) from error
+
+
+def _print(result: StudyResult) -> None:
+    for warning in result.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(
+        f"{result.dataset}: {result.fit_interactions:,} interactions to fit, "
+        f"{result.validation_interactions:,} to validate ({result.validation}), "
+        f"{result.test_interactions:,} to test ({result.split})"
+    )
+    names = list(result.trials[0].parameters)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("trial", "validation p@10", "epochs", "s", *names, "state"):
+        table.add_column(column, justify="left" if column in ("loss", "state") else "right")
+    ranked = sorted(result.trials, key=lambda trial: -1 if trial.value is None else -trial.value)
+    ranked = [trial for trial in ranked if trial.value is not None]
+    for trial in ranked[:_SHOWN]:
+        table.add_row(
+            f"{trial.number}",
+            f"{trial.value:.4f}",
+            f"{trial.epochs}",
+            f"{trial.seconds:.1f}",
+            *(_text(trial.parameters[name]) for name in names),
+            trial.state,
+        )
+    Console(width=None if sys.stdout.isatty() else 160, markup=False).print(table)
+    if len(result.trials) > _SHOWN:
+        print(f"the best {min(_SHOWN, len(ranked))} of {len(result.trials)} trials")
+    flags = " ".join(
+        f"--{name.replace('_', '-')} {_text(value)}"
+        for name, value in asdict(result.hyperparameters).items()
+        if name in (*names, "epochs")
+    )
+    print(f"best: validation precision@10 {result.value:.4f} with {flags}")
+    if result.test is not None:
+        shares = {name: value for name, value in result.test.items() if name.startswith("test_")}
+        print(
+            "on the test, once: "
+            + ", ".join(f"{name.removeprefix('test_')} {value:.4f}" for name, value in shares.items())
+        )
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else printing.text(value)

@@ -1,0 +1,1 @@
+"""Interactions and features, as they are read and checked."""

@@ -1,0 +1,267 @@
+"""History and events in one: an export of interactions, and then what the log has besides.
+
+An event that is in both counts once, as it is in the history. It is known by its event id where the
+history has those, else by user, item and time, and by its type where both have types. What the history
+repeats stays: people do buy the same again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from trainer.data.interactions import Interactions
+
+_MICROS = 1_000_000
+_DAY = 86_400 * _MICROS
+# What times may be exact to, in microseconds: a second, a millisecond, or the most that a float is.
+_UNITS = (_MICROS, 1_000, 1)
+
+
+def without_known(history: Interactions, events: Interactions) -> Interactions:
+    """Those of the events that the history hasn't, without event ids, and with what looks wrong.
+
+    Of several events that can't be told apart as many are left out as the history has, the first ones.
+    """
+    by_id, unsettled = _known_by_id(history, events)
+    by_time = _known_by_time(history, events, unsettled, ~by_id)
+    warnings = [
+        *events.warnings,
+        *_strangers("item", history, events),
+        *_strangers("user", history, events),
+        *_doubts(history, events, unsettled, by_time=bool(by_time.any())),
+    ]
+    for known, how in ((by_id, "event_id"), (by_time, "user, item and time")):
+        if number := int(known.sum()):
+            warnings.append(
+                f"{number} of {len(events)} events of {events.name} are in {history.name} too, by "
+                f"{how}: they count once"
+            )
+    kept = ~(by_id | by_time)
+    left = events if kept.all() else events.where(kept)
+    return replace(left, event_ids=None, warnings=warnings)
+
+
+def join(first: Interactions, second: Interactions) -> Interactions:
+    """The rows of both, one after the other, without event ids.
+
+    There are timestamps where both have them, and types where one has: those of the other are "".
+    """
+    user_ids, users = _merged(first.user_ids, first.users, second.user_ids, second.users)
+    item_ids, items = _merged(first.item_ids, first.items, second.item_ids, second.items)
+    joined = Interactions(
+        f"{first.name} + {second.name}",
+        user_ids,
+        item_ids,
+        users,
+        items,
+        np.concatenate([first.weights, second.weights]),
+        warnings=[*first.warnings, *second.warnings],
+    )
+    if first.timestamps is not None and second.timestamps is not None:
+        times = np.concatenate([first.timestamps, second.timestamps])
+        joined = replace(joined, timestamps=times)
+    if first.events is None and second.events is None:
+        return joined
+    event_types, events = _merged(*_types(first), *_types(second))
+    return replace(joined, event_types=event_types, events=events)
+
+
+def _known_by_id(
+    history: Interactions, events: Interactions
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which events the history has the ids of, and for which of its rows ids can't tell."""
+    none = np.zeros(len(events), dtype=np.bool_)
+    all_rows = np.ones(len(history), dtype=np.bool_)
+    if history.event_ids is None or events.event_ids is None:
+        return none, all_rows
+    ids = history.event_ids
+    # The smaller set first: each is as much memory as its texts.
+    shared = ids.filter(pc.is_in(ids, value_set=events.event_ids))
+    known = _numpy(pc.is_in(events.event_ids, value_set=shared))
+    # Ids of another kind settle nothing.
+    return (known, _numpy(pc.equal(ids, ""))) if known.any() else (none, all_rows)
+
+
+def _known_by_time(
+    history: Interactions,
+    events: Interactions,
+    of_history: NDArray[np.bool_],
+    of_events: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Which of some events are rows of the history that nothing else tells, (events,)."""
+    known = np.zeros(len(events), dtype=np.bool_)
+    if history.timestamps is None or events.timestamps is None or not of_history.any():
+        return known
+    users = _positions(history.user_ids, events.user_ids)[events.users]
+    items = _positions(history.item_ids, events.item_ids)[events.items]
+    old_types, types = _common_types(history, events)
+    # Mostly few are left: an export ends about where the log begins.
+    near = _within(events.timestamps, history.timestamps)
+    rows = np.flatnonzero(of_events & near & (users >= 0) & (items >= 0) & (types >= 0))
+    if not len(rows):
+        return known
+    times = events.timestamps[rows]
+    has_events = np.zeros(len(history.user_ids), dtype=np.bool_)
+    has_events[users[rows]] = True
+    near = _within(history.timestamps, times)
+    old = np.flatnonzero(of_history & near & has_events[history.users])
+    if not len(old):
+        return known
+
+    def what(
+        user: NDArray[np.int64], item: NDArray[np.int64], kind: NDArray[np.int64]
+    ) -> list[NDArray[np.int64]]:
+        return [kind, user * len(history.item_ids) + item]
+
+    known[rows] = _repeats(
+        what(history.users[old], history.items[old], old_types[old]),
+        _micros(history.timestamps[old]),
+        what(users[rows], items[rows], types[rows]),
+        _micros(times),
+        unit=_unit(history.timestamps),
+    )
+    return known
+
+
+def _repeats(
+    old: Sequence[NDArray[np.int64]],
+    old_micros: NDArray[np.int64],
+    new: Sequence[NDArray[np.int64]],
+    new_micros: NDArray[np.int64],
+    *,
+    unit: int,
+) -> NDArray[np.bool_]:
+    """Which of the new are among the old, by their codes and times, as often as those are there.
+
+    The old times may have been cut, or rounded, to the unit in microseconds: then the new ones are too.
+    """
+    cut, rounded = new_micros // unit, (new_micros + unit // 2) // unit
+    best = _matches([*old, old_micros // unit], [*new, cut])
+    if (cut != rounded).any():
+        other = _matches([*old, old_micros // unit], [*new, rounded])
+        best = other if other.sum() > best.sum() else best
+    return best
+
+
+def _matches(old: Sequence[NDArray[np.int64]], new: Sequence[NDArray[np.int64]]) -> NDArray[np.bool_]:
+    """Of rows of several codes, which new ones are among the old: the first k where k old ones are."""
+    count = len(old[0])
+    columns = [np.concatenate(pair) for pair in zip(old, new, strict=True)]
+    # Stable: of equal ones the old come first, and then the new in their order.
+    order = np.lexsort(columns)
+    begins = np.zeros(len(order), dtype=np.bool_)
+    begins[0] = True
+    for column in columns:
+        begins[1:] |= np.diff(column[order]) != 0
+    starts = np.flatnonzero(begins)
+    sizes = np.diff(np.append(starts, len(order)))
+    is_old = order < count
+    olds = np.repeat(np.add.reduceat(is_old.astype(np.int64), starts), sizes)
+    ranks = np.arange(len(order)) - np.repeat(starts, sizes)
+    matched = np.zeros(len(order), dtype=np.bool_)
+    matched[order] = ~is_old & (ranks < 2 * olds)
+    return matched[count:]
+
+
+def _common_types(
+    history: Interactions, events: Interactions
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Codes of the types of both, -1 for one that the history hasn't; all 0 where either has none."""
+    sides = (history, events)
+    if any(side.events is None or not any(side.event_types) for side in sides):
+        return np.zeros(len(history), dtype=np.int64), np.zeros(len(events), dtype=np.int64)
+    (old_types, old), (new_types, new) = (_types(side) for side in sides)
+    return old, _positions(old_types, new_types)[new]
+
+
+def _types(of: Interactions) -> tuple[list[str], NDArray[np.int64]]:
+    """The types of rows and each row's, "" where there are none."""
+    if of.events is None:
+        return [""], np.zeros(len(of), dtype=np.int64)
+    return of.event_types, of.events
+
+
+def _strangers(kind: str, history: Interactions, events: Interactions) -> list[str]:
+    """A warning when no id of the log is one of the history: they may be of another form."""
+    old, new = (getattr(side, f"{kind}_ids") for side in (history, events))
+    if not old or not new or (_positions(old, new) >= 0).any():
+        return []
+    warning = (
+        f"none of the {len(new)} {kind}s of {events.name} is in {history.name}: are their ids of "
+        f"another form? {events.name} has {new[0]!r}, {history.name} has {old[0]!r}"
+    )
+    return [warning]
+
+
+def _doubts(
+    history: Interactions, events: Interactions, unsettled: NDArray[np.bool_], *, by_time: bool
+) -> list[str]:
+    """What keeps events that are in both from being known."""
+    rows = int(unsettled.sum())
+    if history.timestamps is None:
+        if not rows:
+            return []
+        warning = (
+            f"{rows} of {len(history)} interactions of {history.name} have neither a timestamp nor an "
+            f"event_id of {events.name}: events that are in both count twice. Add one of these "
+            f"columns, or let {history.name} end where {events.name} begins"
+        )
+        return [warning]
+    if by_time or not rows:
+        return []
+    micros = _micros(history.timestamps)
+    if (micros % _DAY).any() or events.timestamps is None:
+        return []
+    if micros.max() + _DAY <= _micros(events.timestamps).min():
+        # It ends before the log begins.
+        return []
+    warning = (
+        f"the timestamps of {history.name} are days: events of {events.name} that are in it too can't "
+        "be known by them and count twice. Add a column event_id, or the time of day"
+    )
+    return [warning]
+
+
+def _merged(
+    first: list[str], first_codes: NDArray[np.int64], second: list[str], second_codes: NDArray[np.int64]
+) -> tuple[list[str], NDArray[np.int64]]:
+    """The distinct names of both in order of appearance, and each row's position among them."""
+    positions = _positions(first, second)
+    new = np.flatnonzero(positions < 0)
+    positions[new] = len(first) + np.arange(len(new))
+    names = [*first, *(second[code] for code in new.tolist())]
+    return names, np.concatenate([first_codes, positions[second_codes]])
+
+
+def _positions(names: list[str], wanted: list[str]) -> NDArray[np.int64]:
+    """Of each wanted name its position, -1 where it isn't there."""
+    found = pc.index_in(pa.array(wanted, pa.large_string()), pa.array(names, pa.large_string()))
+    positions: NDArray[np.int64] = pc.fill_null(found, -1).to_numpy().astype(np.int64)
+    return positions
+
+
+def _within(times: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which times are between the first and the last of others, or a second beside them."""
+    mask: NDArray[np.bool_] = (times >= others.min() - 1) & (times <= others.max() + 1)
+    return mask
+
+
+def _unit(seconds: NDArray[np.float64]) -> int:
+    """How exact times are, in microseconds."""
+    micros = _micros(seconds)
+    return next(unit for unit in _UNITS if not (micros % unit).any())
+
+
+def _micros(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.rint(seconds * _MICROS).astype(np.int64)
+
+
+def _numpy(mask: pa.ChunkedArray) -> NDArray[np.bool_]:
+    values: NDArray[np.bool_] = mask.to_numpy().astype(np.bool_)
+    return values

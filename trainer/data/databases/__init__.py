@@ -1,0 +1,1 @@
+"""Interactions from SQL databases, and what their addresses may say."""

@@ -1,0 +1,110 @@
+"""Features, titles and attributes of items or users, read from a file of one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+from lightfm_retriever.publication.attributes import Column
+from trainer.data import item_attributes, odd_values
+from trainer.data.files import tables
+from trainer.data.item_attributes import Wanted
+from trainer.errors import InputError, OptionError
+
+Kind = Literal["item", "user"]
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """What is known of items or users beside their interactions.
+
+    Attributes:
+        name: where it comes from.
+        ids: distinct external ids.
+        features: for each id its features, named "column:value", distinct and sorted.
+        columns: the columns that the features come from.
+        titles: for each id its title ("" for none), or None when there are no titles.
+        attributes: of items, in the order of the ids.
+        warnings: what looks wrong with them, in sentences.
+    """
+
+    name: str = ""
+    ids: list[str] = field(default_factory=list)
+    features: list[list[str]] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    titles: list[str] | None = None
+    attributes: list[Column] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def read_features(
+    path: Path,
+    kind: Kind,
+    *,
+    columns: Collection[str],
+    separator: str = "|",
+    attributes: Sequence[Wanted] = (),
+) -> FeatureTable:
+    """Read item_id (or user_id), title where there is one, and the chosen columns.
+
+    Args:
+        path: CSV or Parquet. A list column of Parquet is multi-valued as it is.
+        kind: "item" or "user".
+        columns: the feature columns to use; a title can be one of them.
+        separator: what separates the values of a multi-valued text column.
+        attributes: the columns that are attributes; a feature can be one of them.
+
+    Raises:
+        InputError: names the file and the column or row.
+    """
+    key = f"{kind}_id"
+    titles = ["title"] if kind == "item" else []
+    required = [key, *columns, *(own.name for own in attributes)]
+    table = tables.read_table(path, required=required, optional=titles)
+    return from_table(path, table, kind, columns=columns, separator=separator, attributes=attributes)
+
+
+def from_table(
+    path: Path,
+    table: pa.Table,
+    kind: Kind,
+    *,
+    columns: Collection[str],
+    separator: str,
+    attributes: Sequence[Wanted] = (),
+) -> FeatureTable:
+    """Features of a table that was read from `path`; raises as `read_features`."""
+    if not separator:
+        raise OptionError("--feature-separator", separator, "at least one character")
+    key = f"{kind}_id"
+    distinct, codes = tables.ids(path, table, key)
+    if len(distinct) < len(codes):
+        first: dict[int, int] = {}
+        for row, code in enumerate(codes.tolist(), start=1):
+            if code in first:
+                reason = f"{key} {distinct[code]!r} is also in row {first[code]}"
+                raise InputError(path, reason, row=row)
+            first[code] = row
+    features: list[set[str]] = [set() for _ in distinct]
+    warnings: list[str] = []
+    for column in columns:
+        warnings += odd_values.warnings_of(path, table, column, separator)
+        rows = tables.multi_valued(path, table, column, separator)
+        for own, values in zip(features, rows, strict=True):
+            own.update(f"{column}:{value}" for value in values)
+    has_titles = kind == "item" and "title" in table.column_names
+    published = item_attributes.read(path, table, attributes, separator=separator, warnings=warnings)
+    return FeatureTable(
+        name=path.name,
+        ids=distinct,
+        features=[sorted(own) for own in features],
+        columns=list(columns),
+        titles=tables.texts(path, table, "title") if has_titles else None,
+        attributes=published,
+        # A column may be both.
+        warnings=list(dict.fromkeys(warnings)),
+    )

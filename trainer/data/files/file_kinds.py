@@ -1,0 +1,113 @@
+"""What a file that is no text holds, by its first bytes, and what to do about it."""
+
+from __future__ import annotations
+
+import codecs
+
+PARQUET_MAGIC = b"PAR1"
+
+_COMPRESSED = {
+    b"\x1f\x8b": ("gzip", ".gz"),
+    b"BZh": ("bzip2", ".bz2"),
+    b"\x28\xb5\x2f\xfd": ("Zstandard", ".zst"),
+    b"\x04\x22\x4d\x18": ("LZ4", ".lz4"),
+}
+_AS_CSV = "save it as CSV there"
+_CONTAINERS = {
+    b"PK\x03\x04": ("a zip archive", "unpack it"),
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an old Excel workbook (.xls)", _AS_CSV),
+    b"\xfd7zXZ\0": ("xz", "decompress it"),
+    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "unpack it"),
+    b"ARROW1": ("Arrow or Feather", "write it as Parquet"),
+    b"FEA1": ("Feather", "write it as Parquet"),
+    b"ORC": ("ORC", "write it as Parquet"),
+    b"Obj\x01": ("Avro", "write it as Parquet"),
+    b"\x93NUMPY": ("a NumPy array", "write it as Parquet"),
+    b"\x89HDF": ("HDF5", "write it as Parquet"),
+    b"%PDF-": ("a PDF", _AS_CSV),
+    b"SQLite format 3\0": ("a SQLite database", "read it by --interactions-sql"),
+}
+_IN_ZIP = {
+    b"xl/": ("an Excel workbook (.xlsx)", _AS_CSV),
+    b"mimetypeapplication/vnd.oasis": ("an OpenDocument file", _AS_CSV),
+}
+# In this order: a mark of UTF-32 begins as one of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_HEAD_BYTES = 64
+# A shorter file has too few zeros to tell by: it may be a single id.
+_LEAST_WIDE_BYTES = 8
+_AROUND_BYTES = 30
+_MOST = 0.8
+
+
+def problem(start: bytes, *, by_name: bool) -> str | None:
+    """Why a file that begins so can't be text in UTF-8, and what to do; None when it may be.
+
+    Args:
+        start: its first bytes.
+        by_name: whether it would be decompressed if its name said that it is compressed.
+    """
+    if b"\0" not in start and _is_utf8(start):
+        # Text may begin as any of these does.
+        return None
+    for magic, (name, suffix) in _COMPRESSED.items():
+        if start.startswith(magic):
+            remedy = f"let its name end in {suffix}" if by_name else "decompress it"
+            return f"it is compressed by {name}: {remedy}"
+    for magic, (name, remedy) in _CONTAINERS.items():
+        if start.startswith(magic):
+            if magic.startswith(b"PK"):
+                inside = (own for mark, own in _IN_ZIP.items() if mark in start)
+                name, remedy = next(inside, (name, remedy))
+            return f"it is {name}: {remedy}"
+    if encoding := _wide_encoding(start):
+        return f"it is text in {encoding.upper()}: convert it: {_conversion(encoding)}"
+    return None
+
+
+def bad_byte(error: UnicodeDecodeError) -> str:
+    """The byte of text that isn't UTF-8, and what is around it."""
+    start, data = error.start, error.object
+    around = data[max(0, start - _AROUND_BYTES) : start + _AROUND_BYTES]
+    return f"a byte 0x{data[start]:02x} that isn't UTF-8, in {around!r}"
+
+
+def how_to_convert(error: UnicodeDecodeError) -> str:
+    """The command that makes UTF-8 of a text file, by what its encoding is likely to be."""
+    # Latin-1 has control characters there, Windows-1252 letters and quotes.
+    is_latin = error.object[error.start] >= 0xA0
+    name, encoding = ("Latin-1", "latin1") if is_latin else ("Windows-1252", "cp1252")
+    return f"is the file {name}? Convert it: {_conversion(encoding)}"
+
+
+def _conversion(encoding: str) -> str:
+    return f"iconv -f {encoding} -t utf-8 OLD > NEW"
+
+
+def _is_utf8(start: bytes) -> bool:
+    try:
+        # A character may be cut at the end.
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _wide_encoding(start: bytes) -> str | None:
+    """UTF-16 or UTF-32 by its mark, or without one by the zeros in its header, which is ASCII."""
+    for mark, encoding in _MARKS.items():
+        if start.startswith(mark):
+            return encoding
+    head = start[:_HEAD_BYTES]
+    if len(head) < _LEAST_WIDE_BYTES:
+        return None
+    even, odd = head[::2], head[1::2]
+    for zeros, others, encoding in ((odd, even, "utf-16le"), (even, odd, "utf-16be")):
+        if zeros and zeros.count(0) >= _MOST * len(zeros) and not others.count(0):
+            return encoding
+    return None

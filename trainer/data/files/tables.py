@@ -1,0 +1,307 @@
+"""CSV and Parquet files as Arrow tables, with errors that name the file, the column and the row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from lightfm_retriever.files.regular_files import held_open, read_regular
+from lightfm_retriever.publication.errors import InvalidIdError
+from lightfm_retriever.publication.storage.id_map import check_id
+from trainer.data.bounds import MAX_WEIGHT, weights_as_float32
+from trainer.data.files import column_names, column_types, csv_files
+from trainer.data.files.column_types import as_text
+from trainer.data.files.file_kinds import PARQUET_MAGIC, bad_byte
+from trainer.errors import InputError
+
+_WITHOUT = "leave out rows without one"
+
+
+def read_table(
+    path: Path, *, required: Collection[str], optional: Collection[str] | None = None
+) -> pa.Table:
+    """Read columns of a CSV (comma; tab for .tsv; gzip and others by suffix) or Parquet file.
+
+    Args:
+        path: the file; Parquet is known by its content, not by its name.
+        required: columns that must be there.
+        optional: further columns to read where they exist; None reads all.
+
+    Returns:
+        A table of at least one row. Columns of a CSV file are all strings, an empty field is "".
+
+    Raises:
+        InputError: the file can't be read, is empty, has no such columns, or is of another kind; names
+            the row where one is to blame.
+    """
+    start = _start(path)
+    if not start:
+        raise InputError(path, "the file is empty")
+    read = _read_parquet if start == PARQUET_MAGIC else csv_files.read
+    table = read(path, required, optional)
+    if table.num_rows == 0:
+        raise InputError(path, "there is no row after the header")
+    return table
+
+
+def ids(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np.int64]]:
+    """The distinct external ids of a column, and for each row the position of its id among them.
+
+    Raises:
+        InputError: an id is empty, missing, too long or isn't text or an integer; names the row.
+    """
+    values = _as_text(path, table, column)
+    encoded = pc.dictionary_encode(values)
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    if encoded.null_count:
+        raise InputError(path, f"{column} is empty: {_WITHOUT}", row=first(pc.is_null(values)))
+    distinct: list[str] = encoded.dictionary.to_pylist()
+    codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    for position, external_id in enumerate(distinct):
+        try:
+            check_id(external_id)
+        except InvalidIdError as error:
+            row = int(np.argmax(codes == position)) + 1
+            if not external_id:
+                raise InputError(path, f"{column} is empty: {_WITHOUT}", row=row) from error
+            raise InputError(path, f"{column}: {error}", row=row) from error
+    return distinct, codes
+
+
+def numbers(
+    path: Path, table: pa.Table, column: str, *, limit: float = MAX_WEIGHT
+) -> NDArray[np.float32]:
+    """A column of weights as float32; what isn't 0 stays so, however near it is.
+
+    Raises:
+        InputError: a value isn't a number between -limit and limit; names the row and the value.
+    """
+    numeric = _as_float64(path, trimmed(decoded(table.column(column))), column)
+    if numeric.null_count:
+        raise InputError(path, f"{column} is empty", row=first(pc.is_null(numeric)))
+    values: NDArray[np.float64] = numeric.to_numpy()
+    # Not `> limit`, which NaN passes.
+    bad = ~(np.abs(values) <= limit)
+    if bad.any():
+        row = int(bad.argmax())
+        value = values[row].item()
+        reason = f"{column} is {value}, which isn't a finite number"
+        if math.isfinite(value):
+            reason = (
+                f"{column} is {value!r}, but should be between {-limit:g} and {limit:g}: mend or leave "
+                f"out such rows ({np.count_nonzero(bad)} of {len(bad)}), or divide all by one number"
+            )
+        raise InputError(path, reason, row=row + 1)
+    return weights_as_float32(values)
+
+
+def numbers_or_gaps(path: Path, table: pa.Table, column: str) -> NDArray[np.float64]:
+    """A column of finite numbers as float64, NaN where there is none.
+
+    NaN in a numeric column is none too, since dataframes write it so.
+
+    Raises:
+        InputError: names the row and the value that isn't a finite number.
+    """
+    values = trimmed(table.column(column))
+    numeric = _as_float64(path, values, column)
+    result: NDArray[np.float64] = numeric.to_numpy(zero_copy_only=False).astype(np.float64)
+    bad = np.isinf(result) if not is_text(values.type) else ~np.isfinite(result)
+    bad &= ~pc.is_null(numeric).to_numpy(zero_copy_only=False)
+    if bad.any():
+        row = int(bad.argmax()) + 1
+        value = values[row - 1].as_py()
+        raise InputError(path, f"{column} is {value!r}, which isn't a finite number", row=row)
+    return result
+
+
+def text_column(path: Path, table: pa.Table, column: str) -> pa.ChunkedArray:
+    """A column as Arrow's large text, "" where it is missing; InputError when it can't be text."""
+    values = pc.fill_null(_as_text(path, table, column), "")
+    # Text of a single chunk comes as an array of its own from some of Arrow's functions.
+    return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
+
+
+def texts(path: Path, table: pa.Table, column: str) -> list[str]:
+    """A column as text, "" where it is missing. Floats that are all whole are text as integers are."""
+    values = _as_text(path, table, column, are_labels=True)
+    return ["" if value is None else value for value in values.to_pylist()]
+
+
+def multi_valued(path: Path, table: pa.Table, column: str, separator: str) -> Iterator[list[str]]:
+    """The values of each row as text, trimmed, without empty ones.
+
+    They are those of a list, or of text cut at a separator, or the one of another type.
+
+    Raises:
+        InputError: it is a column of bytes, of structs or of lists of those or of lists.
+    """
+    values = decoded(table.column(column))
+    if not column_types.is_list(values.type):
+        for text in _labels(path, values, values.type, column).to_pylist():
+            parts = text.split(separator) if is_text(values.type) and text else [text or ""]
+            yield [value for part in parts if (value := part.strip())]
+        return
+    own = _labels(path, decoded(pc.list_flatten(values)), values.type, column).to_pylist()
+    # Of a list that is missing there is nothing.
+    lengths = pc.if_else(pc.is_valid(values), pc.list_value_length(values), 0).to_pylist()
+    end = 0
+    for length in lengths:
+        start, end = end, end + length
+        yield [value for text in own[start:end] if (value := (text or "").strip())]
+
+
+def categories(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np.int64]]:
+    """The distinct texts of a column, "" where it is missing, and for each row the position of its."""
+    values = pc.fill_null(_as_text(path, table, column, are_labels=True), "")
+    encoded = pc.dictionary_encode(values).combine_chunks()
+    codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return encoded.dictionary.to_pylist(), codes
+
+
+def rename(table: pa.Table, names: Mapping[str, str]) -> pa.Table:
+    """The table with some columns under other names."""
+    return table.rename_columns([names.get(name, name) for name in table.column_names])
+
+
+def release_memory() -> None:
+    """Give back to the system what Arrow keeps for itself of the memory of tables that are gone."""
+    pa.default_memory_pool().release_unused()
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet, by its content; raises InputError when it can't be read."""
+    return _start(path) == PARQUET_MAGIC
+
+
+def trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text without space around it, and null for nothing, as an empty field of a CSV file is.
+
+    Columns of codes are decoded; those of other types than text are returned as they are.
+    """
+    values = decoded(values)
+    if not is_text(values.type):
+        return values
+    values = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
+    return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.large_string()), values)
+
+
+def decoded(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values themselves where a column holds codes of them; see `column_types.decoded`."""
+    return column_types.decoded(values)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether it is one of Arrow's types of text."""
+    return column_types.is_text(kind)
+
+
+def check_text(path: Path, table: pa.Table) -> None:
+    """Raise InputError, which names the row, for text that isn't UTF-8, which Arrow reads as it is."""
+    try:
+        table.validate(full=True)
+    except pa.ArrowException as error:
+        for name, values in zip(table.column_names, table.columns, strict=True):
+            if is_text(column_types.decoded_type(values.type)):
+                _check_text(path, values, name)
+        raise InputError(path, f"can't be read as Parquet: {error}") from error
+
+
+def first(mask: pa.ChunkedArray) -> int:
+    """The row, counted from 1, of the first true value."""
+    return int(pc.index(mask, True).as_py()) + 1
+
+
+def _start(path: Path) -> bytes:
+    try:
+        return read_regular(path, max_bytes=len(PARQUET_MAGIC))
+    except OSError as error:
+        raise InputError(path, error.strerror or str(error)) from error
+
+
+def _read_parquet(path: Path, required: Collection[str], optional: Collection[str] | None) -> pa.Table:
+    try:
+        with held_open(path) as name, pa.parquet.ParquetFile(name) as file:
+            found = file.schema_arrow.names
+            table = file.read(columns=column_names.wanted(path, found, required, optional))
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"a column's name isn't UTF-8: {error.object!r}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(path, f"can't be read as Parquet: {error}") from error
+    check_text(path, table)
+    return table
+
+
+def _check_text(path: Path, values: pa.ChunkedArray, column: str) -> None:
+    # Not from every type of text to bytes at once.
+    texts = decoded(values).cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
+    for row, text in enumerate(texts, start=1):
+        try:
+            (text or b"").decode()
+        except UnicodeDecodeError as error:
+            reason = f"column {column} holds {bad_byte(error)}: write text as UTF-8"
+            raise InputError(path, reason, row=row) from error
+
+
+def _as_text(path: Path, table: pa.Table, column: str, *, are_labels: bool = False) -> pa.ChunkedArray:
+    """Ids as text; or labels, which may be missing, and so be floats that were integers."""
+    values = decoded(table.column(column))
+    is_known = is_text(values.type) or column_types.is_integer(values.type)
+    if are_labels:
+        is_known = is_known or column_types.is_whole(values)
+    elif pa.types.is_null(table.column(column).type):
+        is_known, values = False, table.column(column)
+    if not is_known:
+        reason = f"column {column} holds {values.type}, but should hold text or integers"
+        raise InputError(path, reason + _how_to_write(values))
+    return as_text(values)
+
+
+def _how_to_write(values: pa.ChunkedArray) -> str:
+    """What a dataframe did to integers, and how to undo it; "" where it didn't."""
+    if not column_types.is_whole(values):
+        return ""
+    gaps = pc.or_kleene(pc.is_null(values), pc.is_nan(values)).fill_null(fill_value=True)
+    if not pc.any(gaps).as_py():
+        return ": they are all whole, so write them as integers"
+    return (
+        f": dataframes write integers so when one is missing, as in row {first(gaps)}. Leave such rows "
+        "out, or write the column as integers that may be missing (pandas: astype('Int64'))"
+    )
+
+
+def _labels(path: Path, values: pa.ChunkedArray, shown: pa.DataType, column: str) -> pa.ChunkedArray:
+    """Values of any type that has a text, as that text; `shown` is the type of the column."""
+    if not column_types.has_text(values.type):
+        reason = f"column {column} holds {shown}, but should hold text or integers, or lists of such"
+        raise InputError(path, f"{reason}: flatten it, or take one field out of it")
+    return as_text(values)
+
+
+def _as_float64(path: Path, values: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
+    try:
+        # Not "safe", which refuses integers that a float can only come close to.
+        return pc.cast(values, pa.float64(), safe=False)
+    except pa.ArrowInvalid:
+        row, value = _first_not_a_number(values)
+        raise InputError(path, f"{column} is {value!r}, which isn't a number", row=row) from None
+    except pa.ArrowException as error:
+        raise InputError(path, f"{column} isn't a column of numbers: {error}") from error
+
+
+def _first_not_a_number(values: pa.ChunkedArray) -> tuple[int, object]:
+    for row, value in enumerate(values.to_pylist(), start=1):
+        try:
+            if value is not None:
+                pc.cast(pa.scalar(str(value)), pa.float64())
+        except pa.ArrowInvalid:
+            return row, value
+    raise AssertionError("every value is a number")

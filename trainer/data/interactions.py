@@ -1,0 +1,171 @@
+"""Interactions: who did what, how strongly, when, and what kind of event it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lightfm_retriever.publication.writer import utc_now
+from trainer.data.files import parquet_folder, tables
+from trainer.data.times import plausible_times, timestamps
+from trainer.errors import InputError
+
+REQUIRED = ("user_id", "item_id")
+OPTIONAL = ("weight", "timestamp", "event")
+# How much larger the ninth tenth of all weights is than the first. Counts of plays reach a hundred.
+_SEVERAL_UNITS = 1000
+EVENT_ID = "event_id"
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Interactions in file order; n rows.
+
+    Attributes:
+        name: where they come from.
+        user_ids, item_ids: the distinct external ids, in order of first appearance.
+        users, items: (n,) int64, positions in user_ids and item_ids.
+        weights: (n,) float32, at most MAX_WEIGHT above or below 0; 1 where the file has no weights.
+            Values <= 0 are no positives.
+        timestamps: (n,) float64, seconds since 1970-01-01 UTC; None where the file has none.
+        events: (n,) int64, positions in event_types; None where the file has no event types.
+        event_types: the distinct event types, in order of first appearance; "" where one is missing.
+        warnings: what looks wrong with them, in sentences.
+        event_ids: (n,) text, "" where one is missing; None where there are none or none were asked for.
+    """
+
+    name: str
+    user_ids: list[str]
+    item_ids: list[str]
+    users: NDArray[np.int64]
+    items: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    timestamps: NDArray[np.float64] | None = None
+    events: NDArray[np.int64] | None = None
+    event_types: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    event_ids: pa.ChunkedArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def times_for(self, option: str) -> NDArray[np.float64]:
+        """The timestamps; raises InputError, which names the option that needs them, without any."""
+        if self.timestamps is None:
+            reason = f"there is no column timestamp, which {option} needs"
+            raise InputError(Path(self.name), reason)
+        return self.timestamps
+
+    def where(self, kept: NDArray[np.bool_]) -> Interactions:
+        """Those of the rows that `kept`, (n,), is true for, and the ids that they need."""
+        user_ids, users = _compact(self.user_ids, self.users[kept])
+        item_ids, items = _compact(self.item_ids, self.items[kept])
+        smaller = replace(
+            self,
+            user_ids=user_ids,
+            item_ids=item_ids,
+            users=users,
+            items=items,
+            weights=self.weights[kept],
+            timestamps=None if self.timestamps is None else self.timestamps[kept],
+            event_ids=None if self.event_ids is None else self.event_ids.filter(pa.array(kept)),
+        )
+        if self.events is None:
+            return smaller
+        event_types, events = _compact(self.event_types, self.events[kept])
+        return replace(smaller, event_types=event_types, events=events)
+
+
+def read_interactions(path: Path, *, event_ids: bool = False, now: float | None = None) -> Interactions:
+    """Read the columns user_id, item_id and, where there are such, weight, timestamp and event.
+
+    Others are ignored. `timestamps.read` and `plausible_times.check` say what a timestamp may be; an
+    event type is text.
+
+    Args:
+        path: a CSV or Parquet file, or a folder of Parquet files as `parquet_folder` reads it.
+        event_ids: whether to read a column event_id too, where there is one: text or integers.
+        now: what the clock says, seconds since 1970; None for the machine's.
+
+    Raises:
+        InputError: names the file and the column or row.
+    """
+    optional = optional_columns(event_ids=event_ids)
+    if path.is_dir():
+        folder = parquet_folder.read_folder(path, required=REQUIRED, optional=optional)
+        with folder.errors_by_file():
+            return from_table(path, folder.table, name=path.name, now=now)
+    table = tables.read_table(path, required=REQUIRED, optional=optional)
+    return from_table(path, table, name=path.name, now=now)
+
+
+def optional_columns(*, event_ids: bool) -> tuple[str, ...]:
+    """The columns that are read where they exist."""
+    return (*OPTIONAL, EVENT_ID) if event_ids else OPTIONAL
+
+
+def from_table(
+    path: Path, table: pa.Table, *, name: str, now: float | None = None, times_are_certain: bool = False
+) -> Interactions:
+    """Interactions of a table that was read from `path`; raises as `read_interactions`.
+
+    Args:
+        path: what errors name.
+        table: at least one row.
+        name: of the interactions.
+        now: as `read_interactions` has it.
+        times_are_certain: whether numbers in the column timestamp are known to be seconds since 1970.
+    """
+    now = utc_now().timestamp() if now is None else now
+    user_ids, users = tables.ids(path, table, "user_id")
+    item_ids, items = tables.ids(path, table, "item_id")
+    warnings: list[str] = []
+    if "weight" in table.column_names:
+        weights = tables.numbers(path, table, "weight")
+        warnings += _of_several_units(name, weights)
+    else:
+        weights = np.ones(table.num_rows, dtype=np.float32)
+    result = Interactions(name, user_ids, item_ids, users, items, weights, warnings=warnings)
+    if "timestamp" in table.column_names:
+        times = timestamps.read(path, table, "timestamp", now=now)
+        if times_are_certain:
+            times = replace(times, as_numbers=np.zeros_like(times.as_numbers))
+        odd = plausible_times.check(path, "timestamp", times, now=now)
+        result = replace(result, timestamps=times.seconds, warnings=[*result.warnings, *odd])
+    if "event" in table.column_names:
+        event_types, events = tables.categories(path, table, "event")
+        result = replace(result, event_types=event_types, events=events)
+    if EVENT_ID in table.column_names:
+        result = replace(result, event_ids=tables.text_column(path, table, EVENT_ID))
+    return result
+
+
+def _of_several_units(name: str, weights: NDArray[np.float32]) -> list[str]:
+    """A warning of positives so different in size that some may be of another unit."""
+    positives = weights[weights > 0]
+    if not len(positives):
+        return []
+    small, large = np.percentile(positives, [10, 90])
+    if large < _SEVERAL_UNITS * small:
+        return []
+    sentence = (
+        f"the weights of {name} differ by a factor of {large / small:,.0f}: one in ten is {small:g} or "
+        f"less and one in ten {large:g} or more; are some of another unit?"
+    )
+    return [sentence]
+
+
+def _compact(names: list[str], codes: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
+    """The names that are used, in order of first appearance, and the positions in those."""
+    # Not np.unique, which sorts all rows: of what is assigned to one place the last stays.
+    first = np.full(len(names), len(codes))
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    used = np.flatnonzero(first < len(codes))
+    used = used[np.argsort(first[used])]
+    position = np.full(len(names), -1, dtype=np.int64)
+    position[used] = np.arange(len(used))
+    return [names[code] for code in used.tolist()], position[codes]

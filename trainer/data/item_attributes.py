@@ -1,0 +1,192 @@
+"""Attributes of items: what users filter by and what comes with results. No training sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES, Column, NumberColumn, TextColumn
+from lightfm_retriever.publication.manifest import RESERVED_ATTRIBUTE, AttributeKind
+from lightfm_retriever.publication.storage.id_map import IdMap
+from trainer.data import missing, odd_values
+from trainer.data.files import column_types, tables
+from trainer.errors import InputError, OptionError
+
+OPTION = "--item-attributes"
+_MOSTLY = 0.5
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A column to publish; `kind` is None where its content decides."""
+
+    name: str
+    kind: AttributeKind | None
+
+
+def parse(names: Sequence[str]) -> list[Wanted]:
+    """Columns, each "NAME", "NAME:text" or "NAME:number".
+
+    Raises:
+        OptionError: a name is empty, there twice, or that of the titles.
+    """
+    wanted: list[Wanted] = []
+    for given in names:
+        own = Wanted(given, None)
+        for kind in get_args(AttributeKind):
+            if given.endswith(f":{kind}"):
+                own = Wanted(given.removesuffix(f":{kind}"), kind)
+                break
+        if not own.name:
+            raise OptionError(OPTION, given, "the name of a column, or NAME:text or NAME:number")
+        if own.name == RESERVED_ATTRIBUTE:
+            raise OptionError(OPTION, given, "another column: titles are published anyway")
+        if own.name in {other.name for other in wanted}:
+            raise OptionError(OPTION, given, "there once")
+        wanted.append(own)
+    return wanted
+
+
+def read(
+    path: Path,
+    table: pa.Table,
+    wanted: Sequence[Wanted],
+    *,
+    separator: str,
+    warnings: list[str] | None = None,
+) -> list[Column]:
+    """The columns of a table that was read from `path`, in its rows' order.
+
+    A numeric column is a number attribute, and so is a text column of which every value that isn't
+    empty is a finite number; any other is text. What marks a missing value among numbers, such as
+    "N/A" (missing.MARKERS), is none. A list column of Parquet is multi-valued as it is, a text column
+    by the separator.
+
+    Args:
+        path: what errors and warnings name.
+        table: where the columns are.
+        wanted: which they are.
+        separator: between the values of a row.
+        warnings: gets sentences on what looks wrong.
+
+    Raises:
+        InputError: names the file, the row and the column of a value that is too long or no number.
+    """
+    told = [] if warnings is None else warnings
+    return [_read(path, table, own, separator, told) for own in wanted]
+
+
+def by_row(columns: Sequence[Column], ids: Sequence[str], id_map: IdMap) -> list[Column]:
+    """The columns in the order of an id map; an item that isn't among `ids` has no values."""
+    rows = np.array([-1 if (row := id_map.row(own)) is None else row for own in ids], dtype=np.int64)
+    ordered: list[Column] = []
+    for column in columns:
+        if isinstance(column, TextColumn):
+            texts: list[Sequence[str]] = [()] * len(id_map)
+            for row, values in zip(rows.tolist(), column.values, strict=True):
+                if row >= 0:
+                    texts[row] = values
+            ordered.append(TextColumn(column.name, texts))
+        else:
+            numbers = np.full(len(id_map), np.nan)
+            numbers[rows[rows >= 0]] = column.values[rows >= 0]
+            ordered.append(NumberColumn(column.name, numbers))
+    return ordered
+
+
+def _read(path: Path, table: pa.Table, wanted: Wanted, separator: str, warnings: list[str]) -> Column:
+    name = wanted.name
+    values = tables.decoded(table.column(name))
+    if tables.is_text(values.type):
+        numbers = _Numbers(tables.trimmed(values))
+        codes = numbers.code_warnings(path, name) if wanted.kind is None and numbers.are_all() else []
+        if wanted.kind == "number" or (wanted.kind is None and numbers.are_all() and not codes):
+            warnings += numbers.gap_warnings(path, name)
+            gaps = pa.table({name: numbers.without_markers()})
+            return NumberColumn(name, tables.numbers_or_gaps(path, gaps, name))
+        if wanted.kind is None:
+            warnings += codes or numbers.kind_warnings(path, name, separator)
+    elif wanted.kind == "number" or (wanted.kind is None and column_types.is_number(values.type)):
+        return NumberColumn(name, tables.numbers_or_gaps(path, table, name))
+    warnings += odd_values.warnings_of(path, table, name, separator)
+    return TextColumn(name, _texts(path, table, name, separator))
+
+
+def _texts(path: Path, table: pa.Table, name: str, separator: str) -> list[list[str]]:
+    values = list(tables.multi_valued(path, table, name, separator))
+    for row, own in enumerate(values, start=1):
+        for value in own:
+            if (size := len(value.encode())) > MAX_VALUE_BYTES:
+                reason = f"{name} has a value of {size} bytes of UTF-8, at most {MAX_VALUE_BYTES}"
+                raise InputError(path, f"{reason}: {value[:40]!r}...", row=row)
+    return values
+
+
+# Zeros at the beginning, or more digits than a number has.
+_CODE = r"^[-+]?0[0-9]|^[-+]?[0-9]{16,}$"
+
+
+class _Numbers:
+    """Which of a column's texts, trimmed and null for nothing, are finite numbers."""
+
+    def __init__(self, texts: pa.ChunkedArray) -> None:
+        self._texts = texts
+        self._count = len(texts) - texts.null_count
+        self._markers = missing.is_marker(texts)
+        # By the form first, since Arrow converts all of a column or nothing.
+        is_written_so = pc.fill_null(pc.match_substring_regex(texts, odd_values.NUMBER), False)
+        converted = pc.if_else(is_written_so, texts, pa.scalar(None, texts.type)).cast(pa.float64())
+        self._numbers = pc.fill_null(pc.is_finite(converted), False)
+        self._codes = pc.fill_null(pc.match_substring_regex(texts, _CODE), False)
+
+    def are_all(self) -> bool:
+        """Whether there is a number, and nothing else but what marks a missing one."""
+        numbers = odd_values.count_true(self._numbers)
+        return numbers > 0 and numbers + odd_values.count_true(self._markers) == self._count
+
+    def code_warnings(self, path: Path, name: str) -> list[str]:
+        """What to say where numbers would lose what is written, as in article numbers; else nothing."""
+        if not (codes := odd_values.count_true(self._codes)):
+            return []
+        sentence = (
+            f"{codes} of {self._count} values of column {name} of {path.name} are numbers that are "
+            f"written as codes, as {odd_values.example(self._texts, self._codes)}: the attribute is "
+            f"text; {name}:number makes it a number"
+        )
+        return [sentence]
+
+    def without_markers(self) -> pa.ChunkedArray:
+        """The texts, null for what marks a missing number."""
+        return pc.if_else(self._markers, pa.scalar(None, self._texts.type), self._texts)
+
+    def gap_warnings(self, path: Path, name: str) -> list[str]:
+        """What to say where it is a number attribute."""
+        if not (gaps := odd_values.count_true(self._markers)):
+            return []
+        sentence = (
+            f"{gaps} of {self._count} values of column {name} of {path.name} mark a missing number, as "
+            f"{odd_values.example(self._texts, self._markers)}: these items have none"
+        )
+        return [sentence]
+
+    def kind_warnings(self, path: Path, name: str, separator: str) -> list[str]:
+        """What to say where it is a text attribute that nobody asked for to be one."""
+        others = pc.and_(pc.invert(pc.or_(self._numbers, self._markers)), pc.is_valid(self._texts))
+        numbers = odd_values.count_true(self._numbers)
+        # With several values a row, numbers may be codes.
+        several = odd_values.count_true(pc.match_substring(self._texts, separator))
+        if several or not numbers or numbers < self._count * _MOSTLY:
+            return []
+        example, count = odd_values.example(self._texts, others), odd_values.count_true(others)
+        sentence = (
+            f"column {name} of {path.name} is published as text, although {numbers} of its "
+            f"{self._count} values are numbers: {count} aren't, as {example}. Mend or empty those, or "
+            f"give {OPTION} {name}:number, which refuses them, or {name}:text"
+        )
+        return [sentence]

@@ -1,0 +1,1 @@
+"""Points in time, and numbers that are taken for them."""

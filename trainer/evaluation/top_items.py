@@ -1,0 +1,43 @@
+"""What users get: each one's best items by exact scoring, without those that are excluded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightfm_retriever.publication.vectors.ranking import best
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, user_queries
+from trainer.index.exact import score_chunks
+
+K = 10
+
+Rows = NDArray[np.integer]
+
+
+def top_items(
+    item_vectors: Float32Array, user_vectors: Float32Array, excluded: Sequence[Rows]
+) -> Iterator[NDArray[np.int64]]:
+    """The rows of each user's best K items, best first, equal ones by row.
+
+    Args:
+        item_vectors: (items, components + 1), embedding then bias.
+        user_vectors: (users, components + 1), the same.
+        excluded: for each of these users the rows of items to leave out.
+
+    Returns:
+        For each user K rows, or fewer when fewer items are left.
+    """
+    for rows, scores in score_chunks(user_queries(user_vectors), item_vectors):
+        for own, left_out in zip(scores, excluded[rows], strict=True):
+            own[left_out] = -np.inf
+            top = best(own, K)
+            yield top[np.isfinite(own[top])]
+
+
+def sample(count: int, most: int, *, seed: int) -> NDArray[np.int64]:
+    """Ascending positions below `count`: all of them, of many so many drawn."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))

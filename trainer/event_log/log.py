@@ -1,0 +1,360 @@
+"""The log of appended interactions, on the trainer's own disk.
+
+What `append` returned for is on the disk: it lies in a write-ahead file (`write_ahead`), which becomes
+a Parquet segment when it is large enough (`event_files`). Threads that append at the same time share a
+write and an fsync.
+
+An event that comes again under its id is recognised as long as its id is among the recent ones, and not
+stored again. After that it is stored again, but `read_interactions` always leaves it out: it knows all
+ids. So the service needs bounded memory, and what is trained on has every event once.
+
+A record beside the directory says which files there must be (`event_record`): a log that was lost isn't
+taken for an empty one.
+
+What `remove` returned for is in no file any more (`event_removal`). Its ids are forgotten with it: an
+event that was removed and comes again is a new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lightfm_retriever.files.durable import make_directory
+from lightfm_retriever.hosting.observing.repeats import logger_of_calls
+from lightfm_retriever.publication.writer import Clock, utc_now
+from trainer.errors import OptionError
+from trainer.event_log import files as event_files
+from trainer.event_log import listing
+from trainer.event_log.errors import EventLogError
+from trainer.event_log.event import Appended, Event, Row, Stats, checked_rows
+from trainer.event_log.files import os_errors
+from trainer.event_log.reading import read_interactions, stored_events
+from trainer.event_log.record import EventRecord
+from trainer.event_log.recovery import Held, recover
+from trainer.event_log.removal import Removed, Search, Selection
+from trainer.event_log.write_ahead import WriteAheadFile
+
+__all__ = [
+    "Appended",
+    "Event",
+    "EventLog",
+    "Removed",
+    "Selection",
+    "Stats",
+    "read_interactions",
+    "stored_events",
+]
+
+_CLOSED = "the event log is closed"
+_MAX_SEGMENT_BYTES = 1 << 30
+# How many ids are forgotten in one turn: appends wait for that long only.
+_FORGOTTEN = 10_000
+
+_log = logger_of_calls(__name__)
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """A batch on its way to the disk, and then what came of it."""
+
+    rows: list[Row]
+    appended: Appended | None = None
+    failure: BaseException | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether it is known what came of it."""
+        return self.appended is not None or self.failure is not None
+
+
+class EventLog:
+    """The writer of a log; threads may share it. A context manager that closes it.
+
+    Args:
+        directory: made when it isn't there; on a local disk.
+        clock: for events without a timestamp, and to refuse those of the future.
+        segment_bytes: how large a write-ahead file gets before it becomes a segment, which is some four
+            times smaller; up to 1 GiB.
+        recent_ids: how many of the last events are certainly recognised when they come again. Each
+            takes up to 220 bytes of memory.
+
+    Raises:
+        EventLogError: the directory can't be used, a file in it is damaged or was lost, or another
+            process writes to it.
+        OptionError: an option is out of range.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        clock: Clock = utc_now,
+        segment_bytes: int = 64 << 20,
+        recent_ids: int = 1_000_000,
+    ) -> None:
+        if not 1 <= segment_bytes <= _MAX_SEGMENT_BYTES:
+            raise OptionError("segment_bytes", segment_bytes, f"in 1..{_MAX_SEGMENT_BYTES}")
+        if recent_ids < 1:
+            raise OptionError("recent_ids", recent_ids, "at least 1")
+        self._directory = directory
+        self._clock = clock
+        self._segment_bytes = segment_bytes
+        self._queue: list[_Waiting] = []
+        # Guards the queue and whether somebody writes to the disk.
+        self._turn = threading.Condition()
+        self._busy = False
+        self._unusable = ""
+        with os_errors(directory, "can't be opened"), contextlib.ExitStack() as stack:
+            # One that was removed isn't made anew.
+            listing.list_kept(directory)
+            make_directory(directory)
+            self._lock = event_files.lock(directory)
+            stack.callback(self._lock.close)
+            self._record = EventRecord(directory)
+            stack.callback(self._record.close)
+            event_files.clean(directory, self._record)
+            found = recover(directory, recent_ids)
+            self._begin_record(found.names, found.sizes)
+            stack.pop_all()
+        self._number, self._wal = found.number, found.wal
+        self._held, self._recent = found.held, found.recent
+        self._roller = ThreadPoolExecutor(1, thread_name_prefix="event-log")
+        self._roller.submit(self._roll)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def append(self, batch: Sequence[Event]) -> Appended:
+        """Store the events of a batch that are new; returns when they are on the disk.
+
+        Raises:
+            InvalidEventError: an event isn't valid; nothing of the batch is stored.
+            EventLogError: the disk is full, for instance. Nothing of the batch was acknowledged, so
+                send it again; later appends may work.
+        """
+        waiting = _Waiting(checked_rows(batch, now=self._clock().timestamp()))
+        with self._turn:
+            self._queue.append(waiting)
+            self._turn.wait_for(lambda: waiting.done or not self._busy)
+            group: list[_Waiting] = []
+            # Whoever comes first when nobody writes stores what all have queued by then.
+            if not waiting.done:
+                self._busy = True
+                group, self._queue = self._queue, group
+        if group:
+            try:
+                self._commit(group)
+            finally:
+                self._end_turn()
+        if waiting.appended is None:
+            error = waiting.failure
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise EventLogError(
+                self._directory, f"can't be written: {reason}; the batch wasn't stored"
+            ) from error
+        return waiting.appended
+
+    def stats(self) -> Stats:
+        """What the log holds now; EventLogError when the directory can't be read."""
+        with self._own_turn(), os_errors(self._directory, "can't be read"):
+            size = 0
+            for name in os.listdir(self._directory):
+                # A file may become another one meanwhile, and a link may lead nowhere.
+                with contextlib.suppress(OSError):
+                    size += (self._directory / name).stat().st_size
+            files = listing.list_kept(self._directory)
+            held = sum(self._held.values(), Held())
+            return Stats(
+                events=held.events,
+                bytes=size,
+                segments=sum(file.kind == "segment" for file in files),
+                oldest=held.oldest if held.events else None,
+                newest=held.newest if held.events else None,
+            )
+
+    def remove(self, selection: Selection, *, dry_run: bool = False) -> Removed:
+        """Remove events from the disk; returns when no file has them any more.
+
+        Threads append meanwhile; of the events that they append, those of the selection may stay. After
+        an error some events may be gone: removing the same again removes the others.
+
+        Args:
+            selection: which.
+            dry_run: whether to only look which those are.
+
+        Raises:
+            EventLogError: the disk is full, for instance, a file is damaged, or the log is closed.
+        """
+        try:
+            # On the thread that makes segments, so that no file becomes another one meanwhile.
+            return self._roller.submit(self._remove, selection, dry_run=dry_run).result()
+        except (CancelledError, RuntimeError) as error:
+            if self._unusable != _CLOSED:
+                raise
+            raise EventLogError(self._directory, f"can't be changed: {_CLOSED}") from error
+
+    def close(self) -> None:
+        """Wait for appends that are under way, and let another process write. Can be repeated."""
+        with self._own_turn():
+            if self._unusable == _CLOSED:
+                return
+            self._unusable = _CLOSED
+            self._wal.close()
+        self._roller.shutdown(cancel_futures=True)
+        self._record.close()
+        self._lock.close()
+
+    @contextlib.contextmanager
+    def _own_turn(self) -> Iterator[None]:
+        with self._turn:
+            self._turn.wait_for(lambda: not self._busy)
+            self._busy = True
+        try:
+            yield
+        finally:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        with self._turn:
+            self._busy = False
+            self._turn.notify_all()
+
+    def _commit(self, group: list[_Waiting]) -> None:
+        """Store what is new in the batches, and tell each what came of it."""
+        try:
+            if self._unusable:
+                raise OSError(self._unusable)
+            new, results = self._distinct(group)
+            if new:
+                self._wal.append(event_files.encode(new))
+                self._record.grew(self._number, self._wal.size)
+        except BaseException as error:
+            for waiting in group:
+                waiting.failure = error
+            if not isinstance(error, Exception):
+                raise
+            return
+        if new:
+            times = [row[-1] for row in new]
+            more = Held(len(new), min(times), max(times))
+            self._held[self._number] = self._held.get(self._number, Held()) + more
+            for row in new:
+                self._recent.add(row[0])
+        for waiting, appended in zip(group, results, strict=True):
+            waiting.appended = appended
+        if new and self._wal.size >= self._segment_bytes:
+            self._seal()
+
+    def _distinct(self, group: list[_Waiting]) -> tuple[list[Row], list[Appended]]:
+        """The events that aren't known, each once, and for each batch how many of those it has."""
+        new: dict[str, Row] = {}
+        results = []
+        for waiting in group:
+            before = len(new)
+            for row in waiting.rows:
+                if row[0] not in new and row[0] not in self._recent:
+                    new[row[0]] = row
+            accepted = len(new) - before
+            results.append(Appended(accepted, len(waiting.rows) - accepted))
+        return [*new.values()], results
+
+    def _seal(self) -> None:
+        """Go on in another write-ahead file. The events are stored already, so this never fails."""
+        path = event_files.wal_path(self._directory, self._number + 1)
+        try:
+            successor = WriteAheadFile.create(path)
+        except OSError as error:
+            _log.warning("%s: can't be made, so the one before it grows: %s", path, error)
+            # A file that is followed by another one mustn't grow.
+            if path.exists():
+                self._unusable = f"{path.name} can't be removed: start the service again"
+            return
+        try:
+            # Before an event in it is acknowledged.
+            self._record.add(path.name, size=successor.size, before=self._wal.size)
+        except OSError as error:
+            # Only who removes the file would notice; the next change notes it too.
+            _log.warning("%s: can't be noted as one that must exist: %s", path, error)
+        self._wal.close()
+        self._number += 1
+        self._wal = successor
+        self._roller.submit(self._roll)
+
+    def _begin_record(self, names: Sequence[str], sizes: Mapping[str, int]) -> None:
+        try:
+            self._record.begin(names, sizes)
+        except OSError as error:
+            # The one before says less, and nothing that isn't so.
+            _log.warning("%s: the record of its files can't be written: %s", self._directory, error)
+
+    def _roll(self) -> None:
+        try:
+            event_files.roll(self._directory, self._record)
+        except (EventLogError, OSError) as error:
+            # They stay write-ahead files, which are read as well, until there is a next one.
+            _log.warning("%s: can't make a segment: %s", self._directory, error)
+
+    # ---- what follows runs on the thread that makes segments
+
+    def _remove(self, selection: Selection, *, dry_run: bool) -> Removed:
+        search = Search(self._directory, selection)
+        with os_errors(self._directory, "can't be changed"):
+            with self._own_turn():
+                self._check_usable()
+                if not dry_run:
+                    event_files.clean(self._directory, self._record)
+                files = listing.list_kept(self._directory)
+            for file in files[:-1]:
+                search.look(file, last=False)
+            if not dry_run and search.is_in(files[-1]):
+                self._end_file(files[-1].number)
+                # All that it has by now: it may have grown.
+                search.look(files[-1], last=False)
+            elif dry_run:
+                search.look(files[-1], last=True)
+            found = search.summary()
+            if found.events and not dry_run:
+                search.remove(self._note_removed, self._record)
+                _log.info("%s: %d events were removed", self._directory, found.events)
+        return found
+
+    def _note_removed(self, number: int, held: Held, ids: list[str]) -> None:
+        with self._own_turn():
+            self._held[number] = held
+        for start in range(0, len(ids), _FORGOTTEN):
+            with self._own_turn():
+                for event_id in ids[start : start + _FORGOTTEN]:
+                    self._recent.discard(event_id)
+        # There may be many more files.
+        self._check_usable()
+
+    def _end_file(self, number: int) -> None:
+        """Have a write-ahead file be one that isn't written any more."""
+        with self._own_turn():
+            self._check_usable()
+            if self._number == number:
+                self._seal()
+            if self._number == number:
+                raise EventLogError(
+                    self._directory, "can't be changed: there is no room for another write-ahead file"
+                )
+
+    def _check_usable(self) -> None:
+        if self._unusable:
+            raise EventLogError(self._directory, f"can't be changed: {self._unusable}")

@@ -1,0 +1,139 @@
+"""Reading the log of appended interactions, while another process writes to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lightfm_retriever.publication.writer import utc_now
+from trainer.data.interactions import Interactions, from_table
+from trainer.errors import InputError
+from trainer.event_log import bounds as event_bounds
+from trainer.event_log import files as event_files
+from trainer.event_log import listing, segments
+from trainer.event_log.errors import EventLogError
+from trainer.event_log.files import LogFile, os_errors
+
+
+def read_interactions(directory: Path, *, now: float | None = None) -> Interactions:
+    """The interactions of a log in the order of their arrival, each event once; n rows.
+
+    Another process may append and remove meanwhile: what it had acknowledged before is there, and of
+    what it writes now there may be a part, in its order.
+
+    Args:
+        directory: of the log.
+        now: what the clock says, seconds since 1970; None for the machine's.
+
+    Returns:
+        Interactions with timestamps, events and event ids; named as the directory. Events that
+        couldn't be appended today, since their weight or time is out of bounds, are left out with a
+        warning.
+
+    Raises:
+        InputError: there is no log, or no event in it.
+        EventLogError: a file is damaged, missing or can't be read.
+    """
+    found = find_interactions(directory, now=now)
+    if found is None:
+        if not directory.exists():
+            raise InputError(directory, "there is no event log here")
+        raise InputError(directory, "no interactions were appended yet, or all were removed")
+    return found
+
+
+def find_interactions(directory: Path, *, now: float | None = None) -> Interactions | None:
+    """The same, but None when there is no log, or no event in it; raises EventLogError."""
+    with os_errors(directory, "can't be read"):
+        files = listing.list_kept(directory)
+        # The newest first, since write-ahead files go away.
+        tables = [read_file(directory, file, last=file == files[-1]) for file in reversed(files)]
+    if not any(map(len, tables)):
+        return None
+    table = pa.concat_tables(reversed(tables))
+    # Where an id appears first, its code is larger than all before it.
+    codes = pc.dictionary_encode(table["event_id"]).combine_chunks().indices.to_numpy()
+    largest = np.maximum.accumulate(codes)
+    first = np.ones(len(codes), dtype=np.bool_)
+    first[1:] = codes[1:] > largest[:-1]
+    now = utc_now().timestamp() if now is None else now
+    table, warnings = event_bounds.within(directory, table.filter(pa.array(first)), now=now)
+    read = from_table(directory, table, name=directory.name, now=now, times_are_certain=True)
+    return replace(read, warnings=[*read.warnings, *warnings])
+
+
+def stored_events(directory: Path) -> int:
+    """How many events a log holds, 0 when there is none.
+
+    Raises:
+        EventLogError: a file is damaged, missing or can't be read.
+    """
+    with os_errors(directory, "can't be read"):
+        files = listing.list_kept(directory)
+        return sum(
+            _measure(directory, file)
+            if file.kind == "segment"
+            else len(read_file(directory, file, last=file == files[-1]))
+            for file in reversed(files)
+        )
+
+
+def fingerprint(directory: Path) -> str:
+    """A text that is another one when the events of a log are.
+
+    Between two removals a log only grows, so how many events it has tells a change. Raises as
+    `stored_events`.
+    """
+    with os_errors(directory, "can't be read"):
+        mark = event_files.removal_mark(directory)
+    return f"{stored_events(directory)} {mark}".strip()
+
+
+def read_file(directory: Path, file: LogFile, *, last: bool) -> pa.Table:
+    """The events of one file of a log that was listed as `file`, or of what has taken its place since.
+
+    Args:
+        directory: of the log.
+        file: the file.
+        last: whether it was the last one, which is written to.
+
+    Raises:
+        EventLogError: it is damaged, or missing.
+        OSError: it can't be read.
+    """
+    while True:
+        try:
+            if file.kind == "lost":
+                return segments.SCHEMA.empty_table()
+            if file.kind == "segment":
+                return segments.read_segment(file.path)
+            return _read_wal(file, last=last)
+        except FileNotFoundError:
+            file = _now(directory, file)
+
+
+def _read_wal(file: LogFile, *, last: bool) -> pa.Table:
+    try:
+        return event_files.read_wal(file.path, complete=not last, at_least=file.valid_bytes)[0]
+    except EventLogError:
+        if not last:
+            raise
+        # Its writer may just have taken back a write that failed, and begun another one.
+        return event_files.read_wal(file.path, complete=False, at_least=file.valid_bytes)[0]
+
+
+def _measure(directory: Path, file: LogFile) -> int:
+    while True:
+        try:
+            return segments.measure_segment(file.path)[0]
+        except FileNotFoundError:
+            file = _now(directory, file)
+
+
+def _now(directory: Path, file: LogFile) -> LogFile:
+    """What has the number of a file that is gone: it has become a segment, or lost some events."""
+    return event_files.list_files(directory)[file.number - 1]

@@ -1,0 +1,242 @@
+"""Removing events from a log: which, what they look like, and the rewriting of files without them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES
+from trainer.event_log import files as event_files
+from trainer.event_log.errors import EventLogError, InvalidSelectionError
+from trainer.event_log.event import Event
+from trainer.event_log.files import LogFile
+from trainer.event_log.reading import read_file
+from trainer.event_log.record import EventRecord
+from trainer.event_log.recovery import Held
+
+MAX_VALUES = 10_000
+"""How many ids of all kinds a selection may have."""
+EXAMPLES = 10
+
+_IDS = (("event_ids", "event_id"), ("user_ids", "user_id"), ("item_ids", "item_id"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which events: those that meet all that is given; at least one thing has to be.
+
+    Attributes:
+        event_ids, user_ids, item_ids: any of these; empty for all.
+        happened_from: the earliest timestamp, seconds since 1970-01-01 UTC.
+        happened_before: what the timestamp has to be before, likewise.
+        min_weight, max_weight: the least and the largest weight.
+    """
+
+    event_ids: Sequence[str] = ()
+    user_ids: Sequence[str] = ()
+    item_ids: Sequence[str] = ()
+    happened_from: float | None = None
+    happened_before: float | None = None
+    min_weight: float | None = None
+    max_weight: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise InvalidSelectionError when it can't be meant."""
+        count = 0
+        for name, _ in _IDS:
+            values = getattr(self, name)
+            count += len(values)
+            if "" in values:
+                raise InvalidSelectionError(name, "has an empty id, which no event has")
+            if count > MAX_VALUES:
+                raise InvalidSelectionError(
+                    name, f"makes it {count} ids, but at most {MAX_VALUES} go at a time: send several"
+                )
+            for place, value in enumerate(values):
+                # A text from a command line may be no Unicode.
+                if (size := len(value.encode("utf-8", "replace"))) > MAX_ID_BYTES:
+                    raise InvalidSelectionError(
+                        f"{name}[{place}]",
+                        f"has {size} bytes of UTF-8, but an id has at most {MAX_ID_BYTES}",
+                    )
+        bounds = ("happened_from", "happened_before", "min_weight", "max_weight")
+        given = [name for name in bounds if getattr(self, name) is not None]
+        if not count and not given:
+            raise InvalidSelectionError(
+                "event_ids",
+                "nothing is selected: give ids of events, users or items, or bounds of time or weight",
+            )
+        for name in given:
+            if not math.isfinite(getattr(self, name)):
+                raise InvalidSelectionError(name, f"is {getattr(self, name)}, which isn't finite")
+        self._check_order("happened_from", "happened_before", may_be_equal=False)
+        self._check_order("min_weight", "max_weight", may_be_equal=True)
+
+    def _check_order(self, low: str, high: str, *, may_be_equal: bool) -> None:
+        least, most = getattr(self, low), getattr(self, high)
+        if least is None or most is None or least < most or (may_be_equal and least == most):
+            return
+        raise InvalidSelectionError(low, f"is {least}, but should be below {high}, which is {most}")
+
+    def mask(self, table: pa.Table) -> pa.ChunkedArray:
+        """Which rows of a table of events meet it, (n,) booleans."""
+        masks = [
+            pc.is_in(table[column], value_set=pa.array(getattr(self, name), pa.string()))
+            for name, column in _IDS
+            if getattr(self, name)
+        ]
+        for bound, column, compare in (
+            (self.happened_from, "timestamp", pc.greater_equal),
+            (self.happened_before, "timestamp", pc.less),
+            (self.min_weight, "weight", pc.greater_equal),
+            (self.max_weight, "weight", pc.less_equal),
+        ):
+            if bound is not None:
+                masks.append(compare(table[column], bound))
+        mask = masks[0]
+        for another in masks[1:]:
+            mask = pc.and_(mask, another)
+        return mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removed:
+    """What was removed, or would be.
+
+    Attributes:
+        events: how many are stored, with those that came again too late to be recognised.
+        users, items: how many distinct ones they have.
+        oldest, newest: their timestamps, seconds since 1970-01-01 UTC; None when there is no event.
+        min_weight, max_weight: their weights; likewise.
+        examples: the first EXAMPLES in the order of their arrival.
+        warnings: what isn't looked at, in sentences.
+    """
+
+    events: int = 0
+    users: int = 0
+    items: int = 0
+    oldest: float | None = None
+    newest: float | None = None
+    min_weight: float | None = None
+    max_weight: float | None = None
+    examples: list[Event] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+class Search:
+    """Where the events of a selection are; for the only writer of a log.
+
+    An event goes with all that came under its id later: else reading, which takes the first, would take
+    one of those.
+    """
+
+    def __init__(self, directory: Path, selection: Selection) -> None:
+        self._directory = directory
+        self._selection = selection
+        self._warnings: list[str] = []
+        self._ids = pa.chunked_array([], pa.string())
+        self._found: dict[int, tuple[LogFile, pa.ChunkedArray]] = {}
+        self._counts: dict[int, int] = {}
+        # Of each file only what the summary needs: there may be millions of such events.
+        self._users: list[pa.Array] = []
+        self._items: list[pa.Array] = []
+        self._bounds: list[tuple[float, float, float, float]] = []
+        self._examples: list[Event] = []
+
+    def is_in(self, file: LogFile) -> bool:
+        """Whether the last file, which is written to, has any; raises as `look`."""
+        _, mask = self._mask(file, last=True)
+        return bool(pc.any(mask).as_py())
+
+    def look(self, file: LogFile, *, last: bool) -> None:
+        """Look for them in a file, after those before it; `last` as `read_file` has it.
+
+        Raises:
+            EventLogError: the file is damaged.
+            OSError: it can't be read.
+        """
+        if file.kind == "lost":
+            if size := file.path.stat().st_size:
+                self._warnings.append(
+                    f"{file.path} was given up and isn't searched: its {size} bytes may hold such "
+                    "events. Make it an empty file"
+                )
+            return
+        table, mask = self._mask(file, last=last)
+        found = table.filter(mask)
+        if len(found):
+            self._ids = pa.chunked_array([*self._ids.chunks, *found["event_id"].chunks], pa.string())
+            self._found[file.number] = (file, mask)
+            self._note(file.number, found)
+
+    def remove(self, note: Callable[[int, Held, list[str]], None], record: EventRecord) -> None:
+        """Write the files that have some anew, without them.
+
+        It begins with the last file, so that a search after an interruption finds the same events.
+
+        Args:
+            note: told of each file's number, what is left in it, and the ids that it had.
+            record: of the log.
+
+        Raises:
+            EventLogError: there is no room, for instance: files that weren't rewritten are as they
+                were. Or `note` raised it.
+        """
+        removed = 0
+        try:
+            # Before the first and after the last: who reads in between reads again later.
+            event_files.mark_removal(self._directory)
+            for number in sorted(self._found, reverse=True):
+                file, mask = self._found[number]
+                table = read_file(self._directory, file, last=False)
+                left = table.filter(pc.invert(mask))
+                event_files.replace(self._directory, file, left, record)
+                removed += self._counts[number]
+                note(number, Held.of(left), table["event_id"].filter(mask).to_pylist())
+            event_files.mark_removal(self._directory)
+        except (OSError, EventLogError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error.reason
+            total = sum(self._counts.values())
+            raise EventLogError(
+                self._directory,
+                f"{removed} of {total} events were removed, and the others stay: {reason or error}. "
+                "Remove the same again when that is mended",
+            ) from error
+
+    def summary(self) -> Removed:
+        """What was found."""
+        if not self._found:
+            return Removed(warnings=self._warnings)
+        oldest, newest, least, most = zip(*self._bounds, strict=True)
+        return Removed(
+            events=sum(self._counts.values()),
+            users=len(pa.chunked_array(self._users).unique()),
+            items=len(pa.chunked_array(self._items).unique()),
+            oldest=min(oldest),
+            newest=max(newest),
+            min_weight=min(least),
+            max_weight=max(most),
+            examples=self._examples,
+            warnings=self._warnings,
+        )
+
+    def _mask(self, file: LogFile, *, last: bool) -> tuple[pa.Table, pa.ChunkedArray]:
+        table = read_file(self._directory, file, last=last)
+        mask = self._selection.mask(table)
+        if len(self._ids):
+            mask = pc.or_(mask, pc.is_in(table["event_id"], value_set=self._ids))
+        return table, mask
+
+    def _note(self, number: int, found: pa.Table) -> None:
+        self._counts[number] = len(found)
+        self._users.append(found["user_id"].unique())
+        self._items.append(found["item_id"].unique())
+        times, weights = (pc.min_max(found[name]).as_py() for name in ("timestamp", "weight"))
+        self._bounds.append((times["min"], times["max"], weights["min"], weights["max"]))
+        missing = EXAMPLES - len(self._examples)
+        self._examples += [Event(**row) for row in found.slice(0, missing).to_pylist()]

@@ -1,0 +1,1 @@
+"""LightFM, and what it learned."""

@@ -1,0 +1,133 @@
+"""LightFM: hyperparameters and training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from trainer.errors import DivergedError, OptionError
+
+if TYPE_CHECKING:
+    # At run time they are imported where they are used: the flags need the hyperparameters only.
+    from lightfm import LightFM
+
+    from trainer.preparing.dataset import Dataset
+
+Loss = Literal["warp", "bpr", "logistic", "warp-kos"]
+LOSSES: tuple[Loss, ...] = get_args(Loss)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameters:
+    """LightFM's options, by LightFM's names where it has one; the defaults are the notebook's.
+
+    Attributes:
+        loss: the ranking loss (Kula 2015; WARP: Weston et al. 2011).
+        components: dimensions of the embeddings.
+        learning_rate: initial rate of the adagrad schedule.
+        item_alpha, user_alpha: L2 penalties.
+        epochs: passes over the interactions.
+        sample_weights: whether each positive's loss is multiplied by its weight.
+        seed: of the initial embeddings and the order of the samples.
+        threads: of training and evaluation. With more than 1 a run can't be reproduced exactly.
+    """
+
+    loss: Loss = "warp"
+    components: int = 64
+    learning_rate: float = 0.05
+    item_alpha: float = 0.001
+    user_alpha: float = 0.0
+    epochs: int = 20
+    sample_weights: bool = False
+    seed: int = 42
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        if self.loss not in LOSSES:
+            raise OptionError("--loss", self.loss, f"one of {', '.join(LOSSES)}")
+        if self.sample_weights and self.loss == "warp-kos":
+            raise OptionError("--loss", self.loss, "another one with --sample-weights")
+        for name, low, high in (("components", 1, 4096), ("epochs", 1, 10_000), ("threads", 1, 1024)):
+            if not low <= getattr(self, name) <= high:
+                raise OptionError(f"--{name}", getattr(self, name), f"in {low}..{high}")
+        # Annoy takes no larger one.
+        if not 0 <= self.seed < 2**31:
+            raise OptionError("--seed", self.seed, "in 0..2^31-1")
+        if not 0 < self.learning_rate <= 10:
+            raise OptionError("--learning-rate", self.learning_rate, "above 0 and at most 10")
+        for name in ("item_alpha", "user_alpha"):
+            if not 0 <= getattr(self, name) <= 1:
+                flag = f"--{name.replace('_', '-')}"
+                raise OptionError(flag, getattr(self, name), "in 0..1")
+
+
+def new_model(hyperparameters: Hyperparameters) -> LightFM:
+    """A model that wasn't trained yet."""
+    from lightfm import LightFM
+
+    return LightFM(
+        no_components=hyperparameters.components,
+        loss=hyperparameters.loss,
+        learning_rate=hyperparameters.learning_rate,
+        item_alpha=hyperparameters.item_alpha,
+        user_alpha=hyperparameters.user_alpha,
+        random_state=np.random.RandomState(hyperparameters.seed),
+    )
+
+
+def train(
+    dataset: Dataset,
+    hyperparameters: Hyperparameters,
+    *,
+    on_epoch: Callable[[], None],
+    start: LightFM | None = None,
+) -> LightFM:
+    """Fit a model; `on_epoch` is called after each epoch.
+
+    Args:
+        dataset: to train on.
+        hyperparameters: of `start`, only `epochs`, `sample_weights` and `threads` count: it has the
+            others already.
+        on_epoch: told of each epoch.
+        start: a model to go on with, whose columns are the dataset's (see warm_start). It is
+            trained in place and returned.
+
+    Raises:
+        DivergedError: the model's numbers aren't finite.
+        OptionError: the loss can't be used with this few items.
+    """
+    model = new_model(hyperparameters) if start is None else start
+    # LightFM takes the logarithm of 0 when it draws more negatives than there are other items.
+    if model.loss == "warp-kos" and len(dataset.items) <= model.max_sampled:
+        few = f"another one for {len(dataset.items)} items: it needs {model.max_sampled + 1}"
+        raise OptionError("--loss", model.loss, few)
+    # LightFM only reads it. A copy would take as much memory as the matrix does.
+    interactions = dataset.train.tocoo(copy=False)
+    if model.loss == "warp-kos":
+        import scipy.sparse as sp
+
+        # Alone among the losses it takes every interaction for a positive, whatever its weight.
+        positive = interactions.data > 0
+        interactions = sp.coo_matrix(
+            (interactions.data[positive], (interactions.row[positive], interactions.col[positive])),
+            shape=interactions.shape,
+        )
+    for epoch in range(1, hyperparameters.epochs + 1):
+        try:
+            model.fit_partial(
+                interactions,
+                user_features=dataset.user_features,
+                item_features=dataset.item_features,
+                sample_weight=interactions if hyperparameters.sample_weights else None,
+                num_threads=hyperparameters.threads,
+            )
+        except ValueError as error:
+            if "finite" in str(error):
+                raise DivergedError(epoch) from error
+            raise
+        on_epoch()
+    return model

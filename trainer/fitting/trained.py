@@ -1,0 +1,38 @@
+"""A model as it is evaluated and published, whichever engine fitted it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lightfm import LightFM
+
+from lightfm_retriever.publication.manifest import Scalar
+from trainer.fitting.embeddings import Embeddings
+from trainer.fitting.user_features import UserFeatures
+from trainer.fitting.warm_start import ModelState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a fit made.
+
+    Attributes:
+        embeddings: whose rows are the dataset's.
+        metrics: on the held-out interactions, by name.
+        hyperparameters: by name, as the manifest tells them.
+        libraries: the packages whose versions made the embeddings.
+        model: LightFM's; None of another engine.
+        state: what a later training can go on from; None when there is none.
+        user_features: what was learned of each; None when there are none.
+        warnings: in sentences.
+    """
+
+    embeddings: Embeddings
+    metrics: dict[str, float]
+    hyperparameters: dict[str, Scalar]
+    libraries: Sequence[str]
+    model: LightFM | None = None
+    state: ModelState | None = None
+    user_features: UserFeatures | None = None
+    warnings: list[str] = field(default_factory=list)

@@ -1,0 +1,302 @@
+"""Interactions and features as id maps and sparse matrices, split into train and test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from lightfm_retriever.publication.attributes import Column
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.ragged import Ragged
+from trainer.data import feature_matches, item_attributes, lookalikes
+from trainer.data.features import FeatureTable
+from trainer.data.interactions import Interactions
+from trainer.errors import TrainerError
+from trainer.preparing.pair_weights import PairWeights
+from trainer.preparing.splits import SPLITS, Split, held_out
+
+__all__ = ["SPLITS", "Dataset", "Split", "build_dataset"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a model is trained and evaluated on; rows of all matrices are the id maps' rows.
+
+    It holds the users and items of which the model can know something: those with at least one
+    training interaction, or a feature of another that has one.
+
+    Attributes:
+        name: where it comes from.
+        split: how train and test were divided.
+        items, users: external id <-> row.
+        train: (users, items) CSR float32, the weights of the training interactions, duplicates summed.
+        test: the same for the test interactions, less pairs that are in train too.
+        item_features: (items, n) CSR float32, each row summing to 1: the item's own column when it
+            has training interactions (without any, its own embedding would be noise), then features.
+        user_features: the same for users.
+        item_feature_names, user_feature_names: names of the columns that follow the own ones.
+        item_columns, user_columns: columns of the files that the features come from.
+        titles: for each item its title, or None.
+        attributes: of the items, by row.
+        warnings: what was left out or looks wrong, in sentences.
+    """
+
+    name: str
+    split: Split
+    items: IdMap
+    users: IdMap
+    train: sp.csr_matrix
+    test: sp.csr_matrix
+    item_features: sp.csr_matrix
+    user_features: sp.csr_matrix
+    item_feature_names: list[str]
+    user_feature_names: list[str]
+    item_columns: list[str]
+    user_columns: list[str]
+    titles: list[str] | None
+    attributes: list[Column]
+    warnings: list[str]
+
+    def seen(self) -> Ragged:
+        """For each user the rows of the items of the training interactions, int32, ascending."""
+        return _rows(self.train)
+
+    def weight(self) -> float:
+        """Sum of the weights of all positives, of training and test."""
+        parts = (self.train.data, self.test.data)
+        return float(sum(part[part > 0].sum(dtype=np.float64) for part in parts))
+
+    def popularity(self) -> NDArray[np.int32]:
+        """For each item the number of users with a positive training interaction, (items,)."""
+        positives = self.train.indices[self.train.data > 0]
+        return np.bincount(positives, minlength=len(self.items)).astype(np.int32)
+
+    def held_out(self) -> Ragged | None:
+        """The same for the positives among the test interactions; None when there is none."""
+        positives = self.test.multiply(self.test > 0).tocsr()
+        positives.eliminate_zeros()
+        return _rows(positives) if positives.nnz else None
+
+
+def build_dataset(
+    interactions: Interactions,
+    *,
+    items: FeatureTable,
+    users: FeatureTable,
+    split: Split,
+    seed: int,
+    split_count: int = 1,
+    split_share: float = 0.1,
+) -> Dataset:
+    """Split the interactions and build the matrices.
+
+    Args:
+        interactions: in file order.
+        items, users: features, titles and attributes; FeatureTable() for none.
+        split, seed, split_count, split_share: what is tested on; see trainer.preparing.splits.held_out.
+
+    Raises:
+        TrainerError: nothing to train on is left, or the split is wrong or needs timestamps.
+    """
+    is_test = held_out(interactions, split, seed=seed, count=split_count, share=split_share)
+    warnings = [
+        *interactions.warnings,
+        *items.warnings,
+        *users.warnings,
+        *_odd_ids("item", interactions.item_ids, interactions.items, items),
+        *_odd_ids("user", interactions.user_ids, interactions.users, users),
+    ]
+    item_ids, user_ids = interactions.item_ids, interactions.user_ids
+    item_side = _Side.build("item", item_ids, interactions.items[~is_test], items, other_ids=user_ids)
+    user_side = _Side.build("user", user_ids, interactions.users[~is_test], users, other_ids=item_ids)
+    warnings += item_side.warnings + user_side.warnings
+    shape = (len(user_side.id_map), len(item_side.id_map))
+    trained, tested = (
+        PairWeights.of(
+            user_side.rows[interactions.users[rows]],
+            item_side.rows[interactions.items[rows]],
+            interactions.weights[rows],
+            shape,
+        )
+        for rows in (~is_test, is_test)
+    )
+    train, test = trained.matrix, tested.matrix
+    if is_test.all():
+        raise TrainerError(f"{interactions.name}: split {split!r} leaves no interaction to train on")
+    if not (train.data > 0).any():
+        raise TrainerError(
+            f"{interactions.name}: no training interaction has a weight above 0: there is no positive"
+        )
+    warnings += trained.warnings(
+        interactions.name, user_side.id_map, item_side.id_map, rows=int((~is_test).sum())
+    )
+    known = test.nnz
+    test = _without(test, train)
+    lost = int(is_test.sum()) - test.nnz
+    if lost:
+        twice = known - test.nnz
+        causes = [f"{twice} are in the training data too"] if twice else []
+        if lost > twice:
+            causes.append(
+                f"{lost - twice} repeat others, or are of users or items without a training interaction"
+            )
+        warnings.append(
+            f"{lost} of {int(is_test.sum())} test interactions aren't evaluated: {', '.join(causes)}"
+        )
+    return Dataset(
+        name=interactions.name,
+        split=split,
+        items=item_side.id_map,
+        users=user_side.id_map,
+        train=train,
+        test=test,
+        item_features=item_side.features,
+        user_features=user_side.features,
+        item_feature_names=item_side.feature_names,
+        user_feature_names=user_side.feature_names,
+        item_columns=items.columns,
+        user_columns=users.columns,
+        titles=item_side.titles(items),
+        attributes=item_attributes.by_row(items.attributes, items.ids, item_side.id_map),
+        warnings=warnings,
+    )
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Items or users: their rows and features."""
+
+    id_map: IdMap
+    # For each distinct id of the interactions its row, -1 when it isn't in the dataset.
+    rows: NDArray[np.int32]
+    features: sp.csr_matrix
+    feature_names: list[str]
+    warnings: list[str]
+
+    @classmethod
+    def build(
+        cls,
+        kind: str,
+        ids: Sequence[str],
+        trained: NDArray[np.int64],
+        table: FeatureTable,
+        *,
+        other_ids: Sequence[str],
+    ) -> _Side:
+        has_training = np.zeros(len(ids), dtype=bool)
+        has_training[trained] = True
+        warm = {external_id for external_id, has in zip(ids, has_training, strict=True) if has}
+        of_ids = list(zip(table.ids, table.features, strict=True))
+        distinct = {name for _, own in of_ids for name in own}
+        # Of other features nothing is learned: their embeddings would stay as random as they began.
+        known = {name for external_id, own in of_ids if external_id in warm for name in own}
+        features = {external_id: [name for name in own if name in known] for external_id, own in of_ids}
+        featured = {external_id for external_id, own in features.items() if own}
+        id_map = IdMap.build(sorted(warm | featured))
+        # Not int64: there are as many of these as interactions when the matrix is made.
+        rows = np.fromiter((_row(id_map, one) for one in ids), dtype=np.int32, count=len(ids))
+        names = sorted(known)
+        warnings = feature_matches.warnings_of(
+            kind, table, set(ids), others=other_ids, where="in the interactions"
+        )
+        if unlearned := len(distinct - known):
+            warnings.append(
+                f"{unlearned} features of {table.name} are of no {kind} with training interactions: "
+                "nothing can be learned of them, so they are left out"
+            )
+        if cold := len(featured - warm):
+            warnings.append(
+                f"{cold} {kind}s of {table.name} have no training interactions: "
+                "they are published by their features alone"
+            )
+        if lost := len(set(table.ids) - warm - featured):
+            warnings.append(
+                f"{lost} {kind}s of {table.name} have neither training interactions nor features that "
+                "can be learned: they are left out"
+            )
+        if unknown := len(warm - set(table.ids)) if table.ids else 0:
+            what = feature_matches.what_it_has(table)
+            warnings.append(f"{unknown} {kind}s aren't in {table.name}: they have no {what}")
+        if table.columns and len(distinct) > max(1000, len(table.ids) // 2):
+            warnings.append(
+                f"{table.name} has {len(distinct)} distinct features for {len(table.ids)} {kind}s: "
+                "a column of ids or measurements makes a poor feature"
+            )
+        matrix = _feature_matrix(id_map, rows[has_training], features, names)
+        return cls(id_map, rows, matrix, names, warnings)
+
+    def titles(self, table: FeatureTable) -> list[str] | None:
+        """Titles by row."""
+        if table.titles is None:
+            return None
+        titles = [""] * len(self.id_map)
+        for external_id, title in zip(table.ids, table.titles, strict=True):
+            row = self.id_map.row(external_id)
+            if row is not None:
+                titles[row] = title
+        return titles
+
+
+def _feature_matrix(
+    id_map: IdMap, warm: NDArray[np.int32], features: Mapping[str, list[str]], names: list[str]
+) -> sp.csr_matrix:
+    """(n, n + features): own column of the rows `warm`, then features; each row divided by its number
+    of entries, as LightFM's own Dataset does by default."""
+    count = len(id_map)
+    column = {name: count + position for position, name in enumerate(names)}
+    featured = [
+        (row, column[name])
+        for external_id, own in features.items()
+        if (row := _row(id_map, external_id)) >= 0
+        for name in own
+    ]
+    pairs = np.array(featured, dtype=np.int32).reshape(-1, 2)
+    rows = np.concatenate([warm, pairs[:, 0]])
+    # Stable: own columns stay first, and features in their order.
+    order = np.argsort(rows, kind="stable")
+    indices = np.concatenate([warm, pairs[:, 1]])[order]
+    lengths = np.bincount(rows, minlength=count)
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    data = np.repeat(1 / np.maximum(lengths, 1), lengths).astype(np.float32)
+    return sp.csr_matrix((data, indices, indptr), shape=(count, count + len(names)))
+
+
+def _row(id_map: IdMap, external_id: str) -> int:
+    row = id_map.row(external_id)
+    return -1 if row is None else row
+
+
+def _without(matrix: sp.csr_matrix, other: sp.csr_matrix) -> sp.csr_matrix:
+    """The entries of `matrix` that `other`, whose indices are sorted, has no entry for."""
+    if not matrix.nnz or not other.nnz:
+        return matrix
+    own, taken = _positions(matrix), _positions(other)
+    # Not np.isin, which sorts millions of entries that are in order already.
+    nearest = np.minimum(np.searchsorted(taken, own), len(taken) - 1)
+    kept = taken[nearest] != own
+    coo = matrix.tocoo(copy=False)
+    return sp.csr_matrix((coo.data[kept], (coo.row[kept], coo.col[kept])), shape=matrix.shape)
+
+
+def _positions(matrix: sp.csr_matrix) -> NDArray[np.int64]:
+    """Of each entry, counted row by row."""
+    coo = matrix.tocoo(copy=False)
+    positions: NDArray[np.int64] = coo.row.astype(np.int64)
+    positions *= matrix.shape[1]
+    positions += coo.col
+    return positions
+
+
+def _rows(matrix: sp.csr_matrix) -> Ragged:
+    ordered = matrix.sorted_indices()
+    return Ragged(ordered.indptr.astype(np.int64), ordered.indices.astype(np.int32))
+
+
+def _odd_ids(kind: str, ids: list[str], positions: NDArray[np.int64], table: FeatureTable) -> list[str]:
+    """What is odd about the ids of the interactions and of the features together."""
+    counts = np.bincount(positions, minlength=len(ids))
+    return lookalikes.warnings_of(kind, [*ids, *table.ids], counts)

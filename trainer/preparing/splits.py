@@ -1,0 +1,78 @@
+"""Which interactions are held out to test on."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.errors import OptionError
+
+if TYPE_CHECKING:
+    # At run time nothing of it is needed, and the flags need the names only.
+    from trainer.data.interactions import Interactions
+
+Split = Literal["first-10", "random", "time", "leave-last-k", "none"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+_FIRST = 10
+
+
+def held_out(
+    interactions: Interactions, split: Split, *, seed: int, count: int = 1, share: float = 0.1
+) -> NDArray[np.bool_]:
+    """For each interaction whether it is held out.
+
+    Args:
+        interactions: in file order, which also orders those of the same time.
+        split: "first-10" holds out each user's first ten interactions in file order (GroupLens' `ua`
+            split), "random" a share of all, "time" the newest share of all, "leave-last-k" each
+            user's newest `count`, and "none" nothing. A user with no more than `count` interactions
+            keeps the oldest one.
+        seed: of the random split.
+        count: at least 1.
+        share: above 0 and below 1. For "time" it is rounded to whole interactions.
+
+    Returns:
+        (n,) bool.
+
+    Raises:
+        OptionError: an option is out of range.
+        InputError: the split needs timestamps and there are none.
+    """
+    if split not in SPLITS:
+        raise OptionError("--split", split, f"one of {', '.join(SPLITS)}")
+    if count < 1:
+        raise OptionError("--split-count", count, "at least 1")
+    if not (math.isfinite(share) and 0 < share < 1):
+        raise OptionError("--split-share", share, "above 0 and below 1")
+    total = len(interactions)
+    if split == "random":
+        return np.random.default_rng(seed).random(total) < share
+    is_test = np.zeros(total, dtype=bool)
+    if split == "first-10":
+        ranks, _ = _ranks(interactions.users)
+        is_test[:] = ranks < _FIRST
+    elif split == "time":
+        oldest_first = np.argsort(interactions.times_for(f"--split {split}"), kind="stable")
+        is_test[oldest_first[total - round(share * total) :]] = True
+    elif split == "leave-last-k":
+        oldest_first = np.argsort(interactions.times_for(f"--split {split}"), kind="stable")
+        ranks, lengths = _ranks(interactions.users[oldest_first])
+        is_test[oldest_first] = ranks >= np.maximum(lengths - count, 1)
+    return is_test
+
+
+def _ranks(users: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each row its rank among its user's rows, and how many those are."""
+    # A stable sort keeps the order that they are in.
+    order = np.argsort(users, kind="stable")
+    grouped = users[order]
+    starts = np.flatnonzero(np.concatenate([[True], grouped[1:] != grouped[:-1]]))
+    sizes = np.diff([*starts, len(users)])
+    ranks, lengths = np.empty_like(users), np.empty_like(users)
+    ranks[order] = np.arange(len(users)) - np.repeat(starts, sizes)
+    lengths[order] = np.repeat(sizes, sizes)
+    return ranks, lengths

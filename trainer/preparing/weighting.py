@@ -1,0 +1,240 @@
+"""What counts how much: weights by event type, by age, and an end to what is too old."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.bounds import MAX_WEIGHT, weights_as_float32
+from trainer.data.interactions import Interactions
+from trainer.data.times.time_forms import iso
+from trainer.errors import InputError, OptionError
+
+DAY = 86_400.0
+# Beyond any float32, but not yet 0 in float64.
+_MOST_HALVINGS = 500
+# Among fewer interactions one that is far newer than the others is nothing strange.
+_FEWEST = 10
+_ISOLATED_SHARE = 0.01
+# After so many half-lives the model learns hardly anything of an interaction.
+_ISOLATED_HALVINGS = 5
+_SMALL_SHARE = 0.1
+_WITHOUT_TYPE = "--event-weights =1 gives 1 to interactions without a type"
+
+
+def weigh_together(
+    parts: Sequence[Interactions],
+    *,
+    event_weights: Mapping[str, float],
+    half_life_days: float | None,
+    last_days: float | None,
+) -> list[Interactions]:
+    """Weigh the parts of one input as `weigh` does: ages are relative to the newest of all.
+
+    A part of which nothing is left has a warning. Raises as `weigh`, and names the part.
+    """
+    now = None
+    if half_life_days is not None or last_days is not None:
+        option = "--last-days" if last_days is not None else "--half-life-days"
+        now = max(float(part.times_for(option).max()) for part in parts if len(part))
+        _refuse_isolated(parts, half_life_days, last_days)
+    weighed = []
+    for part in parts:
+        if last_days is not None and not (_age_days(part, now, "--last-days") <= last_days).any():
+            warning = (
+                f"none of {len(part)} interactions of {part.name} is of the last {last_days:g} days"
+            )
+            warnings = [*part.warnings, warning] if len(part) else part.warnings
+            weighed.append(replace(part.where(np.zeros(len(part), np.bool_)), warnings=warnings))
+        elif not len(part):
+            weighed.append(part)
+        else:
+            weighed.append(
+                weigh(
+                    part,
+                    event_weights=event_weights,
+                    half_life_days=half_life_days,
+                    last_days=last_days,
+                    now=now,
+                )
+            )
+    return weighed
+
+
+def weigh(
+    interactions: Interactions,
+    *,
+    event_weights: Mapping[str, float],
+    half_life_days: float | None,
+    last_days: float | None,
+    now: float | None = None,
+) -> Interactions:
+    """Leave out what is too old and multiply the weights by those of event type and age.
+
+    The age of an interaction is relative to the newest one and not to the clock on the wall, so that
+    the same input gives the same weights whenever it is read.
+
+    Args:
+        interactions: in file order.
+        event_weights: weight by event type, finite; 0 or less for what is no positive. "" is for what
+            has no type. Empty when events aren't weighted.
+        half_life_days: after so many days an interaction counts half: its weight is multiplied by
+            0.5 ** (age / half-life). None for no decay.
+        last_days: the oldest age that is kept; None for any.
+        now: seconds since 1970 that ages are relative to in place of the newest interaction; what is
+            newer than that has the age 0.
+
+    Returns:
+        The rows that are left, in the order they were in. A weight that isn't 0 stays so, however old
+        it is. A warning says so where only a small share is left.
+
+    Raises:
+        OptionError: an option is out of range.
+        InputError: there are no timestamps or event types that an option needs, an event type has no
+            weight, a weight becomes too large, nothing is left, or ages are relative to a few
+            interactions that are far newer than all others.
+    """
+    _check(event_weights, half_life_days, last_days)
+    if not len(interactions):
+        raise InputError(Path(interactions.name), "there is no interaction")
+    if now is None:
+        _refuse_isolated([interactions], half_life_days, last_days)
+    rows = np.arange(len(interactions))
+    if last_days is not None:
+        recent = _age_days(interactions, now, "--last-days") <= last_days
+        rows = np.flatnonzero(recent)
+        interactions = _last(interactions, recent, last_days)
+    weights = interactions.weights.astype(np.float64)
+    if event_weights:
+        weights *= _by_event(interactions, event_weights, rows)
+    if half_life_days is not None:
+        halvings = _age_days(interactions, now, "--half-life-days") / half_life_days
+        weights *= 0.5 ** np.minimum(halvings, _MOST_HALVINGS)
+    if not event_weights and half_life_days is None:
+        return interactions
+    return replace(interactions, weights=_float32(interactions, weights, rows))
+
+
+def _check(
+    event_weights: Mapping[str, float], half_life_days: float | None, last_days: float | None
+) -> None:
+    for event, weight in event_weights.items():
+        # Not `> MAX_WEIGHT`, which NaN passes.
+        if not abs(weight) <= MAX_WEIGHT:
+            expected = f"finite numbers, at most {MAX_WEIGHT:g} above or below 0"
+            raise OptionError("--event-weights", f"{event}={weight}", expected)
+    for option, days in (("--half-life-days", half_life_days), ("--last-days", last_days)):
+        if days is not None and not (math.isfinite(days) and days > 0):
+            raise OptionError(option, days, "a number of days above 0")
+
+
+def _refuse_isolated(
+    parts: Sequence[Interactions], half_life_days: float | None, last_days: float | None
+) -> None:
+    """Raise InputError where a few interactions are so much newer than all others that only they count.
+
+    By one such row, of a device with a wrong clock, all others would be too old.
+    """
+    effects = {"--last-days": "be left out", "--half-life-days": "hardly count"}
+    widths = {} if last_days is None else {"--last-days": last_days}
+    if half_life_days is not None:
+        widths["--half-life-days"] = half_life_days * _ISOLATED_HALVINGS
+    total = sum(map(len, parts))
+    if total < _FEWEST:
+        return
+    for option, days in widths.items():
+        times = np.concatenate([part.times_for(option) for part in parts])
+        few = max(1, int(total * _ISOLATED_SHARE))
+        # Only the newest are put in order, from the newest of all others on.
+        newest = np.sort(np.partition(times, total - few - 1)[total - few - 1 :])
+        gaps = np.diff(newest) / DAY
+        if not (gaps > days).any():
+            continue
+        position = int(np.argmax(gaps > days))
+        count = few - position
+        row = int(np.argmax(times > newest[position]))
+        name, own_row = _place(parts, row)
+        raise InputError(
+            Path(name),
+            f"timestamp is {iso(times[row])}, but {total - count} of {total} interactions are of "
+            f"{iso(newest[position])} and before; {option} counts from the newest, so because of "
+            f"{count} that {'is' if count == 1 else 'are'} {gaps[position]:,.0f} days newer than all "
+            f"others, the others would {effects[option]}: mend or leave out "
+            f"{'that row' if count == 1 else 'those rows'}, or give more days",
+            row=own_row + 1,
+        )
+
+
+def _place(parts: Sequence[Interactions], row: int) -> tuple[str, int]:
+    """The name of the part that has a row of all together, and the row's position in it."""
+    for part in parts:
+        if row < len(part):
+            return part.name, row
+        row -= len(part)
+    raise IndexError(row)
+
+
+def _last(interactions: Interactions, recent: NDArray[np.bool_], last_days: float) -> Interactions:
+    """The recent ones."""
+    left, total = np.count_nonzero(recent), len(interactions)
+    if not left:
+        reason = f"none of {total} interactions is of the last {last_days:g} days"
+        raise InputError(Path(interactions.name), reason)
+    warnings = interactions.warnings
+    if left < total * _SMALL_SHARE:
+        times = interactions.times_for("--last-days")
+        warning = (
+            f"--last-days {last_days:g} keeps only {left} of {total} interactions of "
+            f"{interactions.name} ({left / total:.1%}), which are of {iso(times.min())} to "
+            f"{iso(times.max())}"
+        )
+        warnings = [*warnings, warning]
+    return replace(interactions.where(recent), warnings=warnings)
+
+
+def _age_days(interactions: Interactions, now: float | None, option: str) -> NDArray[np.float64]:
+    timestamps = interactions.times_for(option)
+    if now is None:
+        now = float(timestamps.max())
+    return np.maximum(now - timestamps, 0) / DAY
+
+
+def _by_event(
+    interactions: Interactions, event_weights: Mapping[str, float], rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(n,) float64, the weight of each row's event type; `rows` are their positions in the file."""
+    path = Path(interactions.name)
+    if interactions.events is None:
+        if "" in event_weights:
+            return np.full(len(interactions), event_weights[""])
+        reason = f"there is no column event, which --event-weights needs; {_WITHOUT_TYPE}"
+        raise InputError(path, reason)
+    for code, event in enumerate(interactions.event_types):
+        if event not in event_weights:
+            row = int(rows[np.argmax(interactions.events == code)]) + 1
+            known = ", ".join(event_weights)
+            reason = f"event {event!r} has no weight; --event-weights has: {known}"
+            if not event:
+                reason += f"; {_WITHOUT_TYPE}"
+            raise InputError(path, reason, row=row)
+    by_code = np.array([event_weights[event] for event in interactions.event_types], dtype=np.float64)
+    return by_code[interactions.events]
+
+
+def _float32(
+    interactions: Interactions, weights: NDArray[np.float64], rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    bad = ~(np.abs(weights) <= MAX_WEIGHT)
+    if bad.any():
+        position = int(bad.argmax())
+        reason = (
+            f"the weight {interactions.weights[position]:g} becomes {weights[position]:g}, which "
+            f"is too large: give --event-weights that make none of more than {MAX_WEIGHT:g}"
+        )
+        raise InputError(Path(interactions.name), reason, row=int(rows[position]) + 1)
+    return weights_as_float32(weights)

@@ -1,0 +1,292 @@
+"""What a new input keeps of the version that it is to replace, and whether that is enough.
+
+Bad input often trains well: two events, ids that a spreadsheet wrote as decimals, a column that became
+text. What shows is that little of what is served would be left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from trainer.data import id_forms
+from trainer.promotion import attribute_values, kept_pairs
+from trainer.promotion.content import Content
+from trainer.promotion.gates import GateResult, Gates
+
+_DRAWN = 20_000
+"""Of more ids or pairs on a side so many are drawn: enough to tell a share to half a percent."""
+
+DEFAULT_KEPT = 0.5
+"""The least share of users, items and interactions that is kept, where nothing is asked for."""
+
+DEFAULT_PAIRS = 0.2
+"""The least share of what users in common had seen, beyond chance, where nothing is asked for."""
+
+_NAMES_KEPT = 0.5
+_TITLES_KEPT = 0.5
+# What passes, but with less than this share of users, items or interactions, is worth a look.
+_MOST = 0.9
+_MUCH_MORE = 0.5
+_OTHER_WEIGHT = 3.0
+_SHOWN = 3
+_HARDLY_ANY = 0.1
+_TITLES_KNOWN = 200_000
+
+
+def check(
+    before: Content, now: Content, gates: Gates, *, version: str, max_shrinkage: float | None, seed: int
+) -> tuple[list[GateResult], list[str]]:
+    """Hold what a new version is to be made of against the one that it is to replace.
+
+    Args:
+        before: of the version that the label names.
+        now: of the new one.
+        gates: `min_users_kept`, `min_items_kept`, `min_pairs_kept` and `allow_different_data` of it.
+        version: the name of the one before, for the sentences.
+        max_shrinkage: the largest share of the interactions, and of their weight, that may be missing;
+            None for half of the interactions and any weight.
+        seed: of what is drawn.
+
+    Returns:
+        A result for each thing that is compared, of which all have passed where different data are
+        allowed; and warnings.
+    """
+    random = np.random.default_rng(seed)
+    users = _kept("user", before, now, gates.min_users_kept, version, random)
+    items = _kept("item", before, now, gates.min_items_kept, version, random)
+    results = [users, items, *_amounts(before, now, version, max_shrinkage)]
+    warnings = [
+        own.text
+        for own in results
+        if own.passed and own.measured is not None and _is_odd(own, before, now)
+    ]
+    if users.passed and items.passed:
+        least = DEFAULT_PAIRS if gates.min_pairs_kept is None else gates.min_pairs_kept
+        pairs = kept_pairs.pairs(before, now, least, version, random)
+        if pairs is not None:
+            results.append(pairs)
+            warnings += [pairs.text] if kept_pairs.is_odd(pairs) else []
+    changes = [
+        attribute_values.compare(name, before, now, random)
+        for name, kind in before.attributes.items()
+        if now.attributes.get(name) == kind
+    ]
+    titles = _titles(before, now, version, random)
+    warnings += [own.text for own in titles if own.passed and (own.measured or 0.0) < _MOST]
+    results += [
+        *_attributes(before, now, version, changes),
+        *titles,
+    ]
+    features, gone = _features(before, now, version)
+    results += features
+    warnings += gone
+    warnings += [warning for own in changes if (warning := own.warning(version))]
+    warnings += kept_pairs.doubles("user", before.users, now.users, random)
+    warnings += kept_pairs.doubles("item", before.items, now.items, random)
+    if gates.allow_different_data:
+        results = [
+            own if own.passed else GateResult(own.name, True, own.measured, 0.0, own.text + _ALLOWED)
+            for own in results
+        ]
+    return results, warnings
+
+
+_ALLOWED = ", which --allow-different-data allows"
+
+
+def _is_odd(result: GateResult, before: Content, now: Content) -> bool:
+    """Whether what passed is little all the same, or much more than there was."""
+    measured = result.measured or 0.0
+    if result.name == "interactions":
+        # How much is missing; below 0 when there are more.
+        return not -_MUCH_MORE <= measured <= 1 - _MOST
+    if result.name == "weight":
+        each, was = (_mean_weight(own) for own in (now, before))
+        # Without a column of weights all are 1.
+        return not 1 / _OTHER_WEIGHT < each / was < _OTHER_WEIGHT or (each == 1 != was)
+    return measured < _MOST
+
+
+def _mean_weight(content: Content) -> float:
+    return (content.weight or 0.0) / max(1, content.interactions)
+
+
+def _kept(
+    kind: Literal["user", "item"],
+    before: Content,
+    now: Content,
+    least: float | None,
+    version: str,
+    random: np.random.Generator,
+) -> GateResult:
+    """Count those with interactions: who is published by features alone isn't known any more."""
+    name = f"min_{kind}s_kept"
+    required = DEFAULT_KEPT if least is None else least
+    old, new = (own.users if kind == "user" else own.items for own in (before, now))
+    rows = np.flatnonzero(before.active(kind))
+    if not len(rows):
+        return GateResult(name, True, None, required, f"version {version} has no {kind}s to keep")
+    # In random order also when all are looked at, so that the examples aren't all alike.
+    ids = [old.external_id(row) for row in random.permutation(rows)[:_DRAWN].tolist()]
+    active = now.active(kind)
+    lost = [own for own in ids if (row := new.row(own)) is None or not active[row]]
+    share = 1 - len(lost) / len(ids)
+    of = f"{len(rows):,}" if len(ids) == len(rows) else f"{len(ids):,} drawn"
+    text = f"{len(ids) - len(lost):,} of {of} {kind}s of version {version} are kept by id ({share:.1%})"
+    passed = share >= required
+    if not passed:
+        text += f", at least {required:.0%} required (--min-{kind}s-kept)"
+    if share < _MOST:
+        text += _how(kind, lost, share, before, now, random)
+    return GateResult(name, passed, share, required, text)
+
+
+def _how(
+    kind: str,
+    lost: Sequence[str],
+    share: float,
+    before: Content,
+    now: Content,
+    random: np.random.Generator,
+) -> str:
+    """What became of ids that are lost."""
+    old, new, other = before.users, now.users, now.items
+    if kind == "item":
+        old, new, other = before.items, now.items, now.users
+    drawn = map(new.external_id, random.permutation(len(new)).tolist())
+    # What was there before is no other form of what is lost.
+    forms = id_forms.explain(lost, (own for own in drawn if own not in old), new)
+    # Numbers may be ids of both.
+    if share < _HARDLY_ANY and sum(own in other for own in lost) > len(lost) / 2:
+        forms += "; most of them are in the other column: are user_id and item_id swapped?"
+    return f": {forms}" if forms else f", lost are {', '.join(map(repr, lost[:_SHOWN]))}"
+
+
+def _amounts(
+    before: Content, now: Content, version: str, max_shrinkage: float | None
+) -> list[GateResult]:
+    allowed = 1 - DEFAULT_KEPT if max_shrinkage is None else max_shrinkage
+    text = f"{now.interactions:,} interactions, version {version} has {before.interactions:,}"
+    results = [_amount("interactions", text, before.interactions, now.interactions, allowed)]
+    if before.weight and now.weight is not None:
+        text = (
+            f"the weights above 0 sum to {now.weight:,.6g}, those of version {version} to "
+            f"{before.weight:,.6g}"
+        )
+        # Another half-life or other event weights change it, and nothing is wrong.
+        allowed = 1.0 if max_shrinkage is None else max_shrinkage
+        results.append(_amount("weight", text, before.weight, now.weight, allowed))
+    return results
+
+
+def _amount(name: str, text: str, before: float, now: float, allowed: float) -> GateResult:
+    if not before:
+        return GateResult(name, True, None, allowed, text)
+    change = now / before - 1
+    text += f" ({change:+.1%})"
+    # A little more, since a share of a count is seldom exact.
+    if before - now <= before * allowed + 1e-6:
+        return GateResult(name, True, -change, allowed, text)
+    text += f": at most {allowed:.1%} less is allowed (--max-shrinkage)"
+    return GateResult(name, False, -change, allowed, text)
+
+
+def _attributes(
+    before: Content, now: Content, version: str, changes: Sequence[attribute_values.Change]
+) -> list[GateResult]:
+    if not before.attributes:
+        return []
+    problems = [own.problem for own in changes if own.problem]
+    for name, kind in before.attributes.items():
+        found = now.attributes.get(name)
+        if found is None:
+            problems.append(f"{name!r} is gone")
+        elif found != kind:
+            problems.append(f"{name!r} was {kind} and is {found} now{_such_as(name, now)}")
+    if not problems:
+        text = f"the {len(before.attributes)} attributes of version {version} are kept with their kinds"
+        return [GateResult("attributes", True, 1.0, 1.0, text)]
+    share = 1 - len(problems) / len(before.attributes)
+    text = f"attributes of version {version}, which callers filter by: {'; '.join(problems)}"
+    return [GateResult("attributes", False, share, 1.0, text)]
+
+
+def _such_as(name: str, now: Content) -> str:
+    """A value of a text attribute that is no number, for a column that was one of numbers."""
+    for row in range(min(len(now.items), _DRAWN)):
+        value = now.value(name, row)
+        if isinstance(value, float) or value is None:
+            continue
+        for text in value:
+            try:
+                float(text)
+            except ValueError:
+                return f", such as {text!r} of item {now.items.external_id(row)!r}"
+    return ""
+
+
+def _titles(
+    before: Content, now: Content, version: str, random: np.random.Generator
+) -> list[GateResult]:
+    if before.title is None:
+        return []
+    if now.title is None:
+        text = f"version {version} has titles of items, and the new one would have none"
+        return [GateResult("titles", False, 0.0, _TITLES_KEPT, text)]
+    compared = same = emptied = swapped = 0
+    example = ""
+    known = {before.title(row) for row in range(min(len(before.items), _TITLES_KNOWN))}
+    for row in random.permutation(len(before.items))[:_DRAWN].tolist():
+        own = before.items.external_id(row)
+        other = now.items.row(own)
+        if other is None or not (old := before.title(row)):
+            continue
+        compared += 1
+        new = now.title(other)
+        same += old == new
+        emptied += not new
+        swapped += bool(new) and new != old and new in known
+        if old != new:
+            example = example or f"item {own!r} was {old!r} and is {new!r} now"
+    if not compared:
+        return []
+    share = same / compared
+    text = f"{same:,} of {compared:,} items have the title that they have in version {version}"
+    if share >= _MOST:
+        return [GateResult("titles", True, share, 0.0, text)]
+    text += f": {example}"
+    if max(emptied, swapped) < (compared - same) / 2:
+        # Words that were added to most titles are no harm.
+        return [GateResult("titles", True, share, 0.0, text)]
+    text += "" if emptied > swapped else ", a title of another item: were items numbered anew?"
+    passed = share >= _TITLES_KEPT
+    return [GateResult("titles", passed, share, _TITLES_KEPT, text)]
+
+
+def _features(before: Content, now: Content, version: str) -> tuple[list[GateResult], list[str]]:
+    """The result, and warnings of values that are gone though not in another form: seasons end."""
+    if not before.columns:
+        return [], []
+    problems = [f"column {column!r} is gone" for column in before.columns if column not in now.columns]
+    warnings = []
+    for column, values in before.names.items():
+        if column not in now.columns:
+            continue
+        found = now.names.get(column, frozenset())
+        lost = sorted(values - found)
+        if len(lost) <= (1 - _NAMES_KEPT) * len(values):
+            continue
+        problem = f"{len(lost)} of {len(values)} values of {column!r} are gone"
+        forms = id_forms.explain(lost, sorted(found), found)
+        if id_forms.is_a_form(forms) or not found:
+            problems.append(f"{problem}: {forms}" if forms else problem)
+        else:
+            warnings.append(f"{problem} that version {version} has: {forms}")
+    if not problems:
+        text = f"the features of version {version} are kept"
+        return [GateResult("features", True, 1.0, 1.0, text)], warnings
+    text = f"features of version {version} changed: {'; '.join(problems)}"
+    return [GateResult("features", False, 0.0, 1.0, text)], warnings

@@ -1,0 +1,235 @@
+"""Vectors of any model, read from files: a two-tower network's, a matrix factorisation's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightfm_retriever.publication.manifest import DatasetFacts
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.ragged import Ragged
+from trainer.data import feature_matches, item_attributes
+from trainer.data.features import FeatureTable, read_features
+from trainer.data.interactions import read_interactions
+from trainer.errors import InputError, OptionError
+from trainer.evaluation.cold_metrics import TRAINED
+from trainer.evaluation.of_cold_users import evaluate_cold, trained_precision
+from trainer.evaluation.of_vectors import evaluate_vectors
+from trainer.fitting.embeddings import Embeddings
+from trainer.memory import release_heap
+from trainer.preparing.item_orders import id_ranks, most_popular, seen_popularity
+from trainer.publishing.publishable import Publishable
+from trainer.publishing.vector_files import Side
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnVectors:
+    """Files to publish; `None` for what there isn't.
+
+    Attributes:
+        item_vectors: .npy, (items, d), any floating type and order.
+        item_ids: text, an id a line, in the order of the vectors.
+        user_vectors, user_ids: the same for users; both or none.
+        item_biases, user_biases: .npy, (items,) and (users,): a score is `u·i + b_u + b_i`.
+        seen: interactions (CSV or Parquet) whose items aren't recommended to their users again.
+        held_out: interactions to evaluate on.
+        items: CSV or Parquet with item_id, and title or attributes or both.
+        item_attributes: columns of it to publish as attributes, see trainer.data.item_attributes.
+        feature_separator: between the values of a multi-valued text column.
+    """
+
+    item_vectors: Path
+    item_ids: Path
+    user_vectors: Path | None = None
+    user_ids: Path | None = None
+    item_biases: Path | None = None
+    user_biases: Path | None = None
+    seen: Path | None = None
+    held_out: Path | None = None
+    items: Path | None = None
+    item_attributes: Sequence[str] = ()
+    feature_separator: str = "|"
+
+
+def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, list[str]]:
+    """Read, check, and evaluate when something is held out; returns warnings too.
+
+    Args:
+        files: what to read.
+        scratch: a folder of a disk that has room for the vectors once more. They are mapped from there,
+            out of a file without a name, which is gone when the process ends.
+
+    Raises:
+        OSError: nothing can be written to `scratch`.
+        InputError: names the file and the row.
+        OptionError: files that need each other.
+    """
+    if (files.user_vectors is None) != (files.user_ids is None):
+        raise OptionError("--user-vectors", _name(files.user_vectors), "used with --user-ids")
+    items = Side(files.item_vectors, files.item_ids, files.item_biases)
+    items.check_directions()
+    users = None
+    if files.user_vectors is not None and files.user_ids is not None:
+        users = Side(
+            files.user_vectors,
+            files.user_ids,
+            files.user_biases,
+            kind="user",
+            components=items.components,
+        )
+    else:
+        for flag, path in (
+            ("--user-biases", files.user_biases),
+            ("--seen", files.seen),
+            ("--held-out", files.held_out),
+        ):
+            if path is not None:
+                raise OptionError(flag, _name(path), "used with --user-vectors")
+    item_map, user_map = items.ids, IdMap.build([]) if users is None else users.ids
+    nobody = np.empty((0, items.components + 1), dtype=np.float32)
+    embeddings = Embeddings(
+        item_vectors=items.by_row(scratch),
+        user_vectors=nobody if users is None else users.by_row(scratch),
+    )
+    # Of making the id maps.
+    release_heap()
+    warnings = [*items.warnings]
+    if users is not None:
+        warnings += [*users.warnings, *users.check_most_directions()]
+    seen = Ragged(np.zeros(len(user_map) + 1, dtype=np.int64), np.empty(0, dtype=np.int32))
+    held_out = None
+    if users is not None and files.seen is not None:
+        seen = _rows(files.seen, items, users, warnings)
+    if users is not None and files.held_out is not None:
+        held_out = _rows(files.held_out, items, users, warnings)
+        held_out, left_out = _without_seen(held_out, seen)
+        if left_out:
+            warnings.append(
+                f"{left_out} positives of {files.held_out} are also in {files.seen}: "
+                "they aren't held out"
+            )
+    metrics = {} if held_out is None else _evaluate(embeddings, item_map, seen, held_out)
+    table = _read_items(files, items, warnings)
+    publishable = Publishable(
+        items=item_map,
+        users=user_map,
+        embeddings=embeddings,
+        seen=seen,
+        held_out=held_out,
+        titles=_titles(table, item_map),
+        facts=DatasetFacts(
+            name=files.item_vectors.name,
+            split="none" if held_out is None else "own",
+            train_interactions=len(seen.values),
+            test_interactions=0 if held_out is None else len(held_out.values),
+            item_features=[],
+            user_features=[],
+        ),
+        hyperparameters={},
+        metrics=metrics,
+        attributes=item_attributes.by_row(table.attributes, table.ids, item_map),
+    )
+    return publishable, warnings
+
+
+def _rows(path: Path, items: Side, users: Side, warnings: list[str]) -> Ragged:
+    """For each user the rows of the items of the file's positives, ascending.
+
+    Raises:
+        InputError: the file can't be read, or none of its rows has vectors.
+    """
+    interactions = read_interactions(path)
+    warnings += interactions.warnings
+    item_rows, user_rows = (
+        _known_rows(path, what, of, ids)[codes]
+        for what, of, ids, codes in (
+            ("item", items, interactions.item_ids, interactions.items),
+            ("user", users, interactions.user_ids, interactions.users),
+        )
+    )
+    has_vectors = (item_rows >= 0) & (user_rows >= 0)
+    if not has_vectors.any():
+        raise InputError(
+            path,
+            f"no row has both an item of {items.ids_path} and a user of {users.ids_path}: is it of the "
+            "same data as the vectors?",
+        )
+    known = has_vectors & (interactions.weights > 0)
+    if not known.all():
+        warnings.append(
+            f"{int((~known).sum())} of {len(known)} rows of {path} are of users or items without a "
+            "vector, or have a weight that makes them no positives: they are left out"
+        )
+    offsets = np.zeros(len(users.ids) + 1, dtype=np.int64)
+    count = len(items.ids)
+    pairs: NDArray[np.int64] = np.unique(user_rows[known] * count + item_rows[known])
+    offsets[1:] = np.cumsum(np.bincount(pairs // count, minlength=len(users.ids)))
+    return Ragged(offsets, (pairs % count).astype(np.int32))
+
+
+def _known_rows(path: Path, what: str, side: Side, ids: Sequence[str]) -> NDArray[np.int64]:
+    """For each id of a file its row, -1 where it has no vector; InputError when none has one."""
+    rows = np.array([-1 if (row := side.ids.row(own)) is None else row for own in ids], dtype=np.int64)
+    if len(rows) and (rows < 0).all():
+        raise InputError(
+            path,
+            f"none of its {len(rows)} {what} ids is in {side.ids_path}: {ids[0]!r} here, for instance, "
+            f"and {side.first_id!r} there. Ids are compared character by character",
+        )
+    return rows
+
+
+def _without_seen(held_out: Ragged, seen: Ragged) -> tuple[Ragged, int]:
+    """Rows without what the same user has seen, which is never an answer; and how many those are."""
+    users, seen_users = (np.repeat(np.arange(len(of)), np.diff(of.offsets)) for of in (held_out, seen))
+    items = 1 + int(max(held_out.values.max(initial=0), seen.values.max(initial=0)))
+    kept = ~np.isin(users * items + held_out.values, seen_users * items + seen.values)
+    offsets = np.zeros_like(held_out.offsets)
+    offsets[1:] = np.cumsum(np.bincount(users[kept], minlength=len(held_out)))
+    return Ragged(offsets, held_out.values[kept]), int((~kept).sum())
+
+
+def _evaluate(embeddings: Embeddings, items: IdMap, seen: Ragged, held_out: Ragged) -> dict[str, float]:
+    metrics = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
+    popular = most_popular(seen_popularity(seen, len(items)), id_ranks(items))
+    metrics |= evaluate_cold(embeddings, seen=seen, held_out=held_out, popular_items=popular)
+    trained = trained_precision(embeddings, seen=seen, held_out=held_out)
+    return metrics if trained is None else {**metrics, TRAINED: trained}
+
+
+def _read_items(files: OwnVectors, items: Side, warnings: list[str]) -> FeatureTable:
+    attributes = item_attributes.parse(files.item_attributes)
+    if files.items is None:
+        if attributes:
+            shown = ",".join(files.item_attributes)
+            raise OptionError(item_attributes.OPTION, shown, "used with --items FILE")
+        return FeatureTable()
+    table = read_features(
+        files.items, "item", columns=[], attributes=attributes, separator=files.feature_separator
+    )
+    if table.titles is None and not attributes:
+        raise InputError(files.items, "column title is missing")
+    rows = _known_rows(files.items, "item", items, table.ids)
+    if without := len(items.ids) - int((rows >= 0).sum()):
+        what = feature_matches.what_it_has(table)
+        warnings.append(f"{without} items have a vector but aren't in {files.items}: no {what}")
+    warnings += table.warnings
+    return table
+
+
+def _titles(table: FeatureTable, items: IdMap) -> list[str] | None:
+    if table.titles is None:
+        return None
+    titles = [""] * len(items)
+    for external_id, title in zip(table.ids, table.titles, strict=True):
+        if (row := items.row(external_id)) is not None:
+            titles[row] = title
+    return titles
+
+
+def _name(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,242 @@
+"""What a training run reads, by its DataSpec, and how to tell that it changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+
+from lightfm_retriever.files.regular_files import open_regular
+from trainer.data import combining, features, interactions, item_attributes, movielens
+from trainer.data.databases import sql, url
+from trainer.data.features import FeatureTable
+from trainer.data.files import parquet_folder, tables
+from trainer.data.interactions import Interactions
+from trainer.data.item_attributes import Wanted
+from trainer.errors import InputError, OptionError
+from trainer.preparing.dataset import Split
+from trainer.preparing.weighting import weigh, weigh_together
+from trainer.spec import DataSpec
+
+_SMALL_BYTES = 16 << 20
+"""A file up to this size is compared by its content, a larger one by its size and time of change."""
+
+
+@dataclass(frozen=True)
+class TrainingInput:
+    """What was read from files."""
+
+    interactions: Interactions
+    items: FeatureTable = field(default_factory=FeatureTable)
+    users: FeatureTable = field(default_factory=FeatureTable)
+
+
+def read_source(
+    data: DataSpec, *, data_dir: Path, event_log: Path | None, now: float | None = None
+) -> TrainingInput:
+    """Read interactions and features, and weigh the interactions.
+
+    Where a log is read beside another source its events come last, in the order of their arrival, less
+    those that the other source has too (see trainer.data.combining).
+
+    Args:
+        data: what to read.
+        data_dir: where fetched datasets are.
+        event_log: directory of the log of appended interactions; None when there is none.
+        now: what the clock says, seconds since 1970, to refuse times of the future; None for the
+            machine's.
+
+    Raises:
+        OptionError: options that don't go together.
+        InputError: names the file and the column or row.
+        TrainerError: the dataset isn't there, or the database or the log can't be read.
+    """
+    if data.dataset is not None:
+        source = _read_dataset(data, data_dir)
+    else:
+        # The features first: they are small, and a mistake in them is known before a long reading.
+        items = _items(data)
+        users = _features(data.users, "user", data.user_features, data.feature_separator)
+        source = TrainingInput(_read_interactions(data, event_log, now), items, users)
+    weighed = _weighed(source.interactions, data, event_log, now)
+    # Else it is kept throughout the training: as much as several columns of all rows.
+    tables.release_memory()
+    return replace(source, interactions=weighed)
+
+
+def _weighed(
+    read: Interactions, data: DataSpec, event_log: Path | None, now: float | None
+) -> Interactions:
+    """What was read, with the events of the log where they are wanted beside it."""
+    events: Interactions | None = None
+    if data.event_log and data.has_history:
+        read, events = _with_events(read, data, _log_directory(event_log), now)
+    read = replace(read, event_ids=None)
+    if events is None:
+        return weigh(
+            read,
+            event_weights=data.event_weights,
+            half_life_days=data.half_life_days,
+            last_days=data.last_days,
+        )
+    parts = weigh_together(
+        [read, events],
+        event_weights=data.event_weights,
+        half_life_days=data.half_life_days,
+        last_days=data.last_days,
+    )
+    return combining.join(*parts)
+
+
+def _with_events(
+    history: Interactions, data: DataSpec, directory: Path, now: float | None
+) -> tuple[Interactions, Interactions | None]:
+    """The history, and the events that it hasn't; None, and a warning, when the log has none at all."""
+    from trainer.event_log import reading as event_reading
+
+    events = event_reading.find_interactions(directory, now=now)
+    if events is None:
+        warning = (
+            f"{directory}: no interactions were appended yet, or all were removed: {history.name} is "
+            "all that is trained on"
+        )
+        return replace(history, warnings=[*history.warnings, warning]), None
+    if data.split in ("time", "leave-last-k"):
+        # Missing ones are said of the file, not of both.
+        history.times_for(f"--split {data.split}")
+    return history, combining.without_known(history, events)
+
+
+def default_split(data: DataSpec) -> Split:
+    """How to hold out test interactions where a spec doesn't say it."""
+    return "first-10" if data.dataset is not None else "random"
+
+
+def fingerprint(data: DataSpec, *, data_dir: Path, event_log: Path | None) -> str:
+    """A digest that is another one when the input is: for training again when it changed.
+
+    It covers the DataSpec less the password, and of what is read: the names of files with their
+    content up to 16 MiB and with their size and time of change above that; how many events the log
+    has, and a mark of the last removal; and the rows of a query, in any order, for which the whole
+    result is read. Files aren't parsed, so that those that are wrong have a fingerprint too.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        InputError: a file can't be read.
+        TrainerError: the database or the log can't be read.
+    """
+    shown = data.database_url and url.parse(data.database_url).shown
+    digest = hashlib.sha256(msgspec.json.encode(replace(data, database_url=shown)))
+    for path in _paths(data, data_dir):
+        # The lengths keep the parts apart.
+        for part in _file_parts(path):
+            digest.update(f" {len(part)} ".encode() + part)
+    if data.event_log:
+        from trainer.event_log import reading as event_reading
+
+        digest.update(event_reading.fingerprint(_log_directory(event_log)).encode())
+    if data.interactions_sql is not None and data.database_url is not None:
+        digest.update(
+            sql.digest(data.interactions_sql, data.database_url, event_ids=data.event_log).encode()
+        )
+    return digest.hexdigest()
+
+
+def _read_dataset(data: DataSpec, data_dir: Path) -> TrainingInput:
+    if data.dataset != movielens.NAME:
+        raise OptionError("--dataset", data.dataset, movielens.NAME)
+    for flag, path in (("--items", data.items), ("--users", data.users)):
+        if path is not None:
+            raise OptionError(flag, path, "left out: --dataset has its own")
+    _check_columns("--item-features", data.item_features, movielens.ITEM_COLUMNS)
+    _check_columns("--user-features", data.user_features, movielens.USER_COLUMNS)
+    attributes = item_attributes.parse(data.item_attributes or movielens.ITEM_COLUMNS)
+    _check_columns(item_attributes.OPTION, [own.name for own in attributes], movielens.ITEM_COLUMNS)
+    return TrainingInput(
+        movielens.read_interactions(data_dir),
+        movielens.read_items(data_dir, data.item_features, attributes),
+        movielens.read_users(data_dir, data.user_features),
+    )
+
+
+def _read_interactions(data: DataSpec, event_log: Path | None, now: float | None) -> Interactions:
+    if data.interactions is not None:
+        return interactions.read_interactions(
+            Path(data.interactions), event_ids=data.event_log, now=now
+        )
+    if data.interactions_sql is not None and data.database_url is not None:
+        return sql.read_interactions_sql(
+            data.interactions_sql, data.database_url, event_ids=data.event_log, now=now
+        )
+    # Only the service has such a log.
+    from trainer.event_log import reading as event_reading
+
+    return event_reading.read_interactions(_log_directory(event_log), now=now)
+
+
+def _log_directory(event_log: Path | None) -> Path:
+    if event_log is None:
+        raise OptionError("--event-log", True, "left out: there is no log of interactions here")
+    return event_log
+
+
+def _items(data: DataSpec) -> FeatureTable:
+    attributes = item_attributes.parse(data.item_attributes)
+    if attributes and data.items is None:
+        shown = ",".join(data.item_attributes)
+        raise OptionError(item_attributes.OPTION, shown, "used with --items FILE")
+    return _features(data.items, "item", data.item_features, data.feature_separator, attributes)
+
+
+def _features(
+    path: str | None,
+    kind: features.Kind,
+    columns: list[str],
+    separator: str,
+    attributes: Sequence[Wanted] = (),
+) -> FeatureTable:
+    if path is None:
+        if columns:
+            raise OptionError(f"--{kind}-features", ",".join(columns), f"used with --{kind}s FILE")
+        return FeatureTable()
+    return features.read_features(
+        Path(path), kind, columns=columns, separator=separator, attributes=attributes
+    )
+
+
+def _check_columns(flag: str, columns: list[str], known: tuple[str, ...]) -> None:
+    for column in columns:
+        if column not in known:
+            raise OptionError(flag, column, f"among {', '.join(known)}")
+
+
+def _paths(data: DataSpec, data_dir: Path) -> Iterator[Path]:
+    """The files and folders that are read."""
+    if data.dataset is not None:
+        yield data_dir / data.dataset
+    for path in (data.interactions, data.items, data.users):
+        if path is not None:
+            yield Path(path)
+
+
+def _file_parts(path: Path) -> Iterator[bytes]:
+    """What tells the contents of a file, or of a folder's files, from others."""
+    files = parquet_folder.data_files(path) if path.is_dir() else [path]
+    for file in files:
+        yield os.fsencode(file.relative_to(path))
+        try:
+            with open_regular(file) as opened:
+                status = os.fstat(opened.fileno())
+                yield str(status.st_size).encode()
+                if status.st_size <= _SMALL_BYTES:
+                    yield hashlib.file_digest(opened, "sha256").digest()
+                else:
+                    yield str(status.st_mtime_ns).encode()
+        except OSError as error:
+            raise InputError(file, error.strerror or str(error)) from error

@@ -1,0 +1,1 @@
+"""Training runs: the queue, their processes, and what came of them."""

@@ -1,0 +1,283 @@
+"""The SQLite file that runs are kept in.
+
+What is committed is in this one file, by its name, for a restart to find. That has these parts:
+
+- The file is written in place, with a journal beside it only while a transaction is under way. A log of
+  changes (WAL) could be removed with what was acknowledged in it.
+- A transaction begins only while the name still leads to the file that was opened, and while that has
+  the columns that it must have. A file that was removed works on for whoever has it open.
+- What has the name of a journal or a log of changes is a regular file before SQLite opens it: at a FIFO
+  it would wait for ever.
+- `confirm` reads a run back as a restart does.
+- A record beside the file says that there have been runs, so that a file that vanished or was emptied
+  isn't taken for one that is to be made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from lightfm_retriever.files.durable import fsync_directory
+from lightfm_retriever.files.regular_files import check_database, check_regular, open_descriptor
+from trainer.errors import StoreError
+from trainer.runs import rows
+
+FILE = "runs.sqlite"
+RECORD = "must-have-runs"
+"""Of other letters than FILE, so that who removes "runs*" keeps it."""
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    request_id TEXT UNIQUE,
+    state TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    started_at REAL,
+    ended_at REAL,
+    outcome TEXT NOT NULL
+);
+CREATE INDEX runs_by_state ON runs (state, number);
+"""
+_COLUMNS = {
+    "number": "INTEGER PRIMARY KEY",
+    "id": "TEXT NOT NULL",
+    "request_id": "TEXT",
+    "state": "TEXT NOT NULL",
+    "spec": "TEXT NOT NULL",
+    "created_at": "REAL NOT NULL",
+    "started_at": "REAL",
+    "ended_at": "REAL",
+    "outcome": "TEXT NOT NULL",
+}
+_UNIQUE = ("id", "request_id")
+_UNIQUE_QUERY = """
+SELECT min(own.name) FROM pragma_index_list('runs') AS list, pragma_index_info(list.name) AS own
+WHERE list."unique" AND NOT list.partial GROUP BY list.name HAVING count(*) = 1
+"""
+# How long another process may hold a lock, and how long a caller waits for the one before it.
+_PATIENCE_SECONDS = 5.0
+_LOCKED = "another process has locked it: end that (a backup or an sqlite3 shell, for instance)"
+_OTHER_MODE = (
+    "another process changed its journal mode: have nothing but the service change it, and try again"
+)
+_MEND = "stop the service and restore it from a backup"
+_TODO = {
+    sqlite3.SQLITE_FULL: "make room",
+    sqlite3.SQLITE_READONLY: "have the service be allowed to write it and its directory",
+    sqlite3.SQLITE_CANTOPEN: "have the service be allowed to write it and its directory",
+}
+
+
+class RunFile:
+    """The file of a directory, open; threads may share it.
+
+    Raises:
+        StoreError: it can't be used, or lacks what it must have.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / FILE
+        self._record = directory / RECORD
+        self._lock = threading.Lock()
+        with self._errors():
+            directory.mkdir(parents=True, exist_ok=True)
+            is_new = self._is_new()
+            # Specs may hold a database's password.
+            os.close(open_descriptor(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            with contextlib.suppress(PermissionError):
+                # A backup that was put back may let others read it.
+                self.path.chmod(0o600)
+            self._identity = self._found()
+            check_database(self.path)
+            self.database = self._connect(f"{self.path.absolute().as_uri()}?mode=rw")
+            try:
+                self._prepare(is_new=is_new)
+            except BaseException:
+                self.database.close()
+                raise
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self.database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, durable when it ends; StoreError when a restart wouldn't find it."""
+        if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
+            raise StoreError(self.path, _LOCKED)
+        try:
+            with self._errors():
+                if self._found() != self._identity:
+                    raise StoreError(
+                        self.path,
+                        "isn't the file that the service opened: put that back, or stop the service "
+                        "and start it again to go on with this one",
+                    )
+                check_database(self.path)
+                self._begin()
+                try:
+                    self._check(self.database)
+                    yield self.database
+                    self.database.execute("COMMIT")
+                except BaseException:
+                    # A full disk may have rolled it back already.
+                    if self.database.in_transaction:
+                        self.database.execute("ROLLBACK")
+                    raise
+        finally:
+            self._lock.release()
+
+    def _begin(self) -> None:
+        self.database.execute("BEGIN IMMEDIATE")
+        if self._mode(self.database) != "delete":
+            # Another process began a log of changes.
+            self.database.execute("ROLLBACK")
+            self._keep_in_one_file()
+            self.database.execute("BEGIN IMMEDIATE")
+
+    def confirm(self, run_id: str) -> None:
+        """Read the file as a restart does; StoreError unless it has the run."""
+        with self._errors(), contextlib.ExitStack() as stack:
+            check_database(self.path)
+            fresh = stack.enter_context(
+                closing(self._connect(f"{self.path.absolute().as_uri()}?mode=ro"))
+            )
+            self._inspect(fresh)
+            if self._mode(fresh) != "delete":
+                raise StoreError(self.path, _OTHER_MODE)
+            if fresh.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone() is None:
+                raise StoreError(self.path, f"doesn't have what was written to it: {_MEND}")
+
+    def _is_new(self) -> bool:
+        """Whether it is to be made; StoreError when it was there before."""
+        try:
+            size = check_regular(self.path).st_size
+        except FileNotFoundError:
+            size = None
+        if size:
+            return False
+        if self._record.exists():
+            raise self._lacking("is gone" if size is None else "is empty")
+        return True
+
+    def _prepare(self, *, is_new: bool) -> None:
+        if not is_new:
+            # Before the first change.
+            self._inspect(self.database)
+        self._keep_in_one_file()
+        # An acknowledged run outlives a power cut: the end of the journal is on the disk, too.
+        self.database.execute("PRAGMA synchronous = EXTRA")
+        if is_new:
+            self.database.executescript(
+                f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
+        if not self._record.exists():
+            # Last: a crash before it leaves a file that the next start takes as it is.
+            os.close(open_descriptor(self._record, os.O_CREAT | os.O_WRONLY))
+            fsync_directory(self._record.parent)
+
+    def _keep_in_one_file(self) -> None:
+        """Bring in a log of changes, as releases before wrote it, and remove it."""
+        [mode] = self.database.execute("PRAGMA journal_mode = DELETE").fetchone()
+        if mode != "delete":
+            raise StoreError(self.path, _LOCKED)
+
+    def _mode(self, database: sqlite3.Connection) -> str:
+        [mode] = database.execute("PRAGMA journal_mode").fetchone()
+        return str(mode)
+
+    def _check(self, database: sqlite3.Connection) -> None:
+        """Raise StoreError unless a file has what it must have."""
+        [version] = database.execute("PRAGMA user_version").fetchone()
+        columns = {row["name"]: _declared(row) for row in database.execute("PRAGMA table_info(runs)")}
+        unique = {name for (name,) in database.execute(_UNIQUE_QUERY)}
+        if not self.path.stat().st_size:
+            raise self._lacking("is empty")
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                self.path,
+                f"has schema version {version}, this trainer knows {SCHEMA_VERSION}: upgrade it",
+            )
+        if version != SCHEMA_VERSION:
+            raise self._lacking(f"has schema version {version}, but should have {SCHEMA_VERSION}")
+        if not columns:
+            raise self._lacking("has no table 'runs'")
+        for column, declared in _COLUMNS.items():
+            if column not in columns:
+                raise self._lacking(f"has no column {column!r}")
+            if columns[column] != declared:
+                raise self._lacking(
+                    f"has a column {column!r} that is {columns[column] or 'of no type'}, but should be "
+                    f"{declared}"
+                )
+        for column in _UNIQUE:
+            if column not in unique:
+                raise self._lacking(f"has a column {column!r} that isn't UNIQUE, but should be")
+
+    def _inspect(self, database: sqlite3.Connection) -> None:
+        """The same, and read all of the file."""
+        self._check(database)
+        [damage] = database.execute("PRAGMA quick_check(1)").fetchone()
+        if damage != "ok":
+            raise self._lacking(f"is damaged ({damage})")
+
+    def _found(self) -> tuple[int, int]:
+        """What its name leads to now."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError as error:
+            raise StoreError(self.path, f"is gone: put it back, or {_MEND}") from error
+        return found.st_dev, found.st_ino
+
+    def _connect(self, uri: str) -> sqlite3.Connection:
+        database = sqlite3.connect(
+            uri, uri=True, check_same_thread=False, isolation_level=None, timeout=_PATIENCE_SECONDS
+        )
+        database.row_factory = sqlite3.Row
+        database.text_factory = rows.text_of
+        return database
+
+    def _lacking(self, what: str) -> StoreError:
+        return StoreError(
+            self.path,
+            f"{what}, though training runs were kept in it: {_MEND}; to begin without those runs, "
+            f"stop the service and remove it and {self._record}",
+        )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._store_error(error) from error
+        except OSError as error:
+            path = Path(error.filename) if isinstance(error.filename, str | Path) else self.path
+            raise StoreError(path, error.strerror or str(error)) from error
+
+    def _store_error(self, error: sqlite3.Error) -> StoreError:
+        # The last eight bits are the kind of error, those before it more about it.
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return self._lacking(str(error))
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return StoreError(self.path, _LOCKED)
+        return StoreError(self.path, ": ".join(filter(None, (str(error), _TODO.get(code)))))
+
+
+def _declared(column: sqlite3.Row) -> str:
+    """How a table declares a column, of a row of `PRAGMA table_info`."""
+    parts = (
+        str(column["type"]).upper(),
+        "NOT NULL" if column["notnull"] else "",
+        "PRIMARY KEY" if column["pk"] else "",
+    )
+    return " ".join(filter(None, parts))

@@ -1,0 +1,144 @@
+"""Rows of the file of runs <-> runs. Somebody may have changed a row, so nothing in one is trusted."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from trainer import spec as training_spec
+from trainer.errors import OptionError
+from trainer.runs.run import STATES, DamagedRun, Outcome, Run, State
+from trainer.spec import DataSpec, TrainingSpec
+
+_STAND_IN = TrainingSpec(data=DataSpec(dataset="unreadable"), label=None)
+# The first second that a message's timestamp can't have: the year 10000.
+_END_OF_TIME = 253402300800
+_SHOWN = 40
+_ID = re.compile("[A-Za-z0-9-]{1,64}")
+
+
+class _OddError(Exception):
+    """What is odd about a column."""
+
+
+def text_of(value: bytes) -> str | bytes:
+    """A text of the file, for `sqlite3.Connection.text_factory`; bytes when it isn't UTF-8.
+
+    An exception here would make the other rows of a query unreadable as well.
+    """
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def read(row: sqlite3.Row, path: Path) -> Run | DamagedRun:
+    """The run of a row of a file; every column is checked."""
+    try:
+        spec, refusal = _spec(row["spec"])
+        return Run(
+            number=row["number"],
+            id=_id(row["id"]),
+            request_id="" if row["request_id"] is None else _text("request_id", row["request_id"]),
+            state=_state(row["state"]),
+            spec=spec,
+            created_at=_time("created_at", row["created_at"]),
+            started_at=_time_or_none("started_at", row["started_at"]),
+            ended_at=_time_or_none("ended_at", row["ended_at"]),
+            outcome=_outcome(row["outcome"]),
+            problem=refusal,
+        )
+    except _OddError as error:
+        number = row["number"]
+        problem = (
+            f"{path}, row {number}: {error}; the trainer didn't write that: restore the file from a "
+            "backup, or put back what the row had"
+        )
+        return DamagedRun(number=number, id=row["id"] if _is_id(row["id"]) else "", problem=problem)
+
+
+def encode(outcome: Outcome) -> str:
+    """An outcome as it is stored."""
+    # JSON has no NaN; a metric that isn't a number is none.
+    finite = {name: value for name, value in outcome.metrics.items() if abs(value) < float("inf")}
+    return msgspec.json.encode(replace(outcome, metrics=finite)).decode()
+
+
+def _spec(value: object) -> tuple[TrainingSpec, str]:
+    """A spec and ""; when another release accepted what this one refuses, a stand-in and the reason."""
+    # That it is JSON is another matter than what it says.
+    _json("spec", value)
+    try:
+        return training_spec.decode(_text("spec", value)), ""
+    except (OptionError, msgspec.ValidationError) as error:
+        return _STAND_IN, f"this release of the trainer refuses its spec: {error}"
+
+
+def _outcome(value: object) -> Outcome:
+    try:
+        found = msgspec.convert(_json("outcome", value), Outcome)
+    except msgspec.ValidationError as error:
+        raise _OddError(f"outcome: {error}") from error
+    for name in ("done", "total"):
+        count = getattr(found, name)
+        if not 0 <= count < 2**63:
+            raise _OddError(f"outcome: {name} is {count}, but should be in 0..2^63-1")
+    return found
+
+
+def _json(column: str, value: object) -> Any:
+    try:
+        return msgspec.json.decode(_text(column, value))
+    except msgspec.MsgspecError as error:
+        raise _OddError(f"{column}: {error}") from error
+    except RecursionError as error:
+        raise _OddError(f"{column}: is nested too deeply") from error
+
+
+def _state(value: object) -> State:
+    for state in STATES:
+        if value == state:
+            return state
+    raise _OddError(f"state is {_shown(value)}, but should be one of {', '.join(STATES)}")
+
+
+def _is_id(value: object) -> bool:
+    # A run's log has its id in its name.
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def _id(value: object) -> str:
+    if not _is_id(value):
+        raise _OddError(f"id is {_shown(value)}, but should be at most 64 of A-Z, a-z, 0-9 and '-'")
+    return str(value)
+
+
+def _text(column: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise _OddError(f"{column} is {_shown(value)}, but should be text in UTF-8")
+    return value
+
+
+def _time_or_none(column: str, value: object) -> float | None:
+    return None if value is None else _time(column, value)
+
+
+def _time(column: str, value: object) -> float:
+    if not isinstance(value, int | float) or not 0 <= value < _END_OF_TIME:
+        raise _OddError(f"{column} is {_shown(value)}, but should be seconds since 1970")
+    return float(value)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return "bytes that are no text"
+    if isinstance(value, str):
+        return repr(value[:_SHOWN]) + ("..." if len(value) > _SHOWN else "")
+    return str(value)

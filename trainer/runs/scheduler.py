@@ -1,0 +1,376 @@
+"""Runs training runs, one after the other or some at a time, each in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lightfm_retriever.hosting import words
+from lightfm_retriever.hosting.observing import spans
+from lightfm_retriever.hosting.observing.trace_settings import TraceSettings
+from trainer.errors import RunEndedError, RunError, StoreError
+from trainer.pipeline import Places
+from trainer.runs import outcomes
+from trainer.runs.child import Task
+from trainer.runs.child_events import Event
+from trainer.runs.process import RunProcess
+from trainer.runs.store import DamagedRun, Outcome, Run, RunStore, State
+from trainer.spec import TrainingSpec
+
+CANCELLED = "cancelled"
+STOPPED = "the service was stopped while the run was running"
+_RETRY_SECONDS = 1.0
+_KEPT_LOGS = 100
+_CANCEL_SECONDS = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Active:
+    """A run that runs: what it told last, and whether it is to end."""
+
+    run: Run
+    process: RunProcess | None = None
+    ending: str = ""
+
+
+class Scheduler:
+    """Takes runs from a store and runs them.
+
+    Args:
+        store: of the runs.
+        places: where the data and the volume are.
+        logs: directory for the processes' logs; the latest are kept.
+        parallel: how many runs run at the same time.
+        traces: where their spans go.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        places: Places,
+        *,
+        logs: Path,
+        parallel: int = 1,
+        traces: TraceSettings = TraceSettings(),  # noqa: B008 - frozen
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._places = places
+        self._logs = logs
+        self._clock = clock
+        self._traces = traces
+        # Of queued runs, the span that asked for each; lost with this process, and then it has none.
+        self._asked_by: dict[str, str] = {}
+        # Guards what follows; told of every change of a run.
+        self._changed = threading.Condition()
+        self._active: dict[str, _Active] = {}
+        self._changes = 0
+        self._stopping = False
+        # Why no run could start, last.
+        self._told = ""
+        # Its processes are killed when the thread that started them ends, so these stay to the end.
+        self._threads = [
+            threading.Thread(target=self._serve_queue, name=f"runs-{number}", daemon=True)
+            for number in range(parallel)
+        ]
+
+    def start(self) -> None:
+        """Fail what the service left behind when it ended, and begin.
+
+        Raises StoreError when the directory of logs can't be used.
+        """
+        self._make_logs()
+        for run in self._store.page(size=1000):
+            if isinstance(run, DamagedRun) or run.problem:
+                _log.error("training run %s: %s", run.id, run.problem)
+        for run in self._store.page(size=1000, state="RUNNING"):
+            if isinstance(run, Run) and outcomes.had_moved_its_label(run, self._places.volume):
+                outcome = replace(run.outcome, label_moved=True, seconds_left=None)
+                self._store.end(run.id, "SUCCEEDED", outcome, now=self._clock())
+        for run in self._store.recover(now=self._clock()):
+            _log.warning("training run %s: %s", run.id, run.outcome.error)
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End the runs that run, note it, and return when that is done."""
+        with self._changed:
+            self._stopping = True
+            for active in self._active.values():
+                self._end(active, STOPPED)
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def submit(self, spec: TrainingSpec, *, request_id: str = "") -> Run:
+        """Queue a run; raises as RunStore.add."""
+        now = self._clock()
+        run_id = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+        if traceparent := spans.traceparent():
+            # Before it can start.
+            self._asked_by[run_id] = traceparent
+        run = None
+        try:
+            run = self._store.add(run_id, spec, request_id=request_id, now=now)
+        finally:
+            if run is None or run.id != run_id:
+                self._asked_by.pop(run_id, None)
+        self._tell()
+        return self.get(run.id)
+
+    def get(self, run_id: str) -> Run:
+        """A run as it is now; raises RunNotFoundError."""
+        with self._changed:
+            active = self._active.get(run_id)
+            if active is not None:
+                return active.run
+        return self._store.get(run_id)
+
+    def page(
+        self, *, size: int, before: int | None = None, state: State | None = None
+    ) -> list[Run | DamagedRun]:
+        """See RunStore.page; runs that run are as they are now."""
+        runs = self._store.page(size=size, before=before, state=state)
+        with self._changed:
+            return [
+                self._active[run.id].run
+                if run.id in self._active and not (isinstance(run, Run) and run.ended)
+                else run
+                for run in runs
+            ]
+
+    def watch(self, run_id: str, *, still_wanted: Callable[[], bool]) -> Iterator[Run]:
+        """A run as it is, and again whenever it changed, to its end. Raises RunNotFoundError.
+
+        `still_wanted` is asked about once a second.
+        """
+        last: Run | None = None
+        while still_wanted():
+            with self._changed:
+                seen = self._changes
+            run = self.get(run_id)
+            if run != last:
+                last = run
+                yield run
+            if run.ended:
+                return
+            with self._changed:
+                self._changed.wait_for(lambda seen=seen: self._changes != seen, timeout=1.0)  # type: ignore[misc]
+
+    def wake_watchers(self) -> None:
+        """Have `still_wanted` asked now."""
+        self._tell()
+
+    def cancel(self, run_id: str) -> Run:
+        """End a run that waits or runs; returns it as it ended.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            DamagedRunError: what is stored of it can't be read.
+            RunEndedError: it has ended by itself.
+        """
+        patience = time.monotonic() + _CANCEL_SECONDS
+        while True:
+            run = self._store.cancel_queued(run_id, now=self._clock())
+            if run.ended:
+                self._asked_by.pop(run_id, None)
+                self._tell()
+                if run.state != "CANCELLED":
+                    raise RunEndedError(run_id, run.state)
+                return run
+            with self._changed:
+                active = self._active.get(run_id)
+                if active is not None:
+                    self._end(active, CANCELLED)
+                    self._changed.wait_for(lambda: run_id not in self._active, timeout=_CANCEL_SECONDS)
+                elif self._stopping:
+                    return self._store.get(run_id)
+                elif time.monotonic() < patience:
+                    # It was taken from the queue this moment.
+                    self._changed.wait(0.01)
+                else:
+                    # Somebody made it RUNNING in the file: nothing here would ever end it.
+                    outcome = replace(run.outcome, error=CANCELLED)
+                    self._store.end(run_id, "CANCELLED", outcome, now=self._clock())
+
+    def _make_logs(self) -> None:
+        try:
+            self._logs.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise StoreError(
+                self._logs, "isn't a directory, but should be: remove it, and the service makes one"
+            ) from error
+        except OSError as error:
+            raise StoreError(self._logs, error.strerror or str(error)) from error
+
+    def _end(self, active: _Active, why: str) -> None:
+        active.ending = active.ending or why
+        if active.process is not None:
+            active.process.kill()
+
+    def _tell(self) -> None:
+        with self._changed:
+            self._changes += 1
+            self._changed.notify_all()
+
+    # ---- what follows runs on the scheduler's own threads
+
+    def _serve_queue(self) -> None:
+        while True:
+            with self._changed:
+                if self._stopping:
+                    return
+                seen = self._changes
+            run = self._next()
+            if run is not None:
+                self._run(run)
+                continue
+            with self._changed:
+                self._changed.wait_for(
+                    lambda seen=seen: self._stopping or self._changes != seen,  # type: ignore[misc]
+                    timeout=_RETRY_SECONDS,
+                )
+
+    def _next(self) -> Run | None:
+        try:
+            run = self._store.start_next(now=self._clock())
+        except StoreError as error:
+            # Once, not at each try.
+            if str(error) != self._told:
+                self._told = str(error)
+                _log.error("no training run can start: %s", error)
+            return None
+        self._told = ""
+        if run is not None:
+            with self._changed:
+                self._active[run.id] = _Active(run)
+            self._tell()
+        return run
+
+    def _run(self, run: Run) -> None:
+        active = self._active[run.id]
+        try:
+            state, outcome = self._follow(active)
+        except Exception as error:
+            # If this thread ended with it, no run would run any more.
+            _log.exception("training run %s", run.id)
+            if active.process is not None:
+                active.process.kill()
+            text = words.unexpected(error)
+            state, outcome = "FAILED", replace(active.run.outcome, error=text)
+        self._finish(active, state, outcome)
+
+    def _follow(self, active: _Active) -> tuple[State, Outcome]:
+        """Run its process to the end; raises what nobody thought of."""
+        last: Event | None = None
+        how = ""
+        try:
+            process = self._start(active)
+            for event in process.events():
+                last = event
+                self._note(active, event)
+            how = process.wait()
+        except OSError as error:
+            how = f"its process can't be started: {error.strerror or error}"
+        return self._conclude(active, last, how)
+
+    def _start(self, active: _Active) -> RunProcess:
+        """Start its process, and end it at once if it is to end already."""
+        places, run = self._places, active.run
+        task = Task(
+            run.spec,
+            str(places.volume),
+            str(places.data_dir),
+            str(places.event_log),
+            cache_dir=str(places.volume.folder),
+            cache_bytes=places.cache_bytes,
+            run_id=run.id,
+            traces=self._traces,
+            asked_by=self._asked_by.pop(run.id, ""),
+        )
+        process = RunProcess(task, self._logs / f"{run.id}.log")
+        with self._changed:
+            active.process = process
+            if self._stopping:
+                active.ending = active.ending or STOPPED
+            if active.ending:
+                process.kill()
+        _log.info("training run %s: started, process %d", run.id, process.pid)
+        return process
+
+    def _note(self, active: _Active, event: Event) -> None:
+        before = active.run.outcome
+        outcome = outcomes.after(before, event)
+        with self._changed:
+            active.run = replace(active.run, outcome=outcome)
+        self._tell()
+        if outcome.stage != before.stage:
+            # Only for whoever asks after a crash, so it isn't worth failing the run.
+            with contextlib.suppress(StoreError):
+                self._store.note(active.run.id, outcome)
+
+    def _conclude(self, active: _Active, last: Event | None, how: str) -> tuple[State, Outcome]:
+        """The final state; moves the label if the version deserves it."""
+        with self._changed:
+            # From here on it is too late to cancel.
+            ending, run = active.ending, active.run
+        if ending:
+            state: State = "CANCELLED" if ending == CANCELLED else "FAILED"
+            return state, replace(run.outcome, error=ending)
+        return outcomes.conclude(run, last, how, self._places.volume)
+
+    def _finish(self, active: _Active, state: State, outcome: Outcome) -> None:
+        outcome = replace(outcome, seconds_left=None)
+        said = ""
+        while True:
+            try:
+                run = self._store.end(active.run.id, state, outcome, now=self._clock())
+            except StoreError as error:
+                # A disk that is full now may have room again: the outcome isn't forgotten till then.
+                if str(error) != said:
+                    said = str(error)
+                    _log.error("training run %s: its end can't be noted yet: %s", active.run.id, said)
+                with self._changed:
+                    if self._changed.wait_for(lambda: self._stopping, timeout=_RETRY_SECONDS):
+                        _log.error("training run %s: %s", active.run.id, _unnoted(state, outcome, said))
+                        break
+            except RunError as error:
+                # Its row was removed or changed under it; the queue goes on.
+                _log.error("training run %s: %s", active.run.id, _unnoted(state, outcome, str(error)))
+                break
+            else:
+                if run.state != state:
+                    _log.error(
+                        "training run %s: it ended as %s, but its row was made %s meanwhile",
+                        run.id,
+                        state,
+                        run.state,
+                    )
+                why = f": {run.outcome.error}" if run.outcome.error else ""
+                _log.info("training run %s: %s%s", run.id, run.state, why)
+                break
+        with self._changed:
+            del self._active[active.run.id]
+        self._tell()
+        self._forget_old_logs()
+
+    def _forget_old_logs(self) -> None:
+        with contextlib.suppress(OSError):
+            for path in sorted(self._logs.glob("*.log"))[:-_KEPT_LOGS]:
+                path.unlink(missing_ok=True)
+
+
+def _unnoted(state: State, outcome: Outcome, why: str) -> str:
+    """A sentence for the log, which is the only place that has it."""
+    version = f" with version {outcome.version}" if outcome.version else ""
+    return f"it ended as {state}{version}, which isn't noted: {why}"

@@ -1,0 +1,302 @@
+"""Training runs, as they are stored: queued, taken from the queue, ended and listed."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from trainer import spec as training_spec
+from trainer.errors import (
+    DamagedRunError,
+    RequestIdReusedError,
+    RunNotFoundError,
+    StoreError,
+    TooManyRunsError,
+)
+from trainer.runs import rows as run_rows
+from trainer.runs.file import FILE, SCHEMA_VERSION, RunFile
+from trainer.runs.run import FINAL, STATES, DamagedRun, Outcome, Run, State
+from trainer.spec import TrainingSpec
+
+__all__ = ["FILE", "FINAL", "STATES", "DamagedRun", "Outcome", "Run", "RunStore", "State"]
+
+MAX_QUEUED = 1000
+_MAX_NUMBER = 2**63 - 1
+_TRIGGERS = "remove the triggers of the table 'runs', which the trainer didn't make"
+INTERRUPTED = "the service ended while the run was running"
+
+
+class RunStore:
+    """The runs, on disk. What a method returned is durable; threads may share a store.
+
+    Args:
+        directory: made when it isn't there; not on the shared volume, since SQLite's locks don't work
+            on every network file system.
+
+    Raises:
+        StoreError: the directory or the file can't be used.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._file = RunFile(directory)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def add(self, run_id: str, spec: TrainingSpec, *, request_id: str, now: float) -> Run:
+        """Queue a run; with a request id that is known, return the run that it belongs to.
+
+        Raises:
+            RequestIdReusedError: the id came with another spec before.
+            DamagedRunError: the id's run can't be read.
+            TooManyRunsError: MAX_QUEUED runs wait already.
+            StoreError: the disk is full or gone, or a restart wouldn't find the run in the file.
+        """
+        with self._file.transaction() as database:
+            known = self._known(database, spec, request_id)
+            if known is None:
+                self._queue(database, run_id, spec, request_id=request_id, now=now)
+            run = self._get(database, run_id if known is None else known.id)
+        try:
+            self._file.confirm(run.id)
+        except StoreError:
+            if known is None:
+                # It isn't acknowledged, so it isn't to run.
+                with contextlib.suppress(StoreError), self._file.transaction() as database:
+                    database.execute("DELETE FROM runs WHERE id = ? AND state = 'QUEUED'", (run_id,))
+            raise
+        return run
+
+    def get(self, run_id: str) -> Run:
+        """One run; raises RunNotFoundError, or DamagedRunError when it can't be read."""
+        with self._file.transaction() as database:
+            return self._get(database, run_id)
+
+    def page(
+        self, *, size: int, before: int | None = None, state: State | None = None
+    ) -> Sequence[Run | DamagedRun]:
+        """At most `size` runs, the latest first, of those numbered below `before`."""
+        conditions: list[str] = ["1"]
+        values: list[int | str] = []
+        if before is not None:
+            conditions.append("number < ?")
+            values.append(before)
+        if state is not None:
+            conditions.append("state = ?")
+            values.append(state)
+        # The conditions are the two above.
+        query = f"SELECT * FROM runs WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?"  # noqa: S608
+        with self._file.transaction() as database:
+            return [self._read(row) for row in database.execute(query, (*values, size))]
+
+    def count(self) -> dict[State, int]:
+        """How many runs are in each state; none is ever deleted."""
+        with self._file.transaction() as database:
+            found = dict(database.execute("SELECT state, count(*) FROM runs GROUP BY state").fetchall())
+        return {state: found.get(state, 0) for state in STATES}
+
+    def ended_from(self, number: int, *, size: int) -> tuple[list[Run], int]:
+        """What has ended of the runs from `number` on, oldest first; of more than `size` the latest.
+
+        Those that can't be read are left out.
+
+        Also returns the number from which to ask the next time: of the oldest that hasn't ended.
+        """
+        with self._file.transaction() as database:
+            rows = database.execute(
+                "SELECT * FROM runs WHERE number >= ? AND state NOT IN ('QUEUED', 'RUNNING') "
+                "ORDER BY number DESC LIMIT ?",
+                (number, size),
+            ).fetchall()
+            (following,) = database.execute(
+                "SELECT coalesce((SELECT min(number) FROM runs WHERE state IN ('QUEUED', 'RUNNING')), "
+                "(SELECT max(number) + 1 FROM runs), 1)"
+            ).fetchone()
+        found = map(self._read, reversed(rows))
+        return [run for run in found if isinstance(run, Run)], following
+
+    def check(self) -> None:
+        """Raise StoreError unless the file is there and can be written, by writing to it."""
+        with self._file.transaction() as database:
+            # Changes nothing, but takes the room that a change would.
+            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def start_next(self, *, now: float) -> Run | None:
+        """Take the oldest queued run and make it RUNNING; None when none waits.
+
+        Raises StoreError when rows don't change and no other run waits.
+        """
+        with self._file.transaction() as database:
+            waiting = database.execute(
+                "SELECT number FROM runs WHERE state = 'QUEUED' ORDER BY number"
+            ).fetchall()
+            unchanged = None
+            for (number,) in waiting:
+                run = self._read(_row(database, number))
+                if run.problem:
+                    # The queue goes on without it.
+                    database.execute(
+                        "UPDATE runs SET state = 'FAILED', outcome = ?, ended_at = ? WHERE number = ?",
+                        (run_rows.encode(Outcome(error=run.problem)), now, number),
+                    )
+                    if _row(database, number)["state"] == "QUEUED":
+                        unchanged = number
+                    continue
+                database.execute(
+                    "UPDATE runs SET state = 'RUNNING', started_at = ? WHERE number = ?", (now, number)
+                )
+                run = self._readable(_row(database, number))
+                if run.state == "RUNNING":
+                    return run
+                unchanged = number
+        if unchanged is not None:
+            raise StoreError(self._file.path, _unchangeable(unchanged))
+        return None
+
+    def note(self, run_id: str, outcome: Outcome) -> None:
+        """Keep what came of a running run so far."""
+        with self._file.transaction() as database:
+            database.execute(
+                "UPDATE runs SET outcome = ? WHERE id = ? AND state = 'RUNNING'",
+                (run_rows.encode(outcome), run_id),
+            )
+
+    def end(self, run_id: str, state: State, outcome: Outcome, *, now: float) -> Run:
+        """Bring a run to a final state, unless it is in one; returns it as it is then.
+
+        Raises DamagedRunError when it can't be read or its row doesn't change.
+        """
+        with self._file.transaction() as database:
+            database.execute(
+                "UPDATE runs SET state = ?, outcome = ?, ended_at = ? "
+                "WHERE id = ? AND state IN ('QUEUED', 'RUNNING')",
+                (state, run_rows.encode(outcome), now, run_id),
+            )
+            run = self._get(database, run_id)
+        if not run.ended:
+            # Whoever waits for its end would wait for ever.
+            raise DamagedRunError(run_id, f"{self._file.path}, {_unchangeable(run.number)}")
+        return run
+
+    def cancel_queued(self, run_id: str, *, now: float) -> Run:
+        """Cancel a run if it still waits; returns it as it is then. Raises RunNotFoundError."""
+        with self._file.transaction() as database:
+            database.execute(
+                "UPDATE runs SET state = 'CANCELLED', outcome = ?, ended_at = ? "
+                "WHERE id = ? AND state = 'QUEUED'",
+                (run_rows.encode(Outcome(error="cancelled before it began")), now, run_id),
+            )
+            return self._get(database, run_id)
+
+    def recover(self, *, now: float) -> list[Run]:
+        """Fail what was running when the service ended; what was queued runs. Returns the former."""
+        with self._file.transaction() as database:
+            rows = database.execute("SELECT * FROM runs WHERE state = 'RUNNING'").fetchall()
+            ended: list[sqlite3.Row] = []
+            for run in map(self._read, rows):
+                if isinstance(run, Run):
+                    stage = f" (stage {run.outcome.stage!r})" if run.outcome.stage else ""
+                    outcome = replace(run.outcome, error=INTERRUPTED + stage)
+                else:
+                    outcome = Outcome(error=f"{INTERRUPTED}; {run.problem}")
+                database.execute(
+                    "UPDATE runs SET state = 'FAILED', outcome = ?, ended_at = ? WHERE number = ?",
+                    (run_rows.encode(outcome), now, run.number),
+                )
+                ended += database.execute(
+                    "SELECT * FROM runs WHERE number = ?", (run.number,)
+                ).fetchall()
+            return [run for run in map(self._read, ended) if isinstance(run, Run)]
+
+    def _known(self, database: sqlite3.Connection, spec: TrainingSpec, request_id: str) -> Run | None:
+        """The run that a request id belongs to, None when there is none."""
+        if not request_id:
+            return None
+        row = database.execute("SELECT * FROM runs WHERE request_id = ?", (request_id,)).fetchone()
+        if row is None:
+            return None
+        run = self._readable(row)
+        if run.problem:
+            # Whether it is the same can't be told.
+            raise DamagedRunError(run.id, run.problem)
+        # Not the texts: a spec of before an option was there is still the same.
+        if training_spec.encode(run.spec) != training_spec.encode(spec):
+            raise RequestIdReusedError(request_id, run.id)
+        return run
+
+    def _queue(
+        self,
+        database: sqlite3.Connection,
+        run_id: str,
+        spec: TrainingSpec,
+        *,
+        request_id: str,
+        now: float,
+    ) -> None:
+        (queued,) = database.execute("SELECT count(*) FROM runs WHERE state = 'QUEUED'").fetchone()
+        if queued >= MAX_QUEUED:
+            raise TooManyRunsError(queued)
+        if reason := _why_no_number(database):
+            # SQLite says of this that the disk is full.
+            raise StoreError(self._file.path, reason)
+        added = database.execute(
+            "INSERT INTO runs (id, request_id, state, spec, created_at, outcome) "
+            "VALUES (?, ?, 'QUEUED', ?, ?, ?)",
+            (
+                run_id,
+                request_id or None,
+                training_spec.encode(spec),
+                now,
+                run_rows.encode(Outcome()),
+            ),
+        )
+        if added.rowcount != 1:
+            raise StoreError(self._file.path, f"takes no new row: {_TRIGGERS}")
+
+    def _get(self, database: sqlite3.Connection, run_id: str) -> Run:
+        row = database.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+        if row is None:
+            raise RunNotFoundError(run_id)
+        return self._readable(row)
+
+    def _read(self, row: sqlite3.Row) -> Run | DamagedRun:
+        return run_rows.read(row, self._file.path)
+
+    def _readable(self, row: sqlite3.Row) -> Run:
+        run = self._read(row)
+        if isinstance(run, DamagedRun):
+            raise DamagedRunError(run.id, run.problem)
+        return run
+
+
+def _row(database: sqlite3.Connection, number: int) -> Any:
+    return database.execute("SELECT * FROM runs WHERE number = ?", (number,)).fetchone()
+
+
+def _why_no_number(database: sqlite3.Connection) -> str:
+    """Why no run can be queued when somebody used up the numbers of rows; else ""."""
+    todo = "which leaves none for another run: stop the service and"
+    (highest,) = database.execute("SELECT max(number) FROM runs").fetchone()
+    if highest == _MAX_NUMBER:
+        return (
+            f"row {highest} has the highest number that there can be, {todo} give it the number that "
+            "it had, or restore the file from a backup"
+        )
+    with contextlib.suppress(sqlite3.OperationalError):
+        for (last,) in database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'"):
+            if last == _MAX_NUMBER:
+                return (
+                    f"the last number of 'runs' in the table sqlite_sequence is {last}, the highest "
+                    f"that there can be, {todo} set it to {highest or 0}, or restore the file from a "
+                    "backup"
+                )
+    return ""
+
+
+def _unchangeable(number: int) -> str:
+    return f"row {number}: its state doesn't change when the trainer changes it: {_TRIGGERS}"

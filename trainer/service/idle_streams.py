@@ -1,0 +1,85 @@
+"""Ends streams of requests that say nothing for too long: each holds a thread."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from typing import TypeVar
+
+import grpc
+
+from lightfm_retriever.hosting.observing.repeats import logger_of_calls
+
+_Request = TypeVar("_Request")
+
+_SHORTEST_LOOK = 0.01
+
+_log = logger_of_calls(__name__)
+
+
+class IdleStreams:
+    """Watches streams from one thread, which there is while there are streams.
+
+    Args:
+        seconds: how long the next request may be waited for.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._numbers = itertools.count()
+        # By number: since when a stream's next request is waited for, and its call.
+        self._waiting: dict[int, tuple[float, grpc.ServicerContext]] = {}
+        self._watched = False
+
+    def requests(
+        self, requests: Iterator[_Request], context: grpc.ServicerContext
+    ) -> Iterator[_Request]:
+        """The requests of a stream, until it ends; it is cancelled when none comes for too long."""
+        number = next(self._numbers)
+        try:
+            while True:
+                self._wait_for(number, context)
+                try:
+                    request = next(requests)
+                except (StopIteration, grpc.RpcError):
+                    # It has ended, or the caller has left, or was made to.
+                    return
+                self._stop_waiting(number)
+                yield request
+        finally:
+            self._stop_waiting(number)
+
+    def _wait_for(self, number: int, context: grpc.ServicerContext) -> None:
+        with self._lock:
+            self._waiting[number] = time.monotonic(), context
+            if not self._watched:
+                self._watched = True
+                threading.Thread(target=self._watch, name="idle streams", daemon=True).start()
+
+    def _stop_waiting(self, number: int) -> None:
+        with self._lock:
+            self._waiting.pop(number, None)
+
+    def _watch(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._watched = False
+                    return
+                now = time.monotonic()
+                idle = [
+                    number
+                    for number, (since, _) in self._waiting.items()
+                    if now - since >= self._seconds
+                ]
+                contexts = [self._waiting.pop(number)[1] for number in idle]
+                first = min((since for since, _ in self._waiting.values()), default=now)
+            for context in contexts:
+                _log.warning(
+                    "a stream from %s sent nothing for %g s: cancelled", context.peer(), self._seconds
+                )
+                context.cancel()
+            time.sleep(max(_SHORTEST_LOOK, first + self._seconds - now))

@@ -1,0 +1,91 @@
+"""When to train again: at intervals, by a cron expression, or when the input changed.
+
+Each occasion has a name. The request id of its run begins with it, so that no occasion is used twice
+in a row, however often the service restarts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from cronsim import CronSim, CronSimError
+
+from trainer import spec as training_spec
+from trainer.errors import OptionError
+from trainer.spec import TrainingSpec
+
+PREFIX = "schedule:"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+
+
+class Schedule(Protocol):
+    """Tells occasions."""
+
+    def occasion(self, now: float) -> str | None:
+        """The name of the occasion that is to be used at a time (seconds since the epoch), if any."""
+        ...
+
+
+@dataclass(frozen=True)
+class Every:
+    """Once in each interval of so many seconds, counted from the epoch; the first one at once."""
+
+    seconds: float
+
+    def occasion(self, now: float) -> str | None:
+        """See Schedule."""
+        return f"every {self.seconds:g} s, {int(now // self.seconds)}"
+
+
+class Cron:
+    """At the times of a cron expression (UTC), from when this is made."""
+
+    def __init__(self, expression: str, *, now: float) -> None:
+        self._expression = expression
+        self._latest: datetime | None = None
+        try:
+            self._times = CronSim(expression, datetime.fromtimestamp(now, UTC))
+            self._next = next(self._times)
+        except (CronSimError, StopIteration) as error:
+            raise OptionError(
+                "--retrain-cron", expression, f"five fields of cron, such as '0 3 * * *': {error}"
+            ) from error
+
+    def occasion(self, now: float) -> str | None:
+        """See Schedule; of several times that have passed only the last is one."""
+        while self._next.timestamp() <= now:
+            self._latest = self._next
+            self._next = next(self._times)
+        return None if self._latest is None else f"cron {self._latest.isoformat()}"
+
+
+class Changed:
+    """When a fingerprint of the input is another one."""
+
+    def __init__(self, fingerprint: Callable[[], str]) -> None:
+        self._fingerprint = fingerprint
+
+    def occasion(self, now: float) -> str | None:  # noqa: ARG002
+        """See Schedule; raises what taking the fingerprint raises."""
+        return f"input {self._fingerprint()[:32]}"
+
+
+def request_id(occasion: str, spec: TrainingSpec) -> str:
+    """The request id of an occasion's run; another spec has another one."""
+    digest = hashlib.sha256(training_spec.encode(spec).encode()).hexdigest()[:16]
+    return f"{PREFIX}{occasion}:{digest}"
+
+
+def parse_duration(text: str, *, option: str) -> timedelta:
+    """A duration such as 90s, 15m, 1h or 7d; raises OptionError."""
+    found = _DURATION.fullmatch(text.strip())
+    seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    if not 0 < seconds <= 366 * 86400:
+        raise OptionError(option, text, "a duration such as 90s, 15m, 1h or 7d, at most a year")
+    return timedelta(seconds=seconds)

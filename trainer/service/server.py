@@ -1,0 +1,271 @@
+"""The trainer as a service: puts scheduler, event log, maintenance and gRPC together."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
+
+from lightfm_retriever.hosting import message_sizes
+from lightfm_retriever.hosting.calls import UNGUARDED, Calls
+from lightfm_retriever.hosting.observing.metrics_endpoint import MetricsEndpoint
+from lightfm_retriever.hosting.release import release
+from lightfm_retriever.hosting.security.settings import SecuritySettings, check_address
+from lightfm_retriever.hosting.serving import descriptors
+from lightfm_retriever.hosting.serving.admission import Lane, UnaryLane
+from lightfm_retriever.hosting.serving.observation import Observation
+from lightfm_retriever.hosting.serving.server import HostedServer, calls_of
+from lightfm_retriever.hosting.settings.flags import Hosting
+from lightfm_retriever.publication.volume import Volume
+from lightfm_retriever.publication.writer import utc_now
+from trainer import exclusive, reading
+from trainer.data.data_roots import DataRoots
+from trainer.errors import OptionError, StoreError
+from trainer.event_log.log import EventLog
+from trainer.pipeline import EVENTS, Places
+from trainer.runs.scheduler import Scheduler
+from trainer.runs.store import RunStore
+from trainer.service.call_facts import call_facts
+from trainer.service.maintenance import Maintenance, Retraining
+from trainer.service.metrics import ServiceCollector
+from trainer.service.schedule import Changed, Cron, Every, Schedule
+from trainer.service.servicer import MAX_WATCHERS, SERVICE_NAME, TrainerServicer
+from trainer.service.sizes import MAX_REQUEST_BYTES
+from trainer.spec import TrainingSpec
+from trainer.versions import catalogue
+from trainer.versions.retention import RetentionPolicy, collect
+
+LOGS = "logs"
+_LOCK = "lock"
+_THREADS = 16
+_APPENDING = 32
+# Calls that have begun and not ended; those that wait for their request take no thread, but memory.
+_MAX_CALLS = 1024
+_GRACE_SECONDS = 5
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """How the service runs.
+
+    Attributes:
+        volume: where versions are published.
+        cache_bytes: see Places.
+        state: directory of runs, logs and events; on the trainer's own disk.
+        listen: HOST:PORT.
+        data_dir: where fetched datasets are.
+        data_roots: directories that requests may name files in.
+        parallel_runs: training runs at the same time.
+        retention: which versions are kept; None to delete none.
+        retrain: what to train again by itself; None for nothing.
+        retrain_every, retrain_cron, retrain_on_change: when.
+        maintenance_seconds: how often to look whether it is time, and for old versions.
+        hosting: security, metrics, traces and logs.
+    """
+
+    volume: Volume
+    state: Path
+    listen: str
+    data_dir: Path
+    cache_bytes: int | None = None
+    data_roots: tuple[Path, ...] = ()
+    parallel_runs: int = 1
+    retention: RetentionPolicy | None = field(default_factory=RetentionPolicy)
+    retrain: TrainingSpec | None = None
+    retrain_every: timedelta | None = None
+    retrain_cron: str | None = None
+    retrain_on_change: bool = False
+    maintenance_seconds: float = 30.0
+    hosting: Hosting = field(default_factory=Hosting)
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        if not 1 <= self.parallel_runs <= 64:
+            raise OptionError("--parallel-runs", self.parallel_runs, "in 1..64")
+        if not 0.05 <= self.maintenance_seconds <= 3600:
+            raise OptionError("--maintenance-seconds", self.maintenance_seconds, "in 0.05..3600")
+
+
+def serve(options: ServerOptions) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status.
+
+    Raises:
+        OptionError: the address can't be listened on, or an option is out of range.
+        HostingError: the address needs TLS, certificates or tokens can't be used, or the metrics'
+            address is malformed.
+        StoreError: the state directory can't be used, or another trainer uses it.
+        PublicationError: the volume can't be read.
+    """
+    # A connection of a caller is one, and so is each file that is read.
+    descriptors.raise_limit()
+    catalogue.list_published(options.volume)
+    places = Places(
+        options.volume, options.data_dir, options.state / EVENTS, cache_bytes=options.cache_bytes
+    )
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_exclusive(options.state))
+        store = stack.enter_context(contextlib.closing(RunStore(options.state)))
+        events = stack.enter_context(EventLog(places.event_log))
+        scheduler = Scheduler(
+            store,
+            places,
+            logs=options.state / LOGS,
+            parallel=options.parallel_runs,
+            traces=options.hosting.traces,
+        )
+        maintenance = Maintenance(
+            _tasks(options, scheduler, places), every_seconds=options.maintenance_seconds
+        )
+        servicer = TrainerServicer(options.volume, scheduler, events, DataRoots(options.data_roots))
+        taking_calls = threading.Event()
+        if options.hosting.metrics_listen is not None:
+            endpoint = MetricsEndpoint(
+                options.hosting.metrics_listen,
+                ServiceCollector(store, options.volume, events.stats),
+                live=lambda: None,
+                ready=partial(_why_not_ready, store, taking_calls),
+            )
+            endpoint.start()
+            stack.callback(endpoint.stop)
+        check_address(options.hosting.security, options.listen.rpartition(":")[0])
+        observation = Observation(options.hosting, service="lightfm-trainer", facts=call_facts)
+        stack.callback(observation.close)
+        calls = calls_of(options.hosting, observation)
+        server, port = build_server(
+            servicer, options.listen, calls=calls, security=options.hosting.security
+        )
+        with _stop_signal() as wait:
+            scheduler.start()
+            stack.callback(scheduler.stop)
+            maintenance.start()
+            stack.callback(maintenance.stop)
+            server.start()
+            taking_calls.set()
+            _log.info("lightfm-trainer %s starts", release())
+            print(f"listening on {options.listen.rpartition(':')[0]}:{port}", flush=True)
+            wait()
+            taking_calls.clear()
+            server.say_serving(serving=False)
+            servicer.stop_watches()
+            server.stop(_GRACE_SECONDS)
+    return 0
+
+
+def _why_not_ready(store: RunStore, taking_calls: threading.Event) -> str | None:
+    if not taking_calls.is_set():
+        return "the service starts or stops"
+    try:
+        store.check()
+    except StoreError as error:
+        return str(error)
+    return None
+
+
+def build_server(
+    servicer: TrainerServicer,
+    address: str,
+    *,
+    calls: Calls = UNGUARDED,
+    security: SecuritySettings = SecuritySettings(),  # noqa: B008 - frozen
+) -> tuple[HostedServer, int]:
+    """A server with health and reflection, not yet started, and the port that it got.
+
+    Raises:
+        OptionError: the address can't be listened on.
+        HostingError: certificates can't be used.
+    """
+    server = HostedServer(
+        SERVICE_NAME,
+        {
+            SERVICE_NAME: _lane("call", threads=_THREADS),
+            # One more than may watch, who is told so.
+            f"/{SERVICE_NAME}/WatchTrainingRun": _lane("watch", threads=MAX_WATCHERS + 1),
+            # Each holds a thread for as long as its stream lasts.
+            f"/{SERVICE_NAME}/AppendInteractions": Lane("append", limit=_APPENDING),
+            # The log does one after the other, and each may take minutes.
+            f"/{SERVICE_NAME}/RemoveInteractions": _lane("remove", threads=1),
+        },
+        calls=calls,
+        # A second trainer on the port is a mistake, not a worker.
+        options=[("grpc.so_reuseport", 0), *message_sizes.received(MAX_REQUEST_BYTES)],
+    )
+    pb_grpc.add_TrainerServiceServicer_to_server(servicer, server.grpc)
+    server.say_serving(serving=True)
+    try:
+        return server, server.bind(address, security)
+    except RuntimeError as error:
+        raise OptionError("--listen", address, "a free HOST:PORT of this machine") from error
+
+
+def _lane(name: str, *, threads: int) -> UnaryLane:
+    """One whose calls wait for their request, and then for a thread."""
+    return UnaryLane(name, limit=_MAX_CALLS, threads=threads, is_quick=lambda _: False)
+
+
+def _tasks(options: ServerOptions, scheduler: Scheduler, places: Places) -> list[Callable[[], None]]:
+    tasks: list[Callable[[], None]] = []
+    schedules: list[Schedule] = []
+    if options.retrain_every is not None:
+        schedules.append(Every(options.retrain_every.total_seconds()))
+    if options.retrain_cron is not None:
+        schedules.append(Cron(options.retrain_cron, now=utc_now().timestamp()))
+    spec = options.retrain
+    if options.retrain_on_change and spec is not None:
+        fingerprint = partial(
+            reading.fingerprint, spec.data, data_dir=places.data_dir, event_log=places.event_log
+        )
+        schedules.append(Changed(fingerprint))
+    if spec is not None and schedules:
+        tasks.append(Retraining(scheduler, spec, schedules))
+    if options.retention is not None:
+        tasks.append(partial(_collect, options.volume, options.retention))
+    return tasks
+
+
+def _collect(volume: Volume, policy: RetentionPolicy) -> None:
+    for version in collect(volume, policy):
+        _log.info("deleted version %s, as retention says", version)
+
+
+@contextmanager
+def _exclusive(state: Path) -> Iterator[None]:
+    """Keep a second trainer from the same runs: each would take the other's for left behind."""
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = exclusive.hold(state, _LOCK)
+    except BlockingIOError as error:
+        raise StoreError(state, "another trainer uses it: give each its own --state") from error
+    except OSError as error:
+        path = Path(error.filename) if isinstance(error.filename, str | Path) else state
+        raise StoreError(path, error.strerror or str(error)) from error
+    with lock:
+        yield
+
+
+@contextmanager
+def _stop_signal() -> Iterator[Callable[[], object]]:
+    """A function that waits for a SIGTERM or SIGINT that comes from now on, or has come already.
+
+    It waits at a socket, since a handler that sets an Event never returns when it interrupts the
+    waiting for that Event, and since a signal that another thread gets wouldn't end that waiting.
+    """
+    wake_end, wake = socket.socketpair()
+    with wake_end, wake:
+        wake.setblocking(False)
+        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        yield lambda: wake_end.recv(1)
+        signal.set_wakeup_fd(-1)

@@ -1,0 +1,366 @@
+"""TrainerService: proto <-> runs, versions, labels and events."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from functools import wraps
+from typing import Any, NoReturn, TypeVar, cast
+
+import grpc
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
+
+from lightfm_retriever.hosting.message_sizes import DEFAULT_ANSWER_BYTES
+from lightfm_retriever.hosting.release import release
+from lightfm_retriever.publication import layout, manifest
+from lightfm_retriever.publication.volume import Volume
+from trainer.data.data_roots import DataRoots
+from trainer.event_log.log import EventLog
+from trainer.pipeline import indexing_of
+from trainer.runs.scheduler import Scheduler
+from trainer.runs.store import STATES, Run, State
+from trainer.service.event_messages import event_of, removal_response, selection_of
+from trainer.service.idle_streams import IdleStreams
+from trainer.service.messages import run_message, spec_of, state_name
+from trainer.service.sizes import check_events, listed, listed_run, one_page
+from trainer.service.status import (
+    AnswerTooLargeError,
+    FieldError,
+    StoppingError,
+    TooManyWatchersError,
+    to_status,
+)
+from trainer.spec import DataSpec
+from trainer.versions import catalogue, diff
+
+SERVICE_NAME = pb.DESCRIPTOR.services_by_name["TrainerService"].full_name
+MAX_WATCHERS = 16
+MAX_REQUEST_ID_BYTES = 128
+MAX_SPEC_BYTES = 1 << 16
+_PAGE_SIZE = 50
+_MAX_PAGE_SIZE = 1000
+_PAGE_TOKEN = re.compile("-?[0-9]{1,19}")
+_DIFF_USERS = 200
+_MAX_DIFF_USERS = 10_000
+
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
+
+
+def _abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
+    context.abort_with_status(to_status(error))
+    raise AssertionError("abort_with_status always raises")
+
+
+def _handler(
+    method: Callable[[TrainerServicer, _Request], _Response],
+) -> Callable[[TrainerServicer, _Request, grpc.ServicerContext], _Response]:
+    """Answer with a status instead of an exception's text."""
+
+    @wraps(method)
+    def handle(self: TrainerServicer, request: _Request, context: grpc.ServicerContext) -> _Response:
+        try:
+            return _checked(method(self, request))
+        except Exception as error:
+            _abort(context, error)
+
+    return handle
+
+
+def _checked(response: _Response) -> _Response:
+    """Return a response that a client can receive; raises AnswerTooLargeError."""
+    if (size := cast("Message", response).ByteSize()) > DEFAULT_ANSWER_BYTES:
+        raise AnswerTooLargeError(size, DEFAULT_ANSWER_BYTES)
+    return response
+
+
+class TrainerServicer(pb_grpc.TrainerServiceServicer):
+    """The RPCs, over one volume."""
+
+    def __init__(
+        self,
+        volume: Volume,
+        scheduler: Scheduler,
+        event_log: EventLog,
+        roots: DataRoots,
+        *,
+        idle_seconds: float = 60.0,
+    ) -> None:
+        """`idle_seconds`: how long a stream of interactions may say nothing."""
+        self._volume = volume
+        self._scheduler = scheduler
+        self._event_log = event_log
+        self._roots = roots
+        self._streams = IdleStreams(idle_seconds)
+        self._watchers = threading.BoundedSemaphore(MAX_WATCHERS)
+        self._stopping = False
+
+    def stop_watches(self) -> None:
+        """End the calls that watch runs, since the service stops."""
+        self._stopping = True
+        self._scheduler.wake_watchers()
+
+    # ---- training runs
+
+    @_handler
+    def Train(self, request: pb.TrainRequest) -> pb.TrainResponse:  # noqa: N802
+        """See the proto."""
+        if len(request.request_id.encode()) > MAX_REQUEST_ID_BYTES:
+            raise FieldError("request_id", f"has more than {MAX_REQUEST_ID_BYTES} bytes")
+        if not request.HasField("spec"):
+            raise FieldError("spec", "is not set")
+        if (size := request.spec.ByteSize()) > MAX_SPEC_BYTES:
+            raise FieldError("spec", f"has {size} bytes, but should have at most {MAX_SPEC_BYTES}")
+        spec = spec_of(request.spec)
+        if spec.label is not None and not layout.is_label_name(spec.label):
+            raise FieldError("spec.label", f"{spec.label[:64]!r} isn't a label's name")
+        # What can be known to be wrong now isn't left to the run to find.
+        indexing_of(spec)
+        spec = replace(spec, data=allowed(spec.data, self._roots))
+        run = self._scheduler.submit(spec, request_id=request.request_id)
+        return pb.TrainResponse(training_run=run_message(run))
+
+    @_handler
+    def GetTrainingRun(  # noqa: N802
+        self, request: pb.GetTrainingRunRequest
+    ) -> pb.GetTrainingRunResponse:
+        """See the proto."""
+        run = self._scheduler.get(request.training_run_id)
+        return pb.GetTrainingRunResponse(training_run=run_message(run))
+
+    @_handler
+    def ListTrainingRuns(  # noqa: N802
+        self, request: pb.ListTrainingRunsRequest
+    ) -> pb.ListTrainingRunsResponse:
+        """See the proto."""
+        size = request.page_size or _PAGE_SIZE
+        if not 1 <= size <= _MAX_PAGE_SIZE:
+            raise FieldError("page_size", f"is {size}, but should be in 1..{_MAX_PAGE_SIZE}")
+        before = None
+        if request.page_token:
+            before = _number(request.page_token)
+        runs = self._scheduler.page(size=size + 1, before=before, state=_state(request.state))
+        response = pb.ListTrainingRunsResponse()
+        response.training_runs.extend(one_page(listed_run(run_message(run)) for run in runs[:size]))
+        if (shown := len(response.training_runs)) < len(runs):
+            response.next_page_token = str(runs[shown - 1].number)
+        return response
+
+    def WatchTrainingRun(  # noqa: N802
+        self, request: pb.WatchTrainingRunRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.WatchTrainingRunResponse]:
+        """See the proto."""
+        # Every watcher holds a thread; the others are for calls that return.
+        if not self._watchers.acquire(blocking=False):
+            _abort(context, TooManyWatchersError(f"{MAX_WATCHERS} calls watch already"))
+        # One who hangs up makes room at once.
+        context.add_callback(self._scheduler.wake_watchers)
+        run: Run | None = None
+        try:
+            for run in self._scheduler.watch(
+                request.training_run_id,
+                still_wanted=lambda: context.is_active() and not self._stopping,
+            ):
+                yield _checked(pb.WatchTrainingRunResponse(training_run=run_message(run)))
+            if self._stopping and (run is None or not run.ended):
+                raise StoppingError("the service stops: watch again when it is back")
+        except Exception as error:
+            _abort(context, error)
+        finally:
+            self._watchers.release()
+
+    @_handler
+    def CancelTrainingRun(  # noqa: N802
+        self, request: pb.CancelTrainingRunRequest
+    ) -> pb.CancelTrainingRunResponse:
+        """See the proto."""
+        run = self._scheduler.cancel(request.training_run_id)
+        return pb.CancelTrainingRunResponse(training_run=run_message(run))
+
+    # ---- events
+
+    def AppendInteractions(  # noqa: N802
+        self, requests: Iterator[pb.AppendInteractionsRequest], context: grpc.ServicerContext
+    ) -> pb.AppendInteractionsResponse:
+        """See the proto."""
+        accepted = duplicates = 0
+        try:
+            for request in self._streams.requests(requests, context):
+                check_events(request)
+                appended = self._event_log.append([event_of(event) for event in request.events])
+                accepted += appended.accepted
+                duplicates += appended.duplicates
+        except Exception as error:
+            _abort(context, error)
+        return pb.AppendInteractionsResponse(accepted=accepted, duplicates=duplicates)
+
+    @_handler
+    def RemoveInteractions(  # noqa: N802
+        self, request: pb.RemoveInteractionsRequest
+    ) -> pb.RemoveInteractionsResponse:
+        """See the proto."""
+        removed = self._event_log.remove(selection_of(request), dry_run=request.dry_run)
+        return removal_response(removed)
+
+    # ---- versions
+
+    @_handler
+    def ListVersions(self, request: pb.ListVersionsRequest) -> pb.ListVersionsResponse:  # noqa: N802
+        """See the proto."""
+        if request.page_size < 0:
+            raise FieldError("page_size", f"is {request.page_size}, but should be at least 1")
+        left = catalogue.list_published(self._volume)
+        if request.page_token:
+            names = [version.name for version in left]
+            if request.page_token not in names:
+                raise FieldError("page_token", "names no version that is listed now: start anew")
+            left = left[names.index(request.page_token) + 1 :]
+        wanted = left[: request.page_size or None]
+        response = pb.ListVersionsResponse(software_version=release())
+        response.versions.extend(one_page(listed(_version(version)) for version in wanted))
+        if len(response.versions) < len(left):
+            response.next_page_token = response.versions[-1].name
+        return response
+
+    @_handler
+    def GetVersion(self, request: pb.GetVersionRequest) -> pb.GetVersionResponse:  # noqa: N802
+        """See the proto."""
+        found = catalogue.get(self._volume, _version_name("version", request.version))
+        text = "" if found.manifest is None else manifest.encode(found.manifest).decode()
+        return pb.GetVersionResponse(version=_version(found), manifest_json=text)
+
+    @_handler
+    def SetLabel(self, request: pb.SetLabelRequest) -> pb.SetLabelResponse:  # noqa: N802
+        """See the proto."""
+        previous = catalogue.promote(
+            self._volume,
+            _version_name("version", request.version),
+            label=request.label or layout.DEFAULT_LABEL,
+        )
+        return pb.SetLabelResponse(previous_version=previous or "")
+
+    @_handler
+    def Rollback(self, request: pb.RollbackRequest) -> pb.RollbackResponse:  # noqa: N802
+        """See the proto."""
+        label = request.label or layout.DEFAULT_LABEL
+        previous, version = catalogue.rollback(self._volume, label=label)
+        return pb.RollbackResponse(previous_version=previous or "", version=version)
+
+    @_handler
+    def DeleteVersion(  # noqa: N802
+        self, request: pb.DeleteVersionRequest
+    ) -> pb.DeleteVersionResponse:
+        """See the proto."""
+        self._volume.delete_version(_version_name("version", request.version))
+        return pb.DeleteVersionResponse()
+
+    @_handler
+    def DiffVersions(  # noqa: N802
+        self, request: pb.DiffVersionsRequest
+    ) -> pb.DiffVersionsResponse:
+        """See the proto."""
+        users = request.users or _DIFF_USERS
+        if not 1 <= users <= _MAX_DIFF_USERS:
+            raise FieldError("users", f"is {users}, but should be in 1..{_MAX_DIFF_USERS}")
+        before = _version_name("base_version", request.base_version)
+        after = _version_name("version", request.version)
+        with self._volume.fetched(before, after) as folder:
+            return _diff(diff.diff(folder, before, after, users=users, seed=0))
+
+
+def allowed(data: DataSpec, roots: DataRoots) -> DataSpec:
+    """The same data, its paths resolved; raises OptionError for one outside the roots."""
+    changes: dict[str, Any] = {
+        name: str(roots.resolve(path, option=f"--{name}"))
+        for name in ("interactions", "items", "users")
+        if (path := getattr(data, name)) is not None
+    }
+    if data.database_url is not None:
+        changes["database_url"] = roots.resolve_url(data.database_url)
+    return replace(data, **changes)
+
+
+def _number(page_token: str) -> int:
+    """A row's number, which is any of 64 bits when somebody changed it."""
+    if _PAGE_TOKEN.fullmatch(page_token) and -(2**63) <= (number := int(page_token)) < 2**63:
+        return number
+    raise FieldError("page_token", "isn't one of a response")
+
+
+def _state(state: int) -> State | None:
+    if state == pb.TRAINING_RUN_STATE_UNSPECIFIED:
+        return None
+    if state not in pb.TrainingRunState.values():
+        raise FieldError("state", f"{state} isn't a state")
+    name = state_name(state)
+    return next(own for own in STATES if own == name)
+
+
+def _diff(found: diff.VersionDiff) -> pb.DiffVersionsResponse:
+    def text(value: object) -> str | None:
+        # As JSON writes it, which any caller can read; a text stays as it is.
+        return value if value is None or isinstance(value, str) else json.dumps(value)
+
+    def settings(changes: list[diff.Change]) -> list[pb.SettingChange]:
+        return [
+            pb.SettingChange(name=own.name, before=text(own.before), after=text(own.after))
+            for own in changes
+        ]
+
+    def ids(changes: diff.IdChanges) -> pb.IdChanges:
+        return pb.IdChanges(
+            before=changes.before,
+            after=changes.after,
+            added=changes.new,
+            lost=changes.lost,
+            added_ids=changes.new_ids,
+            lost_ids=changes.lost_ids,
+        )
+
+    overlap = found.overlap
+    return pb.DiffVersionsResponse(
+        overlap=None
+        if overlap is None
+        else pb.Overlap(users=overlap.users, mean=overlap.mean, median=overlap.median, min=overlap.min),
+        items=ids(found.items),
+        users=ids(found.users),
+        metrics=[
+            pb.MetricChange(name=own.name, before=own.before, after=own.after)  # type: ignore[arg-type]
+            for own in found.metrics
+        ],
+        hyperparameters=settings(found.hyperparameters),
+        indexes=settings(found.indexes),
+        attributes=settings(found.attributes),
+    )
+
+
+def _version_name(field: str, name: str) -> str:
+    if not layout.is_version_name(name):
+        raise FieldError(field, f"{name[:64]!r} isn't a version's name")
+    return name
+
+
+def _version(version: catalogue.PublishedVersion) -> pb.Version:
+    facts = version.manifest
+    if facts is None:
+        # A path in it may be no Unicode.
+        problem = version.problem.encode("utf-8", "replace").decode()
+        return pb.Version(name=version.name, labels=version.labels, problem=problem)
+    created_at = Timestamp()
+    created_at.FromDatetime(datetime.fromisoformat(facts.created_at))
+    return pb.Version(
+        name=version.name,
+        created_at=created_at,
+        labels=version.labels,
+        items=facts.items,
+        users=facts.users,
+        metrics=facts.metrics,
+        recall_at_10={name: index.recall_at_10 for name, index in facts.indexes.items()},
+    )

@@ -1,0 +1,144 @@
+"""The only place that turns exceptions into gRPC statuses."""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+import grpc
+import msgspec
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from lightfm_retriever.hosting.message_sizes import cut
+from lightfm_retriever.hosting.observing.repeats import logger_of_calls
+from lightfm_retriever.hosting.serving.retry_info import retry_info
+from lightfm_retriever.publication.errors import (
+    InvalidPublicationError,
+    LabelError,
+    LabelledVersionError,
+    LabelMovedError,
+    NothingToRollBackToError,
+    PublicationError,
+    VersionNotFoundError,
+)
+from trainer.errors import (
+    DamagedRunError,
+    OptionError,
+    RequestIdReusedError,
+    RunEndedError,
+    RunNotFoundError,
+    StoreError,
+    TooManyRunsError,
+    TrainerError,
+)
+from trainer.event_log.errors import EventLogError, InvalidEventError, InvalidSelectionError
+from trainer.service.messages import field_path
+
+_DOMAIN = "lightfm-retriever"
+# About what a restart takes.
+_BACK_SECONDS = 5.0
+_PATH = re.compile(r"`\$\.?([^`]*)`")
+
+_log = logger_of_calls(__name__)
+
+
+class FieldError(TrainerError):
+    """A field of a request that can't be used."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class TooManyWatchersError(TrainerError):
+    """As many calls watch as may."""
+
+
+class AnswerTooLargeError(TrainerError):
+    """An answer that clients can't receive."""
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(f"the answer would have {size} bytes, but clients receive at most {most}")
+
+
+class StoppingError(TrainerError):
+    """The service stops before what a call waits for."""
+
+
+_INFOS: tuple[tuple[type[Exception], int, str], ...] = (
+    (VersionNotFoundError, code_pb2.NOT_FOUND, "VERSION_NOT_FOUND"),
+    (RunNotFoundError, code_pb2.NOT_FOUND, "TRAINING_RUN_NOT_FOUND"),
+    (LabelledVersionError, code_pb2.FAILED_PRECONDITION, "VERSION_LABELLED"),
+    (InvalidPublicationError, code_pb2.FAILED_PRECONDITION, "VERSION_INVALID"),
+    (RunEndedError, code_pb2.FAILED_PRECONDITION, "TRAINING_RUN_ENDED"),
+    (DamagedRunError, code_pb2.FAILED_PRECONDITION, "TRAINING_RUN_DAMAGED"),
+    (LabelMovedError, code_pb2.FAILED_PRECONDITION, "LABEL_MOVED"),
+    (RequestIdReusedError, code_pb2.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
+    (TooManyRunsError, code_pb2.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
+    (AnswerTooLargeError, code_pb2.FAILED_PRECONDITION, "ANSWER_TOO_LARGE"),
+    (TooManyWatchersError, code_pb2.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS"),
+    (StoppingError, code_pb2.UNAVAILABLE, "STOPPING"),
+    (StoreError, code_pb2.UNAVAILABLE, "STORE_UNUSABLE"),
+    (EventLogError, code_pb2.UNAVAILABLE, "STORE_UNUSABLE"),
+    (PublicationError, code_pb2.UNAVAILABLE, "VOLUME_UNUSABLE"),
+)
+
+
+def to_status(error: Exception) -> grpc.Status:
+    """The status of an exception, as `abort_with_status` takes it."""
+    if (problem := _field_problem(error)) is not None:
+        return _field(*problem)
+    for kind, code, reason in _INFOS:
+        if isinstance(error, kind):
+            if isinstance(error, StoppingError):
+                detail = error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN)
+                return _status(code, str(error), detail, retry_info(_BACK_SECONDS))
+            if code == code_pb2.UNAVAILABLE:
+                _log.error("a call can't be answered: %s", error)
+            detail = error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN)
+            return _status(code, str(error), detail)
+    if isinstance(error, TrainerError):
+        # What is wrong with the request's data: a file that can't be read, for instance.
+        detail = error_details_pb2.ErrorInfo(reason="TRAINER_ERROR", domain=_DOMAIN)
+        return _status(code_pb2.FAILED_PRECONDITION, str(error), detail)
+    _log.error("a call failed", exc_info=error)
+    # What an unknown exception says is for the log.
+    return _status(code_pb2.INTERNAL, "internal error; the service's log says more")
+
+
+def _field_problem(error: Exception) -> tuple[str, str] | None:
+    """Which field of the request is at fault, and why; None when none is."""
+    match error:
+        case FieldError() | InvalidSelectionError():
+            return error.field, error.reason
+        case LabelError():
+            return "label", error.reason
+        case NothingToRollBackToError():
+            return "label", str(error)
+        case InvalidEventError():
+            field = {"timestamp": "happened_at"}.get(error.field, error.field)
+            return f"events[{error.position}].{field}", error.reason
+        case OptionError():
+            return field_path(error.option), error.problem
+        case msgspec.ValidationError():
+            reason, _, place = str(error).partition(" - at ")
+            found = _PATH.search(place)
+            return f"spec.{found[1]}" if found else "spec", reason
+    return None
+
+
+def _field(field: str, reason: str) -> grpc.Status:
+    violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=cut(reason))
+    detail = error_details_pb2.BadRequest(field_violations=[violation])
+    return _status(code_pb2.INVALID_ARGUMENT, f"{field}: {reason}", detail)
+
+
+def _status(code: int, message: str, *details: Message) -> grpc.Status:
+    status = status_pb2.Status(code=code, message=cut(message))
+    for detail in details:
+        status.details.add().Pack(detail)
+    # What it returns is a grpc.Status; its package has no types.
+    return cast("grpc.Status", rpc_status.to_status(status))

@@ -1,0 +1,96 @@
+"""What a search for hyperparameters searches, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from trainer.errors import OptionError
+from trainer.fitting.lightfm_model import LOSSES, Hyperparameters, Loss
+from trainer.preparing.splits import Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """What to search: ranges with both ends in them, and losses. Numbers are drawn by their logarithm.
+
+    Attributes:
+        components, learning_rate, item_alpha, user_alpha: see Hyperparameters. A penalty begins above
+            0; 1e-7 is as good as none.
+        losses: to choose among.
+    """
+
+    components: tuple[int, int] = (8, 128)
+    learning_rate: tuple[float, float] = (0.005, 1.0)
+    item_alpha: tuple[float, float] = (1e-7, 1e-2)
+    user_alpha: tuple[float, float] = (1e-7, 1e-2)
+    losses: Sequence[Loss] = LOSSES
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a range or a loss that can't be searched."""
+        for name, (low, high) in self.ranges().items():
+            flag = f"--{name.replace('_', '-')}"
+            if not 0 < low <= high:
+                raise OptionError(flag, (low, high), "a range above 0, its lower end first")
+            for end in (low, high):
+                Hyperparameters(**{name: end})  # type: ignore[arg-type]
+        if not self.losses or len(set(self.losses)) < len(self.losses):
+            raise OptionError("--losses", list(self.losses), f"distinct ones of {', '.join(LOSSES)}")
+        for loss in self.losses:
+            Hyperparameters(loss=loss)
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """The numbers to search, by name."""
+        return {
+            "components": self.components,
+            "learning_rate": self.learning_rate,
+            "item_alpha": self.item_alpha,
+            "user_alpha": self.user_alpha,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions:
+    """How to search.
+
+    Attributes:
+        space: what to search.
+        start: what the first trial tries, as far as the space has it. Its seed is the search's too, its
+            sample_weights and threads are every trial's. With 1 thread and no timeout a search is
+            reproducible.
+        trials: how many.
+        timeout_seconds: after which no trial is begun and a running one ends at its next validation;
+            None for no limit. One trial is always made.
+        max_epochs: of a trial.
+        epoch_step: epochs between validations.
+        patience: validations without a better value after which a trial ends.
+        validation: how to hold out validation interactions, by the same count and share as the test
+            interactions: see preparing.splits. None for as these where that is by time, else "random".
+    """
+
+    space: Space = field(default_factory=Space)
+    start: Hyperparameters = field(default_factory=Hyperparameters)
+    trials: int = 50
+    timeout_seconds: float | None = None
+    max_epochs: int = 60
+    epoch_step: int = 5
+    patience: int = 3
+    validation: Split | None = None
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        for name, high in (
+            ("trials", 100_000),
+            ("max_epochs", 10_000),
+            ("epoch_step", self.max_epochs),
+            ("patience", 10_000),
+        ):
+            if not 1 <= getattr(self, name) <= high:
+                flag = f"--{name.replace('_', '-')}"
+                raise OptionError(flag, getattr(self, name), f"in 1..{high}")
+        if self.timeout_seconds is not None and not self.timeout_seconds > 0:
+            raise OptionError("--timeout-seconds", self.timeout_seconds, "above 0")
+        if self.validation == "none":
+            raise OptionError("--validation", self.validation, "a split that holds something out")
+        for loss in self.space.losses:
+            replace(self.start, loss=loss)

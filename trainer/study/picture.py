@@ -1,0 +1,123 @@
+"""The picture of a search for hyperparameters."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from trainer.study.study import StudyResult
+from trainer.study.trials import State, Trial
+
+_DPI = 110
+_VALUE = "validation precision@10"
+_STYLES: dict[State, dict[str, Any]] = {
+    "complete": {"marker": "o", "color": "#0072b2", "label": "complete"},
+    "pruned": {"marker": "o", "color": "#0072b2", "markerfacecolor": "white", "label": "pruned"},
+}
+_BEST = "#d55e00"
+
+
+def draw(result: StudyResult) -> bytes:
+    """The values against the trials' numbers and against each parameter, as PNG."""
+    names = [*result.options.space.ranges(), "epochs", "loss"]
+    figure = plt.figure(figsize=(13, 11), layout="constrained")
+    grid = figure.add_gridspec(3, 3)
+    _draw_history(figure.add_subplot(grid[0, :]), result)
+    for place, name in enumerate(names):
+        ax = figure.add_subplot(grid[1 + place // 3, place % 3])
+        if name == "loss":
+            _draw_losses(ax, result)
+        else:
+            _draw_numbers(ax, name, result)
+        ax.set_xlabel("epochs (the trial's best)" if name == "epochs" else name.replace("_", " "))
+        ax.grid(visible=True, alpha=0.25)
+        if place % 3 == 0:
+            ax.set_ylabel(_VALUE)
+    figure.suptitle(
+        f"{result.dataset}: {len(result.trials)} trials, the best (star) reaches {result.value:.4f} "
+        f"on {result.validation_interactions:,} validation interactions"
+    )
+    file = io.BytesIO()
+    figure.savefig(file, dpi=_DPI, format="png")
+    plt.close(figure)
+    return file.getvalue()
+
+
+def _draw_history(ax: Axes, result: StudyResult) -> None:
+    trials = result.trials
+    _draw_points(ax, trials, [trial.number for trial in trials], result)
+    values = [np.nan if trial.value is None else trial.value for trial in trials]
+    so_far = np.fmax.accumulate(values)
+    ax.step(range(len(trials)), so_far, where="post", color=_BEST, label="best so far")
+    failed = [trial.number for trial in trials if trial.state == "failed"]
+    if failed:
+        # They have no value: marks along the bottom.
+        bottom = ax.get_xaxis_transform()
+        ax.plot(failed, [0.02] * len(failed), "x", color="#222222", label="failed", transform=bottom)
+    ax.set(xlabel="trial", ylabel=_VALUE)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(visible=True, alpha=0.25)
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
+
+
+def _draw_numbers(ax: Axes, name: str, result: StudyResult) -> None:
+    trials = result.trials
+    if name == "epochs":
+        _draw_points(ax, trials, [trial.epochs for trial in trials], result)
+        ax.set_xlim(0, result.options.max_epochs * 1.03)
+        return
+    low, high = result.options.space.ranges()[name]
+    _draw_points(ax, trials, [float(trial.parameters[name] or 0) for trial in trials], result)
+    ax.set_xscale("log")
+    # A little beyond the range, so that points at its ends are whole.
+    margin = max((high / low) ** 0.03, 1.01)
+    ax.set_xlim(low / margin, high * margin)
+    if name == "components":
+        ax.xaxis.set_major_formatter(FuncFormatter(_whole))
+        ax.xaxis.set_minor_formatter(FuncFormatter(_minor))
+
+
+def _draw_losses(ax: Axes, result: StudyResult) -> None:
+    losses = list(result.options.space.losses)
+    random = np.random.default_rng(0)
+    places = [
+        losses.index(str(trial.parameters["loss"])) + float(random.uniform(-0.2, 0.2))  # type: ignore[arg-type]
+        for trial in result.trials
+    ]
+    _draw_points(ax, result.trials, places, result)
+    ax.set_xticks(range(len(losses)), losses)
+    ax.set_xlim(-0.5, len(losses) - 0.5)
+
+
+def _draw_points(
+    ax: Axes, trials: Sequence[Trial], places: Sequence[float], result: StudyResult
+) -> None:
+    for state, style in _STYLES.items():
+        own = [
+            (place, trial.value)
+            for place, trial in zip(places, trials, strict=True)
+            if trial.state == state and trial.value is not None
+        ]
+        if own:
+            at, values = zip(*own, strict=True)
+            ax.plot(at, values, linestyle="none", markersize=5, **style)
+    ax.plot(places[result.best], result.value, "*", color=_BEST, markersize=16, markeredgecolor="white")
+
+
+def _whole(value: float, _: object = None) -> str:
+    return f"{value:,.0f}"
+
+
+def _minor(value: float, _: object = None) -> str:
+    """Labels between powers of ten, where they don't crowd."""
+    return _whole(value) if int(f"{value:e}"[0]) in (2, 5) else ""

@@ -1,0 +1,212 @@
+"""The trials of a search for hyperparameters, by Optuna's tree-structured Parzen estimator
+(Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization").
+
+A trial is validated after every few epochs, ends when that brings nothing more, or earlier when it is
+worse than the median of the trials before it. Its value is that of its best epoch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from lightfm_retriever.publication.errors import VectorError
+from lightfm_retriever.publication.manifest import Scalar
+from trainer.errors import ExtraMissingError, TrainerError
+from trainer.evaluation.of_vectors import evaluate_vectors
+from trainer.fitting.embeddings import extract_embeddings
+from trainer.fitting.lightfm_model import Hyperparameters, train
+from trainer.preparing.dataset import Dataset
+from trainer.progress import Reporter
+from trainer.study.options import Space, StudyOptions
+
+if TYPE_CHECKING:
+    import optuna
+
+OBJECTIVE = "test_precision_at_10_unseen"
+State = Literal["complete", "pruned", "failed"]
+Seconds = Callable[[], float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What was tried, and what came of it.
+
+    Attributes:
+        number: from 0.
+        state: "complete", "pruned" (ended early for being worse than most, or by the timeout), or
+            "failed".
+        parameters: the searched hyperparameters, by name.
+        value: the best validation precision@10 among unseen items; None when there was none.
+        epochs: after which it was reached; 0 when there was none.
+        trained_epochs: how many were trained.
+        seconds: of training and validation.
+        error: what failed, else None.
+    """
+
+    number: int
+    state: State
+    parameters: dict[str, Scalar]
+    value: float | None
+    epochs: int
+    trained_epochs: int
+    seconds: float
+    error: str | None = None
+
+
+def search(
+    dataset: Dataset,
+    options: StudyOptions,
+    *,
+    reporter: Reporter,
+    on_trial: Callable[[Trial], None] = lambda _: None,
+    clock: Seconds = time.perf_counter,
+) -> list[Trial]:
+    """Try hyperparameters on a dataset whose test interactions are the validation's.
+
+    Raises:
+        ExtraMissingError: Optuna isn't installed.
+        TrainerError: there is nothing to validate on.
+    """
+    optuna = import_optuna()
+    if dataset.held_out() is None:
+        raise TrainerError(
+            f"{dataset.name}: no interaction above 0 is left to validate on: the search needs more"
+        )
+    deadline = None if options.timeout_seconds is None else clock() + options.timeout_seconds
+    trials: list[Trial] = []
+    with _quiet(), reporter.step("Trials", options.trials) as advance:
+        study = optuna.create_study(
+            direction="maximize",
+            sampler=optuna.samplers.TPESampler(seed=options.start.seed),
+            # The first validation says too little.
+            pruner=optuna.pruners.MedianPruner(n_warmup_steps=options.epoch_step + 1),
+        )
+        study.enqueue_trial(_first(options))
+        while len(trials) < options.trials:
+            if trials and deadline is not None and clock() >= deadline:
+                break
+            trials.append(_try(study, dataset, options, deadline=deadline, clock=clock))
+            on_trial(trials[-1])
+            advance(1)
+    return trials
+
+
+def _try(
+    study: optuna.Study,
+    dataset: Dataset,
+    options: StudyOptions,
+    *,
+    deadline: float | None,
+    clock: Seconds,
+) -> Trial:
+    optuna = import_optuna()
+    states = optuna.trial.TrialState
+    asked = study.ask()
+    parameters = _suggest(asked, options.space)
+    started = clock()
+    state: State = "complete"
+    error = None
+    value: float | None = None
+    best_epochs = epochs = 0
+    try:
+        for epochs, found in _validations(dataset, options, parameters):
+            asked.report(found, epochs)
+            if value is None or found > value:
+                value, best_epochs = found, epochs
+            elif epochs - best_epochs >= options.patience * options.epoch_step:
+                break
+            is_late = deadline is not None and clock() >= deadline
+            if epochs < options.max_epochs and (is_late or asked.should_prune()):
+                state = "pruned"
+                break
+    except (TrainerError, VectorError) as caught:
+        state, error, value, best_epochs = "failed", str(caught), None, 0
+    if state == "complete":
+        study.tell(asked, value)
+    else:
+        study.tell(asked, state=states.PRUNED if state == "pruned" else states.FAIL)
+    return Trial(
+        number=asked.number,
+        state=state,
+        parameters=parameters,
+        value=value,
+        epochs=best_epochs,
+        trained_epochs=epochs,
+        seconds=round(clock() - started, 3),
+        error=error,
+    )
+
+
+def _validations(
+    dataset: Dataset, options: StudyOptions, parameters: dict[str, Scalar]
+) -> Iterator[tuple[int, float]]:
+    """The number of epochs and the validation precision@10, after every few epochs."""
+    model = None
+    seen, held_out = dataset.seen(), dataset.held_out()
+    assert held_out is not None  # noqa: S101 - `search` sees to it
+    epochs = 0
+    while epochs < options.max_epochs:
+        step = min(options.epoch_step, options.max_epochs - epochs)
+        own = with_parameters(options.start, parameters, epochs=step)
+        model = train(dataset, own, on_epoch=lambda: None, start=model)
+        epochs += step
+        embeddings = extract_embeddings(model, dataset)
+        # A model on its way to diverging may score beyond float32, which ranks badly but is no error.
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = evaluate_vectors(embeddings, seen=seen, held_out=held_out, seed=options.start.seed)
+        yield epochs, found[OBJECTIVE]
+
+
+def _suggest(trial: optuna.Trial, space: Space) -> dict[str, Scalar]:
+    parameters: dict[str, Scalar] = {"loss": trial.suggest_categorical("loss", list(space.losses))}
+    for name, (low, high) in space.ranges().items():
+        if name == "components":
+            parameters[name] = trial.suggest_int(name, int(low), int(high), log=True)
+        else:
+            parameters[name] = trial.suggest_float(name, low, high, log=True)
+    return parameters
+
+
+def _first(options: StudyOptions) -> dict[str, Scalar]:
+    """The start, moved into the space."""
+    first: dict[str, Scalar] = {
+        name: min(max(getattr(options.start, name), low), high)
+        for name, (low, high) in options.space.ranges().items()
+    }
+    if options.start.loss in options.space.losses:
+        first["loss"] = options.start.loss
+    return first
+
+
+def with_parameters(
+    start: Hyperparameters, parameters: dict[str, Scalar], *, epochs: int
+) -> Hyperparameters:
+    """The hyperparameters of a trial."""
+    return replace(start, **parameters, epochs=epochs)  # type: ignore[arg-type]
+
+
+def import_optuna() -> Any:
+    """Optuna, which is an optional extra; raises ExtraMissingError."""
+    try:
+        import optuna
+    except ModuleNotFoundError as error:
+        raise ExtraMissingError("a search for hyperparameters", "tune", str(error.name)) from error
+    return optuna
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Optuna tells of every step on standard error, where the progress bar is."""
+    optuna = import_optuna()
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)

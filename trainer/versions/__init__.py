@@ -1,0 +1,1 @@
+"""The versions on a volume: listing, comparing and removing them."""

@@ -1,0 +1,205 @@
+"""What changed from one version to another: recommendations, catalogue, quality, settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightfm_retriever.publication import reader
+from lightfm_retriever.publication.manifest import Manifest, Scalar
+from lightfm_retriever.publication.reader import Publication
+from lightfm_retriever.publication.storage.id_map import IdMap
+from trainer.evaluation.top_items import top_items
+
+SAMPLE_IDS = 20
+"""How many new and lost ids are named at most."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A value in both versions, None where it is missing."""
+
+    name: str
+    before: Scalar
+    after: Scalar
+
+
+@dataclass(frozen=True)
+class IdChanges:
+    """Ids of items or of users.
+
+    Attributes:
+        before, after: how many each version has.
+        new, lost: how many only the second and only the first has.
+        new_ids, lost_ids: up to SAMPLE_IDS of them, sorted.
+    """
+
+    before: int
+    after: int
+    new: int
+    lost: int
+    new_ids: list[str]
+    lost_ids: list[str]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Number of items that are in a user's top ten of both versions, over users: 10 when none changed.
+
+    It is lower for a user who gets fewer than ten, since there are no more that aren't seen.
+
+    Attributes:
+        users: how many were compared.
+        mean, median, min: of their numbers, 0 to 10.
+        by_user: each one's number by external id; empty unless asked for.
+    """
+
+    users: int
+    mean: float
+    median: float
+    min: int
+    by_user: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VersionDiff:
+    """From one version to another; all of it can be written as JSON.
+
+    Attributes:
+        before, after: the versions' names.
+        overlap: of recommendations; None when the versions have no user in common.
+        items, users: which are new and lost.
+        metrics: all that either version has.
+        hyperparameters: those that differ.
+        indexes: backend, recall@10, microseconds by query and file size of each index.
+        attributes: kinds of the items' attributes that differ.
+    """
+
+    before: str
+    after: str
+    overlap: Overlap | None
+    items: IdChanges
+    users: IdChanges
+    metrics: list[Change]
+    hyperparameters: list[Change]
+    indexes: list[Change]
+    attributes: list[Change]
+
+
+def diff(
+    volume: Path, before: str, after: str, *, users: int = 200, seed: int, by_user: bool = False
+) -> VersionDiff:
+    """Compare two versions; every byte of both is checked first.
+
+    Args:
+        volume: the volume.
+        before, after: names of the versions.
+        users: how many users to compare recommendations for, drawn from those that both have. Each
+            version ranks its own items, exactly, without what it says that the user has seen.
+        seed: of the draw.
+        by_user: whether to tell each user's overlap.
+
+    Raises:
+        VersionNotFoundError: the volume has no such version.
+        InvalidPublicationError: one of them is damaged.
+        VolumeError: the volume can't be read.
+    """
+    for version in {before, after}:
+        reader.verify(volume, version)
+    old, new = (reader.open_publication(volume, version) for version in (before, after))
+    return VersionDiff(
+        before=before,
+        after=after,
+        overlap=_overlap(old, new, users, seed=seed, by_user=by_user),
+        items=_id_changes(old.items, new.items),
+        users=_id_changes(old.users, new.users),
+        metrics=_changes(old.manifest.metrics, new.manifest.metrics),
+        hyperparameters=_differing(old.manifest.hyperparameters, new.manifest.hyperparameters),
+        indexes=_changes(_index_facts(old.manifest), _index_facts(new.manifest)),
+        attributes=_differing(_attributes(old.manifest), _attributes(new.manifest)),
+    )
+
+
+def _overlap(
+    old: Publication, new: Publication, users: int, *, seed: int, by_user: bool
+) -> Overlap | None:
+    names = _common(old.users, new.users, users, seed=seed)
+    if not names:
+        return None
+    answers = zip(_answers(old, names), _answers(new, names), strict=True)
+    common = [len(one & other) for one, other in answers]
+    return Overlap(
+        users=len(common),
+        mean=float(np.mean(common)),
+        median=float(np.median(common)),
+        min=min(common),
+        by_user=dict(zip(names, common, strict=True)) if by_user else {},
+    )
+
+
+def _common(old: IdMap, new: IdMap, count: int, *, seed: int) -> list[str]:
+    """Up to so many ids that both have, in a random order."""
+    names: list[str] = []
+    for row in np.random.default_rng(seed).permutation(len(old)).tolist():
+        if len(names) == count:
+            break
+        name = old.external_id(row)
+        if name in new:
+            names.append(name)
+    return names
+
+
+def _answers(publication: Publication, names: list[str]) -> list[set[str]]:
+    rows: NDArray[np.int64] = np.array([publication.users.row(name) for name in names], dtype=np.int64)
+    found = top_items(
+        publication.item_vectors,
+        publication.user_vectors[rows],
+        [publication.seen[row] for row in rows],
+    )
+    return [{publication.items.external_id(row) for row in top.tolist()} for top in found]
+
+
+def _id_changes(old: IdMap, new: IdMap) -> IdChanges:
+    lost, lost_ids = _missing(old, new)
+    added, new_ids = _missing(new, old)
+    return IdChanges(len(old), len(new), added, lost, new_ids, lost_ids)
+
+
+def _missing(ids: IdMap, other: IdMap) -> tuple[int, list[str]]:
+    """How many ids the other map lacks, and the first of them."""
+    count = 0
+    names: list[str] = []
+    for row in range(len(ids)):
+        name = ids.external_id(row)
+        if name not in other:
+            count += 1
+            if len(names) < SAMPLE_IDS:
+                names.append(name)
+    return count, sorted(names)
+
+
+def _index_facts(manifest: Manifest) -> dict[str, Scalar]:
+    facts: dict[str, Scalar] = {}
+    for name, index in sorted(manifest.indexes.items()):
+        facts[f"{name}.backend"] = index.backend
+        facts[f"{name}.recall_at_10"] = index.recall_at_10
+        facts[f"{name}.query_microseconds"] = index.query_microseconds
+        facts[f"{name}.bytes"] = manifest.files[index.file].size if index.file else 0
+    return facts
+
+
+def _changes(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[Change]:
+    names = dict.fromkeys([*before, *after])
+    return [Change(name, before.get(name), after.get(name)) for name in names]
+
+
+def _differing(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[Change]:
+    return [change for change in _changes(before, after) if change.before != change.after]
+
+
+def _attributes(manifest: Manifest) -> dict[str, Scalar]:
+    return {attribute.name: attribute.kind for attribute in manifest.attributes}
