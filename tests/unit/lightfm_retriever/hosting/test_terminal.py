@@ -111,7 +111,10 @@ def closed(*descriptors):
 
 
 def test_an_output_that_is_closed_is_said():
-    code = "import sys; from lightfm_retriever.hosting import terminal; sys.exit(terminal.run(lambda: print('one') or 0))"
+    code = (
+        "import sys; from lightfm_retriever.hosting import terminal; "
+        "sys.exit(terminal.run(lambda: print('one') or 0))"
+    )
     done = subprocess.run(
         [*closed(1), sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, check=False
     )
