@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -15,11 +14,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from lightfm_retriever.files.regular_files import check_regular, open_regular
+from lightfm_retriever.parallel import for_each
 from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.attributes import Attributes
 from lightfm_retriever.publication.errors import (
     MismatchError,
     MissingFileError,
+    PublicationError,
     VersionNotFoundError,
     VolumeError,
     unreadable,
@@ -161,13 +162,18 @@ def verify_directory(directory: Path, version: str) -> Manifest:
     facts = manifest.read(directory, version=version)
     # The largest first, so that none is left over for the end; the first problem by name is told.
     largest_first = sorted(facts.files, key=lambda name: -facts.files[name].size)
-    with ThreadPoolExecutor(_READERS) as readers:
-        checks = {
-            name: readers.submit(_check_file, directory / name, facts.files[name])
-            for name in largest_first
-        }
-        for name in facts.files:
-            checks[name].result()
+    problems: dict[str, Exception] = {}
+
+    def check(name: str) -> None:
+        try:
+            _check_file(directory / name, facts.files[name])
+        except PublicationError as error:
+            problems[name] = error
+
+    for_each(check, largest_first, threads=_READERS)
+    for name in facts.files:
+        if name in problems:
+            raise problems[name]
     check_contents(_open(directory, version))
     return facts
 

@@ -10,17 +10,18 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lightfm_retriever.files.regular_files import open_descriptor, open_regular, read_regular
+from lightfm_retriever.parallel import for_each
 from lightfm_retriever.publication.errors import MismatchError
 from lightfm_retriever.publication.manifest import FileFacts
 from lightfm_retriever.remote.errors import ObjectMissingError, RefusedError, StoreError
 from lightfm_retriever.remote.store import PIECE_BYTES, Store
 
 AT_ONCE = 8
+_READERS = 4
 """Requests at a time."""
 
 # On top of what the store's client tries by itself within one request.
@@ -123,11 +124,8 @@ def _forget(file: _File) -> None:
 def _fetch(
     store: Store, files: list[_File], wanted: Callable[[], bool], on_bytes: Callable[[int], None]
 ) -> None:
-    stopped = threading.Event()
-
-    def fetch(file: _File, piece: int) -> None:
-        if stopped.is_set():
-            return
+    def fetch(task: tuple[_File, int]) -> None:
+        file, piece = task
         start, end = file.bounds(piece)
         data = _read(store, file.key, (start, end), wanted)
         with os.fdopen(open_descriptor(file.path, os.O_RDWR), "r+b", buffering=0) as out:
@@ -141,15 +139,7 @@ def _fetch(
                 noted.write(f"{piece}\n")
         on_bytes(end - start)
 
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download") as pool:
-        tasks: list[Future[None]] = [pool.submit(fetch, *task) for task in _tasks(files)]
-        try:
-            ended, _ = wait(tasks, return_when=FIRST_EXCEPTION)
-            for task in ended:
-                task.result()
-        finally:
-            # The others end at once instead of fetching what nobody waits for.
-            stopped.set()
+    for_each(fetch, _tasks(files), threads=AT_ONCE)
 
 
 def _tasks(files: list[_File]) -> Iterator[tuple[_File, int]]:
@@ -179,14 +169,16 @@ def _read(store: Store, key: str, bounds: tuple[int, int], wanted: Callable[[], 
 def _wrong(store: Store, files: list[_File], wanted: Callable[[], bool]) -> list[tuple[_File, str]]:
     """Those that haven't the SHA-256 that they should have, and what they have."""
 
-    def digest(file: _File) -> str:
+    wrong: list[tuple[_File, str]] = []
+
+    def check(file: _File) -> None:
         found = hashlib.sha256()
         with open_regular(file.path) as opened:
             while data := opened.read(PIECE_BYTES):
                 _check_wanted(store, file.key, wanted)
                 found.update(data)
-        return found.hexdigest()
+        if (digest := found.hexdigest()) != file.facts.sha256:
+            wrong.append((file, digest))
 
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        found = zip(files, pool.map(digest, files), strict=True)
-        return [(file, digest) for file, digest in found if digest != file.facts.sha256]
+    for_each(check, files, threads=_READERS)
+    return wrong

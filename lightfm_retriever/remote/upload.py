@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from lightfm_retriever.files.regular_files import read_regular
+from lightfm_retriever.parallel import for_each
 from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.errors import PublicationError, VersionNotFoundError, VolumeError
 from lightfm_retriever.publication.manifest import Manifest
 from lightfm_retriever.remote.errors import ConflictError, ObjectMissingError, RefusedError, StoreError
 from lightfm_retriever.remote.store import ObjectFacts, Store
 from lightfm_retriever.remote.versions import (
-    at_once,
+    AT_ONCE,
     by_version,
     check_sizes,
     key_of,
@@ -80,7 +81,8 @@ def upload(store: Store, folder: Path, version: str, *, pauses: Sequence[float] 
         patiently(lambda: store.upload(key, directory / name))
 
     # The largest first, so that none is left over for the end.
-    at_once(send, sorted(facts.files, key=lambda name: -facts.files[name].size))
+    largest_first = sorted(facts.files, key=lambda name: -facts.files[name].size)
+    for_each(send, largest_first, threads=AT_ONCE)
     patiently(lambda: check_sizes(store, version, facts.files))
     data = read_regular(directory / layout.MANIFEST)
     patiently(lambda: _write_manifest(store, facts, data))

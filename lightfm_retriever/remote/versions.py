@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Mapping
 
+from lightfm_retriever.parallel import for_each
 from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.errors import MismatchError, MissingFileError, VersionNotFoundError
 from lightfm_retriever.publication.manifest import FileFacts, Manifest
 from lightfm_retriever.remote.errors import ObjectMissingError
 from lightfm_retriever.remote.store import PIECE_BYTES, ObjectFacts, Store
 
-_AT_ONCE = 4
-
-_Part = TypeVar("_Part")
+AT_ONCE = 4
 
 
 def key_of(version: str, name: str = "") -> str:
@@ -82,14 +79,4 @@ def check_bytes(store: Store, facts: Manifest) -> None:
         if (found := digest.hexdigest()) != own.sha256:
             raise MismatchError(store.where(key), "SHA-256", expected=own.sha256, found=found)
 
-    at_once(check, facts.files)
-
-
-def at_once(call: Callable[[_Part], None], parts: Iterable[_Part]) -> None:
-    """Call for each part, a few at a time; raises what the first of them raises that fails."""
-    pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
-    try:
-        for done in [pool.submit(call, part) for part in parts]:
-            done.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for_each(check, facts.files, threads=AT_ONCE)

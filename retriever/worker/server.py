@@ -56,6 +56,11 @@ class Server:
         self._server.bind(address, self._config.hosting.security)
         self._server.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether calls are answered, or needn't be any more; see HostedServer."""
+        return self._server.alive
+
     def say_serving(self, *, serving: bool) -> None:
         """Set what health checks answer, for the service's name and for ""."""
         self._server.say_serving(serving=serving)

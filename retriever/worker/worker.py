@@ -25,7 +25,7 @@ from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.observing import logs
 from lightfm_retriever.hosting.serving.admission import Observe, ignore
 from lightfm_retriever.hosting.serving.observation import CLOSE_SECONDS, Observation
-from lightfm_retriever.hosting.serving.server import calls_of
+from lightfm_retriever.hosting.serving.server import THREAD_ENDED, calls_of
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import PublicationError
 from retriever import control, version_files
@@ -204,12 +204,15 @@ class Worker:
 
     def _beat(self) -> None:
         beats = 0
-        while True:
+        # Without a beat the parent replaces this process, which nothing else could mend.
+        while self._server.alive:
             if beats % _BEATS_BETWEEN_MEASUREMENTS == 0:
                 measured = self._server.measure()
             self._send(control.Beat(self._server.load(measured)))
             beats += 1
             time.sleep(_BEAT_SECONDS)
+        _log.error(THREAD_ENDED)
+        os._exit(1)
 
     def _send(self, message: control.ToParent) -> None:
         # Three threads have something to say.

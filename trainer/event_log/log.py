@@ -29,6 +29,7 @@ from typing import Self
 
 from lightfm_retriever.files.durable import make_directory
 from lightfm_retriever.hosting.observing.repeats import logger_of_calls
+from lightfm_retriever.hosting.threads import start_all
 from lightfm_retriever.publication.writer import Clock, utc_now
 from trainer.errors import OptionError
 from trainer.event_log import files as event_files
@@ -127,6 +128,7 @@ class EventLog:
         self._number, self._wal = found.number, found.wal
         self._held, self._recent = found.held, found.recent
         self._roller = ThreadPoolExecutor(1, thread_name_prefix="event-log")
+        start_all(self._roller, 1)
         self._roller.submit(self._roll)
 
     def __enter__(self) -> Self:

@@ -20,7 +20,7 @@ _log = logger_of_calls(__name__)
 
 
 class IdleStreams:
-    """Watches streams from one thread, which there is while there are streams.
+    """Watches streams from one thread.
 
     Args:
         seconds: how long the next request may be waited for.
@@ -28,11 +28,12 @@ class IdleStreams:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._numbers = itertools.count()
         # By number: since when a stream's next request is waited for, and its call.
         self._waiting: dict[int, tuple[float, grpc.ServicerContext]] = {}
-        self._watched = False
+        # Now: one whose start lacks memory later may never return.
+        threading.Thread(target=self._watch, name="idle streams", daemon=True).start()
 
     def requests(
         self, requests: Iterator[_Request], context: grpc.ServicerContext
@@ -53,22 +54,18 @@ class IdleStreams:
             self._stop_waiting(number)
 
     def _wait_for(self, number: int, context: grpc.ServicerContext) -> None:
-        with self._lock:
+        with self._changed:
             self._waiting[number] = time.monotonic(), context
-            if not self._watched:
-                self._watched = True
-                threading.Thread(target=self._watch, name="idle streams", daemon=True).start()
+            self._changed.notify_all()
 
     def _stop_waiting(self, number: int) -> None:
-        with self._lock:
+        with self._changed:
             self._waiting.pop(number, None)
 
     def _watch(self) -> None:
         while True:
-            with self._lock:
-                if not self._waiting:
-                    self._watched = False
-                    return
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
                 now = time.monotonic()
                 idle = [
                     number

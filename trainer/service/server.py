@@ -24,7 +24,7 @@ from lightfm_retriever.hosting.security.settings import SecuritySettings, check_
 from lightfm_retriever.hosting.serving import descriptors
 from lightfm_retriever.hosting.serving.admission import Lane, UnaryLane
 from lightfm_retriever.hosting.serving.observation import Observation
-from lightfm_retriever.hosting.serving.server import HostedServer, calls_of
+from lightfm_retriever.hosting.serving.server import THREAD_ENDED, HostedServer, calls_of
 from lightfm_retriever.hosting.settings.flags import Hosting
 from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.publication.writer import utc_now
@@ -51,6 +51,7 @@ _THREADS = 16
 _APPENDING = 32
 # Calls that have begun and not ended; those that wait for their request take no thread, but memory.
 _MAX_CALLS = 1024
+_LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 5
 
 _log = logging.getLogger(__name__)
@@ -155,12 +156,16 @@ def serve(options: ServerOptions) -> int:
             taking_calls.set()
             _log.info("lightfm-trainer %s starts", release())
             print(f"listening on {options.listen.rpartition(':')[0]}:{port}", flush=True)
-            wait()
+            while server.alive and not wait():
+                pass
+            status = 0 if server.alive else 1
+            if status:
+                _log.error(THREAD_ENDED)
             taking_calls.clear()
             server.say_serving(serving=False)
             servicer.stop_watches()
             server.stop(_GRACE_SECONDS)
-    return 0
+    return status
 
 
 def _why_not_ready(store: RunStore, taking_calls: threading.Event) -> str | None:
@@ -255,8 +260,10 @@ def _exclusive(state: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _stop_signal() -> Iterator[Callable[[], object]]:
+def _stop_signal() -> Iterator[Callable[[], bool]]:
     """A function that waits for a SIGTERM or SIGINT that comes from now on, or has come already.
+
+    It waits for a moment at a time, and tells whether one has come.
 
     It waits at a socket, since a handler that sets an Event never returns when it interrupts the
     waiting for that Event, and since a signal that another thread gets wouldn't end that waiting.
@@ -267,5 +274,13 @@ def _stop_signal() -> Iterator[Callable[[], object]]:
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        yield lambda: wake_end.recv(1)
+        wake_end.settimeout(_LOOK_SECONDS)
+
+        def wait() -> bool:
+            try:
+                return bool(wake_end.recv(1))
+            except TimeoutError:
+                return False
+
+        yield wait
         signal.set_wakeup_fd(-1)

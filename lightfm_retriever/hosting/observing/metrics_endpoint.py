@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
+from queue import SimpleQueue
 from typing import Any, TypeAlias
 
 from prometheus_client import CollectorRegistry
@@ -30,7 +31,7 @@ _log = logger_of_calls(__name__)
 Check: TypeAlias = Callable[[], str | None]
 
 # Who holds that many for good keeps probes out.
-_MAX_CONNECTIONS = 64
+_MAX_CONNECTIONS = 32
 _MAX_HEAD_BYTES = 16 << 10
 # For a whole request to come, and for the whole answer to be taken.
 _SECONDS = 5.0
@@ -58,6 +59,7 @@ class MetricsEndpoint:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(collector)
         self._checks = {"/live": live, "/ready": ready}
+        self._taken: SimpleQueue[socket.socket | None] = SimpleQueue()
         self._free = threading.BoundedSemaphore(_MAX_CONNECTIONS)
         self._stopping = threading.Event()
         self._changing = threading.Lock()
@@ -73,11 +75,16 @@ class MetricsEndpoint:
     def start(self) -> None:
         """Listen, or log why that fails and keep trying."""
         self._bind()
+        # All now: one whose start lacks memory later may never return.
+        for _ in range(_MAX_CONNECTIONS):
+            threading.Thread(target=self._talk_to_all, name="metrics-call", daemon=True).start()
         threading.Thread(target=self._run, name="metrics", daemon=True).start()
 
     def stop(self) -> None:
         """Take no more connections; requests that are being answered go on."""
         self._stopping.set()
+        for _ in range(_MAX_CONNECTIONS):
+            self._taken.put(None)
         with self._changing:
             if self._listener is not None:
                 # Closing alone wouldn't wake the thread that waits for connections.
@@ -110,8 +117,8 @@ class MetricsEndpoint:
                 continue
             try:
                 connection, _ = listener.accept()
-            except OSError as error:
-                # Unless it ends: out of files, or a caller that left at once. Both pass.
+            except (OSError, MemoryError) as error:
+                # Unless it ends: out of files or memory, or a caller that left at once. All pass.
                 _log.debug("metrics on %s: %s", self._listen, error)
                 self._stopping.wait(_PAUSE_SECONDS)
                 continue
@@ -142,14 +149,13 @@ class MetricsEndpoint:
         if not self._free.acquire(blocking=False):
             connection.close()
             return
-        try:
-            threading.Thread(
-                target=self._talk, args=(connection,), name="metrics-call", daemon=True
-            ).start()
-        except RuntimeError:
-            _log.warning("metrics: no more threads can be started")
-            connection.close()
-            self._free.release()
+        self._taken.put(connection)
+
+    def _talk_to_all(self) -> None:
+        while (connection := self._taken.get()) is not None:
+            # What becomes of one caller, and can't even be logged, is no other's matter.
+            with contextlib.suppress(Exception):
+                self._talk(connection)
 
     def _talk(self, connection: socket.socket) -> None:
         try:

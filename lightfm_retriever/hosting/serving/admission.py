@@ -37,6 +37,7 @@ from lightfm_retriever.hosting.calls import (
 from lightfm_retriever.hosting.serving.parsing import parsing
 from lightfm_retriever.hosting.serving.pushback import with_pushback
 from lightfm_retriever.hosting.serving.retry_info import retry_info
+from lightfm_retriever.hosting.threads import start_all
 
 IsQuick: TypeAlias = Callable[[Any], bool]
 # Told of each call that ended: its method, how, and seconds since its request had come, None for one
@@ -65,6 +66,12 @@ class Lane(ThreadPoolExecutor):
         self._lock = threading.Condition()
         # Calls that wait for `release`; None while none has to.
         self._held: list[Callable[[], object]] | None = None
+        self._started = start_all(self, threads or limit)
+
+    @property
+    def alive(self) -> bool:
+        """Whether all its threads are; one may end for want of memory, and no other takes its place."""
+        return all(thread.is_alive() for thread in self._started)
 
     @property
     def in_flight(self) -> int:
@@ -151,8 +158,11 @@ class UnaryLane(Lane):
         receive = _receive_message(state, rpc_event.call, deserialize)
         run_later = super(Lane, self).submit
         came_at = 0.0
+        began = False
 
         def answer(request: Any) -> None:
+            nonlocal began
+            began = True
             try:
                 function(respond, rpc_event, state, behavior, lambda: request, deserialize, serialize)
             finally:
@@ -169,12 +179,20 @@ class UnaryLane(Lane):
                 self._end()
                 code = _end_without_request(state, rpc_event.call)
                 self._observe(behavior.method, code, None)
-            elif self._hold(lambda: run_later(answer, request)):
-                pass
-            elif self._is_quick(request):
-                answer(request)
-            else:
-                run_later(answer, request)
+                return ended
+            try:
+                if self._hold(lambda: run_later(answer, request)):
+                    pass
+                elif self._is_quick(request):
+                    answer(request)
+                else:
+                    run_later(answer, request)
+            except Exception:
+                # For want of memory, say. Raised, it would end the one thread that takes calls.
+                if not began:
+                    self._end()
+                _end_without_answer(state, rpc_event.call)
+                self._observe(behavior.method, _code(state), None)
             return ended
 
         self._begin()
@@ -205,6 +223,18 @@ def _end_without_request(state: Any, call: Any) -> grpc.StatusCode:
             b"a request is missing: exactly one is needed",
         )
         return grpc.StatusCode.UNIMPLEMENTED
+
+
+def _end_without_answer(state: Any, call: Any) -> None:
+    """Tell the caller to ask again, unless the call has ended already."""
+    with state.condition:
+        if not state.statused:
+            _abort(
+                state,
+                call,
+                cygrpc.StatusCode.unavailable,
+                b"this process lacks the memory to answer: ask again",
+            )
 
 
 class Admission(grpc.ServerInterceptor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from lightfm_retriever.hosting.serving.admission import Admission, Lane, Observe
 from lightfm_retriever.hosting.serving.health import Health
 from lightfm_retriever.hosting.serving.observation import Observation
 from lightfm_retriever.hosting.settings.flags import Hosting
+from lightfm_retriever.hosting.threads import start_all
 
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 # Refusals are answered also when all calls' threads are taken.
@@ -37,6 +39,8 @@ _FLUSH_SECONDS = 0.2
 _QUIET_SECONDS = 0.05
 # Callers that don't wait for answers call all the time; deadlines are longer than this.
 _LONGEST_HOLD_SECONDS = 0.5
+
+THREAD_ENDED = "a thread that answers calls has ended, for want of memory perhaps: stopping"
 
 
 def calls_of(settings: Hosting, observation: Observation) -> Calls:
@@ -86,9 +90,12 @@ class HostedServer:
             **lanes,
         }
         admission = Admission(self._lanes, calls=calls, observe=observe)
+        refusing = ThreadPoolExecutor(_REFUSING_THREADS, thread_name_prefix="refuse")
+        self._threads = start_all(refusing, _REFUSING_THREADS)
+        self._stopping = False
         self._health = Health([name])
         self.grpc = grpc.server(
-            ThreadPoolExecutor(_REFUSING_THREADS, thread_name_prefix="refuse"),
+            refusing,
             interceptors=[admission],
             options=[
                 ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
@@ -116,7 +123,21 @@ class HostedServer:
 
     def start(self) -> None:
         """Take calls from now on."""
+        before = {*threading.enumerate()}
         self.grpc.start()
+        # The one thread that takes all calls, by the name of what it runs.
+        self._threads += [one for one in {*threading.enumerate()} - before if "_serve" in one.name]
+
+    @property
+    def alive(self) -> bool:
+        """Whether every thread is there that calls depend on, or nobody needs them any more.
+
+        One may end for want of memory. Then calls wait for ever, so the process has to be replaced.
+        """
+        return self._stopping or (
+            all(thread.is_alive() for thread in self._threads)
+            and all(lane.alive for lane in self._lanes.values())
+        )
 
     def stop(self, grace_seconds: float | None) -> None:
         """Take no more calls, and wait until those that were taken are answered or the time is over.
@@ -128,6 +149,7 @@ class HostedServer:
         Args:
             grace_seconds: after which calls that go on are cut off; None for at once.
         """
+        self._stopping = True
         if not grace_seconds:
             self.grpc.stop(grace_seconds).wait()
             return

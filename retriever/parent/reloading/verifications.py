@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
-from retriever.errors import UnverifiedError
 from retriever.lifetime import Wanted
 from retriever.priority import make_way
 from retriever.version_files import Files
 
 # What was ended is gone a moment later, unless it hangs in the kernel.
 _MOMENT_SECONDS = 5.0
+_PAUSE_SECONDS = 0.1
 
 
 @dataclass
@@ -48,9 +48,12 @@ class Verifications:
         self._clock = clock
         self._running: Verification | None = None
         self._waiting: Verification | None = None
+        self._begun: SimpleQueue[Verification] = SimpleQueue()
         self._ended: SimpleQueue[Verification] = SimpleQueue()
         # Whether nobody asks for the result of the one that runs.
         self._abandoned = False
+        # Now: one whose start lacks memory later may never return.
+        threading.Thread(target=self._verify_what_is_begun, name="verify", daemon=True).start()
 
     def begin(self, version: str) -> None:
         """Verify this version, and no other one."""
@@ -99,19 +102,25 @@ class Verifications:
             return
         running, self._waiting = self._waiting, None
         self._running = running
+        self._begun.put(running)
 
-        def verify() -> None:
-            make_way()
+    def _verify_what_is_begun(self) -> None:
+        make_way()
+        while True:
+            running = self._begun.get()
             try:
                 running.files = self._verify(running.version, running.wanted)
             except Exception as error:
                 running.problem = error
-            self._ended.put(running)
-            self._wake_up()
+            self._tell(running)
 
-        try:
-            threading.Thread(target=verify, name="verify", daemon=True).start()
-        except RuntimeError as error:
-            running.problem = UnverifiedError(running.version, f"couldn't be verified: {error}")
-            self._ended.put(running)
-            self._wake_up()
+    def _tell(self, ended: Verification) -> None:
+        while True:
+            try:
+                self._ended.put(ended)
+                self._wake_up()
+            except MemoryError:
+                # Else it would seem to go on for ever.
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                return

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
+import re
 import resource
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
+import grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication import labels
@@ -16,6 +20,7 @@ from tests.load import models
 from tests.service import PATIENCE
 
 FILES = 128
+SHORT = 3.0
 LIMITED = ("sh", "-c", f'ulimit -n {FILES}; exec "$@"', "-")
 
 
@@ -76,3 +81,63 @@ def test_a_parent_without_descriptors_follows_the_label_and_restarts_workers_onc
     status = service.wait_until_all_serve(new)
     assert status.label_problem == ""
     assert status.workers[0].pid != victim
+
+
+@contextlib.contextmanager
+def no_more_memory(pid: int) -> Iterator[None]:
+    """Let a process have the address space that it has, and no more."""
+    limits = resource.prlimit(pid, resource.RLIMIT_AS)
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+    resource.prlimit(pid, resource.RLIMIT_AS, (pages * resource.getpagesize(), limits[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_AS, limits)
+
+
+def test_a_worker_that_lacked_memory_answers_again_or_is_replaced(start, volume):
+    service = start(volume, workers=1)
+    [pid] = service.worker_pids()
+    stub = service.stub()
+    slow = pb.BatchRecommendRequest(
+        requests=[pb.RecommendRequest(user_id=user) for user in models.USER_IDS[:20]]
+    )
+    with contextlib.suppress(ProcessLookupError), no_more_memory(pid):
+        for _ in range(3):
+            # Whatever comes of them.
+            with contextlib.suppress(grpc.RpcError):
+                stub.BatchRecommend(slow, timeout=SHORT)
+
+    def answers(_status: pb.GetStatusResponse) -> bool:
+        with contextlib.suppress(grpc.RpcError):
+            return bool(service.stub().BatchRecommend(slow, timeout=SHORT).results)
+        return False
+
+    service.wait_until(answers)
+
+
+def test_a_parent_that_lacked_memory_follows_the_label(start, volume):
+    service = start(volume, workers=1)
+    new = models.publish(volume, "b", 2).version
+    with no_more_memory(service.pid):
+        labels.promote(volume, new)
+        service.wait_until(
+            lambda status: status.version == new or status.label_problem or status.failed_versions
+        )
+    service.wait_until_all_serve(new)
+
+
+def test_probes_are_answered_once_a_parent_that_lacked_memory_has_some(start, volume):
+    service = start(volume, workers=1, metrics_listen="127.0.0.1:0")
+    host, port = re.search(r"metrics on (\S+):(\d+)", service.log).groups()
+
+    def ask(seconds: float) -> int:
+        with contextlib.closing(http.client.HTTPConnection(host, int(port), timeout=seconds)) as asking:
+            asking.request("GET", "/live")
+            return asking.getresponse().status
+
+    with no_more_memory(service.pid):
+        for _ in range(4):
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                ask(SHORT)
+    assert ask(PATIENCE) == 200

@@ -417,13 +417,13 @@ def test_the_command_serves_until_it_is_told_to_stop(volume, versions, number):
 # that a timer can send at any microsecond.
 _SIGNALLED_AGAIN_AND_AGAIN = """
 import random, signal
-from trainer import server
+from trainer.service import server
 
 signal.SIGTERM = signal.SIGALRM
 for _ in range(2000):
     with server._stop_signal() as wait:
         signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 2e-4))
-        wait()
+        while not wait(): pass
 """
 
 

@@ -1,0 +1,24 @@
+"""Threads that are there before they are needed."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lightfm_retriever.hosting.threads import start_all
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_no_other_thread_is_started_by_tasks(monkeypatch, count):
+    with ThreadPoolExecutor(count) as pool:
+        threads = start_all(pool, count)
+        assert len({*threads}) == count
+
+        def forbid(_thread):
+            pytest.fail("another thread is started")
+
+        monkeypatch.setattr("threading.Thread.start", forbid)
+        assert [*pool.map(abs, range(-20, 0))] == [*range(20, 0, -1)]
+        assert all(thread.is_alive() for thread in threads)
+    assert not any(thread.is_alive() for thread in threads)
