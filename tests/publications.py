@@ -220,7 +220,7 @@ def _stage_more(staging: Staging, random: np.random.Generator) -> None:
     ):
         # None below 0, as a row of what folds sessions in must be.
         staging.add_array(name, np.abs(random.normal(size=shape)).astype(np.float32))
-    ATTRIBUTES.stage(staging)
+    staging.add_attributes(ATTRIBUTES)
 
 
 def norms(item_vectors: NDArray[np.float32]) -> NDArray[np.float32]:

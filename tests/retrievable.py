@@ -102,7 +102,7 @@ def publish(
         indexes = build_indexes(staging, item_vectors, backend=backend, build=build, query=query)
         stage_more(staging)
         of_items = Attributes.build(attributes, items)
-        of_items.stage(staging)
+        staging.add_attributes(of_items)
         of_all = facts(items, users, components, indexes)
         version = staging.publish(replace(of_all, attributes=[*of_items.facts])).version
     if label is not None:

@@ -21,14 +21,9 @@ TrainerError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lightfm_retriever.hosting import words
-
-if TYPE_CHECKING:
-    from trainer.promotion.gates import GateResult
 
 
 class TrainerError(Exception):
@@ -147,37 +142,6 @@ class StoreError(TrainerError):
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
-
-
-class DiscontinuityError(TrainerError):
-    """An input that keeps too little of the version that a label names; `failed` says of what.
-
-    `warnings` are those of the input, which may name the cause.
-    """
-
-    def __init__(
-        self,
-        label: str,
-        version: str,
-        failed: Sequence[GateResult],
-        *,
-        wanted: str | None = None,
-        warnings: Sequence[str] = (),
-    ) -> None:
-        names = f"label {label!r} names"
-        if wanted not in (None, label):
-            names += f" and label {wanted!r} is held against"
-        todo = "mend the input; for another catalogue, use another volume or --allow-different-data"
-        lines = [
-            f"nothing was published: too little is kept of version {version}, which {names}",
-            *(own.text for own in failed),
-            *(f"odd about the input: {warning}" for warning in warnings),
-            todo,
-        ]
-        super().__init__("\n  ".join(lines))
-        self.label = label
-        self.version = version
-        self.failed = list(failed)
 
 
 class SparkError(TrainerError):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,6 @@ from lightfm_retriever.publication.manifest import AttributeFacts, AttributeKind
 from lightfm_retriever.publication.storage.arrays import map_array
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
-
-if TYPE_CHECKING:
-    from lightfm_retriever.publication.writer import Staging
 
 MAX_VALUE_BYTES = 500
 """Longest value of a text attribute, in bytes of UTF-8."""
@@ -138,17 +135,6 @@ class Attributes:
             _open_text(directory, items) if "text" in kinds else None,
             _open_number(directory, kinds.count("number"), items) if "number" in kinds else None,
         )
-
-    def stage(self, staging: Staging) -> None:
-        """Write the files of a publication whose manifest has these facts."""
-        if (text := self.text) is not None:
-            staging.add_id_map(layout.ATTRIBUTE_VALUES, text.values)
-            staging.add_ragged(layout.ATTRIBUTE_ITEMS_OFFSETS, layout.ATTRIBUTE_ITEMS, text.items)
-            staging.add_ragged(layout.ITEM_ATTRIBUTES_OFFSETS, layout.ITEM_ATTRIBUTES, text.tokens)
-        if (number := self.number_arrays) is not None:
-            staging.add_array(layout.NUMBERS, number.values, gaps=True)
-            staging.add_array(layout.NUMBER_ORDER, number.order)
-            staging.add_array(layout.NUMBER_SORTED, number.ordered, gaps=True)
 
     def position(self, name: str) -> int | None:
         """The position of an attribute, None when there is no such one."""

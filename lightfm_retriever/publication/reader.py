@@ -1,41 +1,32 @@
-"""Reading publications: list, resolve, verify, open. Never changes anything on the volume."""
+"""Reading publications: list, resolve, open. Never changes anything on the volume."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from lightfm_retriever.files.regular_files import check_regular, open_regular
-from lightfm_retriever.parallel import for_each
+from lightfm_retriever.files.regular_files import check_regular
 from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.attributes import Attributes
 from lightfm_retriever.publication.errors import (
     MismatchError,
     MissingFileError,
-    PublicationError,
     VersionNotFoundError,
     VolumeError,
     unreadable,
 )
-from lightfm_retriever.publication.manifest import FileFacts, Manifest
+from lightfm_retriever.publication.manifest import Manifest
 from lightfm_retriever.publication.storage.arrays import map_array
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
-from lightfm_retriever.publication.verification import check_contents
-
-# Hashing lets go of the GIL, and a volume over the network answers several at a time.
-_READERS = 4
-_PART_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -136,86 +127,27 @@ def read_manifest(volume: Path, version: str) -> Manifest:
         VolumeError: the volume can't be read.
         InvalidPublicationError: the manifest isn't valid.
     """
-    return manifest.read(_directory(volume, version))
-
-
-def verify(volume: Path, version: str) -> Manifest:
-    """Check every byte of a version, and that its parts fit together.
-
-    Reading every file also fills the page cache, so opening the version afterwards is quick.
-
-    Raises:
-        VersionNotFoundError: the volume has no such version.
-        VolumeError: the volume can't be read.
-        InvalidPublicationError: names the file at fault and both values.
-    """
-    return verify_directory(_directory(volume, version), version)
-
-
-def verify_directory(directory: Path, version: str) -> Manifest:
-    """The same for a version that lies in any directory, as before it appears on its volume.
-
-    Raises:
-        VolumeError: a file can't be read for now, which says nothing about the version.
-        InvalidPublicationError: names the file at fault and both values.
-    """
-    facts = manifest.read(directory, version=version)
-    # The largest first, so that none is left over for the end; the first problem by name is told.
-    largest_first = sorted(facts.files, key=lambda name: -facts.files[name].size)
-    problems: dict[str, Exception] = {}
-
-    def check(name: str) -> None:
-        try:
-            _check_file(directory / name, facts.files[name])
-        except PublicationError as error:
-            problems[name] = error
-
-    for_each(check, largest_first, threads=_READERS)
-    for name in facts.files:
-        if name in problems:
-            raise problems[name]
-    check_contents(_open(directory, version))
-    return facts
-
-
-def _check_file(path: Path, expected: FileFacts) -> None:
-    _check_size(path, expected.size)
-    try:
-        with open_regular(path) as file:
-            found = _digest(file, expected.size)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    if found != expected.sha256:
-        raise MismatchError(path, "SHA-256", expected=expected.sha256, found=found)
-
-
-def _digest(file: BufferedReader, size: int) -> str:
-    """The SHA-256 of a file, or when it has grown beyond its size of the beginning: it may go on so."""
-    digest = hashlib.sha256()
-    part = memoryview(bytearray(_PART_BYTES))
-    while size >= 0 and (count := file.readinto(part)):
-        digest.update(part[:count])
-        size -= count
-    return digest.hexdigest()
+    return manifest.read(directory_of(volume, version))
 
 
 def open_publication(volume: Path, version: str) -> Publication:
     """Map a version's arrays and id maps, checking names, sizes, types and shapes.
 
-    It doesn't read the data: `verify` the version once before it is served.
+    It doesn't read the data: verify the version once before it is served.
 
     Raises:
         VersionNotFoundError: the volume has no such version.
         VolumeError: the volume can't be read.
         InvalidPublicationError: names the file at fault and both values.
     """
-    return _open(_directory(volume, version), version)
+    return open_directory(directory_of(volume, version), version)
 
 
-def _open(directory: Path, version: str) -> Publication:
+def open_directory(directory: Path, version: str) -> Publication:
+    """Do the same for a version that lies in any directory, as before it appears on its volume."""
     facts = manifest.read(directory, version=version)
     for name, file_facts in facts.files.items():
-        _check_size(directory / name, file_facts.size)
+        check_size(directory / name, file_facts.size)
     files = _Files(directory, facts)
     items, users, width = facts.items, facts.users, facts.components + 1
     features = None
@@ -263,13 +195,15 @@ class _Files:
         return None if starts is None or own is None else Ragged(starts, own)
 
 
-def _directory(volume: Path, version: str) -> Path:
+def directory_of(volume: Path, version: str) -> Path:
+    """Find the directory of a version; raises VersionNotFoundError, and VolumeError."""
     if not has_version(volume, version):
         raise VersionNotFoundError(version, volume)
     return layout.version_dir(volume, version)
 
 
-def _check_size(path: Path, expected: int) -> None:
+def check_size(path: Path, expected: int) -> None:
+    """Raise InvalidPublicationError for a file that is missing, irregular or of another size."""
     try:
         found = check_regular(path).st_size
     except FileNotFoundError as error:

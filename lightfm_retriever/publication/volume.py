@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from lightfm_retriever.publication import labels, layout, reader, removal
+from lightfm_retriever.publication import labels, layout, reader, removal, verification
 from lightfm_retriever.publication.labels import Verb
 from lightfm_retriever.publication.manifest import Manifest
 from lightfm_retriever.publication.writer import Clock, utc_now
@@ -158,7 +158,7 @@ class FolderVolume:
 
     def verify(self, version: str) -> Manifest:
         """See Volume."""
-        return reader.verify(self._folder, version)
+        return verification.verify(self._folder, version)
 
     def read_label(self, label: str) -> str:
         """See Volume."""

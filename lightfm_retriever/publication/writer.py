@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.files.durable import fsync_directory, fsync_file, make_directory
 from lightfm_retriever.files.regular_files import open_descriptor, open_regular
-from lightfm_retriever.publication import layout, manifest, reader
+from lightfm_retriever.publication import layout, manifest, verification
+from lightfm_retriever.publication.attributes import Attributes
 from lightfm_retriever.publication.errors import InvalidPublicationError, VectorError, VolumeError
 from lightfm_retriever.publication.manifest import FileFacts, Manifest
 from lightfm_retriever.publication.storage.id_map import IdMap
@@ -124,6 +125,17 @@ class Staging:
         """Write an id map."""
         id_map.save(self.path(name))
 
+    def add_attributes(self, attributes: Attributes) -> None:
+        """Write the attributes of items, whose facts are the manifest's."""
+        if (text := attributes.text) is not None:
+            self.add_id_map(layout.ATTRIBUTE_VALUES, text.values)
+            self.add_ragged(layout.ATTRIBUTE_ITEMS_OFFSETS, layout.ATTRIBUTE_ITEMS, text.items)
+            self.add_ragged(layout.ITEM_ATTRIBUTES_OFFSETS, layout.ITEM_ATTRIBUTES, text.tokens)
+        if (number := attributes.number_arrays) is not None:
+            self.add_array(layout.NUMBERS, number.values, gaps=True)
+            self.add_array(layout.NUMBER_ORDER, number.order)
+            self.add_array(layout.NUMBER_SORTED, number.ordered, gaps=True)
+
     def publish(self, facts: Manifest) -> Manifest:
         """Make the version appear, and return its manifest; raises as `seal` does.
 
@@ -154,7 +166,7 @@ class Staging:
             InvalidPublicationError: names the file at fault; it is nowhere when this ends.
         """
         try:
-            reader.verify_directory(self._files, sealed.version)
+            verification.verify_directory(self._files, sealed.version)
         except InvalidPublicationError as error:
             raise InvalidPublicationError(
                 Path(error.path).name,

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lightfm_retriever.publication import layout, manifest, reader
+from lightfm_retriever.publication import layout, manifest, reader, verification
 from lightfm_retriever.publication.errors import (
     InvalidPublicationError,
     LabelError,
@@ -108,12 +108,12 @@ class RemoteVolume:
             if self._cache.has(version):
                 check_bytes(self._store, facts)
                 if reader.read_manifest(self._folder, version) == facts:
-                    self._cache.bring(self._store, version, reader.verify)
+                    self._cache.bring(self._store, version, verification.verify)
                     return facts
                 self._cache.discard(version)
             # Linked files would have been checked here only.
             self._cache.fetch(self._store, version, linked=False)
-            return reader.verify(self._folder, version)
+            return verification.verify(self._folder, version)
 
     def delete_version(self, version: str) -> None:
         """See Volume.
@@ -189,7 +189,7 @@ class RemoteVolume:
         """See Volume."""
         with self._using(*versions):
             for version in versions:
-                self._cache.bring(self._store, version, reader.verify)
+                self._cache.bring(self._store, version, verification.verify)
             yield self._folder
 
     @contextmanager
@@ -205,7 +205,7 @@ class RemoteVolume:
             return
         with self._using(version):
             try:
-                self._cache.bring(self._store, version, reader.verify)
+                self._cache.bring(self._store, version, verification.verify)
             except (VersionNotFoundError, InvalidPublicationError) as error:
                 _log.warning("label %r names a version that can't be used: %s", label, error)
             self._cache.follow(label, version)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.observing import logs
 from lightfm_retriever.hosting.release import release
-from lightfm_retriever.hosting.security.settings import check_address, check_files
+from lightfm_retriever.hosting.security.checks import check_address, check_files
 from lightfm_retriever.hosting.serving import descriptors
 from retriever import control
 from retriever.config import Config, format_address

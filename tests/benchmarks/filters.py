@@ -188,7 +188,7 @@ def publish(
         staging.add_array(layout.ID_RANKS, np.arange(count, dtype=np.int32))
         seen = no_rows(len(users))
         staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, seen)
-        attributes.stage(staging)
+        staging.add_attributes(attributes)
         manifest = Manifest(
             items=count,
             users=len(users),

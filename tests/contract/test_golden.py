@@ -11,7 +11,7 @@ from annoy import AnnoyIndex
 from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.errors import NothingToRollBackToError
 from lightfm_retriever.publication.labels import list_labels, read_label, rollback_target
-from lightfm_retriever.publication.reader import list_versions, open_publication, verify
+from lightfm_retriever.publication.reader import list_versions, open_publication
 from lightfm_retriever.publication.storage.ragged import text
 from lightfm_retriever.publication.vectors.vector_space import (
     augment_items,
@@ -19,6 +19,7 @@ from lightfm_retriever.publication.vectors.vector_space import (
     split_biases,
     user_queries,
 )
+from lightfm_retriever.publication.verification import verify
 from tests import publications
 from tests.contract import make_golden
 

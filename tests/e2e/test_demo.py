@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lightfm_retriever.publication.labels import read_label
-from lightfm_retriever.publication.reader import verify
+from lightfm_retriever.publication.verification import verify
 
 ROOT = Path(__file__).parents[2]
 

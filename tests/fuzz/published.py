@@ -70,7 +70,7 @@ def publish(volume: Path, backend: str) -> str:
         staging.add_ragged(layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS, seen)
         titles = from_texts(retrievable.title_of(items.external_id(row)) for row in range(ITEMS))
         staging.add_ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, titles)
-        attributes.stage(staging)
+        staging.add_attributes(attributes)
         indexes = retrievable.build_indexes(staging, item_vectors, backend=backend)
         for index in indexes.values():
             index.depths.append(Depth(results=40, effort=3.0, recall=1.0))

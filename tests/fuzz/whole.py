@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication import layout, verification
 from lightfm_retriever.publication.errors import PublicationError
 from retriever.answering.snapshot import open_snapshot
 from retriever.worker.warm_up import warm_up
@@ -51,7 +51,7 @@ def start(directory: Path) -> Execute:
         what = _spoil(random, target, content)
         note(f"{what}, verify")
         try:
-            reader.verify(volume, version.name)
+            verification.verify(volume, version.name)
         except PublicationError as error:
             return f"{what} refused: {type(error).__name__}"
         note(f"{what}, open")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from lightfm_retriever.publication import reader
+from lightfm_retriever.publication import reader, verification
 from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
@@ -130,12 +130,12 @@ def test_what_was_damaged_or_made_by_other_rules_is_made_again(movielens, monkey
     first = make(tmp_path)
     (first.directory / "items.trie").unlink()
     second = make(tmp_path)
-    assert reader.verify(second.volume, second.version)
+    assert verification.verify(second.volume, second.version)
     vectors = second.directory / "item_vectors.npy"
     vectors.chmod(0o644)
     vectors.write_bytes(b"cut short")
     second = make(tmp_path)
-    assert reader.verify(second.volume, second.version)
+    assert verification.verify(second.volume, second.version)
     monkeypatch.setattr(large, "_RULES", large._RULES + 1)
     make(tmp_path)
     record = json.loads((second.volume.parent / large._RECORD).read_text())
@@ -159,7 +159,7 @@ def test_a_copy_is_the_same_in_files_of_its_own(movielens, tmp_path):
     vectors = "item_vectors.npy"
     assert (made.directory / vectors).read_bytes() == (other / vectors).read_bytes()
     assert not (made.directory / vectors).samefile(other / vectors)
-    assert reader.verify(made.volume, other.name)
+    assert verification.verify(made.volume, other.name)
 
 
 def test_as_many_as_movielens_has_are_its_own_and_more_are_interpolated(movielens):

@@ -21,8 +21,9 @@ from trainer.fitting.lightfm_model import Loss
 from trainer.preparing.splits import Split
 from trainer.progress import Bars, Silent
 from trainer.reading import default_split, read_source
+from trainer.study.files import write_study
 from trainer.study.options import Space, StudyOptions
-from trainer.study.study import StudyResult, run_study, write_study
+from trainer.study.study import StudyResult, run_study
 
 _SHOWN = 10
 

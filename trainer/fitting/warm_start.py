@@ -25,7 +25,7 @@ import numpy as np
 from lightfm import LightFM
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication import layout, verification
 from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.arrays import map_array
@@ -113,7 +113,7 @@ def load(volume: Path, version: str) -> ModelState | None:
         VolumeError: the volume can't be read.
         InvalidPublicationError: names the file at fault.
     """
-    facts = reader.verify(volume, version)
+    facts = verification.verify(volume, version)
     directory = layout.version_dir(volume, version)
     # The manifest has all of them or none.
     if layout.MODEL_ITEM_ROWS not in facts.files:

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from lightfm_retriever.publication.errors import LabelMovedError
 from lightfm_retriever.publication.volume import Volume
-from trainer.errors import DiscontinuityError
 from trainer.progress import Reporter
 from trainer.promotion import continuity, gates, predecessor
 from trainer.promotion.content import Content, content_of
+from trainer.promotion.errors import DiscontinuityError
 from trainer.promotion.gates import GateResult, Gates
 from trainer.promotion.measurement import measure
 from trainer.promotion.predecessor import Predecessor

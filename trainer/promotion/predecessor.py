@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightfm_retriever.publication import labels, layout, reader
+from lightfm_retriever.publication import labels, layout, reader, verification
 from lightfm_retriever.publication.errors import LabelError, PublicationError
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.volume import Volume
@@ -80,7 +80,7 @@ def find(volume: Path, label: str | None) -> Predecessor | None:
             return Predecessor(label=name, expected=expected, version=version, problem=str(error))
         try:
             # A damaged id map may crash the process that asks it.
-            reader.verify(volume, version)
+            verification.verify(volume, version)
             opened = reader.open_publication(volume, version)
         except PublicationError as error:
             return Predecessor(label=name, expected=expected, version=version, problem=str(error))

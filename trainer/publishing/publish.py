@@ -74,7 +74,7 @@ def publish(
         with timings.stage("publish"):
             _stage_files(staging, source)
             attributes = Attributes.build(source.attributes, len(source.items))
-            attributes.stage(staging)
+            staging.add_attributes(attributes)
             warnings = _stage_cold(staging, source, ranks, seed=indexing.options.seed)
             sealed = staging.seal(
                 Manifest(

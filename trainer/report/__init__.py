@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lightfm_retriever.files.regular_files import create_regular
-from lightfm_retriever.publication import reader
+from lightfm_retriever.publication import reader, verification
 from trainer.errors import OptionError
 from trainer.evaluation.cold_metrics import cold_rows
 from trainer.index import distributions
@@ -61,7 +61,7 @@ def write_report(
         TrainerError: a retriever doesn't serve what was published for it.
         OSError: the directory can't be written.
     """
-    reader.verify(volume, version)
+    verification.verify(volume, version)
     subject = Subject.open(volume, version)
     if not len(subject.users):
         raise OptionError("VERSION", version, "one with users: a report asks what they would like")

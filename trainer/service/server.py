@@ -20,7 +20,8 @@ from lightfm_retriever.hosting import message_sizes
 from lightfm_retriever.hosting.calls import UNGUARDED, Calls
 from lightfm_retriever.hosting.observing.metrics_endpoint import MetricsEndpoint
 from lightfm_retriever.hosting.release import release
-from lightfm_retriever.hosting.security.settings import SecuritySettings, check_address
+from lightfm_retriever.hosting.security.checks import check_address
+from lightfm_retriever.hosting.security.settings import SecuritySettings
 from lightfm_retriever.hosting.serving import descriptors
 from lightfm_retriever.hosting.serving.admission import Lane, UnaryLane
 from lightfm_retriever.hosting.serving.observation import Observation

@@ -7,15 +7,12 @@ interactions, once.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
-from lightfm_retriever.files.regular_files import create_regular
 from lightfm_retriever.publication.errors import VectorError
 from trainer.data.interactions import Interactions
 from trainer.errors import TrainerError
@@ -29,8 +26,6 @@ from trainer.reading import TrainingInput
 from trainer.study.options import StudyOptions
 from trainer.study.trials import Seconds, Trial, import_optuna, search, with_parameters
 
-FIGURES = "study.json"
-PICTURE = "study.png"
 _BY_TIME = ("time", "leave-last-k")
 
 
@@ -139,38 +134,6 @@ def run_study(
         seconds=round(clock() - started, 3),
         warnings=warnings,
     )
-
-
-def write_study(result: StudyResult, directory: Path) -> list[Path]:
-    """Write the result as JSON and, where matplotlib is installed, a picture; returns the files.
-
-    Raises:
-        OSError: the directory can't be written. What was there is left as it was.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    content = json.dumps(asdict(result), indent=2, ensure_ascii=False, allow_nan=False)
-    files = {directory / FIGURES: content.encode() + b"\n"}
-    try:
-        from trainer.study import picture as study_picture
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-    else:
-        files[directory / PICTURE] = study_picture.draw(result)
-    for path, data in files.items():
-        _replace(path, data)
-    return list(files)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    whole = path.with_name(f".{path.name}.new")
-    try:
-        with create_regular(whole) as file:
-            file.write(data)
-        whole.replace(path)
-    finally:
-        whole.unlink(missing_ok=True)
 
 
 def _train_best(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication import reader
+from lightfm_retriever.publication import reader, verification
 from lightfm_retriever.publication.manifest import Manifest, Scalar
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import IdMap
@@ -109,7 +109,7 @@ def diff(
         VolumeError: the volume can't be read.
     """
     for version in {before, after}:
-        reader.verify(volume, version)
+        verification.verify(volume, version)
     old, new = (reader.open_publication(volume, version) for version in (before, after))
     return VersionDiff(
         before=before,

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from lightfm_retriever.hosting import words
-from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication import layout, reader, verification
 from lightfm_retriever.publication.errors import InvalidPublicationError, PublicationError, VolumeError
 from retriever import version_files
 from retriever.errors import UnverifiedError
@@ -125,7 +125,7 @@ def _verify(volume: Path, version: str) -> Files:
     for _ in range(_TRIES):
         names = version_files.names_of(directory) if reader.has_version(volume, version) else []
         before = _look(directory, names)
-        reader.verify(volume, version)
+        verification.verify(volume, version)
         if before == (files := _look(directory, names)):
             return files
     raise VolumeError(directory, f"files changed while they were read: {_TRIES} times")

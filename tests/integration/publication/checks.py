@@ -9,7 +9,8 @@ from pathlib import Path
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import NothingToRollBackToError
 from lightfm_retriever.publication.labels import list_labels, rollback_target
-from lightfm_retriever.publication.reader import list_versions, verify
+from lightfm_retriever.publication.reader import list_versions
+from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.writer import Staging
 
 

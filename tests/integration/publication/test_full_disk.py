@@ -12,7 +12,8 @@ from annoy import AnnoyIndex
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import VolumeError
 from lightfm_retriever.publication.labels import promote, rollback
-from lightfm_retriever.publication.reader import open_publication, verify
+from lightfm_retriever.publication.reader import open_publication
+from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.writer import Staging, utc_now
 from tests import publications
 from tests.integration.disks import fill

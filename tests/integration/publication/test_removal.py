@@ -12,8 +12,9 @@ import pytest
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import LabelledVersionError, VersionNotFoundError
 from lightfm_retriever.publication.labels import promote, read_label
-from lightfm_retriever.publication.reader import has_version, list_versions, open_publication, verify
+from lightfm_retriever.publication.reader import has_version, list_versions, open_publication
 from lightfm_retriever.publication.removal import delete_version
+from lightfm_retriever.publication.verification import verify
 from tests import publications
 from tests.integration.disks import fill
 from tests.integration.publication.checks import assert_sound, assert_staging_is_cleaned_up

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
-from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication import layout, reader, verification
 from lightfm_retriever.remote.location import parse_location
 from lightfm_retriever.remote.store import Store
 from tests import fault_proxy, seaweedfs
@@ -135,7 +135,7 @@ def test_movielens_is_trained_published_and_looked_after_by_the_command_line(buc
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bucket.store.read(key, at_most=1 << 30)[0])
     assert reader.list_versions(folder) == [names[0]]
-    assert reader.verify(folder, names[0]).users == 943
+    assert verification.verify(folder, names[0]).users == 943
 
 
 def test_the_cache_is_beside_the_state_by_default(bucket, vectors):

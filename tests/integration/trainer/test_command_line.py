@@ -16,7 +16,8 @@ import pytest
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import list_labels, read_label
-from lightfm_retriever.publication.reader import list_versions, verify
+from lightfm_retriever.publication.reader import list_versions
+from lightfm_retriever.publication.verification import verify
 from tests import datasets, publications
 from tests.integration.trainer.conftest import call, start
 

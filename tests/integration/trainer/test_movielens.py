@@ -13,8 +13,9 @@ from lightfm.evaluation import auc_score, precision_at_k
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import read_label
-from lightfm_retriever.publication.reader import open_publication, verify
+from lightfm_retriever.publication.reader import open_publication
 from lightfm_retriever.publication.vectors.vector_space import augment_items, user_queries
+from lightfm_retriever.publication.verification import verify
 from tests import datasets, movielens
 from tests.movielens import DATA_DIR
 from trainer.data import movielens as dataset

@@ -10,7 +10,8 @@ import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication.labels import list_labels, read_label
-from lightfm_retriever.publication.reader import list_versions, open_publication, verify
+from lightfm_retriever.publication.reader import list_versions, open_publication
+from lightfm_retriever.publication.verification import verify
 from tests import datasets
 from tests.retrievable import assert_best
 from tests.service import PATIENCE, Service

@@ -14,7 +14,8 @@ import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.publication.labels import list_labels
-from lightfm_retriever.publication.reader import list_versions, verify
+from lightfm_retriever.publication.reader import list_versions
+from lightfm_retriever.publication.verification import verify
 from tests import datasets
 from tests.trainer_service import (
     TrainerService,

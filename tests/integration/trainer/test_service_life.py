@@ -17,7 +17,8 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.publication.labels import list_labels, promote
-from lightfm_retriever.publication.reader import list_versions, verify
+from lightfm_retriever.publication.reader import list_versions
+from lightfm_retriever.publication.verification import verify
 from tests import datasets, publications
 from tests.ending import end_of_calls
 from tests.integration.disks import fill

@@ -11,7 +11,8 @@ import pytest
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import list_labels
-from lightfm_retriever.publication.reader import list_versions, open_publication, verify
+from lightfm_retriever.publication.reader import list_versions, open_publication
+from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.volume import FolderVolume
 from lightfm_retriever.remote.location import parse_location
 from lightfm_retriever.remote.store import Store

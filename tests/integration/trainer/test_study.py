@@ -10,8 +10,9 @@ import pytest
 from tests import datasets, movielens
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.progress import Silent
+from trainer.study.files import write_study
 from trainer.study.options import Space, StudyOptions
-from trainer.study.study import run_study, write_study
+from trainer.study.study import run_study
 
 QUICK = StudyOptions(
     space=Space(components=(2, 8), losses=("warp", "bpr")),

@@ -8,20 +8,22 @@ import numpy as np
 import pytest
 from annoy import AnnoyIndex
 
-from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication import layout, verification
 from lightfm_retriever.publication.attributes import NumberColumn
 from lightfm_retriever.publication.errors import VectorError, VolumeError
 from lightfm_retriever.publication.labels import list_labels, promote, rollback
-from lightfm_retriever.publication.reader import list_versions, open_publication, verify
+from lightfm_retriever.publication.reader import list_versions, open_publication
 from lightfm_retriever.publication.vectors import vector_space
+from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.volume import FolderVolume
 from tests import datasets, publications, specs
-from trainer.errors import DiscontinuityError, OptionError, TrainerError
+from trainer.errors import OptionError, TrainerError
 from trainer.evaluation.cold_metrics import TRAINED, cold_rows
 from trainer.index import NAMES
 from trainer.index.tuning import TuningOptions
 from trainer.pipeline import Places, train_and_publish
 from trainer.promotion.checks import promote_if_passed
+from trainer.promotion.errors import DiscontinuityError
 from trainer.promotion.gates import Gates
 from trainer.publishing.indexing import Indexing
 from trainer.reading import TrainingInput
@@ -371,14 +373,14 @@ def test_an_index_that_cannot_be_built_publishes_nothing(tmp_path, monkeypatch):
 
 def test_the_label_stays_when_what_was_published_does_not_verify(tmp_path, monkeypatch):
     older = run(tmp_path).manifest.version
-    checked = reader.verify_directory
+    checked = verification.verify_directory
 
     def damage(directory, version):
         path = directory / layout.ITEM_VECTORS
         publications.overwrite(path, path.read_bytes()[:-1])
         return checked(directory, version)
 
-    monkeypatch.setattr(reader, "verify_directory", damage)
+    monkeypatch.setattr(verification, "verify_directory", damage)
     with pytest.raises(Exception, match=r"item_vectors\.npy: size in bytes"):
         run(tmp_path, datasets.source(seed=2))
     assert list_labels(tmp_path) == {"current": older}

@@ -10,16 +10,18 @@ import pytest
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import InvalidPublicationError
 from lightfm_retriever.publication.labels import list_labels, promote
-from lightfm_retriever.publication.reader import list_versions, open_publication, verify
+from lightfm_retriever.publication.reader import list_versions, open_publication
+from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.volume import FolderVolume
 from tests import datasets, publications, specs
-from trainer.errors import DiscontinuityError, InputError, OptionError
+from trainer.errors import InputError, OptionError
 from trainer.fitting import warm_start
 from trainer.fitting.embeddings import extract_embeddings
 from trainer.fitting.lightfm_model import train
 from trainer.pipeline import Places, indexing_of, train_and_publish
 from trainer.progress import Silent
 from trainer.promotion.checks import promote_if_passed
+from trainer.promotion.errors import DiscontinuityError
 from trainer.promotion.gates import Gates
 from trainer.spec import DataSpec
 

@@ -21,7 +21,7 @@ from lightfm_retriever.files.regular_files import (
     open_regular,
     read_regular,
 )
-from lightfm_retriever.publication import labels, layout, manifest, reader
+from lightfm_retriever.publication import labels, layout, manifest, reader, verification
 from lightfm_retriever.publication.errors import (
     InvalidPublicationError,
     LabelError,
@@ -149,7 +149,7 @@ def test_a_history_or_a_lock_that_is_a_fifo_keeps_nobody_waiting(published):
 
 def test_a_version_whose_file_is_a_fifo_is_refused(published):
     path = make_fifo(published.directory / layout.SEEN_ITEMS)
-    for call in (reader.verify, reader.open_publication):
+    for call in (verification.verify, reader.open_publication):
         with pytest.raises(InvalidPublicationError, match="is a FIFO") as caught:
             call(published.volume, published.version)
         assert caught.value.path == path

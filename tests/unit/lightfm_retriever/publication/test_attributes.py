@@ -16,7 +16,8 @@ from lightfm_retriever.publication.attributes import (
     TextColumn,
 )
 from lightfm_retriever.publication.manifest import AttributeFacts
-from lightfm_retriever.publication.reader import open_publication, verify
+from lightfm_retriever.publication.reader import open_publication
+from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
 
@@ -42,7 +43,7 @@ def published(attributes):
     with tempfile.TemporaryDirectory() as volume:
         with Staging(Path(volume)) as staging:
             publications.stage(staging)
-            attributes.stage(staging)
+            staging.add_attributes(attributes)
             facts = publications.facts(attributes=[*attributes.facts])
             version = staging.publish(facts).version
         verify(Path(volume), version)

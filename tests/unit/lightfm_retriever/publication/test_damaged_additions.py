@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lightfm_retriever.publication import layout, verification
+from lightfm_retriever.publication import layout, soundness
 from lightfm_retriever.publication.errors import (
     InvalidPublicationError,
     MismatchError,
     MissingFileError,
 )
-from lightfm_retriever.publication.reader import open_publication, verify
+from lightfm_retriever.publication.reader import open_publication
 from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.verification import verify
 from tests import publications
 from tests.unit.lightfm_retriever.publication.test_damaged_files import npy, refused
 
@@ -111,7 +112,7 @@ def test_rows_that_are_no_permutation_are_refused(extended, name, row):
 
 @pytest.mark.parametrize("chunk", [1, 5, 100])
 def test_a_ranking_that_popularity_does_not_give_is_refused(extended, monkeypatch, chunk):
-    monkeypatch.setattr(verification, "_CHUNK_ROWS", chunk)
+    monkeypatch.setattr(soundness, "_CHUNK_ROWS", chunk)
     verify(extended.volume, extended.version)
     ranking, counts = load(extended, layout.POPULAR_ITEMS), load(extended, layout.POPULARITY)
     for place in range(publications.ITEMS - 1):
@@ -158,7 +159,7 @@ def test_rows_and_tokens_that_do_not_ascend_are_refused(extended, offsets, value
 def test_posting_lists_that_are_not_the_inverse_of_the_items_tokens_are_refused(
     extended, monkeypatch, chunk
 ):
-    monkeypatch.setattr(verification, "_CHUNK_ROWS", chunk)
+    monkeypatch.setattr(soundness, "_CHUNK_ROWS", chunk)
     verify(extended.volume, extended.version)
     starts, rows = (
         load(extended, layout.ATTRIBUTE_ITEMS_OFFSETS),

@@ -11,14 +11,15 @@ import marisa_trie
 import numpy as np
 import pytest
 
-from lightfm_retriever.publication import layout, verification
+from lightfm_retriever.publication import layout, soundness
 from lightfm_retriever.publication.errors import (
     InvalidPublicationError,
     MismatchError,
     MissingFileError,
     VersionNotFoundError,
 )
-from lightfm_retriever.publication.reader import open_publication, verify
+from lightfm_retriever.publication.reader import open_publication
+from lightfm_retriever.publication.verification import verify
 from tests import publications
 
 ARRAYS = [name for name in publications.ALL_FILES if name.endswith(".npy")]
@@ -261,7 +262,7 @@ def test_norms_may_differ_by_rounding_but_not_by_the_bias(published):
 
 
 def test_a_wrong_norm_beyond_the_first_chunk_is_named(published, monkeypatch):
-    monkeypatch.setattr(verification, "_CHUNK_ROWS", 5)
+    monkeypatch.setattr(soundness, "_CHUNK_ROWS", 5)
     array = np.load(published.directory / layout.ITEM_NORMS)
     array[7] *= 2
     publications.reseal(published.directory, layout.ITEM_NORMS, npy(array))

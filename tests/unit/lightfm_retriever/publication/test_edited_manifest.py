@@ -18,7 +18,8 @@ from lightfm_retriever.publication.errors import (
     MissingFileError,
     UnsupportedFormatError,
 )
-from lightfm_retriever.publication.reader import open_publication, verify
+from lightfm_retriever.publication.reader import open_publication
+from lightfm_retriever.publication.verification import verify
 from tests import publications
 
 CONTENT = json.loads(manifest.encode(publications.complete_manifest()))

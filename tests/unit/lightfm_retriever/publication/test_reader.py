@@ -18,10 +18,10 @@ from lightfm_retriever.publication.reader import (
     list_versions,
     open_publication,
     read_manifest,
-    verify,
 )
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged, from_texts, text
+from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
 

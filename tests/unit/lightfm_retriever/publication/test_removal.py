@@ -10,8 +10,9 @@ import pytest
 from lightfm_retriever.publication import labels, layout, reader, removal
 from lightfm_retriever.publication.errors import LabelledVersionError, VersionNotFoundError, VolumeError
 from lightfm_retriever.publication.labels import list_labels, promote
-from lightfm_retriever.publication.reader import list_versions, open_publication, verify
+from lightfm_retriever.publication.reader import list_versions, open_publication
 from lightfm_retriever.publication.removal import delete_version
+from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
 

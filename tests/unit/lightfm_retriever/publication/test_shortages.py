@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightfm_retriever.publication import layout, manifest, reader
+from lightfm_retriever.publication import layout, manifest, verification
 from lightfm_retriever.publication.errors import InvalidPublicationError, VolumeError, unreadable
 from lightfm_retriever.publication.storage.arrays import map_array
 from lightfm_retriever.publication.storage.id_map import IdMap
@@ -21,7 +21,7 @@ def test_with_few_descriptors_left_a_version_is_not_called_invalid(published, le
     """How many it takes depends on the threads that read."""
     with descriptors_left(left):
         try:
-            reader.verify(published.volume, published.version)
+            verification.verify(published.volume, published.version)
         except VolumeError as error:
             problem = str(error)
         else:

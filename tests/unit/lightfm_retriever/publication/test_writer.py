@@ -12,7 +12,8 @@ import pytest
 from lightfm_retriever.publication import layout, writer
 from lightfm_retriever.publication.errors import InvalidPublicationError, VectorError, VolumeError
 from lightfm_retriever.publication.labels import promote
-from lightfm_retriever.publication.reader import list_versions, open_publication, read_manifest, verify
+from lightfm_retriever.publication.reader import list_versions, open_publication, read_manifest
+from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from lightfm_retriever.publication import labels, layout, reader
+from lightfm_retriever.publication import labels, layout, reader, verification
 from lightfm_retriever.publication.errors import (
     InvalidPublicationError,
     MismatchError,
@@ -79,7 +79,7 @@ def test_a_fetched_version_is_what_was_published(volume, cache, small_pieces):
     version = publish(volume)
     arrived = []
     fetched = cache.fetch(Store(volume), version, arrival=Watched(arrived))
-    reader.verify(cache.folder, version)
+    verification.verify(cache.folder, version)
     facts = reader.read_manifest(volume, version).files.values()
     assert (fetched.downloaded, fetched.linked) == (sum(own.size for own in facts), 0)
     assert sum(arrived) == fetched.downloaded
@@ -106,7 +106,7 @@ def test_only_files_that_changed_are_fetched(volume, cache):
     assert store.names
     assert common
     assert fetched.linked == sum(own.size for own in after.values() if own.sha256 in common)
-    reader.verify(cache.folder, newer)
+    verification.verify(cache.folder, newer)
     # What both have counts once.
     separate = sum(path.stat().st_size for v in (older, newer) for path in _files(cache, v))
     assert cache.bytes() == separate - fetched.linked
@@ -121,7 +121,7 @@ def test_a_download_that_was_cut_short_goes_on_where_it_was(volume, cache, small
     assert not cache.has(version)
     store = Counting(volume)
     cache.fetch(store, version)
-    reader.verify(cache.folder, version)
+    verification.verify(cache.folder, version)
     assert not {*store.ranges} & {*broken.ranges}
     assert any(key.endswith(name) for key, _ in store.ranges)
 
@@ -131,7 +131,7 @@ def test_a_passing_trouble_is_tried_again(volume, cache, small_pieces):
     failures = [True, True]
     with contextlib.suppress(IndexError):
         cache.fetch(Counting(volume, fail=lambda *_: failures.pop() if failures else False), version)
-    reader.verify(cache.folder, version)
+    verification.verify(cache.folder, version)
 
 
 def test_what_was_spoilt_before_the_end_is_fetched_again(volume, cache, small_pieces):
@@ -144,7 +144,7 @@ def test_what_was_spoilt_before_the_end_is_fetched_again(volume, cache, small_pi
     path = kept / "files" / layout.ITEM_VECTORS
     path.write_bytes(bytes(path.stat().st_size))
     cache.fetch(Store(volume), version)
-    reader.verify(cache.folder, version)
+    verification.verify(cache.folder, version)
 
 
 def test_a_version_whose_file_is_wrong_in_the_store_names_it_there(volume, cache):
@@ -266,7 +266,7 @@ def test_two_who_fetch_one_version_download_it_once(volume, tmp_path, small_piec
         thread.join()
     assert len([one for one in fetched if one is not None]) == 1
     assert len(store.ranges) == len({*store.ranges})
-    reader.verify(tmp_path / "cache", version)
+    verification.verify(tmp_path / "cache", version)
 
 
 def test_a_cache_that_cannot_be_written_says_so(tmp_path):
@@ -288,7 +288,7 @@ def test_a_damaged_copy_that_is_discarded_comes_anew(volume, cache):
     damaged(cache.folder, version, layout.ITEM_VECTORS)
     cache.discard(version)
     cache.fetch(Store(volume), version, linked=False)
-    reader.verify(cache.folder, version)
+    verification.verify(cache.folder, version)
 
 
 def _files(cache, version):

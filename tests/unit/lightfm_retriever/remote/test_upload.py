@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from lightfm_retriever.publication import layout, manifest, reader
+from lightfm_retriever.publication import layout, manifest, reader, verification
 from lightfm_retriever.publication.errors import MismatchError, VersionNotFoundError, VolumeError
 from lightfm_retriever.remote import upload, versions
 from lightfm_retriever.remote.errors import ConflictError, RefusedError, StoreError
@@ -207,7 +207,7 @@ def test_a_folder_without_conditional_writes_takes_versions_too(folder, version,
     store = Store(target)
     send(store, folder, version)
     # And is a volume then.
-    assert reader.verify(target, version) == reader.read_manifest(folder, version)
+    assert verification.verify(target, version) == reader.read_manifest(folder, version)
 
 
 def test_what_is_not_in_the_folder_is_not_brought(store, folder):

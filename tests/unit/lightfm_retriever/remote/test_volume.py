@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from lightfm_retriever.publication import labels, layout, manifest, reader
+from lightfm_retriever.publication import labels, layout, manifest, reader, verification
 from lightfm_retriever.publication.errors import (
     LabelError,
     LabelledVersionError,
@@ -120,7 +120,7 @@ def test_a_version_is_fetched_whole(volume, three):
         assert folder == volume.folder
         assert reader.list_versions(folder) == [three[0], three[2]]
         for version in (three[0], three[2]):
-            reader.verify(folder, version)
+            verification.verify(folder, version)
     with pytest.raises(VersionNotFoundError), volume.fetched("20261124T120000Z-000000"):
         pass
 
@@ -133,7 +133,7 @@ def test_a_copy_that_was_spoilt_here_is_fetched_anew(volume, three, caplog):
     data[-1] ^= 1
     publications.overwrite(path, bytes(data))
     with caplog.at_level(logging.WARNING), volume.fetched(three[0]) as folder:
-        reader.verify(folder, three[0])
+        verification.verify(folder, three[0])
     assert "is damaged and is fetched anew" in caplog.text
 
 
@@ -355,11 +355,11 @@ def test_the_folder_follows_a_label(volume, elsewhere, three):
     volume.promote(three[0])
     with volume.followed("current") as folder:
         assert labels.read_label(folder, "current") == three[0]
-        reader.verify(folder, three[0])
+        verification.verify(folder, three[0])
     elsewhere.promote(three[1])
     with volume.followed("current") as folder:
         assert labels.read_label(folder, "current") == three[1]
-        reader.verify(folder, three[1])
+        verification.verify(folder, three[1])
 
 
 def test_a_label_that_is_gone_is_gone_in_the_folder_too(volume, store, three):
@@ -409,4 +409,4 @@ def test_the_cache_can_be_deleted_at_any_time_between(volume, cache, three):
     shutil.rmtree(cache)
     again = RemoteVolume(volume._store, cache)
     with again.fetched(three[0]) as folder:
-        reader.verify(folder, three[0])
+        verification.verify(folder, three[0])

@@ -12,11 +12,12 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import NumberColumn, TextColumn
 from lightfm_retriever.publication.errors import InvalidPublicationError, VectorError, VolumeError
 from lightfm_retriever.publication.manifest import DatasetFacts
-from lightfm_retriever.publication.reader import list_versions, open_publication, verify
+from lightfm_retriever.publication.reader import list_versions, open_publication
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.ranking import best
 from lightfm_retriever.publication.vectors.vector_space import user_queries
+from lightfm_retriever.publication.verification import verify
 from retriever.answering.queries import recommend, similar_items
 from retriever.answering.questions import Options, Search
 from retriever.answering.search import IndexCosts
@@ -431,7 +432,7 @@ def test_only_what_verifies_appears(tmp_path, monkeypatch):
         (KeyboardInterrupt(), KeyboardInterrupt),
     ):
         raised.append(problem)
-        monkeypatch.setattr("lightfm_retriever.publication.reader.verify_directory", fails)
+        monkeypatch.setattr("lightfm_retriever.publication.verification.verify_directory", fails)
         with pytest.raises(expected) as caught:
             run(tmp_path, source(users=USERS - 1))
         assert expected is KeyboardInterrupt or "nothing was published" in str(caught.value)

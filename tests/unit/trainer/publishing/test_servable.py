@@ -13,8 +13,8 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES, NumberColumn, TextColumn
 from lightfm_retriever.publication.errors import PublicationError
 from lightfm_retriever.publication.manifest import DatasetFacts
-from lightfm_retriever.publication.reader import verify
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, IdMap
+from lightfm_retriever.publication.verification import verify
 from retriever.answering.queries import recommend, similar_items
 from retriever.answering.questions import Options, Search, WeightedItems
 from retriever.answering.snapshot import open_snapshot

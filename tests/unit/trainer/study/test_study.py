@@ -21,8 +21,9 @@ from trainer.progress import Silent
 from trainer.reading import TrainingInput
 from trainer.study import study
 from trainer.study import trials as study_trials
+from trainer.study.files import write_study
 from trainer.study.options import Space, StudyOptions
-from trainer.study.study import run_study, write_study
+from trainer.study.study import run_study
 from trainer.study.trials import search
 
 SPACE = Space(components=(2, 8), losses=("warp", "bpr", "logistic"))

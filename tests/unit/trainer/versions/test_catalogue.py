@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication import layout, reader, verification
 from lightfm_retriever.publication.errors import (
     LabelError,
     LabelledVersionError,
@@ -223,14 +223,14 @@ def test_a_label_that_moves_while_the_target_is_verified_stays_there(
     promote(FolderVolume(volume), three[1])
     promote(FolderVolume(volume), three[0])
     promote(FolderVolume(volume), three[2])
-    verify = reader.verify
+    verify = verification.verify
 
     def verify_and_move(own, version):
         assert version == three[0]
         verify(own, version)
         move(own, three[moved_to])
 
-    monkeypatch.setattr(reader, "verify", verify_and_move)
+    monkeypatch.setattr(verification, "verify", verify_and_move)
     with pytest.raises(LabelMovedError, match="another process has moved it") as caught:
         rollback(FolderVolume(volume))
     assert (caught.value.expected, caught.value.found) == (three[2], three[moved_to])
@@ -240,13 +240,13 @@ def test_a_label_that_moves_while_the_target_is_verified_stays_there(
 def test_a_target_that_is_deleted_while_it_is_verified_is_not_gone_back_to(volume, three, monkeypatch):
     promote(FolderVolume(volume), three[0])
     promote(FolderVolume(volume), three[1])
-    verify = reader.verify
+    verify = verification.verify
 
     def verify_and_delete(own, version):
         verify(own, version)
         delete(own, version)
 
-    monkeypatch.setattr(reader, "verify", verify_and_delete)
+    monkeypatch.setattr(verification, "verify", verify_and_delete)
     with pytest.raises(VersionNotFoundError):
         rollback(FolderVolume(volume))
     assert list_labels(volume) == {"current": three[1]}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
-from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication import layout, verification
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
 from lightfm_retriever.publication.errors import MismatchError, VersionNotFoundError
 from lightfm_retriever.publication.storage.id_map import IdMap
@@ -44,7 +44,7 @@ def publish(volume, rankings, *, seen=None, attributes=None, **facts):
         staging.add_array(layout.USER_VECTORS, fold_biases(scores, np.ones(len(users), np.float32)))
         staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, ragged(seen_rows))
         if attributes is not None:
-            attributes.stage(staging)
+            staging.add_attributes(attributes)
             facts["attributes"] = [*attributes.facts]
         indexes = {
             name: replace(own, items=len(items), file=None, backend="exact")
@@ -199,4 +199,4 @@ def test_a_missing_and_a_damaged_version_are_named(volume):
     publications.overwrite(path, path.read_bytes()[::-1])
     with pytest.raises(MismatchError, match=rf"{other}.*users\.trie: SHA-256"):
         diff(volume, version, other, seed=1)
-    reader.verify(volume, version)
+    verification.verify(volume, version)

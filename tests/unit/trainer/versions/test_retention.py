@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightfm_retriever.publication import labels, layout, reader, removal
+from lightfm_retriever.publication import labels, layout, reader, removal, verification
 from lightfm_retriever.publication.errors import VolumeError
 from lightfm_retriever.publication.volume import FolderVolume
 from tests import publications
@@ -141,7 +141,7 @@ def test_a_volume_keeps_the_newest_the_labelled_and_what_a_rollback_needs(volume
     assert run(volume, 2) == [six[0], six[3]]
     assert reader.list_versions(volume) == [six[1], six[2], six[4], six[5]]
     assert labels.rollback(volume) == six[1]
-    reader.verify(volume, six[1])
+    verification.verify(volume, six[1])
     assert run(volume, 2) == []
 
 

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.security import certificates
-from lightfm_retriever.hosting.security.settings import ClientSecurity, SecuritySettings, check_files
+from lightfm_retriever.hosting.security.checks import check_files
+from lightfm_retriever.hosting.security.settings import ClientSecurity, SecuritySettings
 from tests.certificates import Secret, authority, chain, encrypted, expired, issue, key, write
 
 NOW = datetime.now(UTC)

@@ -7,12 +7,8 @@ from pathlib import Path
 import pytest
 
 from lightfm_retriever.hosting.errors import ArgumentError, HostingError
-from lightfm_retriever.hosting.security.settings import (
-    ClientSecurity,
-    SecuritySettings,
-    check_address,
-    check_files,
-)
+from lightfm_retriever.hosting.security.checks import check_address, check_files
+from lightfm_retriever.hosting.security.settings import ClientSecurity, SecuritySettings
 
 FILE = Path("/nowhere/x.pem")
 EVERYWHERE = "0.0.0.0"  # noqa: S104

@@ -9,7 +9,7 @@ from threading import Event
 
 import msgspec
 
-from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication import layout, verification
 from retriever import control, version_files
 from retriever.config import Config
 from retriever.parent.reloading import reload
@@ -64,7 +64,7 @@ class Service:
         )
 
     def _verify(self, volume, version, _):
-        reader.verify(volume, version)
+        verification.verify(volume, version)
         directory = layout.version_dir(volume, version)
         return version_files.look(directory, version_files.names_of(directory))
 

@@ -8,7 +8,7 @@ from threading import Event
 
 import pytest
 
-from lightfm_retriever.publication import labels, layout, reader
+from lightfm_retriever.publication import labels, layout, verification
 from lightfm_retriever.publication.errors import MismatchError, MissingFileError, VolumeError
 from retriever import control
 from retriever.errors import UnverifiedError
@@ -337,7 +337,7 @@ def test_what_says_nothing_about_a_version_is_tried_again_later_and_later_and_lo
         if problem := answers.pop(0):
             raise problem
 
-    monkeypatch.setattr(reader, "verify", verify)
+    monkeypatch.setattr(verification, "verify", verify)
     for times, pause in ((1, 1), (2, 2), (3, 4)):
         service.poll()
         # Before its time only if somebody asks for it.
@@ -480,7 +480,7 @@ def test_a_version_that_is_repaired_while_it_is_verified_is_tried_again(service,
     path = layout.version_dir(service.volume, version) / "items.trie"
     data = path.read_bytes()
     publications.overwrite(path, data[:-1])
-    verify = reader.verify
+    verify = verification.verify
 
     def repaired_meanwhile(volume, version):
         try:
@@ -488,7 +488,7 @@ def test_a_version_that_is_repaired_while_it_is_verified_is_tried_again(service,
         finally:
             publications.overwrite(path, data)
 
-    monkeypatch.setattr(reader, "verify", repaired_meanwhile)
+    monkeypatch.setattr(verification, "verify", repaired_meanwhile)
     service.poll()
     assert not service.reload.last.succeeded
     service.poll()
@@ -514,7 +514,7 @@ def test_an_unexpected_error_while_verifying_is_a_failure_with_its_name(service,
     def broken(volume, version):
         raise RuntimeError("no idea")
 
-    monkeypatch.setattr(reader, "verify", broken)
+    monkeypatch.setattr(verification, "verify", broken)
     service.poll()
     last = service.reload.last
     assert (last.version, last.succeeded, last.reason) == (
@@ -526,7 +526,7 @@ def test_an_unexpected_error_while_verifying_is_a_failure_with_its_name(service,
 
 def test_the_latest_twenty_versions_that_failed_are_kept(service, monkeypatch):
     names = [f"20261124T0435{number:02}Z-3fa9c1" for number in range(25)]
-    monkeypatch.setattr(reader, "verify", lambda *_: 1 / 0)
+    monkeypatch.setattr(verification, "verify", lambda *_: 1 / 0)
     # The sixth fails once more, and so later than the others.
     for name in [*names, names[5]]:
         service.look(Seen(name))
@@ -871,7 +871,7 @@ def test_a_result_for_a_version_that_was_abandoned_meanwhile_counts_for_nothing(
     def slow(volume, version):
         assert done.wait(30)
 
-    monkeypatch.setattr(reader, "verify", slow)
+    monkeypatch.setattr(verification, "verify", slow)
     service.look(Seen(new))
     service.look(Seen(old))
     done.set()
@@ -886,14 +886,14 @@ def test_the_verdict_on_one_version_is_not_taken_for_that_on_another(service, mo
     good = retrievable.publish(service.volume, seed=1)
     broken = retrievable.publish(service.volume, seed=2)
     publications.overwrite(layout.version_dir(service.volume, broken) / "items.trie", b"")
-    verify = reader.verify
+    verify = verification.verify
     may_end = {good: Event(), broken: Event()}
 
     def slow(volume, version):
         assert may_end[version].wait(30)
         return verify(volume, version)
 
-    monkeypatch.setattr(reader, "verify", slow)
+    monkeypatch.setattr(verification, "verify", slow)
     for target in (good, broken):
         service.look(Seen(target))
     for version in (good, broken):
@@ -913,7 +913,7 @@ def failing(monkeypatch, problem):
         tried.append(version)
         raise problem
 
-    monkeypatch.setattr(reader, "verify", verify)
+    monkeypatch.setattr(verification, "verify", verify)
     return tried
 
 
@@ -932,9 +932,9 @@ def dies_of(service, old, statuses):
 def verifications(monkeypatch):
     """The versions that are verified from now on."""
     tried = []
-    verify = reader.verify
+    verify = verification.verify
     monkeypatch.setattr(
-        reader,
+        verification,
         "verify",
         lambda volume, version: (tried.append(version), verify(volume, version)),
     )

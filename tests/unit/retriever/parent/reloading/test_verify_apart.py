@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lightfm_retriever.publication import layout, reader
+from lightfm_retriever.publication import layout, verification
 from lightfm_retriever.publication.errors import InvalidPublicationError, PublicationError, VolumeError
 from retriever.control import PARENTS_SIGNALS
 from retriever.errors import UnverifiedError
@@ -27,7 +27,7 @@ PYTHON = sys.executable
 
 @pytest.fixture
 def python_that_verifies_by(tmp_path, monkeypatch):
-    """Make an interpreter whose `reader.verify` is what is given; it ignores `-m MODULE`."""
+    """Make an interpreter whose `verification.verify` is what is given; it ignores `-m MODULE`."""
 
     def make(code):
         path = tmp_path / "python"
@@ -35,11 +35,11 @@ def python_that_verifies_by(tmp_path, monkeypatch):
             f"""#!{PYTHON}
 import os, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
-from lightfm_retriever.publication import reader
+from lightfm_retriever.publication import reader, verification
 from retriever.parent.reloading import verify_apart
 def verify(volume, version):
     {code}
-reader.verify = verify
+verification.verify = verify
 verify_apart.main(sys.argv[3:])
 """
         )
@@ -57,7 +57,7 @@ def test_a_sound_version_passes(published):
 def test_what_is_wrong_is_said_in_the_same_words(published, name):
     publications.overwrite(published.directory / name, b"{}")
     with pytest.raises(PublicationError) as expected:
-        reader.verify(published.volume, published.version)
+        verification.verify(published.volume, published.version)
     with pytest.raises(PublicationError) as caught:
         verify_apart(published.volume, published.version)
     assert str(caught.value) == str(expected.value)

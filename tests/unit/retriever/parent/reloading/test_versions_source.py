@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightfm_retriever.publication import labels, layout, reader
+from lightfm_retriever.publication import labels, layout, reader, verification
 from lightfm_retriever.publication.errors import MismatchError, VersionNotFoundError
 from lightfm_retriever.remote.errors import StoreError
 from retriever.config import Config
@@ -13,7 +13,7 @@ from tests import publications
 
 
 def check(volume, version, _):
-    reader.verify(volume, version)
+    verification.verify(volume, version)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_what_the_label_names_is_brought_and_checked(volume, version, copied, tm
     source = copied()
     assert source.look().target == version
     source.verify(tmp_path / "cache", version, Wanted())
-    reader.verify(tmp_path / "cache", version)
+    verification.verify(tmp_path / "cache", version)
 
 
 def test_a_start_while_the_store_is_away_serves_what_was_served(volume, version, copied, tmp_path):
@@ -133,7 +133,7 @@ def test_a_damaged_copy_comes_anew(volume, version, copied, tmp_path):
     source.verify(tmp_path / "cache", version, Wanted())
     spoil(tmp_path / "cache", version)
     source.verify(tmp_path / "cache", version, Wanted())
-    reader.verify(tmp_path / "cache", version)
+    verification.verify(tmp_path / "cache", version)
 
 
 def test_a_damaged_file_that_two_versions_share_comes_anew(volume, version, copied, tmp_path):
@@ -147,7 +147,7 @@ def test_a_damaged_file_that_two_versions_share_comes_anew(volume, version, copi
     spoil(tmp_path / "cache", version, shared)
     source.look()
     source.verify(tmp_path / "cache", newer, Wanted())
-    reader.verify(tmp_path / "cache", newer)
+    verification.verify(tmp_path / "cache", newer)
 
 
 def test_a_version_that_is_wrong_at_its_source_is_refused_until_it_changes(

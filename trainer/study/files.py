@@ -1,0 +1,45 @@
+"""The files of a search for hyperparameters: its figures and its picture."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from lightfm_retriever.files.regular_files import create_regular
+from trainer.study.study import StudyResult
+
+FIGURES = "study.json"
+PICTURE = "study.png"
+
+
+def write_study(result: StudyResult, directory: Path) -> list[Path]:
+    """Write the result as JSON and, where matplotlib is installed, a picture; returns the files.
+
+    Raises:
+        OSError: the directory can't be written. What was there is left as it was.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(asdict(result), indent=2, ensure_ascii=False, allow_nan=False)
+    files = {directory / FIGURES: content.encode() + b"\n"}
+    try:
+        from trainer.study import picture
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+    else:
+        files[directory / PICTURE] = picture.draw(result)
+    for path, data in files.items():
+        _replace(path, data)
+    return list(files)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    whole = path.with_name(f".{path.name}.new")
+    try:
+        with create_regular(whole) as file:
+            file.write(data)
+        whole.replace(path)
+    finally:
+        whole.unlink(missing_ok=True)
