@@ -6,15 +6,11 @@ is served, and then lets it Listen. Once a second it says Beat, from a thread of
 
 from __future__ import annotations
 
-import signal
 import socket
 
 import msgspec
 
 from retriever.version_files import Files
-
-# What the parent handles and workers ignore, though a terminal or a service manager sends it to all.
-PARENTS_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Listen(msgspec.Struct, frozen=True, tag=True):

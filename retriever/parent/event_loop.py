@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from retriever.control import PARENTS_SIGNALS
+from lightfm_retriever.hosting.process import STOPPING
 from retriever.parent.worker_process import WorkerProcess
 
 
@@ -70,7 +70,7 @@ class Events:
         def note(number: int, _: FrameType | None) -> None:
             self.signals.append(number)
 
-        for number in PARENTS_SIGNALS:
+        for number in STOPPING:
             signal.signal(number, note)
         # Without this a signal that comes just before select() would wait for the next event.
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)

@@ -23,11 +23,11 @@ from lightfm_retriever.hosting.observing.metric_families import (
     build_info,
     gauge,
 )
+from lightfm_retriever.hosting.process import pss_bytes
 from lightfm_retriever.hosting.serving import descriptors
 from lightfm_retriever.publication import layout
 from retriever import control, counters
 from retriever.counters import BUCKETS, CODES, METHODS, SEARCHES, SHORT_REASONS, SOURCES, Counters, Key
-from retriever.memory import pss_bytes
 
 _OUTCOMES = ("succeeded", "failed")
 # As GetStatus tells them: only the parent needs to know that a worker is ready to load.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from retriever.control import Fleet
-from retriever.parent.waiting import waiting_for
+from retriever.waiting import waiting_for
 
 # Its loop turns every second, whatever happens.
 _LONGEST_TURN_SECONDS = 10.0

@@ -13,10 +13,10 @@ from typing import Literal
 
 import msgspec
 
+from lightfm_retriever.hosting.process import signals_held_back
 from retriever import control
 from retriever.config import Config
 from retriever.counters import Counters
-from retriever.lifetime import signals_held_back
 from retriever.version_files import Files
 
 State = Literal["starting", "booted", "running", "down"]

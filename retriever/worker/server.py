@@ -7,13 +7,13 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.hosting import message_sizes
 from lightfm_retriever.hosting.calls import Calls
+from lightfm_retriever.hosting.process import pss_bytes
 from lightfm_retriever.hosting.serving import descriptors
 from lightfm_retriever.hosting.serving.admission import Observe, UnaryLane
 from lightfm_retriever.hosting.serving.server import HostedServer, probes
 from retriever.answering.sizes import MAX_REQUEST_BYTES
 from retriever.config import Config, format_address
 from retriever.control import Load
-from retriever.memory import pss_bytes
 from retriever.worker.service import SERVICE_NAME, RetrieverServicer
 
 # Of one connection, beside calls: health checks and the like.

@@ -21,7 +21,7 @@ from retriever.answering.questions import Checkpoint, Options, UserSubject
 from retriever.answering.snapshot import Snapshot
 from retriever.control import Fleet
 from retriever.errors import AbandonedError, NothingLoadedError
-from retriever.parent.waiting import waiting_for
+from retriever.waiting import waiting_for
 from retriever.worker import messages
 from retriever.worker.current import CurrentSnapshot
 from retriever.worker.quick import is_quick

@@ -23,19 +23,18 @@ import msgspec
 
 from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.observing import logs
+from lightfm_retriever.hosting.process import STOPPING, die_with
 from lightfm_retriever.hosting.serving.admission import Observe, ignore
 from lightfm_retriever.hosting.serving.observation import CLOSE_SECONDS, Observation
 from lightfm_retriever.hosting.serving.server import THREAD_ENDED, calls_of
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import PublicationError
-from retriever import control, version_files
+from retriever import control, failures, version_files
 from retriever.answering.snapshot import Snapshot, open_snapshot
 from retriever.config import Config
 from retriever.counters import Counters
 from retriever.errors import RetrieverError
-from retriever.lifetime import die_with
-from retriever.parent.reloading import failures
-from retriever.parent.reloading.failures import Failure
+from retriever.failures import Failure
 from retriever.version_files import FilesChangedError
 from retriever.worker.call_facts import call_facts
 from retriever.worker.current import CurrentSnapshot
@@ -252,7 +251,7 @@ def main(arguments: list[str]) -> None:
     die_with(int(arguments[3]))
     config = msgspec.json.decode(arguments[0], type=Config, dec_hook=lambda of, value: of(value))
     logs.configure(f"worker {arguments[1]}", config.hosting.logs)
-    for number in control.PARENTS_SIGNALS:
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
     sys.setswitchinterval(_SWITCH_SECONDS)
     parent = socket.socket(fileno=int(arguments[2]))

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from lightfm_retriever.hosting.observing.spans import span
+from lightfm_retriever.hosting.process import release_heap
 from lightfm_retriever.publication.manifest import Trial
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.index.exact import ExactBackend
 from trainer.index.measure import Questions
 from trainer.index.protocol import Backend, BuiltIndex, Settings, Space
-from trainer.memory import release_heap
 from trainer.progress import Reporter
 
 # Above the target the curve goes on to about here, so that one sees what more recall would cost.

@@ -11,6 +11,7 @@ import nmslib
 import numpy as np
 from numpy.typing import NDArray
 
+from lightfm_retriever.hosting.process import release_heap
 from lightfm_retriever.publication.search_effort import scaled
 from lightfm_retriever.publication.storage.chunks import row_chunks
 from lightfm_retriever.publication.vectors.vector_space import (
@@ -20,7 +21,6 @@ from lightfm_retriever.publication.vectors.vector_space import (
     missing_lengths,
 )
 from trainer.index.protocol import BuiltIndex, Effort, Settings, Space
-from trainer.memory import release_heap
 
 _CANDIDATES = 10
 _MOST_EF = 4096

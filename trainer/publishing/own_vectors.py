@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lightfm_retriever.hosting.process import release_heap
 from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
@@ -20,7 +21,6 @@ from trainer.evaluation.cold_metrics import TRAINED
 from trainer.evaluation.of_cold_users import evaluate_cold, trained_precision
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings
-from trainer.memory import release_heap
 from trainer.preparing.item_orders import id_ranks, most_popular, seen_popularity
 from trainer.publishing.publishable import Publishable
 from trainer.publishing.vector_files import Side

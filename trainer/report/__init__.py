@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lightfm_retriever.files.regular_files import create_regular
-from lightfm_retriever.publication import reader, verification
+from lightfm_retriever.publication import verification
 from trainer.errors import OptionError
 from trainer.evaluation.cold_metrics import cold_rows
 from trainer.index import distributions

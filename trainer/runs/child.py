@@ -7,9 +7,7 @@ error. A crash, an out-of-memory kill or a divergence ends this process and noth
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ import msgspec
 from lightfm_retriever.hosting import words
 from lightfm_retriever.hosting.observing import spans
 from lightfm_retriever.hosting.observing.trace_settings import TraceSettings
+from lightfm_retriever.hosting.process import die_with
 from lightfm_retriever.publication.errors import PublicationError
 from lightfm_retriever.remote.location import parse_location
 from lightfm_retriever.remote.opening import open_volume
@@ -29,7 +28,6 @@ from trainer.pipeline import Places, train_and_publish
 from trainer.runs.child_events import EventWriter, Failed, Finished
 from trainer.spec import TrainingSpec
 
-_PR_SET_PDEATHSIG = 1
 _NICENESS = 5
 # How long the last spans may take to be sent.
 _SEND_SECONDS = 1.0
@@ -54,7 +52,8 @@ class Task(msgspec.Struct, frozen=True):
 
 def main(arguments: list[str]) -> int:
     """Run; returns the exit status: 0 finished or failed and said so."""
-    _end_with(int(arguments[0]))
+    # Nobody else would note what comes of this.
+    die_with(int(arguments[0]))
     # Whatever a library prints goes to the log.
     with os.fdopen(os.dup(1), "wb") as output:
         os.dup2(2, 1)
@@ -118,13 +117,6 @@ def _traced(task: Task) -> Iterator[None]:
             yield
     finally:
         tracing.close(_SEND_SECONDS)
-
-
-def _end_with(parent: int) -> None:
-    """Be killed when the service ends, however it ends: nobody else would note what comes of this."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        raise SystemExit("the service has ended already")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from retriever.control import FailedVersion
-from retriever.parent.reloading.failures import Failure
+from retriever.failures import Failure
 from retriever.parent.reloading.label_watch import Fingerprint, Seen
 from retriever.parent.reloading.version_policy import pause_seconds
 

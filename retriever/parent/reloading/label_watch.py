@@ -12,8 +12,7 @@ from pathlib import Path
 
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.errors import PublicationError, VolumeError, says_nothing
-from retriever import version_files
-from retriever.parent.reloading import failures
+from retriever import failures, version_files
 from retriever.parent.reloading.served_files import Served
 
 Fingerprint = tuple[object, ...]

@@ -19,12 +19,11 @@ from pathlib import Path
 
 import msgspec
 
-from retriever import control
-from retriever.lifetime import Wanted
-from retriever.parent.reloading import failures
+from lightfm_retriever.hosting.process import Wanted
+from retriever import control, failures
+from retriever.failures import Failure
 from retriever.parent.reloading.changeover import Changeover
 from retriever.parent.reloading.failed_versions import FailedVersions
-from retriever.parent.reloading.failures import Failure
 from retriever.parent.reloading.label_watch import Seen
 from retriever.parent.reloading.served_files import ServedFiles
 from retriever.parent.reloading.verifications import Verification, Verifications

@@ -15,9 +15,8 @@ from pathlib import Path
 
 from lightfm_retriever.hosting import words
 from lightfm_retriever.publication import layout
-from retriever import version_files
-from retriever.parent.reloading import failures
-from retriever.parent.reloading.failures import Failure
+from retriever import failures, version_files
+from retriever.failures import Failure
 from retriever.version_files import Files
 
 _log = logging.getLogger(__name__)

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
-from retriever.lifetime import Wanted
-from retriever.priority import make_way
+from lightfm_retriever.hosting.process import Wanted, make_way
 from retriever.version_files import Files
 
 # What was ended is gone a moment later, unless it hangs in the kernel.

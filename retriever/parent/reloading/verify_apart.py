@@ -15,12 +15,11 @@ from pathlib import Path
 import msgspec
 
 from lightfm_retriever.hosting import words
+from lightfm_retriever.hosting.process import Wanted, die_with, signals_held_back
 from lightfm_retriever.publication import layout, reader, verification
 from lightfm_retriever.publication.errors import InvalidPublicationError, PublicationError, VolumeError
-from retriever import version_files
+from retriever import failures, version_files
 from retriever.errors import UnverifiedError
-from retriever.lifetime import Wanted, die_with, signals_held_back
-from retriever.parent.reloading import failures
 from retriever.version_files import Files
 
 # Longer than it takes to read a version over a slow network.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lightfm_retriever.hosting import words
+from lightfm_retriever.hosting.process import Wanted
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.errors import PublicationError, VolumeError
 from lightfm_retriever.publication.manifest import Manifest
@@ -21,7 +22,6 @@ from lightfm_retriever.remote.location import Location, parse_location
 from lightfm_retriever.remote.store import Store, require_library
 from retriever.config import Config
 from retriever.errors import StartError
-from retriever.lifetime import Wanted
 from retriever.parent.reloading import label_watch
 from retriever.parent.reloading.label_watch import Fingerprint, Seen
 from retriever.parent.reloading.verify_apart import verify_apart

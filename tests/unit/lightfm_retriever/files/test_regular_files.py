@@ -178,7 +178,7 @@ _ALLOWED = {
     "lightfm_retriever/hosting/terminal.py": (1, "/dev/null"),
     "trainer/exclusive.py": (1, "a directory, by O_DIRECTORY"),
     "retriever/asking/channel.py": (1, "a part of the package"),
-    "retriever/memory.py": (1, "the kernel's own file in /proc"),
+    "lightfm_retriever/hosting/process.py": (1, "the kernel's own file in /proc"),
     "trainer/report/deployment.py": (3, "its own temporary folder, and /proc"),
     "trainer/report/page.py": (1, "a picture that was just drawn"),
     "trainer/report/__init__.py": (1, "the metadata of an installed package"),

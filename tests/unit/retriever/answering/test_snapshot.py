@@ -11,10 +11,10 @@ import pytest
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import MismatchError, MissingFileError, VersionNotFoundError
+from retriever import failures
 from retriever.answering import queries
 from retriever.answering.snapshot import open_snapshot
 from retriever.errors import SnapshotError
-from retriever.parent.reloading import failures
 from tests import publications
 from tests.retrievable import ODD_ITEM_IDS, ODD_USER_IDS, Expected
 from tests.shortages import descriptors_left

@@ -293,5 +293,6 @@ def test_the_process_ends_whatever_calls_are_open(monkeypatch, error, status):
 
 @pytest.mark.parametrize(("alive", "status"), [(True, 0), (False, 1)])
 def test_a_process_whose_parent_died_before_it_could_ask_to_die_with_it_ends(alive, status):
-    code = f"from retriever.worker.worker import die_with; die_with({os.getpid() if alive else 1})"
+    parent = os.getpid() if alive else 1
+    code = f"from lightfm_retriever.hosting.process import die_with; die_with({parent})"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == status

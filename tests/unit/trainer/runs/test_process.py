@@ -110,4 +110,6 @@ def test_a_real_one_that_has_lost_its_service_does_nothing(tmp_path, monkeypatch
     monkeypatch.setattr(run_process.os, "getpid", lambda: 1)
     process = RunProcess(TASK, tmp_path / "run.log")
     assert [*process.events()] == []
-    assert process.wait().endswith("exit status 1; it said last: the service has ended already")
+    assert process.wait().endswith(
+        "exit status 1; it said last: the process that started this one has ended already"
+    )

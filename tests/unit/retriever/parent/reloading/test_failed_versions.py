@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from retriever.failures import Failure
 from retriever.parent.reloading.failed_versions import FailedVersions
-from retriever.parent.reloading.failures import Failure
 from retriever.parent.reloading.label_watch import Seen
 
 FINAL = Failure("is broken")

@@ -4,7 +4,7 @@ import pytest
 
 from lightfm_retriever.publication import layout
 from retriever import version_files
-from retriever.parent.reloading.failures import Failure
+from retriever.failures import Failure
 from retriever.parent.reloading.served_files import ServedFiles
 
 VERSION = "20261124T120000Z-000001"

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from lightfm_retriever.hosting.process import STOPPING, Wanted
 from lightfm_retriever.publication import layout, verification
 from lightfm_retriever.publication.errors import InvalidPublicationError, PublicationError, VolumeError
-from retriever.control import PARENTS_SIGNALS
 from retriever.errors import UnverifiedError
-from retriever.lifetime import Wanted
 from retriever.parent.reloading.verifications import Verifications
 from retriever.parent.reloading.verify_apart import verify_apart
 from tests import publications
@@ -191,8 +190,8 @@ def test_what_is_sent_to_the_whole_group_does_not_end_it(published, python_that_
     raise reader.VolumeError(verify_apart.Path("x"), repr(sorted(map(int, held_back))))""")
     with pytest.raises(VolumeError) as caught:
         verify_apart(published.volume, published.version)
-    assert caught.value.reason == repr(sorted(map(int, PARENTS_SIGNALS)))
-    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {*PARENTS_SIGNALS}
+    assert caught.value.reason == repr(sorted(map(int, STOPPING)))
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {*STOPPING}
 
 
 def test_it_does_not_outlive_who_asked_for_it(published, python_that_verifies_by):

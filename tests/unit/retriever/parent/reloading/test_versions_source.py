@@ -2,12 +2,12 @@
 
 import pytest
 
+from lightfm_retriever.hosting.process import Wanted
 from lightfm_retriever.publication import labels, layout, reader, verification
 from lightfm_retriever.publication.errors import MismatchError, VersionNotFoundError
 from lightfm_retriever.remote.errors import StoreError
 from retriever.config import Config
 from retriever.errors import StartError
-from retriever.lifetime import Wanted
 from retriever.parent.reloading.versions_source import Copied, Folder, open_source
 from tests import publications
 

@@ -19,8 +19,8 @@ from lightfm_retriever.publication.errors import (
     VolumeError,
 )
 from lightfm_retriever.remote.errors import RefusedError, StoreError
+from retriever import failures
 from retriever.errors import SnapshotError, UnverifiedError
-from retriever.parent.reloading import failures
 
 PATH = Path("/data/items.trie")
 

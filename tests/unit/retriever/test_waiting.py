@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from retriever.control import FailedVersion, Fleet, Loading
-from retriever.parent.waiting import Waiting, waiting_for
+from retriever.waiting import Waiting, waiting_for
 
 FAILED = FailedVersion("v1", "items.trie is broken", 1.0)
 
