@@ -85,7 +85,7 @@ def test_the_result_for_machines_is_one_json_object(template):
         assert facts["recall_at_10"] == manifest.indexes[name].recall_at_10
         assert {"backend", "metric", "query_microseconds", "bare_recall_at_10"} <= facts.keys()
     assert printed["seconds"].keys() == {
-        *("dataset", "fit", "evaluate", "index", "publish", "verify", "gates")
+        *("read", "dataset", "fit", "evaluate", "index", "publish", "verify", "gates")
     }
     assert all(seconds >= 0 for seconds in printed["seconds"].values())
 
