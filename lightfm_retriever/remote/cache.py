@@ -18,9 +18,8 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +28,9 @@ from lightfm_retriever.files.regular_files import create_regular, read_regular
 from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.errors import PublicationError, VersionNotFoundError, VolumeError
 from lightfm_retriever.publication.manifest import Manifest
+from lightfm_retriever.remote.arrival import UNWATCHED, Arrival, Fetched
 from lightfm_retriever.remote.download import download
+from lightfm_retriever.remote.sizes import as_volume_error, directories, shown, size_of, sizes
 from lightfm_retriever.remote.store import Store
 from lightfm_retriever.remote.uses import Uses, alone, locked
 from lightfm_retriever.remote.versions import check_sizes, key_of, read_encoded
@@ -42,30 +43,6 @@ _REMOVED = "removed-"
 
 # A file system wants some room of its own, and so do others on it.
 _SPARE_BYTES = 64 << 20
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """What bringing a version took: bytes that were downloaded, and those that were here already."""
-
-    downloaded: int
-    linked: int
-
-
-class Arrival:
-    """Is told how a version arrives; on several threads."""
-
-    def begun(self, facts: Manifest, needed: int) -> None:
-        """So many bytes of its files aren't here."""
-
-    def more(self, count: int) -> None:
-        """So many bytes more are."""
-
-    def ended(self, fetched: Fetched) -> None:
-        """All are."""
-
-
-_UNWATCHED = Arrival()
 
 
 class Cache:
@@ -84,7 +61,7 @@ class Cache:
         """Raises VolumeError when the folder can't be written."""
         self.folder = folder
         self._max_bytes = max_bytes
-        with _as_volume_error(folder):
+        with as_volume_error(folder):
             for name in (_PARTIAL, _USED, layout.VERSIONS, layout.LABELS, layout.STAGING):
                 make_directory(folder / name)
             self.uses = Uses(folder / _USED)
@@ -102,7 +79,7 @@ class Cache:
         check: Callable[[Path, str], object],
         *,
         wanted: Callable[[], bool] = lambda: True,
-        arrival: Arrival = _UNWATCHED,
+        arrival: Arrival = UNWATCHED,
     ) -> Fetched | None:
         """Have a version here that passes a check; what was spoilt here since it came is fetched anew.
 
@@ -139,7 +116,7 @@ class Cache:
         *,
         linked: bool = True,
         wanted: Callable[[], bool] = lambda: True,
-        arrival: Arrival = _UNWATCHED,
+        arrival: Arrival = UNWATCHED,
     ) -> Fetched | None:
         """Bring a version, and use it; None when it was here.
 
@@ -159,11 +136,11 @@ class Cache:
         """
         if not layout.is_version_name(version):
             raise VersionNotFoundError(version, str(store))
-        with _as_volume_error(self.folder):
+        with as_volume_error(self.folder):
             self.uses.add(version)
         if self.has(version):
             return None
-        with _as_volume_error(self.folder), self._fetching(version, wanted) as arriving:
+        with as_volume_error(self.folder), self._fetching(version, wanted) as arriving:
             if self.has(version):
                 return None  # it has come while another process was waited for
             data, facts = read_encoded(store, version)
@@ -171,7 +148,7 @@ class Cache:
             left = {name: own for name, own in facts.files.items() if name not in common}
             check_sizes(store, version, left)
             # What an earlier attempt left has its full size on the disk from its start.
-            here = sum(_size(arriving / "files" / name) or 0 for name in left)
+            here = sum(size_of(arriving / "files" / name) or 0 for name in left)
             needed = max(0, sum(own.size for own in left.values()) - here)
             self._make_room(needed, version)
             arrival.begun(facts, needed)
@@ -203,7 +180,7 @@ class Cache:
                 file.write(data)
         linked = {}
         for name, own in facts.files.items():
-            if (found := here.get(own.sha256)) is None or _size(found) != own.size:
+            if (found := here.get(own.sha256)) is None or size_of(found) != own.size:
                 continue
             (files / name).unlink(missing_ok=True)
             # Another file system below the folder, say, or too many names: it is downloaded then.
@@ -215,7 +192,7 @@ class Cache:
     def _by_checksum(self) -> dict[str, Path]:
         """The files of all versions that are here."""
         found = {}
-        for directory in _directories(self.folder / layout.VERSIONS):
+        for directory in directories(self.folder / layout.VERSIONS):
             with contextlib.suppress(PublicationError):
                 for name, own in manifest.read(directory).files.items():
                     found[own.sha256] = directory / name
@@ -246,7 +223,7 @@ class Cache:
 
     def discard(self, version: str) -> None:
         """Remove a version whose copy is damaged, whoever uses it: maps of it stay valid."""
-        with _as_volume_error(self.folder):
+        with as_volume_error(self.folder):
             self._remove(version)
 
     # ---- the label that was followed
@@ -255,7 +232,7 @@ class Cache:
         """Remember what a label names, for a start while the store is away."""
         path = layout.label_file(self.folder, label)
         temporary = layout.staging_dir(self.folder) / f"label-{label}-{secrets.token_hex(8)}"
-        with _as_volume_error(self.folder):
+        with as_volume_error(self.folder):
             with temporary.open("x") as file:
                 file.write(version + "\n")
             os.replace(temporary, path)
@@ -264,11 +241,11 @@ class Cache:
 
     def bytes(self) -> int:
         """What all copies have together; a file with several names counts once."""
-        return sum(_sizes(self.folder / name for name in (layout.VERSIONS, _PARTIAL)).values())
+        return sum(sizes(self.folder / name for name in (layout.VERSIONS, _PARTIAL)).values())
 
     def trim(self) -> None:
         """Remove what nobody uses while there is more than there may be; raises VolumeError."""
-        with _as_volume_error(self.folder):
+        with as_volume_error(self.folder):
             while self._max_bytes is not None and self.bytes() > self._max_bytes:
                 if not self._remove_one(""):
                     return
@@ -276,10 +253,10 @@ class Cache:
     def _make_room(self, needed: int, version: str) -> None:
         while (short := self._short_of(needed)) > 0:
             if not self._remove_one(version):
-                limit = "" if self._max_bytes is None else f" of at most {_shown(self._max_bytes)}"
+                limit = "" if self._max_bytes is None else f" of at most {shown(self._max_bytes)}"
                 raise VolumeError(
                     self.folder,
-                    f"version {version} needs {_shown(needed)} more{limit}, and {_shown(short)} are "
+                    f"version {version} needs {shown(needed)} more{limit}, and {shown(short)} are "
                     "missing beside the versions in use: give the disk or --cache-gb more room",
                 )
 
@@ -293,13 +270,13 @@ class Cache:
 
     def _remove_one(self, wanted: str) -> bool:
         """Remove what is left of an abandoned download, else the version that was used longest ago."""
-        for directory in _directories(self.folder / _PARTIAL):
+        for directory in directories(self.folder / _PARTIAL):
             if directory.name != wanted:
                 with alone(directory / "lock") as free:
                     if free:
                         shutil.rmtree(directory, ignore_errors=True)
                         return True
-        versions = [path.name for path in _directories(self.folder / layout.VERSIONS)]
+        versions = [path.name for path in directories(self.folder / layout.VERSIONS)]
         for version in sorted(versions, key=self._latest_use):
             if version != wanted and self.uses.unless_used(version, partial(self._remove, version)):
                 return True
@@ -318,49 +295,3 @@ class Cache:
         with contextlib.suppress(FileNotFoundError):
             os.rename(layout.version_dir(self.folder, version), gone)
             shutil.rmtree(gone, ignore_errors=True)
-
-
-def _directories(folder: Path) -> list[Path]:
-    return [
-        path for path in folder.iterdir() if layout.is_version_name(path.name) and _is_directory(path)
-    ]
-
-
-def _is_directory(path: Path) -> bool:
-    # One entry that can't be looked at doesn't keep the others from being removed.
-    with contextlib.suppress(OSError):
-        return path.is_dir()
-    return False
-
-
-def _sizes(folders: Iterable[Path]) -> dict[int, int]:
-    """Size by inode of all files below."""
-    found = {}
-    for folder in folders:
-        for parent, _, names in os.walk(folder):
-            for name in names:
-                with contextlib.suppress(OSError):
-                    facts = (Path(parent) / name).lstat()
-                    found[facts.st_ino] = facts.st_size
-    return found
-
-
-def _size(path: Path) -> int | None:
-    with contextlib.suppress(OSError):
-        return path.stat().st_size
-    return None
-
-
-def _shown(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e7 else f"{count / 1e3:.0f} kB"
-
-
-@contextmanager
-def _as_volume_error(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        where = error.filename or folder
-        raise VolumeError(
-            folder, f"the cache can't be written: {where}: {error.strerror or error}"
-        ) from error

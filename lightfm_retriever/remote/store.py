@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightfm_retriever.files.regular_files import IrregularFileError, check_regular
-from lightfm_retriever.remote.credentials import missing_credentials, shared_credentials
+from lightfm_retriever.remote.connecting import connect, reason_of
 from lightfm_retriever.remote.errors import (
     ConflictError,
     ObjectMissingError,
@@ -22,7 +19,7 @@ from lightfm_retriever.remote.errors import (
     StoreError,
     UnsupportedError,
 )
-from lightfm_retriever.remote.location import Location, StoreUrl
+from lightfm_retriever.remote.location import Location
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -34,13 +31,6 @@ PIECE_BYTES = 8 << 20
 _PIECES_AT_ONCE = 4
 # Twice what all pieces of a few files may take at a megabyte a second.
 _SENDING_SECONDS = 240.0
-_MAX_REASON = 300
-_URL = re.compile(r"https?://\S+")
-# Says how long it took and how often it was tried, each time something else.
-_ATTEMPTS = re.compile(
-    r"Generic \w+ error: |Error performing .{1,300}? in [0-9.]+\w+(, [^-]{1,200})? - "
-)
-_CODE = re.compile(r"<Code>([A-Za-z0-9]+)</Code>")
 
 
 @dataclass(frozen=True)
@@ -73,19 +63,19 @@ class Store:
         self._patience_seconds = patience_seconds
         # A folder needn't be mounted yet.
         if not isinstance(location, Path):
-            self._store = _connect(location, patience_seconds)
+            self._store = connect(location, patience_seconds)
 
     def __str__(self) -> str:
         return str(self.location)
 
     @cached_property
     def _store(self) -> ObjectStore:
-        return _connect(self.location, self._patience_seconds)
+        return connect(self.location, self._patience_seconds)
 
     @cached_property
     def _patient(self) -> ObjectStore:
         # The library counts as silence how long it takes to send something, too.
-        return _connect(self.location, max(self._patience_seconds, _SENDING_SECONDS))
+        return connect(self.location, max(self._patience_seconds, _SENDING_SECONDS))
 
     def read(self, key: str, *, at_most: int) -> tuple[bytes, Mark]:
         """A small object; StoreError too when it has more than `at_most` bytes."""
@@ -233,7 +223,7 @@ class Store:
         try:
             yield
         except (FileNotFoundError, exceptions.NotFoundError) as error:
-            reason = _reason(error)
+            reason = reason_of(error)
             if "NoSuchBucket" in str(error):
                 raise StoreError(str(self), f"the bucket doesn't exist ({reason})") from error
             raise ObjectMissingError(self.where(key), "doesn't exist") from error
@@ -241,16 +231,16 @@ class Store:
             raise ConflictError(self.where(key), "somebody else has changed it") from error
         except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
             raise RefusedError(
-                self.where(key), f"the credentials are refused: {_reason(error)}"
+                self.where(key), f"the credentials are refused: {reason_of(error)}"
             ) from error
         except (exceptions.NotSupportedError, NotImplementedError) as error:
-            raise UnsupportedError(self.where(key), _reason(error)) from error
+            raise UnsupportedError(self.where(key), reason_of(error)) from error
         except (exceptions.BaseError, OSError, ValueError) as error:
             raise self._of_listing(key, error) from error
 
     def _of_listing(self, key: str, error: Exception) -> StoreError:
         """The library says only in words what was wrong when it listed objects."""
-        reason, text = _reason(error), str(error)
+        reason, text = reason_of(error), str(error)
         if "NoSuchBucket" in text:
             return StoreError(str(self), f"the bucket doesn't exist ({reason})")
         if "403 Forbidden" in text or "401 Unauthorized" in text:
@@ -258,76 +248,5 @@ class Store:
         return StoreError(self.where(key), reason)
 
 
-def require_library() -> None:
-    """Raise StoreError when the optional library isn't installed."""
-    if importlib.util.find_spec("obstore") is None:
-        raise StoreError("obstore", "this package is missing: pip install 'lightfm-retriever[store]'")
-
-
 def _mark(meta: Any) -> Mark:
     return Mark(meta["e_tag"], meta["version"])
-
-
-def _connect(location: Location, patience_seconds: float) -> ObjectStore:
-    require_library()
-    from obstore import exceptions, store
-
-    try:
-        if isinstance(location, Path):
-            return store.LocalStore(location.absolute())
-        _check_http(location)
-        if (problem := missing_credentials(location.scheme)) is not None:
-            raise StoreError(str(location), problem)
-        provider: Callable[[], Any] | None = shared_credentials() if location.scheme == "s3" else None
-        # Typed for one store at a time, and the options are those of all.
-        options: dict[str, Any] = {} if provider is None else {"credential_provider": provider}
-        return store.from_url(
-            str(location),
-            client_options={
-                # Given options keep the library from reading this one of the environment.
-                "allow_http": _allows_http(),
-                "connect_timeout": timedelta(seconds=patience_seconds / 4),
-                # Between two pieces of an answer: a store that hangs is given up.
-                "read_timeout": timedelta(seconds=patience_seconds / 2),
-                "timeout": timedelta(seconds=max(120.0, patience_seconds)),
-            },
-            retry_config={
-                "max_retries": 3,
-                "retry_timeout": timedelta(seconds=patience_seconds),
-                "backoff": {
-                    "init_backoff": timedelta(milliseconds=100),
-                    "max_backoff": timedelta(seconds=2),
-                    "base": 2,
-                },
-            },
-            **options,
-        )
-    except (exceptions.BaseError, OSError, ValueError) as error:
-        raise StoreError(str(location), _reason(error)) from error
-
-
-def _allows_http() -> bool:
-    return any(
-        os.environ.get(f"{cloud}_ALLOW_HTTP", "").lower() in ("1", "true") for cloud in ("AWS", "AZURE")
-    )
-
-
-def _check_http(location: StoreUrl) -> None:
-    """Raise StoreError for an endpoint without TLS that isn't allowed: the library doesn't say why."""
-    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"):
-        endpoint = os.environ.get(name, "")
-        if location.scheme == "s3" and endpoint.startswith("http://") and not _allows_http():
-            raise StoreError(
-                str(location),
-                f"{name} is {endpoint}, without TLS: set AWS_ALLOW_HTTP=true to allow that",
-            )
-
-
-def _reason(error: Exception) -> str:
-    """The library's message in a line, the same for the same trouble."""
-    # What follows repeats it as a data structure.
-    text = str(error).partition("Debug source:")[0]
-    if (code := _CODE.search(text)) is not None:
-        return f"the store answers {code.group(1)}"
-    line = " ".join(_ATTEMPTS.sub("", _URL.sub("the store", text)).split())
-    return line if len(line) <= _MAX_REASON else line[: _MAX_REASON - 3] + "..."

@@ -6,21 +6,23 @@ exact search among them; an item's own values tell whether a candidate of an ind
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.attributes import Attributes
 from lightfm_retriever.publication.storage.ragged import are_among
+from retriever.answering.conditions import (
+    AnyCondition,
+    Condition,
+    EmptyRange,
+    RangeCondition,
+    UnknownValue,
+)
 from retriever.answering.near_misses import in_words, near_misses, near_names
 from retriever.errors import InvalidArgumentError
-
-MAX_CONDITIONS = 32
-MAX_VALUES = 1000
 
 # Beyond this share of the catalogue, a mask of it costs less than looking at each row's own values.
 _MASK_SHARE = 1 / 16
@@ -33,51 +35,6 @@ Rows = NDArray[np.int64]
 # Of the values that no item has: how many are named, and for how many of them what may be meant.
 MAX_NAMED = 10
 _LOOKED_FOR = 3
-
-
-@dataclass(frozen=True)
-class Condition:
-    """What one attribute must be like: `any`, `all` or `none` of the values."""
-
-    attribute: str
-    kind: Literal["any", "all", "none"]
-    values: Sequence[str]
-
-
-@dataclass(frozen=True)
-class RangeCondition:
-    """The number that one attribute must be: min <= number <= max."""
-
-    attribute: str
-    min: float = -math.inf
-    max: float = math.inf
-
-
-AnyCondition: TypeAlias = Condition | RangeCondition
-
-
-@dataclass(frozen=True)
-class UnknownValue:
-    """A value of a condition that no item has.
-
-    Attributes:
-        attribute: its attribute.
-        value: as asked.
-        near: values that items have and that may have been meant, the nearest first.
-    """
-
-    attribute: str
-    value: str
-    near: Sequence[str]
-
-
-@dataclass(frozen=True)
-class EmptyRange:
-    """A range that no number is in; they run from `least` to `greatest`, None where there are none."""
-
-    attribute: str
-    least: float | None
-    greatest: float | None
 
 
 class Test(Protocol):

@@ -14,9 +14,10 @@ from lightfm_retriever.hosting.observing.spans import span
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.answering import pages
+from retriever.answering.conditions import EmptyRange, UnknownValue
 from retriever.answering.diversity import diversify, pool_size
 from retriever.answering.explanations import Explanation, explain
-from retriever.answering.filters import EmptyRange, UnknownValue, look_up
+from retriever.answering.filters import look_up
 from retriever.answering.pages import Page, Position
 from retriever.answering.popular import find_popular
 from retriever.answering.questions import (

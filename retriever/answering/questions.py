@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from lightfm_retriever.publication.errors import InvalidIdError
 from lightfm_retriever.publication.storage.id_map import check_id
-from retriever.answering.filters import AnyCondition
+from retriever.answering.conditions import AnyCondition
 from retriever.answering.pages import Page
 from retriever.errors import InvalidArgumentError
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lightfm_retriever.hosting.message_sizes import DEFAULT_ANSWER_BYTES, ID_FIELD_BYTES, whole_mib
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES
-from retriever.answering.filters import MAX_CONDITIONS, MAX_VALUES
+from retriever.answering.conditions import MAX_CONDITIONS, MAX_VALUES
 from retriever.answering.questions import (
     MAX_EXCLUDED,
     MAX_FEATURES,

@@ -5,19 +5,21 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES
-from lightfm_retriever.publication.storage import ragged
-from retriever.answering import batches, filters, pages, sizes
-from retriever.answering.explanations import Explanation
-from retriever.answering.filters import AnyCondition, Condition, RangeCondition
+from retriever.answering import batches, pages, sizes
+from retriever.answering.conditions import (
+    MAX_CONDITIONS,
+    MAX_VALUES,
+    AnyCondition,
+    Condition,
+    RangeCondition,
+)
 from retriever.answering.near_misses import in_words, near_names
 from retriever.answering.pages import Page
-from retriever.answering.queries import Answer
 from retriever.answering.questions import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -33,11 +35,9 @@ from retriever.answering.questions import (
 )
 from retriever.answering.snapshot import Snapshot
 from retriever.errors import InvalidArgumentError
+from retriever.worker.answer_messages import TITLE
 
 Request: TypeAlias = pb.SimilarItemsRequest | pb.RecommendRequest
-Response: TypeAlias = pb.SimilarItemsResponse | pb.RecommendResponse
-Batch: TypeAlias = pb.BatchSimilarItemsRequest | pb.BatchRecommendRequest
-TITLE = "title"
 
 _UNKNOWN_IDS: dict[int, UnknownIds | None] = {
     pb.UNKNOWN_IDS_UNSPECIFIED: None,
@@ -45,19 +45,7 @@ _UNKNOWN_IDS: dict[int, UnknownIds | None] = {
     pb.UNKNOWN_IDS_IGNORE: "ignore",
     pb.UNKNOWN_IDS_POPULAR: "popular",
 }
-_SOURCES = {
-    "personalized": pb.SOURCE_PERSONALIZED,
-    "folded_in": pb.SOURCE_FOLDED_IN,
-    "features": pb.SOURCE_FEATURES,
-    "popular": pb.SOURCE_POPULAR,
-    "similar": pb.SOURCE_SIMILAR,
-}
-_SHORT = {
-    "catalogue": pb.SHORT_REASON_CATALOGUE,
-    "exclusions": pb.SHORT_REASON_EXCLUSIONS,
-    "filter": pb.SHORT_REASON_FILTER,
-    "page_limit": pb.SHORT_REASON_PAGE_LIMIT,
-}
+Batch: TypeAlias = pb.BatchSimilarItemsRequest | pb.BatchRecommendRequest
 
 
 def similar_items_question(request: pb.SimilarItemsRequest) -> tuple[ItemSubject, Options]:
@@ -132,63 +120,6 @@ def return_attributes(snapshot: Snapshot, request: Request) -> Sequence[str]:
     return tuple(dict.fromkeys([*paths, *names]))
 
 
-def fill_in(
-    response: Response,
-    snapshot: Snapshot,
-    answer: Answer,
-    attributes: Sequence[str],
-    external_id: Callable[[int], str],
-) -> None:
-    """Make a new message the answer. In place, since putting messages into others copies them.
-
-    `external_id` is the items' of the snapshot, or remembers what it said.
-    """
-    response.version = snapshot.version
-    response.source = _SOURCES[answer.source]
-    response.method = pb.SEARCH_METHOD_EXACT if answer.exact else pb.SEARCH_METHOD_INDEX
-    response.candidates = answer.candidates
-    response.filtered = answer.filtered
-    if answer.short is not None:
-        response.short_reason = _SHORT[answer.short]
-    if answer.unknown:
-        response.unknown_ids.extend(answer.unknown)
-    if answer.unknown_values or answer.empty_ranges:
-        _fill_in_what_matches_nothing(response, answer)
-    if answer.next_page:
-        response.next_page_token = answer.next_page
-    add = response.items.add
-    rows = answer.rows.tolist()
-    for row, score in zip(rows, answer.scores.tolist(), strict=True):
-        # Quicker than giving both to `add`.
-        item = add()
-        item.item_id, item.score = external_id(row), score
-    if attributes:
-        for item, row in zip(response.items, rows, strict=True):
-            _fill_in_attributes(item, snapshot, row, attributes)
-    if answer.explanations:
-        for item, explanation in zip(response.items, answer.explanations, strict=True):
-            _fill_in_explanation(item.explanation, explanation)
-
-
-def _fill_in_what_matches_nothing(response: Response, answer: Answer) -> None:
-    for unknown in answer.unknown_values:
-        response.unknown_filter_values.add(
-            attribute=unknown.attribute, value=_cut(unknown.value), near=unknown.near
-        )
-    for empty in answer.empty_ranges:
-        made = response.empty_filter_ranges.add(attribute=empty.attribute)
-        if empty.least is not None and empty.greatest is not None:
-            made.least, made.greatest = empty.least, empty.greatest
-
-
-def _cut(value: str) -> str:
-    """A value as it is, or the beginning of one that is longer than any can be, marked as such."""
-    encoded = value.encode()
-    if len(encoded) <= MAX_VALUE_BYTES:
-        return value
-    return encoded[:MAX_VALUE_BYTES].decode(errors="ignore") + "..."
-
-
 def is_plain(request: Request) -> bool:
     """Whether a request sets no more than its subject, limit, exclude_seen and what to return."""
     return not (
@@ -246,19 +177,17 @@ def _page(request: Request) -> Page:
 
 def _conditions(wanted: pb.Filter) -> Sequence[AnyCondition]:
     field = "filter.conditions"
-    if not 1 <= len(wanted.conditions) <= filters.MAX_CONDITIONS:
+    if not 1 <= len(wanted.conditions) <= MAX_CONDITIONS:
         raise InvalidArgumentError(
             field,
-            f"has {len(wanted.conditions)} entries, but should have 1 to {filters.MAX_CONDITIONS}",
+            f"has {len(wanted.conditions)} entries, but should have 1 to {MAX_CONDITIONS}",
         )
     conditions = [
         _condition(f"{field}[{place}]", condition) for place, condition in enumerate(wanted.conditions)
     ]
     values = sum(len(made.values) for made in conditions if isinstance(made, Condition))
-    if values > filters.MAX_VALUES:
-        raise InvalidArgumentError(
-            field, f"have {values} values, but should have at most {filters.MAX_VALUES}"
-        )
+    if values > MAX_VALUES:
+        raise InvalidArgumentError(field, f"have {values} values, but should have at most {MAX_VALUES}")
     return conditions
 
 
@@ -295,32 +224,3 @@ def _range(field: str, attribute: str, wanted: pb.Range) -> RangeCondition:
     if not low <= high:
         raise InvalidArgumentError(field, f"runs from {low:g} to {high:g}")
     return RangeCondition(attribute, low, high)
-
-
-def _fill_in_attributes(
-    item: pb.ScoredItem, snapshot: Snapshot, row: int, names: Sequence[str]
-) -> None:
-    titles, attributes = snapshot.publication.titles, snapshot.publication.attributes
-    for name in names:
-        if name == TITLE:
-            if titles is not None:
-                item.title = ragged.text(titles, row)
-            continue
-        # They were looked up before.
-        assert attributes is not None  # noqa: S101
-        position = attributes.position(name)
-        assert position is not None  # noqa: S101
-        if attributes.kind(position) == "text":
-            if texts := attributes.texts(position, row):
-                item.attributes[name].texts.values.extend(texts)
-        elif (number := attributes.number(position, row)) is not None:
-            item.attributes[name].number = number
-
-
-def _fill_in_explanation(message: pb.Explanation, explanation: Explanation) -> None:
-    message.bias = explanation.bias
-    for name, score in explanation.contributions:
-        if explanation.of_features:
-            message.contributions.add(feature=name, score=score)
-        else:
-            message.contributions.add(item_id=name, score=score)

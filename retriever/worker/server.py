@@ -9,7 +9,7 @@ from lightfm_retriever.hosting import message_sizes
 from lightfm_retriever.hosting.calls import Calls
 from lightfm_retriever.hosting.process import pss_bytes
 from lightfm_retriever.hosting.serving import descriptors
-from lightfm_retriever.hosting.serving.admission import Observe, UnaryLane
+from lightfm_retriever.hosting.serving.lanes import Observe, UnaryLane
 from lightfm_retriever.hosting.serving.server import HostedServer, probes
 from retriever.answering.sizes import MAX_REQUEST_BYTES
 from retriever.config import Config, format_address

@@ -22,7 +22,7 @@ from retriever.answering.snapshot import Snapshot
 from retriever.control import Fleet
 from retriever.errors import AbandonedError, NothingLoadedError
 from retriever.waiting import waiting_for
-from retriever.worker import messages
+from retriever.worker import answer_messages, messages
 from retriever.worker.current import CurrentSnapshot
 from retriever.worker.quick import is_quick
 from retriever.worker.status import to_message, to_status
@@ -110,7 +110,9 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         answer = queries.similar_items(snapshot, subject, options, checkpoint=checkpoint)
         checkpoint()
         response = pb.SimilarItemsResponse()
-        messages.fill_in(response, snapshot, answer, attributes, snapshot.publication.items.external_id)
+        answer_messages.fill_in(
+            response, snapshot, answer, attributes, snapshot.publication.items.external_id
+        )
         if sizes.may_be_too_large(attributes, most):
             sizes.check_answer(response.ByteSize(), most)
         self._answered("SimilarItems", (answer,))
@@ -128,7 +130,9 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         answer = queries.recommend(snapshot, subject, options, checkpoint=checkpoint)
         checkpoint()
         response = pb.RecommendResponse()
-        messages.fill_in(response, snapshot, answer, attributes, snapshot.publication.items.external_id)
+        answer_messages.fill_in(
+            response, snapshot, answer, attributes, snapshot.publication.items.external_id
+        )
         if sizes.may_be_too_large(attributes, most):
             sizes.check_answer(response.ByteSize(), most)
         self._answered("Recommend", (answer,))
@@ -199,7 +203,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
             if isinstance(answer, Exception):
                 result.error.CopyFrom(to_message(answer))
             else:
-                messages.fill_in(result.response, snapshot, answer, names, external_id)
+                answer_messages.fill_in(result.response, snapshot, answer, names, external_id)
         sizes.check_answer(response.ByteSize(), most)
         self._answered(method, (answer for answer in answers if isinstance(answer, Answer)))
 

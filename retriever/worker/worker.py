@@ -24,7 +24,7 @@ import msgspec
 from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.observing import logs
 from lightfm_retriever.hosting.process import STOPPING, die_with
-from lightfm_retriever.hosting.serving.admission import Observe, ignore
+from lightfm_retriever.hosting.serving.lanes import Observe, ignore
 from lightfm_retriever.hosting.serving.observation import CLOSE_SECONDS, Observation
 from lightfm_retriever.hosting.serving.server import THREAD_ENDED, calls_of
 from lightfm_retriever.publication import layout

@@ -9,7 +9,7 @@ from typing import TypeVar
 from lightfm_retriever.publication.errors import LabelMovedError
 from lightfm_retriever.publication.volume import Volume
 from trainer.progress import Reporter
-from trainer.promotion import continuity, gates, predecessor
+from trainer.promotion import continuity, judging, predecessor
 from trainer.promotion.content import Content, content_of
 from trainer.promotion.errors import DiscontinuityError
 from trainer.promotion.gates import GateResult, Gates
@@ -124,8 +124,8 @@ class Checks:
         measured = measure(
             self.volume.folder, version, gates=self._wanted, before=self._before, seed=self._seed
         )
-        self.results += gates.check(self._wanted, measured)
-        self.warnings += gates.doubts(measured)
+        self.results += judging.check(self._wanted, measured)
+        self.warnings += judging.doubts(measured)
 
     def _unreadable(self, before: Predecessor) -> GateResult:
         text = (

@@ -23,7 +23,7 @@ from lightfm_retriever.hosting.release import release
 from lightfm_retriever.hosting.security.checks import check_address
 from lightfm_retriever.hosting.security.settings import SecuritySettings
 from lightfm_retriever.hosting.serving import descriptors
-from lightfm_retriever.hosting.serving.admission import Lane, UnaryLane
+from lightfm_retriever.hosting.serving.lanes import Lane, UnaryLane
 from lightfm_retriever.hosting.serving.observation import Observation
 from lightfm_retriever.hosting.serving.server import THREAD_ENDED, HostedServer, calls_of
 from lightfm_retriever.hosting.settings.flags import Hosting

@@ -14,8 +14,9 @@ from grpc_reflection.v1alpha import reflection
 from lightfm_retriever.hosting.calls import UNGUARDED, Calls
 from lightfm_retriever.hosting.security import access, credentials
 from lightfm_retriever.hosting.security.settings import SecuritySettings
-from lightfm_retriever.hosting.serving.admission import Admission, Lane, Observe, UnaryLane, ignore
+from lightfm_retriever.hosting.serving.admission import Admission
 from lightfm_retriever.hosting.serving.health import Health
+from lightfm_retriever.hosting.serving.lanes import Lane, Observe, UnaryLane, ignore
 from lightfm_retriever.hosting.serving.observation import Observation
 from lightfm_retriever.hosting.settings.flags import Hosting
 from lightfm_retriever.hosting.threads import start_all

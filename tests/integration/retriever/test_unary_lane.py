@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from lightfm_retriever.hosting.serving.admission import Admission, UnaryLane
+from lightfm_retriever.hosting.serving.admission import Admission
+from lightfm_retriever.hosting.serving.lanes import UnaryLane
 
 METHOD = "/package.Calls/Ask"
 PATIENCE = 20

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from trainer.data.databases import sql
-from trainer.data.files import tables
+from trainer.data.files import file_kinds, tables
 from trainer.errors import InputError, TrainerError
 from trainer.event_log import files, segments, write_ahead
 from trainer.publishing import vector_files
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(30)
 
 READERS = {
     "a table": lambda path: tables.read_table(path, required=["user_id"]),
-    "a Parquet file": tables.is_parquet,
+    "a Parquet file": file_kinds.is_parquet,
     "ids": lambda path: vector_files._read_ids(path, "item"),
     "an array": lambda path: vector_files._map_array(path, dimensions=1),
     "a segment": segments.read_segment,

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import codecs
+from pathlib import Path
+
+from lightfm_retriever.files.regular_files import read_regular
+from trainer.errors import InputError
 
 PARQUET_MAGIC = b"PAR1"
 
@@ -111,3 +115,15 @@ def _wide_encoding(start: bytes) -> str | None:
         if zeros and zeros.count(0) >= _MOST * len(zeros) and not others.count(0):
             return encoding
     return None
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet, by its content; raises InputError when it can't be read."""
+    return _start(path) == PARQUET_MAGIC
+
+
+def _start(path: Path) -> bytes:
+    try:
+        return read_regular(path, max_bytes=len(PARQUET_MAGIC))
+    except OSError as error:
+        raise InputError(path, error.strerror or str(error)) from error

@@ -20,7 +20,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet
 
 from lightfm_retriever.files.regular_files import held_open
-from trainer.data.files import column_names, column_types, tables
+from trainer.data.files import column_names, column_types, file_kinds, tables
 from trainer.errors import InputError
 
 _TABLES = {"_delta_log": "is a Delta table", ".hoodie": "is a Hudi table"}
@@ -74,7 +74,7 @@ def read_folder(path: Path, *, required: Collection[str], optional: Collection[s
             type of a column in another way, or in its presence; names the file.
     """
     files = data_files(path)
-    others = [file for file in files if not tables.is_parquet(file)]
+    others = [file for file in files if not file_kinds.is_parquet(file)]
     if len(others) == len(files):
         raise InputError(path, "there is no Parquet file in this folder")
     if others:

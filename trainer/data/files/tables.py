@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from lightfm_retriever.files.regular_files import held_open, read_regular
+from lightfm_retriever.files.regular_files import held_open
 from lightfm_retriever.publication.errors import InvalidIdError
 from lightfm_retriever.publication.storage.id_map import check_id
 from trainer.data.bounds import MAX_WEIGHT, weights_as_float32
 from trainer.data.files import column_names, column_types, csv_files
 from trainer.data.files.column_types import as_text
-from trainer.data.files.file_kinds import PARQUET_MAGIC, bad_byte
+from trainer.data.files.file_kinds import PARQUET_MAGIC, _start, bad_byte
 from trainer.errors import InputError
 
 _WITHOUT = "leave out rows without one"
@@ -177,11 +177,6 @@ def release_memory() -> None:
     pa.default_memory_pool().release_unused()
 
 
-def is_parquet(path: Path) -> bool:
-    """Whether a file is Parquet, by its content; raises InputError when it can't be read."""
-    return _start(path) == PARQUET_MAGIC
-
-
 def trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Text without space around it, and null for nothing, as an empty field of a CSV file is.
 
@@ -218,13 +213,6 @@ def check_text(path: Path, table: pa.Table) -> None:
 def first(mask: pa.ChunkedArray) -> int:
     """The row, counted from 1, of the first true value."""
     return int(pc.index(mask, True).as_py()) + 1
-
-
-def _start(path: Path) -> bytes:
-    try:
-        return read_regular(path, max_bytes=len(PARQUET_MAGIC))
-    except OSError as error:
-        raise InputError(path, error.strerror or str(error)) from error
 
 
 def _read_parquet(path: Path, required: Collection[str], optional: Collection[str] | None) -> pa.Table:

@@ -16,7 +16,8 @@ from lightfm_retriever.publication.errors import (
     VolumeError,
 )
 from lightfm_retriever.remote import download as downloading
-from lightfm_retriever.remote.cache import Arrival, Cache
+from lightfm_retriever.remote.arrival import Arrival
+from lightfm_retriever.remote.cache import Cache
 from lightfm_retriever.remote.errors import StoreError
 from lightfm_retriever.remote.store import Store
 from tests import publications

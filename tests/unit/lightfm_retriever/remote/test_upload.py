@@ -1,7 +1,6 @@
 """Bringing versions to a store: the manifest last, and nothing that is there already."""
 
 import logging
-import threading
 from dataclasses import replace
 from datetime import timedelta
 
@@ -254,18 +253,3 @@ def test_a_version_whose_manifest_has_come_since_is_not_given_up(store, folder, 
     now = store.facts(f"versions/{version}/manifest.json").modified_at + 9 * DAY
     assert upload.remove_abandoned(store, [version], now=now) == []
     assert stored(store, version) == files(folder, version)
-
-
-def test_the_first_failure_keeps_what_waits_from_being_sent():
-    done = []
-    others_may_go = threading.Event()
-
-    def call(number):
-        if number == 0:
-            raise StoreError("key", "no")
-        others_may_go.wait(0.2)
-        done.append(number)
-
-    with pytest.raises(StoreError):
-        versions.at_once(call, range(1000))
-    assert len(done) < 50

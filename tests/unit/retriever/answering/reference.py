@@ -15,7 +15,7 @@ import numpy as np
 
 from lightfm_retriever.publication.attributes import Attributes, Column, NumberColumn, TextColumn
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
-from retriever.answering.filters import AnyCondition, RangeCondition
+from retriever.answering.conditions import AnyCondition, RangeCondition
 from retriever.answering.questions import Options, UserFeatures, WeightedItems
 from retriever.answering.snapshot import Snapshot
 from tests import retrievable

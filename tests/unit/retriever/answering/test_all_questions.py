@@ -19,7 +19,7 @@ from lightfm_retriever.publication.manifest import Depth
 from lightfm_retriever.publication.search_effort import TUNED_FOR, Depths
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from retriever.answering import batches, filters, pages, popular, queries
-from retriever.answering.filters import Condition, RangeCondition
+from retriever.answering.conditions import Condition, RangeCondition
 from retriever.answering.pages import Page
 from retriever.answering.questions import MAX_LIMIT, Options, Search, UserFeatures, WeightedItems
 from retriever.answering.search import IndexCosts

@@ -14,7 +14,7 @@ from lightfm_retriever.publication.attributes import Attributes, NumberColumn, T
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from retriever.answering import batches, pages, queries
 from retriever.answering.batches import answer_all
-from retriever.answering.filters import Condition, RangeCondition
+from retriever.answering.conditions import Condition, RangeCondition
 from retriever.answering.pages import Page, Position
 from retriever.answering.questions import Options, Search, UserFeatures, WeightedItems
 from retriever.errors import AbandonedError, InvalidArgumentError, PageExpiredError, UnknownIdError

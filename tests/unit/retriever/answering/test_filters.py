@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
 from retriever.answering import filters
-from retriever.answering.filters import Condition, RangeCondition, look_up
+from retriever.answering.conditions import Condition, EmptyRange, RangeCondition
+from retriever.answering.filters import look_up
 from retriever.errors import InvalidArgumentError
 
 # Some look like the beginning of another, or like a value of the attribute beside it.
@@ -205,8 +206,8 @@ def test_ranges_that_no_number_is_in_say_what_the_numbers_are():
         RangeCondition("price", 0),
     ]
     first, second, third = look_up(conditions, attributes_of(MISTAKEN), 3).empty_ranges
-    assert first == second == filters.EmptyRange("year", 1990.0, 1999.0)
-    assert third == filters.EmptyRange("price", None, None)
+    assert first == second == EmptyRange("year", 1990.0, 1999.0)
+    assert third == EmptyRange("price", None, None)
 
 
 def test_an_unknown_attribute_is_named_with_one_that_is_near():

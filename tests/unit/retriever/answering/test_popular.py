@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from lightfm_retriever.publication.attributes import Attributes, TextColumn
 from retriever.answering import popular, queries
-from retriever.answering.filters import Condition, look_up
+from retriever.answering.conditions import Condition
+from retriever.answering.filters import look_up
 from retriever.answering.popular import find_popular
 from retriever.answering.questions import Options, UserFeatures, WeightedItems
 from retriever.answering.search import Wanted

@@ -14,13 +14,13 @@ from msgspec import structs
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
-from retriever.answering import batches, filters, pages, questions
+from retriever.answering import batches, conditions, pages, questions
+from retriever.answering.conditions import Condition, RangeCondition
 from retriever.answering.explanations import Explanation
-from retriever.answering.filters import Condition, RangeCondition
 from retriever.answering.queries import Answer
 from retriever.answering.questions import Options, Search, UserFeatures, WeightedItems
 from retriever.errors import InvalidArgumentError
-from retriever.worker import messages
+from retriever.worker import answer_messages, messages
 from tests import retrievable
 
 NAN, INF = math.nan, math.inf
@@ -344,7 +344,7 @@ def test_a_condition_that_tests_nothing_is_refused_by_its_place(kind, test, fiel
 
 @BOTH
 def test_as_many_conditions_as_are_documented_and_no_more_are_taken(kind):
-    most = filters.MAX_CONDITIONS
+    most = conditions.MAX_CONDITIONS
     assert most == 32
     one = pb.Condition(attribute="year", range=pb.Range(min=1))
     assert len(options_of(kind, filter=pb.Filter(conditions=[one] * most)).conditions) == most
@@ -357,7 +357,7 @@ def test_as_many_conditions_as_are_documented_and_no_more_are_taken(kind):
 
 @BOTH
 def test_as_many_values_altogether_as_are_documented_and_no_more_are_taken(kind):
-    assert filters.MAX_VALUES == 1000
+    assert conditions.MAX_VALUES == 1000
 
     def wanted(count):
         parts = [(600, "any_of"), (count - 600, "none_of")]
@@ -498,7 +498,7 @@ def answer(*rows, **changes):
 def filled_in(made, attributes=(), kind=pb.RecommendResponse, **published):
     response = kind()
     of = snapshot(**published)
-    messages.fill_in(response, of, made, attributes, of.publication.items.external_id)
+    answer_messages.fill_in(response, of, made, attributes, of.publication.items.external_id)
     return response
 
 

@@ -14,7 +14,7 @@ from lightfm_retriever.hosting.release import release
 from retriever import control
 from retriever.answering import batches, queries
 from retriever.parent.worker_process import State
-from retriever.worker import messages, service
+from retriever.worker import answer_messages, messages, service
 from retriever.worker.current import CurrentSnapshot
 from retriever.worker.service import SERVICE_NAME, RetrieverServicer
 from tests import retrievable
@@ -321,7 +321,7 @@ def test_a_caller_that_leaves_during_the_search_gets_no_answer_made(request_, mo
     stages = 1_000_000 - context.looks
     assert stages >= 2
     made = []
-    monkeypatch.setattr(service.messages, "fill_in", lambda *_: made.append(1))
+    monkeypatch.setattr(service.answer_messages, "fill_in", lambda *_: made.append(1))
     for looks in range(stages):
         context = Context(looks=looks)
         with pytest.raises(AbortedError):
@@ -509,7 +509,7 @@ def test_a_caller_that_leaves_during_a_batch_gets_no_answer_made(caller, monkeyp
     stages = 1_000_000 - context.looks
     assert stages >= 5
     made = []
-    monkeypatch.setattr(messages, "fill_in", lambda *_: made.append(1))
+    monkeypatch.setattr(answer_messages, "fill_in", lambda *_: made.append(1))
     for looks in range(stages):
         context = Context(looks=looks)
         with pytest.raises(AbortedError):

@@ -17,7 +17,8 @@ from trainer.evaluation import of_vectors
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings
 from trainer.promotion import measurement, predecessor
-from trainer.promotion.gates import Gates, check
+from trainer.promotion.gates import Gates
+from trainer.promotion.judging import check
 from trainer.promotion.measurement import compare, coverage, measure
 
 VERSION = layout.version_name(publications.NOON, "3fa9c1")

@@ -10,7 +10,8 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from lightfm_retriever.hosting.calls import Calls, refusing_handler
-from lightfm_retriever.hosting.serving.admission import Admission, Lane, overloaded
+from lightfm_retriever.hosting.serving.admission import Admission, overloaded
+from lightfm_retriever.hosting.serving.lanes import Lane
 
 CALLS = "package.Calls"
 HANDLER = grpc.unary_unary_rpc_method_handler(lambda request, _: request)

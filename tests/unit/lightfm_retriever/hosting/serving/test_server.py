@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from lightfm_retriever.hosting.serving.admission import Lane
+from lightfm_retriever.hosting.serving.lanes import Lane
 from lightfm_retriever.hosting.serving.server import HostedServer
 
 

@@ -1,0 +1,117 @@
+"""Answers as messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+
+from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES
+from lightfm_retriever.publication.storage import ragged
+from retriever.answering.explanations import Explanation
+from retriever.answering.queries import Answer
+from retriever.answering.snapshot import Snapshot
+
+Response: TypeAlias = pb.SimilarItemsResponse | pb.RecommendResponse
+_SHORT = {
+    "catalogue": pb.SHORT_REASON_CATALOGUE,
+    "exclusions": pb.SHORT_REASON_EXCLUSIONS,
+    "filter": pb.SHORT_REASON_FILTER,
+    "page_limit": pb.SHORT_REASON_PAGE_LIMIT,
+}
+
+TITLE = "title"
+_SOURCES = {
+    "personalized": pb.SOURCE_PERSONALIZED,
+    "folded_in": pb.SOURCE_FOLDED_IN,
+    "features": pb.SOURCE_FEATURES,
+    "popular": pb.SOURCE_POPULAR,
+    "similar": pb.SOURCE_SIMILAR,
+}
+
+
+def fill_in(
+    response: Response,
+    snapshot: Snapshot,
+    answer: Answer,
+    attributes: Sequence[str],
+    external_id: Callable[[int], str],
+) -> None:
+    """Make a new message the answer. In place, since putting messages into others copies them.
+
+    `external_id` is the items' of the snapshot, or remembers what it said.
+    """
+    response.version = snapshot.version
+    response.source = _SOURCES[answer.source]
+    response.method = pb.SEARCH_METHOD_EXACT if answer.exact else pb.SEARCH_METHOD_INDEX
+    response.candidates = answer.candidates
+    response.filtered = answer.filtered
+    if answer.short is not None:
+        response.short_reason = _SHORT[answer.short]
+    if answer.unknown:
+        response.unknown_ids.extend(answer.unknown)
+    if answer.unknown_values or answer.empty_ranges:
+        _fill_in_what_matches_nothing(response, answer)
+    if answer.next_page:
+        response.next_page_token = answer.next_page
+    add = response.items.add
+    rows = answer.rows.tolist()
+    for row, score in zip(rows, answer.scores.tolist(), strict=True):
+        # Quicker than giving both to `add`.
+        item = add()
+        item.item_id, item.score = external_id(row), score
+    if attributes:
+        for item, row in zip(response.items, rows, strict=True):
+            _fill_in_attributes(item, snapshot, row, attributes)
+    if answer.explanations:
+        for item, explanation in zip(response.items, answer.explanations, strict=True):
+            _fill_in_explanation(item.explanation, explanation)
+
+
+def _fill_in_what_matches_nothing(response: Response, answer: Answer) -> None:
+    for unknown in answer.unknown_values:
+        response.unknown_filter_values.add(
+            attribute=unknown.attribute, value=_cut(unknown.value), near=unknown.near
+        )
+    for empty in answer.empty_ranges:
+        made = response.empty_filter_ranges.add(attribute=empty.attribute)
+        if empty.least is not None and empty.greatest is not None:
+            made.least, made.greatest = empty.least, empty.greatest
+
+
+def _cut(value: str) -> str:
+    """A value as it is, or the beginning of one that is longer than any can be, marked as such."""
+    encoded = value.encode()
+    if len(encoded) <= MAX_VALUE_BYTES:
+        return value
+    return encoded[:MAX_VALUE_BYTES].decode(errors="ignore") + "..."
+
+
+def _fill_in_attributes(
+    item: pb.ScoredItem, snapshot: Snapshot, row: int, names: Sequence[str]
+) -> None:
+    titles, attributes = snapshot.publication.titles, snapshot.publication.attributes
+    for name in names:
+        if name == TITLE:
+            if titles is not None:
+                item.title = ragged.text(titles, row)
+            continue
+        # They were looked up before.
+        assert attributes is not None  # noqa: S101
+        position = attributes.position(name)
+        assert position is not None  # noqa: S101
+        if attributes.kind(position) == "text":
+            if texts := attributes.texts(position, row):
+                item.attributes[name].texts.values.extend(texts)
+        elif (number := attributes.number(position, row)) is not None:
+            item.attributes[name].number = number
+
+
+def _fill_in_explanation(message: pb.Explanation, explanation: Explanation) -> None:
+    message.bias = explanation.bias
+    for name, score in explanation.contributions:
+        if explanation.of_features:
+            message.contributions.add(feature=name, score=score)
+        else:
+            message.contributions.add(item_id=name, score=score)

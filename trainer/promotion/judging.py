@@ -1,0 +1,218 @@
+"""Holding what was measured of a version against the gates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeGuard
+
+from lightfm_retriever.publication import layout
+from trainer.promotion.gates import DEFAULT_AUC, DEFAULT_LOSS, DEFAULT_RECALL, GateResult, Gates
+from trainer.promotion.measured import Baseline, Common, Measured
+
+# Further below than rounding can bring an equal number.
+_ROUNDING = 1e-9
+_INDEXES = (layout.SIMILAR, layout.RECOMMEND)
+# A loss counts only if chance is no explanation: so many standard errors of the mean difference.
+_ERRORS = 3.0
+_WORTH_A_WORD = 0.05
+_ENOUGH_USERS = 100
+_FEWEST_USERS = 20
+# A version that was trained on more than this share of what is held out now looks better than it is.
+_KNOWN_ALREADY = 0.1
+_ENOUGH_IN_COMMON = 20
+_CHANCE = 2.0
+_UNKNOWN = {
+    "min_precision_at_10": "no test interaction could be evaluated; choose another --split",
+    "min_auc": "no test interaction could be evaluated; choose another --split",
+    "min_coverage": "the version has no users",
+}
+
+
+def check(gates: Gates, measured: Measured) -> list[GateResult]:
+    """Hold what was measured against the gates that always hold, and each one that is asked for."""
+    results = [_evaluated(measured, allowed=gates.allow_unevaluated)]
+    least_auc = gates.min_auc
+    if least_auc is None and measured.evaluated_users >= _ENOUGH_USERS and _known(measured.auc):
+        least_auc = DEFAULT_AUC
+    for name, what, value, required in (
+        ("min_precision_at_10", "precision@10", measured.precision_at_10, gates.min_precision_at_10),
+        ("min_auc", "AUC", measured.auc, least_auc),
+    ):
+        if required is not None:
+            results.append(_at_least(name, what, value, required))
+    floor = gates.min_recall
+    if floor is None:
+        floor = min(DEFAULT_RECALL, measured.target_recall or DEFAULT_RECALL)
+    results.append(_recall(measured.recall_at_10, floor))
+    if gates.min_coverage is not None:
+        results.append(_at_least("min_coverage", "coverage", measured.coverage, gates.min_coverage))
+    if gates.max_relative_loss is not None:
+        results.append(_relative_loss(measured.baseline, gates.max_relative_loss))
+    elif measured.baseline is not None and (common := measured.baseline.common) is not None:
+        allowed = gates.allow_different_data
+        results.append(_loss_in_common(measured.baseline, common, allowed=allowed))
+    return results
+
+
+def doubts(measured: Measured) -> list[str]:
+    """Tell of what passes, but is worse than what is popular, or for certain worse than before."""
+    warnings = []
+    popular, own = measured.popular_precision_at_10, measured.trained_precision_at_10
+    if _known(popular) and _known(own) and own < (1 - _WORTH_A_WORD) * popular:
+        warnings.append(
+            f"precision@10 is {own:.4f}, and {popular:.4f} by what is popular, the same for all: the "
+            "vectors tell less than no vectors; do ids and vectors belong together, and is there "
+            "enough data?"
+        )
+    return [*warnings, *_losses(measured.baseline)]
+
+
+def _losses(baseline: Baseline | None) -> list[str]:
+    if baseline is None or (common := baseline.common) is None or not common.known:
+        return []
+    lost = common.before - common.after
+    if not (lost > _ERRORS * common.error and lost > _WORTH_A_WORD * common.before):
+        return []
+    sentence = _in_common(baseline, common)
+    return [f"{sentence}: {lost / common.before:.0%} less, which isn't chance"]
+
+
+def _evaluated(measured: Measured, *, allowed: bool) -> GateResult:
+    """One in a hundred users, or twenty, tell something of what all get."""
+    users = measured.evaluated_users
+    required = max(1, min(_FEWEST_USERS, math.ceil(measured.users / 100)))
+    text = f"{users:,} users were evaluated" if users else "nobody was evaluated"
+    if users >= required:
+        return GateResult("evaluated_users", True, users, required, text)
+    if allowed:
+        text += ", which --allow-unevaluated allows"
+        return GateResult("evaluated_users", True, users, 0.0, text)
+    text += (
+        f", at least {required} of {measured.users:,} required to know what users would get: hold more "
+        "out (--split; publish: --held-out), or give --allow-unevaluated"
+    )
+    return GateResult("evaluated_users", False, users, required, text)
+
+
+def _at_least(name: str, what: str, value: float | None, required: float) -> GateResult:
+    if not _known(value):
+        text = f"{what} isn't known, required at least {required}: {_UNKNOWN[name]}"
+        return GateResult(name, False, None, required, text)
+    passed, text = _compare(what, value, required)
+    return GateResult(name, passed, value, required, text)
+
+
+def _recall(recall: Mapping[str, float], required: float) -> GateResult:
+    values = {name: value for name, value in recall.items() if _known(value)}
+    if unknown := [name for name in (*_INDEXES, *recall) if name not in values]:
+        text = f"recall@10 of index {unknown[0]!r} isn't known, required at least {required}"
+        return GateResult("min_recall", False, None, required, text)
+    outcomes = [
+        _compare(f"recall@10 of index {name!r}", value, required) for name, value in values.items()
+    ]
+    return GateResult(
+        "min_recall",
+        all(passed for passed, _ in outcomes),
+        min(values.values()),
+        required,
+        "; ".join(text for _, text in outcomes),
+    )
+
+
+def _relative_loss(baseline: Baseline | None, allowed: float) -> GateResult:
+    name = "max_relative_loss"
+    if baseline is None:
+        text = "the label names no version yet, so there is nothing to compare precision@10 with"
+        return GateResult(name, True, None, allowed, text)
+    before, after = baseline.precision_at_10, baseline.candidate_precision_at_10
+    if baseline.common is not None and not baseline.common.in_common:
+        before = None
+        baseline = replace(
+            baseline,
+            problem=f"version {baseline.version} knows none of the {baseline.common.users:,} evaluated "
+            "users",
+        )
+    if not _known(before) or not _known(after):
+        reason = baseline.problem or f"of version {baseline.version} no test interaction is evaluated"
+        text = (
+            f"precision@10 can't be compared with that of the version before: {reason}; promote a "
+            "version by hand, or leave out --max-relative-loss"
+        )
+        return GateResult(name, False, None, allowed, text)
+    common = baseline.common
+    told_apart = baseline.trained_on > _KNOWN_ALREADY
+    if told_apart and common is not None and common.known >= _ENOUGH_IN_COMMON:
+        before, after = common.before, common.after
+    loss = (before - after) / before if before > 0 else 0.0
+    # Of few users chance alone may make as much.
+    chance = 0.0
+    if told_apart and common is not None and common.known >= _ENOUGH_IN_COMMON and before > 0:
+        chance = _CHANCE * common.error / before
+    passed = loss <= allowed + chance + _ROUNDING
+    text = (
+        f"precision@10 is {after:.4f}, that of version {baseline.version} on the same users "
+        f"{before:.4f}: {_change(loss)}, at most {100 * allowed:.4g} % less allowed"
+    )
+    if not passed:
+        text += f": {_amount(before * (1 - allowed) - after)} short"
+    if told_apart and common is not None and common.known >= _ENOUGH_IN_COMMON:
+        text += f"; of {common.known:,} users, on what neither was trained on"
+    elif baseline.trained_on:
+        text += (
+            f"; the latter was trained on {100 * baseline.trained_on:.1f} % of what is held out now, "
+            "so it looks better than it is"
+        )
+    return GateResult(name, passed, loss, allowed, text)
+
+
+def _loss_in_common(baseline: Baseline, common: Common, *, allowed: bool) -> GateResult:
+    """Of users in common: a loss that is large, certain, and not due to what the other one knew."""
+    name, version = "precision_kept", baseline.version
+    if common.in_common and not common.known:
+        text = f"version {version} was trained on all that is held out now, so nothing is compared"
+        return GateResult(name, True, None, DEFAULT_LOSS, text)
+    if not common.known:
+        text = (
+            f"version {version} knows none of the {common.users:,} evaluated users, so nothing tells "
+            "whether the new one is as good"
+        )
+        text += ", which --allow-different-data allows" if allowed else ""
+        return GateResult(name, allowed, None, DEFAULT_LOSS, text)
+    lost = common.before - common.after
+    text = _in_common(baseline, common)
+    certain = lost > _ERRORS * common.error
+    passed = allowed or not (certain and lost > DEFAULT_LOSS * common.before)
+    if not passed:
+        text += f": more than {DEFAULT_LOSS:.0%} less (--max-relative-loss allows more)"
+    return GateResult(name, passed, lost / common.before if common.before else 0.0, DEFAULT_LOSS, text)
+
+
+def _in_common(baseline: Baseline, common: Common) -> str:
+    return (
+        f"precision@10 of the {common.known:,} evaluated users that version {baseline.version} knows "
+        f"too, on what neither was trained on, is {common.after:.4f}, by that version "
+        f"{common.before:.4f}"
+    )
+
+
+def _compare(what: str, value: float, required: float) -> tuple[bool, str]:
+    text = f"{what} is {value:.4f}, required at least {required}"
+    if value >= required:
+        return True, text
+    return False, f"{text}: {_amount(required - value)} short"
+
+
+def _change(loss: float) -> str:
+    if abs(loss) <= _ROUNDING:
+        return "no less"
+    return f"{100 * abs(loss):.2f} % {'less' if loss > 0 else 'more'}"
+
+
+def _amount(value: float) -> str:
+    return f"{value:.4f}" if value >= 0.00005 else f"{value:.1e}"
+
+
+def _known(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
