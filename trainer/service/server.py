@@ -135,7 +135,7 @@ def serve(options: ServerOptions) -> int:
                 options.hosting.metrics_listen,
                 ServiceCollector(store, options.volume, events.stats),
                 live=lambda: None,
-                ready=partial(_why_not_ready, store, taking_calls),
+                ready=partial(_why_not_ready, store, scheduler, taking_calls),
             )
             endpoint.start()
             stack.callback(endpoint.stop)
@@ -163,14 +163,14 @@ def serve(options: ServerOptions) -> int:
     return 0
 
 
-def _why_not_ready(store: RunStore, taking_calls: threading.Event) -> str | None:
+def _why_not_ready(store: RunStore, scheduler: Scheduler, taking_calls: threading.Event) -> str | None:
     if not taking_calls.is_set():
         return "the service starts or stops"
     try:
         store.check()
     except StoreError as error:
         return str(error)
-    return None
+    return scheduler.problem()
 
 
 def build_server(
