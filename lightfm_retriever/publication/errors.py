@@ -20,6 +20,7 @@ PublicationError
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,6 +39,8 @@ _ABOUT_THE_FILE = frozenset(
         errno.ENXIO,
     }
 )
+
+_MOST_SHOWN = 80
 
 
 class PublicationError(Exception):
@@ -143,7 +146,8 @@ class UnsupportedFormatError(InvalidPublicationError):
     """The manifest has a format version that this release doesn't read."""
 
     def __init__(self, path: Path | str, found: object, supported: int) -> None:
-        super().__init__(path, f"format_version is {found!r}, but this release reads {supported} only")
+        what = "there is no format_version" if found is None else f"format_version is {shown(found)}"
+        super().__init__(path, f"{what}, but this release reads {supported} only")
         self.found = found
         self.supported = supported
 
@@ -163,6 +167,15 @@ class MismatchError(InvalidPublicationError):
         self.what = what
         self.expected = expected
         self.found = found
+
+
+def shown(value: object) -> str:
+    """Say a value of a manifest, which may be of any size, in a few characters."""
+    if isinstance(value, dict | list):
+        # It may be nested too deeply to be written.
+        return "an object" if isinstance(value, dict) else "a list"
+    text = repr(value) if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."
 
 
 def says_nothing(error: OSError) -> bool:

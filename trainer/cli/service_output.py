@@ -25,10 +25,7 @@ def run(shown: pb.TrainingRun) -> None:
         print(f"warning: {warning}", file=sys.stderr)
     print(f"training run {shown.id}: {_state(shown)}" + (f": {shown.error}" if shown.error else ""))
     if shown.metrics:
-        print(
-            "metrics: "
-            + ", ".join(f"{name} {value:.4f}" for name, value in sorted(shown.metrics.items()))
-        )
+        print(f"metrics: {printing.pairs(dict(sorted(shown.metrics.items())))}")
     for gate in shown.gates:
         print(f"gate {'passed' if gate.passed else 'FAILED'}: {gate.text}")
     if shown.seconds:

@@ -66,9 +66,12 @@ _LOCKED = "another process has locked it: end that (a backup or an sqlite3 shell
 _OTHER_MODE = (
     "another process changed its journal mode: have nothing but the service change it, and try again"
 )
+TRIGGERS = "remove the triggers of the table 'runs', which the trainer didn't make"
 _MEND = "stop the service and restore it from a backup"
 _TODO = {
     sqlite3.SQLITE_FULL: "make room",
+    # The trainer's own changes break none.
+    sqlite3.SQLITE_CONSTRAINT: TRIGGERS,
     sqlite3.SQLITE_IOERR: "look at what the system's log says of the disk, and whether the file and "
     "its directory can be changed (`lsattr` shows what is immutable)",
     sqlite3.SQLITE_READONLY: "have the service be allowed to write it and its directory",

@@ -19,7 +19,7 @@ from trainer.errors import (
     TooManyRunsError,
 )
 from trainer.runs import rows as run_rows
-from trainer.runs.file import FILE, SCHEMA_VERSION, RunFile
+from trainer.runs.file import FILE, SCHEMA_VERSION, TRIGGERS, RunFile
 from trainer.runs.run import FINAL, STATES, DamagedRun, Outcome, Run, State
 from trainer.spec import TrainingSpec
 
@@ -27,7 +27,6 @@ __all__ = ["FILE", "FINAL", "STATES", "DamagedRun", "Outcome", "Run", "RunStore"
 
 MAX_QUEUED = 1000
 _MAX_NUMBER = 2**63 - 1
-_TRIGGERS = "remove the triggers of the table 'runs', which the trainer didn't make"
 INTERRUPTED = "the service ended while the run was running"
 
 
@@ -282,11 +281,11 @@ class RunStore:
             columns,
         )
         if added.rowcount != 1:
-            raise StoreError(self._file.path, f"takes no new row: {_TRIGGERS}")
+            raise StoreError(self._file.path, f"takes no new row: {TRIGGERS}")
         row = database.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
         if row is None or any(row[name] != value for name, value in columns.items()):
             raise StoreError(
-                self._file.path, f"has another row than the one that was written: {_TRIGGERS}"
+                self._file.path, f"has another row than the one that was written: {TRIGGERS}"
             )
         return self._readable(row)
 
@@ -336,4 +335,4 @@ def _why_no_number(database: sqlite3.Connection) -> str:
 
 
 def _unchangeable(number: int) -> str:
-    return f"row {number}: its state doesn't change as the trainer changes it: {_TRIGGERS}"
+    return f"row {number}: its state doesn't change as the trainer changes it: {TRIGGERS}"
