@@ -97,12 +97,14 @@ class LabelMovedError(PublicationError):
 
 
 class NothingToRollBackToError(PublicationError):
-    """A label that never named another version that still exists."""
+    """A label that never named another version that still exists, or none at all."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, *, is_known: bool = True) -> None:
         super().__init__(
             f"label {label!r}: no earlier version that it named is still on the volume; "
             "choose one with 'promote'"
+            if is_known
+            else f"label {label!r} has never named a version: have it name one with 'promote'"
         )
         self.label = label
 
