@@ -16,8 +16,9 @@ from pathlib import Path
 
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
-from lightfm_retriever.hosting import message_sizes
+from lightfm_retriever.hosting import message_sizes, words
 from lightfm_retriever.hosting.calls import UNGUARDED, Calls
+from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.observing.metrics_endpoint import MetricsEndpoint
 from lightfm_retriever.hosting.release import release
 from lightfm_retriever.hosting.security.settings import SecuritySettings, check_address
@@ -102,9 +103,9 @@ def serve(options: ServerOptions) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status.
 
     Raises:
-        OptionError: the address can't be listened on, or an option is out of range.
-        HostingError: the address needs TLS, certificates or tokens can't be used, or the metrics'
-            address is malformed.
+        OptionError: an option is out of range.
+        HostingError: the address can't be listened on, needs TLS or is malformed, or certificates or
+            tokens can't be used.
         StoreError: the state directory can't be used, or another trainer uses it.
         PublicationError: the volume can't be read.
     """
@@ -183,8 +184,7 @@ def build_server(
     """A server with health and reflection, not yet started, and the port that it got.
 
     Raises:
-        OptionError: the address can't be listened on.
-        HostingError: certificates can't be used.
+        HostingError: the address can't be listened on, or certificates can't be used.
     """
     server = HostedServer(
         SERVICE_NAME,
@@ -206,7 +206,8 @@ def build_server(
     try:
         return server, server.bind(address, security)
     except RuntimeError as error:
-        raise OptionError("--listen", address, "a free HOST:PORT of this machine") from error
+        text = words.wrong(address, "a free HOST:PORT of this machine")
+        raise HostingError(f"--listen {text}") from error
 
 
 def _lane(name: str, *, threads: int) -> UnaryLane:

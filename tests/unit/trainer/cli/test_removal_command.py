@@ -169,7 +169,7 @@ def test_a_log_that_was_lost_is_not_taken_for_an_empty_one(call, log, harm, tmp_
 )
 def test_flags_that_can_not_be_meant_are_refused(call, log, given, said):
     status, _, errors = call(*given)
-    assert status == 1
+    assert status == 2
     assert said in errors
     assert len(read_interactions(log)) == 3
 
