@@ -255,6 +255,9 @@ class EventLog:
             if new:
                 self._wal.append(event_files.encode(new))
                 self._record.grew(self._number, self._wal.size)
+            else:
+                # What is known already has to be there for a restart, too.
+                self._wal.check_place()
         except BaseException as error:
             for waiting in group:
                 waiting.failure = error

@@ -385,6 +385,7 @@ def test_what_is_gone_under_an_open_log_is_told_with_and_without_the_record(
             monkeypatch.setattr(opened._record, "keep", lambda: None)
         record_of(log).unlink()
         for use in (
+            lambda: opened.append(events(1)),
             opened.stats,
             lambda: opened.remove(Selection(event_ids=["1"]), dry_run=True),
             lambda: opened.remove(Selection(event_ids=["1"])),
