@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightfm_retriever.hosting import extras, terminal
-from lightfm_retriever.hosting.errors import HostingError
+from lightfm_retriever.hosting.errors import ArgumentError, FlagError, HostingError
 from lightfm_retriever.hosting.observing import logs
 from lightfm_retriever.hosting.settings import flags, layers
 from lightfm_retriever.hosting.settings.parser import Defaults, Parser, PathType, add_version
@@ -17,7 +17,7 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.remote import location
 from retriever.cli import arguments
 from retriever.config import DEFAULT_LISTEN, Config, environment_defaults, parse_address
-from retriever.errors import RetrieverError, StartError
+from retriever.errors import RetrieverError, SettingError
 
 PREFIX = "RETRIEVER_"
 
@@ -43,7 +43,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return commands.run(options)
     except (RetrieverError, HostingError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        mistakes = (SettingError, FlagError, ArgumentError)
+        return terminal.MISTAKE if isinstance(error, mistakes) else 1
     except ModuleNotFoundError as error:
         if (text := extras.problem(error, "retriever", command)) is None:
             raise
@@ -59,7 +60,7 @@ def _serve(options: argparse.Namespace) -> int:
 
     host, port = parse_address(options.listen)
     if options.cache_dir is None and not isinstance(options.volume, Path):
-        raise StartError(
+        raise SettingError(
             f"--volume {options.volume}: give --cache-dir DIR, where its versions are copied"
         )
     config = Config(

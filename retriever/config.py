@@ -9,7 +9,7 @@ from pathlib import Path
 from lightfm_retriever.hosting import addresses
 from lightfm_retriever.hosting.settings.flags import Hosting
 from lightfm_retriever.publication import layout
-from retriever.errors import StartError
+from retriever.errors import SettingError
 
 DEFAULT_LISTEN = "127.0.0.1:50051"
 
@@ -60,7 +60,7 @@ class Config:
     hosting: Hosting = field(default_factory=Hosting)
 
     def __post_init__(self) -> None:
-        """Raise StartError for a value out of range."""
+        """Raise SettingError for a value out of range."""
         for name, low, high in (
             ("workers", 1, 256),
             ("threads", 1, 256),
@@ -77,25 +77,25 @@ class Config:
             value = getattr(self, name)
             if not low <= value <= high:
                 flag = f"--{name.replace('_', '-')}"
-                raise StartError(f"{flag} is {value}, but should be in {low}..{high}")
+                raise SettingError(f"{flag} is {value}, but should be in {low}..{high}")
         if not layout.is_label_name(self.label):
-            raise StartError(
+            raise SettingError(
                 f"--label is {self.label!r}, but should be 1 to 64 of a-z, 0-9, - and _, starting with "
                 "a letter"
             )
         if self.pin is not None and not layout.is_version_name(self.pin):
-            raise StartError(
+            raise SettingError(
                 f"--pin is {self.pin!r}, but should be a version's name, such as "
                 "20261124T043500Z-3fa9c1"
             )
 
 
 def parse_address(address: str) -> tuple[str, int]:
-    """Host and port of "host:port"; an IPv6 host stands in brackets. Raises StartError."""
+    """Host and port of "host:port"; an IPv6 host stands in brackets. Raises SettingError."""
     try:
         return addresses.parse_listen(address)
     except addresses.AddressError as error:
-        raise StartError(f"--listen, or RETRIEVER_LISTEN: {error}") from error
+        raise SettingError(f"--listen, or RETRIEVER_LISTEN: {error}") from error
 
 
 def format_address(host: str, port: int) -> str:

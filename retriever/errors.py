@@ -10,6 +10,7 @@ RetrieverError
 ├── SnapshotError          a publication that this retriever can't serve
 ├── UnverifiedError        a version that couldn't be verified, for no fault of its own
 └── StartError             the service can't start
+    └── SettingError       a setting that can't be used
 """
 
 from __future__ import annotations
@@ -108,3 +109,7 @@ class UnverifiedError(RetrieverError):
 
 class StartError(RetrieverError):
     """The service can't start."""
+
+
+class SettingError(StartError):
+    """A setting that can't be used."""

@@ -8,6 +8,7 @@ with TrainerClient("127.0.0.1:50052") as client:
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from types import TracebackType
@@ -132,19 +133,37 @@ class TrainerClient:
     def watch(self, run_id: str) -> Iterator[pb.TrainingRun]:
         """A run as it is, and again whenever it changed, to its end.
 
+        The first is waited for as long as a call may take, the others as long as the service is there.
         Raises CallError, and ArgumentError for what is no id.
         """
         given.text("run_id", run_id, "the id of a training run, as Train answers it")
-        self._seconds_after_contact()
+        seconds = self._seconds_after_contact()
         request = pb.WatchTrainingRunRequest(training_run_id=run_id)
+        responses = self._stub.WatchTrainingRun(
+            request, wait_for_ready=True, metadata=trace_headers.outgoing()
+        )
+        is_late = threading.Event()
+
+        def give_up() -> None:
+            is_late.set()
+            responses.cancel()
+
+        # Not the call's own timeout, which would end a watch of hours.
+        patience = threading.Timer(seconds, give_up)
+        patience.daemon = True
+        patience.start()
         try:
-            responses = self._stub.WatchTrainingRun(
-                request, wait_for_ready=True, metadata=trace_headers.outgoing()
-            )
             for response in responses:
+                patience.cancel()
+                self._contact.reached = True
                 yield response.training_run
         except grpc.RpcError as error:
+            if is_late.is_set():
+                raise self._silent(seconds) from error
             raise self._error(error) from error
+        finally:
+            patience.cancel()
+            responses.cancel()
 
     @given.named()
     def is_serving(self) -> bool:
@@ -184,6 +203,12 @@ class TrainerClient:
         if problem := self._contact.problem(self._timeout_seconds):
             raise UnreachableError(self._target, problem)
         return max(_LEAST_SECONDS, end - time.monotonic())
+
+    def _silent(self, seconds: float) -> CallError:
+        code, contact = grpc.StatusCode.DEADLINE_EXCEEDED, self._contact
+        if contact.doubt is not None and not contact.reached:
+            return UnreachableError(self._target, contact.doubt, code=code)
+        return CallError(self._target, code, f"nobody answered within {seconds:.3g} s")
 
     def _error(self, error: grpc.RpcError) -> CallError:
         contact = self._contact

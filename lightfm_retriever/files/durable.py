@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lightfm_retriever.files.regular_files import open_descriptor
+from lightfm_retriever.files.regular_files import create_regular, open_descriptor
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def fsync_file(path: Path) -> None:
@@ -24,6 +28,20 @@ def fsync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_durably(temporary: Path, content: ReadableBuffer, path: Path) -> None:
+    """Write a temporary file, give it its name, and have both on the disk. OSError when it can't."""
+    try:
+        with create_regular(temporary) as output:
+            output.write(content)
+            output.flush()
+            os.fsync(output.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_directory(path.parent)
 
 
 def make_directory(path: Path) -> None:

@@ -13,6 +13,10 @@ class HostingError(Exception):
     """Base of this package's errors; the text names the flag, file or key, and what to do."""
 
 
+class FlagError(HostingError):
+    """Flags of a command line that can't be used, or not together."""
+
+
 class ArgumentError(HostingError, TypeError, ValueError):
     """An argument of a client that couldn't be sent as it is meant.
 

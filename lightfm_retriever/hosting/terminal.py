@@ -21,6 +21,9 @@ CLOSED_PIPE = 141
 INTERRUPTED = 130
 """The exit status after Ctrl-C: what a shell says of a program that SIGINT ended."""
 
+MISTAKE = 2
+"""The exit status after a mistake in the command line, as argparse has it."""
+
 _FAILED = 1
 
 

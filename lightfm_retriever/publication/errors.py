@@ -20,6 +20,7 @@ PublicationError
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,6 +39,8 @@ _ABOUT_THE_FILE = frozenset(
         errno.ENXIO,
     }
 )
+
+_MOST_SHOWN = 80
 
 
 class PublicationError(Exception):
@@ -94,12 +97,14 @@ class LabelMovedError(PublicationError):
 
 
 class NothingToRollBackToError(PublicationError):
-    """A label that never named another version that still exists."""
+    """A label that never named another version that still exists, or none at all."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, *, is_known: bool = True) -> None:
         super().__init__(
             f"label {label!r}: no earlier version that it named is still on the volume; "
             "choose one with 'promote'"
+            if is_known
+            else f"label {label!r} has never named a version: have it name one with 'promote'"
         )
         self.label = label
 
@@ -143,7 +148,8 @@ class UnsupportedFormatError(InvalidPublicationError):
     """The manifest has a format version that this release doesn't read."""
 
     def __init__(self, path: Path | str, found: object, supported: int) -> None:
-        super().__init__(path, f"format_version is {found!r}, but this release reads {supported} only")
+        what = "there is no format_version" if found is None else f"format_version is {shown(found)}"
+        super().__init__(path, f"{what}, but this release reads {supported} only")
         self.found = found
         self.supported = supported
 
@@ -163,6 +169,15 @@ class MismatchError(InvalidPublicationError):
         self.what = what
         self.expected = expected
         self.found = found
+
+
+def shown(value: object) -> str:
+    """Say a value of a manifest, which may be of any size, in a few characters."""
+    if isinstance(value, dict | list):
+        # It may be nested too deeply to be written.
+        return "an object" if isinstance(value, dict) else "a list"
+    text = repr(value) if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."
 
 
 def says_nothing(error: OSError) -> bool:

@@ -227,7 +227,7 @@ def earlier(label: str, history: bytes, current: str | None, exists: Callable[[s
     for version in reversed(named):
         if version != current and exists(version):
             return version
-    raise NothingToRollBackToError(label)
+    raise NothingToRollBackToError(label, is_known=current is not None or bool(history.strip()))
 
 
 def note(verb: Verb, version: str) -> bytes:

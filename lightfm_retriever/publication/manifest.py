@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -23,10 +24,15 @@ from lightfm_retriever.publication.errors import (
     UnsupportedFormatError,
     VolumeError,
     says_nothing,
+    shown,
 )
 
 FORMAT_VERSION = 1
 
+_TOO_LARGE = "an integer has more than 64 bits"
+# A newer format may be told by a large number, which is no reason to say something else.
+_MOST_DIGITS = 1000
+_MOST_OF_A_NAME = 40
 _TOO_DEEP = "can't be read: it is nested too deeply"
 _CHECKSUM = "checksum"
 MAX_BYTES = 4 << 20
@@ -179,6 +185,10 @@ class Manifest:
     files: dict[str, FileFacts] = field(default_factory=dict)
 
 
+class _OddError(Exception):
+    """What keeps a manifest from being read, in words."""
+
+
 def encode(manifest: Manifest) -> bytes:
     """The manifest as indented JSON with its checksum; ValueError when a number isn't finite."""
     content = msgspec.to_builtins(manifest)
@@ -222,11 +232,10 @@ def decode(data: bytes, *, path: Path | str, version: str) -> Manifest:
         raise ManifestError(path, f"can't be checked: {error}") from error
     if (odd := _odd(content)) is not None:
         raise ManifestError(path, f"can't be used: {odd}")
-    if content.get(_CHECKSUM) != expected:
+    if (found := content.get(_CHECKSUM)) != expected:
+        has = f"checksum is {shown(found)}" if _CHECKSUM in content else "there is no checksum"
         raise ManifestError(
-            path,
-            f"checksum is {content.get(_CHECKSUM)!r}, but its content gives {expected!r}: "
-            "it was edited after publication",
+            path, f"{has}, but its content gives {expected!r}: it was edited after publication"
         )
     try:
         manifest = msgspec.convert(content, Manifest)
@@ -238,7 +247,9 @@ def decode(data: bytes, *, path: Path | str, version: str) -> Manifest:
 
 def _parse(data: bytes, path: Path | str) -> dict[str, Any]:
     try:
-        content = json.loads(data)
+        content = json.loads(data, object_pairs_hook=_object, parse_int=_integer)
+    except _OddError as error:
+        raise ManifestError(path, f"can't be used: {error}") from error
     except UnicodeDecodeError as error:
         coding = error.encoding.upper()
         raise ManifestError(path, f"isn't JSON: byte {error.start} isn't {coding}") from error
@@ -249,6 +260,22 @@ def _parse(data: bytes, path: Path | str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ManifestError(path, "should be a JSON object, but isn't")
     return content
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        # The last counts, so the content may be as it was published all the same.
+        [[twice, _]] = Counter(name for name, _ in pairs).most_common(1)
+        raise _OddError(f"{shown(twice)} is there twice: it was edited after publication")
+    return found
+
+
+def _integer(text: str) -> int:
+    # Of thousands of digits it takes long, or can't be.
+    if len(text) > _MOST_DIGITS:
+        raise _OddError(_TOO_LARGE)
+    return int(text)
 
 
 def read(directory: Path, *, version: str | None = None) -> Manifest:
@@ -291,7 +318,7 @@ def _odd(value: object) -> str | None:
                 except UnicodeEncodeError:
                     return f"the text {text[:60]!a} isn't Unicode"
             case int() as number if not -(2**63) <= number < 2**63:
-                return "an integer has more than 64 bits"
+                return _TOO_LARGE
             case dict() as mapping:
                 left += [*mapping, *mapping.values()]
             case list() as values:
@@ -303,13 +330,13 @@ def _check_consistent(manifest: Manifest, path: Path | str, version: str) -> Non
     """What types can't say. The checksum guards against accidents; this against our own mistakes
     and against manifests that someone signed anew."""
     if manifest.version != version:
-        raise ManifestError(path, f"version is {manifest.version!r}, but it lies in {version!r}")
+        raise ManifestError(path, f"version is {shown(manifest.version)}, but it lies in {version!r}")
     try:
-        created_at = datetime.fromisoformat(manifest.created_at)
-    except ValueError as error:
-        raise ManifestError(path, f"created_at: {error}") from error
-    if created_at.utcoffset() != timedelta(0):
-        raise ManifestError(path, f"created_at is {manifest.created_at!r}, which isn't a UTC time")
+        offset = datetime.fromisoformat(manifest.created_at).utcoffset()
+    except ValueError:
+        offset = None
+    if offset != timedelta(0):
+        raise ManifestError(path, f"created_at is {shown(manifest.created_at)}, which isn't a UTC time")
     _check_files(manifest, path)
     _check_attributes(manifest, path)
     _check_indexes(manifest, path)
@@ -318,7 +345,7 @@ def _check_consistent(manifest: Manifest, path: Path | str, version: str) -> Non
 def _check_files(manifest: Manifest, path: Path | str) -> None:
     for name in manifest.files:
         if not layout.is_file_name(name):
-            raise ManifestError(path, f"files: {name!r} isn't a plain file name")
+            raise ManifestError(path, f"files: {shown(name)} isn't a plain file name")
     for name in layout.REQUIRED_FILES:
         if name not in manifest.files:
             raise ManifestError(path, f"files: {name!r} is missing")
@@ -341,7 +368,7 @@ def _check_attributes(manifest: Manifest, path: Path | str) -> None:
         if attribute.name == RESERVED_ATTRIBUTE:
             raise ManifestError(path, f"{where}: {attribute.name!r} is reserved")
         if attribute.name in names:
-            raise ManifestError(path, f"{where}: {attribute.name!r} is there already")
+            raise ManifestError(path, f"{where}: {shown(attribute.name)} is there already")
         names.add(attribute.name)
     kinds = {attribute.kind for attribute in manifest.attributes}
     for kind, files in layout.ATTRIBUTE_FILES.items():
@@ -357,20 +384,22 @@ def _check_indexes(manifest: Manifest, path: Path | str) -> None:
         if name not in manifest.indexes:
             raise ManifestError(path, f"indexes: {name!r} is missing")
     for name, index in manifest.indexes.items():
+        where = f"indexes.{name}" if len(name) <= _MOST_OF_A_NAME else f"indexes[{shown(name)}]"
         if index.items != manifest.items:
-            raise ManifestError(
-                path, f"indexes.{name}.items is {index.items}, but items is {manifest.items}"
-            )
+            raise ManifestError(path, f"{where}.items is {index.items}, but items is {manifest.items}")
         results = [TUNED_FOR, *(depth.results for depth in index.depths)]
-        if any(more <= less for less, more in pairwise(results)):
-            raise ManifestError(
-                path, f"indexes.{name}.depths: {results[1:]} should ascend, from above {TUNED_FOR}"
-            )
+        for less, more in pairwise(results):
+            if more <= less:
+                raise ManifestError(
+                    path,
+                    f"{where}.depths: {more} results come after {less}, but should ascend, from above "
+                    f"{TUNED_FOR}",
+                )
         if index.file is None:
             continue
         if index.file != (expected := layout.index_file(name, index.backend)):
             raise ManifestError(
-                path, f"indexes.{name}.file is {index.file!r}, but should be {expected!r}"
+                path, f"{where}.file is {shown(index.file)}, but should be {shown(expected)}"
             )
         if index.file not in manifest.files:
-            raise ManifestError(path, f"indexes.{name}.file: {index.file!r} isn't among files")
+            raise ManifestError(path, f"{where}.file: {shown(index.file)} isn't among files")

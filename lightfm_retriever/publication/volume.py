@@ -14,6 +14,8 @@ from lightfm_retriever.publication.labels import Verb
 from lightfm_retriever.publication.manifest import Manifest
 from lightfm_retriever.publication.writer import Clock, utc_now
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
 
 class Volume(Protocol):
     """Versions and labels. Safe for threads.
@@ -48,7 +50,10 @@ class Volume(Protocol):
         ...
 
     def written_at(self, version: str) -> datetime:
-        """When a version was written, in UTC by the clock of `now`; long ago for one that is gone."""
+        """When a version was written, in UTC by the clock of `now`.
+
+        Long ago for one that is gone, or whose time is of no year that there is.
+        """
         ...
 
     def now(self) -> datetime:
@@ -148,9 +153,10 @@ class FolderVolume:
         """See Volume."""
         try:
             written = layout.version_dir(self._folder, version).stat().st_mtime
-        except OSError:
-            written = 0.0
-        return datetime.fromtimestamp(written, UTC)
+            return datetime.fromtimestamp(written, UTC)
+        except (OSError, ValueError, OverflowError):
+            # Some file systems hold times of years that there aren't.
+            return _LONG_AGO
 
     def now(self) -> datetime:
         """See Volume."""

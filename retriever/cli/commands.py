@@ -12,6 +12,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from lightfm_retriever.hosting.calling import client_flags
+from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.terminal import print_json
 from retriever.cli import batches
 from retriever.cli.fleet import ask_all
@@ -39,7 +40,9 @@ def run(options: argparse.Namespace) -> int:
         ) as client:
             return _run(client, options)
     except ValueError as error:
-        # What no request can hold: a number beyond 32 bits, a text that isn't Unicode.
+        if isinstance(error, HostingError):
+            # What no request can hold: a number beyond 32 bits, a text that isn't Unicode.
+            raise
         print(f"error: {error}", file=sys.stderr)
         return 1
 

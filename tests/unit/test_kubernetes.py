@@ -425,6 +425,12 @@ def test_volumes_of_nfs_are_the_claims_own(with_nfs):
     assert "volumeName" not in named(with_nfs, "PersistentVolumeClaim", "trainer-state")["spec"]
 
 
+def _filled(command):
+    """A command of the runbook with values in place of the words that stand for some."""
+    command = command.replace("DIR", "/volume")
+    return re.sub(r"\b(OLD|NEW|NAME|VERSION|V)\b", "20261124T043500Z-3fa9c1", command)
+
+
 def runbook():
     """The runbook's commands: of operating.md, and of kubernetes.md with the pod that they run in."""
     text = (ROOT / "docs/operating.md").read_text().partition("\n## Runbook\n")[2]
@@ -454,7 +460,7 @@ def test_the_runbooks_commands_are_run_in_the_pod_that_has_them(resources, monke
             for own in container.get("env", []):
                 patch.setenv(own["name"], own["value"])
             with pytest.raises(SystemExit) as ended:
-                COMMANDS[image]([*shlex.split(text.replace("DIR", "/volume")), "--help"])
+                COMMANDS[image]([*shlex.split(_filled(text)), "--help"])
         assert ended.value.code == 0, f"{text}: {capsys.readouterr().err}"
         flags = set(re.findall(r"--[a-z0-9-]+", text))
         assert flags <= set(re.findall(r"--[a-z0-9-]+", capsys.readouterr().out))

@@ -67,7 +67,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         and not ("state" in found and options.command == removal_command.NAME)
         and options.command not in ("fetch-dataset", "tune")
     ):
-        parser.error(f"{options.command}: give --volume, or --target for a service")
+        if defaults.target is None:
+            parser.error(f"{options.command}: give --volume, or --target for a service")
+        try:
+            found["target"] = client_flags.target(defaults.target)
+        except argparse.ArgumentTypeError as error:
+            parser.error(f"{PREFIX}LISTEN: {error}")
     for name in _in_utf8(options):
         if name in found and not is_utf8(str(found[name])):
             flag = f"--{name.replace('_', '-')}"
@@ -162,7 +167,10 @@ def _add_report(commands: Any, defaults: config.Config) -> None:
         formatter_class=Defaults,
     )
     report.add_argument(
-        "version", nargs="?", help="the version's name (default: what the label 'current' names)"
+        "version",
+        nargs="?",
+        type=spec_arguments.version,
+        help="the version's name (default: what the label 'current' names)",
     )
     _add_volume(report, defaults)
     report.add_argument("--output", type=Path, default=Path("report"), help="folder to write to")
@@ -185,9 +193,9 @@ def _add_versions(commands: Any, defaults: config.Config) -> None:
     version = commands.add_parser("version", help="show one version")
     delete = commands.add_parser("delete", help="delete a version that no label names")
     diff = commands.add_parser("diff", help="compare two versions")
-    diff.add_argument("base", help="the version to compare with")
+    diff.add_argument("base", type=spec_arguments.version, help="the version to compare with")
     for parser in (version, delete, diff):
-        parser.add_argument("version", help="the version's name")
+        parser.add_argument("version", type=spec_arguments.version, help="the version's name")
     diff.add_argument(
         "--users", type=int, default=200, help="users whose top ten are compared (default: 200)"
     )
@@ -198,7 +206,7 @@ def _add_versions(commands: Any, defaults: config.Config) -> None:
 
 def _add_label_moves(commands: Any, defaults: config.Config) -> None:
     promote = commands.add_parser("promote", help="make a label name a version, after verifying it")
-    promote.add_argument("version", help="the version's name")
+    promote.add_argument("version", type=spec_arguments.version, help="the version's name")
     rollback = commands.add_parser(
         "rollback", help="make a label name what it named before, after verifying it"
     )
@@ -260,7 +268,13 @@ def _add_health(commands: Any, defaults: config.Config) -> None:
 
 def _add_verify(commands: Any, defaults: config.Config) -> None:
     verify = commands.add_parser("verify", help="check every byte of versions")
-    verify.add_argument("versions", nargs="*", metavar="VERSION", help="default: all of them")
+    verify.add_argument(
+        "versions",
+        nargs="*",
+        type=spec_arguments.version,
+        metavar="VERSION",
+        help="default: all of them",
+    )
     _add_volume(verify, defaults)
     _add_json(verify)
 
@@ -430,7 +444,8 @@ def _add_target(
         type=client_flags.target,
         default=defaults.listen if required else argparse.SUPPRESS,
         metavar="HOST:PORT",
-        help="the service to ask" + (" (default: %(default)s)" if required else ""),
+        help="the service to ask "
+        + ("(default: %(default)s)" if required else f"(or set {PREFIX}LISTEN, and no volume)"),
     )
     parser.add_argument(
         "--timeout",

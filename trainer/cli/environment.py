@@ -17,6 +17,7 @@ class Config:
         volume: TRAINER_VOLUME, the shared volume, a folder or a URL; None when it isn't set.
         data_dir: TRAINER_DATA_DIR, where fetched datasets are kept.
         listen: TRAINER_LISTEN, the address of `serve`, and which the commands for a service ask.
+        target: the same; None when it isn't set. Asked where no volume is given.
         state: TRAINER_STATE, the directory of runs and appended interactions; None when it isn't set.
         cache_dir: TRAINER_CACHE_DIR, for versions fetched from a URL; None when it isn't set.
         cache_gb: TRAINER_CACHE_GB, how large that may get.
@@ -26,6 +27,7 @@ class Config:
     volume: str | None
     data_dir: Path
     listen: str
+    target: str | None = None
     state: Path | None = None
     cache_dir: str | None = None
     cache_gb: str = "50.0"
@@ -39,6 +41,7 @@ def from_environment(environment: Mapping[str, str]) -> Config:
         volume=environment.get("TRAINER_VOLUME") or None,
         data_dir=Path(environment.get("TRAINER_DATA_DIR") or ".data"),
         listen=environment.get("TRAINER_LISTEN") or "127.0.0.1:50052",
+        target=environment.get("TRAINER_LISTEN") or None,
         state=Path(state) if state else None,
         cache_dir=environment.get("TRAINER_CACHE_DIR") or None,
         cache_gb=environment.get("TRAINER_CACHE_GB") or "50.0",

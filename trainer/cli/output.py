@@ -80,7 +80,8 @@ def published(result: Checked, *, as_json: bool) -> None:
 
 def print_seconds(seconds: Mapping[str, float]) -> None:
     """The time of each stage, in the order in which they happen."""
-    print("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in in_order(seconds).items()))
+    shown = (f"{name} {printing.number(value, 2)}" for name, value in in_order(seconds).items())
+    print("seconds: " + ", ".join(shown))
 
 
 def version(content: dict[str, Any], labels: Sequence[str], *, as_json: bool) -> None:
@@ -104,7 +105,7 @@ def version(content: dict[str, Any], labels: Sequence[str], *, as_json: bool) ->
         settings = {**index["build"], **index["query"]}
         print(
             f"index {name!r}: {index['backend']}, recall@10 {index['recall_at_10']:.4f} in "
-            f"{index['query_microseconds']:.0f} µs, " + _settings(settings)
+            f"{printing.number(index['query_microseconds'], 0)} µs, " + _settings(settings)
         )
     if attributes := content.get("attributes"):
         print(f"attributes: {_attributes(attributes)}")
@@ -256,8 +257,8 @@ def _print_indexes(manifest: Manifest) -> None:
             index.backend,
             _settings(shown),
             printing.share(index.recall_at_10),
-            f"{index.query_microseconds:.0f}",
-            *(f"{trial.query_microseconds:.0f}" for trial in index.trials[:1]),
+            printing.number(index.query_microseconds, 0),
+            *(printing.number(trial.query_microseconds, 0) for trial in index.trials[:1]),
             "-" if index.file is None else f"{manifest.files[index.file].size / 1e6:.1f}",
         )
     printing.print_table(rows)

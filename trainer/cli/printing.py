@@ -11,6 +11,8 @@ from rich.table import Table
 
 # Nothing that is printed is as wide: a table that goes to a file or a pipe keeps its columns whole.
 _PIPE_COLUMNS = 1_000_000
+# Nothing that is measured comes near it.
+_MOST = 1e12
 
 
 def text(value: Any) -> str:
@@ -20,13 +22,18 @@ def text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return f"{value:.4f}"
+        return number(value)
     return str(value)
+
+
+def number(value: float, places: int = 4) -> str:
+    """Say a number with so many places; one of many digits by its power of ten."""
+    return f"{value:.{places}f}" if abs(value) < _MOST else f"{value:.4g}"
 
 
 def share(value: float | None) -> str:
     """Say a share in [0, 1]; "-" for one that isn't known."""
-    return "-" if value is None else f"{value:.4f}"
+    return "-" if value is None else number(value)
 
 
 def pairs(values: Mapping[str, Any]) -> str:

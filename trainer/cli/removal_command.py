@@ -149,7 +149,12 @@ def _example(event: Event) -> str:
 
 
 def _shown(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    try:
+        when = datetime.fromtimestamp(seconds, UTC)
+    except (OSError, ValueError, OverflowError):
+        # An old log may hold times that no event could have today.
+        return f"{seconds:g} s after 1970"
+    return when.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _time(text: str) -> float:

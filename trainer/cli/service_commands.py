@@ -60,8 +60,9 @@ def _watch(client: TrainerClient, options: argparse.Namespace) -> int:
 
 def _follow(client: TrainerClient, run_id: str, options: argparse.Namespace) -> int:
     ended = follow(client.watch(run_id), Silent() if options.json else Bars())
-    _show_run(ended, options)
+    _show_run(ended, options, with_error=ended.state not in _FAILED)
     if ended.state in _FAILED:
+        print(f"error: {service_output.end_of(ended)}", file=sys.stderr)
         return 1
     done = not ended.spec.label or all(gate.passed for gate in ended.gates)
     return 0 if done else LABEL_NOT_MOVED
@@ -213,11 +214,11 @@ def _health(client: TrainerClient, options: argparse.Namespace) -> int:
     return 0 if healthy else 1
 
 
-def _show_run(shown: pb.TrainingRun, options: argparse.Namespace) -> None:
+def _show_run(shown: pb.TrainingRun, options: argparse.Namespace, *, with_error: bool = True) -> None:
     if options.json:
         print_json(service_output.content(shown))
     else:
-        service_output.run(shown)
+        service_output.run(shown, with_error=with_error)
 
 
 _COMMANDS = {

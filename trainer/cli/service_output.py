@@ -19,16 +19,13 @@ from trainer.timings import in_order
 _MAPS = ("metrics", "event_weights")
 
 
-def run(shown: pb.TrainingRun) -> None:
-    """One training run."""
+def run(shown: pb.TrainingRun, *, with_error: bool = True) -> None:
+    """One training run; without its error where that is told elsewhere."""
     for warning in [*shown.warnings, *filter(None, [shown.problem])]:
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"training run {shown.id}: {_state(shown)}" + (f": {shown.error}" if shown.error else ""))
+    print(end_of(shown) if with_error else f"training run {shown.id}: {_state(shown)}")
     if shown.metrics:
-        print(
-            "metrics: "
-            + ", ".join(f"{name} {value:.4f}" for name, value in sorted(shown.metrics.items()))
-        )
+        print(f"metrics: {printing.pairs(dict(sorted(shown.metrics.items())))}")
     for gate in shown.gates:
         print(f"gate {'passed' if gate.passed else 'FAILED'}: {gate.text}")
     if shown.seconds:
@@ -36,6 +33,11 @@ def run(shown: pb.TrainingRun) -> None:
     if shown.version:
         moved = f", label {shown.spec.label!r} names it" if shown.label_moved else ", no label moved"
         print(f"published {shown.version}{moved}")
+
+
+def end_of(shown: pb.TrainingRun) -> str:
+    """Its state, and what it failed with."""
+    return f"training run {shown.id}: {_state(shown)}" + (f": {shown.error}" if shown.error else "")
 
 
 def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:

@@ -22,6 +22,8 @@ from trainer.spec import DataSpec, TrainingSpec
 LABEL_NOT_MOVED = 3
 """Exit status when a version is published, but a gate keeps its label where it is."""
 
+_SHOWN = 64
+
 
 def add_training(parser: argparse.ArgumentParser) -> None:
     """Add all flags of a training run."""
@@ -321,6 +323,15 @@ def label(text: str) -> str:
     if not layout.is_label_name(text):
         raise argparse.ArgumentTypeError(
             f"{text!r} should be 1 to 64 of a-z, 0-9, - and _, starting with a letter"
+        )
+    return text
+
+
+def version(text: str) -> str:
+    """A version's name, for argparse; a service refuses others, too."""
+    if not layout.is_version_name(text):
+        raise argparse.ArgumentTypeError(
+            f"{text[:_SHOWN]!r} isn't a version's name, such as 20261124T043500Z-3fa9c1"
         )
     return text
 

@@ -30,13 +30,13 @@ from typing import Any, Literal
 import msgspec
 import pyarrow as pa
 
-from lightfm_retriever.files.durable import fsync_directory
+from lightfm_retriever.files.durable import fsync_directory, write_durably
 from lightfm_retriever.files.regular_files import read_regular
 from trainer import exclusive
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.event import Row
 from trainer.event_log.record import EventRecord
-from trainer.event_log.segments import SCHEMA, SEGMENT, SUCCESSOR, damaged, write_durably, write_segment
+from trainer.event_log.segments import SCHEMA, SEGMENT, SUCCESSOR, damaged, write_segment
 from trainer.event_log.write_ahead import read_blocks
 
 _LOST = re.compile(r"segment-(\d{8})\.lost")

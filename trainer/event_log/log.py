@@ -36,7 +36,7 @@ from trainer.event_log import files as event_files
 from trainer.event_log import listing
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.event import Appended, Event, Row, Stats, checked_rows
-from trainer.event_log.files import os_errors
+from trainer.event_log.files import LogFile, os_errors
 from trainer.event_log.reading import read_interactions, stored_events
 from trainer.event_log.record import EventRecord
 from trainer.event_log.recovery import Held, recover
@@ -180,7 +180,7 @@ class EventLog:
                 # A file may become another one meanwhile, and a link may lead nowhere.
                 with contextlib.suppress(OSError):
                     size += (self._directory / name).stat().st_size
-            files = listing.list_kept(self._directory)
+            files = self._files()
             held = sum(self._held.values(), Held())
             return Stats(
                 events=held.events,
@@ -237,6 +237,17 @@ class EventLog:
             self._busy = False
             self._turn.notify_all()
 
+    def _files(self) -> list[LogFile]:
+        """The files, in its own turn; EventLogError and OSError as `listing.list_kept`."""
+        self._record.keep()
+        files = listing.list_kept(self._directory)
+        if not files or files[-1].number != self._number:
+            raise EventLogError(
+                self._directory,
+                f"{event_files.wal_path(self._directory, self._number).name} is gone: put it back",
+            )
+        return files
+
     def _commit(self, group: list[_Waiting]) -> None:
         """Store what is new in the batches, and tell each what came of it."""
         try:
@@ -246,6 +257,9 @@ class EventLog:
             if new:
                 self._wal.append(event_files.encode(new))
                 self._record.grew(self._number, self._wal.size)
+            else:
+                # What is known already has to be there for a restart, too.
+                self._wal.check_place()
         except BaseException as error:
             for waiting in group:
                 waiting.failure = error
@@ -321,7 +335,7 @@ class EventLog:
                 self._check_usable()
                 if not dry_run:
                     event_files.clean(self._directory, self._record)
-                files = listing.list_kept(self._directory)
+                files = self._files()
             for file in files[:-1]:
                 search.look(file, last=False)
             if not dry_run and search.is_in(files[-1]):

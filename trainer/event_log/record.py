@@ -155,6 +155,12 @@ class EventRecord:
         self._note_at = now + _NOTE_SECONDS
         with self._lock:
             self._note()
+            self._keep()
+
+    def keep(self) -> None:
+        """Write it again where somebody removed it; never fails."""
+        with self._lock:
+            self._keep()
 
     def close(self) -> None:
         """Have all of it on the disk. Can be repeated."""
@@ -163,6 +169,7 @@ class EventRecord:
         with self._lock:
             if self._descriptor is not None:
                 self._note()
+                self._keep()
                 with contextlib.suppress(OSError):
                     os.fsync(self._descriptor)
                 os.close(self._descriptor)
@@ -174,6 +181,18 @@ class EventRecord:
         self._later = None
         with self._lock:
             self._note()
+            self._keep()
+
+    def _keep(self) -> None:
+        with contextlib.suppress(OSError):
+            if self._descriptor is not None and not self._is_there(self._descriptor):
+                self._write()
+
+    def _is_there(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self._path.lstat())
+        except FileNotFoundError:
+            return False
 
     def _note(self) -> None:
         number, size = self._last

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import zlib
 from collections.abc import Sequence
@@ -11,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 
-from lightfm_retriever.files.durable import fsync_directory
-from lightfm_retriever.files.regular_files import create_regular, held_open, read_regular
+from lightfm_retriever.files.durable import write_durably
+from lightfm_retriever.files.regular_files import held_open, read_regular
 from trainer.event_log.errors import EventLogError
 
 SCHEMA = pa.schema(
@@ -85,20 +84,6 @@ def write_segment(
     path = directory / name.format(number, zlib.crc32(content))
     write_durably(directory / f"_segment-{number:08d}.tmp", content, path)
     return path
-
-
-def write_durably(temporary: Path, content: pa.Buffer | bytes, path: Path) -> None:
-    """Write a temporary file, give it its name, and have both on the disk. OSError when it can't."""
-    try:
-        with create_regular(temporary) as output:
-            output.write(content)
-            output.flush()
-            os.fsync(output.fileno())
-        os.rename(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    fsync_directory(path.parent)
 
 
 def damaged(path: Path, why: str) -> EventLogError:

@@ -99,7 +99,7 @@ class WriteAheadFile:
             self._cut()
         block = _BLOCK.pack(self._mark, len(payload), _crc(payload)) + payload
         # Else a block may go to a file that was removed, or behind zeros where the file was cut.
-        self._check_place()
+        self.check_place()
         self._is_cut = False
         try:
             _write(self._descriptor, block, self._size)
@@ -115,7 +115,7 @@ class WriteAheadFile:
         """Close the file."""
         os.close(self._descriptor)
 
-    def _check_place(self) -> None:
+    def check_place(self) -> None:
         """Raise OSError unless a restart would find the file by its name, as large as it must be."""
         # Of what is removed or cut this tells at once, and costs least.
         found = os.fstat(self._descriptor)

@@ -9,8 +9,8 @@ What is committed is in this one file, by its name, for a restart to find. That 
 - What has the name of a journal or a log of changes is a regular file before SQLite opens it: at a FIFO
   it would wait for ever.
 - `confirm` reads a run back as a restart does.
-- A record beside the file says that there have been runs, so that a file that vanished or was emptied
-  isn't taken for one that is to be made.
+- A record beside the file (`record`) says which runs there must be, so that a file that vanished, was
+  emptied or is another or older one isn't taken for what it was.
 """
 
 from __future__ import annotations
@@ -19,18 +19,16 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from lightfm_retriever.files.durable import fsync_directory
 from lightfm_retriever.files.regular_files import check_database, check_regular, open_descriptor
 from trainer.errors import StoreError
 from trainer.runs import rows
+from trainer.runs.record import RunRecord
 
 FILE = "runs.sqlite"
-RECORD = "must-have-runs"
-"""Of other letters than FILE, so that who removes "runs*" keeps it."""
 SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE runs (
@@ -68,9 +66,14 @@ _LOCKED = "another process has locked it: end that (a backup or an sqlite3 shell
 _OTHER_MODE = (
     "another process changed its journal mode: have nothing but the service change it, and try again"
 )
+TRIGGERS = "remove the triggers of the table 'runs', which the trainer didn't make"
 _MEND = "stop the service and restore it from a backup"
 _TODO = {
     sqlite3.SQLITE_FULL: "make room",
+    # The trainer's own changes break none.
+    sqlite3.SQLITE_CONSTRAINT: TRIGGERS,
+    sqlite3.SQLITE_IOERR: "look at what the system's log says of the disk, and whether the file and "
+    "its directory can be changed (`lsattr` shows what is immutable)",
     sqlite3.SQLITE_READONLY: "have the service be allowed to write it and its directory",
     sqlite3.SQLITE_CANTOPEN: "have the service be allowed to write it and its directory",
 }
@@ -85,10 +88,10 @@ class RunFile:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / FILE
-        self._record = directory / RECORD
         self._lock = threading.Lock()
         with self._errors():
             directory.mkdir(parents=True, exist_ok=True)
+            self._record = RunRecord(directory)
             is_new = self._is_new()
             # Specs may hold a database's password.
             os.close(open_descriptor(self.path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -107,6 +110,7 @@ class RunFile:
     def close(self) -> None:
         """Close the file."""
         with self._lock:
+            self._record.keep()
             self.database.close()
 
     @contextmanager
@@ -123,6 +127,7 @@ class RunFile:
                         "and start it again to go on with this one",
                     )
                 check_database(self.path)
+                self._record.keep()
                 self._begin()
                 try:
                     self._check(self.database)
@@ -144,8 +149,16 @@ class RunFile:
             self._keep_in_one_file()
             self.database.execute("BEGIN IMMEDIATE")
 
-    def confirm(self, run_id: str) -> None:
-        """Read the file as a restart does; StoreError unless it has the run."""
+    def check_whole(self, database: sqlite3.Connection) -> None:
+        """Raise StoreError unless a transaction's file has all that was acknowledged."""
+        if missing := self._record.missing(database):
+            raise self._not_whole(missing)
+
+    def confirm(self, run_id: str, columns: Mapping[str, object]) -> None:
+        """Read the file as a restart does; StoreError unless it has the run, with these columns.
+
+        What it has then is noted as what it must have.
+        """
         with self._errors(), contextlib.ExitStack() as stack:
             check_database(self.path)
             fresh = stack.enter_context(
@@ -154,8 +167,10 @@ class RunFile:
             self._inspect(fresh)
             if self._mode(fresh) != "delete":
                 raise StoreError(self.path, _OTHER_MODE)
-            if fresh.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone() is None:
+            row = fresh.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+            if row is None or any(row[name] != value for name, value in columns.items()):
                 raise StoreError(self.path, f"doesn't have what was written to it: {_MEND}")
+            self._record.note(fresh)
 
     def _is_new(self) -> bool:
         """Whether it is to be made; StoreError when it was there before."""
@@ -165,7 +180,7 @@ class RunFile:
             size = None
         if size:
             return False
-        if self._record.exists():
+        if self._record.exists:
             raise self._lacking("is gone" if size is None else "is empty")
         return True
 
@@ -173,6 +188,7 @@ class RunFile:
         if not is_new:
             # Before the first change.
             self._inspect(self.database)
+            self.check_whole(self.database)
         self._keep_in_one_file()
         # An acknowledged run outlives a power cut: the end of the journal is on the disk, too.
         self.database.execute("PRAGMA synchronous = EXTRA")
@@ -180,10 +196,8 @@ class RunFile:
             self.database.executescript(
                 f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
-        if not self._record.exists():
-            # Last: a crash before it leaves a file that the next start takes as it is.
-            os.close(open_descriptor(self._record, os.O_CREAT | os.O_WRONLY))
-            fsync_directory(self._record.parent)
+        # Last: a crash before it leaves a file that the next start takes as it is.
+        self._record.begin(self.database)
 
     def _keep_in_one_file(self) -> None:
         """Bring in a log of changes, as releases before wrote it, and remove it."""
@@ -199,7 +213,6 @@ class RunFile:
         """Raise StoreError unless a file has what it must have."""
         [version] = database.execute("PRAGMA user_version").fetchone()
         columns = {row["name"]: _declared(row) for row in database.execute("PRAGMA table_info(runs)")}
-        unique = {name for (name,) in database.execute(_UNIQUE_QUERY)}
         if not self.path.stat().st_size:
             raise self._lacking("is empty")
         if version > SCHEMA_VERSION:
@@ -211,6 +224,11 @@ class RunFile:
             raise self._lacking(f"has schema version {version}, but should have {SCHEMA_VERSION}")
         if not columns:
             raise self._lacking("has no table 'runs'")
+        self._check_columns(database, columns)
+        if self._record.is_other(database):
+            raise self._not_whole(self._record.missing(database))
+
+    def _check_columns(self, database: sqlite3.Connection, columns: Mapping[str, str]) -> None:
         for column, declared in _COLUMNS.items():
             if column not in columns:
                 raise self._lacking(f"has no column {column!r}")
@@ -219,6 +237,7 @@ class RunFile:
                     f"has a column {column!r} that is {columns[column] or 'of no type'}, but should be "
                     f"{declared}"
                 )
+        unique = {name for (name,) in database.execute(_UNIQUE_QUERY)}
         for column in _UNIQUE:
             if column not in unique:
                 raise self._lacking(f"has a column {column!r} that isn't UNIQUE, but should be")
@@ -250,7 +269,14 @@ class RunFile:
         return StoreError(
             self.path,
             f"{what}, though training runs were kept in it: {_MEND}; to begin without those runs, "
-            f"stop the service and remove it and {self._record}",
+            f"stop the service and remove it and {self._record.path}",
+        )
+
+    def _not_whole(self, what: str) -> StoreError:
+        return StoreError(
+            self.path,
+            f"{what}: {_MEND}; to go on with what is there, stop the service and remove "
+            f"{self._record.path}, which says what there was",
         )
 
     @contextmanager

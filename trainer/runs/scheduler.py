@@ -76,8 +76,9 @@ class Scheduler:
         self._active: dict[str, _Active] = {}
         self._changes = 0
         self._stopping = False
-        # Why no run could start, last.
+        # Why no run could start, last; and what nobody thought of, by thread.
         self._told = ""
+        self._surprises: dict[str, str] = {}
         # Its processes are killed when the thread that started them ends, so these stay to the end.
         self._threads = [
             threading.Thread(target=self._serve_queue, name=f"runs-{number}", daemon=True)
@@ -126,7 +127,19 @@ class Scheduler:
             if run is None or run.id != run_id:
                 self._asked_by.pop(run_id, None)
         self._tell()
-        return self.get(run.id)
+        with self._changed:
+            active = self._active.get(run.id)
+            return run if active is None else active.run
+
+    def problem(self) -> str | None:
+        """Why no run starts any more, for no fault of the store's; None when nothing keeps them."""
+        with self._changed:
+            stopping, surprise = self._stopping, next(iter(self._surprises.values()), "")
+        if not stopping and not all(thread.is_alive() for thread in self._threads):
+            return (
+                "no training run starts: what takes them from the queue has ended; restart the service"
+            )
+        return f"no training run starts: {surprise}" if surprise else None
 
     def get(self, run_id: str) -> Run:
         """A run as it is now; raises RunNotFoundError."""
@@ -211,7 +224,9 @@ class Scheduler:
                 self._logs, "isn't a directory, but should be: remove it, and the service makes one"
             ) from error
         except OSError as error:
-            raise StoreError(self._logs, error.strerror or str(error)) from error
+            raise StoreError(
+                Path(error.filename or self._logs), error.strerror or str(error)
+            ) from error
 
     def _end(self, active: _Active, why: str) -> None:
         active.ending = active.ending or why
@@ -226,14 +241,27 @@ class Scheduler:
     # ---- what follows runs on the scheduler's own threads
 
     def _serve_queue(self) -> None:
+        own = threading.current_thread().name
         while True:
             with self._changed:
                 if self._stopping:
                     return
                 seen = self._changes
-            run = self._next()
+            try:
+                run = self._next()
+                if run is not None:
+                    self._run(run)
+            except Exception as error:
+                # If this thread ended with it, no run would run any more.
+                run, text = None, words.unexpected(error)
+                if self._surprises.get(own) != text:
+                    _log.exception("no training run starts: %s", text)
+                with self._changed:
+                    self._surprises[own] = text
+            else:
+                with self._changed:
+                    self._surprises.pop(own, None)
             if run is not None:
-                self._run(run)
                 continue
             with self._changed:
                 self._changed.wait_for(
@@ -262,13 +290,19 @@ class Scheduler:
         try:
             state, outcome = self._follow(active)
         except Exception as error:
-            # If this thread ended with it, no run would run any more.
+            # It has an end, too.
             _log.exception("training run %s", run.id)
             if active.process is not None:
                 active.process.kill()
             text = words.unexpected(error)
             state, outcome = "FAILED", replace(active.run.outcome, error=text)
-        self._finish(active, state, outcome)
+        try:
+            self._finish(active, state, outcome)
+        finally:
+            with self._changed:
+                del self._active[run.id]
+            self._tell()
+            self._forget_old_logs()
 
     def _follow(self, active: _Active) -> tuple[State, Outcome]:
         """Run its process to the end; raises what nobody thought of."""
@@ -280,8 +314,8 @@ class Scheduler:
                 last = event
                 self._note(active, event)
             how = process.wait()
-        except OSError as error:
-            how = f"its process can't be started: {error.strerror or error}"
+        except (OSError, StoreError) as error:
+            how = f"its process can't be started: {words.reason(error)}"
         return self._conclude(active, last, how)
 
     def _start(self, active: _Active) -> RunProcess:
@@ -298,6 +332,8 @@ class Scheduler:
             traces=self._traces,
             asked_by=self._asked_by.pop(run.id, ""),
         )
+        # Somebody may have removed them meanwhile.
+        self._make_logs()
         process = RunProcess(task, self._logs / f"{run.id}.log")
         with self._changed:
             active.process = process
@@ -359,10 +395,6 @@ class Scheduler:
                 why = f": {run.outcome.error}" if run.outcome.error else ""
                 _log.info("training run %s: %s%s", run.id, run.state, why)
                 break
-        with self._changed:
-            del self._active[active.run.id]
-        self._tell()
-        self._forget_old_logs()
 
     def _forget_old_logs(self) -> None:
         with contextlib.suppress(OSError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from trainer.errors import (
     TooManyRunsError,
 )
 from trainer.runs import rows as run_rows
-from trainer.runs.file import FILE, SCHEMA_VERSION, RunFile
+from trainer.runs.file import FILE, SCHEMA_VERSION, TRIGGERS, RunFile
 from trainer.runs.run import FINAL, STATES, DamagedRun, Outcome, Run, State
 from trainer.spec import TrainingSpec
 
@@ -26,7 +27,6 @@ __all__ = ["FILE", "FINAL", "STATES", "DamagedRun", "Outcome", "Run", "RunStore"
 
 MAX_QUEUED = 1000
 _MAX_NUMBER = 2**63 - 1
-_TRIGGERS = "remove the triggers of the table 'runs', which the trainer didn't make"
 INTERRUPTED = "the service ended while the run was running"
 
 
@@ -43,6 +43,8 @@ class RunStore:
 
     def __init__(self, directory: Path) -> None:
         self._file = RunFile(directory)
+        # Of two that are added at once, neither is counted before it was found again.
+        self._adding = threading.Lock()
 
     def close(self) -> None:
         """Close the file."""
@@ -57,19 +59,22 @@ class RunStore:
             TooManyRunsError: MAX_QUEUED runs wait already.
             StoreError: the disk is full or gone, or a restart wouldn't find the run in the file.
         """
-        with self._file.transaction() as database:
-            known = self._known(database, spec, request_id)
-            if known is None:
-                self._queue(database, run_id, spec, request_id=request_id, now=now)
-            run = self._get(database, run_id if known is None else known.id)
-        try:
-            self._file.confirm(run.id)
-        except StoreError:
-            if known is None:
-                # It isn't acknowledged, so it isn't to run.
-                with contextlib.suppress(StoreError), self._file.transaction() as database:
-                    database.execute("DELETE FROM runs WHERE id = ? AND state = 'QUEUED'", (run_id,))
-            raise
+        with self._adding:
+            with self._file.transaction() as database:
+                self._file.check_whole(database)
+                known = self._known(database, spec, request_id)
+                run = known or self._queue(database, run_id, spec, request_id=request_id, now=now)
+                columns = _lasting(_row(database, run.number))
+            try:
+                self._file.confirm(run.id, columns)
+            except StoreError:
+                if known is None:
+                    # It isn't acknowledged, so it isn't to run.
+                    with contextlib.suppress(StoreError), self._file.transaction() as database:
+                        database.execute(
+                            "DELETE FROM runs WHERE id = ? AND state = 'QUEUED'", (run_id,)
+                        )
+                raise
         return run
 
     def get(self, run_id: str) -> Run:
@@ -121,42 +126,58 @@ class RunStore:
         return [run for run in found if isinstance(run, Run)], following
 
     def check(self) -> None:
-        """Raise StoreError unless the file is there and can be written, by writing to it."""
+        """Raise StoreError unless the file is there, whole and can be written, by writing to it."""
         with self._file.transaction() as database:
+            self._file.check_whole(database)
             # Changes nothing, but takes the room that a change would.
             database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def start_next(self, *, now: float) -> Run | None:
         """Take the oldest queued run and make it RUNNING; None when none waits.
 
-        Raises StoreError when rows don't change and no other run waits.
+        Raises StoreError when rows don't change as they should and no other run waits.
         """
+        problem = ""
         with self._file.transaction() as database:
             waiting = database.execute(
                 "SELECT number FROM runs WHERE state = 'QUEUED' ORDER BY number"
             ).fetchall()
-            unchanged = None
             for (number,) in waiting:
-                run = self._read(_row(database, number))
-                if run.problem:
-                    # The queue goes on without it.
-                    database.execute(
-                        "UPDATE runs SET state = 'FAILED', outcome = ?, ended_at = ? WHERE number = ?",
-                        (run_rows.encode(Outcome(error=run.problem)), now, number),
-                    )
-                    if _row(database, number)["state"] == "QUEUED":
-                        unchanged = number
-                    continue
-                database.execute(
-                    "UPDATE runs SET state = 'RUNNING', started_at = ? WHERE number = ?", (now, number)
-                )
-                run = self._readable(_row(database, number))
-                if run.state == "RUNNING":
+                # What a row of the waiting ones becomes against our will isn't kept.
+                database.execute("SAVEPOINT one")
+                run = self._start(database, number, now=now)
+                if isinstance(run, str):
+                    problem = run
+                    database.execute("ROLLBACK TO one")
+                database.execute("RELEASE one")
+                if isinstance(run, Run):
                     return run
-                unchanged = number
-        if unchanged is not None:
-            raise StoreError(self._file.path, _unchangeable(unchanged))
+        if problem:
+            raise StoreError(self._file.path, problem)
         return None
+
+    def _start(self, database: sqlite3.Connection, number: int, *, now: float) -> Run | str | None:
+        """Make a waiting run RUNNING, or FAILED when it can't be read: None. Else what is wrong."""
+        row = _row(database, number)
+        if row is None:
+            return None
+        run = self._read(row)
+        if run.problem:
+            # The queue goes on without it.
+            database.execute(
+                "UPDATE runs SET state = 'FAILED', outcome = ?, ended_at = ? WHERE number = ?",
+                (run_rows.encode(Outcome(error=run.problem)), now, number),
+            )
+            row = _row(database, number)
+            return None if row is not None and row["state"] == "FAILED" else _unchangeable(number)
+        database.execute(
+            "UPDATE runs SET state = 'RUNNING', started_at = ? WHERE number = ?", (now, number)
+        )
+        row = _row(database, number)
+        started = None if row is None else self._read(row)
+        if isinstance(started, Run) and started.state == "RUNNING" and not started.problem:
+            return started
+        return _unchangeable(number)
 
     def note(self, run_id: str, outcome: Outcome) -> None:
         """Keep what came of a running run so far."""
@@ -237,26 +258,36 @@ class RunStore:
         *,
         request_id: str,
         now: float,
-    ) -> None:
+    ) -> Run:
         (queued,) = database.execute("SELECT count(*) FROM runs WHERE state = 'QUEUED'").fetchone()
         if queued >= MAX_QUEUED:
             raise TooManyRunsError(queued)
         if reason := _why_no_number(database):
             # SQLite says of this that the disk is full.
             raise StoreError(self._file.path, reason)
+        columns = {
+            "id": run_id,
+            "request_id": request_id or None,
+            "state": "QUEUED",
+            "spec": training_spec.encode(spec),
+            "created_at": now,
+            "started_at": None,
+            "ended_at": None,
+            "outcome": run_rows.encode(Outcome()),
+        }
         added = database.execute(
             "INSERT INTO runs (id, request_id, state, spec, created_at, outcome) "
-            "VALUES (?, ?, 'QUEUED', ?, ?, ?)",
-            (
-                run_id,
-                request_id or None,
-                training_spec.encode(spec),
-                now,
-                run_rows.encode(Outcome()),
-            ),
+            "VALUES (:id, :request_id, :state, :spec, :created_at, :outcome)",
+            columns,
         )
         if added.rowcount != 1:
-            raise StoreError(self._file.path, f"takes no new row: {_TRIGGERS}")
+            raise StoreError(self._file.path, f"takes no new row: {TRIGGERS}")
+        row = database.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+        if row is None or any(row[name] != value for name, value in columns.items()):
+            raise StoreError(
+                self._file.path, f"has another row than the one that was written: {TRIGGERS}"
+            )
+        return self._readable(row)
 
     def _get(self, database: sqlite3.Connection, run_id: str) -> Run:
         row = database.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
@@ -272,6 +303,11 @@ class RunStore:
         if isinstance(run, DamagedRun):
             raise DamagedRunError(run.id, run.problem)
         return run
+
+
+def _lasting(row: sqlite3.Row) -> dict[str, object]:
+    """What never changes of a run."""
+    return {name: row[name] for name in ("number", "id", "request_id", "spec", "created_at")}
 
 
 def _row(database: sqlite3.Connection, number: int) -> Any:
@@ -299,4 +335,4 @@ def _why_no_number(database: sqlite3.Connection) -> str:
 
 
 def _unchangeable(number: int) -> str:
-    return f"row {number}: its state doesn't change when the trainer changes it: {_TRIGGERS}"
+    return f"row {number}: its state doesn't change as the trainer changes it: {TRIGGERS}"

@@ -7,6 +7,9 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from trainer.event_log.log import Event, Removed, Selection
 
+# What a message's timestamp can be: the years 1 to 9999.
+_FIRST, _LAST = -62135596800.0, 253402300799.0
+
 
 def event_of(message: pb.InteractionEvent) -> Event:
     """An event as it was sent; what isn't set has the default."""
@@ -97,6 +100,8 @@ def _seconds(timestamp: Timestamp) -> float:
 def _timestamp(seconds: float | None) -> Timestamp | None:
     if seconds is None:
         return None
+    # An old log may hold times that no event could have today, and no message either.
+    seconds = min(max(seconds, _FIRST), _LAST) if seconds == seconds else _FIRST
     # To the microsecond, which is about what a float has.
     whole, rest = divmod(round(seconds * 1e6), 1_000_000)
     return Timestamp(seconds=whole, nanos=rest * 1000)

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
-from lightfm_retriever.hosting import message_sizes
+from lightfm_retriever.hosting import message_sizes, words
 from lightfm_retriever.hosting.calls import UNGUARDED, Calls
+from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.observing.metrics_endpoint import MetricsEndpoint
 from lightfm_retriever.hosting.release import release
 from lightfm_retriever.hosting.security.checks import check_address
@@ -104,9 +105,9 @@ def serve(options: ServerOptions) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status.
 
     Raises:
-        OptionError: the address can't be listened on, or an option is out of range.
-        HostingError: the address needs TLS, certificates or tokens can't be used, or the metrics'
-            address is malformed.
+        OptionError: an option is out of range.
+        HostingError: the address can't be listened on, needs TLS or is malformed, or certificates or
+            tokens can't be used.
         StoreError: the state directory can't be used, or another trainer uses it.
         PublicationError: the volume can't be read.
     """
@@ -137,7 +138,7 @@ def serve(options: ServerOptions) -> int:
                 options.hosting.metrics_listen,
                 ServiceCollector(store, options.volume, events.stats),
                 live=lambda: None,
-                ready=partial(_why_not_ready, store, taking_calls),
+                ready=partial(_why_not_ready, store, scheduler, taking_calls),
             )
             endpoint.start()
             stack.callback(endpoint.stop)
@@ -169,14 +170,14 @@ def serve(options: ServerOptions) -> int:
     return status
 
 
-def _why_not_ready(store: RunStore, taking_calls: threading.Event) -> str | None:
+def _why_not_ready(store: RunStore, scheduler: Scheduler, taking_calls: threading.Event) -> str | None:
     if not taking_calls.is_set():
         return "the service starts or stops"
     try:
         store.check()
     except StoreError as error:
         return str(error)
-    return None
+    return scheduler.problem()
 
 
 def build_server(
@@ -189,8 +190,7 @@ def build_server(
     """A server with health and reflection, not yet started, and the port that it got.
 
     Raises:
-        OptionError: the address can't be listened on.
-        HostingError: certificates can't be used.
+        HostingError: the address can't be listened on, or certificates can't be used.
     """
     server = HostedServer(
         SERVICE_NAME,
@@ -212,7 +212,8 @@ def build_server(
     try:
         return server, server.bind(address, security)
     except RuntimeError as error:
-        raise OptionError("--listen", address, "a free HOST:PORT of this machine") from error
+        text = words.wrong(address, "a free HOST:PORT of this machine")
+        raise HostingError(f"--listen {text}") from error
 
 
 def _lane(name: str, *, threads: int) -> UnaryLane:

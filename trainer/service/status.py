@@ -75,6 +75,7 @@ _INFOS: tuple[tuple[type[Exception], int, str], ...] = (
     (InvalidPublicationError, code_pb2.FAILED_PRECONDITION, "VERSION_INVALID"),
     (RunEndedError, code_pb2.FAILED_PRECONDITION, "TRAINING_RUN_ENDED"),
     (DamagedRunError, code_pb2.FAILED_PRECONDITION, "TRAINING_RUN_DAMAGED"),
+    (NothingToRollBackToError, code_pb2.FAILED_PRECONDITION, "NOTHING_TO_ROLL_BACK_TO"),
     (LabelMovedError, code_pb2.FAILED_PRECONDITION, "LABEL_MOVED"),
     (RequestIdReusedError, code_pb2.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
     (TooManyRunsError, code_pb2.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
@@ -116,8 +117,6 @@ def _field_problem(error: Exception) -> tuple[str, str] | None:
             return error.field, error.reason
         case LabelError():
             return "label", error.reason
-        case NothingToRollBackToError():
-            return "label", str(error)
         case InvalidEventError():
             field = {"timestamp": "happened_at"}.get(error.field, error.field)
             return f"events[{error.position}].{field}", error.reason

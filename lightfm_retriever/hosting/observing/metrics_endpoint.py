@@ -22,7 +22,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from lightfm_retriever.hosting import addresses
-from lightfm_retriever.hosting.errors import HostingError
+from lightfm_retriever.hosting.errors import FlagError
 from lightfm_retriever.hosting.observing.repeats import logger_of_calls
 
 _log = logger_of_calls(__name__)
@@ -247,7 +247,7 @@ def _parse(listen: str) -> tuple[str, int]:
     try:
         return addresses.parse_listen(listen)
     except addresses.AddressError as error:
-        raise HostingError(f"--metrics-listen is {listen!r}, but should be {error.expected}") from error
+        raise FlagError(f"--metrics-listen is {listen!r}, but should be {error.expected}") from error
 
 
 def _format(host: str, port: int) -> str:

@@ -6,7 +6,7 @@ import importlib.util
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from lightfm_retriever.hosting.errors import HostingError
+from lightfm_retriever.hosting.errors import FlagError, HostingError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +25,10 @@ class TraceSettings:
     def __post_init__(self) -> None:
         """Raise HostingError for a value out of range, or if OpenTelemetry isn't installed."""
         if not 0 <= self.share <= 1:
-            raise HostingError(f"--trace-share is {self.share:g}, but should be in 0..1")
+            raise FlagError(f"--trace-share is {self.share:g}, but should be in 0..1")
         if self.endpoint is not None:
             if not _is_url(self.endpoint):
-                raise HostingError(
+                raise FlagError(
                     f"--otlp-endpoint is {self.endpoint!r}, but should be a URL such as "
                     "http://127.0.0.1:4317"
                 )

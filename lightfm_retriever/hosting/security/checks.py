@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 
-from lightfm_retriever.hosting.errors import HostingError
+from lightfm_retriever.hosting.errors import FlagError
 from lightfm_retriever.hosting.security import tokens
 from lightfm_retriever.hosting.security.settings import SecuritySettings
 
@@ -22,10 +22,10 @@ def check_files(settings: SecuritySettings) -> None:
 
 
 def check_address(settings: SecuritySettings, host: str) -> None:
-    """Raise HostingError for an address that needs TLS when there is none."""
+    """Raise FlagError for an address that needs TLS when there is none."""
     if settings.tls or settings.insecure or _is_loopback(host):
         return
-    raise HostingError(
+    raise FlagError(
         f"--listen {host}: other machines can call there, so give --tls-cert and --tls-key, "
         "or --insecure for no encryption"
     )

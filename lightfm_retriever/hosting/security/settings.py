@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightfm_retriever.hosting import given
-from lightfm_retriever.hosting.errors import ArgumentError, HostingError
+from lightfm_retriever.hosting.errors import ArgumentError, FlagError
 from lightfm_retriever.hosting.security import tokens
 
 
@@ -32,14 +32,14 @@ class SecuritySettings:
     insecure: bool = False
 
     def __post_init__(self) -> None:
-        """Raise HostingError for what can't be together."""
+        """Raise FlagError for what can't be together."""
         if (self.cert is None) != (self.key is None):
             have, lack = ("cert", "key") if self.key is None else ("key", "cert")
-            raise HostingError(f"--tls-{have} is given without --tls-{lack}: TLS takes both")
+            raise FlagError(f"--tls-{have} is given without --tls-{lack}: TLS takes both")
         if self.client_ca is not None and self.cert is None:
-            raise HostingError("--tls-client-ca is given without --tls-cert and --tls-key")
+            raise FlagError("--tls-client-ca is given without --tls-cert and --tls-key")
         if self.allowed_clients and self.client_ca is None:
-            raise HostingError("--tls-allowed-clients is given without --tls-client-ca")
+            raise FlagError("--tls-allowed-clients is given without --tls-client-ca")
 
     @property
     def tls(self) -> bool:
@@ -68,17 +68,17 @@ class ClientSecurity:
     token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Raise HostingError for what can't be together, ArgumentError for what can't be sent."""
+        """Raise FlagError for what can't be together, ArgumentError for what can't be sent."""
         for name in ("ca", "cert", "key"):
             object.__setattr__(self, name, _file(name, getattr(self, name)))
         if self.server_name is not None:
             given.text("server_name", self.server_name, "a name, such as 'retriever.example.com'")
         if (self.cert is None) != (self.key is None):
             have, lack = ("cert", "key") if self.key is None else ("key", "cert")
-            raise HostingError(f"--{have} is given without --{lack}: a client's certificate takes both")
+            raise FlagError(f"--{have} is given without --{lack}: a client's certificate takes both")
         for name in ("cert", "server_name"):
             if getattr(self, name) is not None and self.ca is None:
-                raise HostingError(f"--{name.replace('_', '-')} is given without --ca, so without TLS")
+                raise FlagError(f"--{name.replace('_', '-')} is given without --ca, so without TLS")
         _check_token(self.token)
 
 

@@ -45,7 +45,7 @@ def ask(capsys, service):
     def ask(command, *arguments, status=0):
         found = main([command, *map(str, arguments), "--target", service.target, "--json"])
         output = capsys.readouterr()
-        assert (found, output.err) == (status, "")
+        assert (found, bool(output.err)) == (status, bool(status))
         return json.loads(output.out)
 
     return ask
@@ -110,9 +110,12 @@ def test_a_training_that_fails_ends_with_status_1(ask, show, service):
     failed = ask("train", "--interactions", "bad.csv", *QUICK, status=1)
     assert failed["state"] == "TRAINING_RUN_STATE_FAILED"
     assert "column item_id is missing" in failed["error"]
-    status, shown, _ = show("watch", failed["id"])
-    assert status == 1
-    assert "FAILED: " in shown
+    for asked in (["watch", failed["id"]], ["watch", failed["id"], "--json"]):
+        status, shown, errors = show(*asked)
+        assert status == 1
+        assert "FAILED" in shown
+        assert errors.startswith(f"error: training run {failed['id']}: FAILED: ")
+        assert "column item_id is missing" in errors
 
 
 def test_a_gate_that_fails_is_shown_with_what_is_missing(show, service):
@@ -195,7 +198,7 @@ def test_what_the_service_refuses_is_one_line(show, service):
         (["version", "20260101T000000Z-000000"], "NOT_FOUND: version '20260101T000000Z-000000' isn't"),
         (
             ["rollback", "--label", "never"],
-            "INVALID_ARGUMENT: label: label 'never': no earlier version",
+            "FAILED_PRECONDITION: label 'never' has never named a version",
         ),
         (["runs", "--limit", "5000"], "INVALID_ARGUMENT: page_size: is 5000, but should be in 1..1000"),
         (["train", "--interactions", "/etc/passwd"], "INVALID_ARGUMENT: spec.data.interactions: is"),
@@ -208,7 +211,7 @@ def test_what_the_service_refuses_is_one_line(show, service):
 
 def test_a_value_that_is_out_of_range_is_known_without_the_service(show):
     status, shown, errors = show("train", "--interactions", "a.csv", "--epochs", "0")
-    assert (status, shown) == (1, "")
+    assert (status, shown) == (2, "")
     assert errors == "error: --epochs is 0, but should be in 1..10000\n"
 
 
@@ -279,7 +282,7 @@ def test_events_are_removed_from_a_service_that_runs(ask, show, tmp_path, servic
     )
     assert ask("append", tmp_path / "more.csv") == {"accepted": "11", "duplicates": "19"}
     status, shown, errors = show("remove-events")
-    assert (status, shown) == (1, "")
+    assert (status, shown) == (2, "")
     assert "event_ids: nothing is selected" in errors
 
 

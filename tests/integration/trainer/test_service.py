@@ -24,6 +24,7 @@ from grpc_status import rpc_status
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
 
+from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import list_labels, promote
 from lightfm_retriever.publication.reader import list_versions
@@ -32,7 +33,6 @@ from tests import datasets, publications, specs
 from tests.integration.trainer.conftest import ROOT, call, start
 from trainer.__main__ import main
 from trainer.data.data_roots import DataRoots
-from trainer.errors import OptionError
 from trainer.event_log.log import EventLog
 from trainer.pipeline import Places, train_and_publish
 from trainer.runs.scheduler import Scheduler
@@ -266,11 +266,11 @@ def test_a_port_that_is_taken_is_refused(servicer):
     server, port = build_server(servicer, "127.0.0.1:0")
     server.start()
     try:
-        with pytest.raises(OptionError, match=f"--listen is '127.0.0.1:{port}', but should be a free"):
+        with pytest.raises(HostingError, match=f"--listen is '127.0.0.1:{port}', but should be a free"):
             build_server(servicer, f"127.0.0.1:{port}")
     finally:
         server.stop(None)
-    with pytest.raises(OptionError, match="--listen is 'nowhere', but should be"):
+    with pytest.raises(HostingError, match="--listen is 'nowhere', but should be"):
         build_server(servicer, "nowhere")
 
 
@@ -292,12 +292,12 @@ def test_a_label_is_rolled_back_and_the_answer_tells_from_where(stub, volume, ve
     assert list_labels(volume) == {"current": versions[0]}
 
 
-def test_where_there_is_nothing_to_roll_back_to_the_label_is_at_fault(stub, volume, versions):
+def test_where_there_is_nothing_to_roll_back_to_the_label_stays(stub, volume, versions):
     with pytest.raises(grpc.RpcError) as caught:
         stub.Rollback(pb.RollbackRequest(label="current"), timeout=TIMEOUT)
-    code, message, field = told(caught.value)
-    assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "label")
-    assert "no earlier version" in message
+    code, message, reason = told(caught.value)
+    assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "NOTHING_TO_ROLL_BACK_TO")
+    assert message.startswith("label 'current': no earlier version")
     assert list_labels(volume) == {"current": versions[0]}
 
 

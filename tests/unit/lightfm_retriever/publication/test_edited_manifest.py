@@ -228,9 +228,9 @@ def test_a_time_that_is_not_in_utc_is_refused_though_signed(published, created_a
 @pytest.mark.parametrize(
     ("depths", "reason"),
     [
-        ([(10, 1.0)], r"depths: \[10\] should ascend, from above 10"),
-        ([(30, 1.0), (30, 2.0)], r"depths: \[30, 30\] should ascend"),
-        ([(100, 1.0), (30, 2.0)], r"depths: \[100, 30\] should ascend"),
+        ([(10, 1.0)], "depths: 10 results come after 10, but should ascend, from above 10"),
+        ([(30, 1.0), (30, 2.0)], "depths: 30 results come after 30"),
+        ([(100, 1.0), (30, 2.0)], "depths: 30 results come after 100"),
         ([(30, 1e308)], "<= 1000000000.0"),
     ],
 )
@@ -281,3 +281,61 @@ def test_a_number_out_of_range_is_refused_though_signed(published, path, value):
     publications.edit_manifest(published.directory, lambda content: put(content, path, value))
     with pytest.raises(ManifestError):
         verify(published.volume, published.version)
+
+
+def _rewrite(directory, change):
+    path = directory / layout.MANIFEST
+    publications.overwrite(path, change(path.read_text()).encode())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: re.sub(r',\s*"checksum": "[0-9a-f]+"', "", text), "there is no checksum, but"),
+        (
+            lambda text: text.replace('"checksum": "', '"checksum": null, "x": "'),
+            "checksum is null, but",
+        ),
+        (lambda text: text.replace("{", '{"items": 41,', 1), "'items' is there twice: it was edited"),
+        (
+            lambda text: text.replace('"indexes": {', '"indexes": {"x": 1, "x": 1,'),
+            "'x' is there twice",
+        ),
+        (lambda text: text.replace('"items": ', '"items": ' + "9" * 5000, 1), "more than 64 bits"),
+        (
+            lambda text: text.replace('"format_version": 1', '"format_version": null'),
+            "no format_version",
+        ),
+    ],
+)
+def test_what_no_manifest_of_ours_has_is_said_in_our_words(published, change, said):
+    _rewrite(published.directory, change)
+    with pytest.raises(InvalidPublicationError, match=re.escape(said)) as caught:
+        open_publication(published.volume, published.version)
+    assert not re.search(r"None|set_int_max|sys\.", str(caught.value))
+
+
+LONG = "x" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("change", "sign"),
+    [
+        (lambda content: content.update(checksum=LONG), False),
+        (lambda content: content.update(checksum=[1] * 10_000), False),
+        (lambda content: content.update(format_version=LONG), True),
+        (lambda content: content.update(format_version=[None] * 10_000), True),
+        (lambda content: content.update(version=LONG), True),
+        (lambda content: content.update(created_at=LONG), True),
+        (lambda content: content["files"].update({LONG + "/": content["files"]["items.trie"]}), True),
+        (lambda content: content["files"].update({LONG: content["files"]["items.trie"]}), True),
+        (lambda content: content["indexes"].update({LONG: content["indexes"]["similar"]}), True),
+        (lambda content: content["indexes"]["similar"].update(file=LONG), True),
+        (lambda content: content["indexes"]["similar"].update(file="y", backend=LONG), True),
+    ],
+)
+def test_what_is_endless_is_cut_in_messages(published, change, sign):
+    publications.edit_manifest(published.directory, change, sign=sign)
+    with pytest.raises(InvalidPublicationError) as caught:
+        verify(published.volume, published.version)
+    assert len(str(caught.value)) < len(str(published.directory)) + 600

@@ -155,9 +155,9 @@ def test_json_of_another_kind_is_refused(text):
 
 @pytest.mark.parametrize("nested", [10, 900, 950, *range(960, 1000), 10_000, 1_000_000])
 def test_json_nested_too_deep_is_refused(nested):
-    text = '{"format_version": 1, "x": ' + "[" * nested + "]" * nested + "}"
-    with pytest.raises(ManifestError):
-        decode(text.encode())
+    for text in ('{"format_version": 1, "x": %s}', '{"format_version": %s}'):
+        with pytest.raises((ManifestError, UnsupportedFormatError)):
+            decode((text % ("[" * nested + "]" * nested)).encode())
 
 
 @pytest.mark.parametrize("found", [0, 2, -1, 1.0, "1", True, None, [1], {}, 10**30])
@@ -165,7 +165,8 @@ def test_another_format_version_is_refused_whatever_else_the_manifest_holds(foun
     with pytest.raises(UnsupportedFormatError, match="this release reads 1 only") as caught:
         decode(json.dumps({"format_version": found}).encode())
     assert (caught.value.found, caught.value.supported) == (found, 1)
-    assert repr(found) in str(caught.value)
+    said = {"[1]": "is a list", "{}": "is an object", "True": "is true", "None": "there is no"}
+    assert said.get(str(found), f"is {found!r}") in str(caught.value)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

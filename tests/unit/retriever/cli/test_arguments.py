@@ -109,8 +109,16 @@ def test_copies_are_served_from_the_cache(config):
     assert (set_to.volume, set_to.source) == (Path("cache"), "nfs")
 
 
+@pytest.mark.parametrize(
+    "command", [["status", "--cert", "c.pem"], ["serve", "--volume", "v", "--tls-cert", "c.pem"]]
+)
+def test_flags_that_do_not_go_together_are_mistakes_in_the_command_line(capsys, command):
+    assert command_line.main(command) == 2
+    assert "cert is given without --" in capsys.readouterr().err
+
+
 def test_a_url_needs_a_cache(capsys):
-    assert command_line.main(["serve", "--volume", "s3://bucket/prefix"]) == 1
+    assert command_line.main(["serve", "--volume", "s3://bucket/prefix"]) == 2
     assert "give --cache-dir" in capsys.readouterr().err
 
 
@@ -152,7 +160,7 @@ def test_the_environment_is_a_default_and_a_flag_wins(config, monkeypatch):
     ],
 )
 def test_a_setting_out_of_range_is_an_error_and_not_a_traceback(capsys, flags, message):
-    assert command_line.main(["serve", "--volume", "data", *flags]) == 1
+    assert command_line.main(["serve", "--volume", "data", *flags]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith(message)
     assert captured.out == ""
@@ -183,7 +191,7 @@ def test_an_environment_that_makes_no_sense_is_an_error_and_not_a_traceback(
     monkeypatch, capsys, command
 ):
     monkeypatch.setenv("RETRIEVER_LISTEN", "rubbish")
-    assert command_line.main(command) == 1
+    assert command_line.main(command) == 2
     assert capsys.readouterr().err.startswith(
         "error: --listen, or RETRIEVER_LISTEN: 'rubbish' should be HOST:PORT"
     )

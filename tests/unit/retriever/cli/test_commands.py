@@ -281,7 +281,7 @@ def test_a_refusal_is_an_error_that_names_service_and_reason(service, capsys):
     ],
 )
 def test_what_no_request_can_hold_is_an_error_and_not_a_traceback(service, capsys, arguments):
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     assert capsys.readouterr().err.startswith("error: ")
     assert service.asked is None
 

@@ -13,6 +13,7 @@ from trainer.cli.arguments import parse
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.index.tuning import TuningOptions
 
+ONE, OTHER = "20261124T043500Z-3fa9c1", "20261124T043500Z-000000"
 # What a service can be asked for, and what asks it.
 BY_RPC = {
     "Train": ["train"],
@@ -23,11 +24,11 @@ BY_RPC = {
     "AppendInteractions": ["append", "a.csv"],
     "RemoveInteractions": ["remove-events", "--user", "x"],
     "ListVersions": ["versions"],
-    "GetVersion": ["version", "x"],
-    "SetLabel": ["promote", "x"],
+    "GetVersion": ["version", ONE],
+    "SetLabel": ["promote", ONE],
     "Rollback": ["rollback"],
-    "DeleteVersion": ["delete", "x"],
-    "DiffVersions": ["diff", "x", "y"],
+    "DeleteVersion": ["delete", ONE],
+    "DiffVersions": ["diff", ONE, OTHER],
 }
 # What every gRPC service has.
 HEALTH = ["health"]
@@ -164,10 +165,10 @@ def test_every_flag_of_train():
     [
         ("train", []),
         ("versions", []),
-        ("version", ["x"]),
-        ("delete", ["x"]),
-        ("diff", ["x", "y"]),
-        ("promote", ["x"]),
+        ("version", [ONE]),
+        ("delete", [ONE]),
+        ("diff", [ONE, OTHER]),
+        ("promote", [ONE]),
         ("rollback", []),
         ("report", []),
         ("verify", []),
@@ -191,17 +192,17 @@ def test_other_settings_come_from_the_environment(monkeypatch):
 
 
 def test_the_other_commands():
-    promote = parse(["promote", "x", "--volume", "v", "--label", "canary", "--json"])
-    assert (promote.version, promote.label, promote.json) == ("x", "canary", True)
+    promote = parse(["promote", ONE, "--volume", "v", "--label", "canary", "--json"])
+    assert (promote.version, promote.label, promote.json) == (ONE, "canary", True)
     assert parse(["rollback", "--volume", "v"]).label == "current"
-    assert parse(["verify", "x", "y", "--volume", "v"]).versions == ["x", "y"]
+    assert parse(["verify", ONE, OTHER, "--volume", "v"]).versions == [ONE, OTHER]
     assert parse(["verify", "--volume", "v"]).versions == []
     assert parse(["versions", "--volume", "v"]).json is False
     assert parse(["serve", "--volume", "v"]).listen == "127.0.0.1:50052"
 
 
 @pytest.mark.parametrize("label", ["", "Current", "a/b", "../x", "é", "x" * 65])
-@pytest.mark.parametrize("command", [["train"], ["promote", "x"], ["rollback"]])
+@pytest.mark.parametrize("command", [["train"], ["promote", ONE], ["rollback"]])
 def test_what_is_no_label_is_refused(capsys, command, label):
     error = refused(capsys, *command, "--volume", "v", "--label", label)
     assert "should be 1 to 64 of a-z, 0-9, - and _, starting with a letter" in error
@@ -365,6 +366,40 @@ def test_a_target_may_be_given_where_the_environment_has_a_volume(monkeypatch):
     assert parse(["versions", "--volume", "v", "--volume", "w"]).volume == Path("w")
 
 
+@pytest.mark.parametrize("command", sorted({command for command, *_ in BY_RPC.values()} - ONLY_REMOTE))
+def test_the_service_of_the_environment_is_asked_where_no_volume_is_given(monkeypatch, capsys, command):
+    monkeypatch.setenv("TRAINER_LISTEN", "[::1]:7")
+    [arguments] = [words for words in BY_RPC.values() if words[0] == command]
+    assert parse(arguments).target == "[::1]:7"
+    assert parse([*arguments, "--target", "b:8"]).target == "b:8"
+    assert "target" not in parse([*arguments, "--volume", "v"])
+    monkeypatch.setenv("TRAINER_VOLUME", "v")
+    assert "target" not in parse(arguments)
+    monkeypatch.delenv("TRAINER_VOLUME")
+    monkeypatch.setenv("TRAINER_LISTEN", "rubbish")
+    assert "TRAINER_LISTEN: 'rubbish' should be HOST:PORT" in refused(capsys, *arguments)
+
+
+def test_events_are_removed_where_the_state_is_whatever_service_the_environment_names(monkeypatch):
+    monkeypatch.setenv("TRAINER_LISTEN", "[::1]:7")
+    assert "target" not in parse(["remove-events", "--user", "a", "--state", "s"])
+
+
+@pytest.mark.parametrize("where", [["--volume", "v"], ["--target", "a:1"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["promote", "xyz"],
+        ["delete", "xyz"],
+        ["version", "xyz"],
+        ["diff", "xyz", ONE],
+        ["diff", ONE, "xyz"],
+    ],
+)
+def test_what_is_no_versions_name_is_a_mistake_wherever_it_is_asked_for(capsys, arguments, where):
+    assert "'xyz' isn't a version's name, such as 2026" in refused(capsys, *arguments, *where)
+
+
 ODD = "\udcff"
 TO = ["--target", "127.0.0.1:1"]
 AT = ["--volume", "v"]
@@ -378,8 +413,8 @@ AT = ["--volume", "v"]
         ("version", ["version", ODD, *TO]),
         ("version", ["delete", ODD, *AT]),
         ("version", ["promote", ODD, *TO]),
-        ("base", ["diff", ODD, "x", *TO]),
-        ("VERSION", ["verify", "x", ODD, *AT]),
+        ("base", ["diff", ODD, ONE, *TO]),
+        ("VERSION", ["verify", ONE, ODD, *AT]),
         ("--label", ["rollback", "--label", ODD, *AT]),
         ("--user", ["remove-events", "--user", ODD, *TO]),
         ("--event-id", ["remove-events", "--event-id", ODD, *TO]),

@@ -47,8 +47,8 @@ def call(capsys, volume):
 def fails(capsys, volume):
     """Run a command that fails; returns its message."""
 
-    def fails(command, *arguments):
-        assert main([command, *map(str, arguments), "--volume", str(volume)]) == 1
+    def fails(command, *arguments, status=1):
+        assert main([command, *map(str, arguments), "--volume", str(volume)]) == status
         output = capsys.readouterr()
         assert output.out == ""
         assert output.err.startswith("error: ")
@@ -59,11 +59,11 @@ def fails(capsys, volume):
 
 
 def test_a_cache_is_for_a_url_and_has_a_size(fails, tmp_path):
-    assert fails("versions", "--cache-dir", tmp_path) == (
+    assert fails("versions", "--cache-dir", tmp_path, status=2) == (
         f"--cache-dir is {str(tmp_path)!r}, but should be used with a --volume that is a URL"
     )
     for size in ("-1", "nan", "1e7"):
-        assert fails("versions", "--cache-gb", size).endswith("but should be in 0..1000000")
+        assert fails("versions", "--cache-gb", size, status=2).endswith("but should be in 0..1000000")
 
 
 def test_a_store_that_cannot_be_reached_is_named(tmp_path, capsys, monkeypatch):
@@ -203,9 +203,10 @@ def test_nothing_to_act_upon_is_an_error(fails, volume):
     assert f"{volume}: the volume doesn't exist" in fails("verify")
     assert f"{volume}: the volume doesn't exist" in fails("serve")
     volume.mkdir()
-    assert "version 'x' isn't on the volume" in fails("promote", "x")
-    assert "version 'x' isn't on the volume" in fails("verify", "x")
-    assert "label 'canary': no earlier version" in fails("rollback", "--label", "canary")
+    version = "20261124T043500Z-3fa9c1"
+    assert f"version {version!r} isn't on the volume" in fails("promote", version)
+    assert f"version {version!r} isn't on the volume" in fails("verify", version)
+    assert "label 'canary' has never named a version" in fails("rollback", "--label", "canary")
 
 
 @pytest.mark.parametrize(
@@ -280,7 +281,9 @@ def test_nothing_to_act_upon_is_an_error(fails, volume):
     ],
 )
 def test_options_that_do_not_fit_are_named(fails, volume, flags, message):
-    assert message in fails("train", *flags)
+    # A file that isn't there is no mistake in the flags.
+    status = 1 if "/none" in message else 2
+    assert message in fails("train", *flags, status=status)
     assert not volume.exists()
 
 
@@ -297,7 +300,8 @@ def test_options_that_do_not_fit_are_named(fails, volume, flags, message):
     ],
 )
 def test_publish_names_options_that_do_not_fit_too(fails, volume, flags, message):
-    assert message in fails("publish", "--item-vectors", "/none.npy", "--item-ids", "/none.txt", *flags)
+    vectors = ["--item-vectors", "/none.npy", "--item-ids", "/none.txt"]
+    assert message in fails("publish", *vectors, *flags, status=2)
     assert not volume.exists()
 
 
@@ -349,7 +353,8 @@ def test_a_target_that_is_missed_publishes_nothing_where_it_is_strict(
 def test_features_need_a_file(fails, tmp_path):
     interactions = datasets.write_rows(tmp_path / "a.csv")
     for kind in ("item", "user"):
-        message = fails("train", "--interactions", interactions, f"--{kind}-features", "a,b")
+        flags = ["--interactions", interactions, f"--{kind}-features", "a,b"]
+        message = fails("train", *flags, status=2)
         assert message == f"--{kind}-features is 'a,b', but should be used with --{kind}s FILE"
 
 
@@ -425,7 +430,7 @@ def test_the_volume_may_come_from_the_environment(capsys, monkeypatch, volume):
 def test_a_service_refuses_to_listen_on_what_is_no_address(volume, capsys, listen):
     volume.mkdir()
     state = volume.parent / "state"
-    assert main(["serve", "--volume", str(volume), "--state", str(state), "--listen", listen]) == 1
+    assert main(["serve", "--volume", str(volume), "--state", str(state), "--listen", listen]) == 2
     error = capsys.readouterr().err
     assert f"error: --listen is '{listen}', but should be HOST:PORT with a port in 0..65535" in error
     assert not state.exists()
@@ -435,5 +440,20 @@ def test_a_service_refuses_to_listen_on_what_is_no_address(volume, capsys, liste
     "given", [["--retrain-every", "1h"], ["--retrain-cron", "0 3 * * *"], ["--retrain-on-change"]]
 )
 def test_training_by_itself_without_data_is_told_by_the_flag_that_was_given(volume, capsys, given):
-    assert main(["serve", "--volume", str(volume), *given]) == 1
+    assert main(["serve", "--volume", str(volume), *given]) == 2
     assert f"error: {given[0]} is set, but should be used with --dataset" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["runs", "--cert", "c.pem"], "--cert is given without --key"),
+        (["serve", "--volume", "v", "--tls-key", "k.pem"], "--tls-key is given without --tls-cert"),
+        (["serve", "--volume", "v", "--trace-share", "2"], "--trace-share is 2, but should be in 0..1"),
+        (["serve", "--volume", "v", "--parallel-runs", "0"], "--parallel-runs is 0, but should be in"),
+        (["train", "--target", "127.0.0.1:1"], "--dataset is missing, but should be given"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_mistakes_in_the_command_line(capsys, command, said):
+    assert main(command) == 2
+    assert capsys.readouterr().err.startswith(f"error: {said}")

@@ -31,6 +31,7 @@ def test_settings_are_read_from_the_environment():
         volume="/volume",
         data_dir=Path("/data sets"),
         listen="[::]:1",
+        target="[::]:1",
         state=Path("/state"),
         cache_dir="/cache",
         cache_gb="7",

@@ -276,3 +276,15 @@ def test_verified_versions(capsys):
         {"version": "a", "problem": None},
         {"version": "b", "problem": "items.trie: SHA-256 differs"},
     ]
+
+
+def test_a_number_of_hundreds_of_digits_widens_no_table(capsys):
+    manifest = replace(
+        publications.complete_manifest(), metrics={"test_auc": 1.7e308, "other": -1.7e308}
+    )
+    output.versions([row_of(PublishedVersion("v", [], manifest, ""))], as_json=False)
+    output.version(json.loads(encode(manifest)), [], as_json=False)
+    printed = capsys.readouterr().out
+    assert "1.7e+308" in printed
+    assert "-1.7e+308" in printed
+    assert max(map(len, printed.splitlines())) < 250

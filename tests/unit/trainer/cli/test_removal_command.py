@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from argparse import Namespace
 
 import pytest
 
 from lightfm_retriever.publication.reader import open_publication
 from tests import datasets
 from trainer.__main__ import main
-from trainer.event_log.log import Event, EventLog, read_interactions
+from trainer.cli.removal_command import show
+from trainer.event_log.log import Event, EventLog, Removed, read_interactions
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +71,13 @@ def test_a_dry_run_shows_what_looks_wrong_and_removes_nothing(call, log):
     assert "'2': user 'ann', item 'y', weight 1e+08" in call("--min-weight", "1000", "--dry-run")[1]
     assert call("--user", "nobody", "--dry-run")[1] == "0 events would be removed\n"
     assert len(read_interactions(log)) == 3
+
+
+@pytest.mark.parametrize("time", [3e11, 1e300, float("inf"), float("nan")])
+def test_what_is_removed_may_be_of_no_year_that_there_is(capsys, time):
+    removed = Removed(events=1, users=1, items=1, oldest=time, newest=time, min_weight=1, max_weight=1)
+    show(removed, Namespace(json=False, dry_run=False))
+    assert f"to {time:g} s after 1970" in capsys.readouterr().out
 
 
 def test_the_next_publication_has_nothing_of_a_user_that_was_removed(call, capsys, tmp_path):
@@ -160,7 +169,7 @@ def test_a_log_that_was_lost_is_not_taken_for_an_empty_one(call, log, harm, tmp_
 )
 def test_flags_that_can_not_be_meant_are_refused(call, log, given, said):
     status, _, errors = call(*given)
-    assert status == 1
+    assert status == 2
     assert said in errors
     assert len(read_interactions(log)) == 3
 

@@ -68,8 +68,8 @@ def call(capsys):
 def fails(capsys, tmp_path):
     """Run a search that fails; returns its message."""
 
-    def fails(*arguments):
-        assert main(["tune", *TRIALS, *map(str, arguments)]) == 1
+    def fails(*arguments, status=2):
+        assert main(["tune", *TRIALS, *map(str, arguments)]) == status
         output = capsys.readouterr()
         assert output.out == ""
         assert output.err.startswith("error: ")
@@ -234,7 +234,8 @@ def test_every_flag_reaches_the_search(interactions, monkeypatch):
     ],
 )
 def test_what_cannot_be_searched_is_a_clear_error(fails, interactions, tmp_path, arguments, message):
-    found = fails(*interactions, *arguments.split())
+    # What is wrong with a file is no mistake in the flags.
+    found = fails(*interactions, *arguments.split(), status=2 if message.startswith("--") else 1)
     assert found.removeprefix(f"{tmp_path}/").startswith(message), found
 
 
@@ -253,8 +254,13 @@ def test_some_interactions_have_to_be_named(fails):
 
 
 def test_an_event_log_that_is_not_there_is_named(fails, tmp_path):
-    assert fails("--event-log") == f"{tmp_path}/volume.trainer/events: there is no event log here"
-    assert fails("--event-log", "--state", "other") == "other/events: there is no event log here"
+    assert (
+        fails("--event-log", status=1)
+        == f"{tmp_path}/volume.trainer/events: there is no event log here"
+    )
+    assert (
+        fails("--event-log", "--state", "other", status=1) == "other/events: there is no event log here"
+    )
     # It was only looked for.
     assert list(tmp_path.iterdir()) == []
 
@@ -321,7 +327,7 @@ def test_without_optuna_the_extra_is_named_before_anything_is_searched(
     fails, interactions, monkeypatch
 ):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    assert fails(*interactions) == (
+    assert fails(*interactions, status=1) == (
         "a search for hyperparameters needs 'optuna', which isn't installed: "
         "pip install 'lightfm-retriever[tune]'"
     )
@@ -334,5 +340,5 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_search(
     monkeypatch.setattr(study_command, "run_study", lambda *_, **__: pytest.fail("it searched"))
     (tmp_path / "file").write_text("")
     command = ["tune", "--interactions", str(interactions), "--output", f"{tmp_path / 'file'}{below}"]
-    assert main(command) == 1
+    assert main(command) == 2
     assert "error: --output is" in capsys.readouterr().err

@@ -372,3 +372,46 @@ def test_whatever_file_is_lost_cut_or_older_all_is_there_or_the_loss_is_said(
     for use in (read_ids, lambda at: open_log(at).close() or read_ids(at)):
         with contextlib.suppress(EventLogError):
             assert use(directory) == [*map(str, kept)]
+
+
+@pytest.mark.parametrize("harm", [harm_empty_directory, shutil.rmtree])
+@pytest.mark.parametrize("make_again", [True, False])
+def test_what_is_gone_under_an_open_log_is_told_with_and_without_the_record(
+    log, monkeypatch, harm, make_again
+):
+    with open_log(log) as opened:
+        harm(log)
+        if not make_again:
+            monkeypatch.setattr(opened._record, "keep", lambda: None)
+        record_of(log).unlink()
+        for use in (
+            lambda: opened.append(events(1)),
+            opened.stats,
+            lambda: opened.remove(Selection(event_ids=["1"]), dry_run=True),
+            lambda: opened.remove(Selection(event_ids=["1"])),
+        ):
+            with pytest.raises(
+                EventLogError, match=r"missing: _wal-00000001|_wal-00000001 is gone|No such"
+            ):
+                use()
+
+
+def test_a_record_that_is_removed_under_an_open_log_is_made_again(log):
+    path = record_of(log)
+    with open_log(log) as opened:
+        for use in (lambda: opened.append(events(2)), opened.stats):
+            path.unlink()
+            use()
+            assert path.exists()
+        path.unlink()
+    harm_delete(log)
+    assert_refused(log, "part 1 of the event log is missing")
+
+
+def test_a_copy_in_place_of_the_record_does_not_stay(log):
+    path, copy = record_of(log), record_of(log).with_name("copy")
+    with open_log(log) as opened:
+        shutil.copy(path, copy)
+        opened.append(events(2))
+        os.replace(copy, path)
+    assert event_record.read(log).bytes["_wal-00000001"] == (log / "_wal-00000001").stat().st_size

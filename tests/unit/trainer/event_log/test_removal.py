@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lightfm_retriever.files import durable
 from trainer.errors import InputError
 from trainer.event_log import files as event_files
 from trainer.event_log import reading, removal, segments
@@ -296,7 +297,7 @@ def test_a_reader_between_two_steps_of_a_removal_sees_the_new_file(tmp_path, mon
         seen.append((sorted(names), ids_read(directory)))
 
     with in_two_segments_and_a_wal(tmp_path) as log:
-        for module in (event_files, segments):
+        for module in (event_files, durable):
             monkeypatch.setattr(module, "fsync_directory", look)
         log.remove(Selection(event_ids=["a0"]))
     names = [names for names, _ in seen]

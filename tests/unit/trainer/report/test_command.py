@@ -19,9 +19,9 @@ from trainer.__main__ import main
 def fails(capsys, tmp_path):
     """Run the command; returns its message. It wrote nothing."""
 
-    def fails(*arguments, output=tmp_path / "report"):
+    def fails(*arguments, output=tmp_path / "report", status=1):
         flags = ["--volume", tmp_path / "volume", "--output", output]
-        assert main(["report", *map(str, [*arguments, *flags])]) == 1
+        assert main(["report", *map(str, [*arguments, *flags])]) == status
         printed = capsys.readouterr()
         assert printed.out == ""
         assert printed.err.startswith("error: ")
@@ -44,7 +44,6 @@ def test_a_volume_without_a_label_or_a_version_is_named(fails, tmp_path):
     volume.mkdir()
     assert "label 'current': nothing is published under it" in fails()
     assert f"version {absent!r} isn't on the volume" in fails(absent)
-    assert "version 'x' isn't on the volume" in fails("x")
 
 
 def test_a_damaged_version_is_not_reported_on(fails, tmp_path, version):
@@ -66,7 +65,7 @@ def test_a_damaged_version_is_not_reported_on(fails, tmp_path, version):
     ],
 )
 def test_options_that_do_not_fit_are_named(fails, version, flags, message):
-    assert message in fails(version, *flags)
+    assert message in fails(version, *flags, status=2)
 
 
 def test_a_publication_without_users_has_nobody_to_ask_for(fails, tmp_path):
@@ -82,7 +81,7 @@ def test_a_publication_without_users_has_nobody_to_ask_for(fails, tmp_path):
     message = (
         f"VERSION is '{version}', but should be one with users: a report asks what they would like"
     )
-    assert fails() == message
+    assert fails(status=2) == message
 
 
 @pytest.mark.parametrize("missing", ["matplotlib", "sklearn"])
@@ -117,6 +116,6 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_anything_is_measured
     file = tmp_path / "file"
     file.write_bytes(b"")
     for output, reason in ((file, "File exists"), (file / "report", "Not a directory")):
-        message = fails(version, output=output)
+        message = fails(version, output=output, status=2)
         assert str(output) in message
         assert reason in message

@@ -14,6 +14,7 @@ import pytest
 from tests import specs
 from trainer.errors import DamagedRunError, StoreError
 from trainer.runs import file as run_file
+from trainer.runs import record
 from trainer.runs import store as runs
 from trainer.runs.store import DamagedRun, Outcome, RunStore
 
@@ -149,7 +150,7 @@ def test_nothing_but_the_file_holds_what_was_acknowledged(tmp_path):
 def test_a_run_that_can_not_be_read_back_is_taken_out_of_the_queue(tmp_path, monkeypatch):
     with closing(RunStore(tmp_path)) as store:
 
-        def fail(_):
+        def fail(*_):
             raise StoreError(tmp_path, "disk I/O error")
 
         monkeypatch.setattr(store._file, "confirm", fail)
@@ -196,9 +197,9 @@ def test_a_file_that_lost_what_it_had_is_no_new_one(tmp_path, harm, said):
     if said == "has schema version 7":
         return
     # As the message says.
-    assert f"remove it and {tmp_path / run_file.RECORD}" in str(caught.value)
+    assert f"remove it and {tmp_path / record.NAME}" in str(caught.value)
     (tmp_path / runs.FILE).unlink(missing_ok=True)
-    (tmp_path / run_file.RECORD).unlink()
+    (tmp_path / record.NAME).unlink()
     with closing(RunStore(tmp_path)) as store:
         assert add(store, "b").id == "b"
     with closing(RunStore(tmp_path)) as store:
@@ -209,7 +210,7 @@ def test_a_file_of_before_the_record_is_taken_as_it_is(tmp_path):
     """With a log of changes beside it, as releases before wrote it."""
     with closing(RunStore(tmp_path)) as store:
         add(store, "a")
-    (tmp_path / run_file.RECORD).unlink()
+    (tmp_path / record.NAME).unlink()
     database = sqlite3.connect(tmp_path / runs.FILE, isolation_level=None)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("UPDATE runs SET created_at = 5.0")
@@ -221,21 +222,137 @@ def test_a_file_of_before_the_record_is_taken_as_it_is(tmp_path):
     database.close()
     with closing(RunStore(crashed)) as store:
         assert store.get("a").created_at == 5.0
-    assert sorted(path.name for path in crashed.iterdir()) == [run_file.RECORD, runs.FILE]
+    assert sorted(path.name for path in crashed.iterdir()) == [record.NAME, runs.FILE]
 
 
-def test_a_backup_that_is_put_back_is_used(tmp_path):
-    backup = tmp_path / "backup"
-    with closing(RunStore(tmp_path / "state")) as store:
+def test_an_older_copy_is_taken_once_the_record_is_removed(tmp_path):
+    backup, state = tmp_path / "backup", tmp_path / "state"
+    with closing(RunStore(state)) as store:
         add(store, "a")
-        shutil.copy(tmp_path / "state" / runs.FILE, backup)
+        shutil.copy(state / runs.FILE, backup)
         add(store, "b")
-    shutil.copy(backup, tmp_path / "state" / runs.FILE)
-    with closing(RunStore(tmp_path / "state")) as store:
+    shutil.copytree(state, tmp_path / "moved")
+    shutil.copy(backup, state / runs.FILE)
+    with pytest.raises(StoreError, match="has 1 training runs up to number 1, but 2 up to") as caught:
+        RunStore(state)
+    assert f"remove {state / record.NAME}" in str(caught.value)
+    assert (state / runs.FILE).read_bytes() == backup.read_bytes()
+    (state / record.NAME).unlink()
+    with closing(RunStore(state)) as store:
         assert [run.id for run in store.page(size=10)] == ["a"]
-    shutil.copytree(tmp_path / "state", tmp_path / "moved")
+        add(store, "c")
     with closing(RunStore(tmp_path / "moved")) as store:
-        assert [run.id for run in store.page(size=10)] == ["a"]
+        assert [run.id for run in store.page(size=10)] == ["b", "a"]
+
+
+def _delete_all(state, _):
+    edit(state, "DELETE FROM runs;")
+
+
+def _delete_one(state, _):
+    edit(state, "DELETE FROM runs WHERE id = 'a';")
+
+
+def _copy_over(state, tmp_path):
+    """Another trainer's, with as many runs."""
+    with closing(RunStore(tmp_path / "other")) as store:
+        for run_id in ("x", "y", "z"):
+            add(store, run_id)
+    shutil.copy(tmp_path / "other" / runs.FILE, state / runs.FILE)
+
+
+def _copy_an_older_over(state, tmp_path):
+    shutil.copy(tmp_path / "older", state / runs.FILE)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (_delete_all, "has 0 training runs"),
+        (_delete_one, "has 1 training runs up to number 2"),
+        (_copy_over, "is the file of other training runs"),
+        (_copy_an_older_over, "has 1 training runs up to number 1"),
+    ],
+)
+def test_acknowledged_runs_that_are_missing_are_named(tmp_path, harm, said):
+    state = tmp_path / "state"
+    with closing(RunStore(state)) as store:
+        add(store, "a", request_id="r")
+        shutil.copy(state / runs.FILE, tmp_path / "older")
+        add(store, "b")
+        harm(state, tmp_path)
+        for use in (lambda: add(store, "c"), lambda: add(store, "c", request_id="r"), store.check):
+            with pytest.raises(StoreError, match=said) as caught:
+                use()
+            assert caught.value.path == state / runs.FILE
+    with pytest.raises(StoreError, match=said):
+        RunStore(state)
+    # As the message says.
+    assert f"remove {state / record.NAME}" in str(caught.value)
+    (state / record.NAME).unlink()
+    with closing(RunStore(state)) as store:
+        assert add(store, "c").id == "c"
+    with closing(RunStore(state)) as store:
+        assert store.get("c").state == "QUEUED"
+
+
+def test_runs_of_another_trainer_do_not_start(tmp_path):
+    state = tmp_path / "state"
+    with closing(RunStore(state)) as store:
+        add(store, "a")
+        _copy_over(state, tmp_path)
+        with pytest.raises(StoreError, match="is the file of other training runs"):
+            store.start_next(now=2.0)
+
+
+def test_the_record_of_a_release_before_says_that_there_were_runs_and_nothing_else(tmp_path):
+    with closing(RunStore(tmp_path)) as store:
+        add(store, "a")
+    edit(tmp_path, "PRAGMA application_id = 0; DELETE FROM runs;")
+    (tmp_path / record.NAME).write_bytes(b"")
+    with closing(RunStore(tmp_path)) as store:
+        add(store, "b")
+    edit(tmp_path, "DELETE FROM runs;")
+    with pytest.raises(StoreError, match="has 0 training runs"):
+        RunStore(tmp_path)
+
+
+def test_a_record_that_is_damaged_is_named(tmp_path):
+    with closing(RunStore(tmp_path)) as store:
+        add(store, "a")
+    path = tmp_path / record.NAME
+    path.write_bytes(path.read_bytes().replace(b'"runs":1', b'"runs":0'))
+    with pytest.raises(StoreError, match=r"must-have-runs: is damaged.*remove this file"):
+        RunStore(tmp_path)
+    path.unlink()
+    RunStore(tmp_path).close()
+
+
+def test_a_record_that_is_removed_under_the_service_is_made_again(tmp_path):
+    path = tmp_path / record.NAME
+    with closing(RunStore(tmp_path)) as store:
+        add(store, "a")
+        before = path.read_bytes()
+        path.unlink()
+        assert store.start_next(now=2.0).id == "a"
+        assert path.read_bytes() == before
+        path.unlink()
+    assert path.read_bytes() == before
+
+
+def test_a_record_that_can_not_be_written_says_less(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    with closing(RunStore(tmp_path)) as store:
+        add(store, "a")
+        monkeypatch.setattr(record, "write_durably", fail)
+        add(store, "b")
+        monkeypatch.undo()
+        add(store, "c")
+    edit(tmp_path, "DELETE FROM runs WHERE id = 'b';")
+    with pytest.raises(StoreError, match="has 2 training runs up to number 3, but 3"):
+        RunStore(tmp_path)
 
 
 ODD = {
@@ -340,7 +457,7 @@ def test_what_is_no_file_beside_it_is_named_and_not_waited_for(tmp_path, monkeyp
             lambda: store.page(size=10),
             lambda: add(store, "b"),
             store.check,
-            lambda: store._file.confirm("a"),
+            lambda: store._file.confirm("a", {}),
             lambda: RunStore(tmp_path),
         ):
             with pytest.raises(StoreError, match=r"should be a regular file|Is a directory") as caught:
@@ -361,12 +478,12 @@ def test_a_log_of_changes_that_another_process_began_is_ended_before_a_run_is_ac
         add(store, "a")
         _use_wal(state)
         with pytest.raises(StoreError, match="changed its journal mode"):
-            store._file.confirm("a")
+            store._file.confirm("a", {})
         add(store, "b")
         copy = tmp_path / "copy"
         copy.mkdir()
         shutil.copy(state / runs.FILE, copy)
-        assert sorted(path.name for path in state.iterdir()) == [run_file.RECORD, runs.FILE]
+        assert sorted(path.name for path in state.iterdir()) == [record.NAME, runs.FILE]
     with closing(RunStore(copy)) as again:
         assert [run.id for run in again.page(size=10)] == ["b", "a"]
 
@@ -469,3 +586,50 @@ def test_a_row_that_the_file_does_not_take_is_no_run_that_is_not_there(tmp_path)
         edit(tmp_path, "CREATE TRIGGER t BEFORE INSERT ON runs BEGIN SELECT raise(IGNORE); END;")
         with pytest.raises(StoreError, match="takes no new row: remove the triggers"):
             add(store, "a")
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        "DELETE FROM runs",
+        "UPDATE runs SET spec = 'x'",
+        "UPDATE runs SET spec = spec || ' '",
+        "UPDATE runs SET state = 'CANCELLED'",
+        "UPDATE runs SET id = 'other'",
+        "UPDATE runs SET request_id = 'other'",
+        "UPDATE runs SET outcome = 'x'",
+    ],
+)
+def test_a_row_that_is_not_what_was_written_is_not_acknowledged(tmp_path, does):
+    with closing(RunStore(tmp_path)) as store:
+        edit(tmp_path, f"CREATE TRIGGER t AFTER INSERT ON runs BEGIN {does}; END;")
+        with pytest.raises(
+            StoreError, match=r"has another row than the one that was written.*triggers"
+        ):
+            add(store, "a", request_id="r")
+        edit(tmp_path, "DROP TRIGGER t;")
+        assert store.page(size=10) == []
+        assert add(store, "a", request_id="r").id == "a"
+
+
+@pytest.mark.parametrize(
+    "does", ["DELETE FROM runs", "UPDATE runs SET spec = 'x'", "UPDATE runs SET id = ''"]
+)
+def test_a_row_that_goes_or_is_damaged_as_its_run_starts_holds_up_no_other_and_is_kept(tmp_path, does):
+    with closing(RunStore(tmp_path)) as store:
+        add(store, "a")
+        add(store, "b")
+        when = "AFTER UPDATE OF state ON runs WHEN new.id = 'a'"
+        edit(tmp_path, f"CREATE TRIGGER t {when} BEGIN {does} WHERE number = new.number; END;")
+        assert store.start_next(now=2.0).id == "b"
+        with pytest.raises(StoreError, match=r"row 1: .*remove the triggers"):
+            store.start_next(now=2.0)
+        edit(tmp_path, "DROP TRIGGER t;")
+        assert store.start_next(now=2.0).id == "a"
+
+
+def test_a_file_that_can_not_be_written_has_advice(tmp_path):
+    with closing(RunStore(tmp_path)) as store:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+        assert "lsattr" in str(store._file._store_error(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import shutil
 import threading
 from contextlib import ExitStack
 from itertools import pairwise
@@ -507,12 +508,12 @@ def test_an_end_that_is_never_noted_is_in_the_log(make, tmp_path, caplog):
 
 @pytest.mark.parametrize("change", ["DELETE FROM runs", "UPDATE runs SET created_at = 'x'"])
 def test_a_row_that_is_removed_or_changed_under_its_run_stops_no_other(here, caplog, change):
-    here.submit()
+    first = here.submit()
     process = here.process()
-    with here.store._file.transaction() as database:
-        database.execute(change)
-    process.die("it ended")
     run_id = here.submit()
+    with here.store._file.transaction() as database:
+        database.execute(f"{change} WHERE id = ?", (first,))
+    process.die("it ended")
     here.process().die("")
     assert here.end(run_id).state == "FAILED"
     assert "which isn't noted" in caplog.text
@@ -552,6 +553,104 @@ def test_a_queue_that_cannot_be_read_is_tried_again(here, monkeypatch, caplog):
     run_id = here.submit()
     assert here.process().log.stem == run_id
     assert caplog.text.count("no training run can start") == 1
+
+
+def test_an_error_of_the_queue_that_nobody_thought_of_is_told_and_does_not_end_it(
+    here, monkeypatch, caplog
+):
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
+    kept, failing = here.store.start_next, threading.Event()
+    tries = queue.SimpleQueue()
+
+    def start_next(**options):
+        if not failing.is_set():
+            tries.put(None)
+            raise TypeError("surprise")
+        return kept(**options)
+
+    assert here.scheduler.problem() is None
+    monkeypatch.setattr(here.store, "start_next", start_next)
+    run_id = here.submit()
+    for _ in range(3):
+        tries.get(timeout=PATIENCE)
+    assert here.scheduler.problem() == "no training run starts: an unexpected error: surprise"
+    assert caplog.text.count("Traceback") == 1
+    failing.set()
+    process = here.process()
+    assert process.log.stem == run_id
+    process.die("")
+    here.end(run_id)
+    here.submit()
+    here.process()
+    assert here.scheduler.problem() is None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_queue_that_has_ended_is_told(here, monkeypatch):
+    def end(**_):
+        raise SystemExit
+
+    monkeypatch.setattr(here.store, "start_next", end)
+    here.submit()
+    for thread in here.scheduler._threads:
+        thread.join(PATIENCE)
+    assert "restart the service" in here.scheduler.problem()
+
+
+def test_an_end_that_nobody_thought_of_holds_up_no_other(here, monkeypatch):
+    def surprise(*_, **__):
+        raise RuntimeError("surprise")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(here.store, "end", surprise)
+        here.submit()
+        here.process().die("")
+        run_id = here.submit()
+        process = here.process()
+    process.die("")
+    assert here.end(run_id).state == "FAILED"
+
+
+def test_the_folder_of_logs_is_made_again(here):
+    shutil.rmtree(here.logs)
+    run_id = here.submit()
+    here.process().die("")
+    here.end(run_id)
+    assert (here.logs / f"{run_id}.log").exists()
+
+
+def test_logs_that_can_not_be_made_again_are_named(here):
+    shutil.rmtree(here.logs)
+    here.logs.write_text("")
+    ended = here.end(here.submit())
+    assert ended.state == "FAILED"
+    assert f"can't be started: {here.logs}: isn't a directory" in ended.outcome.error
+
+
+@pytest.mark.parametrize("sql", ["DELETE FROM runs", "UPDATE runs SET spec = 'x'"])
+def test_a_row_that_changes_as_its_run_starts_does_not_end_the_queue(
+    here, monkeypatch, caplog, tmp_path, sql
+):
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
+    with here.store._file.transaction() as database:
+        database.execute(
+            "CREATE TRIGGER t AFTER UPDATE OF state ON runs WHEN new.state = 'RUNNING' "
+            f"BEGIN {sql} WHERE number = new.number; END"
+        )
+    run_id = here.submit()
+    while "no training run can start" not in caplog.text:
+        pass
+    assert "remove the triggers" in caplog.text
+    with here.store._file.transaction() as database:
+        database.execute("DROP TRIGGER t")
+    here.process().die("")
+    assert here.end(run_id).state == "FAILED"
+
+
+def test_what_is_acknowledged_is_the_run_that_was_added(make, monkeypatch):
+    here = make(begin=False)
+    monkeypatch.setattr(here.store, "get", None)
+    assert here.scheduler.submit(SPEC).state == "QUEUED"
 
 
 def test_a_stage_is_on_disk_when_it_began(here):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from recsys.trainer.v1 import trainer_service_pb2 as pb
@@ -56,3 +57,10 @@ def test_an_event_has_defaults_for_what_is_not_set():
     message.weight = 0.0
     message.happened_at.FromMilliseconds(1500)
     assert event_of(message) == Event("e", "u", "i", weight=0.0, timestamp=1.5)
+
+
+@pytest.mark.parametrize("time", [3e11, -1e14, 1e300, float("inf"), float("nan")])
+def test_a_time_of_an_old_log_that_no_message_holds_is_sent_as_the_nearest_that_one_does(time):
+    removed = Removed(events=1, users=1, items=1, oldest=time, newest=time, min_weight=1, max_weight=1)
+    message = pb.RemoveInteractionsResponse.FromString(removal_response(removed).SerializeToString())
+    assert message.oldest.ToDatetime().year in (1, 9999)

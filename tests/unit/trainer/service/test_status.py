@@ -60,6 +60,7 @@ def told(error):
         (LabelledVersionError("v", ["current"]), "FAILED_PRECONDITION", "VERSION_LABELLED"),
         (ManifestError(PATH, "is no JSON"), "FAILED_PRECONDITION", "VERSION_INVALID"),
         (RunEndedError("r", "FAILED"), "FAILED_PRECONDITION", "TRAINING_RUN_ENDED"),
+        (NothingToRollBackToError("l"), "FAILED_PRECONDITION", "NOTHING_TO_ROLL_BACK_TO"),
         (LabelMovedError("l", expected="a", found="b"), "FAILED_PRECONDITION", "LABEL_MOVED"),
         (RequestIdReusedError("i", "r"), "ALREADY_EXISTS", "REQUEST_ID_REUSED"),
         (TooManyRunsError(1000), "RESOURCE_EXHAUSTED", "QUEUE_FULL"),
@@ -83,6 +84,7 @@ def test_every_reason_is_in_the_proto():
         "VERSION_NOT_FOUND",
         "TRAINING_RUN_NOT_FOUND",
         "VERSION_LABELLED",
+        "NOTHING_TO_ROLL_BACK_TO",
         "VERSION_INVALID",
         "TRAINING_RUN_ENDED",
         "LABEL_MOVED",
@@ -100,7 +102,6 @@ def test_every_reason_is_in_the_proto():
     [
         (FieldError("page_size", "is 0"), "page_size"),
         (LabelError("Current", "should be"), "label"),
-        (NothingToRollBackToError("current"), "label"),
         (InvalidEventError(3, "user_id", "is empty"), "events[3].user_id"),
         (InvalidSelectionError("happened_from", "isn't finite"), "happened_from"),
         (OptionError("--epochs", 0, "in 1..10000"), "spec.hyperparameters.epochs"),

@@ -145,5 +145,5 @@ def test_a_service_is_not_asked_for_spark(capsys):
     from trainer.__main__ import main
 
     flags = ["--target=127.0.0.1:1", "--interactions=a.csv", "--engine=spark-als"]
-    assert main(["train", *flags]) == 1
+    assert main(["train", *flags]) == 2
     assert "--engine is 'spark-als', but should be used without --target" in capsys.readouterr().err

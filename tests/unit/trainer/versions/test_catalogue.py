@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,6 +63,23 @@ def test_a_version_that_can_not_be_looked_at_has_a_problem_and_hides_no_other(vo
     assert "File name too long" in listed[0].problem
     assert not any(version.problem for version in listed[1:])
     assert "File name too long" in get(FolderVolume(volume), odd).problem
+
+
+@pytest.mark.parametrize("seconds", [3e11, -1e14, 2**62])
+def test_a_version_written_in_no_year_that_there_is_hides_no_other(volume, three, monkeypatch, seconds):
+    odd = layout.version_dir(volume, three[1])
+    stat = Path.stat
+
+    def found(path, **options):
+        # Not every file system takes such a time.
+        status = stat(path, **options)
+        return SimpleNamespace(st_mtime=seconds, st_mode=status.st_mode) if path == odd else status
+
+    monkeypatch.setattr(Path, "stat", found)
+    listed = list_published(FolderVolume(volume))
+    assert [(version.name, version.problem) for version in listed] == [
+        (name, "") for name in three[::-1]
+    ]
 
 
 def test_versions_are_listed_newest_first_with_their_labels(volume, three):

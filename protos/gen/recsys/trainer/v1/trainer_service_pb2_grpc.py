@@ -32,9 +32,11 @@ class TrainerServiceStub:
     ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo
     with reason VERSION_INVALID when a version fails its checks, VERSION_LABELLED when a label names it,
     TRAINING_RUN_ENDED when a run can't be cancelled any more, TRAINING_RUN_DAMAGED when what is stored
-    of it can't be read, LABEL_MOVED when somebody else moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
-    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, a file that was removed, for instance; the
-    message names it and says what to do): nothing was done, try again;
+    of it can't be read, LABEL_MOVED when somebody else moved a label at the same time,
+    NOTHING_TO_ROLL_BACK_TO when a label never named another version that is still there; ALREADY_EXISTS
+    an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with reason VOLUME_UNUSABLE or
+    STORE_UNUSABLE (a full disk, a file that was removed, for instance; the message names it and says what
+    to do): nothing was done, try again;
     RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL, or, while the service has
     as many calls as it takes, a RetryInfo and the trailer grpc-retry-pushback-ms.
 
@@ -124,9 +126,11 @@ class TrainerServiceServicer:
     ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo
     with reason VERSION_INVALID when a version fails its checks, VERSION_LABELLED when a label names it,
     TRAINING_RUN_ENDED when a run can't be cancelled any more, TRAINING_RUN_DAMAGED when what is stored
-    of it can't be read, LABEL_MOVED when somebody else moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
-    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, a file that was removed, for instance; the
-    message names it and says what to do): nothing was done, try again;
+    of it can't be read, LABEL_MOVED when somebody else moved a label at the same time,
+    NOTHING_TO_ROLL_BACK_TO when a label never named another version that is still there; ALREADY_EXISTS
+    an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with reason VOLUME_UNUSABLE or
+    STORE_UNUSABLE (a full disk, a file that was removed, for instance; the message names it and says what
+    to do): nothing was done, try again;
     RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL, or, while the service has
     as many calls as it takes, a RetryInfo and the trailer grpc-retry-pushback-ms.
 
@@ -320,9 +324,11 @@ class TrainerService:
     ErrorInfo with reason VERSION_NOT_FOUND or TRAINING_RUN_NOT_FOUND, FAILED_PRECONDITION an ErrorInfo
     with reason VERSION_INVALID when a version fails its checks, VERSION_LABELLED when a label names it,
     TRAINING_RUN_ENDED when a run can't be cancelled any more, TRAINING_RUN_DAMAGED when what is stored
-    of it can't be read, LABEL_MOVED when somebody else moved a label at the same time; ALREADY_EXISTS an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with
-    reason VOLUME_UNUSABLE or STORE_UNUSABLE (a full disk, a file that was removed, for instance; the
-    message names it and says what to do): nothing was done, try again;
+    of it can't be read, LABEL_MOVED when somebody else moved a label at the same time,
+    NOTHING_TO_ROLL_BACK_TO when a label never named another version that is still there; ALREADY_EXISTS
+    an ErrorInfo with reason REQUEST_ID_REUSED; UNAVAILABLE an ErrorInfo with reason VOLUME_UNUSABLE or
+    STORE_UNUSABLE (a full disk, a file that was removed, for instance; the message names it and says what
+    to do): nothing was done, try again;
     RESOURCE_EXHAUSTED an ErrorInfo with reason TOO_MANY_WATCHERS or QUEUE_FULL, or, while the service has
     as many calls as it takes, a RetryInfo and the trailer grpc-retry-pushback-ms.
 

@@ -1,0 +1,88 @@
+"""A watch ends when nobody answers, and goes on while a run says nothing."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from grpc_health.v1 import health, health_pb2_grpc
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
+
+from trainer.client import CallError, TrainerClient
+
+PATIENCE = 30
+
+
+class Service(pb_grpc.TrainerServiceServicer):
+    """Tells of a run when the test says so."""
+
+    def __init__(self):
+        self.told, self.gone = threading.Semaphore(0), threading.Semaphore(0)
+
+    def WatchTrainingRun(self, request, context):  # noqa: N802
+        context.add_callback(self.gone.release)
+        while self.told.acquire(timeout=PATIENCE):
+            yield pb.WatchTrainingRunResponse(training_run=pb.TrainingRun(id=request.training_run_id))
+
+
+@pytest.fixture
+def service():
+    return Service()
+
+
+@pytest.fixture
+def server(service):
+    server = grpc.server(ThreadPoolExecutor(4))
+    pb_grpc.add_TrainerServiceServicer_to_server(service, server)
+    checks = health.HealthServicer()
+    checks.set("recsys.trainer.v1.TrainerService", 1)
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    server.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    yield server
+    for _ in range(8):
+        service.told.release()
+    server.stop(None).wait()
+
+
+def test_a_watch_whose_first_answer_never_comes_ends(server):
+    with (
+        TrainerClient(server.address, timeout_seconds=0.2) as client,
+        pytest.raises(CallError, match="nobody answered within") as caught,
+    ):
+        next(client.watch("a"))
+    assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_a_watch_of_a_service_that_has_gone_ends(server):
+    with TrainerClient(server.address, timeout_seconds=1.0) as client:
+        client.is_serving()
+        server.stop(None).wait()
+        with pytest.raises(CallError, match="nobody answered within"):
+            next(client.watch("a"))
+
+
+def test_a_watch_that_was_answered_goes_on_however_long_nothing_comes(server, service):
+    with TrainerClient(server.address, timeout_seconds=PATIENCE) as client:
+        watch = client.watch("a")
+        service.told.release()
+        next(watch)
+        # What would have ended it has been called off.
+        for own in threading.enumerate():
+            if isinstance(own, threading.Timer):
+                own.join(PATIENCE / 2)
+                assert not own.is_alive()
+        service.told.release()
+        assert next(watch).id == "a"
+
+
+def test_a_watch_that_nobody_takes_any_more_is_ended(server, service):
+    with TrainerClient(server.address) as client:
+        watch = client.watch("a")
+        service.told.release()
+        next(watch)
+        watch.close()
+        assert service.gone.acquire(timeout=PATIENCE)
