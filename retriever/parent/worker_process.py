@@ -27,8 +27,6 @@ _ENVIRONMENT = {
     # Calls share the cores already; threads of a matrix product only get in each other's way.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
-    # Else it has a line, in a format of its own, for each handshake that fails.
-    "GRPC_VERBOSITY": "ERROR",
 }
 
 

@@ -6,6 +6,8 @@ import contextlib
 import http.server
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -208,6 +210,26 @@ def test_tls_on_one_side_only_and_certificates_that_do_not_fit_are_told(kind, tm
         assert fails(kind, target, ClientSecurity(ca=secret.ca, **strange)).cause == (
             "client_certificate"
         )
+
+
+@both
+def test_a_command_tells_of_a_handshake_that_fails_in_our_words_alone(kind, tmp_path, monkeypatch):
+    """gRPC has lines of its own, before ours; who sets its variable gets them."""
+    secret = Secret(tmp_path / "secret", issue())
+    others = tmp_path / "others.crt"
+    others.write_bytes(authority("others").cert_pem.bytes())
+    name = RETRIEVER if kind.name == "retriever" else TRAINER
+    asked = ("status",) if kind.name == "retriever" else ("runs",)
+    with hosted(name, SecuritySettings(cert=secret.cert, key=secret.key)) as target:
+        command = [sys.executable, "-m", kind.name, *asked, "--target", target, "--ca", str(others)]
+        for value, has_others in ((None, False), ("INFO", True)):
+            monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
+            if value is not None:
+                monkeypatch.setenv("GRPC_VERBOSITY", value)
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            *others_lines, ours = done.stderr.splitlines()
+            assert ours.startswith("error: ")
+            assert bool(others_lines) == has_others
 
 
 def test_who_waits_for_a_service_does_not_wait_for_what_is_no_retriever():
