@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from lightfm_retriever.hosting import addresses, given
+from lightfm_retriever.hosting import addresses, given, words
 from lightfm_retriever.hosting.security import tokens
 from lightfm_retriever.hosting.security.settings import ClientSecurity
 
@@ -57,7 +57,7 @@ def seconds(text: str) -> float:
         return given.seconds("timeout", float(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"{text!r} should be a number of seconds above 0, such as 0.5"
+            f"{words.brief(text)} should be a number of seconds above 0, such as 0.5"
         ) from error
 
 

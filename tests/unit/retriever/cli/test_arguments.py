@@ -320,3 +320,30 @@ def test_what_is_no_text_and_an_empty_path_are_refused_by_the_flags_name(capsys,
 
 def test_a_volume_may_have_any_bytes(config):
     assert config("--volume", "/data/\udcff").volume == Path("/data/\udcff")
+
+
+DIGITS = "1" * 6000
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("serve", "--volume", "/data", "--workers", DIGITS),
+        ("serve", "--volume", "/data", "--poll-seconds", DIGITS),
+        ("recommend", "1", "--limit", DIGITS),
+        ("recommend", "1", "--limit", f"-{DIGITS}"),
+        ("recommend", "1", "--diversity", DIGITS),
+        ("recommend", "1", "--timeout", DIGITS),
+        ("recommend", "1", "--all-pages", "--max-pages", DIGITS),
+        ("recommend", "1", "--all-pages", "--max-pages", "1" * 30),
+    ],
+    ids=lambda arguments: arguments[-2],
+)
+def test_a_number_of_thousands_of_digits_is_refused_briefly(capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        command_line.main(arguments)
+    assert caught.value.code == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument {arguments[-2]}" in told
+    assert "should be a" in told
+    assert len(told) < 200
