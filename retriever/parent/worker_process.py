@@ -16,7 +16,7 @@ import msgspec
 from retriever import control
 from retriever.config import Config
 from retriever.counters import Counters
-from retriever.lifetime import signals_held_back
+from retriever.lifetime import ENVIRONMENT, signals_held_back
 from retriever.version_files import Files
 
 State = Literal["starting", "booted", "running", "down"]
@@ -24,12 +24,6 @@ State = Literal["starting", "booted", "running", "down"]
 _RECEIVE_BYTES = 1 << 16
 # A worker that is told less than this reads it when it gets to it. More has gathered for minutes.
 _MAX_UNSENT_BYTES = 4 << 20
-
-_ENVIRONMENT = {
-    # Calls share the cores already; threads of a matrix product only get in each other's way.
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-}
 
 
 class WorkerProcess:
@@ -94,7 +88,7 @@ class WorkerProcess:
                     [*command, str(theirs.fileno()), str(os.getpid()), *map(str, counting)],
                     pass_fds=[theirs.fileno(), *counting],
                     stdin=subprocess.DEVNULL,
-                    env={**_ENVIRONMENT, **os.environ},
+                    env={**ENVIRONMENT, **os.environ},
                 )
         except OSError:
             ours.close()
