@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 
 from retriever import control
 
-# Calls share the cores already; threads of a matrix product only get in each other's way. A process that
-# lacks the memory for them crashes before it has done anything.
+# Calls share the cores already; threads of a matrix product only get in each other's way. And a process
+# that lacks the memory for them crashes before it has done anything.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """What processes that read versions are given, unless the operator sets it."""
 

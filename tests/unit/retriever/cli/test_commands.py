@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 import re
 import time
+from pathlib import Path
 
 import grpc
 import pytest
@@ -15,6 +19,7 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.hosting.calling.first_contact import FirstContact
 from retriever.__main__ import main
+from retriever.cli import batches
 
 VERSION = "20261124T043500Z-3fa9c1"
 
@@ -418,6 +423,31 @@ def test_a_batch_of_answers_alone_succeeds(service, capsys, tmp_path):
     status, found = batch(service, capsys, tmp_path, *['{"user_id": "3"}'] * 128)
     assert (status, len(found)) == (0, 128)
     assert len(service.asked.requests) == 64
+
+
+def test_a_line_that_is_no_text_has_an_error_of_its_own(service, capsys, tmp_path):
+    result = pb.RecommendResult(response=pb.RecommendResponse(version=VERSION))
+    service.answer = pb.BatchRecommendResponse(results=[result] * 2)
+    path = tmp_path / "requests.jsonl"
+    path.write_bytes(b'{"user_id": "3"}\n{"user_id": "\xff"}\r\n\r\n{"user_id": "3"}')
+    assert main(["batch-recommend", str(path)]) == 1
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["line"], "error" in one) for one in found] == [(1, False), (2, True), (4, False)]
+    assert found[1]["error"]["details"] == "isn't JSON: byte 13 isn't UTF-8"
+
+
+def test_a_file_that_cannot_be_read_is_named(service, capsys, monkeypatch):
+    def unreadable(path):
+        def read():
+            yield b'{"user_id": "3"}'
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        assert path == Path("requests.jsonl")
+        return contextlib.nullcontext(read())
+
+    monkeypatch.setattr(batches, "open_given", unreadable)
+    assert main(["batch-recommend", "requests.jsonl"]) == 1
+    assert capsys.readouterr().err == "error: requests.jsonl: Input/output error\n"
 
 
 def test_a_batch_that_is_no_file_is_an_error(service, capsys, tmp_path):
