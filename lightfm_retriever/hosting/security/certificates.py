@@ -5,6 +5,7 @@ Imports `cryptography`, which takes a few megabytes: import this where there is 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,10 +16,15 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.utils import CryptographyDeprecationWarning
 
 from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.security.settings import ClientSecurity, SecuritySettings
 from lightfm_retriever.hosting.security.watched_files import Reloading, Source
+
+# They are of oddities of certificates that somebody else made, such as a system's authorities, and have
+# a line of our source: who reads them can do nothing about it.
+warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning, module=__name__)
 
 _SOON = timedelta(days=7)
 # What gRPC's clients offer to verify.

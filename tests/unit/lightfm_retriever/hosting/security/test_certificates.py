@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import ssl
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
@@ -44,7 +47,8 @@ def refused(secret, cert, private):
     return str(caught.value).replace(str(secret.cert), "CERT").replace(str(secret.key), "KEY")
 
 
-ED25519 = ed25519.Ed25519PrivateKey.generate().private_bytes(
+OTHER_KEY = ed25519.Ed25519PrivateKey.generate()
+ED25519 = OTHER_KEY.private_bytes(
     serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
 )
 
@@ -164,3 +168,23 @@ def test_a_client_reads_the_same_with_its_own_flags(tmp_path):
     ca.unlink()
     with pytest.raises(HostingError, match=f"^--ca {ca}: No such file"):
         certificates.read_authorities(ca)
+
+
+def test_an_odd_certificate_of_somebody_else_makes_no_warning_of_a_library(tmp_path):
+    """Systems have authorities whose serial number is 0."""
+    number, zero = b"\x02\x01\x07", b"\x02\x01\x00"
+    builder = (
+        x509.CertificateBuilder(x509.Name([]), x509.Name([]), OTHER_KEY.public_key(), 7)
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=9))
+    )
+    made = builder.sign(OTHER_KEY, None).public_bytes(serialization.Encoding.DER)
+    odd = tmp_path / "odd.crt"
+    odd.write_text(ssl.DER_cert_to_PEM_cert(made.replace(number, zero, 1)))
+    code = f"""
+from pathlib import Path
+from lightfm_retriever.hosting.security import certificates
+print(len(certificates.read_authorities(Path({str(odd)!r}))))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == (str(odd.stat().st_size), "")
