@@ -82,6 +82,14 @@ def names(text: str) -> list[str]:
     return found
 
 
+def ids(text: str) -> list[str]:
+    """Ids between commas."""
+    found = text.split(",")
+    if not all(found):
+        _refuse(text, "ID,...", "50,181 (--exclude-item for ids with commas)")
+    return found
+
+
 def addresses(text: str) -> list[str]:
     """Of several retrievers, each in one spelling."""
     found: list[str] = []

@@ -204,6 +204,8 @@ def test_an_environment_that_makes_no_sense_is_an_error_and_not_a_traceback(
         ["recommend", "--session", "1:x"],
         ["recommend", "--session", "1,,2"],
         ["recommend", "1", "--any-of", "genres"],
+        ["recommend", "1", "--exclude", "2,,3"],
+        ["recommend", "1", "--exclude", ""],
         ["recommend", "1", "--range", "year=1990"],
         ["recommend", "1", "--range", "year=a..b"],
         ["recommend", "1", "--range", "year=.."],

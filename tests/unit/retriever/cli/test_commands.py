@@ -323,12 +323,13 @@ def test_one_item_or_several_are_asked_for(service, capsys):
 
 def test_what_may_be_returned_is_asked_for(service, capsys):
     request = asked(
-        service, capsys, "recommend", "3", "--exclude", "1", "--exclude", "2", "--include-seen",
+        service, capsys, "recommend", "3", "--exclude", "1", "--exclude", "2,3", "--include-seen",
+        "--exclude-item", "a,b",
         "--any-of", "genres=Drama|War", "--all-of", r"tags=a\|b", "--none-of", "genres=Horror",
         "--range", "release_year=1990..", "--unknown", "popular", "--diversity", "0.5",
         "--attributes", "genres,release_year", "--explain", "--page-token", "t",
     )  # fmt: skip
-    assert list(request.exclude_item_ids) == ["1", "2"]
+    assert list(request.exclude_item_ids) == ["1", "2", "3", "a,b"]
     assert request.HasField("exclude_seen")
     assert not request.exclude_seen
     first, second, third, fourth = request.filter.conditions
