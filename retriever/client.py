@@ -345,7 +345,10 @@ class RetrieverClient:
             end = time.monotonic() + seconds
             if problem := self._contact.problem(seconds):
                 raise UnreachableError(self._target, problem)
-            seconds = max(_LEAST_SECONDS, end - time.monotonic())
+            left = end - time.monotonic()
+            if left <= 0:
+                raise errors.of_nothing_left(self._target, seconds, doubt=self._contact.doubt)
+            seconds = left
         try:
             response = method(
                 request, timeout=seconds, wait_for_ready=True, metadata=trace_headers.outgoing()
@@ -361,6 +364,9 @@ class RetrieverClient:
 
     def _failed(self, error: grpc.RpcError) -> CallError:
         contact = self._contact
+        waited = contact.reached and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        if waited and (problem := contact.gone()):
+            return UnreachableError(self._target, problem, code=error.code())
         return errors.of_call(self._target, error, reached=contact.reached, doubt=contact.doubt)
 
     def _pages(

@@ -22,6 +22,8 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as retriever_grpc
 from recsys.trainer.v1 import trainer_service_pb2 as trainer_pb
 
 from lightfm_retriever.hosting.addresses import AddressError
+from lightfm_retriever.hosting.calling.first_contact import FirstContact
+from lightfm_retriever.hosting.errors import ArgumentError
 from lightfm_retriever.hosting.security.credentials import add_port
 from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity, SecuritySettings
 from lightfm_retriever.hosting.serving.server import HostedServer, probes
@@ -245,6 +247,44 @@ def test_who_waits_for_a_service_does_not_wait_for_what_is_no_retriever():
             with pytest.raises(retriever_client.UnreachableError) as raised:
                 client.wait_until_serving(timeout_seconds=PATIENCE)
             assert raised.value.cause == cause
+
+
+@both
+def test_a_service_that_was_known_and_is_gone_is_told_as_one_that_never_was(kind):
+    """The call waits, as for one that is being replaced."""
+    name = RETRIEVER if kind.name == "retriever" else TRAINER
+    with hosted(name) as target:
+        client = kind.client(target, timeout_seconds=0.3)
+        assert client.is_serving()
+    with client, pytest.raises(kind.error) as raised:
+        kind.ask(client)
+    assert (raised.value.cause, raised.value.code) == ("refused", grpc.StatusCode.DEADLINE_EXCEEDED)
+    assert f"nobody listens at {target}" in str(raised.value)
+
+
+@both
+def test_a_timeout_that_is_over_when_the_service_was_found_is_kept(kind, monkeypatch):
+    name = RETRIEVER if kind.name == "retriever" else TRAINER
+
+    def takes_all(self, seconds):
+        time.sleep(seconds)
+        self.reached = True
+
+    monkeypatch.setattr(FirstContact, "problem", takes_all)
+    with hosted(name) as target, kind.client(target, timeout_seconds=0.001) as client:
+        with pytest.raises(Exception, match=r"DEADLINE_EXCEEDED: .*0\.001 s are too short") as raised:
+            kind.ask(client)
+        assert raised.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@both
+@pytest.mark.parametrize("seconds", ["0.0001", "0", "-1", "nan"])
+def test_a_timeout_that_cannot_be_kept_is_refused(kind, capsys, seconds):
+    with pytest.raises(ArgumentError, match=r"a number of seconds of 0\.001 or more"):
+        kind.client("127.0.0.1:1", timeout_seconds=float(seconds))
+    with pytest.raises(SystemExit):
+        kind.main([*kind.commands[0], "--timeout", seconds])
+    assert f"'{seconds}' should be a number of seconds of 0.001 or more" in capsys.readouterr().err
 
 
 @both

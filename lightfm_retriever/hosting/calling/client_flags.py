@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lightfm_retriever.hosting import addresses, given, words
+from lightfm_retriever.hosting.errors import ArgumentError
 from lightfm_retriever.hosting.security import tokens
 from lightfm_retriever.hosting.security.settings import ClientSecurity
 
@@ -55,10 +56,11 @@ def seconds(text: str) -> float:
     """How long to wait, as a flag's value; ArgumentTypeError for what is no such time."""
     try:
         return given.seconds("timeout", float(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"{words.brief(text)} should be a number of seconds above 0, such as 0.5"
-        ) from error
+    except ArgumentError as error:
+        expected = error.expected
+    except ValueError:
+        expected = "a number of seconds, such as 0.5"
+    raise argparse.ArgumentTypeError(f"{words.brief(text)} should be {expected}")
 
 
 def client_security(options: argparse.Namespace) -> ClientSecurity:
