@@ -9,11 +9,9 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict
-
 from lightfm_retriever.hosting.calling import client_flags
 from lightfm_retriever.hosting.terminal import print_json
-from retriever.cli import batches
+from retriever.cli import batches, message_json
 from retriever.cli.fleet import ask_all
 from retriever.cli.output import fleet_content, print_answer, print_fleet, print_status
 from retriever.client import Answer, CallError, Items, RetrieverClient
@@ -62,7 +60,7 @@ def _run(client: RetrieverClient, options: argparse.Namespace) -> int:
         case "status":
             status = client.status()
             if options.json:
-                print_json(MessageToDict(status, preserving_proto_field_name=True))
+                print_json(message_json.content(status))
             else:
                 print_status(status)
             return 0

@@ -179,14 +179,26 @@ def test_the_status_tells_the_release_where_the_service_does(service, capsys):
     assert printed(capsys, "status")[:2] == ["version v1", "release 1.2.3 of the retriever"]
 
 
-def test_the_status_as_json_keeps_the_protos_names(service, capsys):
+def test_the_status_as_json_has_every_field_by_the_protos_names(service, capsys):
     service.answer = pb.GetStatusResponse(
-        label="current", failed_versions=[pb.FailedVersion(version="v2", reason="東京")]
+        label="current",
+        failed_versions=[pb.FailedVersion(version="v2", reason="東京", failed_at=Timestamp(seconds=5))],
+        workers=[
+            pb.WorkerStatus(pid=2**40, state=pb.WORKER_STATE_RUNNING, started_at=Timestamp(seconds=5)),
+            pb.WorkerStatus(state=99),
+        ],
     )
-    assert json.loads("\n".join(printed(capsys, "status", "--json"))) == {
-        "label": "current",
-        "failed_versions": [{"version": "v2", "reason": "東京"}],
-    }
+    found = json.loads("\n".join(printed(capsys, "status", "--json")))
+    assert found.keys() == {*pb.GetStatusResponse.DESCRIPTOR.fields_by_name.keys()}
+    assert (found["label"], found["version"], found["last_reload"]) == ("current", "", None)
+    assert found["failed_versions"] == [
+        {"version": "v2", "reason": "東京", "failed_at": "1970-01-01T00:00:05Z", "retried": False}
+    ]
+    first, second = found["workers"]
+    assert first.keys() == {*pb.WorkerStatus.DESCRIPTOR.fields_by_name.keys()}
+    assert (first["index"], first["pid"], first["calls"]) == (0, 2**40, 0)
+    assert (first["state"], first["started_at"]) == ("WORKER_STATE_RUNNING", "1970-01-01T00:00:05Z")
+    assert (second["state"], second["started_at"]) == (99, None)
 
 
 @pytest.mark.parametrize(
