@@ -18,6 +18,9 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack
 
+import lightfm_retriever.hosting.calling.needed  # noqa: F401 - else gRPC is missing without a hint
+
+# isort: split
 import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -26,7 +29,7 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.hosting import addresses, given
 from lightfm_retriever.hosting.addresses import AddressError
-from lightfm_retriever.hosting.errors import ArgumentError
+from lightfm_retriever.hosting.errors import ArgumentError, HostingError
 from lightfm_retriever.hosting.observing import trace_headers
 from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from retriever.asking import answers, errors
@@ -75,6 +78,7 @@ __all__ = [
     "Contribution",
     "EmptyFilterRange",
     "Explanation",
+    "HostingError",
     "Id",
     "Items",
     "RangeCondition",

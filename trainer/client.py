@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
+import lightfm_retriever.hosting.calling.needed  # noqa: F401 - else gRPC is missing without a hint
+
+# isort: split
 import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc

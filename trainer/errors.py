@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightfm_retriever.hosting import words
+from lightfm_retriever.hosting import extras, words
 
 if TYPE_CHECKING:
     from trainer.promotion.gates import GateResult
@@ -61,7 +61,8 @@ class ExtraMissingError(TrainerError):
 
     def __init__(self, what: str, extra: str, module: str) -> None:
         super().__init__(
-            f"{what} needs {module!r}, which isn't installed: pip install 'lightfm-retriever[{extra}]'"
+            f"{what} needs {extras.package_of(module)!r}, which isn't installed: "
+            f"pip install 'lightfm-retriever[{extra}]'"
         )
         self.extra = extra
         self.module = module

@@ -67,7 +67,8 @@ def client_security(options: argparse.Namespace) -> ClientSecurity:
     """What the flags say. Raises HostingError for what can't be together or be read."""
     given = {_dest(flag): getattr(options, _dest(flag), None) for flag, *_ in _FLAGS}
     token_file = given.pop("client_token_file")
-    return ClientSecurity(**given, token=None if token_file is None else tokens.read_first(token_file))
+    token = None if token_file is None else tokens.read_first(token_file)
+    return ClientSecurity(**given, token=token, of_flags=True)
 
 
 def _setting(flag: str) -> str:

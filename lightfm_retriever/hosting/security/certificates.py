@@ -76,9 +76,11 @@ def watch(settings: SecuritySettings) -> Reloading[Certificates]:
     return Reloading(sources, partial(_parse, sources))
 
 
-def read_authorities(ca: Path) -> bytes:
-    """Whom a client trusts, checked. Raises HostingError."""
-    source = Source("--ca", ca, once=True)
+def read_authorities(security: ClientSecurity) -> bytes | None:
+    """Whom a client trusts, checked; None without TLS. Raises HostingError."""
+    if security.ca is None:
+        return None
+    source = Source(security.named("ca"), Path(security.ca), once=True)
     content = source.read()
     _check_authorities(source, content)
     return content
@@ -88,8 +90,8 @@ def read_pair(security: ClientSecurity) -> tuple[bytes, bytes] | None:
     """A client's chain and key, checked; None when it has none. Raises HostingError."""
     if security.cert is None or security.key is None:
         return None
-    cert = Source("--cert", Path(security.cert), once=True)
-    key = Source("--key", Path(security.key), once=True)
+    cert = Source(security.named("cert"), Path(security.cert), once=True)
+    key = Source(security.named("key"), Path(security.key), once=True)
     pair = cert.read(), key.read()
     _check_pair(cert, key, *pair)
     return pair

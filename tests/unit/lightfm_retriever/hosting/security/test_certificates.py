@@ -156,18 +156,20 @@ def test_one_that_expires_while_it_is_in_use_is_warned_of(secret):
 def test_a_client_reads_the_same_with_its_own_flags(tmp_path):
     ca = tmp_path / "ca.crt"
     ca.write_bytes(authority("ours").cert_pem.bytes())
-    assert certificates.read_authorities(ca) == ca.read_bytes()
+    assert certificates.read_authorities(ClientSecurity(ca=ca)) == ca.read_bytes()
     client = issue("client")
     files = write(tmp_path, client)
     security = ClientSecurity(ca=ca, **files)
     assert certificates.read_pair(security) == (chain(client), key(client))
     assert certificates.read_pair(ClientSecurity(ca=ca)) is None
     files["key"].write_bytes(key(OTHER))
-    with pytest.raises(HostingError, match=r"^--key .* isn't the key of --cert "):
-        certificates.read_pair(security)
     ca.unlink()
-    with pytest.raises(HostingError, match=f"^--ca {ca}: No such file"):
-        certificates.read_authorities(ca)
+    for of_flags, dashes in ((False, ""), (True, "--")):
+        security = ClientSecurity(ca=ca, **files, of_flags=of_flags)
+        with pytest.raises(HostingError, match=rf"^{dashes}key .* isn't the key of {dashes}cert "):
+            certificates.read_pair(security)
+        with pytest.raises(HostingError, match=f"^{dashes}ca {ca}: No such file"):
+            certificates.read_authorities(security)
 
 
 def test_an_odd_certificate_of_somebody_else_makes_no_warning_of_a_library(tmp_path):
@@ -182,9 +184,9 @@ def test_an_odd_certificate_of_somebody_else_makes_no_warning_of_a_library(tmp_p
     odd = tmp_path / "odd.crt"
     odd.write_text(ssl.DER_cert_to_PEM_cert(made.replace(number, zero, 1)))
     code = f"""
-from pathlib import Path
 from lightfm_retriever.hosting.security import certificates
-print(len(certificates.read_authorities(Path({str(odd)!r}))))
+from lightfm_retriever.hosting.security.settings import ClientSecurity
+print(len(certificates.read_authorities(ClientSecurity(ca={str(odd)!r}))))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == (str(odd.stat().st_size), "")
