@@ -334,9 +334,9 @@ BAD_TESTS = [
     ({"all_of": EMPTY}, ".all_of.values"),
     ({"none_of": EMPTY}, ".none_of.values"),
     ({"range": pb.Range()}, ".range"),
-    ({"range": pb.Range(min=NAN)}, ".range"),
-    ({"range": pb.Range(max=NAN)}, ".range"),
-    ({"range": pb.Range(min=NAN, max=NAN)}, ".range"),
+    ({"range": pb.Range(min=NAN)}, ".range.min"),
+    ({"range": pb.Range(max=NAN)}, ".range.max"),
+    ({"range": pb.Range(min=NAN, max=NAN)}, ".range.min"),
     ({"range": pb.Range(min=1.5, max=1)}, ".range"),
 ]
 
