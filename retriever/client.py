@@ -18,6 +18,9 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack
 
+import lightfm_retriever.hosting.calling.needed  # noqa: F401 - else gRPC is missing without a hint
+
+# isort: split
 import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -26,7 +29,7 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.hosting import addresses, given
 from lightfm_retriever.hosting.addresses import AddressError
-from lightfm_retriever.hosting.errors import ArgumentError
+from lightfm_retriever.hosting.errors import ArgumentError, HostingError
 from lightfm_retriever.hosting.observing import trace_headers
 from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from retriever.asking import answers, errors
@@ -75,6 +78,7 @@ __all__ = [
     "Contribution",
     "EmptyFilterRange",
     "Explanation",
+    "HostingError",
     "Id",
     "Items",
     "RangeCondition",
@@ -345,7 +349,10 @@ class RetrieverClient:
             end = time.monotonic() + seconds
             if problem := self._contact.problem(seconds):
                 raise UnreachableError(self._target, problem)
-            seconds = max(_LEAST_SECONDS, end - time.monotonic())
+            left = end - time.monotonic()
+            if left <= 0:
+                raise errors.of_nothing_left(self._target, seconds, doubt=self._contact.doubt)
+            seconds = left
         try:
             response = method(
                 request, timeout=seconds, wait_for_ready=True, metadata=trace_headers.outgoing()
@@ -361,6 +368,9 @@ class RetrieverClient:
 
     def _failed(self, error: grpc.RpcError) -> CallError:
         contact = self._contact
+        waited = contact.reached and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        if waited and (problem := contact.gone()):
+            return UnreachableError(self._target, problem, code=error.code())
         return errors.of_call(self._target, error, reached=contact.reached, doubt=contact.doubt)
 
     def _pages(

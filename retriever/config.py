@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lightfm_retriever.hosting import addresses
+from lightfm_retriever.hosting import addresses, words
 from lightfm_retriever.hosting.settings.flags import Hosting
 from lightfm_retriever.publication import layout
 from retriever.errors import SettingError
@@ -77,7 +77,7 @@ class Config:
             value = getattr(self, name)
             if not low <= value <= high:
                 flag = f"--{name.replace('_', '-')}"
-                raise SettingError(f"{flag} is {value}, but should be in {low}..{high}")
+                raise SettingError(f"{flag} is {words.brief(value)}, but should be in {low}..{high}")
         if not layout.is_label_name(self.label):
             raise SettingError(
                 f"--label is {self.label!r}, but should be 1 to 64 of a-z, 0-9, - and _, starting with "

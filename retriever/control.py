@@ -182,6 +182,11 @@ class Lines:
         return [self._decoder.decode(line) for line in lines]
 
 
+def encoded(message: ToWorker | ToParent) -> bytes:
+    """One message as it is sent."""
+    return msgspec.json.encode(message) + b"\n"
+
+
 def send(connection: socket.socket, message: ToWorker | ToParent) -> None:
     """Send one message; OSError when the other side is gone."""
-    connection.sendall(msgspec.json.encode(message) + b"\n")
+    connection.sendall(encoded(message))

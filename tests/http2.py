@@ -32,17 +32,20 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 
 
 def headers(method: str, fields: Iterable[tuple[str, str]] = ()) -> bytes:
-    """The header block of a gRPC call: literals that no table keeps (RFC 7541, 6.2.2)."""
-    told = (
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":path", method),
-        (":authority", "x"),
-        ("te", "trailers"),
-        ("content-type", "application/grpc"),
-        *fields,
-    )
-    return b"".join(b"\0" + _text(name) + _text(value) for name, value in told)
+    """The header block of a gRPC call: literals that no table keeps (RFC 7541, 6.2.2).
+
+    Fields of the same name take the place of the usual ones.
+    """
+    told = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": method,
+        ":authority": "x",
+        "te": "trailers",
+        "content-type": "application/grpc",
+        **dict(fields),
+    }
+    return b"".join(b"\0" + _text(name) + _text(value) for name, value in told.items())
 
 
 def message(content: bytes, *, compressed: bool = False) -> bytes:

@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
+import lightfm_retriever.hosting.calling.needed  # noqa: F401 - else gRPC is missing without a hint
+
+# isort: split
 import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -28,6 +31,7 @@ from lightfm_retriever.hosting.calling.first_contact import (
     Services,
     code_of,
     explained,
+    too_late,
 )
 from lightfm_retriever.hosting.errors import ArgumentError
 from lightfm_retriever.hosting.observing import trace_headers
@@ -36,7 +40,6 @@ from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from trainer.errors import TrainerError
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
-_LEAST_SECONDS = 0.001
 _SERVICES = Services(
     "recsys.trainer.v1.TrainerService",
     {
@@ -57,7 +60,7 @@ class CallError(TrainerError):
 
 
 class UnreachableError(CallError):
-    """No trainer was found at the address: it was never asked anything.
+    """No trainer is at the address: none was found, or the one that answered before is gone.
 
     Attributes:
         cause: for programs, such as "refused", "name_not_found", "tls_wanted" or "other_service";
@@ -202,7 +205,12 @@ class TrainerClient:
         end = time.monotonic() + self._timeout_seconds
         if problem := self._contact.problem(self._timeout_seconds):
             raise UnreachableError(self._target, problem)
-        return max(_LEAST_SECONDS, end - time.monotonic())
+        if (left := end - time.monotonic()) <= 0:
+            code, doubt = grpc.StatusCode.DEADLINE_EXCEEDED, self._contact.doubt
+            if doubt is not None:
+                raise UnreachableError(self._target, doubt, code=code)
+            raise CallError(self._target, code, too_late(self._timeout_seconds))
+        return left
 
     def _silent(self, seconds: float) -> CallError:
         code, contact = grpc.StatusCode.DEADLINE_EXCEEDED, self._contact
@@ -212,6 +220,9 @@ class TrainerClient:
 
     def _error(self, error: grpc.RpcError) -> CallError:
         contact = self._contact
+        waited = contact.reached and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        if waited and (problem := contact.gone()):
+            return UnreachableError(self._target, problem, code=error.code())
         if error.code() in NO_ANSWER and contact.doubt is not None and not contact.reached:
             return UnreachableError(self._target, contact.doubt, code=error.code())
         details = explained(error, reached=contact.reached, service="trainer")

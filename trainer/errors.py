@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lightfm_retriever.hosting import words
+from lightfm_retriever.hosting import extras, words
 
 
 class TrainerError(Exception):
@@ -56,7 +56,8 @@ class ExtraMissingError(TrainerError):
 
     def __init__(self, what: str, extra: str, module: str) -> None:
         super().__init__(
-            f"{what} needs {module!r}, which isn't installed: pip install 'lightfm-retriever[{extra}]'"
+            f"{what} needs {extras.package_of(module)!r}, which isn't installed: "
+            f"pip install 'lightfm-retriever[{extra}]'"
         )
         self.extra = extra
         self.module = module

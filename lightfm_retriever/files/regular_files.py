@@ -82,7 +82,10 @@ def open_descriptor(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644) -> 
 
 def open_regular(path: Path) -> io.BufferedReader:
     """Open a regular file for reading; raises as `open_descriptor` does."""
-    return io.BufferedReader(_Unwaiting(open_descriptor(path)))
+    file = _Unwaiting(open_descriptor(path))
+    # Else an error of reading it would tell the descriptor's number.
+    file.name = str(path)
+    return io.BufferedReader(file)
 
 
 def create_regular(path: Path) -> io.BufferedWriter:

@@ -36,6 +36,28 @@ MODULES: dict[str, tuple[str, ...]] = {
 SERVED_WITH = tuple(name for name in _SERVICE if name not in ("annoy", "cryptography", "rich"))
 """Those that no retriever serves without: the others are for some publications and flags."""
 
+ASKED_WITH = ("google.protobuf", "grpc", "grpc_health", "grpc_status")
+"""Those that the Python clients need."""
+
+# Packages whose name isn't their module's.
+_PACKAGES = {
+    "faiss": "faiss-cpu",
+    "google": "protobuf",
+    "grpc": "grpcio",
+    "grpc_health": "grpcio-health-checking",
+    "grpc_reflection": "grpcio-reflection",
+    "grpc_status": "grpcio-status",
+    "lightfm": "rectools-lightfm",
+    "opentelemetry": "opentelemetry-sdk",
+    "sklearn": "scikit-learn",
+}
+
+
+def package_of(module: str) -> str:
+    """The package that has a module."""
+    top = module.partition(".")[0]
+    return _PACKAGES.get(top, top.replace("_", "-"))
+
 
 def install_command(module: str, program: str) -> str | None:
     """The command that installs a module, None for one that no extra has.
@@ -57,7 +79,7 @@ def problem(error: ModuleNotFoundError, program: str, what: str) -> str | None:
     """Say in a line what needs a missing module; None when it is none of ours to install."""
     if error.name is None or (command := install_command(error.name, program)) is None:
         return None
-    return f"{what} needs {error.name!r}, which isn't installed: {command}"
+    return f"{what} needs {package_of(error.name)!r}, which isn't installed: {command}"
 
 
 def first_missing(modules: Iterable[str]) -> str | None:

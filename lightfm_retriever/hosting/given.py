@@ -22,7 +22,9 @@ MOST_ENTRIES = 1_000_000
 
 _INT32 = 2**31
 _MOST_DIGITS = 512
-_TIMEOUT = "a number of seconds above 0, such as 0.5"
+# gRPC keeps no shorter ones.
+_LEAST_SECONDS = 0.001
+_TIMEOUT = f"a number of seconds of {_LEAST_SECONDS} or more, such as 0.5"
 # gRPC can't hold more; it is three years.
 _LONGEST_SECONDS = 1e8
 
@@ -117,7 +119,7 @@ def number(argument: str, value: Any, expected: str) -> float:
 def seconds(argument: str, value: Any) -> float:
     """How long something may take. Raises ArgumentError."""
     made = number(argument, value, _TIMEOUT)
-    if not (math.isfinite(made) and made > 0):
+    if not (math.isfinite(made) and made >= _LEAST_SECONDS):
         raise ArgumentError(argument, value, _TIMEOUT)
     return min(made, _LONGEST_SECONDS)
 

@@ -26,13 +26,20 @@ MISTAKE = 2
 
 _FAILED = 1
 
+# gRPC's core has a line, in a format of its own, for each header that it can't parse and each handshake
+# that fails: whoever can connect could write 7 MB in a second. What fails for us raises an error, too.
+_QUIET = ("GRPC_VERBOSITY", "NONE")
+
 
 def run(command: Callable[[], int]) -> int:
     """Run a program's command with guarded standard streams; returns the exit status.
 
     It is the command's own unless its output couldn't be written or Ctrl-C ended it. SystemExit, as
     argparse raises it, passes.
+
+    gRPC, which mustn't be imported before, writes no lines of its own unless GRPC_VERBOSITY is set.
     """
+    os.environ.setdefault(*_QUIET)
     with _guarded() as output:
         try:
             try:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+# Of a value: enough to find it by.
+_BRIEF = 64
+
 
 def shown(value: Any) -> str:
     """Say a value: a text in quotes, a list with commas between, true and false as JSON has them."""
@@ -17,6 +20,12 @@ def shown(value: Any) -> str:
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(str(own) for own in value) or "empty"
     return repr(value)
+
+
+def brief(value: Any) -> str:
+    """Say a value as `shown` does, of a long one the beginning."""
+    text = shown(value)
+    return text if len(text) <= _BRIEF + 2 else f"{text[:_BRIEF]}..."
 
 
 def wrong(value: Any, expected: str) -> str:

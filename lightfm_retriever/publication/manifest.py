@@ -38,6 +38,9 @@ _CHECKSUM = "checksum"
 MAX_BYTES = 4 << 20
 """More than any manifest has."""
 
+MAX_FILES = 100
+"""Of a version; all that layout knows are a third of that."""
+
 # Fields of an index that format 1 gained later, and what they are without it. They are left out then,
 # so that an older manifest is encoded as it was.
 _ADDED: dict[str, Any] = {"target_recall": None, "trials": [], "build_seconds": 0.0, "depths": []}
@@ -343,6 +346,10 @@ def _check_consistent(manifest: Manifest, path: Path | str, version: str) -> Non
 
 
 def _check_files(manifest: Manifest, path: Path | str) -> None:
+    if len(manifest.files) > MAX_FILES:
+        raise ManifestError(
+            path, f"files: there are {len(manifest.files)}, but a version has at most {MAX_FILES}"
+        )
     for name in manifest.files:
         if not layout.is_file_name(name):
             raise ManifestError(path, f"files: {shown(name)} isn't a plain file name")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -22,6 +23,7 @@ from retriever.answering.pages import Page, Position
 from retriever.answering.popular import find_popular
 from retriever.answering.questions import (
     DEFAULTS,
+    MAX_NAMED_EXCLUDED,
     Checkpoint,
     ItemSubject,
     Options,
@@ -46,7 +48,7 @@ class Answer(msgspec.Struct, frozen=True):
         candidates: items that were looked at.
         filtered: those of them that may not be returned.
         short: why there are fewer than the limit; None when there aren't.
-        unknown: ids of the request that the publication doesn't have.
+        unknown: ids of the request that the publication doesn't have; of exclusions the first few.
         unknown_values: values of the conditions that no item has.
         empty_ranges: ranges of the conditions that no item's number is in.
         next_page: the token of the next page; empty when there is none, or none was asked for.
@@ -117,6 +119,7 @@ class Plan(msgspec.Struct, frozen=True):
         wanted: what may be returned.
         position: where in the ranking to begin.
         count: how many to find.
+        unknown: ids of the request that the publication doesn't have.
     """
 
     ranker: Ranker
@@ -125,6 +128,7 @@ class Plan(msgspec.Struct, frozen=True):
     wanted: Wanted
     position: Position
     count: int
+    unknown: Sequence[str]
 
 
 def plan_similar_items(snapshot: Snapshot, subject: ItemSubject, options: Options) -> Plan:
@@ -143,13 +147,16 @@ def plan_recommend(snapshot: Snapshot, subject: UserSubject, options: Options) -
 def _plan(
     snapshot: Snapshot, ranker: Ranker, subject: Subject, own: NDArray[np.int32], options: Options
 ) -> Plan:
-    wanted = _wanted(snapshot, own, options)
+    wanted, not_excluded = _wanted(snapshot, own, options)
+    unknown = subject.unknown
+    if not_excluded:
+        unknown = [*dict.fromkeys([*unknown, *not_excluded])]
     if options.page is not None:
         position = _position(snapshot, options.page)
         count = max(0, min(options.limit, pages.MAX_RESULTS - position.offset))
-        return Plan(ranker, subject, options, wanted, position, count)
+        return Plan(ranker, subject, options, wanted, position, count, unknown)
     count = pool_size(options.limit) if options.diversity else options.limit
-    return Plan(ranker, subject, options, wanted, _START, count)
+    return Plan(ranker, subject, options, wanted, _START, count, unknown)
 
 
 def carry_out(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint = always_wanted) -> Found:
@@ -187,7 +194,7 @@ def finish(snapshot: Snapshot, plan: Plan, found: Found) -> Answer:
         found.candidates,
         found.filtered,
         short,
-        subject.unknown,
+        plan.unknown,
         () if plan.wanted.filter is None else plan.wanted.filter.unknown_values,
         () if plan.wanted.filter is None else plan.wanted.filter.empty_ranges,
         next_page,
@@ -195,19 +202,24 @@ def finish(snapshot: Snapshot, plan: Plan, found: Found) -> Answer:
     )
 
 
-def _wanted(snapshot: Snapshot, own: NDArray[np.int32], options: Options) -> Wanted:
+def _wanted(
+    snapshot: Snapshot, own: NDArray[np.int32], options: Options
+) -> tuple[Wanted, Sequence[str]]:
+    """What may be returned, and the first few exclusions that the publication doesn't have."""
     publication = snapshot.publication
     excluded = own
+    unknown: Sequence[str] = ()
     if options.exclude_item_ids:
-        rows = map(publication.items.row, set(options.exclude_item_ids))
-        others = np.array([row for row in rows if row is not None], dtype=np.int32)
+        rows = {one: publication.items.row(one) for one in options.exclude_item_ids}
+        others = np.array([row for row in rows.values() if row is not None], dtype=np.int32)
         excluded = np.union1d(own, others)
+        unknown = [*islice((one for one, row in rows.items() if row is None), MAX_NAMED_EXCLUDED)]
     items = len(publication.item_vectors)
     found = None
     if options.conditions:
         with span("filter"):
             found = look_up(options.conditions, publication.attributes, items)
-    return Wanted(excluded, found, items)
+    return Wanted(excluded, found, items), unknown
 
 
 def _position(snapshot: Snapshot, page: Page) -> Position:

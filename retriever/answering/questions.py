@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from lightfm_retriever.publication.errors import InvalidIdError
-from lightfm_retriever.publication.storage.id_map import check_id
+from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, check_id
 from retriever.answering.conditions import AnyCondition
 from retriever.answering.pages import Page
 from retriever.errors import InvalidArgumentError
@@ -20,6 +20,8 @@ MAX_EFFORT = 100.0
 MAX_ITEMS = 1000
 MAX_FEATURES = 100
 MAX_EXCLUDED = 10_000
+# Of exclusions that the publication doesn't have: who excludes what it has no more sends many.
+MAX_NAMED_EXCLUDED = 10
 MAX_RETURNED_ATTRIBUTES = 1000
 
 UnknownIds = Literal["error", "ignore", "popular"]
@@ -145,6 +147,10 @@ class Options:
                 "exclude_item_ids",
                 f"has {len(self.exclude_item_ids)} entries, but should have at most {MAX_EXCLUDED}",
             )
+        for place, external_id in enumerate(self.exclude_item_ids):
+            # Of ten thousand most are short, and a look at the length is quick.
+            if not 0 < len(external_id) <= MAX_ID_BYTES // 4:
+                check_external_id(f"exclude_item_ids[{place}]", external_id)
         if not 0 <= self.diversity <= 1:
             raise InvalidArgumentError("diversity", f"is {self.diversity:g}, but should be in 0..1")
         if self.diversity and self.page is not None:

@@ -12,6 +12,7 @@ from retriever.answering.questions import (
     MAX_FEATURES,
     MAX_ITEMS,
     MAX_LIMIT,
+    MAX_NAMED_EXCLUDED,
     MAX_RETURNED_ATTRIBUTES,
 )
 from retriever.errors import InvalidArgumentError
@@ -32,7 +33,9 @@ MAX_REQUEST_BYTES = whole_mib(
 """What a request may have, or a batch: all that fields may hold, each text as long as an id may be."""
 
 _BARE_ANSWER_BYTES = (
-    MAX_LIMIT * (_ID + _CONTRIBUTIONS * (_ID + _SMALL) + _SMALL) + MAX_ITEMS * _ID + _OTHER_FIELDS
+    MAX_LIMIT * (_ID + _CONTRIBUTIONS * (_ID + _SMALL) + _SMALL)
+    + (MAX_ITEMS + MAX_NAMED_EXCLUDED) * _ID
+    + _OTHER_FIELDS
 )
 
 

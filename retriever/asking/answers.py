@@ -93,7 +93,8 @@ class Answer:
         filtered: number of those that a filter or an exclusion kept out.
         short_reason: why there are fewer than were asked for: "catalogue", "exclusions", "filter" or
             "page_limit"; None when there aren't.
-        unknown_ids: those of the request's ids or features that the version doesn't have.
+        unknown_ids: those of the request's ids or features that the version doesn't have; of exclusions
+            the first 10.
         unknown_filter_values: those of the filter that no item has, which are mostly mistakes.
         empty_filter_ranges: those of the filter that no item's number is in.
         next_page_token: to ask for the results after these; empty when there are none, or when the

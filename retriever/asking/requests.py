@@ -52,7 +52,8 @@ class Request:
         attributes: names of the attributes to return, such as "genres".
         search_effort: how much to look at, relative to what was tuned, 0.1 to 100.
         exact: score every item, so that the answer is the true one.
-        exclude_item_ids: items that aren't to be returned, at most 10000.
+        exclude_item_ids: items that aren't to be returned, at most 10000; those that aren't in the
+            version are of no effect.
         filter: what all results must be like: conditions, or one.
         unknown_ids: what to do about ids that the version doesn't have. "error": the call fails;
             "ignore": the answer is from the others and names them; "popular": so too, but when there

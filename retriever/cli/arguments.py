@@ -185,7 +185,19 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_what_may_be_returned(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--exclude", action="append", default=[], metavar="ID", help="not this item; repeat it"
+        "--exclude",
+        action="extend",
+        type=flag_values.ids,
+        default=[],
+        metavar="ID,...",
+        help="not these items, such as 50,181",
+    )
+    parser.add_argument(
+        "--exclude-item",
+        dest="exclude",
+        action="append",
+        metavar="ID",
+        help="the same for one item, whose id may have commas; repeat it",
     )
     for test, what in (
         ("any_of", "only items with at least one of these"),

@@ -6,16 +6,16 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from rich.console import Console
 from rich.progress import Progress
 
 from lightfm_retriever.files.regular_files import open_given
+from lightfm_retriever.hosting import words
 from lightfm_retriever.hosting.terminal import print_json
 from retriever.cli import json_requests
 from retriever.cli.json_requests import JsonRequestError
@@ -39,7 +39,7 @@ def run(client: RetrieverClient, options: argparse.Namespace) -> int:
     bars = Progress(console=_console(), redirect_stdout=sys.stdout.isatty())
     with _opened(options.file) as file, bars as progress:
         task = progress.add_task("Requests", total=None)
-        for lines in _batches(_requests(file, options.command)):
+        for lines in _batches(_requests(_lines(file, options.file), options.command)):
             for number, result in zip((n for n, _ in lines), _ask(client, lines, options), strict=True):
                 failed |= isinstance(result, Exception)
                 print_json({"line": number, **_content(result)}, indent=None)
@@ -63,24 +63,26 @@ def _ask(
     return [request if isinstance(request, Exception) else next(answers) for _, request in lines]
 
 
-def _requests(file: TextIO, command: str) -> Iterator[_Line]:
+def _requests(lines: Iterable[bytes], command: str) -> Iterator[_Line]:
     """The number and request of each line that isn't blank, or what is wrong with it."""
     kind = pb.RecommendRequest if command == "batch-recommend" else pb.SimilarItemsRequest
-    for number, line in enumerate(_lines(file), start=1):
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             request = kind()
             try:
-                json_requests.read(line, request)
+                json_requests.read(line.decode(), request)
                 yield number, request
+            except UnicodeDecodeError as error:
+                yield number, JsonRequestError(f"isn't JSON: {words.reason(error)}")
             except JsonRequestError as error:
                 yield number, error
 
 
-def _lines(file: TextIO) -> Iterator[str]:
+def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
     try:
         yield from file
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file.name}: isn't text in UTF-8") from error
+    except OSError as error:
+        raise _unreadable(name, error) from error
 
 
 def _batches(lines: Iterable[_Line]) -> Iterator[list[_Line]]:
@@ -101,15 +103,19 @@ def _content(result: Answer | Exception) -> dict[str, Any]:
     return {"error": {"code": "INVALID_ARGUMENT", "details": str(result), "reason": "", "field": field}}
 
 
-def _opened(name: str) -> TextIO:
+def _opened(name: str) -> BinaryIO:
     if name == "-":
         if sys.stdin is None:
             raise ValueError("standard input is closed: give a file")
-        return sys.stdin
+        return sys.stdin.buffer
     try:
-        return TextIOWrapper(open_given(Path(name)), encoding="utf-8")
+        return open_given(Path(name))
     except OSError as error:
-        raise ValueError(f"{name}: {error.strerror or error}") from error
+        raise _unreadable(name, error) from error
+
+
+def _unreadable(name: str, error: OSError) -> ValueError:
+    return ValueError(f"{'standard input' if name == '-' else name}: {error.strerror or error}")
 
 
 def _console() -> Console:

@@ -9,15 +9,16 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict
-
 from lightfm_retriever.hosting.calling import client_flags
 from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.terminal import print_json
-from retriever.cli import batches
+from retriever.cli import batches, message_json
 from retriever.cli.fleet import ask_all
 from retriever.cli.output import fleet_content, print_answer, print_fleet, print_status
-from retriever.client import Answer, Items, RetrieverClient
+from retriever.client import Answer, CallError, Items, RetrieverClient
+
+# Of ids that the version doesn't have: each costs a call.
+_ASKED_FOR = 3
 
 
 def run(options: argparse.Namespace) -> int:
@@ -62,7 +63,7 @@ def _run(client: RetrieverClient, options: argparse.Namespace) -> int:
         case "status":
             status = client.status()
             if options.json:
-                print_json(MessageToDict(status, preserving_proto_field_name=True))
+                print_json(message_json.content(status))
             else:
                 print_status(status)
             return 0
@@ -79,7 +80,26 @@ def _run(client: RetrieverClient, options: argparse.Namespace) -> int:
             if number:
                 print()
             print_answer(answer, attributes=options.attributes, explain=options.explain)
+            for meant in _what_was_meant(client, answer.unknown_ids[:_ASKED_FOR], options):
+                print(meant)
     return 0
+
+
+def _what_was_meant(
+    client: RetrieverClient, unknown: Iterable[str], options: argparse.Namespace
+) -> Iterator[str]:
+    """Of ids that were left out, what the service says of one alone that has another spelling."""
+    for one in unknown:
+        try:
+            if one in (vars(options).get("features") or ()):
+                client.recommend(features=[one], limit=1)
+            elif one == vars(options).get("user_id"):
+                client.recommend(one, limit=1)
+            else:
+                client.similar_items(one, limit=1)
+        except CallError as error:
+            if "did you mean" in error.details:
+                yield error.details
 
 
 def _answers(client: RetrieverClient, options: argparse.Namespace) -> Iterable[Answer]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from lightfm_retriever.hosting import words
 from lightfm_retriever.hosting.addresses import AddressError, parse_one
 from retriever.asking.conditions import RangeCondition, TextCondition
 from retriever.config import format_address
@@ -16,7 +17,7 @@ Weighted = list[tuple[str, float | None]]
 
 
 def _refuse(text: str, form: str, example: str) -> NoReturn:
-    raise argparse.ArgumentTypeError(f"{text!r} should be {form}, such as {example}")
+    raise argparse.ArgumentTypeError(f"{words.brief(text)} should be {form}, such as {example}")
 
 
 def weighted_item(text: str) -> tuple[str, float | None]:
@@ -81,6 +82,14 @@ def names(text: str) -> list[str]:
     return found
 
 
+def ids(text: str) -> list[str]:
+    """Ids between commas."""
+    found = text.split(",")
+    if not all(found):
+        _refuse(text, "ID,...", "50,181 (--exclude-item for ids with commas)")
+    return found
+
+
 def addresses(text: str) -> list[str]:
     """Of several retrievers, each in one spelling."""
     found: list[str] = []
@@ -97,7 +106,7 @@ def addresses(text: str) -> list[str]:
 
 
 def page_count(text: str) -> int:
-    """A number of 1 or more."""
-    if not (text.isascii() and text.isdigit() and int(text)):
-        _refuse(text, "a number of 1 or more", "5")
+    """A number of 1 or more, of at most 9 digits."""
+    if not (re.fullmatch("[0-9]{1,9}", text) and int(text)):
+        _refuse(text, "a number in 1..999999999", "5")
     return int(text)

@@ -7,11 +7,11 @@ import sys
 import time
 from typing import Any, Literal
 
-from google.protobuf.json_format import MessageToDict
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from rich.console import Console
 from rich.table import Table
 
+from retriever.cli import message_json
 from retriever.cli.fleet import Fleet
 from retriever.client import Answer, Contribution, Explanation, ScoredItem
 
@@ -136,9 +136,7 @@ def fleet_content(fleet: Fleet) -> dict[str, Any]:
                 "state": member.state,
                 "versions": member.versions,
                 "problems": member.problems,
-                "status": None
-                if member.status is None
-                else MessageToDict(member.status, preserving_proto_field_name=True),
+                "status": None if member.status is None else message_json.content(member.status),
             }
             for member in fleet.members
         ],

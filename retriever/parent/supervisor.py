@@ -159,6 +159,7 @@ class Supervisor:
                 self._reload.failed.retry_now()
                 self._watch.look_now()
             elif self._stopping is not None:
+                _log.warning("%s again: stopping at once", signal.Signals(number).name)
                 self._kill_all()
             else:
                 self._stop(
@@ -275,13 +276,17 @@ class Supervisor:
         for worker in self._workers:
             worker.send(control.Drain(drain_seconds, grace))
         self._events.drop_timers()
-        self._events.after(drain_seconds + grace + 5, self._kill_all)
+        self._events.after(drain_seconds + grace + 5, self._kill_late)
 
-    def _kill_all(self) -> None:
+    def _kill_late(self) -> None:
         for worker in self._workers:
             if worker.pid:
                 _log.error("worker %d didn't end in time: killing it", worker.index)
-                worker.kill()
+        self._kill_all()
+
+    def _kill_all(self) -> None:
+        for worker in self._workers:
+            worker.kill()
 
     def catch_signals(self) -> None:
         """From now on a signal is handled by `run`, also one that comes before it."""

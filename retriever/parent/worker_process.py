@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from lightfm_retriever.hosting.process import signals_held_back
+from lightfm_retriever.hosting.process import ONE_THREAD, signals_held_back
 from retriever import control
 from retriever.config import Config
 from retriever.counters import Counters
@@ -22,14 +22,8 @@ from retriever.version_files import Files
 State = Literal["starting", "booted", "running", "down"]
 
 _RECEIVE_BYTES = 1 << 16
-
-_ENVIRONMENT = {
-    # Calls share the cores already; threads of a matrix product only get in each other's way.
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    # Else it has a line, in a format of its own, for each handshake that fails.
-    "GRPC_VERBOSITY": "ERROR",
-}
+# A worker that is told less than this reads it when it gets to it. More has gathered for minutes.
+_MAX_UNSENT_BYTES = 4 << 20
 
 
 class WorkerProcess:
@@ -77,6 +71,8 @@ class WorkerProcess:
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
+        # What didn't fit into the socket's buffer.
+        self._unsent = bytearray()
         self._lines = control.Lines(control.ToParent)
 
     def start(self) -> None:
@@ -92,12 +88,13 @@ class WorkerProcess:
                     [*command, str(theirs.fileno()), str(os.getpid()), *map(str, counting)],
                     pass_fds=[theirs.fileno(), *counting],
                     stdin=subprocess.DEVNULL,
-                    env={**_ENVIRONMENT, **os.environ},
+                    env={**ONE_THREAD, **os.environ},
                 )
         except OSError:
             ours.close()
             raise
         self._connection = ours
+        self._unsent = bytearray()
         self._lines = control.Lines(control.ToParent)
         self.state = "starting"
         self.started_at = time.time()
@@ -134,13 +131,24 @@ class WorkerProcess:
         return 0 if self._process is None else self._process.pid
 
     def send(self, message: control.ToWorker) -> None:
-        """Send without waiting. A worker that doesn't read, or is gone, is killed: it comes back."""
+        """Send without waiting; what doesn't fit yet goes when the worker is next heard or told.
+
+        One that hasn't read for long, or is gone, is killed: it comes back.
+        """
         if self._connection is None:
             return
+        self._unsent += control.encoded(message)
+        self._send_on(self._connection)
+        if len(self._unsent) > _MAX_UNSENT_BYTES:
+            self.kill()
+
+    def _send_on(self, connection: socket.socket) -> None:
         try:
-            # Messages are small next to the socket's buffer: one that doesn't fit means that the
-            # worker hasn't read for long.
-            control.send(self._connection, message)
+            while self._unsent:
+                del self._unsent[: connection.send(self._unsent)]
+        except BlockingIOError:
+            # It beats each second, also while it reads nothing.
+            return
         except OSError:
             self.kill()
 
@@ -148,6 +156,7 @@ class WorkerProcess:
         """What the worker said since, and whether it is still there."""
         if self._connection is None:
             return [], False
+        self._send_on(self._connection)
         try:
             data = self._connection.recv(_RECEIVE_BYTES)
         except BlockingIOError:

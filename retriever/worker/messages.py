@@ -220,7 +220,9 @@ def _range(field: str, attribute: str, wanted: pb.Range) -> RangeCondition:
     high = wanted.max if wanted.HasField("max") else math.inf
     if not (wanted.HasField("min") or wanted.HasField("max")):
         raise InvalidArgumentError(field, "has neither min nor max")
-    # Written so that NaN is refused too.
-    if not low <= high:
+    for name, end in (("min", low), ("max", high)):
+        if math.isnan(end):
+            raise InvalidArgumentError(f"{field}.{name}", "is no number: give one, or leave it out")
+    if low > high:
         raise InvalidArgumentError(field, f"runs from {low:g} to {high:g}")
     return RangeCondition(attribute, low, high)

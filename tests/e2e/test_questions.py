@@ -235,5 +235,6 @@ def test_ten_thousand_exclusions_are_taken(client):
     answer = client.recommend("u0", exclude_item_ids=excluded, exclude_seen=False)
     assert {*ids(answer)} <= {f"i{item}" for item in range(ITEMS - 3, ITEMS)}
     assert answer.short_reason == "exclusions"
+    assert answer.unknown_ids == [f"x{n}" for n in range(10)]
     with pytest.raises(CallError, match="at most 10000"):
         client.recommend("u0", exclude_item_ids=[*excluded, "y"])

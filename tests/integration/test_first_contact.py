@@ -6,6 +6,8 @@ import contextlib
 import http.server
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,8 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as retriever_grpc
 from recsys.trainer.v1 import trainer_service_pb2 as trainer_pb
 
 from lightfm_retriever.hosting.addresses import AddressError
+from lightfm_retriever.hosting.calling.first_contact import FirstContact
+from lightfm_retriever.hosting.errors import ArgumentError
 from lightfm_retriever.hosting.security.credentials import add_port
 from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity, SecuritySettings
 from lightfm_retriever.hosting.serving.server import HostedServer, probes
@@ -210,6 +214,26 @@ def test_tls_on_one_side_only_and_certificates_that_do_not_fit_are_told(kind, tm
         )
 
 
+@both
+def test_a_command_tells_of_a_handshake_that_fails_in_our_words_alone(kind, tmp_path, monkeypatch):
+    """gRPC has lines of its own, before ours; who sets its variable gets them."""
+    secret = Secret(tmp_path / "secret", issue())
+    others = tmp_path / "others.crt"
+    others.write_bytes(authority("others").cert_pem.bytes())
+    name = RETRIEVER if kind.name == "retriever" else TRAINER
+    asked = ("status",) if kind.name == "retriever" else ("runs",)
+    with hosted(name, SecuritySettings(cert=secret.cert, key=secret.key)) as target:
+        command = [sys.executable, "-m", kind.name, *asked, "--target", target, "--ca", str(others)]
+        for value, has_others in ((None, False), ("INFO", True)):
+            monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
+            if value is not None:
+                monkeypatch.setenv("GRPC_VERBOSITY", value)
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            *others_lines, ours = done.stderr.splitlines()
+            assert ours.startswith("error: ")
+            assert bool(others_lines) == has_others
+
+
 def test_who_waits_for_a_service_does_not_wait_for_what_is_no_retriever():
     with nobody() as target, retriever_client.RetrieverClient(target) as client:
         with pytest.raises(retriever_client.UnreachableError) as raised:
@@ -223,6 +247,44 @@ def test_who_waits_for_a_service_does_not_wait_for_what_is_no_retriever():
             with pytest.raises(retriever_client.UnreachableError) as raised:
                 client.wait_until_serving(timeout_seconds=PATIENCE)
             assert raised.value.cause == cause
+
+
+@both
+def test_a_service_that_was_known_and_is_gone_is_told_as_one_that_never_was(kind):
+    """The call waits, as for one that is being replaced."""
+    name = RETRIEVER if kind.name == "retriever" else TRAINER
+    with hosted(name) as target:
+        client = kind.client(target, timeout_seconds=0.3)
+        assert client.is_serving()
+    with client, pytest.raises(kind.error) as raised:
+        kind.ask(client)
+    assert (raised.value.cause, raised.value.code) == ("refused", grpc.StatusCode.DEADLINE_EXCEEDED)
+    assert f"nobody listens at {target}" in str(raised.value)
+
+
+@both
+def test_a_timeout_that_is_over_when_the_service_was_found_is_kept(kind, monkeypatch):
+    name = RETRIEVER if kind.name == "retriever" else TRAINER
+
+    def takes_all(self, seconds):
+        time.sleep(seconds)
+        self.reached = True
+
+    monkeypatch.setattr(FirstContact, "problem", takes_all)
+    with hosted(name) as target, kind.client(target, timeout_seconds=0.001) as client:
+        with pytest.raises(Exception, match=r"DEADLINE_EXCEEDED: .*0\.001 s are too short") as raised:
+            kind.ask(client)
+        assert raised.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@both
+@pytest.mark.parametrize("seconds", ["0.0001", "0", "-1", "nan"])
+def test_a_timeout_that_cannot_be_kept_is_refused(kind, capsys, seconds):
+    with pytest.raises(ArgumentError, match=r"a number of seconds of 0\.001 or more"):
+        kind.client("127.0.0.1:1", timeout_seconds=float(seconds))
+    with pytest.raises(SystemExit):
+        kind.main([*kind.commands[0], "--timeout", seconds])
+    assert f"'{seconds}' should be a number of seconds of 0.001 or more" in capsys.readouterr().err
 
 
 @both

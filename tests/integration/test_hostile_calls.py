@@ -120,6 +120,49 @@ def test_nothing_that_callers_send_is_logged_more_than_once_or_with_a_traceback(
     assert len(said.splitlines()) <= 5, said
 
 
+# What gRPC's core itself finds wrong with the headers of a call, before any of our code sees it.
+WRONG_HEADERS = (
+    ("grpc-timeout", "zz"),
+    ("te", "zz"),
+    (":method", "ZZ"),
+    (":scheme", "zz"),
+    ("grpc-status", "zz"),
+    ("grpc-previous-rpc-attempts", "zz"),
+    ("grpc-retry-pushback-ms", "zz"),
+    ("grpc-encoding", "zz"),
+    ("content-type", "zz"),
+    ("user-agent", "zz\x01"),
+    ("x-\x01", "zz"),
+    ("x-bin", "!"),
+)
+STREAMS = 100
+
+
+def begin_and_reset(target, field):
+    """Many calls with a wrong header on one connection; returns when the service has seen them."""
+    block = http2.headers(f"{HEALTH}/Check", [field])
+    with http2.Connection(target) as connection, contextlib.suppress(ConnectionError):
+        for stream in range(1, 2 * STREAMS, 2):
+            connection.socket.sendall(
+                http2.frame(http2.HEADERS, http2.END_HEADERS, stream, block)
+                + http2.frame(http2.RST_STREAM, 0, stream, http2.CANCEL)
+            )
+        connection.socket.sendall(http2.frame(http2.PING, 0, 0, b"all-seen"))
+        # It may also end a connection that sends such.
+        for came in connection.frames():
+            if came.kind == http2.PING and came.payload == b"all-seen":
+                return
+
+
+def test_headers_that_grpc_finds_wrong_fill_no_log(service):
+    """A line for each would be 35 MB in five seconds, from somebody without a token."""
+    known = len(service.log)
+    for field in WRONG_HEADERS:
+        begin_and_reset(service.target, field)
+    said = service.log[known:]
+    assert len(said.encode()) < 1000, said[:5000]
+
+
 def test_health_is_told_of_each_service_without_a_token(service):
     (described,) = SERVICES[service.name].DESCRIPTOR.services_by_name.values()
     with grpc.insecure_channel(service.target) as channel:

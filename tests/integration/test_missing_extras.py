@@ -76,9 +76,13 @@ def commands(volume, version):
 
 
 def run(place, program, command, blocked):
+    return python(place, ["-m", program, *command], blocked)
+
+
+def python(place, arguments, blocked):
     path = os.pathsep.join(filter(None, [str(place), os.environ.get("PYTHONPATH")]))
     return subprocess.run(
-        [sys.executable, "-m", program, *command],
+        [sys.executable, *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -155,3 +159,22 @@ def test_a_part_of_an_extra_that_is_missing_is_named_with_it(
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].endswith(f"pip install 'lightfm-retriever[{extra}]'")
+
+
+@pytest.mark.parametrize("module", ["retriever.client", "trainer.client"])
+@pytest.mark.parametrize(
+    ("blocked", "package"),
+    [
+        (extras.MODULES["trainer"], "protobuf"),
+        (("grpc",), "grpcio"),
+        (("grpc_status",), "grpcio-status"),
+        (("grpc_health",), "grpcio-health-checking"),
+    ],
+)
+def test_who_imports_a_client_is_told_of_the_extra(place, module, blocked, package):
+    done = python(place, ["-c", f"import {module}"], blocked)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"ModuleNotFoundError: the client needs '{package}', which isn't installed: "
+        "pip install 'lightfm-retriever[retriever]'"
+    )

@@ -105,7 +105,6 @@ MISTAKES = {
         similar-items
         similar-items --item a=b
         batch-recommend none.jsonl
-        batch-recommend noise
         status --fleet x
         status --fleet a:1,a:1
         health --liveness --readiness
@@ -123,7 +122,6 @@ CASES = [
 def _place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").write_text("user,item\n1,2\n")
-    (tmp_path / "noise").write_bytes(b"\xff\xfe{}\n")
 
 
 @pytest.mark.parametrize(("program", "line"), CASES, ids=[line or "nothing" for _, line in CASES])

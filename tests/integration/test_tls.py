@@ -236,11 +236,11 @@ def test_who_cannot_connect_is_told_why(locked, files):
     fine = files.security("a.example")
     assert problem(target, fine) == ""
     for security, words in (
-        (PLAIN, "the service speaks TLS: give --ca"),
-        (files.security(), "may want a client certificate, --cert and --key"),
+        (PLAIN, "the service speaks TLS: give ca"),
+        (files.security(), "may want a client certificate, cert and key"),
         (files.security("a.example", by="others"), "a certificate that another CA signed"),
-        (files.security("a.example", ca="others"), "its certificate isn't signed by any in --ca"),
-        (files.security("a.example", server_name="elsewhere"), "give one as --server-name"),
+        (files.security("a.example", ca="others"), "its certificate isn't signed by any in ca"),
+        (files.security("a.example", server_name="elsewhere"), "give one as server_name"),
     ):
         assert words in problem(target, security)
     assert problem(target, files.security("a.example", server_name=NAME)) == ""

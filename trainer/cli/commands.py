@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
@@ -210,8 +209,6 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    # Else it has a line, in a format of its own, for each handshake that fails.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     # gRPC is needed by this command only.
     from trainer.service import server
 

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from lightfm_retriever.hosting import addresses, given
+from lightfm_retriever.hosting import addresses, given, words
+from lightfm_retriever.hosting.errors import ArgumentError
 from lightfm_retriever.hosting.security import tokens
 from lightfm_retriever.hosting.security.settings import ClientSecurity
 
@@ -55,17 +56,19 @@ def seconds(text: str) -> float:
     """How long to wait, as a flag's value; ArgumentTypeError for what is no such time."""
     try:
         return given.seconds("timeout", float(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} should be a number of seconds above 0, such as 0.5"
-        ) from error
+    except ArgumentError as error:
+        expected = error.expected
+    except ValueError:
+        expected = "a number of seconds, such as 0.5"
+    raise argparse.ArgumentTypeError(f"{words.brief(text)} should be {expected}")
 
 
 def client_security(options: argparse.Namespace) -> ClientSecurity:
     """What the flags say. Raises HostingError for what can't be together or be read."""
     given = {_dest(flag): getattr(options, _dest(flag), None) for flag, *_ in _FLAGS}
     token_file = given.pop("client_token_file")
-    return ClientSecurity(**given, token=None if token_file is None else tokens.read_first(token_file))
+    token = None if token_file is None else tokens.read_first(token_file)
+    return ClientSecurity(**given, token=token, of_flags=True)
 
 
 def _setting(flag: str) -> str:

@@ -117,12 +117,12 @@ def of_connection(place: str, error: OSError) -> Problem:
     return Problem("unreachable", f"{place} can't be reached: {error.strerror or 'no connection'}")
 
 
-def of_first_bytes(content: bytes) -> Problem | None:
+def of_first_bytes(content: bytes, security: ClientSecurity) -> Problem | None:
     """What a server means that begins like this after HTTP/2's preface; None for HTTP/2."""
     if len(content) >= _FRAME_HEAD_BYTES and content[3] == _SETTINGS and content[5:9] == bytes(4):
         return None
     if content.startswith(_TLS_RECORDS):
-        return _TLS_WANTED
+        return _tls_wanted(security)
     # A page without a head is what HTTP/0.9 had, and what Python's servers send for what is odd.
     if content.startswith((b"HTTP/", b"<")):
         return Problem(
@@ -133,12 +133,15 @@ def of_first_bytes(content: bytes) -> Problem | None:
     return Problem("not_grpc", f"what answers there speaks no gRPC; it says {said!r}")
 
 
-_TLS_WANTED = Problem(
-    "tls_wanted", "the service speaks TLS: give --ca FILE, the CA that signed its certificate"
-)
-_TLS_UNKNOWN = Problem("tls_unknown", "the service speaks no TLS: leave --ca out")
 _SILENT = Problem("silent", "something takes connections there, but says nothing")
 _WORDLESS = Problem("not_grpc", "what listens there closes the connection: does it speak gRPC?")
+
+
+def _tls_wanted(security: ClientSecurity) -> Problem:
+    ca = security.named("ca")
+    return Problem(
+        "tls_wanted", f"the service speaks TLS: give {ca}, the CA that signed its certificate"
+    )
 
 
 def of_handshake(error: ssl.SSLError, security: ClientSecurity) -> Problem:
@@ -149,18 +152,20 @@ def of_handshake(error: ssl.SSLError, security: ClientSecurity) -> Problem:
         if error.verify_code == _NOT_YET:
             return Problem("certificate_expired", "its certificate isn't valid yet: check the clocks")
         if error.verify_code in _OTHER_NAMES:
+            name = security.named("server_name")
             return Problem(
-                "certificate_name", "its certificate is for other names: give one as --server-name"
+                "certificate_name", f"its certificate is for other names: give one as {name}"
             )
-        return Problem("certificate_untrusted", "its certificate isn't signed by any in --ca")
+        ca = security.named("ca")
+        return Problem("certificate_untrusted", f"its certificate isn't signed by any in {ca}")
     if error.reason in _NO_TLS:
-        return _TLS_UNKNOWN
+        return Problem("tls_unknown", f"the service speaks no TLS: leave {security.named('ca')} out")
     return _closed_by_peer(security)
 
 
 def _closed_by_peer(security: ClientSecurity) -> Problem:
     wanted = (
-        "it may want a client certificate, --cert and --key"
+        f"it may want a client certificate, {security.named('cert')} and {security.named('key')}"
         if security.cert is None
         else "it may want a certificate that another CA signed"
     )
@@ -178,7 +183,7 @@ def _diagnose_one(host: str, port: int, security: ClientSecurity, end: float) ->
         try:
             with connect() as connection:
                 greeted = (
-                    _greet(connection, connect, end)
+                    _greet(connection, connect, security, end)
                     if security.ca is None
                     else _greet_by_tls(connection, host, security, end)
                 )
@@ -225,7 +230,10 @@ def _connect(family: int, address: Any, end: float) -> socket.socket:
 
 
 def _greet(
-    connection: socket.socket, connect: Callable[[], socket.socket], end: float
+    connection: socket.socket,
+    connect: Callable[[], socket.socket],
+    security: ClientSecurity,
+    end: float,
 ) -> Problem | None:
     """What is wrong with a server that takes a connection without TLS."""
     try:
@@ -235,9 +243,9 @@ def _greet(
     except OSError:
         content = b""
     if content:
-        return of_first_bytes(content)
+        return of_first_bytes(content, security)
     # A server that speaks TLS closes such a connection without a word.
-    return _TLS_WANTED if _speaks_tls(connect, end) else _WORDLESS
+    return _tls_wanted(security) if _speaks_tls(connect, end) else _WORDLESS
 
 
 def _speaks_tls(connect: Callable[[], socket.socket], end: float) -> bool:
@@ -275,7 +283,7 @@ def _greet_by_tls(
         return _SILENT
     except OSError:
         content = b""
-    return of_first_bytes(content) if content else _closed_by_peer(security)
+    return of_first_bytes(content, security) if content else _closed_by_peer(security)
 
 
 def _exchange(connection: socket.socket, end: float) -> bytes:

@@ -20,6 +20,7 @@ from lightfm_retriever.hosting.security.settings import ClientSecurity
 _PATIENCE_SECONDS = 0.5
 _LOOK_SECONDS = 0.1
 _DIAGNOSIS_SECONDS = 0.4
+_LOOK_AGAIN_SECONDS = 1.0
 NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 """What a call ends with that nobody answered."""
 
@@ -50,6 +51,9 @@ class FirstContact:
     ) -> None:
         self.reached = False
         self.doubt: Problem | None = None
+        # Why it isn't there any more, as a look at that time showed.
+        self._gone: Problem | None = None
+        self._gone_at = -_LOOK_AGAIN_SECONDS
         self._health = health_pb2_grpc.HealthStub(channel)
         self._target = target
         self._security = security
@@ -78,6 +82,19 @@ class FirstContact:
                 return found
             time.sleep(_LOOK_SECONDS)
 
+    def gone(self) -> Problem | None:
+        """Why a service that was found isn't there any more; None when it may be.
+
+        For a call whose time is over: it waited, as for a service that is being replaced.
+        """
+        now = time.monotonic()
+        # A service that takes too long has enough to do: it isn't looked at for each call.
+        if now - self._gone_at >= _LOOK_AGAIN_SECONDS:
+            self._gone_at = now
+            found = diagnose(self._target, self._security, seconds=_LOOK_SECONDS)
+            self._gone = found if found is not None and found.may_start and not found.may_pass else None
+        return self._gone
+
     def _other(self) -> Problem | None:
         """The service that is there instead; None for one that isn't known, which may be a proxy."""
         for name, what in self._services.others.items():
@@ -103,6 +120,11 @@ def code_of(problem: Problem) -> grpc.StatusCode:
     if problem.cause == "other_service":
         return grpc.StatusCode.UNIMPLEMENTED
     return grpc.StatusCode.UNAVAILABLE
+
+
+def too_late(seconds: float) -> str:
+    """What a call failed with that wasn't made, since looking for its service took all its time."""
+    return f"Deadline Exceeded: {seconds:g} s are too short for the first call, which connects"
 
 
 def explained(error: grpc.RpcError, *, reached: bool, service: str) -> str:

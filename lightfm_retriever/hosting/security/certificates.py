@@ -5,6 +5,7 @@ Imports `cryptography`, which takes a few megabytes: import this where there is 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,10 +16,15 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.utils import CryptographyDeprecationWarning
 
 from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.security.settings import ClientSecurity, SecuritySettings
 from lightfm_retriever.hosting.security.watched_files import Reloading, Source
+
+# They are of oddities of certificates that somebody else made, such as a system's authorities, and have
+# a line of our source: who reads them can do nothing about it.
+warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning, module=__name__)
 
 _SOON = timedelta(days=7)
 # What gRPC's clients offer to verify.
@@ -70,9 +76,11 @@ def watch(settings: SecuritySettings) -> Reloading[Certificates]:
     return Reloading(sources, partial(_parse, sources))
 
 
-def read_authorities(ca: Path) -> bytes:
-    """Whom a client trusts, checked. Raises HostingError."""
-    source = Source("--ca", ca, once=True)
+def read_authorities(security: ClientSecurity) -> bytes | None:
+    """Whom a client trusts, checked; None without TLS. Raises HostingError."""
+    if security.ca is None:
+        return None
+    source = Source(security.named("ca"), Path(security.ca), once=True)
     content = source.read()
     _check_authorities(source, content)
     return content
@@ -82,8 +90,8 @@ def read_pair(security: ClientSecurity) -> tuple[bytes, bytes] | None:
     """A client's chain and key, checked; None when it has none. Raises HostingError."""
     if security.cert is None or security.key is None:
         return None
-    cert = Source("--cert", Path(security.cert), once=True)
-    key = Source("--key", Path(security.key), once=True)
+    cert = Source(security.named("cert"), Path(security.cert), once=True)
+    key = Source(security.named("key"), Path(security.key), once=True)
     pair = cert.read(), key.read()
     _check_pair(cert, key, *pair)
     return pair

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -69,7 +68,7 @@ def open_channel(
         from lightfm_retriever.hosting.security import certificates
 
         authorities, pair = (
-            certificates.read_authorities(Path(security.ca)),
+            certificates.read_authorities(security),
             certificates.read_pair(security),
         )
         chain, key = pair or (None, None)

@@ -57,6 +57,7 @@ class ClientSecurity:
         cert, key: the client's own certificate chain and its private key, for services that want one.
         server_name: a name in the service's certificate, when the address that is called isn't.
         token: the bearer token to send; without TLS, everybody on the way can read it.
+        of_flags: whether a command's flags said all this, which messages then name.
 
     A file may be given as text too, and is kept as a Path.
     """
@@ -66,6 +67,7 @@ class ClientSecurity:
     key: str | PathLike[str] | None = None
     server_name: str | None = None
     token: str | None = field(default=None, repr=False)
+    of_flags: bool = field(default=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Raise FlagError for what can't be together, ArgumentError for what can't be sent."""
@@ -75,11 +77,18 @@ class ClientSecurity:
             given.text("server_name", self.server_name, "a name, such as 'retriever.example.com'")
         if (self.cert is None) != (self.key is None):
             have, lack = ("cert", "key") if self.key is None else ("key", "cert")
-            raise FlagError(f"--{have} is given without --{lack}: a client's certificate takes both")
+            both = f"{self.named(have)} is given without {self.named(lack)}"
+            raise FlagError(f"{both}: a client's certificate takes both")
         for name in ("cert", "server_name"):
             if getattr(self, name) is not None and self.ca is None:
-                raise FlagError(f"--{name.replace('_', '-')} is given without --ca, so without TLS")
+                raise FlagError(
+                    f"{self.named(name)} is given without {self.named('ca')}, so without TLS"
+                )
         _check_token(self.token)
+
+    def named(self, name: str) -> str:
+        """What its reader calls one of these: an argument, or a command's flag."""
+        return f"--{name.replace('_', '-')}" if self.of_flags else name
 
 
 def _file(argument: str, value: Any) -> Path | None:

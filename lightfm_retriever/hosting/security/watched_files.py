@@ -43,8 +43,8 @@ class Source:
         except OSError as error:
             raise HostingError(f"{self}: {error.strerror or error}") from error
         except ValueError as error:
-            # A name that no system call takes.
-            raise HostingError(f"{self}: {error}") from error
+            # No system call takes it.
+            raise HostingError(f"{self}: the name has a NUL character in it") from error
         if len(content) > _MAX_BYTES:
             raise HostingError(f"{self} is larger than {_MAX_BYTES >> 20} MiB")
         return content

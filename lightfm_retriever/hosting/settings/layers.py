@@ -17,9 +17,14 @@ from typing import Any
 from lightfm_retriever.files.regular_files import open_given
 from lightfm_retriever.hosting import words
 from lightfm_retriever.hosting.errors import HostingError
-from lightfm_retriever.hosting.settings.parser import KINDS, Parser, problem_of
+from lightfm_retriever.hosting.settings.parser import KINDS, Parser, problem_of, read_number
 
-_MAX_BYTES = 4 << 20
+# Far more than all settings take, with paths of 4096 bytes and a hundred names.
+_MAX_BYTES = 64 << 10
+# Of a line. A key of thousands of parts takes seconds to parse.
+_MAX_DOTS = 1000
+# Of a number; one in hexadecimal may have more digits than can be written.
+_MAX_BITS = 1024
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 # Kubernetes sets these for a Service called retriever or trainer, in every container near it.
 _OF_KUBERNETES = re.compile(r"(.*_)?(PORT|SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9].*)")
@@ -73,7 +78,7 @@ def apply(
         # No file names another one.
         keys = {dest: action for dest, action in flags.items() if dest != "config"}
         for key, value in _read(file).items():
-            _check_known(key, keys, f"{file}: the key {key!r}", str)
+            _check_known(key, keys, f"{file}: the key {words.brief(key)}", str)
             _set(keys[key], value, f"{file}: {key}", given)
     for dest, (name, text) in named.items():
         if dest != "config":
@@ -112,12 +117,18 @@ def _read(file: Path) -> dict[str, Any]:
         with open_given(file) as opened:
             content = opened.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
-            raise HostingError(f"--config {file} is larger than {_MAX_BYTES >> 20} MiB")
+            raise HostingError(f"--config {file} is larger than {_MAX_BYTES >> 10} kB")
+        for number, line in enumerate(content.split(b"\n"), start=1):
+            if line.count(b".") > _MAX_DOTS:
+                raise HostingError(f"--config {file}: line {number} has more than {_MAX_DOTS} dots")
         return tomllib.loads(content.decode())
     except OSError as error:
         raise HostingError(f"--config {file}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HostingError(f"--config {file} isn't TOML: {words.reason(error)}") from error
+    except ValueError as error:
+        # All else that it finds wrong is a TOMLDecodeError.
+        raise HostingError(f"--config {file}: a number has too many digits") from error
 
 
 def _set(action: argparse.Action, value: Any, name: str, given: set[str]) -> None:
@@ -126,41 +137,52 @@ def _set(action: argparse.Action, value: Any, name: str, given: set[str]) -> Non
     if action.nargs == 0:
         action.default = _boolean(value, name)
     elif isinstance(action, argparse._AppendAction):  # noqa: SLF001 - what flags that repeat are
-        values = value if isinstance(value, list) else str(value).split(",")
-        typed = [_typed(action, own, name) for own in values]
+        texts = _texts(value, name) if isinstance(value, list) else _text(value, name).split(",")
+        typed = [_typed(action, own, name) for own in texts]
         # argparse would add to a default, but a flag that is given wins.
         if not given.intersection(action.option_strings):
             action.default = typed
     else:
-        text = ",".join(map(str, value)) if isinstance(value, list) else value
+        text: Any = ",".join(_texts(value, name)) if isinstance(value, list) else value
         action.default = _typed(action, text, name)
 
 
 def _boolean(value: Any, name: str) -> bool:
     if isinstance(value, bool):
         return value
-    text = str(value).lower()
+    text = _text(value, name).lower()
     if text not in _TRUE + _FALSE:
-        raise HostingError(f"{name} is {words.shown(value)}, but should be true or false")
+        raise HostingError(f"{name} is {words.brief(value)}, but should be true or false")
     return text in _TRUE
 
 
 def _typed(action: argparse.Action, value: Any, name: str) -> Any:
-    if isinstance(value, bool | dict):
-        raise HostingError(f"{name} is {words.shown(value)}, but should be a text or a number")
-    if problem := problem_of(action, str(value)):
-        raise HostingError(f"{name} is {words.shown(value)}: {problem}")
+    text = _text(value, name)
+    if problem := problem_of(action, text):
+        raise HostingError(f"{name} is {words.brief(value)}: {problem}")
     convert: Any = action.type or str
     try:
-        converted = convert(str(value))
+        converted = read_number(convert, text) if convert in KINDS else convert(text)
     except (ValueError, TypeError, argparse.ArgumentTypeError) as error:
         if convert in KINDS:
-            raise HostingError(
-                f"{name} is {words.shown(value)}, but should be {KINDS[convert]}"
-            ) from error
+            raise HostingError(f"{name} is {words.brief(value)}, but should be {error}") from error
         reason = str(error) if isinstance(error, argparse.ArgumentTypeError) else "can't be read"
-        raise HostingError(f"{name} is {words.shown(value)}: {reason}") from error
+        raise HostingError(f"{name} is {words.brief(value)}: {reason}") from error
     if action.choices is not None and converted not in action.choices:
         choices = ", ".join(map(str, action.choices))
-        raise HostingError(f"{name} is {words.shown(value)}, but should be one of {choices}")
+        raise HostingError(f"{name} is {words.brief(value)}, but should be one of {choices}")
     return converted
+
+
+def _texts(values: list[Any], name: str) -> list[str]:
+    return [_text(own, name) for own in values]
+
+
+def _text(value: Any, name: str) -> str:
+    """What a flag would be given for a value of a file."""
+    if isinstance(value, bool | dict | list):
+        what = "a list" if isinstance(value, list) else words.brief(value)
+        raise HostingError(f"{name} is {what}, but should be a text or a number")
+    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        raise HostingError(f"{name} is a number of too many digits")
+    return str(value)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightfm_retriever.hosting import words
 from lightfm_retriever.hosting.release import release
 
 KINDS: dict[Any, str] = {int: "a whole number", float: "a number"}
 """What a flag of such a type takes."""
+
+_LARGEST = {int: "of at most 18 digits", float: "of at most 1e308"}
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,28 @@ def is_utf8(text: str) -> bool:
 
 def problem_of(action: argparse.Action, text: str) -> str | None:
     """What is wrong with a flag's text, whatever the flag is; None for nothing."""
+    if "\0" in text:
+        # A file of settings can hold one, and nothing that a setting names can.
+        return "it has a NUL character in it"
     if action.type is Path or isinstance(action.type, PathType):
         # It would be the current directory.
         return None if text else "an empty path: give one, such as . for the current directory"
     return None if is_utf8(text) else f"{text!r} isn't valid UTF-8"
+
+
+def read_number(of: Any, text: str) -> Any:
+    """A number of one of KINDS; ValueError, whose text is what it should be, for what is none."""
+    try:
+        value = of(text)
+    except ValueError:
+        # Python reads no number of thousands of digits.
+        if not text.strip().lstrip("+-").isdecimal():
+            raise ValueError(KINDS[of]) from None
+        value = None
+    has_digits = any(one.isdecimal() for one in text)
+    if value is None or (has_digits and not abs(value) < (10**18 if of is int else math.inf)):
+        raise ValueError(f"{KINDS[of]} {_LARGEST[of]}")
+    return value
 
 
 class Parser(argparse.ArgumentParser):
@@ -52,8 +74,8 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         # argparse would say "invalid int value".
-        for of, kind in KINDS.items():
-            self.register("type", of, converter(of, kind))
+        for of in KINDS:
+            self.register("type", of, _converter(of))
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
         # What follows a command's name is its own parser's to judge.
@@ -87,13 +109,13 @@ class Defaults(argparse.ArgumentDefaultsHelpFormatter):
         return f"{text} (default: {told.replace('%', '%%')})"
 
 
-def converter(of: Callable[[str], Any], kind: str) -> Callable[[str], Any]:
-    """Read a text as a number; ArgumentTypeError for anything else."""
+def _converter(of: Any) -> Callable[[str], Any]:
+    """Reads a text as a number of one of KINDS; ArgumentTypeError for anything else."""
 
     def convert(text: str) -> Any:
         try:
-            return of(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} should be {kind}") from None
+            return read_number(of, text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{words.brief(text)} should be {error}") from None
 
     return convert

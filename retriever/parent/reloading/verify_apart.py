@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from lightfm_retriever.hosting import words
-from lightfm_retriever.hosting.process import Wanted, die_with, signals_held_back
+from lightfm_retriever.hosting.process import ONE_THREAD, Wanted, die_with, signals_held_back
 from lightfm_retriever.publication import layout, reader, verification
 from lightfm_retriever.publication.errors import InvalidPublicationError, PublicationError, VolumeError
 from retriever import failures, version_files
@@ -25,6 +25,8 @@ from retriever.version_files import Files
 # Longer than it takes to read a version over a slow network.
 _SECONDS = 3600.0
 _TRIES = 3
+# What the process says when its libraries are loaded: a crash before says nothing of the version.
+_READS = b"reads\n"
 # Why a process is killed that doesn't do so itself.
 _FROM_OUTSIDE: dict[int, str] = {
     signal.SIGKILL: "somebody did, or there wasn't enough memory",
@@ -71,7 +73,12 @@ def verify_apart(
     ]
     try:
         with signals_held_back():
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                env={**ONE_THREAD, **os.environ},
+            )
         with (Wanted() if wanted is None else wanted).kills(process):
             output, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired as error:
@@ -81,8 +88,9 @@ def verify_apart(
         raise UnverifiedError(
             version, f"couldn't be verified: no process can be started: {words.reason(error)}"
         ) from error
-    _check_status(process.returncode, volume, version)
-    verdict = msgspec.json.decode(output, type=_Verdict)
+    reads = output.startswith(_READS)
+    _check_status(process.returncode, volume, version, reads=reads)
+    verdict = msgspec.json.decode(output.removeprefix(_READS), type=_Verdict)
     if verdict.path:
         raise VolumeError(Path(verdict.path), verdict.problem)
     if verdict.passing:
@@ -93,9 +101,12 @@ def verify_apart(
     return verdict.files
 
 
-def _check_status(status: int, volume: Path, version: str) -> None:
+def _check_status(status: int, volume: Path, version: str, *, reads: bool) -> None:
     if status < 0:
         name = _name(-status)
+        if failures.kills_itself(status) and not reads:
+            reason = f"the process ended by {name} before it read anything, see the log"
+            raise UnverifiedError(version, f"couldn't be verified: {reason}")
         if failures.kills_itself(status):
             raise InvalidPublicationError(
                 layout.version_dir(volume, version),
@@ -140,7 +151,8 @@ def _look(directory: Path, names: list[str]) -> Files:
 def main(arguments: list[str]) -> None:
     """Verify, and print what was wrong."""
     die_with(int(arguments[2]))
-    verdict = _Verdict()
+    sys.stdout.buffer.write(_READS)
+    sys.stdout.buffer.flush()
     try:
         verdict = _Verdict(files=_verify(Path(arguments[0]), arguments[1]))
     except VolumeError as error:

@@ -89,6 +89,21 @@ def test_the_search_may_be_told_how_hard_to_look(run, expected, flags):
         assert [item["item_id"] for item in json.loads(output)["items"]] == best(scores, 10)
 
 
+def test_other_spellings_of_ids_that_were_left_out_are_told(run):
+    for arguments in (
+        ["similar-items", "0", "007", "nothing", "--exclude", " 8"],
+        ["recommend", "3", "--exclude", "007,nothing, 8"],
+        ["similar-items", "0", "--exclude-item", " 8", "--exclude-item", "007"],
+    ):
+        status, output, errors = run(*arguments)
+        assert (status, errors) == (0, "")
+        assert "item '007' isn't in version" in output
+        assert "(did you mean '7'?)" in output
+        assert "(did you mean '8'?)" in output
+        # The service says no more of what has no other spelling.
+        assert "item 'nothing'" not in output
+
+
 def test_an_id_of_any_script(run):
     for command, external_id in (("similar-items", "東京"), ("recommend", "用户")):
         status, output, _ = run(command, external_id)
@@ -108,7 +123,8 @@ def test_json(run, service, version):
     _, output, _ = run("status", "--json")
     content = json.loads(output)
     assert content["version"] == content["label_target"] == version
-    assert {int(worker["pid"]) for worker in content["workers"]} == {*service.worker_pids()}
+    assert [worker["index"] for worker in content["workers"]] == [*range(len(service.worker_pids()))]
+    assert {worker["pid"] for worker in content["workers"]} == {*service.worker_pids()}
     _, output, _ = run("similar-items", "0", "--limit", "2", "--json")
     content = json.loads(output)
     assert content["version"] == version

@@ -168,3 +168,5 @@ def test_a_second_signal_ends_it_at_once(start, volume):
     service.signal(signal.SIGINT)
     assert service.wait() == 1
     wait_for_the_end(pids)
+    assert "SIGINT again: stopping at once" in service.log
+    assert "in time" not in service.log

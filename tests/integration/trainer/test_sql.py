@@ -234,7 +234,7 @@ def test_a_database_that_is_not_there_is_named(path):
 def test_a_driver_that_is_not_installed_is_named(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "adbc_driver_sqlite", None)
     monkeypatch.delitem(sys.modules, "adbc_driver_sqlite.dbapi", raising=False)
-    with pytest.raises(ExtraMissingError, match=r"--interactions-sql needs 'adbc_driver_sqlite.*sql]'"):
+    with pytest.raises(ExtraMissingError, match=r"--interactions-sql needs 'adbc-driver-sqlite.*sql]'"):
         read_interactions_sql(ALL, fill(path, "user_id, item_id", [(2, "a")]))
 
 

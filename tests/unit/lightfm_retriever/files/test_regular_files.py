@@ -218,3 +218,11 @@ def test_no_other_code_opens_a_file_by_its_name():
                 "open it by lightfm_retriever.files.regular_files, or allow it here and say why: "
                 f"{found}, allowed are {allowed} ({why})"
             )
+
+
+def test_a_file_has_its_own_name_when_it_is_open(tmp_path):
+    """Messages about reading it would tell the descriptor's number."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    with open_regular(path) as file:
+        assert file.name == str(path)

@@ -64,3 +64,10 @@ def test_the_first_that_is_missing_is_named():
     assert extras.first_missing(["numpy", "no_such_module", "nor_this"]) == "no_such_module"
     assert extras.first_missing(["no_such_module.below"]) == "no_such_module.below"
     assert extras.first_missing(["numpy", "json"]) is None
+
+
+@pytest.mark.parametrize("extra", sorted(extras.MODULES))
+def test_a_module_is_of_a_package_that_its_extra_names(extra):
+    """Messages name it, since nobody can install a module."""
+    wanted = distributions(PROJECT["optional-dependencies"][extra])
+    assert {*map(extras.package_of, extras.MODULES[extra])} - BROUGHT_ALONG <= wanted

@@ -97,9 +97,11 @@ def test_a_list_without_an_end_has_one(monkeypatch):
         given.identifiers("items", itertools.count(), "a list")
 
 
-@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "1", True, None, 10**400])
+@pytest.mark.parametrize("value", [0, -1, 0.0009, float("nan"), float("inf"), "1", True, None, 10**400])
 def test_what_is_no_time_to_wait_is_refused(value):
-    with pytest.raises(ArgumentError, match=r"^timeout_seconds is .* a number of seconds above 0"):
+    with pytest.raises(
+        ArgumentError, match=r"^timeout_seconds is .* a number of seconds of 0.001 or more"
+    ):
         given.seconds("timeout_seconds", value)
 
 

@@ -5,6 +5,7 @@ Edited and signed anew it is refused too, where serving from it could go wrong.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 
@@ -189,6 +190,19 @@ def test_a_file_name_that_leads_elsewhere_is_refused_though_signed(published, na
         verify(published.volume, published.version)
     assert caught.value.path == published.directory / layout.MANIFEST
     assert repr(name) in str(caught.value)
+
+
+def test_more_files_than_any_version_has_are_refused_though_signed(published):
+    """They are looked at one by one, and told to each worker."""
+    facts = {"size": 0, "sha256": hashlib.sha256(b"").hexdigest()}
+
+    def add(content):
+        for number in range(manifest.MAX_FILES + 1 - len(content["files"])):
+            content["files"][f"extra{number}.npy"] = facts
+
+    publications.edit_manifest(published.directory, add)
+    with pytest.raises(ManifestError, match="files: there are 101, but a version has at most 100"):
+        verify(published.volume, published.version)
 
 
 @pytest.mark.parametrize("name", [name for name in publications.ALL_FILES if name != layout.ITEM_NORMS])

@@ -124,12 +124,14 @@ class Expected:
         rows: of all items that may be returned, the best first.
         matching: how many items match the filter, excluded ones too.
         excluded: how many of these are excluded.
+        unknown: ids of the request that aren't published; fewer than eleven are excluded here.
     """
 
     looked: Looked
     rows: Sequence[int]
     matching: int
     excluded: int
+    unknown: Sequence[str]
 
     def short_reason(self, start: int, limit: int, options: Options) -> str | None:
         """Why a page that begins at `start` has fewer results than its limit."""
@@ -199,7 +201,9 @@ def _rank(
     ]
     eligible = [row for row in matching if row not in excluded]
     rows = sorted(eligible, key=lambda row: catalogue.place(row, looked.scores[row]))
-    return Expected(looked, rows, len(matching), len(matching) - len(eligible))
+    absent = [item_id for item_id in options.exclude_item_ids if catalogue.row(item_id) is None]
+    unknown = [*dict.fromkeys([*looked.unknown, *absent])]
+    return Expected(looked, rows, len(matching), len(matching) - len(eligible), unknown)
 
 
 def _user(catalogue: Catalogue, user_id: str, options: Options) -> Looked | Unknown:

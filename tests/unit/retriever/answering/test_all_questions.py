@@ -207,7 +207,7 @@ def assert_right(answer, expected, catalogue, options, *, start=0, among=None):
         assert rows == wanted
         assert scores == [looked.scores[row] for row in rows]
     assert answer.source == looked.source
-    assert list(answer.unknown) == list(looked.unknown)
+    assert list(answer.unknown) == list(expected.unknown)
     assert answer.short == expected.short_reason(start, options.limit, options)
 
 

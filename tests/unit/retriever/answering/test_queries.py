@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from lightfm_retriever.publication.vectors.ranking import row_norms
 from retriever.answering import queries, questions
-from retriever.answering.questions import Options, Search
+from retriever.answering.questions import Options, Search, WeightedItems
 from retriever.errors import InvalidArgumentError, UnknownIdError
 from retriever.index.exact import ExactIndex
 from tests import retrievable
@@ -501,3 +501,16 @@ def test_asking_changes_nothing():
         queries.similar_items(snapshot, "item-3")
     np.testing.assert_array_equal(snapshot.publication.item_vectors, items)
     np.testing.assert_array_equal(snapshot.publication.user_vectors, items)
+
+
+def test_exclusions_that_are_not_published_are_named_after_the_subjects_own_the_first_ten():
+    items = np.random.default_rng(1).normal(size=(30, WIDTH))
+    snapshot = retrievable.snapshot(items, items[:1])
+    options = Options(exclude_item_ids=[" item-1", "item-2", "x", "y", "x"])
+    answer = queries.recommend(snapshot, "user-0", options)
+    assert answer.unknown == [" item-1", "x", "y"]
+    assert 2 not in answer.rows
+    several = WeightedItems(["item-0", "y", "z"], field="items")
+    assert queries.similar_items(snapshot, several, options).unknown == ["y", "z", " item-1", "x"]
+    many = Options(exclude_item_ids=[f"none-{number}" for number in range(1000)])
+    assert queries.recommend(snapshot, "user-0", many).unknown == [f"none-{n}" for n in range(10)]

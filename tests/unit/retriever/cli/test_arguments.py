@@ -212,6 +212,8 @@ def test_an_environment_that_makes_no_sense_is_an_error_and_not_a_traceback(
         ["recommend", "--session", "1:x"],
         ["recommend", "--session", "1,,2"],
         ["recommend", "1", "--any-of", "genres"],
+        ["recommend", "1", "--exclude", "2,,3"],
+        ["recommend", "1", "--exclude", ""],
         ["recommend", "1", "--range", "year=1990"],
         ["recommend", "1", "--range", "year=a..b"],
         ["recommend", "1", "--range", "year=.."],
@@ -328,3 +330,30 @@ def test_what_is_no_text_and_an_empty_path_are_refused_by_the_flags_name(capsys,
 
 def test_a_volume_may_have_any_bytes(config):
     assert config("--volume", "/data/\udcff").volume == Path("/data/\udcff")
+
+
+DIGITS = "1" * 6000
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("serve", "--volume", "/data", "--workers", DIGITS),
+        ("serve", "--volume", "/data", "--poll-seconds", DIGITS),
+        ("recommend", "1", "--limit", DIGITS),
+        ("recommend", "1", "--limit", f"-{DIGITS}"),
+        ("recommend", "1", "--diversity", DIGITS),
+        ("recommend", "1", "--timeout", DIGITS),
+        ("recommend", "1", "--all-pages", "--max-pages", DIGITS),
+        ("recommend", "1", "--all-pages", "--max-pages", "1" * 30),
+    ],
+    ids=lambda arguments: arguments[-2],
+)
+def test_a_number_of_thousands_of_digits_is_refused_briefly(capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        command_line.main(arguments)
+    assert caught.value.code == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument {arguments[-2]}" in told
+    assert "should be a" in told
+    assert len(told) < 200

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 import re
 import time
+from pathlib import Path
 
 import grpc
 import pytest
@@ -15,6 +19,7 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.hosting.calling.first_contact import FirstContact
 from retriever.__main__ import main
+from retriever.cli import batches
 
 VERSION = "20261124T043500Z-3fa9c1"
 
@@ -174,14 +179,26 @@ def test_the_status_tells_the_release_where_the_service_does(service, capsys):
     assert printed(capsys, "status")[:2] == ["version v1", "release 1.2.3 of the retriever"]
 
 
-def test_the_status_as_json_keeps_the_protos_names(service, capsys):
+def test_the_status_as_json_has_every_field_by_the_protos_names(service, capsys):
     service.answer = pb.GetStatusResponse(
-        label="current", failed_versions=[pb.FailedVersion(version="v2", reason="東京")]
+        label="current",
+        failed_versions=[pb.FailedVersion(version="v2", reason="東京", failed_at=Timestamp(seconds=5))],
+        workers=[
+            pb.WorkerStatus(pid=2**40, state=pb.WORKER_STATE_RUNNING, started_at=Timestamp(seconds=5)),
+            pb.WorkerStatus(state=99),
+        ],
     )
-    assert json.loads("\n".join(printed(capsys, "status", "--json"))) == {
-        "label": "current",
-        "failed_versions": [{"version": "v2", "reason": "東京"}],
-    }
+    found = json.loads("\n".join(printed(capsys, "status", "--json")))
+    assert found.keys() == {*pb.GetStatusResponse.DESCRIPTOR.fields_by_name.keys()}
+    assert (found["label"], found["version"], found["last_reload"]) == ("current", "", None)
+    assert found["failed_versions"] == [
+        {"version": "v2", "reason": "東京", "failed_at": "1970-01-01T00:00:05Z", "retried": False}
+    ]
+    first, second = found["workers"]
+    assert first.keys() == {*pb.WorkerStatus.DESCRIPTOR.fields_by_name.keys()}
+    assert (first["index"], first["pid"], first["calls"]) == (0, 2**40, 0)
+    assert (first["state"], first["started_at"]) == ("WORKER_STATE_RUNNING", "1970-01-01T00:00:05Z")
+    assert (second["state"], second["started_at"]) == (99, None)
 
 
 @pytest.mark.parametrize(
@@ -318,12 +335,13 @@ def test_one_item_or_several_are_asked_for(service, capsys):
 
 def test_what_may_be_returned_is_asked_for(service, capsys):
     request = asked(
-        service, capsys, "recommend", "3", "--exclude", "1", "--exclude", "2", "--include-seen",
+        service, capsys, "recommend", "3", "--exclude", "1", "--exclude", "2,3", "--include-seen",
+        "--exclude-item", "a,b",
         "--any-of", "genres=Drama|War", "--all-of", r"tags=a\|b", "--none-of", "genres=Horror",
         "--range", "release_year=1990..", "--unknown", "popular", "--diversity", "0.5",
         "--attributes", "genres,release_year", "--explain", "--page-token", "t",
     )  # fmt: skip
-    assert list(request.exclude_item_ids) == ["1", "2"]
+    assert list(request.exclude_item_ids) == ["1", "2", "3", "a,b"]
     assert request.HasField("exclude_seen")
     assert not request.exclude_seen
     first, second, third, fourth = request.filter.conditions
@@ -418,6 +436,31 @@ def test_a_batch_of_answers_alone_succeeds(service, capsys, tmp_path):
     status, found = batch(service, capsys, tmp_path, *['{"user_id": "3"}'] * 128)
     assert (status, len(found)) == (0, 128)
     assert len(service.asked.requests) == 64
+
+
+def test_a_line_that_is_no_text_has_an_error_of_its_own(service, capsys, tmp_path):
+    result = pb.RecommendResult(response=pb.RecommendResponse(version=VERSION))
+    service.answer = pb.BatchRecommendResponse(results=[result] * 2)
+    path = tmp_path / "requests.jsonl"
+    path.write_bytes(b'{"user_id": "3"}\n{"user_id": "\xff"}\r\n\r\n{"user_id": "3"}')
+    assert main(["batch-recommend", str(path)]) == 1
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["line"], "error" in one) for one in found] == [(1, False), (2, True), (4, False)]
+    assert found[1]["error"]["details"] == "isn't JSON: byte 13 isn't UTF-8"
+
+
+def test_a_file_that_cannot_be_read_is_named(service, capsys, monkeypatch):
+    def unreadable(path):
+        def read():
+            yield b'{"user_id": "3"}'
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        assert path == Path("requests.jsonl")
+        return contextlib.nullcontext(read())
+
+    monkeypatch.setattr(batches, "open_given", unreadable)
+    assert main(["batch-recommend", "requests.jsonl"]) == 1
+    assert capsys.readouterr().err == "error: requests.jsonl: Input/output error\n"
 
 
 def test_a_batch_that_is_no_file_is_an_error(service, capsys, tmp_path):

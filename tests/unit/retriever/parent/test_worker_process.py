@@ -13,6 +13,7 @@ from retriever import control
 from retriever.config import Config
 from retriever.parent import worker_process
 from retriever.parent.worker_process import WorkerProcess
+from retriever.version_files import FileState
 from tests.clock import Clock
 
 
@@ -102,8 +103,7 @@ def test_its_matrix_products_have_one_thread_and_all_else_is_ours(monkeypatch):
     for name in THREADS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RETRIEVER_TEST", "é")
-    ours = {**dict.fromkeys(THREADS, "1"), "GRPC_VERBOSITY": "ERROR"}
-    assert environment_of_a_new_one() == {**os.environ, **ours}
+    assert environment_of_a_new_one() == {**os.environ, **dict.fromkeys(THREADS, "1")}
     # Its parent's stays as it was.
     assert not {*THREADS} & {*os.environ}
 
@@ -293,6 +293,33 @@ def test_a_worker_that_never_reads_is_killed_and_not_waited_for(worker):
     assert worker._process.signals == [worker_process.signal.SIGKILL]
     # A few messages must fit, or one that is busy with preparing would be killed for it.
     assert sent > 10
+
+
+def test_a_message_that_does_not_fit_yet_is_sent_on_when_the_worker_is_heard(running):
+    """It serves, and is busy: what it is told about another version is no reason to end it."""
+    files = {f"{number}.npy": FileState(number, 1, 2, 3) for number in range(20_000)}
+    running.prepare("v1", files)
+    running.listen()
+    running.abandon()
+    lines, came = control.Lines(control.ToWorker), []
+    while len(came) < 2:
+        # It beats once a second.
+        said(running, control.Beat(control.Load()))
+        assert heard(running)[1]
+        came += lines.feed(running._process.theirs.recv(1 << 16))
+    assert came == [control.Prepare("v1", 1, files), control.Abandon()]
+    assert not running._process.signals
+
+
+def test_a_new_process_is_not_told_what_its_predecessor_did_not_read(running):
+    files = {f"{number}.npy": FileState(number, 1, 2, 3) for number in range(20_000)}
+    running.prepare("v1", files)
+    process = running._process
+    running.bury()
+    process.theirs.close()
+    running.start()
+    running.abandon()
+    assert told(running) == [control.Abandon()]
 
 
 def test_a_worker_that_is_gone_is_killed_by_the_next_message(worker):

@@ -222,13 +222,20 @@ def test_diversity_and_pages_exclude_each_other(kind, page):
 
 @BOTH
 def test_ten_thousand_exclusions_are_taken_and_no_more(kind):
-    # Twice the same, empty, too long for an id: of no effect, so no error.
-    odd = ["a", "a", "", "x" * 1000]
+    # Twice the same, and as long as ids may be.
+    odd = ["a", "a", "x" * 512, "é" * 256]
     ids = odd + [str(number) for number in range(10_000 - len(odd))]
     assert list(options_of(kind, exclude_item_ids=ids).exclude_item_ids) == ids
     field, reason = refusal(request_of(kind, exclude_item_ids=[*ids, "one more"]))
     assert field == "exclude_item_ids"
     assert "10001" in reason
+
+
+@BOTH
+@pytest.mark.parametrize("wrong", ["", "x" * 513, "é" * 257, "\U0001f600" * 129])
+def test_an_exclusion_that_can_be_no_id_is_refused_by_its_place(kind, wrong):
+    field, _ = refusal(request_of(kind, exclude_item_ids=["a", wrong]))
+    assert field == "exclude_item_ids[1]"
 
 
 @BOTH
@@ -327,9 +334,9 @@ BAD_TESTS = [
     ({"all_of": EMPTY}, ".all_of.values"),
     ({"none_of": EMPTY}, ".none_of.values"),
     ({"range": pb.Range()}, ".range"),
-    ({"range": pb.Range(min=NAN)}, ".range"),
-    ({"range": pb.Range(max=NAN)}, ".range"),
-    ({"range": pb.Range(min=NAN, max=NAN)}, ".range"),
+    ({"range": pb.Range(min=NAN)}, ".range.min"),
+    ({"range": pb.Range(max=NAN)}, ".range.max"),
+    ({"range": pb.Range(min=NAN, max=NAN)}, ".range.min"),
     ({"range": pb.Range(min=1.5, max=1)}, ".range"),
 ]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lightfm_retriever.hosting import extras
 from trainer.errors import BackendMissingError, OptionError, TrainerError
 from trainer.index import NAMES, distributions, installed, make_backends, stand_ins
 from trainer.index.annoy import AnnoyBackend
@@ -101,7 +102,7 @@ def test_one_that_is_not_installed_is_an_error_that_tells_what_to_install(withou
         with pytest.raises(BackendMissingError) as caught:
             make_backends(given)
         assert str(caught.value) == (
-            f"backend '{name}' needs '{name}', which isn't installed: "
+            f"backend '{name}' needs '{extras.package_of(name)}', which isn't installed: "
             f"pip install 'lightfm-retriever[{name}]'"
         )
         assert (caught.value.backend, caught.value.module) == (name, name)

@@ -84,9 +84,11 @@ def test_a_publication_without_users_has_nobody_to_ask_for(fails, tmp_path):
     assert fails(status=2) == message
 
 
-@pytest.mark.parametrize("missing", ["matplotlib", "sklearn"])
+@pytest.mark.parametrize(
+    ("missing", "package"), [("matplotlib", "matplotlib"), ("sklearn", "scikit-learn")]
+)
 def test_libraries_that_are_not_installed_are_named_with_what_to_install(
-    fails, monkeypatch, version, missing
+    fails, monkeypatch, version, missing, package
 ):
     for name in [name for name in sys.modules if name.startswith("trainer.report")]:
         monkeypatch.delitem(sys.modules, name)
@@ -96,7 +98,7 @@ def test_libraries_that_are_not_installed_are_named_with_what_to_install(
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, missing, None)
     message = fails(version)
-    assert message.startswith(f"report needs '{missing}")
+    assert message.startswith(f"report needs '{package}")
     assert message.endswith("which isn't installed: pip install 'lightfm-retriever[report]'")
 
 

@@ -9,6 +9,7 @@ import socket
 import pytest
 
 from lightfm_retriever.hosting.calling.diagnosis import _proxy, of_connection, of_first_bytes, of_lookup
+from lightfm_retriever.hosting.security.settings import PLAIN
 
 SETTINGS = b"\0\0\6\4\0\0\0\0\0\0\3\0\0\0\x64"
 
@@ -49,18 +50,18 @@ def test_a_failed_connection_has_a_cause_and_names_the_place(number, cause, may_
         (b"SSH-2.0-OpenSSH_9.2p1\r\n", "not_grpc", "it says 'SSH-2.0-OpenSSH_9.2p1'"),
         (b"\xff\x00\x1b[31m", "not_grpc", "it says '???[31m'"),
         (b"\n", "not_grpc", "it says ''"),
-        (b"\x15\x03\x01\x00\x02\x02\x46", "tls_wanted", "give --ca"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "tls_wanted", "give ca"),
         (SETTINGS[:5], "not_grpc", ""),
     ],
 )
 def test_first_bytes_tell_who_answers(content, cause, said):
-    problem = of_first_bytes(content)
+    problem = of_first_bytes(content, PLAIN)
     assert problem.cause == cause
     assert said in problem.text
 
 
 def test_http_2_is_no_problem():
-    assert of_first_bytes(SETTINGS) is None
+    assert of_first_bytes(SETTINGS, PLAIN) is None
 
 
 def test_a_proxy_is_named_unless_the_host_goes_without():

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import ssl
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
@@ -45,7 +48,8 @@ def refused(secret, cert, private):
     return str(caught.value).replace(str(secret.cert), "CERT").replace(str(secret.key), "KEY")
 
 
-ED25519 = ed25519.Ed25519PrivateKey.generate().private_bytes(
+OTHER_KEY = ed25519.Ed25519PrivateKey.generate()
+ED25519 = OTHER_KEY.private_bytes(
     serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
 )
 
@@ -153,15 +157,37 @@ def test_one_that_expires_while_it_is_in_use_is_warned_of(secret):
 def test_a_client_reads_the_same_with_its_own_flags(tmp_path):
     ca = tmp_path / "ca.crt"
     ca.write_bytes(authority("ours").cert_pem.bytes())
-    assert certificates.read_authorities(ca) == ca.read_bytes()
+    assert certificates.read_authorities(ClientSecurity(ca=ca)) == ca.read_bytes()
     client = issue("client")
     files = write(tmp_path, client)
     security = ClientSecurity(ca=ca, **files)
     assert certificates.read_pair(security) == (chain(client), key(client))
     assert certificates.read_pair(ClientSecurity(ca=ca)) is None
     files["key"].write_bytes(key(OTHER))
-    with pytest.raises(HostingError, match=r"^--key .* isn't the key of --cert "):
-        certificates.read_pair(security)
     ca.unlink()
-    with pytest.raises(HostingError, match=f"^--ca {ca}: No such file"):
-        certificates.read_authorities(ca)
+    for of_flags, dashes in ((False, ""), (True, "--")):
+        security = ClientSecurity(ca=ca, **files, of_flags=of_flags)
+        with pytest.raises(HostingError, match=rf"^{dashes}key .* isn't the key of {dashes}cert "):
+            certificates.read_pair(security)
+        with pytest.raises(HostingError, match=f"^{dashes}ca {ca}: No such file"):
+            certificates.read_authorities(security)
+
+
+def test_an_odd_certificate_of_somebody_else_makes_no_warning_of_a_library(tmp_path):
+    """Systems have authorities whose serial number is 0."""
+    number, zero = b"\x02\x01\x07", b"\x02\x01\x00"
+    builder = (
+        x509.CertificateBuilder(x509.Name([]), x509.Name([]), OTHER_KEY.public_key(), 7)
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=9))
+    )
+    made = builder.sign(OTHER_KEY, None).public_bytes(serialization.Encoding.DER)
+    odd = tmp_path / "odd.crt"
+    odd.write_text(ssl.DER_cert_to_PEM_cert(made.replace(number, zero, 1)))
+    code = f"""
+from lightfm_retriever.hosting.security import certificates
+from lightfm_retriever.hosting.security.settings import ClientSecurity
+print(len(certificates.read_authorities(ClientSecurity(ca={str(odd)!r}))))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == (str(odd.stat().st_size), "")

@@ -63,15 +63,19 @@ def test_what_a_service_lacks_is_said(settings, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"ca": FILE, "cert": FILE}, "--cert is given without --key"),
-        ({"ca": FILE, "key": FILE}, "--key is given without --cert"),
-        ({"cert": FILE, "key": FILE}, "--cert is given without --ca"),
-        ({"server_name": "x"}, "--server-name is given without --ca"),
+        ({"ca": FILE, "cert": FILE}, "cert is given without key"),
+        ({"ca": FILE, "key": FILE}, "key is given without cert"),
+        ({"cert": FILE, "key": FILE}, "cert is given without ca"),
+        ({"server_name": "x"}, "server_name is given without ca"),
     ],
 )
-def test_what_a_client_lacks_is_said(settings, message):
+def test_what_a_client_lacks_is_said_by_the_names_that_its_reader_gave(settings, message):
     with pytest.raises(HostingError, match=f"^{message}"):
         ClientSecurity(**settings)
+    first, words, second = message.partition(" is given without ")
+    flags = f"^--{first.replace('_', '-')}{words}--{second}"
+    with pytest.raises(HostingError, match=flags):
+        ClientSecurity(**settings, of_flags=True)
 
 
 @pytest.mark.parametrize(

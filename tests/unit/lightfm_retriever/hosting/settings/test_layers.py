@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,7 @@ def parser():
     made.add_argument("--format", choices=("console", "json"), default="console")
     made.add_argument("--names", type=lambda text: text.split(","), default=[])
     made.add_argument("--root", action="append", default=[])
+    made.add_argument("--folder", type=Path, default=argparse.SUPPRESS)
     made.add_argument("--every", default=argparse.SUPPRESS)
     made.add_argument("--insecure", action="store_true", default=False)
     return made
@@ -178,12 +180,34 @@ def test_what_kubernetes_and_clients_set_is_left_alone(name):
         ("[workers]\nnumber = 1", "but should be a text or a number"),
         ('format = "xml"', "format is 'xml', but should be one of console, json"),
         ("insecure = 2", "insecure is 2, but should be true or false"),
+        ("workers = " + "[" * 30_000, "isn't TOML: it is nested too deeply"),
+        ("workers = " + "{a=" * 20_000, "isn't TOML: it is nested too deeply"),
+        ("root = " + "[" * 100 + "]" * 100, "root is a list, but should be a text or a number"),
+        ("names = [[1]]", "names is a list, but should be a text or a number"),
+        ("root = [true]", "root is true, but should be a text or a number"),
+        ("workers = " + "1" * 6000, "a number has too many digits"),
+        ("workers = " + "1" * 600, "workers is a number of too many digits"),
+        ("workers = " + "1" * 19, ", but should be a whole number of at most 18 digits"),
+        ("workers = 0x" + "f" * 60_000, "workers is a number of too many digits"),
+        ("insecure = 0x" + "f" * 60_000, "insecure is a number of too many digits"),
+        ("root = [0x" + "f" * 60_000 + "]", "root is a number of too many digits"),
+        ("insecure = [true]", "insecure is a list, but should be a text or a number"),
+        ('share = "' + "1" * 6000 + '"', "1..., but should be a number of at most 1e308"),
+        (".".join("a" * 20_000) + " = 1", "line 1 has more than 1000 dots"),
+        ("# Line one\n[" + ".".join("a" * 1002) + "]", "line 2 has more than 1000 dots"),
+        (".".join("a" * 1001) + " = 1", "the key 'a' isn't a setting"),
+        ("a" * 60_000 + " = 1", "aaa... isn't a setting"),
+        ("#" * (64 << 10) + "\n", "is larger than 64 kB"),
+        ('volume = "a\\u0000b"', "volume is 'a\\x00b': it has a NUL character in it"),
+        ('folder = "a\\u0000b"', "folder is 'a\\x00b': it has a NUL character in it"),
+        ('root = ["a", "\\u0000"]', "root is '\\x00': it has a NUL character in it"),
     ],
 )
 def test_a_value_that_the_flag_would_refuse_is_refused(tmp_path, file, reason):
     error = refused("--volume", "v", file=file, tmp_path=tmp_path)
     assert "layers.toml" in error
     assert reason in error
+    assert len(error) < 300
 
 
 def test_a_value_of_a_variable_is_refused_likewise():

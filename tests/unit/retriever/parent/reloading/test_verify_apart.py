@@ -94,6 +94,42 @@ def test_what_is_killed_from_outside_says_nothing_of_the_version(
         verify_apart(published.volume, published.version)
 
 
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGILL])
+def test_a_crash_before_anything_is_read_says_nothing_of_the_version(
+    published, monkeypatch, tmp_path, number
+):
+    """A library that lacks memory while it is loaded crashes, for instance."""
+    crashing = tmp_path / "python"
+    crashing.write_text(f"#!{PYTHON}\nimport os\nos.kill(os.getpid(), {number})\n")
+    crashing.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(crashing))
+    with pytest.raises(UnverifiedError, match=f"by {number.name} before it read anything"):
+        verify_apart(published.volume, published.version)
+
+
+def test_all_libraries_are_loaded_before_it_says_that_it_reads(published, monkeypatch, tmp_path):
+    """Else a crash while one is loaded would be the version's."""
+    told = tmp_path / "told"
+    python = tmp_path / "python"
+    python.write_text(
+        f"""#!{PYTHON}
+import os, sys
+sys.path.insert(0, {str(ROOT)!r})
+from retriever.parent.reloading import verify_apart
+before = {{*sys.modules}}
+verify_apart.main(sys.argv[3:])
+native = [name for name in {{*sys.modules}} - before
+          if str(getattr(sys.modules[name], "__file__", "")).endswith(".so")]
+open({str(told)!r}, "w").write(",".join(native) + ";" + os.environ["OPENBLAS_NUM_THREADS"])
+"""
+    )
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    verify_apart(published.volume, published.version)
+    assert told.read_text() == ";1"
+
+
 @pytest.mark.parametrize(
     "code",
     [
