@@ -24,7 +24,6 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.hosting import addresses, given
-from lightfm_retriever.hosting.calling.diagnosis import Cause, Problem
 from lightfm_retriever.hosting.calling.first_contact import (
     NO_ANSWER,
     FirstContact,
@@ -33,6 +32,7 @@ from lightfm_retriever.hosting.calling.first_contact import (
     explained,
     too_late,
 )
+from lightfm_retriever.hosting.calling.symptoms import Cause, Problem
 from lightfm_retriever.hosting.errors import ArgumentError
 from lightfm_retriever.hosting.observing import trace_headers
 from lightfm_retriever.hosting.security import credentials
@@ -64,7 +64,7 @@ class UnreachableError(CallError):
 
     Attributes:
         cause: for programs, such as "refused", "name_not_found", "tls_wanted" or "other_service";
-            `lightfm_retriever.hosting.calling.diagnosis.Cause` has them all.
+            `lightfm_retriever.hosting.calling.symptoms.Cause` has them all.
     """
 
     def __init__(self, target: str, problem: Problem, *, code: grpc.StatusCode | None = None) -> None:

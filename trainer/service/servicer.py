@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
 from functools import wraps
-from typing import Any, NoReturn, TypeVar, cast
+from typing import NoReturn, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
@@ -26,6 +23,7 @@ from trainer.event_log.log import EventLog
 from trainer.pipeline import indexing_of
 from trainer.runs.scheduler import Scheduler
 from trainer.runs.store import STATES, Run, State
+from trainer.service.allowed_data import allowed
 from trainer.service.event_messages import event_of, removal_response, selection_of
 from trainer.service.idle_streams import IdleStreams
 from trainer.service.messages import run_message, spec_of, state_name
@@ -37,7 +35,7 @@ from trainer.service.status import (
     TooManyWatchersError,
     to_status,
 )
-from trainer.spec import DataSpec
+from trainer.service.version_answers import diff_message, version_message
 from trainer.versions import catalogue, diff
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["TrainerService"].full_name
@@ -224,7 +222,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
             left = left[names.index(request.page_token) + 1 :]
         wanted = left[: request.page_size or None]
         response = pb.ListVersionsResponse(software_version=release())
-        response.versions.extend(one_page(listed(_version(version)) for version in wanted))
+        response.versions.extend(one_page(listed(version_message(version)) for version in wanted))
         if len(response.versions) < len(left):
             response.next_page_token = response.versions[-1].name
         return response
@@ -234,7 +232,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         """See the proto."""
         found = catalogue.get(self._volume, _version_name("version", request.version))
         text = "" if found.manifest is None else manifest.encode(found.manifest).decode()
-        return pb.GetVersionResponse(version=_version(found), manifest_json=text)
+        return pb.GetVersionResponse(version=version_message(found), manifest_json=text)
 
     @_handler
     def SetLabel(self, request: pb.SetLabelRequest) -> pb.SetLabelResponse:  # noqa: N802
@@ -272,19 +270,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         before = _version_name("base_version", request.base_version)
         after = _version_name("version", request.version)
         with self._volume.fetched(before, after) as folder:
-            return _diff(diff.diff(folder, before, after, users=users, seed=0))
-
-
-def allowed(data: DataSpec, roots: DataRoots) -> DataSpec:
-    """The same data, its paths resolved; raises OptionError for one outside the roots."""
-    changes: dict[str, Any] = {
-        name: str(roots.resolve(path, option=f"--{name}"))
-        for name in ("interactions", "items", "users")
-        if (path := getattr(data, name)) is not None
-    }
-    if data.database_url is not None:
-        changes["database_url"] = roots.resolve_url(data.database_url)
-    return replace(data, **changes)
+            return diff_message(diff.diff(folder, before, after, users=users, seed=0))
 
 
 def _number(page_token: str) -> int:
@@ -303,64 +289,7 @@ def _state(state: int) -> State | None:
     return next(own for own in STATES if own == name)
 
 
-def _diff(found: diff.VersionDiff) -> pb.DiffVersionsResponse:
-    def text(value: object) -> str | None:
-        # As JSON writes it, which any caller can read; a text stays as it is.
-        return value if value is None or isinstance(value, str) else json.dumps(value)
-
-    def settings(changes: list[diff.Change]) -> list[pb.SettingChange]:
-        return [
-            pb.SettingChange(name=own.name, before=text(own.before), after=text(own.after))
-            for own in changes
-        ]
-
-    def ids(changes: diff.IdChanges) -> pb.IdChanges:
-        return pb.IdChanges(
-            before=changes.before,
-            after=changes.after,
-            added=changes.new,
-            lost=changes.lost,
-            added_ids=changes.new_ids,
-            lost_ids=changes.lost_ids,
-        )
-
-    overlap = found.overlap
-    return pb.DiffVersionsResponse(
-        overlap=None
-        if overlap is None
-        else pb.Overlap(users=overlap.users, mean=overlap.mean, median=overlap.median, min=overlap.min),
-        items=ids(found.items),
-        users=ids(found.users),
-        metrics=[
-            pb.MetricChange(name=own.name, before=own.before, after=own.after)  # type: ignore[arg-type]
-            for own in found.metrics
-        ],
-        hyperparameters=settings(found.hyperparameters),
-        indexes=settings(found.indexes),
-        attributes=settings(found.attributes),
-    )
-
-
 def _version_name(field: str, name: str) -> str:
     if not layout.is_version_name(name):
         raise FieldError(field, f"{name[:64]!r} isn't a version's name")
     return name
-
-
-def _version(version: catalogue.PublishedVersion) -> pb.Version:
-    facts = version.manifest
-    if facts is None:
-        # A path in it may be no Unicode.
-        problem = version.problem.encode("utf-8", "replace").decode()
-        return pb.Version(name=version.name, labels=version.labels, problem=problem)
-    created_at = Timestamp()
-    created_at.FromDatetime(datetime.fromisoformat(facts.created_at))
-    return pb.Version(
-        name=version.name,
-        created_at=created_at,
-        labels=version.labels,
-        items=facts.items,
-        users=facts.users,
-        metrics=facts.metrics,
-        recall_at_10={name: index.recall_at_10 for name, index in facts.indexes.items()},
-    )

@@ -5,75 +5,36 @@ gRPC's own words for it are one line of several causes, and a call that waits ha
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from lightfm_retriever.hosting import addresses
+from lightfm_retriever.hosting.calling.symptoms import (
+    _NO_TLS,
+    _SHOWN_BYTES,
+    FRAME_HEAD_BYTES,
+    SILENT,
+    WORDLESS,
+    Problem,
+    _tls_wanted,
+    closed_by_peer,
+    of_connection,
+    of_first_bytes,
+    of_handshake,
+    of_lookup,
+)
 from lightfm_retriever.hosting.security.settings import ClientSecurity
 
-Cause = Literal[
-    "name_not_found",
-    "refused",
-    "unreachable",
-    "timed_out",
-    "silent",
-    "tls_wanted",
-    "tls_unknown",
-    "certificate_untrusted",
-    "certificate_expired",
-    "certificate_name",
-    "client_certificate",
-    "not_grpc",
-    "other_service",
-    "proxied",
-]
-
-# These may pass while a caller waits: a slow name server, a full network, a host that is busy.
-_MAY_PASS: frozenset[Cause] = frozenset({"timed_out", "silent", "proxied"})
 # HTTP/2 begins with this and a SETTINGS frame, from both sides.
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-_SETTINGS = 4
-_FRAME_HEAD_BYTES = 9
-_TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
-_SHOWN_BYTES = 40
-# What OpenSSL calls an answer that is no TLS.
-_NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
-_EXPIRED, _NOT_YET = 10, 9
-_OTHER_NAMES = (62, 64)
 # Which gRPC looks for, in its order.
 _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why a service can't be reached.
-
-    Attributes:
-        cause: for programs.
-        text: for people, with what to do.
-        may_pass: whether waiting may help.
-    """
-
-    cause: Cause
-    text: str
-
-    @property
-    def may_start(self) -> bool:
-        """Whether it may be that the service hasn't been started yet."""
-        return self.may_pass or self.cause in ("refused", "unreachable", "name_not_found")
-
-    @property
-    def may_pass(self) -> bool:
-        """Whether waiting for the service may help."""
-        return self.cause in _MAY_PASS
 
 
 def diagnose(target: str, security: ClientSecurity, *, seconds: float) -> Problem | None:
@@ -96,80 +57,6 @@ def diagnose(target: str, security: ClientSecurity, *, seconds: float) -> Proble
             return None
         problem = problem or found
     return problem
-
-
-def of_lookup(host: str, error: socket.gaierror) -> Problem:
-    """What a failed look-up of a host's name means."""
-    if error.errno == socket.EAI_AGAIN:
-        return Problem("timed_out", f"the name servers don't answer when asked for {host!r}")
-    return Problem("name_not_found", f"the host {host!r} isn't found: check its name")
-
-
-def of_connection(place: str, error: OSError) -> Problem:
-    """What a failed connection means."""
-    if isinstance(error, TimeoutError):
-        return Problem(
-            "timed_out",
-            f"nothing at {place} answers: the host is off, or a firewall drops what is sent to it",
-        )
-    if error.errno == errno.ECONNREFUSED:
-        return Problem("refused", f"connection refused: nobody listens at {place}")
-    return Problem("unreachable", f"{place} can't be reached: {error.strerror or 'no connection'}")
-
-
-def of_first_bytes(content: bytes, security: ClientSecurity) -> Problem | None:
-    """What a server means that begins like this after HTTP/2's preface; None for HTTP/2."""
-    if len(content) >= _FRAME_HEAD_BYTES and content[3] == _SETTINGS and content[5:9] == bytes(4):
-        return None
-    if content.startswith(_TLS_RECORDS):
-        return _tls_wanted(security)
-    # A page without a head is what HTTP/0.9 had, and what Python's servers send for what is odd.
-    if content.startswith((b"HTTP/", b"<")):
-        return Problem(
-            "not_grpc", "a web server answers there, no gRPC: is it the port of the metrics?"
-        )
-    shown = content[:_SHOWN_BYTES].decode("ascii", "replace").replace("\ufffd", "?").splitlines()
-    said = "".join(one if one.isprintable() else "?" for one in (shown or [""])[0])
-    return Problem("not_grpc", f"what answers there speaks no gRPC; it says {said!r}")
-
-
-_SILENT = Problem("silent", "something takes connections there, but says nothing")
-_WORDLESS = Problem("not_grpc", "what listens there closes the connection: does it speak gRPC?")
-
-
-def _tls_wanted(security: ClientSecurity) -> Problem:
-    ca = security.named("ca")
-    return Problem(
-        "tls_wanted", f"the service speaks TLS: give {ca}, the CA that signed its certificate"
-    )
-
-
-def of_handshake(error: ssl.SSLError, security: ClientSecurity) -> Problem:
-    """What a failed TLS handshake means."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        if error.verify_code == _EXPIRED:
-            return Problem("certificate_expired", "its certificate has expired")
-        if error.verify_code == _NOT_YET:
-            return Problem("certificate_expired", "its certificate isn't valid yet: check the clocks")
-        if error.verify_code in _OTHER_NAMES:
-            name = security.named("server_name")
-            return Problem(
-                "certificate_name", f"its certificate is for other names: give one as {name}"
-            )
-        ca = security.named("ca")
-        return Problem("certificate_untrusted", f"its certificate isn't signed by any in {ca}")
-    if error.reason in _NO_TLS:
-        return Problem("tls_unknown", f"the service speaks no TLS: leave {security.named('ca')} out")
-    return _closed_by_peer(security)
-
-
-def _closed_by_peer(security: ClientSecurity) -> Problem:
-    wanted = (
-        f"it may want a client certificate, {security.named('cert')} and {security.named('key')}"
-        if security.cert is None
-        else "it may want a certificate that another CA signed"
-    )
-    return Problem("client_certificate", f"the service closed the connection: {wanted}")
 
 
 def _diagnose_one(host: str, port: int, security: ClientSecurity, end: float) -> Problem | None:
@@ -239,13 +126,13 @@ def _greet(
     try:
         content = _exchange(connection, end)
     except TimeoutError:
-        return _SILENT
+        return SILENT
     except OSError:
         content = b""
     if content:
         return of_first_bytes(content, security)
     # A server that speaks TLS closes such a connection without a word.
-    return _tls_wanted(security) if _speaks_tls(connect, end) else _WORDLESS
+    return _tls_wanted(security) if _speaks_tls(connect, end) else WORDLESS
 
 
 def _speaks_tls(connect: Callable[[], socket.socket], end: float) -> bool:
@@ -280,10 +167,10 @@ def _greet_by_tls(
     except ssl.SSLError as error:
         return of_handshake(error, security)
     except TimeoutError:
-        return _SILENT
+        return SILENT
     except OSError:
         content = b""
-    return of_first_bytes(content, security) if content else _closed_by_peer(security)
+    return of_first_bytes(content, security) if content else closed_by_peer(security)
 
 
 def _exchange(connection: socket.socket, end: float) -> bytes:
@@ -291,7 +178,7 @@ def _exchange(connection: socket.socket, end: float) -> bytes:
     connection.settimeout(_left(end))
     connection.sendall(_PREFACE)
     content = b""
-    while len(content) < _FRAME_HEAD_BYTES:
+    while len(content) < FRAME_HEAD_BYTES:
         connection.settimeout(_left(end))
         try:
             more = connection.recv(_SHOWN_BYTES)

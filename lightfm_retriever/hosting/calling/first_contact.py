@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from lightfm_retriever.hosting.calling.diagnosis import Problem, diagnose
+from lightfm_retriever.hosting.calling.diagnosis import diagnose
+from lightfm_retriever.hosting.calling.symptoms import Problem
 from lightfm_retriever.hosting.security.settings import ClientSecurity
 
 # A service in its place is back within it; who has a wrong address hears of it within a second.

@@ -10,7 +10,7 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 from lightfm_retriever.publication.volume import FolderVolume
 from tests import publications
 from trainer.cli.version_messages import diff_of, row_of
-from trainer.service import servicer
+from trainer.service import version_answers
 from trainer.versions import catalogue, diff, rows
 from trainer.versions.catalogue import PublishedVersion
 from trainer.versions.diff import Change, IdChanges, Overlap, VersionDiff
@@ -25,14 +25,14 @@ def sent(message):
 def test_a_version_that_is_sent_has_the_row_of_the_volumes_own(metrics):
     manifest = replace(publications.complete_manifest(), metrics=metrics)
     published = PublishedVersion(manifest.version, ["canary", "current"], manifest, "")
-    row = row_of(sent(servicer._version(published)))
+    row = row_of(sent(version_answers.version_message(published)))
     assert row == rows.row_of(published)
     assert json.dumps(row.content()) == json.dumps(rows.row_of(published).content())
 
 
 def test_a_broken_version_has_the_same_row_too():
     published = PublishedVersion("20260101T000000Z-000000", ["old"], None, "isn't JSON")
-    assert row_of(sent(servicer._version(published))) == rows.row_of(published)
+    assert row_of(sent(version_answers.version_message(published))) == rows.row_of(published)
 
 
 def test_a_service_of_before_does_not_tell_the_recall():
@@ -65,7 +65,7 @@ def test_a_difference_that_is_sent_is_the_volumes_own(overlap):
         indexes=[Change("similar.recall_at_10", 0.98, 1.0), Change("similar.bytes", 10**12, 0)],
         attributes=[Change("year", "text", "number")],
     )
-    message = sent(servicer._diff(found))
+    message = sent(version_answers.diff_message(found))
     assert diff_of(message, "a", "b") == found
     texts = [own.after for own in message.hyperparameters]
     assert texts == ["bpr", "5", "1e-07", "true", "3", "null"]
@@ -82,8 +82,8 @@ def test_two_versions_of_a_volume_differ_the_same(tmp_path: Path):
     before, after = (publications.publish(tmp_path, seed=seed) for seed in (1, 2))
     volume = FolderVolume(tmp_path)
     found = diff.diff(tmp_path, before, after, seed=0)
-    assert diff_of(sent(servicer._diff(found)), before, after) == found
+    assert diff_of(sent(version_answers.diff_message(found)), before, after) == found
     listed = catalogue.list_published(volume)
-    assert [row_of(sent(servicer._version(own))) for own in listed] == [
+    assert [row_of(sent(version_answers.version_message(own))) for own in listed] == [
         rows.row_of(own) for own in listed
     ]

@@ -8,7 +8,8 @@ import socket
 
 import pytest
 
-from lightfm_retriever.hosting.calling.diagnosis import _proxy, of_connection, of_first_bytes, of_lookup
+from lightfm_retriever.hosting.calling.diagnosis import _proxy
+from lightfm_retriever.hosting.calling.symptoms import of_connection, of_first_bytes, of_lookup
 from lightfm_retriever.hosting.security.settings import PLAIN
 
 SETTINGS = b"\0\0\6\4\0\0\0\0\0\0\3\0\0\0\x64"
