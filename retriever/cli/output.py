@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import time
 from typing import Any, Literal
 
 from recsys.retriever.v1 import retriever_service_pb2 as pb
-from rich.console import Console
-from rich.table import Table
 
+from lightfm_retriever.hosting import tables
 from retriever.cli import message_json
 from retriever.cli.fleet import Fleet
 from retriever.client import Answer, Contribution, Explanation, ScoredItem
@@ -28,7 +25,7 @@ _SHORT_REASONS = {
 
 def print_answer(answer: Answer, *, attributes: list[str], explain: bool) -> None:
     """A table of the results, and a line on how they were found."""
-    table = _table("score", "item_id", "title", *attributes, *(["because of"] if explain else []))
+    table = tables.table("score", "item_id", "title", *attributes, *(["because of"] if explain else []))
     for item in answer.items:
         table.add_row(
             f"{item.score:.4f}",
@@ -37,7 +34,7 @@ def print_answer(answer: Answer, *, attributes: list[str], explain: bool) -> Non
             *(_value(item, name) for name in attributes),
             *([_reasons(item.explanation)] if explain else []),
         )
-    _print(table)
+    tables.show(table)
     looked_at = f"{answer.candidates:,} candidates, {answer.filtered:,} filtered"
     print(f"version {answer.version}, {answer.source} by {answer.method}: {looked_at}")
     if answer.short_reason:
@@ -81,7 +78,7 @@ def print_status(status: pb.GetStatusResponse) -> None:
         print(f"reload  of {last.version} took {last.duration_seconds:.3f} s and {outcome}")
     for failed in status.failed_versions:
         print(f"failed  {failed.version}{' for now' * failed.retried}: {failed.reason}")
-    table = _table(
+    table = tables.table(
         "worker", "pid", "state", "version", "serves it for", "up for", "restarts",
         "calls", "refused", "in flight", "PSS",
     )  # fmt: skip
@@ -100,13 +97,13 @@ def print_status(status: pb.GetStatusResponse) -> None:
             str(worker.calls_in_flight),
             f"{worker.pss_bytes / 1e6:.1f} MB",
         )
-    _print(table)
+    tables.show(table)
 
 
 def print_fleet(fleet: Fleet) -> None:
     """Whether all serve the same, then a line for each retriever."""
     print(fleet.summary)
-    table = _table("address", "state", "version", "workers", "label", "names", "last reload")
+    table = tables.table("address", "state", "version", "workers", "label", "names", "last reload")
     table.add_column("problem", overflow="fold", min_width=30)
     for member in fleet.members:
         status = member.status
@@ -122,7 +119,7 @@ def print_fleet(fleet: Fleet) -> None:
                 _last_reload(status),
             ]
         table.add_row(member.address, member.state, *facts, "\n".join(member.problems))
-    _print(table, at_least=_FLEET_COLUMNS)
+    tables.show(table, at_least=_FLEET_COLUMNS)
 
 
 def fleet_content(fleet: Fleet) -> dict[str, Any]:
@@ -173,17 +170,3 @@ def _age(worker: pb.WorkerStatus, field: Literal["serving_since", "started_at"])
     if not worker.HasField(field):
         return "-"
     return f"{max(0.0, time.time() - getattr(worker, field).seconds):.0f} s"
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, no_wrap=True)
-    return table
-
-
-def _print(table: Table, *, at_least: int = 0) -> None:
-    # A table that goes to a file or a pipe keeps its columns whole. Ids and titles are no markup.
-    terminal = shutil.get_terminal_size().columns
-    width = max(terminal, at_least) if sys.stdout.isatty() else 1_000_000
-    Console(width=width, markup=False, emoji=False, highlight=False).print(table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, wraps
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
+from lightfm_retriever.hosting import statuses
 from lightfm_retriever.hosting.release import release
 from retriever.answering import queries, sizes
 from retriever.answering.batches import answer_all
@@ -51,11 +52,6 @@ def look_away(*_: object) -> None:
     """Do nothing with what is told."""
 
 
-def _abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
-    context.abort_with_status(to_status(error))
-    raise AssertionError("abort_with_status always raises")
-
-
 def _handler(
     method: Callable[[RetrieverServicer, _Request, Checkpoint], _Response],
 ) -> Callable[[RetrieverServicer, _Request, grpc.ServicerContext], _Response]:
@@ -70,7 +66,7 @@ def _handler(
         try:
             return method(self, request, checkpoint)
         except Exception as error:
-            _abort(context, error)
+            statuses.abort(context, to_status(error))
 
     return handle
 

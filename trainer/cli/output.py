@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lightfm_retriever.hosting import tables
 from lightfm_retriever.hosting.terminal import print_json
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.manifest import Manifest
@@ -138,12 +139,12 @@ def diff(found: VersionDiff, *, as_json: bool) -> None:
             if count:
                 print(f"{count} {what} {kind}: {', '.join(names[:5])}{', ...' if count > 5 else ''}")
     content = asdict(found)
-    rows = printing.table("", "before", "after", texts=1)
+    rows = tables.table("", "before", "after", texts=1)
     for group in ("metrics", "hyperparameters", "indexes", "attributes"):
         for change in content[group]:
             name = f"attribute {change['name']}" if group == "attributes" else change["name"]
             rows.add_row(name, printing.text(change["before"]), printing.text(change["after"]))
-    printing.print_table(rows)
+    tables.show(rows)
 
 
 def report(path: Path, *, as_json: bool) -> None:
@@ -162,7 +163,7 @@ def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
     if not rows:
         print("nothing is published on this volume")
         return
-    shown = printing.table(
+    shown = tables.table(
         "version", "labels", "items", "users", "test p@10", "unseen", "AUC", "recall@10", texts=2
     )
     for row in rows:
@@ -180,7 +181,7 @@ def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
             printing.share(row.metrics.get("test_auc")),
             printing.share(row.recall_at_10.get(layout.RECOMMEND)),
         )
-    printing.print_table(shown)
+    tables.show(shown)
     # A problem names a path and two checksums, more than a column holds.
     for row in rows:
         if row.problem:
@@ -215,13 +216,13 @@ def verified(rows: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
 
 
 def _print_metrics(manifest: Manifest) -> None:
-    rows = printing.table("", *(title for title, _ in _METRICS), texts=1)
+    rows = tables.table("", *(title for title, _ in _METRICS), texts=1)
     for title, part in _PARTS:
         values = [manifest.metrics.get(part.format(name)) for _, name in _METRICS]
         if any(value is not None for value in values):
             rows.add_row(title, *(printing.share(value) for value in values))
     if rows.row_count:
-        printing.print_table(rows)
+        tables.show(rows)
 
 
 def _print_served(manifest: Manifest) -> None:
@@ -237,16 +238,16 @@ def _print_cold(manifest: Manifest) -> None:
 
 
 def _print_shares(users: str, of_what: str, rows: Sequence[ColdRow | ServedRow]) -> None:
-    table = printing.table(users, "precision@10", of_what, texts=1)
+    table = tables.table(users, "precision@10", of_what, texts=1)
     for row in rows:
         table.add_row(
             row.title, printing.share(row.precision), "-" if row.ratio is None else f"{row.ratio:.0%}"
         )
-    printing.print_table(table)
+    tables.show(table)
 
 
 def _print_indexes(manifest: Manifest) -> None:
-    rows = printing.table(
+    rows = tables.table(
         "index", "backend", "settings", "recall@10", "µs a query", "exact, µs", "file, MB", texts=3
     )
     for name, index in manifest.indexes.items():
@@ -261,7 +262,7 @@ def _print_indexes(manifest: Manifest) -> None:
             *(printing.number(trial.query_microseconds, 0) for trial in index.trials[:1]),
             "-" if index.file is None else f"{manifest.files[index.file].size / 1e6:.1f}",
         )
-    printing.print_table(rows)
+    tables.show(rows)
 
 
 def _settings(settings: Mapping[str, object]) -> str:

@@ -11,6 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
+from lightfm_retriever.hosting import tables
 from trainer.cli import printing
 from trainer.cli.output import print_seconds
 from trainer.timings import in_order
@@ -42,7 +43,7 @@ def end_of(shown: pb.TrainingRun) -> str:
 
 def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
     """Training runs, the latest first."""
-    table = printing.table("training run", "state", "stage", "queued", "took", "version", "", texts=7)
+    table = tables.table("training run", "state", "stage", "queued", "took", "version", "", texts=7)
     problems = []
     for row in rows:
         if row.problem:
@@ -59,7 +60,7 @@ def runs(rows: Iterable[pb.TrainingRun], *, next_page: str) -> None:
             row.version + (" (labelled)" if row.label_moved else ""),
             _first_cause(row.error)[:60],
         )
-    printing.print_table(table)
+    tables.show(table)
     for problem in problems:
         print(problem)
     if next_page:

@@ -11,9 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
-from rich.console import Console
-from rich.table import Table
-
+from lightfm_retriever.hosting import tables
 from lightfm_retriever.hosting.terminal import print_json
 from trainer.cli import printing, spec_arguments
 from trainer.errors import OptionError
@@ -98,9 +96,8 @@ def _print(result: StudyResult) -> None:
         f"{result.test_interactions:,} to test ({result.split})"
     )
     names = list(result.trials[0].parameters)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("trial", "validation p@10", "epochs", "s", *names, "state"):
-        table.add_column(column, justify="left" if column in ("loss", "state") else "right")
+    columns = ("trial", "validation p@10", "epochs", "s", *names, "state")
+    table = tables.table(*columns, texts=0, also_texts=("loss", "state"))
     ranked = sorted(result.trials, key=lambda trial: -1 if trial.value is None else -trial.value)
     ranked = [trial for trial in ranked if trial.value is not None]
     for trial in ranked[:_SHOWN]:
@@ -112,7 +109,7 @@ def _print(result: StudyResult) -> None:
             *(_text(trial.parameters[name]) for name in names),
             trial.state,
         )
-    Console(width=None if sys.stdout.isatty() else 160, markup=False).print(table)
+    tables.show(table)
     if len(result.trials) > _SHOWN:
         print(f"the best {min(_SHOWN, len(ranked))} of {len(result.trials)} trials")
     flags = " ".join(

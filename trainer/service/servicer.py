@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import wraps
-from typing import NoReturn, TypeVar, cast
+from typing import TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
+from lightfm_retriever.hosting import statuses
 from lightfm_retriever.hosting.message_sizes import DEFAULT_ANSWER_BYTES
 from lightfm_retriever.hosting.release import release
 from lightfm_retriever.publication import layout, manifest
@@ -52,11 +53,6 @@ _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
 
 
-def _abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
-    context.abort_with_status(to_status(error))
-    raise AssertionError("abort_with_status always raises")
-
-
 def _handler(
     method: Callable[[TrainerServicer, _Request], _Response],
 ) -> Callable[[TrainerServicer, _Request, grpc.ServicerContext], _Response]:
@@ -67,7 +63,7 @@ def _handler(
         try:
             return _checked(method(self, request))
         except Exception as error:
-            _abort(context, error)
+            statuses.abort(context, to_status(error))
 
     return handle
 
@@ -157,7 +153,9 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         """See the proto."""
         # Every watcher holds a thread; the others are for calls that return.
         if not self._watchers.acquire(blocking=False):
-            _abort(context, TooManyWatchersError(f"{MAX_WATCHERS} calls watch already"))
+            statuses.abort(
+                context, to_status(TooManyWatchersError(f"{MAX_WATCHERS} calls watch already"))
+            )
         # One who hangs up makes room at once.
         context.add_callback(self._scheduler.wake_watchers)
         run: Run | None = None
@@ -170,7 +168,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
             if self._stopping and (run is None or not run.ended):
                 raise StoppingError("the service stops: watch again when it is back")
         except Exception as error:
-            _abort(context, error)
+            statuses.abort(context, to_status(error))
         finally:
             self._watchers.release()
 
@@ -196,7 +194,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
                 accepted += appended.accepted
                 duplicates += appended.duplicates
         except Exception as error:
-            _abort(context, error)
+            statuses.abort(context, to_status(error))
         return pb.AppendInteractionsResponse(accepted=accepted, duplicates=duplicates)
 
     @_handler

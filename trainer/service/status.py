@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import cast
 
 import grpc
 import msgspec
 from google.protobuf.message import Message
-from google.rpc import code_pb2, error_details_pb2, status_pb2
-from grpc_status import rpc_status
+from google.rpc import code_pb2, status_pb2
 
-from lightfm_retriever.hosting.message_sizes import cut
+from lightfm_retriever.hosting import statuses
 from lightfm_retriever.hosting.observing.repeats import logger_of_calls
-from lightfm_retriever.hosting.serving.retry_info import retry_info
 from lightfm_retriever.publication.errors import (
     InvalidPublicationError,
     LabelError,
@@ -36,7 +33,6 @@ from trainer.errors import (
 from trainer.event_log.errors import EventLogError, InvalidEventError, InvalidSelectionError
 from trainer.service.messages import field_path
 
-_DOMAIN = "lightfm-retriever"
 # About what a restart takes.
 _BACK_SECONDS = 5.0
 _PATH = re.compile(r"`\$\.?([^`]*)`")
@@ -89,25 +85,27 @@ _INFOS: tuple[tuple[type[Exception], int, str], ...] = (
 
 
 def to_status(error: Exception) -> grpc.Status:
-    """The status of an exception, as `abort_with_status` takes it."""
+    """Make the status of an exception; an unexpected one is logged and tells nothing."""
+    return statuses.to_grpc(_message(error))
+
+
+def _message(error: Exception) -> status_pb2.Status:
     if (problem := _field_problem(error)) is not None:
-        return _field(*problem)
-    for kind, code, reason in _INFOS:
+        field, why = problem
+        return statuses.invalid(field, why, f"{field}: {why}")
+    for kind, code, name in _INFOS:
         if isinstance(error, kind):
+            details: list[Message] = [statuses.reason(name)]
             if isinstance(error, StoppingError):
-                detail = error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN)
-                return _status(code, str(error), detail, retry_info(_BACK_SECONDS))
-            if code == code_pb2.UNAVAILABLE:
+                details.append(statuses.retry_after(_BACK_SECONDS))
+            elif code == code_pb2.UNAVAILABLE:
                 _log.error("a call can't be answered: %s", error)
-            detail = error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN)
-            return _status(code, str(error), detail)
+            return statuses.make(code, str(error), *details)
     if isinstance(error, TrainerError):
         # What is wrong with the request's data: a file that can't be read, for instance.
-        detail = error_details_pb2.ErrorInfo(reason="TRAINER_ERROR", domain=_DOMAIN)
-        return _status(code_pb2.FAILED_PRECONDITION, str(error), detail)
-    _log.error("a call failed", exc_info=error)
-    # What an unknown exception says is for the log.
-    return _status(code_pb2.INTERNAL, "internal error; the service's log says more")
+        reason = statuses.reason("TRAINER_ERROR")
+        return statuses.make(code_pb2.FAILED_PRECONDITION, str(error), reason)
+    return statuses.unexpected(error, _log)
 
 
 def _field_problem(error: Exception) -> tuple[str, str] | None:
@@ -127,17 +125,3 @@ def _field_problem(error: Exception) -> tuple[str, str] | None:
             found = _PATH.search(place)
             return f"spec.{found[1]}" if found else "spec", reason
     return None
-
-
-def _field(field: str, reason: str) -> grpc.Status:
-    violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=cut(reason))
-    detail = error_details_pb2.BadRequest(field_violations=[violation])
-    return _status(code_pb2.INVALID_ARGUMENT, f"{field}: {reason}", detail)
-
-
-def _status(code: int, message: str, *details: Message) -> grpc.Status:
-    status = status_pb2.Status(code=code, message=cut(message))
-    for detail in details:
-        status.details.add().Pack(detail)
-    # What it returns is a grpc.Status; its package has no types.
-    return cast("grpc.Status", rpc_status.to_status(status))

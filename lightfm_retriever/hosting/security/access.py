@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import grpc
-from google.rpc import code_pb2, error_details_pb2, status_pb2
-from grpc_status import rpc_status
+from google.rpc import code_pb2
 
+from lightfm_retriever.hosting import statuses
 from lightfm_retriever.hosting.calls import Around, Behavior, Guard, Handler, refusing_handler
 from lightfm_retriever.hosting.security import tokens
 from lightfm_retriever.hosting.security.settings import SecuritySettings
 from lightfm_retriever.hosting.security.watched_files import Reloading
 
-_DOMAIN = "lightfm-retriever"
 _HEALTH = "/grpc.health.v1.Health/"
 _SCHEME = "bearer"
 # A status that is too large becomes another one.
@@ -87,25 +86,14 @@ def _refuse_names(shown: Any, context: grpc.ServicerContext) -> NoReturn:
         for name in shown.get(kind, ())
     ]
     names = ", ".join(dict.fromkeys(found))[:_MAX_NAMES_CHARACTERS] or "nobody"
-    context.abort_with_status(
-        _status(
-            code_pb2.PERMISSION_DENIED,
-            "CLIENT_NOT_ALLOWED",
-            f"the client certificate names {names}, which the service's --tls-allowed-clients doesn't",
-        )
-    )
-    raise AssertionError("abort_with_status always raises")
-
-
-def _status(code: int, reason: str, message: str) -> grpc.Status:
-    status = status_pb2.Status(code=code, message=message)
-    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN))
-    made: grpc.Status = rpc_status.to_status(status)
-    return made
+    text = f"the client certificate names {names}, which the service's --tls-allowed-clients doesn't"
+    denied = statuses.make(code_pb2.PERMISSION_DENIED, text, statuses.reason("CLIENT_NOT_ALLOWED"))
+    statuses.abort(context, statuses.to_grpc(denied))
 
 
 def _unauthenticated(reason: str, message: str) -> Handler:
-    status = _status(code_pb2.UNAUTHENTICATED, reason, message)
+    told = statuses.make(code_pb2.UNAUTHENTICATED, message, statuses.reason(reason))
+    status = statuses.to_grpc(told)
     return refusing_handler(lambda context: context.abort_with_status(status))
 
 

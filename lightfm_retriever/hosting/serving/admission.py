@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import grpc
-from google.rpc import code_pb2, status_pb2
-from grpc_status import rpc_status
+from google.rpc import code_pb2
 
+from lightfm_retriever.hosting import statuses
 from lightfm_retriever.hosting.calls import (
     UNGUARDED,
     Calls,
@@ -26,8 +26,6 @@ from lightfm_retriever.hosting.calls import (
 )
 from lightfm_retriever.hosting.serving.lanes import _OK, Lane, Observe, ignore
 from lightfm_retriever.hosting.serving.parsing import parsing
-from lightfm_retriever.hosting.serving.pushback import with_pushback
-from lightfm_retriever.hosting.serving.retry_info import retry_info
 
 # Tell callers to come back after about as long as a full lane takes to empty.
 _RETRY_SECONDS = 0.1
@@ -119,18 +117,14 @@ def _in_lane(method: str, handler: Handler, lane: Lane) -> Handler:
 
 def overloaded(retry_seconds: float) -> grpc.Status:
     """RESOURCE_EXHAUSTED, which says when to try again to programs and to gRPC's own retries."""
-    status = status_pb2.Status(
-        code=code_pb2.RESOURCE_EXHAUSTED,
-        message="there are as many calls as this process handles at once: try again later",
-    )
-    status.details.add().Pack(retry_info(retry_seconds))
-    return with_pushback(rpc_status.to_status(status), retry_seconds)
+    text = "there are as many calls as this process handles at once: try again later"
+    again = statuses.retry_after(retry_seconds)
+    return statuses.to_grpc(statuses.make(code_pb2.RESOURCE_EXHAUSTED, text, again))
 
 
 def refuse_call(context: grpc.ServicerContext) -> NoReturn:
     """End a call with `overloaded`."""
-    context.abort_with_status(overloaded(_RETRY_SECONDS * random.uniform(0.5, 1.5)))  # noqa: S311
-    raise AssertionError("abort_with_status always raises")
+    statuses.abort(context, overloaded(_RETRY_SECONDS * random.uniform(0.5, 1.5)))  # noqa: S311
 
 
 _REFUSED = refusing_handler(refuse_call)

@@ -6,6 +6,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
+from lightfm_retriever.hosting.statuses import DOMAIN
 from retriever.errors import (
     AbandonedError,
     InvalidArgumentError,
@@ -16,7 +17,7 @@ from retriever.errors import (
     StartError,
     UnknownIdError,
 )
-from retriever.worker.status import DOMAIN, to_message, to_status
+from retriever.worker.status import to_message, to_status
 
 
 def details_of(status):
