@@ -39,6 +39,13 @@ from retriever.worker.answer_messages import TITLE
 
 Request: TypeAlias = pb.SimilarItemsRequest | pb.RecommendRequest
 
+# A list of what is plain: a field that is added later is looked at, and not passed over.
+_PLAIN_FIELDS = frozenset(
+    {
+        *("user_id", "session", "features", "item_id", "items", "limit", "exclude_seen"),
+        *("return_attributes", "return_attribute_names", "max_response_bytes"),
+    }
+)
 _UNKNOWN_IDS: dict[int, UnknownIds | None] = {
     pb.UNKNOWN_IDS_UNSPECIFIED: None,
     pb.UNKNOWN_IDS_ERROR: "error",
@@ -121,18 +128,8 @@ def return_attributes(snapshot: Snapshot, request: Request) -> Sequence[str]:
 
 
 def is_plain(request: Request) -> bool:
-    """Whether a request sets no more than its subject, limit, exclude_seen and what to return."""
-    return not (
-        request.HasField("search_effort")
-        or request.exact
-        or request.exclude_item_ids
-        or request.HasField("filter")
-        or request.unknown_ids
-        or request.paginate
-        or request.page_token
-        or request.diversity
-        or request.explain
-    )
+    """Whether a request sets nothing but its subject, limit, exclude_seen and what to return."""
+    return all(field.name in _PLAIN_FIELDS for field, _ in request.ListFields())
 
 
 def _options(request: Request, *, exclude_seen: bool) -> Options:

@@ -601,3 +601,24 @@ def test_explanations_are_filled_in_by_what_contributed(kind, of_features, field
 
 def test_without_explanations_none_is_filled_in():
     assert not filled_in(answer(0)).items[0].HasField("explanation")
+
+
+_SUBJECTS_AND_WHAT_TO_RETURN = {
+    *("user_id", "session", "features", "item_id", "items", "limit", "exclude_seen"),
+    *("return_attributes", "return_attribute_names", "max_response_bytes"),
+}
+
+
+@pytest.mark.parametrize("kind", [pb.RecommendRequest, pb.SimilarItemsRequest])
+def test_a_request_is_plain_only_by_fields_that_are_known_to_be(kind):
+    """So a field that is added later takes the way on which all fields are looked at."""
+    assert messages.is_plain(kind())
+    for field in kind.DESCRIPTOR.fields:
+        request = kind()
+        if field.is_repeated:
+            getattr(request, field.name).append("x")
+        elif field.message_type is not None:
+            getattr(request, field.name).SetInParent()
+        else:
+            setattr(request, field.name, "x" if field.type == field.TYPE_STRING else 1)
+        assert messages.is_plain(request) == (field.name in _SUBJECTS_AND_WHAT_TO_RETURN), field.name
