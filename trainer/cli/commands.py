@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,12 +10,13 @@ from pathlib import Path
 from lightfm_retriever.hosting import addresses
 from lightfm_retriever.hosting.observing import logs
 from lightfm_retriever.hosting.settings import flags
-from lightfm_retriever.publication import layout, manifest
+from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import InvalidPublicationError, VolumeError
 from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.remote.location import StoreUrl
 from lightfm_retriever.remote.opening import open_volume
-from trainer.cli import output, removal_command, spec_arguments, study_command
+from trainer.cli import output, spec_arguments, study_command, versions_commands
+from trainer.cli.versions_commands import OfVolume
 from trainer.data import movielens
 from trainer.errors import ExtraMissingError, OptionError
 from trainer.index import installed, make_backends
@@ -28,9 +28,7 @@ from trainer.publishing.indexing import Indexing
 from trainer.publishing.own_vectors import OwnVectors
 from trainer.service.schedule import parse_duration
 from trainer.vectors_pipeline import VectorsSpec, publish_vectors
-from trainer.versions import catalogue, diff
 from trainer.versions.retention import RetentionPolicy
-from trainer.versions.rows import row_of
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,6 +38,8 @@ def run(options: argparse.Namespace) -> int:
         from trainer.cli import service_commands
 
         return service_commands.run(options)
+    if (command := versions_commands.COMMANDS.get(options.command)) is not None:
+        return command(OfVolume(lambda: _volume(options), _state(options) / EVENTS), options)
     return _COMMANDS[options.command](options)
 
 
@@ -145,24 +145,6 @@ def _tuning(options: argparse.Namespace) -> TuningOptions:
     return tuning
 
 
-def _versions(options: argparse.Namespace) -> int:
-    listed = catalogue.list_published(_volume(options))
-    output.versions([row_of(version) for version in listed], as_json=options.json)
-    return 0
-
-
-def _promote(options: argparse.Namespace) -> int:
-    previous = catalogue.promote(_volume(options), options.version, label=options.label)
-    output.label_moved(options.label, previous, options.version, as_json=options.json)
-    return 0
-
-
-def _rollback(options: argparse.Namespace) -> int:
-    previous, version = catalogue.rollback(_volume(options), label=options.label)
-    output.label_moved(options.label, previous, version, as_json=options.json)
-    return 0
-
-
 def _verify(options: argparse.Namespace) -> int:
     rows: list[tuple[str, str | None]] = []
     volume = _volume(options)
@@ -183,29 +165,6 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _tune(options: argparse.Namespace) -> int:
     return study_command.run(options, _state(options) / EVENTS)
-
-
-def _version(options: argparse.Namespace) -> int:
-    found = catalogue.get(_volume(options), options.version)
-    if found.manifest is None:
-        output.broken_version(row_of(found), as_json=options.json)
-        return 1
-    content = json.loads(manifest.encode(found.manifest))
-    output.version(content, found.labels, as_json=options.json)
-    return 0
-
-
-def _delete(options: argparse.Namespace) -> int:
-    _volume(options).delete_version(options.version)
-    output.deleted(options.version, as_json=options.json)
-    return 0
-
-
-def _diff(options: argparse.Namespace) -> int:
-    with _volume(options).fetched(options.base, options.version) as folder:
-        found = diff.diff(folder, options.base, options.version, users=options.users, seed=0)
-    output.diff(found, as_json=options.json)
-    return 0
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -264,10 +223,6 @@ def _duration(options: argparse.Namespace, name: str) -> timedelta | None:
     return None if text is None else parse_duration(text, option=f"--{name.replace('_', '-')}")
 
 
-def _remove_events(options: argparse.Namespace) -> int:
-    return removal_command.run(options, _state(options) / EVENTS)
-
-
 def _fetch(options: argparse.Namespace) -> int:
     print(f"{movielens.NAME} is in {movielens.fetch(options.data_dir)}")
     return 0
@@ -277,15 +232,8 @@ _COMMANDS = {
     "train": _train,
     "publish": _publish,
     "report": _report,
-    "versions": _versions,
-    "version": _version,
-    "promote": _promote,
-    "rollback": _rollback,
-    "delete": _delete,
-    "diff": _diff,
     "verify": _verify,
     "tune": _tune,
     "serve": _serve,
-    removal_command.NAME: _remove_events,
     "fetch-dataset": _fetch,
 }

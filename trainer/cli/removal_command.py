@@ -92,19 +92,17 @@ def selection(options: argparse.Namespace) -> Selection:
     )
 
 
-def run(options: argparse.Namespace, directory: Path) -> int:
-    """Remove from the log in a directory, which no service uses; returns the exit status.
+def remove(directory: Path, selection: Selection, *, dry_run: bool) -> Removed:
+    """Remove from the log in a directory, which no service uses.
 
     Raises:
         InputError: there is no log.
-        InvalidSelectionError: the flags can't be meant.
         EventLogError: the log can't be used, or a service uses it.
     """
     from trainer.event_log import listing
     from trainer.event_log.files import os_errors
     from trainer.event_log.log import EventLog
 
-    wanted = selection(options)
     with os_errors(directory, "can't be read"):
         # One that was removed is another thing than one that never was.
         listing.list_kept(directory)
@@ -112,8 +110,7 @@ def run(options: argparse.Namespace, directory: Path) -> int:
     if not directory.is_dir():
         raise InputError(directory, "there is no event log here")
     with EventLog(directory, recent_ids=1) as log:
-        show(log.remove(wanted, dry_run=options.dry_run), options)
-    return 0
+        return log.remove(selection, dry_run=dry_run)
 
 
 def show(removed: Removed, options: argparse.Namespace) -> None:

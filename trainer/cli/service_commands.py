@@ -12,17 +12,21 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.hosting.calling import client_flags
 from lightfm_retriever.hosting.terminal import print_json
-from trainer.cli import output, removal_command, service_output
+from trainer.cli import service_output, versions_commands
 from trainer.cli.service_progress import follow
 from trainer.cli.spec_arguments import LABEL_NOT_MOVED, training_spec
 from trainer.cli.version_messages import diff_of, row_of
+from trainer.cli.versions_commands import FoundVersion
 from trainer.client import TrainerClient
 from trainer.data.files import tables
 from trainer.data.interactions import Interactions, read_interactions
 from trainer.errors import InputError, OptionError
+from trainer.event_log.log import Removed, Selection
 from trainer.progress import Bars, Silent
 from trainer.service.event_messages import removal_request, removed_of
 from trainer.service.messages import spec_message
+from trainer.versions.diff import VersionDiff
+from trainer.versions.rows import VersionRow
 
 _BATCH = 1000
 _FAILED = (
@@ -35,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
     """Ask, print, and return the exit status; raises CallError and HostingError."""
     security = client_flags.client_security(options)
     with TrainerClient(options.target, timeout_seconds=options.timeout, security=security) as client:
+        if (command := versions_commands.COMMANDS.get(options.command)) is not None:
+            return command(OfService(client), options)
         return _COMMANDS[options.command](client, options)
 
 
@@ -139,10 +145,45 @@ def _batches(
     yield pb.AppendInteractionsRequest(events=batch)
 
 
-def _remove_events(client: TrainerClient, options: argparse.Namespace) -> int:
-    request = removal_request(removal_command.selection(options), dry_run=options.dry_run)
-    removal_command.show(removed_of(client.call("RemoveInteractions", request)), options)
-    return 0
+class OfService:
+    """What a trainer's service has; its methods raise CallError."""
+
+    def __init__(self, client: TrainerClient) -> None:
+        self._client = client
+
+    def rows(self) -> list[VersionRow]:
+        """See Catalogue."""
+        return [row_of(version) for version in list_versions(self._client).versions]
+
+    def version(self, name: str) -> FoundVersion:
+        """See Catalogue."""
+        response = self._client.call("GetVersion", pb.GetVersionRequest(version=name))
+        content = json.loads(response.manifest_json) if response.manifest_json else None
+        return FoundVersion(row_of(response.version), content)
+
+    def promote(self, version: str, *, label: str) -> str | None:
+        """See Catalogue."""
+        request = pb.SetLabelRequest(label=label, version=version)
+        return self._client.call("SetLabel", request).previous_version or None
+
+    def rollback(self, *, label: str) -> tuple[str | None, str]:
+        """See Catalogue."""
+        response = self._client.call("Rollback", pb.RollbackRequest(label=label))
+        return response.previous_version or None, response.version
+
+    def delete(self, version: str) -> None:
+        """See Catalogue."""
+        self._client.call("DeleteVersion", pb.DeleteVersionRequest(version=version))
+
+    def diff(self, before: str, after: str, *, users: int) -> VersionDiff:
+        """See Catalogue."""
+        request = pb.DiffVersionsRequest(base_version=before, version=after, users=users)
+        return diff_of(self._client.call("DiffVersions", request), before, after)
+
+    def remove_events(self, selection: Selection, *, dry_run: bool) -> Removed:
+        """See Catalogue."""
+        request = removal_request(selection, dry_run=dry_run)
+        return removed_of(self._client.call("RemoveInteractions", request))
 
 
 def list_versions(client: TrainerClient) -> pb.ListVersionsResponse:
@@ -154,55 +195,6 @@ def list_versions(client: TrainerClient) -> pb.ListVersionsResponse:
         response.versions.extend(page.versions)
         response.next_page_token = page.next_page_token
     return response
-
-
-def _versions(client: TrainerClient, options: argparse.Namespace) -> int:
-    response = list_versions(client)
-    output.versions([row_of(version) for version in response.versions], as_json=options.json)
-    return 0
-
-
-def _version(client: TrainerClient, options: argparse.Namespace) -> int:
-    response = client.call("GetVersion", pb.GetVersionRequest(version=options.version))
-    if not response.manifest_json:
-        output.broken_version(row_of(response.version), as_json=options.json)
-        return 1
-    output.version(
-        json.loads(response.manifest_json), list(response.version.labels), as_json=options.json
-    )
-    return 0
-
-
-def _promote(client: TrainerClient, options: argparse.Namespace) -> int:
-    request = pb.SetLabelRequest(label=options.label, version=options.version)
-    response = client.call("SetLabel", request)
-    output.label_moved(
-        options.label, response.previous_version or None, options.version, as_json=options.json
-    )
-    return 0
-
-
-def _rollback(client: TrainerClient, options: argparse.Namespace) -> int:
-    response = client.call("Rollback", pb.RollbackRequest(label=options.label))
-    output.label_moved(
-        options.label, response.previous_version or None, response.version, as_json=options.json
-    )
-    return 0
-
-
-def _delete(client: TrainerClient, options: argparse.Namespace) -> int:
-    client.call("DeleteVersion", pb.DeleteVersionRequest(version=options.version))
-    output.deleted(options.version, as_json=options.json)
-    return 0
-
-
-def _diff(client: TrainerClient, options: argparse.Namespace) -> int:
-    request = pb.DiffVersionsRequest(
-        base_version=options.base, version=options.version, users=options.users
-    )
-    response = client.call("DiffVersions", request)
-    output.diff(diff_of(response, options.base, options.version), as_json=options.json)
-    return 0
 
 
 def _health(client: TrainerClient, options: argparse.Namespace) -> int:
@@ -228,12 +220,5 @@ _COMMANDS = {
     "watch": _watch,
     "cancel": _cancel,
     "append": _append,
-    removal_command.NAME: _remove_events,
-    "versions": _versions,
-    "version": _version,
-    "promote": _promote,
-    "rollback": _rollback,
-    "delete": _delete,
-    "diff": _diff,
     "health": _health,
 }

@@ -106,12 +106,14 @@ class Verifications:
     def _verify_what_is_begun(self) -> None:
         make_way()
         while True:
-            running = self._begun.get()
-            try:
-                running.files = self._verify(running.version, running.wanted)
-            except Exception as error:
-                running.problem = error
-            self._tell(running)
+            self._verify_one(self._begun.get())
+
+    def _verify_one(self, running: Verification) -> None:
+        try:
+            running.files = self._verify(running.version, running.wanted)
+        except Exception as error:
+            running.problem = error
+        self._tell(running)
 
     def _tell(self, ended: Verification) -> None:
         while True:

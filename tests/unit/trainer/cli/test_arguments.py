@@ -8,7 +8,7 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.remote.location import parse_location
-from trainer.cli import commands, service_commands
+from trainer.cli import commands, service_commands, versions_commands
 from trainer.cli.arguments import parse
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.index.tuning import TuningOptions
@@ -267,15 +267,17 @@ def test_every_rpc_has_a_command():
     [service] = pb.DESCRIPTOR.services_by_name.values()
     assert BY_RPC.keys() == {method.name for method in service.methods}
     remote = {command for command, *_ in BY_RPC.values()}
-    assert remote | {*HEALTH} == service_commands._COMMANDS.keys()
+    known = service_commands._COMMANDS.keys() | versions_commands.COMMANDS.keys()
+    assert remote | {*HEALTH} == known
     for arguments in [*BY_RPC.values(), HEALTH]:
         options = parse([*arguments, "--target", "host:1", "--timeout", "2.5"])
         assert (options.target, options.timeout) == ("host:1", 2.5)
 
 
 def test_every_command_is_known_here_or_there():
-    assert commands._COMMANDS.keys() == {*COMMANDS} - ONLY_REMOTE
-    assert not ONLY_LOCAL & service_commands._COMMANDS.keys()
+    both = versions_commands.COMMANDS.keys()
+    assert commands._COMMANDS.keys() | both == {*COMMANDS} - ONLY_REMOTE
+    assert not ONLY_LOCAL & (service_commands._COMMANDS.keys() | both)
 
 
 @pytest.mark.parametrize("command", sorted(ONLY_REMOTE))

@@ -7,7 +7,6 @@ import threading
 import pytest
 
 from retriever.errors import UnverifiedError
-from retriever.parent.reloading import verifications
 from retriever.parent.reloading.verifications import Verifications
 
 
@@ -103,23 +102,6 @@ def test_beside_one_that_cannot_be_ended_no_other_begins_and_the_problem_is_said
     verifying.wait_for_a_start()
     verifying.may_end["b"].set()
     assert verifying.wait().version == "b"
-
-
-def test_a_thread_that_cannot_be_started_is_no_fault_of_the_version(monkeypatch):
-    verifying = Verifying(obeys=True)
-
-    def no_thread(*_, **__):
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(verifications.threading.Thread, "start", no_thread)
-        verifying.begin("a")
-    problem = verifying.wait().problem
-    assert isinstance(problem, UnverifiedError)
-    assert "can't start new thread" in str(problem)
-    verifying.begin("a")
-    verifying.may_end.setdefault("a", threading.Event()).set()
-    assert verifying.wait().problem is None
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), UnverifiedError("a", "is away")])

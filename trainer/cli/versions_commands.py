@@ -1,0 +1,154 @@
+"""Commands about versions and events, the same for a volume and for a trainer's service."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lightfm_retriever.publication import manifest
+from lightfm_retriever.publication.volume import Volume
+from trainer.cli import output, removal_command
+from trainer.versions import catalogue, diff
+from trainer.versions.diff import VersionDiff
+from trainer.versions.rows import VersionRow, row_of
+
+if TYPE_CHECKING:
+    # At run time it is imported where it is used: versions need none of it.
+    from trainer.event_log.log import Removed, Selection
+
+
+@dataclass(frozen=True)
+class FoundVersion:
+    """A version by its name: its row, and its manifest, None when that is broken."""
+
+    row: VersionRow
+    manifest: dict[str, Any] | None
+
+
+class Catalogue(Protocol):
+    """Versions, labels and events, wherever they are; methods raise what that place's errors are."""
+
+    def rows(self) -> list[VersionRow]:
+        """List all versions, the oldest first."""
+        ...
+
+    def version(self, name: str) -> FoundVersion:
+        """Look one up."""
+        ...
+
+    def promote(self, version: str, *, label: str) -> str | None:
+        """Move a label; returns the version that it named before."""
+        ...
+
+    def rollback(self, *, label: str) -> tuple[str | None, str]:
+        """Move a label back; returns the versions that it named before, and names now."""
+        ...
+
+    def delete(self, version: str) -> None:
+        """Delete a version that no label names."""
+        ...
+
+    def diff(self, before: str, after: str, *, users: int) -> VersionDiff:
+        """Compare two versions."""
+        ...
+
+    def remove_events(self, selection: Selection, *, dry_run: bool) -> Removed:
+        """Remove appended interactions, or tell which those would be."""
+        ...
+
+
+class OfVolume:
+    """A volume, and the event log of a trainer whose service doesn't run."""
+
+    def __init__(self, volume: Callable[[], Volume], events: Path) -> None:
+        self._volume = volume
+        self._events = events
+
+    def rows(self) -> list[VersionRow]:
+        """See Catalogue."""
+        return [row_of(version) for version in catalogue.list_published(self._volume())]
+
+    def version(self, name: str) -> FoundVersion:
+        """See Catalogue."""
+        found = catalogue.get(self._volume(), name)
+        content = None if found.manifest is None else json.loads(manifest.encode(found.manifest))
+        return FoundVersion(row_of(found), content)
+
+    def promote(self, version: str, *, label: str) -> str | None:
+        """See Catalogue."""
+        return catalogue.promote(self._volume(), version, label=label)
+
+    def rollback(self, *, label: str) -> tuple[str | None, str]:
+        """See Catalogue."""
+        return catalogue.rollback(self._volume(), label=label)
+
+    def delete(self, version: str) -> None:
+        """See Catalogue."""
+        self._volume().delete_version(version)
+
+    def diff(self, before: str, after: str, *, users: int) -> VersionDiff:
+        """See Catalogue."""
+        with self._volume().fetched(before, after) as folder:
+            return diff.diff(folder, before, after, users=users, seed=0)
+
+    def remove_events(self, selection: Selection, *, dry_run: bool) -> Removed:
+        """See Catalogue."""
+        return removal_command.remove(self._events, selection, dry_run=dry_run)
+
+
+def _versions(of: Catalogue, options: argparse.Namespace) -> int:
+    output.versions(of.rows(), as_json=options.json)
+    return 0
+
+
+def _version(of: Catalogue, options: argparse.Namespace) -> int:
+    found = of.version(options.version)
+    if found.manifest is None:
+        output.broken_version(found.row, as_json=options.json)
+        return 1
+    output.version(found.manifest, found.row.labels, as_json=options.json)
+    return 0
+
+
+def _promote(of: Catalogue, options: argparse.Namespace) -> int:
+    previous = of.promote(options.version, label=options.label)
+    output.label_moved(options.label, previous, options.version, as_json=options.json)
+    return 0
+
+
+def _rollback(of: Catalogue, options: argparse.Namespace) -> int:
+    previous, version = of.rollback(label=options.label)
+    output.label_moved(options.label, previous, version, as_json=options.json)
+    return 0
+
+
+def _delete(of: Catalogue, options: argparse.Namespace) -> int:
+    of.delete(options.version)
+    output.deleted(options.version, as_json=options.json)
+    return 0
+
+
+def _diff(of: Catalogue, options: argparse.Namespace) -> int:
+    output.diff(of.diff(options.base, options.version, users=options.users), as_json=options.json)
+    return 0
+
+
+def _remove_events(of: Catalogue, options: argparse.Namespace) -> int:
+    removed = of.remove_events(removal_command.selection(options), dry_run=options.dry_run)
+    removal_command.show(removed, options)
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Catalogue, argparse.Namespace], int]] = {
+    "versions": _versions,
+    "version": _version,
+    "promote": _promote,
+    "rollback": _rollback,
+    "delete": _delete,
+    "diff": _diff,
+    removal_command.NAME: _remove_events,
+}
