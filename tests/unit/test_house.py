@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from setuptools import find_namespace_packages
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("lightfm_retriever", "retriever", "trainer")
@@ -85,3 +87,16 @@ def test_a_function_takes_few_things():
 def test_pages_name_files_that_exist(page):
     named = _PATH.findall(page.read_text())
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_an_installation_brings_no_name_that_others_may_have():
+    """See docs/adr/0024-installed-names.md."""
+    find = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"][
+        "find"
+    ]
+    found = {
+        name.partition(".")[0]
+        for where in find["where"]
+        for name in find_namespace_packages(str(ROOT / where), include=find["include"])
+    }
+    assert found == {*PRODUCT, "recsys"}
