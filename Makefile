@@ -170,6 +170,10 @@ generate = $(protoc) --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc -
 settings: $(INSTALLED) ## Write the tables of flags and variables in docs/operating.md anew
 	@$(BIN)/python docs/settings.py
 
+.PHONY: files
+files: $(INSTALLED) ## Write the table of a version's files in lightfm_retriever/publication/README.md anew
+	@$(BIN)/python docs/files.py
+
 .PHONY: golden
 golden: $(INSTALLED) ## Show how the golden publication was made (it is never made anew for format 1)
 	@sed -n '/^"""/,/"""$$/p' tests/contract/make_golden.py

@@ -11,15 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.manifest import AttributeFacts, AttributeKind
-from lightfm_retriever.publication.storage.arrays import map_array
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
 
@@ -50,13 +47,7 @@ Column = TextColumn | NumberColumn
 
 @dataclass(frozen=True)
 class TextIndex:
-    """Of all text attributes together.
-
-    Attributes:
-        values: "POSITION:VALUE" <-> token.
-        items: for each token the rows of the items that have it, int32, ascending.
-        tokens: for each item row its tokens, int32, ascending.
-    """
+    """Of all text attributes together: each token's item rows, and each item's tokens, ascending."""
 
     values: IdMap
     items: Ragged
@@ -65,13 +56,7 @@ class TextIndex:
 
 @dataclass(frozen=True)
 class NumberIndex:
-    """Of all number attributes, each (number attributes, items).
-
-    Attributes:
-        values: float64 by item row, NaN for none.
-        order: int32, the item rows by value, equal ones by row, those without one last.
-        ordered: float64, the values in that order.
-    """
+    """Of all number attributes, each (number attributes, items): by item row, and in order."""
 
     values: NDArray[np.float64]
     order: NDArray[np.int32]
@@ -122,18 +107,6 @@ class Attributes:
             facts,
             _text_index(texts, items) if texts else None,
             _number_index(np.stack(numbers)) if numbers else None,
-        )
-
-    @classmethod
-    def open(cls, directory: Path, facts: Sequence[AttributeFacts], items: int) -> Attributes | None:
-        """Map a version's attributes; None when it has none. Raises InvalidPublicationError."""
-        if not facts:
-            return None
-        kinds = [attribute.kind for attribute in facts]
-        return cls(
-            facts,
-            _open_text(directory, items) if "text" in kinds else None,
-            _open_number(directory, kinds.count("number"), items) if "number" in kinds else None,
         )
 
     def position(self, name: str) -> int | None:
@@ -234,29 +207,3 @@ def _number_index(values: NDArray[np.float64]) -> NumberIndex:
     # NaN sorts last.
     order = np.argsort(values, axis=1, kind="stable")
     return NumberIndex(values, order.astype(np.int32), np.take_along_axis(values, order, axis=1))
-
-
-def _open_text(directory: Path, items: int) -> TextIndex:
-    values = IdMap.open(directory / layout.ATTRIBUTE_VALUES)
-    return TextIndex(
-        values,
-        items=_open_ragged(
-            directory, layout.ATTRIBUTE_ITEMS_OFFSETS, layout.ATTRIBUTE_ITEMS, len(values)
-        ),
-        tokens=_open_ragged(directory, layout.ITEM_ATTRIBUTES_OFFSETS, layout.ITEM_ATTRIBUTES, items),
-    )
-
-
-def _open_ragged(directory: Path, offsets: str, values: str, rows: int) -> Ragged:
-    return Ragged(
-        map_array(directory / offsets, np.int64, (rows + 1,)),
-        map_array(directory / values, np.int32, (None,)),
-    )
-
-
-def _open_number(directory: Path, count: int, items: int) -> NumberIndex:
-    return NumberIndex(
-        values=map_array(directory / layout.NUMBERS, np.float64, (count, items)),
-        order=map_array(directory / layout.NUMBER_ORDER, np.int32, (count, items)),
-        ordered=map_array(directory / layout.NUMBER_SORTED, np.float64, (count, items)),
-    )

@@ -1,4 +1,4 @@
-"""Every file and directory name of the on-disk contract, spelled here and nowhere else."""
+"""Every file and directory name of the on-disk contract: those of a version from their table."""
 
 from __future__ import annotations
 
@@ -6,83 +6,14 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+# Whoever uses one of a version's names has it from here, beside those of the volume.
+from lightfm_retriever.publication.file_table import *  # noqa: F403
+from lightfm_retriever.publication.file_table import MANIFEST
+
 LABELS = "labels"
 VERSIONS = "versions"
 STAGING = "staging"
 LABEL_HISTORY = "history"
-
-MANIFEST = "manifest.json"
-ITEM_IDS = "items.trie"
-USER_IDS = "users.trie"
-ITEM_VECTORS = "item_vectors.npy"
-USER_VECTORS = "user_vectors.npy"
-SEEN_OFFSETS = "seen_offsets.npy"
-SEEN_ITEMS = "seen_items.npy"
-TITLE_OFFSETS = "title_offsets.npy"
-TITLE_BYTES = "title_bytes.npy"
-ITEM_NORMS = "item_norms.npy"
-HELD_OUT_OFFSETS = "held_out_offsets.npy"
-HELD_OUT_ITEMS = "held_out_items.npy"
-MODEL_ITEM_ROWS = "model_item_rows.npy"
-MODEL_ITEM_FEATURE_OFFSETS = "model_item_feature_offsets.npy"
-MODEL_ITEM_FEATURE_BYTES = "model_item_feature_bytes.npy"
-MODEL_ITEM_VECTORS = "model_item_vectors.npy"
-MODEL_ITEM_GRADIENTS = "model_item_gradients.npy"
-MODEL_USER_ROWS = "model_user_rows.npy"
-MODEL_USER_FEATURE_OFFSETS = "model_user_feature_offsets.npy"
-MODEL_USER_FEATURE_BYTES = "model_user_feature_bytes.npy"
-MODEL_USER_VECTORS = "model_user_vectors.npy"
-MODEL_USER_GRADIENTS = "model_user_gradients.npy"
-ID_RANKS = "id_ranks.npy"
-POPULAR_ITEMS = "popular_items.npy"
-POPULARITY = "popularity.npy"
-USER_FEATURES = "user_features.trie"
-USER_FEATURE_VECTORS = "user_feature_vectors.npy"
-FOLD_IN = "fold_in.npy"
-ATTRIBUTE_VALUES = "attribute_values.trie"
-ATTRIBUTE_ITEMS_OFFSETS = "attribute_items_offsets.npy"
-ATTRIBUTE_ITEMS = "attribute_items.npy"
-ITEM_ATTRIBUTES_OFFSETS = "item_attributes_offsets.npy"
-ITEM_ATTRIBUTES = "item_attributes.npy"
-NUMBERS = "numbers.npy"
-NUMBER_ORDER = "number_order.npy"
-NUMBER_SORTED = "number_sorted.npy"
-
-# What every publication has; the others depend on the data, the backends and the publication's age.
-REQUIRED_FILES = (ITEM_IDS, USER_IDS, ITEM_VECTORS, USER_VECTORS, SEEN_OFFSETS, SEEN_ITEMS)
-# Offsets and values that come together or not at all.
-OPTIONAL_PAIRS = ((TITLE_OFFSETS, TITLE_BYTES), (HELD_OUT_OFFSETS, HELD_OUT_ITEMS))
-# Others that come together or not at all.
-OTHER_PAIRS = ((POPULAR_ITEMS, POPULARITY), (USER_FEATURES, USER_FEATURE_VECTORS))
-# There when the manifest names an attribute of the kind, and only then.
-ATTRIBUTE_FILES = {
-    "text": (
-        ATTRIBUTE_VALUES,
-        ATTRIBUTE_ITEMS_OFFSETS,
-        ATTRIBUTE_ITEMS,
-        ITEM_ATTRIBUTES_OFFSETS,
-        ITEM_ATTRIBUTES,
-    ),
-    "number": (NUMBERS, NUMBER_ORDER, NUMBER_SORTED),
-}
-# What a later training goes on from; all of a side's, in the order that
-# trainer.fitting.warm_start has them.
-MODEL_ITEM_FILES = (
-    MODEL_ITEM_ROWS,
-    MODEL_ITEM_FEATURE_OFFSETS,
-    MODEL_ITEM_FEATURE_BYTES,
-    MODEL_ITEM_VECTORS,
-    MODEL_ITEM_GRADIENTS,
-)
-MODEL_USER_FILES = (
-    MODEL_USER_ROWS,
-    MODEL_USER_FEATURE_OFFSETS,
-    MODEL_USER_FEATURE_BYTES,
-    MODEL_USER_VECTORS,
-    MODEL_USER_GRADIENTS,
-)
-# These too come together or not at all. The retriever has no use for them.
-MODEL_FILES = (*MODEL_ITEM_FILES, *MODEL_USER_FILES)
 
 # The indexes' names in the manifest.
 SIMILAR = "similar"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from lightfm_retriever.files.regular_files import check_regular
 from lightfm_retriever.publication import layout, manifest
-from lightfm_retriever.publication.attributes import Attributes
+from lightfm_retriever.publication.attributes import Attributes, NumberIndex, TextIndex
 from lightfm_retriever.publication.errors import (
     MismatchError,
     MissingFileError,
@@ -21,11 +22,11 @@ from lightfm_retriever.publication.errors import (
     VolumeError,
     unreadable,
 )
+from lightfm_retriever.publication.file_table import FILES, MODEL
 from lightfm_retriever.publication.manifest import Manifest
-from lightfm_retriever.publication.storage.arrays import map_array
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.arrays import map_file
+from lightfm_retriever.publication.storage.id_map import IdMap, count_ids
 from lightfm_retriever.publication.storage.ragged import Ragged
-from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 
 
@@ -33,26 +34,13 @@ from lightfm_retriever.publication.vectors.vector_space import Float32Array
 class Publication:
     """One opened version; all arrays are read-only memory maps.
 
+    What has the name of a file is as the table says of it; `seen`, `titles` and `held_out` are rows cut
+    by their offsets. Each that is None by default is None when there is none, or in old publications,
+    and so are `item_norms`, `titles` and `held_out`.
+
     Attributes:
         directory: where its files are, for opening the indexes.
-        manifest: the facts.
-        items, users: external id <-> row.
-        item_vectors: (items, components + 1) float32, embedding then bias.
-        user_vectors: (users, components + 1) float32, embedding then bias.
-        seen: for each user the rows of the items of the training data, int32, ascending.
-        item_norms: (items,) float32, norms of the embeddings without bias; None in old publications.
-        titles: for each item its title in UTF-8, uint8; None when the publication has none.
-        held_out: for each user the rows of the items of the test data, int32, ascending; None when
-            nothing was held out, or in old publications.
-        id_ranks: (items,) int32, the place of the row's id among all item ids in byte order.
-        popular_items: (items,) int32, all item rows, most popular first, equal ones by id.
-        popularity: (items,) int32, by item row the number of users with a positive of it.
-        user_features: name of a user feature, "column:value" <-> row of user_feature_vectors.
-        user_feature_vectors: (n, components + 1) float32, embedding then bias of each.
-        fold_in: (2 components + 3, components) float32, see publication.vectors.fold_in.
-        attributes: of the items.
-
-    Each from id_ranks on is None when there is none, or in old publications.
+        files: by name each id map and array, whether or not it has an attribute here.
     """
 
     directory: Path
@@ -72,6 +60,7 @@ class Publication:
     user_feature_vectors: Float32Array | None = None
     fold_in: Float32Array | None = None
     attributes: Attributes | None = None
+    files: Mapping[str, Any] = field(default_factory=dict)
 
 
 def list_versions(volume: Path) -> list[str]:
@@ -146,53 +135,61 @@ def open_publication(volume: Path, version: str) -> Publication:
 def open_directory(directory: Path, version: str) -> Publication:
     """Do the same for a version that lies in any directory, as before it appears on its volume."""
     facts = manifest.read(directory, version=version)
-    for name, file_facts in facts.files.items():
-        check_size(directory / name, file_facts.size)
-    files = _Files(directory, facts)
-    items, users, width = facts.items, facts.users, facts.components + 1
-    features = None
-    if layout.USER_FEATURES in facts.files:
-        features = IdMap.open(directory / layout.USER_FEATURES)
+    paths = {name: directory / name for name in facts.files}
+    for name, path in paths.items():
+        check_size(path, facts.files[name].size)
+    files = _open_files(paths, facts)
     return Publication(
         directory=directory,
         manifest=facts,
-        items=_open_id_map(directory / layout.ITEM_IDS, items),
-        users=_open_id_map(directory / layout.USER_IDS, users),
-        item_vectors=map_array(directory / layout.ITEM_VECTORS, np.float32, (items, width)),
-        user_vectors=map_array(directory / layout.USER_VECTORS, np.float32, (users, width)),
-        seen=Ragged(
-            map_array(directory / layout.SEEN_OFFSETS, np.int64, (users + 1,)),
-            map_array(directory / layout.SEEN_ITEMS, np.int32, (None,)),
-        ),
-        item_norms=files.array(layout.ITEM_NORMS, np.float32, (items,)),
-        titles=files.ragged(layout.TITLE_OFFSETS, layout.TITLE_BYTES, np.uint8, items),
-        held_out=files.ragged(layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS, np.int32, users),
-        id_ranks=files.array(layout.ID_RANKS, np.int32, (items,)),
-        popular_items=files.array(layout.POPULAR_ITEMS, np.int32, (items,)),
-        popularity=files.array(layout.POPULARITY, np.int32, (items,)),
-        user_features=features,
-        user_feature_vectors=None
-        if features is None
-        else files.array(layout.USER_FEATURE_VECTORS, np.float32, (len(features), width)),
-        fold_in=files.array(layout.FOLD_IN, np.float32, FoldIn.shape(facts.components)),
-        attributes=Attributes.open(directory, facts.attributes, items),
+        items=files[layout.ITEM_IDS],
+        users=files[layout.USER_IDS],
+        item_vectors=files[layout.ITEM_VECTORS],
+        user_vectors=files[layout.USER_VECTORS],
+        seen=_rows(files, layout.SEEN_OFFSETS),
+        item_norms=files.get(layout.ITEM_NORMS),
+        titles=_rows(files, layout.TITLE_OFFSETS),
+        held_out=_rows(files, layout.HELD_OUT_OFFSETS),
+        id_ranks=files.get(layout.ID_RANKS),
+        popular_items=files.get(layout.POPULAR_ITEMS),
+        popularity=files.get(layout.POPULARITY),
+        user_features=files.get(layout.USER_FEATURES),
+        user_feature_vectors=files.get(layout.USER_FEATURE_VECTORS),
+        fold_in=files.get(layout.FOLD_IN),
+        attributes=_attributes(files, facts) if facts.attributes else None,
+        files=files,
     )
 
 
-@dataclass(frozen=True)
-class _Files:
-    """Those of a version that may be missing."""
+def _open_files(paths: Mapping[str, Path], facts: Manifest) -> dict[str, Any]:
+    """Map what a version has of the table, but for what only a training goes on from."""
+    sizes = {"items": facts.items, "users": facts.users, "components": facts.components}
+    sizes["numbers"] = sum(attribute.kind == "number" for attribute in facts.attributes)
+    files: dict[str, Any] = {}
+    for name, spec in FILES.items():
+        if (path := paths.get(name)) is None or not spec.shape or spec.group == MODEL:
+            continue
+        if spec.dtype:
+            files[name] = map_file(path, sizes)
+        else:
+            files[name] = IdMap.open(path)
+            count_ids(path, files[name], sizes)
+    return files
 
-    directory: Path
-    facts: Manifest
 
-    def array(self, name: str, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any] | None:
-        return map_array(self.directory / name, dtype, shape) if name in self.facts.files else None
+def _rows(files: Mapping[str, Any], offsets: str) -> Any:
+    values = FILES[offsets].values
+    return Ragged(files[offsets], files[values]) if values in files else None
 
-    def ragged(self, offsets: str, values: str, dtype: DTypeLike, rows: int) -> Ragged | None:
-        starts = self.array(offsets, np.int64, (rows + 1,))
-        own = self.array(values, dtype, (None,))
-        return None if starts is None or own is None else Ragged(starts, own)
+
+def _attributes(files: Mapping[str, Any], facts: Manifest) -> Attributes:
+    text = number = None
+    if layout.ATTRIBUTE_VALUES in files:
+        both = (layout.ATTRIBUTE_ITEMS_OFFSETS, layout.ITEM_ATTRIBUTES_OFFSETS)
+        text = TextIndex(files[layout.ATTRIBUTE_VALUES], *(_rows(files, name) for name in both))
+    if layout.NUMBERS in files:
+        number = NumberIndex(*(files[name] for name in layout.ATTRIBUTE_FILES["number"]))
+    return Attributes(facts.attributes, text, number)
 
 
 def directory_of(volume: Path, version: str) -> Path:
@@ -212,10 +209,3 @@ def check_size(path: Path, expected: int) -> None:
         raise unreadable(path, error) from error
     if found != expected:
         raise MismatchError(path, "size in bytes", expected=expected, found=found)
-
-
-def _open_id_map(path: Path, expected: int) -> IdMap:
-    id_map = IdMap.open(path)
-    if len(id_map) != expected:
-        raise MismatchError(path, "number of ids", expected=expected, found=len(id_map))
-    return id_map

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,51 +12,77 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import NumberIndex, TextIndex
 from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
+from lightfm_retriever.publication.file_table import FILES, FileSpec
+from lightfm_retriever.publication.reader import Publication
+from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.fold_in import LEAST_HALFWAY, FoldIn
 from lightfm_retriever.publication.vectors.ranking import row_norms
 from lightfm_retriever.publication.vectors.vector_space import LONGEST, Float32Array, split_biases
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lightfm_retriever.publication.reader import Publication
-    from lightfm_retriever.publication.storage.id_map import IdMap
-
 # What is read together, so that memory doesn't grow with the publication.
 _CHUNK_ROWS = 1 << 16
+# How messages call a row of a size.
+_ROWS = {"items": "item row", "users": "user row", "tokens": "token"}
 
 
 def check_contents(publication: Publication) -> None:
     """Read all but the indexes; raises InvalidPublicationError, which names the file at fault."""
-    directory, items = publication.directory, publication.manifest.items
-    for name, id_map in (
-        (layout.ITEM_IDS, publication.items),
-        (layout.USER_IDS, publication.users),
-        (layout.USER_FEATURES, publication.user_features),
-    ):
-        if id_map is not None:
-            _check_ids(directory / name, id_map)
-    _check_vectors(publication)
+    directory = publication.directory
+    _check_files(directory, publication.files)
     _check_embeddings(publication)
     if publication.fold_in is not None and FoldIn(publication.fold_in).halfway.min() < LEAST_HALFWAY:
         raise InvalidPublicationError(directory / layout.FOLD_IN, "a number of row 2 is below 0")
-    _check_rows(publication, layout.SEEN_OFFSETS, layout.SEEN_ITEMS, publication.seen)
-    if publication.held_out is not None:
-        _check_rows(publication, layout.HELD_OUT_OFFSETS, layout.HELD_OUT_ITEMS, publication.held_out)
-    titles = publication.titles
-    if titles is not None and (problem := titles.problem()) is not None:
-        raise InvalidPublicationError(directory / layout.TITLE_OFFSETS, f"offsets {problem}")
-    if publication.id_ranks is not None:
-        _check_permutation(directory / layout.ID_RANKS, publication.id_ranks)
     _check_popularity(publication)
     if (attributes := publication.attributes) is not None:
         kinds = [own.kind for own in attributes.facts]
         if attributes.text is not None:
             _check_values(directory / layout.ATTRIBUTE_VALUES, attributes.text, kinds)
-            _check_tokens(directory, attributes.text, items)
+            _check_tokens(directory, attributes.text)
         if attributes.number_arrays is not None:
             _check_numbers(directory, attributes.number_arrays)
+
+
+def _check_files(directory: Path, files: Mapping[str, Any]) -> None:
+    """What the table says of the ids and numbers of each file."""
+    sizes: dict[str, int] = {}
+    for name, own in files.items():
+        sizes.update(FILES[name].sizes(getattr(own, "shape", (len(own),))))
+    for name, own in files.items():
+        spec = FILES[name]
+        if not spec.dtype:
+            _check_ids(directory / name, own)
+        elif spec.values in files:
+            _check_ragged(directory, spec, Ragged(own, files[spec.values]), sizes)
+        elif spec.of and not spec.rule:
+            _check_range(directory / name, own, spec.of, sizes[spec.of])
+        else:
+            _check_array(directory / name, own, spec.rule)
+
+
+def _check_array(path: Path, array: NDArray[Any], rule: str) -> None:
+    if rule == "permutation":
+        for rows in np.atleast_2d(array):
+            _check_permutation(path, rows)
+    elif rule == "gaps":
+        for row, numbers in enumerate(array):
+            if np.isinf(numbers).any():
+                raise InvalidPublicationError(path, f"row {row} has an infinite number")
+    elif rule == "vectors" or (array.dtype.kind == "f" and not rule):
+        _check_floats(path, array, LONGEST if rule else np.finfo(array.dtype).max)
+
+
+def _check_ragged(directory: Path, spec: FileSpec, rows: Ragged, sizes: Mapping[str, int]) -> None:
+    """Offsets that fit, and values that are rows of something."""
+    if (problem := rows.problem()) is not None:
+        raise InvalidPublicationError(directory / spec.name, f"offsets {problem}")
+    values = FILES[spec.values]
+    if values.of:
+        _check_range(directory / values.name, rows.values, values.of, sizes[values.of])
+    if values.rule == "ascending" and (row := rows.first_not_ascending()) is not None:
+        owner = next((_ROWS.get(size, size) for size, _ in spec.sizes((0,))), "row")
+        problem = f"the {values.of} of {owner} {row} don't ascend"
+        raise InvalidPublicationError(directory / values.name, problem)
 
 
 def _check_ids(path: Path, id_map: IdMap) -> None:
@@ -69,79 +96,50 @@ def _check_ids(path: Path, id_map: IdMap) -> None:
             raise MismatchError(path, f"row of id {external_id[:60]!a}", expected=row, found=found)
 
 
-def _check_vectors(publication: Publication) -> None:
-    for name, vectors in (
-        (layout.ITEM_VECTORS, publication.item_vectors),
-        (layout.USER_VECTORS, publication.user_vectors),
-        (layout.USER_FEATURE_VECTORS, publication.user_feature_vectors),
-        (layout.FOLD_IN, publication.fold_in),
-    ):
-        if vectors is None:
+def _check_floats(path: Path, array: NDArray[Any], most: float) -> None:
+    for start in range(0, len(array), _CHUNK_ROWS):
+        chunk = array[start : start + _CHUNK_ROWS]
+        # What isn't finite is the least or the greatest, and NaN is both.
+        if chunk.min(initial=0) >= -most and chunk.max(initial=0) <= most:
             continue
-        for start in range(0, len(vectors), _CHUNK_ROWS):
-            chunk = vectors[start : start + _CHUNK_ROWS]
-            # What isn't finite is the least or the greatest, and NaN is both.
-            if chunk.min(initial=0) >= -LONGEST and chunk.max(initial=0) <= LONGEST:
-                continue
-            row = int((~(np.abs(chunk) <= LONGEST).all(axis=1)).argmax())
-            finite = np.isfinite(chunk[row]).all()
-            problem = f"has a number beyond {LONGEST:g}" if finite else "isn't finite"
-            raise InvalidPublicationError(publication.directory / name, f"row {start + row} {problem}")
+        row = int((~(np.abs(chunk) <= most).reshape(len(chunk), -1).all(axis=1)).argmax())
+        problem = f"has a number beyond {most:g}" if np.isfinite(chunk[row]).all() else "isn't finite"
+        raise InvalidPublicationError(path, f"row {start + row} {problem}")
 
 
 def _check_embeddings(publication: Publication) -> None:
     embeddings: Float32Array = split_biases(publication.item_vectors)[0]
-    norms = publication.item_norms
+    directory, norms = publication.directory, publication.item_norms
     for start in range(0, len(embeddings), _CHUNK_ROWS):
         lengths = row_norms(embeddings[start : start + _CHUNK_ROWS])
-        zero = lengths == 0
-        if zero.any():
-            row = start + int(zero.argmax())
-            # It has no cosine to anything.
-            path = publication.directory / layout.ITEM_VECTORS
-            raise InvalidPublicationError(path, f"embedding {row} is zero")
-        if norms is None:
-            continue
-        wrong = ~np.isclose(norms[start : start + _CHUNK_ROWS], lengths, rtol=1e-3)
-        if wrong.any():
-            row = start + int(wrong.argmax())
-            path = publication.directory / layout.ITEM_NORMS
-            raise InvalidPublicationError(path, f"norm {row} isn't that of the embedding")
+        # It would have no cosine to anything.
+        _refuse(directory / layout.ITEM_VECTORS, lengths == 0, "embedding {} is zero", start)
+        if norms is not None:
+            wrong = ~np.isclose(norms[start : start + _CHUNK_ROWS], lengths, rtol=1e-3)
+            problem = "norm {} isn't that of the embedding"
+            _refuse(directory / layout.ITEM_NORMS, wrong, problem, start)
 
 
-def _check_rows(publication: Publication, offsets: str, values: str, rows: Ragged) -> None:
-    """Rows of item rows: what users saw, and what was held out."""
-    directory, items = publication.directory, publication.manifest.items
-    _check_ragged(directory, offsets, values, rows, "item rows", items)
-    if (user := rows.first_not_ascending()) is not None:
-        raise InvalidPublicationError(directory / values, f"the items of user row {user} don't ascend")
+def _refuse(path: Path, wrong: NDArray[np.bool_], problem: str, start: int = 0) -> None:
+    """Raise for the first row that is wrong, if any is."""
+    if wrong.any():
+        raise InvalidPublicationError(path, problem.format(start + int(wrong.argmax())))
 
 
-def _check_ragged(
-    directory: Path, offsets: str, values: str, rows: Ragged, what: str, count: int
-) -> None:
-    """Offsets that fit, and values in 0..count - 1."""
-    if (problem := rows.problem()) is not None:
-        raise InvalidPublicationError(directory / offsets, f"offsets {problem}")
-    _check_range(directory / values, rows.values, what, count)
-
-
-def _check_range(path: Path, values: NDArray[np.int32], what: str, count: int) -> None:
-    if len(values) and (int(values.min()) < 0 or int(values.max()) >= count):
-        raise MismatchError(
-            path,
-            f"range of {what}",
-            expected=f"0..{count - 1}",
-            found=f"{int(values.min())}..{int(values.max())}",
-        )
+def _check_range(path: Path, values: NDArray[np.int32], of: str, count: int) -> None:
+    if not len(values):
+        return
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high >= count:
+        what = f"range of {_ROWS.get(of, of)}s"
+        raise MismatchError(path, what, expected=f"0..{count - 1}", found=f"{low}..{high}")
 
 
 def _check_permutation(path: Path, rows: NDArray[np.int32]) -> None:
-    _check_range(path, rows, "item rows", len(rows))
+    _check_range(path, rows, "items", len(rows))
     there = np.zeros(len(rows), dtype=bool)
     there[rows] = True
-    if not there.all():
-        raise InvalidPublicationError(path, f"{int(there.argmin())} isn't there, but another one twice")
+    _refuse(path, ~there, "{} isn't there, but another one twice")
 
 
 def _check_popularity(publication: Publication) -> None:
@@ -150,10 +148,7 @@ def _check_popularity(publication: Publication) -> None:
         return
     directory = publication.directory
     path = directory / layout.POPULAR_ITEMS
-    _check_permutation(path, ranking)
-    if int(counts.min()) < 0:
-        where = int(counts.argmin())
-        raise InvalidPublicationError(directory / layout.POPULARITY, f"that of row {where} is below 0")
+    _refuse(directory / layout.POPULARITY, counts < 0, "that of row {} is below 0")
     ranks = publication.id_ranks
     for start in range(0, len(ranking), _CHUNK_ROWS):
         rows = ranking[start : start + _CHUNK_ROWS + 1]
@@ -161,46 +156,21 @@ def _check_popularity(publication: Publication) -> None:
         wrong = ranked[1:] > ranked[:-1]
         if ranks is not None:
             wrong |= (ranked[1:] == ranked[:-1]) & (ranks[rows[1:]] < ranks[rows[:-1]])
-        if wrong.any():
-            place = start + 1 + int(wrong.argmax())
-            raise InvalidPublicationError(path, f"place {place} should be before the one before it")
+        _refuse(path, wrong, "place {} should be before the one before it", start + 1)
 
 
 def _check_values(path: Path, text: TextIndex, kinds: Sequence[str]) -> None:
     """Each value belongs to a text attribute."""
     prefixes = tuple(f"{position}:" for position, kind in enumerate(kinds) if kind == "text")
-    _check_ids(path, text.values)
     for token in range(len(text.values)):
         key = text.values.external_id(token)
         if not key.startswith(prefixes) or key in prefixes:
             raise InvalidPublicationError(path, f"{key!a} is no value of a text attribute")
 
 
-def _check_tokens(directory: Path, text: TextIndex, items: int) -> None:
+def _check_tokens(directory: Path, text: TextIndex) -> None:
     """Posting lists and items' tokens are each other's inverse."""
-    count = len(text.values)
-    _check_ragged(
-        directory,
-        layout.ATTRIBUTE_ITEMS_OFFSETS,
-        layout.ATTRIBUTE_ITEMS,
-        text.items,
-        "item rows",
-        items,
-    )
-    _check_ragged(
-        directory,
-        layout.ITEM_ATTRIBUTES_OFFSETS,
-        layout.ITEM_ATTRIBUTES,
-        text.tokens,
-        "tokens",
-        count,
-    )
     path = directory / layout.ATTRIBUTE_ITEMS
-    if (token := text.items.first_not_ascending()) is not None:
-        raise InvalidPublicationError(path, f"the items of token {token} don't ascend")
-    if (row := text.tokens.first_not_ascending()) is not None:
-        where = directory / layout.ITEM_ATTRIBUTES
-        raise InvalidPublicationError(where, f"the tokens of item row {row} don't ascend")
     if len(text.items.values) != len(text.tokens.values):
         raise MismatchError(
             path,
@@ -231,11 +201,7 @@ def _check_numbers(directory: Path, number: NumberIndex) -> None:
     for row, (values, order, ordered) in enumerate(
         zip(number.values, number.order, number.ordered, strict=True)
     ):
-        for name, numbers in ((layout.NUMBERS, values), (layout.NUMBER_SORTED, ordered)):
-            if np.isinf(numbers).any():
-                raise InvalidPublicationError(directory / name, f"row {row} has an infinite number")
         path = directory / layout.NUMBER_ORDER
-        _check_permutation(path, order)
         by_value = values[order]
         if not np.array_equal(by_value, ordered, equal_nan=True):
             raise InvalidPublicationError(

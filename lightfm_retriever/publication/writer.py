@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
-import secrets
 import shutil
-import stat
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,17 +22,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.files.durable import fsync_directory, fsync_file, make_directory
-from lightfm_retriever.files.regular_files import open_descriptor, open_regular
+from lightfm_retriever.files.regular_files import open_regular
 from lightfm_retriever.publication import layout, manifest, verification
 from lightfm_retriever.publication.attributes import Attributes
 from lightfm_retriever.publication.errors import InvalidPublicationError, VectorError, VolumeError
+from lightfm_retriever.publication.file_table import FILES, FileSpec
 from lightfm_retriever.publication.manifest import FileFacts, Manifest
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.staging_area import make_locked, remove_abandoned
+from lightfm_retriever.publication.storage.arrays import check_kind
+from lightfm_retriever.publication.storage.id_map import IdMap, count_ids
 from lightfm_retriever.publication.storage.ragged import Ragged
 
 Clock = Callable[[], datetime]
 
-_LOCK = "lock"
 _NUMBERS_CHECKED_TOGETHER = 1 << 18
 
 
@@ -64,13 +63,15 @@ class Staging:
         self._lock: int | None = None
         self._directory: Path | None = None
         self._files = Path()
+        # What the arrays and id maps that were staged tell of the table's sizes.
+        self._sizes: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         try:
             for directory in (self._root, layout.versions_dir(self._volume)):
                 make_directory(directory)
-            _remove_abandoned(self._root)
-            self._directory, self._lock = _make_locked(self._root)
+            remove_abandoned(self._root)
+            self._directory, self._lock = make_locked(self._root)
             self._files = self._directory / "files"
             self._files.mkdir()
         except OSError as error:
@@ -105,14 +106,20 @@ class Staging:
         path.mkdir()
         return path
 
-    def add_array(self, name: str, array: NDArray[Any], *, gaps: bool = False) -> None:
+    def add_array(self, name: str, array: NDArray[Any]) -> None:
         """Write an array as .npy in C order.
 
         Raises:
-            VectorError: a float isn't finite; with `gaps` NaN is, which stands for no number.
+            VectorError: a float isn't finite; NaN is, where the table lets it stand for none.
+            MismatchError: the table says another type or, with what was staged before, another shape.
         """
-        if array.dtype.kind == "f" and not _is_finite(array, gaps=gaps):
+        spec = FILES.get(name, FileSpec(name, ""))
+        if array.dtype.kind == "f" and not _is_finite(array, gaps=spec.rule == "gaps"):
             raise VectorError(f"{name}: not every number is finite")
+        if spec.dtype:
+            sizes = {**dict(spec.sizes(array.shape)), **self._sizes}
+            check_kind(name, array, spec.dtype, spec.lengths(sizes))
+            self._sizes = sizes
         with self.path(name).open("xb") as file:
             np.save(_Written(file), np.ascontiguousarray(array), allow_pickle=False)
 
@@ -122,7 +129,8 @@ class Staging:
         self.add_array(values_name, ragged.values)
 
     def add_id_map(self, name: str, id_map: IdMap) -> None:
-        """Write an id map."""
+        """Write an id map; raises MismatchError for another number of ids than rows staged before."""
+        count_ids(Path(name), id_map, self._sizes)
         id_map.save(self.path(name))
 
     def add_attributes(self, attributes: Attributes) -> None:
@@ -132,16 +140,12 @@ class Staging:
             self.add_ragged(layout.ATTRIBUTE_ITEMS_OFFSETS, layout.ATTRIBUTE_ITEMS, text.items)
             self.add_ragged(layout.ITEM_ATTRIBUTES_OFFSETS, layout.ITEM_ATTRIBUTES, text.tokens)
         if (number := attributes.number_arrays) is not None:
-            self.add_array(layout.NUMBERS, number.values, gaps=True)
+            self.add_array(layout.NUMBERS, number.values)
             self.add_array(layout.NUMBER_ORDER, number.order)
-            self.add_array(layout.NUMBER_SORTED, number.ordered, gaps=True)
+            self.add_array(layout.NUMBER_SORTED, number.ordered)
 
     def publish(self, facts: Manifest) -> Manifest:
-        """Make the version appear, and return its manifest; raises as `seal` does.
-
-        Args:
-            facts: the manifest without version, created_at and files, which are filled in here.
-        """
+        """Make the version appear, and return its manifest; takes and raises what `seal` does."""
         return self.appear(self.seal(facts))
 
     def seal(self, facts: Manifest) -> Manifest:
@@ -251,67 +255,8 @@ def _seal(path: Path) -> FileFacts:
         )
 
 
-def _make_locked(root: Path) -> tuple[Path, int]:
-    """Make a staging directory, and a lock in it that tells others that its writer lives."""
-    while True:
-        directory = root / f"publish-{secrets.token_hex(8)}"
-        directory.mkdir()
-        # Before it is locked, another writer may take the directory for abandoned.
-        if (lock := _lock(directory)) is not None:
-            return directory, lock
-
-
-def _lock(directory: Path) -> int | None:
-    """Take the lock of a staging directory; None when another has it or the directory is gone.
-
-    Its writer and those who would remove it go the same way, so that only one of them gets it.
-    """
-    path = directory / _LOCK
-    try:
-        lock = open_descriptor(path, os.O_CREAT | os.O_RDWR)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # A lock that was removed between opening and locking it keeps nobody out.
-        if os.path.samestat(os.fstat(lock), path.stat()):
-            return lock
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    except BaseException:
-        os.close(lock)
-        raise
-    os.close(lock)
-    return None
-
-
 class _Written:
     """A file that NumPy writes to by Python: its own writing doesn't tell why it can't."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.write = file.write
-
-
-def _remove_abandoned(root: Path) -> None:
-    """Remove what writers that were killed left in the staging directory."""
-    for path in root.iterdir():
-        try:
-            # Of the entry itself: where a link leads is none of the writers' business.
-            facts = path.lstat()
-            if not stat.S_ISDIR(facts.st_mode):
-                # A label's temporary file: its writer holds it for milliseconds.
-                if datetime.now(UTC).timestamp() - facts.st_mtime > 3600:
-                    path.unlink(missing_ok=True)
-                continue
-        except OSError:
-            continue  # gone, or another user's
-        try:
-            lock = _lock(path)
-        except OSError:
-            continue  # another user's
-        if lock is None:
-            continue  # its writer lives
-        try:
-            shutil.rmtree(path, ignore_errors=True)
-        finally:
-            os.close(lock)

@@ -5,14 +5,9 @@ them; what is served are only sums of these. Beside the columns, its adagrad sch
 2011) has a sum of squared gradients for each number, which makes the steps smaller the more a number
 was trained. LightFM's momentum is left out: adagrad has none.
 
-On a volume a side (items or users) has five arrays. Its n columns are the own columns of some ids,
-then other features; an id and a feature of the same name stay apart.
-
-    rows             (k,) int32, ascending: rows of the id map with a trained column of their own
-    feature_offsets  (n - k + 1,) int64 } names "column:value" of the other columns, in UTF-8
-    feature_bytes    (...,) uint8       }
-    vectors          (n, components + 1) float32, embedding then bias
-    gradients        (n, components + 1) float32, the sums of squared gradients; each starts at 1
+On a volume a side (items or users) has the five arrays that `file_table` lists as its model. Its n
+columns are the own columns of some ids, then other features; an id and a feature of the same name stay
+apart. Each sum of squared gradients starts at 1.
 """
 
 from __future__ import annotations
@@ -28,7 +23,7 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication import layout, verification
 from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
 from lightfm_retriever.publication.storage import ragged
-from lightfm_retriever.publication.storage.arrays import map_array
+from lightfm_retriever.publication.storage.arrays import map_file
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, fold_biases, split_biases
@@ -118,9 +113,9 @@ def load(volume: Path, version: str) -> ModelState | None:
     # The manifest has all of them or none.
     if layout.MODEL_ITEM_ROWS not in facts.files:
         return None
-    width = facts.components + 1
-    items = _open(directory, layout.ITEM_IDS, layout.MODEL_ITEM_FILES, width)
-    return ModelState(items, _open(directory, layout.USER_IDS, layout.MODEL_USER_FILES, width))
+    sizes = {"components": facts.components}
+    items = _open(directory, layout.ITEM_IDS, layout.MODEL_ITEM_FILES, sizes)
+    return ModelState(items, _open(directory, layout.USER_IDS, layout.MODEL_USER_FILES, sizes))
 
 
 def warm_model(state: ModelState, dataset: Dataset, hyperparameters: Hyperparameters) -> LightFM:
@@ -191,17 +186,15 @@ def _shared(
     return columns, known[columns]
 
 
-def _open(directory: Path, ids_name: str, names: Sequence[str], width: int) -> SideState:
+def _open(directory: Path, ids_name: str, names: Sequence[str], sizes: dict[str, int]) -> SideState:
     rows_path, offsets_path, values_path, vectors_path, gradients_path = (
         directory / name for name in names
     )
     ids = IdMap.open(directory / ids_name)
-    rows = map_array(rows_path, np.int32, (None,))
+    rows = map_file(rows_path, sizes)
     if len(rows) and not (rows[0] >= 0 and rows[-1] < len(ids) and bool((rows[1:] > rows[:-1]).all())):
         raise InvalidPublicationError(rows_path, f"the rows don't ascend within 0..{len(ids) - 1}")
-    names_column = Ragged(
-        map_array(offsets_path, np.int64, (None,)), map_array(values_path, np.uint8, (None,))
-    )
+    names_column = Ragged(map_file(offsets_path, sizes), map_file(values_path, sizes))
     if not len(names_column.offsets):
         raise MismatchError(offsets_path, "shape", expected="(1,) at least", found=(0,))
     if (problem := names_column.problem()) is not None:
@@ -209,11 +202,11 @@ def _open(directory: Path, ids_name: str, names: Sequence[str], width: int) -> S
     features = [ragged.text(names_column, row) for row in range(len(names_column))]
     if len(set(features)) < len(features):
         raise InvalidPublicationError(values_path, "two features have the same name")
-    shape = (len(rows) + len(features), width)
-    vectors = map_array(vectors_path, np.float32, shape)
+    sizes = sizes | {"n": len(rows) + len(features)}
+    vectors = map_file(vectors_path, sizes)
     if not np.isfinite(vectors).all():
         raise InvalidPublicationError(vectors_path, "not every number is finite")
-    gradients = map_array(gradients_path, np.float32, shape)
+    gradients = map_file(gradients_path, sizes)
     # Written so that NaN doesn't pass.
     if not (np.isfinite(gradients) & (gradients >= 1)).all():
         raise InvalidPublicationError(

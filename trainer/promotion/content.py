@@ -14,7 +14,7 @@ from lightfm_retriever.publication.attributes import Column, TextColumn
 from lightfm_retriever.publication.manifest import AttributeKind, DatasetFacts
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage import ragged
-from lightfm_retriever.publication.storage.arrays import map_array
+from lightfm_retriever.publication.storage.arrays import map_file
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
 
@@ -174,8 +174,6 @@ def _item_features(version: Publication) -> list[str]:
     """Names of the item features that the version's model learned; none when it has no model."""
     if layout.MODEL_ITEM_FEATURE_OFFSETS not in version.manifest.files:
         return []
-    column = Ragged(
-        map_array(version.directory / layout.MODEL_ITEM_FEATURE_OFFSETS, np.int64, (None,)),
-        map_array(version.directory / layout.MODEL_ITEM_FEATURE_BYTES, np.uint8, (None,)),
-    )
+    names = (layout.MODEL_ITEM_FEATURE_OFFSETS, layout.MODEL_ITEM_FEATURE_BYTES)
+    column = Ragged(*(map_file(version.directory / name, {}) for name in names))
     return [ragged.text(column, row) for row in range(len(column))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from lightfm_retriever.files.regular_files import held_open
 from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError, unreadable
+from lightfm_retriever.publication.file_table import FILES
 
 
 def map_array(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any]:
@@ -30,14 +32,26 @@ def map_array(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...]) -> ND
         raise InvalidPublicationError(path, f"isn't a .npy array: {error}") from error
     if not isinstance(array, np.ndarray):
         raise InvalidPublicationError(path, "isn't a single .npy array")
-    if array.dtype != np.dtype(dtype):
-        raise MismatchError(path, "dtype", expected=np.dtype(dtype), found=array.dtype)
-    expected = tuple(
-        found if wanted is None else wanted for found, wanted in zip(array.shape, shape, strict=False)
-    )
-    if len(array.shape) != len(shape) or array.shape != expected:
-        raise MismatchError(path, "shape", expected=shape, found=array.shape)
+    check_kind(path, array, dtype, shape)
     if not array.flags.c_contiguous:
         raise InvalidPublicationError(path, "is in Fortran order, but should be in C order")
     # A plain ndarray over the same map: indexing a np.memmap costs several times more.
     return array.view(np.ndarray)
+
+
+def map_file(path: Path, sizes: Mapping[str, int]) -> NDArray[Any]:
+    """Map an array of a version as its entry in the table says; raises as `map_array` does."""
+    spec = FILES[path.name]
+    return map_array(path, spec.dtype, spec.lengths(sizes))
+
+
+def check_kind(
+    path: Path | str, array: NDArray[Any], dtype: DTypeLike, shape: tuple[int | None, ...]
+) -> None:
+    """Raise MismatchError for an array of another type or shape; None stands for any length."""
+    if array.dtype != np.dtype(dtype):
+        raise MismatchError(path, "dtype", expected=np.dtype(dtype), found=array.dtype)
+    pairs = zip(array.shape, shape, strict=False)
+    lengths = tuple(found if wanted is None else wanted for found, wanted in pairs)
+    if array.ndim != len(shape) or array.shape != lengths:
+        raise MismatchError(path, "shape", expected=shape, found=array.shape)

@@ -20,9 +20,11 @@ from lightfm_retriever.files.regular_files import create_regular, held_open, ope
 from lightfm_retriever.publication.errors import (
     InvalidIdError,
     InvalidPublicationError,
+    MismatchError,
     VolumeError,
     unreadable,
 )
+from lightfm_retriever.publication.file_table import FILES
 
 MAX_ID_BYTES = 512
 """Longest external id, in bytes of UTF-8."""
@@ -118,6 +120,13 @@ class IdMap:
         except (KeyError, OverflowError) as error:
             raise IndexError(f"row {row} isn't in 0..{len(self) - 1}") from error
         return external_id.decode()
+
+
+def count_ids(path: Path, id_map: IdMap, sizes: dict[str, int]) -> None:
+    """Add the number of ids of a version's id map to the sizes, or raise MismatchError."""
+    for size, found in FILES[path.name].sizes((len(id_map),)):
+        if sizes.setdefault(size, found) != found:
+            raise MismatchError(path, "number of ids", expected=sizes[size], found=found)
 
 
 def _unmapped(path: Path) -> VolumeError | InvalidPublicationError:

@@ -70,11 +70,6 @@ class FoldIn:
 
     array: Float32Array
 
-    @staticmethod
-    def shape(components: int) -> tuple[int, int]:
-        """The array's, for embeddings of so many dimensions."""
-        return _HEAD + 2 * components, components
-
     @property
     def halfway(self) -> Float32Array:
         """h (d,), none below 0."""

@@ -11,8 +11,8 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import TextColumn
+from lightfm_retriever.publication.file_table import FILES
 from lightfm_retriever.publication.storage.id_map import IdMap
-from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from retriever.client import RecommendRequest, RetrieverClient
 from tests import retrievable
 from tests.service import PATIENCE
@@ -36,7 +36,7 @@ LONGEST = pb.Filter(
 
 
 def stage_more(staging):
-    shape = FoldIn.shape(retrievable.COMPONENTS)
+    shape = FILES[layout.FOLD_IN].lengths({"components": retrievable.COMPONENTS})
     staging.add_array(layout.FOLD_IN, np.full(shape, 0.5, dtype=np.float32))
     staging.add_id_map(layout.USER_FEATURES, IdMap.build(FEATURES))
     vectors = np.ones((len(FEATURES), retrievable.COMPONENTS + 1), dtype=np.float32)

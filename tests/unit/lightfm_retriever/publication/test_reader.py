@@ -250,21 +250,16 @@ def test_a_file_of_a_later_release_is_held_to_its_checksum(published):
         verify(published.volume, published.version)
 
 
-OPTIONAL_FILES = [layout.ITEM_NORMS, *(name for pair in layout.OPTIONAL_PAIRS for name in pair)]
-
-
 def test_users_seen_items_titles_and_what_came_later_may_be_none(tmp_path):
     facts = publications.facts(users=0)
     with Staging(tmp_path) as staging:
-        publications.stage(staging)
-        for name in OPTIONAL_FILES:
-            staging.path(name).unlink()
-        for name in (layout.USER_IDS, layout.USER_VECTORS, layout.SEEN_OFFSETS, layout.SEEN_ITEMS):
-            staging.path(name).unlink()
+        for name in (publications.SIMILAR_FILE, publications.RECOMMEND_FILE):
+            staging.path(name).write_bytes(b"an index")
+        staging.add_id_map(layout.ITEM_IDS, IdMap.build(publications.ITEM_IDS))
         staging.add_id_map(layout.USER_IDS, IdMap.build([]))
-        staging.add_array(
-            layout.USER_VECTORS, np.zeros((0, publications.COMPONENTS + 1), dtype=np.float32)
-        )
+        vectors = np.ones((publications.ITEMS, publications.COMPONENTS + 1), dtype=np.float32)
+        staging.add_array(layout.ITEM_VECTORS, vectors)
+        staging.add_array(layout.USER_VECTORS, vectors[:0])
         nothing = Ragged(np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32))
         staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, nothing)
         version = staging.publish(facts).version

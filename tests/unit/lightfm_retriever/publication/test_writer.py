@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 import time
@@ -9,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import numpy as np
 import pytest
 
-from lightfm_retriever.publication import layout, writer
+from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import InvalidPublicationError, VectorError, VolumeError
 from lightfm_retriever.publication.labels import promote
 from lightfm_retriever.publication.reader import list_versions, open_publication, read_manifest
@@ -279,27 +278,6 @@ def test_a_writer_that_lives_is_left_alone(volume):
     for version in versions:
         verify(volume, version)
     assert staged(volume) == []
-
-
-@pytest.mark.parametrize("locked_before", [True, False])
-def test_a_directory_is_removed_under_its_lock(volume, monkeypatch, locked_before):
-    """Otherwise a writer that makes its directory at that moment loses it while it writes."""
-    abandoned = layout.staging_dir(volume) / "publish-0123456789abcdef"
-    abandoned.mkdir(parents=True)
-    if locked_before:
-        (abandoned / "lock").write_bytes(b"")
-    removed = []
-
-    def remove(path, **options):
-        if path == abandoned:
-            with (abandoned / "lock").open("a") as lock, pytest.raises(BlockingIOError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            removed.append(path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(writer.shutil, "rmtree", remove)
-        writer._remove_abandoned(layout.staging_dir(volume))
-    assert removed == [abandoned]
 
 
 @pytest.mark.parametrize(("age", "kept"), [(timedelta(minutes=1), True), (timedelta(hours=2), False)])

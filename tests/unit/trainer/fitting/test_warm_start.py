@@ -49,10 +49,8 @@ def publish(volume, state, dataset):
     """A publication with the ids and the state of a dataset; the rest of it is made up."""
     random = np.random.default_rng(1)
     with Staging(volume) as staging:
-        publications.stage(staging)
-        for name in publications.ALL_FILES:
-            if name not in (publications.SIMILAR_FILE, publications.RECOMMEND_FILE):
-                staging.path(name).unlink()
+        for name in (publications.SIMILAR_FILE, publications.RECOMMEND_FILE):
+            staging.path(name).write_bytes(b"an index")
         staging.add_id_map(layout.ITEM_IDS, dataset.items)
         staging.add_id_map(layout.USER_IDS, dataset.users)
         for name, ids in ((layout.ITEM_VECTORS, dataset.items), (layout.USER_VECTORS, dataset.users)):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lightfm_retriever.publication.file_table import FILES, FOLD_IN
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors import fold_in
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
@@ -232,7 +233,8 @@ def test_an_item_of_nearly_no_weight_is_nearly_not_there(session):
 )
 def test_hardly_any_data_is_enough(items, users, seen):
     made = built(items, users, ragged(seen))
-    assert made.array.shape == FoldIn.shape(items.shape[1] - 1)
+    components = {"components": items.shape[1] - 1}
+    assert made.array.shape == FILES[FOLD_IN].lengths(components)
     assert made.array.dtype == np.float32
     for count in (1, len(items)):
         parts = made.parts(items[:count, :-1], ones(count))

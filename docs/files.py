@@ -1,0 +1,30 @@
+"""Write the table of files in lightfm_retriever/publication/README.md: python docs/files.py
+
+It is made of the table that the code goes by, so nothing is said twice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightfm_retriever.publication.file_table import FILES, FileSpec
+
+PAGE = Path(__file__).parents[1] / "lightfm_retriever/publication/README.md"
+_BEGIN, _END = "<!-- files of a version -->\n", "<!-- end of files -->\n"
+
+
+def with_table(page: str) -> str:
+    """A page with a fresh table between its marks."""
+    before, _, rest = page.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    lines = ["| File | Shape | Holds | Comes with | Format |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join([before + _BEGIN, *lines, *map(_line, FILES.values()), f"\n{_END}{after}"])
+
+
+def _line(spec: FileSpec) -> str:
+    shape = f"{spec.dtype} ({spec.shape})" if spec.dtype else spec.shape
+    return f"| `{spec.name}` | {shape} | {spec.what} | {spec.group or 'every version'} | {spec.since} |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_table(PAGE.read_text("utf-8")), "utf-8")
