@@ -36,13 +36,14 @@ MODULES: dict[str, tuple[str, ...]] = {
 SERVED_WITH = tuple(name for name in _SERVICE if name not in ("annoy", "cryptography", "rich"))
 """Those that no retriever serves without: the others are for some publications and flags."""
 
-ASKED_WITH = ("google.protobuf", "grpc", "grpc_health", "grpc_status")
+ASKED_WITH = ("google.protobuf", "google.rpc", "grpc", "grpc_health", "grpc_status")
 """Those that the Python clients need."""
 
 # Packages whose name isn't their module's.
 _PACKAGES = {
     "faiss": "faiss-cpu",
     "google": "protobuf",
+    "google.rpc": "googleapis-common-protos",
     "grpc": "grpcio",
     "grpc_health": "grpcio-health-checking",
     "grpc_reflection": "grpcio-reflection",
@@ -55,6 +56,8 @@ _PACKAGES = {
 
 def package_of(module: str) -> str:
     """The package that has a module."""
+    if module in _PACKAGES:
+        return _PACKAGES[module]
     top = module.partition(".")[0]
     return _PACKAGES.get(top, top.replace("_", "-"))
 

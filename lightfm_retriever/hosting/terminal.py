@@ -39,7 +39,9 @@ def run(command: Callable[[], int]) -> int:
 
     gRPC, which mustn't be imported before, writes no lines of its own unless GRPC_VERBOSITY is set.
     """
-    os.environ.setdefault(*_QUIET)
+    name, quiet = _QUIET
+    # Set to nothing it is as good as not set, as with variables of ours.
+    os.environ[name] = os.environ.get(name) or quiet
     with _guarded() as output:
         try:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -24,9 +25,15 @@ def start_all(pool: ThreadPoolExecutor, count: int) -> list[threading.Thread]:
 
     def wait() -> None:
         threads.append(threading.current_thread())
-        together.wait()
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait()
 
-    for _ in range(count):
-        ThreadPoolExecutor.submit(pool, wait)
-    together.wait()
+    try:
+        for _ in range(count):
+            ThreadPoolExecutor.submit(pool, wait)
+        together.wait()
+    except BaseException:
+        # Those that have begun would wait for the others for ever, and the process's end for them.
+        together.abort()
+        raise
     return threads

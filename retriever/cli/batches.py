@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,12 +16,18 @@ from rich.progress import Progress
 from lightfm_retriever.files.regular_files import open_given
 from lightfm_retriever.hosting import words
 from lightfm_retriever.hosting.terminal import print_json
+from retriever.answering.batches import MAX_RESULTS
+from retriever.answering.questions import DEFAULT_LIMIT
+from retriever.answering.sizes import MAX_REQUEST_BYTES
 from retriever.cli import json_requests
 from retriever.cli.json_requests import JsonRequestError
 from retriever.client import Answer, CallError, RetrieverClient
 
 BATCH = 64
 """Requests of one call: enough that a call's own cost hardly counts, and short enough to wait for."""
+
+# What a request takes in a batch besides its own bytes.
+_ENTRY_BYTES = 16
 
 _Line = tuple[int, Any]
 
@@ -71,6 +76,10 @@ def _requests(lines: Iterable[bytes], command: str) -> Iterator[_Line]:
             request = kind()
             try:
                 json_requests.read(line.decode(), request)
+                if (size := request.ByteSize()) > MAX_REQUEST_BYTES - _ENTRY_BYTES:
+                    raise JsonRequestError(
+                        f"has {size} bytes as a message, but may have at most {MAX_REQUEST_BYTES}"
+                    )
                 yield number, request
             except UnicodeDecodeError as error:
                 yield number, JsonRequestError(f"isn't JSON: {words.reason(error)}")
@@ -86,9 +95,28 @@ def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 def _batches(lines: Iterable[_Line]) -> Iterator[list[_Line]]:
-    lines = iter(lines)
-    while batch := list(islice(lines, BATCH)):
+    """Lines that one call may ask for together."""
+    batch: list[_Line] = []
+    results = size = 0
+    for line in lines:
+        more_results, more_bytes = _weight(line[1])
+        full = results + more_results > MAX_RESULTS or size + more_bytes > MAX_REQUEST_BYTES
+        if batch and (full or len(batch) == BATCH):
+            yield batch
+            batch, results, size = [], 0, 0
+        batch.append(line)
+        results += more_results
+        size += more_bytes
+    if batch:
         yield batch
+
+
+def _weight(request: Any) -> tuple[int, int]:
+    """How many results a request may have, and its bytes in a batch."""
+    if isinstance(request, Exception):
+        return 0, 0
+    limit = request.limit if request.HasField("limit") else DEFAULT_LIMIT
+    return min(max(limit, 0), MAX_RESULTS), request.ByteSize() + _ENTRY_BYTES
 
 
 def _content(result: Answer | Exception) -> dict[str, Any]:

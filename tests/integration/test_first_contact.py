@@ -224,7 +224,7 @@ def test_a_command_tells_of_a_handshake_that_fails_in_our_words_alone(kind, tmp_
     asked = ("status",) if kind.name == "retriever" else ("runs",)
     with hosted(name, SecuritySettings(cert=secret.cert, key=secret.key)) as target:
         command = [sys.executable, "-m", kind.name, *asked, "--target", target, "--ca", str(others)]
-        for value, has_others in ((None, False), ("INFO", True)):
+        for value, has_others in ((None, False), ("", False), ("INFO", True)):
             monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
             if value is not None:
                 monkeypatch.setenv("GRPC_VERBOSITY", value)

@@ -197,7 +197,10 @@ def _add_versions(commands: Any, defaults: config.Config) -> None:
     for parser in (version, delete, diff):
         parser.add_argument("version", type=spec_arguments.version, help="the version's name")
     diff.add_argument(
-        "--users", type=int, default=200, help="users whose top ten are compared (default: 200)"
+        "--users",
+        type=spec_arguments.whole(1, 10_000),
+        default=200,
+        help="users whose top ten are compared, 1 to 10000 (default: 200)",
     )
     for parser in (versions, version, delete, diff):
         _add_where(parser, defaults)
@@ -223,7 +226,12 @@ def _add_label_moves(commands: Any, defaults: config.Config) -> None:
 
 def _add_runs(commands: Any, defaults: config.Config) -> None:
     runs = commands.add_parser("runs", help="list a service's training runs, the latest first")
-    runs.add_argument("--limit", type=int, default=20, help="at most so many, 1 to 1000 (default: 20)")
+    runs.add_argument(
+        "--limit",
+        type=spec_arguments.whole(1, 1000),
+        default=20,
+        help="at most so many, 1 to 1000 (default: 20)",
+    )
     runs.add_argument("--page-token", default="", help="from the page before")
     runs.add_argument("--state", choices=STATES, help="only those in this state")
     parsers = [runs]

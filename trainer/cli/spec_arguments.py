@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from lightfm_retriever.hosting import words
 from lightfm_retriever.hosting.settings.parser import PathType
 from lightfm_retriever.publication import layout
 from trainer.cli.spark_arguments import spark_als
@@ -325,6 +326,23 @@ def label(text: str) -> str:
             f"{text!r} should be 1 to 64 of a-z, 0-9, - and _, starting with a letter"
         )
     return text
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Make a type of a flag that takes a whole number from `low` to `high`."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(
+                f"{words.brief(text)} isn't a whole number from {low} to {high}"
+            )
+        return value
+
+    return parse
 
 
 def version(text: str) -> str:

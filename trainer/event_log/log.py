@@ -365,6 +365,8 @@ class EventLog:
         with self._own_turn():
             self._check_usable()
             if self._number == number:
+                # What follows a file must find it as it was written.
+                self._wal.check_place()
                 self._seal()
             if self._number == number:
                 raise EventLogError(

@@ -149,9 +149,9 @@ class RunFile:
             self._keep_in_one_file()
             self.database.execute("BEGIN IMMEDIATE")
 
-    def check_whole(self, database: sqlite3.Connection) -> None:
+    def check_whole(self, database: sqlite3.Connection, *, after_adding: bool = False) -> None:
         """Raise StoreError unless a transaction's file has all that was acknowledged."""
-        if missing := self._record.missing(database):
+        if missing := self._record.missing(database, after_adding=after_adding):
             raise self._not_whole(missing)
 
     def confirm(self, run_id: str, columns: Mapping[str, object]) -> None:
@@ -170,6 +170,7 @@ class RunFile:
             row = fresh.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
             if row is None or any(row[name] != value for name, value in columns.items()):
                 raise StoreError(self.path, f"doesn't have what was written to it: {_MEND}")
+            self.check_whole(fresh, after_adding=True)
             self._record.note(fresh)
 
     def _is_new(self) -> bool:

@@ -67,12 +67,13 @@ class RunRecord:
     def _file(self) -> int:
         return 0 if self._kept is None else self._kept.file
 
-    def missing(self, database: sqlite3.Connection) -> str:
-        """What a file lacks, in words; "" for nothing."""
+    def missing(self, database: sqlite3.Connection, *, after_adding: bool = False) -> str:
+        """What a file lacks, in words; "" for nothing. After adding a later run there is one more."""
         kept, found = self._kept or Kept(), _kept_of(database)
         if self.is_other(database):
             return "is the file of other training runs, not the one that the trainer wrote to before"
-        if found.last < kept.last or found.runs < kept.runs:
+        least = kept.runs + (after_adding and found.last > kept.last)
+        if found.last < kept.last or found.runs < least:
             return (
                 f"has {found.runs} training runs up to number {found.last}, but {kept.runs} up to "
                 f"number {kept.last} were acknowledged: it is an older copy, or rows were removed"

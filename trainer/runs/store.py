@@ -80,6 +80,7 @@ class RunStore:
     def get(self, run_id: str) -> Run:
         """One run; raises RunNotFoundError, or DamagedRunError when it can't be read."""
         with self._file.transaction() as database:
+            self._file.check_whole(database)
             return self._get(database, run_id)
 
     def page(
@@ -97,6 +98,7 @@ class RunStore:
         # The conditions are the two above.
         query = f"SELECT * FROM runs WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?"  # noqa: S608
         with self._file.transaction() as database:
+            self._file.check_whole(database)
             return [self._read(row) for row in database.execute(query, (*values, size))]
 
     def count(self) -> dict[State, int]:
@@ -135,10 +137,12 @@ class RunStore:
     def start_next(self, *, now: float) -> Run | None:
         """Take the oldest queued run and make it RUNNING; None when none waits.
 
-        Raises StoreError when rows don't change as they should and no other run waits.
+        Raises StoreError when rows don't change as they should and no other run waits, and for an
+        older copy of the file, which would start again what has ended.
         """
         problem = ""
         with self._file.transaction() as database:
+            self._file.check_whole(database)
             waiting = database.execute(
                 "SELECT number FROM runs WHERE state = 'QUEUED' ORDER BY number"
             ).fetchall()

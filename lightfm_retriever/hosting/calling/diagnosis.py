@@ -5,6 +5,7 @@ gRPC's own words for it are one line of several causes, and a call that waits ha
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import ssl
@@ -85,6 +86,10 @@ def _look_up(host: str, port: int, end: float) -> list[tuple[int, Any]] | Proble
     """The addresses of a host, with their families."""
     found: list[tuple[int, Any]] = []
     failed: list[Problem] = []
+    with contextlib.suppress(OSError, UnicodeError):
+        # An address needs no name server, so no time is too short for it.
+        kind, numeric = socket.SOCK_STREAM, socket.AI_NUMERICHOST
+        return [(own[0], own[4]) for own in socket.getaddrinfo(host, port, type=kind, flags=numeric)]
 
     def ask() -> None:
         try:

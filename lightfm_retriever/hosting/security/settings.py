@@ -11,6 +11,9 @@ from lightfm_retriever.hosting import given
 from lightfm_retriever.hosting.errors import ArgumentError, FlagError
 from lightfm_retriever.hosting.security import tokens
 
+# Of a part of a host's name.
+_LONGEST_LABEL = 63
+
 
 @dataclass(frozen=True, kw_only=True)
 class SecuritySettings:
@@ -74,7 +77,10 @@ class ClientSecurity:
         for name in ("ca", "cert", "key"):
             object.__setattr__(self, name, _file(name, getattr(self, name)))
         if self.server_name is not None:
-            given.text("server_name", self.server_name, "a name, such as 'retriever.example.com'")
+            expected = "a name, such as 'retriever.example.com'"
+            name = given.text("server_name", self.server_name, expected)
+            if not name or "\0" in name or max(map(len, name.split("."))) > _LONGEST_LABEL:
+                raise ArgumentError("server_name", name, expected)
         if (self.cert is None) != (self.key is None):
             have, lack = ("cert", "key") if self.key is None else ("key", "cert")
             both = f"{self.named(have)} is given without {self.named(lack)}"

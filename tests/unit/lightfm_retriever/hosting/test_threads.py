@@ -22,3 +22,20 @@ def test_no_other_thread_is_started_by_tasks(monkeypatch, count):
         assert [*pool.map(abs, range(-20, 0))] == [*range(20, 0, -1)]
         assert all(thread.is_alive() for thread in threads)
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_an_interrupt_while_they_start_leaves_none_waiting(monkeypatch):
+    pool = ThreadPoolExecutor(3)
+    submit, begun = ThreadPoolExecutor.submit, []
+
+    def interrupted(*arguments):
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        begun.append(submit(*arguments))
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start_all(pool, 3)
+    # The end of the process waits for them.
+    pool.shutdown(wait=True)
+    assert all(own.done() for own in begun)

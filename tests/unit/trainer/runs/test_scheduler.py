@@ -506,13 +506,12 @@ def test_an_end_that_is_never_noted_is_in_the_log(make, tmp_path, caplog):
     assert f"{run_id}: it ended as SUCCEEDED with version {version}, which isn't noted" in caplog.text
 
 
-@pytest.mark.parametrize("change", ["DELETE FROM runs", "UPDATE runs SET created_at = 'x'"])
-def test_a_row_that_is_removed_or_changed_under_its_run_stops_no_other(here, caplog, change):
+def test_a_row_that_is_changed_under_its_run_stops_no_other(here, caplog):
     first = here.submit()
     process = here.process()
     run_id = here.submit()
     with here.store._file.transaction() as database:
-        database.execute(f"{change} WHERE id = ?", (first,))
+        database.execute("UPDATE runs SET created_at = 'x' WHERE id = ?", (first,))
     process.die("it ended")
     here.process().die("")
     assert here.end(run_id).state == "FAILED"

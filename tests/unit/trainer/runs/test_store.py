@@ -421,3 +421,39 @@ def test_a_check_fails_when_the_file_is_gone_or_closed(tmp_path):
         store.check()
     with pytest.raises(StoreError, match="closed"):
         store.check()
+
+
+def test_of_an_older_copy_no_run_starts_and_nobody_is_told(store, tmp_path):
+    """What it has as queued may have ended since, and its version may have been replaced."""
+    path = tmp_path / "state" / "runs.sqlite"
+    add(store, "a")
+    older = path.read_bytes()
+    add(store, "b")
+    # In place, as `cp` does.
+    with path.open("r+b") as file:
+        file.truncate()
+        file.write(older)
+    for ask in (
+        lambda: store.start_next(now=2.0),
+        lambda: store.get("a"),
+        lambda: store.page(size=10),
+        lambda: add(store, "c"),
+        store.check,
+    ):
+        with pytest.raises(
+            StoreError, match="has 1 training runs up to number 1, but 2 up to number 2"
+        ):
+            ask()
+
+
+def test_a_run_that_costs_another_one_its_row_is_not_acknowledged(store):
+    """Else the record of what there must be would say less."""
+    add(store, "a")
+    with store._file.transaction() as database:
+        database.execute(
+            "CREATE TRIGGER t AFTER INSERT ON runs "
+            "BEGIN DELETE FROM runs WHERE number < NEW.number; END"
+        )
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            add(store, "b")

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from lightfm_retriever.hosting.calling import diagnosis
 from lightfm_retriever.hosting.calling.diagnosis import _proxy
 from lightfm_retriever.hosting.calling.symptoms import of_connection, of_first_bytes, of_lookup
 from lightfm_retriever.hosting.security.settings import PLAIN
@@ -71,3 +72,7 @@ def test_a_proxy_is_named_unless_the_host_goes_without():
     assert _proxy("h.example:1", environment) == ""
     assert _proxy("h.test:1", environment) == "http_proxy"
     assert _proxy("h.test:1", {**environment, "grpc_proxy": "http://p:1"}) == "grpc_proxy"
+
+
+def test_an_address_needs_no_name_server_however_short_the_time():
+    assert diagnosis._look_up("127.0.0.1", 1, end=0.0) == [(socket.AF_INET, ("127.0.0.1", 1))]
