@@ -74,6 +74,7 @@ class Supervisor:
             self._events.wake_up,
             verify=self._source.verify,
             ended=self._reloaded,
+            clock=time.monotonic,
         )
         self._fleet: control.Fleet | None = None
         self._seen: SimpleQueue[Seen] = SimpleQueue()
@@ -89,7 +90,7 @@ class Supervisor:
 
     def _look(self) -> Seen:
         """Look at the label, its version, and the version that serves."""
-        return replace(self._source.look(), served=self._reload.served.look())
+        return replace(self._source.look(), served=self._reload.known.served.look(self._config.volume))
 
     def _watched(self, config: Config) -> RetrieverMetrics:
         """What is told on another address; raises HostingError when that can't be one."""
@@ -117,7 +118,7 @@ class Supervisor:
     @property
     def version(self) -> str:
         """The version that is committed; empty while there is none."""
-        return self._reload.committed or ""
+        return self._reload.known.committed or ""
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit status."""
@@ -156,7 +157,7 @@ class Supervisor:
         while self._events.signals:
             number = self._events.signals.pop(0)
             if number == signal.SIGHUP:
-                self._reload.failed.retry_now()
+                self._reload.retry_now()
                 self._watch.look_now()
             elif self._stopping is not None:
                 _log.warning("%s again: stopping at once", signal.Signals(number).name)
@@ -247,13 +248,13 @@ class Supervisor:
     def _tell_fleet(self) -> None:
         fleet = control.Fleet(
             label="" if self._config.pin else self._config.label,
-            target=self._reload.target or "",
-            version=self._reload.committed or "",
+            target=self._reload.known.target or "",
+            version=self._reload.known.committed or "",
             label_problem=self._watch.silence() or self._reload.problem(),
-            served_problem=self._reload.served.problem(),
+            served_problem=self._reload.known.served.problem(),
             last_reload=self._reload.last,
             workers=[worker.facts() for worker in self._workers],
-            failed=[*reversed(self._reload.failed.by_name.values())],
+            failed=[*reversed(self._reload.failed.values())],
             loading=self._reload.loading,
         )
         if fleet == self._fleet:

@@ -34,7 +34,8 @@ class WorkerProcess:
         state: where the process is in its life: it starts, is ready to load, takes calls, is gone.
         version: what it serves, None for nothing.
         preparing: what it was told to prepare and hasn't answered, None for nothing.
-        prepared: what it has prepared and waits to commit, None for nothing.
+        prepared: what it has prepared, None for nothing.
+        committing: what it was told to commit and hasn't, None for nothing.
         ever_ran: whether a process in this slot ever took calls.
         load: what it last said that it does and needs.
         deaths: how often in a row a process ended soon after its start.
@@ -56,6 +57,7 @@ class WorkerProcess:
         self.version: str | None = None
         self.preparing: str | None = None
         self.prepared: str | None = None
+        self.committing: str | None = None
         self.ever_ran = False
         self.load = control.Load()
         self.deaths = 0
@@ -113,9 +115,9 @@ class WorkerProcess:
         return self.state in ("booted", "running")
 
     @property
-    def idle(self) -> bool:
-        """Whether it is up and has nothing to do for a reload."""
-        return self.up and self.preparing is None and self.prepared is None
+    def waits(self) -> bool:
+        """Whether it may be told to take calls, which it hasn't been."""
+        return self.state == "booted" and not self._told_to_listen
 
     def silent_seconds(self) -> float:
         """How long it has said nothing; 0 while it is down."""
@@ -188,13 +190,13 @@ class WorkerProcess:
                     self.prepared = self.preparing
                 self.preparing = None
             case control.Committed(version=version):
-                self.version, self.prepared = version, None
+                self.version, self.prepared, self.committing = version, None, None
                 self.serving_since = time.time()
         return True
 
     def listen(self) -> None:
         """Tell it to take calls, once."""
-        if self.state == "booted" and not self._told_to_listen:
+        if self.waits:
             self._told_to_listen = True
             self.send(control.Listen())
 
@@ -207,6 +209,7 @@ class WorkerProcess:
 
     def commit(self, version: str) -> None:
         """Tell it to serve what it has prepared."""
+        self.prepared, self.committing = None, version
         self.send(control.Commit(version))
 
     def abandon(self) -> None:
@@ -219,7 +222,7 @@ class WorkerProcess:
         connection, process = self._connection, self._process
         self._connection = self._process = None
         self.state, self.version = "down", None
-        self.preparing = self.prepared = None
+        self.preparing = self.prepared = self.committing = None
         self.serving_since = 0.0
         self.load = control.Load()
         if connection is not None:

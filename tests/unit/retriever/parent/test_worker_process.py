@@ -81,7 +81,7 @@ def test_it_starts_a_fresh_interpreter_with_its_number_and_settings(worker):
     assert (dash_m, module, index, parent) == ("-m", "retriever.worker.worker", "3", str(os.getpid()))
     assert '"/data/volume"' in config
     assert descriptor.isdigit()
-    assert (worker.state, worker.pid, worker.up, worker.idle) == ("starting", 4242, False, False)
+    assert (worker.state, worker.pid, worker.up) == ("starting", 4242, False)
 
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
@@ -122,22 +122,22 @@ def test_a_number_of_threads_that_is_set_is_kept(monkeypatch, name, value):
 def test_a_life(worker):
     said(worker, control.Booted())
     assert heard(worker) == ([(control.Booted(), True)], True)
-    assert (worker.state, worker.ever_ran, worker.up, worker.idle) == ("booted", False, True, True)
+    assert (worker.state, worker.ever_ran, worker.up) == ("booted", False, True)
     worker.prepare("v1", {})
-    assert (worker.preparing, worker.prepared, worker.idle) == ("v1", None, False)
+    assert (worker.preparing, worker.prepared) == ("v1", None)
     said(worker, control.Prepared("v1", 1))
     heard(worker)
-    assert (worker.preparing, worker.prepared, worker.idle) == (None, "v1", False)
+    assert (worker.preparing, worker.prepared) == (None, "v1")
     worker.commit("v1")
-    assert worker.version is None
+    assert (worker.version, worker.prepared, worker.committing) == (None, None, "v1")
     said(worker, control.Committed("v1", 0.5))
     heard(worker)
-    assert (worker.version, worker.prepared, worker.idle) == ("v1", None, True)
+    assert (worker.version, worker.prepared, worker.committing) == ("v1", None, None)
     worker.listen()
     assert (worker.state, worker.ever_ran) == ("booted", False)
     said(worker, control.Listening())
     heard(worker)
-    assert (worker.state, worker.ever_ran, worker.up, worker.idle) == ("running", True, True, True)
+    assert (worker.state, worker.ever_ran, worker.up) == ("running", True, True)
     load = control.Load(calls=5, refused=1, in_flight=2, pss_bytes=1 << 20)
     said(worker, control.Beat(load))
     heard(worker)
@@ -167,7 +167,7 @@ def test_a_failure_to_prepare_leaves_it_idle_with_what_it_serves(running):
     said(running, control.PrepareFailed("v2", 1, "broken"))
     [(_, counts)], _ = heard(running)
     assert counts
-    assert (running.idle, running.version) == (True, "v1")
+    assert (running.preparing, running.prepared, running.version) == (None, None, "v1")
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_an_answer_to_what_was_abandoned_is_not_taken_for_the_answer_to_what_was
     running.abandon()
     said(running, late)
     assert heard(running) == ([(late, False)], True)
-    assert running.idle
+    assert (running.preparing, running.prepared) == (None, None)
     running.prepare("v1", {})
     said(running, late)
     assert heard(running) == ([(late, False)], True)
@@ -329,13 +329,14 @@ def test_a_worker_that_is_gone_is_killed_by_the_next_message(worker):
 
 
 def test_burying_it_forgets_what_it_did_and_tells_its_exit_status(running):
-    running.version, running.prepared = "v1", "v2"
+    running.version, running.prepared, running.committing = "v1", "v2", "v3"
     running.load = control.Load(calls=7)
     process = running._process
     assert running.bury() == -9
     process.theirs.close()
     assert (running.state, running.pid, running.connection) == ("down", 0, None)
     assert (running.version, running.preparing, running.prepared) == (None, None, None)
+    assert running.committing is None
     assert running.facts() == control.WorkerFacts(3, 0, "down", "", 0, 0, 0)
     # It was there, which tells a crash from a worker that can't boot.
     assert running.ever_ran

@@ -12,7 +12,6 @@ import msgspec
 from lightfm_retriever.publication import layout, verification
 from retriever import control, version_files
 from retriever.config import Config
-from retriever.parent.reloading import reload
 from retriever.parent.reloading.label_watch import Seen, look
 from retriever.parent.reloading.reload import Reload
 from retriever.parent.worker_process import WorkerProcess
@@ -75,7 +74,7 @@ class Service:
 
     def look_now(self):
         seen = look(self.volume, "current", None)
-        self.look(dataclasses.replace(seen, served=self.reload.served.look()))
+        self.look(dataclasses.replace(seen, served=self.reload.known.served.look(self.volume)))
 
     def look(self, seen: Seen):
         self._verified.clear()
@@ -84,8 +83,8 @@ class Service:
 
     def verify(self):
         """Wait for what is being verified."""
-        candidate = self.reload._candidate
-        if candidate is not None and candidate.step is reload.Step.VERIFYING:
+        loading = self.reload.loading
+        if loading is not None and loading.step == "VERIFYING":
             assert self._verified.wait(30)
             self._verified.clear()
             self.reload.advance()
@@ -141,7 +140,7 @@ class Service:
             self.prepared(worker, version)
         for worker in self.workers:
             self.committed(worker, version)
-        assert self.reload.committed == version
+        assert self.reload.known.committed == version
         assert [worker.version for worker in self.workers] == [version] * len(self.workers)
         self.told()
 

@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 
 from lightfm_retriever.publication import labels, layout, verification
-from lightfm_retriever.publication.errors import MismatchError, MissingFileError, VolumeError
+from lightfm_retriever.publication.errors import MissingFileError, VolumeError
 from retriever import control
 from retriever.errors import UnverifiedError
 from retriever.parent.reloading.label_watch import Seen
@@ -29,10 +29,10 @@ def both(*messages):
 def test_nothing_published_leaves_the_workers_alone_and_the_reason_visible(service):
     service.poll()
     assert service.told() == both()
-    assert service.reload.target is None
-    assert "nothing is published under it" in service.reload.label_problem
+    assert service.reload.known.target is None
+    assert "nothing is published under it" in service.reload.known.label_problem
     assert service.reload.last is None
-    assert service.reload.failed.by_name == {}
+    assert service.reload.failed == {}
 
 
 def test_one_prepares_then_the_others_and_all_commit_when_the_last_is_ready(tmp_path):
@@ -45,19 +45,19 @@ def test_one_prepares_then_the_others_and_all_commit_when_the_last_is_ready(tmp_
     assert service.told() == [[], [prepare(version)], [prepare(version)]]
     service.prepared(third, version)
     assert service.told() == [[], [], []]
-    assert service.reload.committed is None
+    assert service.reload.known.committed is None
     service.prepared(second, version)
     assert service.told() == [[control.Commit(version)]] * 3
-    assert service.reload.committed == version
+    assert service.reload.known.committed == version
 
 
 def test_it_is_done_when_the_last_worker_changed_over(tmp_path):
     service = Service(tmp_path, workers=3)
     version = retrievable.publish(service.volume)
     service.poll()
+    begun_at = service.reload.loading.since
     for worker in service.workers:
         service.prepared(worker, version)
-    begun_at = service.reload._begun_at
     for worker, seconds in zip(service.workers, (1.5, 1.25, 2.0), strict=True):
         assert service.reload.last is None
         service.committed(worker, version, at=begun_at + seconds)
@@ -72,9 +72,9 @@ def test_a_worker_that_dies_instead_of_changing_over_is_not_waited_for(tmp_path)
     service = Service(tmp_path, workers=3)
     version = retrievable.publish(service.volume)
     service.poll()
+    begun_at = service.reload.loading.since
     for worker in service.workers:
         service.prepared(worker, version)
-    begun_at = service.reload._begun_at
     service.committed(service.workers[0], version, at=begun_at + 1)
     service.dies(service.workers[1])
     assert service.reload.last is None
@@ -118,18 +118,6 @@ def test_a_worker_that_takes_calls_with_nothing_to_serve_gets_what_is_published_
     service.serve(retrievable.publish(tmp_path))
 
 
-def test_workers_that_still_boot_are_waited_for(tmp_path):
-    version = retrievable.publish(tmp_path)
-    service = Service(tmp_path, running=False)
-    for worker in service.workers:
-        worker.start()
-    service.poll()
-    service.boots(service.workers[0])
-    assert prepare(version) not in service.all_told()
-    service.boots(service.workers[1])
-    assert prepare(version) in service.all_told()
-
-
 def test_a_worker_that_boots_later_takes_calls_when_it_serves_what_the_others_do(service):
     version = retrievable.publish(service.volume)
     service.serve(version)
@@ -157,24 +145,8 @@ def test_a_worker_that_cannot_prepare_what_the_others_serve_is_started_afresh(se
     service.refuses(late, version, "out of memory")
     assert late.killed
     assert control.Listen() not in late.told
-    assert service.reload.committed == version
+    assert service.reload.known.committed == version
     assert not other.killed
-
-
-def test_one_that_is_told_to_change_over_counts_as_one_that_serves(service):
-    """It does what it is told a moment later."""
-    version = retrievable.publish(service.volume)
-    service.poll()
-    first, second = service.workers
-    service.prepared(first, version)
-    service.prepared(second, version)
-    service.dies(second)
-    service.boots(second)
-    service.refuses(second, version, "out of memory")
-    assert service.reload.committed == version
-    assert second.killed
-    service.committed(first, version)
-    assert service.reload.committed == first.version == version
 
 
 def test_a_worker_that_boots_during_a_reload_ends_up_with_what_the_others_serve(service):
@@ -190,7 +162,7 @@ def test_a_worker_that_boots_during_a_reload_ends_up_with_what_the_others_serve(
     assert service.told() == [[], [prepare(old)]]
     service.prepared(other, new)
     service.committed(other, new)
-    assert service.reload.committed == new
+    assert service.reload.known.committed == new
     service.told()
     service.prepared(late, old)
     assert service.told() == [[], [control.Abandon(), prepare(new)]]
@@ -207,7 +179,7 @@ def test_one_that_booted_with_nothing_to_serve_does_not_listen_once_others_serve
     version = retrievable.publish(tmp_path)
     service.poll()
     service.prepared(first, version)
-    assert service.reload.committed == version
+    assert service.reload.known.committed == version
     service.told()
     service.boots(late)
     assert service.told() == [[], [prepare(version)]]
@@ -230,22 +202,13 @@ def test_one_worker_that_cannot_prepare_keeps_all_with_what_they_serve(service):
     service.told()
     service.refuses(second, new, "no memory left")
     assert service.told() == [[control.Abandon()], []]
-    assert service.reload.committed == old
+    assert service.reload.known.committed == old
     last = service.reload.last
     assert (last.version, last.succeeded, last.reason) == (new, False, "worker 1: no memory left")
-    failed = service.reload.failed.by_name[new]
+    failed = service.reload.failed[new]
     assert (failed.version, failed.reason) == (new, "worker 1: no memory left")
     service.poll()
     assert service.told() == both()
-
-
-def test_one_that_the_first_worker_cannot_prepare_reaches_no_other(service):
-    new = retrievable.publish(service.volume)
-    service.poll()
-    service.told()
-    service.refuses(service.workers[0], new, "no memory left")
-    assert service.told() == both()
-    assert service.reload.failed.by_name[new].reason == "worker 0: no memory left"
 
 
 @pytest.mark.parametrize("name", [*publications.FILES, layout.MANIFEST])
@@ -259,10 +222,10 @@ def test_a_damaged_file_is_named_and_the_old_version_goes_on(service, name):
     publications.overwrite(path, bytes(data))
     service.poll()
     assert service.told() == both()
-    assert service.reload.committed == old
+    assert service.reload.known.committed == old
     assert not service.reload.last.succeeded
     assert str(path) in service.reload.last.reason
-    assert service.reload.failed.by_name[new].reason == service.reload.last.reason
+    assert service.reload.failed[new].reason == service.reload.last.reason
 
 
 def test_a_version_that_failed_is_tried_again_when_a_file_of_it_changed(service, monkeypatch):
@@ -343,14 +306,14 @@ def test_what_says_nothing_about_a_version_is_tried_again_later_and_later_and_lo
         # Before its time only if somebody asks for it.
         service.poll()
         assert tried == [version] * times
-        failed = service.reload.failed.by_name[version]
+        failed = service.reload.failed[version]
         assert "Stale file handle" in failed.reason
         assert failed.passing
         service.later += pause
     assert caplog.text.count("Stale file handle") == 1
     assert "can't be loaded now, and is tried again in 1 s" in caplog.text
     service.serve(version)
-    assert service.reload.failed.by_name == {}
+    assert service.reload.failed == {}
 
 
 def test_it_needs_no_look_at_the_volume(service, monkeypatch):
@@ -362,25 +325,6 @@ def test_it_needs_no_look_at_the_volume(service, monkeypatch):
     service.reload.advance()
     service.verify()
     assert len(tried) == 2
-
-
-def test_what_passes_is_tried_at_once_when_somebody_asks_for_it(service, monkeypatch):
-    retrievable.publish(service.volume)
-    tried = failing(monkeypatch, UnverifiedError("b", "no memory"))
-    service.poll()
-    service.reload.failed.retry_now()
-    service.poll()
-    assert len(tried) == 2
-
-
-def test_what_is_wrong_with_a_version_is_final_whoever_asks(service, monkeypatch):
-    retrievable.publish(service.volume)
-    tried = failing(monkeypatch, MismatchError(Path("x"), "size", expected=1, found=2))
-    service.poll()
-    service.later += 1e6
-    service.reload.failed.retry_now()
-    service.poll()
-    assert len(tried) == 1
 
 
 def test_what_was_not_there_for_a_moment_is_looked_for_again(service, monkeypatch):
@@ -399,14 +343,14 @@ def test_a_worker_that_lacks_something_leaves_the_version_to_be_tried_again(serv
     service.poll()
     first = service.workers[0]
     service.refuses(first, new, "Too many open files", passing=True)
-    failed = service.reload.failed.by_name[new]
+    failed = service.reload.failed[new]
     assert (failed.reason, failed.passing) == ("worker 0: Too many open files", True)
     service.told()
     service.later += 1
     service.poll()
     assert service.told() == [[prepare(new)], []]
     service.refuses(first, new, "is broken")
-    assert not service.reload.failed.by_name[new].passing
+    assert not service.reload.failed[new].passing
     service.later += 1e6
     service.poll()
     assert service.told() == both()
@@ -420,7 +364,7 @@ def test_workers_that_are_killed_from_outside_blame_no_version(service, statuses
     new = retrievable.publish(service.volume, seed=2)
     service.poll()
     dies_of(service, old, statuses)
-    failed = service.reload.failed.by_name[new]
+    failed = service.reload.failed[new]
     assert f"ended with status {statuses[-1]} while it prepared" in failed.reason
     assert failed.passing
     service.told()
@@ -437,30 +381,12 @@ def test_one_that_takes_too_long_is_tried_again_after_as_long_at_the_least(servi
     service.poll()
     service.later += 301
     service.takes_too_long(service.workers[0])
-    assert service.reload.failed.by_name[new].passing
+    assert service.reload.failed[new].passing
     service.told()
     for seconds, orders in ((290, both()), (100, [[prepare(new)], []])):
         service.later += seconds
         service.poll()
         assert service.told() == orders
-
-
-def test_what_serves_is_not_given_up_for_what_passes_where_the_label_names_nothing_better(service):
-    old = retrievable.publish(service.volume, seed=1)
-    service.serve(old)
-    broken = retrievable.publish(service.volume, seed=2)
-    publications.overwrite(layout.version_dir(service.volume, broken) / "items.trie", b"")
-    service.poll()
-    for worker in service.workers:
-        service.dies(worker)
-        service.boots(worker)
-    first, second = service.workers
-    service.refuses(first, old, "Too many open files", passing=True)
-    assert first.killed
-    assert service.reload.committed == old
-    service.prepared(second, old)
-    service.committed(second, old)
-    assert second.version == old
 
 
 def test_a_version_that_does_not_exist_yet_is_loaded_when_it_appears(service, tmp_path):
@@ -503,7 +429,7 @@ def test_an_endless_reason_is_cut(service):
         directory, lambda content: content.update(checksum="é" * 10**6), sign=False
     )
     service.poll()
-    for reason in (service.reload.last.reason, service.reload.failed.by_name[version].reason):
+    for reason in (service.reload.last.reason, service.reload.failed[version].reason):
         assert f"{directory / layout.MANIFEST}: checksum is" in reason
         assert len(reason.encode()) < 4096
 
@@ -531,10 +457,10 @@ def test_the_latest_twenty_versions_that_failed_are_kept(service, monkeypatch):
     for name in [*names, names[5]]:
         service.look(Seen(name))
         service.verify()
-    assert [*service.reload.failed.by_name] == [*names[6:], names[5]]
+    assert [*service.reload.failed] == [*names[6:], names[5]]
     assert all(
         failed.reason.startswith("an unexpected error: division by zero")
-        for failed in service.reload.failed.by_name.values()
+        for failed in service.reload.failed.values()
     )
 
 
@@ -544,10 +470,10 @@ def test_a_version_that_serves_after_all_is_no_failed_one_any_more(service):
         labels.promote(service.volume, version)
         service.poll()
         service.refuses(service.workers[0], version, "no memory left")
-    assert [*service.reload.failed.by_name] == [first, second]
+    assert [*service.reload.failed] == [first, second]
     labels.promote(service.volume, first)
     service.serve(first)
-    assert [*service.reload.failed.by_name] == [second]
+    assert [*service.reload.failed] == [second]
 
 
 # ---- labels
@@ -559,12 +485,12 @@ def test_a_label_that_cannot_be_followed_changes_nothing(service, content):
     service.serve(version)
     layout.label_file(service.volume, "current").write_bytes(content)
     service.poll()
-    assert (service.reload.target, service.reload.committed) == (None, version)
-    assert "should hold a version's name" in service.reload.label_problem
+    assert (service.reload.known.target, service.reload.known.committed) == (None, version)
+    assert "should hold a version's name" in service.reload.known.label_problem
     assert service.told() == both()
     labels.promote(service.volume, version)
     service.poll()
-    assert (service.reload.target, service.reload.label_problem) == (version, "")
+    assert (service.reload.known.target, service.reload.known.label_problem) == (version, "")
 
 
 def test_a_volume_that_vanishes_changes_nothing_and_may_return(service):
@@ -573,8 +499,8 @@ def test_a_volume_that_vanishes_changes_nothing_and_may_return(service):
     hidden = service.volume.with_name("hidden")
     service.volume.rename(hidden)
     service.poll()
-    assert service.reload.committed == version
-    assert service.reload.label_problem
+    assert service.reload.known.committed == version
+    assert service.reload.known.label_problem
     hidden.rename(service.volume)
     newer = retrievable.publish(service.volume, seed=2)
     service.serve(newer)
@@ -598,7 +524,7 @@ def test_a_label_that_moves_on_while_a_version_is_prepared_abandons_it(service):
     assert service.told() == both(control.Abandon())
     # What was on its way to the parent then counts for nothing.
     service.prepared(service.workers[1], new)
-    assert service.reload.committed == old
+    assert service.reload.known.committed == old
     assert service.told() == both()
 
 
@@ -622,7 +548,7 @@ def test_a_candidate_that_is_abandoned_disturbs_neither_those_that_change_over_n
     labels.promote(service.volume, new)
     service.poll()
     assert service.told() == [[], [], []]
-    assert service.reload.committed == new
+    assert service.reload.known.committed == new
 
 
 @pytest.mark.parametrize("refused", [False, True])
@@ -637,7 +563,7 @@ def test_an_answer_to_an_order_that_was_taken_back_counts_for_nothing(service, r
     late = control.PrepareFailed(version, first.order - 1, "no memory left")
     service.told()
     service.say(first, late if refused else control.Prepared(version, first.order - 1))
-    assert service.reload.failed.by_name == {}
+    assert service.reload.failed == {}
     assert service.told() == both()
     service.prepared(first, version)
     assert service.told() == [[], [prepare(version)]]
@@ -652,7 +578,7 @@ def test_a_worker_that_dies_after_it_prepared_is_not_waited_for(service):
     dying, other = service.workers
     service.prepared(dying, version)
     service.dies(dying)
-    assert service.reload.committed is None
+    assert service.reload.known.committed is None
     service.told()
     service.prepared(other, version)
     assert service.told() == [[], [control.Commit(version)]]
@@ -666,7 +592,7 @@ def test_a_worker_that_dies_while_it_prepares_after_the_first_is_not_waited_for(
     service.told()
     service.dies(dying)
     assert service.told() == [[control.Commit(version)], []]
-    assert service.reload.failed.by_name == {}
+    assert service.reload.failed == {}
 
 
 def test_when_the_first_dies_once_it_begins_again_when_that_one_is_back(service, monkeypatch):
@@ -681,7 +607,7 @@ def test_when_the_first_dies_once_it_begins_again_when_that_one_is_back(service,
     service.dies(first)
     service.verify()
     assert tried == [version]
-    assert service.reload.failed.by_name == {}
+    assert service.reload.failed == {}
     service.boots(first)
     service.prepared(first, old)
     assert service.told() == [[prepare(old), control.Commit(old)], []]
@@ -692,7 +618,7 @@ def test_when_the_first_dies_once_it_begins_again_when_that_one_is_back(service,
     for worker in service.workers:
         service.committed(worker, version)
     assert service.reload.last.succeeded
-    assert (service.reload.committed, service.reload.failed.by_name) == (version, {})
+    assert (service.reload.known.committed, service.reload.failed) == (version, {})
 
 
 def test_when_the_first_dies_twice_the_version_is_a_failed_one(service, monkeypatch):
@@ -702,16 +628,16 @@ def test_when_the_first_dies_twice_the_version_is_a_failed_one(service, monkeypa
     service.poll()
     first, second = service.workers
     for _ in range(2):
-        assert service.reload.failed.by_name == {}
+        assert service.reload.failed == {}
         assert prepare(new) in service.told()[0]
         service.dies(first, status=-11)
         service.verify()
         service.boots(first)
         service.prepared(first, old)
         service.committed(first, old)
-    assert service.reload.failed.by_name[new].reason == service.reload.last.reason
+    assert service.reload.failed[new].reason == service.reload.last.reason
     assert "ended with status -11 while it prepared" in service.reload.last.reason
-    assert service.reload.committed == old
+    assert service.reload.known.committed == old
     assert (first.version, second.version) == (old, old)
     # It isn't tried again.
     assert service.told() == [[prepare(old), control.Commit(old), control.Listen()], []]
@@ -726,7 +652,7 @@ def test_deaths_are_counted_anew_once_a_version_serves(service):
     versions = [retrievable.publish(service.volume, seed=seed) for seed in (1, 2)]
     service.serve(versions[1])
     for turn in range(4):
-        target, before = versions[turn % 2], service.reload.committed
+        target, before = versions[turn % 2], service.reload.known.committed
         labels.promote(service.volume, target)
         service.poll()
         first, second = service.workers
@@ -739,8 +665,8 @@ def test_deaths_are_counted_anew_once_a_version_serves(service):
             service.prepared(worker, target)
         for worker in (first, second):
             service.committed(worker, target)
-        assert service.reload.committed == target
-        assert service.reload.failed.by_name == {}
+        assert service.reload.known.committed == target
+        assert service.reload.failed == {}
 
 
 def test_when_all_die_while_they_prepare_it_begins_again(service, monkeypatch):
@@ -753,7 +679,7 @@ def test_when_all_die_while_they_prepare_it_begins_again(service, monkeypatch):
     for worker in service.workers:
         service.dies(worker)
     service.verify()
-    assert service.reload.committed is None
+    assert service.reload.known.committed is None
     assert tried == [version]
     for worker in service.workers:
         service.boots(worker)
@@ -770,28 +696,15 @@ def test_a_worker_that_dies_of_what_nobody_serves_any_more_leaves_the_choice_to_
     newer = retrievable.publish(service.volume, seed=2)
     service.poll()
     for times in (1, 2):
-        assert service.reload.committed == old
+        assert service.reload.known.committed == old
         service.boots(joining)
         assert service.told() == [[prepare(old)], []], times
         service.dies(joining, status=-11)
-    assert service.reload.committed is None
+    assert service.reload.known.committed is None
     service.boots(other)
     assert prepare(newer) in service.told()[1]
     service.prepared(other, newer)
-    assert service.reload.committed == newer
-
-
-def test_a_worker_that_dies_as_it_joins_changes_nothing_for_those_that_serve(service):
-    version = retrievable.publish(service.volume)
-    service.serve(version)
-    for _ in range(3):
-        service.dies(service.workers[0])
-        service.boots(service.workers[0])
-    service.told()
-    service.dies(service.workers[0])
-    assert service.reload.committed == version
-    assert service.reload.failed.by_name == {}
-    assert service.told() == both()
+    assert service.reload.known.committed == newer
 
 
 def test_when_nobody_serves_it_any_more_and_nobody_can_the_label_decides_anew(service):
@@ -805,7 +718,7 @@ def test_when_nobody_serves_it_any_more_and_nobody_can_the_label_decides_anew(se
     first, second = service.workers
     service.refuses(first, old, "it is gone")
     assert not first.killed
-    assert service.reload.committed is None
+    assert service.reload.known.committed is None
     # The other one's answer is to an order that isn't wanted any more.
     service.prepared(second, old)
     service.verify()
@@ -813,7 +726,7 @@ def test_when_nobody_serves_it_any_more_and_nobody_can_the_label_decides_anew(se
     # Both begin with what the label names, together.
     for worker in service.workers:
         service.prepared(worker, old)
-    assert service.reload.committed == old
+    assert service.reload.known.committed == old
 
 
 def test_one_that_takes_too_long_fails_the_version(service):
@@ -823,9 +736,9 @@ def test_one_that_takes_too_long_fails_the_version(service):
     service.poll()
     service.told()
     service.takes_too_long(service.workers[0], seconds=301)
-    assert service.reload.failed.by_name[new].reason == "worker 0: not prepared in 301 s"
+    assert service.reload.failed[new].reason == "worker 0: not prepared in 301 s"
     assert service.told() == [[control.Abandon()], []]
-    assert service.reload.committed == old
+    assert service.reload.known.committed == old
     # What it says in the end is too late.
     service.prepared(service.workers[0], new)
     assert service.told() == both()
@@ -839,24 +752,8 @@ def test_one_that_takes_too_long_to_join_is_started_afresh(service):
     service.boots(late)
     service.takes_too_long(late)
     assert late.killed
-    assert (service.reload.committed, service.reload.failed.by_name) == (version, {})
+    assert (service.reload.known.committed, service.reload.failed) == (version, {})
     assert not other.killed
-
-
-def test_one_that_takes_too_long_with_what_serves_no_more_is_told_what_does(service):
-    old = retrievable.publish(service.volume, seed=1)
-    service.serve(old)
-    other, late = service.workers
-    new = retrievable.publish(service.volume, seed=2)
-    service.poll()
-    service.dies(late)
-    service.boots(late)
-    service.prepared(other, new)
-    service.committed(other, new)
-    service.told()
-    service.takes_too_long(late)
-    assert service.told() == [[], [control.Abandon(), prepare(new)]]
-    assert not late.killed
 
 
 # ---- threads that verify
@@ -878,7 +775,7 @@ def test_a_result_for_a_version_that_was_abandoned_meanwhile_counts_for_nothing(
     assert service._verified.wait(30)
     service.reload.advance()
     assert service.told() == both()
-    assert service.reload.committed == old
+    assert service.reload.known.committed == old
 
 
 def test_the_verdict_on_one_version_is_not_taken_for_that_on_another(service, monkeypatch):
@@ -975,16 +872,16 @@ def test_a_late_worker_gets_none_but_verified_files(service):
     first = publish(service)
     put_back = spoil(service, first)
     verify_served(service)
-    assert "seen_items.npy changed" in service.reload.served.problem()
-    assert "SHA-256 is" in service.reload.served.problem()
+    assert "seen_items.npy changed" in service.reload.known.served.problem()
+    assert "SHA-256 is" in service.reload.known.served.problem()
     worker = service.workers[1]
     service.dies(worker)
     service.boots(worker)
     assert service.told() == [[], []]
-    assert service.reload.committed == first
+    assert service.reload.known.committed == first
     put_back()
     verify_served(service)
-    assert service.reload.served.problem() == ""
+    assert service.reload.known.served.problem() == ""
     assert service.told() == [[], [prepare(first)]]
     assert worker.told == []
 
@@ -998,8 +895,8 @@ def test_when_no_worker_is_left_nothing_is_served_rather_than_what_is_wrong(serv
     for worker in service.workers:
         service.boots(worker)
     service.verify()
-    assert service.reload.committed is None
-    assert "SHA-256" in service.reload.failed.by_name[first].reason
+    assert service.reload.known.committed is None
+    assert "SHA-256" in service.reload.failed[first].reason
     assert service.told() == [[control.Listen()], [control.Listen()]]
     for worker in service.workers:
         service.say(worker, control.Listening())
@@ -1012,7 +909,7 @@ def test_files_that_changed_and_are_right_are_verified_and_alarm_nobody(service)
     path = layout.version_dir(service.volume, first) / layout.SEEN_ITEMS
     path.chmod(0o444 if path.stat().st_mode & 0o200 else 0o644)
     verify_served(service)
-    assert (service.reload.served.problem(), service.reload.served.sound) == ("", True)
+    assert (service.reload.known.served.problem(), service.reload.known.served.sound) == ("", True)
 
 
 def test_a_worker_that_finds_other_files_waits_until_they_are_verified(service):
@@ -1028,17 +925,3 @@ def test_a_worker_that_finds_other_files_waits_until_they_are_verified(service):
     assert service._verified.wait(30)
     service.reload.advance()
     assert service.told() == [[], [prepare(first)]]
-
-
-def test_a_worker_that_waits_for_files_keeps_no_other_version_from_serving(service):
-    first = publish(service)
-    spoil(service, first)
-    verify_served(service)
-    worker = service.workers[1]
-    service.dies(worker)
-    service.boots(worker)
-    service.told()
-    new = retrievable.publish(service.volume, seed=2)
-    service.serve(new)
-    assert service.reload.committed == new
-    assert {own.version for own in service.workers} == {new}

@@ -119,7 +119,7 @@ class AnyOrder(RuleBasedStateMachine):
         for worker, end in zip(self.workers, self.ends, strict=True):
             for message in worker.told:
                 if isinstance(message, control.Listen):
-                    assert end.version == worker.version == self.reload.committed
+                    assert end.version == worker.version == self.reload.known.committed
             end.inbox += worker.told
             worker.told = []
 
@@ -217,7 +217,7 @@ class AnyOrder(RuleBasedStateMachine):
     def callers_find_no_worker_that_serves_something_else(self):
         """But for those that are told to change over."""
         if hasattr(self, "ends"):
-            committed = self.reload.committed
+            committed = self.reload.known.committed
             for end in self.ends:
                 if end.listens and end.version != committed:
                     assert control.Commit(committed) in end.inbox
@@ -226,7 +226,7 @@ class AnyOrder(RuleBasedStateMachine):
         """When nothing moves any more, all serve what the label names."""
         self.volume_answers = True
         for _ in range(100):
-            failed = self.reload.failed.by_name.get(self.label)
+            failed = self.reload.failed.get(self.label)
             # What passes needs nothing but time.
             self.now += 1000
             self.changes += failed is not None and not failed.passing
@@ -239,17 +239,19 @@ class AnyOrder(RuleBasedStateMachine):
                 if worker.killed:
                     self.a_worker_dies_and_is_started_again(index)
             settled = all(
-                worker.idle and worker.version == self.reload.committed for worker in self.workers
+                worker.version == self.reload.known.committed
+                and not (worker.preparing or worker.prepared or worker.committing)
+                for worker in self.workers
             )
-            if settled and (self.label not in GOOD or self.label == self.reload.committed):
+            if settled and (self.label not in GOOD or self.label == self.reload.known.committed):
                 break
         served = {end.version for end in self.ends}
-        assert served == {self.reload.committed} == {worker.version for worker in self.workers}
+        assert served == {self.reload.known.committed} == {worker.version for worker in self.workers}
         assert all(end.listens for end in self.ends)
         assert {worker.state for worker in self.workers} == {"running"}
         if self.label in GOOD:
             assert served == {self.label}
-            assert self.label not in self.reload.failed.by_name
+            assert self.label not in self.reload.failed
 
 
 TestAnyOrder = AnyOrder.TestCase

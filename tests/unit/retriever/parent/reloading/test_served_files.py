@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from lightfm_retriever.publication import layout
@@ -20,68 +22,49 @@ def directory(tmp_path):
 
 
 @pytest.fixture
-def clock():
-    return [0.0]
+def served(directory):
+    return ServedFiles().verified(VERSION, version_files.look(directory, ["a", "b"]))
 
 
-@pytest.fixture
-def served(tmp_path, directory, clock):
-    served = ServedFiles(tmp_path, clock=lambda: clock[0])
-    served.serve(VERSION, version_files.look(directory, ["a", "b"]))
-    return served
-
-
-def test_nothing_is_wrong_with_what_was_just_verified(served):
-    served.found(served.look())
-    assert (served.sound, served.wants_verification, served.refused, served.problem()) == (
-        True,
-        False,
-        False,
-        "",
-    )
-
-
-def test_what_changed_is_verified_once_and_told_of_only_when_it_is_wrong(served, directory):
-    (directory / "a").write_bytes(b"wrong")
-    served.found(served.look())
-    assert (served.sound, served.wants_verification, served.problem()) == (False, True, "")
-    served.refuse(Failure("a: SHA-256 is 1, but should be 2"))
-    served.found(served.look())
-    assert (served.sound, served.wants_verification, served.refused) == (False, False, True)
-    assert f"a changed in {VERSION}, which serves: a: SHA-256 is 1" in served.problem()
-    # Another change is another reason to look; what was told stays told until it is known.
-    (directory / "b").unlink()
-    served.found(served.look())
-    assert (served.wants_verification, served.refused) == (True, False)
-    assert served.problem()
-    served.refuse(Failure("b: is missing"))
-    assert f"b vanished and a changed in {VERSION}" in served.problem()
-    served.serve(VERSION, version_files.look(directory, ["a", "b"]))
+def test_nothing_is_wrong_with_what_was_just_verified(served, tmp_path):
+    served = served.looked(served.look(tmp_path))
     assert (served.sound, served.problem()) == (True, "")
 
 
-def test_what_could_not_be_verified_is_so_later(served, directory, clock):
+def test_what_changed_is_verified_once_and_told_of_only_when_it_is_wrong(served, tmp_path, directory):
+    (directory / "a").write_bytes(b"wrong")
+    served = served.looked(served.look(tmp_path))
+    assert (served.sound, served.verify_at, served.problem()) == (False, -math.inf, "")
+    served = served.refused(Failure("a: SHA-256 is 1, but should be 2"), 0.0)
+    served = served.looked(served.look(tmp_path))
+    assert (served.sound, served.verify_at) == (False, math.inf)
+    assert f"a changed in {VERSION}, which serves: a: SHA-256 is 1" in served.problem()
+    # Another change is another reason to look; what was told stays told until it is known.
+    (directory / "b").unlink()
+    served = served.looked(served.look(tmp_path))
+    assert served.verify_at == -math.inf
+    assert served.problem()
+    served = served.refused(Failure("b: is missing"), 0.0)
+    assert f"b vanished and a changed in {VERSION}" in served.problem()
+    served = served.verified(VERSION, version_files.look(directory, ["a", "b"]))
+    assert (served.sound, served.problem()) == (True, "")
+
+
+def test_what_could_not_be_verified_is_so_later(served, tmp_path, directory):
     (directory / "a").chmod(0o600)
-    served.found(served.look())
-    served.refuse(Failure("no memory", passing=True))
-    assert (served.wants_verification, served.refused) == (False, False)
+    served = served.looked(served.look(tmp_path)).refused(Failure("no memory", passing=True), 5.0)
+    assert served.verify_at == 35.0
     assert "no memory" in served.problem()
-    clock[0] = 30.0
-    assert served.wants_verification
 
 
-def test_a_worker_may_see_a_change_before_a_look_does(served):
-    served.doubt()
-    assert (served.sound, served.wants_verification) == (False, True)
+def test_a_worker_may_see_a_change_before_a_look_does(served, tmp_path):
+    served = served.doubted()
+    assert (served.sound, served.verify_at) == (False, -math.inf)
     # It was put back meanwhile.
-    served.found(served.look())
-    assert served.sound
+    assert served.looked(served.look(tmp_path)).sound
 
 
-def test_nothing_is_known_when_nothing_serves(served, directory):
-    (directory / "a").unlink()
-    served.found(served.look())
-    served.refuse(Failure("gone"))
-    served.end()
-    assert served.look() is None
+def test_nothing_is_known_when_nothing_serves(tmp_path):
+    served = ServedFiles()
+    assert served.look(tmp_path) is None
     assert (served.sound, served.problem()) == (True, "")

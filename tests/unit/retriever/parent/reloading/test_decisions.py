@@ -1,0 +1,271 @@
+"""What is to be done in which situation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from retriever.failures import Failure
+from retriever.parent.reloading.decisions import (
+    Abandon,
+    Commit,
+    Drop,
+    EndWorker,
+    Fail,
+    Listen,
+    Lose,
+    Prepare,
+    Report,
+    Serve,
+    Verify,
+    decide,
+)
+from retriever.parent.reloading.known import (
+    Candidate,
+    Changeover,
+    Failed,
+    Known,
+    Refusal,
+    Step,
+    Worker,
+)
+from retriever.parent.reloading.served_files import ServedFiles
+
+OLD, NEW, OTHER = "old", "new", "other"
+NOW = 100.0
+FINAL, PASSING = Failure("broken"), Failure("no memory", passing=True)
+COSTLY = Failure("killed", passing=True, costly=True)
+CHANGED = ServedFiles(OLD, found=None)
+SERVES, BOOTED, DOWN = {"version": OLD}, {"state": "booted", "waits": True}, {"state": "down"}
+STARTING, RUNNING = {"state": "starting"}, {"state": "running"}
+PREPARING, PREPARED = {**SERVES, "preparing": NEW}, {**SERVES, "prepared": NEW}
+VERIFYING, VERIFIED, ON = Step
+
+
+def known(*workers, target=NEW, committed=OLD, step=None, **others):
+    """What is known while `NEW` is at this step, begun 10 s ago."""
+    candidate = None if step is None else Candidate(NEW, NOW - 10, step=step)
+    rows = tuple(Worker(index, **worker) for index, worker in enumerate(workers))
+    return Known(target=target, committed=committed, candidate=candidate, workers=rows, **others)
+
+
+def refusal(worker, version, failure=FINAL, **others):
+    return {"refusals": (Refusal(worker, version, failure, **others),)}
+
+
+def failed(attempts=1, again_at=math.inf, fingerprint=()):
+    return Failed(NEW, fingerprint, attempts, again_at)
+
+
+def fails(failure=FINAL, attempts=1, pause=math.inf, took=10.0):
+    return Fail(failure, failed(attempts, NOW + pause), took)
+
+
+BOTH = SERVES, SERVES
+
+SITUATIONS = {
+    # ---- nothing is on its way
+    "nothing is published and nothing serves": (known(RUNNING, target=None, committed=None), []),
+    "the label can't be read": (known(*BOTH, target=None), []),
+    "what the label names serves": (known(*BOTH, target=OLD), []),
+    "the label names another one": (known(*BOTH), [Verify(NEW)]),
+    "nothing serves yet": (known(RUNNING, committed=None), [Verify(NEW)]),
+    "no worker is there yet": (known(STARTING, STARTING, committed=None), [Verify(NEW)]),
+    "it failed for good": (known(*BOTH, failed=failed()), []),
+    "it failed, and its time hasn't come": (known(*BOTH, failed=failed(1, NOW + 1)), []),
+    "it failed, and its time has come": (known(*BOTH, failed=failed(1, NOW)), [Verify(NEW)]),
+    "it failed with other files": (known(*BOTH, failed=failed(fingerprint=(1,))), [Verify(NEW)]),
+    # ---- it is being verified
+    "it is being verified": (known(*BOTH, step=VERIFYING), []),
+    "the label can't be read meanwhile": (known(*BOTH, target=None, step=VERIFYING), []),
+    "the label moves on meanwhile": (
+        known(*BOTH, target=OTHER, step=VERIFYING),
+        [Drop(NEW), Verify(OTHER)],
+    ),
+    "the label moves back meanwhile": (known(*BOTH, target=OLD, step=VERIFYING), [Drop(NEW)]),
+    "it can't be verified": (
+        known(*BOTH, step=VERIFYING, **refusal(None, NEW)),
+        [fails()],
+    ),
+    # ---- one worker prepares it
+    "it is verified": (known(*BOTH, step=VERIFIED), [Prepare(0, NEW)]),
+    "it is verified, and the first of all": (
+        known(RUNNING, RUNNING, committed=None, step=VERIFIED),
+        [Prepare(0, NEW)],
+    ),
+    "it is verified, and the label can't be read": (
+        known(*BOTH, target=None, step=VERIFIED),
+        [Prepare(0, NEW)],
+    ),
+    "a worker boots": (known(SERVES, STARTING, step=VERIFIED), []),
+    "a worker joins": (known(SERVES, {"preparing": OLD}, step=VERIFIED), []),
+    "a worker still changes over": (known(SERVES, {"committing": OLD}, step=VERIFIED), []),
+    "a worker is away": (known(DOWN, SERVES, step=VERIFIED), [Prepare(1, NEW)]),
+    "a worker is away that it may have killed": (
+        known(DOWN, SERVES, step=VERIFIED, deaths={NEW: (-9,)}),
+        [],
+    ),
+    "the worker that it may have killed is back": (
+        known(*BOTH, step=VERIFIED, deaths={NEW: (-9,)}),
+        [Prepare(0, NEW)],
+    ),
+    "all workers are away": (known(DOWN, DOWN, step=VERIFIED), []),
+    # ---- the others prepare it
+    "the first prepares it": (known(PREPARING, SERVES, step=ON), []),
+    "the first has": (
+        known(PREPARED, SERVES, SERVES, step=ON),
+        [Prepare(1, NEW), Prepare(2, NEW)],
+    ),
+    "the first has, and a worker boots": (
+        known(PREPARED, SERVES, STARTING, step=ON),
+        [Prepare(1, NEW)],
+    ),
+    "the first died": (known(DOWN, SERVES, step=ON), [Drop(NEW), Verify(NEW)]),
+    "one of the others hasn't": (known(PREPARED, PREPARED, PREPARING, step=ON), []),
+    "one can't": (
+        known(PREPARED, PREPARING, SERVES, step=ON, **refusal(2, NEW)),
+        [Abandon(0, NEW), Abandon(1, NEW), fails(Failure("worker 2: broken"))],
+    ),
+    "two can't": (
+        known(*BOTH, step=ON, refusals=(Refusal(0, NEW, FINAL), Refusal(1, NEW, PASSING))),
+        [fails(Failure("worker 0: broken"))],
+    ),
+    "two died of it": (known(DOWN, SERVES, step=ON, **refusal(None, NEW)), [fails()]),
+    "the label moves back while they do": (
+        known(PREPARED, PREPARING, {"preparing": OLD}, target=OLD, step=ON),
+        [Abandon(0, NEW), Abandon(1, NEW), Drop(NEW)],
+    ),
+    # ---- all change over
+    "all have": (
+        known(PREPARED, PREPARED, step=ON),
+        [Serve(NEW), Commit(0, NEW), Commit(1, NEW)],
+    ),
+    "all that are there have": (
+        known(PREPARED, DOWN, STARTING, step=ON),
+        [Serve(NEW), Commit(0, NEW)],
+    ),
+    "all have, and the label can't be read": (
+        known(PREPARED, target=None, step=ON),
+        [Serve(NEW), Commit(0, NEW)],
+    ),
+    "all have, and one booted meanwhile": (
+        known({"prepared": NEW}, BOOTED, {"preparing": NEW}, committed=None, step=ON),
+        [Listen(1, "")],
+    ),
+    "some have changed over": (
+        known({"version": NEW}, {"committing": NEW}, committed=NEW,
+              changeover=Changeover(NEW, 1.0, frozenset({1}), (2.0,))),
+        [],
+    ),
+    "the last one has": (
+        known({"version": NEW}, committed=NEW, changeover=Changeover(NEW, 1.0, frozenset(), (2.0,))),
+        [Report(Changeover(NEW, 1.0, frozenset(), (2.0,)))],
+    ),
+    "all died instead": (
+        known(DOWN, committed=NEW, changeover=Changeover(NEW, 1.0, frozenset())),
+        [],
+    ),
+    # ---- a worker comes later
+    "it booted, and nothing serves": (known(BOOTED, target=None, committed=None), [Listen(0, "")]),
+    "it booted, and others serve": (known(SERVES, BOOTED, target=OLD), [Prepare(1, OLD)]),
+    "it has prepared what serves": (known(SERVES, {"prepared": OLD}, target=OLD), [Commit(1, OLD)]),
+    "it was told to commit": (known(SERVES, {"committing": OLD}, target=OLD), []),
+    "it serves": (known({**BOOTED, **SERVES}, target=OLD), [Listen(0, OLD)]),
+    "it was told to take calls": (known({"state": "booted", **SERVES}, target=OLD), []),
+    "it has prepared what serves no more": (
+        known(SERVES, {"prepared": OTHER}, target=OLD),
+        [Abandon(1, OTHER), Prepare(1, OLD)],
+    ),
+    "it takes too long with what serves no more": (
+        known(SERVES, {"preparing": OTHER}, target=OLD, **refusal(1, OTHER, COSTLY)),
+        [Abandon(1, OTHER), Prepare(1, OLD)],
+    ),
+    "it can't prepare what serves no more": (
+        known(SERVES, BOOTED, target=OLD, **refusal(1, OTHER)),
+        [Prepare(1, OLD)],
+    ),
+    "it can't prepare what others serve": (
+        known(SERVES, BOOTED, target=OLD, **refusal(1, OLD)),
+        [EndWorker(1, OLD, "broken")],
+    ),
+    "it can't prepare what others are told to serve": (
+        known({"committing": OLD}, BOOTED, target=OLD, **refusal(1, OLD)),
+        [EndWorker(1, OLD, "broken")],
+    ),
+    "it finds other files": (
+        known(SERVES, BOOTED, target=OLD, served=CHANGED, **refusal(1, OLD, PASSING, changed=True)),
+        [Abandon(1, OLD), Verify(OLD)],
+    ),
+    # ---- nobody serves what is to serve
+    "nobody can, for good": (
+        known(RUNNING, target=None, **refusal(0, OLD)),
+        [Abandon(0, OLD, "broken"), Lose(OLD)],
+    ),
+    "nobody can for now, and the label names another one": (
+        known(RUNNING, **refusal(0, OLD, PASSING)),
+        [Abandon(0, OLD, "no memory"), Lose(OLD), Verify(NEW)],
+    ),
+    "nobody can for now, and the label names the same": (
+        known(RUNNING, target=OLD, **refusal(0, OLD, PASSING)),
+        [Abandon(0, OLD, "no memory"), Lose(OLD), Verify(OLD)],
+    ),
+    "nobody can for now, and the label can't be read": (
+        known(RUNNING, target=None, **refusal(0, OLD, PASSING)),
+        [EndWorker(0, OLD, "no memory")],
+    ),
+    "nobody can for now, and what the label names failed": (
+        known(RUNNING, failed=failed(), **refusal(0, OLD, PASSING)),
+        [EndWorker(0, OLD, "no memory")],
+    ),
+    "two died as they joined nobody": (
+        known(DOWN, target=None, **refusal(None, OLD)),
+        [Lose(OLD)],
+    ),
+    "two died as they joined others": (known(DOWN, SERVES, target=OLD, **refusal(None, OLD)), []),
+    # ---- the files of what serves have changed
+    "nobody knows what they are": (known(*BOTH, target=OLD, served=CHANGED), [Verify(OLD)]),
+    "they are being verified": (known(*BOTH, target=OLD, served=CHANGED, verifying=True), []),
+    "they are wrong": (
+        known(SERVES, BOOTED, target=OLD, served=replace(CHANGED, verify_at=math.inf)),
+        [],
+    ),
+    "the next version waits for none who waits for them": (
+        known(SERVES, BOOTED, step=VERIFIED, served=CHANGED),
+        [Prepare(0, NEW)],
+    ),
+    "nobody serves them": (
+        known(BOOTED, target=OLD, served=CHANGED),
+        [Lose(OLD), Verify(OLD), Listen(0, "")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("known", "orders"), SITUATIONS.values(), ids=SITUATIONS)
+def test_the_orders_in_a_situation(known, orders):
+    assert decide(known, NOW)[1] == orders
+
+
+@pytest.mark.parametrize(
+    ("before", "failure", "took", "pause"),
+    [
+        (0, FINAL, 0, math.inf), (5, FINAL, 0, math.inf),
+        (0, PASSING, 0, 1), (1, PASSING, 0, 2), (4, PASSING, 0, 16), (5, PASSING, 0, 30),
+        (10**6, PASSING, 0, 30), (0, PASSING, 300, 300),
+        (0, COSTLY, 0, 30), (1, COSTLY, 0, 60), (4, COSTLY, 0, 480), (5, COSTLY, 0, 600),
+    ],
+)  # fmt: skip
+def test_pauses_double_up_to_an_end_and_are_no_shorter_than_the_attempt_was(
+    before, failure, took, pause
+):
+    seen = known(SERVES, failed=failed(before, NOW) if before else None, **refusal(None, NEW, failure))
+    for chance, share in ((1.0, 1), (0.0, 0.75)):
+        tried = replace(seen, candidate=Candidate(NEW, NOW - took), chance=chance)
+        expected = fails(failure, before + 1, max(pause * share, took), took)
+        assert decide(tried, NOW)[1] == [expected]
+
+
+def test_attempts_at_other_files_are_counted_anew():
+    seen = known(SERVES, step=VERIFYING, failed=failed(7, NOW, ("others",)), fingerprint=())
+    assert decide(replace(seen, **refusal(None, NEW)), NOW)[1] == [fails()]

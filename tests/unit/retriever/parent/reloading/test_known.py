@@ -1,0 +1,75 @@
+"""What happens, and what is known after it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from retriever.parent.reloading.known import Failed, Known, Step, Worker
+from retriever.parent.reloading.label_watch import Seen
+
+NOW = 100.0
+FILES = ("files",)
+FOR_NOW, FOR_GOOD = (Failed("a", FILES, 3, again_at) for again_at in (NOW + 4, math.inf))
+SEEN, UNREADABLE = Seen("a", fingerprint=FILES), Seen(None, "can't be read")
+
+
+def after(failed, *looks):
+    known = Known(failed=failed, target="a", fingerprint=FILES)
+    for seen in looks:
+        known = known.looked(seen, NOW)
+    return known
+
+
+@pytest.mark.parametrize("seen", [Seen("b"), Seen("a", fingerprint=("others",))])
+@pytest.mark.parametrize("failed", [FOR_NOW, FOR_GOOD])
+def test_another_label_or_other_files_may_be_tried_at_once(failed, seen):
+    assert after(failed, SEEN).blocks_target(NOW)
+    assert not after(failed, seen).blocks_target(NOW)
+    assert not after(failed, seen, SEEN).blocks_target(NOW)
+
+
+def test_what_passes_is_tried_at_once_when_the_label_can_be_read_again_or_somebody_asks():
+    """The volume was away, and with it what failed. The next pause is no shorter than it would be."""
+    for known in (after(FOR_NOW, UNREADABLE, SEEN), after(FOR_NOW).retried(NOW)):
+        assert not known.blocks_target(NOW)
+        assert known.failed.attempts == FOR_NOW.attempts
+    assert after(FOR_NOW, UNREADABLE).failed == FOR_NOW
+
+
+def test_what_is_final_is_not_tried_again_whoever_asks():
+    for known in (after(FOR_GOOD, UNREADABLE, SEEN), after(FOR_GOOD).retried(NOW)):
+        assert known.blocks_target(1e9)
+
+
+def test_a_verification_that_nobody_waits_for_changes_nothing():
+    known = Known(committed="b")
+    assert known.verified("a", {}, NOW) == known
+
+
+def test_deaths_count_only_of_what_may_come_next_or_nobody_serves():
+    known = Known(committed="a", workers=(Worker(0, version="a"), Worker(1)))
+    for preparing in (None, "a", "b"):
+        assert known.gone(1, preparing=preparing, status=-9) == known
+    lost = replace(known, workers=(Worker(0), Worker(1)))
+    once = lost.gone(1, preparing="a", status=-9)
+    assert (once.deaths, once.refusals) == ({"a": (-9,)}, ())
+    twice = once.gone(0, preparing="a", status=-11)
+    [refusal] = twice.refusals
+    assert (twice.deaths, refusal.worker, refusal.version) == ({}, None, "a")
+    assert refusal.failure.passing
+
+
+def test_the_settled_serve_what_the_others_do_and_have_nothing_else_to_do():
+    idle = [Worker(0, version="a"), Worker(1, state="booted", version="a")]
+    busy = [Worker(2, version="a", **{what: "b"}) for what in ("preparing", "prepared", "committing")]
+    others = [Worker(5), Worker(6, version="b"), Worker(7, state="down", version="a")]
+    known = Known(committed="a", workers=(*idle, *busy, *others))
+    assert known.settled == idle
+    assert replace(known, served=known.served.doubted()).settled == [*idle, Worker(5)]
+
+
+def test_the_steps_have_the_names_that_the_status_tells():
+    assert [step.name for step in Step] == ["VERIFYING", "VERIFIED", "PREPARING"]
