@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from trainer.event_log import files as event_files
 from trainer.event_log import record as event_record
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.files import LogFile
+from trainer.event_log.held import Held
 from trainer.event_log.record import Record
 
 
@@ -35,6 +36,16 @@ def list_kept(directory: Path) -> list[LogFile]:
         if again is None or again.files == record.files:
             raise problem
         record = again
+
+
+def check_kept(files: Sequence[LogFile], held: Mapping[int, Held]) -> None:
+    """Raise EventLogError when a file is given up whose events senders were told of since the start."""
+    for file in files:
+        if file.kind == "lost" and (events := held.get(file.number, Held()).events):
+            raise EventLogError(
+                file.path,
+                f"gives up {events} events: start the service again, and they can be sent anew",
+            )
 
 
 def _problem(directory: Path, record: Record, files: Sequence[LogFile]) -> EventLogError | None:

@@ -37,9 +37,10 @@ from trainer.event_log import listing
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.event import Appended, Event, Row, Stats, checked_rows
 from trainer.event_log.files import LogFile, os_errors
+from trainer.event_log.held import Held
 from trainer.event_log.reading import read_interactions, stored_events
 from trainer.event_log.record import EventRecord
-from trainer.event_log.recovery import Held, recover
+from trainer.event_log.recovery import recover
 from trainer.event_log.removal import Removed, Search, Selection
 from trainer.event_log.write_ahead import WriteAheadFile
 
@@ -288,6 +289,8 @@ class EventLog:
                     new[row[0]] = row
             accepted = len(new) - before
             results.append(Appended(accepted, len(waiting.rows) - accepted))
+        if any(own.duplicates for own in results):
+            listing.check_kept(self._files(), self._held)
         return [*new.values()], results
 
     def _seal(self) -> None:

@@ -4,41 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from trainer.event_log import files as event_files
 from trainer.event_log import listing, segments
+from trainer.event_log.held import Held
 from trainer.event_log.recent_ids import RecentIds
 from trainer.event_log.write_ahead import WriteAheadFile
-
-
-class Held(NamedTuple):
-    """How many events a file has, and the oldest and the newest timestamp, infinite for none."""
-
-    events: int = 0
-    oldest: float = float("inf")
-    newest: float = float("-inf")
-
-    @classmethod
-    def of(cls, table: pa.Table) -> Self:
-        """What a table of events has."""
-        if not len(table):
-            return cls()
-        times = pc.min_max(table["timestamp"]).as_py()
-        return cls(len(table), times["min"], times["max"])
-
-    def __add__(self, other: object) -> Held:
-        """Of both files together."""
-        if not isinstance(other, Held):
-            return NotImplemented
-        return Held(
-            self.events + other.events,
-            min(self.oldest, other.oldest),
-            max(self.newest, other.newest),
-        )
 
 
 @dataclass(frozen=True)

@@ -459,3 +459,27 @@ def test_the_window_of_recent_ids_is_bounded_and_has_the_last_ones():
         assert all(str(known) in recent for known in range(max(0, number - 9), number + 1))
     assert "0" not in recent
     assert "74" not in recent
+
+
+def test_events_whose_file_is_gone_are_not_said_to_be_there(tmp_path):
+    with open_log(tmp_path, segment_bytes=1) as log:
+        log.append(events(1, 2))
+        log._roller.submit(lambda: None).result()
+        assert log.append(events(1)).duplicates == 1
+        [segment] = segments(tmp_path)
+        kept = segment.read_bytes()
+        segment.unlink()
+        with pytest.raises(EventLogError, match=r"missing|is in the place of"):
+            log.append(events(1, 2))
+        # An operator says that it is lost for good; what it had was acknowledged, though.
+        lost = tmp_path / "segment-00000001.lost"
+        lost.touch()
+        with pytest.raises(EventLogError, match=r"segment-00000001\.lost: gives up 2 events"):
+            log.append(events(1, 2))
+        lost.unlink()
+        segment.write_bytes(kept)
+        assert log.append(events(1)).duplicates == 1
+        segment.unlink()
+        lost.touch()
+    with open_log(tmp_path) as log:
+        assert log.append(events(1, 2)).accepted == 2
