@@ -27,7 +27,7 @@ STILL_LONG = {
     "retriever/parent/supervisor.py": 311,
     "trainer/cli/arguments.py": 479,
     "trainer/cli/spec_arguments.py": 371,
-    "trainer/event_log/log.py": 380,
+    "trainer/event_log/log.py": 381,
     "trainer/runs/file.py": 310,
     "trainer/runs/scheduler.py": 408,
     "trainer/runs/store.py": 342,
