@@ -11,7 +11,7 @@ import socket
 from dataclasses import dataclass
 
 from retriever.config import format_address
-from retriever.errors import StartError
+from retriever.errors import SettingError, StartError
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def reserve(host: str, port: int) -> Port:
     except OSError as error:
         raise StartError(f"--listen {address}: {error.strerror or error}") from error
     except UnicodeError as error:
-        raise StartError(f"--listen {address}: {host!r} can't be a host's name") from error
+        raise SettingError(f"--listen {address}: {host!r} can't be a host's name") from error
     # By the number: names differ for one address, and may be too long for a socket's name.
     lock = _lock(format_address(*target[:2]), address) if port else None
     try:

@@ -227,7 +227,9 @@ def test_it_is_not_ready_as_soon_as_it_drains_and_is_watched_to_the_end(start, v
 
 
 def test_an_address_that_is_none_is_said_at_the_start(tmp_path):
-    message = refused("--volume", tmp_path, "--listen", "127.0.0.1:0", "--metrics-listen", "9100")
+    message = refused(
+        "--volume", tmp_path, "--listen", "127.0.0.1:0", "--metrics-listen", "9100", status=2
+    )
     assert message.startswith("error: --metrics-listen is '9100', but should be HOST:PORT")
 
 

@@ -27,9 +27,9 @@ def run(*arguments, **environment):
     )
 
 
-def refused(*arguments, **environment):
+def refused(*arguments, status=1, **environment):
     done = run(*arguments, **environment)
-    assert done.returncode == 1
+    assert done.returncode == status
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
@@ -85,8 +85,8 @@ def test_a_port_that_another_service_serves_or_is_about_to(start, tmp_path):
     ],
 )
 def test_a_flag_out_of_range(tmp_path, flags, message):
-    assert message in refused("--volume", tmp_path, *flags)
+    assert message in refused("--volume", tmp_path, *flags, status=2)
 
 
 def test_an_environment_that_makes_no_sense(tmp_path):
-    assert "'x' should be HOST:PORT" in refused("--volume", tmp_path, RETRIEVER_LISTEN="x")
+    assert "'x' should be HOST:PORT" in refused("--volume", tmp_path, status=2, RETRIEVER_LISTEN="x")

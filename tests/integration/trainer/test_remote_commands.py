@@ -200,7 +200,6 @@ def test_what_the_service_refuses_is_one_line(show, service):
             ["rollback", "--label", "never"],
             "FAILED_PRECONDITION: label 'never' has never named a version",
         ),
-        (["runs", "--limit", "5000"], "INVALID_ARGUMENT: page_size: is 5000, but should be in 1..1000"),
         (["train", "--interactions", "/etc/passwd"], "INVALID_ARGUMENT: spec.data.interactions: is"),
     ):
         status, shown, errors = show(*command)

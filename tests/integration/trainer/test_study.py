@@ -27,7 +27,8 @@ from pathlib import Path
 from tests import datasets
 from tests.integration.trainer.test_study import QUICK
 from trainer.progress import Silent
-from trainer.study.study import run_study, write_study
+from trainer.study.files import write_study
+from trainer.study.study import run_study
 
 result = run_study(datasets.source(), split="first-10", options=QUICK, reporter=Silent())
 write_study(result, Path(sys.argv[1]))
