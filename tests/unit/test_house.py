@@ -50,6 +50,7 @@ STILL_MANY = {
 _PATH = re.compile(
     rf"`((?:{'|'.join(PRODUCT)}|tests|docs|docker|protos)/[\w./-]+\.(?:py|md|toml|proto))`"
 )
+_CONSTANT = re.compile(r"`(?:[\w/]+/)?(\w+)\.(_?[A-Z][A-Z_]{3,})`")
 
 
 def name_of(path: Path) -> str:
@@ -82,9 +83,15 @@ def test_a_function_takes_few_things():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_pages_name_files_that_exist(page):
-    named = _PATH.findall(page.read_text())
-    assert [path for path in named if not (ROOT / path).exists()] == []
+def test_pages_name_files_and_constants_that_exist(page):
+    text = page.read_text()
+    assert [path for path in _PATH.findall(text) if not (ROOT / path).exists()] == []
+    gone = []
+    for module, constant in _CONSTANT.findall(text):
+        texts = [file.read_text() for file in FILES if file.stem == module]
+        if not any(re.search(rf"^{constant}\b", own, re.MULTILINE) for own in texts):
+            gone.append(f"{module}.{constant}")
+    assert gone == []
 
 
 def test_an_installation_brings_no_name_that_others_may_have():
