@@ -200,11 +200,13 @@ class Search:
                 note(number, Held.of(left), table["event_id"].filter(mask).to_pylist())
             event_files.mark_removal(self._directory)
         except (OSError, EventLogError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error.reason
+            reason = str(error)
+            if isinstance(error, OSError) and error.strerror:
+                reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
             total = sum(self._counts.values())
             raise EventLogError(
                 self._directory,
-                f"{removed} of {total} events were removed, and the others stay: {reason or error}. "
+                f"{removed} of {total} events were removed, and the others stay: {reason}. "
                 "Remove the same again when that is mended",
             ) from error
 

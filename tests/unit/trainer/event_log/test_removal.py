@@ -414,3 +414,13 @@ def test_many_ids_are_forgotten_in_turns(tmp_path, monkeypatch):
         log.append([event(number) for number in range(10)])
         log.remove(Selection(happened_from=0.0))
         assert log.append([event(number) for number in range(10)]) == Appended(10, 0)
+
+
+def test_what_keeps_events_from_being_removed_is_named(tmp_path):
+    directory = tmp_path / "events"
+    with EventLog(directory, clock=lambda: NOW, segment_bytes=1) as log:
+        log.append([Event("1", "u", "i"), Event("2", "v", "i")])
+        stray = directory / "_removals"
+        stray.mkdir()
+        with pytest.raises(EventLogError, match=rf"0 of 1 events were removed.*{stray}"):
+            log.remove(Selection(user_ids=("u",)))
