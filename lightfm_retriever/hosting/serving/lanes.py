@@ -136,17 +136,27 @@ class UnaryLane(Lane):
         receive = _receive_message(state, rpc_event.call, deserialize)
         run_later = super(Lane, self).submit
         came_at = 0.0
-        began = False
+
+        def end(seconds: float | None) -> None:
+            self._end()
+            self._observe(behavior.method, _code(state), seconds)
 
         def answer(request: Any) -> None:
-            nonlocal began
-            began = True
             try:
                 function(respond, rpc_event, state, behavior, lambda: request, deserialize, serialize)
+            except Exception:
+                # What a method raises is answered by gRPC; this is for want of memory, say. Raised, it
+                # would end the one thread that takes calls, or leave the caller waiting.
+                _end_without_answer(state, rpc_event.call)
             finally:
-                self._end()
-                seconds = time.perf_counter() - came_at
-                self._observe(behavior.method, _code(state), seconds)
+                end(time.perf_counter() - came_at)
+
+        def answer_later(request: Any) -> None:
+            try:
+                run_later(answer, request)
+            except Exception:
+                _end_without_answer(state, rpc_event.call)
+                end(None)
 
         def on_message(event: Any) -> Any:
             nonlocal came_at
@@ -157,25 +167,23 @@ class UnaryLane(Lane):
                 self._end()
                 code = _end_without_request(state, rpc_event.call)
                 self._observe(behavior.method, code, None)
-                return ended
-            try:
-                if self._hold(lambda: run_later(answer, request)):
-                    pass
-                elif self._is_quick(request):
-                    answer(request)
-                else:
-                    run_later(answer, request)
-            except Exception:
-                # For want of memory, say. Raised, it would end the one thread that takes calls.
-                if not began:
-                    self._end()
-                _end_without_answer(state, rpc_event.call)
-                self._observe(behavior.method, _code(state), None)
+            elif self._hold(lambda: answer_later(request)):
+                pass
+            elif self._looks_quick(request):
+                answer(request)
+            else:
+                answer_later(request)
             return ended
 
         self._begin()
         rpc_event.call.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), on_message)
         state.due.add(_RECEIVE_MESSAGE_TOKEN)
+
+    def _looks_quick(self, request: Any) -> bool:
+        try:
+            return self._is_quick(request)
+        except Exception:
+            return False
 
 
 def _code(state: Any) -> grpc.StatusCode:
@@ -207,6 +215,8 @@ def _end_without_answer(state: Any, call: Any) -> None:
     """Tell the caller to ask again, unless the call has ended already."""
     with state.condition:
         if not state.statused:
+            # For who counts calls; the abort itself notes no code.
+            state.code = grpc.StatusCode.UNAVAILABLE
             _abort(
                 state,
                 call,

@@ -192,3 +192,57 @@ def test_each_call_is_told_of_with_how_it_ended(server, ask):
     codes = grpc.StatusCode
     for expected in (codes.OK, codes.PERMISSION_DENIED, codes.CANCELLED):
         assert server.observed.get(timeout=PATIENCE) == (METHOD, expected)
+
+
+class Lacking:
+    """Memory that lacks for work that is handed to another thread."""
+
+    def __init__(self, monkeypatch):
+        def submit(*_):
+            raise MemoryError
+
+        # Its threads have begun by now.
+        monkeypatch.setattr(ThreadPoolExecutor, "submit", submit)
+
+
+def test_a_call_that_no_thread_can_be_given_is_told_to_ask_again(server, ask, monkeypatch):
+    with monkeypatch.context() as patch:
+        Lacking(patch)
+        assert code(ask, b"wait") is grpc.StatusCode.UNAVAILABLE
+    assert server.observed.get(timeout=PATIENCE) == (METHOD, grpc.StatusCode.UNAVAILABLE)
+    assert server.is_empty()
+    assert ask(b"quick", timeout=PATIENCE)
+
+
+def test_calls_that_waited_and_that_no_thread_can_be_given_are_told_so_each(server, ask, monkeypatch):
+    server.lane.hold()
+    with monkeypatch.context() as patch:
+        Lacking(patch)
+        calls = [ask.future(b"wait", timeout=PATIENCE) for _ in range(3)]
+        while len(server.lane._held) < len(calls):
+            pass
+        server.lane.release()
+    assert [call.code() for call in calls] == [grpc.StatusCode.UNAVAILABLE] * len(calls)
+    assert server.is_empty()
+
+
+@pytest.mark.parametrize("request_", [b"quick", b"wait"])
+def test_a_call_whose_answering_breaks_down_ends_and_is_counted_once(
+    server, ask, request_, monkeypatch
+):
+    """On gRPC's own thread it would end that thread, and on another one be waited for for ever."""
+    submit = UnaryLane.submit
+
+    def breaks_down(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(
+        UnaryLane, "submit", lambda lane, _function, *arguments: submit(lane, breaks_down, *arguments)
+    )
+    assert code(ask, request_) is grpc.StatusCode.UNAVAILABLE
+    assert server.is_empty()
+    monkeypatch.undo()
+    assert ask(b"quick", timeout=PATIENCE)
+    observed = [server.observed.get(timeout=PATIENCE)[1] for _ in range(2)]
+    assert observed == [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.OK]
+    assert server.observed.empty()
