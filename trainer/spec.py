@@ -15,8 +15,6 @@ from trainer.preparing.splits import SPLITS
 from trainer.promotion.gates import Gates
 from trainer.spark.options import SparkAls, refuse_what_lightfm_has
 
-RANDOM = "random"
-
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:

@@ -17,12 +17,8 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # Calls share the cores already; threads of a matrix product only get in each other's way. And a process
 # that lacks the memory for them crashes before it has done anything.
-ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-"""What processes that read versions are given, unless the operator sets it."""
-
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-"""Variables of a process whose matrix products take one thread: several would only get in each other's
-way beside calls, and one that lacks the memory for them crashes before it has done anything."""
+"""Variables of processes that read versions, unless the operator sets them."""
 
 _PR_SET_PDEATHSIG = 1
 _LEAST_PRIORITY = 19

@@ -239,7 +239,9 @@ class AnyOrder(RuleBasedStateMachine):
                 if worker.killed:
                     self.a_worker_dies_and_is_started_again(index)
             settled = all(
-                worker.version == self.reload.known.committed
+                # One that was ended and comes back has something to say yet.
+                worker.state in ("booted", "running")
+                and worker.version == self.reload.known.committed
                 and not (worker.preparing or worker.prepared or worker.committing)
                 for worker in self.workers
             )
