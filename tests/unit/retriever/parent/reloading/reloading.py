@@ -83,8 +83,8 @@ class Service:
 
     def verify(self):
         """Wait for what is being verified."""
-        loading = self.reload.loading
-        if loading is not None and loading.step == "VERIFYING":
+        # One that was abandoned may end first, which is news, too.
+        while (loading := self.reload.loading) is not None and loading.step == "VERIFYING":
             assert self._verified.wait(30)
             self._verified.clear()
             self.reload.advance()
