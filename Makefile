@@ -118,10 +118,12 @@ prometheus: ## Install Debian's Prometheus for its tests, which are skipped with
 
 .PHONY: callers
 callers: ## Install grpc-js and Debian's Node and gRPC for Java, for tests that are skipped without them (needs root)
-	@command -v npm >/dev/null && command -v java >/dev/null && test -f /usr/share/java/grpc-netty.jar \
-	  -a -f /usr/share/java/netty-all.jar -a -f /usr/share/java/gson.jar -a -f /usr/share/java/perfmark-api.jar || \
-	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends npm default-jdk-headless libgrpc-java \
-	  libnetty-java libgoogle-gson-java libperfmark-java; }
+	@missing="$$(command -v npm >/dev/null || echo npm) $$(command -v javac >/dev/null || echo default-jdk-headless)"; \
+	for jar in grpc-netty:libgrpc-java netty-all:libnetty-java gson:libgoogle-gson-java \
+	  perfmark-api:libperfmark-java; do \
+	  test -f /usr/share/java/$${jar%:*}.jar || missing="$$missing $${jar#*:}"; \
+	done; \
+	test -z "$${missing# }" || { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; }
 	@npm install --prefix tests/callers --no-audit --no-fund --no-package-lock --silent
 
 .PHONY: spark
