@@ -109,7 +109,7 @@ class Loading(msgspec.Struct, frozen=True):
     since: float
 
 
-class Fleet(msgspec.Struct, frozen=True, tag=True):
+class ServiceState(msgspec.Struct, frozen=True, tag=True):
     """Parent: the state of the whole service, for GetStatus."""
 
     label: str
@@ -165,7 +165,7 @@ class Committed(msgspec.Struct, frozen=True, tag=True):
     at: float
 
 
-ToWorker = Listen | Prepare | Commit | Abandon | Drain | Fleet
+ToWorker = Listen | Prepare | Commit | Abandon | Drain | ServiceState
 ToParent = Booted | Listening | Beat | Prepared | PrepareFailed | Committed
 
 

@@ -17,6 +17,8 @@ from hashlib import blake2b
 from itertools import product
 from typing import Protocol, Self, TypeAlias
 
+from retriever.answer_words import SearchMethod, ShortReason, Source
+
 # What the service, gRPC and answers can say. Written down here too, since the parent, which reads the
 # counters, loads none of them.
 METHODS = ("SimilarItems", "Recommend", "BatchSimilarItems", "BatchRecommend", "GetStatus")
@@ -39,9 +41,6 @@ CODES = (
     "DATA_LOSS",
     "UNAUTHENTICATED",
 )
-SOURCES = ("personalized", "folded_in", "features", "similar", "popular")
-SEARCHES = ("index", "exact")
-SHORT_REASONS = ("catalogue", "exclusions", "filter", "page_limit")
 
 # Upper ends of the histogram of durations, in seconds; one more bucket has what takes longer.
 BOUNDS = (
@@ -57,8 +56,8 @@ _KEYS: tuple[Key, ...] = (
     *product(["durations"], METHODS, BUCKETS),
     *product(["nanoseconds"], METHODS),
     *product(["candidates"], METHODS),
-    *product(["answers"], METHODS, SOURCES, SEARCHES),
-    *product(["short"], METHODS, SHORT_REASONS),
+    *product(["answers"], METHODS, Source, SearchMethod),
+    *product(["short"], METHODS, ShortReason),
     ("samples",),
     ("skipped",),
     # Of the samples of one version, whose fingerprint is the last.
@@ -78,11 +77,11 @@ _OF_CALLS = {
     for method, code in product(METHODS, CODES)
 }
 _OF_ANSWERS = {
-    (method, source, search == "exact"): (
+    (method, source, search is SearchMethod.EXACT): (
         _PLACES["answers", method, source, search],
         _PLACES["candidates", method],
     )
-    for method, source, search in product(METHODS, SOURCES, SEARCHES)
+    for method, source, search in product(METHODS, Source, SearchMethod)
 }
 
 
@@ -90,13 +89,13 @@ class Counted(Protocol):
     """What is counted of an answer."""
 
     @property
-    def source(self) -> str: ...
+    def source(self) -> Source: ...
     @property
     def exact(self) -> bool: ...
     @property
     def candidates(self) -> int: ...
     @property
-    def short(self) -> str | None: ...
+    def short(self) -> ShortReason | None: ...
 
 
 class Counters:

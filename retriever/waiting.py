@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from retriever.control import Fleet
+from retriever.control import ServiceState
 
 _DOING = {
     "VERIFYING": "its files are being read and checked",
@@ -26,7 +26,7 @@ class Waiting:
     passes: bool
 
 
-def waiting_for(fleet: Fleet | None, *, now: float) -> Waiting:
+def waiting_for(fleet: ServiceState | None, *, now: float) -> Waiting:
     """Why no version is served.
 
     Args:

@@ -24,8 +24,8 @@ from lightfm_retriever.publication.manifest import (
     FileFacts,
     IndexFacts,
     Manifest,
+    MeasuredSetting,
     RunFacts,
-    Trial,
 )
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged, from_texts
@@ -107,14 +107,14 @@ def index_facts(*, dimensions: int, file: str, items: int = ITEMS) -> IndexFacts
         bare_query_microseconds=12.25,
         target_recall=0.95,
         trials=[
-            Trial(
+            MeasuredSetting(
                 backend="exact",
                 build={},
                 query={"candidates": 0},
                 recall_at_10=1.0,
                 query_microseconds=30.5,
             ),
-            Trial(
+            MeasuredSetting(
                 backend="annoy",
                 build={"trees": 10},
                 query={"search_k": 100, "candidates": 100},

@@ -49,7 +49,7 @@ _SERVICES = Services(
 )
 
 
-class CallError(TrainerError):
+class TrainerCallError(TrainerError):
     """The service said no, or nothing in time. `code` is gRPC's; the cause is the RpcError."""
 
     def __init__(self, target: str, code: grpc.StatusCode, details: str) -> None:
@@ -59,7 +59,7 @@ class CallError(TrainerError):
         self.details = details
 
 
-class UnreachableError(CallError):
+class TrainerUnreachableError(TrainerCallError):
     """No trainer is at the address: none was found, or the one that answered before is gone.
 
     Attributes:
@@ -76,7 +76,7 @@ class TrainerClient:
     """Asks one trainer. Threads may share it.
 
     Until a trainer has answered once, a call fails within a second where none can be reached, by an
-    UnreachableError that says why. Afterwards calls wait for one that is being replaced.
+    TrainerUnreachableError that says why. Afterwards calls wait for one that is being replaced.
 
     Args:
         target: "host:port"; AddressError for what is none.
@@ -118,7 +118,7 @@ class TrainerClient:
             request: its request; for AppendInteractions, an iterator of them.
 
         Raises:
-            CallError: the service said no, or nothing in time.
+            TrainerCallError: the service said no, or nothing in time.
             ArgumentError: there is no such method, or its request is another.
         """
         _check(method, request)
@@ -137,7 +137,7 @@ class TrainerClient:
         """A run as it is, and again whenever it changed, to its end.
 
         The first is waited for as long as a call may take, the others as long as the service is there.
-        Raises CallError, and ArgumentError for what is no id.
+        Raises TrainerCallError, and ArgumentError for what is no id.
         """
         given.text("run_id", run_id, "the id of a training run, as Train answers it")
         seconds = self._seconds_after_contact()
@@ -170,7 +170,10 @@ class TrainerClient:
 
     @given.named()
     def is_serving(self) -> bool:
-        """Whether the service says that it takes calls. Raises CallError, at once if nobody listens."""
+        """Whether the service says that it takes calls.
+
+        Raises TrainerCallError, at once if nobody listens.
+        """
         seconds = self._seconds_after_contact()
         check = health_pb2_grpc.HealthStub(self._channel).Check
         try:
@@ -197,36 +200,36 @@ class TrainerClient:
         self.close()
 
     def _seconds_after_contact(self) -> float:
-        """What a call may take once the service was looked for; raises UnreachableError."""
+        """What a call may take once the service was looked for; raises TrainerUnreachableError."""
         if self._closed:
             raise ArgumentError("client", None, "open", text="the client is closed: make another")
         if self._contact.reached:
             return self._timeout_seconds
         end = time.monotonic() + self._timeout_seconds
         if problem := self._contact.problem(self._timeout_seconds):
-            raise UnreachableError(self._target, problem)
+            raise TrainerUnreachableError(self._target, problem)
         if (left := end - time.monotonic()) <= 0:
             code, doubt = grpc.StatusCode.DEADLINE_EXCEEDED, self._contact.doubt
             if doubt is not None:
-                raise UnreachableError(self._target, doubt, code=code)
-            raise CallError(self._target, code, too_late(self._timeout_seconds))
+                raise TrainerUnreachableError(self._target, doubt, code=code)
+            raise TrainerCallError(self._target, code, too_late(self._timeout_seconds))
         return left
 
-    def _silent(self, seconds: float) -> CallError:
+    def _silent(self, seconds: float) -> TrainerCallError:
         code, contact = grpc.StatusCode.DEADLINE_EXCEEDED, self._contact
         if contact.doubt is not None and not contact.reached:
-            return UnreachableError(self._target, contact.doubt, code=code)
-        return CallError(self._target, code, f"nobody answered within {seconds:.3g} s")
+            return TrainerUnreachableError(self._target, contact.doubt, code=code)
+        return TrainerCallError(self._target, code, f"nobody answered within {seconds:.3g} s")
 
-    def _error(self, error: grpc.RpcError) -> CallError:
+    def _error(self, error: grpc.RpcError) -> TrainerCallError:
         contact = self._contact
         waited = contact.reached and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         if waited and (problem := contact.gone()):
-            return UnreachableError(self._target, problem, code=error.code())
+            return TrainerUnreachableError(self._target, problem, code=error.code())
         if error.code() in NO_ANSWER and contact.doubt is not None and not contact.reached:
-            return UnreachableError(self._target, contact.doubt, code=error.code())
+            return TrainerUnreachableError(self._target, contact.doubt, code=error.code())
         details = explained(error, reached=contact.reached, service="trainer")
-        return CallError(self._target, error.code(), details)
+        return TrainerCallError(self._target, error.code(), details)
 
 
 _METHODS = {

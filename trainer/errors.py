@@ -12,7 +12,7 @@ TrainerError
 │   ├── DamagedRunError      what is stored of it can't be read
 │   ├── RequestIdReusedError a request id that came with another spec before
 │   └── TooManyRunsError     too many wait already
-├── StoreError           the file that runs are kept in can't be used
+├── StateError           the file that runs are kept in can't be used
 ├── DiscontinuityError   an input that keeps too little of what is served
 ├── SparkError           a cluster that can't be reached, or a job of it that failed
 ├── DatasetMissingError   a named dataset that isn't on this machine
@@ -136,7 +136,7 @@ class TooManyRunsError(RunError):
         self.queued = queued
 
 
-class StoreError(TrainerError):
+class StateError(TrainerError):
     """The file that runs are kept in can't be used."""
 
     def __init__(self, path: Path, reason: str) -> None:

@@ -16,7 +16,7 @@ from trainer.data.databases import sql, url
 from trainer.data.features import FeatureTable
 from trainer.data.files import parquet_folder, tables
 from trainer.data.interactions import Interactions
-from trainer.data.item_attributes import Wanted
+from trainer.data.item_attributes import WantedColumn
 from trainer.errors import InputError, OptionError
 from trainer.preparing.dataset import Split
 from trainer.preparing.weighting import weigh, weigh_together
@@ -199,7 +199,7 @@ def _features(
     kind: features.Kind,
     columns: list[str],
     separator: str,
-    attributes: Sequence[Wanted] = (),
+    attributes: Sequence[WantedColumn] = (),
 ) -> FeatureTable:
     if path is None:
         if columns:

@@ -38,7 +38,7 @@ def die_with(parent: int) -> None:
         raise SystemExit("the process that started this one has ended already")
 
 
-class Wanted:
+class Awaited:
     """Whether somebody still waits for what a thread does. Safe for threads.
 
     Attributes:

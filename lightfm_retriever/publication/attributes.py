@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.manifest import AttributeFacts, AttributeKind
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import AnyIds, IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
 
 MAX_VALUE_BYTES = 500
@@ -49,7 +49,7 @@ Column = TextColumn | NumberColumn
 class TextIndex:
     """Of all text attributes together: each token's item rows, and each item's tokens, ascending."""
 
-    values: IdMap
+    values: AnyIds
     items: Ragged
     tokens: Ragged
 
@@ -121,7 +121,7 @@ class Attributes:
         """The token of a value of a text attribute, None when no item has the value."""
         return self._texts.values.row(_key(position, value))
 
-    def values_of(self, position: int) -> tuple[IdMap, str]:
+    def values_of(self, position: int) -> tuple[AnyIds, str]:
         """Where the values of a text attribute are: in an id map, behind a prefix."""
         return self._texts.values, _key(position, "")
 
@@ -177,7 +177,7 @@ def _text_index(columns: dict[int, Sequence[Sequence[str]]], items: int) -> Text
             if not value or len(value.encode()) > MAX_VALUE_BYTES:
                 raise ValueError(f"{value[:60]!r} should have 1 to {MAX_VALUE_BYTES} bytes of UTF-8")
     keys = [_key(position, value) for position, values in distinct.items() for value in values]
-    id_map = IdMap.build(sorted(keys))
+    id_map: AnyIds = IdMap.build(sorted(keys))
     count = len(id_map)
     pairs = [np.empty(0, dtype=np.int64)]
     for position, rows in columns.items():

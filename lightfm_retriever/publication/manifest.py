@@ -73,7 +73,7 @@ class FileFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class MeasuredSetting:
     """One setting that was measured: one point of a backend's curve of recall against time."""
 
     backend: str
@@ -123,7 +123,7 @@ class IndexFacts:
     bare_query_microseconds: Microseconds
     # Publications from before indexes were tuned have none of these.
     target_recall: Share | None = None
-    trials: list[Trial] = field(default_factory=list)
+    trials: list[MeasuredSetting] = field(default_factory=list)
     build_seconds: Seconds = 0.0
     depths: list[Depth] = field(default_factory=list)
 

@@ -25,7 +25,7 @@ from lightfm_retriever.publication.errors import (
 from lightfm_retriever.publication.file_table import FILES, MODEL
 from lightfm_retriever.publication.manifest import Manifest
 from lightfm_retriever.publication.storage.arrays import map_file
-from lightfm_retriever.publication.storage.id_map import IdMap, count_ids
+from lightfm_retriever.publication.storage.id_map import AnyIds, IdMap, ItemIds, UserIds, count_ids
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 
@@ -45,8 +45,8 @@ class Publication:
 
     directory: Path
     manifest: Manifest
-    items: IdMap
-    users: IdMap
+    items: ItemIds
+    users: UserIds
     item_vectors: Float32Array
     user_vectors: Float32Array
     seen: Ragged
@@ -56,7 +56,7 @@ class Publication:
     id_ranks: NDArray[np.int32] | None = None
     popular_items: NDArray[np.int32] | None = None
     popularity: NDArray[np.int32] | None = None
-    user_features: IdMap | None = None
+    user_features: AnyIds | None = None
     user_feature_vectors: Float32Array | None = None
     fold_in: Float32Array | None = None
     attributes: Attributes | None = None

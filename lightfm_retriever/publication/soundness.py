@@ -14,7 +14,7 @@ from lightfm_retriever.publication.attributes import NumberIndex, TextIndex
 from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
 from lightfm_retriever.publication.file_table import FILES, FileSpec
 from lightfm_retriever.publication.reader import Publication
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import AnyIds
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.fold_in import LEAST_HALFWAY, FoldIn
 from lightfm_retriever.publication.vectors.ranking import row_norms
@@ -85,7 +85,7 @@ def _check_ragged(directory: Path, spec: FileSpec, rows: Ragged, sizes: Mapping[
         raise InvalidPublicationError(directory / values.name, problem)
 
 
-def _check_ids(path: Path, id_map: IdMap) -> None:
+def _check_ids(path: Path, id_map: AnyIds) -> None:
     """Each row has an id, which is text and leads back to the row: so all are different."""
     for row in range(len(id_map)):
         try:

@@ -30,7 +30,7 @@ from lightfm_retriever.publication.file_table import FILES, FileSpec
 from lightfm_retriever.publication.manifest import FileFacts, Manifest
 from lightfm_retriever.publication.staging_area import make_locked, remove_abandoned
 from lightfm_retriever.publication.storage.arrays import check_kind
-from lightfm_retriever.publication.storage.id_map import IdMap, count_ids
+from lightfm_retriever.publication.storage.id_map import AnyIds, count_ids
 from lightfm_retriever.publication.storage.ragged import Ragged
 
 Clock = Callable[[], datetime]
@@ -128,7 +128,7 @@ class Staging:
         self.add_array(offsets_name, ragged.offsets)
         self.add_array(values_name, ragged.values)
 
-    def add_id_map(self, name: str, id_map: IdMap) -> None:
+    def add_id_map(self, name: str, id_map: AnyIds) -> None:
         """Write an id map; raises MismatchError for another number of ids than rows staged before."""
         count_ids(Path(name), id_map, self._sizes)
         id_map.save(self.path(name))

@@ -8,7 +8,8 @@ from typing import TypeVar
 import numpy as np
 
 from lightfm_retriever.hosting.observing.spans import span
-from retriever.answering.queries import Answer, Plan, carry_out, finish
+from retriever.answer_words import Source
+from retriever.answering.queries import Plan, RankedRows, carry_out, finish
 from retriever.answering.questions import Checkpoint, always_wanted
 from retriever.answering.search import Found, rank_all_for
 from retriever.answering.snapshot import Snapshot
@@ -30,7 +31,7 @@ def answer_all(
     plan: Callable[[_Question], Plan],
     *,
     checkpoint: Checkpoint = always_wanted,
-) -> list[Answer | Exception]:
+) -> list[RankedRows | Exception]:
     """For each question its answer, or the error that it fails with, alone.
 
     Args:
@@ -52,12 +53,12 @@ def answer_all(
 
 def _answers(
     snapshot: Snapshot, plans: Sequence[Plan | Exception], checkpoint: Checkpoint
-) -> list[Answer | Exception]:
+) -> list[RankedRows | Exception]:
     together = [
         place for place, made in enumerate(plans) if isinstance(made, Plan) and _is_for_a_product(made)
     ]
     found = _products(plans, together, checkpoint)
-    answers: list[Answer | Exception] = []
+    answers: list[RankedRows | Exception] = []
     for place, made in enumerate(plans):
         if isinstance(made, Exception):
             answers.append(made)
@@ -75,7 +76,7 @@ def _answers(
 
 def _is_for_a_product(plan: Plan) -> bool:
     """Whether to score all items for it, together with other questions."""
-    if plan.wanted.filter is not None or plan.subject.source == "popular":
+    if plan.wanted.filter is not None or plan.subject.source is Source.POPULAR:
         return False
     if plan.options.page is not None:
         # A product rounds otherwise than the next page's search will, so equals may change places.

@@ -12,7 +12,7 @@ MAX_VALUES = 1000
 
 
 @dataclass(frozen=True)
-class Condition:
+class ValueCondition:
     """What one attribute must be like: `any`, `all` or `none` of the values."""
 
     attribute: str
@@ -21,7 +21,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class RangeCondition:
+class NumberCondition:
     """The number that one attribute must be: min <= number <= max."""
 
     attribute: str
@@ -29,7 +29,7 @@ class RangeCondition:
     max: float = math.inf
 
 
-AnyCondition: TypeAlias = Condition | RangeCondition
+AnyCondition: TypeAlias = ValueCondition | NumberCondition
 
 
 @dataclass(frozen=True)

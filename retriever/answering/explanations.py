@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.vectors.ranking import unit_rows
-from retriever.answering.search import Rows
 from retriever.answering.snapshot import Snapshot
 from retriever.answering.subjects import Parts
 
@@ -21,7 +21,7 @@ SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Explanation:
+class ScoreParts:
     """Of one result.
 
     Attributes:
@@ -35,7 +35,7 @@ class Explanation:
     of_features: bool
 
 
-def explain(snapshot: Snapshot, parts: Parts, rows: Rows) -> list[Explanation]:
+def explain(snapshot: Snapshot, parts: Parts, rows: Rows) -> list[ScoreParts]:
     """An explanation for each result."""
     embeddings = snapshot.item_embeddings[rows]
     if parts.cosine:
@@ -48,7 +48,7 @@ def explain(snapshot: Snapshot, parts: Parts, rows: Rows) -> list[Explanation]:
     for own, bias in zip(contributed, biases.tolist(), strict=True):
         largest = np.argsort(-own, kind="stable")[:SHOWN]
         explanations.append(
-            Explanation(
+            ScoreParts(
                 [(parts.names[place], float(own[place])) for place in largest if own[place] > 0],
                 bias + parts.bias,
                 parts.of_features,

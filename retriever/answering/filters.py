@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.attributes import Attributes
+from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.storage.ragged import are_among
 from retriever.answering.conditions import (
     AnyCondition,
-    Condition,
     EmptyRange,
-    RangeCondition,
+    NumberCondition,
     UnknownValue,
+    ValueCondition,
 )
 from retriever.answering.near_misses import in_words, near_misses, near_names
 from retriever.errors import InvalidArgumentError
@@ -30,7 +31,6 @@ _MASK_SHARE = 1 / 16
 # Up to so many posting lists it takes less time to search them than to read the rows' own values.
 _FEW_LISTS = 8
 
-Rows = NDArray[np.int64]
 
 # Of the values that no item has: how many are named, and for how many of them what may be meant.
 MAX_NAMED = 10
@@ -119,7 +119,7 @@ def look_up(conditions: Sequence[AnyCondition], attributes: Attributes | None, i
                 f"known: {known(attributes)}",
             )
         kind = attributes.kind(position)
-        if isinstance(condition, RangeCondition):
+        if isinstance(condition, NumberCondition):
             if kind != "number":
                 raise InvalidArgumentError(
                     f"{field}.range", f"{condition.attribute!r} is text: use any_of, all_of or none_of"
@@ -174,7 +174,9 @@ def known(attributes: Attributes | None) -> str:
 
 
 class _ValuesTest:
-    def __init__(self, condition: Condition, attributes: Attributes, position: int, items: int) -> None:
+    def __init__(
+        self, condition: ValueCondition, attributes: Attributes, position: int, items: int
+    ) -> None:
         self._kind = condition.kind
         self._attributes = attributes
         self._items = items
@@ -246,7 +248,7 @@ class _ValuesTest:
 class _RangeTest:
     def __init__(
         self,
-        condition: RangeCondition,
+        condition: NumberCondition,
         values: NDArray[np.float64],
         order: NDArray[np.int32],
         ordered: NDArray[np.float64],

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import AnyIds
 
 MOST = 3
 """How many are named."""
@@ -24,7 +24,7 @@ _SCANNED_OF_ALL = 100
 _LONG = 5
 
 
-def spelled_otherwise(asked: str, known: IdMap, *, prefix: str = "") -> list[str]:
+def spelled_otherwise(asked: str, known: AnyIds, *, prefix: str = "") -> list[str]:
     """Those that differ in case, spaces, Unicode form, leading zeros or a decimal point, at most MOST.
 
     Args:
@@ -40,7 +40,7 @@ def spelled_otherwise(asked: str, known: IdMap, *, prefix: str = "") -> list[str
     return list(islice(found, MOST))
 
 
-def near_misses(asked: str, known: IdMap, *, prefix: str = "") -> list[str]:
+def near_misses(asked: str, known: AnyIds, *, prefix: str = "") -> list[str]:
     """Those, and then those that differ by a typing mistake or two, the nearest first, at most MOST."""
     if len(asked) > _LONGEST:
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lightfm_retriever.publication.vectors.ranking import best
-from retriever.answering.search import Found, Wanted, without
+from retriever.answering.search import Allowed, Found, without
 from retriever.answering.snapshot import Snapshot
 from retriever.errors import NotPublishedError
 
@@ -13,7 +13,7 @@ from retriever.errors import NotPublishedError
 _STEP = 4096
 
 
-def find_popular(snapshot: Snapshot, start: int, end: int, wanted: Wanted) -> Found:
+def find_popular(snapshot: Snapshot, start: int, end: int, wanted: Allowed) -> Found:
     """Places start..end of what may be returned, by falling number of users, equal ones by item id.
 
     Raises:

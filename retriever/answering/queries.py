@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import Literal
 
 import msgspec
 import numpy as np
@@ -13,11 +12,13 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.hosting.observing.spans import span
 from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
+from retriever.answer_words import ShortReason, Source
 from retriever.answering import pages
 from retriever.answering.conditions import EmptyRange, UnknownValue
 from retriever.answering.diversity import diversify, pool_size
-from retriever.answering.explanations import Explanation, explain
+from retriever.answering.explanations import ScoreParts, explain
 from retriever.answering.filters import look_up
 from retriever.answering.pages import Page, Position
 from retriever.answering.popular import find_popular
@@ -30,14 +31,12 @@ from retriever.answering.questions import (
     UserSubject,
     always_wanted,
 )
-from retriever.answering.search import NOTHING, Found, Ranker, Rows, Wanted, find, find_page
+from retriever.answering.search import NOTHING, Allowed, Found, Ranker, find, find_page
 from retriever.answering.snapshot import Snapshot
-from retriever.answering.subjects import Source, Subject, item_subject, user_subject
-
-ShortReason = Literal["catalogue", "exclusions", "filter", "page_limit"]
+from retriever.answering.subjects import Subject, item_subject, user_subject
 
 
-class Answer(msgspec.Struct, frozen=True):
+class RankedRows(msgspec.Struct, frozen=True):
     """Ranked items, and how they were found.
 
     Attributes:
@@ -66,7 +65,7 @@ class Answer(msgspec.Struct, frozen=True):
     unknown_values: Sequence[UnknownValue] = ()
     empty_ranges: Sequence[EmptyRange] = ()
     next_page: str = ""
-    explanations: Sequence[Explanation] = ()
+    explanations: Sequence[ScoreParts] = ()
 
 
 def similar_items(
@@ -75,7 +74,7 @@ def similar_items(
     options: Options = DEFAULTS,
     *,
     checkpoint: Checkpoint = always_wanted,
-) -> Answer:
+) -> RankedRows:
     """The items whose embeddings have the highest cosine to an item's, or to the mean of several.
 
     Raises:
@@ -95,7 +94,7 @@ def recommend(
     options: Options = DEFAULTS,
     *,
     checkpoint: Checkpoint = always_wanted,
-) -> Answer:
+) -> RankedRows:
     """The items that LightFM scores highest for a user, `u·i + b_u + b_i`, a session or features.
 
     Raises:
@@ -125,7 +124,7 @@ class Plan(msgspec.Struct, frozen=True):
     ranker: Ranker
     subject: Subject
     options: Options
-    wanted: Wanted
+    wanted: Allowed
     position: Position
     count: int
     unknown: Sequence[str]
@@ -162,7 +161,7 @@ def _plan(
 def carry_out(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint = always_wanted) -> Found:
     """Search; raises NotPublishedError."""
     start, count, search = plan.position.offset, plan.count, plan.options.search
-    if plan.subject.source == "popular":
+    if plan.subject.source is Source.POPULAR:
         return find_popular(snapshot, start, start + count, plan.wanted)
     query, wanted = plan.subject.query, plan.wanted
     if start:
@@ -177,7 +176,7 @@ def _search(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint) -> Found:
         return carry_out(snapshot, plan, checkpoint)
 
 
-def finish(snapshot: Snapshot, plan: Plan, found: Found) -> Answer:
+def finish(snapshot: Snapshot, plan: Plan, found: Found) -> RankedRows:
     """The answer made of what was found."""
     subject, options = plan.subject, plan.options
     if options.diversity:
@@ -186,7 +185,7 @@ def finish(snapshot: Snapshot, plan: Plan, found: Found) -> Answer:
     next_page = ""
     if options.page is not None and short is None:
         next_page = _next_page(snapshot, options.page, plan.position, found)
-    return Answer(
+    return RankedRows(
         found.rows,
         found.scores + subject.constant,
         subject.source,
@@ -204,7 +203,7 @@ def finish(snapshot: Snapshot, plan: Plan, found: Found) -> Answer:
 
 def _wanted(
     snapshot: Snapshot, own: NDArray[np.int32], options: Options
-) -> tuple[Wanted, Sequence[str]]:
+) -> tuple[Allowed, Sequence[str]]:
     """What may be returned, and the first few exclusions that the publication doesn't have."""
     publication = snapshot.publication
     excluded = own
@@ -219,7 +218,7 @@ def _wanted(
     if options.conditions:
         with span("filter"):
             found = look_up(options.conditions, publication.attributes, items)
-    return Wanted(excluded, found, items), unknown
+    return Allowed(excluded, found, items), unknown
 
 
 def _position(snapshot: Snapshot, page: Page) -> Position:
@@ -251,13 +250,13 @@ def _diverse(snapshot: Snapshot, found: Found, options: Options) -> Found:
 def _why_short(found: Found, plan: Plan) -> ShortReason:
     start = plan.position.offset
     if start + len(found.rows) >= pages.MAX_RESULTS:
-        return "page_limit"
+        return ShortReason.PAGE_LIMIT
     if found.matching is not None and found.matching < start + plan.options.limit:
-        return "catalogue" if plan.wanted.filter is None else "filter"
-    return "exclusions"
+        return ShortReason.CATALOGUE if plan.wanted.filter is None else ShortReason.FILTER
+    return ShortReason.EXCLUSIONS
 
 
-def _explanations(snapshot: Snapshot, subject: Subject, rows: Rows) -> Sequence[Explanation]:
-    if subject.source == "popular":
-        return [Explanation((), 0.0, of_features=False)] * len(rows)
+def _explanations(snapshot: Snapshot, subject: Subject, rows: Rows) -> Sequence[ScoreParts]:
+    if subject.source is Source.POPULAR:
+        return [ScoreParts((), 0.0, of_features=False)] * len(rows)
     return explain(snapshot, subject.parts(), rows)

@@ -19,6 +19,7 @@ from lightfm_retriever.publication.search_effort import (
     candidates_for,
 )
 from lightfm_retriever.publication.search_effort import IndexCosts as IndexCosts
+from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.storage.ragged import are_among
 from lightfm_retriever.publication.vectors.ranking import best
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
@@ -28,7 +29,6 @@ from retriever.answering.questions import Checkpoint, Search
 from retriever.index.exact import ExactIndex
 from retriever.index.protocol import SearchIndex
 
-Rows = NDArray[np.int64]
 NOTHING: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 
 # How much wider each search is than the one before, when too few of the candidates may be returned.
@@ -58,7 +58,7 @@ class Ranker:
     query_microseconds: float = 0.0
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class Allowed(msgspec.Struct, frozen=True):
     """What may be returned.
 
     Attributes:
@@ -108,7 +108,7 @@ def find(
     ranker: Ranker,
     query: Float32Array,
     count: int,
-    wanted: Wanted,
+    wanted: Allowed,
     *,
     search: Search,
     checkpoint: Checkpoint,
@@ -146,7 +146,7 @@ def find_page(
     query: Float32Array,
     count: int,
     position: Position,
-    wanted: Wanted,
+    wanted: Allowed,
     *,
     search: Search,
     checkpoint: Checkpoint,
@@ -173,7 +173,7 @@ def find_page(
     return _slice(ranker, found, rows, scores, position.offset, end)
 
 
-def rank_all(ranker: Ranker, query: Float32Array, count: int, wanted: Wanted) -> Found:
+def rank_all(ranker: Ranker, query: Float32Array, count: int, wanted: Allowed) -> Found:
     """The best `count` of all items that may be returned."""
     if wanted.filter is None:
         scores = ranker.exact.scores(query)
@@ -240,21 +240,21 @@ def without(rows: Rows, excluded: NDArray[np.int32]) -> Rows:
     return kept
 
 
-def _width(ranker: Ranker, count: int, wanted: Wanted) -> int:
+def _width(ranker: Ranker, count: int, wanted: Allowed) -> int:
     """How many candidates have enough among them, if those that match are spread about evenly."""
     if wanted.filter is not None:
         count = math.ceil(_MARGIN * count * wanted.items / max(1, wanted.most))
     return min(candidates_for(count, ranker.index.candidates, len(wanted.excluded)), wanted.items)
 
 
-def _is_worth_it(ranker: Ranker, width: int, wanted: Wanted) -> bool:
+def _is_worth_it(ranker: Ranker, width: int, wanted: Allowed) -> bool:
     """Whether the index finds enough, in less time than it takes to score all that may be returned."""
     if wanted.filter is not None and _depth(ranker, width, wanted) > ranker.depths.most:
         return False
     return ranker.costs.pay(width, items=wanted.items, most=wanted.most)
 
 
-def _depth(ranker: Ranker, width: int, wanted: Wanted) -> int:
+def _depth(ranker: Ranker, width: int, wanted: Allowed) -> int:
     """How many of the nearest are to be among so many candidates."""
     return width - _extra(ranker) - len(wanted.excluded)
 
@@ -264,7 +264,7 @@ def _extra(ranker: Ranker) -> int:
     return max(0, ranker.index.candidates - TUNED_FOR)
 
 
-def _propose(ranker: Ranker, query: Float32Array, width: int, wanted: Wanted, search: Search) -> Found:
+def _propose(ranker: Ranker, query: Float32Array, width: int, wanted: Allowed, search: Search) -> Found:
     """All that an index proposes and that may be returned, ranked."""
     effort = ranker.depths.effort(_depth(ranker, width, wanted))
     if search.effort is not None:

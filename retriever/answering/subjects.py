@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import AnyIds
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.ranking import unit_rows
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, user_queries
+from retriever.answer_words import Source
 from retriever.answering.near_misses import in_words, near_misses, spelled_otherwise
 from retriever.answering.questions import (
     ItemSubject,
@@ -26,8 +27,6 @@ from retriever.answering.questions import (
 from retriever.answering.search import NOTHING
 from retriever.answering.snapshot import Snapshot
 from retriever.errors import InvalidArgumentError, NotPublishedError, UnknownIdError
-
-Source = Literal["personalized", "folded_in", "features", "popular", "similar"]
 
 _SHOWN_FEATURES = 3
 # A mean of unit vectors that is shorter than this points nowhere in particular.
@@ -58,7 +57,7 @@ class Subject(msgspec.Struct, frozen=True):
 
     Attributes:
         source: what the answer is ranked by.
-        query: (d,) float32; empty when the source is "popular".
+        query: (d,) float32; empty when the source is POPULAR.
         constant: what is added to each score: a user's bias.
         own: rows, ascending: what the user has seen, or the items of the request.
         unknown: the ids that the publication doesn't have.
@@ -109,7 +108,7 @@ def item_subject(snapshot: Snapshot, subject: ItemSubject, unknown_ids: UnknownI
         def itself() -> Parts:
             return Parts([subject], unit_rows(query[None, :]), cosine=True)
 
-        return Subject("similar", query, _ZERO, own, (), itself)
+        return Subject(Source.SIMILAR, query, _ZERO, own, (), itself)
     known = _known_items(snapshot, subject, unknown_ids)
     if isinstance(known, Subject):
         return known
@@ -126,7 +125,7 @@ def item_subject(snapshot: Snapshot, subject: ItemSubject, unknown_ids: UnknownI
     def each() -> Parts:
         return Parts(ids, weighted / np.float32(length), cosine=True)
 
-    return Subject("similar", mean, _ZERO, own, unknown, each)
+    return Subject(Source.SIMILAR, mean, _ZERO, own, unknown, each)
 
 
 def _user(snapshot: Snapshot, user_id: str, unknown_ids: UnknownIds | None) -> Subject:
@@ -148,7 +147,7 @@ def _user(snapshot: Snapshot, user_id: str, unknown_ids: UnknownIds | None) -> S
         return Parts(names, vectors, bias=float(vector[-1]))
 
     # The user's own bias doesn't change the order, but the score is LightFM's prediction.
-    return Subject("personalized", user_queries(vector), vector[-1], seen, (), of_seen)
+    return Subject(Source.PERSONALIZED, user_queries(vector), vector[-1], seen, (), of_seen)
 
 
 def _session(snapshot: Snapshot, session: WeightedItems, unknown_ids: UnknownIds | None) -> Subject:
@@ -158,7 +157,7 @@ def _session(snapshot: Snapshot, session: WeightedItems, unknown_ids: UnknownIds
     ids, rows, weights, own, unknown = known
     vectors = _fold_in(snapshot).parts(snapshot.item_embeddings[rows], weights)
     query = np.append(vectors.sum(axis=0), np.float32(1))
-    return Subject("folded_in", query, _ZERO, own, unknown, lambda: Parts(ids, vectors))
+    return Subject(Source.FOLDED_IN, query, _ZERO, own, unknown, lambda: Parts(ids, vectors))
 
 
 def _features(snapshot: Snapshot, subject: UserFeatures, unknown_ids: UnknownIds | None) -> Subject:
@@ -179,7 +178,7 @@ def _features(snapshot: Snapshot, subject: UserFeatures, unknown_ids: UnknownIds
     def of_features() -> Parts:
         return Parts([name for name, _ in known], embeddings, bias=float(mean[-1]), of_features=True)
 
-    return Subject("features", user_queries(mean), mean[-1], NOTHING, unknown, of_features)
+    return Subject(Source.FEATURES, user_queries(mean), mean[-1], NOTHING, unknown, of_features)
 
 
 def _known_items(
@@ -207,7 +206,7 @@ def _known_items(
     )
 
 
-def _rows(id_map: IdMap | None, names: Sequence[str] | dict[str, float]) -> list[int | None]:
+def _rows(id_map: AnyIds | None, names: Sequence[str] | dict[str, float]) -> list[int | None]:
     return [None if id_map is None else id_map.row(name) for name in names]
 
 
@@ -226,7 +225,7 @@ def _unknown(
         raise AssertionError("what is popular isn't a sum of parts")
 
     rows = np.array(own, dtype=np.int32)
-    return Subject("popular", _NO_QUERY, _ZERO, rows, unknown, nothing)
+    return Subject(Source.POPULAR, _NO_QUERY, _ZERO, rows, unknown, nothing)
 
 
 def _unknown_id(
@@ -249,7 +248,7 @@ def _unknown_id(
     )
 
 
-def _columns(asked: str, features: IdMap) -> str:
+def _columns(asked: str, features: AnyIds) -> str:
     """What a feature looks like, for one that looks like none."""
     column = asked.partition(":")[0]
     own = sorted(islice(features.starting_with(f"{column}:"), _SHOWN_FEATURES))

@@ -185,7 +185,7 @@ class SimilarItemsRequest(Request):
         )
 
 
-class Options(TypedDict, total=False):
+class RequestFields(TypedDict, total=False):
     """The fields of Request, as keyword arguments."""
 
     limit: SupportsIndex | None
@@ -202,7 +202,7 @@ class Options(TypedDict, total=False):
     page_token: str
 
 
-class RecommendOptions(Options, total=False):
+class RecommendOptions(RequestFields, total=False):
     """Those of RecommendRequest but user_id."""
 
     session: Items | None
@@ -210,7 +210,7 @@ class RecommendOptions(Options, total=False):
     exclude_seen: bool | None
 
 
-class SimilarItemsOptions(Options, total=False):
+class SimilarItemsOptions(RequestFields, total=False):
     """Those of SimilarItemsRequest but item_id."""
 
     items: Items | None

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.hosting import tables
+from retriever.answer_words import ShortReason
 from retriever.cli import message_json
 from retriever.cli.fleet import Fleet
 from retriever.client import Answer, Contribution, Explanation, ScoredItem
@@ -15,11 +16,11 @@ from retriever.client import Answer, Contribution, Explanation, ScoredItem
 # A narrower terminal breaks the lines: an address cut short helps nobody.
 _FLEET_COLUMNS = 160
 
-_SHORT_REASONS = {
-    "catalogue": "the catalogue has no more items",
-    "exclusions": "all others are excluded",
-    "filter": "no more items match the filter",
-    "page_limit": "pages end here",
+_SHORT_REASONS: dict[str, str] = {
+    ShortReason.CATALOGUE: "the catalogue has no more items",
+    ShortReason.EXCLUSIONS: "all others are excluded",
+    ShortReason.FILTER: "no more items match the filter",
+    ShortReason.PAGE_LIMIT: "pages end here",
 }
 
 

@@ -27,7 +27,8 @@ from lightfm_retriever.hosting.process import pss_bytes
 from lightfm_retriever.hosting.serving import descriptors
 from lightfm_retriever.publication import layout
 from retriever import control, counters
-from retriever.counters import BUCKETS, CODES, METHODS, SEARCHES, SHORT_REASONS, SOURCES, Counters, Key
+from retriever.answer_words import SearchMethod, ShortReason, Source
+from retriever.counters import BUCKETS, CODES, METHODS, Counters, Key
 
 _OUTCOMES = ("succeeded", "failed")
 # As GetStatus tells them: only the parent needs to know that a worker is ready to load.
@@ -78,7 +79,7 @@ class RetrieverMetrics:
         reloads: what became of reloads.
     """
 
-    def __init__(self, workers: int, fleet: Callable[[], control.Fleet | None]) -> None:
+    def __init__(self, workers: int, fleet: Callable[[], control.ServiceState | None]) -> None:
         self.slots = [Counters.create() for _ in range(workers)]
         self.reloads = Reloads()
         self._fleet = fleet
@@ -148,7 +149,7 @@ def _answers(total: dict[Key, int]) -> Iterator[Metric]:
         "whether by an index or exactly.",
         labels=["method", "source", "search"],
     )
-    for key in itertools.product(METHODS, SOURCES, SEARCHES):
+    for key in itertools.product(METHODS, Source, SearchMethod):
         if count := total["answers", *key]:
             answers.add_metric(key, count)
     short = CounterMetricFamily(
@@ -156,7 +157,7 @@ def _answers(total: dict[Key, int]) -> Iterator[Metric]:
         "Those with fewer items than asked for, by why.",
         labels=["method", "reason"],
     )
-    for pair in itertools.product(METHODS, SHORT_REASONS):
+    for pair in itertools.product(METHODS, ShortReason):
         if count := total["short", *pair]:
             short.add_metric(pair, count)
     yield answers
@@ -203,7 +204,7 @@ def _workers(workers: Iterable[control.WorkerFacts]) -> Iterator[Metric]:
     yield in_states
 
 
-def _version(fleet: control.Fleet, of_slots: Sequence[dict[Key, int]]) -> Iterator[Metric]:
+def _version(fleet: control.ServiceState, of_slots: Sequence[dict[Key, int]]) -> Iterator[Metric]:
     yield gauge(
         "retriever_label_problem", "1 while the label can't be read.", bool(fleet.label_problem)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retriever.control import Fleet
+from retriever.control import ServiceState
 from retriever.waiting import waiting_for
 
 # Its loop turns every second, whatever happens.
@@ -22,7 +22,7 @@ def not_live(*, silent_seconds: float, stopping: str | None) -> str | None:
     return f"the parent has been stuck for {silent_seconds:.0f} s"
 
 
-def not_ready(fleet: Fleet | None, *, stopping: str | None, now: float) -> str | None:
+def not_ready(fleet: ServiceState | None, *, stopping: str | None, now: float) -> str | None:
     """Why no calls should be sent here.
 
     Args:

@@ -76,7 +76,7 @@ class Supervisor:
             ended=self._reloaded,
             clock=time.monotonic,
         )
-        self._fleet: control.Fleet | None = None
+        self._fleet: control.ServiceState | None = None
         self._seen: SimpleQueue[Seen] = SimpleQueue()
         self._watch = LabelWatch(
             self._look,
@@ -246,7 +246,7 @@ class Supervisor:
                 self._reload.prepare_took_too_long(worker)
 
     def _tell_fleet(self) -> None:
-        fleet = control.Fleet(
+        fleet = control.ServiceState(
             label="" if self._config.pin else self._config.label,
             target=self._reload.known.target or "",
             version=self._reload.known.committed or "",

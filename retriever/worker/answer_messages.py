@@ -3,40 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES
 from lightfm_retriever.publication.storage import ragged
-from retriever.answering.explanations import Explanation
-from retriever.answering.queries import Answer
+from lightfm_retriever.publication.storage.id_map import ItemId, ItemRow
+from retriever.answer_words import ShortReason, Source
+from retriever.answering.explanations import ScoreParts
+from retriever.answering.queries import RankedRows
 from retriever.answering.snapshot import Snapshot
 
 Response: TypeAlias = pb.SimilarItemsResponse | pb.RecommendResponse
-_SHORT = {
-    "catalogue": pb.SHORT_REASON_CATALOGUE,
-    "exclusions": pb.SHORT_REASON_EXCLUSIONS,
-    "filter": pb.SHORT_REASON_FILTER,
-    "page_limit": pb.SHORT_REASON_PAGE_LIMIT,
-}
-
 TITLE = "title"
-_SOURCES = {
-    "personalized": pb.SOURCE_PERSONALIZED,
-    "folded_in": pb.SOURCE_FOLDED_IN,
-    "features": pb.SOURCE_FEATURES,
-    "popular": pb.SOURCE_POPULAR,
-    "similar": pb.SOURCE_SIMILAR,
+_SOURCES: dict[Source, Any] = {word: pb.Source.Value(f"SOURCE_{word.name}") for word in Source}
+_SHORT_REASONS: dict[ShortReason, Any] = {
+    word: pb.ShortReason.Value(f"SHORT_REASON_{word.name}") for word in ShortReason
 }
 
 
 def fill_in(
     response: Response,
     snapshot: Snapshot,
-    answer: Answer,
+    answer: RankedRows,
     attributes: Sequence[str],
-    external_id: Callable[[int], str],
+    external_id: Callable[[ItemRow], ItemId],
 ) -> None:
     """Make a new message the answer. In place, since putting messages into others copies them.
 
@@ -48,7 +40,7 @@ def fill_in(
     response.candidates = answer.candidates
     response.filtered = answer.filtered
     if answer.short is not None:
-        response.short_reason = _SHORT[answer.short]
+        response.short_reason = _SHORT_REASONS[answer.short]
     if answer.unknown:
         response.unknown_ids.extend(answer.unknown)
     if answer.unknown_values or answer.empty_ranges:
@@ -69,7 +61,7 @@ def fill_in(
             _fill_in_explanation(item.explanation, explanation)
 
 
-def _fill_in_what_matches_nothing(response: Response, answer: Answer) -> None:
+def _fill_in_what_matches_nothing(response: Response, answer: RankedRows) -> None:
     for unknown in answer.unknown_values:
         response.unknown_filter_values.add(
             attribute=unknown.attribute, value=_cut(unknown.value), near=unknown.near
@@ -89,7 +81,7 @@ def _cut(value: str) -> str:
 
 
 def _fill_in_attributes(
-    item: pb.ScoredItem, snapshot: Snapshot, row: int, names: Sequence[str]
+    item: pb.ScoredItem, snapshot: Snapshot, row: ItemRow, names: Sequence[str]
 ) -> None:
     titles, attributes = snapshot.publication.titles, snapshot.publication.attributes
     for name in names:
@@ -108,7 +100,7 @@ def _fill_in_attributes(
             item.attributes[name].number = number
 
 
-def _fill_in_explanation(message: pb.Explanation, explanation: Explanation) -> None:
+def _fill_in_explanation(message: pb.Explanation, explanation: ScoreParts) -> None:
     message.bias = explanation.bias
     for name, score in explanation.contributions:
         if explanation.of_features:

@@ -15,8 +15,8 @@ from retriever.answering.conditions import (
     MAX_CONDITIONS,
     MAX_VALUES,
     AnyCondition,
-    Condition,
-    RangeCondition,
+    NumberCondition,
+    ValueCondition,
 )
 from retriever.answering.near_misses import in_words, near_names
 from retriever.answering.pages import Page
@@ -182,7 +182,7 @@ def _conditions(wanted: pb.Filter) -> Sequence[AnyCondition]:
     conditions = [
         _condition(f"{field}[{place}]", condition) for place, condition in enumerate(wanted.conditions)
     ]
-    values = sum(len(made.values) for made in conditions if isinstance(made, Condition))
+    values = sum(len(made.values) for made in conditions if isinstance(made, ValueCondition))
     if values > MAX_VALUES:
         raise InvalidArgumentError(field, f"have {values} values, but should have at most {MAX_VALUES}")
     return conditions
@@ -191,11 +191,15 @@ def _conditions(wanted: pb.Filter) -> Sequence[AnyCondition]:
 def _condition(field: str, condition: pb.Condition) -> AnyCondition:
     match condition.WhichOneof("test"):
         case "any_of":
-            return Condition(condition.attribute, "any", _values(f"{field}.any_of", condition.any_of))
+            return ValueCondition(
+                condition.attribute, "any", _values(f"{field}.any_of", condition.any_of)
+            )
         case "all_of":
-            return Condition(condition.attribute, "all", _values(f"{field}.all_of", condition.all_of))
+            return ValueCondition(
+                condition.attribute, "all", _values(f"{field}.all_of", condition.all_of)
+            )
         case "none_of":
-            return Condition(
+            return ValueCondition(
                 condition.attribute, "none", _values(f"{field}.none_of", condition.none_of)
             )
         case "range":
@@ -212,7 +216,7 @@ def _values(field: str, values: pb.Values) -> Sequence[str]:
     return values.values
 
 
-def _range(field: str, attribute: str, wanted: pb.Range) -> RangeCondition:
+def _range(field: str, attribute: str, wanted: pb.Range) -> NumberCondition:
     low = wanted.min if wanted.HasField("min") else -math.inf
     high = wanted.max if wanted.HasField("max") else math.inf
     if not (wanted.HasField("min") or wanted.HasField("max")):
@@ -222,4 +226,4 @@ def _range(field: str, attribute: str, wanted: pb.Range) -> RangeCondition:
             raise InvalidArgumentError(f"{field}.{name}", "is no number: give one, or leave it out")
     if low > high:
         raise InvalidArgumentError(field, f"runs from {low:g} to {high:g}")
-    return RangeCondition(attribute, low, high)
+    return NumberCondition(attribute, low, high)

@@ -19,7 +19,7 @@ import numpy as np
 
 from lightfm_retriever.hosting.observing.repeats import logger_of_calls
 from retriever.answering import queries
-from retriever.answering.queries import Answer
+from retriever.answering.queries import RankedRows
 from retriever.answering.questions import Options, Search, UserSubject
 from retriever.answering.snapshot import Snapshot
 from retriever.counters import Counters
@@ -57,13 +57,15 @@ class Sampler:
         # Until when no sample is taken: for ever while one is looked at.
         self._resting_until = -math.inf
         self._taking = threading.Lock()
-        self._taken: SimpleQueue[tuple[Snapshot, UserSubject, Options, Answer]] = SimpleQueue()
+        self._taken: SimpleQueue[tuple[Snapshot, UserSubject, Options, RankedRows]] = SimpleQueue()
 
     def start(self) -> None:
         """Look at samples from now on, on a thread that ends with the process."""
         threading.Thread(target=self._look_at_all, name="recall", daemon=True).start()
 
-    def offer(self, snapshot: Snapshot, subject: UserSubject, options: Options, answer: Answer) -> None:
+    def offer(
+        self, snapshot: Snapshot, subject: UserSubject, options: Options, answer: RankedRows
+    ) -> None:
         """Called with each answer, on the thread that answers it."""
         if answer.exact or options.search.effort is not None or options.diversity:
             return
@@ -93,7 +95,7 @@ class Sampler:
             self._look_at(*self._taken.get())
 
     def _look_at(
-        self, snapshot: Snapshot, subject: UserSubject, options: Options, answer: Answer
+        self, snapshot: Snapshot, subject: UserSubject, options: Options, answer: RankedRows
     ) -> None:
         began = self._clock()
         try:
@@ -108,7 +110,7 @@ class Sampler:
 
 
 def compare(
-    snapshot: Snapshot, subject: UserSubject, options: Options, answer: Answer
+    snapshot: Snapshot, subject: UserSubject, options: Options, answer: RankedRows
 ) -> tuple[int, int]:
     """How many of the items that exact search finds an answer has, and how many those are.
 

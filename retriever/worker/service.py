@@ -17,10 +17,10 @@ from lightfm_retriever.hosting import statuses
 from lightfm_retriever.hosting.release import release
 from retriever.answering import queries, sizes
 from retriever.answering.batches import answer_all
-from retriever.answering.queries import Answer, Plan
+from retriever.answering.queries import Plan, RankedRows
 from retriever.answering.questions import Checkpoint, Options, UserSubject
 from retriever.answering.snapshot import Snapshot
-from retriever.control import Fleet
+from retriever.control import ServiceState
 from retriever.errors import AbandonedError, NothingLoadedError
 from retriever.waiting import waiting_for
 from retriever.worker import answer_messages, messages
@@ -43,9 +43,9 @@ _Response = TypeVar("_Response")
 _Subject = TypeVar("_Subject")
 
 # Told of the answers that a call of a method was given: one, or those of a batch.
-Answered: TypeAlias = Callable[[str, Iterable[Answer]], None]
+Answered: TypeAlias = Callable[[str, Iterable[RankedRows]], None]
 # Told of each answer of Recommend, and what was asked.
-Recommended: TypeAlias = Callable[[Snapshot, UserSubject, Options, Answer], None]
+Recommended: TypeAlias = Callable[[Snapshot, UserSubject, Options, RankedRows], None]
 
 
 def look_away(*_: object) -> None:
@@ -55,7 +55,7 @@ def look_away(*_: object) -> None:
 def _handler(
     method: Callable[[RetrieverServicer, _Request, Checkpoint], _Response],
 ) -> Callable[[RetrieverServicer, _Request, grpc.ServicerContext], _Response]:
-    """Answer with a status instead of an exception's text."""
+    """Answers with a status instead of an exception's text."""
 
     @wraps(method)
     def handle(self: RetrieverServicer, request: _Request, context: grpc.ServicerContext) -> _Response:
@@ -77,7 +77,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     def __init__(
         self,
         current: CurrentSnapshot,
-        fleet: Callable[[], Fleet],
+        fleet: Callable[[], ServiceState],
         *,
         answered: Answered = look_away,
         recommended: Recommended = look_away,
@@ -201,7 +201,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
             else:
                 answer_messages.fill_in(result.response, snapshot, answer, names, external_id)
         sizes.check_answer(response.ByteSize(), most)
-        self._answered(method, (answer for answer in answers if isinstance(answer, Answer)))
+        self._answered(method, (answer for answer in answers if isinstance(answer, RankedRows)))
 
     def _snapshot(self) -> Snapshot:
         try:

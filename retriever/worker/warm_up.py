@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lightfm_retriever.publication.storage.id_map import ItemRow, UserRow
 from retriever.answering import queries
 from retriever.answering.questions import Options, Search
 from retriever.answering.snapshot import Snapshot
@@ -24,12 +25,12 @@ def warm_up(snapshot: Snapshot, *, make_way: Callable[[], None] = lambda: None) 
     """
     publication = snapshot.publication
     for row in _spread(len(publication.items)):
-        ranking = queries.similar_items(snapshot, publication.items.external_id(row), _OPTIONS)
+        ranking = queries.similar_items(snapshot, publication.items.external_id(ItemRow(row)), _OPTIONS)
         if not len(ranking.rows) and len(publication.items) > 1:
             raise SnapshotError(f"version {snapshot.version}: item row {row} has no similar items")
         make_way()
     for row in _spread(len(publication.users)):
-        queries.recommend(snapshot, publication.users.external_id(row), _OPTIONS)
+        queries.recommend(snapshot, publication.users.external_id(UserRow(row)), _OPTIONS)
         make_way()
 
 

@@ -71,7 +71,7 @@ class Worker:
         self._ordering = threading.Lock()
         self._may_prepare = threading.BoundedSemaphore(_MAX_PREPARING)
         self._orders: SimpleQueue[control.Prepare] = SimpleQueue()
-        self._fleet = control.Fleet(label=config.label)
+        self._fleet = control.ServiceState(label=config.label)
         self._counters = counters
         self._sampler: Sampler | None = None
         if counters is not None and config.online_recall_share:
@@ -125,7 +125,7 @@ class Worker:
                 self._commit(version)
             case control.Abandon():
                 self._take(0)
-            case control.Fleet() as fleet:
+            case control.ServiceState() as fleet:
                 self._fleet = fleet
 
     def _take(self, order: int) -> Snapshot | None:

@@ -36,7 +36,7 @@ from lightfm_retriever.publication.vectors.ranking import row_norms
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases
 from lightfm_retriever.publication.writer import Staging
 from retriever.answering import queries
-from retriever.answering.conditions import AnyCondition, Condition, RangeCondition
+from retriever.answering.conditions import AnyCondition, NumberCondition, ValueCondition
 from retriever.answering.questions import AS_TUNED, Options, Search
 from retriever.answering.snapshot import Snapshot, open_snapshot
 from tests.benchmarks import indexes
@@ -136,11 +136,11 @@ def make_kinds(vectors: Float32Array, seed: int) -> tuple[Attributes, list[Kind]
             matching = place < share * count
             for row in np.flatnonzero(matching).tolist():
                 values[row].append(f"{share:g}")
-            kinds.append(_kind(name, share, Condition(name, "any", [f"{share:g}"]), matching))
+            kinds.append(_kind(name, share, ValueCondition(name, "any", [f"{share:g}"]), matching))
         columns.append(TextColumn(name, values))
     columns.append(NumberColumn("number", numbers))
     kinds.extend(
-        _kind("number", share, RangeCondition("number", max=share), numbers <= share)
+        _kind("number", share, NumberCondition("number", max=share), numbers <= share)
         for share in SHARES
     )
     return Attributes.build(columns, count), kinds

@@ -12,7 +12,7 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication import layout
 from retriever.answering.snapshot import Snapshot, open_snapshot
-from retriever.control import Fleet
+from retriever.control import ServiceState
 from retriever.worker.current import CurrentSnapshot
 from retriever.worker.service import RetrieverServicer
 from tests import retrievable
@@ -74,7 +74,7 @@ class Calls:
         current = CurrentSnapshot()
         if snapshot is not None:
             current.swap(snapshot)
-        fleet = Fleet(label="current")
+        fleet = ServiceState(label="current")
         self._snapshot = snapshot
         self._servicer = RetrieverServicer(current, lambda: fleet)
 

@@ -63,7 +63,7 @@ KINDS = [
         "trainer",
         trainer_client.TrainerClient,
         lambda client: client.call("ListVersions", trainer_pb.ListVersionsRequest()),
-        trainer_client.UnreachableError,
+        trainer_client.TrainerUnreachableError,
         trainer_main,
         (("versions",), ("watch", "x"), ("health",)),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -80,6 +80,16 @@ def test_a_function_takes_few_things():
                     many[f"{name_of(file)}:{node.name}"] = count
     assert {name: count for name, count in many.items() if count > STILL_MANY.get(name, 0)} == {}
     assert STILL_MANY.keys() - many.keys() == set(), "these take few now: take them off the list"
+
+
+def test_a_name_means_one_thing():
+    """Public classes: one that is found by its name alone is the right one."""
+    homes = defaultdict(list)
+    for file in FILES:
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes[node.name].append(name_of(file))
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -78,7 +78,7 @@ def _trainer(store: RunStore, volume: Path) -> ServiceCollector:
 def _retriever() -> RetrieverMetrics:
     """One where everything has happened."""
     version = "20261124T120000Z-3fa9c1"
-    fleet = control.Fleet(
+    fleet = control.ServiceState(
         label="current",
         version=version,
         workers=[

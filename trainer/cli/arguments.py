@@ -15,9 +15,9 @@ from lightfm_retriever.hosting.settings.parser import Defaults, Parser, PathType
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES
 from lightfm_retriever.remote import location
-from trainer.cli import environment as config
 from trainer.cli import removal_command, spec_arguments, study_arguments
 from trainer.cli import spark_arguments as spark_arguments
+from trainer.cli.environment import Environment, from_environment
 from trainer.data import movielens
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.index import NAMES
@@ -37,7 +37,7 @@ item_id, optionally title, and any feature columns; users likewise. Ids are text
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; exits with status 2 and a message on a mistake."""
     given = list(sys.argv[1:] if argv is None else argv)
-    defaults = config.from_environment(os.environ)
+    defaults = from_environment(os.environ)
     parser = Parser(
         prog="python -m trainer",
         description="Train LightFM, publish embeddings and nearest-neighbour indexes, and look after "
@@ -92,7 +92,7 @@ def _in_utf8(options: argparse.Namespace) -> list[str]:
     return names
 
 
-def _add_train(commands: Any, defaults: config.Config) -> None:
+def _add_train(commands: Any, defaults: Environment) -> None:
     train = commands.add_parser(
         "train",
         help="train a model and publish it",
@@ -120,7 +120,7 @@ id a line. An item's score for a user is their inner product plus both biases.
 """
 
 
-def _add_publish(commands: Any, defaults: config.Config) -> None:
+def _add_publish(commands: Any, defaults: Environment) -> None:
     publish = commands.add_parser(
         "publish",
         help="publish vectors of any model",
@@ -157,7 +157,7 @@ def _add_publish(commands: Any, defaults: config.Config) -> None:
     _add_json(publish)
 
 
-def _add_report(commands: Any, defaults: config.Config) -> None:
+def _add_report(commands: Any, defaults: Environment) -> None:
     report = commands.add_parser(
         "report",
         help="compare all kinds of index on a version: a page with pictures",
@@ -188,7 +188,7 @@ def _add_report(commands: Any, defaults: config.Config) -> None:
     _add_json(report)
 
 
-def _add_versions(commands: Any, defaults: config.Config) -> None:
+def _add_versions(commands: Any, defaults: Environment) -> None:
     versions = commands.add_parser("versions", help="list what is published, with metrics and labels")
     version = commands.add_parser("version", help="show one version")
     delete = commands.add_parser("delete", help="delete a version that no label names")
@@ -207,7 +207,7 @@ def _add_versions(commands: Any, defaults: config.Config) -> None:
         _add_json(parser)
 
 
-def _add_label_moves(commands: Any, defaults: config.Config) -> None:
+def _add_label_moves(commands: Any, defaults: Environment) -> None:
     promote = commands.add_parser("promote", help="make a label name a version, after verifying it")
     promote.add_argument("version", type=spec_arguments.version, help="the version's name")
     rollback = commands.add_parser(
@@ -224,7 +224,7 @@ def _add_label_moves(commands: Any, defaults: config.Config) -> None:
         _add_json(parser)
 
 
-def _add_runs(commands: Any, defaults: config.Config) -> None:
+def _add_runs(commands: Any, defaults: Environment) -> None:
     runs = commands.add_parser("runs", help="list a service's training runs, the latest first")
     runs.add_argument(
         "--limit",
@@ -256,14 +256,14 @@ def _add_runs(commands: Any, defaults: config.Config) -> None:
         _add_json(parser)
 
 
-def _add_remove_events(commands: Any, defaults: config.Config) -> None:
+def _add_remove_events(commands: Any, defaults: Environment) -> None:
     remove = removal_command.add(commands)
     _add_where(remove, defaults, timeout_seconds=removal_command.TIMEOUT_SECONDS)
     _add_state(remove, defaults)
     _add_json(remove)
 
 
-def _add_health(commands: Any, defaults: config.Config) -> None:
+def _add_health(commands: Any, defaults: Environment) -> None:
     health = commands.add_parser(
         "health",
         help="a probe: exit status 0 when the service takes calls, 1 when not",
@@ -274,7 +274,7 @@ def _add_health(commands: Any, defaults: config.Config) -> None:
     _add_json(health)
 
 
-def _add_verify(commands: Any, defaults: config.Config) -> None:
+def _add_verify(commands: Any, defaults: Environment) -> None:
     verify = commands.add_parser("verify", help="check every byte of versions")
     verify.add_argument(
         "versions",
@@ -304,7 +304,7 @@ def _add_serve(commands: Any) -> argparse.ArgumentParser:
 
 def add_serve_flags(serve: argparse.ArgumentParser) -> None:
     """All that `serve` takes."""
-    defaults = config.from_environment({})
+    defaults = from_environment({})
     _add_volume(serve, defaults)
     _add_state(serve, defaults)
     serve.add_argument(
@@ -361,7 +361,7 @@ def add_serve_flags(serve: argparse.ArgumentParser) -> None:
     spark_arguments.add_engine(serve)
 
 
-def _add_state(parser: argparse.ArgumentParser, defaults: config.Config) -> None:
+def _add_state(parser: argparse.ArgumentParser, defaults: Environment) -> None:
     parser.add_argument(
         "--state",
         type=Path,
@@ -372,13 +372,13 @@ def _add_state(parser: argparse.ArgumentParser, defaults: config.Config) -> None
     )
 
 
-def _add_fetch(commands: Any, defaults: config.Config) -> None:
+def _add_fetch(commands: Any, defaults: Environment) -> None:
     fetch = commands.add_parser("fetch-dataset", help="download a dataset once, checked by its hash")
     fetch.add_argument("dataset", choices=[movielens.NAME])
     fetch.add_argument("--data-dir", type=Path, default=defaults.data_dir, help="default: %(default)s")
 
 
-def _add_volume(parser: argparse.ArgumentParser, defaults: config.Config) -> None:
+def _add_volume(parser: argparse.ArgumentParser, defaults: Environment) -> None:
     _add_volume_flags(parser, defaults, required=defaults.volume is None)
 
 
@@ -404,7 +404,7 @@ class _Where(argparse.Action):
 
 def _add_volume_flags(
     parser: argparse._ActionsContainer,
-    defaults: config.Config,
+    defaults: Environment,
     *,
     required: bool,
     **alone: Any,
@@ -440,7 +440,7 @@ def _add_volume_flags(
 
 def _add_target(
     parser: argparse._ActionsContainer,
-    defaults: config.Config,
+    defaults: Environment,
     *,
     required: bool = False,
     timeout_seconds: float = 60.0,
@@ -466,7 +466,10 @@ def _add_target(
 
 
 def _add_where(
-    parser: argparse.ArgumentParser, defaults: config.Config, *, timeout_seconds: float = 60.0
+    parser: argparse.ArgumentParser,
+    defaults: Environment,
+    *,
+    timeout_seconds: float = 60.0,
 ) -> None:
     """A volume, or a service that has one."""
     group = parser.add_argument_group("where")

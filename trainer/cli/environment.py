@@ -10,7 +10,7 @@ from lightfm_retriever.hosting.calling import client_flags
 
 
 @dataclass(frozen=True)
-class Config:
+class Environment:
     """Defaults of the command line's flags.
 
     Attributes:
@@ -34,10 +34,10 @@ class Config:
     client: Mapping[str, str] = field(default_factory=dict)
 
 
-def from_environment(environment: Mapping[str, str]) -> Config:
+def from_environment(environment: Mapping[str, str]) -> Environment:
     """Read the settings; an empty variable counts as not set."""
     state = environment.get("TRAINER_STATE")
-    return Config(
+    return Environment(
         volume=environment.get("TRAINER_VOLUME") or None,
         data_dir=Path(environment.get("TRAINER_DATA_DIR") or ".data"),
         listen=environment.get("TRAINER_LISTEN") or "127.0.0.1:50052",

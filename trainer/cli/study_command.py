@@ -20,7 +20,7 @@ from trainer.preparing.splits import Split
 from trainer.progress import Bars, Silent
 from trainer.reading import default_split, read_source
 from trainer.study.files import write_study
-from trainer.study.options import Space, StudyOptions
+from trainer.study.options import SearchSpace, StudyOptions
 from trainer.study.study import StudyResult, run_study
 
 _SHOWN = 10
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace, event_log: Path) -> int:
         {name: given[name] for name in ("seed", "threads", "sample_weights")}
     )
     study = StudyOptions(
-        space=Space(
+        space=SearchSpace(
             components=tuple(options.components),
             learning_rate=tuple(options.learning_rate),
             item_alpha=tuple(options.item_alpha),

@@ -9,7 +9,7 @@ from datetime import UTC
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.publication.manifest import Scalar
-from trainer.versions.diff import Change, IdChanges, Overlap, VersionDiff
+from trainer.versions.diff import IdChanges, Overlap, ValueChange, VersionDiff
 from trainer.versions.rows import VersionRow, time_text
 
 # What releases before this one sent for a truth value.
@@ -45,7 +45,7 @@ def diff_of(message: pb.DiffVersionsResponse, before: str, after: str) -> Versio
         items=_ids(message.items),
         users=_ids(message.users),
         metrics=[
-            Change(
+            ValueChange(
                 own.name,
                 own.before if own.HasField("before") else None,
                 own.after if own.HasField("after") else None,
@@ -69,9 +69,9 @@ def _ids(message: pb.IdChanges) -> IdChanges:
     )
 
 
-def _settings(messages: Iterable[pb.SettingChange]) -> list[Change]:
+def _settings(messages: Iterable[pb.SettingChange]) -> list[ValueChange]:
     return [
-        Change(
+        ValueChange(
             own.name,
             _value(own.before) if own.HasField("before") else None,
             _value(own.after) if own.HasField("after") else None,

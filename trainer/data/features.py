@@ -12,7 +12,7 @@ import pyarrow as pa
 from lightfm_retriever.publication.attributes import Column
 from trainer.data import item_attributes, odd_values
 from trainer.data.files import tables
-from trainer.data.item_attributes import Wanted
+from trainer.data.item_attributes import WantedColumn
 from trainer.errors import InputError, OptionError
 
 Kind = Literal["item", "user"]
@@ -47,7 +47,7 @@ def read_features(
     *,
     columns: Collection[str],
     separator: str = "|",
-    attributes: Sequence[Wanted] = (),
+    attributes: Sequence[WantedColumn] = (),
 ) -> FeatureTable:
     """Read item_id (or user_id), title where there is one, and the chosen columns.
 
@@ -75,7 +75,7 @@ def from_table(
     *,
     columns: Collection[str],
     separator: str,
-    attributes: Sequence[Wanted] = (),
+    attributes: Sequence[WantedColumn] = (),
 ) -> FeatureTable:
     """Features of a table that was read from `path`; raises as `read_features`."""
     if not separator:

@@ -20,7 +20,7 @@ _SOME = 0.05
 _FOR_EXAMPLE = "for example"
 
 
-class Known(Protocol):
+class HasIds(Protocol):
     """What tells whether it has an id."""
 
     def __contains__(self, external_id: str, /) -> bool:
@@ -56,7 +56,7 @@ _FORMS = (
 def explain(
     before: Iterable[str],
     now: Iterable[str],
-    known: Known,
+    known: HasIds,
     *,
     where: tuple[str, str] = ("before", "now"),
 ) -> str:
@@ -87,7 +87,7 @@ def is_a_form(explained: str) -> bool:
     return bool(explained) and not explained.startswith(_FOR_EXAMPLE)
 
 
-def doubles(kept: Iterable[str], new: Iterable[str], known: Known) -> str:
+def doubles(kept: Iterable[str], new: Iterable[str], known: HasIds) -> str:
     """Say how ids that are still there are there in another form too, among those that are new.
 
     Args:
@@ -107,7 +107,7 @@ def doubles(kept: Iterable[str], new: Iterable[str], known: Known) -> str:
 
 
 def _find(
-    lost: Sequence[str], present: Sequence[str], known: Known, *, least: float
+    lost: Sequence[str], present: Sequence[str], known: HasIds, *, least: float
 ) -> tuple[str, str, str] | None:
     """An id, how it is written now, and what became of it; None when too few fit any form."""
     best, found = None, 0

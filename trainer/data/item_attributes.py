@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES, Column, NumberColumn, TextColumn
 from lightfm_retriever.publication.manifest import RESERVED_ATTRIBUTE, AttributeKind
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import AnyIds
 from trainer.data import missing, odd_values
 from trainer.data.files import column_types, tables
 from trainer.errors import InputError, OptionError
@@ -23,25 +23,25 @@ _MOSTLY = 0.5
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedColumn:
     """A column to publish; `kind` is None where its content decides."""
 
     name: str
     kind: AttributeKind | None
 
 
-def parse(names: Sequence[str]) -> list[Wanted]:
+def parse(names: Sequence[str]) -> list[WantedColumn]:
     """Columns, each "NAME", "NAME:text" or "NAME:number".
 
     Raises:
         OptionError: a name is empty, there twice, or that of the titles.
     """
-    wanted: list[Wanted] = []
+    wanted: list[WantedColumn] = []
     for given in names:
-        own = Wanted(given, None)
+        own = WantedColumn(given, None)
         for kind in get_args(AttributeKind):
             if given.endswith(f":{kind}"):
-                own = Wanted(given.removesuffix(f":{kind}"), kind)
+                own = WantedColumn(given.removesuffix(f":{kind}"), kind)
                 break
         if not own.name:
             raise OptionError(OPTION, given, "the name of a column, or NAME:text or NAME:number")
@@ -56,7 +56,7 @@ def parse(names: Sequence[str]) -> list[Wanted]:
 def read(
     path: Path,
     table: pa.Table,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[WantedColumn],
     *,
     separator: str,
     warnings: list[str] | None = None,
@@ -82,7 +82,7 @@ def read(
     return [_read(path, table, own, separator, told) for own in wanted]
 
 
-def by_row(columns: Sequence[Column], ids: Sequence[str], id_map: IdMap) -> list[Column]:
+def by_row(columns: Sequence[Column], ids: Sequence[str], id_map: AnyIds) -> list[Column]:
     """The columns in the order of an id map; an item that isn't among `ids` has no values."""
     rows = np.array([-1 if (row := id_map.row(own)) is None else row for own in ids], dtype=np.int64)
     ordered: list[Column] = []
@@ -100,7 +100,9 @@ def by_row(columns: Sequence[Column], ids: Sequence[str], id_map: IdMap) -> list
     return ordered
 
 
-def _read(path: Path, table: pa.Table, wanted: Wanted, separator: str, warnings: list[str]) -> Column:
+def _read(
+    path: Path, table: pa.Table, wanted: WantedColumn, separator: str, warnings: list[str]
+) -> Column:
     name = wanted.name
     values = tables.decoded(table.column(name))
     if tables.is_text(values.type):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     # At run time they are imported where files are read: fetching and the flags need none of it.
     from trainer.data.features import FeatureTable
     from trainer.data.interactions import Interactions
-    from trainer.data.item_attributes import Wanted
+    from trainer.data.item_attributes import WantedColumn
 
 NAME = "movielens-100k"
 ITEM_COLUMNS = ("genres", "release_year")
@@ -97,7 +97,7 @@ def read_interactions(data_dir: Path) -> Interactions:
 
 
 def read_items(
-    data_dir: Path, columns: Collection[str], attributes: Sequence[Wanted] = ()
+    data_dir: Path, columns: Collection[str], attributes: Sequence[WantedColumn] = ()
 ) -> FeatureTable:
     """Titles with the year, such as "Toy Story (1995)"; features and attributes of ITEM_COLUMNS."""
     import pyarrow.compute as pc

@@ -23,7 +23,7 @@ from trainer.evaluation.cold_metrics import TRAINED
 from trainer.evaluation.of_vectors import precision_at_10, with_positives
 from trainer.evaluation.top_items import K, top_items
 from trainer.fitting.embeddings import Embeddings
-from trainer.fitting.user_features import UserFeatures
+from trainer.fitting.user_features import UserFeatureVectors
 from trainer.preparing.dataset import Dataset
 from trainer.preparing.item_orders import id_ranks, most_popular
 
@@ -76,7 +76,7 @@ def evaluate_cold(
 
 
 def evaluate_cold_of(
-    dataset: Dataset, embeddings: Embeddings, user_features: UserFeatures | None, *, seed: int
+    dataset: Dataset, embeddings: Embeddings, user_features: UserFeatureVectors | None, *, seed: int
 ) -> dict[str, float]:
     """`evaluate_cold` of a dataset, and `trained_precision` as TRAINED; {} if nothing is held out."""
     seen, held_out = dataset.seen(), dataset.held_out()

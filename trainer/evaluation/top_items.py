@@ -13,11 +13,9 @@ from trainer.index.exact import score_chunks
 
 K = 10
 
-Rows = NDArray[np.integer]
-
 
 def top_items(
-    item_vectors: Float32Array, user_vectors: Float32Array, excluded: Sequence[Rows]
+    item_vectors: Float32Array, user_vectors: Float32Array, excluded: Sequence[NDArray[np.integer]]
 ) -> Iterator[NDArray[np.int64]]:
     """The rows of each user's best K items, best first, equal ones by row.
 

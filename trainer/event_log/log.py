@@ -41,7 +41,7 @@ from trainer.event_log.held import Held
 from trainer.event_log.reading import read_interactions, stored_events
 from trainer.event_log.record import EventRecord
 from trainer.event_log.recovery import recover
-from trainer.event_log.removal import Removed, Search, Selection
+from trainer.event_log.removal import EventSearch, Removed, Selection
 from trainer.event_log.write_ahead import WriteAheadFile
 
 __all__ = [
@@ -332,7 +332,7 @@ class EventLog:
     # ---- what follows runs on the thread that makes segments
 
     def _remove(self, selection: Selection, *, dry_run: bool) -> Removed:
-        search = Search(self._directory, selection)
+        search = EventSearch(self._directory, selection)
         with os_errors(self._directory, "can't be changed"):
             with self._own_turn():
                 self._check_usable()

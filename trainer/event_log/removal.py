@@ -128,7 +128,7 @@ class Removed:
     warnings: list[str] = field(default_factory=list)
 
 
-class Search:
+class EventSearch:
     """Where the events of a selection are; for the only writer of a log.
 
     An event goes with all that came under its id later: else reading, which takes the first, would take

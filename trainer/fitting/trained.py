@@ -9,7 +9,7 @@ from lightfm import LightFM
 
 from lightfm_retriever.publication.manifest import Scalar
 from trainer.fitting.embeddings import Embeddings
-from trainer.fitting.user_features import UserFeatures
+from trainer.fitting.user_features import UserFeatureVectors
 from trainer.fitting.warm_start import ModelState
 
 
@@ -34,5 +34,5 @@ class Trained:
     libraries: Sequence[str]
     model: LightFM | None = None
     state: ModelState | None = None
-    user_features: UserFeatures | None = None
+    user_features: UserFeatureVectors | None = None
     warnings: list[str] = field(default_factory=list)

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import TooLongError
-from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, IdMap
+from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, AnyIds, IdMap
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, check_length
 from lightfm_retriever.publication.writer import Staging
 from trainer.errors import DivergedError
@@ -19,7 +19,7 @@ from trainer.preparing.dataset import Dataset
 
 
 @dataclass(frozen=True)
-class UserFeatures:
+class UserFeatureVectors:
     """Features that a cold user can be described by.
 
     Attributes:
@@ -36,7 +36,7 @@ class UserFeatures:
 
     def stage(self, staging: Staging) -> None:
         """Write the names and, in the order of their rows, the vectors."""
-        id_map = IdMap.build(self.names)
+        id_map: AnyIds = IdMap.build(self.names)
         rows = [id_map.row(name) for name in self.names]
         vectors = np.empty_like(self.vectors)
         vectors[np.array(rows, dtype=np.int64)] = self.vectors
@@ -57,7 +57,7 @@ class UserFeatures:
         return vectors
 
 
-def learned(state: ModelState) -> UserFeatures | None:
+def learned(state: ModelState) -> UserFeatureVectors | None:
     """The features that a model learned something of; None when there is none.
 
     A name that is too long to be looked up is left out.
@@ -70,7 +70,9 @@ def learned(state: ModelState) -> UserFeatures | None:
     kept = [row for row, name in enumerate(users.features) if len(name.encode()) <= MAX_ID_BYTES]
     if not kept:
         return None
-    made = UserFeatures([users.features[row] for row in kept], np.ascontiguousarray(vectors[kept]))
+    made = UserFeatureVectors(
+        [users.features[row] for row in kept], np.ascontiguousarray(vectors[kept])
+    )
     try:
         made.check_servable()
     except TooLongError as error:

@@ -24,7 +24,7 @@ from lightfm_retriever.publication import layout, verification
 from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.arrays import map_file
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import AnyIds, IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, fold_biases, split_biases
 from lightfm_retriever.publication.writer import Staging
@@ -45,7 +45,7 @@ class SideState:
         gradients: (n, components + 1) float32, sums of squared gradients, each at least 1.
     """
 
-    ids: IdMap
+    ids: AnyIds
     rows: NDArray[np.int32]
     features: list[str]
     vectors: Float32Array
@@ -156,7 +156,7 @@ def warm_model(state: ModelState, dataset: Dataset, hyperparameters: Hyperparame
 
 
 def _side_of(
-    ids: IdMap, names: Sequence[str], vectors: Float32Array, gradients: Float32Array
+    ids: AnyIds, names: Sequence[str], vectors: Float32Array, gradients: Float32Array
 ) -> SideState:
     # Every step adds to the bias's sum, which starts at 1. The other columns are still random.
     trained = np.flatnonzero(gradients[:, -1] > 1)
@@ -171,7 +171,7 @@ def _side_of(
 
 
 def _shared(
-    side: SideState, ids: IdMap, names: Sequence[str]
+    side: SideState, ids: AnyIds, names: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Columns of a dataset that the state knows, and for each its row in the state."""
     place = np.full(len(side.ids), -1, dtype=np.int64)
@@ -190,7 +190,7 @@ def _open(directory: Path, ids_name: str, names: Sequence[str], sizes: dict[str,
     rows_path, offsets_path, values_path, vectors_path, gradients_path = (
         directory / name for name in names
     )
-    ids = IdMap.open(directory / ids_name)
+    ids: AnyIds = IdMap.open(directory / ids_name)
     rows = map_file(rows_path, sizes)
     if len(rows) and not (rows[0] >= 0 and rows[-1] < len(ids) and bool((rows[1:] > rows[:-1]).all())):
         raise InvalidPublicationError(rows_path, f"the rows don't ascend within 0..{len(ids) - 1}")

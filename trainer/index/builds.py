@@ -11,7 +11,7 @@ import numpy as np
 
 from lightfm_retriever.hosting.observing.spans import span
 from lightfm_retriever.hosting.process import release_heap
-from lightfm_retriever.publication.manifest import Trial
+from lightfm_retriever.publication.manifest import MeasuredSetting
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.index.exact import ExactBackend
 from trainer.index.measure import Questions
@@ -30,7 +30,7 @@ class Choice:
     backend: Backend
     built: BuiltIndex
     effort: int
-    trial: Trial
+    trial: MeasuredSetting
     build_seconds: float
     path: Path
 
@@ -112,7 +112,7 @@ class Builds:
         def measured(effort: int) -> Choice:
             with span("measure", index=self._name, effort=effort):
                 found = self._questions.ask(built, effort)
-            trial = Trial(
+            trial = MeasuredSetting(
                 backend=backend.name,
                 build=recorded,
                 query=built.query(effort),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.manifest import Depth, IndexFacts, Trial
+from lightfm_retriever.publication.manifest import Depth, IndexFacts, MeasuredSetting
 from lightfm_retriever.publication.search_effort import candidates_for
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.errors import OptionError
@@ -84,7 +84,7 @@ class TunedIndex:
     built: BuiltIndex
     effort: int
     backend: Backend
-    instead_of: Trial | None = None
+    instead_of: MeasuredSetting | None = None
 
     def width(self, limit: int, excluded: int) -> int:
         """How many candidates the retriever asks for; see publication.search_effort."""

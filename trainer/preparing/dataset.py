@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.attributes import Column
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import ItemIds, UserIds
 from lightfm_retriever.publication.storage.ragged import Ragged
 from trainer.data import item_attributes, lookalikes
 from trainer.data.features import FeatureTable
@@ -47,8 +47,8 @@ class Dataset:
 
     name: str
     split: Split
-    items: IdMap
-    users: IdMap
+    items: ItemIds
+    users: UserIds
     train: sp.csr_matrix
     test: sp.csr_matrix
     item_features: sp.csr_matrix

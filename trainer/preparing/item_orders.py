@@ -8,11 +8,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.storage.chunks import row_chunks
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import AnyIds
 from lightfm_retriever.publication.storage.ragged import Ragged
 
 
-def id_ranks(ids: IdMap) -> NDArray[np.int32]:
+def id_ranks(ids: AnyIds) -> NDArray[np.int32]:
     """For each row the place of its id among all ids in byte order, (n,)."""
     # As Python's own bytes they would take several times the memory.
     names = pa.chunked_array(

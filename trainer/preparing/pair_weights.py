@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import ItemIds, ItemRow, UserIds, UserRow
 from trainer.data.bounds import MAX_WEIGHT, weights_as_float32
 
 # What weights of both signs leave of their sum's size by rounding alone.
@@ -65,7 +65,7 @@ class PairWeights:
         np.clip(matrix.data, -MAX_WEIGHT, MAX_WEIGHT, out=matrix.data)
         return cls(matrix, too_large)
 
-    def warnings(self, name: str, users: IdMap, items: IdMap, *, rows: int) -> list[str]:
+    def warnings(self, name: str, users: UserIds, items: ItemIds, *, rows: int) -> list[str]:
         """What is odd about the weights of training interactions of that name; `rows` are in them."""
         weights = self.matrix.data
         warnings = []
@@ -76,8 +76,8 @@ class PairWeights:
             )
         if len(self.too_large):
             position = int(self.too_large[0])
-            user = int(np.searchsorted(self.matrix.indptr, position, side="right")) - 1
-            item = int(self.matrix.indices[position])
+            user = UserRow(int(np.searchsorted(self.matrix.indptr, position, side="right")) - 1)
+            item = ItemRow(int(self.matrix.indices[position]))
             warnings.append(
                 f"the weights of {len(self.too_large)} pairs of user and item of {name} sum to more "
                 f"than {MAX_WEIGHT:g}, such as those of user {users.external_id(user)!r} and item "

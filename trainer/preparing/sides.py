@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import AnyIds, IdMap
 from trainer.data import feature_matches
 from trainer.data.features import FeatureTable
 
@@ -18,7 +18,7 @@ from trainer.data.features import FeatureTable
 class Side:
     """Items or users: their rows and features."""
 
-    id_map: IdMap
+    id_map: AnyIds
     # For each distinct id of the interactions its row, -1 when it isn't in the dataset.
     rows: NDArray[np.int32]
     features: sp.csr_matrix
@@ -44,7 +44,7 @@ class Side:
         known = {name for external_id, own in of_ids if external_id in warm for name in own}
         features = {external_id: [name for name in own if name in known] for external_id, own in of_ids}
         featured = {external_id for external_id, own in features.items() if own}
-        id_map = IdMap.build(sorted(warm | featured))
+        id_map: AnyIds = IdMap.build(sorted(warm | featured))
         # Not int64: there are as many of these as interactions when the matrix is made.
         rows = np.fromiter((_row(id_map, one) for one in ids), dtype=np.int32, count=len(ids))
         names = sorted(known)
@@ -90,7 +90,7 @@ class Side:
 
 
 def _feature_matrix(
-    id_map: IdMap, warm: NDArray[np.int32], features: Mapping[str, list[str]], names: list[str]
+    id_map: AnyIds, warm: NDArray[np.int32], features: Mapping[str, list[str]], names: list[str]
 ) -> sp.csr_matrix:
     """(n, n + features): own column of the rows `warm`, then features; each row divided by its number
     of entries, as LightFM's own Dataset does by default."""
@@ -113,6 +113,6 @@ def _feature_matrix(
     return sp.csr_matrix((data, indices, indptr), shape=(count, count + len(names)))
 
 
-def _row(id_map: IdMap, external_id: str) -> int:
+def _row(id_map: AnyIds, external_id: str) -> int:
     row = id_map.row(external_id)
     return -1 if row is None else row

@@ -22,7 +22,7 @@ _OTHER_SIZE = math.log(1.5)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class AttributeChange:
     """One attribute of the items that two versions have in common.
 
     Attributes:
@@ -84,7 +84,7 @@ class Change:
         return ""
 
 
-def compare(name: str, before: Content, now: Content, random: np.random.Generator) -> Change:
+def compare(name: str, before: Content, now: Content, random: np.random.Generator) -> AttributeChange:
     """Compare an attribute of some items that both have; it is of the same kind in both."""
     items = had = has = values = kept = values_now = 0
     factors: list[float] = []
@@ -111,7 +111,7 @@ def compare(name: str, before: Content, now: Content, random: np.random.Generato
             values += len(old or ())
             kept += sum(value in (new or ()) for value in old or ())
             values_now += len(new or ())
-    return Change(
+    return AttributeChange(
         name=name,
         items=items,
         had=had,

@@ -15,7 +15,7 @@ from lightfm_retriever.publication.manifest import AttributeKind, DatasetFacts
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.arrays import map_file
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import ItemIds, UserIds
 from lightfm_retriever.publication.storage.ragged import Ragged
 
 Value = Sequence[str] | float | None
@@ -38,8 +38,8 @@ class Content:
             {"Drama"}.
     """
 
-    items: IdMap
-    users: IdMap
+    items: ItemIds
+    users: UserIds
     seen: Ragged
     interactions: int
     weight: float | None
@@ -86,8 +86,8 @@ def content_of(version: Publication) -> Content:
 
 def content_in_making(
     *,
-    items: IdMap,
-    users: IdMap,
+    items: ItemIds,
+    users: UserIds,
     seen: Ragged,
     held_out: Ragged | None,
     titles: Sequence[str] | None,

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from lightfm_retriever.publication.storage.id_map import AnyIds, ItemRow
 from trainer.data import id_forms
 from trainer.promotion import attribute_values, kept_pairs
 from trainer.promotion.content import Content
@@ -153,9 +154,9 @@ def _how(
     random: np.random.Generator,
 ) -> str:
     """What became of ids that are lost."""
-    old, new, other = before.users, now.users, now.items
-    if kind == "item":
-        old, new, other = before.items, now.items, now.users
+    old: AnyIds = before.users if kind == "user" else before.items
+    new: AnyIds = now.users if kind == "user" else now.items
+    other: AnyIds = now.items if kind == "user" else now.users
     drawn = map(new.external_id, random.permutation(len(new)).tolist())
     # What was there before is no other form of what is lost.
     forms = id_forms.explain(lost, (own for own in drawn if own not in old), new)
@@ -195,7 +196,7 @@ def _amount(name: str, text: str, before: float, now: float, allowed: float) -> 
 
 
 def _attributes(
-    before: Content, now: Content, version: str, changes: Sequence[attribute_values.Change]
+    before: Content, now: Content, version: str, changes: Sequence[attribute_values.AttributeChange]
 ) -> list[GateResult]:
     if not before.attributes:
         return []
@@ -216,7 +217,7 @@ def _attributes(
 
 def _such_as(name: str, now: Content) -> str:
     """A value of a text attribute that is no number, for a column that was one of numbers."""
-    for row in range(min(len(now.items), _DRAWN)):
+    for row in map(ItemRow, range(min(len(now.items), _DRAWN))):
         value = now.value(name, row)
         if isinstance(value, float) or value is None:
             continue

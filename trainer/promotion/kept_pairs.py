@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import AnyIds
 from lightfm_retriever.publication.storage.ragged import are_among
 from trainer.data import id_forms
 from trainer.promotion.content import Content
@@ -67,7 +67,7 @@ def is_odd(result: GateResult) -> bool:
     return result.passed and result.required > 0 and (result.measured or 0.0) < _FEW_PAIRS
 
 
-def _rows_now(before: IdMap, now: IdMap, rows: NDArray[np.int32]) -> NDArray[np.int32]:
+def _rows_now(before: AnyIds, now: AnyIds, rows: NDArray[np.int32]) -> NDArray[np.int32]:
     """The rows in the new map of rows in the old one; those that are gone are left out."""
     found = [now.row(before.external_id(row)) for row in rows.tolist()]
     return np.array([row for row in found if row is not None], dtype=np.int32)
@@ -76,14 +76,14 @@ def _rows_now(before: IdMap, now: IdMap, rows: NDArray[np.int32]) -> NDArray[np.
 class _New:
     """The ids that weren't there before."""
 
-    def __init__(self, before: IdMap, now: IdMap) -> None:
+    def __init__(self, before: AnyIds, now: AnyIds) -> None:
         self._before, self._now = before, now
 
     def __contains__(self, external_id: str, /) -> bool:
         return external_id in self._now and external_id not in self._before
 
 
-def doubles(kind: str, before: IdMap, now: IdMap, random: np.random.Generator) -> list[str]:
+def doubles(kind: str, before: AnyIds, now: AnyIds, random: np.random.Generator) -> list[str]:
     """A warning when some have come a second time, under an id of another form."""
     drawn = map(now.external_id, random.permutation(len(now))[:_DRAWN].tolist())
     new = [own for own in drawn if own not in before]

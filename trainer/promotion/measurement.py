@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.publication import reader
 from lightfm_retriever.publication.reader import Publication
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import AnyIds
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.evaluation.cold_metrics import POPULAR, TRAINED
@@ -211,7 +211,7 @@ def _shares(
     return shares
 
 
-def _item_rows(before: IdMap, candidate: IdMap, used: list[NDArray[np.int32]]) -> NDArray[np.int64]:
+def _item_rows(before: AnyIds, candidate: AnyIds, used: list[NDArray[np.int32]]) -> NDArray[np.int64]:
     """For each item of the candidate its row before; -1 for those that are new or not among `used`."""
     rows = np.full(len(candidate), -1, dtype=np.int64)
     wanted = np.unique(np.concatenate(used)).astype(np.int64)
@@ -219,7 +219,7 @@ def _item_rows(before: IdMap, candidate: IdMap, used: list[NDArray[np.int32]]) -
     return rows
 
 
-def _rows(before: IdMap, candidate: IdMap, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def _rows(before: AnyIds, candidate: AnyIds, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Rows before of the candidate's rows, -1 for those that are new."""
 
     def old() -> Iterator[int]:

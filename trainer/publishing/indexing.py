@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.manifest import IndexFacts, Trial
+from lightfm_retriever.publication.manifest import IndexFacts, MeasuredSetting
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import user_queries
 from lightfm_retriever.publication.writer import Staging
@@ -67,7 +67,7 @@ class Indexed:
     facts: IndexFacts
     reached: bool
     backend: Backend
-    instead_of: Trial | None
+    instead_of: MeasuredSetting | None
     metrics: Mapping[str, float]
     by_items: bool
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.hosting.process import release_heap
 from lightfm_retriever.publication.manifest import DatasetFacts
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import IdMap, ItemIds
 from lightfm_retriever.publication.storage.ragged import Ragged
 from trainer.data import feature_matches, item_attributes
 from trainer.data.features import FeatureTable, read_features
@@ -23,7 +23,7 @@ from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings
 from trainer.preparing.item_orders import id_ranks, most_popular, seen_popularity
 from trainer.publishing.publishable import Publishable
-from trainer.publishing.vector_files import Side
+from trainer.publishing.vector_files import VectorSide
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +70,11 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
     """
     if (files.user_vectors is None) != (files.user_ids is None):
         raise OptionError("--user-vectors", _name(files.user_vectors), "used with --user-ids")
-    items = Side(files.item_vectors, files.item_ids, files.item_biases)
+    items = VectorSide(files.item_vectors, files.item_ids, files.item_biases)
     items.check_directions()
     users = None
     if files.user_vectors is not None and files.user_ids is not None:
-        users = Side(
+        users = VectorSide(
             files.user_vectors,
             files.user_ids,
             files.user_biases,
@@ -136,7 +136,7 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
     return publishable, warnings
 
 
-def _rows(path: Path, items: Side, users: Side, warnings: list[str]) -> Ragged:
+def _rows(path: Path, items: VectorSide, users: VectorSide, warnings: list[str]) -> Ragged:
     """For each user the rows of the items of the file's positives, ascending.
 
     Raises:
@@ -171,7 +171,7 @@ def _rows(path: Path, items: Side, users: Side, warnings: list[str]) -> Ragged:
     return Ragged(offsets, (pairs % count).astype(np.int32))
 
 
-def _known_rows(path: Path, what: str, side: Side, ids: Sequence[str]) -> NDArray[np.int64]:
+def _known_rows(path: Path, what: str, side: VectorSide, ids: Sequence[str]) -> NDArray[np.int64]:
     """For each id of a file its row, -1 where it has no vector; InputError when none has one."""
     rows = np.array([-1 if (row := side.ids.row(own)) is None else row for own in ids], dtype=np.int64)
     if len(rows) and (rows < 0).all():
@@ -193,7 +193,9 @@ def _without_seen(held_out: Ragged, seen: Ragged) -> tuple[Ragged, int]:
     return Ragged(offsets, held_out.values[kept]), int((~kept).sum())
 
 
-def _evaluate(embeddings: Embeddings, items: IdMap, seen: Ragged, held_out: Ragged) -> dict[str, float]:
+def _evaluate(
+    embeddings: Embeddings, items: ItemIds, seen: Ragged, held_out: Ragged
+) -> dict[str, float]:
     metrics = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
     popular = most_popular(seen_popularity(seen, len(items)), id_ranks(items))
     metrics |= evaluate_cold(embeddings, seen=seen, held_out=held_out, popular_items=popular)
@@ -201,7 +203,7 @@ def _evaluate(embeddings: Embeddings, items: IdMap, seen: Ragged, held_out: Ragg
     return metrics if trained is None else {**metrics, TRAINED: trained}
 
 
-def _read_items(files: OwnVectors, items: Side, warnings: list[str]) -> FeatureTable:
+def _read_items(files: OwnVectors, items: VectorSide, warnings: list[str]) -> FeatureTable:
     attributes = item_attributes.parse(files.item_attributes)
     if files.items is None:
         if attributes:
@@ -221,7 +223,7 @@ def _read_items(files: OwnVectors, items: Side, warnings: list[str]) -> FeatureT
     return table
 
 
-def _titles(table: FeatureTable, items: IdMap) -> list[str] | None:
+def _titles(table: FeatureTable, items: ItemIds) -> list[str] | None:
     if table.titles is None:
         return None
     titles = [""] * len(items)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.publication.attributes import Column
 from lightfm_retriever.publication.manifest import DatasetFacts, Scalar
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import ItemIds, UserIds
 from lightfm_retriever.publication.storage.ragged import Ragged
 from trainer.fitting.embeddings import Embeddings
-from trainer.fitting.user_features import UserFeatures
+from trainer.fitting.user_features import UserFeatureVectors
 from trainer.fitting.warm_start import ModelState
 
 
@@ -36,8 +36,8 @@ class Publishable:
         attributes: of the items, by row.
     """
 
-    items: IdMap
-    users: IdMap
+    items: ItemIds
+    users: UserIds
     embeddings: Embeddings
     seen: Ragged
     held_out: Ragged | None
@@ -48,5 +48,5 @@ class Publishable:
     libraries: Sequence[str] = ()
     state: ModelState | None = None
     popularity: NDArray[np.int32] | None = None
-    user_features: UserFeatures | None = None
+    user_features: UserFeatureVectors | None = None
     attributes: Sequence[Column] = ()

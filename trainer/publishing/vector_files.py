@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lightfm_retriever.files.regular_files import held_open, read_regular
 from lightfm_retriever.publication.errors import InvalidIdError
 from lightfm_retriever.publication.storage.chunks import row_chunks
-from lightfm_retriever.publication.storage.id_map import IdMap, check_id
+from lightfm_retriever.publication.storage.id_map import AnyIds, IdMap, check_id
 from lightfm_retriever.publication.vectors.vector_space import (
     LONGEST,
     SHORTEST,
@@ -41,7 +41,7 @@ _VANISH = (
 )
 
 
-class Side:
+class VectorSide:
     """Items or users: their ids, and their vectors (n, d) and biases (n,) in the order of the files.
 
     Attributes:
@@ -94,7 +94,8 @@ class Side:
     @property
     def first_id(self) -> str:
         """The id in the first line."""
-        return self.ids.external_id(int(self._rows[0]))
+        first: str = self.ids.external_id(int(self._rows[0]))
+        return first
 
     def check_directions(self) -> None:
         """Raise InputError for vectors that have no direction: of length 0, or nearly so."""
@@ -153,7 +154,7 @@ class Side:
             return np.memmap(file, dtype=np.float32, mode="r", shape=shape).view(np.ndarray)
 
 
-def _read_ids(path: Path, kind: str) -> tuple[IdMap, NDArray[np.int32], list[str]]:
+def _read_ids(path: Path, kind: str) -> tuple[AnyIds, NDArray[np.int32], list[str]]:
     """The map of a file's ids, for each line its id's row (n,), and what looks wrong with them."""
     try:
         content = read_regular(path)
@@ -170,7 +171,7 @@ def _read_ids(path: Path, kind: str) -> tuple[IdMap, NDArray[np.int32], list[str
         raise InputError(path, f"isn't UTF-8: it holds {what}: {hint}", row=row) from error
     if not content:
         raise InputError(path, "the file is empty")
-    ids = IdMap.build(_checked(path, content))
+    ids: AnyIds = IdMap.build(_checked(path, content))
     rows = np.fromiter((ids.row(line) for line in _lines(content)), dtype=np.int32)
     if len(ids) < len(rows):
         by_row = np.argsort(rows, kind="stable")

@@ -23,7 +23,7 @@ from trainer.report import page, pictures
 from trainer.report.accuracy import measure_accuracy
 from trainer.report.deployment import measure_deployments
 from trainer.report.scaling import measure_scaling
-from trainer.report.subject import Subject
+from trainer.report.subject import OpenedVersion
 
 PAGE = "report.html"
 FIGURES = "report.json"
@@ -62,7 +62,7 @@ def write_report(
         OSError: the directory can't be written.
     """
     verification.verify(volume, version)
-    subject = Subject.open(volume, version)
+    subject = OpenedVersion.open(volume, version)
     if not len(subject.users):
         raise OptionError("VERSION", version, "one with users: a report asks what they would like")
     try:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.manifest import Trial
+from lightfm_retriever.publication.manifest import MeasuredSetting
+from lightfm_retriever.publication.storage.id_map import ItemRow
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.ranking import best, unit_rows
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
@@ -21,7 +22,7 @@ from trainer.index.protocol import Backend
 from trainer.index.tuning import TunedIndex, TuningOptions, tune
 from trainer.progress import Reporter
 from trainer.publishing.indexing import SPACES, questions
-from trainer.report.subject import Subject, no_rows, some_users
+from trainer.report.subject import OpenedVersion, no_rows, some_users
 
 _SAMPLES = 10
 _SHOWN = 3
@@ -51,19 +52,19 @@ class Sample:
 class Accuracy:
     """Curves by index and backend, precision (empty when nothing was held out), and samples."""
 
-    trials: dict[str, list[Trial]]
-    chosen: dict[str, list[Trial]]
+    trials: dict[str, list[MeasuredSetting]]
+    chosen: dict[str, list[MeasuredSetting]]
     precision: list[Precision]
     users: list[Sample]
     items: list[Sample]
 
 
 def measure_accuracy(
-    subject: Subject, backends: Sequence[Backend], *, options: TuningOptions, reporter: Reporter
+    subject: OpenedVersion, backends: Sequence[Backend], *, options: TuningOptions, reporter: Reporter
 ) -> Accuracy:
     """Build every backend's indexes of a publication, tuned alike, and ask them."""
-    trials: dict[str, list[Trial]] = {}
-    chosen: dict[str, list[Trial]] = {}
+    trials: dict[str, list[MeasuredSetting]] = {}
+    chosen: dict[str, list[MeasuredSetting]] = {}
     with tempfile.TemporaryDirectory() as directory:
         tuned: dict[str, dict[str, TunedIndex]] = {}
         for name in (*SPACES, _WITHOUT_BIASES):
@@ -76,7 +77,7 @@ def measure_accuracy(
                 trial for index in tuned[name].values() for trial in index.facts.trials
             )
             chosen[name] = [
-                Trial(
+                MeasuredSetting(
                     backend=index.facts.backend,
                     build=index.facts.build,
                     query=index.facts.query,
@@ -103,7 +104,7 @@ _WITHOUT_BIASES = "recommend without biases"
 
 
 def _tuned(
-    subject: Subject,
+    subject: OpenedVersion,
     name: str,
     backend: Backend,
     directory: Path,
@@ -129,7 +130,7 @@ def _tuned(
 
 
 def _precision(
-    subject: Subject, held_out: Ragged, backend: str, tuned: dict[str, dict[str, TunedIndex]]
+    subject: OpenedVersion, held_out: Ragged, backend: str, tuned: dict[str, dict[str, TunedIndex]]
 ) -> Precision:
     nothing = no_rows(len(subject.users))
     users = with_positives(held_out)
@@ -165,7 +166,7 @@ def _ask(
     return rows[best(vectors[rows] @ query, limit)]
 
 
-def _sample_users(subject: Subject, indexes: dict[str, TunedIndex], seed: int) -> list[Sample]:
+def _sample_users(subject: OpenedVersion, indexes: dict[str, TunedIndex], seed: int) -> list[Sample]:
     embeddings = subject.embeddings
     samples = []
     for user in some_users(subject, _SAMPLES, seed=seed).tolist():
@@ -179,7 +180,7 @@ def _sample_users(subject: Subject, indexes: dict[str, TunedIndex], seed: int) -
     return samples
 
 
-def _sample_items(subject: Subject, indexes: dict[str, TunedIndex], seed: int) -> list[Sample]:
+def _sample_items(subject: OpenedVersion, indexes: dict[str, TunedIndex], seed: int) -> list[Sample]:
     vectors = unit_rows(subject.embeddings.item_embeddings)
     samples = []
     # The ones that most users know, so that a reader can judge.
@@ -195,21 +196,21 @@ def _sample_items(subject: Subject, indexes: dict[str, TunedIndex], seed: int) -
 
 
 def _sample(
-    subject: Subject,
+    subject: OpenedVersion,
     name: str,
     known: Sequence[int] | NDArray[np.int32],
     answers: dict[str, NDArray[np.int64]],
 ) -> Sample:
     return Sample(
         name,
-        [subject.name_of(int(row)) for row in known],
+        [subject.name_of(ItemRow(int(row))) for row in known],
         {backend: [subject.name_of(row) for row in rows.tolist()] for backend, rows in answers.items()},
     )
 
 
-def _distinct(trials: Iterator[Trial]) -> list[Trial]:
+def _distinct(trials: Iterator[MeasuredSetting]) -> list[MeasuredSetting]:
     """Every backend's curve begins with the same exact search: once is enough."""
-    kept: dict[str, Trial] = {}
+    kept: dict[str, MeasuredSetting] = {}
     for trial in trials:
         kept.setdefault(f"{trial.backend} {trial.build} {trial.query}", trial)
     return list(kept.values())

@@ -20,7 +20,7 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.manifest import DatasetFacts
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import IdMap, UserIds
 from trainer.errors import TrainerError
 from trainer.fitting.embeddings import Embeddings
 from trainer.index.protocol import Backend
@@ -30,7 +30,7 @@ from trainer.publishing.indexing import Indexing
 from trainer.publishing.publish import publish
 from trainer.publishing.publishable import Publishable
 from trainer.report.scaling import FirstBuild
-from trainer.report.subject import Subject, interpolated, no_rows
+from trainer.report.subject import OpenedVersion, interpolated, no_rows
 from trainer.timings import Timings
 
 _SIZES = (10_000, 100_000, 1_000_000)
@@ -71,7 +71,7 @@ class Deployment:
 
 
 def measure_deployments(
-    subject: Subject,
+    subject: OpenedVersion,
     backends: Sequence[Backend],
     *,
     max_items: int,
@@ -95,7 +95,7 @@ def measure_deployments(
     return deployments
 
 
-def _catalogue(subject: Subject, size: int, seed: int) -> Publishable:
+def _catalogue(subject: OpenedVersion, size: int, seed: int) -> Publishable:
     vectors = interpolated(subject.embeddings.item_vectors, size, seed=seed)
     return Publishable(
         items=IdMap.build(map(str, range(size))),
@@ -208,7 +208,7 @@ def _wait_until_served(target: str, version: str) -> None:
     raise TrainerError(f"the retriever didn't serve {version} within {_SECONDS} s")
 
 
-def _memory_after_queries(target: str, users: IdMap) -> int:
+def _memory_after_queries(target: str, users: UserIds) -> int:
     """Ask over many connections, then add up all workers' PSS."""
     rows = np.linspace(0, len(users) - 1, _QUERIES).astype(int).tolist() if len(users) else []
     with contextlib.ExitStack() as stack:

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from lightfm_retriever.publication.manifest import Trial
+from lightfm_retriever.publication.manifest import MeasuredSetting
 from trainer.report.accuracy import Precision
 from trainer.report.deployment import Deployment
 from trainer.report.scaling import PAIRWISE, Point
@@ -90,7 +90,9 @@ def precision(rows: Sequence[Precision], path: Path) -> None:
     _save(figure, path)
 
 
-def curves(panels: Sequence[tuple[str, Sequence[Trial], Sequence[Trial]]], path: Path) -> None:
+def curves(
+    panels: Sequence[tuple[str, Sequence[MeasuredSetting], Sequence[MeasuredSetting]]], path: Path
+) -> None:
     """(c) Recall against time; a panel is a title, all trials, and the chosen ones."""
     figure, axes = plt.subplots(
         1, len(panels), figsize=(5.2 * len(panels), 5), layout="constrained", squeeze=False
@@ -123,8 +125,8 @@ def curves(panels: Sequence[tuple[str, Sequence[Trial], Sequence[Trial]]], path:
     _save(figure, path)
 
 
-def _draw_curves(ax: Axes, backend: str, trials: Sequence[Trial]) -> None:
-    builds: dict[str, list[Trial]] = {}
+def _draw_curves(ax: Axes, backend: str, trials: Sequence[MeasuredSetting]) -> None:
+    builds: dict[str, list[MeasuredSetting]] = {}
     for trial in trials:
         builds.setdefault(repr(trial.build), []).append(trial)
     for position, own in enumerate(builds.values()):

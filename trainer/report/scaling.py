@@ -12,13 +12,13 @@ import numpy as np
 from sklearn.metrics.pairwise import pairwise_distances
 from threadpoolctl import threadpool_limits
 
-from lightfm_retriever.publication.manifest import Trial
+from lightfm_retriever.publication.manifest import MeasuredSetting
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.index.measure import Questions
 from trainer.index.protocol import Backend, Settings, Space
 from trainer.index.tuning import TuningOptions, tune
 from trainer.progress import Reporter
-from trainer.report.subject import Subject, interpolated, no_rows, repeated
+from trainer.report.subject import OpenedVersion, interpolated, no_rows, repeated
 
 _SIZES = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 _PAIRWISE_SECONDS = 1.0
@@ -37,7 +37,7 @@ class Point:
     query_microseconds: float
     build_seconds: float
     file_bytes: int
-    trials: list[Trial]
+    trials: list[MeasuredSetting]
 
 
 class FirstBuild:
@@ -60,7 +60,7 @@ def sizes_up_to(most: int) -> list[int]:
 
 
 def measure_scaling(
-    subject: Subject,
+    subject: OpenedVersion,
     backends: Sequence[Backend],
     *,
     max_items: int,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication import reader
 from lightfm_retriever.publication.manifest import Manifest
 from lightfm_retriever.publication.storage import ragged
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import ItemIds, ItemRow, UserIds
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.fitting.embeddings import Embeddings
@@ -22,19 +22,19 @@ _STRAY = 0.05
 
 
 @dataclass(frozen=True)
-class Subject:
+class OpenedVersion:
     """A publication, opened; rows are its id maps'."""
 
     manifest: Manifest
-    items: IdMap
-    users: IdMap
+    items: ItemIds
+    users: UserIds
     embeddings: Embeddings
     seen: Ragged
     held_out: Ragged | None
     titles: Ragged | None
 
     @classmethod
-    def open(cls, volume: Path, version: str) -> Subject:
+    def open(cls, volume: Path, version: str) -> OpenedVersion:
         """Open a version; raises PublicationError."""
         opened = reader.open_publication(volume, version)
         return cls(
@@ -47,7 +47,7 @@ class Subject:
             opened.titles,
         )
 
-    def name_of(self, item: int) -> str:
+    def name_of(self, item: ItemRow) -> str:
         """An item's title, or its id when it has none."""
         title = "" if self.titles is None else ragged.text(self.titles, item)
         return title or self.items.external_id(item)
@@ -83,7 +83,7 @@ def no_rows(count: int) -> Ragged:
     return Ragged(np.zeros(count + 1, dtype=np.int64), np.empty(0, dtype=np.int32))
 
 
-def some_users(subject: Subject, count: int, *, seed: int) -> NDArray[np.int64]:
+def some_users(subject: OpenedVersion, count: int, *, seed: int) -> NDArray[np.int64]:
     """Rows of at most `count` users, of those with held-out items if there are any."""
     rows = np.arange(len(subject.users))
     if subject.held_out is not None:

@@ -25,7 +25,7 @@ from lightfm_retriever.remote.location import parse_location
 from lightfm_retriever.remote.opening import open_volume
 from trainer.errors import TrainerError
 from trainer.pipeline import Places, train_and_publish
-from trainer.runs.child_events import EventWriter, Failed, Finished
+from trainer.runs.child_events import EventWriter, Finished, RunFailed
 from trainer.spec import TrainingSpec
 
 _NICENESS = 5
@@ -79,12 +79,12 @@ def _run(task: bytes, output: IO[bytes]) -> int:
                 reporter=events,
             )
     except (TrainerError, PublicationError) as error:
-        events.write(Failed(str(error)))
+        events.write(RunFailed(str(error)))
     except MemoryError:
-        events.write(Failed("there isn't enough memory"))
+        events.write(RunFailed("there isn't enough memory"))
     except Exception as error:
         traceback.print_exc()
-        events.write(Failed(words.unexpected(error)))
+        events.write(RunFailed(words.unexpected(error)))
     else:
         events.write(
             Finished(

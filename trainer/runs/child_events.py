@@ -43,13 +43,13 @@ class Finished(msgspec.Struct, tag=True, frozen=True):
     expected: list[str | None] = []
 
 
-class Failed(msgspec.Struct, tag=True, frozen=True):
+class RunFailed(msgspec.Struct, tag=True, frozen=True):
     """It came to nothing."""
 
     error: str
 
 
-Event = Progress | Metrics | Finished | Failed
+Event = Progress | Metrics | Finished | RunFailed
 _DECODER = msgspec.json.Decoder(Event)
 
 

@@ -24,7 +24,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from lightfm_retriever.files.regular_files import check_database, check_regular, open_descriptor
-from trainer.errors import StoreError
+from trainer.errors import StateError
 from trainer.runs import rows
 from trainer.runs.record import RunRecord
 
@@ -83,7 +83,7 @@ class RunFile:
     """The file of a directory, open; threads may share it.
 
     Raises:
-        StoreError: it can't be used, or lacks what it must have.
+        StateError: it can't be used, or lacks what it must have.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -115,13 +115,13 @@ class RunFile:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, durable when it ends; StoreError when a restart wouldn't find it."""
+        """All or nothing, durable when it ends; StateError when a restart wouldn't find it."""
         if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
-            raise StoreError(self.path, _LOCKED)
+            raise StateError(self.path, _LOCKED)
         try:
             with self._errors():
                 if self._found() != self._identity:
-                    raise StoreError(
+                    raise StateError(
                         self.path,
                         "isn't the file that the service opened: put that back, or stop the service "
                         "and start it again to go on with this one",
@@ -150,12 +150,12 @@ class RunFile:
             self.database.execute("BEGIN IMMEDIATE")
 
     def check_whole(self, database: sqlite3.Connection, *, after_adding: bool = False) -> None:
-        """Raise StoreError unless a transaction's file has all that was acknowledged."""
+        """Raise StateError unless a transaction's file has all that was acknowledged."""
         if missing := self._record.missing(database, after_adding=after_adding):
             raise self._not_whole(missing)
 
     def confirm(self, run_id: str, columns: Mapping[str, object]) -> None:
-        """Read the file as a restart does; StoreError unless it has the run, with these columns.
+        """Read the file as a restart does; StateError unless it has the run, with these columns.
 
         What it has then is noted as what it must have.
         """
@@ -166,15 +166,15 @@ class RunFile:
             )
             self._inspect(fresh)
             if self._mode(fresh) != "delete":
-                raise StoreError(self.path, _OTHER_MODE)
+                raise StateError(self.path, _OTHER_MODE)
             row = fresh.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
             if row is None or any(row[name] != value for name, value in columns.items()):
-                raise StoreError(self.path, f"doesn't have what was written to it: {_MEND}")
+                raise StateError(self.path, f"doesn't have what was written to it: {_MEND}")
             self.check_whole(fresh, after_adding=True)
             self._record.note(fresh)
 
     def _is_new(self) -> bool:
-        """Whether it is to be made; StoreError when it was there before."""
+        """Whether it is to be made; StateError when it was there before."""
         try:
             size = check_regular(self.path).st_size
         except FileNotFoundError:
@@ -204,20 +204,20 @@ class RunFile:
         """Bring in a log of changes, as releases before wrote it, and remove it."""
         [mode] = self.database.execute("PRAGMA journal_mode = DELETE").fetchone()
         if mode != "delete":
-            raise StoreError(self.path, _LOCKED)
+            raise StateError(self.path, _LOCKED)
 
     def _mode(self, database: sqlite3.Connection) -> str:
         [mode] = database.execute("PRAGMA journal_mode").fetchone()
         return str(mode)
 
     def _check(self, database: sqlite3.Connection) -> None:
-        """Raise StoreError unless a file has what it must have."""
+        """Raise StateError unless a file has what it must have."""
         [version] = database.execute("PRAGMA user_version").fetchone()
         columns = {row["name"]: _declared(row) for row in database.execute("PRAGMA table_info(runs)")}
         if not self.path.stat().st_size:
             raise self._lacking("is empty")
         if version > SCHEMA_VERSION:
-            raise StoreError(
+            raise StateError(
                 self.path,
                 f"has schema version {version}, this trainer knows {SCHEMA_VERSION}: upgrade it",
             )
@@ -255,7 +255,7 @@ class RunFile:
         try:
             found = self.path.stat()
         except FileNotFoundError as error:
-            raise StoreError(self.path, f"is gone: put it back, or {_MEND}") from error
+            raise StateError(self.path, f"is gone: put it back, or {_MEND}") from error
         return found.st_dev, found.st_ino
 
     def _connect(self, uri: str) -> sqlite3.Connection:
@@ -266,15 +266,15 @@ class RunFile:
         database.text_factory = rows.text_of
         return database
 
-    def _lacking(self, what: str) -> StoreError:
-        return StoreError(
+    def _lacking(self, what: str) -> StateError:
+        return StateError(
             self.path,
             f"{what}, though training runs were kept in it: {_MEND}; to begin without those runs, "
             f"stop the service and remove it and {self._record.path}",
         )
 
-    def _not_whole(self, what: str) -> StoreError:
-        return StoreError(
+    def _not_whole(self, what: str) -> StateError:
+        return StateError(
             self.path,
             f"{what}: {_MEND}; to go on with what is there, stop the service and remove "
             f"{self._record.path}, which says what there was",
@@ -288,16 +288,16 @@ class RunFile:
             raise self._store_error(error) from error
         except OSError as error:
             path = Path(error.filename) if isinstance(error.filename, str | Path) else self.path
-            raise StoreError(path, error.strerror or str(error)) from error
+            raise StateError(path, error.strerror or str(error)) from error
 
-    def _store_error(self, error: sqlite3.Error) -> StoreError:
+    def _store_error(self, error: sqlite3.Error) -> StateError:
         # The last eight bits are the kind of error, those before it more about it.
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return self._lacking(str(error))
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return StoreError(self.path, _LOCKED)
-        return StoreError(self.path, ": ".join(filter(None, (str(error), _TODO.get(code)))))
+            return StateError(self.path, _LOCKED)
+        return StateError(self.path, ": ".join(filter(None, (str(error), _TODO.get(code)))))
 
 
 def _declared(column: sqlite3.Row) -> str:

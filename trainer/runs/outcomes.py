@@ -7,7 +7,7 @@ from dataclasses import replace
 from lightfm_retriever.publication.errors import PublicationError
 from lightfm_retriever.publication.volume import Volume
 from trainer.promotion.checks import Expected, move_label
-from trainer.runs.child_events import Event, Failed, Finished, Metrics, Progress
+from trainer.runs.child_events import Event, Finished, Metrics, Progress, RunFailed
 from trainer.runs.store import Outcome, Run, State
 
 
@@ -36,7 +36,7 @@ def after(outcome: Outcome, event: Event) -> Outcome:
                 warnings=event.warnings,
                 seconds=event.seconds,
             )
-        case Failed():
+        case RunFailed():
             return outcome
 
 
@@ -50,7 +50,7 @@ def conclude(run: Run, last: Event | None, how: str, volume: Volume) -> tuple[St
         volume: of the versions and labels.
     """
     outcome, label = run.outcome, run.spec.label
-    if isinstance(last, Failed):
+    if isinstance(last, RunFailed):
         return "FAILED", replace(outcome, error=last.error)
     if not isinstance(last, Finished):
         return "FAILED", replace(outcome, error=how)

@@ -22,7 +22,7 @@ import msgspec
 
 from lightfm_retriever.files.durable import write_durably
 from lightfm_retriever.files.regular_files import read_regular
-from trainer.errors import StoreError
+from trainer.errors import StateError
 
 NAME = "must-have-runs"
 """Of other letters than the file's, so that who removes "runs*" keeps it."""
@@ -50,7 +50,7 @@ class RunRecord:
     """The record in a directory, for its only writer.
 
     Raises:
-        StoreError: it is damaged.
+        StateError: it is damaged.
         OSError: it can't be read.
     """
 
@@ -147,7 +147,7 @@ def _read(path: Path) -> Kept | None:
             return msgspec.json.decode(content, type=Kept)
     except msgspec.MsgspecError:
         pass
-    raise StoreError(
+    raise StateError(
         path,
         "is damaged, so that nobody can say whether all training runs are there: look, and remove this "
         "file to go on with those that are",

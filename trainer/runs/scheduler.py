@@ -15,7 +15,7 @@ from pathlib import Path
 from lightfm_retriever.hosting import words
 from lightfm_retriever.hosting.observing import spans
 from lightfm_retriever.hosting.observing.trace_settings import TraceSettings
-from trainer.errors import RunEndedError, RunError, StoreError
+from trainer.errors import RunEndedError, RunError, StateError
 from trainer.pipeline import Places
 from trainer.runs import outcomes
 from trainer.runs.child import Task
@@ -88,7 +88,7 @@ class Scheduler:
     def start(self) -> None:
         """Fail what the service left behind when it ended, and begin.
 
-        Raises StoreError when the directory of logs can't be used.
+        Raises StateError when the directory of logs can't be used.
         """
         self._make_logs()
         for run in self._store.page(size=1000):
@@ -220,11 +220,11 @@ class Scheduler:
         try:
             self._logs.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:
-            raise StoreError(
+            raise StateError(
                 self._logs, "isn't a directory, but should be: remove it, and the service makes one"
             ) from error
         except OSError as error:
-            raise StoreError(
+            raise StateError(
                 Path(error.filename or self._logs), error.strerror or str(error)
             ) from error
 
@@ -272,7 +272,7 @@ class Scheduler:
     def _next(self) -> Run | None:
         try:
             run = self._store.start_next(now=self._clock())
-        except StoreError as error:
+        except StateError as error:
             # Once, not at each try.
             if str(error) != self._told:
                 self._told = str(error)
@@ -314,7 +314,7 @@ class Scheduler:
                 last = event
                 self._note(active, event)
             how = process.wait()
-        except (OSError, StoreError) as error:
+        except (OSError, StateError) as error:
             how = f"its process can't be started: {words.reason(error)}"
         return self._conclude(active, last, how)
 
@@ -352,7 +352,7 @@ class Scheduler:
         self._tell()
         if outcome.stage != before.stage:
             # Only for whoever asks after a crash, so it isn't worth failing the run.
-            with contextlib.suppress(StoreError):
+            with contextlib.suppress(StateError):
                 self._store.note(active.run.id, outcome)
 
     def _conclude(self, active: _Active, last: Event | None, how: str) -> tuple[State, Outcome]:
@@ -371,7 +371,7 @@ class Scheduler:
         while True:
             try:
                 run = self._store.end(active.run.id, state, outcome, now=self._clock())
-            except StoreError as error:
+            except StateError as error:
                 # A disk that is full now may have room again: the outcome isn't forgotten till then.
                 if str(error) != said:
                     said = str(error)

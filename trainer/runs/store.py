@@ -15,7 +15,7 @@ from trainer.errors import (
     DamagedRunError,
     RequestIdReusedError,
     RunNotFoundError,
-    StoreError,
+    StateError,
     TooManyRunsError,
 )
 from trainer.runs import rows as run_rows
@@ -38,7 +38,7 @@ class RunStore:
             on every network file system.
 
     Raises:
-        StoreError: the directory or the file can't be used.
+        StateError: the directory or the file can't be used.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -57,7 +57,7 @@ class RunStore:
             RequestIdReusedError: the id came with another spec before.
             DamagedRunError: the id's run can't be read.
             TooManyRunsError: MAX_QUEUED runs wait already.
-            StoreError: the disk is full or gone, or a restart wouldn't find the run in the file.
+            StateError: the disk is full or gone, or a restart wouldn't find the run in the file.
         """
         with self._adding:
             with self._file.transaction() as database:
@@ -67,10 +67,10 @@ class RunStore:
                 columns = _lasting(_row(database, run.number))
             try:
                 self._file.confirm(run.id, columns)
-            except StoreError:
+            except StateError:
                 if known is None:
                     # It isn't acknowledged, so it isn't to run.
-                    with contextlib.suppress(StoreError), self._file.transaction() as database:
+                    with contextlib.suppress(StateError), self._file.transaction() as database:
                         database.execute(
                             "DELETE FROM runs WHERE id = ? AND state = 'QUEUED'", (run_id,)
                         )
@@ -128,7 +128,7 @@ class RunStore:
         return [run for run in found if isinstance(run, Run)], following
 
     def check(self) -> None:
-        """Raise StoreError unless the file is there, whole and can be written, by writing to it."""
+        """Raise StateError unless the file is there, whole and can be written, by writing to it."""
         with self._file.transaction() as database:
             self._file.check_whole(database)
             # Changes nothing, but takes the room that a change would.
@@ -137,7 +137,7 @@ class RunStore:
     def start_next(self, *, now: float) -> Run | None:
         """Take the oldest queued run and make it RUNNING; None when none waits.
 
-        Raises StoreError when rows don't change as they should and no other run waits, and for an
+        Raises StateError when rows don't change as they should and no other run waits, and for an
         older copy of the file, which would start again what has ended.
         """
         problem = ""
@@ -157,7 +157,7 @@ class RunStore:
                 if isinstance(run, Run):
                     return run
         if problem:
-            raise StoreError(self._file.path, problem)
+            raise StateError(self._file.path, problem)
         return None
 
     def _start(self, database: sqlite3.Connection, number: int, *, now: float) -> Run | str | None:
@@ -268,7 +268,7 @@ class RunStore:
             raise TooManyRunsError(queued)
         if reason := _why_no_number(database):
             # SQLite says of this that the disk is full.
-            raise StoreError(self._file.path, reason)
+            raise StateError(self._file.path, reason)
         columns = {
             "id": run_id,
             "request_id": request_id or None,
@@ -285,10 +285,10 @@ class RunStore:
             columns,
         )
         if added.rowcount != 1:
-            raise StoreError(self._file.path, f"takes no new row: {TRIGGERS}")
+            raise StateError(self._file.path, f"takes no new row: {TRIGGERS}")
         row = database.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
         if row is None or any(row[name] != value for name, value in columns.items()):
-            raise StoreError(
+            raise StateError(
                 self._file.path, f"has another row than the one that was written: {TRIGGERS}"
             )
         return self._readable(row)

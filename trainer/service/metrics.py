@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from lightfm_retriever.hosting.observing.metric_families import build_info, gauge
 from lightfm_retriever.hosting.serving import descriptors
 from lightfm_retriever.publication.volume import Volume
-from trainer.errors import StoreError
+from trainer.errors import StateError
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.event import Stats
 from trainer.runs.store import RunStore
@@ -59,7 +59,7 @@ class ServiceCollector(Collector):
             own += self._runs.families()
             own += _event_families(self._event_stats())
             self._store.check()
-        except (StoreError, EventLogError) as error:
+        except (StateError, EventLogError) as error:
             problem = str(error)
         yield from own
         yield self._problem(

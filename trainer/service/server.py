@@ -32,7 +32,7 @@ from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.publication.writer import utc_now
 from trainer import exclusive, reading
 from trainer.data.data_roots import DataRoots
-from trainer.errors import OptionError, StoreError
+from trainer.errors import OptionError, StateError
 from trainer.event_log.log import EventLog
 from trainer.pipeline import EVENTS, Places
 from trainer.runs.scheduler import Scheduler
@@ -108,7 +108,7 @@ def serve(options: ServerOptions) -> int:
         OptionError: an option is out of range.
         HostingError: the address can't be listened on, needs TLS or is malformed, or certificates or
             tokens can't be used.
-        StoreError: the state directory can't be used, or another trainer uses it.
+        StateError: the state directory can't be used, or another trainer uses it.
         PublicationError: the volume can't be read.
     """
     # A connection of a caller is one, and so is each file that is read.
@@ -175,7 +175,7 @@ def _why_not_ready(store: RunStore, scheduler: Scheduler, taking_calls: threadin
         return "the service starts or stops"
     try:
         store.check()
-    except StoreError as error:
+    except StateError as error:
         return str(error)
     return scheduler.problem()
 
@@ -253,10 +253,10 @@ def _exclusive(state: Path) -> Iterator[None]:
         state.mkdir(parents=True, exist_ok=True)
         lock = exclusive.hold(state, _LOCK)
     except BlockingIOError as error:
-        raise StoreError(state, "another trainer uses it: give each its own --state") from error
+        raise StateError(state, "another trainer uses it: give each its own --state") from error
     except OSError as error:
         path = Path(error.filename) if isinstance(error.filename, str | Path) else state
-        raise StoreError(path, error.strerror or str(error)) from error
+        raise StateError(path, error.strerror or str(error)) from error
     with lock:
         yield
 

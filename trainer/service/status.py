@@ -26,7 +26,7 @@ from trainer.errors import (
     RequestIdReusedError,
     RunEndedError,
     RunNotFoundError,
-    StoreError,
+    StateError,
     TooManyRunsError,
     TrainerError,
 )
@@ -78,7 +78,7 @@ _INFOS: tuple[tuple[type[Exception], int, str], ...] = (
     (AnswerTooLargeError, code_pb2.FAILED_PRECONDITION, "ANSWER_TOO_LARGE"),
     (TooManyWatchersError, code_pb2.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS"),
     (StoppingError, code_pb2.UNAVAILABLE, "STOPPING"),
-    (StoreError, code_pb2.UNAVAILABLE, "STORE_UNUSABLE"),
+    (StateError, code_pb2.UNAVAILABLE, "STORE_UNUSABLE"),
     (EventLogError, code_pb2.UNAVAILABLE, "STORE_UNUSABLE"),
     (PublicationError, code_pb2.UNAVAILABLE, "VOLUME_UNUSABLE"),
 )

@@ -16,7 +16,7 @@ def diff_message(found: diff.VersionDiff) -> pb.DiffVersionsResponse:
         # As JSON writes it, which any caller can read; a text stays as it is.
         return value if value is None or isinstance(value, str) else json.dumps(value)
 
-    def settings(changes: list[diff.Change]) -> list[pb.SettingChange]:
+    def settings(changes: list[diff.ValueChange]) -> list[pb.SettingChange]:
         return [
             pb.SettingChange(name=own.name, before=text(own.before), after=text(own.after))
             for own in changes

@@ -13,7 +13,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import AnyIds
 from lightfm_retriever.publication.writer import Staging
 from lightfm_retriever.remote.credentials import shared_credentials
 from trainer.errors import ExtraMissingError, SparkError
@@ -171,7 +171,7 @@ def _metrics(embeddings: Embeddings, dataset: Dataset, *, seed: int) -> dict[str
     return {**metrics, **evaluate_cold_of(dataset, embeddings, None, seed=seed)}
 
 
-def _missing(kind: str, ids: IdMap, rows: NDArray[np.int64]) -> list[str]:
+def _missing(kind: str, ids: AnyIds, rows: NDArray[np.int64]) -> list[str]:
     if not len(rows):
         return []
     example = ids.external_id(int(rows[0]))

@@ -11,7 +11,7 @@ from trainer.preparing.splits import Split
 
 
 @dataclass(frozen=True, kw_only=True)
-class Space:
+class SearchSpace:
     """What to search: ranges with both ends in them, and losses. Numbers are drawn by their logarithm.
 
     Attributes:
@@ -68,7 +68,7 @@ class StudyOptions:
             interactions: see preparing.splits. None for as these where that is by time, else "random".
     """
 
-    space: Space = field(default_factory=Space)
+    space: SearchSpace = field(default_factory=SearchSpace)
     start: Hyperparameters = field(default_factory=Hyperparameters)
     trials: int = 50
     timeout_seconds: float | None = None

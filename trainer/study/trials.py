@@ -23,7 +23,7 @@ from trainer.fitting.embeddings import extract_embeddings
 from trainer.fitting.lightfm_model import Hyperparameters, train
 from trainer.preparing.dataset import Dataset
 from trainer.progress import Reporter
-from trainer.study.options import Space, StudyOptions
+from trainer.study.options import SearchSpace, StudyOptions
 
 if TYPE_CHECKING:
     import optuna
@@ -163,7 +163,7 @@ def _validations(
         yield epochs, found[OBJECTIVE]
 
 
-def _suggest(trial: optuna.Trial, space: Space) -> dict[str, Scalar]:
+def _suggest(trial: optuna.Trial, space: SearchSpace) -> dict[str, Scalar]:
     parameters: dict[str, Scalar] = {"loss": trial.suggest_categorical("loss", list(space.losses))}
     for name, (low, high) in space.ranges().items():
         if name == "components":

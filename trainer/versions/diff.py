@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication import reader, verification
 from lightfm_retriever.publication.manifest import Manifest, Scalar
 from lightfm_retriever.publication.reader import Publication
-from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.id_map import AnyIds
 from trainer.evaluation.top_items import top_items
 
 SAMPLE_IDS = 20
@@ -20,7 +20,7 @@ SAMPLE_IDS = 20
 
 
 @dataclass(frozen=True)
-class Change:
+class ValueChange:
     """A value in both versions, None where it is missing."""
 
     name: str
@@ -84,10 +84,10 @@ class VersionDiff:
     overlap: Overlap | None
     items: IdChanges
     users: IdChanges
-    metrics: list[Change]
-    hyperparameters: list[Change]
-    indexes: list[Change]
-    attributes: list[Change]
+    metrics: list[ValueChange]
+    hyperparameters: list[ValueChange]
+    indexes: list[ValueChange]
+    attributes: list[ValueChange]
 
 
 def diff(
@@ -141,7 +141,7 @@ def _overlap(
     )
 
 
-def _common(old: IdMap, new: IdMap, count: int, *, seed: int) -> list[str]:
+def _common(old: AnyIds, new: AnyIds, count: int, *, seed: int) -> list[str]:
     """Up to so many ids that both have, in a random order."""
     names: list[str] = []
     for row in np.random.default_rng(seed).permutation(len(old)).tolist():
@@ -163,13 +163,13 @@ def _answers(publication: Publication, names: list[str]) -> list[set[str]]:
     return [{publication.items.external_id(row) for row in top.tolist()} for top in found]
 
 
-def _id_changes(old: IdMap, new: IdMap) -> IdChanges:
+def _id_changes(old: AnyIds, new: AnyIds) -> IdChanges:
     lost, lost_ids = _missing(old, new)
     added, new_ids = _missing(new, old)
     return IdChanges(len(old), len(new), added, lost, new_ids, lost_ids)
 
 
-def _missing(ids: IdMap, other: IdMap) -> tuple[int, list[str]]:
+def _missing(ids: AnyIds, other: AnyIds) -> tuple[int, list[str]]:
     """How many ids the other map lacks, and the first of them."""
     count = 0
     names: list[str] = []
@@ -192,12 +192,12 @@ def _index_facts(manifest: Manifest) -> dict[str, Scalar]:
     return facts
 
 
-def _changes(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[Change]:
+def _changes(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[ValueChange]:
     names = dict.fromkeys([*before, *after])
-    return [Change(name, before.get(name), after.get(name)) for name in names]
+    return [ValueChange(name, before.get(name), after.get(name)) for name in names]
 
 
-def _differing(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[Change]:
+def _differing(before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> list[ValueChange]:
     return [change for change in _changes(before, after) if change.before != change.after]
 
 

@@ -20,7 +20,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.security.settings import ClientSecurity, SecuritySettings
-from lightfm_retriever.hosting.security.watched_files import Reloading, Source
+from lightfm_retriever.hosting.security.watched_files import Reloading, WatchedFile
 
 # They are of oddities of certificates that somebody else made, such as a system's authorities, and have
 # a line of our source: who reads them can do nothing about it.
@@ -42,7 +42,7 @@ class Certificates:
         expires: when one's own certificate does.
     """
 
-    where: Source
+    where: WatchedFile
     chain: bytes
     key: bytes
     authorities: bytes | None
@@ -72,7 +72,7 @@ def watch(settings: SecuritySettings) -> Reloading[Certificates]:
         "--tls-key": settings.key,
         "--tls-client-ca": settings.client_ca,
     }
-    sources = [Source(flag, path) for flag, path in files.items() if path is not None]
+    sources = [WatchedFile(flag, path) for flag, path in files.items() if path is not None]
     return Reloading(sources, partial(_parse, sources))
 
 
@@ -80,7 +80,7 @@ def read_authorities(security: ClientSecurity) -> bytes | None:
     """Whom a client trusts, checked; None without TLS. Raises HostingError."""
     if security.ca is None:
         return None
-    source = Source(security.named("ca"), Path(security.ca), once=True)
+    source = WatchedFile(security.named("ca"), Path(security.ca), once=True)
     content = source.read()
     _check_authorities(source, content)
     return content
@@ -90,14 +90,14 @@ def read_pair(security: ClientSecurity) -> tuple[bytes, bytes] | None:
     """A client's chain and key, checked; None when it has none. Raises HostingError."""
     if security.cert is None or security.key is None:
         return None
-    cert = Source(security.named("cert"), Path(security.cert), once=True)
-    key = Source(security.named("key"), Path(security.key), once=True)
+    cert = WatchedFile(security.named("cert"), Path(security.cert), once=True)
+    key = WatchedFile(security.named("key"), Path(security.key), once=True)
     pair = cert.read(), key.read()
     _check_pair(cert, key, *pair)
     return pair
 
 
-def _parse(sources: Sequence[Source], contents: Sequence[bytes]) -> Certificates:
+def _parse(sources: Sequence[WatchedFile], contents: Sequence[bytes]) -> Certificates:
     cert, key, *client_ca = sources
     chain, private, *authorities = contents
     expires = _check_pair(cert, key, chain, private)
@@ -106,7 +106,7 @@ def _parse(sources: Sequence[Source], contents: Sequence[bytes]) -> Certificates
     return Certificates(cert, chain, private, authorities[0] if authorities else None, expires)
 
 
-def _check_pair(cert: Source, key: Source, chain: bytes, private: bytes) -> datetime:
+def _check_pair(cert: WatchedFile, key: WatchedFile, chain: bytes, private: bytes) -> datetime:
     """Raise HostingError unless a server or client can use both; returns when they expire."""
     certificates = _certificates(cert, chain)
     own, now = certificates[0], datetime.now(UTC)
@@ -136,7 +136,7 @@ def _is_of(certificate: x509.Certificate, public: object) -> bool:
         return False
 
 
-def _public_key(key: Source, private: bytes) -> object:
+def _public_key(key: WatchedFile, private: bytes) -> object:
     try:
         loaded = serialization.load_pem_private_key(private, password=None)
     except TypeError as error:
@@ -149,7 +149,7 @@ def _public_key(key: Source, private: bytes) -> object:
     return loaded.public_key()
 
 
-def _check_authorities(source: Source, content: bytes) -> None:
+def _check_authorities(source: WatchedFile, content: bytes) -> None:
     expire = [certificate.not_valid_after_utc for certificate in _certificates(source, content)]
     if datetime.now(UTC) >= max(expire):
         raise HostingError(
@@ -157,7 +157,7 @@ def _check_authorities(source: Source, content: bytes) -> None:
         )
 
 
-def _certificates(source: Source, content: bytes) -> list[x509.Certificate]:
+def _certificates(source: WatchedFile, content: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(content)
     except (ValueError, x509.InvalidVersion) as error:

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from lightfm_retriever.hosting.errors import HostingError
-from lightfm_retriever.hosting.security.watched_files import Reloading, Source
+from lightfm_retriever.hosting.security.watched_files import Reloading, WatchedFile
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Tokens:
 
 def watch(path: Path) -> Reloading[Tokens]:
     """The tokens in a file. Raises HostingError when they can't be used."""
-    source = Source("--token-file", path)
+    source = WatchedFile("--token-file", path)
     return Reloading([source], partial(_tokens, source))
 
 
 def read_first(path: Path) -> str:
     """The token that a client sends. Raises HostingError."""
-    source = Source("--client-token-file", path, once=True)
+    source = WatchedFile("--client-token-file", path, once=True)
     return _parse(source, source.read())[0]
 
 
@@ -53,11 +53,11 @@ def is_token(text: str) -> bool:
     return text.isascii() and text.isprintable() and " " not in text and text != ""
 
 
-def _tokens(source: Source, contents: Sequence[bytes]) -> Tokens:
+def _tokens(source: WatchedFile, contents: Sequence[bytes]) -> Tokens:
     return Tokens(tuple(sha256(token.encode()).digest() for token in _parse(source, contents[0])))
 
 
-def _parse(source: Source, content: bytes) -> list[str]:
+def _parse(source: WatchedFile, content: bytes) -> list[str]:
     """One or more."""
     tokens = []
     for number, line in enumerate(content.split(b"\n"), start=1):

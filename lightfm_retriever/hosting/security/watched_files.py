@@ -25,7 +25,7 @@ _MAX_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
-class Source:
+class WatchedFile:
     """A file, and the flag that names it. What is read `once` may be a pipe of a shell's."""
 
     flag: str
@@ -66,7 +66,7 @@ T = TypeVar("T", bound=Loaded)
 class Reloading(Generic[T]):
     """The last good content of some files. `value` may be read by any thread, at any time."""
 
-    def __init__(self, sources: Sequence[Source], parse: Callable[[Sequence[bytes]], T]) -> None:
+    def __init__(self, sources: Sequence[WatchedFile], parse: Callable[[Sequence[bytes]], T]) -> None:
         """Read them once.
 
         Args:

@@ -13,8 +13,11 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, Generic, NewType, Self, TypeAlias, TypeVar, cast
 
 import marisa_trie
+import numpy as np
+from numpy.typing import NDArray
 
 from lightfm_retriever.files.regular_files import create_regular, held_open, open_regular
 from lightfm_retriever.publication.errors import (
@@ -28,6 +31,15 @@ from lightfm_retriever.publication.file_table import FILES
 
 MAX_ID_BYTES = 512
 """Longest external id, in bytes of UTF-8."""
+
+ItemId = NewType("ItemId", str)
+UserId = NewType("UserId", str)
+ItemRow = NewType("ItemRow", int)
+UserRow = NewType("UserRow", int)
+Rows: TypeAlias = NDArray[np.int64]
+"""Rows of items or users, (n,)."""
+Id = TypeVar("Id", bound=str)
+Row = TypeVar("Row", bound=int)
 
 
 def check_id(external_id: str) -> str:
@@ -51,19 +63,19 @@ def check_id(external_id: str) -> str:
 _UNMAPPED = ("fd_ == -1", "MAP_FAILED")
 
 
-class IdMap:
+class IdMap(Generic[Id, Row]):
     """Immutable map between external ids and rows 0..len-1."""
 
     def __init__(self, trie: marisa_trie.BinaryTrie) -> None:
         self._trie = trie
 
     @classmethod
-    def build(cls, external_ids: Iterable[str]) -> IdMap:
+    def build(cls, external_ids: Iterable[str]) -> Self:
         """Build from ids in any order; duplicates count once. Raises InvalidIdError."""
         return cls(marisa_trie.BinaryTrie(check_id(one).encode() for one in external_ids))
 
     @classmethod
-    def open(cls, path: Path) -> IdMap:
+    def open(cls, path: Path) -> Self:
         """Map a saved file.
 
         Verify its checksum first: a damaged trie may give wrong answers or crash.
@@ -96,33 +108,38 @@ class IdMap:
     def __contains__(self, external_id: str) -> bool:
         return self.row(external_id) is not None
 
-    def row(self, external_id: str) -> int | None:
+    def row(self, external_id: str) -> Row | None:
         """The row of an id, None when it isn't in the map."""
         try:
-            row: int | None = self._trie.get(external_id.encode())
+            row: Row | None = self._trie.get(external_id.encode())
         except UnicodeEncodeError:
             return None
         return row
 
-    def starting_with(self, prefix: str) -> Iterator[str]:
+    def starting_with(self, prefix: str) -> Iterator[Id]:
         """The ids that begin with a text, one by one, in no meaningful order."""
         try:
             begin = prefix.encode()
         except UnicodeEncodeError:
             return
         for key in self._trie.iterkeys(begin):
-            yield key.decode()
+            yield cast("Id", key.decode())
 
-    def external_id(self, row: int) -> str:
+    def external_id(self, row: Row) -> Id:
         """The id of a row; IndexError when there is no such row."""
         try:
             external_id: bytes = self._trie.restore_key(row)
         except (KeyError, OverflowError) as error:
             raise IndexError(f"row {row} isn't in 0..{len(self) - 1}") from error
-        return external_id.decode()
+        return cast("Id", external_id.decode())
 
 
-def count_ids(path: Path, id_map: IdMap, sizes: dict[str, int]) -> None:
+AnyIds: TypeAlias = IdMap[Any, Any]
+ItemIds: TypeAlias = IdMap[ItemId, ItemRow]
+UserIds: TypeAlias = IdMap[UserId, UserRow]
+
+
+def count_ids(path: Path, id_map: AnyIds, sizes: dict[str, int]) -> None:
     """Add the number of ids of a version's id map to the sizes, or raise MismatchError."""
     for size, found in FILES[path.name].sizes((len(id_map),)):
         if sizes.setdefault(size, found) != found:

@@ -9,7 +9,7 @@ import msgspec
 
 from retriever import failures
 from retriever.failures import Failure
-from retriever.parent.reloading.known import Candidate, Changeover, Failed, Known, Refusal, Step
+from retriever.parent.reloading.known import Candidate, Changeover, HeldBack, Known, Refusal, Step
 from retriever.parent.reloading.served_files import ServedFiles
 from retriever.version_files import Files
 
@@ -47,7 +47,7 @@ class Fail:
     """Give the candidate up, which took so long, until it or the label changes, or until then."""
 
     failure: Failure
-    failed: Failed
+    failed: HeldBack
     took: float
 
 
@@ -67,18 +67,18 @@ class WorkerOrder:
 
 
 @dataclass(frozen=True)
-class Prepare(WorkerOrder):
+class PrepareOrder(WorkerOrder):
     """Let it prepare the version, which has these files."""
 
     files: Files = field(default_factory=dict)
 
 
-class Commit(WorkerOrder):
+class CommitOrder(WorkerOrder):
     """Let it serve the version, which it has prepared."""
 
 
 @dataclass(frozen=True)
-class Abandon(WorkerOrder):
+class AbandonOrder(WorkerOrder):
     """Let it forget the version; `reason` says why it can't prepare what it must."""
 
     reason: str = ""
@@ -91,7 +91,7 @@ class EndWorker(WorkerOrder):
     reason: str
 
 
-class Listen(WorkerOrder):
+class ListenOrder(WorkerOrder):
     """Let it take calls: it serves what the others do; the version is empty when that is nothing."""
 
 
@@ -127,9 +127,9 @@ def _answer(known: Known, refusal: Refusal, now: float) -> list[Order]:
         return lose
     if version != known.committed or refusal.changed:
         wanted = version == known.committed or known.workers[index].preparing == version
-        return [Abandon(index, version)] if wanted else []
+        return [AbandonOrder(index, version)] if wanted else []
     # It must not answer from nothing beside others that serve: try it afresh.
-    order = Abandon if loses else EndWorker
+    order = AbandonOrder if loses else EndWorker
     return [order(index, version, failure.reason), *lose]
 
 
@@ -149,7 +149,9 @@ def _commit(known: Known) -> list[Order]:
     own = known.candidate
     wanted = own.version if own is not None and own.step is Step.PREPARING else None
     return [
-        (Commit if worker.prepared == known.committed else Abandon)(worker.index, worker.prepared)
+        (CommitOrder if worker.prepared == known.committed else AbandonOrder)(
+            worker.index, worker.prepared
+        )
         for worker in known.workers
         if worker.prepared is not None and worker.prepared != wanted
     ]
@@ -173,14 +175,14 @@ def _lead(known: Known, now: float) -> list[Order]:
         # killed one worker gets another only when all are back.
         down = sum(worker.state == "down" for worker in known.workers)
         away = len(known.workers) - len(settled) - (0 if own.version in known.deaths else down)
-        return [] if away else [Prepare(one.index, own.version, own.files) for one in settled[:1]]
+        return [] if away else [PrepareOrder(one.index, own.version, own.files) for one in settled[:1]]
     waiting = any(worker.preparing == own.version for worker in known.workers)
     if own.step is Step.VERIFYING or waiting:
         return []
     if not any(worker.prepared == own.version for worker in known.workers):
         # Those that had are gone: begin again.
         return [Drop(own.version)]
-    return [Prepare(one.index, own.version, own.files) for one in settled] or [Serve(own.version)]
+    return [PrepareOrder(one.index, own.version, own.files) for one in settled] or [Serve(own.version)]
 
 
 def _follow(known: Known, now: float) -> list[Order]:
@@ -192,26 +194,26 @@ def _follow(known: Known, now: float) -> list[Order]:
     version, served = known.committed, known.served
     if version is not None and served.sound:
         orders += [
-            Prepare(worker.index, version, served.files)
+            PrepareOrder(worker.index, version, served.files)
             for worker in known.workers
             if worker.idle and worker.version != version
         ]
     elif version is not None and known.candidate is None and not known.verifying:
         orders += [Verify(version)] if now >= served.verify_at else []
     ready = [worker for worker in known.workers if worker.waits and worker.version == version]
-    return orders + [Listen(worker.index, version or "") for worker in ready]
+    return orders + [ListenOrder(worker.index, version or "") for worker in ready]
 
 
 def _forget(known: Known, version: str) -> list[Order]:
     """Let none prepare a version; what others do is left alone."""
     return [
-        Abandon(worker.index, version)
+        AbandonOrder(worker.index, version)
         for worker in known.workers
         if version in (worker.preparing, worker.prepared)
     ]
 
 
-def _failed(known: Known, own: Candidate, failure: Failure, now: float) -> Failed:
+def _failed(known: Known, own: Candidate, failure: Failure, now: float) -> HeldBack:
     """Until when not to try the candidate again, which failed; for ever unless that passes."""
     before = known.failed
     again = before is not None and before.looks_like(own.version, own.fingerprint)
@@ -223,7 +225,7 @@ def _failed(known: Known, own: Candidate, failure: Failure, now: float) -> Faile
         pause = min(longest, first * 2.0 ** min(attempts - 1, 16)) * (0.75 + known.chance / 4)
         # Trying takes half of the time at the most.
         pause = max(pause, now - own.begun_at)
-    return Failed(own.version, own.fingerprint, attempts, now + pause)
+    return HeldBack(own.version, own.fingerprint, attempts, now + pause)
 
 
 def _after(known: Known, orders: list[Order], now: float) -> Known:
@@ -236,17 +238,17 @@ def _after(known: Known, orders: list[Order], now: float) -> Known:
 def _told(known: Known, order: WorkerOrder) -> Known:
     worker = known.workers[order.worker]
     match order:
-        case Prepare(version=version):
+        case PrepareOrder(version=version):
             worker = replace(worker, preparing=version)
             if (own := known.candidate) is not None and own.version == version:
                 known = replace(known, candidate=replace(own, step=Step.PREPARING))
-        case Commit(version=version):
+        case CommitOrder(version=version):
             worker = replace(worker, prepared=None, committing=version)
-        case Abandon():
+        case AbandonOrder():
             worker = replace(worker, preparing=None, prepared=None)
         case EndWorker():
             worker = replace(worker, state="down", preparing=None, waits=False)
-        case Listen():
+        case ListenOrder():
             worker = replace(worker, waits=False)
     workers = (*known.workers[: order.worker], worker, *known.workers[order.worker + 1 :])
     return replace(known, workers=workers)

@@ -48,7 +48,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Failed:
+class HeldBack:
     """A version that isn't tried again as long as it looks like this, or before then."""
 
     version: str
@@ -89,7 +89,7 @@ class Changeover:
 
 
 @dataclass(frozen=True)
-class Worker:
+class WorkerView:
     """What a worker was told and has said, as `WorkerProcess` has it."""
 
     index: int
@@ -133,11 +133,11 @@ class Known:
     committed: str | None = None
     served: ServedFiles = field(default_factory=ServedFiles)
     candidate: Candidate | None = None
-    failed: Failed | None = None
+    failed: HeldBack | None = None
     refusals: tuple[Refusal, ...] = ()
     deaths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     changeover: Changeover | None = None
-    workers: tuple[Worker, ...] = ()
+    workers: tuple[WorkerView, ...] = ()
     verifying: bool = False
     chance: float = 1.0
 
@@ -149,7 +149,7 @@ class Known:
         return None if serves else own
 
     @property
-    def settled(self) -> list[Worker]:
+    def settled(self) -> list[WorkerView]:
         """Workers that serve what is committed, which may be nothing, and have nothing else to do.
 
         While nobody may map the files of that also those that wait for them: else the next version

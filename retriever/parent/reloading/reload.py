@@ -18,11 +18,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from lightfm_retriever.hosting.process import Wanted
+from lightfm_retriever.hosting.process import Awaited
 from retriever import control, failures
 from retriever.failures import Failure
 from retriever.parent.reloading import decisions
-from retriever.parent.reloading.known import Changeover, Known, Refusal, Worker
+from retriever.parent.reloading.known import Changeover, Known, Refusal, WorkerView
 from retriever.parent.reloading.label_watch import Seen
 from retriever.parent.reloading.verifications import Verifications
 from retriever.parent.worker_process import WorkerProcess
@@ -55,7 +55,7 @@ class Reload:
         workers: Sequence[WorkerProcess],
         wake_up: Callable[[], None],
         *,
-        verify: Callable[[Path, str, Wanted], Files],
+        verify: Callable[[Path, str, Awaited], Files],
         ended: Callable[[control.ReloadFacts], None] = lambda _: None,
         clock: Callable[[], float],
     ) -> None:
@@ -123,7 +123,7 @@ class Reload:
 
     def _observe(self) -> Known:
         workers = tuple(
-            Worker(w.index, w.state, w.version, w.preparing, w.prepared, w.committing, w.waits)
+            WorkerView(w.index, w.state, w.version, w.preparing, w.prepared, w.committing, w.waits)
             for w in self._workers
         )
         busy, chance = self._verifications.busy, random.random()  # noqa: S311
@@ -157,18 +157,18 @@ class Reload:
 
     def _tell(self, order: decisions.WorkerOrder) -> None:
         worker = self._workers[order.worker]
-        if isinstance(order, decisions.Abandon | decisions.EndWorker) and order.reason:
+        if isinstance(order, decisions.AbandonOrder | decisions.EndWorker) and order.reason:
             _log.error("worker %d can't prepare %s: %s", order.worker, order.version, order.reason)
         match order:
-            case decisions.Prepare(_, version, files):
+            case decisions.PrepareOrder(_, version, files):
                 worker.prepare(version, files)
-            case decisions.Commit(_, version):
+            case decisions.CommitOrder(_, version):
                 worker.commit(version)
-            case decisions.Abandon():
+            case decisions.AbandonOrder():
                 worker.abandon()
             case decisions.EndWorker():
                 worker.kill()
-            case decisions.Listen():
+            case decisions.ListenOrder():
                 worker.listen()
 
     def _fail(self, order: decisions.Fail, now: float) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
-from lightfm_retriever.hosting.process import Wanted, make_way
+from lightfm_retriever.hosting.process import Awaited, make_way
 from retriever.version_files import Files
 
 # What was ended is gone a moment later, unless it hangs in the kernel.
@@ -21,7 +21,7 @@ class Verification:
     """One that was begun; once it ended, `problem` is what was wrong, or `files` what was verified."""
 
     version: str
-    wanted: Wanted
+    wanted: Awaited
     problem: Exception | None = None
     files: Files = field(default_factory=dict)
 
@@ -37,7 +37,7 @@ class Verifications:
 
     def __init__(
         self,
-        verify: Callable[[str, Wanted], Files],
+        verify: Callable[[str, Awaited], Files],
         wake_up: Callable[[], None],
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -57,7 +57,7 @@ class Verifications:
     def begin(self, version: str) -> None:
         """Verify this version, and no other one."""
         self.abandon()
-        self._waiting = Verification(version, Wanted(clock=self._clock))
+        self._waiting = Verification(version, Awaited(clock=self._clock))
         self._begin_next()
 
     def abandon(self) -> None:

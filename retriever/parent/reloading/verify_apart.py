@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from lightfm_retriever.hosting import words
-from lightfm_retriever.hosting.process import ONE_THREAD, Wanted, die_with, signals_held_back
+from lightfm_retriever.hosting.process import ONE_THREAD, Awaited, die_with, signals_held_back
 from lightfm_retriever.publication import layout, reader, verification
 from lightfm_retriever.publication.errors import InvalidPublicationError, PublicationError, VolumeError
 from retriever import failures, version_files
@@ -48,7 +48,7 @@ class _Verdict(msgspec.Struct, frozen=True):
 
 
 def verify_apart(
-    volume: Path, version: str, wanted: Wanted | None = None, *, seconds: float = _SECONDS
+    volume: Path, version: str, wanted: Awaited | None = None, *, seconds: float = _SECONDS
 ) -> Files:
     """Check every byte of a version, as `reader.verify` does, in `seconds` at most.
 
@@ -79,7 +79,7 @@ def verify_apart(
                 stdout=subprocess.PIPE,
                 env={**ONE_THREAD, **os.environ},
             )
-        with (Wanted() if wanted is None else wanted).kills(process):
+        with (Awaited() if wanted is None else wanted).kills(process):
             output, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired as error:
         # A volume that hangs looks the same as a file that keeps its reader for ever.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lightfm_retriever.hosting import words
-from lightfm_retriever.hosting.process import Wanted
+from lightfm_retriever.hosting.process import Awaited
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.errors import PublicationError, VolumeError
 from lightfm_retriever.publication.manifest import Manifest
@@ -44,7 +44,7 @@ class VersionsSource(Protocol):
         """See what is to be served."""
         ...
 
-    def verify(self, volume: Path, version: str, wanted: Wanted) -> Files:
+    def verify(self, volume: Path, version: str, wanted: Awaited) -> Files:
         """Have a version in the workers' folder and check every byte; as `verify_apart`.
 
         It ends soon when it isn't wanted any more.
@@ -56,7 +56,7 @@ class VersionsSource(Protocol):
         ...
 
 
-class Folder:
+class FolderSource:
     """Versions in a folder that the workers map as it is."""
 
     def __init__(self, folder: Path, label: str, pin: str | None) -> None:
@@ -68,7 +68,7 @@ class Folder:
         """See VersionsSource."""
         return label_watch.look(self._folder, self._label, self._pin)
 
-    def verify(self, volume: Path, version: str, wanted: Wanted) -> Files:
+    def verify(self, volume: Path, version: str, wanted: Awaited) -> Files:
         """See VersionsSource."""
         return verify_apart(volume, version, wanted)
 
@@ -91,7 +91,7 @@ class Copied:
         label: str,
         pin: str | None,
         max_bytes: int | None,
-        check: Callable[[Path, str, Wanted], Files] = verify_apart,
+        check: Callable[[Path, str, Awaited], Files] = verify_apart,
     ) -> None:
         """Raises VolumeError when the folder can't be written."""
         self._location = location
@@ -134,7 +134,7 @@ class Copied:
         self,
         volume: Path,  # noqa: ARG002 - it is the cache's folder
         version: str,
-        wanted: Wanted,
+        wanted: Awaited,
     ) -> Files:
         """See VersionsSource: bring it, unless it is here, and check it."""
         files: Files = {}
@@ -186,7 +186,7 @@ def open_source(config: Config) -> VersionsSource:
         raise StartError(f"--volume {str(config.volume)!r}: {words.reason(error)}") from error
     if not is_folder:
         raise StartError(f"--volume {config.volume} isn't a folder")
-    return Folder(config.volume, config.label, config.pin)
+    return FolderSource(config.volume, config.label, config.pin)
 
 
 def _fingerprint_here(folder: Path, version: str) -> Fingerprint:

@@ -11,11 +11,11 @@ from tests import datasets, movielens
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.progress import Silent
 from trainer.study.files import write_study
-from trainer.study.options import Space, StudyOptions
+from trainer.study.options import SearchSpace, StudyOptions
 from trainer.study.study import run_study
 
 QUICK = StudyOptions(
-    space=Space(components=(2, 8), losses=("warp", "bpr")),
+    space=SearchSpace(components=(2, 8), losses=("warp", "bpr")),
     start=datasets.QUICK,
     trials=6,
     max_epochs=4,

@@ -17,7 +17,7 @@ from tests import publications
 from tests.integration.disks import fill
 from tests.integration.publication.checks import assert_sound
 from tests.integration.trainer.conftest import call
-from trainer.errors import StoreError
+from trainer.errors import StateError
 from trainer.index import installed, make_backends
 from trainer.runs.store import RunStore
 
@@ -163,7 +163,7 @@ def test_runs_on_a_full_disk_are_seen_to_be_in_trouble(small_disk):
     with closing(RunStore(disk / "state")) as store:
         store.check()
         fill(disk, leave=0)
-        with pytest.raises(StoreError, match="full"):
+        with pytest.raises(StateError, match="full"):
             _check_often(store)
         (disk / "filler").unlink()
         store.check()

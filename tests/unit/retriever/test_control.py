@@ -21,7 +21,7 @@ to_worker = st.one_of(
     st.builds(control.Abandon),
     st.builds(control.Drain, numbers, numbers),
     st.builds(
-        control.Fleet,
+        control.ServiceState,
         label=texts,
         target=texts,
         version=texts,

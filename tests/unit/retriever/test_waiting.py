@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retriever.control import FailedVersion, Fleet, Loading
+from retriever.control import FailedVersion, Loading, ServiceState
 from retriever.waiting import Waiting, waiting_for
 
 FAILED = FailedVersion("v1", "items.trie is broken", 1.0)
@@ -15,26 +15,26 @@ FAILED = FailedVersion("v1", "items.trie is broken", 1.0)
     [
         (None, Waiting("the service starts and hasn't looked at the volume yet", passes=True)),
         (
-            Fleet(label="current"),
+            ServiceState(label="current"),
             Waiting("the service starts and hasn't looked at the volume yet", passes=True),
         ),
         (
-            Fleet(label="current", target="v1"),
+            ServiceState(label="current", target="v1"),
             Waiting("version v1 is about to be loaded", passes=True),
         ),
         (
-            Fleet(label="current", label_problem="no label", failed=[FAILED]),
+            ServiceState(label="current", label_problem="no label", failed=[FAILED]),
             Waiting("no label", passes=False),
         ),
         (
-            Fleet(label="current", target="v1", failed=[FAILED]),
+            ServiceState(label="current", target="v1", failed=[FAILED]),
             Waiting(
                 "version v1, which label current names, can't be served: items.trie is broken",
                 passes=False,
             ),
         ),
         (
-            Fleet(label="", target="v1", failed=[FAILED]),
+            ServiceState(label="", target="v1", failed=[FAILED]),
             Waiting(
                 "version v1, which the service is pinned to, can't be served: items.trie is broken",
                 passes=False,
@@ -42,11 +42,11 @@ FAILED = FailedVersion("v1", "items.trie is broken", 1.0)
         ),
         # Another one failed, before the label moved away from it.
         (
-            Fleet(label="current", target="v2", failed=[FAILED]),
+            ServiceState(label="current", target="v2", failed=[FAILED]),
             Waiting("version v2 is about to be loaded", passes=True),
         ),
         (
-            Fleet(
+            ServiceState(
                 label="current", target="v1", failed=[FAILED], loading=Loading("v1", "VERIFYING", 87.6)
             ),
             Waiting(
@@ -55,7 +55,7 @@ FAILED = FailedVersion("v1", "items.trie is broken", 1.0)
             ),
         ),
         (
-            Fleet(
+            ServiceState(
                 label="current",
                 label_problem="the volume hasn't answered for 15 s",
                 loading=Loading("v1", "PREPARING", 100.0),

@@ -11,7 +11,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
-from trainer.client import CallError, TrainerClient
+from trainer.client import TrainerCallError, TrainerClient
 
 PATIENCE = 30
 
@@ -51,7 +51,7 @@ def server(service):
 def test_a_watch_whose_first_answer_never_comes_ends(server):
     with (
         TrainerClient(server.address, timeout_seconds=0.2) as client,
-        pytest.raises(CallError, match="nobody answered within") as caught,
+        pytest.raises(TrainerCallError, match="nobody answered within") as caught,
     ):
         next(client.watch("a"))
     assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -61,7 +61,7 @@ def test_a_watch_of_a_service_that_has_gone_ends(server):
     with TrainerClient(server.address, timeout_seconds=1.0) as client:
         client.is_serving()
         server.stop(None).wait()
-        with pytest.raises(CallError, match="nobody answered within"):
+        with pytest.raises(TrainerCallError, match="nobody answered within"):
             next(client.watch("a"))
 
 

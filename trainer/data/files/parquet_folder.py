@@ -27,7 +27,7 @@ _TABLES = {"_delta_log": "is a Delta table", ".hoodie": "is a Hudi table"}
 
 
 @dataclass(frozen=True)
-class Folder:
+class ParquetFolder:
     """What was read from a folder.
 
     Attributes:
@@ -56,7 +56,7 @@ class Folder:
             raise InputError(self.files[file], error.reason, row=row) from None
 
 
-def read_folder(path: Path, *, required: Collection[str], optional: Collection[str]) -> Folder:
+def read_folder(path: Path, *, required: Collection[str], optional: Collection[str]) -> ParquetFolder:
     """Read columns of all Parquet files below a folder.
 
     Args:
@@ -127,7 +127,7 @@ def _refuse_other_tables(path: Path) -> None:
 
 def _read(
     path: Path, files: list[Path], required: Collection[str], optional: Collection[str]
-) -> Folder:
+) -> ParquetFolder:
     keys = _partition_keys(path, files)
     # As text, since numbers would lose what tells ids apart, such as leading zeros.
     schema = pa.schema([(key, pa.string()) for key in keys])
@@ -157,7 +157,7 @@ def _read(
     chosen = [fragments[position] for position in filled]
     typed = pads.FileSystemDataset(chosen, pa.schema([*fields, *missing]), dataset.format)
     table = typed.to_table(columns=wanted)
-    folder = Folder(path, table, files, rows)
+    folder = ParquetFolder(path, table, files, rows)
     with folder.errors_by_file():
         tables.check_text(path, table)
     return folder

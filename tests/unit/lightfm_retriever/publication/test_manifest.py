@@ -19,8 +19,8 @@ from lightfm_retriever.publication.manifest import (
     FileFacts,
     IndexFacts,
     Manifest,
+    MeasuredSetting,
     RunFacts,
-    Trial,
 )
 from tests import publications
 
@@ -45,7 +45,7 @@ file_facts = st.builds(
 )
 
 trials = st.builds(
-    Trial,
+    MeasuredSetting,
     backend=texts,
     build=scalar_dicts,
     query=scalar_dicts,

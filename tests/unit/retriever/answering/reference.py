@@ -15,7 +15,7 @@ import numpy as np
 
 from lightfm_retriever.publication.attributes import Attributes, Column, NumberColumn, TextColumn
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
-from retriever.answering.conditions import AnyCondition, RangeCondition
+from retriever.answering.conditions import AnyCondition, NumberCondition
 from retriever.answering.questions import Options, UserFeatures, WeightedItems
 from retriever.answering.snapshot import Snapshot
 from tests import retrievable
@@ -186,7 +186,7 @@ def lightfm(catalogue: Catalogue, user: Sequence[float], bias: float) -> list[fl
 
 
 def _holds(catalogue: Catalogue, condition: AnyCondition, row: int) -> bool:
-    if isinstance(condition, RangeCondition):
+    if isinstance(condition, NumberCondition):
         return condition.min <= catalogue.numbers[condition.attribute][row] <= condition.max
     own, asked = {*catalogue.texts[condition.attribute][row]}, {*condition.values}
     return {"any": bool(own & asked), "all": asked <= own, "none": not own & asked}[condition.kind]

@@ -19,7 +19,7 @@ from lightfm_retriever.publication.manifest import Depth
 from lightfm_retriever.publication.search_effort import TUNED_FOR, Depths
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from retriever.answering import batches, filters, pages, popular, queries
-from retriever.answering.conditions import Condition, RangeCondition
+from retriever.answering.conditions import NumberCondition, ValueCondition
 from retriever.answering.pages import Page
 from retriever.answering.questions import MAX_LIMIT, Options, Search, UserFeatures, WeightedItems
 from retriever.answering.search import IndexCosts
@@ -102,12 +102,12 @@ def item_subjects(catalogue):
 numbers = st.sampled_from([-math.inf, -1.5, 0.0, 1.0, 1.5, math.inf])
 conditions = st.one_of(
     st.builds(
-        Condition,
+        ValueCondition,
         st.sampled_from(["genres", "studio"]),
         st.sampled_from(["any", "all", "none"]),
         st.lists(st.sampled_from([*GENRES, "of no item"]), min_size=1, max_size=3),
     ),
-    st.builds(RangeCondition, st.sampled_from(["year", "rating"]), numbers, numbers),
+    st.builds(NumberCondition, st.sampled_from(["year", "rating"]), numbers, numbers),
 )
 
 
@@ -378,7 +378,7 @@ def best_first(every):
 
 
 def filtered_by(name):
-    return Options(conditions=[Condition(name, "any", ["yes"])])
+    return Options(conditions=[ValueCondition(name, "any", ["yes"])])
 
 
 @pytest.mark.parametrize(("name", "every"), [("half", 2), ("hundredth", 100), ("few", 5000)])

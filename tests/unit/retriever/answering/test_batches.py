@@ -14,7 +14,7 @@ from lightfm_retriever.publication.attributes import Attributes, NumberColumn, T
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from retriever.answering import batches, pages, queries
 from retriever.answering.batches import answer_all
-from retriever.answering.conditions import Condition, RangeCondition
+from retriever.answering.conditions import NumberCondition, ValueCondition
 from retriever.answering.pages import Page, Position
 from retriever.answering.questions import Options, Search, UserFeatures, WeightedItems
 from retriever.errors import AbandonedError, InvalidArgumentError, PageExpiredError, UnknownIdError
@@ -71,12 +71,12 @@ sessions = st.lists(item_ids, min_size=1, max_size=5).map(WeightedItems)
 features = st.lists(st.sampled_from([*FEATURES, "x:y"]), min_size=1, max_size=3).map(UserFeatures)
 conditions = st.sampled_from(
     [
-        Condition("genres", "any", ["odd"]),
-        Condition("genres", "none", ["even", "x"]),
-        RangeCondition("year", 5, 20),
+        ValueCondition("genres", "any", ["odd"]),
+        ValueCondition("genres", "none", ["even", "x"]),
+        NumberCondition("year", 5, 20),
         # An error each.
-        Condition("color", "any", ["red"]),
-        RangeCondition("genres", 1, 2),
+        ValueCondition("color", "any", ["red"]),
+        NumberCondition("genres", 1, 2),
     ]
 )
 tokens = [token(SNAPSHOT.version), token(OTHER_VERSION), FORGED]
@@ -140,7 +140,7 @@ MIXED = [
     ("user-1", Options(limit=40)),
     (WeightedItems(["item-1", "item-2", "nothing"]), Options(limit=3)),
     (UserFeatures(FEATURES), Options()),
-    ("user-2", Options(conditions=[Condition("genres", "any", ["odd"])])),
+    ("user-2", Options(conditions=[ValueCondition("genres", "any", ["odd"])])),
     ("user-3", Options(page=PAGE)),
     ("user-3", Options(page=replace(PAGE, token=token(SNAPSHOT.version)))),
     ("user-4", Options(diversity=0.5)),
@@ -151,7 +151,7 @@ BAD = [
     (("nobody", Options()), UnknownIdError),
     ((WeightedItems(["nothing"]), Options()), UnknownIdError),
     ((UserFeatures(["x:y"]), Options()), UnknownIdError),
-    (("user-0", Options(conditions=[Condition("color", "any", ["red"])])), InvalidArgumentError),
+    (("user-0", Options(conditions=[ValueCondition("color", "any", ["red"])])), InvalidArgumentError),
     (("user-0", Options(page=replace(PAGE, token=FORGED))), InvalidArgumentError),
     (("user-0", Options(page=replace(PAGE, token=token(OTHER_VERSION)))), PageExpiredError),
 ]
@@ -195,7 +195,7 @@ def test_what_fails_in_the_search_or_after_it_fails_alone(monkeypatch):
     poor.publication.popular_items = None
     monkeypatch.setattr(queries, "explain", lambda *_: 1 / 0)
     found = answer_all(poor, asked, plan_of(poor, "recommend"))
-    names = ["Answer", "NotPublishedError", "Answer", "ZeroDivisionError"]
+    names = ["RankedRows", "NotPublishedError", "RankedRows", "ZeroDivisionError"]
     assert [type(answer).__name__ for answer in found] == names
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
 from retriever.answering import filters
-from retriever.answering.conditions import Condition, EmptyRange, RangeCondition
+from retriever.answering.conditions import EmptyRange, NumberCondition, ValueCondition
 from retriever.answering.filters import look_up
 from retriever.errors import InvalidArgumentError
 
@@ -34,13 +34,13 @@ def questions(draw):
         "price": draw(st.lists(st.sampled_from(NUMBERS), min_size=count, max_size=count)),
     }
     of_texts = st.builds(
-        Condition,
+        ValueCondition,
         st.sampled_from(["genres", "cast"]),
         st.sampled_from(["any", "all", "none"]),
         st.lists(st.sampled_from([*VALUES, "of no item"]), min_size=1, max_size=4),
     )
     ends = st.sampled_from(ENDS)
-    of_numbers = st.builds(RangeCondition, st.sampled_from(["year", "price"]), ends, ends)
+    of_numbers = st.builds(NumberCondition, st.sampled_from(["year", "price"]), ends, ends)
     return columns, draw(st.lists(of_texts | of_numbers, min_size=1, max_size=4))
 
 
@@ -54,7 +54,7 @@ def attributes_of(columns):
 
 def holds(condition, value):
     """By the words of the proto."""
-    if isinstance(condition, RangeCondition):
+    if isinstance(condition, NumberCondition):
         return condition.min <= value <= condition.max
     if condition.kind == "any":
         return any(wanted in value for wanted in condition.values)
@@ -99,23 +99,23 @@ def attributes():
 @pytest.mark.parametrize(
     ("condition", "rows"),
     [
-        (Condition("genres", "any", ["of no item"]), []),
-        (Condition("genres", "any", ["of no item", "b"]), [0, 3]),
-        (Condition("genres", "all", ["of no item", "b"]), []),
-        (Condition("genres", "all", ["b", "b", "a"]), [0]),
-        (Condition("genres", "none", ["of no item"]), [0, 1, 2, 3]),
-        (Condition("genres", "none", ["a", "b"]), [2]),
+        (ValueCondition("genres", "any", ["of no item"]), []),
+        (ValueCondition("genres", "any", ["of no item", "b"]), [0, 3]),
+        (ValueCondition("genres", "all", ["of no item", "b"]), []),
+        (ValueCondition("genres", "all", ["b", "b", "a"]), [0]),
+        (ValueCondition("genres", "none", ["of no item"]), [0, 1, 2, 3]),
+        (ValueCondition("genres", "none", ["a", "b"]), [2]),
         # Another attribute's values are none of this one's.
-        (Condition("cast", "any", ["a"]), []),
-        (Condition("cast", "any", ["b"]), [1, 2]),
-        (RangeCondition("year"), [0, 2, 3]),
-        (RangeCondition("year", min=1), [0, 3]),
-        (RangeCondition("year", max=1), [0, 2]),
-        (RangeCondition("year", 1, 1), [0]),
-        (RangeCondition("year", math.inf, math.inf), []),
-        (RangeCondition("year", -math.inf, -math.inf), []),
-        (RangeCondition("year", 2, 1), []),
-        (RangeCondition("price"), []),
+        (ValueCondition("cast", "any", ["a"]), []),
+        (ValueCondition("cast", "any", ["b"]), [1, 2]),
+        (NumberCondition("year"), [0, 2, 3]),
+        (NumberCondition("year", min=1), [0, 3]),
+        (NumberCondition("year", max=1), [0, 2]),
+        (NumberCondition("year", 1, 1), [0]),
+        (NumberCondition("year", math.inf, math.inf), []),
+        (NumberCondition("year", -math.inf, -math.inf), []),
+        (NumberCondition("year", 2, 1), []),
+        (NumberCondition("price"), []),
     ],
 )
 def test_what_a_condition_alone_finds(attributes, condition, rows):
@@ -125,28 +125,32 @@ def test_what_a_condition_alone_finds(attributes, condition, rows):
 
 
 def test_the_most_that_match_are_those_of_the_most_selective_condition(attributes):
-    a, b = Condition("genres", "any", ["a"]), Condition("cast", "none", ["b"])
-    year = RangeCondition("year", min=1e300)
+    a, b = ValueCondition("genres", "any", ["a"]), ValueCondition("cast", "none", ["b"])
+    year = NumberCondition("year", min=1e300)
     assert [look_up(conditions, attributes, 4).most for conditions in ([a], [b], [year])] == [2, 2, 1]
     assert look_up([a, b, year], attributes, 4).most == 1
-    assert look_up([Condition("genres", "any", ["a", "b"])], attributes, 4).most == 4
-    assert look_up([Condition("genres", "all", ["a", "of no item"])], attributes, 4).most == 0
+    assert look_up([ValueCondition("genres", "any", ["a", "b"])], attributes, 4).most == 4
+    assert look_up([ValueCondition("genres", "all", ["a", "of no item"])], attributes, 4).most == 0
 
 
 @pytest.mark.parametrize(
     ("condition", "field", "words"),
     [
-        (Condition("genre", "any", ["a"]), "attribute", ["'genre'", "genres (text)", "year (number)"]),
-        (Condition("", "any", ["a"]), "attribute", ["''", "price (number)"]),
-        (RangeCondition("Year"), "attribute", ["'Year'", "cast (text)"]),
-        (RangeCondition("genres", min=1), "range", ["'genres' is text", "any_of"]),
-        (Condition("year", "any", ["1"]), "any_of", ["'year' is a number", "range"]),
-        (Condition("year", "all", ["1"]), "all_of", ["'year' is a number", "range"]),
-        (Condition("year", "none", ["1"]), "none_of", ["'year' is a number", "range"]),
+        (
+            ValueCondition("genre", "any", ["a"]),
+            "attribute",
+            ["'genre'", "genres (text)", "year (number)"],
+        ),
+        (ValueCondition("", "any", ["a"]), "attribute", ["''", "price (number)"]),
+        (NumberCondition("Year"), "attribute", ["'Year'", "cast (text)"]),
+        (NumberCondition("genres", min=1), "range", ["'genres' is text", "any_of"]),
+        (ValueCondition("year", "any", ["1"]), "any_of", ["'year' is a number", "range"]),
+        (ValueCondition("year", "all", ["1"]), "all_of", ["'year' is a number", "range"]),
+        (ValueCondition("year", "none", ["1"]), "none_of", ["'year' is a number", "range"]),
     ],
 )
 def test_a_condition_that_does_not_fit_is_named_with_what_would(attributes, condition, field, words):
-    good = Condition("cast", "none", ["b"])
+    good = ValueCondition("cast", "none", ["b"])
     with pytest.raises(InvalidArgumentError) as caught:
         look_up([good, condition, good], attributes, 4)
     assert caught.value.field == f"filter.conditions[1].{field}"
@@ -156,12 +160,12 @@ def test_a_condition_that_does_not_fit_is_named_with_what_would(attributes, cond
 
 def test_a_version_without_attributes_says_so():
     with pytest.raises(InvalidArgumentError, match="'genres' isn't an attribute; known: none, since"):
-        look_up([Condition("genres", "any", ["a"])], None, 4)
+        look_up([ValueCondition("genres", "any", ["a"])], None, 4)
 
 
 def test_a_long_name_is_shortened_in_the_message_only(attributes):
     with pytest.raises(InvalidArgumentError) as caught:
-        look_up([RangeCondition("x" * 5000)], attributes, 4)
+        look_up([NumberCondition("x" * 5000)], attributes, 4)
     assert len(caught.value.reason) < 200
 
 
@@ -175,9 +179,9 @@ MISTAKEN = {
 
 def test_values_that_no_item_has_are_named_with_what_may_be_meant():
     conditions = [
-        Condition("genres", "any", ["Dramaa", "War", "x"]),
-        Condition("genres", "none", ["war", "Dramaa"]),
-        Condition("genres", "all", ["Western"]),
+        ValueCondition("genres", "any", ["Dramaa", "War", "x"]),
+        ValueCondition("genres", "none", ["war", "Dramaa"]),
+        ValueCondition("genres", "all", ["Western"]),
     ]
     found = look_up(conditions, attributes_of(MISTAKEN), 3)
     assert [(one.attribute, one.value, [*one.near]) for one in found.unknown_values] == [
@@ -187,23 +191,23 @@ def test_values_that_no_item_has_are_named_with_what_may_be_meant():
         # No more are looked for than is quick.
         ("genres", "Western", []),
     ]
-    found = look_up([Condition("genres", "any", ["Drama"])], attributes_of(MISTAKEN), 3)
+    found = look_up([ValueCondition("genres", "any", ["Drama"])], attributes_of(MISTAKEN), 3)
     assert (len(found.unknown_values), len(found.empty_ranges)) == (0, 0)
 
 
 def test_no_more_unknown_values_are_named_than_are_read():
     values = [f"Drama{number}" for number in range(500)]
-    found = look_up([Condition("genres", "any", values)], attributes_of(MISTAKEN), 3)
+    found = look_up([ValueCondition("genres", "any", values)], attributes_of(MISTAKEN), 3)
     assert [one.value for one in found.unknown_values] == values[: filters.MAX_NAMED]
     assert [bool(one.near) for one in found.unknown_values] == [True] * 3 + [False] * 7
 
 
 def test_ranges_that_no_number_is_in_say_what_the_numbers_are():
     conditions = [
-        RangeCondition("year", 2090),
-        RangeCondition("year", 1990, 1990),
-        RangeCondition("year", 1991, 1998),
-        RangeCondition("price", 0),
+        NumberCondition("year", 2090),
+        NumberCondition("year", 1990, 1990),
+        NumberCondition("year", 1991, 1998),
+        NumberCondition("price", 0),
     ]
     first, second, third = look_up(conditions, attributes_of(MISTAKEN), 3).empty_ranges
     assert first == second == EmptyRange("year", 1990.0, 1999.0)
@@ -214,4 +218,4 @@ def test_an_unknown_attribute_is_named_with_one_that_is_near():
     with pytest.raises(
         InvalidArgumentError, match=r"'Genre' isn't an attribute \(did you mean 'genres'\?\)"
     ):
-        look_up([Condition("Genre", "any", ["Drama"])], attributes_of(MISTAKEN), 3)
+        look_up([ValueCondition("Genre", "any", ["Drama"])], attributes_of(MISTAKEN), 3)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from lightfm_retriever.publication.attributes import Attributes, TextColumn
 from retriever.answering import popular, queries
-from retriever.answering.conditions import Condition
+from retriever.answering.conditions import ValueCondition
 from retriever.answering.filters import look_up
 from retriever.answering.popular import find_popular
 from retriever.answering.questions import Options, UserFeatures, WeightedItems
-from retriever.answering.search import Wanted
+from retriever.answering.search import Allowed
 from retriever.errors import NotPublishedError, UnknownIdError
 from tests import retrievable
 
@@ -39,9 +39,9 @@ def snapshot(counts=COUNTS, item_ids=IDS, **changes):
 
 def wanted(own, excluded, parity):
     items = len(own.publication.item_vectors)
-    conditions = [Condition("parity", "any", [parity])] if parity else []
+    conditions = [ValueCondition("parity", "any", [parity])] if parity else []
     found = look_up(conditions, own.publication.attributes, items) if conditions else None
-    return Wanted(np.array(excluded, dtype=np.int32), found, items)
+    return Allowed(np.array(excluded, dtype=np.int32), found, items)
 
 
 @given(

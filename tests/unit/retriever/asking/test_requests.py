@@ -205,7 +205,7 @@ def test_a_number_that_no_message_can_hold_is_refused(kind):
 
 def test_what_can_be_asked_for_by_keyword_is_what_the_requests_have():
     common = {field.name for field in fields(client_requests.Request)}
-    assert {*client_requests.Options.__annotations__} == common
+    assert {*client_requests.RequestFields.__annotations__} == common
     for kind, keywords, positional in (
         (RecommendRequest, client_requests.RecommendOptions, "user_id"),
         (SimilarItemsRequest, client_requests.SimilarItemsOptions, "item_id"),

@@ -10,12 +10,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as of_text
 
 from retriever import control
-from retriever.answering.queries import Answer
+from retriever.answering.queries import RankedRows
 from retriever.parent import probes
 from retriever.parent.metrics import RetrieverMetrics
 
 VERSION = "20261124T043500Z-3fa9c1"
-FLEET = control.Fleet(
+FLEET = control.ServiceState(
     label="current",
     version=VERSION,
     workers=[
@@ -29,7 +29,7 @@ FLEET = control.Fleet(
 
 
 def answer(source="personalized", *, exact=False, short=None):
-    return Answer([], [], source, exact, 100, 0, short)
+    return RankedRows([], [], source, exact, 100, 0, short)
 
 
 def samples(metrics, write=generate_latest, parse=of_text):
@@ -129,7 +129,12 @@ def test_the_workers_counts_are_summed_up_and_named(metrics, write, parse):
 
 @pytest.mark.parametrize(
     "fleet",
-    [None, control.Fleet(label="current", label_problem="no such label", served_problem="a changed")],
+    [
+        None,
+        control.ServiceState(
+            label="current", label_problem="no such label", served_problem="a changed"
+        ),
+    ],
     ids=["none", "empty"],
 )
 def test_before_anything_is_served_nothing_is_said_of_it(fleet):
@@ -148,7 +153,7 @@ def test_before_anything_is_served_nothing_is_said_of_it(fleet):
 
 def test_a_version_of_a_day_that_there_is_not_spoils_nothing_else():
     version = "20269924T043500Z-3fa9c1"
-    read = samples(RetrieverMetrics(1, lambda: control.Fleet(label="current", version=version)))
+    read = samples(RetrieverMetrics(1, lambda: control.ServiceState(label="current", version=version)))
     assert read["retriever_version_info", ("label", "current"), ("version", version)] == 1
     assert ("retriever_version_created_timestamp_seconds",) not in read
 
@@ -161,13 +166,15 @@ def test_it_is_ready_while_a_worker_serves_a_version_and_no_longer_than_it_serve
     assert not_ready(FLEET) is None
     assert "SIGTERM" in not_ready(FLEET, stopping="SIGTERM")
     assert "the service starts" in not_ready(None)
-    loading = control.Fleet(label="current", target="v", loading=control.Loading("v", "VERIFYING", 95))
+    loading = control.ServiceState(
+        label="current", target="v", loading=control.Loading("v", "VERIFYING", 95)
+    )
     assert "version v is being loaded, 5 s so far" in not_ready(loading)
-    empty = control.Fleet(label="current", label_problem="no such label", workers=FLEET.workers)
+    empty = control.ServiceState(label="current", label_problem="no such label", workers=FLEET.workers)
     assert "no such label" in not_ready(empty)
-    failed = control.Fleet(label="current", target=FLEET.failed[0].version, failed=FLEET.failed)
+    failed = control.ServiceState(label="current", target=FLEET.failed[0].version, failed=FLEET.failed)
     assert "broken" in not_ready(failed)
-    gone = control.Fleet(label="current", version=VERSION, workers=FLEET.workers[1:])
+    gone = control.ServiceState(label="current", version=VERSION, workers=FLEET.workers[1:])
     assert not_ready(gone) == "no worker takes calls"
 
 

@@ -284,7 +284,7 @@ def test_what_it_said_last_is_heard_before_its_end(worker):
 
 
 def test_a_worker_that_never_reads_is_killed_and_not_waited_for(worker):
-    fleet = control.Fleet(label="x" * 10_000)
+    fleet = control.ServiceState(label="x" * 10_000)
     sent = 0
     while not worker._process.signals:
         worker.send(fleet)

@@ -15,9 +15,9 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
 from retriever.answering import batches, conditions, pages, questions
-from retriever.answering.conditions import Condition, RangeCondition
-from retriever.answering.explanations import Explanation
-from retriever.answering.queries import Answer
+from retriever.answering.conditions import NumberCondition, ValueCondition
+from retriever.answering.explanations import ScoreParts
+from retriever.answering.queries import RankedRows
 from retriever.answering.questions import Options, Search, UserFeatures, WeightedItems
 from retriever.errors import InvalidArgumentError
 from retriever.worker import answer_messages, messages
@@ -306,7 +306,7 @@ def filter_of(attribute="genres", **test):
 def test_a_condition_on_texts_is_read(kind, test):
     values = pb.Values(values=["drama", "drama", ""])
     (condition,) = options_of(kind, filter=filter_of(**{f"{test}_of": values})).conditions
-    assert isinstance(condition, Condition)
+    assert isinstance(condition, ValueCondition)
     assert (condition.attribute, condition.kind) == ("genres", test)
     assert list(condition.values) == ["drama", "drama", ""]
 
@@ -324,7 +324,7 @@ def test_a_condition_on_texts_is_read(kind, test):
 )
 def test_a_range_is_read_with_what_it_leaves_open(kind, ends, low, high):
     wanted = filter_of("year", range=pb.Range(**ends))
-    assert list(options_of(kind, filter=wanted).conditions) == [RangeCondition("year", low, high)]
+    assert list(options_of(kind, filter=wanted).conditions) == [NumberCondition("year", low, high)]
 
 
 EMPTY = pb.Values()
@@ -498,7 +498,7 @@ def test_an_unknown_attribute_to_return_is_refused_and_the_known_ones_are_named(
 
 def answer(*rows, **changes):
     scores = np.array([2.5 - place for place in range(len(rows))], dtype=np.float32)
-    made = Answer(np.array(rows, dtype=np.int64), scores, "personalized", False, 110, 7)
+    made = RankedRows(np.array(rows, dtype=np.int64), scores, "personalized", False, 110, 7)
     return structs.replace(made, **changes)
 
 
@@ -583,8 +583,8 @@ def test_titles_stay_empty_where_none_are_published():
 @pytest.mark.parametrize(("of_features", "field"), [(False, "item_id"), (True, "feature")])
 def test_explanations_are_filled_in_by_what_contributed(kind, of_features, field):
     told = [
-        Explanation([("x", 0.75), ("y", 0.5)], -0.25, of_features=of_features),
-        Explanation([], 0.0, of_features=of_features),
+        ScoreParts([("x", 0.75), ("y", 0.5)], -0.25, of_features=of_features),
+        ScoreParts([], 0.0, of_features=of_features),
     ]
     first, second = filled_in(answer(0, 1, explanations=told), kind=kind).items
     assert first.explanation == pb.Explanation(

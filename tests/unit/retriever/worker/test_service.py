@@ -53,7 +53,7 @@ class Caller:
         self.current = CurrentSnapshot()
         for snapshot in snapshots:
             self.current.swap(snapshot)
-        told = fleet or control.Fleet(label="current")
+        told = fleet or control.ServiceState(label="current")
         self._servicer = RetrieverServicer(self.current, lambda: told)
 
     def similar_items(self, **fields):
@@ -257,9 +257,9 @@ def test_without_a_snapshot_both_are_unavailable_with_a_reason():
 @pytest.mark.parametrize(
     ("fleet", "expected"),
     [
-        (control.Fleet(label="current", label_problem="label 'x': empty"), "label 'x': empty"),
+        (control.ServiceState(label="current", label_problem="label 'x': empty"), "label 'x': empty"),
         (
-            control.Fleet(
+            control.ServiceState(
                 label="current",
                 target="v1",
                 failed=[
@@ -270,7 +270,7 @@ def test_without_a_snapshot_both_are_unavailable_with_a_reason():
             "version v1, which label current names, can't be served: items.trie is broken",
         ),
         (
-            control.Fleet(
+            control.ServiceState(
                 label="current",
                 label_problem="label 'x': empty",
                 failed=[control.FailedVersion("v2", "items.trie is broken", 2.0)],
@@ -288,7 +288,7 @@ def test_without_a_snapshot_the_reason_is_what_the_parent_knows(fleet, expected)
 
 
 def test_with_a_snapshot_a_problem_of_the_label_is_none_of_a_call():
-    fleet = control.Fleet(label="current", label_problem="unreadable")
+    fleet = control.ServiceState(label="current", label_problem="unreadable")
     caller = Caller(retrievable.snapshot(ITEMS, USERS), fleet=fleet)
     assert len(caller.recommend(user_id="user-0").items) == 4
 
@@ -544,7 +544,7 @@ def test_an_unexpected_error_tells_its_caller_nothing(monkeypatch, caplog):
 
 
 def test_the_status_is_what_the_parent_told():
-    fleet = control.Fleet(
+    fleet = control.ServiceState(
         label="canary",
         target="v2",
         version="v1",

@@ -134,7 +134,7 @@ def test_it_listens_when_it_is_told_to_and_not_before(parent, monkeypatch):
 
 def test_it_is_told_to_do_something_else_while_it_prepares(parent, published, held):
     """The end may come at any moment, and the parent mustn't take it for stuck."""
-    fleet = control.Fleet(label="canary")
+    fleet = control.ServiceState(label="canary")
     with held() as opened:
         parent.tell(control.Prepare(published.version, 1))
         assert opened.wait(30)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.cli.environment import Config, from_environment
+from trainer.cli.environment import Environment, from_environment
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,7 @@ from trainer.cli.environment import Config, from_environment
     [{}, dict.fromkeys(["TRAINER_VOLUME", "TRAINER_DATA_DIR", "TRAINER_LISTEN", "TRAINER_STATE"], "")],
 )
 def test_without_settings_there_are_defaults_but_no_volume(empty):
-    assert from_environment(empty) == Config(
+    assert from_environment(empty) == Environment(
         volume=None, data_dir=Path(".data"), listen="127.0.0.1:50052", state=None
     )
 
@@ -27,7 +27,7 @@ def test_settings_are_read_from_the_environment():
         "TRAINER_CACHE_GB": "7",
         "VOLUME": "/other",
     }
-    assert from_environment(environment) == Config(
+    assert from_environment(environment) == Environment(
         volume="/volume",
         data_dir=Path("/data sets"),
         listen="[::]:1",

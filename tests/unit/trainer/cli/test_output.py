@@ -10,7 +10,7 @@ from tests import publications
 from trainer.cli import output
 from trainer.promotion.checks import Checked
 from trainer.versions.catalogue import PublishedVersion
-from trainer.versions.diff import Change, IdChanges, VersionDiff
+from trainer.versions.diff import IdChanges, ValueChange, VersionDiff
 from trainer.versions.rows import row_of
 
 METRICS = {
@@ -181,7 +181,7 @@ def test_a_versions_attributes_are_shown_where_there_are_any(capsys, extended):
 
 
 def test_attributes_that_differ_are_among_a_differences_changes(capsys):
-    changes = [Change("year", "text", "number"), Change("new", None, "text")]
+    changes = [ValueChange("year", "text", "number"), ValueChange("new", None, "text")]
     same = IdChanges(before=1, after=1, new=0, lost=0, new_ids=[], lost_ids=[])
     found = VersionDiff("a", "b", None, same, same, [], [], [], attributes=changes)
     output.diff(found, as_json=False)

@@ -13,7 +13,7 @@ from trainer.cli.version_messages import diff_of, row_of
 from trainer.service import version_answers
 from trainer.versions import catalogue, diff, rows
 from trainer.versions.catalogue import PublishedVersion
-from trainer.versions.diff import Change, IdChanges, Overlap, VersionDiff
+from trainer.versions.diff import IdChanges, Overlap, ValueChange, VersionDiff
 
 
 def sent(message):
@@ -47,12 +47,12 @@ def ids(**changes):
 @pytest.mark.parametrize("overlap", [None, Overlap(users=3, mean=9.5, median=9.0, min=7)])
 def test_a_difference_that_is_sent_is_the_volumes_own(overlap):
     settings = [
-        Change("loss", "warp", "bpr"),
-        Change("epochs", 20, 5),
-        Change("learning_rate", 0.05, 1e-7),
-        Change("sample_weights", False, True),
-        Change("trees", None, 3),
-        Change("text", "[1]", "null"),
+        ValueChange("loss", "warp", "bpr"),
+        ValueChange("epochs", 20, 5),
+        ValueChange("learning_rate", 0.05, 1e-7),
+        ValueChange("sample_weights", False, True),
+        ValueChange("trees", None, 3),
+        ValueChange("text", "[1]", "null"),
     ]
     found = VersionDiff(
         before="a",
@@ -60,10 +60,13 @@ def test_a_difference_that_is_sent_is_the_volumes_own(overlap):
         overlap=overlap,
         items=ids(),
         users=ids(),
-        metrics=[Change("test_auc", 0.1, None), Change("users", None, 3.0)],
+        metrics=[ValueChange("test_auc", 0.1, None), ValueChange("users", None, 3.0)],
         hyperparameters=settings,
-        indexes=[Change("similar.recall_at_10", 0.98, 1.0), Change("similar.bytes", 10**12, 0)],
-        attributes=[Change("year", "text", "number")],
+        indexes=[
+            ValueChange("similar.recall_at_10", 0.98, 1.0),
+            ValueChange("similar.bytes", 10**12, 0),
+        ],
+        attributes=[ValueChange("year", "text", "number")],
     )
     message = sent(version_answers.diff_message(found))
     assert diff_of(message, "a", "b") == found
@@ -75,7 +78,7 @@ def test_truth_values_of_a_service_of_before_are_understood():
     message = pb.DiffVersionsResponse(
         hyperparameters=[pb.SettingChange(name="sample_weights", before="False", after="True")]
     )
-    assert diff_of(message, "a", "b").hyperparameters == [Change("sample_weights", False, True)]
+    assert diff_of(message, "a", "b").hyperparameters == [ValueChange("sample_weights", False, True)]
 
 
 def test_two_versions_of_a_volume_differ_the_same(tmp_path: Path):

@@ -18,7 +18,7 @@ from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES, NumberColu
 from lightfm_retriever.publication.storage.id_map import IdMap
 from tests import datasets
 from trainer.data.features import read_features
-from trainer.data.item_attributes import Wanted, by_row, parse, read
+from trainer.data.item_attributes import WantedColumn, by_row, parse, read
 from trainer.errors import InputError, OptionError
 from trainer.reading import read_source
 from trainer.spec import DataSpec
@@ -54,18 +54,18 @@ def texts(values, given="g", *, separator="|"):
 def test_a_column_is_given_by_name_and_perhaps_kind():
     assert parse([]) == []
     assert parse(["genres", "year:number", "code:text", "a:b", "c:d:text"]) == [
-        Wanted("genres", None),
-        Wanted("year", "number"),
-        Wanted("code", "text"),
-        Wanted("a:b", None),
-        Wanted("c:d", "text"),
+        WantedColumn("genres", None),
+        WantedColumn("year", "number"),
+        WantedColumn("code", "text"),
+        WantedColumn("a:b", None),
+        WantedColumn("c:d", "text"),
     ]
     # Columns that are called as a kind is, and as a kind is given.
     assert parse(["text", "number", "e:number:text", "number:number:number"]) == [
-        Wanted("text", None),
-        Wanted("number", None),
-        Wanted("e:number", "text"),
-        Wanted("number:number", "number"),
+        WantedColumn("text", None),
+        WantedColumn("number", None),
+        WantedColumn("e:number", "text"),
+        WantedColumn("number:number", "number"),
     ]
 
 

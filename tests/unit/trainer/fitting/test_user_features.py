@@ -14,7 +14,7 @@ from lightfm_retriever.publication.vectors.vector_space import fold_biases
 from tests import datasets
 from trainer.errors import DivergedError
 from trainer.fitting.lightfm_model import train
-from trainer.fitting.user_features import UserFeatures, learned
+from trainer.fitting.user_features import UserFeatureVectors, learned
 from trainer.fitting.warm_start import ModelState, SideState, state_of
 
 # u22 and u23 have no features. "x" has features only, no interactions.
@@ -122,7 +122,7 @@ def test_vectors_are_written_in_the_order_of_the_names_rows():
     names = ["z:1", "a:1", "é:2", "a:10"]
     vectors = np.arange(12, dtype=np.float32).reshape(4, 3)
     staging = Recorder()
-    UserFeatures(names, vectors).stage(staging)
+    UserFeatureVectors(names, vectors).stage(staging)
     id_map, written = staging.id_maps[layout.USER_FEATURES], staging.arrays[layout.USER_FEATURE_VECTORS]
     # Otherwise this would hold for any order.
     assert [id_map.row(name) for name in names] != [0, 1, 2, 3]

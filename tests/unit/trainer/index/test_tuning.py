@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightfm_retriever.publication.manifest import Trial
+from lightfm_retriever.publication.manifest import MeasuredSetting
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.index.cases import SPACES, nothing, uneven, vectors
 from trainer.errors import OptionError
@@ -348,7 +348,7 @@ def test_exact_search_and_what_misses_the_target_have_no_depths(run):
 def test_exact_search_is_measured_first_whether_or_not_it_may_be_chosen(run):
     for backends in ([Fake({"a": linear()})], ["exact", Fake({"a": linear()})]):
         trials = run(*backends, exact=1234.56).facts.trials
-        assert trials[0] == Trial(
+        assert trials[0] == MeasuredSetting(
             backend="exact",
             build={},
             query={"candidates": 0},

@@ -27,7 +27,7 @@ from tests.unit.trainer.index import cases
 from trainer.errors import RecallError
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings
-from trainer.fitting.user_features import UserFeatures
+from trainer.fitting.user_features import UserFeatureVectors
 from trainer.index import NAMES, installed, make_backends
 from trainer.index.measure import Questions
 from trainer.index.tuning import TuningOptions
@@ -176,7 +176,7 @@ def test_user_features_and_attributes_are_read_back_by_their_names(tmp_path):
     tags = [[f"t{row % 3}", "映画"][: row % 3] for row in rows]
     years = np.array([np.nan if row % 7 == 0 else 1990 + row % 5 for row in rows])
     of = source(
-        user_features=UserFeatures(names, vectors),
+        user_features=UserFeatureVectors(names, vectors),
         attributes=[
             TextColumn("tags", tags),
             NumberColumn("year", years),
@@ -465,7 +465,7 @@ def test_user_features_that_cannot_be_served_are_refused_before_anything_is_writ
     vectors = cases.vectors(3, source().embeddings.components + 1, seed=5)
     vectors[1] = 1e20
     with pytest.raises(VectorError, match="1 of 3 user feature vectors are longer than"):
-        run(tmp_path, source(user_features=UserFeatures(["a:1", "a:2", "a:3"], vectors)))
+        run(tmp_path, source(user_features=UserFeatureVectors(["a:1", "a:2", "a:3"], vectors)))
     assert list(tmp_path.iterdir()) == []
 
 

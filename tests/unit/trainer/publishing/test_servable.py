@@ -21,7 +21,7 @@ from retriever.answering.snapshot import open_snapshot
 from retriever.worker.warm_up import warm_up
 from tests.unit.trainer.index import cases
 from trainer.fitting.embeddings import Embeddings
-from trainer.fitting.user_features import UserFeatures
+from trainer.fitting.user_features import UserFeatureVectors
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
 from trainer.progress import Silent
@@ -80,7 +80,7 @@ def publishables(draw):
     ]
     features = None
     if names := draw(st.lists(texts.map("a:{}".format), max_size=3, unique=True)):
-        features = UserFeatures(names, draw(vectors(len(names), width)))
+        features = UserFeatureVectors(names, draw(vectors(len(names), width)))
     return Publishable(
         items=IdMap.build(items),
         users=IdMap.build(users),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lightfm_retriever.publication.manifest import Scalar, Trial
+from lightfm_retriever.publication.manifest import MeasuredSetting, Scalar
 from trainer.report.accuracy import Accuracy, Precision, Sample
 from trainer.report.deployment import Deployment
 from trainer.report.scaling import PAIRWISE, Point
@@ -13,10 +13,10 @@ from trainer.report.scaling import PAIRWISE, Point
 BACKENDS = ("exact", "annoy", "faiss", "nmslib")
 
 
-def trial(backend: str, number: int = 1, *, recall: float = 0.96) -> Trial:
+def trial(backend: str, number: int = 1, *, recall: float = 0.96) -> MeasuredSetting:
     """A setting of a backend."""
     build: dict[str, Scalar] = {} if backend == "exact" else {"of": number // 3}
-    return Trial(
+    return MeasuredSetting(
         backend=backend,
         build=build,
         query={"effort": number},

@@ -9,7 +9,7 @@ from lightfm_retriever.publication.errors import PublicationError
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.report import catalogue
 from trainer.report import subject as module
-from trainer.report.subject import Subject, interpolated, no_rows, repeated, some_users
+from trainer.report.subject import OpenedVersion, interpolated, no_rows, repeated, some_users
 
 
 def test_a_subject_is_what_was_published(tmp_path, subject):
@@ -21,7 +21,7 @@ def test_a_subject_is_what_was_published(tmp_path, subject):
             published[row].tolist() for row in range(len(published))
         ]
     with pytest.raises(PublicationError, match="20261124T120000Z-3fa9c1"):
-        Subject.open(tmp_path, "20261124T120000Z-3fa9c1")
+        OpenedVersion.open(tmp_path, "20261124T120000Z-3fa9c1")
 
 
 def test_an_item_is_called_by_its_title_or_where_it_has_none_by_its_id(subject):

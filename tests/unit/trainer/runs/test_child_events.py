@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.clock import Clock
 from trainer.promotion.gates import GateResult
-from trainer.runs.child_events import EventWriter, Failed, Finished, Metrics, Progress, decode
+from trainer.runs.child_events import EventWriter, Finished, Metrics, Progress, RunFailed, decode
 
 _numbers = st.floats(allow_nan=False, allow_infinity=False)
 _metrics = st.dictionaries(st.text(), st.none() | _numbers, max_size=4)
@@ -23,7 +23,7 @@ _events = st.one_of(
         st.none() | _numbers,
     ),
     st.builds(Metrics, _metrics),
-    st.builds(Failed, st.text()),
+    st.builds(RunFailed, st.text()),
     st.builds(
         Finished,
         version=st.text(),
@@ -81,7 +81,7 @@ def test_events_are_read_as_they_were_written_a_line_each(events):
         b'{"type": "Progress"}',
         b'{"type": "Progress", "stage": "fit", "done": "many"}',
         b'{"type": "Metrics", "metrics": {"a": "b"}}',
-        b'{"type": "Failed", "error": "cut of',
+        b'{"type": "RunFailed", "error": "cut of',
         b"\xff\xfe",
     ],
 )

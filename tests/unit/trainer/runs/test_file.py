@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from tests import specs
-from trainer.errors import DamagedRunError, StoreError
+from trainer.errors import DamagedRunError, StateError
 from trainer.runs import file as run_file
 from trainer.runs import record
 from trainer.runs import store as runs
@@ -101,7 +101,7 @@ def test_what_no_restart_would_find_is_not_acknowledged(tmp_path, harm, said):
             lambda: store.end("a", "FAILED", Outcome(), now=2.0),
             store.check,
         ):
-            with pytest.raises(StoreError, match=said) as caught:
+            with pytest.raises(StateError, match=said) as caught:
                 use()
             assert caught.value.path == directory / runs.FILE
             # What to do.
@@ -117,9 +117,9 @@ def test_damage_behind_the_head_is_seen_before_a_run_is_acknowledged(tmp_path):
         for number in range(12):
             add(store, f"run{number}")
         _garble_all_but_the_head(tmp_path)
-        with pytest.raises(StoreError, match=r"damaged|malformed"):
+        with pytest.raises(StateError, match=r"damaged|malformed"):
             add(store, "b")
-    with pytest.raises(StoreError, match=r"damaged|malformed"):
+    with pytest.raises(StateError, match=r"damaged|malformed"):
         RunStore(tmp_path)
 
 
@@ -127,7 +127,7 @@ def test_a_file_that_is_put_back_is_used_again(tmp_path):
     with closing(RunStore(tmp_path)) as store:
         add(store, "a")
         (tmp_path / runs.FILE).rename(tmp_path / "aside")
-        with pytest.raises(StoreError, match="is gone"):
+        with pytest.raises(StateError, match="is gone"):
             add(store, "b")
         (tmp_path / "aside").rename(tmp_path / runs.FILE)
         add(store, "c")
@@ -151,10 +151,10 @@ def test_a_run_that_can_not_be_read_back_is_taken_out_of_the_queue(tmp_path, mon
     with closing(RunStore(tmp_path)) as store:
 
         def fail(*_):
-            raise StoreError(tmp_path, "disk I/O error")
+            raise StateError(tmp_path, "disk I/O error")
 
         monkeypatch.setattr(store._file, "confirm", fail)
-        with pytest.raises(StoreError, match="disk I/O error"):
+        with pytest.raises(StateError, match="disk I/O error"):
             add(store, "a")
         monkeypatch.undo()
         assert store.start_next(now=2.0) is None
@@ -166,7 +166,7 @@ def test_a_file_that_another_process_has_locked_is_named_soon(tmp_path, monkeypa
     with closing(RunStore(tmp_path)) as store:
         with closing(sqlite3.connect(tmp_path / runs.FILE, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
-            with pytest.raises(StoreError, match="another process has locked it"):
+            with pytest.raises(StateError, match="another process has locked it"):
                 add(store, "a")
             other.execute("ROLLBACK")
         add(store, "a")
@@ -190,7 +190,7 @@ def test_a_file_that_lost_what_it_had_is_no_new_one(tmp_path, harm, said):
         add(store, "a")
     harm(tmp_path)
     files = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(StoreError, match=said) as caught:
+    with pytest.raises(StateError, match=said) as caught:
         RunStore(tmp_path)
     assert caught.value.path == tmp_path / runs.FILE
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
@@ -233,7 +233,7 @@ def test_an_older_copy_is_taken_once_the_record_is_removed(tmp_path):
         add(store, "b")
     shutil.copytree(state, tmp_path / "moved")
     shutil.copy(backup, state / runs.FILE)
-    with pytest.raises(StoreError, match="has 1 training runs up to number 1, but 2 up to") as caught:
+    with pytest.raises(StateError, match="has 1 training runs up to number 1, but 2 up to") as caught:
         RunStore(state)
     assert f"remove {state / record.NAME}" in str(caught.value)
     assert (state / runs.FILE).read_bytes() == backup.read_bytes()
@@ -282,10 +282,10 @@ def test_acknowledged_runs_that_are_missing_are_named(tmp_path, harm, said):
         add(store, "b")
         harm(state, tmp_path)
         for use in (lambda: add(store, "c"), lambda: add(store, "c", request_id="r"), store.check):
-            with pytest.raises(StoreError, match=said) as caught:
+            with pytest.raises(StateError, match=said) as caught:
                 use()
             assert caught.value.path == state / runs.FILE
-    with pytest.raises(StoreError, match=said):
+    with pytest.raises(StateError, match=said):
         RunStore(state)
     # As the message says.
     assert f"remove {state / record.NAME}" in str(caught.value)
@@ -301,7 +301,7 @@ def test_runs_of_another_trainer_do_not_start(tmp_path):
     with closing(RunStore(state)) as store:
         add(store, "a")
         _copy_over(state, tmp_path)
-        with pytest.raises(StoreError, match="is the file of other training runs"):
+        with pytest.raises(StateError, match="is the file of other training runs"):
             store.start_next(now=2.0)
 
 
@@ -313,7 +313,7 @@ def test_the_record_of_a_release_before_says_that_there_were_runs_and_nothing_el
     with closing(RunStore(tmp_path)) as store:
         add(store, "b")
     edit(tmp_path, "DELETE FROM runs;")
-    with pytest.raises(StoreError, match="has 0 training runs"):
+    with pytest.raises(StateError, match="has 0 training runs"):
         RunStore(tmp_path)
 
 
@@ -322,7 +322,7 @@ def test_a_record_that_is_damaged_is_named(tmp_path):
         add(store, "a")
     path = tmp_path / record.NAME
     path.write_bytes(path.read_bytes().replace(b'"runs":1', b'"runs":0'))
-    with pytest.raises(StoreError, match=r"must-have-runs: is damaged.*remove this file"):
+    with pytest.raises(StateError, match=r"must-have-runs: is damaged.*remove this file"):
         RunStore(tmp_path)
     path.unlink()
     RunStore(tmp_path).close()
@@ -351,7 +351,7 @@ def test_a_record_that_can_not_be_written_says_less(tmp_path, monkeypatch):
         monkeypatch.undo()
         add(store, "c")
     edit(tmp_path, "DELETE FROM runs WHERE id = 'b';")
-    with pytest.raises(StoreError, match="has 2 training runs up to number 3, but 3"):
+    with pytest.raises(StateError, match="has 2 training runs up to number 3, but 3"):
         RunStore(tmp_path)
 
 
@@ -460,7 +460,7 @@ def test_what_is_no_file_beside_it_is_named_and_not_waited_for(tmp_path, monkeyp
             lambda: store._file.confirm("a", {}),
             lambda: RunStore(tmp_path),
         ):
-            with pytest.raises(StoreError, match=r"should be a regular file|Is a directory") as caught:
+            with pytest.raises(StateError, match=r"should be a regular file|Is a directory") as caught:
                 use()
             assert caught.value.path == odd
         odd.rmdir() if put is _folder else odd.unlink()
@@ -477,7 +477,7 @@ def test_a_log_of_changes_that_another_process_began_is_ended_before_a_run_is_ac
     with closing(RunStore(state)) as store:
         add(store, "a")
         _use_wal(state)
-        with pytest.raises(StoreError, match="changed its journal mode"):
+        with pytest.raises(StateError, match="changed its journal mode"):
             store._file.confirm("a", {})
         add(store, "b")
         copy = tmp_path / "copy"
@@ -494,7 +494,7 @@ def test_a_log_of_changes_that_is_in_use_is_refused(tmp_path, monkeypatch):
         with closing(sqlite3.connect(tmp_path / runs.FILE, isolation_level=None)) as other:
             other.execute("PRAGMA journal_mode = WAL")
             other.execute("SELECT * FROM runs").fetchall()
-            with pytest.raises(StoreError, match="another process has locked it"):
+            with pytest.raises(StateError, match="another process has locked it"):
                 add(store, "a")
         add(store, "a")
 
@@ -520,7 +520,7 @@ def test_a_table_that_was_made_anew_without_its_constraints_is_refused(tmp_path,
         copied = "" if "VIEW" in made else "INSERT INTO runs SELECT * FROM others;"
         edit(tmp_path, f"ALTER TABLE runs RENAME TO others; {made}; {copied}")
         for use in (lambda: store.start_next(now=2.0), store.check, lambda: RunStore(tmp_path)):
-            with pytest.raises(StoreError, match=said):
+            with pytest.raises(StateError, match=said):
                 use()
 
 
@@ -544,7 +544,7 @@ def test_a_row_that_does_not_change_holds_up_no_other_and_is_named(tmp_path, tri
             lambda: store.start_next(now=2.0),
             lambda: store.end("a", "FAILED", Outcome(), now=3.0),
         ):
-            with pytest.raises((StoreError, DamagedRunError), match="row 1: "):
+            with pytest.raises((StateError, DamagedRunError), match="row 1: "):
                 use()
         edit(tmp_path, "DROP TRIGGER t;")
         if outcome == "{}":
@@ -575,7 +575,7 @@ def test_numbers_that_are_used_up_are_no_full_disk(tmp_path, change, said):
     with closing(RunStore(tmp_path)) as store:
         add(store, "a")
         edit(tmp_path, change)
-        with pytest.raises(StoreError, match=said) as caught:
+        with pytest.raises(StateError, match=said) as caught:
             add(store, "b")
         assert "make room" not in str(caught.value)
         assert [run.id for run in store.page(size=10)] == ["a"]
@@ -584,7 +584,7 @@ def test_numbers_that_are_used_up_are_no_full_disk(tmp_path, change, said):
 def test_a_row_that_the_file_does_not_take_is_no_run_that_is_not_there(tmp_path):
     with closing(RunStore(tmp_path)) as store:
         edit(tmp_path, "CREATE TRIGGER t BEFORE INSERT ON runs BEGIN SELECT raise(IGNORE); END;")
-        with pytest.raises(StoreError, match="takes no new row: remove the triggers"):
+        with pytest.raises(StateError, match="takes no new row: remove the triggers"):
             add(store, "a")
 
 
@@ -604,7 +604,7 @@ def test_a_row_that_is_not_what_was_written_is_not_acknowledged(tmp_path, does):
     with closing(RunStore(tmp_path)) as store:
         edit(tmp_path, f"CREATE TRIGGER t AFTER INSERT ON runs BEGIN {does}; END;")
         with pytest.raises(
-            StoreError, match=r"has another row than the one that was written.*triggers"
+            StateError, match=r"has another row than the one that was written.*triggers"
         ):
             add(store, "a", request_id="r")
         edit(tmp_path, "DROP TRIGGER t;")
@@ -622,7 +622,7 @@ def test_a_row_that_goes_or_is_damaged_as_its_run_starts_holds_up_no_other_and_i
         when = "AFTER UPDATE OF state ON runs WHEN new.id = 'a'"
         edit(tmp_path, f"CREATE TRIGGER t {when} BEGIN {does} WHERE number = new.number; END;")
         assert store.start_next(now=2.0).id == "b"
-        with pytest.raises(StoreError, match=r"row 1: .*remove the triggers"):
+        with pytest.raises(StateError, match=r"row 1: .*remove the triggers"):
             store.start_next(now=2.0)
         edit(tmp_path, "DROP TRIGGER t;")
         assert store.start_next(now=2.0).id == "a"

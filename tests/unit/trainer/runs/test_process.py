@@ -12,7 +12,7 @@ from tests import specs
 from tests.trainer_service import is_gone, wait_until
 from trainer.runs import process as run_process
 from trainer.runs.child import Task
-from trainer.runs.child_events import Failed, Progress
+from trainer.runs.child_events import Progress, RunFailed
 from trainer.runs.process import RunProcess
 
 TASK = Task(specs.spec(), "/volume", "/data", "/events")
@@ -38,9 +38,9 @@ def test_it_is_given_its_task_and_its_events_are_read(start, tmp_path):
         f"pathlib.Path({str(tmp_path)!r}, 'task').write_bytes(sys.stdin.buffer.read())\n"
         f"pathlib.Path({str(tmp_path)!r}, 'arguments').write_text(' '.join(sys.argv[1:]))\n"
         """print('{"type": "Progress", "stage": "fit"}')\n"""
-        """print('{"type": "Failed", "error": "no"}')"""
+        """print('{"type": "RunFailed", "error": "no"}')"""
     )
-    assert [*process.events()] == [Progress("fit"), Failed("no")]
+    assert [*process.events()] == [Progress("fit"), RunFailed("no")]
     assert process.wait() == "its process ended with exit status 0"
     assert msgspec.json.decode((tmp_path / "task").read_bytes(), type=Task) == TASK
     assert (tmp_path / "arguments").read_text() == f"-m trainer.runs.child {os.getpid()}"
@@ -102,7 +102,7 @@ def test_it_is_killed_with_all_that_it_started(start, tmp_path):
 def test_a_real_one_says_what_it_cannot_read(tmp_path):
     process = RunProcess(TASK, tmp_path / "run.log")
     *_, last = process.events()
-    assert last == Failed("/data/a.csv: No such file or directory")
+    assert last == RunFailed("/data/a.csv: No such file or directory")
     assert process.wait() == "its process ended with exit status 0"
 
 

@@ -17,11 +17,11 @@ from lightfm_retriever.publication.errors import VolumeError
 from lightfm_retriever.publication.labels import list_labels, promote
 from lightfm_retriever.publication.volume import FolderVolume
 from tests import publications, specs
-from trainer.errors import RequestIdReusedError, RunEndedError, RunNotFoundError, StoreError
+from trainer.errors import RequestIdReusedError, RunEndedError, RunNotFoundError, StateError
 from trainer.pipeline import Places
 from trainer.promotion.gates import GateResult
 from trainer.runs import scheduler as module
-from trainer.runs.child_events import Failed, Finished, Metrics, Progress
+from trainer.runs.child_events import Finished, Metrics, Progress, RunFailed
 from trainer.runs.scheduler import STOPPED, Scheduler
 from trainer.runs.store import Outcome, RunStore
 
@@ -176,7 +176,7 @@ def test_runs_run_one_after_the_other_in_their_order(here):
             *["QUEUED"] * (2 - position),
         ]
         assert here.no_process()
-        process.tell(Failed("no"))
+        process.tell(RunFailed("no"))
         process.die("")
         here.end(run_id)
 
@@ -237,7 +237,7 @@ def test_a_label_that_cannot_be_moved_fails_the_run_and_says_what_is_published(h
 def test_what_the_process_says_is_why_it_failed(here):
     run_id = here.submit()
     process = here.process()
-    process.tell(Progress("fit", 1, 2, 0.5), Failed("training diverged in epoch 1"))
+    process.tell(Progress("fit", 1, 2, 0.5), RunFailed("training diverged in epoch 1"))
     process.die("its process ended with exit status 0")
     ended = here.end(run_id)
     assert (ended.state, ended.outcome.error) == ("FAILED", "training diverged in epoch 1")
@@ -445,7 +445,7 @@ def test_a_start_fails_what_the_last_service_left_running(make, caplog):
 
 def test_an_end_that_cannot_be_noted_is_noted_when_the_disk_has_room_again(here, monkeypatch, caplog):
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
-    kept, failures = here.store.end, [StoreError(here.logs, "database or disk is full")] * 3
+    kept, failures = here.store.end, [StateError(here.logs, "database or disk is full")] * 3
 
     def end(*arguments, **options):
         if failures:
@@ -467,7 +467,7 @@ def test_a_service_whose_disk_is_full_stops_all_the_same(make, monkeypatch):
     process = here.process()
 
     def full(*_, **__):
-        raise StoreError(here.logs, "database or disk is full")
+        raise StateError(here.logs, "database or disk is full")
 
     with monkeypatch.context() as patch:
         patch.setattr(here.store, "end", full)
@@ -486,7 +486,7 @@ def test_a_run_whose_file_is_gone_is_noted_when_it_is_back(here, tmp_path, monke
     path = tmp_path / "state" / "runs.sqlite"
     path.rename(tmp_path / "aside")
     process.finish(version)
-    with pytest.raises(StoreError, match="is gone"):
+    with pytest.raises(StateError, match="is gone"):
         here.submit()
     (tmp_path / "aside").rename(path)
     assert here.end(run_id).outcome.version == version
@@ -528,7 +528,7 @@ def test_a_run_that_only_the_file_says_is_running_can_be_cancelled(make, monkeyp
 
 def test_a_stage_that_cannot_be_noted_is_no_failure(here, monkeypatch):
     def full(*_, **__):
-        raise StoreError(here.logs, "database or disk is full")
+        raise StateError(here.logs, "database or disk is full")
 
     monkeypatch.setattr(here.store, "note", full)
     version = publications.publish(here.volume)
@@ -541,7 +541,7 @@ def test_a_stage_that_cannot_be_noted_is_no_failure(here, monkeypatch):
 
 def test_a_queue_that_cannot_be_read_is_tried_again(here, monkeypatch, caplog):
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
-    kept, failures = here.store.start_next, [StoreError(here.logs, "disk I/O error")] * 2
+    kept, failures = here.store.start_next, [StateError(here.logs, "disk I/O error")] * 2
 
     def start_next(**options):
         if failures:
@@ -795,7 +795,7 @@ def test_logs_that_are_no_directory_are_named_before_anything_changes(make, put)
     here.store.add("a", SPEC, request_id="", now=1.0)
     here.store.start_next(now=2.0)
     put(here.logs)
-    with pytest.raises(StoreError, match="isn't a directory") as caught:
+    with pytest.raises(StateError, match="isn't a directory") as caught:
         here.scheduler.start()
     assert caught.value.path == here.logs
     assert here.store.get("a").state == "RUNNING"

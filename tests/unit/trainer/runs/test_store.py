@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import specs
-from trainer.errors import RequestIdReusedError, RunNotFoundError, StoreError, TooManyRunsError
+from trainer.errors import RequestIdReusedError, RunNotFoundError, StateError, TooManyRunsError
 from trainer.promotion.gates import GateResult
 from trainer.runs import store as runs
 from trainer.runs.store import FINAL, Outcome, RunStore
@@ -306,7 +306,7 @@ def test_a_full_disk_is_a_store_error_and_leaves_nothing_half_done(store):
         lambda: store.note("first", big),
         lambda: store.end("first", "FAILED", big, now=3.0),
     ):
-        with pytest.raises(StoreError, match=r"runs\.sqlite: database or disk is full"):
+        with pytest.raises(StateError, match=r"runs\.sqlite: database or disk is full"):
             refused()
         assert store.page(size=100) == before
     store._file.database.execute("PRAGMA max_page_count = 100000")
@@ -348,7 +348,7 @@ def test_a_file_of_another_release_is_refused_and_left_as_it_is(tmp_path):
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA user_version = 7")
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="has schema version 7, this trainer knows 1") as caught:
+    with pytest.raises(StateError, match="has schema version 7, this trainer knows 1") as caught:
         RunStore(tmp_path)
     assert caught.value.path == path
     assert path.read_bytes() == before
@@ -356,10 +356,10 @@ def test_a_file_of_another_release_is_refused_and_left_as_it_is(tmp_path):
 
 def test_what_is_no_database_is_a_store_error(tmp_path):
     (tmp_path / runs.FILE).write_bytes(b"not a database" * 100)
-    with pytest.raises(StoreError, match=r"runs\.sqlite: file is not a database"):
+    with pytest.raises(StateError, match=r"runs\.sqlite: file is not a database"):
         RunStore(tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"Not a directory|File exists"):
+    with pytest.raises(StateError, match=r"Not a directory|File exists"):
         RunStore(tmp_path / "file")
 
 
@@ -415,11 +415,11 @@ def test_a_check_fails_when_the_file_is_gone_or_closed(tmp_path):
     with closing(RunStore(tmp_path)) as store:
         store.check()
         (tmp_path / runs.FILE).rename(tmp_path / "elsewhere")
-        with pytest.raises(StoreError, match="is gone"):
+        with pytest.raises(StateError, match="is gone"):
             store.check()
         (tmp_path / "elsewhere").rename(tmp_path / runs.FILE)
         store.check()
-    with pytest.raises(StoreError, match="closed"):
+    with pytest.raises(StateError, match="closed"):
         store.check()
 
 
@@ -441,7 +441,7 @@ def test_of_an_older_copy_no_run_starts_and_nobody_is_told(store, tmp_path):
         store.check,
     ):
         with pytest.raises(
-            StoreError, match="has 1 training runs up to number 1, but 2 up to number 2"
+            StateError, match="has 1 training runs up to number 1, but 2 up to number 2"
         ):
             ask()
 
@@ -455,5 +455,5 @@ def test_a_run_that_costs_another_one_its_row_is_not_acknowledged(store):
             "BEGIN DELETE FROM runs WHERE number < NEW.number; END"
         )
     for _ in range(2):
-        with pytest.raises(StoreError):
+        with pytest.raises(StateError):
             add(store, "b")

@@ -6,20 +6,20 @@ from types import SimpleNamespace
 
 import pytest
 
-from trainer.errors import StoreError
+from trainer.errors import StateError
 from trainer.service import server
 
 
 def test_a_lock_that_is_no_file_is_named(tmp_path):
     os.mkfifo(tmp_path / "lock")
-    with pytest.raises(StoreError, match="lock: is a FIFO") as caught, server._exclusive(tmp_path):
+    with pytest.raises(StateError, match="lock: is a FIFO") as caught, server._exclusive(tmp_path):
         pass
     assert caught.value.path == tmp_path / "lock"
 
 
 def test_a_state_directory_that_is_a_file_is_named(tmp_path):
     (tmp_path / "state").touch()
-    with pytest.raises(StoreError, match="state: File exists"), server._exclusive(tmp_path / "state"):
+    with pytest.raises(StateError, match="state: File exists"), server._exclusive(tmp_path / "state"):
         pass
 
 

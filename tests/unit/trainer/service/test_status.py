@@ -24,7 +24,7 @@ from trainer.errors import (
     RequestIdReusedError,
     RunEndedError,
     RunNotFoundError,
-    StoreError,
+    StateError,
     TooManyRunsError,
 )
 from trainer.event_log.errors import EventLogError, InvalidEventError, InvalidSelectionError
@@ -65,7 +65,7 @@ def told(error):
         (RequestIdReusedError("i", "r"), "ALREADY_EXISTS", "REQUEST_ID_REUSED"),
         (TooManyRunsError(1000), "RESOURCE_EXHAUSTED", "QUEUE_FULL"),
         (TooManyWatchersError("16 calls watch"), "RESOURCE_EXHAUSTED", "TOO_MANY_WATCHERS"),
-        (StoreError(PATH, "database or disk is full"), "UNAVAILABLE", "STORE_UNUSABLE"),
+        (StateError(PATH, "database or disk is full"), "UNAVAILABLE", "STORE_UNUSABLE"),
         (EventLogError(PATH, "No space left on device"), "UNAVAILABLE", "STORE_UNUSABLE"),
         (VolumeError(PATH, "Stale file handle"), "UNAVAILABLE", "VOLUME_UNUSABLE"),
         (InputError(PATH, "No such file or directory"), "FAILED_PRECONDITION", "TRAINER_ERROR"),
@@ -196,7 +196,7 @@ def test_an_error_that_nobody_thought_of_is_for_the_log(caplog):
 
 
 @pytest.mark.parametrize(
-    "error", [VolumeError(PATH, "Stale file handle"), StoreError(PATH, "database or disk is full")]
+    "error", [VolumeError(PATH, "Stale file handle"), StateError(PATH, "database or disk is full")]
 )
 def test_what_its_operator_has_to_mend_is_logged(error, caplog):
     to_status(error)

@@ -22,11 +22,11 @@ from trainer.reading import TrainingInput
 from trainer.study import study
 from trainer.study import trials as study_trials
 from trainer.study.files import write_study
-from trainer.study.options import Space, StudyOptions
+from trainer.study.options import SearchSpace, StudyOptions
 from trainer.study.study import run_study
 from trainer.study.trials import search
 
-SPACE = Space(components=(2, 8), losses=("warp", "bpr", "logistic"))
+SPACE = SearchSpace(components=(2, 8), losses=("warp", "bpr", "logistic"))
 USERS, ITEMS = 30, 45
 LIKES = np.array([[8.0 if item % 3 == group else 1.0 for item in range(ITEMS)] for group in range(3)])
 LIKES /= LIKES.sum(axis=1, keepdims=True)
@@ -365,7 +365,7 @@ def test_a_search_needs_something_to_validate_on():
 )
 def test_a_space_that_cannot_be_searched_is_refused(change, message):
     with pytest.raises(OptionError, match=message):
-        Space(**change)
+        SearchSpace(**change)
 
 
 @pytest.mark.parametrize(
@@ -390,10 +390,10 @@ def test_options_out_of_range_are_refused(change, message):
 
 
 def test_the_defaults_search_every_loss_around_the_defaults_of_a_training():
-    assert Space().losses == LOSSES
-    assert (Space().components, Space().learning_rate) == ((8, 128), (0.005, 1.0))
+    assert SearchSpace().losses == LOSSES
+    assert (SearchSpace().components, SearchSpace().learning_rate) == ((8, 128), (0.005, 1.0))
     for name in ("components", "learning_rate", "item_alpha"):
-        low, high = Space().ranges()[name]
+        low, high = SearchSpace().ranges()[name]
         assert low < getattr(Hyperparameters(), name) < high, name
     assert StudyOptions().start == Hyperparameters()
 

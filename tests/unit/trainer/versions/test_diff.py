@@ -17,7 +17,7 @@ from lightfm_retriever.publication.writer import Staging
 from tests import publications
 from tests.retrievable import ragged
 from trainer.service import version_answers
-from trainer.versions.diff import Change, diff
+from trainer.versions.diff import ValueChange, diff
 
 ITEMS = [f"i{number:02}" for number in range(20)]
 
@@ -127,11 +127,11 @@ def test_metrics_settings_and_indexes_are_told(volume):
     found = diff(volume, before, after, seed=1)
     assert (found.before, found.after) == (before, after)
     assert found.metrics == [
-        Change("auc", 0.5, 0.75),
-        Change("gone", 1.0, None),
-        Change("new", None, 2.0),
+        ValueChange("auc", 0.5, 0.75),
+        ValueChange("gone", 1.0, None),
+        ValueChange("new", None, 2.0),
     ]
-    assert found.hyperparameters == [Change("b", "x", "y"), Change("d", None, True)]
+    assert found.hyperparameters == [ValueChange("b", "x", "y"), ValueChange("d", None, True)]
     named = {change.name: (change.before, change.after) for change in found.indexes}
     assert named["recommend.recall_at_10"] == (1.0, 0.5)
     assert named["similar.backend"] == ("exact", "exact")
@@ -151,9 +151,9 @@ def test_attributes_that_are_new_or_gone_or_of_another_kind_are_told(volume):
         published.append(publish(volume, {"u": ITEMS}, attributes=Attributes.build(columns, 20)))
     found = diff(volume, *published, seed=1)
     assert found.attributes == [
-        Change("year", "text", "number"),
-        Change("gone", "number", None),
-        Change("new", None, "text"),
+        ValueChange("year", "text", "number"),
+        ValueChange("gone", "number", None),
+        ValueChange("new", None, "text"),
     ]
     # And sent as it is.
     sent = version_answers.diff_message(found)

@@ -9,14 +9,14 @@ import pytest
 
 from retriever.failures import Failure
 from retriever.parent.reloading.decisions import (
-    Abandon,
-    Commit,
+    AbandonOrder,
+    CommitOrder,
     Drop,
     EndWorker,
     Fail,
-    Listen,
+    ListenOrder,
     Lose,
-    Prepare,
+    PrepareOrder,
     Report,
     Serve,
     Verify,
@@ -25,11 +25,11 @@ from retriever.parent.reloading.decisions import (
 from retriever.parent.reloading.known import (
     Candidate,
     Changeover,
-    Failed,
+    HeldBack,
     Known,
     Refusal,
     Step,
-    Worker,
+    WorkerView,
 )
 from retriever.parent.reloading.served_files import ServedFiles
 
@@ -47,7 +47,7 @@ VERIFYING, VERIFIED, ON = Step
 def known(*workers, target=NEW, committed=OLD, step=None, **others):
     """What is known while `NEW` is at this step, begun 10 s ago."""
     candidate = None if step is None else Candidate(NEW, NOW - 10, step=step)
-    rows = tuple(Worker(index, **worker) for index, worker in enumerate(workers))
+    rows = tuple(WorkerView(index, **worker) for index, worker in enumerate(workers))
     return Known(target=target, committed=committed, candidate=candidate, workers=rows, **others)
 
 
@@ -56,7 +56,7 @@ def refusal(worker, version, failure=FINAL, **others):
 
 
 def failed(attempts=1, again_at=math.inf, fingerprint=()):
-    return Failed(NEW, fingerprint, attempts, again_at)
+    return HeldBack(NEW, fingerprint, attempts, again_at)
 
 
 def fails(failure=FINAL, attempts=1, pause=math.inf, took=10.0):
@@ -90,43 +90,43 @@ SITUATIONS = {
         [fails()],
     ),
     # ---- one worker prepares it
-    "it is verified": (known(*BOTH, step=VERIFIED), [Prepare(0, NEW)]),
+    "it is verified": (known(*BOTH, step=VERIFIED), [PrepareOrder(0, NEW)]),
     "it is verified, and the first of all": (
         known(RUNNING, RUNNING, committed=None, step=VERIFIED),
-        [Prepare(0, NEW)],
+        [PrepareOrder(0, NEW)],
     ),
     "it is verified, and the label can't be read": (
         known(*BOTH, target=None, step=VERIFIED),
-        [Prepare(0, NEW)],
+        [PrepareOrder(0, NEW)],
     ),
     "a worker boots": (known(SERVES, STARTING, step=VERIFIED), []),
     "a worker joins": (known(SERVES, {"preparing": OLD}, step=VERIFIED), []),
     "a worker still changes over": (known(SERVES, {"committing": OLD}, step=VERIFIED), []),
-    "a worker is away": (known(DOWN, SERVES, step=VERIFIED), [Prepare(1, NEW)]),
+    "a worker is away": (known(DOWN, SERVES, step=VERIFIED), [PrepareOrder(1, NEW)]),
     "a worker is away that it may have killed": (
         known(DOWN, SERVES, step=VERIFIED, deaths={NEW: (-9,)}),
         [],
     ),
     "the worker that it may have killed is back": (
         known(*BOTH, step=VERIFIED, deaths={NEW: (-9,)}),
-        [Prepare(0, NEW)],
+        [PrepareOrder(0, NEW)],
     ),
     "all workers are away": (known(DOWN, DOWN, step=VERIFIED), []),
     # ---- the others prepare it
     "the first prepares it": (known(PREPARING, SERVES, step=ON), []),
     "the first has": (
         known(PREPARED, SERVES, SERVES, step=ON),
-        [Prepare(1, NEW), Prepare(2, NEW)],
+        [PrepareOrder(1, NEW), PrepareOrder(2, NEW)],
     ),
     "the first has, and a worker boots": (
         known(PREPARED, SERVES, STARTING, step=ON),
-        [Prepare(1, NEW)],
+        [PrepareOrder(1, NEW)],
     ),
     "the first died": (known(DOWN, SERVES, step=ON), [Drop(NEW), Verify(NEW)]),
     "one of the others hasn't": (known(PREPARED, PREPARED, PREPARING, step=ON), []),
     "one can't": (
         known(PREPARED, PREPARING, SERVES, step=ON, **refusal(2, NEW)),
-        [Abandon(0, NEW), Abandon(1, NEW), fails(Failure("worker 2: broken"))],
+        [AbandonOrder(0, NEW), AbandonOrder(1, NEW), fails(Failure("worker 2: broken"))],
     ),
     "two can't": (
         known(*BOTH, step=ON, refusals=(Refusal(0, NEW, FINAL), Refusal(1, NEW, PASSING))),
@@ -135,24 +135,24 @@ SITUATIONS = {
     "two died of it": (known(DOWN, SERVES, step=ON, **refusal(None, NEW)), [fails()]),
     "the label moves back while they do": (
         known(PREPARED, PREPARING, {"preparing": OLD}, target=OLD, step=ON),
-        [Abandon(0, NEW), Abandon(1, NEW), Drop(NEW)],
+        [AbandonOrder(0, NEW), AbandonOrder(1, NEW), Drop(NEW)],
     ),
     # ---- all change over
     "all have": (
         known(PREPARED, PREPARED, step=ON),
-        [Serve(NEW), Commit(0, NEW), Commit(1, NEW)],
+        [Serve(NEW), CommitOrder(0, NEW), CommitOrder(1, NEW)],
     ),
     "all that are there have": (
         known(PREPARED, DOWN, STARTING, step=ON),
-        [Serve(NEW), Commit(0, NEW)],
+        [Serve(NEW), CommitOrder(0, NEW)],
     ),
     "all have, and the label can't be read": (
         known(PREPARED, target=None, step=ON),
-        [Serve(NEW), Commit(0, NEW)],
+        [Serve(NEW), CommitOrder(0, NEW)],
     ),
     "all have, and one booted meanwhile": (
         known({"prepared": NEW}, BOOTED, {"preparing": NEW}, committed=None, step=ON),
-        [Listen(1, "")],
+        [ListenOrder(1, "")],
     ),
     "some have changed over": (
         known({"version": NEW}, {"committing": NEW}, committed=NEW,
@@ -168,23 +168,26 @@ SITUATIONS = {
         [],
     ),
     # ---- a worker comes later
-    "it booted, and nothing serves": (known(BOOTED, target=None, committed=None), [Listen(0, "")]),
-    "it booted, and others serve": (known(SERVES, BOOTED, target=OLD), [Prepare(1, OLD)]),
-    "it has prepared what serves": (known(SERVES, {"prepared": OLD}, target=OLD), [Commit(1, OLD)]),
+    "it booted, and nothing serves": (known(BOOTED, target=None, committed=None), [ListenOrder(0, "")]),
+    "it booted, and others serve": (known(SERVES, BOOTED, target=OLD), [PrepareOrder(1, OLD)]),
+    "it has prepared what serves": (
+        known(SERVES, {"prepared": OLD}, target=OLD),
+        [CommitOrder(1, OLD)],
+    ),
     "it was told to commit": (known(SERVES, {"committing": OLD}, target=OLD), []),
-    "it serves": (known({**BOOTED, **SERVES}, target=OLD), [Listen(0, OLD)]),
+    "it serves": (known({**BOOTED, **SERVES}, target=OLD), [ListenOrder(0, OLD)]),
     "it was told to take calls": (known({"state": "booted", **SERVES}, target=OLD), []),
     "it has prepared what serves no more": (
         known(SERVES, {"prepared": OTHER}, target=OLD),
-        [Abandon(1, OTHER), Prepare(1, OLD)],
+        [AbandonOrder(1, OTHER), PrepareOrder(1, OLD)],
     ),
     "it takes too long with what serves no more": (
         known(SERVES, {"preparing": OTHER}, target=OLD, **refusal(1, OTHER, COSTLY)),
-        [Abandon(1, OTHER), Prepare(1, OLD)],
+        [AbandonOrder(1, OTHER), PrepareOrder(1, OLD)],
     ),
     "it can't prepare what serves no more": (
         known(SERVES, BOOTED, target=OLD, **refusal(1, OTHER)),
-        [Prepare(1, OLD)],
+        [PrepareOrder(1, OLD)],
     ),
     "it can't prepare what others serve": (
         known(SERVES, BOOTED, target=OLD, **refusal(1, OLD)),
@@ -196,20 +199,20 @@ SITUATIONS = {
     ),
     "it finds other files": (
         known(SERVES, BOOTED, target=OLD, served=CHANGED, **refusal(1, OLD, PASSING, changed=True)),
-        [Abandon(1, OLD), Verify(OLD)],
+        [AbandonOrder(1, OLD), Verify(OLD)],
     ),
     # ---- nobody serves what is to serve
     "nobody can, for good": (
         known(RUNNING, target=None, **refusal(0, OLD)),
-        [Abandon(0, OLD, "broken"), Lose(OLD)],
+        [AbandonOrder(0, OLD, "broken"), Lose(OLD)],
     ),
     "nobody can for now, and the label names another one": (
         known(RUNNING, **refusal(0, OLD, PASSING)),
-        [Abandon(0, OLD, "no memory"), Lose(OLD), Verify(NEW)],
+        [AbandonOrder(0, OLD, "no memory"), Lose(OLD), Verify(NEW)],
     ),
     "nobody can for now, and the label names the same": (
         known(RUNNING, target=OLD, **refusal(0, OLD, PASSING)),
-        [Abandon(0, OLD, "no memory"), Lose(OLD), Verify(OLD)],
+        [AbandonOrder(0, OLD, "no memory"), Lose(OLD), Verify(OLD)],
     ),
     "nobody can for now, and the label can't be read": (
         known(RUNNING, target=None, **refusal(0, OLD, PASSING)),
@@ -233,11 +236,11 @@ SITUATIONS = {
     ),
     "the next version waits for none who waits for them": (
         known(SERVES, BOOTED, step=VERIFIED, served=CHANGED),
-        [Prepare(0, NEW)],
+        [PrepareOrder(0, NEW)],
     ),
     "nobody serves them": (
         known(BOOTED, target=OLD, served=CHANGED),
-        [Lose(OLD), Verify(OLD), Listen(0, "")],
+        [Lose(OLD), Verify(OLD), ListenOrder(0, "")],
     ),
 }  # fmt: skip
 

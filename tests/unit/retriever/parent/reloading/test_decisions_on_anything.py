@@ -9,8 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retriever.failures import Failure
-from retriever.parent.reloading.decisions import Commit, EndWorker, Prepare, Serve, Verify, decide
-from retriever.parent.reloading.known import Candidate, Failed, Known, Refusal, Step, Worker
+from retriever.parent.reloading.decisions import (
+    CommitOrder,
+    EndWorker,
+    PrepareOrder,
+    Serve,
+    Verify,
+    decide,
+)
+from retriever.parent.reloading.known import Candidate, HeldBack, Known, Refusal, Step, WorkerView
 from retriever.parent.reloading.served_files import ServedFiles
 
 OLD, NEW, OTHER = "old", "new", "other"
@@ -26,7 +33,7 @@ some = st.none() | versions
 def workers(draw):
     """Each is told one thing at a time."""
     return tuple(
-        Worker(
+        WorkerView(
             index,
             draw(st.sampled_from(["starting", "booted", "running", "down"])),
             draw(some),
@@ -46,7 +53,8 @@ everything = st.builds(
     committed=some,
     served=st.sampled_from([ServedFiles(OLD), CHANGED, replace(CHANGED, verify_at=math.inf)]),
     candidate=st.none() | st.builds(Candidate, versions, step=st.sampled_from(Step)),
-    failed=st.none() | st.builds(Failed, versions, st.just(()), st.just(1), st.sampled_from([0, 200])),
+    failed=st.none()
+    | st.builds(HeldBack, versions, st.just(()), st.just(1), st.sampled_from([0, 200])),
     refusals=st.lists(refusals, max_size=1).map(tuple),
     deaths=st.sampled_from([{}, {NEW: (-9,)}]),
     workers=workers(),
@@ -66,7 +74,7 @@ def test_nothing_is_committed_before_all_workers_that_serve_have_prepared_it(see
     _, orders = decide(seen, NOW)
     ended = {order.worker for order in orders if isinstance(order, EndWorker)}
     for order in orders:
-        if isinstance(order, Commit):
+        if isinstance(order, CommitOrder):
             assert seen.workers[order.worker].prepared == order.version
         if isinstance(order, Serve):
             assert {worker.index for worker in seen.settled} <= ended
@@ -86,7 +94,7 @@ def test_a_version_that_nobody_has_opened_yet_is_given_to_one_worker_only(seen):
     _, orders = decide(seen, NOW)
     own = seen.candidate
     if own is not None and own.version not in {worker.prepared for worker in seen.workers}:
-        given_to = [o for o in orders if isinstance(o, Prepare) and o.version == own.version]
+        given_to = [o for o in orders if isinstance(o, PrepareOrder) and o.version == own.version]
         assert len(given_to) <= 1 or own.version == seen.committed
 
 

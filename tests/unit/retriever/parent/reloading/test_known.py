@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from retriever.parent.reloading.known import Failed, Known, Step, Worker
+from retriever.parent.reloading.known import HeldBack, Known, Step, WorkerView
 from retriever.parent.reloading.label_watch import Seen
 
 NOW = 100.0
 FILES = ("files",)
-FOR_NOW, FOR_GOOD = (Failed("a", FILES, 3, again_at) for again_at in (NOW + 4, math.inf))
+FOR_NOW, FOR_GOOD = (HeldBack("a", FILES, 3, again_at) for again_at in (NOW + 4, math.inf))
 SEEN, UNREADABLE = Seen("a", fingerprint=FILES), Seen(None, "can't be read")
 
 
@@ -50,10 +50,10 @@ def test_a_verification_that_nobody_waits_for_changes_nothing():
 
 
 def test_deaths_count_only_of_what_may_come_next_or_nobody_serves():
-    known = Known(committed="a", workers=(Worker(0, version="a"), Worker(1)))
+    known = Known(committed="a", workers=(WorkerView(0, version="a"), WorkerView(1)))
     for preparing in (None, "a", "b"):
         assert known.gone(1, preparing=preparing, status=-9) == known
-    lost = replace(known, workers=(Worker(0), Worker(1)))
+    lost = replace(known, workers=(WorkerView(0), WorkerView(1)))
     once = lost.gone(1, preparing="a", status=-9)
     assert (once.deaths, once.refusals) == ({"a": (-9,)}, ())
     twice = once.gone(0, preparing="a", status=-11)
@@ -63,12 +63,14 @@ def test_deaths_count_only_of_what_may_come_next_or_nobody_serves():
 
 
 def test_the_settled_serve_what_the_others_do_and_have_nothing_else_to_do():
-    idle = [Worker(0, version="a"), Worker(1, state="booted", version="a")]
-    busy = [Worker(2, version="a", **{what: "b"}) for what in ("preparing", "prepared", "committing")]
-    others = [Worker(5), Worker(6, version="b"), Worker(7, state="down", version="a")]
+    idle = [WorkerView(0, version="a"), WorkerView(1, state="booted", version="a")]
+    busy = [
+        WorkerView(2, version="a", **{what: "b"}) for what in ("preparing", "prepared", "committing")
+    ]
+    others = [WorkerView(5), WorkerView(6, version="b"), WorkerView(7, state="down", version="a")]
     known = Known(committed="a", workers=(*idle, *busy, *others))
     assert known.settled == idle
-    assert replace(known, served=known.served.doubted()).settled == [*idle, Worker(5)]
+    assert replace(known, served=known.served.doubted()).settled == [*idle, WorkerView(5)]
 
 
 def test_the_steps_have_the_names_that_the_status_tells():

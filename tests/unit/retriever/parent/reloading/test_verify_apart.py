@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lightfm_retriever.hosting.process import STOPPING, Wanted
+from lightfm_retriever.hosting.process import STOPPING, Awaited
 from lightfm_retriever.publication import layout, verification
 from lightfm_retriever.publication.errors import InvalidPublicationError, PublicationError, VolumeError
 from retriever.errors import UnverifiedError
@@ -192,7 +192,7 @@ def test_it_ends_when_it_is_not_wanted_any_more(published, python_that_verifies_
     os.mkfifo(started)
     python_that_verifies_by(f"""open({str(started)!r}, "w").write(str(os.getpid()))
     signal.pause()""")
-    wanted, caught = Wanted(), []
+    wanted, caught = Awaited(), []
 
     def verify():
         try:
@@ -213,7 +213,7 @@ def test_it_ends_when_it_is_not_wanted_any_more(published, python_that_verifies_
 
 def test_what_was_not_wanted_before_it_began_ends_too(published, python_that_verifies_by):
     python_that_verifies_by("signal.pause()")
-    wanted = Wanted()
+    wanted = Awaited()
     wanted.end()
     with pytest.raises(UnverifiedError):
         verify_apart(published.volume, published.version, wanted)

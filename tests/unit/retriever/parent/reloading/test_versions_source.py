@@ -2,13 +2,13 @@
 
 import pytest
 
-from lightfm_retriever.hosting.process import Wanted
+from lightfm_retriever.hosting.process import Awaited
 from lightfm_retriever.publication import labels, layout, reader, verification
 from lightfm_retriever.publication.errors import MismatchError, VersionNotFoundError
 from lightfm_retriever.remote.errors import StoreError
 from retriever.config import Config
 from retriever.errors import StartError
-from retriever.parent.reloading.versions_source import Copied, Folder, open_source
+from retriever.parent.reloading.versions_source import Copied, FolderSource, open_source
 from tests import publications
 
 
@@ -49,20 +49,20 @@ def spoil(folder, version, name=layout.ITEM_VECTORS):
 def test_what_the_label_names_is_brought_and_checked(volume, version, copied, tmp_path):
     source = copied()
     assert source.look().target == version
-    source.verify(tmp_path / "cache", version, Wanted())
+    source.verify(tmp_path / "cache", version, Awaited())
     verification.verify(tmp_path / "cache", version)
 
 
 def test_a_start_while_the_store_is_away_serves_what_was_served(volume, version, copied, tmp_path):
     before = copied()
     before.look()
-    before.verify(tmp_path / "cache", version, Wanted())
+    before.verify(tmp_path / "cache", version, Awaited())
     before.serves(version)
     before.look()
     volume.rename(tmp_path / "away")
     source = copied()
     assert source.look().target == version
-    source.verify(tmp_path / "cache", version, Wanted())
+    source.verify(tmp_path / "cache", version, Awaited())
     source.serves(version)
     seen = source.look()
     assert seen.target is None
@@ -82,19 +82,19 @@ def test_where_nothing_serves_nothing_is_said_to(volume, copied):
 def test_a_version_that_never_served_is_not_what_a_start_begins_with(volume, version, copied, tmp_path):
     before = copied()
     before.look()
-    before.verify(tmp_path / "cache", version, Wanted())
+    before.verify(tmp_path / "cache", version, Awaited())
     before.serves(version)
     newer = publications.publish(volume, seed=2)
     labels.promote(volume, newer)
     assert before.look().target == newer
-    before.verify(tmp_path / "cache", newer, Wanted())
+    before.verify(tmp_path / "cache", newer, Awaited())
     assert copied().look().target == version
 
 
 def test_the_label_is_asked_again_after_the_start(volume, version, copied, tmp_path):
     before = copied()
     before.look()
-    before.verify(tmp_path / "cache", version, Wanted())
+    before.verify(tmp_path / "cache", version, Awaited())
     before.serves(version)
     before.look()
     newer = publications.publish(volume, seed=2)
@@ -107,7 +107,7 @@ def test_a_pinned_version_is_brought_whatever_the_label_names(volume, version, c
     pinned = publications.publish(volume, seed=2)
     source = copied(pin=pinned)
     assert source.look().target == pinned
-    source.verify(tmp_path / "cache", pinned, Wanted())
+    source.verify(tmp_path / "cache", pinned, Awaited())
     source.serves(pinned)
     source.look()
     assert labels.read_label_or_none(tmp_path / "cache", "current") is None
@@ -130,23 +130,23 @@ def test_a_label_that_is_missing_says_that_nothing_is_published(volume, version,
 def test_a_damaged_copy_comes_anew(volume, version, copied, tmp_path):
     source = copied()
     source.look()
-    source.verify(tmp_path / "cache", version, Wanted())
+    source.verify(tmp_path / "cache", version, Awaited())
     spoil(tmp_path / "cache", version)
-    source.verify(tmp_path / "cache", version, Wanted())
+    source.verify(tmp_path / "cache", version, Awaited())
     verification.verify(tmp_path / "cache", version)
 
 
 def test_a_damaged_file_that_two_versions_share_comes_anew(volume, version, copied, tmp_path):
     source = copied()
     source.look()
-    source.verify(tmp_path / "cache", version, Wanted())
+    source.verify(tmp_path / "cache", version, Awaited())
     newer = publications.publish(volume, seed=2)
     labels.promote(volume, newer)
     before, after = (reader.read_manifest(volume, name).files for name in (version, newer))
     shared = next(name for name, own in after.items() if before.get(name) == own)
     spoil(tmp_path / "cache", version, shared)
     source.look()
-    source.verify(tmp_path / "cache", newer, Wanted())
+    source.verify(tmp_path / "cache", newer, Awaited())
     verification.verify(tmp_path / "cache", newer)
 
 
@@ -160,11 +160,11 @@ def test_a_version_that_is_wrong_at_its_source_is_refused_until_it_changes(
     spoilt = source.look()
     assert spoilt.fingerprint != before.fingerprint
     with pytest.raises(MismatchError, match="SHA-256"):
-        source.verify(tmp_path / "cache", version, Wanted())
+        source.verify(tmp_path / "cache", version, Awaited())
     assert source.look().fingerprint == spoilt.fingerprint
     (layout.version_dir(volume, version) / layout.ITEM_VECTORS).write_bytes(good)
     assert source.look().fingerprint != spoilt.fingerprint
-    source.verify(tmp_path / "cache", version, Wanted())
+    source.verify(tmp_path / "cache", version, Awaited())
 
 
 def test_a_label_that_is_ahead_of_its_version_waits_for_it(volume, version, copied, tmp_path):
@@ -174,10 +174,10 @@ def test_a_label_that_is_ahead_of_its_version_waits_for_it(volume, version, copi
     (directory / layout.MANIFEST).unlink()
     early = source.look()
     with pytest.raises(VersionNotFoundError, match=version):
-        source.verify(tmp_path / "cache", version, Wanted())
+        source.verify(tmp_path / "cache", version, Awaited())
     (directory / layout.MANIFEST).write_bytes(content)
     assert source.look().fingerprint != early.fingerprint
-    source.verify(tmp_path / "cache", version, Wanted())
+    source.verify(tmp_path / "cache", version, Awaited())
 
 
 def test_only_what_serves_and_what_comes_is_kept_when_room_is_needed(volume, version, copied, tmp_path):
@@ -186,13 +186,13 @@ def test_only_what_serves_and_what_comes_is_kept_when_room_is_needed(volume, ver
     served = [version]
     for seed in (2, 3, 4):
         source.look()
-        source.verify(tmp_path / "cache", served[-1], Wanted())
+        source.verify(tmp_path / "cache", served[-1], Awaited())
         source.serves(served[-1])
         source.look()
         served.append(publications.publish(volume, seed=seed))
         labels.promote(volume, served[-1])
     source.look()
-    source.verify(tmp_path / "cache", served[-1], Wanted())
+    source.verify(tmp_path / "cache", served[-1], Awaited())
     here = reader.list_versions(tmp_path / "cache")
     assert {*served[-2:]} <= {*here}
     assert served[0] not in here
@@ -200,7 +200,7 @@ def test_only_what_serves_and_what_comes_is_kept_when_room_is_needed(volume, ver
 
 def test_a_folder_is_served_as_it_is(volume, version):
     source = open_source(Config(volume=volume))
-    assert isinstance(source, Folder)
+    assert isinstance(source, FolderSource)
     assert source.look().target == version
 
 
@@ -213,7 +213,7 @@ def test_a_cache_that_cannot_be_written_stops_the_start(tmp_path):
 def test_a_download_that_is_not_wanted_any_more_ends_and_leaves_nothing_to_serve(
     version, copied, tmp_path
 ):
-    wanted = Wanted()
+    wanted = Awaited()
     wanted.end()
     with pytest.raises(StoreError, match="isn't wanted any more"):
         copied().verify(tmp_path / "cache", version, wanted)
