@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import importlib.metadata
 import subprocess
 import sys
@@ -22,28 +20,18 @@ def _asked_anew():
     release.release.cache_clear()
 
 
-def test_the_release_is_that_of_the_project():
-    assert release.release() == VERSION
-
-
-def test_a_checkout_that_is_not_installed_does_not_know(monkeypatch):
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_release_is_that_of_the_project_and_a_series(monkeypatch, installed):
     def missing(name):
         raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(importlib.metadata, "version", missing)
-    assert release.release() == release.UNKNOWN
+    if not installed:
+        monkeypatch.setattr(importlib.metadata, "version", missing)
+    version = VERSION if installed else "unknown"
+    assert release.release() == version
     [sample] = build_info("retriever").samples
-    assert sample.labels == {"version": "unknown"}
-
-
-@pytest.mark.parametrize("service", ["retriever", "trainer"])
-def test_the_release_is_a_series(service):
-    [sample] = build_info(service).samples
-    assert (sample.name, sample.labels, sample.value) == (
-        f"{service}_build_info",
-        {"version": VERSION},
-        1,
-    )
+    expected = ("retriever_build_info", {"version": version}, 1)
+    assert (sample.name, sample.labels, sample.value) == expected
 
 
 @pytest.mark.parametrize("program", ["retriever", "trainer"])

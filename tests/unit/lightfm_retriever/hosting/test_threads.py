@@ -1,7 +1,5 @@
 """Threads that are there before they are needed."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
