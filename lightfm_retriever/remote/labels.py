@@ -58,21 +58,21 @@ class StoreLabels:
         self._has_version = has_version
         self._warned = False
 
-    def read(self, label: str) -> str:
-        """The version that a label names; raises as `read_label`."""
+    def read_label(self, label: str) -> str:
+        """The version that a label names; raises as the function `read_label`."""
         return read_label(self._store, label)
 
-    def all(self) -> dict[str, str]:
+    def list_labels(self, *, strict: bool = False) -> dict[str, str]:  # noqa: ARG002 - it always is
         """All labels whose text is a version's name, sorted, and what they name; raises StoreError."""
         found = {}
         for key in sorted(self._store.objects(layout.LABELS)):
             name = key.removeprefix(f"{layout.LABELS}/")
             if layout.is_label_name(name):
                 with contextlib.suppress(LabelError):
-                    found[name] = self.read(name)
+                    found[name] = self.read_label(name)
         return found
 
-    def promote(self, version: str, *, label: str) -> str | None:
+    def promote(self, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
         """Make a label name a version, and return what it named before.
 
         Raises:
@@ -80,13 +80,7 @@ class StoreLabels:
             VersionNotFoundError: the store has no such version.
             StoreError: the label isn't moved.
         """
-        labels.check_name(label)
-        for _ in range(_ATTEMPTS):
-            self._check(version)
-            previous, mark = self._look(label)
-            if self._move(label, previous, mark, version, "promote"):
-                return previous
-        raise self._contended(label)
+        return self._move_over(version, label, "promote")
 
     def swap(self, version: str, *, label: str, expected: str | None, verb: Verb) -> None:
         """Make a label name a version if it still names the expected one.
@@ -95,17 +89,9 @@ class StoreLabels:
             LabelMovedError: it names another version by now.
             LabelError, VersionNotFoundError, StoreError: as `promote`.
         """
-        labels.check_name(label)
-        for _ in range(_ATTEMPTS):
-            self._check(version)
-            found, mark = self._look(label)
-            if found != expected:
-                raise LabelMovedError(label, expected=expected, found=found)
-            if self._move(label, found, mark, version, verb):
-                return
-        raise self._contended(label)
+        self._move_over(version, label, verb, expected)
 
-    def rollback_target(self, *, label: str) -> str:
+    def rollback_target(self, *, label: str = layout.DEFAULT_LABEL) -> str:
         """The version that a label named before; raises as publication.labels.rollback_target."""
         labels.check_name(label)
         try:
@@ -115,13 +101,22 @@ class StoreLabels:
         current, _ = self._look(label)
         return labels.earlier(label, history, current, self._has_version)
 
+    def _move_over(self, version: str, label: str, verb: Verb, *expected: str | None) -> str | None:
+        """Move a label, from what is expected if anything is; returns what it named."""
+        labels.check_name(label)
+        for _ in range(_ATTEMPTS):
+            self._check(version)
+            found, mark = self._look(label)
+            if expected and found != expected[0]:
+                raise LabelMovedError(label, expected=expected[0], found=found)
+            if self._move(label, found, mark, version, verb):
+                return found
+        where = self._store.where(_label_key(label))
+        raise StoreError(where, f"others moved it {_ATTEMPTS} times meanwhile: try again")
+
     def _check(self, version: str) -> None:
         if not self._has_version(version):
             raise VersionNotFoundError(version, str(self._store))
-
-    def _contended(self, label: str) -> StoreError:
-        where = self._store.where(_label_key(label))
-        return StoreError(where, f"others moved it {_ATTEMPTS} times meanwhile: try again")
 
     def _look(self, label: str) -> tuple[str | None, Mark | None]:
         """What a label names, if anything, and the object's mark, if there is one."""
@@ -147,9 +142,11 @@ class StoreLabels:
                 return False
         # Who deletes a version takes its manifest away and then looks at the labels once more, so one
         # of the two notices the other.
-        if not self._has_version(version):
+        try:
+            self._check(version)
+        except VersionNotFoundError:
             self._move_back(label, previous, version)
-            raise VersionNotFoundError(version, str(self._store))
+            raise
         self._note(label, verb, version)
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,33 +80,26 @@ class Store:
 
     def read(self, key: str, *, at_most: int) -> tuple[bytes, Mark]:
         """A small object; StoreError too when it has more than `at_most` bytes."""
-        import obstore
-
         self._check_here(key)
         with self._errors(key):
-            found = obstore.get(self._store, key)
+            found = self._store.get(key)
             if found.meta["size"] > at_most:
                 raise StoreError(self.where(key), f"is larger than {at_most} bytes")
             return found.bytes().to_bytes(), _mark(found.meta)
 
     def read_range(self, key: str, start: int, end: int) -> memoryview:
         """Bytes `start` to `end`, which isn't among them."""
-        import obstore
-
         self._check_here(key)
         with self._errors(key):
-            found = obstore.get_range(self._store, key, start=start, end=end)
+            found = self._store.get_range(key, start=start, end=end)
         if len(found) != end - start:
             raise StoreError(self.where(key), f"gave {len(found)} bytes of {start}..{end}")
         return memoryview(found)
 
     def facts(self, key: str) -> ObjectFacts:
         """About one object, without reading it."""
-        import obstore
-
         with self._errors(key):
-            found = obstore.head(self._store, key)
-        return ObjectFacts(found["size"], found["last_modified"], _mark(found))
+            return _facts(self._store.head(key))
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
@@ -115,31 +109,16 @@ class Store:
             return False
         return True
 
-    def folders(self, prefix: str) -> list[str]:
-        """The names directly below a prefix that have objects below them, sorted."""
-        import obstore
-
-        with self._errors(prefix):
-            found = obstore.list_with_delimiter(self._store, prefix)
-        return sorted(path.rpartition("/")[2] for path in found["common_prefixes"])
-
     def objects(self, prefix: str) -> dict[str, ObjectFacts]:
         """All objects below a prefix, by key."""
-        import obstore
-
         with self._errors(prefix):
-            return {
-                meta["path"]: ObjectFacts(meta["size"], meta["last_modified"], _mark(meta))
-                for chunk in obstore.list(self._store, prefix)
-                for meta in chunk
-            }
+            chunks = self._store.list(prefix)
+            return {meta["path"]: _facts(meta) for chunk in chunks for meta in chunk}
 
     def write(self, key: str, data: bytes) -> ObjectFacts:
         """Write a small object, whatever is there; returns the facts about it."""
-        import obstore
-
         with self._errors(key):
-            obstore.put(self._store, key, data, use_multipart=False)
+            self._store.put(key, data, use_multipart=False)
         return self.facts(key)
 
     def write_new(self, key: str, data: bytes) -> None:
@@ -169,38 +148,25 @@ class Store:
         self._write_if(key, data, {name: value for name, value in facts.items() if value is not None})
 
     def _write_if(self, key: str, data: bytes, mode: Any) -> None:
-        import obstore
-
         with self._errors(key):
-            obstore.put(self._store, key, data, mode=mode, use_multipart=False)
+            self._store.put(key, data, mode=mode, use_multipart=False)
 
     def upload(self, key: str, path: Path) -> None:
         """Write a file of any size."""
-        import obstore
-
         with self._errors(key):
             check_regular(path)
-            obstore.put(
-                self._patient, key, path, chunk_size=PIECE_BYTES, max_concurrency=_PIECES_AT_ONCE
-            )
+            self._patient.put(key, path, chunk_size=PIECE_BYTES, max_concurrency=_PIECES_AT_ONCE)
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object within the store, without reading it here."""
-        import obstore
-
         with self._errors(source):
-            obstore.copy(self._patient, source, target)
+            self._patient.copy(source, target)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; those that aren't there are no error."""
-        import obstore
-
         for key in keys:
-            try:
-                with self._errors(key):
-                    obstore.delete(self._store, key)
-            except ObjectMissingError:
-                continue
+            with contextlib.suppress(ObjectMissingError), self._errors(key):
+                self._store.delete(key)
 
     def _check_here(self, key: str) -> None:
         """Raise StoreError for what isn't a regular file in a folder: the library would wait for it."""
@@ -250,3 +216,7 @@ class Store:
 
 def _mark(meta: Any) -> Mark:
     return Mark(meta["e_tag"], meta["version"])
+
+
+def _facts(meta: Any) -> ObjectFacts:
+    return ObjectFacts(meta["size"], meta["last_modified"], _mark(meta))

@@ -15,9 +15,9 @@ from lightfm_retriever.hosting.process import Awaited
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.errors import PublicationError, VolumeError
 from lightfm_retriever.publication.manifest import Manifest
-from lightfm_retriever.remote.arrival import Arrival, Fetched
 from lightfm_retriever.remote.cache import Cache
 from lightfm_retriever.remote.connecting import require_library
+from lightfm_retriever.remote.download import Arrival, Fetched
 from lightfm_retriever.remote.errors import StoreError
 from lightfm_retriever.remote.labels import read_label
 from lightfm_retriever.remote.location import Location, parse_location

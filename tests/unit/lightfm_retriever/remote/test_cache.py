@@ -15,8 +15,8 @@ from lightfm_retriever.publication.errors import (
     VolumeError,
 )
 from lightfm_retriever.remote import download as downloading
-from lightfm_retriever.remote.arrival import Arrival
 from lightfm_retriever.remote.cache import Cache
+from lightfm_retriever.remote.download import Arrival
 from lightfm_retriever.remote.errors import StoreError
 from lightfm_retriever.remote.store import Store
 from lightfm_retriever.remote.uses import locked

@@ -43,20 +43,20 @@ def test_a_label_is_moved_read_and_listed_and_other_objects_are_none(own, store)
     assert own.promote(A, label="current") is None
     assert own.promote(B, label="current") == A
     own.swap(C, label="canary", expected=None, verb="promote")
-    assert own.read("current") == B
-    assert own.all() == {"canary": C, "current": B}
+    assert own.read_label("current") == B
+    assert own.list_labels() == {"canary": C, "current": B}
     assert store.text("labels/current") == f"{B}\n"
     assert store.text("history/current") == f"\npromote {A}\n\npromote {B}\n"
 
 
 def test_a_label_that_is_missing_or_no_label_is_said_to_be(own, store):
     with pytest.raises(LabelError, match="nothing is published under it: s3://bucket/prefix/labels/x"):
-        own.read("x")
+        own.read_label("x")
     store.put("labels/x", b"../versions")
     with pytest.raises(LabelError, match="should hold a version's name"):
-        own.read("x")
+        own.read_label("x")
     for call in (
-        lambda: own.read("../history"),
+        lambda: own.read_label("../history"),
         lambda: own.promote(A, label="../history"),
         lambda: own.swap(A, label="../history", expected=None, verb="promote"),
         lambda: own.rollback_target(label="../history"),
@@ -64,15 +64,15 @@ def test_a_label_that_is_missing_or_no_label_is_said_to_be(own, store):
         with pytest.raises(LabelError, match="should be 1 to 64"):
             call()
     assert own.promote(A, label="x") is None
-    assert own.read("x") == A
+    assert own.read_label("x") == A
 
 
 def test_a_store_that_is_away_is_not_taken_for_a_missing_label(own, store):
     own.promote(A, label="current")
     store.before = refusing()
     for call in (
-        lambda: own.read("current"),
-        lambda: own.all(),
+        lambda: own.read_label("current"),
+        lambda: own.list_labels(),
         lambda: own.promote(B, label="current"),
         lambda: own.rollback_target(label="current"),
     ):
@@ -118,14 +118,14 @@ def test_a_move_by_another_is_noticed_by_who_expected_none(own, moved_meanwhile)
     with pytest.raises(LabelMovedError, match="another process has moved it") as caught:
         own.swap(B, label="current", expected=A, verb="rollback")
     assert (caught.value.expected, caught.value.found) == (A, C)
-    assert own.read("current") == C
+    assert own.read_label("current") == C
     with pytest.raises(LabelMovedError):
         own.swap(B, label="current", expected=None, verb="promote")
 
 
 def test_a_move_by_another_is_found_and_moved_over_by_who_expected_anything(own, moved_meanwhile):
     assert own.promote(B, label="current") == C
-    assert own.read("current") == B
+    assert own.read_label("current") == B
 
 
 def test_an_answer_that_got_lost_is_no_move_by_another(own, store):
@@ -138,7 +138,7 @@ def test_an_answer_that_got_lost_is_no_move_by_another(own, store):
 
     store.before = once("write_over labels/current", lost)
     own.swap(B, label="current", expected=A, verb="promote")
-    assert own.read("current") == B
+    assert own.read_label("current") == B
     assert own.rollback_target(label="current") == A
 
 
@@ -164,7 +164,7 @@ def test_a_history_that_cannot_be_written_is_told_and_fails_nothing(own, store, 
     store.before = refusing(part="history/", text="no")
     with caplog.at_level(logging.WARNING, "lightfm_retriever.remote.labels"):
         assert own.promote(A, label="current") is None
-    assert own.read("current") == A
+    assert own.read_label("current") == A
     assert f"label 'current' names {A}, but its history doesn't say so: history/current: no" in (
         caplog.text
     )
@@ -185,7 +185,7 @@ def test_a_version_that_is_deleted_while_a_label_is_moved_to_it_is_left_again(st
     store.before = once("write_over labels/current", lambda: there.discard(B))
     with pytest.raises(VersionNotFoundError):
         own.promote(B, label="current")
-    assert own.read("current") == A
+    assert own.read_label("current") == A
     assert store.text("history/current").split() == ["promote", A]
 
 
@@ -226,7 +226,7 @@ def test_labels_go_back_as_those_of_a_folder_do(tmp_path_factory, steps, gone):
             assert outcome(lambda: own.rollback_target(label="x")) == here
             if here is not None:
                 labels.rollback(folder, label="x")
-                own.swap(here, label="x", expected=own.read("x"), verb="rollback")
+                own.swap(here, label="x", expected=own.read_label("x"), verb="rollback")
     for version in gone:
         layout.version_dir(folder, version).rmdir()
     there -= gone

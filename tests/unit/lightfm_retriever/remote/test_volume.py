@@ -21,9 +21,8 @@ from lightfm_retriever.publication.errors import (
 from lightfm_retriever.remote.cache import Cache
 from lightfm_retriever.remote.errors import StoreError
 from lightfm_retriever.remote.location import parse_location
-from lightfm_retriever.remote.opening import open_volume
 from lightfm_retriever.remote.upload import upload
-from lightfm_retriever.remote.volume import RemoteVolume
+from lightfm_retriever.remote.volume import RemoteVolume, open_volume
 from tests import publications
 from tests.unit.lightfm_retriever.remote.stores import once, refusing, spoilt
 from trainer.versions import catalogue
