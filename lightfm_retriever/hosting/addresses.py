@@ -71,6 +71,11 @@ def parse_one(text: str) -> tuple[str, int]:
     return _parse_one(text, least=1)
 
 
+def joined(host: str, port: int) -> str:
+    """Write an address, an IPv6 host in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _parse_one(text: str, *, least: int) -> tuple[str, int]:
     if hint := _odd(text):
         raise AddressError(text, hint)

@@ -61,7 +61,6 @@ def diagnose(target: str, security: ClientSecurity, *, seconds: float) -> Proble
 
 
 def _diagnose_one(host: str, port: int, security: ClientSecurity, end: float) -> Problem | None:
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     found = _look_up(host, port, end)
     if isinstance(found, Problem):
         return found
@@ -76,38 +75,40 @@ def _diagnose_one(host: str, port: int, security: ClientSecurity, end: float) ->
                     else _greet_by_tls(connection, host, security, end)
                 )
         except OSError as error:
-            problem = problem or of_connection(place, error)
-            continue
-        return greeted
+            problem = problem or of_connection(addresses.joined(host, port), error)
+        else:
+            return greeted
     return problem
 
 
 def _look_up(host: str, port: int, end: float) -> list[tuple[int, Any]] | Problem:
     """The addresses of a host, with their families."""
-    found: list[tuple[int, Any]] = []
-    failed: list[Problem] = []
     with contextlib.suppress(OSError, UnicodeError):
         # An address needs no name server, so no time is too short for it.
-        kind, numeric = socket.SOCK_STREAM, socket.AI_NUMERICHOST
-        return [(own[0], own[4]) for own in socket.getaddrinfo(host, port, type=kind, flags=numeric)]
+        return _asked(host, port, socket.AI_NUMERICHOST)
+    # What is found in time, or else that the name servers don't answer.
+    found: list[list[tuple[int, Any]] | Problem] = []
 
     def ask() -> None:
         try:
-            for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-                found.append((family, address))
+            found.append(_asked(host, port))
         except socket.gaierror as error:
-            failed.append(of_lookup(host, error))
+            found.append(of_lookup(host, error))
         except UnicodeError:
             # A part of the name is longer than names can be.
-            failed.append(of_lookup(host, socket.gaierror(socket.EAI_NONAME, "")))
+            found.append(of_lookup(host, socket.gaierror(socket.EAI_NONAME, "")))
 
     # The system's look-up has no timeout of its own.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(max(0.0, end - time.monotonic()))
-    if failed:
-        return failed[0]
-    return [*found] or of_lookup(host, socket.gaierror(socket.EAI_AGAIN, ""))
+    return found[0] if found else of_lookup(host, socket.gaierror(socket.EAI_AGAIN, ""))
+
+
+def _asked(host: str, port: int, flags: int = 0) -> list[tuple[int, Any]]:
+    return [
+        (own[0], own[4]) for own in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    ]
 
 
 def _connect(family: int, address: Any, end: float) -> socket.socket:
