@@ -188,30 +188,26 @@ class Store:
 
         try:
             yield
-        except (FileNotFoundError, exceptions.NotFoundError) as error:
-            reason = reason_of(error)
-            if "NoSuchBucket" in str(error):
-                raise StoreError(str(self), f"the bucket doesn't exist ({reason})") from error
-            raise ObjectMissingError(self.where(key), "doesn't exist") from error
-        except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
-            raise ConflictError(self.where(key), "somebody else has changed it") from error
-        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-            raise RefusedError(
-                self.where(key), f"the credentials are refused: {reason_of(error)}"
-            ) from error
-        except (exceptions.NotSupportedError, NotImplementedError) as error:
-            raise UnsupportedError(self.where(key), reason_of(error)) from error
-        except (exceptions.BaseError, OSError, ValueError) as error:
-            raise self._of_listing(key, error) from error
+        except (exceptions.BaseError, OSError, ValueError, NotImplementedError) as error:
+            raise self._told(key, error) from error
 
-    def _of_listing(self, key: str, error: Exception) -> StoreError:
-        """The library says only in words what was wrong when it listed objects."""
-        reason, text = reason_of(error), str(error)
+    def _told(self, key: str, error: Exception) -> StoreError:
+        from obstore import exceptions as of
+
+        reason, text, where = reason_of(error), str(error), self.where(key)
+        # The library says only in words what was wrong when it listed objects.
         if "NoSuchBucket" in text:
             return StoreError(str(self), f"the bucket doesn't exist ({reason})")
-        if "403 Forbidden" in text or "401 Unauthorized" in text:
-            return RefusedError(self.where(key), f"the credentials are refused: {reason}")
-        return StoreError(self.where(key), reason)
+        if isinstance(error, FileNotFoundError | of.NotFoundError):
+            return ObjectMissingError(where, "doesn't exist")
+        if isinstance(error, of.AlreadyExistsError | of.PreconditionError):
+            return ConflictError(where, "somebody else has changed it")
+        refused = isinstance(error, of.PermissionDeniedError | of.UnauthenticatedError)
+        if refused or "403 Forbidden" in text or "401 Unauthorized" in text:
+            return RefusedError(where, f"the credentials are refused: {reason}")
+        if isinstance(error, of.NotSupportedError | NotImplementedError):
+            return UnsupportedError(where, reason)
+        return StoreError(where, reason)
 
 
 def _mark(meta: Any) -> Mark:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lightfm_retriever.publication import labels, layout, reader, verification
+from lightfm_retriever.publication import layout, reader, verification
 from lightfm_retriever.publication.errors import (
-    InvalidPublicationError,
     MismatchError,
     MissingFileError,
     VersionNotFoundError,
@@ -174,16 +173,6 @@ def test_a_version_without_a_manifest_is_none_yet(volume, cache, version):
     cache.fetch(Store(volume), version)
 
 
-def test_a_manifest_cannot_make_a_file_outside(volume, cache, version):
-    publications.edit_manifest(
-        layout.version_dir(volume, version),
-        lambda content: content["files"].update({"../../escaped": {"size": 1, "sha256": "0" * 64}}),
-    )
-    with pytest.raises(InvalidPublicationError, match="escaped"):
-        cache.fetch(Store(volume), version)
-    assert not (cache.folder / "escaped").exists()
-
-
 def test_the_least_recently_used_go_first(volume, tmp_path, names):
     first, second, third = names
     most = int(size_of(volume, first) * 2.5)
@@ -252,19 +241,6 @@ def test_a_lock_that_is_a_fifo_keeps_nobody_waiting(tmp_path):
     os.mkfifo(tmp_path / "lock")
     with pytest.raises(OSError, match="is a FIFO"), locked(tmp_path / "lock"):
         pass
-
-
-def test_a_followed_label_is_one_of_the_cache(cache, version):
-    cache.follow("current", version)
-    assert labels.read_label(cache.folder, "current") == version
-
-
-def test_a_damaged_copy_that_is_discarded_comes_anew(volume, cache, version):
-    cache.fetch(Store(volume), version)
-    spoil(layout.version_dir(cache.folder, version) / layout.ITEM_VECTORS)
-    cache.discard(version)
-    cache.fetch(Store(volume), version, linked=False)
-    verification.verify(cache.folder, version)
 
 
 def test_who_is_not_wanted_any_more_waits_for_no_other_process(volume, cache, version):

@@ -178,18 +178,6 @@ def test_a_manifest_that_names_what_lies_elsewhere_is_refused(volume, store, thr
     assert reader.list_versions(volume.folder) == []
 
 
-def test_a_damaged_version_is_listed_with_its_problem_and_promoted_by_nobody(volume, store, three):
-    store.put(key(three[1]), b"{")
-    spoil(store, key(three[2], layout.ITEM_VECTORS))
-    listed = {version.name: version for version in catalogue.list_published(volume)}
-    assert "manifest.json" in listed[three[1]].problem
-    with pytest.raises(ManifestError, match="isn't JSON"):
-        catalogue.promote(volume, three[1])
-    with pytest.raises(MismatchError):
-        catalogue.promote(volume, three[2])
-    assert volume.list_labels() == {}
-
-
 # ---- deletion
 
 
@@ -271,25 +259,23 @@ def test_versions_are_ordered_and_kept_by_the_stores_clock(volume, elsewhere, st
     assert volume.list_versions() == sorted(made[2:])
 
 
-def test_what_was_given_up_half_uploaded_goes_with_the_old_versions(volume, store, three, caplog):
-    half = "20261124T120009Z-000009"
-    store.put(f"versions/{half}/items.trie", b"1")
+def test_what_was_given_up_half_uploaded_or_staged_goes_and_what_is_on_its_way_stays(
+    volume, store, three, caplog
+):
+    half = "versions/20261124T120009Z-000009"
+    staged = ["staging/clock-given-up", "staging/old/a/b", "staging/new/a", "staging/new/b"]
+    for own in (f"{half}/items.trie", *staged):
+        store.put(own, b"1")
     assert collect(volume, RetentionPolicy()) == []
-    assert store.keys(f"versions/{half}")
-    store.ages = {f"versions/{half}": 25 * HOUR}
+    assert store.keys(half)
+    store.ages = dict.fromkeys([half, *staged[:3]], 25 * HOUR)
     with caplog.at_level(logging.INFO, "trainer.versions.retention"):
         assert collect(volume, RetentionPolicy()) == []
-    assert store.keys(f"versions/{half}") == []
-    assert f"removed {half}, which was left behind half-written" in caplog.text
+    for name in ("20261124T120009Z-000009", "staging/clock-given-up", "staging/old"):
+        assert f"removed {name}, which was left behind half-written" in caplog.text
+    assert store.keys(half) == []
+    assert store.keys("staging") == staged[2:]
     assert volume.list_versions() == three
-
-
-def test_what_was_staged_and_given_up_goes_and_what_is_being_staged_stays(volume, store):
-    for own in ("staging/clock-given-up", "staging/old/a/b", "staging/new/a", "staging/new/b"):
-        store.put(own, b"1")
-    store.ages = dict.fromkeys(["staging/clock-given-up", "staging/old", "staging/new/a"], 25 * HOUR)
-    assert sorted(volume.remove_leftovers()) == ["staging/clock-given-up", "staging/old"]
-    assert store.keys() == ["staging/new/a", "staging/new/b"]
 
 
 # ---- what training needs of a label

@@ -47,7 +47,7 @@ def refusal(call):
 def guard(tmp_path):
     file = tmp_path / "tokens"
     file.write_text(f"\n{OLD}\n  {NEW} \r\n\n")
-    return access.TokenGuard(tokens.watch(file))
+    return access.token_guard(tokens.watch(file))
 
 
 def asked(guard, *values, method=METHOD):
@@ -106,7 +106,7 @@ def test_nothing_is_put_around_calls_unless_asked_for():
     assert access.arounds(SecuritySettings()) == ()
 
 
-NAMES = access.NamesAround(["a.example", "spiffe://ours/b", "Client C"])
+NAMES = access.names_around(["a.example", "spiffe://ours/b", "Client C"])
 
 
 def called(*, method=METHOD, **shown):

@@ -111,7 +111,7 @@ def test_two_files_that_do_not_fit_yet_change_nothing_and_grpc_is_told_of_a_chan
     old, new = issue(), issue()
     secret = Secret(tmp_path / "secret", old)
     watched = certificates.watch(SecuritySettings(cert=secret.cert, key=secret.key))
-    fetch = credentials.Fetcher(watched)
+    fetch = credentials.fetcher(watched)
     secret.replace(chain(new), key(old))
     watched.look()
     assert watched.value.chain == chain(old)
