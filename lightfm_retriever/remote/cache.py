@@ -77,13 +77,12 @@ class Cache:
         version: str,
         check: Callable[[Path, str], object],
         *,
-        wanted: Callable[[], bool] = lambda: True,
         arrival: Arrival = UNWATCHED,
     ) -> Fetched | None:
         """Have a version here that passes a check; what was spoilt here since it came is fetched anew.
 
         Args:
-            store, version, wanted, arrival: see `fetch`.
+            store, version, arrival: see `fetch`.
             check: called with the cache's folder and the version; a PublicationError of its own, but
                 for a VolumeError, means that the copy isn't sound.
 
@@ -91,10 +90,7 @@ class Cache:
             PublicationError: as `fetch` and `check` do.
         """
 
-        def fetch(*, linked: bool) -> Fetched | None:
-            return self.fetch(store, version, linked=linked, wanted=wanted, arrival=arrival)
-
-        fetched = fetch(linked=True)
+        fetched = self.fetch(store, version, arrival=arrival)
         try:
             check(self.folder, version)
         except VolumeError:
@@ -104,18 +100,12 @@ class Cache:
             if fetched is not None and not fetched.linked:
                 raise
             _log.warning("the copy of %s is damaged and is fetched anew: %s", version, error)
-            fetched = fetch(linked=False)
+            fetched = self.fetch(store, version, linked=False, arrival=arrival)
             check(self.folder, version)
         return fetched
 
     def fetch(
-        self,
-        store: Store,
-        version: str,
-        *,
-        linked: bool = True,
-        wanted: Callable[[], bool] = lambda: True,
-        arrival: Arrival = UNWATCHED,
+        self, store: Store, version: str, *, linked: bool = True, arrival: Arrival = UNWATCHED
     ) -> Fetched | None:
         """Bring a version, and use it; None when it was here.
 
@@ -125,7 +115,6 @@ class Cache:
             store: where it is.
             version: its name.
             linked: whether to take files that other versions here have in common with it.
-            wanted: asked now and then; when it says no, this ends.
             arrival: told how it gets on.
 
         Raises:
@@ -139,7 +128,7 @@ class Cache:
             self.uses.add(version)
         if self.has(version):
             return None
-        with as_volume_error(self.folder), self._fetching(version, wanted) as arriving:
+        with as_volume_error(self.folder), self._fetching(version, arrival.wanted) as arriving:
             if self.has(version):
                 return None  # it has come while another process was waited for
             data, facts = read_encoded(store, version)
@@ -152,7 +141,7 @@ class Cache:
             needed = max(0, missing - here)
             self._make_room(needed, version)
             arrival.begun(facts, needed)
-            download(store, version, left, arriving, wanted=wanted, arrival=arrival)
+            download(store, version, left, arriving, arrival)
             self._finish(arriving, version, left)
             fetched = Fetched(missing, sum(common.values()))
             arrival.ended(fetched)

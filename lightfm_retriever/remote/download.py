@@ -41,7 +41,13 @@ class Fetched:
 
 
 class Arrival:
-    """Is told how a version arrives; on several threads."""
+    """Is told how a version arrives, and says whether it is wanted still; on several threads.
+
+    Attributes:
+        wanted: asked now and then; when it says no, the fetching ends.
+    """
+
+    wanted: Callable[[], bool] = staticmethod(lambda: True)
 
     def begun(self, facts: Manifest, needed: int) -> None:
         """So many bytes of its files aren't here."""
@@ -85,8 +91,6 @@ def download(
     version: str,
     files: Mapping[str, FileFacts],
     arriving: Path,
-    *,
-    wanted: Callable[[], bool],
     arrival: Arrival,
 ) -> None:
     """Bring files of a version into a folder, each with the size and SHA-256 that it should have.
@@ -97,15 +101,15 @@ def download(
         files: facts by name.
         arriving: has the folders FILES and NOTES; what an interrupted download left there is gone on
             with.
-        wanted: asked before each piece, also of those that are checked; when it says no, this ends.
-        arrival: told of bytes that have arrived.
+        arrival: asked before each piece, also of those that are checked; told of bytes that have
+            arrived.
 
     Raises:
         MismatchError: a file was downloaded twice and hasn't the SHA-256.
         StoreError: the store doesn't give it; what has arrived stays.
         OSError: the folder can't be written.
     """
-    _Download(store, wanted, arrival).bring(
+    _Download(store, arrival).bring(
         [
             _File(key_of(version, name), arriving / FILES / name, facts, arriving / NOTES / name)
             for name, facts in files.items()
@@ -116,7 +120,6 @@ def download(
 @dataclass(frozen=True)
 class _Download:
     store: Store
-    wanted: Callable[[], bool]
     arrival: Arrival
 
     def bring(self, files: list[_File]) -> None:
@@ -194,7 +197,7 @@ class _Download:
         return wrong
 
     def _check_wanted(self, key: str) -> None:
-        if not self.wanted():
+        if not self.arrival.wanted():
             raise StoreError(self.store.where(key), "isn't wanted any more: another version is")
 
 

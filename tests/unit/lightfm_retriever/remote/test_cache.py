@@ -39,8 +39,10 @@ class Counting(Store):
 
 
 class Watched(Arrival):
-    def __init__(self, arrived):
-        self.more = arrived.append
+    def __init__(self, *, wanted=lambda: True):
+        self.arrived = []
+        self.more = self.arrived.append
+        self.wanted = wanted
 
 
 @pytest.fixture
@@ -80,12 +82,12 @@ def on_their_way(cache):
 
 
 def test_a_fetched_version_is_what_was_published_and_not_fetched_again(volume, cache, version):
-    arrived = []
-    fetched = cache.fetch(Store(volume), version, arrival=Watched(arrived))
+    arrival = Watched()
+    fetched = cache.fetch(Store(volume), version, arrival=arrival)
     verification.verify(cache.folder, version)
     facts = reader.read_manifest(volume, version).files.values()
     assert (fetched.downloaded, fetched.linked) == (sum(own.size for own in facts), 0)
-    assert sum(arrived) == fetched.downloaded
+    assert sum(arrival.arrived) == fetched.downloaded
     assert {path.stat().st_mode & 0o777 for path in files_of(cache.folder, version)} == {0o444}
     assert on_their_way(cache) == []
     store = Counting(volume)
@@ -247,7 +249,7 @@ def test_who_is_not_wanted_any_more_waits_for_no_other_process(volume, cache, ve
     with cache._fetching(version, lambda: True):
         answers = iter([True, True, False])
         with pytest.raises(VolumeError, match="isn't wanted any more"):
-            cache.fetch(Store(volume), version, wanted=lambda: next(answers))
+            cache.fetch(Store(volume), version, arrival=Watched(wanted=lambda: next(answers)))
     assert cache.fetch(Store(volume), version) is not None
 
 
@@ -261,6 +263,6 @@ def test_what_is_not_wanted_any_more_is_neither_fetched_nor_checked_to_its_end(
     # When all has arrived, it is only read again.
     end = share * sum(-(-own.size // downloading.PIECE_BYTES) for own in facts)
     with pytest.raises(StoreError, match="isn't wanted any more"):
-        cache.fetch(store, version, wanted=lambda: len(store.ranges) < end)
+        cache.fetch(store, version, arrival=Watched(wanted=lambda: len(store.ranges) < end))
     assert len(store.ranges) == end
     assert not cache.has(version)
