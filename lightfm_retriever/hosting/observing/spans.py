@@ -6,6 +6,7 @@ part of is traced.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
@@ -71,3 +72,17 @@ def traceparent() -> str:
     """
     found = ids()
     return "" if found is None else f"00-{found[0]}-{found[1]}-01"
+
+
+def outgoing() -> tuple[tuple[str, str], ...] | None:
+    """Metadata for a call that a client makes now, so that the service's spans belong to its caller's.
+
+    None unless the caller uses OpenTelemetry.
+    """
+    if "opentelemetry.trace" not in sys.modules:
+        return None
+    from opentelemetry import propagate
+
+    headers: dict[str, str] = {}
+    propagate.inject(headers)
+    return tuple((name.lower(), value) for name, value in headers.items()) or None
