@@ -69,15 +69,9 @@ def _diagnose_one(host: str, port: int, security: ClientSecurity, end: float) ->
         connect = partial(_connect, family, address, end)
         try:
             with connect() as connection:
-                greeted = (
-                    _greet(connection, connect, security, end)
-                    if security.ca is None
-                    else _greet_by_tls(connection, host, security, end)
-                )
+                return _greet(connection, connect, host, security, end)
         except OSError as error:
             problem = problem or of_connection(addresses.joined(host, port), error)
-        else:
-            return greeted
     return problem
 
 
@@ -125,20 +119,40 @@ def _connect(family: int, address: Any, end: float) -> socket.socket:
 def _greet(
     connection: socket.socket,
     connect: Callable[[], socket.socket],
+    host: str,
     security: ClientSecurity,
     end: float,
 ) -> Problem | None:
-    """What is wrong with a server that takes a connection without TLS."""
+    """What is wrong with a server that takes a connection."""
+    context = None if security.ca is None else _context(security)
+    connection.settimeout(_left(end))
+    name = security.server_name or host
     try:
-        content = _exchange(connection, end)
+        if context is None:
+            content = _exchange(connection, end)
+        else:
+            with context.wrap_socket(connection, server_hostname=name) as encrypted:
+                content = _exchange(encrypted, end)
+    except ssl.SSLError as error:
+        return of_handshake(error, security)
     except TimeoutError:
         return SILENT
     except OSError:
         content = b""
     if content:
         return of_first_bytes(content, security)
+    if context is not None:
+        return closed_by_peer(security)
     # A server that speaks TLS closes such a connection without a word.
     return _tls_wanted(security) if _speaks_tls(connect, end) else WORDLESS
+
+
+def _context(security: ClientSecurity) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=security.ca)
+    context.set_alpn_protocols(["h2"])
+    if security.cert is not None:
+        context.load_cert_chain(security.cert, security.key)
+    return context
 
 
 def _speaks_tls(connect: Callable[[], socket.socket], end: float) -> bool:
@@ -156,27 +170,6 @@ def _speaks_tls(connect: Callable[[], socket.socket], end: float) -> bool:
         return error.reason is not None and error.reason not in _NO_TLS
     except OSError:
         return False
-
-
-def _greet_by_tls(
-    plain: socket.socket, host: str, security: ClientSecurity, end: float
-) -> Problem | None:
-    """What is wrong with a server that takes a connection, by TLS."""
-    context = ssl.create_default_context(cafile=security.ca)
-    context.set_alpn_protocols(["h2"])
-    if security.cert is not None:
-        context.load_cert_chain(security.cert, security.key)
-    plain.settimeout(_left(end))
-    try:
-        with context.wrap_socket(plain, server_hostname=security.server_name or host) as connection:
-            content = _exchange(connection, end)
-    except ssl.SSLError as error:
-        return of_handshake(error, security)
-    except TimeoutError:
-        return SILENT
-    except OSError:
-        content = b""
-    return of_first_bytes(content, security) if content else closed_by_peer(security)
 
 
 def _exchange(connection: socket.socket, end: float) -> bytes:

@@ -68,14 +68,6 @@ def test_a_reader_that_hung_up_ends_it_quietly(hung_up, body, unbuffered):
     assert found == (terminal.CLOSED_PIPE, None, "")
 
 
-def test_a_reader_that_hangs_up_after_a_line_ends_it_quietly():
-    with start(LINES) as process:
-        assert process.stdout.readline() == "line 0\n"
-        process.stdout.close()
-        assert process.stderr.read() == ""
-        assert process.wait(timeout=60) == terminal.CLOSED_PIPE
-
-
 @pytest.mark.parametrize(
     ("body", "closed", "reason"),
     [

@@ -1,6 +1,5 @@
 """Request ids and access lines of calls to a real server."""
 
-import logging
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,6 @@ import pytest
 from lightfm_retriever.hosting.calls import Calls, refusing_handler
 from lightfm_retriever.hosting.observing import request_ids
 from lightfm_retriever.hosting.observing.call_log import CallLog
-from lightfm_retriever.hosting.observing.log_format import ConsoleFormat, Formatter
 from lightfm_retriever.hosting.serving.admission import Admission
 
 PATIENCE = 30
@@ -56,9 +54,6 @@ class Server:
     def _answer(self, request, context):
         if request == b"fail":
             raise RuntimeError(request_ids.current())
-        if request == b"log":
-            record = logging.makeLogRecord({"msg": "unexpected error in a call"})
-            return Formatter(ConsoleFormat("worker 0")).format(record).encode()
         if request == b"abort":
             context.set_trailing_metadata((("details-bin", b"x"),))
             context.abort(grpc.StatusCode.NOT_FOUND, "nobody")
@@ -119,12 +114,6 @@ def test_the_callers_id_is_current_and_comes_back(server):
     assert made != "mine"
     assert metadata == {"x-request-id": made}
     assert server.line()["request_id"] == made
-
-
-def test_what_is_logged_within_a_call_tells_its_id(server):
-    line, _ = server.ask(b"log", metadata=MINE)
-    assert line.endswith("unexpected error in a call request_id=mine")
-    server.line()
 
 
 @pytest.mark.parametrize(

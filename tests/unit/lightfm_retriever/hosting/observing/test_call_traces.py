@@ -63,33 +63,21 @@ def test_a_share_of_the_calls_is_traced_where_the_caller_does_not_say(share, dra
 @pytest.mark.parametrize(
     ("header", "traced"),
     [
-        (parent("01"), True),
-        (parent("ff"), True),
+        *((parent(flags), True) for flags in ("01", "ff")),
         (parent("03", version="cc"), True),
         (("traceparent", parent("01", version="01")[1] + "-more"), True),
-        (parent("00"), False),
-        (parent("02"), False),
+        *((parent(flags), False) for flags in ("00", "02")),
+        # Those that say nothing count as none.
+        *((("traceparent", text), None) for text in ("", "01")),
+        *((parent(**odd), None) for odd in ({"flags": "zz"}, {"version": "ff"})),
+        *((parent(**odd), None) for odd in ({"trace": "0" * 32}, {"span": "0" * 16})),
+        (parent(trace=TRACE.upper()), None),
     ],
 )
 def test_the_caller_decides(header, traced):
-    assert is_traced(("user-agent", "x"), header, draw=0.9 if traced else 0.0, share=0.5) == traced
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        ("traceparent", ""),
-        ("traceparent", "01"),
-        parent("zz"),
-        parent(version="ff"),
-        parent(trace="0" * 32),
-        parent(span="0" * 16),
-        parent(trace=TRACE.upper()),
-    ],
-)
-def test_a_header_that_says_nothing_counts_as_none(header):
-    assert is_traced(header, share=0.5, draw=0.4)
-    assert not is_traced(header, share=0.5, draw=0.6)
+    for draw in (0.4, 0.6):
+        wanted = draw < 0.5 if traced is None else traced
+        assert is_traced(("user-agent", "x"), header, draw=draw, share=0.5) == wanted
 
 
 def test_a_span_tells_what_was_called_and_how_it_went():

@@ -99,26 +99,24 @@ def test_whose_key_those_above_it_have_matters_to_clients_alone(secret, strange)
     check_files(settings(secret))
 
 
-@pytest.mark.parametrize(
-    ("name", "flag"), [("cert", "--tls-cert"), ("key", "--tls-key"), ("ca", "--tls-client-ca")]
-)
-def test_a_missing_file_is_named_with_its_flag(secret, name, flag):
-    path = getattr(secret, name)
-    path.unlink()
-    with pytest.raises(HostingError) as caught:
-        check_files(settings(secret))
-    assert str(caught.value) == f"{flag} {path}: No such file or directory"
-
-
-def test_a_client_ca_must_be_a_certificate(secret):
-    secret.ca.unlink()
-    for content, message in ((RUBBISH, "isn't a certificate"), (chain(OLD), "holds expired")):
+def test_a_missing_file_and_a_client_ca_that_is_none_are_named_with_their_flag(secret):
+    for content, message in (
+        (RUBBISH, "isn't a certificate in PEM"),
+        (chain(OLD), "holds expired certificates only"),
+        # Some of a bundle always have.
+        (chain(OLD) + CA, None),
+    ):
+        secret.ca.unlink()
         secret.ca.write_bytes(content)
+        if message is None:
+            check_files(settings(secret))
+            continue
         with pytest.raises(HostingError, match=f"^--tls-client-ca {secret.ca} {message}"):
             check_files(settings(secret))
-    # Some of a bundle always have.
-    secret.ca.write_bytes(chain(OLD) + CA)
-    check_files(settings(secret))
+    for path, flag in ((secret.ca, "client-ca"), (secret.key, "key"), (secret.cert, "cert")):
+        path.unlink()
+        with pytest.raises(HostingError, match=f"^--tls-{flag} {path}: No such file or directory$"):
+            check_files(settings(secret))
 
 
 @pytest.mark.parametrize(("days", "warnings"), [(6, 1), (8, 0)])

@@ -32,37 +32,28 @@ def test_another_address_needs_it_or_insecure(host):
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("kind", "settings", "first", "second"),
     [
-        ({"cert": FILE}, "--tls-cert is given without --tls-key"),
-        ({"key": FILE}, "--tls-key is given without --tls-cert"),
-        ({"client_ca": FILE}, "--tls-client-ca is given without --tls-cert"),
-        (
-            {"cert": FILE, "key": FILE, "allowed_clients": ("a",)},
-            "--tls-allowed-clients is given without",
-        ),
+        (SecuritySettings, "cert", "--tls-cert", "--tls-key"),
+        (SecuritySettings, "key", "--tls-key", "--tls-cert"),
+        (SecuritySettings, "client_ca", "--tls-client-ca", "--tls-cert"),
+        (SecuritySettings, "cert key allowed_clients", "--tls-allowed-clients", "--tls-client-ca"),
+        (ClientSecurity, "ca cert", "cert", "key"),
+        (ClientSecurity, "ca key", "key", "cert"),
+        (ClientSecurity, "cert key", "cert", "ca"),
+        (ClientSecurity, "server_name", "server_name", "ca"),
     ],
 )
-def test_what_a_service_lacks_is_said(settings, message):
-    with pytest.raises(HostingError, match=f"^{message}"):
-        SecuritySettings(**settings)
-
-
-@pytest.mark.parametrize(
-    ("settings", "first", "second"),
-    [
-        ({"ca": FILE, "cert": FILE}, "cert", "key"),
-        ({"ca": FILE, "key": FILE}, "key", "cert"),
-        ({"cert": FILE, "key": FILE}, "cert", "ca"),
-        ({"server_name": "x"}, "server_name", "ca"),
-    ],
-)
-def test_what_a_client_lacks_is_said_by_the_names_that_its_reader_gave(settings, first, second):
+def test_what_lacks_is_said_by_the_names_that_its_reader_gave(kind, settings, first, second):
+    own = dict.fromkeys(settings.split(), FILE)
+    if "server_name" in own:
+        own["server_name"] = "x"
     with pytest.raises(HostingError, match=f"^{first} is given without {second}"):
-        ClientSecurity(**settings)
-    flag = first.replace("_", "-")
-    with pytest.raises(HostingError, match=f"^--{flag} is given without --{second}"):
-        ClientSecurity(**settings, of_flags=True)
+        kind(**own)
+    if kind is ClientSecurity:
+        flags = f"^--{first.replace('_', '-')} is given without --{second}"
+        with pytest.raises(HostingError, match=flags):
+            kind(**own, of_flags=True)
 
 
 @pytest.mark.parametrize(
