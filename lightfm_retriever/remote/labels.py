@@ -145,17 +145,14 @@ class StoreLabels:
         try:
             self._check(version)
         except VersionNotFoundError:
-            self._move_back(label, previous, version)
+            found, mark = self._look(label)
+            # With nothing before it stays: nothing can be removed only if it is what was read.
+            if found == version and previous is not None:
+                with contextlib.suppress(ConflictError):
+                    self._write(_label_key(label), previous.encode() + b"\n", mark)
             raise
         self._note(label, verb, version)
         return True
-
-    def _move_back(self, label: str, previous: str | None, version: str) -> None:
-        found, mark = self._look(label)
-        # With nothing before it stays: nothing can be removed only if it is what was read.
-        if found == version and previous is not None:
-            with contextlib.suppress(ConflictError):
-                self._write(_label_key(label), previous.encode() + b"\n", mark)
 
     def _note(self, label: str, verb: Verb, version: str) -> None:
         """Add a move to the history; the label has moved, so whatever happens here is only told."""

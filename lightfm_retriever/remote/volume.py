@@ -185,7 +185,12 @@ class RemoteVolume(StoreLabels):
         except LabelError as error:
             if not isinstance(error.__cause__, ObjectMissingError):
                 raise
-            self._forget(label)
+            path = layout.label_file(self._folder, label)
+            try:
+                # It is to name nothing either.
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise VolumeError(path, f"can't be removed: {error.strerror or error}") from error
             yield self._folder
             return
         with self._using(version):
@@ -195,14 +200,6 @@ class RemoteVolume(StoreLabels):
                 _log.warning("label %r names a version that can't be used: %s", label, error)
             self._cache.follow(label, version)
             yield self._folder
-
-    def _forget(self, label: str) -> None:
-        """Let the folder's label name nothing either."""
-        path = layout.label_file(self._folder, label)
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise VolumeError(path, f"can't be removed: {error.strerror or error}") from error
 
     @contextmanager
     def _using(self, *versions: str) -> Iterator[None]:
