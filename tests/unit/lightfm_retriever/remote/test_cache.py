@@ -1,7 +1,7 @@
 """The cache on a folder as its store: the same code as for a network volume."""
 
 import os
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -218,15 +218,9 @@ def test_what_an_abandoned_download_left_goes_before_any_version(volume, tmp_pat
 
 def test_two_who_fetch_one_version_download_it_once(volume, tmp_path, version):
     store = Counting(volume)
-    fetched = []
-    threads = [
-        threading.Thread(target=lambda own=own: fetched.append(own.fetch(store, version)))
-        for own in [Cache(tmp_path / "cache") for _ in range(4)]
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    caches = [Cache(tmp_path / "cache") for _ in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        fetched = [*threads.map(lambda own: own.fetch(store, version), caches)]
     assert len([one for one in fetched if one is not None]) == 1
     assert len(store.ranges) == len({*store.ranges})
     verification.verify(tmp_path / "cache", version)

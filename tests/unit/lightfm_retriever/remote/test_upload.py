@@ -152,20 +152,17 @@ def test_another_version_of_the_same_name_is_left_alone(version, send, is_whole,
     assert is_whole(version)
 
 
-def test_two_that_bring_the_same_at_once_both_have_it(store, version, send, is_whole):
-    store.before = once("write_new manifest.json", lambda: send(version))
-    send(version)
-    assert is_whole(version)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_two_that_bring_the_same_at_once_both_have_it(store, version, send, is_whole, is_there):
+    def other():
+        if is_there:
+            send(version)
+        else:
+            # S3 answers 409 to whoever comes in the same instant.
+            raise ConflictError("manifest.json", "somebody else has changed it")
 
-
-def test_a_conflict_with_nobody_is_tried_again(store, version, send, is_whole):
-    """S3 answers 409 to whoever comes in the same instant."""
-
-    def conflict():
-        raise ConflictError("manifest.json", "somebody else has changed it")
-
-    store.before = once("write_new manifest.json", conflict)
-    send(version, pauses=(0.0,))
+    store.before = once("write_new manifest.json", other)
+    send(version, pauses=() if is_there else (0.0,))
     assert is_whole(version)
 
 

@@ -216,6 +216,7 @@ def test_who_moves_a_label_to_a_version_that_is_being_deleted_is_told(volume, el
     with pytest.raises(VersionNotFoundError):
         volume.promote(three[0])
     assert volume.read_label("current") == three[1]
+    assert store.text("history/current").split() == ["promote", three[1]]
     assert volume.list_versions() == three[1:]
 
 
