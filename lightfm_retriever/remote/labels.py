@@ -173,10 +173,7 @@ class StoreLabels:
     def _write(self, key: str, content: bytes, mark: Mark | None) -> None:
         """Write an object that has this mark, or with None isn't there; else ConflictError."""
         try:
-            if mark is None:
-                self._store.write_new(key, content)
-            else:
-                self._store.write_over(key, content, mark)
+            self._store.write_if(key, content, mark)
         except UnsupportedError:
             if not self._warned:
                 _log.warning(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -121,35 +121,26 @@ class Store:
             self._store.put(key, data, use_multipart=False)
         return self.facts(key)
 
-    def write_new(self, key: str, data: bytes) -> None:
-        """Write a small object where none is.
+    def write_if(self, key: str, data: bytes, mark: Mark | None) -> None:
+        """Write a small object in place of the one that has the mark, or with None where none is.
 
         Raises:
-            ConflictError: one is, which may be this one: an answer that got lost is asked for again.
+            ConflictError: something else is there, or nothing. It may be this object, since an answer
+                that got lost is asked for again.
             UnsupportedError: the store can't tell.
         """
-        self._write_if(key, data, "create")
-
-    def write_once(self, key: str, data: bytes) -> None:
-        """`write_new` where the store can tell whether an object is there, else `write`."""
-        try:
-            self.write_new(key, data)
-        except UnsupportedError:
-            self.write(key, data)
-
-    def write_over(self, key: str, data: bytes, mark: Mark) -> None:
-        """Write a small object in place of the one that has the mark.
-
-        Raises:
-            ConflictError: it hasn't, or is gone; see `write_new`.
-            UnsupportedError: the store can't tell.
-        """
-        facts = {"e_tag": mark.e_tag, "version": mark.version}
-        self._write_if(key, data, {name: value for name, value in facts.items() if value is not None})
-
-    def _write_if(self, key: str, data: bytes, mode: Any) -> None:
+        mode: Any = "create"
+        if mark is not None:
+            mode = {name: value for name, value in asdict(mark).items() if value is not None}
         with self._errors(key):
             self._store.put(key, data, mode=mode, use_multipart=False)
+
+    def write_once(self, key: str, data: bytes) -> None:
+        """Write a small object where none is, or anywhere if the store can't tell; ConflictError."""
+        try:
+            self.write_if(key, data, None)
+        except UnsupportedError:
+            self.write(key, data)
 
     def upload(self, key: str, path: Path) -> None:
         """Write a file of any size."""

@@ -33,7 +33,7 @@ def moved_meanwhile(own, store):
     """The label is moved to C just before it is moved from A."""
     own.promote(A, label="current")
     other = StoreLabels(store, lambda _: True)
-    store.before = once("write_over labels/current", lambda: other.promote(C, label="current"))
+    store.before = once("write_if labels/current", lambda: other.promote(C, label="current"))
 
 
 def test_a_label_is_moved_read_and_listed_and_other_objects_are_none(own, store):
@@ -132,20 +132,20 @@ def test_a_move_by_another_is_found_and_moved_over_by_who_expected_anything(own,
 
 def test_an_answer_that_got_lost_is_no_move_by_another(own, store):
     own.promote(A, label="current")
-    write_over = Store.write_over
+    write_if = Store.write_if
 
     def lost():
-        write_over(store, "labels/current", f"{B}\n".encode(), store.facts("labels/current").mark)
+        write_if(store, "labels/current", f"{B}\n".encode(), store.facts("labels/current").mark)
         raise ConflictError("labels/current", "somebody else has changed it")
 
-    store.before = once("write_over labels/current", lost)
+    store.before = once("write_if labels/current", lost)
     own.swap(B, label="current", expected=A, verb="promote")
     assert own.read_label("current") == B
     assert own.rollback_target(label="current") == A
 
 
 def test_a_label_that_others_never_leave_alone_is_given_up(own, store):
-    store.before = refusing("write_new", "labels/current", error=ConflictError)
+    store.before = refusing("write_if", "labels/current", error=ConflictError)
     for move in (
         lambda: own.promote(A, label="current"),
         lambda: own.swap(A, label="current", expected=None, verb="promote"),
@@ -157,7 +157,7 @@ def test_a_label_that_others_never_leave_alone_is_given_up(own, store):
 def test_both_of_two_moves_are_in_the_history(own, store):
     other = StoreLabels(store, lambda _: True)
     own.promote(A, label="current")
-    store.before = once("write_over history/current", lambda: other.promote(C, label="current"))
+    store.before = once("write_if history/current", lambda: other.promote(C, label="current"))
     own.promote(B, label="current")
     assert store.text("history/current").split() == ["promote", A, "promote", C, "promote", B]
 

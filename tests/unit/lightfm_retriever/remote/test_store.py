@@ -71,22 +71,22 @@ def test_no_key_leads_out_of_the_prefix(store, key):
 
 
 def test_a_new_object_is_never_written_over(store):
-    store.write_new("a", b"1")
+    store.write_if("a", b"1", None)
     with pytest.raises(ConflictError, match=f"{store}/a: somebody else has changed it"):
-        store.write_new("a", b"2")
+        store.write_if("a", b"2", None)
     assert store.read("a", at_most=1)[0] == b"1"
 
 
 def test_only_what_was_read_is_written_over(store):
     mark = store.write("a", b"1").mark
     if isinstance(store, MadeUp):
-        store.write_over("a", b"2", mark)
+        store.write_if("a", b"2", mark)
         for key in ("a", "gone"):
             with pytest.raises(ConflictError):
-                store.write_over(key, b"3", mark)
+                store.write_if(key, b"3", mark)
     else:
         with pytest.raises(UnsupportedError):
-            store.write_over("a", b"2", mark)
+            store.write_if("a", b"2", mark)
     assert store.read("a", at_most=1)[0] == (b"2" if isinstance(store, MadeUp) else b"1")
 
 

@@ -52,7 +52,7 @@ def is_whole(store, source):
 
 
 def writes(store):
-    kinds = ("write", "write_new", "write_over", "upload", "copy")
+    kinds = ("write", "write_if", "upload", "copy")
     return [(name, key.rpartition("/")[2]) for name, key in store.calls if name in kinds]
 
 
@@ -65,7 +65,7 @@ def test_a_version_is_brought_whole_and_its_manifest_last_and_once(
     facts = reader.read_manifest(source, version)
     assert versions.read_manifest(store, version) == facts
     *others, last = writes(store)
-    assert last == ("write_new", "manifest.json")
+    assert last == ("write_if", "manifest.json")
     assert sorted(others) == [("upload", name) for name in sorted(facts.files)]
     store.calls.clear()
     send(version)
@@ -161,7 +161,7 @@ def test_two_that_bring_the_same_at_once_both_have_it(store, version, send, is_w
             # S3 answers 409 to whoever comes in the same instant.
             raise ConflictError("manifest.json", "somebody else has changed it")
 
-    store.before = once("write_new manifest.json", other)
+    store.before = once("write_if manifest.json", other)
     send(version, pauses=() if is_there else (0.0,))
     assert is_whole(version)
 

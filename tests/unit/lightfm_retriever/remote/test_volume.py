@@ -212,7 +212,7 @@ def test_a_label_that_is_moved_to_a_version_while_it_is_deleted_keeps_it(
 
 def test_who_moves_a_label_to_a_version_that_is_being_deleted_is_told(volume, elsewhere, store, three):
     volume.promote(three[1])
-    store.before = once("write_over labels/current", lambda: elsewhere.delete_version(three[0]))
+    store.before = once("write_if labels/current", lambda: elsewhere.delete_version(three[0]))
     with pytest.raises(VersionNotFoundError):
         volume.promote(three[0])
     assert volume.read_label("current") == three[1]
