@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Protocol, TypeAlias
 
@@ -29,17 +29,7 @@ class Recorder(Protocol):
         ...
 
 
-class _Nothing:
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-_NOTHING = _Nothing()
+_NOTHING = nullcontext()
 # Set only where a call or run is traced, so that the others pay for one look.
 _recorder: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
 
