@@ -1,7 +1,7 @@
 """Labels and their history in a store: objects that are moved only if they are what was read.
 
 So two that move one at the same time don't undo each other, without a lock. Where a store has no such
-write, what is there is looked at just before, and a move in between is lost.
+write, a move in between is lost.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from lightfm_retriever.remote.errors import (
     ConflictError,
     ObjectMissingError,
     StoreError,
-    UnsupportedError,
 )
 from lightfm_retriever.remote.store import Mark, Store
 
@@ -56,7 +55,6 @@ class StoreLabels:
     def __init__(self, store: Store, has_version: Callable[[str], bool]) -> None:
         self._store = store
         self._has_version = has_version
-        self._warned = False
 
     def read_label(self, label: str) -> str:
         """The version that a label names; raises as the function `read_label`."""
@@ -135,7 +133,7 @@ class StoreLabels:
     ) -> bool:
         """Move a label that has this mark; returns whether that was so."""
         try:
-            self._write(_label_key(label), version.encode() + b"\n", mark)
+            self._store.write_if(_label_key(label), version.encode() + b"\n", mark)
         except ConflictError:
             # The answer to a write that succeeded may have got lost, and then it was tried again.
             if self._look(label)[0] != version:
@@ -149,7 +147,7 @@ class StoreLabels:
             # With nothing before it stays: nothing can be removed only if it is what was read.
             if found == version and previous is not None:
                 with contextlib.suppress(ConflictError):
-                    self._write(_label_key(label), previous.encode() + b"\n", mark)
+                    self._store.write_if(_label_key(label), previous.encode() + b"\n", mark)
             raise
         self._note(label, verb, version)
         return True
@@ -164,31 +162,11 @@ class StoreLabels:
                 except ObjectMissingError:
                     history, mark = b"", None
                 with contextlib.suppress(ConflictError):
-                    self._write(key, _latest(history) + labels.note(verb, version), mark)
+                    self._store.write_if(key, _latest(history) + labels.note(verb, version), mark)
                     return
         except StoreError as error:
             problem = str(error)
         _log.warning("label %r names %s, but its history doesn't say so: %s", label, version, problem)
-
-    def _write(self, key: str, content: bytes, mark: Mark | None) -> None:
-        """Write an object that has this mark, or with None isn't there; else ConflictError."""
-        try:
-            self._store.write_if(key, content, mark)
-        except UnsupportedError:
-            if not self._warned:
-                _log.warning(
-                    "%s can't write an object only if it is what was read: let one trainer at a time "
-                    "move its labels",
-                    self._store,
-                )
-                self._warned = True
-            try:
-                found: Mark | None = self._store.facts(key).mark
-            except ObjectMissingError:
-                found = None
-            if found != mark:
-                raise ConflictError(self._store.where(key), "somebody else has changed it") from None
-            self._store.write(key, content)
 
 
 def _latest(history: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -24,6 +25,8 @@ from lightfm_retriever.remote.location import Location
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
+
+_log = logging.getLogger(__name__)
 
 # Objects beyond it are sent in pieces of this size, so many at a time.
 PIECE_BYTES = 8 << 20
@@ -57,6 +60,8 @@ class Store:
     Safe for threads. Each call gives up after about `patience_seconds` without an answer; until then it
     tries again what may be a passing trouble.
     """
+
+    _warned = False
 
     def __init__(self, location: Location, *, patience_seconds: float = 20.0) -> None:
         """Raises StoreError when the location can't be one; nothing is asked yet."""
@@ -124,22 +129,28 @@ class Store:
     def write_if(self, key: str, data: bytes, mark: Mark | None) -> None:
         """Write a small object in place of the one that has the mark, or with None where none is.
 
+        Where a store has no such write, what is there is looked at just before.
+
         Raises:
             ConflictError: something else is there, or nothing. It may be this object, since an answer
                 that got lost is asked for again.
-            UnsupportedError: the store can't tell.
         """
         mode: Any = "create"
         if mark is not None:
             mode = {name: value for name, value in asdict(mark).items() if value is not None}
-        with self._errors(key):
-            self._store.put(key, data, mode=mode, use_multipart=False)
-
-    def write_once(self, key: str, data: bytes) -> None:
-        """Write a small object where none is, or anywhere if the store can't tell; ConflictError."""
         try:
-            self.write_if(key, data, None)
+            with self._errors(key):
+                self._store.put(key, data, mode=mode, use_multipart=False)
         except UnsupportedError:
+            if not self._warned:
+                _log.warning(
+                    "%s can't write an object only if it is what was read: let one trainer at a time "
+                    "move its labels",
+                    self,
+                )
+                self._warned = True
+            if (self.facts(key).mark if self.exists(key) else None) != mark:
+                raise ConflictError(self.where(key), "somebody else has changed it") from None
             self.write(key, data)
 
     def upload(self, key: str, path: Path) -> None:

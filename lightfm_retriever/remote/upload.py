@@ -99,7 +99,7 @@ def upload(store: Store, folder: Path, version: str, *, pauses: Sequence[float] 
 def _write_manifest(store: Store, facts: Manifest, data: bytes) -> None:
     key = key_of(facts.version, layout.MANIFEST)
     try:
-        store.write_once(key, data)
+        store.write_if(key, data, None)
     except ConflictError as error:
         if not _is_there(store, facts):
             # Somebody wrote it in this instant; whether it is theirs is seen when that is done.

@@ -146,7 +146,7 @@ class RemoteVolume(StoreLabels):
         except PublicationError:
             # Unless somebody has published it again.
             with contextlib.suppress(ConflictError):
-                self._store.write_once(key, data)
+                self._store.write_if(key, data, None)
             raise
         try:
             self._store.delete([*self._store.objects(key_of(version))])

@@ -10,7 +10,7 @@ from lightfm_retriever.remote.location import StoreUrl
 from lightfm_retriever.remote.store import Store
 
 # Those that others are made of, and what asks nothing.
-_CALLS = {name for name in vars(Store) if name[0] != "_"} - {"exists", "write_once", "where"}
+_CALLS = {name for name in vars(Store) if name[0] != "_"} - {"exists", "where"}
 
 
 class MadeUp(Store):
