@@ -172,13 +172,10 @@ def test_a_folder_without_conditional_writes_takes_versions_too(source, version,
     assert verification.verify(tmp_path, version) == reader.read_manifest(source, version)
 
 
-def test_what_is_not_in_the_folder_is_not_brought(send):
+@pytest.mark.usefixtures("sent")
+def test_names_that_are_no_version_are_no_version(store, version, send):
     with pytest.raises(VersionNotFoundError):
         send("20261124T120000Z-000000")
-
-
-@pytest.mark.usefixtures("sent")
-def test_names_that_are_no_version_are_no_version(store, version):
     for name in (
         "x/manifest.json",
         "20261399/manifest.json",

@@ -4,12 +4,13 @@ import contextvars
 import logging
 import os
 import threading
+from functools import partial
 
 import pytest
 
 from lightfm_retriever.hosting.errors import HostingError
-from lightfm_retriever.hosting.observing import spans, trace_settings
-from lightfm_retriever.hosting.observing.otel import Seldom, Tracing
+from lightfm_retriever.hosting.observing import otel, spans, trace_settings
+from lightfm_retriever.hosting.observing.otel import Tracing
 from lightfm_retriever.hosting.observing.trace_settings import TraceSettings
 from tests.otlp import Receiver
 
@@ -78,23 +79,17 @@ def test_a_run_is_under_the_call_that_asked_for_it():
     assert alone.parent_id == ""
 
 
-def test_what_opentelemetry_complains_of_for_each_batch_is_told_once_in_a_while(caplog):
+def test_what_opentelemetry_complains_of_for_each_batch_is_told_once_in_a_while(caplog, monkeypatch):
     now = [1000.0]
-    complain = logging.makeLogRecord({"msg": "Failed to export to %s", "args": ("there",)})
-    handler = Seldom(clock=lambda: now[0])
-    for seconds in (0, 1, 598, 2, 1):
-        now[0] += seconds
-        handler.emit(complain)
-    told = "traces can't be sent: Failed to export to there (not said again for ten minutes)"
-    assert caplog.messages == [told] * 2
-
-
-def test_opentelemetry_itself_logs_nothing(caplog):
+    monkeypatch.setattr(otel, "Seldom", partial(otel.Seldom, clock=lambda: now[0]))
     with Receiver() as receiver:
         tracing_to(receiver).close(30)
-        logging.getLogger("opentelemetry.sdk.trace").error("Queue full, dropping Span.")
-    [told] = caplog.records
-    assert told.name == "lightfm_retriever.hosting.observing.otel"
+    for seconds in (0, 1, 598, 2, 1):
+        now[0] += seconds
+        logging.getLogger("opentelemetry.sdk").error("Failed to export to %s", "there")
+    told = "traces can't be sent: Failed to export to there (not said again for ten minutes)"
+    assert caplog.messages == [told] * 2
+    assert {record.name for record in caplog.records} == {otel.__name__}
 
 
 def test_a_receiver_that_does_not_answer_holds_up_nobody():
