@@ -30,7 +30,7 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 from lightfm_retriever.hosting import addresses, given
 from lightfm_retriever.hosting.addresses import AddressError
 from lightfm_retriever.hosting.errors import ArgumentError, HostingError
-from lightfm_retriever.hosting.observing import trace_headers
+from lightfm_retriever.hosting.observing import spans
 from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from retriever.asking import answers, errors
 from retriever.asking.answers import (
@@ -354,9 +354,7 @@ class RetrieverClient:
                 raise errors.of_nothing_left(self._target, seconds, doubt=self._contact.doubt)
             seconds = left
         try:
-            response = method(
-                request, timeout=seconds, wait_for_ready=True, metadata=trace_headers.outgoing()
-            )
+            response = method(request, timeout=seconds, wait_for_ready=True, metadata=spans.outgoing())
         except grpc.RpcError as error:
             raise self._failed(error) from error
         self._contact.reached = True

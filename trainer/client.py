@@ -34,7 +34,7 @@ from lightfm_retriever.hosting.calling.first_contact import (
 )
 from lightfm_retriever.hosting.calling.symptoms import Cause, Problem
 from lightfm_retriever.hosting.errors import ArgumentError
-from lightfm_retriever.hosting.observing import trace_headers
+from lightfm_retriever.hosting.observing import spans
 from lightfm_retriever.hosting.security import credentials
 from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from trainer.errors import TrainerError
@@ -125,7 +125,7 @@ class TrainerClient:
         seconds = self._seconds_after_contact()
         try:
             response = getattr(self._stub, method)(
-                request, timeout=seconds, wait_for_ready=True, metadata=trace_headers.outgoing()
+                request, timeout=seconds, wait_for_ready=True, metadata=spans.outgoing()
             )
         except grpc.RpcError as error:
             raise self._error(error) from error
@@ -142,9 +142,7 @@ class TrainerClient:
         given.text("run_id", run_id, "the id of a training run, as Train answers it")
         seconds = self._seconds_after_contact()
         request = pb.WatchTrainingRunRequest(training_run_id=run_id)
-        responses = self._stub.WatchTrainingRun(
-            request, wait_for_ready=True, metadata=trace_headers.outgoing()
-        )
+        responses = self._stub.WatchTrainingRun(request, wait_for_ready=True, metadata=spans.outgoing())
         is_late = threading.Event()
 
         def give_up() -> None:

@@ -15,9 +15,9 @@ from lightfm_retriever.hosting.process import Awaited
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.errors import PublicationError, VolumeError
 from lightfm_retriever.publication.manifest import Manifest
-from lightfm_retriever.remote.arrival import Arrival, Fetched
 from lightfm_retriever.remote.cache import Cache
 from lightfm_retriever.remote.connecting import require_library
+from lightfm_retriever.remote.download import Arrival, Fetched
 from lightfm_retriever.remote.errors import StoreError
 from lightfm_retriever.remote.labels import read_label
 from lightfm_retriever.remote.location import Location, parse_location
@@ -143,13 +143,8 @@ class Copied:
             nonlocal files
             files = self._check(folder, version, wanted)
 
-        self._cache.bring(
-            Store(self._location, patience_seconds=_FETCH_SECONDS),
-            version,
-            check,
-            wanted=wanted,
-            arrival=_Told(version),
-        )
+        store = Store(self._location, patience_seconds=_FETCH_SECONDS)
+        self._cache.bring(store, version, check, arrival=_Told(version, wanted))
         return files
 
     def serves(self, version: str) -> None:
@@ -201,7 +196,8 @@ def _fingerprint_there(store: Store, version: str) -> Fingerprint:
 class _Told(Arrival):
     """Tells the log."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, wanted: Awaited) -> None:
+        self.wanted = wanted
         self._version = version
         self._arrived = 0
         self._started_at = time.monotonic()
