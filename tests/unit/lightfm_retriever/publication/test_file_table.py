@@ -15,7 +15,7 @@ from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
-from tests.unit.lightfm_retriever.publication.test_damaged_files import npy
+from tests.unit.lightfm_retriever.publication.storage.test_arrays import npy
 
 MANIFEST_SIZES = {"items", "users", "components", "numbers"}
 NAME = "novel.npy"
