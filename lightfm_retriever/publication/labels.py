@@ -113,27 +113,17 @@ def exclusive(volume: Path, wanted: Path) -> Iterator[None]:
         VolumeError: the volume can't be written.
     """
     path = layout.labels_lock(volume)
-    try:
-        make_directory(path.parent)
-        descriptor = open_descriptor(path, os.O_CREAT | os.O_RDWR)
-    except OSError as error:
-        raise _cannot_lock(wanted, path, error) from error
-    try:
+    with contextlib.ExitStack() as stack:
         try:
+            make_directory(path.parent)
+            descriptor = open_descriptor(path, os.O_CREAT | os.O_RDWR)
+            stack.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError as error:
-            raise _cannot_lock(wanted, path, error) from error
-        try:
-            yield
-        finally:
-            # A child that was forked meanwhile may still have the file open.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-    finally:
-        os.close(descriptor)
-
-
-def _cannot_lock(wanted: Path, lock: Path, error: OSError) -> VolumeError:
-    return VolumeError(wanted, f"can't be written: {error.strerror or error}: {lock}")
+            raise VolumeError(wanted, f"can't be written: {error.strerror or error}: {path}") from error
+        # A child that was forked meanwhile may still have the file open.
+        stack.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)
+        yield
 
 
 def promote(volume: Path, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
@@ -178,26 +168,15 @@ def swap(volume: Path, version: str, *, label: str, expected: str | None, verb: 
         _move(volume, label, version, verb)
 
 
-def rollback(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
-    """Make a label name what it named before its last promotion, and return that version.
+def rollback_target(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
+    """The version that a label named before its last promotion; a rollback makes it name that again.
 
-    Rolling back again goes one promotion further back. Versions that are gone are skipped.
+    After a rollback it is what was named one promotion before that. Versions that are gone are skipped.
 
     Raises:
         NothingToRollBackToError: it never named another version that still exists.
         LabelError: the label's name isn't valid.
-        VolumeError: the label can't be written.
     """
-    # Before anything is written, the lock included.
-    rollback_target(volume, label=label)
-    with exclusive(volume, layout.label_file(volume, label)):
-        version = rollback_target(volume, label=label)
-        _move(volume, label, version, "rollback")
-    return version
-
-
-def rollback_target(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
-    """The version that `rollback` would go to; raises as it does."""
     check_name(label)
     try:
         history = read_regular(layout.history_file(volume, label))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import NumberIndex, TextIndex
 from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
-from lightfm_retriever.publication.file_table import FILES, FileSpec
+from lightfm_retriever.publication.layout import FILES, FileSpec
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import AnyIds
 from lightfm_retriever.publication.storage.ragged import Ragged

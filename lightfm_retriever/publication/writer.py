@@ -26,7 +26,7 @@ from lightfm_retriever.files.regular_files import open_regular
 from lightfm_retriever.publication import layout, manifest, verification
 from lightfm_retriever.publication.attributes import Attributes
 from lightfm_retriever.publication.errors import InvalidPublicationError, VectorError, VolumeError
-from lightfm_retriever.publication.file_table import FILES, FileSpec
+from lightfm_retriever.publication.layout import FILES, FileSpec
 from lightfm_retriever.publication.manifest import FileFacts, Manifest
 from lightfm_retriever.publication.staging_area import make_locked, remove_abandoned
 from lightfm_retriever.publication.storage.arrays import check_kind

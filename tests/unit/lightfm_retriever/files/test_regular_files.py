@@ -31,6 +31,7 @@ from lightfm_retriever.publication.errors import (
 )
 from lightfm_retriever.publication.storage.arrays import map_array
 from lightfm_retriever.publication.storage.id_map import IdMap
+from tests import publications
 
 # Whoever waits for a FIFO does so for ever.
 pytestmark = pytest.mark.timeout(30)
@@ -141,7 +142,7 @@ def test_a_history_or_a_lock_that_is_a_fifo_keeps_nobody_waiting(published):
     labels.promote(published.volume, published.older)
     assert labels.read_label(published.volume, "current") == published.older
     with pytest.raises(NothingToRollBackToError):
-        labels.rollback(published.volume)
+        publications.roll_back(published.volume)
     make_fifo(layout.labels_lock(published.volume))
     with pytest.raises(VolumeError, match="is a FIFO"):
         labels.promote(published.volume, published.version)

@@ -7,7 +7,7 @@ import pytest
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
-from lightfm_retriever.publication.file_table import FILES, FileSpec
+from lightfm_retriever.publication.layout import FILES, FileSpec
 from lightfm_retriever.publication.manifest import FORMAT_VERSION
 from lightfm_retriever.publication.reader import open_publication
 from lightfm_retriever.publication.storage.id_map import IdMap

@@ -23,7 +23,6 @@ from lightfm_retriever.publication.labels import (
     promote,
     read_label,
     read_label_or_none,
-    rollback,
     rollback_target,
     swap,
 )
@@ -110,7 +109,7 @@ def test_no_file_is_touched_under_a_name_that_is_no_label(volume, label):
     for act in (
         lambda: read_label(volume, label),
         lambda: promote(volume, A, label=label),
-        lambda: rollback(volume, label=label),
+        lambda: publications.roll_back(volume, label=label),
         lambda: rollback_target(volume, label=label),
         lambda: swap(volume, A, label=label, expected=None, verb="promote"),
     ):
@@ -130,7 +129,7 @@ def test_a_promotion_tells_what_the_label_named_before_and_moves_no_other(volume
     assert promote(volume, B, label="canary") is None
     assert list_labels(volume) == {"canary": B, "current": C}
     with pytest.raises(NothingToRollBackToError, match="'canary'"):
-        rollback(volume, label="canary")
+        publications.roll_back(volume, label="canary")
     assert list_labels(volume) == {"canary": B, "current": C}
 
 
@@ -198,17 +197,17 @@ def test_a_label_that_was_moved_meanwhile_stays_and_the_error_names_both(volume,
 
 def test_rolling_back_goes_to_what_the_label_named_before(volume):
     with pytest.raises(NothingToRollBackToError, match=r"never named a version.*promote"):
-        rollback(volume)
+        publications.roll_back(volume)
     assert last_named(volume, "current") is None
     for version in (A, B, C):
         promote(volume, version)
     assert rollback_target(volume) == B
     assert read_label(volume, "current") == C
-    assert rollback(volume) == B
-    assert rollback(volume) == A
+    assert publications.roll_back(volume) == B
+    assert publications.roll_back(volume) == A
     assert read_label(volume, "current") == A
     with pytest.raises(NothingToRollBackToError, match="no earlier version"):
-        rollback(volume)
+        publications.roll_back(volume)
     assert read_label(volume, "current") == A
 
 
@@ -216,10 +215,10 @@ def test_rolling_back_skips_versions_that_are_gone_and_mends_a_broken_label(volu
     for version in (A, B, C):
         promote(volume, version)
     layout.version_dir(volume, B).rmdir()
-    assert rollback(volume) == A
+    assert publications.roll_back(volume) == A
     promote(volume, D)
     layout.label_file(volume, "current").write_bytes(b"")
-    assert rollback(volume) == D
+    assert publications.roll_back(volume) == D
 
 
 @settings(max_examples=40)
@@ -235,10 +234,10 @@ def test_promotions_and_rollbacks_behave_as_a_stack(no_waiting_for_the_disk, tmp
                 stack.append(version)
         elif len(stack) > 1:
             stack.pop()
-            assert rollback(volume) == stack[-1]
+            assert publications.roll_back(volume) == stack[-1]
         else:
             with pytest.raises(NothingToRollBackToError):
-                rollback(volume)
+                publications.roll_back(volume)
         assert not stack or read_label(volume, "current") == stack[-1]
 
 
@@ -251,11 +250,11 @@ def test_a_move_that_a_crash_kept_from_being_noted_is_rolled_back(volume):
     for version in (A, B, C, D):
         promote(volume, version)
     drop_last_move()
-    assert rollback(volume) == C
-    rollback(volume)
+    assert publications.roll_back(volume) == C
+    publications.roll_back(volume)
     drop_last_move()
     # Never again to what someone has just rolled back from.
-    assert rollback(volume) == A
+    assert publications.roll_back(volume) == A
 
 
 def test_a_line_cut_short_spoils_no_other(volume):
@@ -265,8 +264,8 @@ def test_a_line_cut_short_spoils_no_other(volume):
     history.write_bytes(history.read_bytes()[:-5])
     promote(volume, C)
     promote(volume, D)
-    assert rollback(volume) == C
-    assert rollback(volume) == A
+    assert publications.roll_back(volume) == C
+    assert publications.roll_back(volume) == A
 
 
 @given(st.binary(max_size=200) | st.lists(st.sampled_from(["promote", "rollback", A, B, " ", "\n"])))

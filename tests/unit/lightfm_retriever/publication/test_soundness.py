@@ -11,7 +11,7 @@ import pytest
 
 from lightfm_retriever.publication import layout, soundness
 from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
-from lightfm_retriever.publication.file_table import FILES
+from lightfm_retriever.publication.layout import FILES
 from lightfm_retriever.publication.reader import open_publication
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.verification import verify

@@ -136,7 +136,7 @@ def test_a_volume_keeps_the_newest_the_labelled_and_what_a_rollback_needs(volume
     assert run(volume, 2) == [six[0], six[3]]
     assert reader.list_versions(volume) == [six[1], six[2], six[4], six[5]]
     assert run(volume, 2) == []
-    assert labels.rollback(volume) == six[1]
+    assert publications.roll_back(volume) == six[1]
     verification.verify(volume, six[1])
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightfm_retriever.publication.file_table import FILES, FOLD_IN
+from lightfm_retriever.publication.layout import FILES, FOLD_IN
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors import fold_in
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
