@@ -1,21 +1,4 @@
-"""Everything that can be wrong with a volume or a publication.
-
-PublicationError
-├── VolumeError            the volume can't be read or written
-├── InvalidIdError         an external id that can't be published or looked up
-├── VectorError            vectors that must not be indexed (NaN, infinite, zero, wrong shape)
-│   └── TooLongError       vectors whose scores would be beyond float32
-├── LabelError             a label that is missing, malformed or unreadable
-├── LabelMovedError        a label that someone else has moved
-├── NothingToRollBackToError
-├── VersionNotFoundError   no such version on the volume
-├── LabelledVersionError   a version that a label names, so it isn't deleted
-└── InvalidPublicationError
-    ├── ManifestError      the manifest is missing, no JSON, or was edited
-    ├── UnsupportedFormatError
-    ├── MissingFileError
-    └── MismatchError      a file isn't what the manifest says it is
-"""
+"""Everything that can be wrong with a volume or a publication."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class Volume(Protocol):
 
 
 class FolderVolume:
-    """A volume in a folder, which everybody has mounted."""
+    """A volume in a folder, which everybody has mounted. Its methods are those of Volume."""
 
     elsewhere = False
 
@@ -114,23 +114,18 @@ class FolderVolume:
 
     @property
     def folder(self) -> Path:
-        """See Volume."""
         return self._folder
 
     def list_versions(self) -> list[str]:
-        """See Volume."""
         return reader.list_versions(self._folder)
 
     def has_version(self, version: str) -> bool:
-        """See Volume."""
         return reader.has_version(self._folder, version)
 
     def read_manifest(self, version: str) -> Manifest:
-        """See Volume."""
         return reader.read_manifest(self._folder, version)
 
     def written_at(self, version: str) -> datetime:
-        """See Volume."""
         try:
             written = layout.version_dir(self._folder, version).stat().st_mtime
             return datetime.fromtimestamp(written, UTC)
@@ -139,58 +134,48 @@ class FolderVolume:
             return _LONG_AGO
 
     def now(self) -> datetime:
-        """See Volume."""
         return self._clock()
 
     def verify(self, version: str) -> Manifest:
-        """See Volume."""
         return verification.verify(self._folder, version)
 
     def read_label(self, label: str) -> str:
-        """See Volume."""
         return labels.read_label(self._folder, label)
 
     def list_labels(self, *, strict: bool = False) -> dict[str, str]:
-        """See Volume."""
         return labels.list_labels(self._folder, strict=strict)
 
     def promote(self, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
-        """See Volume."""
         return labels.promote(self._folder, version, label=label)
 
     def swap(self, version: str, *, label: str, expected: str | None, verb: Verb) -> None:
-        """See Volume."""
         labels.swap(self._folder, version, label=label, expected=expected, verb=verb)
 
     def rollback_target(self, *, label: str = layout.DEFAULT_LABEL) -> str:
-        """See Volume."""
         return labels.rollback_target(self._folder, label=label)
 
     def delete_version(self, version: str) -> None:
-        """See Volume."""
         removal.delete_version(self._folder, version)
 
     def remove_leftovers(self) -> list[str]:
-        """See Volume: whoever stages the next version does it."""
+        """None: whoever stages the next version does it."""
         return []
 
     @contextmanager
     def fetched(self, *versions: str) -> Iterator[Path]:  # noqa: ARG002 - the protocol's
-        """See Volume: all are here, and who opens one finds out whether it is whole."""
+        """All are here, and who opens one finds out whether it is whole."""
         yield self._folder
 
     @contextmanager
     def followed(self, label: str) -> Iterator[Path]:  # noqa: ARG002 - the protocol's
-        """See Volume."""
         yield self._folder
 
     def check_writable(self) -> None:
-        """See Volume: staging tells."""
+        """Nothing is: staging tells."""
 
     def upload(self, version: str) -> None:
-        """See Volume: everybody has it."""
+        """Everybody has it."""
 
     def room(self) -> tuple[int, int]:
-        """See Volume."""
         found = os.statvfs(self._folder)
         return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lightfm_retriever.publication import reader, verification
 from lightfm_retriever.publication.manifest import Manifest, Scalar
@@ -154,7 +153,7 @@ def _common(old: AnyIds, new: AnyIds, count: int, *, seed: int) -> list[str]:
 
 
 def _answers(publication: Publication, names: list[str]) -> list[set[str]]:
-    rows: NDArray[np.int64] = np.array([publication.users.row(name) for name in names], dtype=np.int64)
+    rows = publication.users.rows(names)
     found = top_items(
         publication.item_vectors,
         publication.user_vectors[rows],
@@ -173,11 +172,10 @@ def _missing(ids: AnyIds, other: AnyIds) -> tuple[int, list[str]]:
     """How many ids the other map lacks, and the first of them."""
     count = 0
     names: list[str] = []
-    for row in range(len(ids)):
-        name = ids.external_id(row)
+    for name in ids:
         if name not in other:
             count += 1
-            if len(names) < SAMPLE_IDS:
+            if count <= SAMPLE_IDS:
                 names.append(name)
     return count, sorted(names)
 
