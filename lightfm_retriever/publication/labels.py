@@ -73,10 +73,8 @@ def read_label_or_none(volume: Path, label: str) -> str | None:
 def list_labels(volume: Path, *, strict: bool = False) -> dict[str, str]:
     """All labels that can be read, sorted by name, and the versions that they name.
 
-    Args:
-        volume: the volume.
-        strict: whether a label that is there and can't be read is an error. One whose text isn't a
-            version's name is left out either way: it names none.
+    With `strict`, one that is there and can't be read is an error. One whose text isn't a version's
+    name is left out either way: it names none.
 
     Raises:
         VolumeError: the labels, or with `strict` one of them, can't be read.
@@ -103,14 +101,8 @@ def list_labels(volume: Path, *, strict: bool = False) -> dict[str, str]:
 def exclusive(volume: Path, wanted: Path) -> Iterator[None]:
     """Let no other process or thread move a label or delete a version meanwhile; it waits for them.
 
-    The lock ends with the process, however that ends. It isn't reentrant.
-
-    Args:
-        volume: the volume.
-        wanted: what is to be changed, for the error.
-
-    Raises:
-        VolumeError: the volume can't be written.
+    The lock ends with the process, however that ends. It isn't reentrant. A VolumeError, which says
+    that the volume can't be written, names what is `wanted`.
     """
     path = layout.labels_lock(volume)
     with contextlib.ExitStack() as stack:
@@ -146,15 +138,9 @@ def promote(volume: Path, version: str, *, label: str = layout.DEFAULT_LABEL) ->
 def swap(volume: Path, version: str, *, label: str, expected: str | None, verb: Verb) -> None:
     """Make a label name a version if it still names the expected one.
 
-    For who has looked at what the label names, and then at length at the version: nobody else's move
-    in between is undone.
-
-    Args:
-        volume: the volume.
-        version: which the caller has verified.
-        label: to move.
-        expected: what `read_label_or_none` gave.
-        verb: what to note in the history: "rollback" to what was `rollback_target`, else "promote".
+    For who has looked at what the label names, as `read_label_or_none` gave it, and then at length at
+    the version: nobody else's move in between is undone. The history notes `verb`: "rollback" to what
+    was `rollback_target`, else "promote".
 
     Raises:
         LabelMovedError: it names another version by now.
@@ -189,11 +175,8 @@ def rollback_target(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
 def earlier(label: str, history: bytes, current: str | None, exists: Callable[[str], bool]) -> str:
     """The version that a label named before.
 
-    Args:
-        label: its name, for the error.
-        history: the content of its history.
-        current: what it names.
-        exists: whether the volume has a version.
+    `history` is the content of its history, `current` what it names, `exists` whether there is a
+    version.
 
     Raises:
         NothingToRollBackToError: it never named another version that still exists.

@@ -151,11 +151,8 @@ class Staging:
     def seal(self, facts: Manifest) -> Manifest:
         """Make all files durable and write the manifest. From now on nothing is added or changed.
 
-        Args:
-            facts: the manifest without version, created_at and files, which are filled in here.
-
-        Raises:
-            VolumeError: a file of the contract is missing.
+        `facts` are the manifest without version, created_at and files, which are filled in here. Raises
+        VolumeError when a file of the contract is missing.
         """
         files = {path.name: _seal(path) for path in sorted(self._files.iterdir())}
         for name in layout.REQUIRED_FILES:

@@ -58,10 +58,8 @@ class OwnVectors:
 def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, list[str]]:
     """Read, check, and evaluate when something is held out; returns warnings too.
 
-    Args:
-        files: what to read.
-        scratch: a folder of a disk that has room for the vectors once more. They are mapped from there,
-            out of a file without a name, which is gone when the process ends.
+    The vectors are mapped from `scratch`, a folder of a disk that has room for them once more, out of a
+    file without a name, which is gone when the process ends.
 
     Raises:
         OSError: nothing can be written to `scratch`.
@@ -74,21 +72,14 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
     items.check_directions()
     users = None
     if files.user_vectors is not None and files.user_ids is not None:
-        users = VectorSide(
-            files.user_vectors,
-            files.user_ids,
-            files.user_biases,
-            kind="user",
-            components=items.components,
-        )
+        paths = files.user_vectors, files.user_ids, files.user_biases
+        users = VectorSide(*paths, kind="user", components=items.components)
     else:
-        for flag, path in (
-            ("--user-biases", files.user_biases),
-            ("--seen", files.seen),
-            ("--held-out", files.held_out),
-        ):
-            if path is not None:
-                raise OptionError(flag, _name(path), "used with --user-vectors")
+        for name in ("user_biases", "seen", "held_out"):
+            if (path := getattr(files, name)) is not None:
+                raise OptionError(
+                    f"--{name.replace('_', '-')}", _name(path), "used with --user-vectors"
+                )
     item_map, user_map = items.ids, IdMap.build([]) if users is None else users.ids
     nobody = np.empty((0, items.components + 1), dtype=np.float32)
     embeddings = Embeddings(
@@ -100,8 +91,7 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
     warnings = [*items.warnings]
     if users is not None:
         warnings += [*users.warnings, *users.check_most_directions()]
-    seen = Ragged(np.zeros(len(user_map) + 1, dtype=np.int64), np.empty(0, dtype=np.int32))
-    held_out = None
+    seen, held_out = ragged.empty(len(user_map)), None
     if users is not None and files.seen is not None:
         seen = _rows(files.seen, items, users, warnings)
     if users is not None and files.held_out is not None:
@@ -144,13 +134,8 @@ def _rows(path: Path, items: VectorSide, users: VectorSide, warnings: list[str])
     """
     interactions = read_interactions(path)
     warnings += interactions.warnings
-    item_rows, user_rows = (
-        _known_rows(path, what, of, ids)[codes]
-        for what, of, ids, codes in (
-            ("item", items, interactions.item_ids, interactions.items),
-            ("user", users, interactions.user_ids, interactions.users),
-        )
-    )
+    item_rows = _known_rows(path, "item", items, interactions.item_ids)[interactions.items]
+    user_rows = _known_rows(path, "user", users, interactions.user_ids)[interactions.users]
     has_vectors = (item_rows >= 0) & (user_rows >= 0)
     if not has_vectors.any():
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,13 +95,9 @@ def diff(
 ) -> VersionDiff:
     """Compare two versions; every byte of both is checked first.
 
-    Args:
-        volume: the volume.
-        before, after: names of the versions.
-        users: how many users to compare recommendations for, drawn from those that both have. Each
-            version ranks its own items, exactly, without what it says that the user has seen.
-        seed: of the draw.
-        by_user: whether to tell each user's overlap.
+    Recommendations are compared for up to `users` users that both have, drawn by the seed. Each version
+    ranks its own items, exactly, without what it says that the user has seen. `by_user` tells each
+    user's overlap too.
 
     Raises:
         VersionNotFoundError: the volume has no such version.
@@ -142,14 +139,8 @@ def _overlap(
 
 def _common(old: AnyIds, new: AnyIds, count: int, *, seed: int) -> list[str]:
     """Up to so many ids that both have, in a random order."""
-    names: list[str] = []
-    for row in np.random.default_rng(seed).permutation(len(old)).tolist():
-        if len(names) == count:
-            break
-        name = old.external_id(row)
-        if name in new:
-            names.append(name)
-    return names
+    drawn = map(old.external_id, np.random.default_rng(seed).permutation(len(old)).tolist())
+    return [*itertools.islice((name for name in drawn if name in new), count)]
 
 
 def _answers(publication: Publication, names: list[str]) -> list[set[str]]:

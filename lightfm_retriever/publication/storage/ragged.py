@@ -68,6 +68,11 @@ def are_among(rows: NDArray[np.integer], ascending: NDArray[np.integer]) -> NDAr
     return found
 
 
+def empty(rows: int) -> Ragged:
+    """So many rows of no values."""
+    return Ragged(np.zeros(rows + 1, dtype=np.int64), np.empty(0, dtype=np.int32))
+
+
 def of_owners(owners: NDArray[np.int64], values: NDArray[Any], rows: int) -> Ragged:
     """Values as rows of int32: each one's owner is a row, and they are in the order of their owners."""
     return Ragged(_offsets(np.bincount(owners, minlength=rows)), values.astype(np.int32))

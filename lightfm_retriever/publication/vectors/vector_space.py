@@ -81,11 +81,7 @@ def augment_queries(queries: Float32Array) -> Float32Array:
 
 
 def check_length(vectors: Float32Array, *, what: str) -> None:
-    """Refuse rows that scores can't be made of.
-
-    Args:
-        vectors: (n, d).
-        what: what a row is ("user embedding"), for the message.
+    """Refuse rows (n, d) that scores can't be made of; `what` is a row, such as "user embedding".
 
     Raises:
         VectorError: a row isn't finite; names the first one and how many there are.
@@ -96,10 +92,6 @@ def check_length(vectors: Float32Array, *, what: str) -> None:
 
 def check_indexable(vectors: Float32Array, *, what: str) -> None:
     """Refuse what makes an index answer nonsense: what `check_length` does, and rows of no direction.
-
-    Args:
-        vectors: (n, d).
-        what: what a row is ("item embedding"), for the message.
 
     Raises:
         VectorError: names the first bad row and how many there are.
