@@ -29,6 +29,7 @@ from lightfm_retriever.publication.errors import (
 )
 from lightfm_retriever.publication.storage.arrays import map_array
 from lightfm_retriever.publication.storage.id_map import IdMap
+from tests import publications
 
 # Whoever waits for a FIFO does so for ever.
 pytestmark = pytest.mark.timeout(30)
@@ -126,7 +127,7 @@ def test_a_label_a_history_or_a_lock_that_is_a_fifo_says_so_and_hides_no_other(p
     labels.promote(volume, version)
     assert labels.read_label(volume, "current") == version
     with pytest.raises(NothingToRollBackToError):
-        labels.rollback(volume)
+        publications.roll_back(volume)
     make_fifo(layout.labels_lock(volume))
     with pytest.raises(VolumeError, match="is a FIFO"):
         labels.promote(volume, published.older)

@@ -18,6 +18,7 @@ from lightfm_retriever.publication.errors import (
 from lightfm_retriever.remote.errors import ConflictError, StoreError
 from lightfm_retriever.remote.labels import StoreLabels
 from lightfm_retriever.remote.store import Store
+from tests import publications
 from tests.unit.lightfm_retriever.remote.stores import MadeUp, once, refusing
 
 A, B, C = (f"20261124T12000{second}Z-00000{second}" for second in range(3))
@@ -210,7 +211,7 @@ def test_labels_go_back_as_those_of_a_folder_do(tmp_path_factory, steps, gone):
             here = outcome(lambda: labels.rollback_target(folder, label="x"))
             assert outcome(lambda: own.rollback_target(label="x")) == here
             if here is not None:
-                labels.rollback(folder, label="x")
+                publications.roll_back(folder, label="x")
                 own.swap(here, label="x", expected=own.read_label("x"), verb="rollback")
     for version in gone:
         layout.version_dir(folder, version).rmdir()
