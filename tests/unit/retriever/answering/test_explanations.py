@@ -15,13 +15,13 @@ from tests import retrievable
 from tests.retrievable import DictIdMap
 
 FEATURES = ["a:1", "b:2", "c:3", "d:4"]
+EXPLAINED = Options(explain=True, limit=12, exclude_seen=False)
 
 
 def snapshot(seed, **changes):
     random = np.random.default_rng(seed)
     items, users = random.normal(size=(2, 12, 5)).astype(np.float32)
-    seen = [random.permutation(12)[: random.integers(1, 6)].tolist() for _ in users]
-    seen = [sorted(rows) for rows in seen]
+    seen = [sorted(random.permutation(12)[: random.integers(1, 6)].tolist()) for _ in users]
     seen[0] = []
     fold_in = FoldIn.build(items, users, retrievable.ragged(seen), seed=1)
     assert fold_in is not None
@@ -39,7 +39,8 @@ weights = st.lists(st.floats(0.25, 4, width=32), min_size=SHOWN, max_size=SHOWN)
 names = st.lists(st.sampled_from([f"item-{row}" for row in range(12)]), min_size=SHOWN, max_size=SHOWN)
 items = st.builds(WeightedItems, names, weights)
 features = st.lists(st.sampled_from(FEATURES), min_size=1, max_size=SHOWN).map(UserFeatures)
-EXPLAINED = Options(explain=True, limit=12, exclude_seen=False)
+of_users = st.tuples(st.just(False), items | features)
+of_items = st.tuples(st.just(True), st.sampled_from(["item-0", "item-7"]) | items)
 
 
 def assert_tidy(explanation):
@@ -47,49 +48,33 @@ def assert_tidy(explanation):
     assert len(scores) <= SHOWN
     assert scores == sorted(scores, reverse=True)
     assert all(score > 0 for score in scores)
-    names = [name for name, _ in explanation.contributions]
-    assert len(names) == len({*names})
+    assert len(scores) == len(dict(explanation.contributions))
 
 
-def whole(own, subject, row, *, cosine=False):
-    """What each part contributed to a score, those of 0 or less too, asked for one by one."""
-    plan = queries.plan_similar_items if cosine else queries.plan_recommend
-    parts = plan(own, subject, EXPLAINED).subject.parts()
-    vector = np.float64(own.item_embeddings[row])
-    vector /= np.linalg.norm(vector) if cosine else 1
-    return dict(zip(parts.names, (parts.vectors @ vector).tolist(), strict=True))
-
-
-@given(st.integers(0, 99), st.one_of(items, features))
-def test_contributions_and_the_bias_add_up_to_the_score_of_a_recommendation(seed, subject):
+@given(st.integers(0, 99), of_users | of_items)
+def test_contributions_and_the_bias_add_up_to_the_score(seed, asked):
+    similar, subject = asked
     own = snapshot(seed)
-    answer = queries.recommend(own, subject, EXPLAINED)
+    ask = queries.similar_items if similar else queries.recommend
+    plan = queries.plan_similar_items if similar else queries.plan_recommend
+    parts = plan(own, subject, EXPLAINED).subject.parts()
+    answer = ask(own, subject, EXPLAINED)
     for row, score, explanation in zip(answer.rows, answer.scores, answer.explanations, strict=True):
         assert_tidy(explanation)
         assert explanation.of_features == isinstance(subject, UserFeatures)
-        each = whole(own, subject, row)
+        # What each part contributed, those of 0 or less too.
+        vector = np.float64(own.item_embeddings[row])
+        vector /= np.linalg.norm(vector) if similar else 1
+        each = dict(zip(parts.names, (parts.vectors @ vector).tolist(), strict=True))
         told = dict(explanation.contributions)
         assert told == pytest.approx({name: each[name] for name in told}, abs=1e-5)
         # Whatever isn't told took something away.
         untold = [value for name, value in each.items() if name not in told]
         assert all(value <= 1e-5 for value in untold)
         assert sum(told.values()) + sum(untold) + explanation.bias == pytest.approx(score, abs=1e-4)
-
-
-@given(st.integers(0, 99), st.one_of(st.sampled_from(["item-0", "item-7"]), items))
-def test_contributions_add_up_to_the_cosine_of_a_similar_item(seed, subject):
-    own = snapshot(seed)
-    answer = queries.similar_items(own, subject, EXPLAINED)
-    for row, score, explanation in zip(answer.rows, answer.scores, answer.explanations, strict=True):
-        assert_tidy(explanation)
-        assert explanation.bias == 0
-        each = whole(own, subject, row, cosine=True)
-        told = dict(explanation.contributions)
-        untold = sum(value for name, value in each.items() if name not in told)
-        assert sum(told.values()) + untold == pytest.approx(score, abs=1e-4)
-        if not isinstance(subject, str):
-            continue
-        assert told == (pytest.approx({subject: score}, abs=1e-5) if score > 0 else {})
+        assert not similar or explanation.bias == 0
+        if isinstance(subject, str):
+            assert told == (pytest.approx({subject: score}, abs=1e-5) if score > 0 else {})
 
 
 def test_of_many_the_three_largest_are_told():
@@ -108,32 +93,26 @@ def test_of_many_the_three_largest_are_told():
     assert answer.scores.tolist() == pytest.approx([8 * (1 + 6 + 3 + 7 + 2) / 5 + 0.5])
 
 
-def test_a_known_users_explanation_is_of_seen_items_and_has_both_biases():
-    own = snapshot(5)
-    seen = own.publication.seen[1]
-    answer = queries.recommend(own, "user-1", Options(explain=True))
+@pytest.mark.parametrize(
+    ("user_id", "changes"), [("user-1", {}), ("user-0", {}), ("user-1", {"fold_in": None})]
+)
+def test_a_known_users_explanation_is_of_seen_items_if_any_and_has_both_biases(user_id, changes):
+    own = snapshot(5, **changes)
+    user = own.publication.users.row(user_id)
+    seen = {f"item-{item}" for item in own.publication.seen[user]}
+    answer = queries.recommend(own, user_id, Options(explain=True))
     for row, explanation in zip(answer.rows, answer.explanations, strict=True):
         assert_tidy(explanation)
-        assert {name for name, _ in explanation.contributions} <= {f"item-{item}" for item in seen}
-        biases = own.publication.item_vectors[row, -1] + own.publication.user_vectors[1, -1]
+        assert {name for name, _ in explanation.contributions} <= seen
+        biases = own.publication.item_vectors[row, -1] + own.publication.user_vectors[user, -1]
         assert explanation.bias == pytest.approx(biases)
-    assert any(explanation.contributions for explanation in answer.explanations)
+    # Without seen items, or what folds them in, there are none.
+    told = any(explanation.contributions for explanation in answer.explanations)
+    assert told == (user_id == "user-1" and not changes)
 
 
-@pytest.mark.parametrize(("user_id", "fold_in"), [("user-0", ...), ("user-1", None)])
-def test_without_seen_items_or_a_fold_in_a_known_users_explanation_is_the_biases(user_id, fold_in):
-    own = snapshot(5, **({} if fold_in is ... else {"fold_in": fold_in}))
-    answer = queries.recommend(own, user_id, Options(explain=True))
-    assert len(answer.rows) == len(answer.explanations)
-    assert all(not explanation.contributions for explanation in answer.explanations)
-
-
-def test_nothing_is_explained_unless_asked_for():
+def test_nothing_is_explained_that_is_not_asked_for_or_not_there():
     assert list(queries.recommend(snapshot(5), "user-1", Options()).explanations) == []
-
-
-def test_no_result_has_no_explanation():
-    session = WeightedItems(["item-0"])
-    everything = [f"item-{row}" for row in range(12)]
-    answer = queries.recommend(snapshot(5), session, Options(explain=True, exclude_item_ids=everything))
+    options = Options(explain=True, exclude_item_ids=[f"item-{row}" for row in range(12)])
+    answer = queries.recommend(snapshot(5), WeightedItems(["item-0"]), options)
     assert list(answer.explanations) == []
