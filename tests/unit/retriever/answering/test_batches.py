@@ -16,9 +16,8 @@ from lightfm_retriever.publication.attributes import Attributes, TextColumn
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from retriever.answering import batches, pages, queries
 from retriever.answering.batches import answer_all
-from retriever.answering.conditions import ValueCondition
 from retriever.answering.pages import Page, Position
-from retriever.answering.questions import Options, Search, UserFeatures, WeightedItems
+from retriever.answering.questions import Options, Search, UserFeatures, ValueCondition, WeightedItems
 from retriever.errors import AbandonedError, InvalidArgumentError, PageExpiredError, UnknownIdError
 from tests import retrievable
 from tests.retrievable import DictIdMap, FixedIndex

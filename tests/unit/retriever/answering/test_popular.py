@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from lightfm_retriever.publication.attributes import Attributes, TextColumn
 from retriever.answering import popular, queries
-from retriever.answering.conditions import ValueCondition
 from retriever.answering.filters import look_up
+from retriever.answering.pages import Position
 from retriever.answering.popular import find_popular
-from retriever.answering.questions import Options
-from retriever.answering.search import Allowed
+from retriever.answering.questions import Options, ValueCondition
+from retriever.answering.search import Wanted
 from retriever.errors import NotPublishedError
 from tests import retrievable
 
@@ -38,11 +38,12 @@ def snapshot(counts=COUNTS, item_ids=IDS, **changes):
     return retrievable.snapshot(vectors, vectors[:1], item_ids=item_ids, **published)
 
 
-def wanted(own, excluded=(), parity=None):
+def wanted(own, start, limit, excluded=(), parity=None):
     items = len(own.publication.item_vectors)
     conditions = [ValueCondition("parity", "any", [parity])] if parity else []
     found = look_up(conditions, own.publication.attributes, items) if conditions else None
-    return Allowed(np.array(excluded, dtype=np.int32), found, items)
+    rows = np.array(excluded, dtype=np.int32)
+    return Wanted(limit, items, rows, found, position=Position(0, start))
 
 
 @given(
@@ -63,7 +64,7 @@ def test_any_part_of_the_ranking_is_what_the_reference_has_there(
     allowed = {*matching} - {*excluded}
     ranked = sorted(allowed, key=lambda row: (-counts[row], item_ids[row]))
     with mock.patch.object(popular, "_STEP", step):
-        found = find_popular(own, start, start + limit, wanted(own, excluded, parity))
+        found = find_popular(own, wanted(own, start, limit, excluded, parity))
     expected = ranked[start : start + limit]
     assert found.rows.tolist() == expected
     assert found.scores.tolist() == [counts[row] for row in expected]
@@ -87,7 +88,7 @@ def test_equal_counts_come_in_the_byte_order_of_their_ids_and_nothing_explains_t
 
 def test_only_as_much_of_a_long_ranking_is_looked_at_as_it_takes():
     own = snapshot([0] * 9000, [str(row) for row in range(9000)])
-    found = find_popular(own, 0, 10, wanted(own))
+    found = find_popular(own, wanted(own, 0, 10))
     assert (found.candidates, found.filtered) == (4096, 0)
 
 
