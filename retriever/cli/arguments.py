@@ -36,7 +36,8 @@ def _add_similar_items(commands: Any, defaults: dict[str, str]) -> None:
     _add_options(similar)
     _add_target(similar, defaults)
     _add_json(similar)
-    similar.set_defaults(check=_check_items(similar))
+    text = "at least one ITEM_ID (or --item) is needed"
+    _check(similar, lambda options: bool(options.item_ids or options.weighted), text)
 
 
 def _add_recommend(commands: Any, defaults: dict[str, str]) -> None:
@@ -72,7 +73,8 @@ def _add_recommend(commands: Any, defaults: dict[str, str]) -> None:
     _add_options(recommend)
     _add_target(recommend, defaults)
     _add_json(recommend)
-    recommend.set_defaults(check=_check_user(recommend))
+    text = "exactly one is needed of USER_ID, --session (or --session-item), --feature"
+    _check(recommend, lambda options: _subjects(options) == 1, text)
 
 
 def _add_batch(commands: Any, defaults: dict[str, str], name: str, of: str) -> None:
@@ -146,6 +148,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     _add_what_may_be_returned(parser)
     parser.add_argument(
         "--unknown",
+        dest="unknown_ids",
         choices=["error", "ignore", "popular"],
         help="what to do about ids that aren't published: fail, answer from the others, or show what "
         "is popular if there are none (default: error for one id, ignore for several)",
@@ -186,6 +189,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def _add_what_may_be_returned(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exclude",
+        dest="exclude_item_ids",
         action="extend",
         type=flag_values.ids,
         default=[],
@@ -194,28 +198,24 @@ def _add_what_may_be_returned(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--exclude-item",
-        dest="exclude",
+        dest="exclude_item_ids",
         action="append",
         metavar="ID",
         help="the same for one item, whose id may have commas; repeat it",
     )
-    for test, what in (
-        ("any_of", "only items with at least one of these"),
-        ("all_of", "only items with all of these"),
-        ("none_of", "only items with none of these"),
-    ):
+    for test, how in (("any_of", "at least one"), ("all_of", "all"), ("none_of", "none")):
         parser.add_argument(
             f"--{test.replace('_', '-')}",
-            dest="conditions",
+            dest="filter",
             action="append",
             default=[],
             type=flag_values.text_condition(test),
             metavar="NAME=VALUE|...",
-            help=f"{what}, such as 'genres=Drama|War' (\\| for a | in a value)",
+            help=f"only items with {how} of these, such as 'genres=Drama|War' (\\| for a | in a value)",
         )
     parser.add_argument(
         "--range",
-        dest="conditions",
+        dest="filter",
         action="append",
         default=[],
         type=flag_values.range_condition,
@@ -251,23 +251,17 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the response as JSON")
 
 
-# ---- what flags together must be
+def _check(
+    parser: argparse.ArgumentParser, holds: Callable[[argparse.Namespace], bool], text: str
+) -> None:
+    """Have flags that together make no sense refused by a text."""
 
-
-def _check_user(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
     def check(options: argparse.Namespace) -> None:
-        given = [
-            subject is not None for subject in (options.user_id, options.session, options.features)
-        ]
-        if sum(given) != 1:
-            parser.error("exactly one is needed of USER_ID, --session (or --session-item), --feature")
+        if not holds(options):
+            parser.error(text)
 
-    return check
+    parser.set_defaults(check=check)
 
 
-def _check_items(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
-    def check(options: argparse.Namespace) -> None:
-        if not (options.item_ids or options.weighted):
-            parser.error("at least one ITEM_ID (or --item) is needed")
-
-    return check
+def _subjects(options: argparse.Namespace) -> int:
+    return sum(one is not None for one in (options.user_id, options.session, options.features))

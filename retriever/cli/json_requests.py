@@ -147,7 +147,7 @@ def _value(path: str, value: Any, field: Any) -> Any:
 
 def _one(path: str, value: Any, field: Any) -> Any:
     if field.name in _IDS:
-        return _identifier(path, value)
+        return _text(path, value, is_id=True)
     if field.message_type is not None and field.message_type.full_name != "google.protobuf.FieldMask":
         if not isinstance(value, dict):
             raise _wrong(path, f"an object with {_OBJECTS[field.message_type.name]}")
@@ -165,15 +165,10 @@ def _one(path: str, value: Any, field: Any) -> Any:
     return _text(path, value)
 
 
-def _identifier(path: str, value: Any) -> str:
+def _text(path: str, value: Any, *, is_id: bool = False) -> str:
     try:
-        return given.identifier(path, value)
-    except ArgumentError as error:
-        raise _wrong(path, error.expected) from error
-
-
-def _text(path: str, value: Any) -> str:
-    try:
+        if is_id:
+            return given.identifier(path, value)
         return given.text(path, value, 'text in double quotes, such as "genres"')
     except ArgumentError as error:
         raise _wrong(path, error.expected) from error
