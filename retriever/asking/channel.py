@@ -14,13 +14,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.hosting import given
-from lightfm_retriever.hosting.calling.first_contact import FirstContact, Services
+from lightfm_retriever.hosting.calling.first_contact import FirstContact, Services, too_late
 from lightfm_retriever.hosting.errors import ArgumentError
 from lightfm_retriever.hosting.observing import trace_headers
 from lightfm_retriever.hosting.security import credentials
 from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
-from retriever.asking import errors
-from retriever.asking.errors import CallError, UnreachableError
+from retriever.asking.errors import CallError, UnreachableError, of_call
 
 MAX_RESPONSE_BYTES = 64 << 20
 """The largest answer that is taken: with many attributes it may be larger than gRPC's default."""
@@ -143,7 +142,11 @@ class Connections:
                 raise UnreachableError(self.target, problem)
             left = end - time.monotonic()
             if left <= 0:
-                raise errors.of_nothing_left(self.target, seconds, doubt=self._contact.doubt)
+                # Looking for the service took all the time.
+                code = grpc.StatusCode.DEADLINE_EXCEEDED
+                if self._contact.doubt is not None:
+                    raise UnreachableError(self.target, self._contact.doubt, code=code)
+                raise CallError(self.target, code, too_late(seconds))
             seconds = left
         try:
             response = method(
@@ -163,4 +166,4 @@ class Connections:
         waited = contact.reached and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         if waited and (problem := contact.gone()):
             return UnreachableError(self.target, problem, code=error.code())
-        return errors.of_call(self.target, error, reached=contact.reached, doubt=contact.doubt)
+        return of_call(self.target, error, reached=contact.reached, doubt=contact.doubt)
