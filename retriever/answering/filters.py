@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,20 +54,6 @@ class EmptyRange:
     greatest: float | None
 
 
-class Test(Protocol):
-    """One condition, looked up in a publication: `most` is how many items match at most."""
-
-    most: int
-
-    def rows(self) -> Rows:
-        """All rows that match, ascending."""
-        ...
-
-    def matches(self, rows: Rows) -> NDArray[np.bool_]:
-        """For each of some rows whether it matches."""
-        ...
-
-
 class Filter:
     """Conditions that must all hold, looked up in a publication of `items` items.
 
@@ -80,7 +65,7 @@ class Filter:
 
     def __init__(
         self,
-        tests: Sequence[Test],
+        tests: Sequence[_ValuesTest | _RangeTest],
         items: int,
         unknown_values: Sequence[UnknownValue],
         empty_ranges: Sequence[EmptyRange],
@@ -119,7 +104,7 @@ def look_up(conditions: Sequence[AnyCondition], attributes: Attributes | None, i
     Raises:
         InvalidArgumentError: an attribute is unknown, or a condition isn't of its kind.
     """
-    tests: list[Test] = []
+    tests: list[_ValuesTest | _RangeTest] = []
     unknown: dict[tuple[int, str], None] = {}
     empty: list[EmptyRange] = []
     for place, condition in enumerate(conditions):
@@ -162,6 +147,8 @@ def _no_attribute(field: str, name: str, attributes: Attributes | None) -> Inval
 
 
 class _ValuesTest:
+    """A condition on texts, looked up: `most` is how many items match at most."""
+
     def __init__(
         self, condition: ValueCondition, attributes: Attributes, position: int, items: int
     ) -> None:
@@ -223,6 +210,8 @@ class _ValuesTest:
 
 
 class _RangeTest:
+    """A condition on numbers, looked up."""
+
     def __init__(
         self,
         condition: NumberCondition,

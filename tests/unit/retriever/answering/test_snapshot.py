@@ -14,7 +14,6 @@ from lightfm_retriever.publication.errors import MismatchError, MissingFileError
 from retriever import failures
 from retriever.answering import queries
 from retriever.answering.snapshot import open_snapshot
-from retriever.errors import SnapshotError
 from tests import publications
 from tests.retrievable import ODD_ITEM_IDS, ODD_USER_IDS, Expected
 from tests.shortages import descriptors_left
@@ -103,19 +102,6 @@ def test_a_missing_or_truncated_file_is_named_before_it_is_mapped(published, nam
     assert caught.value.path == path
     path.unlink()
     with pytest.raises(MissingFileError, match=name):
-        opened(published)
-
-
-def test_indexes_that_are_swapped_with_their_facts_are_refused(published):
-    """Signed anew, so only the facts can tell: each has the other's dimensions."""
-
-    def swap(content):
-        similar, recommend = (content["indexes"][name] for name in (layout.SIMILAR, layout.RECOMMEND))
-        for key in ("dimensions", "metric"):
-            similar[key], recommend[key] = recommend[key], similar[key]
-
-    publications.edit_manifest(published.directory, swap)
-    with pytest.raises(SnapshotError, match="index 'similar' has dimensions 6, but should have 4"):
         opened(published)
 
 

@@ -187,24 +187,6 @@ def test_ids_and_titles_are_printed_as_they_are(service, capsys, text):
     assert cells(printed(capsys, "similar-items", "1")[1]) == ["0.5000", text, text]
 
 
-def test_json_is_the_response(service, capsys):
-    service.answer = items(("東京", 0.5, "[x]"))
-    content = json.loads("\n".join(printed(capsys, "recommend", "3", "--json")))
-    item = {"item_id": "東京", "score": 0.5, "title": "[x]", "attributes": {}, "explanation": None}
-    lists = ("unknown_ids", "unknown_filter_values", "empty_filter_ranges")
-    assert content == {
-        "items": [item],
-        "version": VERSION,
-        "source": "personalized",
-        "method": "index",
-        "candidates": 110,
-        "filtered": 7,
-        "short_reason": None,
-        **{name: [] for name in lists},
-        "next_page_token": "",
-    }
-
-
 def test_all_pages_end_where_the_service_does_or_where_it_was_said(service, capsys):
     service.answer = items(("50", 1.5, ""))
     service.answer.next_page_token = "t"  # noqa: S105

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,12 +38,6 @@ def test_it_finds_the_best_of_all_best_first_whatever_the_effort(seed, items, co
     np.testing.assert_allclose(index.scores_for(np.stack([query] * 2)), [scores] * 2, atol=1e-5)
     for effort in (0.1, 100.0):
         assert index.search(query, count, effort).tolist() == rows.tolist()
-
-
-@pytest.mark.parametrize("cosine", [False, True])
-def test_equal_scores_come_by_row(cosine):
-    vectors = np.ones((20, 3), dtype=np.float32)
-    assert ExactIndex(vectors, cosine=cosine).search(vectors[0], 7).tolist() == [*range(7)]
 
 
 @given(seeds, sizes, st.sampled_from([1e-15, 1.0, 1e15]))

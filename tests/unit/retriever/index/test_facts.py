@@ -64,20 +64,18 @@ def assert_mismatch(published, name, *what_expected_found):
 
 @names
 @backends
-@pytest.mark.parametrize("metric", ["euclidean", "", "Angular", "dot"])
-def test_another_metric_is_refused_with_the_one_it_should_be(published_by, backend, name, metric):
-    published = edited(published_by(backend), name, metric=metric)
-    expected = METRICS[backend][name]
-    assert_refused(published, name, f" has metric '{metric}', but should have '{expected}'")
-
-
-@names
-@backends
-@pytest.mark.parametrize("more", [-1, 1, 100])
-def test_other_dimensions_are_refused_with_those_it_should_have(published_by, backend, name, more):
-    expected = DIMENSIONS[backend][name]
-    published = edited(published_by(backend), name, dimensions=expected + more)
-    assert_refused(published, name, f" has dimensions {expected + more}, but should have {expected}")
+def test_another_metric_or_other_dimensions_are_refused_with_what_it_should_have(
+    published_by, backend, name
+):
+    metric, dimensions = METRICS[backend][name], DIMENSIONS[backend][name]
+    published = published_by(backend)
+    for other in ("euclidean", "", "Angular"):
+        edited(published, name, metric=other)
+        assert_refused(published, name, f" has metric '{other}', but should have '{metric}'")
+    edited(published, name, metric=metric)
+    for other in (dimensions - 1, dimensions + 1):
+        edited(published, name, dimensions=other)
+        assert_refused(published, name, f" has dimensions {other}, but should have {dimensions}")
 
 
 def test_angles_by_nmslib_need_the_transform_for_inner_products(published_by):
