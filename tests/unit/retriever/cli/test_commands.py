@@ -346,13 +346,6 @@ def test_a_refusal_is_an_error_that_names_service_and_reason(
     assert (captured.out, captured.err) == ("", f"error: example.org:1: {code}: {told}\n")
 
 
-@pytest.mark.parametrize("limit", [2**31, -(2**31) - 1])
-def test_what_no_request_can_hold_is_an_error_and_not_a_traceback(service, capsys, limit):
-    assert main(["similar-items", "1", "--limit", str(limit)]) == 2
-    assert capsys.readouterr().err.startswith("error: ")
-    assert service.asked is None
-
-
 # ---- batches
 
 

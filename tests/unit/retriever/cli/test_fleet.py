@@ -193,7 +193,7 @@ def test_json_has_all_that_each_says(run):
         ("a:1,b:x", "'b:x' should be HOST:PORT"),
         ("\udcff:1", r"'\udcff:1' isn't valid UTF-8"),
         ("a:1,b:2,a:1", "a:1 is named twice: leave one out"),
-        ("A.example:1,a.Example:01", "a.example:1 is named twice"),
+        ("A.example:1,[::1]:2,my_host-0.svc:65535,a.Example:01", "a.example:1 is named twice"),
         ("a:1 --target b:2", "not allowed with argument --fleet"),
     ],
 )
@@ -203,12 +203,3 @@ def test_addresses_that_make_no_sense_are_refused(capsys, given, message):
         main(["status", "--fleet", *arguments])
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
-
-
-def test_addresses_of_any_kind_are_taken(monkeypatch):
-    taken = []
-    monkeypatch.setattr(
-        commands, "ask_all", lambda addresses, *_, **__: taken.extend(addresses) or Fleet([])
-    )
-    main(["status", "--fleet", "127.0.0.1:1,[::1]:2,my_host-0.svc.example:65535"])
-    assert taken == ["127.0.0.1:1", "[::1]:2", "my_host-0.svc.example:65535"]

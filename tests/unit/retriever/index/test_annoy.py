@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from annoy import AnnoyIndex
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.vectors.vector_space import augment_queries
-from retriever.answering import queries
-from retriever.answering.snapshot import open_snapshot
-from tests import retrievable
 from tests.unit.retriever.index import asking
 from tests.unit.retriever.index.asking import names
 
@@ -42,21 +38,3 @@ def test_an_old_publication_is_searched_as_annoy_does_by_default(
         assert index.search(query, 5).tolist() == by_default(query, candidates)[:5]
         differs += by_default(query, candidates)[:5] != by_default(query, 5)
     assert differs
-
-
-def test_old_publications_answer_as_before(tmp_path):
-    """The best ten of at least a hundred candidates, by `search_k = count * trees`."""
-    old = {"search_k": -1, "candidates": 100}
-    version = retrievable.publish(tmp_path, items=1000, query=old, users=20)
-    snapshot = open_snapshot(tmp_path, version)
-    publication = snapshot.publication
-    plain = AnnoyIndex(6, "angular")
-    plain.load(str(layout.version_dir(tmp_path, version) / "recommend.annoy"))
-    for row in range(20):
-        query = np.array([*publication.user_vectors[row][:-1], 1, 0])
-        seen = publication.seen[row].tolist()
-        near = {*plain.get_nns_by_vector(query.tolist(), 100 + len(seen))} - {*seen}
-        scores = publication.item_vectors @ np.float32(query[:-1])
-        best = sorted(near, key=lambda item, scores=scores: (-scores[item], item))[:10]
-        asked = publication.users.external_id(row)
-        assert queries.recommend(snapshot, asked).rows.tolist() == best

@@ -24,22 +24,6 @@ def arrays(seed, items, scale=1.0):
     return vectors, query
 
 
-@given(seeds, sizes, st.integers(1, 40), st.booleans())
-def test_it_finds_the_best_of_all_best_first_whatever_the_effort(seed, items, count, cosine):
-    vectors, query = arrays(seed, items)
-    scores = np.float64(vectors) @ np.float64(query)
-    if cosine:
-        scores /= np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
-    index = ExactIndex(vectors, cosine=cosine)
-    rows = index.search(query, count)
-    assert len(rows) == len({*rows.tolist()}) == min(count, items)
-    np.testing.assert_allclose(scores[rows], np.sort(scores)[::-1][:count], atol=1e-5)
-    np.testing.assert_allclose(index.scores(query, rows), scores[rows], atol=1e-5)
-    np.testing.assert_allclose(index.scores_for(np.stack([query] * 2)), [scores] * 2, atol=1e-5)
-    for effort in (0.1, 100.0):
-        assert index.search(query, count, effort).tolist() == rows.tolist()
-
-
 @given(seeds, sizes, st.sampled_from([1e-15, 1.0, 1e15]))
 def test_norms_that_are_given_change_no_answer(seed, items, scale):
     vectors, query = arrays(seed, items, scale)
