@@ -75,6 +75,9 @@ def test_every_file_is_mapped_and_closed_with_the_last_reference(published_by, b
         mapped = Path("/proc/self/maps").read_text()
         # NMSLIB has copies.
         missing = {name for name in files if str(published.directory / name) not in mapped}
+        # A volume is for reading, and may be mounted so.
+        own = [line.split() for line in mapped.splitlines() if str(published.directory) in line]
+        assert {rights[:3] for _, rights, *_ in own} == {"r--"}
         assert missing == {name for name in files if name.endswith(".nmslib")}
         assert np.shares_memory(snapshot.item_embeddings, snapshot.publication.item_vectors)
         del snapshot

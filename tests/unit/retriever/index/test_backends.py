@@ -6,34 +6,16 @@ import itertools
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import numpy as np
 import pytest
 
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.reader import open_publication
 from lightfm_retriever.publication.search_effort import candidates_for
 from retriever.answering.snapshot import open_snapshot
 from retriever.index import open_index
-from tests import publications, retrievable
+from tests import publications
 from tests.unit.retriever.index import asking
-from tests.unit.retriever.index.asking import backends, filed, names, opened, questions_of
-
-
-@names
-@backends
-def test_the_true_ten_are_among_what_is_found(tmp_path, backend, name):
-    """The publications of the tests are tuned to find everything."""
-    version = retrievable.publish(tmp_path, backend=backend, items=300)
-    publication = open_publication(tmp_path, version)
-    index = open_index(publication, name)
-    queries, worth = questions_of(publication, name)
-    for query, own in zip(queries, worth, strict=True):
-        # As many as are asked for when ten are wanted.
-        rows = index.search(query, candidates_for(10, index.candidates, 0))
-        assert rows.dtype == np.int64
-        assert {*rows.tolist()} >= {*np.argsort(-own)[:10].tolist()}
+from tests.unit.retriever.index.asking import backends, filed, names, questions_of
 
 
 @names
@@ -101,35 +83,6 @@ def test_several_threads_may_search_at_the_same_time(tmp_path, backend, name):
     with ThreadPoolExecutor(8) as pool:
         for _ in range(10):
             assert [*pool.map(lambda each: index.search(*each).tolist(), asked)] == expected
-
-
-@names
-@filed
-def test_the_file_is_mapped_and_let_go_with_the_last_reference(published_by, backend, name):
-    published = published_by(backend)
-    file = str(published.directory / f"{name}.{backend}")
-    index = opened(published, name)
-    query = np.ones(4 if name == layout.SIMILAR else 5, dtype=np.float32)
-    assert len(index.search(query, 10)) == 10
-    maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
-    # A volume is for reading, and may be mounted so. NMSLIB's is a copy: the file is read and closed.
-    rights = {line[1][:3] for line in maps if line[-1] == file}
-    assert rights == (set() if backend == "nmslib" else {"r--"})
-    assert backend == "annoy" or _open_files(published.directory) == []
-    del index
-    assert str(published.directory) not in Path("/proc/self/maps").read_text()
-    assert _open_files(published.directory) == []
-
-
-def _open_files(directory):
-    """Descriptors of what lies there."""
-    links = []
-    for descriptor in Path("/proc/self/fd").iterdir():
-        try:
-            links.append(str(descriptor.readlink()))
-        except FileNotFoundError:
-            continue  # that of the listing itself
-    return [link for link in links if link.startswith(f"{directory}/")]
 
 
 @backends
