@@ -158,15 +158,12 @@ def test_a_setting_that_there_is_not_is_an_error(monkeypatch, capsys, tmp_path):
 DIGITS = "1" * 6000
 MISTAKES = [
     ("", "the following arguments are required: COMMAND"),
-    ("dance", "argument COMMAND: "),
     ("serve", "required: --volume"),
     ("serve --volume ftp://host/x", "ftp:// isn't known"),
     ("serve --volume=", "--volume: an empty path"),
     ("serve --volume v --cache-dir=", "--cache-dir: an empty path"),
     ("serve --volume v --config=", "--config: an empty path"),
     ("serve --volume v --label \udcff", r"--label: '\udcff' isn't valid UTF-8"),
-    ("serve --volume v --workers many", "argument --workers: "),
-    ("serve --volume v --poll-seconds x", "argument --poll-seconds: "),
     ("similar-items", "at least one ITEM_ID (or --item) is needed"),
     ("similar-items 1 --include-seen", "--include-seen"),
     (
@@ -176,7 +173,6 @@ MISTAKES = [
     ("similar-items a b\udc80", r"argument ITEM_ID: 'b\udc80' isn't valid UTF-8"),
     ("recommend", "exactly one is needed of USER_ID, --session (or --session-item), --feature"),
     ("recommend 1 --session 2", "exactly one is needed of USER_ID"),
-    ("recommend 1 2", "2"),
     ("recommend \udcff", r"argument USER_ID: '\udcff' isn't valid UTF-8"),
     ("recommend --session 1:x", "'1:x' should be ID[:WEIGHT],..., such as 50,181:2"),
     ("recommend --session 1,,2", "'1,,2' should be ID[:WEIGHT],..., such as 50,181:2"),
@@ -200,15 +196,11 @@ MISTAKES = [
         )
         for text in ("year=1990", "year=a..b", "year=..", "=1..2")
     ),
-    ("recommend 1 --unknown maybe", "argument --unknown: "),
     ("recommend 1 --max-pages 0", "'0' should be a number in 1..999999999, such as 5"),
-    ("recommend 1 --limit ten", "argument --limit: "),
     ("batch-recommend", "required: FILE"),
     ("batch-recommend ", "FILE: an empty path"),
-    ("status --timeout soon", "argument --timeout: "),
     ("status --ca=", "--ca: an empty path"),
     ("health --liveness --readiness", "not allowed with argument"),
-    ("health now", "now"),
     # A number of thousands of digits is refused briefly.
     *(
         (f"{command} {number}", f"argument {command.split()[-1]}: ")
