@@ -11,9 +11,9 @@ from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.id_map import ItemId, ItemRow
 from retriever.answer_words import ShortReason, Source
-from retriever.answering.explanations import ScoreParts
 from retriever.answering.queries import RankedRows
 from retriever.answering.snapshot import Snapshot
+from retriever.answering.subjects import ScoreParts
 
 Response: TypeAlias = pb.SimilarItemsResponse | pb.RecommendResponse
 TITLE = "title"

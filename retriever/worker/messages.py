@@ -11,25 +11,23 @@ from typing import TypeAlias
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from retriever.answering import batches, pages, sizes
-from retriever.answering.conditions import (
-    MAX_CONDITIONS,
-    MAX_VALUES,
-    AnyCondition,
-    NumberCondition,
-    ValueCondition,
-)
 from retriever.answering.near_misses import in_words, near_names
 from retriever.answering.pages import Page
 from retriever.answering.questions import (
     DEFAULT_LIMIT,
+    MAX_CONDITIONS,
     MAX_LIMIT,
     MAX_RETURNED_ATTRIBUTES,
+    MAX_VALUES,
+    AnyCondition,
     ItemSubject,
+    NumberCondition,
     Options,
     Search,
     UnknownIds,
     UserFeatures,
     UserSubject,
+    ValueCondition,
     WeightedItems,
     check_external_id,
 )

@@ -14,11 +14,17 @@ from msgspec import structs
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
-from retriever.answering import batches, conditions, pages, questions
-from retriever.answering.conditions import NumberCondition, ValueCondition
-from retriever.answering.explanations import ScoreParts
+from retriever.answering import batches, pages, questions
 from retriever.answering.queries import RankedRows
-from retriever.answering.questions import Options, Search, UserFeatures, WeightedItems
+from retriever.answering.questions import (
+    NumberCondition,
+    Options,
+    Search,
+    UserFeatures,
+    ValueCondition,
+    WeightedItems,
+)
+from retriever.answering.subjects import ScoreParts
 from retriever.errors import InvalidArgumentError
 from retriever.worker import answer_messages, messages
 from tests import retrievable
@@ -351,7 +357,7 @@ def test_a_condition_that_tests_nothing_is_refused_by_its_place(kind, test, fiel
 
 @BOTH
 def test_as_many_conditions_as_are_documented_and_no_more_are_taken(kind):
-    most = conditions.MAX_CONDITIONS
+    most = questions.MAX_CONDITIONS
     assert most == 32
     one = pb.Condition(attribute="year", range=pb.Range(min=1))
     assert len(options_of(kind, filter=pb.Filter(conditions=[one] * most)).conditions) == most
@@ -364,7 +370,7 @@ def test_as_many_conditions_as_are_documented_and_no_more_are_taken(kind):
 
 @BOTH
 def test_as_many_values_altogether_as_are_documented_and_no_more_are_taken(kind):
-    assert conditions.MAX_VALUES == 1000
+    assert questions.MAX_VALUES == 1000
 
     def wanted(count):
         parts = [(600, "any_of"), (count - 600, "none_of")]
