@@ -272,3 +272,10 @@ def test_pauses_double_up_to_an_end_and_are_no_shorter_than_the_attempt_was(
 def test_attempts_at_other_files_are_counted_anew():
     seen = known(SERVES, step=VERIFYING, failed=failed(7, NOW, ("others",)), fingerprint=())
     assert decide(replace(seen, **refusal(None, NEW)), NOW)[1] == [fails()]
+
+
+def test_what_changes_while_it_is_verified_is_tried_again_at_once():
+    """What was found broken is what was there when it began."""
+    begun, _ = decide(known(*BOTH, fingerprint=("before",)), NOW)
+    changed = replace(begun, fingerprint=("after",), **refusal(None, NEW))
+    assert decide(changed, NOW)[1][1:] == [Verify(NEW)]
