@@ -36,11 +36,10 @@ from retriever.counters import Counters
 from retriever.errors import RetrieverError
 from retriever.failures import Failure
 from retriever.version_files import FilesChangedError
-from retriever.worker.call_facts import call_facts
-from retriever.worker.current import CurrentSnapshot
+from retriever.worker.answer_messages import call_facts
 from retriever.worker.online_recall import Sampler
 from retriever.worker.server import Server
-from retriever.worker.service import RetrieverServicer, look_away
+from retriever.worker.service import CurrentSnapshot, RetrieverServicer, look_away
 from retriever.worker.warm_up import warm_up
 
 _log = logging.getLogger(__name__)
