@@ -83,6 +83,11 @@ class Service:
     def files(self, version):
         return {"vectors": FileState(self.changes[version], 0, 0, 0)}
 
+    def name(self, target):
+        """The label names another version, and nobody waits for what comes of it."""
+        self.reload.look(Seen(target))
+        self.reload.advance()
+
     def look(self):
         """What a look at the volume shows, as of now."""
         served = self.reload.known.committed
@@ -162,13 +167,9 @@ class Service:
         match words:
             case ["prepared", version, *order]:
                 self.say(worker, control.Prepared(version, int(*order or [worker.order])))
-            case ["refuses", version, reason, *order]:
-                failed = control.PrepareFailed(version, int(*order or [worker.order]), reason)
-                self.say(worker, failed)
-            case ["lacks", version, reason]:
-                self.say(worker, control.PrepareFailed(version, worker.order, reason, passing=True))
-            case ["finds", version, "changed"]:
-                failed = control.PrepareFailed(version, worker.order, "changed", changed=True)
+            case ["refuses" | "lacks" | "finds" as why, version, reason, *order]:
+                number, passes, changed = int(*order or [worker.order]), why == "lacks", why == "finds"
+                failed = control.PrepareFailed(version, number, reason, passes, changed)
                 self.say(worker, failed)
             case ["committed", version, *at]:
                 self.say(worker, control.Committed(version, float(*at or [self.now])))
@@ -179,6 +180,10 @@ class Service:
             case ["boots"]:
                 worker.start()
                 self.say(worker, control.Booted())
+            case ["joins", version]:
+                for happens in (["boots"], ["prepared", version], ["committed", version]):
+                    self._happen_to(worker, happens)
+                    self.reload.advance()
             case ["listens"]:
                 self.say(worker, control.Listening())
             case ["late"]:

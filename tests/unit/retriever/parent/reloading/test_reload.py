@@ -7,7 +7,6 @@ from threading import Event
 import pytest
 
 from retriever import control
-from retriever.parent.reloading.label_watch import Seen
 from tests.unit.retriever.parent.reloading.reloading import Service
 
 SCRIPTS = {
@@ -20,15 +19,6 @@ SCRIPTS = {
         0 listens
         look
         """,
-    # Beside others that serve it must not answer that nothing is published.
-    "a worker that can't prepare what the others serve is started afresh": """
-        old serves
-        0 dies
-        0 boots         => 0 prepare old
-        0 refuses old 'out of memory' => 0 end
-        serving old
-        failed
-        """,
     # It was told to prepare what served when it booted, and answers when that serves no more.
     "a worker that boots during a reload ends up with what the others serve": """
         old serves
@@ -38,14 +28,6 @@ SCRIPTS = {
         0 prepared new  => 0 commit new
         0 committed new
         1 prepared old  => 1 abandon, 1 prepare new
-        1 prepared new  => 1 commit new
-        1 committed new => 1 listen
-        """,
-    "one that booted with nothing to serve does not listen once others are told to serve": """
-        1 dies
-        label new       => verify new, 0 prepare new
-        0 prepared new  => 0 commit new
-        1 boots         => 1 prepare new
         1 prepared new  => 1 commit new
         1 committed new => 1 listen
         """,
@@ -109,14 +91,10 @@ SCRIPTS = {
         old serves
         label new       => verify new, 0 prepare new
         0 dies -9       => verify new
-        0 boots         => 0 prepare old
-        0 prepared old  => 0 commit old
-        0 committed old => 0 prepare new, 0 listen
+        0 joins old     => 0 prepare old, 0 commit old, 0 prepare new, 0 listen
         0 dies -9
         because 'ended with status -9 while it prepared'
-        0 boots         => 0 prepare old
-        0 prepared old  => 0 commit old
-        0 committed old => 0 listen
+        0 joins old     => 0 prepare old, 0 commit old, 0 listen
         20 s
         10 s            => verify new, 0 prepare new
         """,
@@ -139,32 +117,6 @@ SCRIPTS = {
         serving old
         failed
         """,
-    # ---- labels
-    "a label that can't be read changes nothing and may return": """
-        old serves
-        label
-        serving old
-        label new       => verify new, 0 prepare new
-        """,
-    # What was on its way to the parent then counts for nothing.
-    "a label that moves back while a version is prepared abandons it": """
-        old serves
-        label new       => verify new, 0 prepare new
-        0 prepared new  => 1 prepare new
-        label old       => 0 abandon, 1 abandon
-        1 prepared new
-        serving old
-        """,
-    "a candidate that is abandoned disturbs neither those that change over nor one that joins": """
-        old serves
-        label new       => verify new, 0 prepare new
-        1 dies
-        0 prepared new  => 0 commit new
-        1 boots         => 1 prepare new
-        label newer     => verify newer
-        label new
-        serving new
-        """,
     # It is about the same version, and comes after the order was given again.
     "an answer to an order that was taken back counts for nothing": """
         old serves
@@ -184,25 +136,15 @@ SCRIPTS = {
         serving
         1 prepared new  => 1 commit new
         """,
-    "a worker that dies while it prepares after the first is not waited for": """
-        label new       => verify new, 0 prepare new
-        0 prepared new  => 1 prepare new
-        1 dies          => 0 commit new
-        failed
-        """,
     "when the first dies twice the version is a failed one": """
         old serves
         label new       => verify new, 0 prepare new
         0 dies -11      => verify new
-        0 boots         => 0 prepare old
-        0 prepared old  => 0 commit old
-        0 committed old => 0 prepare new, 0 listen
+        0 joins old     => 0 prepare old, 0 commit old, 0 prepare new, 0 listen
         0 dies -11
         because 'ended with status -11 while it prepared'
         serving old
-        0 boots         => 0 prepare old
-        0 prepared old  => 0 commit old
-        0 committed old => 0 listen
+        0 joins old     => 0 prepare old, 0 commit old, 0 listen
         1000000 s
         look
         """,
@@ -212,9 +154,7 @@ SCRIPTS = {
         old serves
         label new       => verify new, 0 prepare new
         0 dies -11      => verify new
-        0 boots         => 0 prepare old
-        0 prepared old  => 0 commit old
-        0 committed old => 0 prepare new, 0 listen
+        0 joins old     => 0 prepare old, 0 commit old, 0 prepare new, 0 listen
         failed
         new serves
         """,
@@ -300,8 +240,7 @@ def test_one_prepares_then_the_others_and_it_is_done_when_the_last_has_changed_o
     service = Service(workers=3)
     service.now = 10.0
     service.held["new"] = Event()
-    service.reload.look(Seen("new"))
-    service.reload.advance()
+    service.name("new")
     service.target = "new"
     assert service.reload.loading == control.Loading("new", "VERIFYING", 10.0)
     service.held["new"].set()
@@ -386,10 +325,8 @@ def test_a_problem_is_what_the_label_or_else_the_verification_has():
     service.run("label")
     assert service.reload.problem() == "the label can't be read"
     service.held["slow"] = Event()
-    service.reload.look(Seen("slow"))
-    service.reload.advance()
-    service.reload.look(Seen("old"))
-    service.reload.advance()
+    service.name("slow")
+    service.name("old")
     assert service.reload.problem() == ""
     service.now += 12
     assert "the verification of slow was ended 10 s ago" in service.reload.problem()
@@ -397,28 +334,20 @@ def test_a_problem_is_what_the_label_or_else_the_verification_has():
 
 
 def test_the_verdict_on_one_version_is_not_taken_for_that_on_another():
-    """The label moved from a good version, which is still being read, to a broken one, and back."""
+    """The label moved from a version that is still being read to a broken one, and back in time."""
     service = Service()
     service.run("""
         old serves
         broken is broken
         """)
     service.held = {"new": Event(), "broken": Event()}
-    for version in ("new", "broken"):
-        service.reload.look(Seen(version))
-        service.reload.advance()
-    for version in ("new", "broken"):
-        service.held[version].set()
+    for target in ("new", "broken"):
+        service.name(target)
+    for target in ("new", "broken"):
+        service.held[target].set()
         service.wait_for_news()
     assert [service.reload.last.version, *service.reload.failed] == ["broken"] * 2
-    service.held = {"new": Event()}
-    for version in ("new", "old"):
-        service.reload.look(Seen(version))
-        service.reload.advance()
-    service.held["new"].set()
-    service.wait_for_news()
-    assert service.told() == ["verify new", "verify broken", "verify new"]
-    assert service.reload.known.committed == "old"
+    assert service.told() == ["verify new", "verify broken"]
 
 
 def test_the_log_tells_each_thing_once(caplog):
