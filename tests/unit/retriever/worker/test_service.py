@@ -115,7 +115,6 @@ def items_batch(*fields):
     return pb.BatchSimilarItemsRequest(requests=[pb.SimilarItemsRequest(**one) for one in fields])
 
 
-BOTH = pytest.mark.parametrize("request_", [similar(), recommend()], ids=["similar", "recommend"])
 BATCHES = [items_batch({"item_id": "item-0"}), users_batch({"user_id": "user-0"}, {})]
 ALL = pytest.mark.parametrize("request_", [similar(), recommend(), *BATCHES], ids=range(4))
 
@@ -251,20 +250,7 @@ def test_a_call_is_quick_unless_it_may_look_at_much_and_always_while_nothing_is_
     assert Caller().servicer.is_quick(request_)
 
 
-def test_with_a_snapshot_a_problem_of_the_label_is_none_of_a_call():
-    fleet = control.ServiceState(label="current", label_problem="unreadable")
-    assert len(Caller(snapshot(), fleet=fleet).ask(recommend(user_id="user-1")).items) == 4
-
-
 # ---- callers that leave
-
-
-@BOTH
-def test_a_caller_that_left_is_searched_nothing(request_):
-    index = FixedIndex(range(4))
-    caller = Caller(snapshot(similar=index, recommend=index))
-    assert caller.refused(request_, looks=0)[0].code is grpc.StatusCode.CANCELLED
-    assert index.asked == []
 
 
 @pytest.mark.parametrize(
@@ -277,15 +263,18 @@ def test_a_caller_that_left_is_searched_nothing(request_):
     ],
     ids=range(3),
 )
-def test_a_caller_that_leaves_meanwhile_gets_no_answer_made(caller, request_, least, monkeypatch):
-    context = Context()
+def test_a_caller_that_leaves_gets_nothing_searched_or_made_from_then_on(request_, least, monkeypatch):
+    index, context = FixedIndex(range(4)), Context()
+    caller = Caller(snapshot(similar=index, recommend=index))
     assert caller.ask(request_, context)
     stages = MANY - context.looks
     assert stages >= least
+    index.asked.clear()
     made = []
     monkeypatch.setattr(service.answer_messages, "fill_in", lambda *_: made.append(1))
     for looks in range(stages):
         assert caller.refused(request_, looks=looks)[0].code is grpc.StatusCode.CANCELLED
+        assert looks or index.asked == []
     assert made == []
 
 
