@@ -186,16 +186,6 @@ def test_an_answer_to_what_was_abandoned_is_not_taken_for_the_answer_to_what_was
     assert state(running) == ("running", None, None, None, None)
 
 
-def test_orders_have_other_numbers_also_for_the_next_process(worker):
-    """What its predecessor wrote is gone with the socket, but a number should mean one order."""
-    worker.prepare("v1", {})
-    [first] = told(worker)
-    restart(worker)
-    worker.prepare("v1", {})
-    [second] = told(worker)
-    assert second.order > first.order
-
-
 @pytest.mark.parametrize(
     "message",
     [
@@ -285,9 +275,10 @@ def test_a_new_process_has_nothing_to_do_with_what_its_predecessor_half_read_or_
     assert running.receive() == ([], True)
     restart(running)
     hears(running, control.Booted())
-    # It is to be told to take calls, too.
+    # It is to be told to take calls, too, and a number means one order.
     running.listen()
-    assert told(running) == [control.Listen()]
+    running.prepare("v1", {})
+    assert told(running) == [control.Listen(), control.Prepare("v1", 2)]
 
 
 @pytest.mark.parametrize("hangs", [False, True])
