@@ -223,8 +223,8 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         try:
             return self._current.get()
         except NothingLoadedError:
-            waiting = waiting_for(self._fleet(), now=time.monotonic())
-            raise NothingLoadedError(waiting.reason, passes=waiting.passes) from None
+            reason, passes = waiting_for(self._fleet(), now=time.monotonic())
+            raise NothingLoadedError(reason, passes=passes) from None
 
     @_handler
     def GetStatus(  # noqa: N802

@@ -25,7 +25,7 @@ from lightfm_retriever.remote.store import Store
 from retriever.config import Config
 from retriever.errors import StartError
 from retriever.parent.reloading import label_watch
-from retriever.parent.reloading.label_watch import Fingerprint, Seen
+from retriever.parent.reloading.label_watch import Seen
 from retriever.parent.reloading.verify_apart import verify_apart
 from retriever.version_files import Files
 
@@ -110,25 +110,29 @@ class Copied:
         """See VersionsSource."""
         cached = self._at_start
         if cached is not None and self._cache.has(cached):
-            seen = Seen(cached, "", _fingerprint_here(self._cache.folder, cached))
+            seen = self._here(cached)
             # Not before it could be looked at.
             self._at_start = None
             return seen
         self._at_start = None
         try:
-            store = self._store or Store(self._location, patience_seconds=_LOOK_SECONDS)
-            self._store = store
-            target = self._pin or read_label(store, self._label)
-            self._target = target
+            store = self._store = self._store or Store(self._location, patience_seconds=_LOOK_SECONDS)
+            target = self._target = self._pin or read_label(store, self._label)
             if self._cache.has(target):
-                return Seen(target, "", _fingerprint_here(self._cache.folder, target))
-            return Seen(target, "", _fingerprint_there(store, target))
+                return self._here(target)
+            objects = store.objects(f"{layout.VERSIONS}/{target}/")
+            facts = sorted((key, *astuple(own)) for key, own in objects.items())
+            return Seen(target, "", ("there", *facts))
         except StoreError as error:
             # A network volume that was mounted anew, for instance.
             self._store = None
             return Seen(None, f"{error}; the cache serves on" if self._serving else str(error))
         except PublicationError as error:
             return Seen(None, str(error))
+
+    def _here(self, version: str) -> Seen:
+        fingerprint = label_watch.fingerprint(layout.version_dir(self._cache.folder, version))
+        return Seen(version, "", ("here", *fingerprint))
 
     def verify(
         self,
@@ -189,15 +193,6 @@ def open_source(config: Config) -> VersionsSource:
     return FolderSource(config.volume, config.label, config.pin)
 
 
-def _fingerprint_here(folder: Path, version: str) -> Fingerprint:
-    return ("here", *label_watch.fingerprint(layout.version_dir(folder, version)))
-
-
-def _fingerprint_there(store: Store, version: str) -> Fingerprint:
-    objects = store.objects(f"{layout.VERSIONS}/{version}/")
-    return ("there", *sorted((key, *astuple(facts)) for key, facts in objects.items()))
-
-
 class _Told(Arrival):
     """Tells the log."""
 
@@ -228,8 +223,6 @@ class _Told(Arrival):
     def ended(self, fetched: Fetched) -> None:
         _log.info(
             "version %s fetched in %.1f s: %d bytes, %d more were here already",
-            self._version,
-            time.monotonic() - self._started_at,
-            fetched.downloaded,
-            fetched.linked,
+            *(self._version, time.monotonic() - self._started_at),
+            *(fetched.downloaded, fetched.linked),
         )

@@ -63,7 +63,7 @@ class Parent:
     @property
     def health(self):
         request = health_pb2.HealthCheckRequest()
-        return self.worker._server._server._health.Check(request, None).status
+        return self.worker._server._health.Check(request, None).status
 
     @property
     def version(self):
