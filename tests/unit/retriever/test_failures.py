@@ -25,6 +25,11 @@ from retriever.failures import Failure
 from retriever.version_files import FilesChangedError
 
 PATH = Path("/data/items.trie")
+LACKS = [
+    *(errno.EACCES, errno.EAGAIN, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    *(errno.ENOSPC, errno.ESTALE, errno.ETIMEDOUT),
+]
+NO_FILES = [errno.EISDIR, errno.ELOOP, errno.ENOENT, errno.ENOTDIR, None]
 UNREADABLE = ImportError("libfaiss.so: cannot open shared object file: Too many open files")
 
 
@@ -38,13 +43,7 @@ def passing(error):
 @pytest.mark.parametrize(
     "error",
     [
-        *(
-            OSError(getattr(errno, name), "text")
-            for name in (
-                *("EACCES", "EAGAIN", "EDQUOT", "EIO", "EMFILE", "ENFILE", "ENOMEM", "ENOSPC"),
-                *("ESTALE", "ETIMEDOUT"),
-            )
-        ),
+        *(OSError(number, "text") for number in LACKS),
         MemoryError(),
         VolumeError(PATH, "Stale file handle"),
         StoreError("s3://bucket", "connection reset"),
@@ -63,10 +62,7 @@ def test_what_says_nothing_about_a_version_passes(error):
 @pytest.mark.parametrize(
     "error",
     [
-        *(
-            OSError(number, "text")
-            for number in (errno.EISDIR, errno.ELOOP, errno.ENOENT, errno.ENOTDIR, None)
-        ),
+        *(OSError(number, "text") for number in NO_FILES),
         InvalidPublicationError(PATH, "isn't an id map"),
         MismatchError(PATH, "SHA-256", expected="a", found="b"),
         PublicationError("text"),

@@ -33,32 +33,6 @@ SCRIPTS = {
         because 'worker 1: no memory left'
         look
         """,
-    "a version that can't be verified is tried again when a file of it changed": """
-        new is broken
-        label new       => verify new
-        because 'it is broken'
-        look
-        1000000 s
-        new is right
-        new changes
-        look            => verify new, 0 prepare new
-        """,
-    # ---- what passes: tried later and later, also without a look at the volume, which may be seldom
-    "what says nothing about a version is tried again later and later": """
-        new is away
-        label new       => verify new
-        because 'is stale'
-        look
-        1 s             => verify new
-        1 s
-        look
-        1 s             => verify new
-        2 s
-        new is right
-        2 s             => verify new, 0 prepare new
-        new serves
-        failed
-        """,
     "a worker that lacks something leaves the version to be tried again": """
         old serves
         label new       => verify new, 0 prepare new
@@ -310,14 +284,18 @@ def test_the_verdict_on_one_version_is_not_taken_for_that_on_another():
 def test_the_log_tells_each_thing_once(caplog):
     caplog.set_level("INFO")
     service = Service()
+    service.now = 10.0
     service.run("""
         label
         look
         new is away
         label new       => verify new
+        look
         1 s             => verify new
+        1 s
         new is broken
-        2 s             => verify new
+        1 s             => verify new
+        1000000 s
         new changes
         new is right
         new serves
@@ -331,6 +309,8 @@ def test_the_log_tells_each_thing_once(caplog):
         """)
     problem = service.reload.known.served.problem()
     assert "vectors changed in new, which serves: it is broken" in problem
+    # Many hosts don't try again at the same moment.
+    assert service.reload.known.chance < 1
     service.run("""
         new is right
         new changes

@@ -178,6 +178,8 @@ def test_with_few_descriptors_a_version_is_verified_or_not_but_never_refused(
 
 def test_a_process_that_cannot_be_started_says_nothing_of_the_version(published, monkeypatch):
     def no_memory(*_, **__):
+        # So what is sent to the whole group, as by Ctrl-C, ends none from its first moment on.
+        assert {*STOPPING} <= signal.pthread_sigmask(signal.SIG_BLOCK, [])
         raise OSError(12, "Cannot allocate memory")
 
     monkeypatch.setattr(subprocess, "Popen", no_memory)
@@ -194,17 +196,6 @@ def test_it_takes_no_longer_than_it_may_and_only_while_it_is_wanted(published, p
     wanted.end()
     with pytest.raises(UnverifiedError):
         verify_apart(published.volume, published.version, wanted)
-
-
-def test_what_is_sent_to_the_whole_group_does_not_end_it(published, python_that_verifies_by):
-    """Ctrl-C, from its first moment on: so they are held back by whoever starts it."""
-    python_that_verifies_by("""
-    held_back = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    raise reader.VolumeError(verify_apart.Path("x"), repr(sorted(map(int, held_back))))""")
-    with pytest.raises(VolumeError) as caught:
-        verify_apart(published.volume, published.version)
-    assert caught.value.reason == repr(sorted(map(int, STOPPING)))
-    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {*STOPPING}
 
 
 def test_it_does_not_outlive_who_asked_for_it(published, python_that_verifies_by):
