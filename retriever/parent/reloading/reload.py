@@ -91,11 +91,10 @@ class Reload:
     def hear(self, worker: WorkerProcess, message: object) -> None:
         """Take in what a worker said, after the worker's own note of it."""
         match message:
-            case control.PrepareFailed(
-                version=version, reason=reason, passing=passing, changed=changed
-            ):
-                failure = Failure(reason, passing=passing)
-                self._become(self.known.refused(Refusal(worker.index, version, failure, changed)))
+            case control.PrepareFailed() as own:
+                failure = Failure(own.reason, passing=own.passing)
+                refusal = Refusal(worker.index, own.version, failure, own.changed)
+                self._become(self.known.refused(refusal))
             case control.Committed(at=at):
                 self._become(self.known.changed_over(worker.index, at))
 

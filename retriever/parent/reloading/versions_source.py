@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
-from typing import Protocol
+from typing import TypeAlias
 
 from lightfm_retriever.hosting import words
 from lightfm_retriever.hosting.process import Awaited
@@ -37,27 +37,11 @@ _FETCH_SECONDS = 20.0
 _TELL_SECONDS = 10.0
 
 
-class VersionsSource(Protocol):
-    """What the supervisor asks. `look` and `verify` are called on threads of their own."""
-
-    def look(self) -> Seen:
-        """See what is to be served."""
-        ...
-
-    def verify(self, volume: Path, version: str, wanted: Awaited) -> Files:
-        """Have a version in the workers' folder and check every byte; as `verify_apart`.
-
-        It ends soon when it isn't wanted any more.
-        """
-        ...
-
-    def serves(self, version: str) -> None:
-        """Take in that a version serves now."""
-        ...
-
-
 class FolderSource:
-    """Versions in a folder that the workers map as it is."""
+    """Versions in a folder that the workers map as it is.
+
+    `look` and `verify` are called on threads of their own.
+    """
 
     def __init__(self, folder: Path, label: str, pin: str | None) -> None:
         self._folder = folder
@@ -65,15 +49,18 @@ class FolderSource:
         self._pin = pin
 
     def look(self) -> Seen:
-        """See VersionsSource."""
+        """See what is to be served."""
         return label_watch.look(self._folder, self._label, self._pin)
 
     def verify(self, volume: Path, version: str, wanted: Awaited) -> Files:
-        """See VersionsSource."""
+        """Have a version in the workers' folder and check every byte; as `verify_apart`.
+
+        It ends soon when it isn't wanted any more.
+        """
         return verify_apart(volume, version, wanted)
 
     def serves(self, version: str) -> None:
-        """See VersionsSource."""
+        """Take in that a version serves now."""
 
 
 class Copied:
@@ -107,7 +94,7 @@ class Copied:
         self._serving = False
 
     def look(self) -> Seen:
-        """See VersionsSource."""
+        """See FolderSource."""
         cached = self._at_start
         if cached is not None and self._cache.has(cached):
             seen = self._here(cached)
@@ -140,7 +127,7 @@ class Copied:
         version: str,
         wanted: Awaited,
     ) -> Files:
-        """See VersionsSource: bring it, unless it is here, and check it."""
+        """See FolderSource: bring it, unless it is here, and check it."""
         files: Files = {}
 
         def check(folder: Path, version: str) -> None:
@@ -157,7 +144,7 @@ class Copied:
         return files
 
     def serves(self, version: str) -> None:
-        """See VersionsSource."""
+        """See FolderSource."""
         self._serving = True
         self._cache.uses.keep_only({version, self._target or version})
         if self._pin is not None or version == self._followed:
@@ -167,6 +154,9 @@ class Copied:
             self._followed = version
         except VolumeError as error:
             _log.warning("a start while the store is away won't know of %s: %s", version, error)
+
+
+VersionsSource: TypeAlias = FolderSource | Copied
 
 
 def open_source(config: Config) -> VersionsSource:
