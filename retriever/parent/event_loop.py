@@ -37,7 +37,9 @@ class Events:
         timeout = max(0.0, timers[0].time - time.monotonic()) if timers else None
         ready = [key.data for key, _ in self._selector.select(timeout)]
         if None in ready:
-            self._drop_wake_bytes()
+            with contextlib.suppress(BlockingIOError):
+                while self._wake_end.recv(4096):
+                    pass
         return [worker for worker in ready if worker is not None]
 
     def listen_to(self, worker: WorkerProcess) -> None:
@@ -76,8 +78,3 @@ class Events:
         """Make `wait` return."""
         with contextlib.suppress(BlockingIOError):
             self._wake.send(b"\0")
-
-    def _drop_wake_bytes(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while self._wake_end.recv(4096):
-                pass

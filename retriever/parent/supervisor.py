@@ -69,7 +69,6 @@ class Supervisor:
         self._stopping: str | None = None
         self._exit_status = 0
         self._reload = Reload(
-            self._config.volume,
             self._workers,
             self._events.wake_up,
             verify=self._source.verify,

@@ -52,12 +52,12 @@ class FolderSource:
         """See what is to be served."""
         return label_watch.look(self._folder, self._label, self._pin)
 
-    def verify(self, volume: Path, version: str, wanted: Awaited) -> Files:
+    def verify(self, version: str, wanted: Awaited) -> Files:
         """Have a version in the workers' folder and check every byte; as `verify_apart`.
 
         It ends soon when it isn't wanted any more.
         """
-        return verify_apart(volume, version, wanted)
+        return verify_apart(self._folder, version, wanted)
 
     def serves(self, version: str) -> None:
         """Take in that a version serves now."""
@@ -121,12 +121,7 @@ class Copied:
         fingerprint = label_watch.fingerprint(layout.version_dir(self._cache.folder, version))
         return Seen(version, "", ("here", *fingerprint))
 
-    def verify(
-        self,
-        volume: Path,  # noqa: ARG002 - it is the cache's folder
-        version: str,
-        wanted: Awaited,
-    ) -> Files:
+    def verify(self, version: str, wanted: Awaited) -> Files:
         """See FolderSource: bring it, unless it is here, and check it."""
         files: Files = {}
 

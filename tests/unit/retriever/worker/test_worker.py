@@ -119,18 +119,6 @@ def test_it_prepares_then_serves(parent, published):
     assert (parent.health, parent.version) == (SERVING, published.version)
 
 
-def test_it_is_told_to_do_something_else_while_it_prepares(parent, published, held):
-    """The end may come at any moment, and the parent mustn't take it for stuck."""
-    fleet = control.ServiceState(label="canary")
-    with held() as opened:
-        parent.tell(control.Prepare(published.version, 1))
-        assert opened.wait(30)
-        parent.tell(fleet)
-        assert parent.worker._fleet == fleet
-        assert parent.worker._prepared is None
-    assert parent.hear() == control.Prepared(published.version, 1)
-
-
 def test_what_is_abandoned_is_let_go(parent, published):
     parent.tell(control.Prepare(published.version, 1))
     parent.hear()
@@ -148,6 +136,9 @@ def test_an_order_that_was_taken_back_is_not_answered_but_the_next_one_is(parent
         parent.tell(control.Prepare(published.version, 1))
         assert opened.wait(30)
         parent.tell(control.Abandon())
+        # It is told to do something else meanwhile: the parent mustn't take it for stuck.
+        parent.tell(control.ServiceState(label="canary"))
+        assert parent.worker._fleet.label == "canary"
         # Not wanted any more either.
         parent.tell(control.Prepare(newer, 2))
         parent.tell(control.Prepare(published.version, 3))

@@ -62,7 +62,6 @@ class Service:
         self.verified = []
         self.ended = []
         self.reload = Reload(
-            Path("/data"),
             self.workers,
             self.news.set,
             verify=self._verify,
@@ -70,8 +69,7 @@ class Service:
             clock=lambda: self.now,
         )
 
-    def _verify(self, volume, version, _):
-        assert volume == Path("/data")
+    def _verify(self, version, _):
         self.verified.append(version)
         files = self.files(version)
         if version in self.held:

@@ -301,7 +301,8 @@ def test_the_log_tells_each_thing_once(caplog):
         new serves
         newer is broken
         label newer     => verify newer
-        label new
+        label other     => verify other, 0 prepare other
+        label new       => 0 abandon
         new is broken
         new changes
         look            => verify new

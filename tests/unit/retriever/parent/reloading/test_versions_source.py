@@ -37,7 +37,7 @@ class Service:
         )
 
     def bring(self, source, version, wanted=None):
-        return source.verify(self.cache, version, wanted or Awaited())
+        return source.verify(version, wanted or Awaited())
 
     def serve(self, source):
         """Let it serve what it sees."""
