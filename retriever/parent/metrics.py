@@ -90,6 +90,8 @@ class RetrieverMetrics:
 
     def collect(self) -> Iterator[Metric]:
         """All metrics, as of now."""
+        # First: a reload that it tells of is counted already.
+        fleet = self._fleet()
         of_slots = [slot.read() for slot in self.slots]
         total = {key: sum(counts[key] for counts in of_slots) for key in of_slots[0]}
         yield build_info("retriever")
@@ -113,7 +115,6 @@ class RetrieverMetrics:
             "Answers that were to be compared, but weren't: that may take 2 % of the time.",
             value=total["skipped",],
         )
-        fleet = self._fleet()
         if fleet is not None:
             yield from _workers(fleet.workers)
             yield from _version(fleet, of_slots)

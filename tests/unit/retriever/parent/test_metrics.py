@@ -147,3 +147,14 @@ def test_what_the_label_names_is_told_to_be_tried_again_while_it_is(target, pass
     fleet = msgspec.structs.replace(FLEET, target=target, failed=[failed])
     read = samples(RetrieverMetrics(2, lambda: fleet))
     assert read[("retriever_reload_retrying",)] == (passing and target == failed.version)
+
+
+def test_no_failed_version_is_told_of_before_its_reload_is_counted():
+    told = [control.ServiceState(label="current")]
+    read = {}
+    for family in RetrieverMetrics(1, lambda: told[0]).collect():
+        read |= {sample.name: sample.value for sample in family.samples}
+        if family.name == "retriever_reloads":
+            # One ends just then.
+            told[0] = FLEET
+    assert read["retriever_failed_versions"] == 0
