@@ -53,9 +53,7 @@ def data_specs(draw: st.DrawFn) -> DataSpec:
         "item_features": st.lists(_texts, max_size=3),
         "user_features": st.lists(_texts, max_size=3),
         "feature_separator": _texts,
-        "event_weights": st.dictionaries(
-            _texts, st.floats(allow_nan=False, allow_infinity=False), max_size=4
-        ),
+        "event_weights": st.dictionaries(_texts, st.floats(-1e9, 1e9), max_size=4),
         "half_life_days": optional(days),
         "last_days": optional(days),
         "split": optional(st.sampled_from(["first-10", "random", "time", "leave-last-k", "none"])),

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lightfm_retriever.hosting.calling import client_flags
-from lightfm_retriever.hosting.settings import flags, layers
+from lightfm_retriever.hosting.options import declared
+from lightfm_retriever.hosting.settings import flags, layers, option_flags
 from lightfm_retriever.hosting.settings.parser import Defaults, Parser, PathType, add_version, is_utf8
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES
@@ -19,9 +20,10 @@ from trainer.cli import removal_command, spec_arguments, study_arguments
 from trainer.cli import spark_arguments as spark_arguments
 from trainer.cli.environment import Environment, from_environment
 from trainer.data import movielens
-from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.index import NAMES
+from trainer.index.tuning import TuningOptions
 from trainer.runs.store import STATES
+from trainer.spec import DataSpec, TrainingSpec
 
 PREFIX = "TRAINER_"
 
@@ -149,8 +151,11 @@ def _add_publish(commands: Any, defaults: Environment) -> None:
             metavar="FILE",
             help=what,
         )
-    spec_arguments.add_attributes(source)
-    publish.add_argument("--seed", type=int, default=Hyperparameters.seed, help="of everything random")
+    data, tuning = declared(DataSpec), declared(TuningOptions)
+    attributes = data["item_attributes"].option.help.partition(" (default: ")[0]
+    option_flags.add_one(source, data["item_attributes"], help=f"{attributes} (default: none)")
+    option_flags.add_one(source, data["feature_separator"])
+    option_flags.add_one(publish, tuning["seed"])
     spec_arguments.add_indexing(publish)
     spec_arguments.add_gates(publish)
     spec_arguments.add_publishing(publish)
@@ -177,14 +182,16 @@ def _add_report(commands: Any, defaults: Environment) -> None:
     report.add_argument(
         "--max-items", type=int, default=1_000_000, help="size of the largest made-up catalogue"
     )
-    report.add_argument("--seed", type=int, default=Hyperparameters.seed, help="of everything random")
+    tuning = declared(TuningOptions)
+    option_flags.add_one(report, tuning["seed"])
     report.add_argument(
         "--backend",
         default=argparse.SUPPRESS,
         metavar="NAME,...",
         help=f"kinds of index to compare, of {', '.join(NAMES)} (default: all that are installed)",
     )
-    spec_arguments.add_tuning(report)
+    option_flags.add_one(report, tuning["target_recall"])
+    option_flags.add_one(report, declared(TrainingSpec)["index_threads"])
     _add_json(report)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 
 from lightfm_retriever.hosting import addresses
 from lightfm_retriever.hosting.observing import logs
 from lightfm_retriever.hosting.settings import flags
+from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import InvalidPublicationError, VolumeError
 from lightfm_retriever.publication.volume import Volume
@@ -94,12 +95,12 @@ def _cache_bytes(options: argparse.Namespace) -> int | None:
 def _publish(options: argparse.Namespace) -> int:
     given = vars(options)
     names = [field.name for field in fields(OwnVectors)]
-    spec = VectorsSpec(
+    spec = made(
+        VectorsSpec,
+        given,
         files=OwnVectors(**{name: given[name] for name in names if name in given}),
         indexing=_indexing(options),
         label=spec_arguments.label_of(options),
-        gates=spec_arguments.gates_of(options),
-        max_shrinkage=given.get("max_shrinkage"),
     )
     volume = _volume(options)
     return _end(publish_vectors(spec, volume, reporter=_reporter(options)), volume, options)
@@ -124,7 +125,7 @@ def _report(options: argparse.Namespace) -> int:
             options=report.ReportOptions(
                 backends=backends,
                 max_items=options.max_items,
-                tuning=_tuning(options),
+                tuning=made(TuningOptions, vars(options)),
             ),
             reporter=Silent() if options.json else Bars(),
         )
@@ -133,16 +134,9 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _indexing(options: argparse.Namespace) -> Indexing:
-    tuning = replace(_tuning(options), strict=options.strict_recall)
+    tuning = made(TuningOptions, vars(options), strict=options.strict_recall)
     backends = make_backends(options.backend, trees=getattr(options, "trees", None))
     return Indexing(backends=backends, options=tuning)
-
-
-def _tuning(options: argparse.Namespace) -> TuningOptions:
-    tuning = TuningOptions(target_recall=options.target_recall, seed=options.seed)
-    if hasattr(options, "index_threads"):
-        tuning = replace(tuning, threads=options.index_threads)
-    return tuning
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from recsys.trainer.v1 import trainer_service_pb2 as pb
@@ -13,7 +14,6 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 from lightfm_retriever.hosting.calling import client_flags
 from lightfm_retriever.hosting.terminal import print_json
 from trainer.cli import service_output, versions_commands
-from trainer.cli.service_progress import follow
 from trainer.cli.spec_arguments import LABEL_NOT_MOVED, training_spec
 from trainer.cli.version_messages import diff_of, row_of
 from trainer.cli.versions_commands import FoundVersion
@@ -21,10 +21,9 @@ from trainer.client import TrainerClient
 from trainer.data.files import tables
 from trainer.data.interactions import Interactions, read_interactions
 from trainer.errors import InputError, OptionError
-from trainer.event_log.log import Removed, Selection
-from trainer.progress import Bars, Silent
-from trainer.service.event_messages import removal_request, removed_of
-from trainer.service.messages import spec_message
+from trainer.event_log.log import Event, Removed, Selection
+from trainer.progress import Advance, Bars, Reporter, Silent
+from trainer.service.messages import event_message, removal_request, removed_of, spec_message
 from trainer.versions.diff import VersionDiff
 from trainer.versions.rows import VersionRow
 
@@ -72,6 +71,28 @@ def _follow(client: TrainerClient, run_id: str, options: argparse.Namespace) -> 
         return 1
     done = not ended.spec.label or all(gate.passed for gate in ended.gates)
     return 0 if done else LABEL_NOT_MOVED
+
+
+def follow(states: Iterator[pb.TrainingRun], reporter: Reporter) -> pb.TrainingRun:
+    """Report a run's steps as they come; returns its last state."""
+    last = pb.TrainingRun()
+    with ExitStack() as step:
+        stage, done, total = "", 0, 0
+        advance: Advance | None = None
+        for last in states:
+            if last.stage != stage:
+                if advance is not None and total > done:
+                    # What a short stage did last isn't always seen.
+                    advance(total - done)
+                step.close()
+                stage, done, advance = last.stage, 0, None
+            if last.total and advance is None:
+                total = last.total
+                advance = step.enter_context(reporter.step(stage, last.total))
+            if advance is not None and last.done > done:
+                advance(last.done - done)
+                done = last.done
+    return last
 
 
 def _runs(client: TrainerClient, options: argparse.Namespace) -> int:
@@ -128,17 +149,16 @@ def _batches(
 ) -> Iterator[pb.AppendInteractionsRequest]:
     batch: list[pb.InteractionEvent] = []
     for row in range(len(interactions)):
-        event = pb.InteractionEvent(
+        kinds, times = interactions.events, interactions.timestamps
+        event = Event(
             event_id=ids[row] if ids is not None else f"{id_prefix}{row + 1}",
             user_id=interactions.user_ids[interactions.users[row]],
             item_id=interactions.item_ids[interactions.items[row]],
+            event="" if kinds is None else interactions.event_types[kinds[row]],
             weight=float(interactions.weights[row]),
+            timestamp=None if times is None else float(times[row]),
         )
-        if interactions.events is not None:
-            event.event = interactions.event_types[interactions.events[row]]
-        if interactions.timestamps is not None:
-            event.happened_at.FromNanoseconds(int(interactions.timestamps[row] * 1e9))
-        batch.append(event)
+        batch.append(event_message(event))
         if len(batch) == _BATCH:
             yield pb.AppendInteractionsRequest(events=batch)
             batch = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 
+from lightfm_retriever.hosting.settings import option_flags
 from trainer.errors import OptionError
 from trainer.spark.options import ENGINE, LIGHTFM, SparkAls
 
@@ -31,7 +32,6 @@ def _setting(text: str) -> tuple[str, str]:
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """Add the flags about what fits the model, and where; a service takes them of its own only."""
-    usual = SparkAls()
     group = parser.add_argument_group(
         "engine",
         f"With {ENGINE} --components is the rank, --epochs the number of iterations; a volume in a "
@@ -40,27 +40,4 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--engine", choices=(LIGHTFM, ENGINE), default=LIGHTFM, help="what fits the model"
     )
-    group.add_argument(
-        "--spark-master",
-        default=argparse.SUPPRESS,
-        metavar="MASTER",
-        help=f"local[N], spark://HOST:PORT or k8s://HOST:PORT (default: {usual.spark_master})",
-    )
-    group.add_argument(
-        "--spark-conf",
-        action="append",
-        default=argparse.SUPPRESS,
-        metavar="KEY=VALUE",
-        help="a setting of Spark's; may be given several times",
-    )
-    for name, what in (
-        ("als-regularization", "L2 penalty, for each of a user's or item's pairs"),
-        ("als-alpha", "how much more a pair counts that was seen than one that wasn't"),
-    ):
-        default = getattr(usual, name.replace("-", "_"))
-        group.add_argument(
-            f"--{name}",
-            type=float,
-            default=argparse.SUPPRESS,
-            help=f"{what} (default: {default})",
-        )
+    option_flags.add(group, SparkAls, only_given=True)

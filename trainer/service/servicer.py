@@ -25,9 +25,15 @@ from trainer.pipeline import indexing_of
 from trainer.runs.scheduler import Scheduler
 from trainer.runs.store import STATES, Run, State
 from trainer.service.allowed_data import allowed
-from trainer.service.event_messages import event_of, removal_response, selection_of
 from trainer.service.idle_streams import IdleStreams
-from trainer.service.messages import run_message, spec_of, state_name
+from trainer.service.messages import (
+    event_of,
+    removal_response,
+    run_message,
+    selection_of,
+    spec_of,
+    state_name,
+)
 from trainer.service.sizes import check_events, listed, listed_run, one_page
 from trainer.service.status import (
     AnswerTooLargeError,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
+from trainer.service.messages import timestamp
 from trainer.versions import catalogue, diff
 
 
@@ -55,11 +55,9 @@ def version_message(version: catalogue.PublishedVersion) -> pb.Version:
         # A path in it may be no Unicode.
         problem = version.problem.encode("utf-8", "replace").decode()
         return pb.Version(name=version.name, labels=version.labels, problem=problem)
-    created_at = Timestamp()
-    created_at.FromDatetime(datetime.fromisoformat(facts.created_at))
     return pb.Version(
         name=version.name,
-        created_at=created_at,
+        created_at=timestamp(datetime.fromisoformat(facts.created_at).timestamp()),
         labels=version.labels,
         items=facts.items,
         users=facts.users,

@@ -79,8 +79,6 @@ def test_the_defaults_of_train_are_the_models():
     assert options["target_recall"] == tuning.target_recall == 0.95
     assert options["strict_recall"] is tuning.strict is False
     assert (options["label"], options["no_label"], options["json"]) == ("current", False, False)
-    assert (options["item_features"], options["user_features"]) == ([], [])
-    assert options["item_attributes"] == []
     assert options["feature_separator"] == "|"
     # What isn't given isn't there.
     assert not options.keys() & {"dataset", "interactions", "items", "users", "split", "trees"}

@@ -9,15 +9,28 @@ from pathlib import Path
 import pytest
 from google.protobuf.json_format import MessageToJson
 from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from tests import specs
 from trainer.cli import spec_arguments
 from trainer.errors import OptionError
+from trainer.event_log.log import Event, Removed, Selection
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.promotion.gates import GateResult, Gates
 from trainer.runs.store import STATES, DamagedRun, Outcome, Run
-from trainer.service.messages import field_path, run_message, spec_message, spec_of, state_name
+from trainer.service.messages import (
+    event_of,
+    field_path,
+    removal_request,
+    removal_response,
+    removed_of,
+    run_message,
+    selection_of,
+    spec_message,
+    spec_of,
+    state_name,
+)
 from trainer.spec import DataSpec, TrainingSpec
 
 PAIRS = [
@@ -260,10 +273,12 @@ def test_every_state_has_a_number_and_its_name():
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_what_is_no_number_is_refused_where_it_is(number):
     message = pb.TrainingSpec(data=pb.DataSpec(event_log=True), target_recall=number)
-    with pytest.raises(OptionError, match=r"--target-recall is -?(nan|inf), but should be a finite"):
+    with pytest.raises(OptionError, match=r"--target-recall is -?(nan|inf), but should be above 0 and"):
         spec_of(message)
     message = pb.TrainingSpec(data=pb.DataSpec(event_log=True, event_weights={"view": number}))
-    with pytest.raises(OptionError, match=r"--event-weights is 'view=-?(NaN|Infinity)', but should be"):
+    with pytest.raises(
+        OptionError, match=r"--event-weights is 'view=-?(nan|inf)', but should be finite"
+    ):
         spec_of(message)
 
 
@@ -275,14 +290,65 @@ def test_a_loss_that_there_is_not_is_refused_with_those_that_there_are():
         spec_of(message)
 
 
-@pytest.mark.parametrize("change", [{"trees": 10**12}, {"index_threads": 2**40}])
-def test_a_spec_that_no_message_can_hold_leaves_the_run_readable(change):
-    message = run_message(run(spec=specs.spec(**change), state="SUCCEEDED"))
+def test_a_spec_that_no_message_can_hold_leaves_the_run_readable():
+    message = run_message(run(spec=specs.spec(backend="\udcff"), state="SUCCEEDED"))
     assert (message.id, message.state) == (run().id, pb.TRAINING_RUN_STATE_SUCCEEDED)
-    assert message.problem.startswith("its spec can't be sent: ")
+    assert message.problem == "its spec can't be sent: it has a character that isn't Unicode"
     assert not message.HasField("spec")
 
 
 def test_of_a_run_that_can_not_be_read_the_id_and_the_problem_are_sent():
     message = run_message(DamagedRun(number=3, id="a", problem="/x/\udcff, row 3: odd"))
     assert message == pb.TrainingRun(id="a", problem="/x/?, row 3: odd")
+
+
+_ids = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5), max_size=3)
+# Exact on the wire and as a float.
+_times = st.integers(-(10**10), 10**11).map(lambda eighths: eighths / 8)
+
+
+@given(_ids.filter(bool), _ids, _ids, _times, st.none() | st.floats(-5, 5), st.booleans())
+def test_a_selection_survives_its_message(events, users, items, time, weight, dry_run):
+    selection = Selection(
+        event_ids=tuple(events),
+        user_ids=tuple(users),
+        item_ids=tuple(items),
+        happened_from=time,
+        max_weight=weight,
+    )
+    sent = removal_request(selection, dry_run=dry_run).SerializeToString()
+    received = pb.RemoveInteractionsRequest.FromString(sent)
+    assert (selection_of(received), received.dry_run) == (selection, dry_run)
+
+
+@given(_times, st.floats(-5, 5))
+def test_what_was_removed_survives_its_message(time, weight):
+    removed = Removed(
+        events=3,
+        users=2,
+        items=1,
+        oldest=time,
+        newest=time + 1,
+        min_weight=weight,
+        max_weight=weight,
+        examples=[Event("e", "u", "映画", "view", weight, time)],
+        warnings=["a file isn't searched"],
+    )
+    for sent in (removed, Removed()):
+        message = removal_response(sent).SerializeToString()
+        assert removed_of(pb.RemoveInteractionsResponse.FromString(message)) == sent
+
+
+def test_an_event_has_defaults_for_what_is_not_set():
+    message = pb.InteractionEvent(event_id="e", user_id="u", item_id="i")
+    assert event_of(message) == Event("e", "u", "i")
+    message.weight = 0.0
+    message.happened_at.FromMilliseconds(1500)
+    assert event_of(message) == Event("e", "u", "i", weight=0.0, timestamp=1.5)
+
+
+@pytest.mark.parametrize("time", [3e11, -1e14, 1e300, float("inf"), float("nan")])
+def test_a_time_of_an_old_log_that_no_message_holds_is_sent_as_the_nearest_that_one_does(time):
+    removed = Removed(events=1, users=1, items=1, oldest=time, newest=time, min_weight=1, max_weight=1)
+    message = pb.RemoveInteractionsResponse.FromString(removal_response(removed).SerializeToString())
+    assert message.oldest.ToDatetime().year in (1, 9999)

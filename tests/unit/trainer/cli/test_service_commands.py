@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
-from trainer.cli.service_progress import follow
+from trainer.cli.service_commands import follow
 from trainer.progress import Silent
 
 
