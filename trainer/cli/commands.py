@@ -27,6 +27,7 @@ from trainer.progress import Bars, Reporter, Silent
 from trainer.promotion.checks import Checked, promote_if_passed
 from trainer.publishing.indexing import Indexing
 from trainer.publishing.own_vectors import OwnVectors
+from trainer.service.options import ServerOptions
 from trainer.service.schedule import parse_duration
 from trainer.vectors_pipeline import VectorsSpec, publish_vectors
 from trainer.versions.retention import RetentionPolicy
@@ -87,8 +88,7 @@ def _volume(options: argparse.Namespace) -> Volume:
 
 
 def _cache_bytes(options: argparse.Namespace) -> int | None:
-    if not 0 <= options.cache_gb <= 1e6:
-        raise OptionError("--cache-gb", options.cache_gb, "in 0..1000000")
+    flags.CACHE_GB.check("--cache-gb", options.cache_gb, OptionError)
     return int(options.cache_gb * 1e9) or None
 
 
@@ -177,20 +177,17 @@ def _serve(options: argparse.Namespace) -> int:
     if flag is not None and not spec_arguments.has_source(options):
         raise OptionError(flag, True, "used with --dataset, --interactions or the like")
     return server.serve(
-        server.ServerOptions(
+        made(
+            ServerOptions,
+            given,
             volume=_volume(options),
             cache_bytes=_cache_bytes(options),
             state=_state(options),
             listen=options.listen,
             data_dir=options.data_dir,
-            data_roots=tuple(options.data_root),
-            parallel_runs=options.parallel_runs,
             retention=None if options.keep_all else _retention(options),
             retrain=spec_arguments.training_spec(options) if retrains else None,
             retrain_every=_duration(options, "retrain_every"),
-            retrain_cron=given.get("retrain_cron"),
-            retrain_on_change=options.retrain_on_change,
-            maintenance_seconds=options.maintenance_seconds,
             hosting=hosting,
         )
     )
@@ -205,11 +202,8 @@ def _retrains_by(options: argparse.Namespace) -> str | None:
 
 
 def _retention(options: argparse.Namespace) -> RetentionPolicy:
-    return RetentionPolicy(
-        keep=options.keep,
-        min_age=parse_duration(options.min_age, option="--min-age"),
-        max_age=_duration(options, "max_age"),
-    )
+    min_age = parse_duration(options.min_age, option="--min-age")
+    return made(RetentionPolicy, vars(options), min_age=min_age, max_age=_duration(options, "max_age"))
 
 
 def _duration(options: argparse.Namespace, name: str) -> timedelta | None:

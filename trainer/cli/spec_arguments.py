@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
 
 from lightfm_retriever.hosting import words
+from lightfm_retriever.hosting.options import Option
 from lightfm_retriever.hosting.settings import option_flags
 from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.publication import layout
-from trainer.cli.spark_arguments import spark_als
+from trainer.errors import OptionError
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.promotion.gates import Gates
 from trainer.promotion.predecessor import CANARY
+from trainer.spark.options import ENGINE, LIGHTFM, SparkAls
 from trainer.spec import DataSpec, TrainingSpec
 
 LABEL_NOT_MOVED = 3
@@ -35,6 +38,19 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 def training_spec(options: argparse.Namespace) -> TrainingSpec:
     """What the flags say; raises OptionError for a value out of range."""
     return made(TrainingSpec, vars(options), label=label_of(options), spark=spark_als(options))
+
+
+def spark_als(options: argparse.Namespace) -> SparkAls | None:
+    """What the flags say of Spark, None for LightFM; raises OptionError."""
+    given = {own.name: vars(options)[own.name] for own in fields(SparkAls) if own.name in options}
+    if getattr(options, "engine", LIGHTFM) != ENGINE:
+        for name, value in given.items():
+            shown = ",".join(value) if isinstance(value, list) else value
+            raise OptionError(f"--{name.replace('_', '-')}", shown, f"used with --engine {ENGINE}")
+        return None
+    if "spark_conf" in given:
+        given["spark_conf"] = dict(_setting(text) for text in given["spark_conf"])
+    return SparkAls(**given)
 
 
 def has_source(options: argparse.Namespace) -> bool:
@@ -81,6 +97,19 @@ def add_gates(parser: argparse.ArgumentParser) -> None:
     option_flags.add(group, Gates, TrainingSpec, group="continuity", switches_last=True)
 
 
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add the flags about what fits the model, and where; a service takes them of its own only."""
+    group = parser.add_argument_group(
+        "engine",
+        f"With {ENGINE} --components is the rank, --epochs the number of iterations; a volume in a "
+        "folder has to be seen by all nodes of the cluster under the same path.",
+    )
+    group.add_argument(
+        "--engine", choices=(LIGHTFM, ENGINE), default=LIGHTFM, help="what fits the model"
+    )
+    option_flags.add(group, SparkAls, only_given=True)
+
+
 def add_publishing(parser: argparse.ArgumentParser) -> None:
     """Add the flags about labels and output."""
     output = parser.add_argument_group("publishing")
@@ -106,21 +135,22 @@ def label(text: str) -> str:
     return text
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """Make a type of a flag that takes a whole number from `low` to `high`."""
+def whole(option: Option, default: int) -> dict[str, Any]:
+    """Arguments of add_argument for a flag that takes the whole numbers that an option has."""
+    low, high = option.ge, option.le
 
     def parse(text: str) -> int:
         try:
-            value = int(text)
+            if option.problem(value := int(text)) is None:
+                return value
         except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(
-                f"{words.brief(text)} isn't a whole number from {low} to {high}"
-            )
-        return value
+            pass
+        raise argparse.ArgumentTypeError(
+            f"{words.brief(text)} isn't a whole number from {low} to {high}"
+        )
 
-    return parse
+    told = f"{option.help}, {low} to {high} (default: {default})"
+    return {"type": parse, "default": default, "help": told}
 
 
 def version(text: str) -> str:
@@ -130,3 +160,10 @@ def version(text: str) -> str:
             f"{text[:_SHOWN]!r} isn't a version's name, such as 20261124T043500Z-3fa9c1"
         )
     return text
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise OptionError("--spark-conf", text, "KEY=VALUE, such as spark.executor.memory=4g")
+    return name.strip(), value

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightfm_retriever.hosting.options import declared
 from lightfm_retriever.hosting.settings import option_flags
 from lightfm_retriever.hosting.settings.parser import Defaults
-from trainer.cli import spec_arguments
+from trainer.cli import spec_arguments, where_arguments
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.study.options import SearchSpace, StudyOptions
 
 
-def add(commands: Any, data_dir: Path) -> None:
+def add(commands: Any, defaults: Mapping[str, str]) -> None:
     """Add the command's parser."""
     tune = commands.add_parser(
         "tune",
@@ -23,7 +24,7 @@ def add(commands: Any, data_dir: Path) -> None:
         "data. The test interactions are used once, at the end. Writes study.json and study.png.",
         formatter_class=Defaults,
     )
-    tune.add_argument("--data-dir", type=Path, default=data_dir, help="where datasets are")
+    where_arguments.add_data_dir(tune, defaults)
     tune.add_argument(
         "--state",
         type=Path,

@@ -22,6 +22,7 @@ from lightfm_retriever.publication.volume import Volume
 from trainer.data.data_roots import DataRoots
 from trainer.event_log.log import EventLog
 from trainer.pipeline import indexing_of
+from trainer.runs.run import PAGE_SIZE
 from trainer.runs.scheduler import Scheduler
 from trainer.runs.store import STATES, Run, State
 from trainer.service.allowed_data import allowed
@@ -50,10 +51,7 @@ MAX_WATCHERS = 16
 MAX_REQUEST_ID_BYTES = 128
 MAX_SPEC_BYTES = 1 << 16
 _PAGE_SIZE = 50
-_MAX_PAGE_SIZE = 1000
 _PAGE_TOKEN = re.compile("-?[0-9]{1,19}")
-_DIFF_USERS = 200
-_MAX_DIFF_USERS = 10_000
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -141,8 +139,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
     ) -> pb.ListTrainingRunsResponse:
         """See the proto."""
         size = request.page_size or _PAGE_SIZE
-        if not 1 <= size <= _MAX_PAGE_SIZE:
-            raise FieldError("page_size", f"is {size}, but should be in 1..{_MAX_PAGE_SIZE}")
+        PAGE_SIZE.check("page_size", size, _refusal)
         before = None
         if request.page_token:
             before = _number(request.page_token)
@@ -268,13 +265,16 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         self, request: pb.DiffVersionsRequest
     ) -> pb.DiffVersionsResponse:
         """See the proto."""
-        users = request.users or _DIFF_USERS
-        if not 1 <= users <= _MAX_DIFF_USERS:
-            raise FieldError("users", f"is {users}, but should be in 1..{_MAX_DIFF_USERS}")
+        users = request.users or diff.DEFAULT_USERS
+        diff.USERS.check("users", users, _refusal)
         before = _version_name("base_version", request.base_version)
         after = _version_name("version", request.version)
         with self._volume.fetched(before, after) as folder:
             return diff_message(diff.diff(folder, before, after, users=users, seed=0))
+
+
+def _refusal(field: str, value: int, expected: str) -> FieldError:
+    return FieldError(field, f"is {value}, but should be {expected}")
 
 
 def _number(page_token: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -96,6 +97,9 @@ def _arguments(one: Declared) -> dict[str, Any]:
         found |= {"type": inner[0], "nargs": len(inner), "default": list(one.default)}
     elif get_origin(kind) is list:
         found["type"] = names
+    elif isinstance(one.default, timedelta):
+        # A duration is read by who makes the dataclass.
+        found["default"] = f"{one.default / timedelta(hours=1):g}h"
     elif kind in (int, float, Path):
         found["type"] = kind
     return found

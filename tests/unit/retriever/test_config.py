@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retriever.config import Config, environment_defaults, format_address, parse_address
+from retriever.config import Config, format_address, parse_address
 from retriever.errors import StartError
 
 
@@ -96,14 +96,3 @@ def test_the_defaults_are_valid():
         2,
         "current",
     )
-
-
-def test_the_environment_sets_what_a_flag_may_and_empty_variables_count_as_not_set():
-    environment = {
-        "RETRIEVER_VOLUME": "/data",
-        "RETRIEVER_POLL_SECONDS": "0.5",
-        "RETRIEVER_LISTEN": "",
-        "TRAINER_VOLUME": "/other",
-        "PATH": "/bin",
-    }
-    assert environment_defaults(environment) == {"volume": "/data", "poll_seconds": "0.5"}

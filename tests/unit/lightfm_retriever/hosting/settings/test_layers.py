@@ -250,3 +250,14 @@ def test_a_file_of_settings_that_is_none_is_refused(tmp_path):
     for path, reason in ((tmp_path / "fifo", "is a FIFO"), ("/dev/zero", "is a device")):
         with pytest.raises(HostingError, match=reason):
             parse("--config", str(path))
+
+
+def test_the_environment_sets_what_a_flag_may_and_empty_variables_count_as_not_set():
+    environment = {
+        "RETRIEVER_VOLUME": "/data",
+        "RETRIEVER_POLL_SECONDS": "0.5",
+        "RETRIEVER_LISTEN": "",
+        "TRAINER_VOLUME": "/other",
+        "PATH": "/bin",
+    }
+    assert layers.variables(environment, "RETRIEVER_") == {"volume": "/data", "poll_seconds": "0.5"}
