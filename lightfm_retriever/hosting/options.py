@@ -63,14 +63,15 @@ class Option:
                 and (self.le is None or value <= self.le)
                 and (self.lt is None or value < self.lt)
             )
-        return None if right else self.expected or self._range()
+        return None if right else self.expected or self.told()
 
     def check(self, flag: str, value: Any, refusal: Refusal) -> None:
         """Raise the refusal of a value that isn't right."""
         if (expected := self.problem(value)) is not None:
             raise refusal(flag, value, expected)
 
-    def _range(self) -> str:
+    def told(self) -> str:
+        """The range in words; "" where there is none."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         if self.ge is not None and self.le is not None:
