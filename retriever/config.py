@@ -22,23 +22,9 @@ class Config:
     Attributes:
         volume: the shared volume, which is only read; with `source` the cache, where copies are.
         source: where the versions are copied from, as remote.location has it; None for not at all.
-        cache_gb: what all copies may have together, in GB; 0 for what the disk holds.
         host, port: where to listen; port 0 takes a free one.
-        workers: number of worker processes.
-        label: the label that is followed.
-        pin: the version that is served whatever the label names; None to follow the label.
-        poll_seconds: how often the label is read.
-        threads: calls that one worker handles at the same time, besides quick ones.
-        max_calls: calls that one worker accepts at the same time; more are refused at once.
-        max_connection_age_seconds: after which a client is asked to connect anew, so that long-lived
-            clients spread over the workers; 0 for never.
-        heartbeat_seconds: how long a worker may be silent before it is killed and replaced.
-        prepare_seconds: how long a worker may take to prepare a version.
-        drain_seconds: after SIGTERM, how long calls are still taken while health says NOT_SERVING.
-        grace_seconds: after that, how long calls in flight may take.
-        online_recall_share: of the Recommend calls that an index answered, how many are also answered
-            exactly, to see what it missed.
-        hosting: security, metrics, traces and logs.
+        threads: quick calls are handled beside them.
+        online_recall_share: of the calls that an index answered, to see what it missed.
     """
 
     volume: Path

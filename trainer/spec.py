@@ -46,24 +46,9 @@ class DataSpec:
     """Where the data is and what is made of it.
 
     Interactions come from a history (exactly one of dataset, interactions and interactions_sql) with
-    the event log after it, or from either alone.
-
-    Attributes:
-        dataset: a dataset by name.
-        interactions: path of a CSV or Parquet file, or of a folder of Parquet files.
-        interactions_sql, database_url: a query and where to ask it.
-        event_log: whether to read what AppendInteractions collected; see trainer.data.combining.
-        items, users: paths of files with titles and features.
-        item_features, user_features: their columns to use.
-        item_attributes: columns of the items file to publish for filters and to return with results,
-            each "NAME", "NAME:text" or "NAME:number"; none means all of a dataset by name.
-        feature_separator: between the values of a multi-valued text column.
-        event_weights: weight by event type, "" for none; empty when events aren't weighted.
-        half_life_days: after which an interaction counts half; None for no decay.
-        last_days: how old an interaction may be; None for any age.
-        split: how to hold out test interactions; None for the source's default.
-        split_count: k of leave-last-k.
-        split_share: share that the time-based and the random split hold out.
+    the event log after it (see trainer.data.combining), or from either alone. An event without a type
+    has the weight of "". Of item_attributes none means all of a dataset by name, of split the source's
+    default.
     """
 
     dataset: Annotated[str | None, Option("a dataset by name", offered=(movielens.NAME,))] = None
@@ -159,16 +144,11 @@ class TrainingSpec:
     """One training run, from data to label.
 
     Attributes:
-        data: where the data is.
-        hyperparameters: LightFM's.
-        backend: names of kinds of index with commas between; see trainer.index.make_backends.
-        trees: of an Annoy index; None to choose by recall.
-        target_recall, strict_recall, index_threads: see trainer.index.tuning; None for all cores.
+        backend: see trainer.index.make_backends.
+        target_recall, strict_recall, index_threads: see trainer.index.tuning.
         label: to move when all gates pass; None for none.
-        gates: what a version has to pass for its label to be moved.
-        warm_start: whether to go on from what the label names now.
-        max_shrinkage: refuse an input with a smaller share of the interactions of the label's version,
-            or of their weight, than 1 less this; None for half of the interactions and any weight.
+        max_shrinkage: of the version that the label names; None for half of the interactions and any
+            weight.
         spark: to fit ALS on a Spark cluster, by the components, epochs, seed and sample weights of the
             hyperparameters; None to fit LightFM here.
     """

@@ -15,7 +15,6 @@ from lightfm_retriever.hosting.calling import client_flags
 from lightfm_retriever.hosting.terminal import print_json
 from trainer.cli import service_output, versions_commands
 from trainer.cli.spec_arguments import LABEL_NOT_MOVED, training_spec
-from trainer.cli.version_messages import diff_of, row_of
 from trainer.cli.versions_commands import FoundVersion
 from trainer.client import TrainerClient
 from trainer.data.files import tables
@@ -24,6 +23,7 @@ from trainer.errors import InputError, OptionError
 from trainer.event_log.log import Event, Removed, Selection
 from trainer.progress import Advance, Bars, Reporter, Silent
 from trainer.service.messages import event_message, removal_request, removed_of, spec_message
+from trainer.service.version_messages import diff_of, row_of
 from trainer.versions.diff import VersionDiff
 from trainer.versions.rows import VersionRow
 
@@ -172,36 +172,36 @@ class OfService:
         self._client = client
 
     def rows(self) -> list[VersionRow]:
-        """See Catalogue."""
+        """See OfVolume."""
         return [row_of(version) for version in list_versions(self._client).versions]
 
     def version(self, name: str) -> FoundVersion:
-        """See Catalogue."""
+        """See OfVolume."""
         response = self._client.call("GetVersion", pb.GetVersionRequest(version=name))
         content = json.loads(response.manifest_json) if response.manifest_json else None
         return FoundVersion(row_of(response.version), content)
 
     def promote(self, version: str, *, label: str) -> str | None:
-        """See Catalogue."""
+        """See OfVolume."""
         request = pb.SetLabelRequest(label=label, version=version)
         return self._client.call("SetLabel", request).previous_version or None
 
     def rollback(self, *, label: str) -> tuple[str | None, str]:
-        """See Catalogue."""
+        """See OfVolume."""
         response = self._client.call("Rollback", pb.RollbackRequest(label=label))
         return response.previous_version or None, response.version
 
     def delete(self, version: str) -> None:
-        """See Catalogue."""
+        """See OfVolume."""
         self._client.call("DeleteVersion", pb.DeleteVersionRequest(version=version))
 
     def diff(self, before: str, after: str, *, users: int) -> VersionDiff:
-        """See Catalogue."""
+        """See OfVolume."""
         request = pb.DiffVersionsRequest(base_version=before, version=after, users=users)
         return diff_of(self._client.call("DiffVersions", request), before, after)
 
     def remove_events(self, selection: Selection, *, dry_run: bool) -> Removed:
-        """See Catalogue."""
+        """See OfVolume."""
         request = removal_request(selection, dry_run=dry_run)
         return removed_of(self._client.call("RemoveInteractions", request))
 

@@ -26,15 +26,7 @@ LOSSES = ("warp", "bpr", "logistic", "warp-kos")
 class Hyperparameters:
     """LightFM's options, by LightFM's names where it has one; the defaults are the notebook's.
 
-    Attributes:
-        loss: the ranking loss (Kula 2015; WARP: Weston et al. 2011).
-        components: dimensions of the embeddings.
-        learning_rate: initial rate of the adagrad schedule.
-        item_alpha, user_alpha: L2 penalties.
-        epochs: passes over the interactions.
-        sample_weights: whether each positive's loss is multiplied by its weight.
-        seed: of the initial embeddings and the order of the samples.
-        threads: of training and evaluation. With more than 1 a run can't be reproduced exactly.
+    The losses: Kula 2015; WARP: Weston et al. 2011. The rate is the first of the adagrad schedule.
     """
 
     loss: Annotated[str, Option("ranking loss", choices=LOSSES)] = "warp"

@@ -41,20 +41,12 @@ class Gates:
     """Thresholds, each None when it isn't asked for. All are shares.
 
     Attributes:
-        min_precision_at_10: of the test interactions, unseen items only, in 0..1.
-        min_auc: the same.
-        min_recall: recall@10 of both indexes, as the manifest's `indexes.*.recall_at_10`, in 0..1.
-        min_coverage: share of items that are among the top ten of at least one of up to
-            measurement.SAMPLED_USERS users, in 0..1. So many users can't name more than ten times as
-            many items: a catalogue of 100,000 reaches 0.1 at most.
-        max_relative_loss: how much lower than that of the version that the label names now
-            precision@10 may be, as a share of that, from 0 to below 1: 0.05 for at most 5 % less.
-        min_users_kept, min_items_kept: share of the users and items of that version that are still
-            there, in 0..1; see trainer.promotion.continuity.
-        min_pairs_kept: share of what users in common had seen that they still have, beyond what chance
-            would leave, in 0..1.
-        allow_different_data: whether the new version may have little in common with that one.
-        allow_unevaluated: whether a label may be moved to a version of which no user was evaluated.
+        min_recall: of both, as the manifest's `indexes.*.recall_at_10`.
+        min_coverage: of the top ten of up to measurement.SAMPLED_USERS users. So many users can't name
+            more than ten times as many items: a catalogue of 100,000 reaches 0.1 at most.
+        max_relative_loss: 0.05 for at most 5 % less.
+        min_users_kept, min_items_kept, min_pairs_kept: see trainer.promotion.continuity; of pairs those
+            beyond what chance would leave.
     """
 
     min_precision_at_10: Annotated[

@@ -41,7 +41,7 @@ def spec_of(message: pb.TrainingSpec) -> TrainingSpec:
 def spec_message(spec: TrainingSpec, *, with_secrets: bool) -> pb.TrainingSpec:
     """Inverse of `spec_of`; without secrets the database's address is left out."""
     # Spark isn't among its fields: settings of Spark's can run any program, so no call brings them.
-    message = pb.TrainingSpec(**_fields(spec, pb.TrainingSpec.DESCRIPTOR))
+    message = pb.TrainingSpec(**fields_of(spec, pb.TrainingSpec.DESCRIPTOR))
     if spec.label is None:
         message.label = ""
     if not with_secrets:
@@ -52,15 +52,15 @@ def spec_message(spec: TrainingSpec, *, with_secrets: bool) -> pb.TrainingSpec:
 def run_message(run: Run | DamagedRun) -> pb.TrainingRun:
     """A run as it is sent; of one that can't be read its id and the problem."""
     if isinstance(run, DamagedRun):
-        return pb.TrainingRun(id=run.id, problem=_sendable(run.problem))
-    own = _fields(run, pb.TrainingRun.DESCRIPTOR) | _fields(run.outcome, pb.TrainingRun.DESCRIPTOR)
+        return pb.TrainingRun(id=run.id, problem=sendable(run.problem))
+    own = fields_of(run, pb.TrainingRun.DESCRIPTOR) | fields_of(run.outcome, pb.TrainingRun.DESCRIPTOR)
     spec, problem = None, run.problem
     try:
         spec = spec_message(run.spec, with_secrets=False)
     except ValueError as error:
         # Somebody changed its row.
         problem = problem or f"its spec can't be sent: {words.reason(error)}"
-    own |= {"spec": spec, "problem": _sendable(problem), "state": _STATE + run.state}
+    own |= {"spec": spec, "problem": sendable(problem), "state": _STATE + run.state}
     return pb.TrainingRun(**own)
 
 
@@ -80,12 +80,12 @@ def field_path(option: str) -> str:
 
 def event_of(message: pb.InteractionEvent) -> Event:
     """An event as it was sent; what isn't set has the default."""
-    return Event(**_values(Event, message), timestamp=_value(message, "happened_at"))
+    return Event(**values_of(Event, message), timestamp=value_of(message, "happened_at"))
 
 
 def event_message(event: Event) -> pb.InteractionEvent:
     """Inverse of `event_of`."""
-    own = _fields(event, pb.InteractionEvent.DESCRIPTOR)
+    own = fields_of(event, pb.InteractionEvent.DESCRIPTOR)
     return pb.InteractionEvent(**own, happened_at=timestamp(event.timestamp))
 
 
@@ -93,27 +93,27 @@ def selection_of(message: pb.RemoveInteractionsRequest) -> Selection:
     """Which events a request is about; raises InvalidSelectionError."""
     values: dict[str, Any] = {
         name: tuple(own) if isinstance(own, list) else own
-        for name, own in _values(Selection, message).items()
+        for name, own in values_of(Selection, message).items()
     }
     return Selection(**values)
 
 
 def removal_request(selection: Selection, *, dry_run: bool) -> pb.RemoveInteractionsRequest:
     """Inverse of `selection_of`."""
-    own = _fields(selection, pb.RemoveInteractionsRequest.DESCRIPTOR)
+    own = fields_of(selection, pb.RemoveInteractionsRequest.DESCRIPTOR)
     return pb.RemoveInteractionsRequest(**own, dry_run=dry_run)
 
 
 def removal_response(removed: Removed) -> pb.RemoveInteractionsResponse:
     """What was removed, as it is sent."""
-    own = _fields(removed, pb.RemoveInteractionsResponse.DESCRIPTOR)
+    own = fields_of(removed, pb.RemoveInteractionsResponse.DESCRIPTOR)
     own |= {"removed": removed.events, "examples": map(event_message, removed.examples)}
     return pb.RemoveInteractionsResponse(**own)
 
 
 def removed_of(message: pb.RemoveInteractionsResponse) -> Removed:
     """Inverse of `removal_response`."""
-    values = _values(Removed, message)
+    values = values_of(Removed, message)
     values["examples"] = [event_of(event) for event in message.examples]
     return Removed(**values, events=message.removed)
 
@@ -137,14 +137,14 @@ def _content(message: Message) -> dict[str, Any]:
     }
 
 
-def _values(of: type[Any], message: Message) -> dict[str, Any]:
+def values_of(of: type[Any], message: Message) -> dict[str, Any]:
     """What a message has for a dataclass's fields, less what isn't set; other names are left out."""
     known = message.DESCRIPTOR.fields_by_name
-    found = {own.name: _value(message, own.name) for own in fields(of) if own.name in known}
+    found = {own.name: value_of(message, own.name) for own in fields(of) if own.name in known}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _value(message: Message, name: str) -> Any:
+def value_of(message: Message, name: str) -> Any:
     """What a field has, a time in seconds; None where it could be set, but isn't."""
     if message.DESCRIPTOR.fields_by_name[name].has_presence and not message.HasField(name):
         return None
@@ -161,7 +161,7 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else list(value)
 
 
-def _fields(of: Any, message: Any) -> dict[str, Any]:
+def fields_of(of: Any, message: Any) -> dict[str, Any]:
     """A message's fields from a dataclass's; those of other names are left out."""
     known = message.fields_by_name
     return {
@@ -178,8 +178,8 @@ def _field(value: Any, field: FieldDescriptor) -> Any:
     if kind is Timestamp.DESCRIPTOR:
         return timestamp(value)
     if isinstance(value, list):
-        return [_fields(own, kind) for own in value]
-    return _fields(value, kind) if is_dataclass(value) else value
+        return [fields_of(own, kind) for own in value]
+    return fields_of(value, kind) if is_dataclass(value) else value
 
 
 def _paths(of: Any, prefix: str) -> Iterator[tuple[str, FieldDescriptor]]:
@@ -190,6 +190,6 @@ def _paths(of: Any, prefix: str) -> Iterator[tuple[str, FieldDescriptor]]:
             yield from _paths(field.message_type, path)
 
 
-def _sendable(text: str) -> str:
-    # A path in it may be no Unicode.
+def sendable(text: str) -> str:
+    """A text that a message can hold: a path in it may be no Unicode."""
     return text.encode("utf-8", "replace").decode()

@@ -30,13 +30,8 @@ class ServerOptions:
         state: directory of runs, logs and events; on the trainer's own disk.
         listen: HOST:PORT.
         data_dir: where fetched datasets are.
-        data_roots: directories that requests may name files in.
-        parallel_runs: training runs at the same time.
         retention: which versions are kept; None to delete none.
         retrain: what to train again by itself; None for nothing.
-        retrain_every, retrain_cron, retrain_on_change: when.
-        maintenance_seconds: how often to look whether it is time, and for old versions.
-        hosting: security, metrics, traces and logs.
     """
 
     volume: Volume

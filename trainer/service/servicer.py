@@ -1,4 +1,5 @@
 """TrainerService: proto <-> runs, versions, labels and events."""
+# ruff: noqa: N802 - methods are named as the proto has them
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import wraps
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
@@ -25,7 +26,6 @@ from trainer.pipeline import indexing_of
 from trainer.runs.run import PAGE_SIZE
 from trainer.runs.scheduler import Scheduler
 from trainer.runs.store import STATES, Run, State
-from trainer.service.allowed_data import allowed
 from trainer.service.idle_streams import IdleStreams
 from trainer.service.messages import (
     event_of,
@@ -43,7 +43,8 @@ from trainer.service.status import (
     TooManyWatchersError,
     to_status,
 )
-from trainer.service.version_answers import diff_message, version_message
+from trainer.service.version_messages import diff_message, version_message
+from trainer.spec import DataSpec
 from trainer.versions import catalogue, diff
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["TrainerService"].full_name
@@ -108,7 +109,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
     # ---- training runs
 
     @_handler
-    def Train(self, request: pb.TrainRequest) -> pb.TrainResponse:  # noqa: N802
+    def Train(self, request: pb.TrainRequest) -> pb.TrainResponse:
         """See the proto."""
         if len(request.request_id.encode()) > MAX_REQUEST_ID_BYTES:
             raise FieldError("request_id", f"has more than {MAX_REQUEST_ID_BYTES} bytes")
@@ -121,22 +122,18 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
             raise FieldError("spec.label", f"{spec.label[:64]!r} isn't a label's name")
         # What can be known to be wrong now isn't left to the run to find.
         indexing_of(spec)
-        spec = replace(spec, data=allowed(spec.data, self._roots))
+        spec = replace(spec, data=_allowed(spec.data, self._roots))
         run = self._scheduler.submit(spec, request_id=request.request_id)
         return pb.TrainResponse(training_run=run_message(run))
 
     @_handler
-    def GetTrainingRun(  # noqa: N802
-        self, request: pb.GetTrainingRunRequest
-    ) -> pb.GetTrainingRunResponse:
+    def GetTrainingRun(self, request: pb.GetTrainingRunRequest) -> pb.GetTrainingRunResponse:
         """See the proto."""
         run = self._scheduler.get(request.training_run_id)
         return pb.GetTrainingRunResponse(training_run=run_message(run))
 
     @_handler
-    def ListTrainingRuns(  # noqa: N802
-        self, request: pb.ListTrainingRunsRequest
-    ) -> pb.ListTrainingRunsResponse:
+    def ListTrainingRuns(self, request: pb.ListTrainingRunsRequest) -> pb.ListTrainingRunsResponse:
         """See the proto."""
         size = request.page_size or _PAGE_SIZE
         PAGE_SIZE.check("page_size", size, _refusal)
@@ -150,7 +147,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
             response.next_page_token = str(runs[shown - 1].number)
         return response
 
-    def WatchTrainingRun(  # noqa: N802
+    def WatchTrainingRun(
         self, request: pb.WatchTrainingRunRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WatchTrainingRunResponse]:
         """See the proto."""
@@ -176,16 +173,14 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
             self._watchers.release()
 
     @_handler
-    def CancelTrainingRun(  # noqa: N802
-        self, request: pb.CancelTrainingRunRequest
-    ) -> pb.CancelTrainingRunResponse:
+    def CancelTrainingRun(self, request: pb.CancelTrainingRunRequest) -> pb.CancelTrainingRunResponse:
         """See the proto."""
         run = self._scheduler.cancel(request.training_run_id)
         return pb.CancelTrainingRunResponse(training_run=run_message(run))
 
     # ---- events
 
-    def AppendInteractions(  # noqa: N802
+    def AppendInteractions(
         self, requests: Iterator[pb.AppendInteractionsRequest], context: grpc.ServicerContext
     ) -> pb.AppendInteractionsResponse:
         """See the proto."""
@@ -201,7 +196,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         return pb.AppendInteractionsResponse(accepted=accepted, duplicates=duplicates)
 
     @_handler
-    def RemoveInteractions(  # noqa: N802
+    def RemoveInteractions(
         self, request: pb.RemoveInteractionsRequest
     ) -> pb.RemoveInteractionsResponse:
         """See the proto."""
@@ -211,7 +206,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
     # ---- versions
 
     @_handler
-    def ListVersions(self, request: pb.ListVersionsRequest) -> pb.ListVersionsResponse:  # noqa: N802
+    def ListVersions(self, request: pb.ListVersionsRequest) -> pb.ListVersionsResponse:
         """See the proto."""
         if request.page_size < 0:
             raise FieldError("page_size", f"is {request.page_size}, but should be at least 1")
@@ -229,14 +224,14 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         return response
 
     @_handler
-    def GetVersion(self, request: pb.GetVersionRequest) -> pb.GetVersionResponse:  # noqa: N802
+    def GetVersion(self, request: pb.GetVersionRequest) -> pb.GetVersionResponse:
         """See the proto."""
         found = catalogue.get(self._volume, _version_name("version", request.version))
         text = "" if found.manifest is None else manifest.encode(found.manifest).decode()
         return pb.GetVersionResponse(version=version_message(found), manifest_json=text)
 
     @_handler
-    def SetLabel(self, request: pb.SetLabelRequest) -> pb.SetLabelResponse:  # noqa: N802
+    def SetLabel(self, request: pb.SetLabelRequest) -> pb.SetLabelResponse:
         """See the proto."""
         previous = catalogue.promote(
             self._volume,
@@ -246,24 +241,20 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         return pb.SetLabelResponse(previous_version=previous or "")
 
     @_handler
-    def Rollback(self, request: pb.RollbackRequest) -> pb.RollbackResponse:  # noqa: N802
+    def Rollback(self, request: pb.RollbackRequest) -> pb.RollbackResponse:
         """See the proto."""
         label = request.label or layout.DEFAULT_LABEL
         previous, version = catalogue.rollback(self._volume, label=label)
         return pb.RollbackResponse(previous_version=previous or "", version=version)
 
     @_handler
-    def DeleteVersion(  # noqa: N802
-        self, request: pb.DeleteVersionRequest
-    ) -> pb.DeleteVersionResponse:
+    def DeleteVersion(self, request: pb.DeleteVersionRequest) -> pb.DeleteVersionResponse:
         """See the proto."""
         self._volume.delete_version(_version_name("version", request.version))
         return pb.DeleteVersionResponse()
 
     @_handler
-    def DiffVersions(  # noqa: N802
-        self, request: pb.DiffVersionsRequest
-    ) -> pb.DiffVersionsResponse:
+    def DiffVersions(self, request: pb.DiffVersionsRequest) -> pb.DiffVersionsResponse:
         """See the proto."""
         users = request.users or diff.DEFAULT_USERS
         diff.USERS.check("users", users, _refusal)
@@ -271,6 +262,18 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         after = _version_name("version", request.version)
         with self._volume.fetched(before, after) as folder:
             return diff_message(diff.diff(folder, before, after, users=users, seed=0))
+
+
+def _allowed(data: DataSpec, roots: DataRoots) -> DataSpec:
+    """The same data, its paths resolved; raises OptionError for one outside the roots."""
+    changes: dict[str, Any] = {
+        name: str(roots.resolve(path, option=f"--{name}"))
+        for name in ("interactions", "items", "users")
+        if (path := getattr(data, name)) is not None
+    }
+    if data.database_url is not None:
+        changes["database_url"] = roots.resolve_url(data.database_url)
+    return replace(data, **changes)
 
 
 def _refusal(field: str, value: int, expected: str) -> FieldError:

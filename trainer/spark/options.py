@@ -25,11 +25,8 @@ class SparkAls:
     """MLlib's implicit ALS (Hu, Koren and Volinsky 2008), and the cluster that fits it.
 
     Attributes:
-        spark_master: local, local[N], local[*], spark://HOST:PORT or k8s://HOST:PORT.
-        spark_conf: settings of Spark's, by name, as they are.
-        als_regularization: L2 penalty; MLlib multiplies it by each user's and item's number of pairs.
-        als_alpha: how much more a pair that was seen counts than one that wasn't: 1 + alpha for a pair,
-            or 1 + alpha * weight with sample weights.
+        als_regularization: MLlib multiplies it by each user's and item's number of pairs.
+        als_alpha: a pair counts 1 + alpha, or 1 + alpha * weight with sample weights.
     """
 
     spark_master: Annotated[

@@ -63,14 +63,8 @@ class StudyOptions:
         start: what the first trial tries, as far as the space has it. Its seed is the search's too, its
             sample_weights and threads are every trial's. With 1 thread and no timeout a search is
             reproducible.
-        trials: how many.
-        timeout_seconds: after which no trial is begun and a running one ends at its next validation;
-            None for no limit. One trial is always made.
-        max_epochs: of a trial.
-        epoch_step: epochs between validations.
-        patience: validations without a better value after which a trial ends.
-        validation: how to hold out validation interactions, by the same count and share as the test
-            interactions: see preparing.splits. None for as these where that is by time, else "random".
+        timeout_seconds: a running trial ends at its next validation. One is always made.
+        validation: by the same count and share as the test interactions: see preparing.splits.
     """
 
     space: SearchSpace = field(default_factory=SearchSpace)

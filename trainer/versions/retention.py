@@ -27,11 +27,8 @@ _log = logging.getLogger(__name__)
 class RetentionPolicy:
     """What is kept whatever happens: versions that a label names or would be rolled back to.
 
-    Attributes:
-        keep: how many of the newest versions to keep, broken and labelled ones included.
-        min_age: no younger version is deleted: someone may be about to make a label name it.
-        max_age: up to which the versions beyond the `keep` newest are kept too; None to keep as few as
-            `keep` and `min_age` allow.
+    The newest that are kept may be broken or labelled. No younger version is deleted, since someone may
+    be about to make a label name it.
     """
 
     keep: Annotated[int, Option("newest versions to keep at the least", ge=1)] = 5

@@ -26,13 +26,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class LogSettings:
-    """What the flags say.
-
-    Attributes:
-        format: "console" for people, "json" for machines.
-        level: what is less than this isn't logged.
-        access: whether each call is logged.
-    """
+    """What the flags say. The console is for people, JSON for machines."""
 
     format: Annotated[str, Option("of the log", offered=FORMATS, flag="log_format")] = "console"
     level: Annotated[str, Option("least to log", offered=LEVELS, flag="log_level")] = "info"

@@ -14,13 +14,7 @@ from lightfm_retriever.hosting.options import Option
 
 @dataclass(frozen=True, kw_only=True)
 class TraceSettings:
-    """What the flags say.
-
-    Attributes:
-        endpoint: URL of an OTLP receiver (gRPC); None for no traces.
-        share: of the calls whose caller didn't decide, how many are traced, 0 to 1. Training runs are
-            few: all are traced unless it is 0.
-    """
+    """What the flags say. Training runs are few: all are traced unless the share is 0."""
 
     endpoint: Annotated[
         str | None,

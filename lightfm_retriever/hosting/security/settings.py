@@ -29,15 +29,7 @@ def _names(text: str) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class SecuritySettings:
-    """What the flags say; all files are PEM.
-
-    Attributes:
-        cert, key: the server's certificate chain and its private key; None for no TLS.
-        client_ca: whose certificates clients must show; None for none.
-        allowed_clients: names in client certificates that may call; empty for all that are signed.
-        token_file: the bearer tokens that callers may send, one a line; None when they need none.
-        insecure: whether to listen without TLS where other machines can call.
-    """
+    """What the flags say; all files are PEM, and None for none."""
 
     cert: Annotated[
         Path | None,

@@ -19,14 +19,7 @@ CACHE_GB = Option(ge=0, le=1_000_000)
 
 @dataclass(frozen=True, kw_only=True)
 class Hosting:
-    """How a service is run, whatever it does.
-
-    Attributes:
-        security: who may call it, and by which connections.
-        metrics_listen: "HOST:PORT" of the metrics endpoint; None for none.
-        traces: where spans go.
-        logs: what is logged, and how.
-    """
+    """How a service is run, whatever it does: who may call it, and what looks on."""
 
     security: SecuritySettings = field(default_factory=SecuritySettings)
     metrics_listen: Annotated[

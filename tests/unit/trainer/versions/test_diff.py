@@ -16,7 +16,7 @@ from lightfm_retriever.publication.vectors.vector_space import fold_biases
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
 from tests.retrievable import ragged
-from trainer.service import version_answers
+from trainer.service import version_messages
 from trainer.versions.diff import ValueChange, diff
 
 ITEMS = [f"i{number:02}" for number in range(20)]
@@ -156,7 +156,7 @@ def test_attributes_that_are_new_or_gone_or_of_another_kind_are_told(volume):
         ValueChange("new", None, "text"),
     ]
     # And sent as it is.
-    sent = version_answers.diff_message(found)
+    sent = version_messages.diff_message(found)
     assert [*sent.attributes] == [
         pb.SettingChange(name="year", before="text", after="number"),
         pb.SettingChange(name="gone", before="number"),
