@@ -44,12 +44,6 @@ def first(words):
     return words[0]
 
 
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch):
-    for name in ("TRAINER_VOLUME", "TRAINER_DATA_DIR", "TRAINER_LISTEN", "TRAINER_STATE"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.mark.parametrize("text", ["s3://bucket/some/prefix", "relative/folder"])
 def test_a_volume_is_a_folder_or_a_url_also_in_the_environment(monkeypatch, text):
     monkeypatch.setenv("TRAINER_VOLUME", text)

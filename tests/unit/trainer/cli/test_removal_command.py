@@ -15,12 +15,6 @@ from trainer.cli.removal_command import show
 from trainer.event_log.log import Event, EventLog, Removed, read_interactions
 
 
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch):
-    for name in ("TRAINER_VOLUME", "TRAINER_DATA_DIR", "TRAINER_LISTEN", "TRAINER_STATE"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture
 def log(tmp_path):
     """Three events of two users, one of a clock that is wrong and one of a weight that is."""

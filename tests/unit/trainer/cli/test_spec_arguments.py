@@ -19,12 +19,6 @@ HERE = ("--volume", "v")
 THERE = ("--target", "127.0.0.1:1")
 
 
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch):
-    for name in ("TRAINER_VOLUME", "TRAINER_DATA_DIR", "TRAINER_LISTEN", "TRAINER_STATE"):
-        monkeypatch.delenv(name, raising=False)
-
-
 def spec_of(*flags, command="train", where=HERE):
     return training_spec(parse([command, *where, *flags]))
 
