@@ -59,10 +59,6 @@ def _train(client: TrainerClient, options: argparse.Namespace) -> int:
     return _follow(client, queued.id, options)
 
 
-def _watch(client: TrainerClient, options: argparse.Namespace) -> int:
-    return _follow(client, options.run_id, options)
-
-
 def _follow(client: TrainerClient, run_id: str, options: argparse.Namespace) -> int:
     ended = follow(client.watch(run_id), Silent() if options.json else Bars())
     _show_run(ended, options, with_error=ended.state not in _FAILED)
@@ -109,14 +105,9 @@ def _runs(client: TrainerClient, options: argparse.Namespace) -> int:
 
 
 def _run(client: TrainerClient, options: argparse.Namespace) -> int:
-    request = pb.GetTrainingRunRequest(training_run_id=options.run_id)
-    _show_run(client.call("GetTrainingRun", request).training_run, options)
-    return 0
-
-
-def _cancel(client: TrainerClient, options: argparse.Namespace) -> int:
-    request = pb.CancelTrainingRunRequest(training_run_id=options.run_id)
-    _show_run(client.call("CancelTrainingRun", request).training_run, options)
+    method = "CancelTrainingRun" if options.command == "cancel" else "GetTrainingRun"
+    request = getattr(pb, f"{method}Request")(training_run_id=options.run_id)
+    _show_run(client.call(method, request).training_run, options)
     return 0
 
 
@@ -237,8 +228,8 @@ _COMMANDS = {
     "train": _train,
     "runs": _runs,
     "run": _run,
-    "watch": _watch,
-    "cancel": _cancel,
+    "watch": lambda client, options: _follow(client, options.run_id, options),
+    "cancel": _run,
     "append": _append,
     "health": _health,
 }

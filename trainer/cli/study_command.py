@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -73,8 +72,7 @@ def _writing(directory: Path) -> Iterator[None]:
 
 
 def _print(result: StudyResult) -> None:
-    for warning in result.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    printing.print_warnings(result.warnings)
     print(
         f"{result.dataset}: {result.fit_interactions:,} interactions to fit, "
         f"{result.validation_interactions:,} to validate ({result.validation}), "

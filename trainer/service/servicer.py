@@ -1,5 +1,5 @@
 """TrainerService: proto <-> runs, versions, labels and events."""
-# ruff: noqa: N802 - methods are named as the proto has them
+# ruff: noqa: N802 - the proto names the methods, and says what they do
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from lightfm_retriever.publication.volume import Volume
 from trainer.data.data_roots import DataRoots
 from trainer.event_log.log import EventLog
 from trainer.pipeline import indexing_of
-from trainer.runs.run import PAGE_SIZE
+from trainer.runs.run import PAGE_SIZE, State
 from trainer.runs.scheduler import Scheduler
-from trainer.runs.store import STATES, Run, State
+from trainer.runs.store import Run
 from trainer.service.idle_streams import IdleStreams
 from trainer.service.messages import (
     event_of,
@@ -110,7 +110,6 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
 
     @_handler
     def Train(self, request: pb.TrainRequest) -> pb.TrainResponse:
-        """See the proto."""
         if len(request.request_id.encode()) > MAX_REQUEST_ID_BYTES:
             raise FieldError("request_id", f"has more than {MAX_REQUEST_ID_BYTES} bytes")
         if not request.HasField("spec"):
@@ -128,18 +127,14 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
 
     @_handler
     def GetTrainingRun(self, request: pb.GetTrainingRunRequest) -> pb.GetTrainingRunResponse:
-        """See the proto."""
         run = self._scheduler.get(request.training_run_id)
         return pb.GetTrainingRunResponse(training_run=run_message(run))
 
     @_handler
     def ListTrainingRuns(self, request: pb.ListTrainingRunsRequest) -> pb.ListTrainingRunsResponse:
-        """See the proto."""
         size = request.page_size or _PAGE_SIZE
         PAGE_SIZE.check("page_size", size, _refusal)
-        before = None
-        if request.page_token:
-            before = _number(request.page_token)
+        before = _number(request.page_token) if request.page_token else None
         runs = self._scheduler.page(size=size + 1, before=before, state=_state(request.state))
         response = pb.ListTrainingRunsResponse()
         response.training_runs.extend(one_page(listed_run(run_message(run)) for run in runs[:size]))
@@ -150,7 +145,6 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
     def WatchTrainingRun(
         self, request: pb.WatchTrainingRunRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WatchTrainingRunResponse]:
-        """See the proto."""
         # Every watcher holds a thread; the others are for calls that return.
         if not self._watchers.acquire(blocking=False):
             statuses.abort(
@@ -174,7 +168,6 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
 
     @_handler
     def CancelTrainingRun(self, request: pb.CancelTrainingRunRequest) -> pb.CancelTrainingRunResponse:
-        """See the proto."""
         run = self._scheduler.cancel(request.training_run_id)
         return pb.CancelTrainingRunResponse(training_run=run_message(run))
 
@@ -183,7 +176,6 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
     def AppendInteractions(
         self, requests: Iterator[pb.AppendInteractionsRequest], context: grpc.ServicerContext
     ) -> pb.AppendInteractionsResponse:
-        """See the proto."""
         accepted = duplicates = 0
         try:
             for request in self._streams.requests(requests, context):
@@ -199,7 +191,6 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
     def RemoveInteractions(
         self, request: pb.RemoveInteractionsRequest
     ) -> pb.RemoveInteractionsResponse:
-        """See the proto."""
         removed = self._event_log.remove(selection_of(request), dry_run=request.dry_run)
         return removal_response(removed)
 
@@ -207,7 +198,6 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
 
     @_handler
     def ListVersions(self, request: pb.ListVersionsRequest) -> pb.ListVersionsResponse:
-        """See the proto."""
         if request.page_size < 0:
             raise FieldError("page_size", f"is {request.page_size}, but should be at least 1")
         left = catalogue.list_published(self._volume)
@@ -225,14 +215,12 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
 
     @_handler
     def GetVersion(self, request: pb.GetVersionRequest) -> pb.GetVersionResponse:
-        """See the proto."""
         found = catalogue.get(self._volume, _version_name("version", request.version))
         text = "" if found.manifest is None else manifest.encode(found.manifest).decode()
         return pb.GetVersionResponse(version=version_message(found), manifest_json=text)
 
     @_handler
     def SetLabel(self, request: pb.SetLabelRequest) -> pb.SetLabelResponse:
-        """See the proto."""
         previous = catalogue.promote(
             self._volume,
             _version_name("version", request.version),
@@ -242,20 +230,17 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
 
     @_handler
     def Rollback(self, request: pb.RollbackRequest) -> pb.RollbackResponse:
-        """See the proto."""
         label = request.label or layout.DEFAULT_LABEL
         previous, version = catalogue.rollback(self._volume, label=label)
         return pb.RollbackResponse(previous_version=previous or "", version=version)
 
     @_handler
     def DeleteVersion(self, request: pb.DeleteVersionRequest) -> pb.DeleteVersionResponse:
-        """See the proto."""
         self._volume.delete_version(_version_name("version", request.version))
         return pb.DeleteVersionResponse()
 
     @_handler
     def DiffVersions(self, request: pb.DiffVersionsRequest) -> pb.DiffVersionsResponse:
-        """See the proto."""
         users = request.users or diff.DEFAULT_USERS
         diff.USERS.check("users", users, _refusal)
         before = _version_name("base_version", request.base_version)
@@ -292,8 +277,7 @@ def _state(state: int) -> State | None:
         return None
     if state not in pb.TrainingRunState.values():
         raise FieldError("state", f"{state} isn't a state")
-    name = state_name(state)
-    return next(own for own in STATES if own == name)
+    return cast("State", state_name(state))
 
 
 def _version_name(field: str, name: str) -> str:
