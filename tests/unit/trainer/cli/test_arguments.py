@@ -130,6 +130,14 @@ def test_what_is_no_label_is_refused(capsys, command, label):
         ),
         (["train", "--volume", "v", "--dataset", "netflix"], "--dataset: invalid choice: 'netflix'"),
         (["promote", "--volume", "v"], "required: version"),
+        *(
+            (["runs", "--limit", value], f"--limit: '{value}' isn't a whole number from 1 to 1000")
+            for value in ("0", "1001", "many")
+        ),
+        (
+            ["diff", ONE, OTHER, "--volume", "v", "--users", "10001"],
+            "--users: '10001' isn't a whole number from 1 to 10000",
+        ),
         (["fetch-dataset", "netflix"], "invalid choice: 'netflix'"),
     ],
 )
