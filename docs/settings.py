@@ -1,4 +1,4 @@
-"""Write the tables of settings in docs/operating.md: python docs/layers.py [--check]
+"""Write the tables of settings in docs/operating.md: python docs/settings.py [--check]
 
 They are made of the parsers' own flags, so nothing is said twice.
 """
@@ -14,22 +14,22 @@ from pathlib import Path
 from lightfm_retriever.hosting import terminal
 from lightfm_retriever.hosting.settings import layers
 from retriever import __main__ as retriever
-from trainer.cli import arguments as trainer
+from trainer.cli import arguments, serve_arguments
 
 PAGE = Path(__file__).parent / "operating.md"
 # What a flag's help says of a default that is no value.
 _SAID = r"\(default: ([^()]*)\)"
 _SERVICES: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "retriever": (retriever.PREFIX, retriever.add_serve_flags),
-    "trainer": (trainer.PREFIX, trainer.add_serve_flags),
+    "trainer": (arguments.PREFIX, serve_arguments.add_serve_flags),
 }
 
 
-def main(arguments: list[str]) -> int:
+def main(given: list[str]) -> int:
     """Write the page, or say whether it is fresh; returns the exit status."""
     text = PAGE.read_text("utf-8")
     fresh = with_tables(text)
-    if "--check" in arguments:
+    if "--check" in given:
         if fresh != text:
             print(f"{PAGE.name}'s tables of settings are stale: run 'make settings'", file=sys.stderr)
         return int(fresh != text)

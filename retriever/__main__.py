@@ -11,12 +11,11 @@ from pathlib import Path
 from lightfm_retriever.hosting import extras, terminal
 from lightfm_retriever.hosting.errors import ArgumentError, FlagError, HostingError
 from lightfm_retriever.hosting.observing import logs
-from lightfm_retriever.hosting.settings import flags, layers
+from lightfm_retriever.hosting.settings import flags, layers, option_flags
 from lightfm_retriever.hosting.settings.parser import Defaults, Parser, PathType, add_version
-from lightfm_retriever.publication import layout
 from lightfm_retriever.remote import location
 from retriever.cli import arguments
-from retriever.config import DEFAULT_LISTEN, Config, environment_defaults, parse_address
+from retriever.config import DEFAULT_LISTEN, Config, parse_address
 from retriever.errors import RetrieverError, SettingError
 
 PREFIX = "RETRIEVER_"
@@ -63,25 +62,13 @@ def _serve(options: argparse.Namespace) -> int:
         raise SettingError(
             f"--volume {options.volume}: give --cache-dir DIR, where its versions are copied"
         )
-    config = Config(
+    config = option_flags.made(
+        Config,
+        vars(options),
         volume=options.volume if options.cache_dir is None else options.cache_dir,
         source=None if options.cache_dir is None else str(options.volume),
-        cache_gb=options.cache_gb,
         host=host,
         port=port,
-        workers=options.workers,
-        label=options.label,
-        pin=options.pin,
-        poll_seconds=options.poll_seconds,
-        threads=options.threads,
-        max_calls=options.max_calls,
-        max_connection_age_seconds=options.max_connection_age_seconds,
-        heartbeat_seconds=options.heartbeat_seconds,
-        prepare_seconds=options.prepare_seconds,
-        drain_seconds=options.drain_seconds,
-        grace_seconds=options.grace_seconds,
-        online_recall_share=options.online_recall_share,
-        hosting=flags.hosting(options),
     )
     logs.configure("parent", config.hosting.logs)
     return supervisor.serve(config)
@@ -106,7 +93,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add_serve_flags(serve)
     if given[:1] == ["serve"]:
         layers.apply(serve, given, os.environ, prefix=PREFIX)
-    arguments.add_commands(commands, environment_defaults(os.environ))
+    arguments.add_commands(commands, layers.variables(os.environ, PREFIX))
     options = parser.parse_args(given)
     if check := vars(options).pop("check", None):
         check(options)
@@ -137,58 +124,8 @@ def add_serve_flags(serve: argparse.ArgumentParser) -> None:
         help="copy versions to this folder, on a disk of this machine's own, and serve the copies: for "
         "a URL, and for a folder on a network volume (default: a folder is served as it is)",
     )
-    for name, of, fallback, what in (
-        ("listen", str, DEFAULT_LISTEN, "HOST:PORT; port 0 takes a free one"),
-        ("workers", int, Config.workers, "worker processes"),
-        ("label", str, layout.DEFAULT_LABEL, "the label to follow"),
-        ("pin", str, None, "serve this version, whatever the label names"),
-        (
-            "cache-gb",
-            float,
-            Config.cache_gb,
-            "what the copies in --cache-dir may have together; the least recently used go; 0 for any",
-        ),
-        ("poll-seconds", float, Config.poll_seconds, "how often to read the label"),
-        ("threads", int, Config.threads, "calls that one worker handles at the same time"),
-        (
-            "max-calls",
-            int,
-            Config.max_calls,
-            "calls that one worker accepts at the same time; more get RESOURCE_EXHAUSTED at once",
-        ),
-        (
-            "max-connection-age-seconds",
-            float,
-            Config.max_connection_age_seconds,
-            "after which clients are asked to connect anew, to spread over the workers; 0 for never",
-        ),
-        (
-            "heartbeat-seconds",
-            float,
-            Config.heartbeat_seconds,
-            "how long a worker may be silent before it is killed and replaced",
-        ),
-        (
-            "prepare-seconds",
-            float,
-            Config.prepare_seconds,
-            "how long a worker may take to open and warm up a version",
-        ),
-        (
-            "drain-seconds",
-            float,
-            Config.drain_seconds,
-            "after SIGTERM, how long calls are taken while health says NOT_SERVING",
-        ),
-        ("grace-seconds", float, Config.grace_seconds, "after that, how long calls may take"),
-        (
-            "online-recall-share",
-            float,
-            Config.online_recall_share,
-            "share of Recommend calls that are also answered exactly, for the recall in the metrics",
-        ),
-    ):
-        serve.add_argument(f"--{name}", type=of, default=fallback, help=what)
+    serve.add_argument("--listen", default=DEFAULT_LISTEN, help="HOST:PORT; port 0 takes a free one")
+    option_flags.add(serve, Config)
     flags.add_flags(serve)
 
 

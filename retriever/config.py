@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated, Any
 
-from lightfm_retriever.hosting import addresses, words
-from lightfm_retriever.hosting.settings.flags import Hosting
+from lightfm_retriever.hosting import addresses, options, words
+from lightfm_retriever.hosting.options import Option
+from lightfm_retriever.hosting.settings.flags import CACHE_GB, Hosting
 from lightfm_retriever.publication import layout
 from retriever.errors import SettingError
 
@@ -21,63 +22,69 @@ class Config:
     Attributes:
         volume: the shared volume, which is only read; with `source` the cache, where copies are.
         source: where the versions are copied from, as remote.location has it; None for not at all.
-        cache_gb: what all copies may have together, in GB; 0 for what the disk holds.
         host, port: where to listen; port 0 takes a free one.
-        workers: number of worker processes.
-        label: the label that is followed.
-        pin: the version that is served whatever the label names; None to follow the label.
-        poll_seconds: how often the label is read.
-        threads: calls that one worker handles at the same time, besides quick ones.
-        max_calls: calls that one worker accepts at the same time; more are refused at once.
-        max_connection_age_seconds: after which a client is asked to connect anew, so that long-lived
-            clients spread over the workers; 0 for never.
-        heartbeat_seconds: how long a worker may be silent before it is killed and replaced.
-        prepare_seconds: how long a worker may take to prepare a version.
-        drain_seconds: after SIGTERM, how long calls are still taken while health says NOT_SERVING.
-        grace_seconds: after that, how long calls in flight may take.
-        online_recall_share: of the Recommend calls that an index answered, how many are also answered
-            exactly, to see what it missed.
-        hosting: security, metrics, traces and logs.
+        threads: quick calls are handled beside them.
+        online_recall_share: of the calls that an index answered, to see what it missed.
     """
 
     volume: Path
     source: str | None = None
-    cache_gb: float = 50.0
     host: str = "127.0.0.1"
     port: int = 50051
-    workers: int = 2
-    label: str = layout.DEFAULT_LABEL
-    pin: str | None = None
-    poll_seconds: float = 1.0
-    threads: int = 2
-    max_calls: int = 64
-    max_connection_age_seconds: float = 300.0
-    heartbeat_seconds: float = 10.0
-    prepare_seconds: float = 300.0
-    drain_seconds: float = 1.0
-    grace_seconds: float = 10.0
-    online_recall_share: float = 0.001
+    workers: Annotated[int, Option("worker processes", ge=1, le=256)] = 2
+    label: Annotated[str, Option("the label to follow")] = layout.DEFAULT_LABEL
+    pin: Annotated[str | None, Option("serve this version, whatever the label names")] = None
+    cache_gb: Annotated[
+        float,
+        replace(
+            CACHE_GB,
+            help="what the copies in --cache-dir may have together; the least recently used go; 0 for "
+            "any",
+        ),
+    ] = 50.0
+    poll_seconds: Annotated[float, Option("how often to read the label", ge=0.01, le=3600)] = 1.0
+    threads: Annotated[int, Option("calls that one worker handles at the same time", ge=1, le=256)] = 2
+    max_calls: Annotated[
+        int,
+        Option(
+            "calls that one worker accepts at the same time; more get RESOURCE_EXHAUSTED at once",
+            ge=1,
+            le=4096,
+        ),
+    ] = 64
+    max_connection_age_seconds: Annotated[
+        float,
+        Option(
+            "after which clients are asked to connect anew, to spread over the workers; 0 for never",
+            ge=0,
+            le=86400,
+        ),
+    ] = 300.0
+    heartbeat_seconds: Annotated[
+        float,
+        Option("how long a worker may be silent before it is killed and replaced", ge=2, le=3600),
+    ] = 10.0
+    prepare_seconds: Annotated[
+        float, Option("how long a worker may take to open and warm up a version", ge=1, le=86400)
+    ] = 300.0
+    drain_seconds: Annotated[
+        float,
+        Option("after SIGTERM, how long calls are taken while health says NOT_SERVING", ge=0, le=3600),
+    ] = 1.0
+    grace_seconds: Annotated[float, Option("after that, how long calls may take", ge=0, le=3600)] = 10.0
+    online_recall_share: Annotated[
+        float,
+        Option(
+            "share of Recommend calls that are also answered exactly, for the recall in the metrics",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.001
     hosting: Hosting = field(default_factory=Hosting)
 
     def __post_init__(self) -> None:
         """Raise SettingError for a value out of range."""
-        for name, low, high in (
-            ("workers", 1, 256),
-            ("threads", 1, 256),
-            ("max_calls", 1, 4096),
-            ("max_connection_age_seconds", 0, 86400),
-            ("heartbeat_seconds", 2, 3600),
-            ("prepare_seconds", 1, 86400),
-            ("poll_seconds", 0.01, 3600),
-            ("cache_gb", 0, 1_000_000),
-            ("drain_seconds", 0, 3600),
-            ("grace_seconds", 0, 3600),
-            ("online_recall_share", 0, 1),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                flag = f"--{name.replace('_', '-')}"
-                raise SettingError(f"{flag} is {words.brief(value)}, but should be in {low}..{high}")
+        options.check(self, _refusal)
         if not layout.is_label_name(self.label):
             raise SettingError(
                 f"--label is {self.label!r}, but should be 1 to 64 of a-z, 0-9, - and _, starting with "
@@ -88,6 +95,10 @@ class Config:
                 f"--pin is {self.pin!r}, but should be a version's name, such as "
                 "20261124T043500Z-3fa9c1"
             )
+
+
+def _refusal(flag: str, value: Any, expected: str) -> SettingError:
+    return SettingError(f"{flag} is {words.brief(value)}, but should be {expected}")
 
 
 def parse_address(address: str) -> tuple[str, int]:
@@ -101,13 +112,3 @@ def parse_address(address: str) -> tuple[str, int]:
 def format_address(host: str, port: int) -> str:
     """Inverse of `parse_address`."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def environment_defaults(environment: Mapping[str, str]) -> dict[str, str]:
-    """RETRIEVER_VOLUME, RETRIEVER_LISTEN, ... by flag name; empty variables count as not set."""
-    prefix = "RETRIEVER_"
-    return {
-        name.removeprefix(prefix).lower(): value
-        for name, value in environment.items()
-        if name.startswith(prefix) and value
-    }

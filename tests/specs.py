@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from typing import Any, get_args, get_type_hints
 
 from hypothesis import strategies as st
 
+from lightfm_retriever.hosting.options import Declared, declared
 from tests import datasets
-from trainer.fitting.lightfm_model import LOSSES, Hyperparameters
+from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.promotion.gates import Gates
 from trainer.spec import DataSpec, TrainingSpec
 
 _texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 # No flag takes an empty one.
 _paths = _texts.filter(bool)
-_shares = st.floats(0, 1)
 
 
 def spec(**changes: Any) -> TrainingSpec:
@@ -34,75 +37,73 @@ def optional(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | values
 
 
+def options_of(root: Any) -> Iterator[Declared]:
+    """The options of a dataclass, and of those that its fields are."""
+    yield from declared(root).values()
+    for hint in get_type_hints(root).values():
+        for kind in (hint, *get_args(hint)):
+            if is_dataclass(kind):
+                yield from options_of(kind)
+
+
+def values_of(one: Declared) -> st.SearchStrategy[Any]:
+    """Any value that an option takes, less what a flag can't say."""
+    option = one.option
+    if option.choices:
+        values: st.SearchStrategy[Any] = st.sampled_from(option.choices)
+    elif one.kind is bool:
+        values = st.booleans()
+    elif one.kind is int:
+        values = st.integers(option.ge, option.le)
+    elif one.kind is float:
+        low, high = (option.ge if option.gt is None else option.gt), option.le or option.lt
+        values = st.floats(
+            low,
+            1e6 if high == math.inf else high,
+            exclude_min=option.gt is not None,
+            exclude_max=option.lt == high != math.inf,
+        )
+    elif one.kind is str:
+        values = _paths if option.read else _texts
+    else:
+        values = {
+            list[str]: st.lists(_texts, max_size=3),
+            dict[str, float]: st.dictionaries(_texts, st.floats(-1e9, 1e9), max_size=4),
+        }[one.kind]
+    return optional(values) if one.default is None else values
+
+
+def any_of(root: Any) -> st.SearchStrategy[dict[str, Any]]:
+    """Any values of a dataclass's own options."""
+    return st.fixed_dictionaries({name: values_of(one) for name, one in declared(root).items()})
+
+
 @st.composite
 def data_specs(draw: st.DrawFn) -> DataSpec:
     """Any DataSpec that can be made."""
-    source = draw(
-        st.one_of(
-            st.fixed_dictionaries({"dataset": _texts}),
-            st.fixed_dictionaries({"interactions": _paths}),
-            st.fixed_dictionaries({"interactions_sql": _texts, "database_url": _texts}),
-            st.just({"event_log": True}),
-        )
-    )
-    days = st.floats(min_value=1e-3, max_value=1e6)
-    rest = {
-        "event_log": st.just(True) if "event_log" in source else st.booleans(),
-        "items": optional(_paths),
-        "users": optional(_paths),
-        "item_features": st.lists(_texts, max_size=3),
-        "user_features": st.lists(_texts, max_size=3),
-        "feature_separator": _texts,
-        "event_weights": st.dictionaries(
-            _texts, st.floats(allow_nan=False, allow_infinity=False), max_size=4
-        ),
-        "half_life_days": optional(days),
-        "last_days": optional(days),
-        "split": optional(st.sampled_from(["first-10", "random", "time", "leave-last-k", "none"])),
-        "split_count": st.integers(1, 2**31 - 1),
-        "split_share": st.floats(0, 1, exclude_min=True, exclude_max=True),
-    }
-    return DataSpec(**{**source, **{name: draw(values) for name, values in rest.items()}})
+    values = draw(any_of(DataSpec))
+    sources = [["dataset"], ["interactions"], ["interactions_sql", "database_url"], ["event_log"]]
+    chosen = draw(st.sampled_from(sources))
+    for name in {name for source in sources for name in source} - {*chosen, "event_log"}:
+        values[name] = None
+    for name in chosen:
+        values[name] = True if name == "event_log" else draw(_paths)
+    # Each has a form of its own.
+    return DataSpec(**{**values, "item_attributes": []})
 
 
 @st.composite
 def training_specs(draw: st.DrawFn) -> TrainingSpec:
     """Any TrainingSpec that can be made."""
-    loss = draw(st.sampled_from(LOSSES))
-    hyperparameters = Hyperparameters(
-        loss=loss,
-        components=draw(st.integers(1, 4096)),
-        learning_rate=draw(st.floats(0, 10, exclude_min=True)),
-        item_alpha=draw(_shares),
-        user_alpha=draw(_shares),
-        epochs=draw(st.integers(1, 10_000)),
-        sample_weights=draw(st.booleans()) and loss != "warp-kos",
-        seed=draw(st.integers(0, 2**31 - 1)),
-        threads=draw(st.integers(1, 1024)),
-    )
-    gates = Gates(
-        min_precision_at_10=draw(optional(_shares)),
-        min_auc=draw(optional(_shares)),
-        min_recall=draw(optional(_shares)),
-        min_coverage=draw(optional(_shares)),
-        max_relative_loss=draw(optional(st.floats(0, 1, exclude_max=True))),
-        min_users_kept=draw(optional(_shares)),
-        min_items_kept=draw(optional(_shares)),
-        min_pairs_kept=draw(optional(_shares)),
-        allow_different_data=draw(st.booleans()),
-        allow_unevaluated=draw(st.booleans()),
-    )
+    own = draw(any_of(Hyperparameters))
+    own["sample_weights"] &= own["loss"] != "warp-kos"
+    values = draw(any_of(TrainingSpec))
     label = draw(optional(st.from_regex(r"[a-z][a-z0-9_-]{0,63}", fullmatch=True)))
+    values["warm_start"] &= label is not None
     return TrainingSpec(
+        **values,
         data=draw(data_specs()),
-        hyperparameters=hyperparameters,
-        backend=draw(_texts),
-        trees=draw(optional(st.integers(1, 10_000))),
-        target_recall=draw(st.floats(0, 1, exclude_min=True)),
-        strict_recall=draw(st.booleans()),
-        index_threads=draw(optional(st.integers(1, 1024))),
+        hyperparameters=Hyperparameters(**own),
         label=label,
-        gates=gates,
-        warm_start=draw(st.booleans()) and label is not None,
-        max_shrinkage=draw(optional(_shares)),
+        gates=Gates(**draw(any_of(Gates))),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -122,15 +122,12 @@ class TrainerClient:
             ArgumentError: there is no such method, or its request is another.
         """
         _check(method, request)
-        seconds = self._seconds_after_contact()
-        try:
-            response = getattr(self._stub, method)(
-                request, timeout=seconds, wait_for_ready=True, metadata=spans.outgoing()
-            )
-        except grpc.RpcError as error:
-            raise self._error(error) from error
-        self._contact.reached = True
-        return response
+        return self._answer(
+            getattr(self._stub, method),
+            request,
+            wait_for_ready=True,
+            metadata=spans.outgoing(),
+        )
 
     @given.named()
     def watch(self, run_id: str) -> Iterator[pb.TrainingRun]:
@@ -160,7 +157,7 @@ class TrainerClient:
                 yield response.training_run
         except grpc.RpcError as error:
             if is_late.is_set():
-                raise self._silent(seconds) from error
+                raise self._late(f"nobody answered within {seconds:.3g} s") from error
             raise self._error(error) from error
         finally:
             patience.cancel()
@@ -172,13 +169,8 @@ class TrainerClient:
 
         Raises TrainerCallError, at once if nobody listens.
         """
-        seconds = self._seconds_after_contact()
         check = health_pb2_grpc.HealthStub(self._channel).Check
-        try:
-            response = check(health_pb2.HealthCheckRequest(), timeout=seconds)
-        except grpc.RpcError as error:
-            raise self._error(error) from error
-        self._contact.reached = True
+        response = self._answer(check, health_pb2.HealthCheckRequest())
         return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
 
     def close(self) -> None:
@@ -197,6 +189,15 @@ class TrainerClient:
     ) -> None:
         self.close()
 
+    def _answer(self, method: Callable[..., Any], request: Any, **options: Any) -> Any:
+        seconds = self._seconds_after_contact()
+        try:
+            response = method(request, timeout=seconds, **options)
+        except grpc.RpcError as error:
+            raise self._error(error) from error
+        self._contact.reached = True
+        return response
+
     def _seconds_after_contact(self) -> float:
         """What a call may take once the service was looked for; raises TrainerUnreachableError."""
         if self._closed:
@@ -207,17 +208,14 @@ class TrainerClient:
         if problem := self._contact.problem(self._timeout_seconds):
             raise TrainerUnreachableError(self._target, problem)
         if (left := end - time.monotonic()) <= 0:
-            code, doubt = grpc.StatusCode.DEADLINE_EXCEEDED, self._contact.doubt
-            if doubt is not None:
-                raise TrainerUnreachableError(self._target, doubt, code=code)
-            raise TrainerCallError(self._target, code, too_late(self._timeout_seconds))
+            raise self._late(too_late(self._timeout_seconds))
         return left
 
-    def _silent(self, seconds: float) -> TrainerCallError:
+    def _late(self, details: str) -> TrainerCallError:
         code, contact = grpc.StatusCode.DEADLINE_EXCEEDED, self._contact
         if contact.doubt is not None and not contact.reached:
             return TrainerUnreachableError(self._target, contact.doubt, code=code)
-        return TrainerCallError(self._target, code, f"nobody answered within {seconds:.3g} s")
+        return TrainerCallError(self._target, code, details)
 
     def _error(self, error: grpc.RpcError) -> TrainerCallError:
         contact = self._contact

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-import math
+from argparse import ArgumentTypeError
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 import msgspec
 
+from lightfm_retriever.hosting import options
+from lightfm_retriever.hosting.options import Option
+from lightfm_retriever.hosting.settings.option_flags import names
+from lightfm_retriever.hosting.settings.parser import PathType
 from lightfm_retriever.publication import layout
+from trainer.data import movielens
+from trainer.data.bounds import EVENT_WEIGHT, HALF_LIFE_DAYS, LAST_DAYS
 from trainer.errors import OptionError
 from trainer.fitting.lightfm_model import Hyperparameters
-from trainer.preparing.splits import SPLITS
-from trainer.promotion.gates import Gates
+from trainer.index import AUTO, NAMES
+from trainer.index.protocol import TREES
+from trainer.index.tuning import INDEX_THREADS, TARGET_RECALL, TuningOptions
+from trainer.preparing.splits import SPLIT, SPLIT_COUNT, SPLIT_SHARE
+from trainer.promotion.gates import MAX_SHRINKAGE, Gates
 from trainer.spark.options import SparkAls, refuse_what_lightfm_has
+
+_path = partial(Option, metavar="PATH", read=PathType())
+
+
+def _weights(text: str) -> dict[str, float]:
+    weights = {}
+    for part in names(text):
+        name, equals, weight = part.rpartition("=")
+        try:
+            weights[name.strip()] = float(weight)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise ArgumentTypeError(f"{part!r} should be EVENT=WEIGHT, such as view=1")
+    return weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,43 +46,61 @@ class DataSpec:
     """Where the data is and what is made of it.
 
     Interactions come from a history (exactly one of dataset, interactions and interactions_sql) with
-    the event log after it, or from either alone.
-
-    Attributes:
-        dataset: a dataset by name.
-        interactions: path of a CSV or Parquet file, or of a folder of Parquet files.
-        interactions_sql, database_url: a query and where to ask it.
-        event_log: whether to read what AppendInteractions collected; see trainer.data.combining.
-        items, users: paths of files with titles and features.
-        item_features, user_features: their columns to use.
-        item_attributes: columns of the items file to publish for filters and to return with results,
-            each "NAME", "NAME:text" or "NAME:number"; none means all of a dataset by name.
-        feature_separator: between the values of a multi-valued text column.
-        event_weights: weight by event type, "" for none; empty when events aren't weighted.
-        half_life_days: after which an interaction counts half; None for no decay.
-        last_days: how old an interaction may be; None for any age.
-        split: how to hold out test interactions; None for the source's default.
-        split_count: k of leave-last-k.
-        split_share: share that the time-based and the random split hold out.
+    the event log after it (see trainer.data.combining), or from either alone. An event without a type
+    has the weight of "". Of item_attributes none means all of a dataset by name, of split the source's
+    default.
     """
 
-    dataset: str | None = None
-    interactions: str | None = None
-    interactions_sql: str | None = None
-    database_url: str | None = None
-    event_log: bool = False
-    items: str | None = None
-    users: str | None = None
-    item_features: list[str] = field(default_factory=list)
-    user_features: list[str] = field(default_factory=list)
-    item_attributes: list[str] = field(default_factory=list)
-    feature_separator: str = "|"
-    event_weights: dict[str, float] = field(default_factory=dict)
-    half_life_days: float | None = None
-    last_days: float | None = None
-    split: str | None = None
-    split_count: int = 1
-    split_share: float = 0.1
+    dataset: Annotated[str | None, Option("a dataset by name", offered=(movielens.NAME,))] = None
+    interactions: Annotated[
+        str | None, _path("CSV or Parquet file of interactions, or a folder of Parquet files")
+    ] = None
+    interactions_sql: Annotated[
+        str | None,
+        Option("a query that returns interactions; with --database-url", metavar="QUERY"),
+    ] = None
+    database_url: Annotated[
+        str | None,
+        Option("sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE", metavar="URL"),
+    ] = None
+    items: Annotated[str | None, _path("CSV or Parquet file of items")] = None
+    users: Annotated[str | None, _path("CSV or Parquet file of users")] = None
+    event_log: Annotated[
+        bool,
+        Option(
+            "train on what AppendInteractions collected: after another source, where an event that is "
+            "in both counts once, or alone"
+        ),
+    ] = False
+    item_features: Annotated[
+        list[str], Option("columns of the items file to use as features", metavar="COLUMN,...")
+    ] = field(default_factory=list)
+    user_features: Annotated[
+        list[str], Option("columns of the users file to use as features", metavar="COLUMN,...")
+    ] = field(default_factory=list)
+    item_attributes: Annotated[
+        list[str],
+        Option(
+            "columns of the items file to filter by and to return with results; one of numbers, with "
+            "gaps such as N/A, is a number, any other text (default: none; of "
+            f"{movielens.NAME} {','.join(movielens.ITEM_COLUMNS)})",
+            metavar="COLUMN[:text|:number],...",
+        ),
+    ] = field(default_factory=list)
+    feature_separator: Annotated[str, Option("separates the values of a multi-valued column")] = "|"
+    event_weights: Annotated[
+        dict[str, float],
+        Option(
+            "weights by event type, such as view=1,purchase=5; =1 is for those without a type",
+            metavar="EVENT=WEIGHT,...",
+            read=_weights,
+        ),
+    ] = field(default_factory=dict)
+    half_life_days: Annotated[float | None, HALF_LIFE_DAYS] = None
+    last_days: Annotated[float | None, LAST_DAYS] = None
+    split: Annotated[str | None, SPLIT] = None
+    split_count: Annotated[int, SPLIT_COUNT] = 1
+    split_share: Annotated[float, SPLIT_SHARE] = 0.1
 
     def __post_init__(self) -> None:
         """Raise OptionError unless there is a source of interactions and all is in range."""
@@ -71,7 +114,16 @@ class DataSpec:
             # Not the address itself, which may hold a password.
             shown = None if self.database_url is None else "***"
             raise OptionError("--database-url", shown, "used with --interactions-sql")
-        self._check_ranges()
+        if self.item_attributes:
+            # Here, since the flags need the defaults only.
+            from trainer.data import item_attributes
+
+            # Who reads the data checks this too, but a run may be queued for hours before that.
+            item_attributes.parse(self.item_attributes)
+        options.check(self, OptionError)
+        for event, weight in self.event_weights.items():
+            if (problem := EVENT_WEIGHT.problem(weight)) is not None:
+                raise OptionError("--event-weights", f"{event}={weight}", problem)
 
     @property
     def has_history(self) -> bool:
@@ -86,65 +138,58 @@ class DataSpec:
         }
         return {flag: value for flag, value in flags.items() if value is not None}
 
-    def _check_ranges(self) -> None:
-        if self.item_attributes:
-            # Here, since the flags need the defaults only.
-            from trainer.data import item_attributes
-
-            # Who reads the data checks this too, but a run may be queued for hours before that.
-            item_attributes.parse(self.item_attributes)
-        if self.split is not None and self.split not in SPLITS:
-            raise OptionError("--split", self.split, f"one of {', '.join(SPLITS)}")
-        if not 1 <= self.split_count < 2**31:
-            raise OptionError("--split-count", self.split_count, "in 1..2^31-1")
-        if not 0 < self.split_share < 1:
-            raise OptionError("--split-share", self.split_share, "above 0 and below 1")
-        for event, weight in self.event_weights.items():
-            if not math.isfinite(weight):
-                raise OptionError("--event-weights", f"{event}={weight}", "finite numbers")
-        for name in ("half_life_days", "last_days"):
-            days = getattr(self, name)
-            if days is not None and not 0 < days < math.inf:
-                raise OptionError(f"--{name.replace('_', '-')}", days, "a number of days above 0")
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSpec:
     """One training run, from data to label.
 
     Attributes:
-        data: where the data is.
-        hyperparameters: LightFM's.
-        backend: names of kinds of index with commas between; see trainer.index.make_backends.
-        trees: of an Annoy index; None to choose by recall.
-        target_recall, strict_recall, index_threads: see trainer.index.tuning; None for all cores.
+        backend: see trainer.index.make_backends.
+        target_recall, strict_recall, index_threads: see trainer.index.tuning.
         label: to move when all gates pass; None for none.
-        gates: what a version has to pass for its label to be moved.
-        warm_start: whether to go on from what the label names now.
-        max_shrinkage: refuse an input with a smaller share of the interactions of the label's version,
-            or of their weight, than 1 less this; None for half of the interactions and any weight.
+        max_shrinkage: of the version that the label names; None for half of the interactions and any
+            weight.
         spark: to fit ALS on a Spark cluster, by the components, epochs, seed and sample weights of the
             hyperparameters; None to fit LightFM here.
     """
 
     data: DataSpec
     hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
-    backend: str = "annoy"
-    trees: int | None = None
-    target_recall: float = 0.95
-    strict_recall: bool = False
-    index_threads: int | None = None
+    backend: Annotated[
+        str,
+        Option(
+            f"kind of index, of {', '.join(NAMES)}; of several the fastest that reaches the target; "
+            f"{AUTO}: of all that workers can share",
+            group="index",
+            metavar="NAME,...",
+        ),
+    ] = "annoy"
+    strict_recall: Annotated[
+        bool,
+        Option(
+            "publish nothing when no backend that was asked for reaches the target, instead of using "
+            "exact search or another one",
+            group="index",
+        ),
+    ] = False
+    trees: Annotated[int | None, TREES] = None
+    target_recall: Annotated[float, TARGET_RECALL] = TuningOptions.target_recall
+    index_threads: Annotated[int | None, INDEX_THREADS] = None
     label: str | None = layout.DEFAULT_LABEL
     gates: Gates = field(default_factory=Gates)
-    warm_start: bool = False
-    max_shrinkage: float | None = None
+    warm_start: Annotated[
+        bool,
+        Option(
+            "go on from the model that the label names now, with users and items added",
+            group="hyperparameters",
+        ),
+    ] = False
+    max_shrinkage: Annotated[float | None, MAX_SHRINKAGE] = None
     spark: SparkAls | None = None
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
-        # Not `max_shrinkage < 0`, which NaN passes.
-        if self.max_shrinkage is not None and not 0 <= self.max_shrinkage <= 1:
-            raise OptionError("--max-shrinkage", self.max_shrinkage, "in 0..1")
+        options.check(self, OptionError)
         if self.warm_start and self.label is None:
             raise OptionError("--warm-start", True, "used with a label, whose model it goes on from")
         if self.spark is not None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
+from lightfm_retriever.hosting import options
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.publication.writer import Staging
+from trainer.errors import OptionError
 from trainer.progress import Reporter
 from trainer.promotion import predecessor
 from trainer.promotion.checks import Checked, Checks, publish_checked
 from trainer.promotion.content import Content, content_in_making
-from trainer.promotion.gates import Gates
+from trainer.promotion.gates import MAX_SHRINKAGE, Gates
 from trainer.publishing.indexing import Indexing
 from trainer.publishing.own_vectors import OwnVectors, read_own_vectors
 from trainer.publishing.publishable import Publishable
@@ -34,7 +37,11 @@ class VectorsSpec:
     indexing: Indexing
     label: str | None = layout.DEFAULT_LABEL
     gates: Gates = field(default_factory=Gates)
-    max_shrinkage: float | None = None
+    max_shrinkage: Annotated[float | None, MAX_SHRINKAGE] = None
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        options.check(self, OptionError)
 
 
 def publish_vectors(spec: VectorsSpec, volume: Volume, *, reporter: Reporter) -> Checked:

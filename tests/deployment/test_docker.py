@@ -20,6 +20,7 @@ import yaml
 from lightfm_retriever.hosting.settings import layers
 from retriever import __main__ as retriever_command
 from trainer.cli import arguments as trainer_arguments
+from trainer.cli import serve_arguments
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -142,7 +143,7 @@ def test_every_command_is_one(service, monkeypatch):
 @pytest.mark.parametrize(
     ("service", "add"),
     [
-        ("trainer", trainer_arguments.add_serve_flags),
+        ("trainer", serve_arguments.add_serve_flags),
         ("retriever", retriever_command.add_serve_flags),
     ],
 )

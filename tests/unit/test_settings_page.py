@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from retriever.config import Config
+from tests import specs
+from trainer.service.options import ServerOptions
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operating.md").read_text("utf-8")
 
@@ -41,6 +45,18 @@ def test_what_help_names_is_in_the_table(service, capsys):
     table = PAGE.partition(f"<!-- settings of {service} -->")[2].partition("<!-- end of")[0]
     listed = set(re.findall(r"^\| `(--[a-z0-9-]+)`", table, re.MULTILINE))
     assert named == listed
+
+
+@pytest.mark.parametrize(
+    ("service", "root", "least"), [("retriever", Config, 25), ("trainer", ServerOptions, 60)]
+)
+def test_every_option_of_a_service_has_a_flag_a_variable_and_a_row(service, root, least):
+    """All that are declared on its settings, and on what these are made of."""
+    options = [*specs.options_of(root)]
+    assert len(options) >= least
+    for one in options:
+        variable = f"{service.upper()}_{one.dest.upper()}"
+        assert f"| `{one.flag}` | `{variable}` |" in PAGE, f"run 'make settings', and add {one.flag}"
 
 
 def test_every_link_within_the_page_leads_somewhere():

@@ -10,18 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from lightfm_retriever.hosting.calling import client_flags
-from lightfm_retriever.hosting.settings import flags, layers
-from lightfm_retriever.hosting.settings.parser import Defaults, Parser, PathType, add_version, is_utf8
+from lightfm_retriever.hosting.options import declared
+from lightfm_retriever.hosting.settings import layers, option_flags
+from lightfm_retriever.hosting.settings.parser import Defaults, Parser, add_version, is_utf8
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES
-from lightfm_retriever.remote import location
-from trainer.cli import removal_command, spec_arguments, study_arguments
-from trainer.cli import spark_arguments as spark_arguments
-from trainer.cli.environment import Environment, from_environment
+from trainer.cli import (
+    removal_command,
+    serve_arguments,
+    spec_arguments,
+    study_arguments,
+    where_arguments,
+)
 from trainer.data import movielens
-from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.index import NAMES
-from trainer.runs.store import STATES
+from trainer.index.tuning import TuningOptions
+from trainer.runs.run import PAGE_SIZE, STATES
+from trainer.spec import DataSpec, TrainingSpec
+from trainer.versions.diff import DEFAULT_USERS, USERS
 
 PREFIX = "TRAINER_"
 
@@ -37,7 +43,7 @@ item_id, optionally title, and any feature columns; users likewise. Ids are text
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; exits with status 2 and a message on a mistake."""
     given = list(sys.argv[1:] if argv is None else argv)
-    defaults = from_environment(os.environ)
+    defaults = layers.variables(os.environ, PREFIX)
     parser = Parser(
         prog="python -m trainer",
         description="Train LightFM, publish embeddings and nearest-neighbour indexes, and look after "
@@ -48,14 +54,14 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     _add_train(commands, defaults)
     _add_publish(commands, defaults)
     _add_report(commands, defaults)
-    study_arguments.add(commands, defaults.data_dir)
+    study_arguments.add(commands, defaults)
     _add_versions(commands, defaults)
     _add_label_moves(commands, defaults)
     _add_runs(commands, defaults)
     _add_remove_events(commands, defaults)
     _add_health(commands, defaults)
     _add_verify(commands, defaults)
-    serve = _add_serve(commands)
+    serve = serve_arguments.add(commands)
     if given[:1] == ["serve"]:
         layers.apply(serve, given, os.environ, prefix=PREFIX)
     _add_fetch(commands, defaults)
@@ -67,10 +73,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         and not ("state" in found and options.command == removal_command.NAME)
         and options.command not in ("fetch-dataset", "tune")
     ):
-        if defaults.target is None:
+        if "listen" not in defaults:
             parser.error(f"{options.command}: give --volume, or --target for a service")
         try:
-            found["target"] = client_flags.target(defaults.target)
+            found["target"] = client_flags.target(defaults["listen"])
         except argparse.ArgumentTypeError as error:
             parser.error(f"{PREFIX}LISTEN: {error}")
     for name in _in_utf8(options):
@@ -92,18 +98,18 @@ def _in_utf8(options: argparse.Namespace) -> list[str]:
     return names
 
 
-def _add_train(commands: Any, defaults: Environment) -> None:
+def _add_train(commands: Any, defaults: dict[str, str]) -> None:
     train = commands.add_parser(
         "train",
         help="train a model and publish it",
         description="Train a model and publish it, here or (with --target) by a service." + _TRAIN,
         formatter_class=Defaults,
     )
-    _add_where(train, defaults)
-    train.add_argument("--data-dir", type=Path, default=defaults.data_dir, help="where datasets are")
-    _add_state(train, defaults)
+    where_arguments.add_where(train, defaults)
+    where_arguments.add_data_dir(train, defaults)
+    where_arguments.add_state(train, defaults)
     spec_arguments.add_training(train)
-    spark_arguments.add_engine(train)
+    spec_arguments.add_engine(train)
     service = train.add_argument_group("by a service")
     service.add_argument(
         "--request-id", default="", help="the same id and spec again is the same run, not another"
@@ -120,7 +126,7 @@ id a line. An item's score for a user is their inner product plus both biases.
 """
 
 
-def _add_publish(commands: Any, defaults: Environment) -> None:
+def _add_publish(commands: Any, defaults: dict[str, str]) -> None:
     publish = commands.add_parser(
         "publish",
         help="publish vectors of any model",
@@ -128,7 +134,7 @@ def _add_publish(commands: Any, defaults: Environment) -> None:
         + _PUBLISH,
         formatter_class=Defaults,
     )
-    _add_volume(publish, defaults)
+    where_arguments.add_volume(publish, defaults)
     source = publish.add_argument_group("vectors")
     for name, required, what in (
         ("item-vectors", True, ".npy, (items, d)"),
@@ -149,15 +155,18 @@ def _add_publish(commands: Any, defaults: Environment) -> None:
             metavar="FILE",
             help=what,
         )
-    spec_arguments.add_attributes(source)
-    publish.add_argument("--seed", type=int, default=Hyperparameters.seed, help="of everything random")
+    data, tuning = declared(DataSpec), declared(TuningOptions)
+    attributes = data["item_attributes"].option.help.partition(" (default: ")[0]
+    option_flags.add_one(source, data["item_attributes"], help=f"{attributes} (default: none)")
+    option_flags.add_one(source, data["feature_separator"])
+    option_flags.add_one(publish, tuning["seed"])
     spec_arguments.add_indexing(publish)
     spec_arguments.add_gates(publish)
     spec_arguments.add_publishing(publish)
     _add_json(publish)
 
 
-def _add_report(commands: Any, defaults: Environment) -> None:
+def _add_report(commands: Any, defaults: dict[str, str]) -> None:
     report = commands.add_parser(
         "report",
         help="compare all kinds of index on a version: a page with pictures",
@@ -172,23 +181,25 @@ def _add_report(commands: Any, defaults: Environment) -> None:
         type=spec_arguments.version,
         help="the version's name (default: what the label 'current' names)",
     )
-    _add_volume(report, defaults)
+    where_arguments.add_volume(report, defaults)
     report.add_argument("--output", type=Path, default=Path("report"), help="folder to write to")
     report.add_argument(
         "--max-items", type=int, default=1_000_000, help="size of the largest made-up catalogue"
     )
-    report.add_argument("--seed", type=int, default=Hyperparameters.seed, help="of everything random")
+    tuning = declared(TuningOptions)
+    option_flags.add_one(report, tuning["seed"])
     report.add_argument(
         "--backend",
         default=argparse.SUPPRESS,
         metavar="NAME,...",
         help=f"kinds of index to compare, of {', '.join(NAMES)} (default: all that are installed)",
     )
-    spec_arguments.add_tuning(report)
+    option_flags.add_one(report, tuning["target_recall"])
+    option_flags.add_one(report, declared(TrainingSpec)["index_threads"])
     _add_json(report)
 
 
-def _add_versions(commands: Any, defaults: Environment) -> None:
+def _add_versions(commands: Any, defaults: dict[str, str]) -> None:
     versions = commands.add_parser("versions", help="list what is published, with metrics and labels")
     version = commands.add_parser("version", help="show one version")
     delete = commands.add_parser("delete", help="delete a version that no label names")
@@ -196,25 +207,20 @@ def _add_versions(commands: Any, defaults: Environment) -> None:
     diff.add_argument("base", type=spec_arguments.version, help="the version to compare with")
     for parser in (version, delete, diff):
         parser.add_argument("version", type=spec_arguments.version, help="the version's name")
-    diff.add_argument(
-        "--users",
-        type=spec_arguments.whole(1, 10_000),
-        default=200,
-        help="users whose top ten are compared, 1 to 10000 (default: 200)",
-    )
+    diff.add_argument("--users", **spec_arguments.whole(USERS, DEFAULT_USERS))
     for parser in (versions, version, delete, diff):
-        _add_where(parser, defaults)
+        where_arguments.add_where(parser, defaults)
         _add_json(parser)
 
 
-def _add_label_moves(commands: Any, defaults: Environment) -> None:
+def _add_label_moves(commands: Any, defaults: dict[str, str]) -> None:
     promote = commands.add_parser("promote", help="make a label name a version, after verifying it")
     promote.add_argument("version", type=spec_arguments.version, help="the version's name")
     rollback = commands.add_parser(
         "rollback", help="make a label name what it named before, after verifying it"
     )
     for parser in (promote, rollback):
-        _add_where(parser, defaults)
+        where_arguments.add_where(parser, defaults)
         parser.add_argument(
             "--label",
             type=spec_arguments.label,
@@ -224,14 +230,9 @@ def _add_label_moves(commands: Any, defaults: Environment) -> None:
         _add_json(parser)
 
 
-def _add_runs(commands: Any, defaults: Environment) -> None:
+def _add_runs(commands: Any, defaults: dict[str, str]) -> None:
     runs = commands.add_parser("runs", help="list a service's training runs, the latest first")
-    runs.add_argument(
-        "--limit",
-        type=spec_arguments.whole(1, 1000),
-        default=20,
-        help="at most so many, 1 to 1000 (default: 20)",
-    )
+    runs.add_argument("--limit", **spec_arguments.whole(PAGE_SIZE, 20))
     runs.add_argument("--page-token", default="", help="from the page before")
     runs.add_argument("--state", choices=STATES, help="only those in this state")
     parsers = [runs]
@@ -252,29 +253,29 @@ def _add_runs(commands: Any, defaults: Environment) -> None:
         help="where there is no event_id: this and the row's number are one, so give each file its own",
     )
     for parser in (*parsers, append):
-        _add_target(parser, defaults, required=True)
+        where_arguments.add_target(parser, defaults, required=True)
         _add_json(parser)
 
 
-def _add_remove_events(commands: Any, defaults: Environment) -> None:
+def _add_remove_events(commands: Any, defaults: dict[str, str]) -> None:
     remove = removal_command.add(commands)
-    _add_where(remove, defaults, timeout_seconds=removal_command.TIMEOUT_SECONDS)
-    _add_state(remove, defaults)
+    where_arguments.add_where(remove, defaults, timeout_seconds=removal_command.TIMEOUT_SECONDS)
+    where_arguments.add_state(remove, defaults)
     _add_json(remove)
 
 
-def _add_health(commands: Any, defaults: Environment) -> None:
+def _add_health(commands: Any, defaults: dict[str, str]) -> None:
     health = commands.add_parser(
         "health",
         help="a probe: exit status 0 when the service takes calls, 1 when not",
         description="A probe for containers without other tools. Exit status 0: healthy, 1: not.",
     )
     # A probe that waits for a minute tells nothing.
-    _add_target(health, defaults, required=True, timeout_seconds=5.0)
+    where_arguments.add_target(health, defaults, required=True, timeout_seconds=5.0)
     _add_json(health)
 
 
-def _add_verify(commands: Any, defaults: Environment) -> None:
+def _add_verify(commands: Any, defaults: dict[str, str]) -> None:
     verify = commands.add_parser("verify", help="check every byte of versions")
     verify.add_argument(
         "versions",
@@ -283,199 +284,14 @@ def _add_verify(commands: Any, defaults: Environment) -> None:
         metavar="VERSION",
         help="default: all of them",
     )
-    _add_volume(verify, defaults)
+    where_arguments.add_volume(verify, defaults)
     _add_json(verify)
 
 
-def _add_serve(commands: Any) -> argparse.ArgumentParser:
-    serve: argparse.ArgumentParser = commands.add_parser(
-        "serve",
-        help="train on request, look after versions and collect interactions, over gRPC",
-        description="Serve the TrainerService. With flags of a training run and --retrain-every, "
-        "--retrain-cron or --retrain-on-change it also trains by itself. Each flag can be set by the "
-        "environment too: TRAINER_VOLUME, TRAINER_LISTEN, ..., or in the file that --config names.",
-        formatter_class=Defaults,
-        # The file that --config names is read before the flags are.
-        allow_abbrev=False,
-    )
-    add_serve_flags(serve)
-    return serve
-
-
-def add_serve_flags(serve: argparse.ArgumentParser) -> None:
-    """All that `serve` takes."""
-    defaults = from_environment({})
-    _add_volume(serve, defaults)
-    _add_state(serve, defaults)
-    serve.add_argument(
-        "--listen", default=defaults.listen, metavar="HOST:PORT", help="port 0 takes a free one"
-    )
-    serve.add_argument("--data-dir", type=Path, default=defaults.data_dir, help="where datasets are")
-    serve.add_argument(
-        "--data-root",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="requests may name files below it; can be given several times (default: none)",
-    )
-    serve.add_argument("--parallel-runs", type=int, default=1, help="training runs at the same time")
-    retention = serve.add_argument_group("retention", "What a label names is never deleted.")
-    retention.add_argument("--keep", type=int, default=5, help="newest versions to keep at the least")
-    retention.add_argument(
-        "--min-age", default="1h", metavar="DURATION", help="keep everything younger than this"
-    )
-    retention.add_argument(
-        "--max-age",
-        default=argparse.SUPPRESS,
-        metavar="DURATION",
-        help="keep everything up to this age (default: as little as --keep and --min-age allow)",
-    )
-    retention.add_argument(
-        "--keep-all", action="store_true", default=False, help="never delete a version"
-    )
-    again = serve.add_argument_group("training by itself")
-    again.add_argument(
-        "--retrain-every", default=argparse.SUPPRESS, metavar="DURATION", help="such as 1h or 7d"
-    )
-    again.add_argument(
-        "--retrain-cron",
-        default=argparse.SUPPRESS,
-        metavar="EXPRESSION",
-        help="five fields, UTC, such as '0 3 * * *'",
-    )
-    again.add_argument(
-        "--retrain-on-change",
-        action="store_true",
-        default=False,
-        help="whenever the input is another one",
-    )
-    again.add_argument(
-        "--maintenance-seconds",
-        type=float,
-        default=30.0,
-        help="how often to look for old versions and whether it is time to train",
-    )
-    flags.add_flags(serve)
-    spec_arguments.add_training(serve)
-    spark_arguments.add_engine(serve)
-
-
-def _add_state(parser: argparse.ArgumentParser, defaults: Environment) -> None:
-    parser.add_argument(
-        "--state",
-        type=Path,
-        default=argparse.SUPPRESS if defaults.state is None else defaults.state,
-        metavar="DIR",
-        help="directory of runs and appended interactions, on this machine's own disk (default: "
-        "VOLUME.trainer beside the volume, for a URL BUCKET-PREFIX.trainer in the current directory)",
-    )
-
-
-def _add_fetch(commands: Any, defaults: Environment) -> None:
+def _add_fetch(commands: Any, defaults: dict[str, str]) -> None:
     fetch = commands.add_parser("fetch-dataset", help="download a dataset once, checked by its hash")
     fetch.add_argument("dataset", choices=[movielens.NAME])
-    fetch.add_argument("--data-dir", type=Path, default=defaults.data_dir, help="default: %(default)s")
-
-
-def _add_volume(parser: argparse.ArgumentParser, defaults: Environment) -> None:
-    _add_volume_flags(parser, defaults, required=defaults.volume is None)
-
-
-class _Where(argparse.Action):
-    """A flag that the command line may have one of. What the environment has isn't given."""
-
-    def __init__(self, *, given: set[str], **options: Any) -> None:
-        super().__init__(**options)
-        self._given = given
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,  # noqa: ARG002 - argparse passes it
-    ) -> None:
-        self._given.add(self.dest)
-        if len(self._given) > 1:
-            parser.error("give --volume or --target, not both")
-        setattr(namespace, self.dest, values)
-
-
-def _add_volume_flags(
-    parser: argparse._ActionsContainer,
-    defaults: Environment,
-    *,
-    required: bool,
-    **alone: Any,
-) -> None:
-    # Text, as the environment has it, goes through `type` like the command line's.
-    parser.add_argument(
-        "--volume",
-        **alone,
-        type=PathType(location.argument),
-        default=argparse.SUPPRESS if defaults.volume is None else defaults.volume,
-        required=required,
-        metavar="DIR|URL",
-        help="the shared volume: a folder, or s3://BUCKET/PREFIX, gs://..., az://... (or set "
-        "TRAINER_VOLUME)",
-    )
-    parser.add_argument(
-        "--cache-dir",
-        type=Path,
-        default=argparse.SUPPRESS if defaults.cache_dir is None else defaults.cache_dir,
-        metavar="DIR",
-        help="with a URL: where versions are made and fetched to, on this machine's own disk (default: "
-        "cache in the directory of --state)",
-    )
-    parser.add_argument(
-        "--cache-gb",
-        type=float,
-        default=defaults.cache_gb,
-        metavar="GB",
-        help="with a URL: what the versions in --cache-dir may have together; the least recently used "
-        "go; 0 for any",
-    )
-
-
-def _add_target(
-    parser: argparse._ActionsContainer,
-    defaults: Environment,
-    *,
-    required: bool = False,
-    timeout_seconds: float = 60.0,
-    **alone: Any,
-) -> None:
-    parser.add_argument(
-        "--target",
-        **alone,
-        type=client_flags.target,
-        default=defaults.listen if required else argparse.SUPPRESS,
-        metavar="HOST:PORT",
-        help="the service to ask "
-        + ("(default: %(default)s)" if required else f"(or set {PREFIX}LISTEN, and no volume)"),
-    )
-    parser.add_argument(
-        "--timeout",
-        type=client_flags.seconds,
-        default=timeout_seconds,
-        metavar="SECONDS",
-        help="for its answer (default: %(default)g)",
-    )
-    client_flags.add(parser, defaults.client)
-
-
-def _add_where(
-    parser: argparse.ArgumentParser,
-    defaults: Environment,
-    *,
-    timeout_seconds: float = 60.0,
-) -> None:
-    """A volume, or a service that has one."""
-    group = parser.add_argument_group("where")
-    alone: dict[str, Any] = {"action": _Where, "given": set[str]()}
-    _add_volume_flags(group, defaults, required=False, **alone)
-    _add_target(group, defaults, timeout_seconds=timeout_seconds, **alone)
+    where_arguments.add_data_dir(fetch, defaults, help="default: %(default)s")
 
 
 def _add_json(parser: argparse._ActionsContainer) -> None:

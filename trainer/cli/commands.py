@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 
 from lightfm_retriever.hosting import addresses
 from lightfm_retriever.hosting.observing import logs
 from lightfm_retriever.hosting.settings import flags
+from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import InvalidPublicationError, VolumeError
 from lightfm_retriever.publication.volume import Volume
@@ -26,6 +27,7 @@ from trainer.progress import Bars, Reporter, Silent
 from trainer.promotion.checks import Checked, promote_if_passed
 from trainer.publishing.indexing import Indexing
 from trainer.publishing.own_vectors import OwnVectors
+from trainer.service.options import ServerOptions
 from trainer.service.schedule import parse_duration
 from trainer.vectors_pipeline import VectorsSpec, publish_vectors
 from trainer.versions.retention import RetentionPolicy
@@ -86,20 +88,19 @@ def _volume(options: argparse.Namespace) -> Volume:
 
 
 def _cache_bytes(options: argparse.Namespace) -> int | None:
-    if not 0 <= options.cache_gb <= 1e6:
-        raise OptionError("--cache-gb", options.cache_gb, "in 0..1000000")
+    flags.CACHE_GB.check("--cache-gb", options.cache_gb, OptionError)
     return int(options.cache_gb * 1e9) or None
 
 
 def _publish(options: argparse.Namespace) -> int:
     given = vars(options)
     names = [field.name for field in fields(OwnVectors)]
-    spec = VectorsSpec(
+    spec = made(
+        VectorsSpec,
+        given,
         files=OwnVectors(**{name: given[name] for name in names if name in given}),
         indexing=_indexing(options),
         label=spec_arguments.label_of(options),
-        gates=spec_arguments.gates_of(options),
-        max_shrinkage=given.get("max_shrinkage"),
     )
     volume = _volume(options)
     return _end(publish_vectors(spec, volume, reporter=_reporter(options)), volume, options)
@@ -124,7 +125,7 @@ def _report(options: argparse.Namespace) -> int:
             options=report.ReportOptions(
                 backends=backends,
                 max_items=options.max_items,
-                tuning=_tuning(options),
+                tuning=made(TuningOptions, vars(options)),
             ),
             reporter=Silent() if options.json else Bars(),
         )
@@ -133,16 +134,9 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _indexing(options: argparse.Namespace) -> Indexing:
-    tuning = replace(_tuning(options), strict=options.strict_recall)
+    tuning = made(TuningOptions, vars(options), strict=options.strict_recall)
     backends = make_backends(options.backend, trees=getattr(options, "trees", None))
     return Indexing(backends=backends, options=tuning)
-
-
-def _tuning(options: argparse.Namespace) -> TuningOptions:
-    tuning = TuningOptions(target_recall=options.target_recall, seed=options.seed)
-    if hasattr(options, "index_threads"):
-        tuning = replace(tuning, threads=options.index_threads)
-    return tuning
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -183,20 +177,17 @@ def _serve(options: argparse.Namespace) -> int:
     if flag is not None and not spec_arguments.has_source(options):
         raise OptionError(flag, True, "used with --dataset, --interactions or the like")
     return server.serve(
-        server.ServerOptions(
+        made(
+            ServerOptions,
+            given,
             volume=_volume(options),
             cache_bytes=_cache_bytes(options),
             state=_state(options),
             listen=options.listen,
             data_dir=options.data_dir,
-            data_roots=tuple(options.data_root),
-            parallel_runs=options.parallel_runs,
             retention=None if options.keep_all else _retention(options),
             retrain=spec_arguments.training_spec(options) if retrains else None,
             retrain_every=_duration(options, "retrain_every"),
-            retrain_cron=given.get("retrain_cron"),
-            retrain_on_change=options.retrain_on_change,
-            maintenance_seconds=options.maintenance_seconds,
             hosting=hosting,
         )
     )
@@ -211,11 +202,8 @@ def _retrains_by(options: argparse.Namespace) -> str | None:
 
 
 def _retention(options: argparse.Namespace) -> RetentionPolicy:
-    return RetentionPolicy(
-        keep=options.keep,
-        min_age=parse_duration(options.min_age, option="--min-age"),
-        max_age=_duration(options, "max_age"),
-    )
+    min_age = parse_duration(options.min_age, option="--min-age")
+    return made(RetentionPolicy, vars(options), min_age=min_age, max_age=_duration(options, "max_age"))
 
 
 def _duration(options: argparse.Namespace, name: str) -> timedelta | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -29,8 +28,6 @@ _PARTS = (
     ("test, all items", "test_{}"),
     ("test, seen items excluded", "test_{}_unseen"),
 )
-
-
 # What differs little between two publications.
 _UNSHOWN = {"seed", "threads", "candidates"}
 
@@ -56,8 +53,7 @@ def published(result: Checked, *, as_json: bool) -> None:
             }
         )
         return
-    for warning in result.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    printing.print_warnings(result.warnings)
     facts = manifest.dataset
     print(
         f"{facts.name}: {manifest.users:,} users, {manifest.items:,} items, "
@@ -70,19 +66,12 @@ def published(result: Checked, *, as_json: bool) -> None:
     _print_indexes(manifest)
     if manifest.attributes:
         print(f"attributes: {_attributes([asdict(own) for own in manifest.attributes])}")
-    for gate in result.gates:
-        print(f"gate {'passed' if gate.passed else 'FAILED'}: {gate.text}")
-    print_seconds(result.seconds)
+    printing.print_gates(result.gates)
+    printing.print_seconds(result.seconds)
     print(
         f"published {manifest.version}"
         + (f", label {result.label!r} names it" if result.label else ", no label moved")
     )
-
-
-def print_seconds(seconds: Mapping[str, float]) -> None:
-    """The time of each stage, in the order in which they happen."""
-    shown = (f"{name} {printing.number(value, 2)}" for name, value in in_order(seconds).items())
-    print("seconds: " + ", ".join(shown))
 
 
 def version(content: dict[str, Any], labels: Sequence[str], *, as_json: bool) -> None:
@@ -116,10 +105,7 @@ def version(content: dict[str, Any], labels: Sequence[str], *, as_json: bool) ->
 
 def deleted(version: str, *, as_json: bool) -> None:
     """The outcome of `delete`."""
-    if as_json:
-        print_json({"deleted": version})
-    else:
-        print(f"{version} is deleted")
+    _show({"deleted": version}, f"{version} is deleted", as_json=as_json)
 
 
 def diff(found: VersionDiff, *, as_json: bool) -> None:
@@ -149,10 +135,8 @@ def diff(found: VersionDiff, *, as_json: bool) -> None:
 
 def report(path: Path, *, as_json: bool) -> None:
     """The outcome of `report`."""
-    if as_json:
-        print_json({"page": str(path), "directory": str(path.parent)})
-    else:
-        print(f"wrote {path}, with its pictures and figures beside it")
+    text = f"wrote {path}, with its pictures and figures beside it"
+    _show({"page": str(path), "directory": str(path.parent)}, text, as_json=as_json)
 
 
 def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
@@ -190,18 +174,14 @@ def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
 
 def broken_version(row: VersionRow, *, as_json: bool) -> None:
     """One version whose manifest can't be read."""
-    if as_json:
-        print_json(row.content())
-    else:
-        print(f"{row.name}: {row.problem}")
+    _show(row.content(), f"{row.name}: {row.problem}", as_json=as_json)
 
 
 def label_moved(label: str, previous: str | None, version: str, *, as_json: bool) -> None:
     """The outcome of `promote` and `rollback`."""
-    if as_json:
-        print_json({"label": label, "previous": previous, "version": version})
-    else:
-        print(f"label {label!r} names {version} (before: {previous or 'none'})")
+    text = f"label {label!r} names {version} (before: {previous or 'none'})"
+    content = {"label": label, "previous": previous, "version": version}
+    _show(content, text, as_json=as_json)
 
 
 def verified(rows: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
@@ -213,6 +193,13 @@ def verified(rows: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
         print(f"{version}: {'every byte is as published' if problem is None else problem}")
     if not rows:
         print("nothing is published on this volume")
+
+
+def _show(content: object, text: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(content)
+    else:
+        print(text)
 
 
 def _print_metrics(manifest: Manifest) -> None:

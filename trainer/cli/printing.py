@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from trainer.timings import in_order
 
 # Nothing that is measured comes near it.
 _MOST = 1e12
+
+
+def print_warnings(warnings: Iterable[str]) -> None:
+    """What looks wrong, beside the result."""
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def print_gates(gates: Iterable[Any]) -> None:
+    """How a version did at each gate; they are a run's or a message's."""
+    for gate in gates:
+        print(f"gate {'passed' if gate.passed else 'FAILED'}: {gate.text}")
+
+
+def print_seconds(seconds: Mapping[str, float]) -> None:
+    """The time of each stage, in the order in which they happen."""
+    shown = (f"{name} {number(value, 2)}" for name, value in in_order(seconds).items())
+    print("seconds: " + ", ".join(shown))
 
 
 def text(value: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightfm_retriever.hosting.terminal import print_json
 from lightfm_retriever.publication.writer import utc_now
+from trainer.cli import printing
 from trainer.data.bounds import EARLIEST_TIME, MAX_SECONDS_AHEAD
 from trainer.errors import InputError
 
@@ -118,8 +118,7 @@ def show(removed: Removed, options: argparse.Namespace) -> None:
     if options.json:
         print_json({**asdict(removed), "dry_run": options.dry_run})
         return
-    for warning in removed.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    printing.print_warnings(removed.warnings)
     done = "would be removed" if options.dry_run else "were removed"
     if removed.oldest is None or removed.newest is None:
         print(f"0 events {done}")

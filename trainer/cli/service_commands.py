@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from recsys.trainer.v1 import trainer_service_pb2 as pb
@@ -13,18 +14,16 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 from lightfm_retriever.hosting.calling import client_flags
 from lightfm_retriever.hosting.terminal import print_json
 from trainer.cli import service_output, versions_commands
-from trainer.cli.service_progress import follow
 from trainer.cli.spec_arguments import LABEL_NOT_MOVED, training_spec
-from trainer.cli.version_messages import diff_of, row_of
 from trainer.cli.versions_commands import FoundVersion
 from trainer.client import TrainerClient
 from trainer.data.files import tables
 from trainer.data.interactions import Interactions, read_interactions
 from trainer.errors import InputError, OptionError
-from trainer.event_log.log import Removed, Selection
-from trainer.progress import Bars, Silent
-from trainer.service.event_messages import removal_request, removed_of
-from trainer.service.messages import spec_message
+from trainer.event_log.log import Event, Removed, Selection
+from trainer.progress import Advance, Bars, Reporter, Silent
+from trainer.service.messages import event_message, removal_request, removed_of, spec_message
+from trainer.service.version_messages import diff_of, row_of
 from trainer.versions.diff import VersionDiff
 from trainer.versions.rows import VersionRow
 
@@ -60,10 +59,6 @@ def _train(client: TrainerClient, options: argparse.Namespace) -> int:
     return _follow(client, queued.id, options)
 
 
-def _watch(client: TrainerClient, options: argparse.Namespace) -> int:
-    return _follow(client, options.run_id, options)
-
-
 def _follow(client: TrainerClient, run_id: str, options: argparse.Namespace) -> int:
     ended = follow(client.watch(run_id), Silent() if options.json else Bars())
     _show_run(ended, options, with_error=ended.state not in _FAILED)
@@ -72,6 +67,28 @@ def _follow(client: TrainerClient, run_id: str, options: argparse.Namespace) -> 
         return 1
     done = not ended.spec.label or all(gate.passed for gate in ended.gates)
     return 0 if done else LABEL_NOT_MOVED
+
+
+def follow(states: Iterator[pb.TrainingRun], reporter: Reporter) -> pb.TrainingRun:
+    """Report a run's steps as they come; returns its last state."""
+    last = pb.TrainingRun()
+    with ExitStack() as step:
+        stage, done, total = "", 0, 0
+        advance: Advance | None = None
+        for last in states:
+            if last.stage != stage:
+                if advance is not None and total > done:
+                    # What a short stage did last isn't always seen.
+                    advance(total - done)
+                step.close()
+                stage, done, advance = last.stage, 0, None
+            if last.total and advance is None:
+                total = last.total
+                advance = step.enter_context(reporter.step(stage, last.total))
+            if advance is not None and last.done > done:
+                advance(last.done - done)
+                done = last.done
+    return last
 
 
 def _runs(client: TrainerClient, options: argparse.Namespace) -> int:
@@ -88,14 +105,9 @@ def _runs(client: TrainerClient, options: argparse.Namespace) -> int:
 
 
 def _run(client: TrainerClient, options: argparse.Namespace) -> int:
-    request = pb.GetTrainingRunRequest(training_run_id=options.run_id)
-    _show_run(client.call("GetTrainingRun", request).training_run, options)
-    return 0
-
-
-def _cancel(client: TrainerClient, options: argparse.Namespace) -> int:
-    request = pb.CancelTrainingRunRequest(training_run_id=options.run_id)
-    _show_run(client.call("CancelTrainingRun", request).training_run, options)
+    method = "CancelTrainingRun" if options.command == "cancel" else "GetTrainingRun"
+    request = getattr(pb, f"{method}Request")(training_run_id=options.run_id)
+    _show_run(client.call(method, request).training_run, options)
     return 0
 
 
@@ -128,17 +140,16 @@ def _batches(
 ) -> Iterator[pb.AppendInteractionsRequest]:
     batch: list[pb.InteractionEvent] = []
     for row in range(len(interactions)):
-        event = pb.InteractionEvent(
+        kinds, times = interactions.events, interactions.timestamps
+        event = Event(
             event_id=ids[row] if ids is not None else f"{id_prefix}{row + 1}",
             user_id=interactions.user_ids[interactions.users[row]],
             item_id=interactions.item_ids[interactions.items[row]],
+            event="" if kinds is None else interactions.event_types[kinds[row]],
             weight=float(interactions.weights[row]),
+            timestamp=None if times is None else float(times[row]),
         )
-        if interactions.events is not None:
-            event.event = interactions.event_types[interactions.events[row]]
-        if interactions.timestamps is not None:
-            event.happened_at.FromNanoseconds(int(interactions.timestamps[row] * 1e9))
-        batch.append(event)
+        batch.append(event_message(event))
         if len(batch) == _BATCH:
             yield pb.AppendInteractionsRequest(events=batch)
             batch = []
@@ -152,36 +163,36 @@ class OfService:
         self._client = client
 
     def rows(self) -> list[VersionRow]:
-        """See Catalogue."""
+        """See OfVolume."""
         return [row_of(version) for version in list_versions(self._client).versions]
 
     def version(self, name: str) -> FoundVersion:
-        """See Catalogue."""
+        """See OfVolume."""
         response = self._client.call("GetVersion", pb.GetVersionRequest(version=name))
         content = json.loads(response.manifest_json) if response.manifest_json else None
         return FoundVersion(row_of(response.version), content)
 
     def promote(self, version: str, *, label: str) -> str | None:
-        """See Catalogue."""
+        """See OfVolume."""
         request = pb.SetLabelRequest(label=label, version=version)
         return self._client.call("SetLabel", request).previous_version or None
 
     def rollback(self, *, label: str) -> tuple[str | None, str]:
-        """See Catalogue."""
+        """See OfVolume."""
         response = self._client.call("Rollback", pb.RollbackRequest(label=label))
         return response.previous_version or None, response.version
 
     def delete(self, version: str) -> None:
-        """See Catalogue."""
+        """See OfVolume."""
         self._client.call("DeleteVersion", pb.DeleteVersionRequest(version=version))
 
     def diff(self, before: str, after: str, *, users: int) -> VersionDiff:
-        """See Catalogue."""
+        """See OfVolume."""
         request = pb.DiffVersionsRequest(base_version=before, version=after, users=users)
         return diff_of(self._client.call("DiffVersions", request), before, after)
 
     def remove_events(self, selection: Selection, *, dry_run: bool) -> Removed:
-        """See Catalogue."""
+        """See OfVolume."""
         request = removal_request(selection, dry_run=dry_run)
         return removed_of(self._client.call("RemoveInteractions", request))
 
@@ -217,8 +228,8 @@ _COMMANDS = {
     "train": _train,
     "runs": _runs,
     "run": _run,
-    "watch": _watch,
-    "cancel": _cancel,
+    "watch": lambda client, options: _follow(client, options.run_id, options),
+    "cancel": _run,
     "append": _append,
     "health": _health,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +12,6 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.hosting import tables
 from trainer.cli import printing
-from trainer.cli.output import print_seconds
 from trainer.timings import in_order
 
 # Maps whose keys are names.
@@ -22,15 +20,13 @@ _MAPS = ("metrics", "event_weights")
 
 def run(shown: pb.TrainingRun, *, with_error: bool = True) -> None:
     """One training run; without its error where that is told elsewhere."""
-    for warning in [*shown.warnings, *filter(None, [shown.problem])]:
-        print(f"warning: {warning}", file=sys.stderr)
+    printing.print_warnings([*shown.warnings, *filter(None, [shown.problem])])
     print(end_of(shown) if with_error else f"training run {shown.id}: {_state(shown)}")
     if shown.metrics:
         print(f"metrics: {printing.pairs(dict(sorted(shown.metrics.items())))}")
-    for gate in shown.gates:
-        print(f"gate {'passed' if gate.passed else 'FAILED'}: {gate.text}")
+    printing.print_gates(shown.gates)
     if shown.seconds:
-        print_seconds(shown.seconds)
+        printing.print_seconds(shown.seconds)
     if shown.version:
         moved = f", label {shown.spec.label!r} names it" if shown.label_moved else ", no label moved"
         print(f"published {shown.version}{moved}")

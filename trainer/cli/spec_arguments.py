@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
 from lightfm_retriever.hosting import words
-from lightfm_retriever.hosting.settings.parser import PathType
+from lightfm_retriever.hosting.options import Option
+from lightfm_retriever.hosting.settings import option_flags
+from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.publication import layout
-from trainer.cli.spark_arguments import spark_als
-from trainer.data import movielens
-from trainer.fitting.lightfm_model import LOSSES, Hyperparameters
-from trainer.index import AUTO, NAMES
-from trainer.index.tuning import TuningOptions
-from trainer.preparing.splits import SPLITS
+from trainer.errors import OptionError
+from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.promotion.gates import Gates
 from trainer.promotion.predecessor import CANARY
+from trainer.spark.options import ENGINE, LIGHTFM, SparkAls
 from trainer.spec import DataSpec, TrainingSpec
 
 LABEL_NOT_MOVED = 3
@@ -29,7 +27,9 @@ _SHOWN = 64
 def add_training(parser: argparse.ArgumentParser) -> None:
     """Add all flags of a training run."""
     add_data(parser)
-    _add_hyperparameters(parser)
+    group = parser.add_argument_group("hyperparameters")
+    option_flags.add(group, Hyperparameters, switches_last=True)
+    option_flags.add(group, TrainingSpec, group="hyperparameters")
     add_indexing(parser)
     add_gates(parser)
     add_publishing(parser)
@@ -37,33 +37,20 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 
 def training_spec(options: argparse.Namespace) -> TrainingSpec:
     """What the flags say; raises OptionError for a value out of range."""
-    given = vars(options)
-    return TrainingSpec(
-        data=data_spec(options),
-        hyperparameters=hyperparameters(given),
-        backend=options.backend,
-        trees=given.get("trees"),
-        target_recall=options.target_recall,
-        strict_recall=options.strict_recall,
-        index_threads=given.get("index_threads"),
-        label=label_of(options),
-        gates=gates_of(options),
-        warm_start=options.warm_start,
-        max_shrinkage=given.get("max_shrinkage"),
-        spark=spark_als(options),
-    )
+    return made(TrainingSpec, vars(options), label=label_of(options), spark=spark_als(options))
 
 
-def data_spec(options: argparse.Namespace) -> DataSpec:
-    """What the flags say of data; raises OptionError for a value out of range."""
-    given = vars(options)
-    return DataSpec(**{own.name: given[own.name] for own in fields(DataSpec) if own.name in given})
-
-
-def hyperparameters(given: Mapping[str, Any]) -> Hyperparameters:
-    """Those that are given by name, the others by default; raises OptionError."""
-    names = [own.name for own in fields(Hyperparameters)]
-    return Hyperparameters(**{name: given[name] for name in names if name in given})
+def spark_als(options: argparse.Namespace) -> SparkAls | None:
+    """What the flags say of Spark, None for LightFM; raises OptionError."""
+    given = {own.name: vars(options)[own.name] for own in fields(SparkAls) if own.name in options}
+    if getattr(options, "engine", LIGHTFM) != ENGINE:
+        for name, value in given.items():
+            shown = ",".join(value) if isinstance(value, list) else value
+            raise OptionError(f"--{name.replace('_', '-')}", shown, f"used with --engine {ENGINE}")
+        return None
+    if "spark_conf" in given:
+        given["spark_conf"] = dict(_setting(text) for text in given["spark_conf"])
+    return SparkAls(**given)
 
 
 def has_source(options: argparse.Namespace) -> bool:
@@ -82,161 +69,12 @@ def label_of(options: argparse.Namespace) -> str | None:
 
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Add the flags about data."""
-    source = parser.add_argument_group("data")
-    source.add_argument(
-        "--dataset", choices=[movielens.NAME], default=argparse.SUPPRESS, help="a dataset by name"
-    )
-    for name, metavar, what in (
-        ("interactions", "PATH", "CSV or Parquet file of interactions, or a folder of Parquet files"),
-        ("interactions-sql", "QUERY", "a query that returns interactions; with --database-url"),
-        ("database-url", "URL", "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE"),
-        ("items", "PATH", "CSV or Parquet file of items"),
-        ("users", "PATH", "CSV or Parquet file of users"),
-    ):
-        source.add_argument(
-            f"--{name}",
-            type=PathType() if metavar == "PATH" else str,
-            metavar=metavar,
-            default=argparse.SUPPRESS,
-            help=what,
-        )
-    source.add_argument(
-        "--event-log",
-        action="store_true",
-        default=False,
-        help="train on what AppendInteractions collected: after another source, where an event that is "
-        "in both counts once, or alone",
-    )
-    for kind in ("item", "user"):
-        source.add_argument(
-            f"--{kind}-features",
-            type=_names,
-            default=[],
-            metavar="COLUMN,...",
-            help=f"columns of the {kind}s file to use as features",
-        )
-    add_attributes(source, default=f"none; of {movielens.NAME} {','.join(movielens.ITEM_COLUMNS)}")
-    source.add_argument(
-        "--event-weights",
-        type=_weights,
-        default=argparse.SUPPRESS,
-        metavar="EVENT=WEIGHT,...",
-        help="weights by event type, such as view=1,purchase=5; =1 is for those without a type",
-    )
-    source.add_argument(
-        "--half-life-days",
-        type=float,
-        default=argparse.SUPPRESS,
-        metavar="DAYS",
-        help="an interaction so much older than the newest counts half (default: age doesn't matter)",
-    )
-    source.add_argument(
-        "--last-days",
-        type=float,
-        default=argparse.SUPPRESS,
-        metavar="DAYS",
-        help="use only so many days before the newest interaction (default: all)",
-    )
-    source.add_argument(
-        "--split",
-        choices=SPLITS,
-        default=argparse.SUPPRESS,
-        help="what to test on: each user's first ten in file order, a random share, the newest share, "
-        f"each user's last k, or nothing (default: first-10 for {movielens.NAME}, else random)",
-    )
-    source.add_argument("--split-count", type=int, default=1, metavar="K", help="k of leave-last-k")
-    source.add_argument(
-        "--split-share", type=float, default=0.1, metavar="SHARE", help="share of random and time"
-    )
-
-
-def add_attributes(source: argparse._ActionsContainer, *, default: str = "none") -> None:
-    """Add the flags about attributes of items; `default` tells which are published without them."""
-    source.add_argument(
-        "--item-attributes",
-        type=_names,
-        default=[],
-        metavar="COLUMN[:text|:number],...",
-        help="columns of the items file to filter by and to return with results; one of numbers, with "
-        f"gaps such as N/A, is a number, any other text (default: {default})",
-    )
-    source.add_argument(
-        "--feature-separator",
-        default="|",
-        help="separates the values of a multi-valued column",
-    )
-
-
-def _add_hyperparameters(parser: argparse.ArgumentParser) -> None:
-    own = Hyperparameters()
-    group = parser.add_argument_group("hyperparameters")
-    group.add_argument("--loss", choices=LOSSES, default=own.loss, help="ranking loss")
-    for name, of, what in (
-        ("components", int, "dimensions of the embeddings"),
-        ("learning-rate", float, "initial learning rate"),
-        ("item-alpha", float, "L2 penalty on item features"),
-        ("user-alpha", float, "L2 penalty on user features"),
-        ("epochs", int, "passes over the interactions"),
-        ("seed", int, "of everything random"),
-        ("threads", int, "for training and evaluation; only with 1 can a model be reproduced"),
-    ):
-        default = getattr(own, name.replace("-", "_"))
-        group.add_argument(f"--{name}", type=of, default=default, help=what)
-    group.add_argument(
-        "--sample-weights",
-        action="store_true",
-        default=False,
-        help="multiply each positive's loss by its weight",
-    )
-    group.add_argument(
-        "--warm-start",
-        action="store_true",
-        default=False,
-        help="go on from the model that the label names now, with users and items added",
-    )
+    option_flags.add(parser.add_argument_group("data"), DataSpec)
 
 
 def add_indexing(parser: argparse.ArgumentParser) -> None:
     """Add the flags about indexes."""
-    index = parser.add_argument_group("index")
-    index.add_argument(
-        "--backend",
-        default="annoy",
-        metavar="NAME,...",
-        help=f"kind of index, of {', '.join(NAMES)}; of several the fastest that reaches the target; "
-        f"{AUTO}: of all that workers can share",
-    )
-    index.add_argument(
-        "--strict-recall",
-        action="store_true",
-        default=False,
-        help="publish nothing when no backend that was asked for reaches the target, instead of using "
-        "exact search or another one",
-    )
-    index.add_argument(
-        "--trees",
-        type=int,
-        default=argparse.SUPPRESS,
-        help="trees of an Annoy index (default: as few as reach the target)",
-    )
-    add_tuning(index)
-
-
-def add_tuning(index: argparse._ActionsContainer) -> None:
-    """Add the flags about recall."""
-    index.add_argument(
-        "--target-recall",
-        type=float,
-        default=TuningOptions.target_recall,
-        metavar="SHARE",
-        help="share of the true ten nearest that a query should find; settings are tuned for it",
-    )
-    index.add_argument(
-        "--index-threads",
-        type=int,
-        default=argparse.SUPPRESS,
-        help="for building indexes; with 1 they can be reproduced byte by byte (default: all cores)",
-    )
+    option_flags.add(parser.add_argument_group("index"), TrainingSpec, group="index")
 
 
 def add_gates(parser: argparse.ArgumentParser) -> None:
@@ -249,58 +87,27 @@ def add_gates(parser: argparse.ArgumentParser) -> None:
         "or the target if that is lower; precision@10 of the users that the label's version knows "
         "too isn't certainly less than half; the label names what it named when the training began.",
     )
-    for name, what in (
-        ("min-precision-at-10", "least precision@10 on the test, seen items excluded"),
-        ("min-auc", "least AUC on the test, seen items excluded (default: 0.45, of 100 users or more)"),
-        ("min-recall", "least recall@10 of both indexes (default: 0.8 or the target, if lower)"),
-        ("min-coverage", "least share of items among somebody's top ten"),
-        (
-            "max-relative-loss",
-            "how much lower precision@10 may be than that of the label's version, as a share of it",
-        ),
-    ):
-        _add_share(group, name, what)
-    group.add_argument(
-        "--allow-unevaluated",
-        action="store_true",
-        default=False,
-        help="move the label though hardly anybody was evaluated",
-    )
+    option_flags.add(group, Gates, group="gates")
     group = parser.add_argument_group(
         "continuity",
         "An input that keeps too little of the version that the label names (for --canary, and for a "
         "label that names nothing yet, 'current') publishes nothing: users, items, interactions, what "
         "users had seen, kinds of attributes, titles, names of features.",
     )
-    for name, what in (
-        ("min-users-kept", "least share of that version's users that are kept by id (default: 0.5)"),
-        ("min-items-kept", "the same of its items (default: 0.5)"),
-        (
-            "min-pairs-kept",
-            "least share of what users had seen that they still have (default: 0.2; 0 by --last-days)",
-        ),
-        (
-            "max-shrinkage",
-            "largest share of its interactions, and of their weight, that may be lost (default: 0.5)",
-        ),
-    ):
-        _add_share(group, name, what)
-    group.add_argument(
-        "--allow-different-data",
-        action="store_true",
-        default=False,
-        help="publish and move the label whatever is kept",
+    option_flags.add(group, Gates, TrainingSpec, group="continuity", switches_last=True)
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add the flags about what fits the model, and where; a service takes them of its own only."""
+    group = parser.add_argument_group(
+        "engine",
+        f"With {ENGINE} --components is the rank, --epochs the number of iterations; a volume in a "
+        "folder has to be seen by all nodes of the cluster under the same path.",
     )
-
-
-def _add_share(group: argparse._ArgumentGroup, name: str, what: str) -> None:
-    group.add_argument(f"--{name}", type=float, default=argparse.SUPPRESS, metavar="SHARE", help=what)
-
-
-def gates_of(options: argparse.Namespace) -> Gates:
-    """What the flags ask for; raises OptionError for a value out of range."""
-    given = vars(options)
-    return Gates(**{own.name: given[own.name] for own in fields(Gates) if own.name in given})
+    group.add_argument(
+        "--engine", choices=(LIGHTFM, ENGINE), default=LIGHTFM, help="what fits the model"
+    )
+    option_flags.add(group, SparkAls, only_given=True)
 
 
 def add_publishing(parser: argparse.ArgumentParser) -> None:
@@ -328,21 +135,22 @@ def label(text: str) -> str:
     return text
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """Make a type of a flag that takes a whole number from `low` to `high`."""
+def whole(option: Option, default: int) -> dict[str, Any]:
+    """Arguments of add_argument for a flag that takes the whole numbers that an option has."""
+    low, high = option.ge, option.le
 
     def parse(text: str) -> int:
         try:
-            value = int(text)
+            if option.problem(value := int(text)) is None:
+                return value
         except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(
-                f"{words.brief(text)} isn't a whole number from {low} to {high}"
-            )
-        return value
+            pass
+        raise argparse.ArgumentTypeError(
+            f"{words.brief(text)} isn't a whole number from {low} to {high}"
+        )
 
-    return parse
+    told = f"{option.help}, {low} to {high} (default: {default})"
+    return {"type": parse, "default": default, "help": told}
 
 
 def version(text: str) -> str:
@@ -354,18 +162,8 @@ def version(text: str) -> str:
     return text
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _weights(text: str) -> dict[str, float]:
-    weights = {}
-    for part in _names(text):
-        name, equals, weight = part.rpartition("=")
-        try:
-            weights[name.strip()] = float(weight)
-        except ValueError:
-            equals = ""
-        if not equals:
-            raise argparse.ArgumentTypeError(f"{part!r} should be EVENT=WEIGHT, such as view=1")
-    return weights
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise OptionError("--spark-conf", text, "KEY=VALUE, such as spark.executor.memory=4g")
+    return name.strip(), value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,15 +11,17 @@ from pathlib import Path
 from typing import cast
 
 from lightfm_retriever.hosting import tables
+from lightfm_retriever.hosting.settings.option_flags import made
 from lightfm_retriever.hosting.terminal import print_json
-from trainer.cli import printing, spec_arguments
+from trainer.cli import printing
 from trainer.errors import OptionError
-from trainer.fitting.lightfm_model import Loss
+from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.preparing.splits import Split
 from trainer.progress import Bars, Silent
 from trainer.reading import default_split, read_source
+from trainer.spec import DataSpec
 from trainer.study.files import write_study
-from trainer.study.options import SearchSpace, StudyOptions
+from trainer.study.options import StudyOptions
 from trainer.study.study import StudyResult, run_study
 
 _SHOWN = 10
@@ -29,26 +30,9 @@ _SHOWN = 10
 def run(options: argparse.Namespace, event_log: Path) -> int:
     """Search, write, print; returns the exit status. Raises TrainerError."""
     given = vars(options)
-    data = spec_arguments.data_spec(options)
-    start = spec_arguments.hyperparameters(
-        {name: given[name] for name in ("seed", "threads", "sample_weights")}
-    )
-    study = StudyOptions(
-        space=SearchSpace(
-            components=tuple(options.components),
-            learning_rate=tuple(options.learning_rate),
-            item_alpha=tuple(options.item_alpha),
-            user_alpha=tuple(options.user_alpha),
-            losses=cast("list[Loss]", options.losses),
-        ),
-        start=start,
-        trials=options.trials,
-        timeout_seconds=given.get("timeout_seconds"),
-        max_epochs=options.max_epochs,
-        epoch_step=options.epoch_step,
-        patience=options.patience,
-        validation=given.get("validation"),
-    )
+    data = made(DataSpec, given)
+    start = {name: given[name] for name in ("seed", "threads", "sample_weights")}
+    study = made(StudyOptions, given, start=Hyperparameters(**start))
     # That it can't be written is known before the search, not after it.
     _check_writable(options.output)
     result = run_study(
@@ -88,8 +72,7 @@ def _writing(directory: Path) -> Iterator[None]:
 
 
 def _print(result: StudyResult) -> None:
-    for warning in result.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    printing.print_warnings(result.warnings)
     print(
         f"{result.dataset}: {result.fit_interactions:,} interactions to fit, "
         f"{result.validation_interactions:,} to validate ({result.validation}), "

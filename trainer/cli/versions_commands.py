@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from lightfm_retriever.publication import manifest
 from lightfm_retriever.publication.volume import Volume
@@ -17,7 +17,8 @@ from trainer.versions.diff import VersionDiff
 from trainer.versions.rows import VersionRow, row_of
 
 if TYPE_CHECKING:
-    # At run time it is imported where it is used: versions need none of it.
+    # At run time they are imported where they are used: a volume's versions need none of it.
+    from trainer.cli.service_commands import OfService
     from trainer.event_log.log import Removed, Selection
 
 
@@ -29,83 +30,54 @@ class FoundVersion:
     manifest: dict[str, Any] | None
 
 
-class Catalogue(Protocol):
-    """Versions, labels and events, wherever they are; methods raise what that place's errors are."""
-
-    def rows(self) -> list[VersionRow]:
-        """List all versions, the oldest first."""
-        ...
-
-    def version(self, name: str) -> FoundVersion:
-        """Look one up."""
-        ...
-
-    def promote(self, version: str, *, label: str) -> str | None:
-        """Move a label; returns the version that it named before."""
-        ...
-
-    def rollback(self, *, label: str) -> tuple[str | None, str]:
-        """Move a label back; returns the versions that it named before, and names now."""
-        ...
-
-    def delete(self, version: str) -> None:
-        """Delete a version that no label names."""
-        ...
-
-    def diff(self, before: str, after: str, *, users: int) -> VersionDiff:
-        """Compare two versions."""
-        ...
-
-    def remove_events(self, selection: Selection, *, dry_run: bool) -> Removed:
-        """Remove appended interactions, or tell which those would be."""
-        ...
-
-
 class OfVolume:
-    """A volume, and the event log of a trainer whose service doesn't run."""
+    """A volume, and the event log of a trainer whose service doesn't run.
+
+    OfService has the same. Methods raise what that place's errors are.
+    """
 
     def __init__(self, volume: Callable[[], Volume], events: Path) -> None:
         self._volume = volume
         self._events = events
 
     def rows(self) -> list[VersionRow]:
-        """See Catalogue."""
+        """List all versions, the oldest first."""
         return [row_of(version) for version in catalogue.list_published(self._volume())]
 
     def version(self, name: str) -> FoundVersion:
-        """See Catalogue."""
+        """Look one up."""
         found = catalogue.get(self._volume(), name)
         content = None if found.manifest is None else json.loads(manifest.encode(found.manifest))
         return FoundVersion(row_of(found), content)
 
     def promote(self, version: str, *, label: str) -> str | None:
-        """See Catalogue."""
+        """Move a label; returns the version that it named before."""
         return catalogue.promote(self._volume(), version, label=label)
 
     def rollback(self, *, label: str) -> tuple[str | None, str]:
-        """See Catalogue."""
+        """Move a label back; returns the versions that it named before, and names now."""
         return catalogue.rollback(self._volume(), label=label)
 
     def delete(self, version: str) -> None:
-        """See Catalogue."""
+        """Delete a version that no label names."""
         self._volume().delete_version(version)
 
     def diff(self, before: str, after: str, *, users: int) -> VersionDiff:
-        """See Catalogue."""
+        """Compare two versions."""
         with self._volume().fetched(before, after) as folder:
             return diff.diff(folder, before, after, users=users, seed=0)
 
     def remove_events(self, selection: Selection, *, dry_run: bool) -> Removed:
-        """See Catalogue."""
+        """Remove appended interactions, or tell which those would be."""
         return removal_command.remove(self._events, selection, dry_run=dry_run)
 
 
-def _versions(of: Catalogue, options: argparse.Namespace) -> int:
+def _versions(of: OfVolume | OfService, options: argparse.Namespace) -> int:
     output.versions(of.rows(), as_json=options.json)
     return 0
 
 
-def _version(of: Catalogue, options: argparse.Namespace) -> int:
+def _version(of: OfVolume | OfService, options: argparse.Namespace) -> int:
     found = of.version(options.version)
     if found.manifest is None:
         output.broken_version(found.row, as_json=options.json)
@@ -114,36 +86,36 @@ def _version(of: Catalogue, options: argparse.Namespace) -> int:
     return 0
 
 
-def _promote(of: Catalogue, options: argparse.Namespace) -> int:
+def _promote(of: OfVolume | OfService, options: argparse.Namespace) -> int:
     previous = of.promote(options.version, label=options.label)
     output.label_moved(options.label, previous, options.version, as_json=options.json)
     return 0
 
 
-def _rollback(of: Catalogue, options: argparse.Namespace) -> int:
+def _rollback(of: OfVolume | OfService, options: argparse.Namespace) -> int:
     previous, version = of.rollback(label=options.label)
     output.label_moved(options.label, previous, version, as_json=options.json)
     return 0
 
 
-def _delete(of: Catalogue, options: argparse.Namespace) -> int:
+def _delete(of: OfVolume | OfService, options: argparse.Namespace) -> int:
     of.delete(options.version)
     output.deleted(options.version, as_json=options.json)
     return 0
 
 
-def _diff(of: Catalogue, options: argparse.Namespace) -> int:
+def _diff(of: OfVolume | OfService, options: argparse.Namespace) -> int:
     output.diff(of.diff(options.base, options.version, users=options.users), as_json=options.json)
     return 0
 
 
-def _remove_events(of: Catalogue, options: argparse.Namespace) -> int:
+def _remove_events(of: OfVolume | OfService, options: argparse.Namespace) -> int:
     removed = of.remove_events(removal_command.selection(options), dry_run=options.dry_run)
     removal_command.show(removed, options)
     return 0
 
 
-COMMANDS: dict[str, Callable[[Catalogue, argparse.Namespace], int]] = {
+COMMANDS: dict[str, Callable[[OfVolume | OfService, argparse.Namespace], int]] = {
     "versions": _versions,
     "version": _version,
     "promote": _promote,

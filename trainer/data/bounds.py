@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
+
+from lightfm_retriever.hosting.options import Option
 
 MAX_WEIGHT = 1e9
 """The largest weight, above or below 0.
@@ -20,6 +24,19 @@ MAX_SECONDS_AHEAD = 86_400.0
 
 EARLIEST_TIME = 31_536_000.0
 """1971-01-01 in seconds since 1970. What lies before is a number of another kind read as seconds."""
+
+EVENT_WEIGHT = Option(
+    ge=-MAX_WEIGHT,
+    le=MAX_WEIGHT,
+    expected=f"finite numbers, at most {MAX_WEIGHT:g} above or below 0",
+)
+HALF_LIFE_DAYS, LAST_DAYS = (
+    Option(text, gt=0, lt=math.inf, expected="a number of days above 0", metavar="DAYS")
+    for text in (
+        "an interaction so much older than the newest counts half (default: age doesn't matter)",
+        "use only so many days before the newest interaction (default: all)",
+    )
+)
 
 
 def weights_as_float32(weights: NDArray[np.float64]) -> NDArray[np.float32]:

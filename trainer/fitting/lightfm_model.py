@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
+from lightfm_retriever.hosting import options
+from lightfm_retriever.hosting.options import Option
 from trainer.errors import DivergedError, OptionError
+from trainer.index.tuning import MAX_THREADS, SEED
 
 if TYPE_CHECKING:
     # At run time they are imported where they are used: the flags need the hyperparameters only.
@@ -16,53 +19,36 @@ if TYPE_CHECKING:
 
     from trainer.preparing.dataset import Dataset
 
-Loss = Literal["warp", "bpr", "logistic", "warp-kos"]
-LOSSES: tuple[Loss, ...] = get_args(Loss)
+LOSSES = ("warp", "bpr", "logistic", "warp-kos")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
     """LightFM's options, by LightFM's names where it has one; the defaults are the notebook's.
 
-    Attributes:
-        loss: the ranking loss (Kula 2015; WARP: Weston et al. 2011).
-        components: dimensions of the embeddings.
-        learning_rate: initial rate of the adagrad schedule.
-        item_alpha, user_alpha: L2 penalties.
-        epochs: passes over the interactions.
-        sample_weights: whether each positive's loss is multiplied by its weight.
-        seed: of the initial embeddings and the order of the samples.
-        threads: of training and evaluation. With more than 1 a run can't be reproduced exactly.
+    The losses: Kula 2015; WARP: Weston et al. 2011. The rate is the first of the adagrad schedule.
     """
 
-    loss: Loss = "warp"
-    components: int = 64
-    learning_rate: float = 0.05
-    item_alpha: float = 0.001
-    user_alpha: float = 0.0
-    epochs: int = 20
-    sample_weights: bool = False
-    seed: int = 42
-    threads: int = 1
+    loss: Annotated[str, Option("ranking loss", choices=LOSSES)] = "warp"
+    components: Annotated[int, Option("dimensions of the embeddings", ge=1, le=4096)] = 64
+    learning_rate: Annotated[float, Option("initial learning rate", gt=0, le=10)] = 0.05
+    item_alpha: Annotated[float, Option("L2 penalty on item features", ge=0, le=1)] = 0.001
+    user_alpha: Annotated[float, Option("L2 penalty on user features", ge=0, le=1)] = 0.0
+    epochs: Annotated[int, Option("passes over the interactions", ge=1, le=10_000)] = 20
+    sample_weights: Annotated[bool, Option("multiply each positive's loss by its weight")] = False
+    seed: Annotated[int, SEED] = 42
+    threads: Annotated[
+        int,
+        Option(
+            "for training and evaluation; only with 1 can a model be reproduced", ge=1, le=MAX_THREADS
+        ),
+    ] = 1
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
-        if self.loss not in LOSSES:
-            raise OptionError("--loss", self.loss, f"one of {', '.join(LOSSES)}")
+        options.check(self, OptionError)
         if self.sample_weights and self.loss == "warp-kos":
             raise OptionError("--loss", self.loss, "another one with --sample-weights")
-        for name, low, high in (("components", 1, 4096), ("epochs", 1, 10_000), ("threads", 1, 1024)):
-            if not low <= getattr(self, name) <= high:
-                raise OptionError(f"--{name}", getattr(self, name), f"in {low}..{high}")
-        # Annoy takes no larger one.
-        if not 0 <= self.seed < 2**31:
-            raise OptionError("--seed", self.seed, "in 0..2^31-1")
-        if not 0 < self.learning_rate <= 10:
-            raise OptionError("--learning-rate", self.learning_rate, "above 0 and at most 10")
-        for name in ("item_alpha", "user_alpha"):
-            if not 0 <= getattr(self, name) <= 1:
-                flag = f"--{name.replace('_', '-')}"
-                raise OptionError(flag, getattr(self, name), "in 0..1")
 
 
 def new_model(hyperparameters: Hyperparameters) -> LightFM:

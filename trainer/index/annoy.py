@@ -20,7 +20,7 @@ from lightfm_retriever.publication.vectors.vector_space import (
     missing_lengths,
 )
 from trainer.errors import OptionError
-from trainer.index.protocol import BuiltIndex, Effort, Settings, Space
+from trainer.index.protocol import TREES, BuiltIndex, Effort, Settings, Space
 
 # Annoy's own `dot` is wrong in release 1.17.3, so inner products are searched by angle.
 _METRIC: Final = "angular"
@@ -37,8 +37,8 @@ class AnnoyBackend:
     distribution = "annoy"
 
     def __init__(self, *, trees: int | None = None) -> None:
-        if trees is not None and not 1 <= trees <= 10_000:
-            raise OptionError("--trees", trees, "in 1..10000")
+        if trees is not None:
+            TREES.check("--trees", trees, OptionError)
         self._trees = trees
 
     def rounds(self, items: int, space: Space) -> Sequence[Sequence[Settings]]:  # noqa: ARG002

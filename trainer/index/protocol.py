@@ -10,11 +10,16 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lightfm_retriever.hosting.options import Option
 from lightfm_retriever.publication.manifest import Scalar
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 
 Space = Literal["cosine", "inner_product"]
 """What nearest means: highest cosine (similar items) or highest inner product (recommend)."""
+
+TREES = Option(
+    "trees of an Annoy index (default: as few as reach the target)", ge=1, le=10_000, group="index"
+)
 
 Settings = dict[str, Scalar]
 """Build or query parameters by name, as the manifest carries them."""

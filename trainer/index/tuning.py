@@ -6,10 +6,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightfm_retriever.hosting import options
+from lightfm_retriever.hosting.options import Option
 from lightfm_retriever.publication.manifest import Depth, IndexFacts, MeasuredSetting
 from lightfm_retriever.publication.search_effort import candidates_for
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
@@ -18,6 +21,24 @@ from trainer.index.builds import Builds, Choice
 from trainer.index.measure import Questions
 from trainer.index.protocol import Backend, BuiltIndex, Space
 from trainer.progress import Reporter
+
+MAX_THREADS = 1024
+# Annoy takes no larger one.
+SEED = Option("of everything random", ge=0, le=2**31 - 1)
+TARGET_RECALL = Option(
+    "share of the true ten nearest that a query should find; settings are tuned for it",
+    gt=0,
+    le=1,
+    group="index",
+    metavar="SHARE",
+)
+INDEX_THREADS = Option(
+    "for building indexes; with 1 they can be reproduced byte by byte (default: all cores)",
+    ge=1,
+    le=MAX_THREADS,
+    flag="index_threads",
+    group="index",
+)
 
 # A search that is so much slower than an exact one is of no use to anyone.
 _GIVE_UP_AFTER = 3.0
@@ -47,21 +68,15 @@ class TuningOptions:
             reaches the target; None to stay with those that were asked for whatever they find.
     """
 
-    target_recall: float = 0.95
+    target_recall: Annotated[float, TARGET_RECALL] = 0.95
     strict: bool = False
-    seed: int = 42
-    threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    seed: Annotated[int, SEED] = 42
+    threads: Annotated[int, INDEX_THREADS] = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     stand_ins: Sequence[Backend] | None = None
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
-        if not 0 < self.target_recall <= 1:
-            raise OptionError("--target-recall", self.target_recall, "above 0 and at most 1")
-        if not 1 <= self.threads <= 1024:
-            raise OptionError("--index-threads", self.threads, "in 1..1024")
-        # Annoy takes no larger one.
-        if not 0 <= self.seed < 2**31:
-            raise OptionError("--seed", self.seed, "in 0..2^31-1")
+        options.check(self, OptionError)
 
 
 @dataclass(frozen=True)

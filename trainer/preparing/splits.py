@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightfm_retriever.hosting.options import Option
+from trainer.data import movielens
 from trainer.errors import OptionError
 
 if TYPE_CHECKING:
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
 Split = Literal["first-10", "random", "time", "leave-last-k", "none"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+SPLIT = Option(
+    "what to test on: each user's first ten in file order, a random share, the newest share, each "
+    f"user's last k, or nothing (default: first-10 for {movielens.NAME}, else random)",
+    choices=SPLITS,
+)
+SPLIT_COUNT = Option("k of leave-last-k", ge=1, le=2**31 - 1, metavar="K")
+SPLIT_SHARE = Option("share of random and time", gt=0, lt=1, metavar="SHARE")
 
 _FIRST = 10
 
@@ -42,12 +50,12 @@ def held_out(
         OptionError: an option is out of range.
         InputError: the split needs timestamps and there are none.
     """
-    if split not in SPLITS:
-        raise OptionError("--split", split, f"one of {', '.join(SPLITS)}")
-    if count < 1:
-        raise OptionError("--split-count", count, "at least 1")
-    if not (math.isfinite(share) and 0 < share < 1):
-        raise OptionError("--split-share", share, "above 0 and below 1")
+    for flag, option, value in (
+        ("--split", SPLIT, split),
+        ("--split-count", SPLIT_COUNT, count),
+        ("--split-share", SPLIT_SHARE, share),
+    ):
+        option.check(flag, value, OptionError)
     total = len(interactions)
     if split == "random":
         return np.random.default_rng(seed).random(total) < share

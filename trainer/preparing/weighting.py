@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.bounds import MAX_WEIGHT, weights_as_float32
+from trainer.data.bounds import (
+    EVENT_WEIGHT,
+    HALF_LIFE_DAYS,
+    LAST_DAYS,
+    MAX_WEIGHT,
+    weights_as_float32,
+)
 from trainer.data.interactions import Interactions
 from trainer.data.times.time_forms import iso
 from trainer.errors import InputError, OptionError
@@ -124,13 +129,12 @@ def _check(
     event_weights: Mapping[str, float], half_life_days: float | None, last_days: float | None
 ) -> None:
     for event, weight in event_weights.items():
-        # Not `> MAX_WEIGHT`, which NaN passes.
-        if not abs(weight) <= MAX_WEIGHT:
-            expected = f"finite numbers, at most {MAX_WEIGHT:g} above or below 0"
+        if (expected := EVENT_WEIGHT.problem(weight)) is not None:
             raise OptionError("--event-weights", f"{event}={weight}", expected)
-    for option, days in (("--half-life-days", half_life_days), ("--last-days", last_days)):
-        if days is not None and not (math.isfinite(days) and days > 0):
-            raise OptionError(option, days, "a number of days above 0")
+    if half_life_days is not None:
+        HALF_LIFE_DAYS.check("--half-life-days", half_life_days, OptionError)
+    if last_days is not None:
+        LAST_DAYS.check("--last-days", last_days, OptionError)
 
 
 def _refuse_isolated(

@@ -11,8 +11,12 @@ ones among all items, which are mostly lower.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
 
+from lightfm_retriever.hosting import options
+from lightfm_retriever.hosting.options import Option
 from trainer.errors import OptionError
 
 DEFAULT_RECALL = 0.8
@@ -25,49 +29,69 @@ DEFAULT_LOSS = 0.5
 """The largest relative loss of precision@10 where nothing is asked for."""
 
 
+_gate = partial(Option, ge=0, le=1, group="gates", metavar="SHARE")
+_kept = partial(Option, ge=0, le=1, group="continuity", metavar="SHARE")
+MAX_SHRINKAGE = _kept(
+    "largest share of its interactions, and of their weight, that may be lost (default: 0.5)"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Gates:
     """Thresholds, each None when it isn't asked for. All are shares.
 
     Attributes:
-        min_precision_at_10: of the test interactions, unseen items only, in 0..1.
-        min_auc: the same.
-        min_recall: recall@10 of both indexes, as the manifest's `indexes.*.recall_at_10`, in 0..1.
-        min_coverage: share of items that are among the top ten of at least one of up to
-            measurement.SAMPLED_USERS users, in 0..1. So many users can't name more than ten times as
-            many items: a catalogue of 100,000 reaches 0.1 at most.
-        max_relative_loss: how much lower than that of the version that the label names now
-            precision@10 may be, as a share of that, from 0 to below 1: 0.05 for at most 5 % less.
-        min_users_kept, min_items_kept: share of the users and items of that version that are still
-            there, in 0..1; see trainer.promotion.continuity.
-        min_pairs_kept: share of what users in common had seen that they still have, beyond what chance
-            would leave, in 0..1.
-        allow_different_data: whether the new version may have little in common with that one.
-        allow_unevaluated: whether a label may be moved to a version of which no user was evaluated.
+        min_recall: of both, as the manifest's `indexes.*.recall_at_10`.
+        min_coverage: of the top ten of up to measurement.SAMPLED_USERS users. So many users can't name
+            more than ten times as many items: a catalogue of 100,000 reaches 0.1 at most.
+        max_relative_loss: 0.05 for at most 5 % less.
+        min_users_kept, min_items_kept, min_pairs_kept: see trainer.promotion.continuity; of pairs those
+            beyond what chance would leave.
     """
 
-    min_precision_at_10: float | None = None
-    min_auc: float | None = None
-    min_recall: float | None = None
-    min_coverage: float | None = None
-    max_relative_loss: float | None = None
-    min_users_kept: float | None = None
-    min_items_kept: float | None = None
-    min_pairs_kept: float | None = None
-    allow_different_data: bool = False
-    allow_unevaluated: bool = False
+    min_precision_at_10: Annotated[
+        float | None, _gate("least precision@10 on the test, seen items excluded")
+    ] = None
+    min_auc: Annotated[
+        float | None,
+        _gate("least AUC on the test, seen items excluded (default: 0.45, of 100 users or more)"),
+    ] = None
+    min_recall: Annotated[
+        float | None,
+        _gate("least recall@10 of both indexes (default: 0.8 or the target, if lower)"),
+    ] = None
+    min_coverage: Annotated[float | None, _gate("least share of items among somebody's top ten")] = None
+    max_relative_loss: Annotated[
+        float | None,
+        Option(
+            "how much lower precision@10 may be than that of the label's version, as a share of it",
+            ge=0,
+            lt=1,
+            group="gates",
+            metavar="SHARE",
+        ),
+    ] = None
+    min_users_kept: Annotated[
+        float | None,
+        _kept("least share of that version's users that are kept by id (default: 0.5)"),
+    ] = None
+    min_items_kept: Annotated[float | None, _kept("the same of its items (default: 0.5)")] = None
+    min_pairs_kept: Annotated[
+        float | None,
+        _kept(
+            "least share of what users had seen that they still have (default: 0.2; 0 by --last-days)"
+        ),
+    ] = None
+    allow_different_data: Annotated[
+        bool, Option("publish and move the label whatever is kept", group="continuity")
+    ] = False
+    allow_unevaluated: Annotated[
+        bool, Option("move the label though hardly anybody was evaluated", group="gates")
+    ] = False
 
     def __post_init__(self) -> None:
         """Raise OptionError for a threshold out of range."""
-        for name in (own.name for own in fields(self)):
-            value = getattr(self, name)
-            # Not `value < 0`, which NaN passes.
-            if value is None or 0 <= value < 1:
-                continue
-            if name == "max_relative_loss":
-                raise OptionError("--max-relative-loss", value, "from 0 to below 1")
-            if value != 1:
-                raise OptionError(f"--{name.replace('_', '-')}", value, "in 0..1")
+        options.check(self, OptionError)
 
 
 @dataclass(frozen=True)

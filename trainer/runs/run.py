@@ -12,11 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from lightfm_retriever.hosting.options import Option
 from trainer.promotion.gates import GateResult
 from trainer.spec import TrainingSpec
 
 State = Literal["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
 STATES: tuple[State, ...] = get_args(State)
+PAGE_SIZE = Option("at most so many", ge=1, le=1000)
 FINAL: frozenset[State] = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 
 

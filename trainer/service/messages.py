@@ -1,26 +1,29 @@
-"""Training specs and runs <-> protobuf messages.
+"""Specs, runs and events <-> protobuf messages.
 
-The messages have the dataclasses' field names, so both ways go through plain dicts: a new option costs
-a field on either side and nothing here.
+The messages have the dataclasses' field names, so each way goes through their fields: a new option
+costs a field on either side and nothing here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import msgspec
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
-from trainer.errors import OptionError
-from trainer.fitting.lightfm_model import LOSSES
+from lightfm_retriever.hosting import words
+from trainer.event_log.log import Event, Removed, Selection
 from trainer.runs.store import DamagedRun, Run
 from trainer.spec import TrainingSpec
 
 _STATE = "TRAINING_RUN_STATE_"
+# What a message's timestamp can be: the years 1 to 9999.
+_FIRST, _LAST = -62135596800.0, 253402300799.0
 
 
 def spec_of(message: pb.TrainingSpec) -> TrainingSpec:
@@ -28,73 +31,37 @@ def spec_of(message: pb.TrainingSpec) -> TrainingSpec:
 
     Raises:
         OptionError: a value is out of range; `field_path` finds the field.
-        msgspec.ValidationError: the data is missing.
     """
-    content: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
-    # JSON has them as text where a message has 64 bits; none of these fields has.
+    content = _content(message)
     if content.get("label") == "":
         content["label"] = None
-    content.setdefault("data", {})
-    _refuse_what_is_no_number(content, message.DESCRIPTOR)
-    loss = content.get("hyperparameters", {}).get("loss", LOSSES[0])
-    if loss not in LOSSES:
-        # In our words, not in those of who converts it.
-        raise OptionError("--loss", loss, f"one of {', '.join(LOSSES)}")
-    return msgspec.convert(content, TrainingSpec)
+    return msgspec.convert({"data": {}, **content}, TrainingSpec)
 
 
 def spec_message(spec: TrainingSpec, *, with_secrets: bool) -> pb.TrainingSpec:
     """Inverse of `spec_of`; without secrets the database's address is left out."""
-    content = _without_none(msgspec.to_builtins(spec))
+    # Spark isn't among its fields: settings of Spark's can run any program, so no call brings them.
+    message = pb.TrainingSpec(**fields_of(spec, pb.TrainingSpec.DESCRIPTOR))
     if spec.label is None:
-        content["label"] = ""
-    # A service's own: settings of Spark's can run any program, so they don't come by a call.
-    content.pop("spark", None)
+        message.label = ""
     if not with_secrets:
-        content["data"].pop("database_url", None)
-    return ParseDict(content, pb.TrainingSpec())
+        message.data.ClearField("database_url")
+    return message
 
 
 def run_message(run: Run | DamagedRun) -> pb.TrainingRun:
     """A run as it is sent; of one that can't be read its id and the problem."""
     if isinstance(run, DamagedRun):
-        return pb.TrainingRun(id=run.id, problem=_sendable(run.problem))
-    outcome, spec, problem = run.outcome, None, run.problem
+        return pb.TrainingRun(id=run.id, problem=sendable(run.problem))
+    own = fields_of(run, pb.TrainingRun.DESCRIPTOR) | fields_of(run.outcome, pb.TrainingRun.DESCRIPTOR)
+    spec, problem = None, run.problem
     try:
         spec = spec_message(run.spec, with_secrets=False)
-    except ParseError as error:
+    except ValueError as error:
         # Somebody changed its row.
-        problem = problem or f"its spec can't be sent: {error}"
-    return pb.TrainingRun(
-        id=run.id,
-        request_id=run.request_id,
-        state=_STATE + run.state,
-        spec=spec,
-        problem=_sendable(problem),
-        created_at=_timestamp(run.created_at),
-        started_at=_timestamp(run.started_at),
-        ended_at=_timestamp(run.ended_at),
-        stage=outcome.stage,
-        done=outcome.done,
-        total=outcome.total,
-        seconds_left=outcome.seconds_left,
-        metrics=outcome.metrics,
-        version=outcome.version,
-        label_moved=outcome.label_moved,
-        gates=[
-            pb.GateResult(
-                name=gate.name,
-                passed=gate.passed,
-                measured=gate.measured,
-                required=gate.required,
-                text=gate.text,
-            )
-            for gate in outcome.gates
-        ],
-        warnings=outcome.warnings,
-        error=outcome.error,
-        seconds=outcome.seconds,
-    )
+        problem = problem or f"its spec can't be sent: {words.reason(error)}"
+    own |= {"spec": spec, "problem": sendable(problem), "state": _STATE + run.state}
+    return pb.TrainingRun(**own)
 
 
 def state_name(state: int) -> str:
@@ -105,50 +72,124 @@ def state_name(state: int) -> str:
 def field_path(option: str) -> str:
     """The path of the field that an option's flag stands for: "--epochs" -> hyperparameters.epochs."""
     name = option.removeprefix("--").replace("-", "_")
-    for path, field in _fields(pb.TrainingSpec.DESCRIPTOR, "spec"):
+    for path, field in _paths(pb.TrainingSpec.DESCRIPTOR, "spec"):
         if field.name == name:
             return path
     return name
 
 
-def _refuse_what_is_no_number(content: dict[str, Any], of: Any) -> None:
-    """Raise OptionError for NaN and the infinities, which JSON has as texts."""
-    for field in of.fields:
-        value = content.get(field.name)
-        flag = f"--{field.name.replace('_', '-')}"
-        if isinstance(value, dict) and field.message_type.GetOptions().map_entry:
-            # The one map has numbers.
-            for name, own in value.items():
-                if isinstance(own, str):
-                    raise OptionError(flag, f"{name}={own}", "finite numbers")
-        elif isinstance(value, dict):
-            _refuse_what_is_no_number(value, field.message_type)
-        elif isinstance(value, str) and field.type == FieldDescriptor.TYPE_DOUBLE:
-            raise OptionError(flag, float(value), "a finite number")
+def event_of(message: pb.InteractionEvent) -> Event:
+    """An event as it was sent; what isn't set has the default."""
+    return Event(**values_of(Event, message), timestamp=value_of(message, "happened_at"))
 
 
-def _fields(of: Any, prefix: str) -> Iterator[tuple[str, FieldDescriptor]]:
+def event_message(event: Event) -> pb.InteractionEvent:
+    """Inverse of `event_of`."""
+    own = fields_of(event, pb.InteractionEvent.DESCRIPTOR)
+    return pb.InteractionEvent(**own, happened_at=timestamp(event.timestamp))
+
+
+def selection_of(message: pb.RemoveInteractionsRequest) -> Selection:
+    """Which events a request is about; raises InvalidSelectionError."""
+    values: dict[str, Any] = {
+        name: tuple(own) if isinstance(own, list) else own
+        for name, own in values_of(Selection, message).items()
+    }
+    return Selection(**values)
+
+
+def removal_request(selection: Selection, *, dry_run: bool) -> pb.RemoveInteractionsRequest:
+    """Inverse of `selection_of`."""
+    own = fields_of(selection, pb.RemoveInteractionsRequest.DESCRIPTOR)
+    return pb.RemoveInteractionsRequest(**own, dry_run=dry_run)
+
+
+def removal_response(removed: Removed) -> pb.RemoveInteractionsResponse:
+    """What was removed, as it is sent."""
+    own = fields_of(removed, pb.RemoveInteractionsResponse.DESCRIPTOR)
+    own |= {"removed": removed.events, "examples": map(event_message, removed.examples)}
+    return pb.RemoveInteractionsResponse(**own)
+
+
+def removed_of(message: pb.RemoveInteractionsResponse) -> Removed:
+    """Inverse of `removal_response`."""
+    values = values_of(Removed, message)
+    values["examples"] = [event_of(event) for event in message.examples]
+    return Removed(**values, events=message.removed)
+
+
+def timestamp(seconds: float | None) -> Timestamp | None:
+    """A time as messages have it."""
+    if seconds is None:
+        return None
+    # An old log may hold times that no event could have today, and no message either.
+    seconds = min(max(seconds, _FIRST), _LAST) if seconds == seconds else _FIRST
+    # To the microsecond, which is about what a float has.
+    whole, rest = divmod(round(seconds * 1e6), 1_000_000)
+    return Timestamp(seconds=whole, nanos=rest * 1000)
+
+
+def _content(message: Message) -> dict[str, Any]:
+    """What is set in a message, by name. Unlike JSON's, its numbers are numbers, NaN too."""
+    return {
+        field.name: _content(value) if isinstance(value, Message) else _plain(value)
+        for field, value in message.ListFields()
+    }
+
+
+def values_of(of: type[Any], message: Message) -> dict[str, Any]:
+    """What a message has for a dataclass's fields, less what isn't set; other names are left out."""
+    known = message.DESCRIPTOR.fields_by_name
+    found = {own.name: value_of(message, own.name) for own in fields(of) if own.name in known}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def value_of(message: Message, name: str) -> Any:
+    """What a field has, a time in seconds; None where it could be set, but isn't."""
+    if message.DESCRIPTOR.fields_by_name[name].has_presence and not message.HasField(name):
+        return None
+    value = getattr(message, name)
+    if isinstance(value, Timestamp):
+        # Not by its own methods, which refuse some numbers: the event log says which, and where.
+        return float(value.seconds) + value.nanos / 1e9
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str | bool | int | float):
+        return value
+    return dict(value) if isinstance(value, Mapping) else list(value)
+
+
+def fields_of(of: Any, message: Any) -> dict[str, Any]:
+    """A message's fields from a dataclass's; those of other names are left out."""
+    known = message.fields_by_name
+    return {
+        own.name: _field(getattr(of, own.name), known[own.name])
+        for own in fields(of)
+        if own.name in known
+    }
+
+
+def _field(value: Any, field: FieldDescriptor) -> Any:
+    kind = field.message_type
+    if kind is None or value is None:
+        return value
+    if kind is Timestamp.DESCRIPTOR:
+        return timestamp(value)
+    if isinstance(value, list):
+        return [fields_of(own, kind) for own in value]
+    return fields_of(value, kind) if is_dataclass(value) else value
+
+
+def _paths(of: Any, prefix: str) -> Iterator[tuple[str, FieldDescriptor]]:
     for field in of.fields:
         path = f"{prefix}.{field.name}"
         yield path, field
         if field.message_type is not None and not field.message_type.GetOptions().map_entry:
-            yield from _fields(field.message_type, path)
+            yield from _paths(field.message_type, path)
 
 
-def _sendable(text: str) -> str:
-    # A path in it may be no Unicode.
+def sendable(text: str) -> str:
+    """A text that a message can hold: a path in it may be no Unicode."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_none(own) for key, own in value.items() if own is not None}
-    return value
-
-
-def _timestamp(seconds: float | None) -> Timestamp | None:
-    if seconds is None:
-        return None
-    timestamp = Timestamp()
-    timestamp.FromNanoseconds(int(seconds * 1e9))
-    return timestamp

@@ -9,17 +9,18 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.hosting import message_sizes, words
 from lightfm_retriever.hosting.calls import UNGUARDED, Calls
 from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.observing.metrics_endpoint import MetricsEndpoint
+from lightfm_retriever.hosting.observing.spans import Attributes
 from lightfm_retriever.hosting.release import release
 from lightfm_retriever.hosting.security.checks import check_address
 from lightfm_retriever.hosting.security.settings import SecuritySettings
@@ -27,23 +28,21 @@ from lightfm_retriever.hosting.serving import descriptors
 from lightfm_retriever.hosting.serving.lanes import Lane, UnaryLane
 from lightfm_retriever.hosting.serving.observation import Observation
 from lightfm_retriever.hosting.serving.server import THREAD_ENDED, HostedServer, calls_of
-from lightfm_retriever.hosting.settings.flags import Hosting
 from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.publication.writer import utc_now
 from trainer import exclusive, reading
 from trainer.data.data_roots import DataRoots
-from trainer.errors import OptionError, StateError
+from trainer.errors import StateError
 from trainer.event_log.log import EventLog
 from trainer.pipeline import EVENTS, Places
 from trainer.runs.scheduler import Scheduler
 from trainer.runs.store import RunStore
-from trainer.service.call_facts import call_facts
 from trainer.service.maintenance import Maintenance, Retraining
 from trainer.service.metrics import ServiceCollector
+from trainer.service.options import ServerOptions
 from trainer.service.schedule import Changed, Cron, Every, Schedule
 from trainer.service.servicer import MAX_WATCHERS, SERVICE_NAME, TrainerServicer
 from trainer.service.sizes import MAX_REQUEST_BYTES
-from trainer.spec import TrainingSpec
 from trainer.versions import catalogue
 from trainer.versions.retention import RetentionPolicy, collect
 
@@ -57,48 +56,6 @@ _LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 5
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerOptions:
-    """How the service runs.
-
-    Attributes:
-        volume: where versions are published.
-        cache_bytes: see Places.
-        state: directory of runs, logs and events; on the trainer's own disk.
-        listen: HOST:PORT.
-        data_dir: where fetched datasets are.
-        data_roots: directories that requests may name files in.
-        parallel_runs: training runs at the same time.
-        retention: which versions are kept; None to delete none.
-        retrain: what to train again by itself; None for nothing.
-        retrain_every, retrain_cron, retrain_on_change: when.
-        maintenance_seconds: how often to look whether it is time, and for old versions.
-        hosting: security, metrics, traces and logs.
-    """
-
-    volume: Volume
-    state: Path
-    listen: str
-    data_dir: Path
-    cache_bytes: int | None = None
-    data_roots: tuple[Path, ...] = ()
-    parallel_runs: int = 1
-    retention: RetentionPolicy | None = field(default_factory=RetentionPolicy)
-    retrain: TrainingSpec | None = None
-    retrain_every: timedelta | None = None
-    retrain_cron: str | None = None
-    retrain_on_change: bool = False
-    maintenance_seconds: float = 30.0
-    hosting: Hosting = field(default_factory=Hosting)
-
-    def __post_init__(self) -> None:
-        """Raise OptionError for a value out of range."""
-        if not 1 <= self.parallel_runs <= 64:
-            raise OptionError("--parallel-runs", self.parallel_runs, "in 1..64")
-        if not 0.05 <= self.maintenance_seconds <= 3600:
-            raise OptionError("--maintenance-seconds", self.maintenance_seconds, "in 0.05..3600")
 
 
 def serve(options: ServerOptions) -> int:
@@ -143,7 +100,7 @@ def serve(options: ServerOptions) -> int:
             endpoint.start()
             stack.callback(endpoint.stop)
         check_address(options.hosting.security, options.listen.rpartition(":")[0])
-        observation = Observation(options.hosting, service="lightfm-trainer", facts=call_facts)
+        observation = Observation(options.hosting, service="lightfm-trainer", facts=_call_facts)
         stack.callback(observation.close)
         calls = calls_of(options.hosting, observation)
         server, port = build_server(
@@ -168,6 +125,15 @@ def serve(options: ServerOptions) -> int:
             servicer.stop_watches()
             server.stop(_GRACE_SECONDS)
     return status
+
+
+def _call_facts(response: Any) -> Attributes:
+    """Which training run a response is about, if it is about one."""
+    if isinstance(
+        response, pb.TrainResponse | pb.GetTrainingRunResponse | pb.CancelTrainingRunResponse
+    ):
+        return {"training_run": response.training_run.id}
+    return {}
 
 
 def _why_not_ready(store: RunStore, scheduler: Scheduler, taking_calls: threading.Event) -> str | None:

@@ -1,4 +1,5 @@
 """TrainerService: proto <-> runs, versions, labels and events."""
+# ruff: noqa: N802 - the proto names the methods, and says what they do
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import wraps
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
@@ -22,12 +23,18 @@ from lightfm_retriever.publication.volume import Volume
 from trainer.data.data_roots import DataRoots
 from trainer.event_log.log import EventLog
 from trainer.pipeline import indexing_of
+from trainer.runs.run import PAGE_SIZE, State
 from trainer.runs.scheduler import Scheduler
-from trainer.runs.store import STATES, Run, State
-from trainer.service.allowed_data import allowed
-from trainer.service.event_messages import event_of, removal_response, selection_of
+from trainer.runs.store import Run
 from trainer.service.idle_streams import IdleStreams
-from trainer.service.messages import run_message, spec_of, state_name
+from trainer.service.messages import (
+    event_of,
+    removal_response,
+    run_message,
+    selection_of,
+    spec_of,
+    state_name,
+)
 from trainer.service.sizes import check_events, listed, listed_run, one_page
 from trainer.service.status import (
     AnswerTooLargeError,
@@ -36,7 +43,8 @@ from trainer.service.status import (
     TooManyWatchersError,
     to_status,
 )
-from trainer.service.version_answers import diff_message, version_message
+from trainer.service.version_messages import diff_message, version_message
+from trainer.spec import DataSpec
 from trainer.versions import catalogue, diff
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["TrainerService"].full_name
@@ -44,10 +52,7 @@ MAX_WATCHERS = 16
 MAX_REQUEST_ID_BYTES = 128
 MAX_SPEC_BYTES = 1 << 16
 _PAGE_SIZE = 50
-_MAX_PAGE_SIZE = 1000
 _PAGE_TOKEN = re.compile("-?[0-9]{1,19}")
-_DIFF_USERS = 200
-_MAX_DIFF_USERS = 10_000
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -104,8 +109,7 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
     # ---- training runs
 
     @_handler
-    def Train(self, request: pb.TrainRequest) -> pb.TrainResponse:  # noqa: N802
-        """See the proto."""
+    def Train(self, request: pb.TrainRequest) -> pb.TrainResponse:
         if len(request.request_id.encode()) > MAX_REQUEST_ID_BYTES:
             raise FieldError("request_id", f"has more than {MAX_REQUEST_ID_BYTES} bytes")
         if not request.HasField("spec"):
@@ -117,29 +121,20 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
             raise FieldError("spec.label", f"{spec.label[:64]!r} isn't a label's name")
         # What can be known to be wrong now isn't left to the run to find.
         indexing_of(spec)
-        spec = replace(spec, data=allowed(spec.data, self._roots))
+        spec = replace(spec, data=_allowed(spec.data, self._roots))
         run = self._scheduler.submit(spec, request_id=request.request_id)
         return pb.TrainResponse(training_run=run_message(run))
 
     @_handler
-    def GetTrainingRun(  # noqa: N802
-        self, request: pb.GetTrainingRunRequest
-    ) -> pb.GetTrainingRunResponse:
-        """See the proto."""
+    def GetTrainingRun(self, request: pb.GetTrainingRunRequest) -> pb.GetTrainingRunResponse:
         run = self._scheduler.get(request.training_run_id)
         return pb.GetTrainingRunResponse(training_run=run_message(run))
 
     @_handler
-    def ListTrainingRuns(  # noqa: N802
-        self, request: pb.ListTrainingRunsRequest
-    ) -> pb.ListTrainingRunsResponse:
-        """See the proto."""
+    def ListTrainingRuns(self, request: pb.ListTrainingRunsRequest) -> pb.ListTrainingRunsResponse:
         size = request.page_size or _PAGE_SIZE
-        if not 1 <= size <= _MAX_PAGE_SIZE:
-            raise FieldError("page_size", f"is {size}, but should be in 1..{_MAX_PAGE_SIZE}")
-        before = None
-        if request.page_token:
-            before = _number(request.page_token)
+        PAGE_SIZE.check("page_size", size, _refusal)
+        before = _number(request.page_token) if request.page_token else None
         runs = self._scheduler.page(size=size + 1, before=before, state=_state(request.state))
         response = pb.ListTrainingRunsResponse()
         response.training_runs.extend(one_page(listed_run(run_message(run)) for run in runs[:size]))
@@ -147,10 +142,9 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
             response.next_page_token = str(runs[shown - 1].number)
         return response
 
-    def WatchTrainingRun(  # noqa: N802
+    def WatchTrainingRun(
         self, request: pb.WatchTrainingRunRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WatchTrainingRunResponse]:
-        """See the proto."""
         # Every watcher holds a thread; the others are for calls that return.
         if not self._watchers.acquire(blocking=False):
             statuses.abort(
@@ -173,19 +167,15 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
             self._watchers.release()
 
     @_handler
-    def CancelTrainingRun(  # noqa: N802
-        self, request: pb.CancelTrainingRunRequest
-    ) -> pb.CancelTrainingRunResponse:
-        """See the proto."""
+    def CancelTrainingRun(self, request: pb.CancelTrainingRunRequest) -> pb.CancelTrainingRunResponse:
         run = self._scheduler.cancel(request.training_run_id)
         return pb.CancelTrainingRunResponse(training_run=run_message(run))
 
     # ---- events
 
-    def AppendInteractions(  # noqa: N802
+    def AppendInteractions(
         self, requests: Iterator[pb.AppendInteractionsRequest], context: grpc.ServicerContext
     ) -> pb.AppendInteractionsResponse:
-        """See the proto."""
         accepted = duplicates = 0
         try:
             for request in self._streams.requests(requests, context):
@@ -198,18 +188,16 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         return pb.AppendInteractionsResponse(accepted=accepted, duplicates=duplicates)
 
     @_handler
-    def RemoveInteractions(  # noqa: N802
+    def RemoveInteractions(
         self, request: pb.RemoveInteractionsRequest
     ) -> pb.RemoveInteractionsResponse:
-        """See the proto."""
         removed = self._event_log.remove(selection_of(request), dry_run=request.dry_run)
         return removal_response(removed)
 
     # ---- versions
 
     @_handler
-    def ListVersions(self, request: pb.ListVersionsRequest) -> pb.ListVersionsResponse:  # noqa: N802
-        """See the proto."""
+    def ListVersions(self, request: pb.ListVersionsRequest) -> pb.ListVersionsResponse:
         if request.page_size < 0:
             raise FieldError("page_size", f"is {request.page_size}, but should be at least 1")
         left = catalogue.list_published(self._volume)
@@ -226,15 +214,13 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         return response
 
     @_handler
-    def GetVersion(self, request: pb.GetVersionRequest) -> pb.GetVersionResponse:  # noqa: N802
-        """See the proto."""
+    def GetVersion(self, request: pb.GetVersionRequest) -> pb.GetVersionResponse:
         found = catalogue.get(self._volume, _version_name("version", request.version))
         text = "" if found.manifest is None else manifest.encode(found.manifest).decode()
         return pb.GetVersionResponse(version=version_message(found), manifest_json=text)
 
     @_handler
-    def SetLabel(self, request: pb.SetLabelRequest) -> pb.SetLabelResponse:  # noqa: N802
-        """See the proto."""
+    def SetLabel(self, request: pb.SetLabelRequest) -> pb.SetLabelResponse:
         previous = catalogue.promote(
             self._volume,
             _version_name("version", request.version),
@@ -243,32 +229,40 @@ class TrainerServicer(pb_grpc.TrainerServiceServicer):
         return pb.SetLabelResponse(previous_version=previous or "")
 
     @_handler
-    def Rollback(self, request: pb.RollbackRequest) -> pb.RollbackResponse:  # noqa: N802
-        """See the proto."""
+    def Rollback(self, request: pb.RollbackRequest) -> pb.RollbackResponse:
         label = request.label or layout.DEFAULT_LABEL
         previous, version = catalogue.rollback(self._volume, label=label)
         return pb.RollbackResponse(previous_version=previous or "", version=version)
 
     @_handler
-    def DeleteVersion(  # noqa: N802
-        self, request: pb.DeleteVersionRequest
-    ) -> pb.DeleteVersionResponse:
-        """See the proto."""
+    def DeleteVersion(self, request: pb.DeleteVersionRequest) -> pb.DeleteVersionResponse:
         self._volume.delete_version(_version_name("version", request.version))
         return pb.DeleteVersionResponse()
 
     @_handler
-    def DiffVersions(  # noqa: N802
-        self, request: pb.DiffVersionsRequest
-    ) -> pb.DiffVersionsResponse:
-        """See the proto."""
-        users = request.users or _DIFF_USERS
-        if not 1 <= users <= _MAX_DIFF_USERS:
-            raise FieldError("users", f"is {users}, but should be in 1..{_MAX_DIFF_USERS}")
+    def DiffVersions(self, request: pb.DiffVersionsRequest) -> pb.DiffVersionsResponse:
+        users = request.users or diff.DEFAULT_USERS
+        diff.USERS.check("users", users, _refusal)
         before = _version_name("base_version", request.base_version)
         after = _version_name("version", request.version)
         with self._volume.fetched(before, after) as folder:
             return diff_message(diff.diff(folder, before, after, users=users, seed=0))
+
+
+def _allowed(data: DataSpec, roots: DataRoots) -> DataSpec:
+    """The same data, its paths resolved; raises OptionError for one outside the roots."""
+    changes: dict[str, Any] = {
+        name: str(roots.resolve(path, option=f"--{name}"))
+        for name in ("interactions", "items", "users")
+        if (path := getattr(data, name)) is not None
+    }
+    if data.database_url is not None:
+        changes["database_url"] = roots.resolve_url(data.database_url)
+    return replace(data, **changes)
+
+
+def _refusal(field: str, value: int, expected: str) -> FieldError:
+    return FieldError(field, f"is {value}, but should be {expected}")
 
 
 def _number(page_token: str) -> int:
@@ -283,8 +277,7 @@ def _state(state: int) -> State | None:
         return None
     if state not in pb.TrainingRunState.values():
         raise FieldError("state", f"{state} isn't a state")
-    name = state_name(state)
-    return next(own for own in STATES if own == name)
+    return cast("State", state_name(state))
 
 
 def _version_name(field: str, name: str) -> str:

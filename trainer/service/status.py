@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
 import grpc
-import msgspec
 from google.protobuf.message import Message
 from google.rpc import code_pb2, status_pb2
 
@@ -35,7 +32,6 @@ from trainer.service.messages import field_path
 
 # About what a restart takes.
 _BACK_SECONDS = 5.0
-_PATH = re.compile(r"`\$\.?([^`]*)`")
 
 _log = logger_of_calls(__name__)
 
@@ -120,8 +116,4 @@ def _field_problem(error: Exception) -> tuple[str, str] | None:
             return f"events[{error.position}].{field}", error.reason
         case OptionError():
             return field_path(error.option), error.problem
-        case msgspec.ValidationError():
-            reason, _, place = str(error).partition(" - at ")
-            found = _PATH.search(place)
-            return f"spec.{found[1]}" if found else "spec", reason
     return None

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from lightfm_retriever.hosting import options
+from lightfm_retriever.hosting.options import Option
 from trainer.errors import OptionError
 from trainer.fitting.lightfm_model import Hyperparameters
 
@@ -22,17 +25,24 @@ class SparkAls:
     """MLlib's implicit ALS (Hu, Koren and Volinsky 2008), and the cluster that fits it.
 
     Attributes:
-        spark_master: local, local[N], local[*], spark://HOST:PORT or k8s://HOST:PORT.
-        spark_conf: settings of Spark's, by name, as they are.
-        als_regularization: L2 penalty; MLlib multiplies it by each user's and item's number of pairs.
-        als_alpha: how much more a pair that was seen counts than one that wasn't: 1 + alpha for a pair,
-            or 1 + alpha * weight with sample weights.
+        als_regularization: MLlib multiplies it by each user's and item's number of pairs.
+        als_alpha: a pair counts 1 + alpha, or 1 + alpha * weight with sample weights.
     """
 
-    spark_master: str = "local[*]"
-    spark_conf: dict[str, str] = field(default_factory=dict)
-    als_regularization: float = 0.1
-    als_alpha: float = 1.0
+    spark_master: Annotated[
+        str, Option("local[N], spark://HOST:PORT or k8s://HOST:PORT", metavar="MASTER")
+    ] = "local[*]"
+    spark_conf: Annotated[
+        dict[str, str],
+        Option("a setting of Spark's; may be given several times", metavar="KEY=VALUE", repeated=True),
+    ] = field(default_factory=dict)
+    als_regularization: Annotated[
+        float, Option("L2 penalty, for each of a user's or item's pairs", ge=0, lt=math.inf)
+    ] = 0.1
+    als_alpha: Annotated[
+        float,
+        Option("how much more a pair counts that was seen than one that wasn't", gt=0, lt=math.inf),
+    ] = 1.0
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
@@ -45,10 +55,7 @@ class SparkAls:
                 raise OptionError("--spark-conf", f"{name}={value}", "of a setting named spark.*")
             if name == "spark.master":
                 raise OptionError("--spark-conf", f"{name}={value}", "given as --spark-master")
-        if not 0 <= self.als_regularization < math.inf:
-            raise OptionError("--als-regularization", self.als_regularization, "at least 0")
-        if not 0 < self.als_alpha < math.inf:
-            raise OptionError("--als-alpha", self.als_alpha, "above 0")
+        options.check(self, OptionError)
 
     @property
     def is_local(self) -> bool:

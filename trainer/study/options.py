@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
+from lightfm_retriever.hosting import options
+from lightfm_retriever.hosting.options import Option
 from trainer.errors import OptionError
-from trainer.fitting.lightfm_model import LOSSES, Hyperparameters, Loss
-from trainer.preparing.splits import Split
+from trainer.fitting.lightfm_model import LOSSES, Hyperparameters
+from trainer.preparing.splits import SPLITS, Split
+
+_RANGE = Option("range to search", metavar=("LOW", "HIGH"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +25,11 @@ class SearchSpace:
         losses: to choose among.
     """
 
-    components: tuple[int, int] = (8, 128)
-    learning_rate: tuple[float, float] = (0.005, 1.0)
-    item_alpha: tuple[float, float] = (1e-7, 1e-2)
-    user_alpha: tuple[float, float] = (1e-7, 1e-2)
-    losses: Sequence[Loss] = LOSSES
+    components: Annotated[tuple[int, int], _RANGE] = (8, 128)
+    learning_rate: Annotated[tuple[float, float], _RANGE] = (0.005, 1.0)
+    item_alpha: Annotated[tuple[float, float], _RANGE] = (1e-7, 1e-2)
+    user_alpha: Annotated[tuple[float, float], _RANGE] = (1e-7, 1e-2)
+    losses: Annotated[Sequence[str], Option("to choose among", offered=LOSSES)] = LOSSES
 
     def __post_init__(self) -> None:
         """Raise OptionError for a range or a loss that can't be searched."""
@@ -58,39 +63,35 @@ class StudyOptions:
         start: what the first trial tries, as far as the space has it. Its seed is the search's too, its
             sample_weights and threads are every trial's. With 1 thread and no timeout a search is
             reproducible.
-        trials: how many.
-        timeout_seconds: after which no trial is begun and a running one ends at its next validation;
-            None for no limit. One trial is always made.
-        max_epochs: of a trial.
-        epoch_step: epochs between validations.
-        patience: validations without a better value after which a trial ends.
-        validation: how to hold out validation interactions, by the same count and share as the test
-            interactions: see preparing.splits. None for as these where that is by time, else "random".
+        timeout_seconds: a running trial ends at its next validation. One is always made.
+        validation: by the same count and share as the test interactions: see preparing.splits.
     """
 
     space: SearchSpace = field(default_factory=SearchSpace)
     start: Hyperparameters = field(default_factory=Hyperparameters)
-    trials: int = 50
-    timeout_seconds: float | None = None
-    max_epochs: int = 60
-    epoch_step: int = 5
-    patience: int = 3
-    validation: Split | None = None
+    trials: Annotated[int, Option("how many to make", ge=1, le=100_000)] = 50
+    timeout_seconds: Annotated[
+        float | None,
+        Option("begin no trial after it (default: none; with one a search can't be reproduced)", gt=0),
+    ] = None
+    max_epochs: Annotated[int, Option("of a trial", ge=1, le=10_000)] = 60
+    epoch_step: Annotated[int, Option("epochs between validations", ge=1, le="max_epochs")] = 5
+    patience: Annotated[
+        int,
+        Option("validations without a better value after which a trial ends", ge=1, le=10_000),
+    ] = 3
+    validation: Annotated[
+        Split | None,
+        Option(
+            "how to hold out validation interactions (default: like the test ones where that is by "
+            "time, else random)",
+            choices=[split for split in SPLITS if split != "none"],
+            expected="a split that holds something out",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
-        for name, high in (
-            ("trials", 100_000),
-            ("max_epochs", 10_000),
-            ("epoch_step", self.max_epochs),
-            ("patience", 10_000),
-        ):
-            if not 1 <= getattr(self, name) <= high:
-                flag = f"--{name.replace('_', '-')}"
-                raise OptionError(flag, getattr(self, name), f"in 1..{high}")
-        if self.timeout_seconds is not None and not self.timeout_seconds > 0:
-            raise OptionError("--timeout-seconds", self.timeout_seconds, "above 0")
-        if self.validation == "none":
-            raise OptionError("--validation", self.validation, "a split that holds something out")
+        options.check(self, OptionError)
         for loss in self.space.losses:
             replace(self.start, loss=loss)

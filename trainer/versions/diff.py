@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from lightfm_retriever.hosting.options import Option
 from lightfm_retriever.publication import reader, verification
 from lightfm_retriever.publication.manifest import Manifest, Scalar
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import AnyIds
 from trainer.evaluation.top_items import top_items
 
+USERS = Option("users whose top ten are compared", ge=1, le=10_000)
+DEFAULT_USERS = 200
 SAMPLE_IDS = 20
 """How many new and lost ids are named at most."""
 
@@ -91,7 +94,13 @@ class VersionDiff:
 
 
 def diff(
-    volume: Path, before: str, after: str, *, users: int = 200, seed: int, by_user: bool = False
+    volume: Path,
+    before: str,
+    after: str,
+    *,
+    users: int = DEFAULT_USERS,
+    seed: int,
+    by_user: bool = False,
 ) -> VersionDiff:
     """Compare two versions; every byte of both is checked first.
 

@@ -6,7 +6,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
 
+from lightfm_retriever.hosting import options
+from lightfm_retriever.hosting.options import Option
 from lightfm_retriever.publication.errors import (
     LabelledVersionError,
     NothingToRollBackToError,
@@ -24,21 +27,25 @@ _log = logging.getLogger(__name__)
 class RetentionPolicy:
     """What is kept whatever happens: versions that a label names or would be rolled back to.
 
-    Attributes:
-        keep: how many of the newest versions to keep, broken and labelled ones included.
-        min_age: no younger version is deleted: someone may be about to make a label name it.
-        max_age: up to which the versions beyond the `keep` newest are kept too; None to keep as few as
-            `keep` and `min_age` allow.
+    The newest that are kept may be broken or labelled. No younger version is deleted, since someone may
+    be about to make a label name it.
     """
 
-    keep: int = 5
-    min_age: timedelta = timedelta(hours=1)
-    max_age: timedelta | None = None
+    keep: Annotated[int, Option("newest versions to keep at the least", ge=1)] = 5
+    min_age: Annotated[timedelta, Option("keep everything younger than this", metavar="DURATION")] = (
+        timedelta(hours=1)
+    )
+    max_age: Annotated[
+        timedelta | None,
+        Option(
+            "keep everything up to this age (default: as little as --keep and --min-age allow)",
+            metavar="DURATION",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
-        if self.keep < 1:
-            raise OptionError("--keep", self.keep, "at least 1")
+        options.check(self, OptionError)
         if self.min_age < timedelta(0):
             raise OptionError("--min-age", str(self.min_age), "0 or more")
         if self.max_age is not None and self.max_age < self.min_age:

@@ -20,19 +20,8 @@ _FLAGS = (
 )
 
 
-def from_environment(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """What variables such as RETRIEVER_CLIENT_CA set: {"client_ca": ...}.
-
-    Args:
-        environment: variables; empty ones count as not set.
-        prefix: of the service, such as "RETRIEVER_".
-    """
-    names = [_setting(flag) for flag, *_ in _FLAGS]
-    return {name: value for name in names if (value := environment.get(f"{prefix}{name.upper()}"))}
-
-
 def add(parser: argparse._ActionsContainer, defaults: Mapping[str, str]) -> None:
-    """Add them; `defaults` are as `from_environment` finds them."""
+    """Add them; `defaults` are what variables set, by setting: {"client_ca": ...}."""
     for flag, of, metavar, what in _FLAGS:
         parser.add_argument(
             f"--{flag}",

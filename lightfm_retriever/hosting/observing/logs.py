@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 from lightfm_retriever.hosting.observing import repeats
 from lightfm_retriever.hosting.observing.log_format import (
@@ -15,6 +16,7 @@ from lightfm_retriever.hosting.observing.log_format import (
     JsonFormat,
     LineFormat,
 )
+from lightfm_retriever.hosting.options import Option
 
 FORMATS = ("console", "json")
 LEVELS = ("debug", "info", "warning", "error")
@@ -24,17 +26,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class LogSettings:
-    """What the flags say.
+    """What the flags say. The console is for people, JSON for machines."""
 
-    Attributes:
-        format: "console" for people, "json" for machines.
-        level: what is less than this isn't logged.
-        access: whether each call is logged.
-    """
-
-    format: str = "console"
-    level: str = "info"
-    access: bool = False
+    format: Annotated[str, Option("of the log", offered=FORMATS, flag="log_format")] = "console"
+    level: Annotated[str, Option("least to log", offered=LEVELS, flag="log_level")] = "info"
+    access: Annotated[bool, Option("log a line for each call", flag="access_log")] = False
 
     @property
     def names_calls(self) -> bool:

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import urlsplit
 
+from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.errors import FlagError, HostingError
+from lightfm_retriever.hosting.options import Option
 
 
 @dataclass(frozen=True, kw_only=True)
 class TraceSettings:
-    """What the flags say.
+    """What the flags say. Training runs are few: all are traced unless the share is 0."""
 
-    Attributes:
-        endpoint: URL of an OTLP receiver (gRPC); None for no traces.
-        share: of the calls whose caller didn't decide, how many are traced, 0 to 1. Training runs are
-            few: all are traced unless it is 0.
-    """
-
-    endpoint: str | None = None
-    share: float = 0.01
+    endpoint: Annotated[
+        str | None,
+        Option(
+            "send traces there, such as http://127.0.0.1:4317 (extra otlp)",
+            flag="otlp_endpoint",
+            metavar="URL",
+        ),
+    ] = None
+    share: Annotated[
+        float,
+        Option(
+            "which share of calls is traced, 0 to 1, where the caller doesn't say",
+            ge=0,
+            le=1,
+            flag="trace_share",
+        ),
+    ] = 0.01
 
     def __post_init__(self) -> None:
         """Raise HostingError for a value out of range, or if OpenTelemetry isn't installed."""
-        if not 0 <= self.share <= 1:
-            raise FlagError(f"--trace-share is {self.share:g}, but should be in 0..1")
+        options.check(self, _refusal)
         if self.endpoint is not None:
             if not _is_url(self.endpoint):
                 raise FlagError(
@@ -36,6 +47,10 @@ class TraceSettings:
                 raise HostingError(
                     "--otlp-endpoint takes OpenTelemetry: pip install 'lightfm-retriever[otlp]'"
                 )
+
+
+def _refusal(flag: str, value: float, expected: str) -> FlagError:
+    return FlagError(f"{flag} is {value:g}, but should be {expected}")
 
 
 def _is_url(text: str) -> bool:

@@ -2,37 +2,63 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from dataclasses import dataclass, field
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from lightfm_retriever.hosting import given
 from lightfm_retriever.hosting.errors import ArgumentError, FlagError
+from lightfm_retriever.hosting.options import Option
 from lightfm_retriever.hosting.security import tokens
 
 # Of a part of a host's name.
 _LONGEST_LABEL = 63
+_file = partial(Option, metavar="FILE")
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        # Without the flag all that are signed may call: that must not come of an empty variable.
+        raise ArgumentTypeError("there is no name in it")
+    return names
 
 
 @dataclass(frozen=True, kw_only=True)
 class SecuritySettings:
-    """What the flags say; all files are PEM.
+    """What the flags say; all files are PEM, and None for none."""
 
-    Attributes:
-        cert, key: the server's certificate chain and its private key; None for no TLS.
-        client_ca: whose certificates clients must show; None for none.
-        allowed_clients: names in client certificates that may call; empty for all that are signed.
-        token_file: the bearer tokens that callers may send, one a line; None when they need none.
-        insecure: whether to listen without TLS where other machines can call.
-    """
-
-    cert: Path | None = None
-    key: Path | None = None
-    client_ca: Path | None = None
-    allowed_clients: tuple[str, ...] = ()
-    token_file: Path | None = None
-    insecure: bool = False
+    cert: Annotated[
+        Path | None,
+        _file(
+            "the server's certificate and those it was signed by, PEM; read again when it changes",
+            flag="tls_cert",
+        ),
+    ] = None
+    key: Annotated[Path | None, _file("its private key, PEM", flag="tls_key")] = None
+    client_ca: Annotated[
+        Path | None,
+        _file("clients must show a certificate signed by one of these, PEM", flag="tls_client_ca"),
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        _file("callers must send one of these bearer tokens, one a line; read again too"),
+    ] = None
+    allowed_clients: Annotated[
+        tuple[str, ...],
+        Option(
+            "names in client certificates that may call (default: all that are signed)",
+            flag="tls_allowed_clients",
+            metavar="NAME,...",
+            read=_names,
+        ),
+    ] = ()
+    insecure: Annotated[bool, Option("listen without TLS on addresses that other machines reach")] = (
+        False
+    )
 
     def __post_init__(self) -> None:
         """Raise FlagError for what can't be together."""
@@ -75,7 +101,7 @@ class ClientSecurity:
     def __post_init__(self) -> None:
         """Raise FlagError for what can't be together, ArgumentError for what can't be sent."""
         for name in ("ca", "cert", "key"):
-            object.__setattr__(self, name, _file(name, getattr(self, name)))
+            object.__setattr__(self, name, _path(name, getattr(self, name)))
         if self.server_name is not None:
             expected = "a name, such as 'retriever.example.com'"
             name = given.text("server_name", self.server_name, expected)
@@ -97,7 +123,7 @@ class ClientSecurity:
         return f"--{name.replace('_', '-')}" if self.of_flags else name
 
 
-def _file(argument: str, value: Any) -> Path | None:
+def _path(argument: str, value: Any) -> Path | None:
     if value is None:
         return None
     path = fspath(value) if isinstance(value, PathLike) else value

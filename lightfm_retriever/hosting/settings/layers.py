@@ -85,6 +85,15 @@ def apply(
             _set(flags[dest], text, name, given)
 
 
+def variables(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """SERVICE_VOLUME, SERVICE_LISTEN, ... by flag name; empty variables count as not set."""
+    return {
+        name.removeprefix(prefix).lower(): value
+        for name, value in environment.items()
+        if name.startswith(prefix) and value
+    }
+
+
 def actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """The flags that a parser takes, in order, --help aside."""
     every = parser._actions  # noqa: SLF001 - argparse has no other way to list them

@@ -41,24 +41,29 @@ def words(text):
 
 
 def test_what_was_published_as_json_is_complete(capsys):
-    made = result()
+    manifest = publications.complete_manifest(extended=True)
+    made = result(manifest=manifest, seconds={"publish": 0.5, "ponder": 2.0, "fit": 1.25, "read": 1.0})
     output.published(made, as_json=True)
     printed = capsys.readouterr()
     assert printed.err == ""
-    assert json.loads(printed.out) == {
-        "version": made.manifest.version,
+    content = json.loads(printed.out)
+    assert content == {
+        "version": manifest.version,
         "label": "current",
         "items": 12,
         "users": 6,
-        "dataset": asdict(made.manifest.dataset),
-        "hyperparameters": made.manifest.hyperparameters,
-        "metrics": METRICS,
-        "indexes": {name: asdict(index) for name, index in made.manifest.indexes.items()},
-        "attributes": [asdict(attribute) for attribute in made.manifest.attributes],
-        "seconds": {"fit": 1.25, "publish": 0.5},
+        "dataset": asdict(manifest.dataset),
+        "hyperparameters": manifest.hyperparameters,
+        "metrics": manifest.metrics,
+        "indexes": {name: asdict(index) for name, index in manifest.indexes.items()},
+        "attributes": [{"name": own.name, "kind": own.kind} for own in manifest.attributes],
+        "seconds": made.seconds,
         "gates": [],
         "warnings": ["3 items aren't in it"],
     }
+    # As they happen.
+    assert [*content["seconds"]] == ["read", "fit", "publish", "ponder"]
+    assert len(content["attributes"]) > 1
     assert "példa" in printed.out
 
 
@@ -82,14 +87,13 @@ def test_what_was_published_for_people_tells_metrics_indexes_and_the_version(cap
         f"published {made.manifest.version}, label 'current' names it",
     ):
         assert expected in lines
-
-
-def test_without_a_label_and_a_test_set_it_says_so(capsys):
+    assert "of exact search" not in printed.out
+    assert "of their own" not in printed.out
+    assert "attributes" not in printed.out
     metrics = {"train_precision_at_10": 0.5, "evaluated_users": 0.0}
-    made = result(
-        label=None, warnings=[], manifest=replace(publications.complete_manifest(), metrics=metrics)
+    output.published(
+        result(label=None, manifest=replace(made.manifest, metrics=metrics)), as_json=False
     )
-    output.published(made, as_json=False)
     lines = words(capsys.readouterr().out)
     assert "train, all items 0.5000 -" in lines
     assert not any(line.startswith("test,") for line in lines)
@@ -110,8 +114,6 @@ def test_the_precision_as_served_is_told_beside_that_of_exact_search(capsys):
         "as served, by annoy 0.0144 13%",
         "by exact search 0.1144 100%",
     ]
-    output.published(result(), as_json=False)
-    assert "of exact search" not in capsys.readouterr().out
 
 
 COLD = {
@@ -138,46 +140,20 @@ def test_users_without_a_vector_and_attributes_are_told_of_where_there_are_any(c
     without = {**METRICS, **COLD, "test_precision_at_10_trained": 0.0}
     output.published(result(manifest=replace(manifest, metrics=without)), as_json=False)
     assert "by what is popular 0.1250 -" in words(capsys.readouterr().out)
-    output.published(result(), as_json=False)
-    printed = capsys.readouterr().out
-    assert "of their own" not in printed
-    assert "attributes" not in printed
-
-
-def test_attributes_as_json(capsys):
-    manifest = publications.complete_manifest(extended=True)
-    output.published(result(manifest=manifest), as_json=True)
-    assert json.loads(capsys.readouterr().out)["attributes"] == [
-        {"name": own.name, "kind": own.kind} for own in manifest.attributes
-    ]
-
-
-def test_stages_are_told_in_the_order_in_which_they_happen(capsys):
-    seconds = {"publish": 0.5, "ponder": 2.0, "fit": 1.25, "read": 1.0}
-    output.published(result(seconds=seconds), as_json=False)
-    assert "seconds: read 1.00, fit 1.25, publish 0.50, ponder 2.00" in words(capsys.readouterr().out)
-    output.published(result(seconds=seconds), as_json=True)
-    printed = json.loads(capsys.readouterr().out)["seconds"]
-    assert [*printed] == ["read", "fit", "publish", "ponder"]
-
-
-def test_settings_are_told_in_words_of_no_programming_language(capsys):
-    manifest = replace(
-        publications.complete_manifest(),
-        hyperparameters={"sample_weights": True, "other": False, "trees": None, "rate": 0.05},
-    )
-    output.version(json.loads(encode(manifest)), [], as_json=False)
-    line = "hyperparameters: sample_weights true, other false, trees -, rate 0.0500"
-    assert line in words(capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("extended", [False, True])
-def test_a_versions_attributes_are_shown_where_there_are_any(capsys, extended):
-    manifest = publications.complete_manifest(extended=extended)
+def test_a_version_is_told_in_words_of_no_programming_language(capsys, extended):
+    manifest = replace(
+        publications.complete_manifest(extended=extended),
+        hyperparameters={"sample_weights": True, "other": False, "trees": None, "rate": 0.05},
+    )
     output.version(json.loads(encode(manifest)), [], as_json=False)
-    lines = [line for line in words(capsys.readouterr().out) if line.startswith("attributes")]
+    lines = words(capsys.readouterr().out)
+    assert "hyperparameters: sample_weights true, other false, trees -, rate 0.0500" in lines
     shown = ", ".join(f"{own.name} ({own.kind})" for own in manifest.attributes)
-    assert lines == ([f"attributes: {shown}"] if extended else [])
+    told = [line for line in lines if line.startswith("attributes")]
+    assert told == ([f"attributes: {shown}"] if extended else [])
 
 
 def test_attributes_that_differ_are_among_a_differences_changes(capsys):
@@ -190,22 +166,30 @@ def test_attributes_that_differ_are_among_a_differences_changes(capsys):
     assert lines[-2:] == ["attribute year text number", "attribute new - text"]
 
 
-def listed():
+def test_versions(capsys):
     manifest = replace(publications.complete_manifest(), metrics=METRICS)
+    untested = replace(publications.complete_manifest(), metrics={})
     problem = "/a/[prod]/:smile:/manifest.json: " + "checksum is " + "0" * 300
-    published = [
-        PublishedVersion(manifest.version, ["canary", "current"], manifest, ""),
-        PublishedVersion("20260101T000000Z-000000", ["old"], None, problem),
+    name, broken = manifest.version, "20260101T000000Z-000000"
+    rows = [
+        row_of(PublishedVersion(name, ["canary", "current"], manifest, "")),
+        row_of(PublishedVersion(broken, ["old"], None, problem)),
+        row_of(PublishedVersion(name, [], untested, "")),
     ]
-    return [row_of(version) for version in published]
-
-
-def test_versions_as_json(capsys):
-    rows = listed()
-    output.versions(rows, as_json=True)
+    output.versions(rows, as_json=False)
+    printed = capsys.readouterr().out
+    for line in (
+        f"{name} canary current 12 6 0.0938 0.2500 0.9062 1.0000",
+        f"{broken} old broken",
+        f"{name} 12 6 - - - 1.0000",
+    ):
+        assert line in words(printed)
+    # Whole, however long, and with what rich would take for markup.
+    assert printed.endswith(f"{broken}: {problem}\n")
+    output.versions(rows[:2], as_json=True)
     assert json.loads(capsys.readouterr().out) == [
         {
-            "version": rows[0].name,
+            "version": name,
             "labels": ["canary", "current"],
             "problem": "",
             "created_at": "2026-11-24T12:00:00Z",
@@ -215,33 +199,14 @@ def test_versions_as_json(capsys):
             "recall_at_10": {"similar": 1.0, "recommend": 1.0},
         },
         {
-            "version": rows[1].name,
+            "version": broken,
             "labels": ["old"],
-            "problem": rows[1].problem,
-            "created_at": None,
-            "items": None,
-            "users": None,
+            "problem": problem,
+            **dict.fromkeys(("created_at", "items", "users")),
             "metrics": {},
             "recall_at_10": {},
         },
     ]
-
-
-def test_versions_for_people(capsys):
-    rows = listed()
-    output.versions(rows, as_json=False)
-    printed = capsys.readouterr().out
-    lines = words(printed)
-    assert f"{rows[0].name} canary current 12 6 0.0938 0.2500 0.9062 1.0000" in lines
-    assert f"{rows[1].name} old broken" in lines
-    # Whole, however long, and with what rich would take for markup.
-    assert printed.endswith(f"{rows[1].name}: {rows[1].problem}\n")
-
-
-def test_a_version_without_a_test_set_shows_dashes(capsys):
-    manifest = replace(publications.complete_manifest(), metrics={})
-    output.versions([row_of(PublishedVersion(manifest.version, [], manifest, ""))], as_json=False)
-    assert f"{manifest.version} 12 6 - - - 1.0000" in words(capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("show", [output.versions, output.verified])

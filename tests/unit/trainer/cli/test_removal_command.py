@@ -15,12 +15,6 @@ from trainer.cli.removal_command import show
 from trainer.event_log.log import Event, EventLog, Removed, read_interactions
 
 
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch):
-    for name in ("TRAINER_VOLUME", "TRAINER_DATA_DIR", "TRAINER_LISTEN", "TRAINER_STATE"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture
 def log(tmp_path):
     """Three events of two users, one of a clock that is wrong and one of a weight that is."""
@@ -84,20 +78,11 @@ def test_the_next_publication_has_nothing_of_a_user_that_was_removed(call, capsy
     volume = tmp_path / "volume"
     with EventLog(tmp_path / "volume.trainer" / "events") as log:
         log.append([Event(f"{row}", *rest) for row, (*rest, _) in enumerate(datasets.rows())])
-    train = ["train", "--volume", str(volume), "--event-log", "--split", "none", "--index-threads", "1"]
-    quick = [
-        "--allow-unevaluated",
-        "--components",
-        "4",
-        "--epochs",
-        "2",
-        "--backend",
-        "exact",
-        "--json",
-    ]
+    train = f"train --volume {volume} --event-log --split none --index-threads 1 --allow-unevaluated"
+    quick = "--components 4 --epochs 2 --backend exact --json"
 
     def published():
-        assert main([*train, *quick]) == 0
+        assert main([*train.split(), *quick.split()]) == 0
         version = json.loads(capsys.readouterr().out)["version"]
         return open_publication(volume, version).users
 
@@ -107,10 +92,13 @@ def test_the_next_publication_has_nothing_of_a_user_that_was_removed(call, capsy
     assert (users.row("u3"), users.row("u4"), len(users)) == (None, None, datasets.USERS - 2)
 
 
-def test_more_examples_than_are_shown_are_counted(call, log):
+def test_what_is_more_than_can_be_shown_or_searched_is_told(call, log):
     with EventLog(log) as opened:
         opened.append([Event(f"many {number}", "cy", "x") for number in range(1012)])
     assert call("--user", "cy", "--dry-run")[1].endswith("  ... and 1,002 more\n")
+    (log / "segment-00000002.lost").write_bytes(b"damaged")
+    _, _, errors = call("--user", "ann")
+    assert errors.startswith(f"warning: {log}/segment-00000002.lost was given up and isn't searched")
 
 
 def test_the_result_is_json_for_machines(call, log):
@@ -121,26 +109,17 @@ def test_the_result_is_json_for_machines(call, log):
     assert read_interactions(log).item_ids == ["y"]
 
 
-def test_what_was_given_up_is_warned_of(call, log):
-    (log / "segment-00000002.lost").write_bytes(b"damaged")
-    _, _, errors = call("--user", "ann")
-    assert errors.startswith(f"warning: {log}/segment-00000002.lost was given up and isn't searched")
-
-
-def test_a_service_that_uses_the_log_is_named_as_the_way(call, log):
+def test_a_log_that_is_in_use_or_not_there_is_named(call, log, tmp_path):
     with EventLog(log):
-        status, shown, errors = call("--user", "ann")
-    assert (status, shown) == (1, "")
-    assert errors == f"error: {log}: another process writes to this event log\n"
-
-
-def test_a_log_that_is_not_there_is_not_made(call, tmp_path):
-    status, _, errors = call("--user", "ann")
-    assert (status, errors) == (
-        1,
-        f"error: {tmp_path}/volume.trainer/events: there is no event log here\n",
-    )
-    assert not (tmp_path / "volume.trainer").exists()
+        assert call("--user", "ann") == (
+            1,
+            "",
+            f"error: {log}: another process writes to this event log\n",
+        )
+    missing = tmp_path / "none"
+    status, _, errors = call("--user", "ann", where=["--state", missing])
+    assert (status, errors) == (1, f"error: {missing}/events: there is no event log here\n")
+    assert not missing.exists()
 
 
 @pytest.mark.parametrize("harm", [lambda log: (log / "_wal-00000001").unlink(), shutil.rmtree])
@@ -160,17 +139,14 @@ def test_a_log_that_was_lost_is_not_taken_for_an_empty_one(call, log, harm, tmp_
     assert sorted(log.parent.rglob("*")) == left
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
+def test_flags_that_can_not_be_meant_are_refused(call, log):
+    for given, said in (
         ([], "nothing is selected"),
         (["--from", "2026-01-01", "--to", "2026-01-01"], "is 1767225600.0, but should be below"),
-    ],
-)
-def test_flags_that_can_not_be_meant_are_refused(call, log, given, said):
-    status, _, errors = call(*given)
-    assert status == 2
-    assert said in errors
+    ):
+        status, _, errors = call(*given)
+        assert status == 2
+        assert said in errors
     assert len(read_interactions(log)) == 3
 
 

@@ -47,38 +47,27 @@ def end_all(store):
         store.end(run.id, "SUCCEEDED", Outcome(), now=2.0)
 
 
-def test_a_run_is_queued_at_each_occasion(scheduler, store, clock):
+def test_a_run_is_queued_at_each_occasion_once_the_last_has_ended(scheduler, store, clock):
+    # Those of others are no reason to wait.
+    scheduler.submit(SPEC, request_id="mine")
+    other = store.start_next(now=1.0)
     retraining = Retraining(scheduler, SPEC, [Every(60.0)], clock=clock)
     for minute in range(3):
         for _ in range(3):
             retraining()
         [run, *older] = scheduler.page(size=10)
-        assert (len(older), run.state, run.spec) == (minute, "QUEUED", SPEC)
+        assert (len(older), run.state, run.spec) == (minute + 1, "QUEUED", SPEC)
         assert run.request_id.startswith(PREFIX)
-        end_all(store)
         clock.now += 60
-
-
-def test_an_occasion_waits_until_the_last_run_has_ended(scheduler, store, clock):
-    retraining = Retraining(scheduler, SPEC, [Every(60.0)], clock=clock)
-    retraining()
-    clock.now += 60
-    retraining()
-    assert len(scheduler.page(size=10)) == 1
-    run = store.start_next(now=1.0)
-    clock.now += 60
-    retraining()
-    assert len(scheduler.page(size=10)) == 1
-    store.end(run.id, "FAILED", Outcome(), now=2.0)
+        retraining()
+        started = store.start_next(now=1.0)
+        retraining()
+        assert len(scheduler.page(size=10)) == minute + 2
+        store.end(started.id, "FAILED", Outcome(), now=2.0)
     # The occasion isn't over yet.
     retraining()
-    assert [run.state for run in scheduler.page(size=10)] == ["QUEUED", "FAILED"]
-
-
-def test_runs_of_others_are_no_reason_to_wait(scheduler, clock):
-    scheduler.submit(SPEC, request_id="mine")
-    Retraining(scheduler, SPEC, [Every(60.0)], clock=clock)()
-    assert len(scheduler.page(size=10)) == 2
+    assert [run.state for run in scheduler.page(size=10)][:2] == ["QUEUED", "FAILED"]
+    assert scheduler.get(other.id).state == "RUNNING"
 
 
 def test_no_occasion_is_used_twice_over_restarts(scheduler, store, clock):
@@ -124,15 +113,6 @@ def test_an_input_that_comes_back_is_trained_on_again_and_one_that_stays_is_not(
         end_all(store)
     inputs = [run.request_id.split()[1][0] for run in scheduler.page(size=10)]
     assert inputs[::-1] == ["a", "b", "a", "b"]
-
-
-def test_what_is_no_time_is_no_occasion(scheduler, clock):
-    class Never:
-        def occasion(self, now):
-            assert now == clock.now
-
-    Retraining(scheduler, SPEC, [Never()], clock=clock)()
-    assert scheduler.page(size=10) == []
 
 
 def test_an_occasion_that_cannot_be_used_is_used_later(scheduler, clock, monkeypatch):
@@ -186,16 +166,11 @@ def test_a_task_that_fails_is_called_again_and_the_others_too(tmp_path, caplog):
     assert problems(caplog) == [f"maintenance: {tmp_path}: Stale file handle"]
 
 
-def test_another_problem_and_one_that_came_back_are_told_again(tmp_path, caplog):
+def test_another_problem_and_one_that_came_back_are_told_again_and_of_each_task(tmp_path, caplog):
     a, b = InputError(tmp_path, "a"), OSError("b")
-    maintain(Task(a, a, b, b, a, None, a, a, calls=9))
-    assert [line.rpartition(": ")[2] for line in problems(caplog)] == ["a", "b", "a", "a"]
-
-
-def test_the_same_problem_of_two_tasks_is_told_of_both(tmp_path, caplog):
-    error = InputError(tmp_path, "a")
-    maintain(Task(*[error] * 3, calls=3), Task(*[error] * 3, calls=3))
-    assert len(problems(caplog)) == 2
+    maintain(Task(a, a, b, b, a, None, a, a, calls=9), Task(a, a, calls=9))
+    told = [line.rpartition(": ")[2] for line in problems(caplog)]
+    assert sorted(told) == ["a", "a", "a", "a", "b"]
 
 
 def test_an_error_that_nobody_thought_of_does_not_end_it(caplog):
@@ -205,19 +180,11 @@ def test_an_error_that_nobody_thought_of_does_not_end_it(caplog):
     assert "Traceback" in caplog.text
 
 
-def test_it_stops_without_waiting_for_its_time():
-    task = Task(calls=1)
-    maintenance = Maintenance([task], every_seconds=3600)
-    maintenance.start()
-    assert task.done.wait(PATIENCE)
-    maintenance.stop()
-    assert task._left == 0
-
-
-def test_to_stop_waits_for_the_task_that_runs():
+def test_it_stops_without_waiting_for_its_time_but_for_the_task_that_runs():
     began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
     def task():
+        assert not began.is_set()
         began.set()
         assert go_on.wait(PATIENCE)
         ended.set()
@@ -231,3 +198,4 @@ def test_to_stop_waits_for_the_task_that_runs():
     go_on.set()
     stopping.join(PATIENCE)
     assert ended.is_set()
+    assert not stopping.is_alive()

@@ -2,22 +2,38 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 
 import pytest
 from google.protobuf.json_format import MessageToJson
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
+from lightfm_retriever.hosting.options import declared
 from tests import specs
 from trainer.cli import spec_arguments
 from trainer.errors import OptionError
+from trainer.event_log.log import Event, Removed, Selection
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.promotion.gates import GateResult, Gates
 from trainer.runs.store import STATES, DamagedRun, Outcome, Run
-from trainer.service.messages import field_path, run_message, spec_message, spec_of, state_name
+from trainer.service.messages import (
+    event_of,
+    field_path,
+    removal_request,
+    removal_response,
+    removed_of,
+    run_message,
+    selection_of,
+    spec_message,
+    spec_of,
+    state_name,
+)
 from trainer.spec import DataSpec, TrainingSpec
 
 PAIRS = [
@@ -77,38 +93,26 @@ def test_a_password_is_in_no_message_of_a_run():
     assert message.spec.data.interactions_sql == "SELECT 1"
 
 
-def test_what_is_not_set_has_the_default():
+def test_what_is_not_set_has_the_default_and_an_empty_label_is_none():
     message = pb.TrainingSpec(data=pb.DataSpec(event_log=True))
     assert spec_of(message) == TrainingSpec(data=DataSpec(event_log=True))
     message.hyperparameters.epochs = 3
     message.gates.min_auc = 0.0
+    message.label = ""
     assert spec_of(message) == TrainingSpec(
         data=DataSpec(event_log=True),
         hyperparameters=Hyperparameters(epochs=3),
         gates=Gates(min_auc=0.0),
+        label=None,
     )
-
-
-def test_an_empty_label_is_none_and_one_that_is_not_set_is_the_default():
-    message = pb.TrainingSpec(data=pb.DataSpec(event_log=True), label="")
-    assert spec_of(message).label is None
-    message.ClearField("label")
-    assert spec_of(message).label == "current"
-
-
-@pytest.mark.parametrize("message", [pb.TrainingSpec(), pb.TrainingSpec(data=pb.DataSpec())])
-def test_without_data_there_is_no_spec(message):
-    with pytest.raises(OptionError) as caught:
-        spec_of(message)
-    assert field_path(caught.value.option) == "spec.data.dataset"
 
 
 @pytest.mark.parametrize(("of", "message"), PAIRS)
 def test_messages_and_dataclasses_have_the_same_fields(of, message):
     # Spark is a service's own.
     own = {field.name: field for field in fields(of) if field.name != "spark"}
-    described = {field.name: field for field in message.DESCRIPTOR.fields}
-    assert own.keys() == described.keys()
+    described = message.DESCRIPTOR.fields_by_name
+    assert own.keys() == {*described}
     for name, field in own.items():
         if field.default is None:
             # Otherwise nobody could tell 0 from nothing.
@@ -119,7 +123,7 @@ def test_messages_and_dataclasses_have_the_same_fields(of, message):
 
 def comments():
     """By message and field: the comment above it."""
-    found, message, lines = {}, "", []
+    found, message, last, lines = {}, "", "", []
     for line in PROTO.read_text().splitlines():
         if match := re.match(r"message (\w+)", line):
             message = match[1]
@@ -127,63 +131,98 @@ def comments():
             lines.append(match[1])
             continue
         if match := re.match(r"\s+.*\b(\w+) = \d+;", line):
-            found[message, match[1]] = " ".join(lines)
+            comment = " ".join(lines)
+            # Of the field before.
+            found[message, match[1]] = (
+                f"{last} {comment}" if comment.startswith("The same") else comment
+            )
+            last = comment
         lines = []
     return found
 
 
-@pytest.mark.parametrize(("of", "message"), PAIRS[:3])
-def test_the_protos_comments_tell_the_defaults(of, message):
+def in_prose(option):
+    """A range as the proto's comments tell it."""
+    if option.choices:
+        return [f"{', '.join(option.choices[:-1])} or {option.choices[-1]}"]
+    if option.ge is not None and option.le is not None:
+        return [f"{option.ge} to {option.le}", f"at least {option.ge}"]
+    words = option.told().removeprefix("in ").replace("..", " to ")
+    return [words] if words else []
+
+
+@pytest.mark.parametrize(("of", "message"), PAIRS[:4])
+def test_the_protos_comments_tell_the_ranges_and_the_defaults(of, message):
     told = comments()
+    options = declared(of)
+    assert len(options) >= 7
+    for name, one in options.items():
+        comment = told[message.DESCRIPTOR.name, name]
+        ranges = in_prose(one.option)
+        assert not ranges or any(own in comment for own in ranges), f"{name}: {ranges}: {comment}"
+        if isinstance(one.default, int | float | str) and one.kind is not bool:
+            match = re.search(r'Default ("[^"]*"|[^\s;]+?)[.;]?(?= |$)', comment)
+            assert match, f"{name}: {comment}"
+            assert json.loads(match[1]) == one.default, name
+
+
+def test_a_value_out_of_range_is_refused_by_its_field_in_the_words_of_its_flag():
+    """Whatever the option: by a call, and by the command line, which makes the same spec."""
     checked = 0
-    for field in fields(of):
-        if field.default is MISSING or field.default is None:
-            continue
-        comment = told[message.DESCRIPTOR.name, field.name]
-        match = re.search(r'Default ("[^"]*"|[^\s;]+?)[.;]?(?= |$)', comment)
-        assert match, f"{field.name}: {comment}"
-        assert json.loads(match[1]) == field.default, field.name
-        checked += 1
-    assert checked >= 3
+    for part, of in (
+        ("", TrainingSpec),
+        ("data", DataSpec),
+        ("hyperparameters", Hyperparameters),
+        ("gates", Gates),
+    ):
+        for name, one in declared(of).items():
+            for value in out_of(one):
+                message = pb.TrainingSpec(data=pb.DataSpec(event_log=True))
+                setattr(getattr(message, part) if part else message, name, value)
+                with pytest.raises(OptionError) as caught:
+                    spec_of(message)
+                path = ".".join(filter(None, ("spec", part, name)))
+                assert field_path(caught.value.option) == path
+                assert caught.value.option == one.flag
+                assert caught.value.expected == one.option.problem(value)
+                checked += 1
+    assert checked > 50
 
 
-def test_every_flag_of_a_training_run_has_a_field():
+def out_of(one):
+    """Values just beyond an option's range, and those that are no numbers."""
+    option = one.option
+    if option.choices:
+        return ["", option.choices[0].upper()]
+    if one.kind is int:
+        ends = [option.ge - 1, option.le + 1]
+        return [end for end in ends if -(2**31) <= end < 2**31]
+    if one.kind is float:
+        ends = [math.nan, math.inf, -math.inf]
+        ends += [option.gt] if option.gt is not None else [option.ge - 1e-9]
+        return ends + ([option.lt] if option.le is None else [option.le + 1e-9])
+    return []
+
+
+def test_every_field_has_a_flag_and_every_flag_a_field():
     parser = argparse.ArgumentParser(add_help=False)
     spec_arguments.add_training(parser)
-    flags = {
-        action.option_strings[0]
-        for action in parser._actions
-        # These two say what --label is.
-        if action.option_strings[0] not in ("--canary", "--no-label")
-    }
-    paths = {flag: field_path(flag) for flag in flags}
-    assert all(path.startswith("spec.") for path in paths.values()), paths
-    assert len({*paths.values()}) == len(flags)
-    # And every field a flag.
-    leaves = {
-        f"{prefix}.{field.name}"
-        for prefix, message in (
-            ("spec", pb.TrainingSpec),
-            ("spec.data", pb.DataSpec),
-            ("spec.hyperparameters", pb.Hyperparameters),
-            ("spec.gates", pb.Gates),
-        )
-        for field in message.DESCRIPTOR.fields
-    } - {"spec.data", "spec.hyperparameters", "spec.gates"}
-    assert leaves == {*paths.values()}
+    # These two say what --label is.
+    flags = {own.option_strings[0] for own in parser._actions} - {"--canary", "--no-label"}
+    described = pb.TrainingSpec.DESCRIPTOR.fields_by_name
+    parts = {name for name, field in described.items() if field.message_type is not None}
+    leaves = {f"spec.{name}" for name in {*described} - parts}
+    for part in parts:
+        leaves |= {f"spec.{part}.{name}" for name in described[part].message_type.fields_by_name}
+    assert {*map(field_path, flags)} == leaves
+    assert len(flags) == len(leaves)
 
 
 @pytest.mark.parametrize(
     ("option", "path"),
     [
         ("--epochs", "spec.hyperparameters.epochs"),
-        ("--threads", "spec.hyperparameters.threads"),
-        ("--index-threads", "spec.index_threads"),
-        ("--interactions", "spec.data.interactions"),
         ("--event-weights", "spec.data.event_weights"),
-        ("--item-attributes", "spec.data.item_attributes"),
-        ("--min-precision-at-10", "spec.gates.min_precision_at_10"),
-        ("--max-shrinkage", "spec.max_shrinkage"),
         ("--label", "spec.label"),
         ("--volume", "volume"),
         ("segment_bytes", "segment_bytes"),
@@ -193,7 +232,7 @@ def test_a_flags_field_is_found(option, path):
     assert field_path(option) == path
 
 
-def test_a_run_is_sent_with_all_that_is_known():
+def test_a_run_is_sent_with_all_that_is_known_and_no_more():
     gate = GateResult("min_auc", False, 0.25, 0.5, "0.25 short")
     outcome = Outcome(
         stage="fit",
@@ -209,45 +248,25 @@ def test_a_run_is_sent_with_all_that_is_known():
         seconds_left=0.25,
     )
     message = run_message(
-        run(
-            state="RUNNING",
-            created_at=1.25,
-            started_at=2.5,
-            ended_at=1e9 + 0.5,
-            outcome=outcome,
-            problem="p",
-        )
+        run(state="RUNNING", started_at=2.5, ended_at=1e9 + 0.25, outcome=outcome, problem="p")
     )
-    assert (message.id, message.request_id) == ("20261124T120000Z-00000001", "r")
-    assert message.state == pb.TRAINING_RUN_STATE_RUNNING
-    assert (message.created_at.seconds, message.created_at.nanos) == (1, 250_000_000)
-    assert message.started_at.ToNanoseconds() == 2_500_000_000
-    assert message.ended_at.ToNanoseconds() == pytest.approx(1_000_000_000.5e9, abs=1000)
-    for name in ("stage", "done", "total", "version", "label_moved", "error", "seconds_left"):
-        assert getattr(message, name) == getattr(outcome, name)
-    assert (dict(message.metrics), dict(message.seconds)) == (outcome.metrics, outcome.seconds)
-    assert [*message.warnings] == ["w"]
-    [sent] = message.gates
-    assert (sent.name, sent.passed, sent.measured, sent.required, sent.text) == (
-        "min_auc",
-        False,
-        0.25,
-        0.5,
-        "0.25 short",
+    assert message == pb.TrainingRun(
+        id="20261124T120000Z-00000001",
+        request_id="r",
+        state=pb.TRAINING_RUN_STATE_RUNNING,
+        spec=spec_message(specs.spec(), with_secrets=False),
+        created_at=Timestamp(seconds=1, nanos=500_000_000),
+        started_at=Timestamp(seconds=2, nanos=500_000_000),
+        ended_at=Timestamp(seconds=10**9, nanos=250_000_000),
+        gates=[pb.GateResult(**asdict(gate))],
+        problem="p",
+        **{own.name: getattr(outcome, own.name) for own in fields(Outcome) if own.name != "gates"},
     )
-    # Every field of what is sent is one of these.
-    assert {field.name for field, _ in message.ListFields()} == {
-        *pb.TrainingRun.DESCRIPTOR.fields_by_name
-    }
-
-
-def test_what_has_not_happened_is_not_set():
-    message = run_message(
-        run(outcome=Outcome(gates=[GateResult("min_auc", False, None, 0.5, "unknown")]))
-    )
-    assert not message.HasField("started_at")
-    assert not message.HasField("ended_at")
-    assert not message.HasField("seconds_left")
+    assert len(message.ListFields()) == len(pb.TrainingRun.DESCRIPTOR.fields)
+    unknown = replace(gate, measured=None)
+    message = run_message(run(outcome=Outcome(gates=[unknown])))
+    for name in ("started_at", "ended_at", "seconds_left"):
+        assert not message.HasField(name)
     assert not message.gates[0].HasField("measured")
 
 
@@ -257,32 +276,65 @@ def test_every_state_has_a_number_and_its_name():
     assert len(STATES) == len(pb.TrainingRunState.keys()) - 1
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_no_number_is_refused_where_it_is(number):
-    message = pb.TrainingSpec(data=pb.DataSpec(event_log=True), target_recall=number)
-    with pytest.raises(OptionError, match=r"--target-recall is -?(nan|inf), but should be a finite"):
-        spec_of(message)
-    message = pb.TrainingSpec(data=pb.DataSpec(event_log=True, event_weights={"view": number}))
-    with pytest.raises(OptionError, match=r"--event-weights is 'view=-?(NaN|Infinity)', but should be"):
-        spec_of(message)
-
-
-def test_a_loss_that_there_is_not_is_refused_with_those_that_there_are():
-    message = pb.TrainingSpec(
-        data=pb.DataSpec(event_log=True), hyperparameters=pb.Hyperparameters(loss="hinge")
-    )
-    with pytest.raises(OptionError, match="--loss is 'hinge', but should be one of warp, bpr, "):
-        spec_of(message)
-
-
-@pytest.mark.parametrize("change", [{"trees": 10**12}, {"index_threads": 2**40}])
-def test_a_spec_that_no_message_can_hold_leaves_the_run_readable(change):
-    message = run_message(run(spec=specs.spec(**change), state="SUCCEEDED"))
+def test_a_spec_that_no_message_can_hold_leaves_the_run_readable():
+    message = run_message(run(spec=specs.spec(backend="\udcff"), state="SUCCEEDED"))
     assert (message.id, message.state) == (run().id, pb.TRAINING_RUN_STATE_SUCCEEDED)
-    assert message.problem.startswith("its spec can't be sent: ")
+    assert message.problem == "its spec can't be sent: it has a character that isn't Unicode"
     assert not message.HasField("spec")
 
 
 def test_of_a_run_that_can_not_be_read_the_id_and_the_problem_are_sent():
     message = run_message(DamagedRun(number=3, id="a", problem="/x/\udcff, row 3: odd"))
     assert message == pb.TrainingRun(id="a", problem="/x/?, row 3: odd")
+
+
+_ids = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5), max_size=3)
+# Exact on the wire and as a float.
+_times = st.integers(-(10**10), 10**11).map(lambda eighths: eighths / 8)
+
+
+@given(_ids.filter(bool), _ids, _ids, _times, st.none() | st.floats(-5, 5), st.booleans())
+def test_a_selection_survives_its_message(events, users, items, time, weight, dry_run):
+    selection = Selection(
+        event_ids=tuple(events),
+        user_ids=tuple(users),
+        item_ids=tuple(items),
+        happened_from=time,
+        max_weight=weight,
+    )
+    sent = removal_request(selection, dry_run=dry_run).SerializeToString()
+    received = pb.RemoveInteractionsRequest.FromString(sent)
+    assert (selection_of(received), received.dry_run) == (selection, dry_run)
+
+
+@given(_times, st.floats(-5, 5))
+def test_what_was_removed_survives_its_message(time, weight):
+    removed = Removed(
+        events=3,
+        users=2,
+        items=1,
+        oldest=time,
+        newest=time + 1,
+        min_weight=weight,
+        max_weight=weight,
+        examples=[Event("e", "u", "映画", "view", weight, time)],
+        warnings=["a file isn't searched"],
+    )
+    for sent in (removed, Removed()):
+        message = removal_response(sent).SerializeToString()
+        assert removed_of(pb.RemoveInteractionsResponse.FromString(message)) == sent
+
+
+def test_an_event_has_defaults_for_what_is_not_set():
+    message = pb.InteractionEvent(event_id="e", user_id="u", item_id="i")
+    assert event_of(message) == Event("e", "u", "i")
+    message.weight = 0.0
+    message.happened_at.FromMilliseconds(1500)
+    assert event_of(message) == Event("e", "u", "i", weight=0.0, timestamp=1.5)
+
+
+@pytest.mark.parametrize("time", [3e11, -1e14, 1e300, float("inf"), float("nan")])
+def test_a_time_of_an_old_log_that_no_message_holds_is_sent_as_the_nearest_that_one_does(time):
+    removed = Removed(events=1, users=1, items=1, oldest=time, newest=time, min_weight=1, max_weight=1)
+    message = pb.RemoveInteractionsResponse.FromString(removal_response(removed).SerializeToString())
+    assert message.oldest.ToDatetime().year in (1, 9999)

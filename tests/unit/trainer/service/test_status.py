@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 import grpc
-import msgspec
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from recsys.trainer.v1 import trainer_service_pb2 as pb
@@ -19,6 +19,7 @@ from lightfm_retriever.publication.errors import (
     VolumeError,
 )
 from trainer.errors import (
+    DamagedRunError,
     InputError,
     OptionError,
     RequestIdReusedError,
@@ -30,9 +31,16 @@ from trainer.errors import (
 from trainer.event_log.errors import EventLogError, InvalidEventError, InvalidSelectionError
 from trainer.pipeline import indexing_of
 from trainer.service.messages import spec_of
-from trainer.service.status import FieldError, TooManyWatchersError, to_status
+from trainer.service.status import (
+    AnswerTooLargeError,
+    FieldError,
+    TooManyWatchersError,
+    to_status,
+)
 
 PATH = Path("/state")
+PROTO = Path(__file__).parents[4] / "protos/recsys/trainer/v1/trainer_service.proto"
+LOG = partial(pb.DataSpec, event_log=True)
 
 
 def told(error):
@@ -64,6 +72,8 @@ def told(error):
         (LabelMovedError("l", expected="a", found="b"), "FAILED_PRECONDITION", "LABEL_MOVED"),
         (RequestIdReusedError("i", "r"), "ALREADY_EXISTS", "REQUEST_ID_REUSED"),
         (TooManyRunsError(1000), "RESOURCE_EXHAUSTED", "QUEUE_FULL"),
+        (AnswerTooLargeError(5, 4), "FAILED_PRECONDITION", "ANSWER_TOO_LARGE"),
+        (DamagedRunError("r", "is odd"), "FAILED_PRECONDITION", "TRAINING_RUN_DAMAGED"),
         (TooManyWatchersError("16 calls watch"), "RESOURCE_EXHAUSTED", "TOO_MANY_WATCHERS"),
         (StateError(PATH, "database or disk is full"), "UNAVAILABLE", "STORE_UNUSABLE"),
         (EventLogError(PATH, "No space left on device"), "UNAVAILABLE", "STORE_UNUSABLE"),
@@ -75,26 +85,7 @@ def test_every_error_has_its_code_and_reason(error, code, reason):
     found_code, message, found_reason = told(error)
     assert (found_code.name, found_reason) == (code, reason)
     assert message == str(error)
-
-
-def test_every_reason_is_in_the_proto():
-    proto = Path(__file__).parents[4] / "protos/recsys/trainer/v1/trainer_service.proto"
-    text = proto.read_text()
-    for reason in (
-        "VERSION_NOT_FOUND",
-        "TRAINING_RUN_NOT_FOUND",
-        "VERSION_LABELLED",
-        "NOTHING_TO_ROLL_BACK_TO",
-        "VERSION_INVALID",
-        "TRAINING_RUN_ENDED",
-        "LABEL_MOVED",
-        "REQUEST_ID_REUSED",
-        "QUEUE_FULL",
-        "TOO_MANY_WATCHERS",
-        "STORE_UNUSABLE",
-        "VOLUME_UNUSABLE",
-    ):
-        assert reason in text, reason
+    assert reason == "TRAINER_ERROR" or reason in PROTO.read_text()
 
 
 @pytest.mark.parametrize(
@@ -114,78 +105,34 @@ def test_what_a_field_is_wrong_about_is_an_invalid_argument(error, field):
     assert len(message) > len(field) + 4
 
 
-def checked(**fields):
-    """What the service does with a spec before it queues it."""
-    data = pb.DataSpec(event_log=True)
-    data.MergeFrom(fields.pop("data", pb.DataSpec()))
-    indexing_of(spec_of(pb.TrainingSpec(data=data, **fields)))
-
-
-HYPERPARAMETERS = [
-    ("loss", "mse"),
-    ("components", 0),
-    ("components", 4097),
-    ("learning_rate", 0.0),
-    ("learning_rate", 10.5),
-    ("learning_rate", math.nan),
-    ("learning_rate", math.inf),
-    ("item_alpha", -0.5),
-    ("item_alpha", math.nan),
-    ("user_alpha", 1.5),
-    ("epochs", 0),
-    ("epochs", 10_001),
-    ("seed", -1),
-    ("threads", 0),
-    ("threads", 1025),
-]
-
-
-@pytest.mark.parametrize(("name", "value"), HYPERPARAMETERS)
-def test_a_hyperparameter_that_is_out_of_range_is_named(name, value):
-    with pytest.raises((OptionError, msgspec.ValidationError)) as caught:
-        checked(hyperparameters=pb.Hyperparameters(**{name: value}))
-    code, _, field = told(caught.value)
-    assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, f"spec.hyperparameters.{name}")
-
-
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
+        ({}, "spec.data.dataset"),
+        (
+            {"data": LOG(), "hyperparameters": pb.Hyperparameters(loss="mse")},
+            "spec.hyperparameters.loss",
+        ),
+        (
+            {"data": LOG(), "hyperparameters": pb.Hyperparameters(epochs=0)},
+            "spec.hyperparameters.epochs",
+        ),
         ({"data": pb.DataSpec(interactions="a.csv", dataset="movielens-100k")}, "spec.data.dataset"),
-        ({"data": pb.DataSpec(database_url="sqlite:///a")}, "spec.data.database_url"),
-        ({"data": pb.DataSpec(split="half")}, "spec.data.split"),
-        ({"data": pb.DataSpec(split_count=0)}, "spec.data.split_count"),
-        ({"data": pb.DataSpec(split_share=1.0)}, "spec.data.split_share"),
-        ({"data": pb.DataSpec(half_life_days=0.0)}, "spec.data.half_life_days"),
-        ({"data": pb.DataSpec(last_days=math.nan)}, "spec.data.last_days"),
-        ({"data": pb.DataSpec(event_weights={"view": math.inf})}, "spec.data.event_weights"),
-        ({"backend": "hnswlib"}, "spec.backend"),
-        ({"trees": 0}, "spec.trees"),
-        ({"trees": 3, "backend": "exact"}, "spec.trees"),
-        ({"target_recall": 0.0}, "spec.target_recall"),
-        ({"target_recall": 1.5}, "spec.target_recall"),
-        ({"target_recall": math.nan}, "spec.target_recall"),
-        ({"index_threads": 0}, "spec.index_threads"),
-        ({"gates": pb.Gates(min_auc=1.5)}, "spec.gates.min_auc"),
-        ({"gates": pb.Gates(min_coverage=math.nan)}, "spec.gates.min_coverage"),
-        ({"gates": pb.Gates(max_relative_loss=1.0)}, "spec.gates.max_relative_loss"),
-        ({"max_shrinkage": -0.5}, "spec.max_shrinkage"),
-        ({"warm_start": True, "label": ""}, "spec.warm_start"),
+        ({"data": LOG(database_url="sqlite:///a")}, "spec.data.database_url"),
+        ({"data": LOG(event_weights={"view": math.inf})}, "spec.data.event_weights"),
+        ({"data": LOG(), "backend": "hnswlib"}, "spec.backend"),
+        ({"data": LOG(), "trees": 3, "backend": "exact"}, "spec.trees"),
+        ({"data": LOG(), "gates": pb.Gates(min_coverage=math.nan)}, "spec.gates.min_coverage"),
+        ({"data": LOG(), "max_shrinkage": -0.5}, "spec.max_shrinkage"),
+        ({"data": LOG(), "warm_start": True, "label": ""}, "spec.warm_start"),
     ],
 )
-def test_any_other_value_that_is_out_of_range_is_named(fields, field):
-    with pytest.raises((OptionError, msgspec.ValidationError)) as caught:
-        checked(**fields)
-    code, _, found = told(caught.value)
-    assert code == grpc.StatusCode.INVALID_ARGUMENT
-    assert found.partition("[")[0] == field
-
-
-def test_a_spec_without_data_is_named():
+def test_a_spec_that_cannot_be_used_is_named_by_its_field(fields, field):
     with pytest.raises(OptionError) as caught:
-        spec_of(pb.TrainingSpec())
-    code, _, field = told(caught.value)
-    assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.dataset")
+        # What the service does with it before it queues it.
+        indexing_of(spec_of(pb.TrainingSpec(**fields)))
+    code, _, found = told(caught.value)
+    assert (code, found) == (grpc.StatusCode.INVALID_ARGUMENT, field)
 
 
 def test_an_error_that_nobody_thought_of_is_for_the_log(caplog):

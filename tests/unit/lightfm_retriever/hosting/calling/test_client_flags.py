@@ -8,11 +8,12 @@ import pytest
 from lightfm_retriever.hosting.calling import client_flags
 from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
+from lightfm_retriever.hosting.settings import layers
 
 
 def security(*arguments, **environment):
     parser = argparse.ArgumentParser()
-    client_flags.add(parser, client_flags.from_environment(environment, "SERVICE_"))
+    client_flags.add(parser, layers.variables(environment, "SERVICE_"))
     return client_flags.client_security(parser.parse_args(list(map(str, arguments))))
 
 

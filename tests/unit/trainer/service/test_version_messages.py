@@ -9,8 +9,7 @@ from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.publication.volume import FolderVolume
 from tests import publications
-from trainer.cli.version_messages import diff_of, row_of
-from trainer.service import version_answers
+from trainer.service.version_messages import diff_message, diff_of, row_of, version_message
 from trainer.versions import catalogue, diff, rows
 from trainer.versions.catalogue import PublishedVersion
 from trainer.versions.diff import IdChanges, Overlap, ValueChange, VersionDiff
@@ -25,14 +24,14 @@ def sent(message):
 def test_a_version_that_is_sent_has_the_row_of_the_volumes_own(metrics):
     manifest = replace(publications.complete_manifest(), metrics=metrics)
     published = PublishedVersion(manifest.version, ["canary", "current"], manifest, "")
-    row = row_of(sent(version_answers.version_message(published)))
+    row = row_of(sent(version_message(published)))
     assert row == rows.row_of(published)
     assert json.dumps(row.content()) == json.dumps(rows.row_of(published).content())
 
 
 def test_a_broken_version_has_the_same_row_too():
     published = PublishedVersion("20260101T000000Z-000000", ["old"], None, "isn't JSON")
-    assert row_of(sent(version_answers.version_message(published))) == rows.row_of(published)
+    assert row_of(sent(version_message(published))) == rows.row_of(published)
 
 
 def test_a_service_of_before_does_not_tell_the_recall():
@@ -68,7 +67,7 @@ def test_a_difference_that_is_sent_is_the_volumes_own(overlap):
         ],
         attributes=[ValueChange("year", "text", "number")],
     )
-    message = sent(version_answers.diff_message(found))
+    message = sent(diff_message(found))
     assert diff_of(message, "a", "b") == found
     texts = [own.after for own in message.hyperparameters]
     assert texts == ["bpr", "5", "1e-07", "true", "3", "null"]
@@ -85,8 +84,8 @@ def test_two_versions_of_a_volume_differ_the_same(tmp_path: Path):
     before, after = (publications.publish(tmp_path, seed=seed) for seed in (1, 2))
     volume = FolderVolume(tmp_path)
     found = diff.diff(tmp_path, before, after, seed=0)
-    assert diff_of(sent(version_answers.diff_message(found)), before, after) == found
+    assert diff_of(sent(diff_message(found)), before, after) == found
     listed = catalogue.list_published(volume)
-    assert [row_of(sent(version_answers.version_message(own))) for own in listed] == [
+    assert [row_of(sent(version_message(own))) for own in listed] == [
         rows.row_of(own) for own in listed
     ]

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
-from trainer.cli.service_progress import follow
+from trainer.cli.service_commands import follow
 from trainer.progress import Silent
 
 
@@ -59,20 +59,11 @@ def test_steps_are_shown_as_ones_own(recorder):
     assert last.stage == "done"
 
 
-def test_who_comes_in_the_middle_sees_what_is_done_already(recorder):
-    follow(states(("Training, epochs", 7, 20), ("Training, epochs", 9, 20)), recorder)
-    assert recorder.told == [
-        ("begin", "Training, epochs", 20),
-        7,
-        2,
-        ("end", "Training, epochs"),
-    ]
-
-
 def test_what_was_not_seen_of_a_step_is_done_when_the_next_one_begins(recorder):
-    follow(states(("a", 3, 4), ("b", 1, 2)), recorder)
+    # Who comes in the middle sees what is done already.
+    follow(states(("a", 3, 5), ("a", 4, 5), ("b", 1, 2)), recorder)
     assert recorder.told == [
-        *[("begin", "a", 4), 3, 1, ("end", "a")],
+        *[("begin", "a", 5), 3, 1, 1, ("end", "a")],
         # Nobody knows that of the last one.
         *[("begin", "b", 2), 1, ("end", "b")],
     ]

@@ -1,0 +1,105 @@
+"""The flags of declared options, and the dataclasses that they make; see `hosting.options`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from lightfm_retriever.hosting.options import Declared, declared
+
+_Made = TypeVar("_Made")
+
+
+def add(
+    parser: argparse._ActionsContainer,
+    *of: type,
+    group: str = "",
+    switches_last: bool = False,
+    only_given: bool = False,
+) -> None:
+    """Add the flags of dataclasses' options.
+
+    Args:
+        parser: takes them.
+        of: the dataclasses.
+        group: only those of this group, as `Option.group` has it.
+        switches_last: whether those that are on or off come after the others.
+        only_given: whether a flag that isn't given leaves nothing: its help tells the default.
+    """
+    wanted = [one for own in of for one in declared(own).values() if one.option.group == group]
+    if switches_last:
+        wanted.sort(key=lambda one: one.kind is bool)
+    for one in wanted:
+        add_one(parser, one, only_given=only_given)
+
+
+def add_one(
+    parser: argparse._ActionsContainer, one: Declared, *, only_given: bool = False, **changes: Any
+) -> None:
+    """Add the flag of one option; `changes` are arguments of add_argument."""
+    option, arguments = one.option, _arguments(one)
+    if one.default is None or one.default in ([], (), {}):
+        arguments["default"] = argparse.SUPPRESS
+    elif only_given:
+        arguments["default"] = argparse.SUPPRESS
+        arguments["help"] = f"{option.help} (default: {one.default})"
+    parser.add_argument(one.flag, **{**arguments, **changes})
+
+
+def made(of: type[_Made], given: Mapping[str, Any], **own: Any) -> _Made:
+    """A dataclass of what flags say; what isn't given has its default.
+
+    Args:
+        of: the dataclass. Its fields that are such dataclasses are made too.
+        given: by flag, as a parsed namespace has it.
+        own: fields, by name, that are as they are here.
+
+    Raises what the dataclass does for a value out of range.
+    """
+    kind: Any = of
+    options, hints = declared(kind), get_type_hints(kind)
+    values = dict(own)
+    for name in {field.name for field in fields(kind)} - own.keys():
+        if (one := options.get(name)) is not None:
+            if one.dest in given:
+                value = given[one.dest]
+                values[name] = tuple(value) if get_origin(one.kind) is tuple else value
+        elif is_dataclass(hints[name]):
+            values[name] = made(hints[name], given)
+    return of(**values)
+
+
+def names(text: str) -> list[str]:
+    """Names between commas, of which there may be none."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _arguments(one: Declared) -> dict[str, Any]:
+    option, kind = one.option, one.kind
+    if kind is bool:
+        return {"action": "store_true", "default": False, "help": option.help}
+    found: dict[str, Any] = {"default": one.default, "help": option.help, "metavar": option.metavar}
+    inner = get_args(kind)
+    if option.repeated:
+        found |= {"action": "append", "type": option.read or inner[0]}
+    elif option.read is not None:
+        found["type"] = option.read
+    elif choices := option.choices or option.offered:
+        found["choices"] = choices
+        if get_origin(kind) not in (None, Literal):
+            found |= {"nargs": "+", "default": list(one.default)}
+    elif get_origin(kind) is tuple:
+        # A range: its two ends.
+        found |= {"type": inner[0], "nargs": len(inner), "default": list(one.default)}
+    elif get_origin(kind) is list:
+        found["type"] = names
+    elif isinstance(one.default, timedelta):
+        # A duration is read by who makes the dataclass.
+        found["default"] = f"{one.default / timedelta(hours=1):g}h"
+    elif kind in (int, float, Path):
+        found["type"] = kind
+    return found

@@ -1,0 +1,71 @@
+"""How the trainer's service runs, as data. Knows no gRPC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from lightfm_retriever.hosting import options
+from lightfm_retriever.hosting.options import Option
+from lightfm_retriever.hosting.settings.flags import Hosting
+from lightfm_retriever.publication.volume import Volume
+from trainer.errors import OptionError
+from trainer.spec import TrainingSpec
+from trainer.versions.retention import RetentionPolicy
+
+RETRAINING = "training by itself"
+_retraining = partial(Option, group=RETRAINING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """How the service runs.
+
+    Attributes:
+        volume: where versions are published.
+        cache_bytes: see Places.
+        state: directory of runs, logs and events; on the trainer's own disk.
+        listen: HOST:PORT.
+        data_dir: where fetched datasets are.
+        retention: which versions are kept; None to delete none.
+        retrain: what to train again by itself; None for nothing.
+    """
+
+    volume: Volume
+    state: Path
+    listen: str
+    data_dir: Path
+    cache_bytes: int | None = None
+    data_roots: Annotated[
+        tuple[Path, ...],
+        Option(
+            "requests may name files below it; can be given several times (default: none)",
+            flag="data_root",
+            metavar="DIR",
+            repeated=True,
+        ),
+    ] = ()
+    parallel_runs: Annotated[int, Option("training runs at the same time", ge=1, le=64)] = 1
+    retention: RetentionPolicy | None = field(default_factory=RetentionPolicy)
+    retrain: TrainingSpec | None = None
+    retrain_every: Annotated[timedelta | None, _retraining("such as 1h or 7d", metavar="DURATION")] = (
+        None
+    )
+    retrain_cron: Annotated[
+        str | None, _retraining("five fields, UTC, such as '0 3 * * *'", metavar="EXPRESSION")
+    ] = None
+    retrain_on_change: Annotated[bool, _retraining("whenever the input is another one")] = False
+    maintenance_seconds: Annotated[
+        float,
+        _retraining(
+            "how often to look for old versions and whether it is time to train", ge=0.05, le=3600
+        ),
+    ] = 30.0
+    hosting: Hosting = field(default_factory=Hosting)
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        options.check(self, OptionError)

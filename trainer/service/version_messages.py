@@ -1,0 +1,113 @@
+"""Versions, and what differs between two <-> messages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from recsys.trainer.v1 import trainer_service_pb2 as pb
+
+from lightfm_retriever.publication.manifest import Scalar
+from trainer.service.messages import fields_of, sendable, timestamp, value_of, values_of
+from trainer.versions.catalogue import PublishedVersion
+from trainer.versions.diff import IdChanges, Overlap, ValueChange, VersionDiff
+from trainer.versions.rows import VersionRow, time_text
+
+# What releases before this one sent for a truth value.
+_OLD_WORDS = {"True": True, "False": False}
+_SETTINGS = ("hyperparameters", "indexes", "attributes")
+
+
+def version_message(version: PublishedVersion) -> pb.Version:
+    """A version as it is sent."""
+    facts = version.manifest
+    if facts is None:
+        return pb.Version(name=version.name, labels=version.labels, problem=sendable(version.problem))
+    return pb.Version(
+        name=version.name,
+        created_at=timestamp(datetime.fromisoformat(facts.created_at).timestamp()),
+        labels=version.labels,
+        items=facts.items,
+        users=facts.users,
+        metrics=facts.metrics,
+        recall_at_10={name: index.recall_at_10 for name, index in facts.indexes.items()},
+    )
+
+
+def row_of(message: pb.Version) -> VersionRow:
+    """The row of a version that was sent."""
+    if message.problem:
+        return VersionRow(name=message.name, labels=[*message.labels], problem=message.problem)
+    return VersionRow(
+        name=message.name,
+        labels=[*message.labels],
+        created_at=time_text(message.created_at.ToDatetime(tzinfo=UTC)),
+        items=message.items,
+        users=message.users,
+        metrics=dict(sorted(message.metrics.items())),
+        recall_at_10=dict(sorted(message.recall_at_10.items())),
+    )
+
+
+def diff_message(found: VersionDiff) -> pb.DiffVersionsResponse:
+    """A comparison as it is sent."""
+    own = fields_of(found, pb.DiffVersionsResponse.DESCRIPTOR)
+    for kind in ("items", "users"):
+        ids: IdChanges = getattr(found, kind)
+        own[kind] |= {"added": ids.new, "added_ids": ids.new_ids}
+    for kind in _SETTINGS:
+        for change in own[kind]:
+            change |= {end: _text(change[end]) for end in ("before", "after")}
+    return pb.DiffVersionsResponse(**own)
+
+
+def diff_of(message: pb.DiffVersionsResponse, before: str, after: str) -> VersionDiff:
+    """The comparison of two versions that was sent."""
+    overlap = None
+    if message.HasField("overlap"):
+        values = values_of(Overlap, message.overlap)
+        overlap = Overlap(**{**values, "min": int(values["min"])})
+    settings: dict[str, Any] = {kind: _settings(getattr(message, kind)) for kind in _SETTINGS}
+    return VersionDiff(
+        before=before,
+        after=after,
+        overlap=overlap,
+        items=_ids(message.items),
+        users=_ids(message.users),
+        metrics=[
+            ValueChange(own.name, value_of(own, "before"), value_of(own, "after"))
+            for own in message.metrics
+        ],
+        **settings,
+    )
+
+
+def _ids(message: pb.IdChanges) -> IdChanges:
+    values = values_of(IdChanges, message)
+    return IdChanges(**values, new=message.added, new_ids=[*message.added_ids])
+
+
+def _settings(messages: Iterable[pb.SettingChange]) -> list[ValueChange]:
+    return [
+        ValueChange(own.name, *(_value(value_of(own, end)) for end in ("before", "after")))
+        for own in messages
+    ]
+
+
+def _text(value: object) -> str | None:
+    """As JSON writes it, which any caller can read; a text stays as it is."""
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _value(text: str | None) -> Scalar:
+    """Inverse of `_text`."""
+    if text is None or text in _OLD_WORDS:
+        return None if text is None else _OLD_WORDS[text]
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    # A text such as "[1]" means nothing but itself.
+    return value if isinstance(value, bool | int | float) else text
