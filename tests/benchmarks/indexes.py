@@ -128,8 +128,6 @@ def measure(
         with tempfile.TemporaryDirectory() as directory:
             tuned = tune(
                 [backend],
-                vectors,
-                "inner_product",
                 asked,
                 Path(directory),
                 tuning,

@@ -66,7 +66,7 @@ class Questions:
         chosen = np.random.default_rng(seed).permutation(len(queries))
         chosen = chosen[: min(MAX_QUERIES, max(_MIN_QUERIES, _MAX_SCORES // len(vectors)))]
         queries = prepare(queries[chosen])
-        self._vectors = vectors
+        self.vectors, self.space = vectors, space
         self._queries = unit_rows(queries) if space == "cosine" else queries
         # Of cosines: what inner products are divided by, since unit vectors would be a copy of all.
         self._norms = row_norms(vectors) if space == "cosine" else None
@@ -77,7 +77,7 @@ class Questions:
         self._thresholds: dict[int, list[float]] = {
             results: [] for results in (TUNED_FOR, *self.depths)
         }
-        for scored in score_chunks(self._queries, self._vectors):
+        for scored in score_chunks(self._queries, self.vectors):
             self._note(*scored)
             # Or it would be in memory together with the next one.
             del scored
@@ -86,7 +86,7 @@ class Questions:
         return len(self._queries)
 
     def _wanted(self, position: int, results: int) -> int:
-        return min(results, len(self._vectors) - len(self._excluded[position]))
+        return min(results, len(self.vectors) - len(self._excluded[position]))
 
     def _note(self, rows: slice, scores: Float32Array) -> None:
         """The thresholds of some queries, given their scores of all items."""
@@ -113,7 +113,7 @@ class Questions:
         if self._norms is not None:
             return np.float32(1)
         query = self._queries[position : position + 1]
-        return np.float32(row_norms(self._vectors[those]).max() * row_norms(query)[0])
+        return np.float32(row_norms(self.vectors[those]).max() * row_norms(query)[0])
 
     def ask(self, built: BuiltIndex, effort: int) -> Measurement:
         """Search for candidates, score them exactly, keep the best ten."""
@@ -159,7 +159,7 @@ class Questions:
                 rows = search(query, len(excluded))
                 if len(excluded):
                     rows = rows[~are_among(rows, excluded)]
-                scores = self._vectors[rows] @ query
+                scores = self.vectors[rows] @ query
                 if self._norms is not None:
                     scores /= self._norms[rows]
                 top = best(scores, results)

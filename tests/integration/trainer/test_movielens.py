@@ -22,6 +22,7 @@ from trainer.data import movielens as dataset
 from trainer.data.interactions import read_interactions
 from trainer.errors import InputError
 from trainer.index import make_backends
+from trainer.index.protocol import IndexTask
 from trainer.preparing.weighting import weigh
 
 SEED = 42
@@ -125,13 +126,7 @@ def test_every_exact_score_is_lightfms(publication, predictions):
 def test_exact_search_gives_every_user_lightfms_own_top_ten(publication, predictions, tmp_path):
     [exact] = make_backends("exact")
     built = exact.build(
-        publication.item_vectors,
-        "inner_product",
-        tmp_path / "it.exact",
-        {},
-        seed=SEED,
-        threads=1,
-        on_items=lambda _: None,
+        IndexTask(publication.item_vectors, "inner_product", tmp_path / "it.exact", {}, SEED)
     )
     same = 0
     for user, query in enumerate(user_queries(publication.user_vectors)):

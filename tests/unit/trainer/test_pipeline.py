@@ -350,8 +350,8 @@ def test_an_index_that_cannot_be_built_publishes_nothing(tmp_path, monkeypatch):
         def rounds(self, *_):
             return [[{}]]
 
-        def build(self, _vectors, _space, path, _settings, **_):
-            path.write_bytes(b"half")
+        def build(self, task):
+            task.path.write_bytes(b"half")
             raise self.error
 
     def fail_with(error):

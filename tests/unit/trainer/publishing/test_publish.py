@@ -236,11 +236,11 @@ class Poor:
     def rounds(self, *_):
         return [[{"of": 1}], [{"of": 2}]]
 
-    def build(self, of, space, path, settings, **_):
-        path.write_bytes(b"poor")
+    def build(self, task):
+        task.path.write_bytes(b"poor")
         [exact] = make_backends("exact")
-        built = exact.build(of, space, path, {}, seed=1, threads=1, on_items=lambda _: None)
-        return replace(built, build=dict(settings), has_file=True, index=self)
+        built = exact.build(task)
+        return replace(built, build=dict(task.settings), has_file=True, index=self)
 
     def search(self, *_):
         return np.zeros(0, dtype=np.int64)
@@ -327,12 +327,12 @@ def test_a_catalogue_that_needs_no_index_is_a_warning(tmp_path):
         def rounds(self, *_):
             return [[{}]]
 
-        def build(self, of, space, path, settings, **_):
-            path.write_bytes(b"slow")
+        def build(self, task):
+            task.path.write_bytes(b"slow")
             [exact] = make_backends("exact")
-            built = exact.build(of, space, path, {}, seed=1, threads=1, on_items=lambda _: None)
+            built = exact.build(task)
             self.index = built.index
-            return replace(built, build=dict(settings), has_file=True, index=self)
+            return replace(built, build=dict(task.settings), has_file=True, index=self)
 
         def search(self, query, count, effort, relative=1.0):  # noqa: ARG002
             for _ in range(9):
