@@ -56,17 +56,14 @@ def test_fetching_unpacks_the_three_files_and_nothing_else(wheel, tmp_path):
     )
 
 
-def test_what_is_there_is_not_fetched_again(fetched, monkeypatch):
-    monkeypatch.setattr(movielens, "_download", lambda _: pytest.fail("downloaded"))
-    assert movielens.fetch(fetched) == fetched / "movielens-100k"
-
-
-def test_what_was_interrupted_is_fetched_again(fetched):
+def test_only_what_was_interrupted_is_fetched_again(fetched, monkeypatch):
     directory = fetched / "movielens-100k"
     (directory / ".complete").unlink()
     (directory / "items.tsv").write_text("cut")
     movielens.fetch(fetched)
     assert (directory / "items.tsv").read_text() == FILES["ml-100k.item"]
+    monkeypatch.setattr(movielens, "_download", lambda _: pytest.fail("downloaded"))
+    assert movielens.fetch(fetched) == directory
 
 
 def test_a_wheel_of_another_hash_is_refused(wheel, tmp_path, monkeypatch):
@@ -81,13 +78,15 @@ def test_a_wheel_of_another_hash_is_refused(wheel, tmp_path, monkeypatch):
         movielens.read_interactions(tmp_path / "data")
 
 
-def test_the_wheel_is_pinned_and_downloaded_alone(tmp_path, monkeypatch):
+def test_the_wheel_is_pinned_and_downloaded_alone_and_a_failure_says_why(tmp_path, monkeypatch):
     commands = []
+    done = [subprocess.CompletedProcess([], 1, "", "ERROR: no network\n")]
+    done.append(subprocess.CompletedProcess([], 0, "", ""))
 
     def run(command, **options):
         commands.append(command)
         (tmp_path / "a.whl").touch()
-        return subprocess.CompletedProcess(command, 0, "", "")
+        return done.pop()
 
     monkeypatch.setattr(subprocess, "run", run)
     assert movielens._download(tmp_path) == tmp_path / "a.whl"
@@ -95,13 +94,6 @@ def test_the_wheel_is_pinned_and_downloaded_alone(tmp_path, monkeypatch):
     assert command[:4] == [sys.executable, "-m", "pip", "download"]
     assert {"--no-deps", "--only-binary=:all:", "recbole==1.2.1"} <= {*command}
     assert command[command.index("--dest") + 1] == str(tmp_path)
-
-
-def test_a_failed_download_says_why(tmp_path, monkeypatch):
-    def run(command, **options):
-        return subprocess.CompletedProcess(command, 1, "", "ERROR: no network\n")
-
-    monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(TrainerError, match=r"downloading recbole==1\.2\.1 failed: ERROR: no network$"):
         movielens.fetch(tmp_path)
 
@@ -140,7 +132,11 @@ def test_interactions_are_the_ratings_in_file_order(fetched):
     np.testing.assert_array_equal(read.timestamps, [881250949, 891717742, 881250950])
 
 
-def test_items_have_titles_with_the_year_and_chosen_features(fetched):
+def test_items_have_titles_with_the_year_and_items_and_users_chosen_features(fetched):
+    users = movielens.read_users(fetched, movielens.USER_COLUMNS)
+    assert users.ids == ["186", "196"]
+    assert users.features[0] == ["age:39", "gender:F", "occupation:executive", "zip_code:00000"]
+    assert movielens.read_users(fetched, ["gender"]).features == [["gender:F"], ["gender:M"]]
     read = movielens.read_items(fetched, ["genres"])
     assert read.ids == ["242", "302"]
     assert read.titles == ["Kolya (1996)", "L.A. Confidential (1997)"]
@@ -180,13 +176,6 @@ def test_all_columns_of_the_items_are_attributes_unless_some_are_chosen(fetched)
     assert str(caught.value) == (
         "--item-attributes is 'class', but should be among genres, release_year"
     )
-
-
-def test_users_have_chosen_features(fetched):
-    read = movielens.read_users(fetched, movielens.USER_COLUMNS)
-    assert read.ids == ["186", "196"]
-    assert read.features[0] == ["age:39", "gender:F", "occupation:executive", "zip_code:00000"]
-    assert movielens.read_users(fetched, ["gender"]).features == [["gender:F"], ["gender:M"]]
 
 
 def test_a_damaged_file_is_named(fetched):

@@ -9,6 +9,8 @@ from tests import datasets
 from trainer.errors import DivergedError, OptionError
 from trainer.fitting.lightfm_model import LOSSES, Hyperparameters, train
 
+NAN = float("nan")
+
 
 def fit(dataset=None, *, start=None, **options):
     return train(
@@ -51,21 +53,12 @@ def test_the_defaults_are_the_notebooks():
     ("name", "value"),
     [
         ("loss", "mse"),
-        ("components", 0),
-        ("components", 4097),
-        ("epochs", 0),
-        ("epochs", 10_001),
-        ("threads", 0),
-        ("threads", 1025),
-        ("seed", -1),
-        ("seed", 2**31),
-        ("learning_rate", 0.0),
-        ("learning_rate", 10.5),
-        ("learning_rate", float("nan")),
-        ("item_alpha", -0.1),
-        ("item_alpha", 1.1),
-        ("user_alpha", float("nan")),
-        ("user_alpha", float("inf")),
+        *(("components", value) for value in (0, 4097)),
+        *(("epochs", value) for value in (0, 10_001)),
+        *(("threads", value) for value in (0, 1025)),
+        *(("seed", value) for value in (-1, 2**31)),
+        *(("learning_rate", value) for value in (0.0, 10.5, NAN)),
+        *((f"{side}_alpha", value) for side in ("item", "user") for value in (-0.1, 1.1, NAN)),
     ],
 )
 def test_a_value_out_of_range_is_named_by_its_flag(name, value):
@@ -110,16 +103,11 @@ def test_every_option_reaches_the_model(other):
     assert not np.array_equal(parameters(fit()), parameters(fit(**other)))
 
 
-def test_each_epoch_is_told_of():
-    told = []
-    train(datasets.dataset(), replace(datasets.QUICK, epochs=5), on_epoch=lambda: told.append(1))
-    assert len(told) == 5
-
-
-def test_epochs_one_by_one_are_the_same_as_all_at_once():
+def test_each_epoch_is_told_of_and_they_are_the_same_as_all_at_once():
     """Telling of each epoch doesn't change the model that LightFM's own `fit` gives."""
-    dataset = datasets.dataset()
-    model = fit(dataset, epochs=4)
+    dataset, told = datasets.dataset(), []
+    model = train(dataset, replace(datasets.QUICK, epochs=4), on_epoch=lambda: told.append(1))
+    assert len(told) == 4
     direct = type(model)(
         no_components=4,
         loss="warp",
@@ -153,18 +141,13 @@ def test_a_model_to_go_on_with_keeps_its_own_options():
     np.testing.assert_array_equal(parameters(model), parameters(fit(dataset, loss="bpr", epochs=4)))
 
 
-def test_the_embeddings_have_a_row_for_each_own_column_and_each_feature():
-    dataset = datasets.dataset(items=datasets.genres())
-    model = fit(dataset, components=7)
-    assert model.item_embeddings.shape == (datasets.ITEMS + 3, 7)
-    assert model.user_embeddings.shape == (datasets.USERS, 7)
-
-
 def test_features_change_what_is_predicted():
     def predictions(items):
         dataset = datasets.dataset(items=items)
         users, rows = np.divmod(np.arange(datasets.USERS * datasets.ITEMS), datasets.ITEMS)
-        model = fit(dataset, epochs=10)
+        model = fit(dataset, epochs=10, components=7)
+        assert model.item_embeddings.shape == (dataset.item_features.shape[1], 7)
+        assert model.user_embeddings.shape == (datasets.USERS, 7)
         return model.predict(
             users, rows, item_features=dataset.item_features, user_features=dataset.user_features
         )

@@ -15,8 +15,6 @@ from lightfm_retriever.publication.errors import (
     VectorError,
     VersionNotFoundError,
 )
-from lightfm_retriever.publication.storage.id_map import IdMap
-from lightfm_retriever.publication.vectors.vector_space import split_biases
 from lightfm_retriever.publication.writer import Staging
 from tests import datasets, publications
 from trainer.errors import OptionError
@@ -65,25 +63,24 @@ def publish(volume, state, dataset):
         return staging.publish(replace(facts, indexes=indexes)).version
 
 
-def column(name, ids, features):
+def column(dataset, kind, name):
     """A column's place in LightFM's arrays; an id is given as ("id", external id)."""
+    ids = getattr(dataset, f"{kind}s")
     if isinstance(name, tuple):
         return ids.row(name[1])
-    return len(ids) + features.index(name)
+    return len(ids) + getattr(dataset, f"{kind}_feature_names").index(name)
 
 
-def item_column(dataset, name):
-    return column(name, dataset.items, dataset.item_feature_names)
+def assert_same_arrays(first, second):
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
 
 
-def user_column(dataset, name):
-    return column(name, dataset.users, dataset.user_feature_names)
-
-
-def assert_same(side, first, second):
-    assert [side_ids(first), first.features] == [side_ids(second), second.features], side
-    np.testing.assert_array_equal(first.vectors, second.vectors)
-    np.testing.assert_array_equal(first.gradients, second.gradients)
+def assert_same(first, second):
+    for one, other in ((first.items, second.items), (first.users, second.users)):
+        assert [side_ids(one), one.features] == [side_ids(other), other.features]
+        np.testing.assert_array_equal(one.vectors, other.vectors)
+        np.testing.assert_array_equal(one.gradients, other.gradients)
 
 
 def side_ids(state):
@@ -97,12 +94,11 @@ def test_going_on_from_a_state_is_the_same_as_never_having_stopped(loss):
     model = fit(dataset, options)
     warm = warm_start.warm_model(warm_start.state_of(model, dataset), dataset, options)
     warm.random_state = deepcopy(model.random_state)
-    for name in ARRAYS:
-        np.testing.assert_array_equal(getattr(warm, name), getattr(model, name), err_msg=name)
-    fit(dataset, options, start=warm)
+    assert_same_arrays(warm, model)
+    # Training goes on in the model that was given.
+    assert fit(dataset, options, start=warm) is warm
     fit(dataset, options, start=model)
-    for name in ARRAYS:
-        np.testing.assert_array_equal(getattr(warm, name), getattr(model, name), err_msg=name)
+    assert_same_arrays(warm, model)
     assert not model.item_embedding_momentum.any()
 
 
@@ -122,14 +118,6 @@ def test_the_gradient_sums_matter():
         state, items=replace(state.items, gradients=np.ones_like(state.items.gradients))
     )
     assert moved(state) < 0.9 * moved(forgotten)
-
-
-def test_training_goes_on_in_the_model_that_was_given():
-    dataset = whole()
-    start = warm_start.warm_model(warm_start.state_of(fit(dataset), dataset), dataset, QUICK)
-    before = start.item_embeddings.copy()
-    assert fit(dataset, start=start) is start
-    assert not np.array_equal(start.item_embeddings, before)
 
 
 def test_a_warm_start_is_reproducible_by_its_seed():
@@ -155,19 +143,15 @@ def test_names_keep_their_vectors_when_rows_and_columns_move():
     after = datasets.dataset(changed, items=genres, users=users_table())
     warm = warm_start.warm_model(warm_start.state_of(model, dataset), after, QUICK)
 
-    kept_items = [("id", f"i{item}") for item in range(datasets.ITEMS) if item != 3]
-    kept_items += ["genres:Drama", "genres:科幻"]
-    old = [item_column(dataset, name) for name in kept_items]
-    new = [item_column(after, name) for name in kept_items]
-    assert old != new
-    for name in ARRAYS[:4]:
-        np.testing.assert_array_equal(getattr(warm, name)[new], getattr(model, name)[old])
-    kept_users = [("id", f"u{user}") for user in range(datasets.USERS) if user != 3]
-    kept_users += ["gender:f", "gender:m"]
-    old = [user_column(dataset, name) for name in kept_users]
-    new = [user_column(after, name) for name in kept_users]
-    for name in ARRAYS[4:]:
-        np.testing.assert_array_equal(getattr(warm, name)[new], getattr(model, name)[old])
+    for kind, count, features, arrays in (
+        ("item", datasets.ITEMS, ["genres:Drama", "genres:科幻"], ARRAYS[:4]),
+        ("user", datasets.USERS, ["gender:f", "gender:m"], ARRAYS[4:]),
+    ):
+        kept = [*(("id", f"{kind[0]}{number}") for number in range(count) if number != 3), *features]
+        old, new = ([column(of, kind, name) for name in kept] for of in (dataset, after))
+        assert old != new
+        for name in arrays:
+            np.testing.assert_array_equal(getattr(warm, name)[new], getattr(model, name)[old])
 
 
 def test_new_columns_begin_as_in_a_first_training():
@@ -181,7 +165,7 @@ def test_new_columns_begin_as_in_a_first_training():
     first = new_model(QUICK)
     first._initialize(4, after.item_features.shape[1], after.user_features.shape[1])
     for own, name in (("item", ("id", "new")), ("item", "genres:New"), ("user", ("id", "new"))):
-        place = (item_column if own == "item" else user_column)(after, name)
+        place = column(after, own, name)
         for array in (name for name in ARRAYS if name.startswith(own)):
             np.testing.assert_array_equal(getattr(warm, array)[place], getattr(first, array)[place])
         assert 0 < np.abs(getattr(warm, f"{own}_embeddings")[place]).max() <= 0.5 / 4
@@ -197,7 +181,7 @@ def test_an_id_and_a_feature_of_the_same_name_stay_apart():
     model = fit(dataset)
     state = warm_start.state_of(model, dataset)
     warm = warm_start.warm_model(state, dataset, QUICK)
-    own, feature = (item_column(dataset, name) for name in (("id", "genres:Drama"), "genres:Drama"))
+    own, feature = (column(dataset, "item", name) for name in (("id", "genres:Drama"), "genres:Drama"))
     assert own != feature
     for place in (own, feature):
         np.testing.assert_array_equal(warm.item_embeddings[place], model.item_embeddings[place])
@@ -209,7 +193,7 @@ def test_an_id_and_a_feature_of_the_same_name_stay_apart():
     fresh._initialize(4, named.item_features.shape[1], named.user_features.shape[1])
     only_id = warm_start.state_of(fit(without), without)
     assert "genres:Drama" in side_ids(only_id.items)
-    place = item_column(named, "genres:Drama")
+    place = column(named, "item", "genres:Drama")
     warm = warm_start.warm_model(only_id, named, QUICK)
     np.testing.assert_array_equal(warm.item_embeddings[place], fresh.item_embeddings[place])
 
@@ -244,29 +228,23 @@ def test_a_publication_gives_its_state_back(tmp_path):
     version = publish(tmp_path, state, dataset)
     loaded = warm_start.load(tmp_path, version)
     assert loaded.components == 4
-    assert_same("items", loaded.items, state.items)
-    assert_same("users", loaded.users, state.users)
+    assert_same(loaded, state)
+    assert {*side_ids(loaded.users)} == {f"u{user}" for user in range(datasets.USERS)}
     assert not loaded.items.vectors.flags.writeable
-    first, second = (warm_start.warm_model(of, dataset, QUICK) for of in (state, loaded))
-    for name in ARRAYS:
-        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
-    np.testing.assert_array_equal(split_biases(loaded.users.vectors)[1], state.users.vectors[:, -1])
-
-
-def test_a_state_without_features_is_given_back(tmp_path):
+    assert_same_arrays(*(warm_start.warm_model(of, dataset, QUICK) for of in (state, loaded)))
+    # Without features, and a gradient sum beyond float32 keeps no model from being published.
     dataset = datasets.dataset()
-    state = warm_start.state_of(fit(dataset), dataset)
+    model = fit(dataset)
+    model.item_embedding_gradients[0, 0] = np.inf
+    state = warm_start.state_of(model, dataset)
     loaded = warm_start.load(tmp_path, publish(tmp_path, state, dataset))
     assert loaded.items.features == loaded.users.features == []
-    assert_same("items", loaded.items, state.items)
+    assert loaded.items.gradients.max() == np.finfo(np.float32).max
+    assert_same(loaded, state)
 
 
-def test_a_publication_without_a_state_has_none(tmp_path):
+def test_a_version_without_a_state_has_none_and_one_that_is_not_there_is_named(tmp_path):
     assert warm_start.load(tmp_path, publish(tmp_path, None, whole())) is None
-
-
-def test_a_version_that_is_not_there_is_named(tmp_path):
-    publish(tmp_path, None, whole())
     with pytest.raises(VersionNotFoundError, match="20261124T120000Z-3fa9c1"):
         warm_start.load(tmp_path, "20261124T120000Z-3fa9c1")
 
@@ -278,15 +256,6 @@ def test_numbers_that_are_not_finite_are_not_staged(tmp_path):
     with pytest.raises(VectorError, match=r"model_user_vectors\.npy: not every number is finite"):
         publish(tmp_path, state, dataset)
     assert reader.list_versions(tmp_path) == []
-
-
-def test_a_gradient_sum_beyond_float32_does_not_keep_a_model_from_being_published(tmp_path):
-    dataset = whole()
-    model = fit(dataset)
-    model.item_embedding_gradients[0, 0] = np.inf
-    state = warm_start.state_of(model, dataset)
-    loaded = warm_start.load(tmp_path, publish(tmp_path, state, dataset))
-    assert loaded.items.gradients.max() == np.finfo(np.float32).max
 
 
 @pytest.fixture(scope="module")
@@ -302,20 +271,13 @@ def npy(array):
     return file.getvalue()
 
 
-def changed(edit):
+def put(place, value):
     def spoil(array):
         copy = array.copy()
-        edit(copy)
+        copy[place] = value
         return copy
 
     return spoil
-
-
-def put(place, value):
-    def edit(array):
-        array[place] = value
-
-    return changed(edit)
 
 
 SPOILT = [
@@ -358,30 +320,16 @@ def test_a_file_that_does_not_fit_is_named(published, tmp_path, name, spoil, err
 
 
 @pytest.mark.parametrize("name", layout.MODEL_FILES)
-def test_a_flipped_bit_in_any_file_is_noticed(published, tmp_path, name):
-    volume, version = published
-    copy = publications.copy(volume, tmp_path / "copy")
-    path = layout.version_dir(copy, version) / name
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    publications.overwrite(path, bytes(data))
-    with pytest.raises(MismatchError, match=f"{name}: SHA-256"):
-        warm_start.load(copy, version)
-
-
-@pytest.mark.parametrize("name", layout.MODEL_FILES)
-def test_a_part_of_a_state_is_refused(published, tmp_path, name):
+def test_a_flipped_bit_in_any_file_and_a_part_of_a_state_are_noticed(published, tmp_path, name):
     volume, version = published
     copy = publications.copy(volume, tmp_path / "copy")
     directory = layout.version_dir(copy, version)
+    data = bytearray((directory / name).read_bytes())
+    data[-1] ^= 1
+    publications.overwrite(directory / name, bytes(data))
+    with pytest.raises(MismatchError, match=f"{name}: SHA-256"):
+        warm_start.load(copy, version)
     publications.edit_manifest(directory, lambda content: content["files"].pop(name))
     with pytest.raises(ManifestError, match=f"files: '{name}' is missing") as caught:
         warm_start.load(copy, version)
     assert caught.value.path == directory / layout.MANIFEST
-
-
-def test_the_ids_of_a_state_are_those_of_its_publication():
-    dataset = whole()
-    state = warm_start.state_of(fit(dataset), dataset)
-    assert isinstance(state.items.ids, IdMap)
-    assert set(side_ids(state.users)) == {f"u{user}" for user in range(datasets.USERS)}

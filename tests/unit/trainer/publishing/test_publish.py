@@ -30,6 +30,7 @@ from trainer.fitting.embeddings import Embeddings
 from trainer.fitting.user_features import UserFeatureVectors
 from trainer.index import NAMES, installed, make_backends
 from trainer.index.measure import Questions
+from trainer.index.protocol import IndexTask
 from trainer.index.tuning import TuningOptions
 from trainer.progress import Silent
 from trainer.publishing.indexing import Indexing, questions
@@ -380,7 +381,7 @@ def test_questions_are_those_that_the_retriever_is_asked():
     ):
         asked.clear()
         space = "cosine" if name == "similar" else "inner_product"
-        built = exact.build(vectors, space, None, {}, seed=1, threads=1, on_items=lambda _: None)
+        built = exact.build(IndexTask(vectors, space, None, {}, seed=1))
         built = replace(built, index=Recorder(vectors, name == "similar"))
         found = questions(name, embeddings, of.seen, seed=1).ask(built, 0)
         assert found.recall == 1.0
@@ -401,9 +402,9 @@ def test_a_disk_that_is_full_when_an_index_is_saved_publishes_nothing(tmp_path, 
     [made] = make_backends(backend)
     building = type(made).build
 
-    def full(self, of, space, path, settings, **options):
-        building(self, of, space, path, settings, **options)
-        raise OSError(28, "No space left on device", str(path))
+    def full(self, task):
+        building(self, task)
+        raise OSError(28, "No space left on device", str(task.path))
 
     monkeypatch.setattr(type(made), "build", full)
     with pytest.raises(VolumeError, match="No space left on device; nothing was published"):
