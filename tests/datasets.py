@@ -16,7 +16,8 @@ import pyarrow.parquet
 from trainer.data.features import FeatureTable
 from trainer.data.interactions import Interactions
 from trainer.fitting.lightfm_model import Hyperparameters
-from trainer.preparing.dataset import Dataset, Split, build_dataset
+from trainer.preparing.dataset import Dataset, build_dataset
+from trainer.preparing.splits import Split, Splitting
 from trainer.reading import TrainingInput
 
 QUICK = Hyperparameters(components=4, epochs=2, seed=1)
@@ -113,10 +114,7 @@ def dataset(
         interactions(rows() if of is None else of, timestamps=timestamps),
         items=items or FeatureTable(),
         users=users or FeatureTable(),
-        split=split,
-        seed=seed,
-        split_count=split_count,
-        split_share=split_share,
+        splitting=Splitting(split, seed, split_count, split_share),
     )
 
 

@@ -18,7 +18,7 @@ from trainer.data.files import parquet_folder, tables
 from trainer.data.interactions import Interactions
 from trainer.data.item_attributes import WantedColumn
 from trainer.errors import InputError, OptionError
-from trainer.preparing.dataset import Split
+from trainer.preparing.splits import Split
 from trainer.preparing.weighting import weigh, weigh_together
 from trainer.spec import DataSpec
 

@@ -17,9 +17,7 @@ from trainer.data.interactions import Interactions
 from trainer.errors import TrainerError
 from trainer.preparing.pair_weights import PairWeights
 from trainer.preparing.sides import Side
-from trainer.preparing.splits import SPLITS, Split, held_out
-
-__all__ = ["SPLITS", "Dataset", "Split", "build_dataset"]
+from trainer.preparing.splits import Split, Splitting, held_out
 
 
 @dataclass(frozen=True)
@@ -87,22 +85,19 @@ def build_dataset(
     *,
     items: FeatureTable,
     users: FeatureTable,
-    split: Split,
-    seed: int,
-    split_count: int = 1,
-    split_share: float = 0.1,
+    splitting: Splitting,
 ) -> Dataset:
     """Split the interactions and build the matrices.
 
     Args:
         interactions: in file order.
         items, users: features, titles and attributes; FeatureTable() for none.
-        split, seed, split_count, split_share: what is tested on; see trainer.preparing.splits.held_out.
+        splitting: what is tested on.
 
     Raises:
         TrainerError: nothing to train on is left, or the split is wrong or needs timestamps.
     """
-    is_test = held_out(interactions, split, seed=seed, count=split_count, share=split_share)
+    is_test = held_out(interactions, splitting)
     warnings = [
         *interactions.warnings,
         *items.warnings,
@@ -126,7 +121,9 @@ def build_dataset(
     )
     train, test = trained.matrix, tested.matrix
     if is_test.all():
-        raise TrainerError(f"{interactions.name}: split {split!r} leaves no interaction to train on")
+        raise TrainerError(
+            f"{interactions.name}: split {splitting.split!r} leaves no interaction to train on"
+        )
     if not (train.data > 0).any():
         raise TrainerError(
             f"{interactions.name}: no training interaction has a weight above 0: there is no positive"
@@ -149,7 +146,7 @@ def build_dataset(
         )
     return Dataset(
         name=interactions.name,
-        split=split,
+        split=splitting.split,
         items=item_side.id_map,
         users=user_side.id_map,
         train=train,

@@ -17,8 +17,7 @@ from trainer.data import feature_matches, item_attributes
 from trainer.data.features import FeatureTable, read_features
 from trainer.data.interactions import read_interactions
 from trainer.errors import InputError, OptionError
-from trainer.evaluation.cold_metrics import TRAINED
-from trainer.evaluation.of_cold_users import evaluate_cold, trained_precision
+from trainer.evaluation.of_cold_users import evaluate_cold
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings
 from trainer.preparing.item_orders import id_ranks, most_popular, seen_popularity
@@ -198,9 +197,7 @@ def _evaluate(
 ) -> dict[str, float]:
     metrics = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
     popular = most_popular(seen_popularity(seen, len(items)), id_ranks(items))
-    metrics |= evaluate_cold(embeddings, seen=seen, held_out=held_out, popular_items=popular)
-    trained = trained_precision(embeddings, seen=seen, held_out=held_out)
-    return metrics if trained is None else {**metrics, TRAINED: trained}
+    return metrics | evaluate_cold(embeddings, seen=seen, held_out=held_out, popular_items=popular)
 
 
 def _read_items(files: OwnVectors, items: VectorSide, warnings: list[str]) -> FeatureTable:

@@ -148,18 +148,10 @@ def _fit(
         spark_session(options, checkpoints=exchange.folder("checkpoints")) as session,
     ):
         # Not above: pyspark is an extra, and the session says so.
-        from trainer.spark import als, source
+        from trainer.spark import als
 
-        parts = als.write_pairs(exchange, dataset.train, weighted=hyperparameters.sample_weights)
-        source.register(session)
         return als.fit(
-            session,
-            exchange,
-            options,
-            hyperparameters,
-            parts=parts,
-            train=dataset.train,
-            on_epoch=advance,
+            session, exchange, options, hyperparameters, train=dataset.train, on_epoch=advance
         )
 
 

@@ -129,13 +129,12 @@ def test_biases_of_users_change_nothing_and_those_of_items_do(trained):
     assert evaluate_vectors(replace(embeddings, item_vectors=items), **of) != before
 
 
-def test_where_every_item_is_a_positive_there_is_no_auc():
-    items = cases.vectors(4, 3)
-    found = evaluate_vectors(
-        Embeddings(items, cases.vectors(2, 3, seed=2)),
-        seen=cases.rows([[0], []]),
-        held_out=cases.rows([[1, 2, 3], []]),
-    )
+def test_where_every_item_is_a_positive_there_is_no_auc_and_without_any_no_metric():
+    embeddings = Embeddings(cases.vectors(4, 3), cases.vectors(2, 3, seed=2))
+    seen = cases.rows([[0], []])
+    found = evaluate_vectors(embeddings, seen=seen, held_out=cases.nothing(2))
+    assert found == {"evaluated_users": 0.0}
+    found = evaluate_vectors(embeddings, seen=seen, held_out=cases.rows([[1, 2, 3], []]))
     assert found == {
         "test_precision_at_10": 0.3,
         "test_auc": pytest.approx(found["test_auc"]),
@@ -144,13 +143,7 @@ def test_where_every_item_is_a_positive_there_is_no_auc():
     }
 
 
-def test_where_nothing_is_held_out_there_are_no_metrics():
-    embeddings = Embeddings(cases.vectors(5, 3), cases.vectors(2, 3))
-    found = evaluate_vectors(embeddings, seen=cases.nothing(2), held_out=cases.nothing(2))
-    assert found == {"evaluated_users": 0.0}
-
-
-def test_of_many_users_some_are_drawn_the_same_ones_for_a_seed(monkeypatch):
+def test_of_many_users_some_are_drawn_the_same_ones_for_a_seed(monkeypatch, trained):
     held_out = cases.rows([[0]] * 50 + [[]] * 50 + [[1, 2]] * 50)
     everyone = [*range(50), *range(100, 150)]
     assert with_positives(held_out).tolist() == everyone
@@ -160,9 +153,7 @@ def test_of_many_users_some_are_drawn_the_same_ones_for_a_seed(monkeypatch):
         assert len(drawn) == 30
         assert drawn == sorted({*drawn} & {*everyone})
     assert first == again != other
-
-
-def test_metrics_are_of_the_users_that_are_drawn(monkeypatch, trained):
+    # Metrics are of the users that are drawn.
     _, dataset, embeddings = trained
     seen, held_out = rows_of(dataset.train), rows_of(dataset.test)
     monkeypatch.setattr(of_vectors, "MAX_USERS", 7)

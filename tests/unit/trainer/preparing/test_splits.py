@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests import datasets
 from trainer.errors import InputError, OptionError
-from trainer.preparing.splits import SPLITS, held_out
+from trainer.preparing.splits import SPLITS, Splitting, held_out
 
 # Few different times, so that many rows share one.
 ROWS = st.lists(
@@ -28,7 +28,7 @@ def made(rows):
 
 @given(ROWS, st.floats(0.001, 0.999))
 def test_by_time_no_row_to_train_on_is_newer_than_one_to_test_on(rows, share):
-    is_test = held_out(made(rows), "time", seed=1, share=share)
+    is_test = held_out(made(rows), Splitting("time", 1, share=share))
     assert is_test.sum() == round(share * len(rows))
     ranks = [(time, row) for row, (*_, time) in enumerate(rows)]
     tested = [rank for rank, test in zip(ranks, is_test, strict=True) if test]
@@ -37,7 +37,7 @@ def test_by_time_no_row_to_train_on_is_newer_than_one_to_test_on(rows, share):
 
 @given(ROWS, st.integers(1, 5))
 def test_leave_last_k_takes_each_users_newest_and_leaves_the_oldest(rows, count):
-    is_test = held_out(made(rows), "leave-last-k", seed=1, count=count)
+    is_test = held_out(made(rows), Splitting("leave-last-k", 1, count))
     by_user = defaultdict(list)
     for row, (user, _, time) in enumerate(rows):
         by_user[user].append((time, row))
@@ -51,15 +51,16 @@ def test_leave_last_k_takes_each_users_newest_and_leaves_the_oldest(rows, count)
 @given(ROWS, st.sampled_from(SPLITS))
 def test_a_split_is_the_same_again_and_leaves_the_rows_alone(rows, split):
     interactions = made(rows)
-    first = held_out(interactions, split, seed=3)
-    np.testing.assert_array_equal(held_out(interactions, split, seed=3), first)
+    first = held_out(interactions, Splitting(split, 3))
+    np.testing.assert_array_equal(held_out(interactions, Splitting(split, 3)), first)
     assert (first.dtype, first.shape) == (np.bool_, (len(rows),))
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_the_random_split_holds_out_a_share(share):
     rows = [(f"u{row % 50}", f"i{row}", row) for row in range(3000)]
-    assert held_out(made(rows), "random", seed=1, share=share).mean() == pytest.approx(share, abs=0.03)
+    is_test = held_out(made(rows), Splitting("random", 1, share=share))
+    assert is_test.mean() == pytest.approx(share, abs=0.03)
 
 
 @pytest.mark.parametrize(
@@ -90,4 +91,4 @@ def test_a_value_out_of_range_is_named_whatever_the_split(split):
     wrong += [("share", share) for share in (0.0, 1.0, -0.1, math.nan, math.inf)]
     for option, value in wrong:
         with pytest.raises(OptionError, match=f"--split-{option} is {value}, but should be"):
-            held_out(made([("u", "a", 0)]), split, seed=1, **{option: value})
+            held_out(made([("u", "a", 0)]), Splitting(split, 1, **{option: value}))

@@ -79,20 +79,16 @@ FileNotFoundError: /data/pairs/0.parquet isn't there: every node
 \tat org.apache.spark.api.python.BasePythonRunner.read(PythonRunner.scala:1)
 """
 NO_PYTHON = 'Cannot run program "/nowhere/python": error=2, No such file or directory'
-JAVA = """An error occurred while calling o73.fit.
+CAUSES = f""": java.io.IOException: {NO_PYTHON}
+\tat java.base/java.lang.ProcessBuilder.start(ProcessBuilder.java:1143)
+Caused by: java.io.IOException: error=2, No such file or directory
+\t... 5 more
+"""
+JAVA = f"""An error occurred while calling o73.fit.
 : org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 failed
 \tat org.apache.spark.Foo.bar(Foo.scala:1)
-Caused by: java.io.IOException: Cannot run program "/nowhere/python": error=2, No such file or directory
-\tat java.base/java.lang.ProcessBuilder.start(ProcessBuilder.java:1143)
-Caused by: java.io.IOException: error=2, No such file or directory
-\t... 5 more
-"""
-NO_JOB = """An error occurred while calling o59.load.
-: java.io.IOException: Cannot run program "/nowhere/python": error=2, No such file or directory
-\tat java.base/java.lang.ProcessBuilder.start(ProcessBuilder.java:1143)
-Caused by: java.io.IOException: error=2, No such file or directory
-\t... 5 more
-"""
+Caused by{CAUSES}"""
+NO_JOB = f"An error occurred while calling o59.load.\n{CAUSES}"
 PLAIN = """An error occurred while calling None.org.apache.spark.api.java.JavaSparkContext.
 : java.lang.IllegalStateException: Cannot call methods on a stopped SparkContext.
 This stopped SparkContext was created at:
@@ -104,11 +100,8 @@ This stopped SparkContext was created at:
     ("text", "reason"),
     [
         (PYTHON, "FileNotFoundError: /data/pairs/0.parquet isn't there: every node"),
-        (JAVA, 'IOException: Cannot run program "/nowhere/python": error=2, No such file or directory'),
-        (
-            NO_JOB,
-            'IOException: Cannot run program "/nowhere/python": error=2, No such file or directory',
-        ),
+        (JAVA, f"IOException: {NO_PYTHON}"),
+        (NO_JOB, f"IOException: {NO_PYTHON}"),
         (PLAIN, "IllegalStateException: Cannot call methods on a stopped SparkContext."),
         ("x" * 1000, "x" * 397 + "..."),
     ],
