@@ -232,7 +232,7 @@ def _trained_here(
         model=model,
         state=state,
         user_features=user_features,
-        warnings=learning_warnings(dataset.train, name=dataset.name, loss=hyperparameters.loss)
+        warnings=[*learning_warnings(dataset.train, name=dataset.name, loss=hyperparameters.loss)]
         if hyperparameters.sample_weights
         else [],
     )

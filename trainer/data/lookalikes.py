@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from trainer.data import missing
+from trainer.data import odd_values
 
 _INVISIBLE = "[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
 _SPACES = "[\u00a0\u2007\u202f]"
@@ -85,7 +85,7 @@ def warnings_of(kind: str, ids: Sequence[str], rows: NDArray[np.int64] | None = 
         them, in ".0" at the end, in zeros at the beginning, or in upper and lower case.
     """
     given = pc.unique(pa.array(ids, pa.large_string()))
-    are_markers = missing.is_marker(pc.utf8_trim_whitespace(given))
+    are_markers = odd_values.is_marker(pc.utf8_trim_whitespace(given))
     marked = np.flatnonzero(are_markers.to_numpy(zero_copy_only=False))
     of_marked = 0 if rows is None else int(rows[marked[marked < len(rows)]].sum())
     sentences = _missing(kind, given.take(pa.array(marked)).to_pylist(), of_marked)
@@ -109,7 +109,7 @@ def missing_of(kind: str, ids: pa.Array) -> list[str]:
 
     What else `warnings_of` tells of can't be mended any more, and what may be a word is taken for one.
     """
-    return _missing(kind, ids.filter(missing.is_marker(ids, among_texts=True)).to_pylist(), 0)
+    return _missing(kind, ids.filter(odd_values.is_marker(ids, among_texts=True)).to_pylist(), 0)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from lightfm_retriever.hosting.process import release_heap
 from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.storage.id_map import IdMap, ItemIds
 from lightfm_retriever.publication.storage.ragged import Ragged
-from trainer.data import feature_matches, item_attributes
-from trainer.data.features import FeatureTable, read_features
+from trainer.data import item_attributes
+from trainer.data.features import FeatureTable, read_features, what_it_has
 from trainer.data.interactions import read_interactions
 from trainer.errors import InputError, OptionError
 from trainer.evaluation.of_cold_users import evaluate_cold
@@ -214,8 +214,9 @@ def _read_items(files: OwnVectors, items: VectorSide, warnings: list[str]) -> Fe
         raise InputError(files.items, "column title is missing")
     rows = _known_rows(files.items, "item", items, table.ids)
     if without := len(items.ids) - int((rows >= 0).sum()):
-        what = feature_matches.what_it_has(table)
-        warnings.append(f"{without} items have a vector but aren't in {files.items}: no {what}")
+        warnings.append(
+            f"{without} items have a vector but aren't in {files.items}: no {what_it_has(table)}"
+        )
     warnings += table.warnings
     return table
 

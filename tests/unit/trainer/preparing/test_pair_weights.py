@@ -86,6 +86,6 @@ def test_sums_beyond_the_bound_are_counted_and_named_and_the_training_goes_on():
 def test_weights_by_which_a_loss_does_not_learn_are_told(rows, losses, told):
     train = datasets.dataset(rows).train
     for loss in ("warp", "bpr", "logistic"):
-        warnings = learning_warnings(train, name="a.csv", loss=loss)
+        warnings = [*learning_warnings(train, name="a.csv", loss=loss)]
         assert len(warnings) == (loss in losses.split())
         assert all(warning.startswith(told.format(train.nnz)) for warning in warnings)
