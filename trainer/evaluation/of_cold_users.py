@@ -23,8 +23,7 @@ from trainer.evaluation.metric_rows import POPULAR, TRAINED
 from trainer.evaluation.of_vectors import K, precision_at_10, top_items, with_positives
 from trainer.fitting.embeddings import Embeddings
 from trainer.fitting.user_features import UserFeatureVectors
-from trainer.preparing.dataset import Dataset
-from trainer.preparing.item_orders import id_ranks, most_popular
+from trainer.preparing.dataset import Dataset, id_ranks, most_popular
 
 _FOLDS = 5
 

@@ -38,16 +38,9 @@ class Choice:
         """Whether it finds enough."""
         return self.trial.recall_at_10 >= target
 
-    def better_than(self, other: Choice | None, target: float) -> bool:
-        """Enough recall, then less time; as long as neither has enough: more recall, then less time."""
-        if other is None:
-            return True
-        own, others = self.trial, other.trial
-        if self.reaches(target) != other.reaches(target):
-            return self.reaches(target)
-        if not self.reaches(target) and own.recall_at_10 != others.recall_at_10:
-            return own.recall_at_10 > others.recall_at_10
-        return own.query_microseconds < others.query_microseconds
+    def merit(self, target: float) -> tuple[float, float]:
+        """What the better one has more of: recall as far as it isn't enough, then less time."""
+        return min(self.trial.recall_at_10, target), -self.trial.query_microseconds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.errors import OptionError
 from trainer.index.builds import Builds, Choice
 from trainer.index.measure import Questions
-from trainer.index.protocol import Backend, BuiltIndex
+from trainer.index.protocol import Backend, BuiltIndex, Settings
 from trainer.progress import Reporter
 
 # A search that is so much slower than an exact one is of no use to anyone.
@@ -186,21 +186,23 @@ class _Search:
             if backend.name == self.exact.backend.name:
                 continue
             for settings_of_round in backend.rounds(len(questions.vectors), questions.space):
-                in_round: Choice | None = None
-                for settings in settings_of_round:
-                    for choice in self._builds.curve(
-                        backend, settings, target=self.target, give_up=self._give_up
-                    ):
-                        self.trials.append(choice.trial)
-                        if choice.better_than(in_round, self.target):
-                            in_round = choice
-                assert in_round is not None  # noqa: S101 - no round is empty
-                best = in_round if in_round.better_than(best, self.target) else best
+                in_round = max(self._tried(backend, settings_of_round), key=self._merit)
+                best = in_round if best is None else max(best, in_round, key=self._merit)
                 self._builds.keep_only(best)
                 if in_round.reaches(self.target):
                     break
         assert best is not None  # noqa: S101 - there is a backend
         return best
+
+    def _tried(self, backend: Backend, settings_of_round: Sequence[Settings]) -> Iterator[Choice]:
+        for settings in settings_of_round:
+            found = self._builds.curve(backend, settings, target=self.target, give_up=self._give_up)
+            for choice in found:
+                self.trials.append(choice.trial)
+                yield choice
+
+    def _merit(self, choice: Choice) -> tuple[float, float]:
+        return choice.merit(self.target)
 
 
 def _stand_in(search: _Search, asked: Choice, others: Sequence[Backend]) -> Choice:

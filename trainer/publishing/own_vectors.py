@@ -20,7 +20,7 @@ from trainer.errors import InputError, OptionError
 from trainer.evaluation.of_cold_users import evaluate_cold
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings
-from trainer.preparing.item_orders import id_ranks, most_popular, seen_popularity
+from trainer.preparing.dataset import id_ranks, most_popular, seen_popularity
 from trainer.publishing.publishable import Publishable
 from trainer.publishing.vector_files import VectorSide
 

@@ -32,22 +32,11 @@ def test_the_file_is_the_one_of_a_plain_build(tmp_path, monkeypatch, space, code
     assert (tmp_path / "it.faiss").read_bytes() == library.serialize_index(plain).tobytes()
 
 
-@pytest.mark.parametrize(
-    ("items", "lists"),
-    [
-        (1, 1),
-        (7, 1),
-        (8, 1),
-        (16, 2),
-        (100, 12),
-        (1000, 125),
-        (1024, 128),
-        (10**4, 400),
-        (2 * 10**5, 1789),
-        (2 * 10**5 + 1, 3578),
-        (10**6, 8000),
-    ],
-)
+SMALL = {1: 1, 7: 1, 8: 1, 16: 2, 100: 12, 1000: 125, 1024: 128}
+LARGE = {10**4: 400, 2 * 10**5: 1789, 2 * 10**5 + 1: 3578, 10**6: 8000}
+
+
+@pytest.mark.parametrize(("items", "lists"), (SMALL | LARGE).items())
 def test_a_list_has_eight_items_at_the_least(items, lists):
     [backend] = make_backends("faiss")
     for space in SPACES:

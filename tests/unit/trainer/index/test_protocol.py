@@ -13,7 +13,7 @@ from lightfm_retriever.publication.search_effort import candidates_for
 from lightfm_retriever.publication.storage.chunks import row_chunks
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.index.cases import SPACES, build, most, recall, uneven, vectors
-from trainer.index import NAMES, installed, make_backends
+from trainer.index import NAMES, installed
 
 COUNT = 2000
 BACKENDS = {backend.name: backend for backend in installed()}
@@ -251,17 +251,6 @@ def test_one_thread_and_a_seed_give_the_same_bytes(tmp_path, name, space):
 
     assert data() == data()
     assert data() != data(seed=2)
-
-
-@every
-def test_the_settings_worth_trying_are_all_different(name, space):
-    for count in (1, 3, 100, 10**4, 10**6, 10**7):
-        rounds = BACKENDS[name].rounds(count, space)
-        assert rounds
-        assert all(len(settings) for settings in rounds)
-        tried = [tuple(settings.items()) for one in rounds for settings in one]
-        assert len({*tried}) == len(tried)
-        assert make_backends(name)[0].rounds(count, space) == rounds
 
 
 @pytest.mark.parametrize("space", SPACES)

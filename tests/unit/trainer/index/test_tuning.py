@@ -143,15 +143,6 @@ def run(tmp_path_factory):
 # ---- the effort
 
 
-def test_the_effort_is_doubled_and_then_looked_at_closer_where_the_target_is_crossed(run):
-    fake = Fake({"a": linear()})
-    tuned = run(fake, target_recall=0.95)
-    # The last of these is the bare question.
-    assert fake.curves["a"].asked == [1, 2, 4, 8, 16, 32, 64, 128, 91, 108, 99, 99]
-    assert tuned.facts.query == {"width": 99, "candidates": 10}
-    assert (tuned.facts.recall_at_10, tuned.facts.query_microseconds, tuned.reached) == (0.99, 99, True)
-
-
 @given(
     least=st.integers(1, 100),
     more=st.integers(0, 10_000),
@@ -193,6 +184,8 @@ def test_of_what_reaches_the_target_the_quickest_is_chosen(run):
 @pytest.mark.parametrize(
     ("curve", "options", "asked"),
     [
+        # It is doubled, and then looked at closer where the target is crossed.
+        (linear(), {"target_recall": 0.95}, [1, 2, 4, 8, 16, 32, 64, 128, 91, 108, 99]),
         # Above the target the curve goes on until nearly all is found, and for a higher one to the end.
         (
             Curve(lambda effort: 1 - 1 / (4 * effort), float, most=10**6),
@@ -514,30 +507,6 @@ def test_all_processors_that_this_process_may_use_build_by_default():
 # ---- real indexes
 
 
-def test_vectors_like_those_of_als_that_annoy_finds_nothing_of_are_searched_exactly(run):
-    """Popular items are long, so that all others look alike once lengths are made equal."""
-    of, queries = uneven(12_000, 32, sigma=1.5), vectors(100, 32, seed=2)
-    questions = Questions(of, queries, "inner_product", excluded=nothing(100), seed=1)
-    alone, helped = (
-        # The first round alone: to find enough it takes many times longer than a search is given.
-        run(
-            *make_backends("annoy", trees=10),
-            questions=questions,
-            threads=1,
-            seed=1,
-            stand_ins=stand_ins,
-        )
-        for stand_ins in (None, [])
-    )
-    assert not alone.reached
-    # Its quickest setting finds next to nothing, and was what got published.
-    assert alone.facts.trials[1].recall_at_10 < 0.5
-    assert alone.facts.recall_at_10 == max(trial.recall_at_10 for trial in alone.facts.trials[1:])
-    assert (helped.facts.backend, helped.facts.recall_at_10, helped.reached) == ("exact", 1.0, True)
-    assert helped.instead_of.backend == "annoy"
-    assert list(run.folder.iterdir()) == []
-
-
 class Spy:
     """Remembers what a backend built."""
 
@@ -574,19 +543,6 @@ def test_uneven_norms_are_either_found_or_said_not_to_be(run, name, space):
         cases.recall(built, of, queries, space, effort), abs=1e-3
     )
     assert [path.name for path in run.folder.iterdir()] == [tuned.path.name]
-
-
-def test_codes_of_eight_bits_that_miss_are_followed_by_sixteen(run, monkeypatch):
-    """Here they may not make up for what they lose by more candidates."""
-    pytest.importorskip("faiss")
-    monkeypatch.setattr("trainer.index.faiss._CANDIDATES", {"SQ8": 10, "SQfp16": 15})
-    of, queries = uneven(2000), vectors(100, seed=2)
-    questions = Questions(of, queries, "inner_product", excluded=nothing(100), seed=1)
-    for target, chosen, tried in ((0.9, "SQ8", {"SQ8"}), (0.999, "SQfp16", {"SQ8", "SQfp16"})):
-        tuned = run(*make_backends("faiss"), questions=questions, target_recall=target, threads=1)
-        assert (tuned.facts.build["codes"], tuned.reached) == (chosen, True)
-        assert {trial.build.get("codes") for trial in tuned.facts.trials} == {None, *tried}
-        assert len(list(run.folder.iterdir())) == 1
 
 
 @pytest.mark.parametrize("space", SPACES)

@@ -347,8 +347,3 @@ def test_an_empty_number_is_named_by_its_row(kind, empty):
 def test_numbers_of_another_type_are_refused(values):
     with pytest.raises(InputError, match=r"^data\.csv: it isn't a column of numbers"):
         numbers(values)
-
-
-def test_some_columns_are_renamed():
-    table = pa.table({"a": [1], "b": [2]})
-    assert tables.rename(table, {"b": "c", "x": "y"}).to_pydict() == {"a": [1], "c": [2]}
