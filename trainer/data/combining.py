@@ -115,12 +115,14 @@ def _known_by_time(
         return known
     # A user and an item in one code.
     count = len(history.item_ids)
+    micros = _micros(history.timestamps)
     known[rows] = _repeats(
         [old_types[old], history.users[old] * count + history.items[old]],
-        _micros(history.timestamps[old]),
+        micros[old],
         [types[rows], users[rows] * count + items[rows]],
         _micros(times),
-        unit=_unit(history.timestamps),
+        # How exact the history's times are.
+        unit=next(unit for unit in _UNITS if not (micros % unit).any()),
     )
     return known
 
@@ -240,12 +242,6 @@ def _within(times: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[
     """Which times are between the first and the last of others, or a second beside them."""
     mask: NDArray[np.bool_] = (times >= others.min() - 1) & (times <= others.max() + 1)
     return mask
-
-
-def _unit(seconds: NDArray[np.float64]) -> int:
-    """How exact times are, in microseconds."""
-    micros = _micros(seconds)
-    return next(unit for unit in _UNITS if not (micros % unit).any())
 
 
 def _micros(seconds: NDArray[np.float64]) -> NDArray[np.int64]:

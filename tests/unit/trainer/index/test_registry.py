@@ -19,20 +19,19 @@ PROJECT = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text
 @pytest.fixture
 def without(monkeypatch):
     """Make modules as if they weren't installed, whether or not they are imported already."""
-    missing = set()
+    missing = {}
     importing = builtins.__import__
 
     def refuse(name, *arguments, **options):
-        if name.partition(".")[0] in missing:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        if (lacks := missing.get(name.partition(".")[0])) is not None:
+            raise ModuleNotFoundError(f"No module named {lacks!r}", name=lacks)
         return importing(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
 
-    def without(*names):
-        missing.update(names)
-        for name in names:
-            monkeypatch.delitem(sys.modules, f"trainer.index.{name}", raising=False)
+    def without(name, lacks=None):
+        missing[name] = lacks or name
+        monkeypatch.delitem(sys.modules, f"trainer.index.{name}", raising=False)
 
     return without
 
@@ -108,17 +107,9 @@ def test_auto_and_stand_ins_do_with_what_is_installed(without):
     assert "trainer.index.faiss" not in sys.modules
 
 
-def test_a_module_that_is_missing_for_another_reason_is_named(without, monkeypatch):
+def test_a_module_that_is_missing_for_another_reason_is_named(without):
     """FAISS itself may lack what it needs."""
-    without("faiss")
-    importing = builtins.__import__
-
-    def refuse(name, *arguments, **options):
-        if name == "faiss":
-            raise ModuleNotFoundError("No module named 'packaging'", name="packaging")
-        return importing(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    without("faiss", "packaging")
     with pytest.raises(BackendMissingError, match="backend 'faiss' needs 'packaging'"):
         make_backends("faiss")
 

@@ -89,15 +89,6 @@ def test_a_random_split_divides_and_is_the_same_for_the_same_seed(rows, seed):
         assert user not in dataset.users or item not in dataset.items
 
 
-def test_a_random_split_tests_on_a_tenth_and_depends_on_the_seed():
-    rows = [(f"u{row % 50}", f"i{row % 61}", 1.0) for row in range(3000)]
-    tests = [datasets.dataset(rows, split="random", seed=seed) for seed in (1, 2)]
-    assert pairs(tests[0], tests[0].test) != pairs(tests[1], tests[1].test)
-    for dataset in tests:
-        assert 250 <= dataset.test.nnz <= 350
-        assert dataset.train.nnz == 3000 - dataset.test.nnz
-
-
 @given(ROWS, ITEM_FEATURES, st.dictionaries(ITEM_IDS | st.just("new"), st.text(max_size=5)))
 def test_an_item_has_its_own_column_when_it_was_trained_on_its_features_and_its_title(
     rows, features, titles

@@ -59,8 +59,9 @@ def test_a_split_is_the_same_again_and_leaves_the_rows_alone(rows, split):
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_the_random_split_holds_out_a_share(share):
     rows = [(f"u{row % 50}", f"i{row}", row) for row in range(3000)]
-    is_test = held_out(made(rows), Splitting("random", 1, share=share))
-    assert is_test.mean() == pytest.approx(share, abs=0.03)
+    first, second = (held_out(made(rows), Splitting("random", seed, share=share)) for seed in (1, 2))
+    assert first.mean() == pytest.approx(share, abs=0.03)
+    assert (first != second).any()
 
 
 @pytest.mark.parametrize(
