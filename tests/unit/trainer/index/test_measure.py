@@ -85,10 +85,7 @@ def test_more_candidates_are_scored_exactly_before_the_best_ten_are_kept():
     # And here it misses the best five, which no scoring brings back.
     built = searching(of, lambda query, count: np.argsort(-(of @ query))[5 : 5 + count], candidates=30)
     assert recall(built, of, queries) == pytest.approx(0.5)
-
-
-def test_a_bare_question_asks_for_no_more_than_there_can_be_answers():
-    of, queries = vectors(), vectors(seed=2)
+    # A bare question asks for no more than there can be answers.
     built = searching(of, best_of(of), candidates=30)
     questions = asking(of, queries, excluded=rows([[row % 7] for row in range(COUNT)]))
     assert questions.ask_bare(built, 23).recall == 1.0

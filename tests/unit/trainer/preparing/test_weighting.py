@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests import datasets
 from trainer.errors import InputError, OptionError
-from trainer.preparing.weighting import DAY, weigh, weigh_together
+from trainer.preparing.weighting import DAY, Weighing, weigh, weigh_together
 
 WEIGHTS = {"view": 1.0, "buy": 5.0, "dislike": -2.0, "skip": 0.0}
 ROWS = st.lists(
@@ -38,14 +38,8 @@ def made(rows, **changes):
     return datasets.interactions([row[:3] for row in rows], **{**columns, **changes})
 
 
-def weighed(interactions, *, event_weights=None, half_life_days=None, last_days=None, now=None):
-    return weigh(
-        interactions,
-        event_weights=event_weights or {},
-        half_life_days=half_life_days,
-        last_days=last_days,
-        now=now,
-    )
+def weighed(interactions, *, now=None, **options):
+    return weigh(interactions, Weighing(**options), now=now)
 
 
 def refused(*arguments, **options):
@@ -258,15 +252,15 @@ def test_without_types_all_have_the_weight_of_those_without():
 
 @given(ROWS, ROWS, st.none() | DAYS, st.none() | DAYS)
 def test_parts_are_weighed_as_if_they_were_one(first, second, half_life, last):
-    options = {"event_weights": WEIGHTS, "half_life_days": half_life, "last_days": last}
+    weighing = Weighing(event_weights=WEIGHTS, half_life_days=half_life, last_days=last)
     try:
-        whole = weigh(made([*first, *second]), **options)
+        whole = weigh(made([*first, *second]), weighing)
     except InputError as error:
         # Together they are enough for some to be far newer than all others.
         with pytest.raises(InputError, match=re.escape(error.reason)):
-            weigh_together([made(first), made(second)], **options)
+            weigh_together([made(first), made(second)], weighing)
         return
-    parts = weigh_together([made(first), made(second)], **options)
+    parts = weigh_together([made(first), made(second)], weighing)
     assert [row for part in parts for row in as_rows(part)] == as_rows(whole)
     assert np.concatenate([part.weights for part in parts]).tolist() == whole.weights.tolist()
     assert all(part.warnings for part in parts if not len(part))

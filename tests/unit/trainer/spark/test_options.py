@@ -33,6 +33,10 @@ def test_the_flags_of_spark(command):
     assert spec_by("--engine", "spark-als", command=command).spark == SparkAls()
     assert spec_by(command=command).spark is None
     assert spec_by("--engine=lightfm", command=command).spark is None
+    # What both engines have is kept.
+    both = ["--components=8", "--epochs=3", "--seed=7", "--sample-weights"]
+    expected = Hyperparameters(components=8, epochs=3, seed=7, sample_weights=True)
+    assert spec_by("--engine=spark-als", *both, command=command).hyperparameters == expected
 
 
 SPARKS = "--spark-master=local[2] --spark-conf=spark.a=b --als-alpha=1 --als-regularization=0.1"
@@ -65,12 +69,6 @@ def test_what_only_lightfm_has_is_refused_with_both_names(flag, shown):
     assert "left out with --engine spark-als: it is for --engine lightfm" in str(caught.value)
 
 
-def test_what_both_have_is_kept():
-    flags = ["--components=8", "--epochs=3", "--seed=7", "--sample-weights"]
-    expected = Hyperparameters(components=8, epochs=3, seed=7, sample_weights=True)
-    assert spec_by("--engine=spark-als", *flags).hyperparameters == expected
-
-
 @pytest.mark.parametrize(
     ("option", "values"),
     [
@@ -92,22 +90,19 @@ def test_a_setting_without_a_value_is_named():
         spec_by("--engine=spark-als", "--spark-conf=spark.a")
 
 
-@pytest.mark.parametrize(
-    ("master", "addresses"),
-    [
-        ("local", []),
-        ("local[*]", []),
-        ("local[2]", []),
-        ("local[2,3]", []),
-        ("spark://a:7077", [("a", 7077)]),
-        ("spark://a:1,b:2", [("a", 1), ("b", 2)]),
-        ("k8s://https://a:6443", [("a", 6443)]),
-        ("k8s://a:6443", [("a", 6443)]),
-        ("k8s://a", [("a", 443)]),
-        ("k8s://http://a/path", [("a", 80)]),
-        ("k8s://https://[::1]:6443", [("::1", 6443)]),
-    ],
-)
+MASTERS = {
+    **{local: [] for local in ("local", "local[*]", "local[2]", "local[2,3]")},
+    "spark://a:7077": [("a", 7077)],
+    "spark://a:1,b:2": [("a", 1), ("b", 2)],
+    "k8s://https://a:6443": [("a", 6443)],
+    "k8s://a:6443": [("a", 6443)],
+    "k8s://a": [("a", 443)],
+    "k8s://http://a/path": [("a", 80)],
+    "k8s://https://[::1]:6443": [("::1", 6443)],
+}
+
+
+@pytest.mark.parametrize(("master", "addresses"), MASTERS.items())
 def test_where_a_master_is(master, addresses):
     options = SparkAls(spark_master=master)
     assert options.addresses == addresses

@@ -168,7 +168,7 @@ def test_ids_are_told_apart_by_every_byte_and_keep_their_order(values):
 
 TEXTS = ["7", "100", "7"]
 FLOATS = (pa.float32(), pa.float64())
-UUIDS = [uuid.UUID(int=number) for number in (0, 2**127 + 12345, 0, 2**128 - 1)]
+UUIDS = [uuid.UUID(int=number) for number in (0, 0x0123456789ABCDEF13579BDF02468ACE, 0, 2**128 - 1)]
 UUID_BYTES = [own.bytes for own in UUIDS]
 
 
