@@ -65,6 +65,20 @@ def interactions(
     )
 
 
+def as_rows(read: Interactions) -> list[tuple[str, str, float, float | None, str | None]]:
+    """User, item, weight, time and event type of each row, None where there are no such."""
+    return [
+        (
+            read.user_ids[read.users[row]],
+            read.item_ids[read.items[row]],
+            float(read.weights[row]),
+            None if read.timestamps is None else float(read.timestamps[row]),
+            None if read.events is None else read.event_types[read.events[row]],
+        )
+        for row in range(len(read))
+    ]
+
+
 def table(
     features: Mapping[str, Sequence[str]],
     *,

@@ -44,12 +44,6 @@ def test_the_file_is_the_one_of_a_plain_build(tmp_path, monkeypatch, space):
     assert (tmp_path / "it.annoy").read_bytes() == (tmp_path / "plain").read_bytes()
 
 
-def test_items_are_told_of_a_thousand_at_a_time(tmp_path):
-    told = []
-    build("annoy", vectors(2500), "cosine", tmp_path, on_items=told.append)
-    assert told == [1024, 1024, 452]
-
-
 def test_a_neighbour_more_looks_at_a_node_more_in_each_tree(tmp_path):
     """As Annoy's own default does."""
     index = build("annoy", vectors(500), "cosine", tmp_path, settings={"trees": 7}).index

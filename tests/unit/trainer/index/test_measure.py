@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import tracemalloc
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightfm_retriever.publication.vectors.ranking import unit_rows
+from tests.unit.trainer.index import cases
 from tests.unit.trainer.index.cases import SPACES, nothing, own, rows, scores
 from trainer.index import measure as module
 from trainer.index.exact import ExactBackend
@@ -18,8 +20,7 @@ from trainer.index.protocol import Effort, IndexTask
 COUNT = 50
 
 
-def vectors(count=COUNT, *, seed=1):
-    return np.random.default_rng(seed).normal(size=(count, 4)).astype(np.float32)
+vectors = functools.partial(cases.vectors, COUNT, 4)
 
 
 def exact(of, space="inner_product"):
@@ -61,7 +62,7 @@ def recall(built, of, queries, space="inner_product", *, excluded=None):
 @pytest.mark.parametrize("count", [1, 2, 10, 11, COUNT])
 @pytest.mark.parametrize("by_item", [True, False])
 def test_exact_search_finds_all(space, count, by_item):
-    of = vectors(count)
+    of = cases.vectors(count, 4)
     queries = of if by_item else vectors(seed=2)
     before = of.copy(), queries.copy()
     excluded = own(count) if by_item else nothing(len(queries))
@@ -94,7 +95,7 @@ def test_more_candidates_are_scored_exactly_before_the_best_ten_are_kept():
 
 def test_what_a_user_has_seen_is_neither_asked_for_nor_an_answer():
     """Whoever has seen most has only the rest to be recommended, and it is found or not."""
-    of, queries = vectors(), vectors(6, seed=2)
+    of, queries = vectors(), cases.vectors(6, 4, seed=2)
     true = of @ queries.T
     # The best 0, 10, .. of each user, of whom the last has seen all.
     excluded = rows(np.sort(np.argsort(-true[:, user])[: 10 * user]) for user in range(6))
@@ -127,7 +128,7 @@ def test_what_is_as_good_as_the_tenth_counts():
 @given(st.integers(-40, 40), st.integers(-40, 40), st.integers(0, 10))
 def test_the_scale_of_the_vectors_makes_no_difference(of_items, of_queries, hits):
     """Powers of two change no digit. Small scores are no ties for being small."""
-    of, queries = vectors(), vectors(5, seed=2)
+    of, queries = vectors(), cases.vectors(5, 4, seed=2)
     scaled = of * np.float32(2.0**of_items)
 
     def answer(query, count):
@@ -140,7 +141,7 @@ def test_the_scale_of_the_vectors_makes_no_difference(of_items, of_queries, hits
 
 @pytest.mark.parametrize("direction", [1, -1])
 def test_one_item_that_is_much_longer_does_not_make_the_others_equal(direction):
-    of, query = vectors(), vectors(1, seed=2)
+    of, query = vectors(), cases.vectors(1, 4, seed=2)
     of[0] = direction * 1e6 * query[0]
     worst = searching(of, lambda query, _: np.argsort(of @ query)[1:11])
     assert recall(worst, of, query) == 0.0
@@ -163,7 +164,7 @@ def test_rounding_is_no_miss():
 def test_recall_is_as_the_definition_has_it(count, seed, space):
     """Whatever an index answers, and whatever is excluded."""
     random = np.random.default_rng(seed)
-    of, queries = vectors(count, seed=seed), vectors(7, seed=seed + 1)
+    of, queries = cases.vectors(count, 4, seed=seed), cases.vectors(7, 4, seed=seed + 1)
     excluded = [
         np.sort(random.choice(count, random.integers(0, count + 1), replace=False)) for _ in range(7)
     ]
@@ -184,7 +185,7 @@ def test_recall_is_as_the_definition_has_it(count, seed, space):
 
 
 def test_queries_are_asked_by_direction_where_only_that_counts():
-    of, queries = vectors(), 7 * vectors(20, seed=2)
+    of, queries = vectors(), 7 * cases.vectors(20, 4, seed=2)
     built = searching(of, best_of(unit_rows(of)))
     assert recall(built, of, queries, "cosine") == 1.0
     assert sorted(query for query, *_ in built.index.asked) == sorted(unit_rows(queries).tolist())
@@ -273,7 +274,7 @@ def test_the_time_is_the_median_on_one_thread_as_in_a_worker(clock):
         clock.now += next(durations)
         return []
 
-    found = asking(of, vectors(5, seed=2)).ask(searching(of, answer), 1)
+    found = asking(of, cases.vectors(5, 4, seed=2)).ask(searching(of, answer), 1)
     assert (found.query_microseconds, found.recall) == (0.25e6, 0)
     assert {*threads} == {1}
 
@@ -283,13 +284,13 @@ def test_the_time_is_the_median_on_one_thread_as_in_a_worker(clock):
 
 def test_depths_are_what_the_catalogue_has_twice_over():
     for count, depths in ((59, []), (60, [30]), (650, [30, 100, 300]), (2000, [30, 100, 300, 1000])):
-        assert asking(vectors(count), vectors(3, seed=2)).depths == depths
+        assert asking(cases.vectors(count, 4), cases.vectors(3, 4, seed=2)).depths == depths
 
 
 @pytest.mark.parametrize("space", SPACES)
 def test_recall_of_more_results_is_their_share_that_was_found(space):
     """An index that leaves out each tenth item, whatever is asked."""
-    of, queries = vectors(1000), vectors(150, seed=2)
+    of, queries = cases.vectors(1000, 4), cases.vectors(150, 4, seed=2)
     every = exact(of, space).index
     built = searching(of, lambda query, _: [r for r in every.search(query, 1000, 0) if r % 10])
     questions = asking(of, queries, space)
@@ -306,9 +307,9 @@ def test_recall_of_more_results_is_their_share_that_was_found(space):
 
 
 def test_who_can_be_answered_less_than_that_is_asked_for_all_there_is():
-    of = vectors(100)
+    of = cases.vectors(100, 4)
     excluded = rows([range(20, 100)] * 4 + [range(100)])
-    questions = asking(of, vectors(5, seed=2), excluded=excluded)
+    questions = asking(of, cases.vectors(5, 4, seed=2), excluded=excluded)
     assert questions.ask_deep(exact(of), 0, 30, 1.0).recall == 1.0
 
 

@@ -313,89 +313,63 @@ def test_for_more_results_than_ten_more_effort_is_told(run, backend, exact, aske
     assert [(one.results, one.effort, one.recall) for one in depths] == [(*one, 0.99) for one in told]
 
 
-# ---- exact search
-
-
-def test_exact_search_is_measured_first_whether_or_not_it_may_be_chosen(run):
-    for backends in ([Fake({"a": linear()})], ["exact", Fake({"a": linear()})]):
-        trials = run(*backends, exact=1234.56).facts.trials
-        assert trials[0] == MeasuredSetting(
-            backend="exact",
-            build={},
-            query={"candidates": 0},
-            recall_at_10=1.0,
-            query_microseconds=1234.6,
-        )
-        assert [trial.backend for trial in trials[1:]] == ["fake"] * 11
-
-
-@pytest.mark.parametrize(
-    ("backends", "exact", "chosen"),
-    [
-        # A catalogue so small that others are slower, or so large that they are quicker.
-        ([(1.0, 20), "exact"], 15.0, "exact"),
-        (["exact", (1.0, 20)], 15.0, "exact"),
-        (["exact", (0.95, 20)], 21.0, "fake"),
-        # It is what remains when the others miss the target, unless it wasn't asked for.
-        (["exact", (0.94, 1)], 9999.0, "exact"),
-        ([(0.5, 5000)], 1.0, "fake"),
-        (["exact"], 1.0, "exact"),
-    ],
-)
-def test_exact_search_is_one_among_others_where_it_was_asked_for(run, backends, exact, chosen):
-    made = [one if one == "exact" else Fake({"a": constant(*one)}) for one in backends]
-    tuned = run(*made, exact=exact)
-    facts = tuned.facts
-    assert (facts.backend, tuned.reached) == (chosen, facts.recall_at_10 >= 0.95)
-    # Built once, and once only.
-    assert [trial.backend for trial in facts.trials].count("exact") == 1
-    if chosen == "exact":
-        assert (tuned.path, facts.file, run.left()) == (None, None, [])
-        assert (facts.build, facts.query, facts.recall_at_10) == ({}, {"candidates": 0}, 1.0)
-        assert (facts.metric, facts.dimensions) == ("cosine", 3)
-    else:
-        assert run.left() == ["fake a"]
-
-
-# ---- what stands in where nothing that was asked for finds enough
+# ---- exact search, and what stands in where nothing that was asked for finds enough
 
 
 @pytest.mark.parametrize(
     ("asked", "exact", "other", "chosen", "tried"),
     [
-        # Exact search that is quick; nothing else is tried then.
-        ((0.5, 100), 900.0, (1.0, 1), "exact", "asked"),
-        ((0.5, 100), 1000.0, (1.0, 1), "exact", "asked"),
+        # A catalogue so small that others are slower, or so large that they are quicker.
+        ([(1.0, 20), "exact"], 15.0, None, "exact", "asked"),
+        (["exact", (1.0, 20)], 15.0, None, "exact", "asked"),
+        (["exact", (0.95, 20)], 21.0, None, "asked", "asked"),
+        # It is what remains when the others miss the target, unless it wasn't asked for.
+        (["exact", (0.94, 1)], 9999.0, None, "exact", "asked"),
+        ([(0.5, 5000)], 1.0, None, "asked", "asked"),
+        (["exact"], 1.0, None, "exact", ""),
+        # Exact search that is quick stands in; nothing else is tried then.
+        ([(0.5, 100)], 900.0, (1.0, 1), "exact", "asked"),
+        ([(0.5, 100)], 1000.0, (1.0, 1), "exact", "asked"),
         # Where it takes longer, the others are tried first.
-        ((0.5, 100), 2000.0, (0.96, 50), "other", "asked other"),
-        ((0.5, 100), 2000.0, (0.94, 50), "exact", "asked other"),
-        ((0.5, 100), 2000.0, (0.96, 2100), "exact", "asked other"),
+        ([(0.5, 100)], 2000.0, (0.96, 50), "other", "asked other"),
+        ([(0.5, 100)], 2000.0, (0.94, 50), "exact", "asked other"),
+        ([(0.5, 100)], 2000.0, (0.96, 2100), "exact", "asked other"),
         # As long as it isn't felt.
-        ((0.5, 100), 10_000.0, None, "exact", "asked"),
-        ((0.5, 100), 10_001.0, None, "asked", "asked"),
+        ([(0.5, 100)], 10_000.0, (), "exact", "asked"),
+        ([(0.5, 100)], 10_001.0, (), "asked", "asked"),
         # One that is felt stands in for what isn't much quicker.
-        ((0.9, 10_000), 29_999.0, None, "exact", "asked"),
-        ((0.9, 10_000), 30_001.0, None, "asked", "asked"),
+        ([(0.9, 10_000)], 29_999.0, (), "exact", "asked"),
+        ([(0.9, 10_000)], 30_001.0, (), "asked", "asked"),
         # Where nothing may stand in, what finds most is chosen, whoever asked for it.
-        ((0.5, 100), 1e6, (0.7, 5), "other", "asked other"),
-        ((0.5, 100), 1e6, (0.4, 5), "asked", "asked other"),
-        # Nothing stands in for what finds enough, or where that isn't allowed.
-        ((0.95, 100), 10.0, (1.0, 1), "asked", "asked"),
-        ((0.5, 100), 10.0, "not allowed", "asked", "asked"),
+        ([(0.5, 100)], 1e6, (0.7, 5), "other", "asked other"),
+        ([(0.5, 100)], 1e6, (0.4, 5), "asked", "asked other"),
+        # Nothing stands in for what finds enough.
+        ([(0.95, 100)], 10.0, (1.0, 1), "asked", "asked"),
     ],
 )
 def test_right_answers_come_before_quick_ones(run, asked, exact, other, chosen, tried):
-    stand_ins = [Fake({"b": constant(*other)}, name="other")] if isinstance(other, tuple) else []
-    poor = Fake({"a": constant(*asked)}, name="asked")
-    tuned = run(poor, exact=exact, stand_ins=None if other == "not allowed" else stand_ins)
+    """What may stand in is `other`: None where that isn't allowed."""
+    made = [one if one == "exact" else Fake({"a": constant(*one)}, name="asked") for one in asked]
+    others = [Fake({"b": constant(*other)}, name="other")] if other else []
+    tuned = run(*made, exact=exact, stand_ins=None if other is None else others)
     facts = tuned.facts
-    assert facts.backend == chosen
-    assert tuned.reached == (facts.recall_at_10 >= 0.95)
-    # What was tried is told, and nothing else was.
+    assert (facts.backend, tuned.reached) == (chosen, facts.recall_at_10 >= 0.95)
+    # Exact search is built once and measured first. What was tried is told, and nothing else was.
     assert [trial.backend for trial in facts.trials] == ["exact", *tried.split()]
-    assert tuned.instead_of == (None if chosen == "asked" else facts.trials[1])
+    assert facts.trials[0] == MeasuredSetting(
+        backend="exact",
+        build={},
+        query={"candidates": 0},
+        recall_at_10=1.0,
+        query_microseconds=exact,
+    )
+    asked_for = chosen == "asked" or "exact" in asked
+    assert tuned.instead_of == (None if asked_for else facts.trials[1])
     left = {"exact": [], "asked": ["asked a"], "other": ["other b"]}[chosen]
     assert run.left() == left == ([] if tuned.path is None else [tuned.path.read_text()])
+    if chosen == "exact":
+        assert (facts.file, facts.build, facts.query) == (None, {}, {"candidates": 0})
+        assert (facts.recall_at_10, facts.metric, facts.dimensions) == (1.0, "cosine", 3)
 
 
 @given(
@@ -426,7 +400,8 @@ def test_what_is_chosen_finds_enough_wherever_exact_search_would_not_be_felt(
 
 def test_the_facts_are_those_of_the_chosen_trial(run):
     fake = Fake({"a": linear()}, {"b": linear(each=0.5)})
-    facts = run(fake, "exact", target_recall=0.75).facts
+    facts = run(fake, "exact", exact=1234.56, target_recall=0.75).facts
+    assert facts.trials[0].query_microseconds == 1234.6
     [chosen] = [
         trial
         for trial in facts.trials

@@ -48,15 +48,6 @@ def refused(*arguments, **options):
     return str(caught.value)
 
 
-def as_rows(read):
-    return [
-        (read.user_ids[user], read.item_ids[item], time, read.event_types[event])
-        for user, item, time, event in zip(
-            read.users, read.items, read.timestamps.tolist(), read.events, strict=True
-        )
-    ]
-
-
 @given(ROWS, st.none() | DAYS, st.none() | DAYS, st.booleans())
 def test_each_row_is_weighed_by_event_and_age_and_the_old_are_left_out(rows, half_life, last, by_event):
     options = {"half_life_days": half_life, "last_days": last}
@@ -64,7 +55,8 @@ def test_each_row_is_weighed_by_event_and_age_and_the_old_are_left_out(rows, hal
     found = weighed(made(rows), **options)
     newest = max(time for *_, time, _ in rows)
     kept = [row for row in rows if last is None or (newest - row[3]) / DAY <= last]
-    assert as_rows(found) == [(user, item, time, event) for user, item, _, time, event in kept]
+    same = [(user, item, time, event) for user, item, _, time, event in kept]
+    assert [(*row[:2], *row[3:]) for row in datasets.as_rows(found)] == same
     assert found.weights.dtype == np.float32
     tiny = float(np.finfo(np.float32).tiny)
     for found_weight, (_, _, weight, time, event) in zip(found.weights.tolist(), kept, strict=True):
@@ -261,6 +253,5 @@ def test_parts_are_weighed_as_if_they_were_one(first, second, half_life, last):
             weigh_together([made(first), made(second)], weighing)
         return
     parts = weigh_together([made(first), made(second)], weighing)
-    assert [row for part in parts for row in as_rows(part)] == as_rows(whole)
-    assert np.concatenate([part.weights for part in parts]).tolist() == whole.weights.tolist()
+    assert [row for part in parts for row in datasets.as_rows(part)] == datasets.as_rows(whole)
     assert all(part.warnings for part in parts if not len(part))
