@@ -106,17 +106,6 @@ def test_equal_scores_are_as_lightfm_counts_them(trained):
         assert found[name] == pytest.approx(expected[name], abs=1e-5)
 
 
-def test_biases_of_users_change_nothing_and_those_of_items_do(trained):
-    _, dataset, embeddings = trained
-    of = {"seen": rows_of(dataset.train), "held_out": rows_of(dataset.test)}
-    users, items = embeddings.user_vectors.copy(), embeddings.item_vectors.copy()
-    users[:, -1] += np.arange(len(users))
-    items[:, -1] += np.arange(len(items)) % 7
-    before = evaluate_vectors(embeddings, **of)
-    assert evaluate_vectors(replace(embeddings, user_vectors=users), **of) == before
-    assert evaluate_vectors(replace(embeddings, item_vectors=items), **of) != before
-
-
 def test_where_every_item_is_a_positive_there_is_no_auc_and_without_any_no_metric():
     embeddings = Embeddings(cases.vectors(4, 3), cases.vectors(2, 3, seed=2))
     seen = cases.rows([[0], []])

@@ -24,6 +24,8 @@ GOOD_ROWS = 2
 LARGE = 40_000
 
 
+THREE = ", but the header names 3 columns: "
+NOT_UTF8 = [f" holds a byte 0x{byte} that isn't UTF-8" for byte in ("e9", "93")]
 SUFFIXES = (".gz", ".bz2", ".zst", ".lz4")
 
 
@@ -55,22 +57,13 @@ def refused(path, data):
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (b"u,x\n", "has 2 values, but the header names 3 columns: 'u,x'; was it cut short?"),
-        (
-            b"u,x,a,b\n",
-            "has 4 values, but the header names 3 columns: 'u,x,a,b'; a value that holds ',' ne",
-        ),
-        (
-            b'u,"x,b\nc",d,e\n',
-            "has 4 values, but the header names 3 columns: 'u,x,b\\nc,d,e'; is a quote in it not ",
-        ),
-        (
-            b"u,caf\xe9,a\n",
-            "column item_id holds a byte 0xe9 that isn't UTF-8, in b'caf\\xe9': is the file Lat",
-        ),
+        (b"u,x\n", f"has 2 values{THREE}'u,x'; was it cut short?"),
+        (b"u,x,a,b\n", f"has 4 values{THREE}'u,x,a,b'; a value that holds ',' needs quotes"),
+        (b'u,"x,b\nc",d,e\n', f"has 4 values{THREE}'u,x,b\\nc,d,e'; is a quote in it not closed?"),
+        (b"u,caf\xe9,a\n", f"column item_id{NOT_UTF8[0]}, in b'caf\\xe9': is the file Latin-1?"),
         (
             b"\x93u\x94,x,a\n",
-            "column user_id holds a byte 0x93 that isn't UTF-8, in b'\\x93u\\x94': is the file Win",
+            f"column user_id{NOT_UTF8[1]}, in b'\\x93u\\x94': is the file Windows-1252",
         ),
     ],
 )
@@ -118,10 +111,7 @@ def test_a_quote_that_is_never_closed_swallows_no_rows(tmp_path, repeats, row, e
     ("end", "reason"),
     [
         (b'u,x,"the end', "a quote begins in this row that is never closed"),
-        (
-            b"x" * (3 << 20) + b",y,z\n",
-            "is longer than 1048576 bytes: is a quote in it never closed?",
-        ),
+        (b"x" * (3 << 20) + b",y,z\n", "is longer than 1048576 bytes: is a quote in it never closed?"),
     ],
 )
 def test_a_row_without_an_end_is_named(tmp_path, end, reason):
@@ -185,21 +175,15 @@ def archive(*names):
 @pytest.mark.parametrize(
     ("data", "hint"),
     [
-        ((HEADER + GOOD).decode().encode("utf-16"), "in UTF-16: convert it: iconv -f utf-16 -t utf-8"),
-        ((HEADER + GOOD).decode().encode("utf-16-le"), "UTF-16LE: convert it: iconv -f utf-16le"),
-        ((HEADER + GOOD).decode().encode("utf-16-be"), "UTF-16BE: convert it: iconv -f utf-16be"),
-        ((HEADER + GOOD).decode().encode("utf-32"), "UTF-32: convert it: iconv -f utf-32"),
+        *(
+            ((HEADER + GOOD).decode().encode(name), f"{name.upper()}: convert it: iconv -f {name}")
+            for name in ("utf-16", "utf-16le", "utf-16be", "utf-32")
+        ),
         (gzip.compress(HEADER + GOOD, mtime=0), "compressed by gzip: let its name end in .gz"),
         (bz2.compress(HEADER + GOOD), "compressed by bzip2: let its name end in .bz2"),
         (archive("a.csv"), "a zip archive: unpack it"),
-        (
-            archive("[Content_Types].xml", "xl/workbook.xml"),
-            "an Excel workbook (.xlsx): save it",
-        ),
-        (
-            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(64),
-            "an old Excel workbook (.xls): save it",
-        ),
+        (archive("[Content_Types].xml", "xl/workbook.xml"), "an Excel workbook (.xlsx): save it"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(64), "an old Excel workbook (.xls): save it"),
         (b"SQLite format 3\0" + bytes(64), "a SQLite database: read it by --interactions-sql"),
     ],
 )
@@ -229,21 +213,13 @@ def test_text_may_begin_as_other_files_do(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "header", "hint"),
     [
-        (
-            "a.csv",
-            "user_id;item_id;weight",
-            "';' separates the columns: separate them by ',', or",
-        ),
+        ("a.csv", "user_id;item_id;weight", "';' separates the columns: separate them by ',', or"),
         ("a.csv", "user_id\titem_id", "'\\t' separates the columns: let the file's name end in .tsv"),
         ("a.csv", '"user_id"|"item_id"', "'|' separates the columns: separate them by ','"),
         ("a.tsv", "user_id,item_id", "',' separates the columns: let the file's name end in .csv"),
         ("a.tsv.gz", "user_id;item_id", "';' separates the columns: separate them by tabs"),
         ("a.csv", "user_id, item_id", "rename ' item_id' to 'item_id'"),
-        (
-            "a.csv",
-            "user_id,item_id\N{ZERO WIDTH NO-BREAK SPACE}",
-            r"rename 'item_id\ufeff' to 'item_id'",
-        ),
+        ("a.csv", "user_id,item_id\ufeff", r"rename 'item_id\ufeff' to 'item_id'"),
         ("a.csv", '{"user_id": "u", "item_id": "x"}', "it looks like JSON, but should be CSV"),
         ("a.csv", "<!DOCTYPE html>", "it looks like HTML or XML, but should be CSV"),
         ("a.csv", "sep=;", "the line 'sep=;' is for spreadsheets only: remove it"),
