@@ -38,6 +38,7 @@ def last_options(url):
         # One that isn't found keeps nobody from the other, nor does a socket.
         ("postgresql://none,one/d", ("one", "10.0.0.1", "")),
         ("postgresql://%2Frun,one/d", ("/run,one", ",10.0.0.1", ",")),
+        ("postgresql://none,%2Frun,/d", ("/run,", ",", ",")),
     ],
 )
 def test_libpq_gets_the_addresses_that_were_found(url, expected):
