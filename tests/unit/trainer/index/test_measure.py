@@ -304,9 +304,7 @@ def test_recall_of_more_results_is_their_share_that_was_found(space):
         assert found.queries == 100
         # As many candidates and as much effort as the retriever asks for.
         assert {asked[1:] for asked in built.index.asked[-100:]} == {(results, 7.5)}
-
-
-def test_who_can_be_answered_less_than_that_is_asked_for_all_there_is():
+    # Who can be answered less than that is asked for all there is.
     of = cases.vectors(100, 4)
     excluded = rows([range(20, 100)] * 4 + [range(100)])
     questions = asking(of, cases.vectors(5, 4, seed=2), excluded=excluded)

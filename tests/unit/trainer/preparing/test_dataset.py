@@ -155,39 +155,37 @@ def test_seen_are_the_rows_trained_on_and_features_are_learned_of_those(rows, fe
     assert (dataset.item_features.getnnz(axis=1) > 0).all()
 
 
-def test_features_without_interactions_are_published_and_counted():
+def test_what_is_published_by_features_alone_and_what_is_left_out_are_counted():
+    """Of a feature that nobody with training interactions has nothing can be learned."""
+    items = {
+        "a": ["g:x", "g:y"],
+        "new": ["g:x"],
+        "newer": ["g:y", "g:z"],
+        "lost": ["g:z"],
+        "nothing": [],
+    }
+    users = {"u": ["k:1"], "w": ["k:1"], "x": ["k:2"]}
     dataset = datasets.dataset(
         [("u", "a", 1.0), ("u", "b", 1.0), ("v", "c", 1.0)],
-        items=datasets.table({"a": ["g:x", "g:y"], "new": ["g:x"], "newer": ["g:y"], "nothing": []}),
-        users=datasets.table({"u": ["k:1"], "w": ["k:1"]}, name="users.csv"),
+        items=datasets.table(items),
+        users=datasets.table(users, name="users.csv"),
     )
     assert ids(dataset.items) == {"a", "b", "c", "new", "newer"}
     assert ids(dataset.users) == {"u", "v", "w"}
-    assert dataset.warnings == [
-        f"2 items of items.csv {BY_FEATURES}",
-        f"1 items of items.csv {LOST}",
-        "2 items aren't in items.csv: they have no features",
-        f"1 users of users.csv {BY_FEATURES}",
-        "1 users aren't in users.csv: they have no features",
-    ]
+    assert (dataset.item_feature_names, dataset.user_feature_names) == (["g:x", "g:y"], ["k:1"])
     assert (dataset.item_columns, dataset.user_columns) == (["g"], ["k"])
-
-
-def test_features_that_nobody_with_training_interactions_has_are_left_out_and_counted():
-    items = {"a": ["g:x"], "new": ["g:x", "g:y"], "lost": ["g:y", "g:z"], "nothing": []}
-    users = datasets.table({"u": ["k:1"], "w": ["k:2"]}, name="users.csv")
-    dataset = datasets.dataset([("u", "a", 1.0)], items=datasets.table(items), users=users)
-    assert (dataset.item_feature_names, dataset.user_feature_names) == (["g:x"], ["k:1"])
-    assert (ids(dataset.items), ids(dataset.users)) == ({"a", "new"}, {"u"})
     # The rest of a row still sums to 1.
-    new = dataset.item_features[dataset.items.row("new")].toarray()[0]
-    assert new.tolist() == [0.0, 0.0, 1.0]
+    newer = dataset.item_features[dataset.items.row("newer")].toarray()[0]
+    assert newer.tolist() == [*[0.0] * 6, 1.0]
     assert dataset.warnings == [
-        f"2 features of items.csv are of no item {UNLEARNED}",
-        f"1 items of items.csv {BY_FEATURES}",
+        f"1 features of items.csv are of no item {UNLEARNED}",
+        f"2 items of items.csv {BY_FEATURES}",
         f"2 items of items.csv {LOST}",
+        "2 items aren't in items.csv: they have no features",
         f"1 features of users.csv are of no user {UNLEARNED}",
+        f"1 users of users.csv {BY_FEATURES}",
         f"1 users of users.csv {LOST}",
+        "1 users aren't in users.csv: they have no features",
     ]
 
 
@@ -227,6 +225,10 @@ def test_a_test_interaction_that_is_trained_on_too_is_not_evaluated():
         "19 of 20 test interactions aren't evaluated: 1 are in the training data too, "
         "18 repeat others, or are of users or items without a training interaction"
     )
+    rows = [("u", "a", 1.0), ("v", "b", 1.0), ("u", "a", 1.0), ("v", "a", 1.0)]
+    last = datasets.dataset(rows, split="leave-last-k", timestamps=[0.0, 0.0, 1.0, 1.0])
+    told = "1 of 2 test interactions aren't evaluated: 1 are in the training data too"
+    assert last.warnings == [told]
 
 
 TWENTY = [(user, f"i{item}", 1.0) for user in "uv" for item in range(10)]
