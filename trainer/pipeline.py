@@ -26,8 +26,9 @@ from trainer.fitting.trained import Trained
 from trainer.fitting.user_features import learned
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
-from trainer.preparing.dataset import Dataset, Split, build_dataset
+from trainer.preparing.dataset import Dataset, build_dataset
 from trainer.preparing.pair_weights import learning_warnings
+from trainer.preparing.splits import Split, Splitting
 from trainer.progress import Reporter, Silent
 from trainer.promotion import predecessor
 from trainer.promotion.checks import Checked, Checks, publish_checked
@@ -154,11 +155,13 @@ def _dataset(
             source.interactions,
             items=source.items,
             users=source.users,
-            # What isn't one of them is refused where the data is split.
-            split=cast("Split", data.split or reading.default_split(data)),
-            split_count=data.split_count,
-            split_share=data.split_share,
-            seed=spec.hyperparameters.seed,
+            splitting=Splitting(
+                # What isn't one of them is refused where the data is split.
+                cast("Split", data.split or reading.default_split(data)),
+                spec.hyperparameters.seed,
+                data.split_count,
+                data.split_share,
+            ),
         )
 
 
@@ -229,7 +232,7 @@ def _trained_here(
         model=model,
         state=state,
         user_features=user_features,
-        warnings=learning_warnings(dataset.train, name=dataset.name, loss=hyperparameters.loss)
+        warnings=[*learning_warnings(dataset.train, name=dataset.name, loss=hyperparameters.loss)]
         if hyperparameters.sample_weights
         else [],
     )

@@ -18,8 +18,8 @@ from trainer.data.files import parquet_folder, tables
 from trainer.data.interactions import Interactions
 from trainer.data.item_attributes import WantedColumn
 from trainer.errors import InputError, OptionError
-from trainer.preparing.dataset import Split
-from trainer.preparing.weighting import weigh, weigh_together
+from trainer.preparing.splits import Split
+from trainer.preparing.weighting import Weighing, weigh, weigh_together
 from trainer.spec import DataSpec
 
 _SMALL_BYTES = 16 << 20
@@ -76,20 +76,14 @@ def _weighed(
     if data.event_log and data.has_history:
         read, events = _with_events(read, data, _log_directory(event_log), now)
     read = replace(read, event_ids=None)
-    if events is None:
-        return weigh(
-            read,
-            event_weights=data.event_weights,
-            half_life_days=data.half_life_days,
-            last_days=data.last_days,
-        )
-    parts = weigh_together(
-        [read, events],
+    weighing = Weighing(
         event_weights=data.event_weights,
         half_life_days=data.half_life_days,
         last_days=data.last_days,
     )
-    return combining.join(*parts)
+    if events is None:
+        return weigh(read, weighing)
+    return combining.join(*weigh_together([read, events], weighing))
 
 
 def _with_events(

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from lightfm_retriever.publication.manifest import Manifest
-from trainer.evaluation.cold_metrics import cold_rows
+from trainer.evaluation.metric_rows import cold_rows
 from trainer.report.accuracy import Accuracy, Precision, Sample
 from trainer.report.deployment import Deployment
 from trainer.report.pictures import name_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from trainer.errors import TrainerError
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings, extract_embeddings
 from trainer.fitting.lightfm_model import Hyperparameters, train
-from trainer.preparing.dataset import Dataset, Split, build_dataset
-from trainer.preparing.splits import held_out
+from trainer.preparing.dataset import Dataset, build_dataset
+from trainer.preparing.splits import Split, Splitting, held_out
 from trainer.progress import Reporter
 from trainer.reading import TrainingInput
 from trainer.study.options import StudyOptions
@@ -95,17 +95,15 @@ def run_study(
     import_optuna()
     started = clock()
     seed = options.start.seed
-    is_test = held_out(source.interactions, split, seed=seed, count=split_count, share=split_share)
+    splitting = Splitting(split, seed, split_count, split_share)
+    is_test = held_out(source.interactions, splitting)
 
     def build(interactions: Interactions, split: Split) -> Dataset:
         return build_dataset(
             interactions,
             items=source.items,
             users=source.users,
-            split=split,
-            split_count=split_count,
-            split_share=split_share,
-            seed=seed,
+            splitting=replace(splitting, split=split),
         )
 
     dataset = build(source.interactions, split)

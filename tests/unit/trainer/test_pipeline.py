@@ -18,7 +18,7 @@ from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.volume import FolderVolume
 from tests import datasets, publications, specs
 from trainer.errors import OptionError, TrainerError
-from trainer.evaluation.cold_metrics import TRAINED, cold_rows
+from trainer.evaluation.metric_rows import TRAINED, cold_rows
 from trainer.index import NAMES
 from trainer.index.tuning import TuningOptions
 from trainer.pipeline import Places, train_and_publish
@@ -350,8 +350,8 @@ def test_an_index_that_cannot_be_built_publishes_nothing(tmp_path, monkeypatch):
         def rounds(self, *_):
             return [[{}]]
 
-        def build(self, _vectors, _space, path, _settings, **_):
-            path.write_bytes(b"half")
+        def build(self, task):
+            task.path.write_bytes(b"half")
             raise self.error
 
     def fail_with(error):

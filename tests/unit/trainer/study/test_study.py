@@ -16,7 +16,7 @@ from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import extract_embeddings
 from trainer.fitting.lightfm_model import LOSSES, Hyperparameters, train
 from trainer.preparing.dataset import build_dataset
-from trainer.preparing.splits import held_out
+from trainer.preparing.splits import Splitting, held_out
 from trainer.progress import Silent
 from trainer.reading import TrainingInput
 from trainer.study import study
@@ -54,8 +54,7 @@ def inner(options=QUICK):
         source().interactions,
         items=FeatureTable(),
         users=FeatureTable(),
-        split="random",
-        seed=options.start.seed,
+        splitting=Splitting("random", options.start.seed),
     )
 
 
@@ -116,7 +115,7 @@ def test_the_best_is_trained_on_all_training_interactions_and_tested():
     assert result.value == best.value
     assert result.hyperparameters == replace(datasets.QUICK, **best.parameters, epochs=best.epochs)
     dataset = build_dataset(
-        given.interactions, items=given.items, users=given.users, split="random", seed=1
+        given.interactions, items=given.items, users=given.users, splitting=Splitting("random", 1)
     )
     model = train(dataset, result.hyperparameters, on_epoch=lambda: None)
     assert result.test == evaluate_vectors(
@@ -132,7 +131,7 @@ def test_the_best_is_trained_on_all_training_interactions_and_tested():
 def test_the_search_never_sees_the_test_interactions():
     """Whatever they are, the trials are the same; only the test's figures aren't."""
     given = source()
-    is_test = held_out(given.interactions, "first-10", seed=1)
+    is_test = held_out(given.interactions, Splitting("first-10", 1))
     items, weights = given.interactions.items.copy(), given.interactions.weights.copy()
     items[is_test] = np.random.default_rng(3).permutation(items[is_test])
     weights[is_test] = 1000
@@ -342,7 +341,10 @@ def test_optuna_keeps_quiet_and_its_own_settings(capfd):
 
 def test_a_search_needs_something_to_validate_on():
     dataset = build_dataset(
-        source().interactions, items=FeatureTable(), users=FeatureTable(), split="none", seed=1
+        source().interactions,
+        items=FeatureTable(),
+        users=FeatureTable(),
+        splitting=Splitting("none", 1),
     )
     with pytest.raises(TrainerError, match="no interaction above 0 is left to validate on"):
         search(dataset, QUICK, reporter=Silent())
