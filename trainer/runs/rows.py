@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 from dataclasses import replace
@@ -19,6 +20,7 @@ _STAND_IN = TrainingSpec(data=DataSpec(dataset="unreadable"), label=None)
 # The first second that a message's timestamp can't have: the year 10000.
 _END_OF_TIME = 253402300800
 _SHOWN = 40
+_MAX_NUMBER = 2**63 - 1
 _ID = re.compile("[A-Za-z0-9-]{1,64}")
 
 
@@ -60,6 +62,32 @@ def read(row: sqlite3.Row, path: Path) -> Run | DamagedRun:
             "backup, or put back what the row had"
         )
         return DamagedRun(number=number, id=row["id"] if _is_id(row["id"]) else "", problem=problem)
+
+
+def find(database: sqlite3.Connection, column: str, value: object) -> Any:
+    """The row that has a value in a column; None for none."""
+    # The column is one of ours.
+    return database.execute(f"SELECT * FROM runs WHERE {column} = ?", (value,)).fetchone()  # noqa: S608
+
+
+def why_no_number(database: sqlite3.Connection) -> str:
+    """Why no run can be queued when somebody used up the numbers of rows; else ""."""
+    todo = "which leaves none for another run: stop the service and"
+    (highest,) = database.execute("SELECT max(number) FROM runs").fetchone()
+    if highest == _MAX_NUMBER:
+        return (
+            f"row {highest} has the highest number that there can be, {todo} give it the number that "
+            "it had, or restore the file from a backup"
+        )
+    with contextlib.suppress(sqlite3.OperationalError):
+        for (last,) in database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'"):
+            if last == _MAX_NUMBER:
+                return (
+                    f"the last number of 'runs' in the table sqlite_sequence is {last}, the highest "
+                    f"that there can be, {todo} set it to {highest or 0}, or restore the file from a "
+                    "backup"
+                )
+    return ""
 
 
 def encode(outcome: Outcome) -> str:

@@ -379,14 +379,15 @@ def test_a_run_whose_label_is_being_moved_is_not_cancelled_any_more(here, hold):
     assert list_labels(here.volume) == {"current": version}
 
 
-def test_a_run_is_cancelled_while_its_process_is_being_started(here, hold):
+def test_a_run_is_cancelled_while_its_process_is_being_started(here, hold, monkeypatch):
     starting, go_on = hold(module, "RunProcess")
     run_id = here.submit()
     assert starting.wait(PATIENCE)
+    ended, end = threading.Event(), module.ActiveRun.end
+    monkeypatch.setattr(module.ActiveRun, "end", lambda *of: (end(*of), ended.set()))
     with ThreadPoolExecutor(1) as pool:
         cancelling = pool.submit(here.scheduler.cancel, run_id)
-        while not here.scheduler._active[run_id].ending:
-            pass
+        assert ended.wait(PATIENCE)
         go_on.set()
     assert here.process().killed.is_set()
     assert cancelling.result().state == "CANCELLED"
