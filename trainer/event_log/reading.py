@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +20,8 @@ from trainer.event_log import files as event_files
 from trainer.event_log import listing, segments
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.files import LogFile, os_errors
+
+_T = TypeVar("_T")
 
 
 def read_interactions(directory: Path, *, now: float | None = None) -> Interactions:
@@ -75,7 +80,7 @@ def stored_events(directory: Path) -> int:
     with os_errors(directory, "can't be read"):
         files = listing.list_kept(directory)
         return sum(
-            _measure(directory, file)
+            _as_it_is_now(directory, file, lambda file: segments.measure_segment(file.path)).events
             if file.kind == "segment"
             else len(read_file(directory, file, last=file == files[-1]))
             for file in reversed(files)
@@ -105,18 +110,14 @@ def read_file(directory: Path, file: LogFile, *, last: bool) -> pa.Table:
         EventLogError: it is damaged, or missing.
         OSError: it can't be read.
     """
-    while True:
-        try:
-            if file.kind == "lost":
-                return segments.SCHEMA.empty_table()
-            if file.kind == "segment":
-                return segments.read_segment(file.path)
-            return _read_wal(file, last=last)
-        except FileNotFoundError:
-            file = _now(directory, file)
+    return _as_it_is_now(directory, file, partial(_read, last=last))
 
 
-def _read_wal(file: LogFile, *, last: bool) -> pa.Table:
+def _read(file: LogFile, *, last: bool) -> pa.Table:
+    if file.kind == "lost":
+        return segments.SCHEMA.empty_table()
+    if file.kind == "segment":
+        return segments.read_segment(file.path)
     try:
         return event_files.read_wal(file.path, complete=not last, at_least=file.valid_bytes)[0]
     except EventLogError:
@@ -126,14 +127,10 @@ def _read_wal(file: LogFile, *, last: bool) -> pa.Table:
         return event_files.read_wal(file.path, complete=False, at_least=file.valid_bytes)[0]
 
 
-def _measure(directory: Path, file: LogFile) -> int:
+def _as_it_is_now(directory: Path, file: LogFile, read: Callable[[LogFile], _T]) -> _T:
+    """What is read of a file, or of what has its number since: a segment, or less events."""
     while True:
         try:
-            return segments.measure_segment(file.path)[0]
+            return read(file)
         except FileNotFoundError:
-            file = _now(directory, file)
-
-
-def _now(directory: Path, file: LogFile) -> LogFile:
-    """What has the number of a file that is gone: it has become a segment, or lost some events."""
-    return event_files.list_files(directory)[file.number - 1]
+            file = event_files.list_files(directory)[file.number - 1]

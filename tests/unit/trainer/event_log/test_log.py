@@ -246,7 +246,7 @@ def test_a_write_that_fails_fails_all_who_share_it_and_the_next_one_works(tmp_pa
     [
         ("files.write_segment", "can't make a segment", [1, 1, 1]),
         # The last one grows.
-        ("log.WriteAheadFile.create", "so the one before it grows", [3]),
+        ("tail.WriteAheadFile.create", "so the one before it grows", [3]),
     ],
 )
 def test_without_room_for_a_file_it_is_made_later(tmp_path, monkeypatch, caplog, failing, said, rows):
@@ -320,7 +320,7 @@ def test_a_damaged_segment_is_named_and_can_be_given_up(tmp_path, at):
 def test_a_damaged_write_ahead_file_is_named(tmp_path):
     with open_log(tmp_path) as log:
         log.append(events(1))
-        size = log._wal.size
+        size = log._tail.wal.size
         log.append(events(2))
     path = tmp_path / "_wal-00000001"
     damage(path, size - 1)

@@ -330,7 +330,7 @@ def test_on_a_full_disk_what_is_not_removed_stays_and_it_can_be_done_again(
 
 def test_without_room_for_a_write_ahead_file_nothing_is_removed(tmp_path, log, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("trainer.event_log.log.WriteAheadFile.create", full)
+        patch.setattr("trainer.event_log.tail.WriteAheadFile.create", full)
         with pytest.raises(EventLogError, match="no room for another write-ahead file"):
             log.remove(OF_A)
     assert len(read_ids(tmp_path)) == 6
