@@ -1,49 +1,38 @@
-"""From interactions to a checked publication, top to bottom."""
+"""From interactions, or from any model's vectors, to a checked publication, top to bottom."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from lightfm import LightFM
 
-from lightfm_retriever.publication import labels, layout
-from lightfm_retriever.publication.errors import LabelError
+from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.publication.writer import Clock, Staging, utc_now
-from trainer import reading
+from trainer import reading, training
 from trainer.data.files import tables
-from trainer.evaluation.of_cold_users import evaluate_cold_of
-from trainer.evaluation.of_lightfm import evaluate
-from trainer.fitting import warm_start as warm
-from trainer.fitting.embeddings import extract_embeddings
-from trainer.fitting.lightfm_model import Hyperparameters, train
 from trainer.fitting.trained import Trained
-from trainer.fitting.user_features import learned
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
 from trainer.preparing.dataset import Dataset, Split, build_dataset
-from trainer.preparing.pair_weights import learning_warnings
 from trainer.progress import Reporter, Silent
 from trainer.promotion import predecessor
 from trainer.promotion.checks import Checked, Checks, publish_checked
 from trainer.promotion.content import Content, content_in_making, names_by_column
 from trainer.promotion.gates import Gates
 from trainer.publishing.indexing import Indexing
+from trainer.publishing.own_vectors import OwnVectors, read_own_vectors
 from trainer.publishing.publishable import Publishable
 from trainer.reading import TrainingInput
-from trainer.spark.engine import SparkTraining, trained_on_spark
 from trainer.spec import TrainingSpec
 from trainer.timings import Timings
 
 EVENTS = "events"
 """Where appended interactions are, in the trainer's own directory."""
-
-_LIBRARIES = ("rectools-lightfm", "scipy")
 
 
 @dataclass(frozen=True)
@@ -69,6 +58,25 @@ class TrainingResult(Checked):
 
     model: LightFM | None
     dataset: Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorsSpec:
+    """What to publish, and what it has to pass.
+
+    Attributes:
+        files: of the vectors, and of what goes with them.
+        indexing: the kinds of index to choose among.
+        label: what to compare with, and to move if all passes; None for none.
+        gates: what has to pass for that.
+        max_shrinkage: the largest share of the seen interactions that may be missing; None for half.
+    """
+
+    files: OwnVectors
+    indexing: Indexing
+    label: str | None = layout.DEFAULT_LABEL
+    gates: Gates = field(default_factory=Gates)
+    max_shrinkage: float | None = None
 
 
 def train_and_publish(
@@ -108,8 +116,8 @@ def train_and_publish(
         # A volume that can't be written is known before the training, not after it.
         with Staging(volume.folder):
             pass
-        start = _start(spec, volume.folder, dataset) if spec.warm_start else None
-        with _trained(spec, volume, dataset, start, timings, reporter) as trained:
+        start = training.start_of(spec, volume.folder, dataset) if spec.warm_start else None
+        with training.trained_by(spec, volume, dataset, start, timings, reporter) as trained:
             reporter.metrics(trained.metrics)
             made = _publishable(dataset, trained)
             checked = publish_checked(made, checks, indexing, timings, reporter)
@@ -122,6 +130,25 @@ def train_and_publish(
     return TrainingResult(
         **{**vars(checked), "warnings": warnings}, model=trained.model, dataset=dataset
     )
+
+
+def publish_vectors(spec: VectorsSpec, volume: Volume, *, reporter: Reporter) -> Checked:
+    """Read, evaluate, index, publish, verify and check the gates; no label is moved.
+
+    Raises:
+        TrainerError: the files are at fault, or an index isn't good enough.
+        PublicationError: the volume is.
+    """
+    timings = Timings(on_stage=reporter.stage)
+    volume.check_writable()
+    with timings.stage("read"), Staging(volume.folder) as staging:
+        source, warnings = read_own_vectors(spec.files, staging.scratch("vectors"))
+    with predecessor.followed(volume, spec.label):
+        seed = spec.indexing.options.seed
+        checks = Checks(volume, spec.label, spec.gates, spec.max_shrinkage, seed)
+        checks.before_training(lambda: _content_of(source), warnings)
+        checked = publish_checked(source, checks, spec.indexing, timings, reporter)
+    return replace(checked, warnings=[*warnings, *checked.warnings])
 
 
 def indexing_of(spec: TrainingSpec) -> Indexing:
@@ -169,117 +196,51 @@ def _gates(spec: TrainingSpec) -> Gates:
     return replace(spec.gates, min_pairs_kept=0.0)
 
 
-def _start(spec: TrainingSpec, volume: Path, dataset: Dataset) -> LightFM | None:
-    """The model that the label names, fitted to the dataset's rows; None when there is none yet."""
-    try:
-        version = labels.read_label(volume, spec.label or layout.DEFAULT_LABEL)
-    except LabelError:
-        return None
-    state = warm.load(volume, version)
-    return None if state is None else warm.warm_model(state, dataset, spec.hyperparameters)
-
-
-@contextmanager
-def _trained(
-    spec: TrainingSpec,
-    volume: Volume,
-    dataset: Dataset,
-    start: LightFM | None,
-    timings: Timings,
-    reporter: Reporter,
-) -> Iterator[Trained]:
-    """Fit and evaluate by the spec's engine; it may yield vectors in files that go after the block."""
-    if spec.spark is None:
-        yield _trained_here(dataset, spec.hyperparameters, start, timings, reporter)
-        return
-    # What the nodes reach is where the volume is, not this machine's copy of it.
-    exchange = f"{volume}/{layout.STAGING}" if volume.elsewhere else None
-    with trained_on_spark(
-        dataset,
-        spec.hyperparameters,
-        SparkTraining(spec.spark, exchange),
-        volume.folder,
-        timings=timings,
-        reporter=reporter,
-    ) as trained:
-        yield trained
-
-
-def _trained_here(
-    dataset: Dataset,
-    hyperparameters: Hyperparameters,
-    start: LightFM | None,
-    timings: Timings,
-    reporter: Reporter,
-) -> Trained:
-    """LightFM, fitted in this process."""
-    with timings.stage("fit"), reporter.step("Training, epochs", hyperparameters.epochs) as advance:
-        model = train(dataset, hyperparameters, on_epoch=lambda: advance(1), start=start)
-    with timings.stage("evaluate"):
-        metrics = evaluate(model, dataset, threads=hyperparameters.threads, seed=hyperparameters.seed)
-        embeddings = extract_embeddings(model, dataset)
-        state = warm.state_of(model, dataset)
-        user_features = learned(state)
-        metrics |= evaluate_cold_of(dataset, embeddings, user_features, seed=hyperparameters.seed)
-    return Trained(
-        embeddings=embeddings,
-        metrics=metrics,
-        hyperparameters=asdict(hyperparameters),
-        libraries=_LIBRARIES,
-        model=model,
-        state=state,
-        user_features=user_features,
-        warnings=learning_warnings(dataset.train, name=dataset.name, loss=hyperparameters.loss)
-        if hyperparameters.sample_weights
-        else [],
-    )
+def _described(dataset: Dataset) -> dict[str, Any]:
+    """What is told of a dataset, whatever its vectors are; see Publishable."""
+    return {
+        "items": dataset.items,
+        "users": dataset.users,
+        "seen": dataset.seen(),
+        "held_out": dataset.held_out(),
+        "titles": dataset.titles,
+        "facts": DatasetFacts(
+            name=dataset.name,
+            split=dataset.split,
+            train_interactions=int(dataset.train.nnz),
+            test_interactions=int(dataset.test.nnz),
+            item_features=dataset.item_columns,
+            user_features=dataset.user_columns,
+            weight=dataset.weight(),
+        ),
+        "attributes": dataset.attributes,
+    }
 
 
 def _publishable(dataset: Dataset, trained: Trained) -> Publishable:
     return Publishable(
-        items=dataset.items,
-        users=dataset.users,
+        **_described(dataset),
         embeddings=trained.embeddings,
-        seen=dataset.seen(),
-        held_out=dataset.held_out(),
-        titles=dataset.titles,
-        facts=_facts(dataset),
         hyperparameters=trained.hyperparameters,
         metrics=trained.metrics,
         libraries=trained.libraries,
         state=trained.state,
         popularity=dataset.popularity(),
         user_features=trained.user_features,
-        attributes=dataset.attributes,
     )
 
 
 def _content(dataset: Dataset) -> Content:
-    return content_in_making(
-        items=dataset.items,
-        users=dataset.users,
-        seen=dataset.seen(),
-        held_out=dataset.held_out(),
-        titles=dataset.titles,
-        facts=_facts(dataset),
-        attributes=dataset.attributes,
-        names={
-            **names_by_column("items", dataset.item_columns, dataset.item_feature_names),
-            **names_by_column("users", dataset.user_columns, dataset.user_feature_names),
-        },
-    )
+    names = {
+        **names_by_column("items", dataset.item_columns, dataset.item_feature_names),
+        **names_by_column("users", dataset.user_columns, dataset.user_feature_names),
+    }
+    return content_in_making(**_described(dataset), names=names)
 
 
-def _facts(dataset: Dataset) -> DatasetFacts:
-    return DatasetFacts(
-        name=dataset.name,
-        split=dataset.split,
-        train_interactions=int(dataset.train.nnz),
-        test_interactions=int(dataset.test.nnz),
-        item_features=dataset.item_columns,
-        user_features=dataset.user_columns,
-        weight=dataset.weight(),
-    )
+def _content_of(source: Publishable) -> Content:
+    names = ("items", "users", "seen", "held_out", "titles", "facts", "attributes")
+    return content_in_making(**{name: getattr(source, name) for name in names})
 
 
 def _needless_options(spec: TrainingSpec, dataset: Dataset, *, began_anew: bool) -> Iterator[str]:

@@ -14,7 +14,8 @@ import pytest
 from tests.benchmarks import synthetic, training
 from tests.benchmarks.synthetic import InteractionsSpec
 from tests.benchmarks.training import Measured, ProcessError, Stages, Subject
-from trainer import pipeline, reading
+from trainer import reading
+from trainer import training as trained
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.progress import Silent
 
@@ -75,9 +76,9 @@ def test_both_fits_do_the_same_work(data, tmp_path, monkeypatch):
     matrix = tmp_path / "matrix.npz"
     training.read(str(data), str(matrix))
     models = []
-    for_real = pipeline.train
+    for_real = trained.train
     kept = lambda *given, **options: models.append(for_real(*given, **options)) or models[-1]  # noqa: E731
-    monkeypatch.setattr(pipeline, "train", kept)
+    monkeypatch.setattr(trained, "train", kept)
     asked = json.dumps(asdict(QUICK))
     training.train(str(data), str(tmp_path / "volume"), asked)
     shown = training._BARE + "\nprint(json.dumps({'biases': model.item_biases.tolist()}))"
@@ -87,7 +88,7 @@ def test_both_fits_do_the_same_work(data, tmp_path, monkeypatch):
 
 
 def test_a_run_ends_where_the_fit_is_over(data, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(pipeline, "evaluate", None)
+    monkeypatch.setattr(trained, "evaluate", None)
     training.train(str(data), str(tmp_path / "volume"), json.dumps(asdict(QUICK)))
     assert [*json.loads(capsys.readouterr().out)["seconds"]] == ["read", "dataset", "fit"]
 
@@ -106,9 +107,9 @@ def test_the_rows_are_gone_when_a_run_fits(data, tmp_path, monkeypatch):
         rows.append(rows[0]())
         return pipeline_train(*given, **options)
 
-    pipeline_train = pipeline.train
+    pipeline_train = trained.train
     monkeypatch.setattr(reading, "weigh", watched)
-    monkeypatch.setattr(pipeline, "train", fit)
+    monkeypatch.setattr(trained, "train", fit)
     training.train(str(data), str(tmp_path / "volume"), json.dumps(asdict(QUICK)))
     assert rows[1:] == [None]
 

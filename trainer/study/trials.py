@@ -64,7 +64,6 @@ def search(
     options: StudyOptions,
     *,
     reporter: Reporter,
-    on_trial: Callable[[Trial], None] = lambda _: None,
     clock: Seconds = time.perf_counter,
 ) -> list[Trial]:
     """Try hyperparameters on a dataset whose test interactions are the validation's.
@@ -92,7 +91,6 @@ def search(
             if trials and deadline is not None and clock() >= deadline:
                 break
             trials.append(_try(study, dataset, options, deadline=deadline, clock=clock))
-            on_trial(trials[-1])
             advance(1)
     return trials
 

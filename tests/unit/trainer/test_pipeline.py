@@ -71,7 +71,7 @@ def no_training(monkeypatch):
     """Fails the test when anything is trained from now on."""
 
     def forbid():
-        monkeypatch.setattr("trainer.pipeline.train", lambda *_, **__: pytest.fail("it trained"))
+        monkeypatch.setattr("trainer.training.train", lambda *_, **__: pytest.fail("it trained"))
 
     return forbid
 
@@ -418,7 +418,7 @@ def test_an_input_that_keeps_too_little_is_refused_before_the_training(tmp_path,
     first = run(tmp_path, datasets.rows()).manifest
     others = [(f"{user}.0", item, weight) for user, item, weight in datasets.rows()]
     with monkeypatch.context() as patch:
-        patch.setattr("trainer.pipeline.train", lambda *_, **__: pytest.fail("it trained"))
+        patch.setattr("trainer.training.train", lambda *_, **__: pytest.fail("it trained"))
         with pytest.raises(DiscontinuityError, match="0 of 24 users") as caught:
             run(tmp_path, others, gates=Gates())
     assert (caught.value.label, caught.value.version) == ("current", first.version)

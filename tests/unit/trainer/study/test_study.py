@@ -312,8 +312,8 @@ def test_the_timeout_ends_a_long_trial_at_its_next_validation(values):
     assert trial.value == trial.trained_epochs / 1000
 
 
-def test_each_trial_is_told_of_and_counted():
-    told, parts = [], []
+def test_each_trial_is_counted():
+    parts = []
 
     class Counting(Silent):
         @contextmanager
@@ -321,8 +321,7 @@ def test_each_trial_is_told_of_and_counted():
             assert (name, total) == ("Trials", 8)
             yield parts.append
 
-    trials = search(inner(), QUICK, reporter=Counting(), on_trial=told.append)
-    assert told == trials
+    search(inner(), QUICK, reporter=Counting())
     assert parts == [1] * 8
 
 
