@@ -59,7 +59,6 @@ class ExtraMissingError(TrainerError):
             f"{what} needs {extras.package_of(module)!r}, which isn't installed: "
             f"pip install 'lightfm-retriever[{extra}]'"
         )
-        self.extra = extra
         self.module = module
 
 
@@ -95,7 +94,6 @@ class RunNotFoundError(RunError):
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"there is no training run {run_id[:64]!r}")
-        self.run_id = run_id
 
 
 class RunEndedError(RunError):
@@ -103,7 +101,6 @@ class RunEndedError(RunError):
 
     def __init__(self, run_id: str, state: str) -> None:
         super().__init__(f"training run {run_id} has ended already: it is {state}")
-        self.run_id = run_id
         self.state = state
 
 
@@ -112,8 +109,6 @@ class DamagedRunError(RunError):
 
     def __init__(self, run_id: str, problem: str) -> None:
         super().__init__(f"training run {run_id[:64]!r}: {problem}")
-        self.run_id = run_id
-        self.problem = problem
 
 
 class RequestIdReusedError(RunError):
@@ -124,8 +119,6 @@ class RequestIdReusedError(RunError):
             f"request id {request_id[:64]!r} belongs to training run {run_id}, which has another spec: "
             "use a new id for a new request"
         )
-        self.request_id = request_id
-        self.run_id = run_id
 
 
 class TooManyRunsError(RunError):
@@ -133,7 +126,6 @@ class TooManyRunsError(RunError):
 
     def __init__(self, queued: int) -> None:
         super().__init__(f"{queued} training runs wait already: cancel some, or try again later")
-        self.queued = queued
 
 
 class StateError(TrainerError):

@@ -11,17 +11,21 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from lightfm_retriever.publication.writer import utc_now
+from trainer.data.bounds import EARLIEST_TIME, MAX_SECONDS_AHEAD, MAX_WEIGHT
 from trainer.data.interactions import Interactions, from_table
+from trainer.data.times.time_forms import iso
 from trainer.errors import InputError
-from trainer.event_log import bounds as event_bounds
 from trainer.event_log import files as event_files
 from trainer.event_log import listing, segments
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.files import LogFile, os_errors
 
 _T = TypeVar("_T")
+_SHOWN = 3
+_SHOWN_CHARACTERS = 60
 
 
 def read_interactions(directory: Path, *, now: float | None = None) -> Interactions:
@@ -66,9 +70,56 @@ def find_interactions(directory: Path, *, now: float | None = None) -> Interacti
     first = np.ones(len(codes), dtype=np.bool_)
     first[1:] = codes[1:] > largest[:-1]
     now = utc_now().timestamp() if now is None else now
-    table, warnings = event_bounds.within(directory, table.filter(pa.array(first)), now=now)
+    table, warnings = _within(directory, table.filter(pa.array(first)), now=now)
     read = from_table(directory, table, name=directory.name, now=now, times_are_certain=True)
     return replace(read, warnings=[*read.warnings, *warnings])
+
+
+def _within(directory: Path, table: pa.Table, *, now: float) -> tuple[pa.Table, list[str]]:
+    """Leave out the events whose weight or time is out of bounds, with a warning of each bound.
+
+    A log may be older than a bound, and its writer's clock may have been wrong. What is in a log stays
+    there, so a training that refused such events would fail for ever. InputError when none is left.
+    """
+    weights, times = (table[name].to_numpy() for name in ("weight", "timestamp"))
+    latest = now + MAX_SECONDS_AHEAD
+    beyond = {
+        f"weigh more than {MAX_WEIGHT:g}": ~(np.abs(weights) <= MAX_WEIGHT),
+        f"are more than a day ahead of this machine's clock, which says {iso(now)}": ~(times <= latest),
+        "are of before 1971": times < EARLIEST_TIME,
+    }
+    left_out = np.logical_or.reduce([*beyond.values()])
+    if not left_out.any():
+        return table, []
+    warnings = [_warning(directory, table, bad, why) for why, bad in beyond.items() if bad.any()]
+    if left_out.all():
+        raise InputError(directory, f"no event can be used: {warnings[0]}")
+    return table.filter(pa.array(~left_out)), warnings
+
+
+def _warning(directory: Path, table: pa.Table, bad: NDArray[np.bool_], why: str) -> str:
+    rows = np.flatnonzero(bad)
+    examples = [
+        f"{_cut(event['event_id'])} of user {_cut(event['user_id'])} and item {_cut(event['item_id'])} "
+        f"(weight {event['weight']:g}, {_when(event['timestamp'])})"
+        for event in table.take(rows[:_SHOWN]).to_pylist()
+    ]
+    more = ", and others" if len(rows) > _SHOWN else ""
+    return (
+        f"{directory}: {len(rows)} of {len(bad)} events {why}, and are left out: "
+        f"{', '.join(examples)}{more}"
+    )
+
+
+def _cut(text: str) -> str:
+    return ascii(text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}...")
+
+
+def _when(seconds: float) -> str:
+    try:
+        return iso(seconds)
+    except (OverflowError, ValueError):
+        return str(seconds)
 
 
 def stored_events(directory: Path) -> int:

@@ -27,8 +27,8 @@ from trainer.errors import InputError, OptionError
 from trainer.event_log import log as module
 from trainer.event_log.errors import EventLogError, InvalidEventError
 from trainer.event_log.log import Appended, Event, Stats, read_interactions, stored_events
-from trainer.event_log.recent_ids import RecentIds
 from trainer.event_log.record import EventRecord
+from trainer.event_log.tail import RecentIds
 
 pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 

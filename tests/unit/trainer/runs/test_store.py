@@ -83,9 +83,8 @@ def test_the_same_request_id_and_spec_is_the_same_run(store):
     store.end("a", "SUCCEEDED", FULL, now=3.0)
     again = add(store, "b", request_id="r", now=9.0)
     assert (again.id, again.state, again.created_at) == ("a", "SUCCEEDED", first.created_at)
-    with pytest.raises(RequestIdReusedError, match="'r' belongs to training run a") as caught:
+    with pytest.raises(RequestIdReusedError, match="'r' belongs to training run a"):
         add(store, "b", spec=specs.spec(label="canary"), request_id="r")
-    assert (caught.value.request_id, caught.value.run_id) == ("r", "a")
     assert ids(store) == ["a"]
     # Requests without an id are runs of their own.
     assert [add(store, name).id for name in "bcd"] == ["b", "c", "d"]
@@ -254,9 +253,8 @@ def test_a_queue_has_an_end(store, monkeypatch):
     monkeypatch.setattr(runs, "MAX_QUEUED", 3)
     for name in "abc":
         add(store, name, request_id=name)
-    with pytest.raises(TooManyRunsError, match="3 training runs wait already") as caught:
+    with pytest.raises(TooManyRunsError, match="3 training runs wait already"):
         add(store, "d", request_id="d")
-    assert caught.value.queued == 3
     # A request that is in the queue already isn't another one.
     assert add(store, "e", request_id="a").id == "a"
     store.start_next(now=2.0)
