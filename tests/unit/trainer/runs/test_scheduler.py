@@ -97,6 +97,19 @@ class Run:
     def submit(self, spec=SPEC, **options):
         return self.scheduler.submit(spec, **options).id
 
+    def begin(self, *arguments, **options):
+        """The id of a run that is queued, and the next process."""
+        return self.submit(*arguments, **options), self.process()
+
+    def succeed(self, *arguments, **options):
+        """The end of a run whose process finishes with a version that is there."""
+        version = publications.publish(self.volume)
+        run_id, process = self.begin(*arguments, **options)
+        process.finish(version)
+        ended = self.end(run_id)
+        assert ended.outcome.version == version
+        return ended
+
     def end(self, run_id, *, how=None):
         """The run at its end, once the next process has ended as said."""
         if how is not None:
@@ -173,8 +186,7 @@ def hold(monkeypatch):
 
 def test_a_run_goes_from_the_queue_to_its_end(here):
     version = publications.publish(here.volume)
-    run_id = here.submit()
-    process = here.process()
+    run_id, process = here.begin()
     assert process.task.spec == SPEC
     assert process.task.volume == str(here.volume)
     assert process.log == here.logs / f"{run_id}.log"
@@ -204,12 +216,16 @@ def test_a_run_goes_from_the_queue_to_its_end(here):
 
 
 def test_runs_run_one_after_the_other_in_their_order(here):
-    ids = [here.submit() for _ in range(3)]
+    ids = [here.submit() for _ in range(9)]
+    assert [run.id for run in here.scheduler.page(size=20)] == ids[::-1]
+    assert len({*ids}) == 9
+    stamps = [run_id.partition("-")[0] for run_id in ids]
+    assert stamps == sorted(stamps)
     for position, run_id in enumerate(ids):
         process = here.process()
         assert process.log.stem == run_id
         states = [here.scheduler.get(other).state for other in ids[position:]]
-        assert states == ["RUNNING", *["QUEUED"] * (2 - position)]
+        assert states == ["RUNNING", *["QUEUED"] * (8 - position)]
         assert here.no_process()
         process.die("")
         here.end(run_id)
@@ -242,21 +258,17 @@ def test_a_version_that_fails_a_gate_is_no_failure_but_moves_no_label(here):
 
 @pytest.mark.parametrize("label", [None, "canary"])
 def test_the_label_is_the_one_that_was_asked_for(here, label):
-    version = publications.publish(here.volume)
-    run_id = here.submit(specs.spec(label=label))
-    here.process().finish(version)
-    assert here.end(run_id).outcome.label_moved is (label is not None)
-    assert list_labels(here.volume) == ({} if label is None else {label: version})
+    ended = here.succeed(specs.spec(label=label))
+    assert ended.outcome.label_moved is (label is not None)
+    assert list_labels(here.volume) == ({} if label is None else {label: ended.outcome.version})
 
 
 def test_a_label_that_cannot_be_moved_fails_the_run_and_says_what_is_published(here, fail):
     fail(labels, "promote", VolumeError(here.volume, "No space left on device"))
-    version = publications.publish(here.volume)
-    run_id = here.submit()
-    here.process().finish(version)
-    ended = here.end(run_id)
-    assert (ended.state, ended.outcome.version, ended.outcome.label_moved) == ("FAILED", version, False)
-    assert f"{version} is published, but label 'current' can't be moved" in ended.outcome.error
+    ended = here.succeed()
+    assert (ended.state, ended.outcome.label_moved) == ("FAILED", False)
+    said = f"{ended.outcome.version} is published, but label 'current' can't be moved"
+    assert said in ended.outcome.error
     assert "No space left on device" in ended.outcome.error
 
 
@@ -289,13 +301,12 @@ def test_a_run_fails_for_what_its_process_says_or_else_for_how_it_ended(
 
 
 def test_a_process_that_cannot_be_started_fails_its_run(here, fail):
-    fail(module, "RunProcess", OSError(11, "Resource temporarily unavailable"))
+    mend = fail(module, "RunProcess", OSError(11, "Resource temporarily unavailable"))
     ended = here.end(here.submit())
     assert ended.state == "FAILED"
     assert ended.outcome.error == "its process can't be started: Resource temporarily unavailable"
-
-
-def test_the_folder_of_logs_is_made_again_or_named_where_it_can_not_be(here):
+    mend()
+    # The folder of logs is made again, or named where it can't be.
     shutil.rmtree(here.logs)
     run_id = here.submit()
     here.end(run_id, how="")
@@ -309,31 +320,31 @@ def test_the_folder_of_logs_is_made_again_or_named_where_it_can_not_be(here):
 
 def test_an_error_that_nobody_thought_of_fails_its_run_and_the_next_one_runs(here, fail, caplog):
     mend = fail(labels, "promote", SURPRISE)
-    run_id = here.submit()
-    here.process().finish(publications.publish(here.volume))
-    ended = here.end(run_id)
+    ended = here.succeed()
     mend()
     assert (ended.state, ended.outcome.error) == ("FAILED", "an unexpected error: surprise")
     assert "Traceback" in caplog.text
-    run_id = here.submit()
-    process = here.process()
+    run_id, process = here.begin()
     fail(process, "wait", SURPRISE)
     process.die("")
     assert here.end(run_id).outcome.error == "an unexpected error: surprise"
     # Nobody knows whether it still runs.
     assert process.killed.is_set()
-    here.submit()
-    here.process()
+    here.begin()
 
 
 def test_a_queued_run_is_cancelled_and_never_starts(here):
-    first, second, third = (here.submit() for _ in range(3))
-    process = here.process()
+    (first, process), second, third = here.begin(), here.submit(), here.submit()
     cancelled = here.scheduler.cancel(second)
     assert (cancelled.state, cancelled.started_at) == ("CANCELLED", None)
-    process.die("")
-    assert here.end(first).state == "FAILED"
+    process.die("its process crashed (signal 6)")
+    ended = here.end(first)
     assert here.process().log.stem == third
+    with pytest.raises(RunEndedError, match="has ended already: it is FAILED"):
+        here.scheduler.cancel(first)
+    assert here.store.get(first) == ended
+    with pytest.raises(RunNotFoundError):
+        here.scheduler.cancel("none")
 
 
 def test_a_running_run_is_cancelled_at_once_and_the_next_one_runs(here):
@@ -364,8 +375,7 @@ def test_a_run_that_is_cancelled_after_publishing_moves_no_label(here):
 def test_a_run_whose_label_is_being_moved_is_not_cancelled_any_more(here, hold):
     moving, go_on = hold(labels, "promote")
     version = publications.publish(here.volume)
-    run_id = here.submit()
-    process = here.process()
+    run_id, process = here.begin()
     process.finish(version)
     assert moving.wait(PATIENCE)
     with ThreadPoolExecutor(1) as pool:
@@ -391,16 +401,6 @@ def test_a_run_is_cancelled_while_its_process_is_being_started(here, hold, monke
         go_on.set()
     assert here.process().killed.is_set()
     assert cancelling.result().state == "CANCELLED"
-
-
-def test_what_has_ended_or_is_not_there_is_not_cancelled(here):
-    with pytest.raises(RunNotFoundError):
-        here.scheduler.cancel("none")
-    run_id = here.submit()
-    ended = here.end(run_id, how="its process crashed (signal 6)")
-    with pytest.raises(RunEndedError, match="has ended already: it is FAILED"):
-        here.scheduler.cancel(run_id)
-    assert here.store.get(run_id) == ended
 
 
 def test_a_run_that_only_the_file_says_is_running_can_be_cancelled(make, monkeypatch):
@@ -464,32 +464,14 @@ def test_an_end_that_cannot_be_noted_is_noted_when_the_disk_has_room_again(
 ):
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
     fail(here.store, "end", FULL, times=3)
-    version = publications.publish(here.volume)
-    run_id = here.submit()
-    here.process().finish(version)
-    ended = here.end(run_id)
-    assert (ended.state, ended.outcome.version) == ("SUCCEEDED", version)
+    assert here.succeed().state == "SUCCEEDED"
     assert caplog.text.count("its end can't be noted") == 1
-
-
-def test_a_service_whose_disk_is_full_stops_all_the_same(make, fail):
-    here = make()
-    run_id = here.submit()
-    process = here.process()
-    mend = fail(here.store, "end", FULL)
-    process.die("")
-    here.scheduler.stop()
-    mend()
-    assert here.store.get(run_id).state == "RUNNING"
-    make(store=here.store)
-    assert here.store.get(run_id).state == "FAILED"
 
 
 def test_a_run_whose_file_is_gone_is_noted_when_it_is_back(here, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
     version = publications.publish(here.volume)
-    run_id = here.submit()
-    process = here.process()
+    run_id, process = here.begin()
     path = tmp_path / "state" / "runs.sqlite"
     path.rename(tmp_path / "aside")
     process.finish(version)
@@ -500,17 +482,21 @@ def test_a_run_whose_file_is_gone_is_noted_when_it_is_back(here, tmp_path, monke
     assert caplog.text.count("its end can't be noted yet") <= 1
 
 
-def test_an_end_that_is_never_noted_is_in_the_log(make, tmp_path, caplog):
+def test_a_service_whose_disk_is_full_stops_all_the_same_and_logs_what_is_not_noted(make, fail, caplog):
     here = make()
     version = publications.publish(here.volume)
-    run_id = here.submit()
-    process = here.process()
-    (tmp_path / "state" / "runs.sqlite").unlink()
+    run_id, process = here.begin()
+    mend = fail(here.store, "end", FULL)
     process.finish(version)
     while "can't be noted yet" not in caplog.text:
         pass
     here.scheduler.stop()
     assert f"{run_id}: it ended as SUCCEEDED with version {version}, which isn't noted" in caplog.text
+    mend()
+    assert here.store.get(run_id).state == "RUNNING"
+    make(store=here.store)
+    # Its label names the version.
+    assert here.store.get(run_id).state == "SUCCEEDED"
 
 
 def test_a_row_that_is_changed_under_its_run_stops_no_other(here, caplog):
@@ -528,8 +514,7 @@ def test_an_end_that_nobody_thought_of_holds_up_no_other(here, fail):
     mend = fail(here.store, "end", SURPRISE)
     here.submit()
     here.process().die("")
-    run_id = here.submit()
-    process = here.process()
+    run_id, process = here.begin()
     mend()
     process.die("")
     assert here.end(run_id).state == "FAILED"
@@ -537,12 +522,7 @@ def test_an_end_that_nobody_thought_of_holds_up_no_other(here, fail):
 
 def test_a_stage_that_cannot_be_noted_is_no_failure(here, fail):
     fail(here.store, "note", FULL)
-    version = publications.publish(here.volume)
-    run_id = here.submit()
-    process = here.process()
-    process.tell(Progress("fit"))
-    process.finish(version)
-    assert here.end(run_id).state == "SUCCEEDED"
+    assert here.succeed().state == "SUCCEEDED"
 
 
 @pytest.mark.parametrize(
@@ -571,8 +551,7 @@ def test_a_queue_that_fails_is_tried_again_and_told_of_once(
     assert process.log.stem == run_id
     process.die("")
     here.end(run_id)
-    here.submit()
-    here.process()
+    here.begin()
     assert here.scheduler.problem() is None
 
 
@@ -593,8 +572,7 @@ def test_what_is_acknowledged_is_the_run_that_was_added(make, monkeypatch):
 
 def test_watching_tells_of_every_change_and_ends(here):
     version = publications.publish(here.volume)
-    run_id = here.submit()
-    process = here.process()
+    run_id, process = here.begin()
     seen = []
     steps = [
         lambda: process.tell(Progress("fit")),
@@ -642,14 +620,6 @@ def test_a_request_id_is_one_run_even_while_it_runs(here):
     here.wait_for(run_id, lambda run: run.outcome.done == 1)
     again = here.scheduler.submit(SPEC, request_id="r")
     assert (again.id, again.state, again.outcome.done) == (run_id, "RUNNING", 1)
-
-
-def test_run_ids_are_in_the_order_of_their_time_and_all_differ(here):
-    ids = [here.submit() for _ in range(20)]
-    assert len({*ids}) == 20
-    stamps = [run_id.partition("-")[0] for run_id in ids]
-    assert stamps == sorted(stamps)
-    assert [run.id for run in here.scheduler.page(size=20)] == ids[::-1]
 
 
 def test_old_logs_are_removed_and_the_latest_are_kept(make, tmp_path):
