@@ -284,15 +284,6 @@ def test_the_next_best_is_taken_when_the_best_diverges_on_all_training_interacti
     assert warning.startswith(f"trial {ordered[0].number} is left out")
 
 
-def test_an_item_too_few_for_a_loss_fails_the_trial_only():
-    rows = [(f"u{user}", f"i{(user + step) % 10}", 1.0) for user in range(20) for step in range(6)]
-    options = replace(QUICK, space=replace(SPACE, losses=("warp", "warp-kos")), trials=6)
-    trials = run(TrainingInput(datasets.interactions(rows)), options=options).trials
-    failed = {trial.parameters["loss"] for trial in trials if trial.state == "failed"}
-    assert failed == {"warp-kos"}
-    assert any(trial.state != "failed" for trial in trials)
-
-
 def test_the_timeout_ends_the_search_between_trials(values):
     values(lambda *_: 0.5)
     now = iter(range(1000))
