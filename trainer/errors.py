@@ -1,23 +1,4 @@
-"""What can go wrong before a publication is made.
-
-TrainerError
-├── InputError            a file, column or row that can't be used
-├── OptionError           a flag or hyperparameter that can't be used
-├── ExtraMissingError    what needs packages that aren't installed
-│   └── BackendMissingError  a kind of index
-├── RecallError          no index finds as much as was asked for
-├── RunError             about a training run
-│   ├── RunNotFoundError     there is none of that id
-│   ├── RunEndedError        it can't be cancelled any more
-│   ├── DamagedRunError      what is stored of it can't be read
-│   ├── RequestIdReusedError a request id that came with another spec before
-│   └── TooManyRunsError     too many wait already
-├── StateError           the file that runs are kept in can't be used
-├── DiscontinuityError   an input that keeps too little of what is served
-├── SparkError           a cluster that can't be reached, or a job of it that failed
-├── DatasetMissingError   a named dataset that isn't on this machine
-└── DivergedError         training ended in numbers that aren't finite, or too large to be served
-"""
+"""What can go wrong before a publication is made."""
 
 from __future__ import annotations
 
