@@ -109,13 +109,6 @@ def test_a_log_that_lost_something_is_no_new_one_and_can_be_given_up(log, harm, 
     assert read_ids(log) == ["5"]
 
 
-def test_a_part_can_be_given_up_by_an_empty_file_too(log):
-    (log / WAL).rename(log / "_aside")
-    (log / "segment-00000001.lost").touch()
-    rolled(log, [2])
-    assert read_ids(log) == ["2"]
-
-
 def test_older_copies_are_noticed(tmp_path):
     directory = made(tmp_path / "events", 2)
     copy = shutil.copytree(directory, tmp_path / "copy")

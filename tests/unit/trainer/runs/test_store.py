@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sqlite3
 import stat
 import threading
 from contextlib import closing
@@ -209,16 +208,6 @@ def test_a_restart_fails_what_was_running_and_nothing_else(tmp_path):
         assert store.recover(now=60.0) == []
         assert store.start_next(now=60.0).id == "waits"
         assert add(store, "e").number > before[0].number
-
-
-def test_a_run_is_on_disk_when_it_is_acknowledged(tmp_path):
-    """Another connection sees it while the store is open: no cache of ours holds it back."""
-    with closing(RunStore(tmp_path)) as store:
-        add(store, "a")
-        with closing(sqlite3.connect(tmp_path / FILE)) as other:
-            assert other.execute("SELECT id, state FROM runs").fetchall() == [("a", "QUEUED")]
-        # Committing waits for the disk; with 2, a power cut may bring the last journal back.
-        assert store._file.database.execute("PRAGMA synchronous").fetchone()[0] == 3
 
 
 @settings(max_examples=25)

@@ -157,22 +157,12 @@ def test_the_test_interactions_are_evaluated_exactly_once(monkeypatch):
     assert {*sizes[:-1]} == {result.validation_interactions} != {sizes[-1]}
 
 
-def test_without_test_interactions_there_are_no_test_figures():
-    result = run(split="none")
-    assert (result.test, result.test_interactions) == (None, 0)
-    assert result.value > 0
-
-
 @pytest.mark.parametrize(
     ("split", "asked", "validation"),
     [
-        ("random", None, "random"),
-        ("none", None, "random"),
-        ("first-10", None, "random"),
-        ("time", None, "time"),
-        ("leave-last-k", None, "leave-last-k"),
-        ("time", "random", "random"),
-        ("random", "leave-last-k", "leave-last-k"),
+        *((split, None, "random") for split in ("random", "none", "first-10")),
+        *((split, None, split) for split in ("time", "leave-last-k")),
+        *(("time", split, split) for split in ("random", "leave-last-k")),
     ],
 )
 def test_validation_interactions_are_held_out_as_the_test_interactions_are(split, asked, validation):
@@ -181,6 +171,7 @@ def test_validation_interactions_are_held_out_as_the_test_interactions_are(split
     timed = TrainingInput(replace(given.interactions, timestamps=times))
     result = run(timed, split=split, options=replace(QUICK, trials=1, validation=asked), split_count=2)
     assert (result.split, result.validation) == (split, validation)
+    assert (result.test is None, result.test_interactions == 0) == (split == "none",) * 2
     if (split, validation) == ("leave-last-k",) * 2:
         assert result.test_interactions == result.validation_interactions == 2 * USERS
 
