@@ -50,9 +50,9 @@ def read(row: sqlite3.Row, path: Path) -> Run | DamagedRun:
         _check("state", row["state"], row["state"] in STATES, f"one of {', '.join(STATES)}")
         for column in ("created_at", "started_at", "ended_at"):
             time = row[column]
-            is_time = isinstance(time, int | float) and 0 <= time < _END_OF_TIME
-            is_missing = time is None and column != "created_at"
-            _check(column, time, is_time or is_missing, "seconds since 1970")
+            # The file has no row without the first of them.
+            is_time = time is None or (isinstance(time, int | float) and 0 <= time < _END_OF_TIME)
+            _check(column, time, is_time, "seconds since 1970")
         return Run(
             number=row["number"],
             id=row["id"],
