@@ -213,26 +213,15 @@ def test_what_is_not_given_is_not_published(tmp_path):
 
 def test_what_only_has_features_is_published_and_what_has_nothing_is_not(tmp_path):
     rows = [(f"u{user}", f"i{item}", 1.0) for user in range(5) for item in range(user, user + 4)]
-    source = TrainingInput(
-        datasets.interactions(rows),
-        datasets.table({"i0": ["g:x"], "new": ["g:x"], "nothing": []}),
-        datasets.table({"u0": ["h:x"], "new": ["h:x"], "nothing": []}, name="users.csv"),
-    )
+    items = datasets.table({"i0": ["g:x"], "new": ["g:x"], "nothing": []})
+    source = TrainingInput(datasets.interactions(rows), items)
     result = run(tmp_path, source, data={"split": "none"})
     publication = open_publication(tmp_path, result.manifest.version)
-    assert len(publication.items) == 9
-    assert len(publication.users) == 6
-    model = result.model
-    for id_map, vectors, embeddings, biases in (
-        (publication.items, publication.item_vectors, model.item_embeddings, model.item_biases),
-        (publication.users, publication.user_vectors, model.user_embeddings, model.user_biases),
-    ):
-        assert "nothing" not in id_map
-        # The one feature's row follows those of the ids, and is all that is known of what is new.
-        feature = [*embeddings[len(id_map)], biases[len(id_map)]]
-        np.testing.assert_array_equal(vectors[id_map.row("new")], feature)
-    new = publication.users.row("new")
-    assert publication.seen.offsets[new] == publication.seen.offsets[new + 1]
+    assert (len(publication.items), "nothing" in publication.items) == (9, False)
+    # The one feature's row follows those of the ids, and is all that is known of what is new.
+    feature = [*result.model.item_embeddings[9], result.model.item_biases[9]]
+    new = publication.item_vectors[publication.items.row("new")]
+    np.testing.assert_array_equal(new, feature)
     assert "1 items of items.csv have no training interactions" in result.warnings[0]
 
 

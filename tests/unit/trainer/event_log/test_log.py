@@ -297,8 +297,12 @@ def test_a_segment_is_on_the_disk_before_its_write_ahead_file_goes(tmp_path, mon
 
 
 @pytest.mark.parametrize("at", [0, 60, -20, -1])
-def test_a_damaged_segment_is_named_and_can_be_given_up(tmp_path, at):
+def test_a_damaged_file_is_named_and_can_be_given_up(tmp_path, at):
     rolled(tmp_path, [1, 2], [3], [4])
+    with open_log(tmp_path) as log:
+        log.append(events(5))
+        end = log._tail.wal.size
+        log.append(events(6))
     path = segments(tmp_path)[1]
     damage(path, at)
     for use in (read_interactions, open_log):
@@ -307,21 +311,14 @@ def test_a_damaged_segment_is_named_and_can_be_given_up(tmp_path, at):
         ):
             use(tmp_path)
     path.rename(tmp_path / "segment-00000002.lost")
-    assert read_ids(tmp_path) == ["1", "2", "4"]
+    assert read_ids(tmp_path) == ["1", "2", "4", "5", "6"]
     with open_log(tmp_path) as log:
-        assert log.append(events(5)) == Appended(1, 0)
-    assert read_ids(tmp_path) == ["1", "2", "4", "5"]
-
-
-def test_a_damaged_write_ahead_file_is_named(tmp_path):
-    with open_log(tmp_path) as log:
-        log.append(events(1))
-        size = log._tail.wal.size
-        log.append(events(2))
-    path = tmp_path / "_wal-00000001"
-    damage(path, size - 1)
+        assert log.append(events(7)) == Appended(1, 0)
+    # A block of a write-ahead file that isn't its last.
+    path = tmp_path / "_wal-00000004"
+    damage(path, end - 1)
     for use in (read_interactions, open_log, stored_events):
-        with pytest.raises(EventLogError, match=f"{path}: is damaged .*segment-00000001.lost"):
+        with pytest.raises(EventLogError, match=f"{path}: is damaged .*segment-00000004.lost"):
             use(tmp_path)
 
 

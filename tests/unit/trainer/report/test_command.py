@@ -65,8 +65,6 @@ def test_a_damaged_version_is_not_reported_on(fails, tmp_path, version):
         (["--max-items", 5], "--max-items is 5, but should be in 100..10000000"),
         (["--max-items", 10**7 + 1], "--max-items is 10000001, but should be in 100..10000000"),
         (["--backend", "x"], "--backend is 'x', but should be among auto, annoy, exact, faiss, nmslib"),
-        (["--target-recall", 2], "--target-recall is 2.0, but should be above 0 and at most 1"),
-        (["--index-threads", 0], "--index-threads is 0, but should be in 1..1024"),
         (["--seed", -1], "--seed is -1, but should be in 0..2^31-1"),
     ],
 )
