@@ -27,12 +27,12 @@ def read_manifest(store: Store, version: str) -> Manifest:
 
 def read_encoded(store: Store, version: str) -> tuple[bytes, Manifest]:
     """The same, and the bytes that it was read from."""
-    data = read_bytes(store, version)
+    data = encoded_manifest(store, version)
     path = store.where(key_of(version, layout.MANIFEST))
     return data, manifest.decode(data, path=path, version=version)
 
 
-def read_bytes(store: Store, version: str) -> bytes:
+def encoded_manifest(store: Store, version: str) -> bytes:
     """A version's manifest as it is; VersionNotFoundError, StoreError."""
     if not layout.is_version_name(version):
         raise VersionNotFoundError(version, str(store))

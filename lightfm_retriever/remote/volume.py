@@ -136,7 +136,7 @@ class RemoteVolume(StoreLabels):
 
         Who downloads it elsewhere is told that it is gone; who has it whole keeps it.
         """
-        data = versions.read_bytes(self._store, version)
+        data = versions.encoded_manifest(self._store, version)
         key = key_of(version, layout.MANIFEST)
         self._refuse_labelled(version)
         self._store.delete([key])

@@ -34,7 +34,7 @@ from lightfm_retriever.publication.storage.id_map import IdMap
 pytestmark = pytest.mark.timeout(30)
 
 ROOT = Path(__file__).parents[4]
-PACKAGES = ("hosting", "publication", "remote", "retriever", "trainer")
+PACKAGES = ("lightfm_retriever", "retriever", "trainer")
 
 
 def make_fifo(path):
