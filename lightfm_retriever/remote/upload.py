@@ -23,7 +23,6 @@ from lightfm_retriever.remote.errors import ConflictError, ObjectMissingError, R
 from lightfm_retriever.remote.store import ObjectFacts, Store
 from lightfm_retriever.remote.versions import (
     AT_ONCE,
-    by_version,
     check_sizes,
     key_of,
     list_versions,
@@ -129,12 +128,6 @@ def _by_checksum(store: Store) -> dict[str, str]:
             for name, own in read_manifest(store, version).files.items():
                 found[own.sha256] = key_of(version, name)
     return found
-
-
-def half_written(store: Store) -> list[str]:
-    """Versions without a manifest, which are being uploaded or were given up; raises StoreError."""
-    found = by_version(store.objects(layout.VERSIONS))
-    return sorted(version for version, files in found.items() if layout.MANIFEST not in files)
 
 
 def remove_abandoned_staging(store: Store, *, clock: Callable[[], datetime]) -> list[str]:

@@ -10,7 +10,7 @@ from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.errors import MismatchError, MissingFileError, VersionNotFoundError
 from lightfm_retriever.publication.manifest import FileFacts, Manifest
 from lightfm_retriever.remote.errors import ObjectMissingError
-from lightfm_retriever.remote.store import PIECE_BYTES, ObjectFacts, Store
+from lightfm_retriever.remote.store import PIECE_BYTES, Store
 
 AT_ONCE = 4
 
@@ -27,12 +27,12 @@ def read_manifest(store: Store, version: str) -> Manifest:
 
 def read_encoded(store: Store, version: str) -> tuple[bytes, Manifest]:
     """The same, and the bytes that it was read from."""
-    data = read_bytes(store, version)
+    data = encoded_manifest(store, version)
     path = store.where(key_of(version, layout.MANIFEST))
     return data, manifest.decode(data, path=path, version=version)
 
 
-def read_bytes(store: Store, version: str) -> bytes:
+def encoded_manifest(store: Store, version: str) -> bytes:
     """A version's manifest as it is; VersionNotFoundError, StoreError."""
     if not layout.is_version_name(version):
         raise VersionNotFoundError(version, str(store))
@@ -42,20 +42,14 @@ def read_bytes(store: Store, version: str) -> bytes:
         raise VersionNotFoundError(version, str(store)) from error
 
 
-def by_version(objects: Mapping[str, ObjectFacts]) -> dict[str, dict[str, ObjectFacts]]:
-    """The objects of each version, by their names below it; those that belong to none are left out."""
-    found: dict[str, dict[str, ObjectFacts]] = {}
-    for key, facts in objects.items():
+def list_versions(store: Store, *, whole: bool = True) -> list[str]:
+    """Names of all versions, sorted, or of those that have no manifest; raises StoreError."""
+    found: dict[str, bool] = {}
+    for key in store.objects(layout.VERSIONS):
         version, _, name = key.removeprefix(f"{layout.VERSIONS}/").partition("/")
         if layout.is_version_name(version) and name:
-            found.setdefault(version, {})[name] = facts
-    return found
-
-
-def list_versions(store: Store) -> list[str]:
-    """Names of all versions, sorted; raises StoreError."""
-    found = by_version(store.objects(layout.VERSIONS))
-    return sorted(version for version, files in found.items() if layout.MANIFEST in files)
+            found[version] = found.get(version, False) or name == layout.MANIFEST
+    return sorted(version for version, is_whole in found.items() if is_whole == whole)
 
 
 def check_sizes(store: Store, version: str, files: Mapping[str, FileFacts]) -> None:

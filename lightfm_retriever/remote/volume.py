@@ -136,7 +136,7 @@ class RemoteVolume(StoreLabels):
 
         Who downloads it elsewhere is told that it is gone; who has it whole keeps it.
         """
-        data = versions.read_bytes(self._store, version)
+        data = versions.encoded_manifest(self._store, version)
         key = key_of(version, layout.MANIFEST)
         self._refuse_labelled(version)
         self._store.delete([key])
@@ -163,7 +163,7 @@ class RemoteVolume(StoreLabels):
     def remove_leftovers(self) -> list[str]:
         """See Volume: half-uploaded versions and what is staged, a day after their last object."""
         removed = upload.remove_abandoned_staging(self._store, clock=self.now)
-        if found := upload.half_written(self._store):
+        if found := versions.list_versions(self._store, whole=False):
             removed += upload.remove_abandoned(self._store, found, now=self.now())
         return removed
 

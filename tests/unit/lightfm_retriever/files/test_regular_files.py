@@ -35,7 +35,7 @@ from tests import publications
 pytestmark = pytest.mark.timeout(30)
 
 ROOT = Path(__file__).parents[4]
-PACKAGES = ("hosting", "publication", "remote", "retriever", "trainer")
+PACKAGES = ("lightfm_retriever", "retriever", "trainer")
 
 
 def make_fifo(path):
