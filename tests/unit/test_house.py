@@ -19,11 +19,6 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 MOST_FILES, MOST_LINES, MOST_PARAMETERS = 15, 300, 6
-# What is over a bound still, and by how much; both lists only get shorter.
-STILL_LONG = {
-}
-STILL_MANY = {
-}
 _PATH = re.compile(
     rf"`((?:{'|'.join(PRODUCT)}|tests|docs|docker|protos)/[\w./-]+\.(?:py|md|toml|proto))`"
 )
@@ -41,9 +36,7 @@ def test_a_folder_can_be_seen_at_a_glance():
 
 def test_a_file_can_be_read_in_one_go():
     lengths = {name_of(file): len(file.read_text().splitlines()) for file in FILES}
-    too_long = {name: length for name, length in lengths.items() if length > MOST_LINES}
-    assert {name: length for name, length in too_long.items() if length > STILL_LONG.get(name, 0)} == {}
-    assert STILL_LONG.keys() - too_long.keys() == set(), "these are short now: take them off the list"
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
 
 
 def test_a_function_takes_few_things():
@@ -55,8 +48,7 @@ def test_a_function_takes_few_things():
                 count = len([one for one in own if one.arg not in ("self", "cls")])
                 if count > MOST_PARAMETERS:
                     many[f"{name_of(file)}:{node.name}"] = count
-    assert {name: count for name, count in many.items() if count > STILL_MANY.get(name, 0)} == {}
-    assert STILL_MANY.keys() - many.keys() == set(), "these take few now: take them off the list"
+    assert many == {}
 
 
 def test_a_name_means_one_thing():
