@@ -73,7 +73,7 @@ def test_an_event_that_comes_again_is_counted_and_kept_once_as_it_was_first(tmp_
 
 def test_an_event_that_is_too_old_to_be_recognised_is_still_read_once(tmp_path):
     """After a restart, too, from segments as well."""
-    rolled(tmp_path, [1, 2], [3], [4, 5, 6], recent_ids=2)
+    rolled(tmp_path, [1], [2, 3, 4, 5], [6], recent_ids=2)
     assert len(segments(tmp_path)) == 3
     for _ in range(2):
         with open_log(tmp_path, recent_ids=2) as log:
