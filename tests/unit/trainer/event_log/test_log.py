@@ -26,7 +26,7 @@ from tests.unit.trainer.event_log.logs import (
 from trainer.errors import InputError, OptionError
 from trainer.event_log import log as module
 from trainer.event_log.errors import EventLogError, InvalidEventError
-from trainer.event_log.log import Appended, Event, Stats, read_interactions, stored_events
+from trainer.event_log.log import Appended, Event, Selection, Stats, read_interactions, stored_events
 from trainer.event_log.record import EventRecord
 from trainer.event_log.tail import RecentIds
 
@@ -73,7 +73,7 @@ def test_an_event_that_comes_again_is_counted_and_kept_once_as_it_was_first(tmp_
 
 def test_an_event_that_is_too_old_to_be_recognised_is_still_read_once(tmp_path):
     """After a restart, too, from segments as well."""
-    rolled(tmp_path, [1, 2], [3], [4, 5, 6], recent_ids=2)
+    rolled(tmp_path, [1], [2, 3, 4, 5], [6], recent_ids=2)
     assert len(segments(tmp_path)) == 3
     for _ in range(2):
         with open_log(tmp_path, recent_ids=2) as log:
@@ -259,6 +259,22 @@ def test_without_room_for_a_file_it_is_made_later(tmp_path, monkeypatch, caplog,
         settle(log)
     assert [pa.parquet.read_metadata(path).num_rows for path in segments(tmp_path)] == rows
     assert read_ids(tmp_path) == ["1", "2", "3"]
+
+
+def test_beside_a_file_that_was_left_half_made_nothing_is_written(tmp_path, monkeypatch):
+    """One that is followed by another one mustn't grow."""
+
+    def half(path):
+        path.touch()
+        full()
+
+    with open_log(tmp_path, segment_bytes=1) as log:
+        settle(log)
+        monkeypatch.setattr("trainer.event_log.tail.WriteAheadFile.create", half)
+        assert log.append(events(1)) == Appended(1, 0)
+        for change in (lambda: log.append(events(2)), lambda: log.remove(Selection(event_ids=["1"]))):
+            with pytest.raises(EventLogError, match="_wal-00000002 can't be removed: start the"):
+                change()
 
 
 def test_a_segment_is_on_the_disk_before_its_write_ahead_file_goes(tmp_path, monkeypatch):

@@ -17,6 +17,8 @@ from trainer.runs import file as run_file
 from trainer.runs import record
 from trainer.runs.store import FILE, DamagedRun, Outcome, RunStore
 
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
+
 
 @pytest.fixture
 def store(tmp_path):

@@ -26,6 +26,8 @@ from trainer.runs.child_events import Finished, Metrics, Progress, RunFailed
 from trainer.runs.scheduler import STOPPED, Scheduler
 from trainer.runs.store import Outcome, RunStore
 
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
+
 PATIENCE = 30
 SPEC = specs.spec()
 FULL = StateError(Path("state"), "database or disk is full")

@@ -16,6 +16,8 @@ from trainer.runs import store as runs
 from trainer.runs.store import FILE, FINAL, Outcome, RunStore
 from trainer.spec import DataSpec
 
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
+
 FULL = Outcome(
     stage="Training, epochs",
     done=3,
