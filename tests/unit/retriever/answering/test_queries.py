@@ -97,13 +97,6 @@ def test_cosines_stay_in_their_range_whatever_the_rounding(items):
     assert (np.abs(answer.scores) <= 1).all()
 
 
-def test_scores_hold_both_biases():
-    snapshot = retrievable.snapshot([[1, 2, 3, 0.5]], [[1, 10, 100, 0.25]])
-    answer = queries.recommend(snapshot, "user-0")
-    assert answer.scores.tolist() == [1 + 20 + 300 + 0.5 + 0.25]
-    assert (answer.scores.dtype, answer.rows.dtype) == (np.float32, np.int64)
-
-
 @pytest.mark.parametrize(
     ("limit", "seen", "candidates", "asked"),
     [
