@@ -1,0 +1,53 @@
+"""What may be asked, and what is refused by name before any snapshot is looked at."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from retriever.answering.pages import Page
+from retriever.answering.questions import Options, UserFeatures, WeightedItems
+from retriever.errors import InvalidArgumentError
+
+
+def excluding(*item_ids):
+    return lambda: Options(exclude_item_ids=item_ids)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (excluding(*["x"] * 10_000), None),
+        (excluding(*["x"] * 10_001), "exclude_item_ids: has 10001 entries, but should have at m"),
+        (excluding("x", ""), "exclude_item_ids[1]: is empty"),
+        (excluding("é" * 256), None),
+        (excluding("é" * 256 + "x"), "exclude_item_ids[0]: has 513 bytes"),
+        *((lambda share=share: Options(diversity=share), None) for share in (0.0, 1.0)),
+        (lambda: Options(diversity=1.01), "diversity: is 1.01, but should be in 0..1"),
+        (lambda: Options(diversity=-0.01), "diversity: is -0.01, but should be in 0..1"),
+        (lambda: Options(diversity=math.nan), "diversity: is nan, but should be in 0..1"),
+        (lambda: Options(diversity=0.1, page=Page(b"x")), "diversity: can't be combined with pages"),
+        (lambda: Options(page=Page(b"x")), None),
+        (lambda: WeightedItems(["x"] * 1000, [0] * 999 + [1]), None),
+        (lambda: WeightedItems(["x"] * 1001), "session.item_ids: has 1001 entries, but should have 1"),
+        (lambda: WeightedItems([], field="items"), "items.item_ids: has 0 entries, but should have 1"),
+        (lambda: WeightedItems(["x", ""]), "session.item_ids[1]: is empty"),
+        (lambda: WeightedItems(["x"], [1, 2]), "session.weights: has 2 entries, but there are 1 "),
+        (lambda: WeightedItems(["x"], [0]), "session.weights: are all 0, but at least one should be"),
+        *(
+            (lambda one=one: WeightedItems(["x", "y"], [1, one]), f"session.weights[1]: is {one:g}, but")
+            for one in (-1.0, math.inf, math.nan)
+        ),
+        (lambda: UserFeatures(["x"] * 100), None),
+        (lambda: UserFeatures(["x"] * 101), "features.features: has 101 entries, but should have 1 "),
+        (lambda: UserFeatures([]), "features.features: has 0 entries, but should have 1 to 100"),
+    ],
+)  # fmt: skip
+def test_what_is_out_of_range_is_named_and_the_ends_are_in_it(make, said):
+    if said is None:
+        make()
+        return
+    with pytest.raises(InvalidArgumentError) as caught:
+        make()
+    assert str(caught.value).startswith(said)
