@@ -7,8 +7,11 @@ import math
 import pytest
 
 from retriever.answering.pages import Page
-from retriever.answering.questions import Options, UserFeatures, WeightedItems
+from retriever.answering.questions import Options, Search, UserFeatures, WeightedItems
 from retriever.errors import InvalidArgumentError
+
+
+RANGE = "but should be in 0.1..100"
 
 
 def excluding(*item_ids):
@@ -18,6 +21,17 @@ def excluding(*item_ids):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
+        *((lambda own=own: Options(limit=own), None) for own in (1, 1000)),
+        *(
+            (lambda own=own: Options(limit=own), f"limit: is {own}, but should be in 1..1000")
+            for own in (0, -1, 1001, 2**31 - 1)
+        ),
+        *((lambda own=own: Search(effort=own), None) for own in (0.1, 1, 100)),
+        # Named though it is of no effect.
+        *(
+            (lambda own=own: Search(own, exact=True), f"search_effort: is {own:g}, {RANGE}")
+            for own in (0.0, -1.0, 0.09999, 100.001, math.nan, math.inf)
+        ),
         (excluding(*["x"] * 10_000), None),
         (excluding(*["x"] * 10_001), "exclude_item_ids: has 10001 entries, but should have at m"),
         (excluding("x", ""), "exclude_item_ids[1]: is empty"),
@@ -36,7 +50,7 @@ def excluding(*item_ids):
         (lambda: WeightedItems(["x"], [1, 2]), "session.weights: has 2 entries, but there are 1 "),
         (lambda: WeightedItems(["x"], [0]), "session.weights: are all 0, but at least one should be"),
         *(
-            (lambda one=one: WeightedItems(["x", "y"], [1, one]), f"session.weights[1]: is {one:g}, but")
+            (lambda one=one: WeightedItems(["x", "y"], [1, one]), f"session.weights[1]: is {one:g}")
             for one in (-1.0, math.inf, math.nan)
         ),
         (lambda: UserFeatures(["x"] * 100), None),
