@@ -10,7 +10,6 @@ from retriever.answering.pages import Page
 from retriever.answering.questions import Options, Search, UserFeatures, WeightedItems
 from retriever.errors import InvalidArgumentError
 
-
 RANGE = "but should be in 0.1..100"
 
 
