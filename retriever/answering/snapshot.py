@@ -7,6 +7,7 @@ it: nothing is ever unloaded by hand, because unloading under a query crashes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from lightfm_retriever.publication import layout, reader
@@ -34,7 +35,7 @@ class Snapshot:
     similar: Ranker
     recommend: Ranker
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Name of the version."""
         return self.publication.manifest.version

@@ -145,26 +145,23 @@ def answer(response: pb.SimilarItemsResponse | pb.RecommendResponse) -> Answer:
 
 
 def _item(item: pb.ScoredItem) -> ScoredItem:
-    attributes = item.attributes
+    attributes, explanation = item.attributes, None
+    if item.HasField("explanation"):
+        told = item.explanation
+        parts = (Contribution(part.score, part.item_id, part.feature) for part in told.contributions)
+        explanation = Explanation(tuple(parts), told.bias)
     return ScoredItem(
         item.item_id,
         item.score,
         item.title,
         # A message's map has no order.
         {name: _value(attributes[name]) for name in sorted(attributes)} if attributes else {},
-        _explanation(item.explanation) if item.HasField("explanation") else None,
+        explanation,
     )
 
 
 def _value(value: pb.AttributeValue) -> list[str] | float:
     return value.number if value.WhichOneof("value") == "number" else [*value.texts.values]
-
-
-def _explanation(explanation: pb.Explanation) -> Explanation:
-    contributions = (
-        Contribution(part.score, part.item_id, part.feature) for part in explanation.contributions
-    )
-    return Explanation(tuple(contributions), explanation.bias)
 
 
 def _words(enum: Any, prefix: str) -> dict[int, str]:

@@ -24,11 +24,9 @@ def open_index(
     path: Path,  # noqa: ARG001 - the same for all backends; this one has no file
 ) -> SearchIndex:
     """An index without a file."""
-    components = publication.manifest.components
-    if name == layout.RECOMMEND:
-        check_facts(name, facts, metric="inner_product", dimensions=components + 1)
-    else:
-        check_facts(name, facts, metric="cosine", dimensions=components)
+    components, recommend = publication.manifest.components, name == layout.RECOMMEND
+    metric = "inner_product" if recommend else "cosine"
+    check_facts(name, facts, metric=metric, dimensions=components + recommend)
     return exact_index(publication, name)
 
 

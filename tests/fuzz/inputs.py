@@ -44,7 +44,7 @@ def page_tokens(_: Path) -> Execute:
             return str(error)[:40]
         # Nobody makes one up.
         assert given in ("", token)
-        assert found == (position if given else None)
+        assert found == (position if given else pages.START)
         return "decoded"
 
     return execute

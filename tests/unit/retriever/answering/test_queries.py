@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as arrays
 
 from retriever.answering import queries
 from retriever.answering.questions import Options, Search, WeightedItems
-from retriever.errors import InvalidArgumentError, UnknownIdError
+from retriever.errors import UnknownIdError
 from retriever.index.exact import ExactIndex
 from tests import retrievable
 from tests.retrievable import FixedIndex
@@ -97,13 +97,6 @@ def test_cosines_stay_in_their_range_whatever_the_rounding(items):
     assert (np.abs(answer.scores) <= 1).all()
 
 
-def test_scores_hold_both_biases():
-    snapshot = retrievable.snapshot([[1, 2, 3, 0.5]], [[1, 10, 100, 0.25]])
-    answer = queries.recommend(snapshot, "user-0")
-    assert answer.scores.tolist() == [1 + 20 + 300 + 0.5 + 0.25]
-    assert (answer.scores.dtype, answer.rows.dtype) == (np.float32, np.int64)
-
-
 @pytest.mark.parametrize(
     ("limit", "seen", "candidates", "asked"),
     [
@@ -148,30 +141,6 @@ def test_an_effort_in_range_is_passed_on_to_the_index(ask, external_id, effort):
     # By default as tuned, and ten results.
     assert len(ask(snapshot, external_id).rows) == 10
     assert index.efforts == [effort, 1.0]
-
-
-@pytest.mark.parametrize("exact", [False, True])
-@pytest.mark.parametrize(
-    ("effort", "shown"),
-    [
-        (0.0, "0"),
-        (-1.0, "-1"),
-        (0.09999, "0.09999"),
-        (100.001, "100.001"),
-        (np.nan, "nan"),
-        (np.inf, "inf"),
-    ],
-)
-def test_an_effort_out_of_range_is_named_though_it_is_of_no_effect(effort, shown, exact):
-    with pytest.raises(InvalidArgumentError) as caught:
-        Search(effort=effort, exact=exact)
-    assert str(caught.value) == f"search_effort: is {shown}, but should be in 0.1..100"
-
-
-@pytest.mark.parametrize("limit", [0, -1, 1001, 2**31 - 1])
-def test_a_limit_out_of_range_is_named(limit):
-    with pytest.raises(InvalidArgumentError, match=rf"^limit: is {limit}, .* 1\.\.1000$"):
-        Options(limit=limit)
 
 
 @BOTH

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from hypothesis import given
 from hypothesis import strategies as st
 from recsys.retriever.v1 import retriever_service_pb2 as pb
@@ -12,6 +14,7 @@ from retriever.cli import batches
 from retriever.cli.json_requests import JsonRequestError
 
 
+@functools.cache
 def request(limit: int, size: int) -> pb.RecommendRequest:
     return pb.RecommendRequest(user_id="3", limit=limit, exclude_item_ids=["x" * 500] * (size // 500))
 
