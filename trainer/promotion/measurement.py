@@ -16,8 +16,7 @@ from trainer.evaluation.cold_metrics import POPULAR, TRAINED
 from trainer.evaluation.of_lightfm import MAX_USERS
 from trainer.evaluation.of_vectors import with_positives
 from trainer.evaluation.top_items import K, sample, top_items
-from trainer.promotion.gates import Gates
-from trainer.promotion.measured import Baseline, Common, Measured
+from trainer.promotion.gates import Baseline, Common, Gates, Measured
 from trainer.promotion.predecessor import Predecessor
 
 SAMPLED_USERS = 1000

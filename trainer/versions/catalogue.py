@@ -59,10 +59,9 @@ def list_published(volume: Volume) -> list[PublishedVersion]:
     named = volume.list_labels()
     published = []
     for name in volume.list_versions():
-        try:
+        # One may have been deleted since they were listed.
+        with contextlib.suppress(VersionNotFoundError):
             published.append(_read(volume, name, named))
-        except VersionNotFoundError:
-            continue  # deleted since they were listed
     return sorted(published, key=lambda version: _age_key(volume, version), reverse=True)
 
 

@@ -115,10 +115,9 @@ class IdMap(Generic[Id, Row]):
     def row(self, external_id: str) -> Row | None:
         """The row of an id, None when it isn't in the map."""
         try:
-            row: Row | None = self._trie.get(external_id.encode())
+            return cast("Row | None", self._trie.get(external_id.encode()))
         except UnicodeEncodeError:
             return None
-        return row
 
     def rows(self, external_ids: Collection[str]) -> Rows:
         """The rows of ids, -1 for each that isn't in the map."""

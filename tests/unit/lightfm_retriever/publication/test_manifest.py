@@ -24,14 +24,7 @@ from lightfm_retriever.publication.errors import (
     MissingFileError,
     UnsupportedFormatError,
 )
-from lightfm_retriever.publication.manifest import (
-    DatasetFacts,
-    FileFacts,
-    IndexFacts,
-    Manifest,
-    MeasuredSetting,
-    RunFacts,
-)
+from lightfm_retriever.publication.manifest import Depth
 from lightfm_retriever.publication.reader import open_publication
 from lightfm_retriever.publication.verification import verify
 from tests import publications
@@ -104,71 +97,21 @@ def edited(value):
 # ---- what is written
 
 
-texts = st.text(max_size=10)
-counts = st.integers(0, 2**63 - 1)
-positives = st.integers(1, 2**63 - 1)
-shares = st.floats(0, 1)
-durations = st.floats(0, allow_infinity=False)
-numbers = st.floats(allow_nan=False, allow_infinity=False)
-scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | numbers | texts
-scalar_dicts = st.dictionaries(texts, scalars, max_size=4)
-hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
-measured = {"build": scalar_dicts, "query": scalar_dicts}
-measured |= {"recall_at_10": shares, "query_microseconds": durations}
+SIMILAR = EXAMPLE.indexes[layout.SIMILAR]
+DEPTHS = [Depth(results=30, effort=1.5, recall=1.0), Depth(results=100, effort=1e9, recall=0.0)]
 
 
-@st.composite
-def manifests(draw):
-    items = draw(positives)
-    more = draw(st.sets(st.from_regex(r"[a-z]{1,8}\.extra", fullmatch=True), max_size=3))
-    files = dict.fromkeys(
-        [*publications.ALL_FILES, *more], draw(st.builds(FileFacts, size=counts, sha256=hashes))
-    )
-    indexes = {
-        name: st.builds(
-            IndexFacts,
-            backend=st.just("annoy"),
-            metric=texts,
-            dimensions=positives,
-            items=st.just(items),
-            file=st.sampled_from([None, layout.index_file(name, "annoy")]),
-            bare_recall_at_10=shares,
-            bare_query_microseconds=durations,
-            target_recall=st.none() | shares,
-            trials=st.lists(st.builds(MeasuredSetting, backend=texts, **measured), max_size=3),
-            build_seconds=durations,
-            **measured,
-        )
-        for name in (layout.SIMILAR, layout.RECOMMEND)
-    }
-    made = st.builds(
-        Manifest,
-        items=st.just(items),
-        users=counts,
-        components=positives,
-        run=st.builds(RunFacts, id=texts, started_at=texts, seconds=st.dictionaries(texts, durations)),
-        libraries=st.dictionaries(texts, texts),
-        dataset=st.builds(
-            DatasetFacts,
-            name=texts,
-            split=texts,
-            train_interactions=counts,
-            test_interactions=counts,
-            item_features=st.lists(texts),
-            user_features=st.lists(texts),
-            weight=st.none() | numbers,
-        ),
-        hyperparameters=scalar_dicts,
-        metrics=st.dictionaries(texts, numbers),
-        indexes=st.fixed_dictionaries(indexes),
-        version=st.just(EXAMPLE.version),
-        created_at=st.just(EXAMPLE.created_at),
-        files=st.just(files),
-    )
-    return draw(made)
-
-
-@given(manifests())
+@pytest.mark.parametrize(
+    "facts",
+    [
+        EXAMPLE,
+        publications.complete_manifest(extended=True),
+        replace(EXAMPLE, users=0, dataset=replace(EXAMPLE.dataset, weight=0.0), metrics={}),
+        replace(EXAMPLE, indexes={**EXAMPLE.indexes, "similar": replace(SIMILAR, depths=DEPTHS)}),
+        replace(EXAMPLE, indexes={**EXAMPLE.indexes, "similar": replace(SIMILAR, file=None)}),
+        replace(EXAMPLE, hyperparameters={"é\0": "\U0001f3ac", "none": None, "big": 2**63 - 1}),
+    ],
+)
 def test_decoding_undoes_encoding(facts):
     data = manifest.encode(facts)
     assert decode(data) == facts

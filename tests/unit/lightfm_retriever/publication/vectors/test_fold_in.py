@@ -103,28 +103,6 @@ def test_users_and_items_of_other_lengths_give_embeddings_of_other_lengths(scale
     assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
-def test_it_recovers_the_vectors_of_users_that_it_was_not_learned_from():
-    items, users, seen = community(users=400)
-    learned = Ragged(seen.offsets[:301], seen.values[: seen.offsets[300]])
-    made = built(items, users[:300], learned)
-    found = np.array([folded(made, items[seen[row], :-1]) for row in range(300, 400)])
-    left = np.square(found - users[300:, :-1]).sum()
-    assert left < 0.5 * np.square(users[300:, :-1] - users[:300, :-1].mean(axis=0)).sum()
-
-
-def test_a_short_session_stays_nearer_to_what_all_like_than_a_long_one():
-    items, users, seen = community()
-    made = built(items, users, seen)
-    embedding = items[:1, :-1]
-    # The same mean of items each time, for the others lie around it in pairs.
-    moved = []
-    for pairs in (0, 2, 50):
-        aside = np.random.default_rng(1).normal(size=(pairs, 4)).astype(np.float32)
-        session = np.concatenate([embedding, embedding + aside, embedding - aside])
-        moved.append(np.linalg.norm(folded(made, session) - made.array[0]))
-    assert moved[0] < moved[1] < moved[2]
-
-
 def test_where_nothing_was_seen_a_session_is_the_mean_of_its_items_as_long_as_users_are():
     items, users = vectors(20, 5), 3 * vectors(20, 5)
     for own, factor in ((users[:0], 1), (users, 3)):
