@@ -22,7 +22,6 @@ from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
-from tests.unit.lightfm_retriever.publication.storage.test_arrays import npy
 
 NO_FILE_NAMES = [
     *(
@@ -161,7 +160,7 @@ def test_a_new_array_is_one_entry(tmp_path, published):
     assert not opened.flags.writeable
     spoilt = ARRAY.copy()
     spoilt[3, 1] = np.nan
-    publications.reseal(layout.version_dir(tmp_path, version), NOVEL, npy(spoilt))
+    publications.reseal(layout.version_dir(tmp_path, version), NOVEL, publications.npy(spoilt))
     with pytest.raises(InvalidPublicationError, match=r"novel\.npy: row 3 isn't finite"):
         verify(tmp_path, version)
     # A version from before the entry is read.

@@ -12,13 +12,9 @@ from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors import fold_in
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import split_biases
+from tests.retrievable import ragged
 
 LARGEST = float(np.finfo(np.float32).max)
-
-
-def ragged(rows):
-    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-    return Ragged(offsets, np.concatenate([np.empty(0), *rows]).astype(np.int32))
 
 
 def vectors(count, components, *, seed=1):
