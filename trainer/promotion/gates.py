@@ -11,10 +11,10 @@ ones among all items, which are mostly lower.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
-from trainer.errors import OptionError
+from trainer.errors import OptionError, TrainerError
 
 DEFAULT_RECALL = 0.8
 """The least recall@10 where nothing is asked for, unless indexes were tuned for less."""
@@ -162,3 +162,34 @@ class Measured:
     target_recall: float | None = None
     coverage: float | None = None
     baseline: Baseline | None = None
+
+
+class DiscontinuityError(TrainerError):
+    """An input that keeps too little of the version that a label names; `failed` says of what.
+
+    `warnings` are those of the input, which may name the cause.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        version: str,
+        failed: Sequence[GateResult],
+        *,
+        wanted: str | None = None,
+        warnings: Sequence[str] = (),
+    ) -> None:
+        names = f"label {label!r} names"
+        if wanted not in (None, label):
+            names += f" and label {wanted!r} is held against"
+        todo = "mend the input; for another catalogue, use another volume or --allow-different-data"
+        lines = [
+            f"nothing was published: too little is kept of version {version}, which {names}",
+            *(own.text for own in failed),
+            *(f"odd about the input: {warning}" for warning in warnings),
+            todo,
+        ]
+        super().__init__("\n  ".join(lines))
+        self.label = label
+        self.version = version
+        self.failed = list(failed)

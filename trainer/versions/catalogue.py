@@ -66,12 +66,7 @@ def list_published(volume: Volume) -> list[PublishedVersion]:
 
 
 def get(volume: Volume, version: str) -> PublishedVersion:
-    """One version. Only its manifest is read.
-
-    Raises:
-        VersionNotFoundError: the volume has no such version.
-        VolumeError: the volume can't be read.
-    """
+    """One version, of which only the manifest is read; VersionNotFoundError, VolumeError."""
     return _read(volume, version, volume.list_labels())
 
 

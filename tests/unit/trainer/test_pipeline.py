@@ -23,8 +23,7 @@ from trainer.index import NAMES
 from trainer.index.tuning import TuningOptions
 from trainer.pipeline import Places, train_and_publish
 from trainer.promotion.checks import promote_if_passed
-from trainer.promotion.errors import DiscontinuityError
-from trainer.promotion.gates import Gates
+from trainer.promotion.gates import DiscontinuityError, Gates
 from trainer.publishing.indexing import Indexing
 from trainer.reading import TrainingInput
 from trainer.spec import DataSpec

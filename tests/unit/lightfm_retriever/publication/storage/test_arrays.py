@@ -23,10 +23,7 @@ def test_what_is_no_array_is_refused_and_not_unpickled(tmp_path):
     for data, reason in (
         (b"", "isn't a .npy array: "),
         (publications.npy(ARRAY)[:-1], "isn't a .npy array: "),
-        (
-            publications.npy(np.full(ARRAY.shape, publications.Mischief(evidence), dtype=object)),
-            "isn't a .npy array: ",
-        ),
+        (publications.npy(mischief), "isn't a .npy array: "),
         (ARRAY.dumps(), "isn't a .npy array: "),
         (archive.getvalue(), "isn't a single .npy array"),
         (publications.npy(np.asfortranarray(ARRAY)), "is in Fortran order, but should be in C order"),
