@@ -188,7 +188,7 @@ def _shares(
 
 def _rows(before: AnyIds, candidate: AnyIds, rows: NDArray[np.integer]) -> Rows:
     """Rows before of the candidate's rows, -1 for those that are new."""
-    return before.rows([candidate.external_id(row) for row in rows.tolist()])
+    return before.rows(map(candidate.external_id, rows.tolist()))
 
 
 def _item_rows(before: AnyIds, candidate: AnyIds, used: list[NDArray[np.int32]]) -> Rows:
