@@ -6,11 +6,13 @@ What lies in the index files is opaque to `publication`, so here it is noise.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +244,29 @@ def roll_back(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
     expected = labels.read_label_or_none(volume, label)
     labels.swap(volume, target, label=label, expected=expected, verb="rollback")
     return target
+
+
+def npy(array: NDArray[Any]) -> bytes:
+    """The file of an array, also of objects."""
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=True)
+    return file.getvalue()
+
+
+class Mischief:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def daily(volume: Path, count: int, *, first: datetime = NOON) -> list[str]:
+    """Publish so many versions, a day apart; oldest first."""
+    days = [first + timedelta(days=day) for day in range(count)]
+    return [publish(volume, seed=seed, clock=lambda at=at: at) for seed, at in enumerate(days)]
 
 
 def overwrite(path: Path, data: bytes) -> None:

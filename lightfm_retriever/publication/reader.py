@@ -96,11 +96,7 @@ def _may_be_directory(entry: os.DirEntry[str]) -> bool:
 
 
 def has_version(volume: Path, version: str) -> bool:
-    """Whether the volume has this version.
-
-    Raises:
-        VolumeError: the volume can't be read.
-    """
+    """Whether the volume has this version; raises VolumeError when it can't be read."""
     directory = layout.version_dir(volume, version)
     try:
         return layout.is_version_name(version) and directory.is_dir()
@@ -109,13 +105,7 @@ def has_version(volume: Path, version: str) -> bool:
 
 
 def read_manifest(volume: Path, version: str) -> Manifest:
-    """Read and check the manifest of a version.
-
-    Raises:
-        VersionNotFoundError: the volume has no such version.
-        VolumeError: the volume can't be read.
-        InvalidPublicationError: the manifest isn't valid.
-    """
+    """Read and check the manifest of a version; raises as `open_publication` does."""
     return manifest.read(directory_of(volume, version))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -62,13 +63,8 @@ def remove_abandoned(root: Path) -> None:
                 continue
         except OSError:
             continue  # gone, or another user's
-        try:
-            lock = _lock(path)
-        except OSError:
-            continue  # another user's
-        if lock is None:
-            continue  # its writer lives
-        try:
-            shutil.rmtree(path, ignore_errors=True)
-        finally:
-            os.close(lock)
+        # One that is another user's can't be locked, and of one that is locked the writer lives.
+        with contextlib.suppress(OSError):
+            if (lock := _lock(path)) is not None:
+                shutil.rmtree(path, ignore_errors=True)
+                os.close(lock)

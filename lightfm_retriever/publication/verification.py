@@ -22,12 +22,8 @@ _PART_BYTES = 1 << 18
 def verify(volume: Path, version: str) -> Manifest:
     """Check every byte of a version, and that its parts fit together.
 
-    Reading every file also fills the page cache, so opening the version afterwards is quick.
-
-    Raises:
-        VersionNotFoundError: the volume has no such version.
-        VolumeError: the volume can't be read.
-        InvalidPublicationError: names the file at fault and both values.
+    Reading every file also fills the page cache, so opening the version afterwards is quick. It raises
+    as `open_publication` does.
     """
     return verify_directory(directory_of(volume, version), version)
 

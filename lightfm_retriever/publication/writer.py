@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +121,9 @@ class Staging:
             check_kind(name, array, spec.dtype, spec.lengths(sizes))
             self._sizes = sizes
         with self.path(name).open("xb") as file:
-            np.save(_Written(file), np.ascontiguousarray(array), allow_pickle=False)
+            # A file of Python's own: NumPy's writing doesn't tell why it can't.
+            written = SimpleNamespace(write=file.write)
+            np.save(written, np.ascontiguousarray(array), allow_pickle=False)
 
     def add_ragged(self, offsets_name: str, values_name: str, ragged: Ragged) -> None:
         """Write offsets and values."""
@@ -233,11 +235,8 @@ class Staging:
 
 def _is_finite(array: NDArray[Any], *, gaps: bool) -> bool:
     """Whether no number is infinite, and none NaN but with `gaps`; reads some of them at a time."""
-    parts = np.nditer(
-        array,
-        flags=["external_loop", "buffered", "zerosize_ok"],
-        buffersize=_NUMBERS_CHECKED_TOGETHER,
-    )
+    flags: Any = ["external_loop", "buffered", "zerosize_ok"]
+    parts = np.nditer(array, flags=flags, buffersize=_NUMBERS_CHECKED_TOGETHER)
     return all(not np.isinf(part).any() if gaps else np.isfinite(part).all() for part in parts)
 
 
@@ -250,10 +249,3 @@ def _seal(path: Path) -> FileFacts:
             size=os.fstat(file.fileno()).st_size,
             sha256=hashlib.file_digest(file, "sha256").hexdigest(),
         )
-
-
-class _Written:
-    """A file that NumPy writes to by Python: its own writing doesn't tell why it can't."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.write = file.write

@@ -21,7 +21,7 @@ _SEVERAL = 1.3
 _OTHER_SIZE = math.log(1.5)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class AttributeChange:
     """One attribute of the items that two versions have in common.
 
@@ -66,10 +66,8 @@ class AttributeChange:
         if self.problem:
             return ""
         if self.has < _MOST * self.had:
-            return (
-                f"only {self.has:,} of {self.had:,} items that have attribute {self.name!r} in version "
-                f"{version} have it now"
-            )
+            which = f"items that have attribute {self.name!r} in version {version} have it now"
+            return f"only {self.has:,} of {self.had:,} {which}"
         if self.kept < _FEW_VALUES * self.values:
             return (
                 f"only {self.kept:,} of {self.values:,} values of attribute {self.name!r} that items "
@@ -92,15 +90,11 @@ def compare(name: str, before: Content, now: Content, random: np.random.Generato
     for row in random.permutation(len(before.items))[:_COMPARED].tolist():
         external_id = before.items.external_id(row)
         other = now.items.row(external_id)
-        if other is None:
-            continue
-        items += 1
-        old = before.value(name, row)
-        if _is_none(old):
+        items += other is not None
+        if other is None or _is_none(old := before.value(name, row)):
             continue
         had += 1
-        new = now.value(name, other)
-        if _is_none(new):
+        if _is_none(new := now.value(name, other)):
             continue
         has += 1
         if not example and old != new:
@@ -111,17 +105,8 @@ def compare(name: str, before: Content, now: Content, random: np.random.Generato
             values += len(old or ())
             kept += sum(value in (new or ()) for value in old or ())
             values_now += len(new or ())
-    return AttributeChange(
-        name=name,
-        items=items,
-        had=had,
-        has=has,
-        values=values,
-        kept=kept,
-        values_now=values_now,
-        sizes=float(np.median(factors)) if factors else 1.0,
-        example=example,
-    )
+    sizes = float(np.median(factors)) if factors else 1.0
+    return AttributeChange(name, items, had, has, values, kept, values_now, sizes, example)
 
 
 def _factor(old: float, new: float) -> float:

@@ -11,8 +11,7 @@ from lightfm_retriever.publication.volume import Volume
 from trainer.progress import Reporter
 from trainer.promotion import continuity, judging, predecessor
 from trainer.promotion.content import Content, content_of
-from trainer.promotion.errors import DiscontinuityError
-from trainer.promotion.gates import GateResult, Gates
+from trainer.promotion.gates import DiscontinuityError, GateResult, Gates
 from trainer.promotion.measurement import measure
 from trainer.promotion.predecessor import Predecessor
 from trainer.publishing.indexing import Indexing

@@ -91,14 +91,17 @@ def content_in_making(
 
     `seen` are the rows of items that users have seen, and those that are held out.
     """
-    pairs = [own for own in seen if own is not None]
-    owners, rows = (
-        np.concatenate([getattr(own, name) for own in pairs]) for name in ("owners", "values")
-    )
+    rows, held_out = seen
+    if held_out is not None:
+        owners, values = (
+            np.concatenate([getattr(own, name) for own in (rows, held_out)])
+            for name in ("owners", "values")
+        )
+        rows = ragged.of_pairs(owners, values, len(users))
     return Content(
         items=items,
         users=users,
-        seen=ragged.of_pairs(owners, rows, len(users)),
+        seen=rows,
         interactions=facts.train_interactions + facts.test_interactions,
         weight=facts.weight,
         attributes={own.name: own.kind for own in attributes},

@@ -17,6 +17,9 @@ from trainer.promotion import attribute_values, kept_pairs
 from trainer.promotion.content import Content
 from trainer.promotion.gates import GateResult, Gates
 
+Kind = Literal["user", "item"]
+Random = np.random.Generator
+
 _DRAWN = 20_000
 """Of more ids or pairs on a side so many are drawn: enough to tell a share to half a percent."""
 
@@ -103,12 +106,7 @@ def _mean_weight(content: Content) -> float:
 
 
 def _kept(
-    kind: Literal["user", "item"],
-    before: Content,
-    now: Content,
-    least: float | None,
-    version: str,
-    random: np.random.Generator,
+    kind: Kind, before: Content, now: Content, least: float | None, version: str, random: Random
 ) -> GateResult:
     """Count those with interactions: who is published by features alone isn't known any more."""
     name = f"min_{kind}s_kept"
@@ -124,8 +122,7 @@ def _kept(
     share = 1 - len(lost) / len(ids)
     of = f"{len(rows):,}" if len(ids) == len(rows) else f"{len(ids):,} drawn"
     text = f"{len(ids) - len(lost):,} of {of} {kind}s of version {version} are kept by id ({share:.1%})"
-    passed = share >= required
-    if not passed:
+    if not (passed := share >= required):
         text += f", at least {required:.0%} required (--min-{kind}s-kept)"
     if share < _MOST:
         text += _how(kind, lost, share, before, now, random)
@@ -133,12 +130,7 @@ def _kept(
 
 
 def _how(
-    kind: str,
-    lost: Sequence[str],
-    share: float,
-    before: Content,
-    now: Content,
-    random: np.random.Generator,
+    kind: Kind, lost: Sequence[str], share: float, before: Content, now: Content, random: Random
 ) -> str:
     """What became of ids that are lost."""
     old: AnyIds
@@ -154,19 +146,15 @@ def _how(
     return f": {forms}" if forms else f", lost are {', '.join(map(repr, lost[:_SHOWN]))}"
 
 
-def _amounts(
-    before: Content, now: Content, version: str, max_shrinkage: float | None
-) -> list[GateResult]:
-    allowed = 1 - DEFAULT_KEPT if max_shrinkage is None else max_shrinkage
+def _amounts(before: Content, now: Content, version: str, most: float | None) -> list[GateResult]:
+    allowed = 1 - DEFAULT_KEPT if most is None else most
     text = f"{now.interactions:,} interactions, version {version} has {before.interactions:,}"
     results = [_amount("interactions", text, before.interactions, now.interactions, allowed)]
     if before.weight and now.weight is not None:
-        text = (
-            f"the weights above 0 sum to {now.weight:,.6g}, those of version {version} to "
-            f"{before.weight:,.6g}"
-        )
+        text = f"the weights above 0 sum to {now.weight:,.6g}, those of version {version} to "
+        text += f"{before.weight:,.6g}"
         # Another half-life or other event weights change it, and nothing is wrong.
-        allowed = 1.0 if max_shrinkage is None else max_shrinkage
+        allowed = 1.0 if most is None else most
         results.append(_amount("weight", text, before.weight, now.weight, allowed))
     return results
 
@@ -207,9 +195,7 @@ def _such_as(name: str, now: Content) -> str:
     """A value of a text attribute that is no number, for a column that was one of numbers."""
     for row in map(ItemRow, range(min(len(now.items), _DRAWN))):
         value = now.value(name, row)
-        if isinstance(value, float) or value is None:
-            continue
-        for text in value:
+        for text in () if isinstance(value, float) or value is None else value:
             try:
                 float(text)
             except ValueError:
@@ -217,9 +203,7 @@ def _such_as(name: str, now: Content) -> str:
     return ""
 
 
-def _titles(
-    before: Content, now: Content, version: str, random: np.random.Generator
-) -> list[GateResult]:
+def _titles(before: Content, now: Content, version: str, random: Random) -> list[GateResult]:
     if before.title is None:
         return []
     if now.title is None:

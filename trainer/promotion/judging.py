@@ -8,8 +8,16 @@ from dataclasses import replace
 from typing import TypeGuard
 
 from lightfm_retriever.publication import layout
-from trainer.promotion.gates import DEFAULT_AUC, DEFAULT_LOSS, DEFAULT_RECALL, GateResult, Gates
-from trainer.promotion.measured import Baseline, Common, Measured
+from trainer.promotion.gates import (
+    DEFAULT_AUC,
+    DEFAULT_LOSS,
+    DEFAULT_RECALL,
+    Baseline,
+    Common,
+    GateResult,
+    Gates,
+    Measured,
+)
 
 # Further below than rounding can bring an equal number.
 _ROUNDING = 1e-9

@@ -37,7 +37,7 @@ def pairs(
         user = now.users.row(before.users.external_id(row))
         if user is None:
             continue
-        rows = now.items.rows([*map(before.items.external_id, before.seen[row].tolist())])
+        rows = now.items.rows(map(before.items.external_id, before.seen[row].tolist()))
         rows = rows[rows >= 0]
         wanted += len(rows)
         kept += int(are_among(rows, now.seen[user]).sum())

@@ -15,8 +15,7 @@ from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.evaluation.metric_rows import POPULAR, TRAINED
 from trainer.evaluation.of_lightfm import MAX_USERS
 from trainer.evaluation.of_vectors import K, sample, top_items, with_positives
-from trainer.promotion.gates import Gates
-from trainer.promotion.measured import Baseline, Common, Measured
+from trainer.promotion.gates import Baseline, Common, Gates, Measured
 from trainer.promotion.predecessor import Predecessor
 
 SAMPLED_USERS = 1000
@@ -188,7 +187,7 @@ def _shares(
 
 def _rows(before: AnyIds, candidate: AnyIds, rows: NDArray[np.integer]) -> Rows:
     """Rows before of the candidate's rows, -1 for those that are new."""
-    return before.rows([candidate.external_id(row) for row in rows.tolist()])
+    return before.rows(map(candidate.external_id, rows.tolist()))
 
 
 def _item_rows(before: AnyIds, candidate: AnyIds, used: list[NDArray[np.int32]]) -> Rows:

@@ -79,7 +79,7 @@ class Indexed:
         exact, took = facts.trials[0], facts.query_microseconds
         found = f"{facts.recall_at_10:.4f} by {facts.backend} in {took:.0f} µs"
         if self.instead_of is not None:
-            warnings.append(self._told_of_the_stand_in(found))
+            warnings.append(self._told_of_the_stand_in(self.instead_of, found))
         if not self.reached:
             warnings.append(
                 f"index {self.name!r} reaches recall@10 {found}, below the target of "
@@ -98,16 +98,13 @@ class Indexed:
             )
         return warnings
 
-    def _told_of_the_stand_in(self, found: str) -> str:
-        asked, used = self.instead_of, self.facts.backend
-        assert asked is not None  # noqa: S101 - something stands in
-        needs = ""
-        if self.backend.distribution is not None:
-            needs = f"; retrievers need {self.backend.distribution} for it"
+    def _told_of_the_stand_in(self, asked: MeasuredSetting, found: str) -> str:
+        used = "exact search" if self.facts.backend == "exact" else self.facts.backend
+        needs = self.backend.distribution
         return (
             f"index {self.name!r}: {asked.backend} reaches recall@10 {asked.recall_at_10:.4f} at best, "
-            f"below the target of {self.facts.target_recall}, so "
-            f"{'exact search' if used == 'exact' else used} is used: recall@10 {found}{needs}"
+            f"below the target of {self.facts.target_recall}, so {used} is used: recall@10 {found}"
+            f"{'' if needs is None else f'; retrievers need {needs} for it'}"
         )
 
 

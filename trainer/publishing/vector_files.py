@@ -30,15 +30,10 @@ from trainer.data.files import file_kinds
 from trainer.errors import InputError
 
 _SNIFFED_BYTES = 1 << 16
-_TOO_LARGE = (
-    "scores made of them are beyond what float32 holds; is the file damaged, or the model? Lengths "
-    "around 1 are fine"
-)
+_FINE = "is the file damaged, or the model? Lengths around 1 are fine"
+_TOO_LARGE = f"scores made of them are beyond what float32 holds; {_FINE}"
 _TOO_SHORT = f"shorter than {SHORTEST:g}"
-_VANISH = (
-    "their squares vanish in float32, and so does their direction; is the file damaged, or the model? "
-    "Lengths around 1 are fine"
-)
+_VANISH = f"their squares vanish in float32, and so does their direction; {_FINE}"
 
 
 class VectorSide:
@@ -98,17 +93,17 @@ class VectorSide:
     def check_most_directions(self) -> list[str]:
         """Raise InputError if all vectors but those of length 0 are too short; warn if some are."""
         zero = self._squares == 0
-        warnings = []
-        if zero.any():
-            warnings.append(
-                f"{self._told(zero, 'zero')}: all of these get the items of the largest bias"
-            )
         short = (self._squares < SHORTEST**2) & ~zero
-        if short.any():
-            if zero[~short].all():
-                self._refuse(short, _TOO_SHORT, _VANISH)
-            warnings.append(f"{self._told(short, _TOO_SHORT)}: what these get is no more than rounding")
-        return warnings
+        if zero[~short].all():
+            self._refuse(short, _TOO_SHORT, _VANISH)
+        return [
+            f"{self._told(bad, problem)}: {what}"
+            for bad, problem, what in (
+                (zero, "zero", "all of these get the items of the largest bias"),
+                (short, _TOO_SHORT, "what these get is no more than rounding"),
+            )
+            if bad.any()
+        ]
 
     def _refuse(self, bad: NDArray[np.bool_], problem: str, reason: str) -> None:
         if bad.any():

@@ -59,20 +59,14 @@ def list_published(volume: Volume) -> list[PublishedVersion]:
     named = volume.list_labels()
     published = []
     for name in volume.list_versions():
-        try:
+        # One may have been deleted since they were listed.
+        with contextlib.suppress(VersionNotFoundError):
             published.append(_read(volume, name, named))
-        except VersionNotFoundError:
-            continue  # deleted since they were listed
     return sorted(published, key=lambda version: _age_key(volume, version), reverse=True)
 
 
 def get(volume: Volume, version: str) -> PublishedVersion:
-    """One version. Only its manifest is read.
-
-    Raises:
-        VersionNotFoundError: the volume has no such version.
-        VolumeError: the volume can't be read.
-    """
+    """One version, of which only the manifest is read; VersionNotFoundError, VolumeError."""
     return _read(volume, version, volume.list_labels())
 
 

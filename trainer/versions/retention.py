@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -141,8 +142,6 @@ def collect(volume: Volume, policy: RetentionPolicy) -> list[str]:
 def _rollback_targets(volume: Volume, named: dict[str, str]) -> dict[str, str]:
     targets = {}
     for label in named:
-        try:
+        with contextlib.suppress(NothingToRollBackToError):
             targets[label] = volume.rollback_target(label=label)
-        except NothingToRollBackToError:
-            continue
     return targets

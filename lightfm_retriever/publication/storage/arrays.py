@@ -17,9 +17,8 @@ from lightfm_retriever.publication.layout import FILES
 def map_array(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any]:
     """Map an array read-only and check it; None in `shape` stands for any length.
 
-    Raises:
-        InvalidPublicationError: names the file, and both values where it isn't what it should be.
-        VolumeError: it can't be mapped for now.
+    An InvalidPublicationError names the file, and both values where it isn't what it should be; a
+    VolumeError says that it can't be mapped for now.
     """
     try:
         with held_open(path) as name:

@@ -11,7 +11,7 @@ The trie is marisa-trie's binary one, since the one for text ends a look-up at a
 from __future__ import annotations
 
 import mmap
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, NewType, Self, TypeAlias, TypeVar, cast
 
@@ -115,15 +115,14 @@ class IdMap(Generic[Id, Row]):
     def row(self, external_id: str) -> Row | None:
         """The row of an id, None when it isn't in the map."""
         try:
-            row: Row | None = self._trie.get(external_id.encode())
+            return cast("Row | None", self._trie.get(external_id.encode()))
         except UnicodeEncodeError:
             return None
-        return row
 
-    def rows(self, external_ids: Collection[str]) -> Rows:
+    def rows(self, external_ids: Iterable[str]) -> Rows:
         """The rows of ids, -1 for each that isn't in the map."""
         found = (self.row(own) for own in external_ids)
-        return np.fromiter((-1 if row is None else row for row in found), np.int64, len(external_ids))
+        return np.fromiter((-1 if row is None else row for row in found), dtype=np.int64)
 
     def starting_with(self, prefix: str) -> Iterator[Id]:
         """The ids that begin with a text, one by one, in no meaningful order."""

@@ -27,7 +27,8 @@ Measured beside implicit ALS (Hu, Koren & Volinsky 2008) and others: docs/adr/00
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,8 +74,7 @@ class FoldIn:
     @property
     def halfway(self) -> Float32Array:
         """h (d,), none below 0."""
-        row: Float32Array = self.array[_HEAD - 1]
-        return row
+        return cast("Float32Array", self.array[_HEAD - 1])
 
     @property
     def may_be_published(self) -> bool:
@@ -153,23 +153,15 @@ class FoldIn:
         return parts
 
 
-@dataclass
 class _Moments:
     """Sums over users and their items."""
 
-    components: int
-    users: int = 0
-    inverse_counts: float = 0.0
-    freedom: int = 0
-    x: _Float64Array = field(init=False)
-    u: _Float64Array = field(init=False)
-    xx: _Float64Array = field(init=False)
-    xu: _Float64Array = field(init=False)
-    within: _Float64Array = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.x, self.u = np.zeros((2, self.components))
-        self.xx, self.xu, self.within = np.zeros((3, self.components, self.components))
+    def __init__(self, components: int) -> None:
+        self.components = components
+        self.users = self.freedom = 0
+        self.inverse_counts = 0.0
+        self.x, self.u = np.zeros((2, components))
+        self.xx, self.xu, self.within = np.zeros((3, components, components))
 
     def add(self, items: _Float64Array, counts: NDArray[np.int64], users: _Float64Array) -> None:
         """Users (m, d) with `counts` (m,) of at least 1 of the items (sum of counts, d), in order."""

@@ -27,8 +27,7 @@ from trainer.index import NAMES
 from trainer.pipeline import Places, indexing_of, train_and_publish
 from trainer.progress import Silent
 from trainer.promotion.checks import promote_if_passed
-from trainer.promotion.errors import DiscontinuityError
-from trainer.promotion.gates import Gates
+from trainer.promotion.gates import DiscontinuityError, Gates
 from trainer.reading import TrainingInput
 from trainer.spec import DataSpec
 

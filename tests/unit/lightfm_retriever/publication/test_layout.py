@@ -1,12 +1,26 @@
+"""The names of a volume, and one table of a version's files.
+
+What an entry of the table says holds for who stages, opens and verifies.
+"""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
+from lightfm_retriever.publication.layout import FILES, FileSpec
+from lightfm_retriever.publication.manifest import FORMAT_VERSION
+from lightfm_retriever.publication.reader import open_publication
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.ragged import Ragged
+from lightfm_retriever.publication.verification import verify
+from lightfm_retriever.publication.writer import Staging
 from tests import publications
 
 NO_FILE_NAMES = [
@@ -106,3 +120,107 @@ def test_the_parts_of_a_volume_lie_apart(tmp_path):
     }
     assert len({part.parent for part in parts}) == 4
     assert layout.version_dir(tmp_path, version).parent == layout.versions_dir(tmp_path)
+
+
+# ---- the table
+
+
+NOVEL = "novel.npy"
+ARRAY = np.arange(publications.ITEMS * 6, dtype=np.float32).reshape(publications.ITEMS, 6)
+WRONG = {
+    "dtype": ARRAY.astype(np.float64),
+    "integers": ARRAY.astype(np.int32),
+    "rows": ARRAY[:-1],
+    "columns": ARRAY[:, :-1],
+    "dimensions": ARRAY[0],
+}
+
+
+@pytest.fixture
+def new_entry(monkeypatch):
+    """All that a new array takes."""
+    spec = FileSpec(NOVEL, "made up", "items, components + 2", "float32", group="novel")
+    monkeypatch.setitem(FILES, NOVEL, spec)
+
+
+def publish(volume, **arrays):
+    with Staging(volume) as staging:
+        publications.stage(staging)
+        for name, array in arrays.items():
+            staging.add_array(f"{name}.npy", array)
+        return staging.publish(publications.facts()).version
+
+
+@pytest.mark.usefixtures("new_entry")
+def test_a_new_array_is_one_entry(tmp_path, published):
+    version = publish(tmp_path, novel=ARRAY)
+    verify(tmp_path, version)
+    opened = open_publication(tmp_path, version).files[NOVEL]
+    np.testing.assert_array_equal(opened, ARRAY)
+    assert not opened.flags.writeable
+    spoilt = ARRAY.copy()
+    spoilt[3, 1] = np.nan
+    publications.reseal(layout.version_dir(tmp_path, version), NOVEL, publications.npy(spoilt))
+    with pytest.raises(InvalidPublicationError, match=r"novel\.npy: row 3 isn't finite"):
+        verify(tmp_path, version)
+    # A version from before the entry is read.
+    verify(published.volume, published.version)
+    assert NOVEL not in open_publication(published.volume, published.version).files
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+@pytest.mark.usefixtures("new_entry")
+def test_what_the_entry_does_not_say_is_refused_when_it_is_staged(tmp_path, wrong):
+    with Staging(tmp_path) as staging:
+        publications.stage(staging)
+        with pytest.raises(MismatchError, match=r"^novel\.npy: (dtype|shape) is ") as caught:
+            staging.add_array(NOVEL, wrong)
+        assert not staging.path(NOVEL).exists()
+        staging.add_array(NOVEL, ARRAY)
+    if caught.value.what == "shape":
+        assert (caught.value.expected, caught.value.found) == (ARRAY.shape, wrong.shape)
+
+
+def test_a_map_of_other_ids_than_rows_were_staged_is_refused(tmp_path):
+    with Staging(tmp_path) as staging:
+        staging.add_array(layout.ITEM_VECTORS, np.ones((3, 2), dtype=np.float32))
+        with pytest.raises(MismatchError, match=r"^items\.trie: number of ids is 2, but should be 3"):
+            staging.add_id_map(layout.ITEM_IDS, IdMap.build(["a", "b"]))
+        nothing = Ragged(np.zeros(5, dtype=np.int64), np.zeros(0, dtype=np.int32))
+        staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, nothing)
+        with pytest.raises(MismatchError, match=r"shape is \(3, 2\), but should be \(4, 2\)"):
+            staging.add_array(layout.USER_VECTORS, np.ones((3, 2), dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("shape", "lengths", "sizes"),
+    [
+        ("items", (7,), {"items": 7}),
+        ("users + 1", (6,), {"users": 5}),
+        ("2 components + 3, components", (11, 4), {"components": 4}),
+        ("n, components + 1", (None, 5), {"components": 4}),
+        ("", (), {}),
+    ],
+)
+def test_a_shape_is_told_by_sizes_and_tells_them(shape, lengths, sizes):
+    spec = FileSpec("x.npy", "", shape, "int32")
+    assert spec.lengths({"items": 7, "users": 5, "components": 4}) == lengths
+    assert dict(spec.sizes(tuple(9 if length is None else length for length in lengths))) == sizes
+
+
+def test_every_entry_is_sound():
+    known = {"items", "users", "components", "numbers"}.union(
+        *(own.shape.split() for own in FILES.values() if not own.dtype)
+    )
+    for spec in FILES.values():
+        named = [length for length in spec.shape.split(", ") if length]
+        told = [size for size, _ in spec.sizes((9,) * len(named))]
+        assert len(spec.lengths({})) == len(named)
+        # One that is misspelt would be any number.
+        assert {*told, *filter(None, [spec.of])} <= known
+        assert spec.what
+        assert 1 <= spec.since <= FORMAT_VERSION
+        if spec.values:
+            assert (spec.dtype, FILES[spec.values].group) == ("int64", spec.group)
+        if spec.dtype:
+            np.dtype(spec.dtype)

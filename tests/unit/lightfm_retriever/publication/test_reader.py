@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -210,11 +209,3 @@ def test_the_last_reference_closes_every_map_and_descriptor(extended):
     del kept
     assert str(extended.directory) not in Path("/proc/self/maps").read_text()
     assert len(os.listdir("/proc/self/fd")) == before
-
-
-def test_an_opened_version_outlives_its_directory(published):
-    opened = open_publication(published.volume, published.version)
-    expected = opened.item_vectors.copy()
-    shutil.rmtree(published.directory)
-    np.testing.assert_array_equal(opened.item_vectors, expected)
-    assert ids_of(opened.items) == {*publications.ITEM_IDS}

@@ -16,7 +16,6 @@ from lightfm_retriever.publication.reader import open_publication
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.verification import verify
 from tests import publications
-from tests.unit.lightfm_retriever.publication.storage.test_arrays import npy
 from tests.unit.lightfm_retriever.publication.test_verification import refused
 
 ITEMS = publications.ITEMS
@@ -31,7 +30,7 @@ def load(extended, name):
 
 
 def reseal(extended, name, array):
-    publications.reseal(extended.directory, name, npy(array))
+    publications.reseal(extended.directory, name, publications.npy(array))
 
 
 def reseal_ids(extended, name, ids):
@@ -232,7 +231,7 @@ def test_numbers_in_another_order_are_refused(extended):
 
 @pytest.mark.parametrize("name", [name for name in publications.EXTENDED_FILES if ".trie" in name])
 def test_something_else_in_place_of_an_id_map_is_refused(extended, name):
-    for data in (b"", b"x" * 5000, npy(np.zeros(5))):
+    for data in (b"", b"x" * 5000, publications.npy(np.zeros(5))):
         publications.reseal(extended.directory, name, data)
         assert "isn't an id map" in str(refused(extended, name))
 

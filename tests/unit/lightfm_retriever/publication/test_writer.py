@@ -12,7 +12,7 @@ import pytest
 from lightfm_retriever.publication import layout, staging_area
 from lightfm_retriever.publication.errors import InvalidPublicationError, VectorError, VolumeError
 from lightfm_retriever.publication.labels import promote
-from lightfm_retriever.publication.reader import list_versions, open_publication, read_manifest
+from lightfm_retriever.publication.reader import list_versions, read_manifest
 from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
@@ -101,16 +101,6 @@ def test_another_user_may_read_everything_whatever_the_umask(volume):
     assert stat.S_IMODE(directory.stat().st_mode) == 0o755
     assert {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()} == {0o444}
     assert stat.S_IMODE(layout.label_file(volume, "current").stat().st_mode) == 0o644
-
-
-def test_publishing_does_not_disturb_a_version_that_is_open(volume):
-    first = publications.publish(volume, seed=1)
-    opened = open_publication(volume, first)
-    expected = opened.item_vectors.copy()
-    before = publications.tree(layout.version_dir(volume, first))
-    publications.publish(volume, seed=2)
-    np.testing.assert_array_equal(opened.item_vectors, expected)
-    assert publications.tree(layout.version_dir(volume, first)) == before
 
 
 # ---- what doesn't

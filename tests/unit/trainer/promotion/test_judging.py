@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from lightfm_retriever.publication import layout
 from trainer.errors import OptionError
-from trainer.promotion.gates import Gates
+from trainer.promotion.gates import Baseline, Common, Gates, Measured
 from trainer.promotion.judging import check, doubts
-from trainer.promotion.measured import Baseline, Common, Measured
 
 OLD = "20261124T120000Z-3fa9c1"
 FINE = {

@@ -181,7 +181,8 @@ def test_a_version_is_as_good_as_itself_also_by_some_of_many_users(volume, monke
             (2, 1, 1),
             (0.1, 0),
         ),
-        # What the new one saw of the users is left out of the ranking before too.
+        # What either saw of the users is left out of both rankings.
+        (of_u(seen={"u": "ab"}), of_u(held_out={"u": "l"}), (1, 1, 1), (0.1, 0.1)),
         (of_u(), of_u(seen={"u": "abc"}, held_out={"u": "lm"}), (1, 1, 1), (0.2, 0.2)),
     ],
 )

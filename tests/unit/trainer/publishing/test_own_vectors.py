@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES
-from tests import datasets
+from tests import datasets, publications
 from trainer.errors import InputError, OptionError
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.publishing.own_vectors import OwnVectors, read_own_vectors
@@ -447,36 +447,20 @@ def test_biases_that_cannot_be_used_are_named_with_the_reason(both, side):
         refused(both, path, reason)
 
 
-class Mischief:
-    """Writes a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
 def archive(**arrays):
     file = io.BytesIO()
     np.savez(file, **arrays)
     return file.getvalue()
 
 
-def npy(array):
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=True)
-    return file.getvalue()
-
-
-GOOD = npy(ITEM_VECTORS)
+GOOD = publications.npy(ITEM_VECTORS)
 
 
 @pytest.mark.parametrize("name", ["item_vectors", "item_biases"])
 def test_what_is_no_npy_file_is_refused_and_not_executed(tmp_path, both, name):
-    mischief = Mischief(tmp_path / "executed")
+    mischief = publications.Mischief(tmp_path / "executed")
     path = getattr(both, name)
-    pickled = npy(np.full((5, 3) if name == "item_vectors" else 5, mischief))
+    pickled = publications.npy(np.full((5, 3) if name == "item_vectors" else 5, mischief))
     for data in (
         *(b"", b"0.1,0.2,0.3\n", GOOD[:5], GOOD[:100], GOOD[:-1], pickle.dumps(mischief), pickled),
         GOOD.replace(b"'shape': (5, 3)", b"'shape': (5, -3"),

@@ -309,7 +309,7 @@ def held_out(items, users, *, each=3):
 @pytest.mark.parametrize(
     ("items", "backend", "target"),
     [
-        *[(6000, "annoy", 0.3), (6000, "faiss", 0.3), (6000, "nmslib", 0.3), (6000, "exact", 0.95)],
+        *[(6000, "annoy", 0.3), (6000, "exact", 0.95)],
         # So few are scored whole, whatever their index.
         *[(400, "annoy", 0.3), (5, "annoy", 0.3)],
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES, NumberColumn, TextColumn
 from lightfm_retriever.publication.errors import PublicationError
-from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, IdMap
 from lightfm_retriever.publication.verification import verify
 from retriever.answering.queries import recommend, similar_items
@@ -20,15 +20,11 @@ from retriever.answering.questions import Options, Search, WeightedItems
 from retriever.answering.snapshot import open_snapshot
 from retriever.worker.warm_up import warm_up
 from tests.unit.trainer.index import cases
+from tests.unit.trainer.publishing.test_publish import FACTS, run
 from trainer.fitting.embeddings import Embeddings
 from trainer.fitting.user_features import UserFeatureVectors
 from trainer.index import make_backends
-from trainer.index.tuning import TuningOptions
-from trainer.progress import Silent
-from trainer.publishing.indexing import Indexing
-from trainer.publishing.publish import publish
 from trainer.publishing.publishable import Publishable
-from trainer.timings import Timings
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 # What a careless reader mistakes, and the longest there is.
@@ -90,14 +86,7 @@ def publishables(draw):
         titles=draw(
             st.none() | st.lists(st.text(max_size=20), min_size=len(items), max_size=len(items))
         ),
-        facts=DatasetFacts(
-            name=draw(st.text(max_size=5)),
-            split="none",
-            train_interactions=0,
-            test_interactions=0,
-            item_features=[],
-            user_features=[],
-        ),
+        facts=replace(FACTS, name=draw(st.text(max_size=5))),
         hyperparameters={},
         metrics={},
         user_features=features,
@@ -105,23 +94,15 @@ def publishables(draw):
     )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(of=publishables(), backend=st.sampled_from(["annoy", "exact"]))
 def test_whatever_is_published_is_served_and_whatever_is_refused_leaves_nothing(of, backend):
     with tempfile.TemporaryDirectory() as name:
         volume = Path(name)
         published = problem = None
         try:
-            published = publish(
-                of,
-                volume,
-                indexing=Indexing(
-                    backends=make_backends(backend, trees=2 if backend == "annoy" else None),
-                    options=TuningOptions(threads=1),
-                ),
-                timings=Timings(),
-                reporter=Silent(),
-            )
+            backends = make_backends(backend, trees=2 if backend == "annoy" else None)
+            published = run(volume, of, backends=backends)
         except PublicationError as error:
             problem = str(error)
         if published is None:

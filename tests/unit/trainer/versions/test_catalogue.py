@@ -42,14 +42,7 @@ def volume(folder):
 @pytest.fixture
 def three(folder):
     """Three versions, oldest first."""
-    return [
-        publications.publish(
-            folder,
-            seed=day,
-            clock=lambda: publications.NOON + timedelta(days=day),  # noqa: B023
-        )
-        for day in range(3)
-    ]
+    return publications.daily(folder, 3)
 
 
 def names(volume):

@@ -111,14 +111,7 @@ def volume(tmp_path):
 @pytest.fixture
 def six(volume):
     """Six versions, a day apart, the last at noon; oldest first."""
-    return [
-        publications.publish(
-            volume,
-            seed=day,
-            clock=lambda: publications.NOON - timedelta(days=5 - day),  # noqa: B023
-        )
-        for day in range(6)
-    ]
+    return publications.daily(volume, 6, first=publications.NOON - timedelta(days=5))
 
 
 def run(volume, keep, *, at=publications.NOON + 2 * HOUR):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import random
 
 import numpy as np
@@ -11,37 +10,23 @@ import pytest
 
 from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
 from lightfm_retriever.publication.storage.arrays import map_array
+from tests import publications
 
 ARRAY = np.arange(60, dtype=np.float32).reshape(12, 5)
 
 
-def npy(array):
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=True)
-    return file.getvalue()
-
-
-class _Touch:
-    """Unpickled, it makes a folder."""
-
-    def __init__(self, path):
-        self._path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self._path),)
-
-
 def test_what_is_no_array_is_refused_and_not_unpickled(tmp_path):
     path, evidence = tmp_path / "x.npy", tmp_path / "unpickled"
+    mischief = np.full(ARRAY.shape, publications.Mischief(evidence))
     archive = io.BytesIO()
     np.savez(archive, array=ARRAY)
     for data, reason in (
         (b"", "isn't a .npy array: "),
-        (npy(ARRAY)[:-1], "isn't a .npy array: "),
-        (npy(np.full(ARRAY.shape, _Touch(evidence), dtype=object)), "isn't a .npy array: "),
+        (publications.npy(ARRAY)[:-1], "isn't a .npy array: "),
+        (publications.npy(mischief), "isn't a .npy array: "),
         (ARRAY.dumps(), "isn't a .npy array: "),
         (archive.getvalue(), "isn't a single .npy array"),
-        (npy(np.asfortranarray(ARRAY)), "is in Fortran order, but should be in C order"),
+        (publications.npy(np.asfortranarray(ARRAY)), "is in Fortran order, but should be in C order"),
     ):
         path.write_bytes(data)
         with pytest.raises(InvalidPublicationError) as caught:
@@ -53,7 +38,7 @@ def test_what_is_no_array_is_refused_and_not_unpickled(tmp_path):
 
 def test_an_array_of_another_type_or_shape_is_refused_with_both(tmp_path):
     path = tmp_path / "x.npy"
-    path.write_bytes(npy(ARRAY))
+    path.write_bytes(publications.npy(ARRAY))
     for dtype, shape, what, expected, found in (
         ("float64", (12, 5), "dtype", np.dtype("float64"), np.dtype("float32")),
         (">f4", (12, 5), "dtype", np.dtype(">f4"), np.dtype("float32")),
@@ -72,7 +57,7 @@ def test_an_array_of_another_type_or_shape_is_refused_with_both(tmp_path):
 @pytest.mark.filterwarnings("ignore")  # numpy's, about headers that it has to mend
 def test_no_header_of_an_array_crashes_the_reader(tmp_path):
     """numpy reads the header as Python: one byte may make it a different literal, or none."""
-    path, original = tmp_path / "x.npy", npy(ARRAY)
+    path, original = tmp_path / "x.npy", publications.npy(ARRAY)
     header = original[:128]
     damaged = random.Random(1)  # noqa: S311
     headers = [
@@ -107,7 +92,7 @@ def test_memory_that_lacks_is_no_fault_of_an_array(tmp_path, monkeypatch):
     def no_memory(*_, **__):
         raise MemoryError
 
-    (tmp_path / "x.npy").write_bytes(npy(ARRAY))
+    (tmp_path / "x.npy").write_bytes(publications.npy(ARRAY))
     monkeypatch.setattr(np, "load", no_memory)
     with pytest.raises(MemoryError):
         map_array(tmp_path / "x.npy", np.float32, ARRAY.shape)

@@ -45,6 +45,7 @@ def test_ids_and_rows_are_one_to_one_and_without_gaps_in_whatever_order(
     assert {id_map.external_id(row): row for row in range(len(id_map))} == rows
     assert {external_id: first.row(external_id) for external_id in external_ids} == rows
     assert all(external_id in id_map for external_id in external_ids)
+    assert id_map.rows([*id_map, other]).tolist() == [*range(len(rows)), rows.get(other, -1)]
     assert (id_map.row(other) is not None) == (other in id_map) == (other in external_ids)
 
 

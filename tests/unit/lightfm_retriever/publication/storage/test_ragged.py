@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightfm_retriever.publication.storage.ragged import Ragged, are_among, from_texts, text
+from lightfm_retriever.publication.storage.ragged import (
+    Ragged,
+    are_among,
+    empty,
+    from_texts,
+    of_pairs,
+    text,
+)
 
 
 @given(st.lists(st.text(max_size=20), max_size=20))
@@ -35,6 +42,12 @@ def test_rows_are_views_and_the_first_that_does_not_ascend_is_found_in_any_chunk
     assert all(not row.size or np.shares_memory(row, values) for row in made)
     wrong = [row for row, own in enumerate(rows) if own != sorted(set(own))]
     assert ragged.first_not_ascending(chunk=chunk) == (wrong[0] if wrong else None)
+    assert ragged.owners.tolist() == [row for row, own in enumerate(rows) for _ in own]
+    shuffled = np.random.default_rng(chunk).permutation(len(values))
+    sound = of_pairs(ragged.owners[shuffled], values[shuffled], len(rows))
+    assert sound.problem() is sound.first_not_ascending() is None
+    assert [sound[row].tolist() for row in range(len(rows))] == [sorted({*own}) for own in rows]
+    assert [empty(len(rows))[row].tolist() for row in range(len(rows))] == [[] for _ in rows]
 
 
 @given(st.lists(st.integers(-3, 8), min_size=1, max_size=6), st.integers(0, 8))

@@ -12,13 +12,9 @@ from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors import fold_in
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import split_biases
+from tests.retrievable import ragged
 
 LARGEST = float(np.finfo(np.float32).max)
-
-
-def ragged(rows):
-    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-    return Ragged(offsets, np.concatenate([np.empty(0), *rows]).astype(np.int32))
 
 
 def vectors(count, components, *, seed=1):
@@ -101,28 +97,6 @@ def test_users_and_items_of_other_lengths_give_embeddings_of_other_lengths(scale
     longer_items = built(items * np.float32(scale), users, seen)
     found = folded(longer_items, embeddings * np.float32(scale))
     assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
-
-
-def test_it_recovers_the_vectors_of_users_that_it_was_not_learned_from():
-    items, users, seen = community(users=400)
-    learned = Ragged(seen.offsets[:301], seen.values[: seen.offsets[300]])
-    made = built(items, users[:300], learned)
-    found = np.array([folded(made, items[seen[row], :-1]) for row in range(300, 400)])
-    left = np.square(found - users[300:, :-1]).sum()
-    assert left < 0.5 * np.square(users[300:, :-1] - users[:300, :-1].mean(axis=0)).sum()
-
-
-def test_a_short_session_stays_nearer_to_what_all_like_than_a_long_one():
-    items, users, seen = community()
-    made = built(items, users, seen)
-    embedding = items[:1, :-1]
-    # The same mean of items each time, for the others lie around it in pairs.
-    moved = []
-    for pairs in (0, 2, 50):
-        aside = np.random.default_rng(1).normal(size=(pairs, 4)).astype(np.float32)
-        session = np.concatenate([embedding, embedding + aside, embedding - aside])
-        moved.append(np.linalg.norm(folded(made, session) - made.array[0]))
-    assert moved[0] < moved[1] < moved[2]
 
 
 def test_where_nothing_was_seen_a_session_is_the_mean_of_its_items_as_long_as_users_are():

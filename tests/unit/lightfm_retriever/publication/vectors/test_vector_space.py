@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from annoy import AnnoyIndex
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -56,35 +55,6 @@ def test_augmented_items_all_have_the_largest_norm_and_queries_end_with_zero(vec
     assert not queries[:, -1].any()
     np.testing.assert_array_equal(vector_space.augment_queries(vectors[0]), queries[0])
     assert vector_space.augment_items(vectors[:0]).shape == (0, vectors.shape[1] + 1)
-
-
-def recall_at_10(metric, items, queries, *, search_k):
-    """Annoy's recall of the ten largest inner products, averaged over the queries."""
-    inner_products = queries.astype(np.float64) @ items.T
-    if metric == "angular":
-        items, queries = vector_space.augment_items(items), vector_space.augment_queries(queries)
-    index = AnnoyIndex(items.shape[1], metric)
-    index.set_seed(1)
-    for row, item in enumerate(items):
-        index.add_item(row, item)
-    index.build(10, n_jobs=1)
-    hits = 0
-    for query, products in zip(queries, inner_products, strict=True):
-        found = index.get_nns_by_vector(query, 10, search_k=search_k)
-        hits += len({*found} & {*np.argsort(-products)[:10].tolist()})
-    return hits / (10 * len(queries))
-
-
-def test_annoy_finds_the_largest_inner_products_by_augmented_angle_and_not_by_its_own_dot():
-    """Annoy 1.17.3 has issue 619. When the last line fails, a release without it is out."""
-    random = np.random.default_rng(7)
-    # Norms spread as those of a trained LightFM do: mostly by the bias.
-    embeddings = random.normal(scale=1 / 16, size=(2000, 16)).astype(np.float32)
-    items = vector_space.fold_biases(embeddings, random.normal(size=2000).astype(np.float32))
-    users = random.normal(scale=1 / 16, size=(40, 17)).astype(np.float32)
-    queries = vector_space.user_queries(users)
-    assert recall_at_10("angular", items, queries, search_k=1000) == 1.0
-    assert recall_at_10("dot", items, queries, search_k=1000) < 0.9
 
 
 # ---- biases
