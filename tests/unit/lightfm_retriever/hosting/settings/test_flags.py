@@ -28,11 +28,11 @@ def test_names_are_listed_with_commas():
     assert security.allowed_clients == ("a.example", "spiffe://ours/b")
 
 
-@pytest.mark.parametrize("names", ["", " ", ","])
-def test_a_list_without_a_name_does_not_let_everybody_in(names, capsys):
-    with pytest.raises(SystemExit):
-        hosting(*TLS, "--tls-allowed-clients", names)
-    assert "--tls-allowed-clients: there is no name in it" in capsys.readouterr().err
+def test_a_list_without_a_name_does_not_let_everybody_in(capsys):
+    for names in ("", " ", ","):
+        with pytest.raises(SystemExit):
+            hosting(*TLS, "--tls-allowed-clients", names)
+        assert "--tls-allowed-clients: there is no name in it" in capsys.readouterr().err
 
 
 def test_nor_does_one_of_a_variable_or_a_file(tmp_path):
