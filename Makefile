@@ -37,7 +37,8 @@ test: setup ## All tests and the import rules; T="-k name" passes arguments to p
 ifdef T
 	@$(BIN)/python -m pytest $(T)
 else
-	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/hostile tests/unit tests/contract
+	@$(BIN)/python -m pytest --numprocesses 2 tests/fuzz tests/hostile tests/unit tests/contract tests/deployment \
+	  tests/benchmarks/test_measures.py
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/integration tests/e2e --ignore $(SPARK_TESTS)
 	@$(BIN)/python -m pytest tests/load
 endif
@@ -51,6 +52,10 @@ chaos: setup ## Two minutes of reloads, broken versions, kills, garbage and rapi
 .PHONY: fleet
 fleet: setup ## Three retrievers of one object store behind Envoy: under load each is killed, cut off and replaced
 	@$(BIN)/python -m tests.load.fleet
+
+.PHONY: smoke
+smoke: setup ## Each benchmark once, as briefly as it can: that it runs and reports (three minutes)
+	@$(BIN)/python -m pytest tests/benchmarks/test_smoke.py
 
 .PHONY: load
 load: setup $(VOLUME)/labels/current ## The demo's publication under load by k6: calls of every kind, then a steady rate (VOLUME=..., WORKERS=..., FLAGS="--target ...")

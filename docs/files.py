@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lightfm_retriever.publication.file_table import FILES, FileSpec
+from lightfm_retriever.publication.layout import FILES, FileSpec
 
 PAGE = Path(__file__).parents[1] / "lightfm_retriever/publication/README.md"
 _BEGIN, _END = "<!-- files of a version -->\n", "<!-- end of files -->\n"

@@ -6,7 +6,7 @@ import _thread
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 _Part = TypeVar("_Part")
 
@@ -26,48 +26,37 @@ def for_each(call: Callable[[_Part], object], parts: Iterable[_Part], *, threads
     Raises:
         Exception: what the first of the parts raised that failed. Once one has, no other is begun.
     """
-    work = _Work(call, parts)
-    for _ in range(min(threads, len(work.parts)) - 1):
-        try:
-            _thread.start_new_thread(work.run, ())
-        except (RuntimeError, MemoryError):
-            break
-    work.run()
-    work.wait()
+    todo = deque(enumerate(parts))
+    changed = threading.Condition()
+    running = 0
+    failed: list[tuple[int, BaseException]] = []
 
-
-class _Work(Generic[_Part]):
-    """Parts that are still to be called for, and how those did that were."""
-
-    def __init__(self, call: Callable[[_Part], object], parts: Iterable[_Part]) -> None:
-        self.parts = deque(enumerate(parts))
-        self._call = call
-        self._running = 0
-        self._changed = threading.Condition()
-        self._failed: list[tuple[int, BaseException]] = []
-
-    def run(self) -> None:
-        """Call until there is nothing left to be begun."""
+    def work() -> None:
+        nonlocal running
         while True:
-            with self._changed:
-                if not self.parts or self._failed:
+            with changed:
+                if not todo or failed:
                     return
-                number, part = self.parts.popleft()
-                self._running += 1
+                number, part = todo.popleft()
+                running += 1
             failure: BaseException | None = None
             try:
-                self._call(part)
-            except BaseException as error:  # `wait` raises it
+                call(part)
+            except BaseException as error:  # raised below, by the thread that waits
                 failure = error
-            with self._changed:
+            with changed:
                 if failure is not None:
-                    self._failed.append((number, failure))
-                self._running -= 1
-                self._changed.notify_all()
+                    failed.append((number, failure))
+                running -= 1
+                changed.notify_all()
 
-    def wait(self) -> None:
-        """Wait for those that other threads have begun; raises what the first that failed raised."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._running)
-        if self._failed:
-            raise min(self._failed, key=lambda own: own[0])[1]
+    for _ in range(min(threads, len(todo)) - 1):
+        try:
+            _thread.start_new_thread(work, ())
+        except (RuntimeError, MemoryError):
+            break
+    work()
+    with changed:
+        changed.wait_for(lambda: not running)
+    if failed:
+        raise min(failed, key=lambda own: own[0])[1]

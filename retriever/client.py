@@ -12,25 +12,17 @@ be asked is in `asking.requests`, what is answered in `asking.answers`; all can 
 
 from __future__ import annotations
 
-import itertools
-import time
 from collections.abc import Iterable, Iterator
-from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, Unpack
+from typing import Any, Self, Unpack
 
 import lightfm_retriever.hosting.calling.needed  # noqa: F401 - else gRPC is missing without a hint
 
 # isort: split
-import grpc
-from google.protobuf.message import Message
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
-from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.hosting import addresses, given
 from lightfm_retriever.hosting.addresses import AddressError
 from lightfm_retriever.hosting.errors import ArgumentError, HostingError
-from lightfm_retriever.hosting.observing import trace_headers
 from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from retriever.asking import answers, errors
 from retriever.asking.answers import (
@@ -41,12 +33,7 @@ from retriever.asking.answers import (
     ScoredItem,
     UnknownFilterValue,
 )
-from retriever.asking.channel import (
-    MAX_RESPONSE_BYTES,
-    first_contact,
-    open_channel,
-    retry_policy,
-)
+from retriever.asking.channel import MAX_RESPONSE_BYTES, Connections, open_channel, retry_policy
 from retriever.asking.conditions import (
     Condition,
     RangeCondition,
@@ -65,6 +52,7 @@ from retriever.asking.requests import (
     SimilarItemsOptions,
     SimilarItemsRequest,
     UnknownIds,
+    to_messages,
 )
 
 __all__ = [
@@ -100,14 +88,8 @@ __all__ = [
 
 DEFAULT_TIMEOUT_SECONDS = 5.0
 _CONNECTIONS = "a whole number of 1 or more"
-_ASK_AGAIN_SECONDS = 0.1
-_LEAST_SECONDS = 0.001
 _RECOMMEND = sorted(RecommendOptions.__optional_keys__)
 _SIMILAR_ITEMS = sorted(SimilarItemsOptions.__optional_keys__)
-
-_Request = TypeVar("_Request")
-_Response = TypeVar("_Response")
-_Question = TypeVar("_Question", pb.SimilarItemsRequest, pb.RecommendRequest)
 
 
 class RetrieverClient:
@@ -134,17 +116,11 @@ class RetrieverClient:
         security: ClientSecurity = PLAIN,
     ) -> None:
         addresses.parse(target)
-        count = given.whole("connections", connections, _CONNECTIONS)
-        if count < 1:
+        if (count := given.whole("connections", connections, _CONNECTIONS)) < 1:
             raise ArgumentError("connections", connections, _CONNECTIONS)
         given.one_of("security", security, ClientSecurity, "ClientSecurity(ca=..., token=...)")
-        self._target = target
-        self._timeout_seconds = given.seconds("timeout_seconds", timeout_seconds)
-        self._channels = [open_channel(target, security) for _ in range(count)]
-        self._closed = False
-        self._contact = first_contact(self._channels[0], target, security)
-        # next() on a cycle is atomic in CPython: no lock.
-        self._stubs = itertools.cycle([pb_grpc.RetrieverServiceStub(c) for c in self._channels])
+        seconds = given.seconds("timeout_seconds", timeout_seconds)
+        self._connections = Connections(target, count, seconds, security)
 
     @given.named(_SIMILAR_ITEMS)
     def similar_items(
@@ -166,7 +142,7 @@ class RetrieverClient:
             ArgumentError: what couldn't be sent as it is meant; it is a TypeError and a ValueError.
         """
         request = SimilarItemsRequest(item_id, **options).to_message()
-        return answers.answer(self._call(next(self._stubs).SimilarItems, request, timeout_seconds))
+        return answers.answer(self._call("SimilarItems", request, timeout_seconds))
 
     @given.named(_RECOMMEND)
     def recommend(
@@ -190,7 +166,7 @@ class RetrieverClient:
             ArgumentError: what couldn't be sent as it is meant; it is a TypeError and a ValueError.
         """
         request = RecommendRequest(user_id, **options).to_message()
-        return answers.answer(self._call(next(self._stubs).Recommend, request, timeout_seconds))
+        return answers.answer(self._call("Recommend", request, timeout_seconds))
 
     @given.named(_SIMILAR_ITEMS)
     def similar_items_pages(
@@ -237,10 +213,9 @@ class RetrieverClient:
         timeout_seconds: float | None = None,
     ) -> list[Answer | CallError]:
         """As similar_items for each request, in one call; see batch_recommend."""
-        kinds = SimilarItemsRequest, pb.SimilarItemsRequest
-        batch = pb.BatchSimilarItemsRequest(requests=_messages(requests, kinds))
-        response = self._call(next(self._stubs).BatchSimilarItems, batch, timeout_seconds)
-        return self._results(response.results)
+        made = to_messages(requests, SimilarItemsRequest, pb.SimilarItemsRequest)
+        batch = pb.BatchSimilarItemsRequest(requests=made)
+        return self._results("BatchSimilarItems", batch, timeout_seconds)
 
     @given.named()
     def batch_recommend(
@@ -264,22 +239,22 @@ class RetrieverClient:
             CallError: all failed together.
             ArgumentError: what couldn't be sent as it is meant.
         """
-        kinds = RecommendRequest, pb.RecommendRequest
-        batch = pb.BatchRecommendRequest(requests=_messages(requests, kinds))
-        response = self._call(next(self._stubs).BatchRecommend, batch, timeout_seconds)
-        return self._results(response.results)
+        made = to_messages(requests, RecommendRequest, pb.RecommendRequest)
+        batch = pb.BatchRecommendRequest(requests=made)
+        return self._results("BatchRecommend", batch, timeout_seconds)
 
     @given.named()
     def status(self, *, timeout_seconds: float | None = None) -> pb.GetStatusResponse:
         """The state of the whole service, as any worker knows it. Raises CallError."""
-        return self._call(next(self._stubs).GetStatus, pb.GetStatusRequest(), timeout_seconds)
+        status: pb.GetStatusResponse = self._connections.call(
+            "GetStatus", pb.GetStatusRequest(), timeout_seconds
+        )
+        return status
 
     @given.named()
     def is_serving(self, *, timeout_seconds: float | None = None) -> bool:
         """Whether the worker that gets this check serves a publication. Raises CallError."""
-        stub = health_pb2_grpc.HealthStub(self._channels[0])
-        response = self._call(stub.Check, health_pb2.HealthCheckRequest(), timeout_seconds)
-        return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
+        return self._connections.is_serving(timeout_seconds)
 
     @given.named()
     def wait_until_serving(self, *, timeout_seconds: float = 60.0) -> None:
@@ -287,126 +262,39 @@ class RetrieverClient:
 
         What is there and is no retriever is not waited for: an UnreachableError says what it is.
         """
-        timeout_seconds = given.seconds("timeout_seconds", timeout_seconds)
-        end = time.monotonic() + timeout_seconds
-        self._check_open()
-        problem = self._contact.problem(timeout_seconds)
-        if problem is not None and not problem.may_start:
-            raise UnreachableError(self._target, problem)
-        stub = health_pb2_grpc.HealthStub(self._channels[0])
-        while True:
-            self._check_open()
-            watch = stub.Watch(
-                health_pb2.HealthCheckRequest(),
-                timeout=max(_LEAST_SECONDS, end - time.monotonic()),
-                wait_for_ready=True,
-            )
-            try:
-                for response in watch:
-                    if response.status == health_pb2.HealthCheckResponse.SERVING:
-                        watch.cancel()
-                        self._contact.reached = True
-                        return
-            except grpc.RpcError as error:
-                # The worker that was asked may have ended: another one answers.
-                if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > end:
-                    if not self._contact.reached:
-                        self._contact.doubt = self._contact.doubt or problem
-                    raise self._failed(error) from error
-            # A proxy that has nobody to ask says so at once, each time.
-            time.sleep(_ASK_AGAIN_SECONDS)
+        self._connections.wait_until_serving(timeout_seconds)
 
     def close(self) -> None:
         """Close the connections; calls in flight are cancelled, and later ones are ArgumentErrors."""
-        self._closed = True
-        for channel in self._channels:
-            channel.close()
+        self._connections.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _call(
-        self,
-        method: grpc.UnaryUnaryMultiCallable[_Request, _Response],
-        request: _Request,
-        timeout_seconds: float | None,
-    ) -> _Response:
-        self._check_open()
-        if getattr(request, "max_response_bytes", None) == 0:
-            request.max_response_bytes = MAX_RESPONSE_BYTES  # type: ignore[attr-defined]
-        seconds = self._timeout_seconds
-        if timeout_seconds is not None:
-            seconds = given.seconds("timeout_seconds", timeout_seconds)
-        if not self._contact.reached:
-            end = time.monotonic() + seconds
-            if problem := self._contact.problem(seconds):
-                raise UnreachableError(self._target, problem)
-            left = end - time.monotonic()
-            if left <= 0:
-                raise errors.of_nothing_left(self._target, seconds, doubt=self._contact.doubt)
-            seconds = left
-        try:
-            response = method(
-                request, timeout=seconds, wait_for_ready=True, metadata=trace_headers.outgoing()
-            )
-        except grpc.RpcError as error:
-            raise self._failed(error) from error
-        self._contact.reached = True
-        return response
+    def _call(self, method: str, request: Any, timeout_seconds: float | None) -> Any:
+        if request.max_response_bytes == 0:
+            request.max_response_bytes = MAX_RESPONSE_BYTES
+        return self._connections.call(method, request, timeout_seconds)
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ArgumentError("client", None, "open", text="the client is closed: make another")
-
-    def _failed(self, error: grpc.RpcError) -> CallError:
-        contact = self._contact
-        waited = contact.reached and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        if waited and (problem := contact.gone()):
-            return UnreachableError(self._target, problem, code=error.code())
-        return errors.of_call(self._target, error, reached=contact.reached, doubt=contact.doubt)
-
-    def _pages(
-        self,
-        method: Literal["SimilarItems", "Recommend"],
-        request: _Question,
-        timeout_seconds: float | None,
-    ) -> Iterator[Answer]:
+    def _pages(self, method: str, request: Any, timeout_seconds: float | None) -> Iterator[Answer]:
         request.paginate = True
         while True:
             # Any worker knows what comes next.
-            call = getattr(next(self._stubs), method)
-            page = answers.answer(self._call(call, request, timeout_seconds))
+            page = answers.answer(self._call(method, request, timeout_seconds))
             yield page
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
 
     def _results(
-        self, results: Iterable[pb.SimilarItemsResult] | Iterable[pb.RecommendResult]
+        self, method: str, batch: Any, timeout_seconds: float | None
     ) -> list[Answer | CallError]:
         return [
-            errors.of_entry(self._target, result.error)
+            errors.of_entry(self._connections.target, result.error)
             if result.HasField("error")
             else answers.answer(result.response)
-            for result in results
+            for result in self._call(method, batch, timeout_seconds).results
         ]
-
-
-def _messages(requests: Any, kinds: tuple[type, type]) -> list[Any]:
-    """Requests as their messages, which they may be already. Raises ArgumentError."""
-    name = kinds[0].__name__
-    subject = "'3'" if kinds[0] is RecommendRequest else "'50'"
-    each = f"{name}({subject}, limit=5)"
-    entries = given.several("requests", requests, f"a list of requests, such as [{each}]")
-    found: list[Any] = [
-        given.one_of(entry, one, kinds, f"a request, such as {each}") for entry, one in entries
-    ]
-    return [one if isinstance(one, Message) else one.to_message() for one in found]

@@ -1,17 +1,4 @@
-"""What can go wrong while answering or starting.
-
-RetrieverError
-├── InvalidArgumentError   a request field out of range
-├── UnknownIdError         an id that isn't in the publication
-├── NotPublishedError      a version without what the request needs
-├── PageExpiredError       a page of a version that isn't served any more
-├── NothingLoadedError     no publication is loaded yet
-├── AbandonedError         the caller has stopped waiting
-├── SnapshotError          a publication that this retriever can't serve
-├── UnverifiedError        a version that couldn't be verified, for no fault of its own
-└── StartError             the service can't start
-    └── SettingError       a setting that can't be used
-"""
+"""What can go wrong while answering or starting."""
 
 from __future__ import annotations
 

@@ -45,23 +45,19 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 def of_error(error: BaseException) -> Failure:
-    """The failure that an error is."""
-    absent = is_absence(error)
-    costly = absent or (isinstance(error, UnverifiedError) and error.costly)
-    return Failure(cut(_reason(error)), passing=absent or is_passing(error), costly=costly)
+    """The failure that an error is.
 
-
-def is_absence(error: BaseException) -> bool:
-    """Whether a version or a file of it isn't there, which says nothing about bytes.
-
-    A volume that was unmounted for a moment looks so, and like before once it is back.
+    A volume that was unmounted for a moment looks as if a version or a file of it weren't there, and
+    like before once it is back.
     """
-    return isinstance(error, VersionNotFoundError | MissingFileError) or isinstance(
+    absent = isinstance(error, VersionNotFoundError | MissingFileError) or isinstance(
         error.__cause__, FileNotFoundError | NotADirectoryError
     )
+    costly = absent or (isinstance(error, UnverifiedError) and error.costly)
+    return Failure(cut(_reason(error)), passing=absent or _is_passing(error), costly=costly)
 
 
-def is_passing(error: BaseException) -> bool:
+def _is_passing(error: BaseException) -> bool:
     """Whether an error says nothing about the version that was being verified or opened."""
     match error:
         case VolumeError() | UnverifiedError() | FilesChangedError() | MemoryError():
@@ -112,6 +108,6 @@ def _reason(error: BaseException) -> str:
             return text if error.filename is None else f"{error.filename}: {text}"
         case PublicationError() | RetrieverError() | ImportError():
             return str(error)
-        case RuntimeError() if is_passing(error):
+        case RuntimeError() if _is_passing(error):
             return str(error)
     return words.unexpected(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from retriever.control import ServiceState
 
@@ -13,26 +13,15 @@ _DOING = {
 }
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """Why no version is served.
-
-    Attributes:
-        reason: for people.
-        passes: whether it passes by itself, since a version is being loaded.
-    """
+class Waiting(NamedTuple):
+    """Why no version is served, and whether that passes by itself, since one is being loaded."""
 
     reason: str
     passes: bool
 
 
 def waiting_for(fleet: ServiceState | None, *, now: float) -> Waiting:
-    """Why no version is served.
-
-    Args:
-        fleet: the state of the whole service, of which no version serves; None before there is any.
-        now: time.monotonic().
-    """
+    """Why a service has no version that serves, by time.monotonic(); it has no state at first."""
     if fleet is not None and (loading := fleet.loading) is not None:
         seconds = max(0.0, now - loading.since)
         reason = f"version {loading.version} is being loaded, {seconds:.0f} s so far: "

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication import layout
+from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
 from lightfm_retriever.publication.manifest import (
     DatasetFacts,
@@ -234,6 +234,14 @@ def publish(volume: Path, *, seed: int = 1, clock: Clock = utc_now, extended: bo
     with Staging(volume, clock=clock) as staging:
         stage(staging, seed=seed, extended=extended)
         return staging.publish(facts(attributes=attributes)).version
+
+
+def roll_back(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
+    """Make a label name what it named before, and return that version."""
+    target = labels.rollback_target(volume, label=label)
+    expected = labels.read_label_or_none(volume, label)
+    labels.swap(volume, target, label=label, expected=expected, verb="rollback")
+    return target
 
 
 def overwrite(path: Path, data: bytes) -> None:

@@ -34,7 +34,7 @@ from lightfm_retriever.hosting.calling.first_contact import (
 )
 from lightfm_retriever.hosting.calling.symptoms import Cause, Problem
 from lightfm_retriever.hosting.errors import ArgumentError
-from lightfm_retriever.hosting.observing import trace_headers
+from lightfm_retriever.hosting.observing import spans
 from lightfm_retriever.hosting.security import credentials
 from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from trainer.errors import TrainerError
@@ -126,7 +126,7 @@ class TrainerClient:
             getattr(self._stub, method),
             request,
             wait_for_ready=True,
-            metadata=trace_headers.outgoing(),
+            metadata=spans.outgoing(),
         )
 
     @given.named()
@@ -139,9 +139,7 @@ class TrainerClient:
         given.text("run_id", run_id, "the id of a training run, as Train answers it")
         seconds = self._seconds_after_contact()
         request = pb.WatchTrainingRunRequest(training_run_id=run_id)
-        responses = self._stub.WatchTrainingRun(
-            request, wait_for_ready=True, metadata=trace_headers.outgoing()
-        )
+        responses = self._stub.WatchTrainingRun(request, wait_for_ready=True, metadata=spans.outgoing())
         is_late = threading.Event()
 
         def give_up() -> None:

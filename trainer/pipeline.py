@@ -255,19 +255,19 @@ def _publishable(dataset: Dataset, trained: Trained) -> Publishable:
 
 
 def _content(dataset: Dataset) -> Content:
-    return content_in_making(
+    content = content_in_making(
         items=dataset.items,
         users=dataset.users,
-        seen=dataset.seen(),
-        held_out=dataset.held_out(),
+        seen=(dataset.seen(), dataset.held_out()),
         titles=dataset.titles,
         facts=_facts(dataset),
         attributes=dataset.attributes,
-        names={
-            **names_by_column("items", dataset.item_columns, dataset.item_feature_names),
-            **names_by_column("users", dataset.user_columns, dataset.user_feature_names),
-        },
     )
+    names = {
+        **names_by_column("items", dataset.item_columns, dataset.item_feature_names),
+        **names_by_column("users", dataset.user_columns, dataset.user_feature_names),
+    }
+    return replace(content, names=names)
 
 
 def _facts(dataset: Dataset) -> DatasetFacts:

@@ -67,8 +67,7 @@ def _content(source: Publishable) -> Content:
     return content_in_making(
         items=source.items,
         users=source.users,
-        seen=source.seen,
-        held_out=source.held_out,
+        seen=(source.seen, source.held_out),
         titles=source.titles,
         facts=source.facts,
         attributes=source.attributes,

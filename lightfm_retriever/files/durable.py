@@ -14,16 +14,15 @@ if TYPE_CHECKING:
 
 def fsync_file(path: Path) -> None:
     """Flush a file's content and size to the disk."""
-    descriptor = open_descriptor(path)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _flush(open_descriptor(path))
 
 
 def fsync_directory(path: Path) -> None:
     """Flush a directory's entries to the disk: without it a rename may be lost."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    _flush(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
+
+
+def _flush(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     finally:

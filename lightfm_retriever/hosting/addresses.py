@@ -71,6 +71,11 @@ def parse_one(text: str) -> tuple[str, int]:
     return _parse_one(text, least=1)
 
 
+def joined(host: str, port: int) -> str:
+    """Write an address, an IPv6 host in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _parse_one(text: str, *, least: int) -> tuple[str, int]:
     if hint := _odd(text):
         raise AddressError(text, hint)
@@ -88,13 +93,13 @@ def _parse_one(text: str, *, least: int) -> tuple[str, int]:
 
 def _host(text: str, host: str) -> str:
     inner = host[1:-1] if host.startswith("[") and host.endswith("]") else None
-    if inner is not None and _is_ipv6(inner):
+    if inner is not None and _is(IPv6Address, inner):
         return inner
     if inner is None and ":" in host:
-        raise AddressError(text, "an IPv6 address stands in brackets" if _is_ipv6(host) else "")
+        raise AddressError(text, "an IPv6 address stands in brackets" if _is(IPv6Address, host) else "")
     if inner is not None or not _HOST.fullmatch(host) or ".." in host:
         raise AddressError(text, f"{host!r} is no host")
-    if host.replace(".", "").isdigit() and not _is_ipv4(host):
+    if host.replace(".", "").isdigit() and not _is(IPv4Address, host):
         raise AddressError(text, f"{host!r} is no IPv4 address, which has four numbers in 0..255")
     return host
 
@@ -111,20 +116,13 @@ def _odd(text: str) -> str:
     host, slash, path = text.partition("/")
     if slash:
         return f"leave {slash + path!r} out" if host else ""
-    if _is_ipv6(text):
+    if _is(IPv6Address, text):
         return "an IPv6 address stands in brackets"
     return ""
 
 
-def _is_ipv6(text: str) -> bool:
+def _is(of: type[IPv4Address | IPv6Address], text: str) -> bool:
     try:
-        return bool(IPv6Address(text))
-    except ValueError:
-        return False
-
-
-def _is_ipv4(text: str) -> bool:
-    try:
-        return bool(IPv4Address(text))
+        return bool(of(text))
     except ValueError:
         return False

@@ -16,11 +16,9 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Behavior: TypeAlias = Callable[[Any, grpc.ServicerContext], Any]
 
 
-class Guard(Protocol):
-    """Looks at a call before anything of it is read, on the thread that takes all calls."""
-
-    def __call__(self, details: grpc.HandlerCallDetails) -> Handler | None:
-        """None to let it pass, else a handler that refuses it."""
+# Looks at a call before anything of it is read, on the thread that takes all calls: gives None to let
+# it pass, else a handler that refuses it.
+Guard: TypeAlias = Callable[[grpc.HandlerCallDetails], "Handler | None"]
 
 
 class Around(Protocol):

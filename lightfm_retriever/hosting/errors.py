@@ -40,7 +40,11 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         return f"the text {_cut(repr(value[:_SHOWN_LENGTH]))}"
     if isinstance(value, Real):
-        return _number(value)
+        try:
+            return _cut(str(value))
+        except ValueError:
+            # It has more digits than can be written.
+            return "a number beyond all bounds"
     for kinds, name in (
         ((bytes, bytearray, memoryview), "bytes"),
         (Mapping, "a mapping"),
@@ -51,14 +55,6 @@ def shown(value: object) -> str:
         if isinstance(value, kinds):
             return name
     return f"of the kind {type(value).__name__}"
-
-
-def _number(value: Real) -> str:
-    try:
-        return _cut(str(value))
-    except ValueError:
-        # It has more digits than can be written.
-        return "a number beyond all bounds"
 
 
 def _cut(text: str) -> str:

@@ -98,12 +98,10 @@ def flag(argument: str, value: Any) -> bool:
 
 def whole(argument: str, value: Any, expected: str) -> int:
     """A whole number of 32 bits; its range is for the service to say. Raises ArgumentError."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not (is_whole and -_INT32 <= int(value) < _INT32):
         raise ArgumentError(argument, value, expected)
-    number = int(value)
-    if not -_INT32 <= number < _INT32:
-        raise ArgumentError(argument, value, expected)
-    return number
+    return int(value)
 
 
 def number(argument: str, value: Any, expected: str) -> float:
@@ -154,7 +152,11 @@ def named(
         def checked(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
             for option in kwargs:
                 if option not in known:
-                    raise _no_option(shown, option, known)
+                    near = get_close_matches(option, known, n=1)
+                    names = ", ".join(known)
+                    hint = f"did you mean {near[0]!r}?" if near else f"it has {names}"
+                    text = f"{shown} has no option {option!r}; {hint}"
+                    raise ArgumentError(option, None, f"one of {names}", text=text)
             if len(args) > len(by_place) and not takes_any:
                 alone = ", ".join(name for name in by_place if name != "self") or "nothing"
                 text = f"{shown} takes {alone} without a name, and all else as NAME=VALUE"
@@ -177,10 +179,3 @@ def named_fields(kind: type[_Value]) -> type[_Value]:
     """Have a dataclass refuse what it has no field for, as `named` has a function."""
     kind.__init__ = named()(kind.__init__)  # type: ignore[method-assign]
     return kind
-
-
-def _no_option(function: str, option: str, known: list[str]) -> ArgumentError:
-    near = get_close_matches(option, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
-    text = f"{function} has no option {option!r}; {hint}"
-    return ArgumentError(option, None, f"one of {', '.join(known)}", text=text)

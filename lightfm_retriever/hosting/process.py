@@ -1,4 +1,4 @@
-"""What a process asks of its system: not to outlive its parent, its memory, its priority."""
+"""What a process asks of its system: its end, its memory, its priority, its threads."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -113,6 +114,38 @@ def make_way() -> None:
     """
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LEAST_PRIORITY)
+
+
+def start_all(pool: ThreadPoolExecutor, count: int) -> list[threading.Thread]:
+    """Start all threads of a new pool, rather than each with the first task that finds none free.
+
+    A process that runs out of memory may fail to start a thread, or wait for ever for one that died
+    before it ran. So what calls depend on begins with the process, where a failure is seen.
+
+    Args:
+        pool: without any thread or task yet.
+        count: how many threads it may have.
+
+    Returns:
+        The threads.
+    """
+    threads: list[threading.Thread] = []
+    together = threading.Barrier(count + 1)
+
+    def wait() -> None:
+        threads.append(threading.current_thread())
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait()
+
+    try:
+        for _ in range(count):
+            ThreadPoolExecutor.submit(pool, wait)
+        together.wait()
+    except BaseException:
+        # Those that have begun would wait for the others for ever, and the process's end for them.
+        together.abort()
+        raise
+    return threads
 
 
 def release_heap() -> None:

@@ -53,7 +53,11 @@ def run(command: Callable[[], int]) -> int:
                     # Whoever wrote may have caught it, as argparse does.
                     raise _Unwritable from output.failure
         except _Unwritable as error:
-            return _failed(cast("OSError", error.__cause__))
+            cause = cast("OSError", error.__cause__)
+            if cause.errno == errno.EPIPE:
+                return CLOSED_PIPE
+            print(f"error: the output can't be written: {cause.strerror or cause}", file=sys.stderr)
+            return _FAILED
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return INTERRUPTED
@@ -149,10 +153,3 @@ def _text(raw: io.FileIO, like: TextIO | None, *, line_buffering: bool = False) 
         line_buffering=line_buffering if given is None else given.line_buffering,
         write_through=unbuffered,
     )
-
-
-def _failed(error: OSError) -> int:
-    if error.errno == errno.EPIPE:
-        return CLOSED_PIPE
-    print(f"error: the output can't be written: {error.strerror or error}", file=sys.stderr)
-    return _FAILED

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.manifest import AttributeFacts, AttributeKind
+from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.id_map import AnyIds, IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
 
@@ -178,27 +179,14 @@ def _text_index(columns: dict[int, Sequence[Sequence[str]]], items: int) -> Text
                 raise ValueError(f"{value[:60]!r} should have 1 to {MAX_VALUE_BYTES} bytes of UTF-8")
     keys = [_key(position, value) for position, values in distinct.items() for value in values]
     id_map: AnyIds = IdMap.build(sorted(keys))
-    count = len(id_map)
-    pairs = [np.empty(0, dtype=np.int64)]
+    owners, tokens = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     for position, rows in columns.items():
         token_of = {value: id_map.row(_key(position, value)) for value in distinct[position]}
-        lengths = np.fromiter((len(own) for own in rows), dtype=np.int64, count=items)
-        tokens = np.fromiter((token_of[value] for own in rows for value in own), dtype=np.int64)
-        pairs.append(np.repeat(np.arange(items), lengths) * count + tokens)
-    item_rows, item_tokens = np.divmod(np.unique(np.concatenate(pairs)), max(1, count))
-    by_token = np.argsort(item_tokens, kind="stable")
-    return TextIndex(
-        id_map,
-        items=_ragged(item_tokens[by_token], item_rows[by_token], count),
-        tokens=_ragged(item_rows, item_tokens, items),
-    )
-
-
-def _ragged(owners: NDArray[np.int64], values: NDArray[np.int64], rows: int) -> Ragged:
-    """Values, which are in the order of their owners, as rows."""
-    offsets = np.zeros(rows + 1, dtype=np.int64)
-    np.cumsum(np.bincount(owners, minlength=rows), out=offsets[1:])
-    return Ragged(offsets, values.astype(np.int32))
+        owners.append(np.repeat(np.arange(items), [len(own) for own in rows]))
+        tokens.append(np.fromiter((token_of[value] for own in rows for value in own), dtype=np.int64))
+    by_item = ragged.of_pairs(np.concatenate(owners), np.concatenate(tokens), items)
+    by_token = ragged.of_pairs(by_item.values.astype(np.int64), by_item.owners, len(id_map))
+    return TextIndex(id_map, items=by_token, tokens=by_item)
 
 
 def _number_index(values: NDArray[np.float64]) -> NumberIndex:

@@ -1,21 +1,4 @@
-"""Everything that can be wrong with a volume or a publication.
-
-PublicationError
-├── VolumeError            the volume can't be read or written
-├── InvalidIdError         an external id that can't be published or looked up
-├── VectorError            vectors that must not be indexed (NaN, infinite, zero, wrong shape)
-│   └── TooLongError       vectors whose scores would be beyond float32
-├── LabelError             a label that is missing, malformed or unreadable
-├── LabelMovedError        a label that someone else has moved
-├── NothingToRollBackToError
-├── VersionNotFoundError   no such version on the volume
-├── LabelledVersionError   a version that a label names, so it isn't deleted
-└── InvalidPublicationError
-    ├── ManifestError      the manifest is missing, no JSON, or was edited
-    ├── UnsupportedFormatError
-    ├── MissingFileError
-    └── MismatchError      a file isn't what the manifest says it is
-"""
+"""Everything that can be wrong with a volume or a publication."""
 
 from __future__ import annotations
 
@@ -28,17 +11,8 @@ from lightfm_retriever.files.regular_files import IrregularFileError
 
 # What is found where a file should be. All else, such as too many open files or a disk that fails, says
 # nothing about the file.
-_ABOUT_THE_FILE = frozenset(
-    {
-        errno.EISDIR,
-        errno.ELOOP,
-        errno.ENAMETOOLONG,
-        errno.ENODEV,
-        errno.ENOENT,
-        errno.ENOTDIR,
-        errno.ENXIO,
-    }
-)
+_ABOUT_THE_FILE = {None, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENODEV}
+_ABOUT_THE_FILE |= {errno.ENOENT, errno.ENOTDIR, errno.ENXIO}
 
 _MOST_SHOWN = 80
 
@@ -47,13 +21,15 @@ class PublicationError(Exception):
     """Base of all errors of this package."""
 
 
-class VolumeError(PublicationError):
-    """The volume can't be read or written. `path` is a URL where the volume is elsewhere."""
-
+class _AtError(PublicationError):
     def __init__(self, path: Path | str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+
+
+class VolumeError(_AtError):
+    """The volume can't be read or written. `path` is a URL where the volume is elsewhere."""
 
 
 class InvalidIdError(PublicationError):
@@ -131,13 +107,8 @@ class LabelledVersionError(PublicationError):
         self.labels = [*labels]
 
 
-class InvalidPublicationError(PublicationError):
+class InvalidPublicationError(_AtError):
     """A version that must not be served. `path` names the file at fault, or its URL."""
-
-    def __init__(self, path: Path | str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
 
 
 class ManifestError(InvalidPublicationError):
@@ -182,22 +153,13 @@ def shown(value: object) -> str:
 
 def says_nothing(error: OSError) -> bool:
     """Whether an error may pass without a change of the file that couldn't be opened or read."""
-    about_the_file = isinstance(error, IrregularFileError) or error.errno in {None, *_ABOUT_THE_FILE}
-    return not about_the_file
+    return not isinstance(error, IrregularFileError) and error.errno not in _ABOUT_THE_FILE
 
 
 def unreadable(path: Path, error: OSError, what: str = "") -> VolumeError | InvalidPublicationError:
-    """The error for a version's file that can't be opened or read.
+    """The error for a version's file that can't be opened or read, which begins with `what` can't be.
 
-    Args:
-        path: of the file.
-        error: why.
-        what: what can't be done, to say before why.
-
-    Returns:
-        A VolumeError when that says nothing about the version, and may pass.
+    A VolumeError says nothing about the version, and may pass.
     """
     reason = what + (error.strerror or str(error))
-    if says_nothing(error):
-        return VolumeError(path, reason)
-    return InvalidPublicationError(path, reason)
+    return (VolumeError if says_nothing(error) else InvalidPublicationError)(path, reason)

@@ -73,10 +73,8 @@ def read_label_or_none(volume: Path, label: str) -> str | None:
 def list_labels(volume: Path, *, strict: bool = False) -> dict[str, str]:
     """All labels that can be read, sorted by name, and the versions that they name.
 
-    Args:
-        volume: the volume.
-        strict: whether a label that is there and can't be read is an error. One whose text isn't a
-            version's name is left out either way: it names none.
+    With `strict`, one that is there and can't be read is an error. One whose text isn't a version's
+    name is left out either way: it names none.
 
     Raises:
         VolumeError: the labels, or with `strict` one of them, can't be read.
@@ -103,37 +101,21 @@ def list_labels(volume: Path, *, strict: bool = False) -> dict[str, str]:
 def exclusive(volume: Path, wanted: Path) -> Iterator[None]:
     """Let no other process or thread move a label or delete a version meanwhile; it waits for them.
 
-    The lock ends with the process, however that ends. It isn't reentrant.
-
-    Args:
-        volume: the volume.
-        wanted: what is to be changed, for the error.
-
-    Raises:
-        VolumeError: the volume can't be written.
+    The lock ends with the process, however that ends. It isn't reentrant. A VolumeError, which says
+    that the volume can't be written, names what is `wanted`.
     """
     path = layout.labels_lock(volume)
-    try:
-        make_directory(path.parent)
-        descriptor = open_descriptor(path, os.O_CREAT | os.O_RDWR)
-    except OSError as error:
-        raise _cannot_lock(wanted, path, error) from error
-    try:
+    with contextlib.ExitStack() as stack:
         try:
+            make_directory(path.parent)
+            descriptor = open_descriptor(path, os.O_CREAT | os.O_RDWR)
+            stack.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError as error:
-            raise _cannot_lock(wanted, path, error) from error
-        try:
-            yield
-        finally:
-            # A child that was forked meanwhile may still have the file open.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-    finally:
-        os.close(descriptor)
-
-
-def _cannot_lock(wanted: Path, lock: Path, error: OSError) -> VolumeError:
-    return VolumeError(wanted, f"can't be written: {error.strerror or error}: {lock}")
+            raise VolumeError(wanted, f"can't be written: {error.strerror or error}: {path}") from error
+        # A child that was forked meanwhile may still have the file open.
+        stack.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)
+        yield
 
 
 def promote(volume: Path, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
@@ -156,15 +138,9 @@ def promote(volume: Path, version: str, *, label: str = layout.DEFAULT_LABEL) ->
 def swap(volume: Path, version: str, *, label: str, expected: str | None, verb: Verb) -> None:
     """Make a label name a version if it still names the expected one.
 
-    For who has looked at what the label names, and then at length at the version: nobody else's move
-    in between is undone.
-
-    Args:
-        volume: the volume.
-        version: which the caller has verified.
-        label: to move.
-        expected: what `read_label_or_none` gave.
-        verb: what to note in the history: "rollback" to what was `rollback_target`, else "promote".
+    For who has looked at what the label names, as `read_label_or_none` gave it, and then at length at
+    the version: nobody else's move in between is undone. The history notes `verb`: "rollback" to what
+    was `rollback_target`, else "promote".
 
     Raises:
         LabelMovedError: it names another version by now.
@@ -178,26 +154,15 @@ def swap(volume: Path, version: str, *, label: str, expected: str | None, verb: 
         _move(volume, label, version, verb)
 
 
-def rollback(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
-    """Make a label name what it named before its last promotion, and return that version.
+def rollback_target(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
+    """The version that a label named before its last promotion; a rollback makes it name that again.
 
-    Rolling back again goes one promotion further back. Versions that are gone are skipped.
+    After a rollback it is what was named one promotion before that. Versions that are gone are skipped.
 
     Raises:
         NothingToRollBackToError: it never named another version that still exists.
         LabelError: the label's name isn't valid.
-        VolumeError: the label can't be written.
     """
-    # Before anything is written, the lock included.
-    rollback_target(volume, label=label)
-    with exclusive(volume, layout.label_file(volume, label)):
-        version = rollback_target(volume, label=label)
-        _move(volume, label, version, "rollback")
-    return version
-
-
-def rollback_target(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
-    """The version that `rollback` would go to; raises as it does."""
     check_name(label)
     try:
         history = read_regular(layout.history_file(volume, label))
@@ -210,11 +175,8 @@ def rollback_target(volume: Path, *, label: str = layout.DEFAULT_LABEL) -> str:
 def earlier(label: str, history: bytes, current: str | None, exists: Callable[[str], bool]) -> str:
     """The version that a label named before.
 
-    Args:
-        label: its name, for the error.
-        history: the content of its history.
-        current: what it names.
-        exists: whether the volume has a version.
+    `history` is the content of its history, `current` what it names, `exists` whether there is a
+    version.
 
     Raises:
         NothingToRollBackToError: it never named another version that still exists.

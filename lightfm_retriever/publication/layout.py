@@ -1,14 +1,18 @@
-"""Every file and directory name of the on-disk contract: those of a version from their table."""
+"""Every file and directory name of the on-disk contract, and what a version's files hold.
+
+A version's files are in one table, `FILES`: a new array is a new entry. Names, what comes together, the
+checks of who stages, opens and verifies a version, and the list in README.md come from it.
+"""
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-
-# Whoever uses one of a version's names has it from here, beside those of the volume.
-from lightfm_retriever.publication.file_table import *  # noqa: F403
-from lightfm_retriever.publication.file_table import MANIFEST
+from typing import Any, Literal
 
 LABELS = "labels"
 VERSIONS = "versions"
@@ -25,6 +29,155 @@ DEFAULT_LABEL = "current"
 _VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
+# A length as shapes have it, such as "2 components + 3".
+_LENGTH = re.compile(r"(?:(\d+) )?([a-z ]*[a-z])(?: \+ (\d+))?")
+
+MODEL = "model"
+"""The group of what a later training goes on from. The retriever has no use for it."""
+
+
+@dataclass(frozen=True)
+class FileSpec:
+    """A file of a version.
+
+    Attributes:
+        name: of the file, or its form.
+        what: it holds, in Markdown.
+        shape: lengths of an array, or how many ids an id map has, in terms of sizes. The manifest
+            tells `items`, `users`, `components` and `numbers`, an id map its own. A size of one letter
+            may be any number.
+        dtype: of an array; "" for what is none.
+        group: of files that come together or not at all, or of just this one; "" when it is required.
+        rule: for an array's numbers: "ascending" within each row of ragged ones, a "permutation" of
+            rows, "vectors" that scores are made of, "gaps" where NaN stands for none, "own" for what
+            is checked by itself. All other floats are finite.
+        of: the size that integers are rows of, so that each is below it.
+        values: of offsets, the name of the file that they cut into rows.
+        since: the version of the format that brought it.
+    """
+
+    name: str
+    what: str
+    shape: str = ""
+    dtype: str = ""
+    group: str = ""
+    rule: Literal["", "ascending", "permutation", "vectors", "gaps", "own"] = ""
+    of: str = ""
+    values: str = ""
+    since: int = 1
+
+    def lengths(self, sizes: Mapping[str, int]) -> tuple[int | None, ...]:
+        """The shape, given sizes; None for a length that may be any."""
+        return tuple(
+            times * sizes[size] + more if size in sizes else None for times, size, more in self._parts
+        )
+
+    def sizes(self, shape: tuple[int, ...]) -> Iterator[tuple[str, int]]:
+        """What a shape tells of the sizes that may not be any number."""
+        for length, (times, size, more) in zip(shape, self._parts, strict=False):
+            if len(size) > 1:
+                yield size, max(0, length - more) // times
+
+    @functools.cached_property
+    def _parts(self) -> list[tuple[int, str, int]]:
+        found = (_LENGTH.fullmatch(length) for length in self.shape.split(", ") if length)
+        return [(int(own[1] or 1), own[2], int(own[3] or 0)) for own in found if own]
+
+
+FILES: dict[str, FileSpec] = {}
+"""By name, in the order that they are opened and checked in."""
+
+
+def _file(name: str, *facts: Any, **more: Any) -> str:
+    FILES[name] = FileSpec(name, *facts, **more)
+    return name
+
+
+def _ragged(
+    stem: str, values: str, what: str, rows: str, of: str = "", group: str = ""
+) -> tuple[str, str]:
+    """Two files: row r of the values is values[offsets[r]:offsets[r + 1]], UTF-8 or rows of a size."""
+    offsets, values = f"{stem}_offsets.npy", f"{values}.npy"
+    _file(offsets, f"where each row of `{values}` ends", f"{rows} + 1", "int64", group, values=values)
+    if not of:
+        return offsets, _file(values, f"{what} in UTF-8", "v", "uint8", group)
+    return offsets, _file(values, f"{what}, ascending", "v", "int32", group, "ascending", of)
+
+
+def _vectors(name: str, rows: str, what: str, group: str = "", rule: str = "vectors") -> str:
+    return _file(name, what, f"{rows}, components + 1", "float32", group, rule)
+
+
+def _model(side: str) -> tuple[str, ...]:
+    """What was learned of a side's n columns: those of k rows, then m others, which have names."""
+    own = f"rows of {side}s with a trained column of their own, ascending; the first k of n columns"
+    stem, others = f"model_{side}", f"names of the other columns of {side}s"
+    return (
+        _file(f"{stem}_rows.npy", own, "k", "int32", MODEL),
+        *_ragged(f"{stem}_feature", f"{stem}_feature_bytes", others, "m", group=MODEL),
+        _vectors(f"{stem}_vectors.npy", "n", "each column's embedding, then bias", MODEL, "own"),
+        _vectors(f"{stem}_gradients.npy", "n", "their sums of squared gradients", MODEL, "own"),
+    )
+
+
+def _names(group: str) -> tuple[str, ...]:
+    return tuple(spec.name for spec in FILES.values() if spec.group == group and spec.shape)
+
+
+MANIFEST = _file("manifest.json", "the facts below, and every other file's size and SHA-256")
+ITEM_IDS = _file("items.trie", "external id <-> row", "items")
+USER_IDS = _file("users.trie", "external id <-> row", "users")
+ITEM_VECTORS = _vectors("item_vectors.npy", "items", "embedding, then bias")
+USER_VECTORS = _vectors("user_vectors.npy", "users", "embedding, then bias")
+SEEN_OFFSETS, SEEN_ITEMS = _ragged("seen", "seen_items", "item rows each user saw", "users", "items")
+ITEM_NORMS = _file("item_norms.npy", "norms of the embeddings", "items", "float32", "norms", "own")
+TITLE_OFFSETS, TITLE_BYTES = _ragged("title", "title_bytes", "titles", "items", group="titles")
+HELD_OUT_OFFSETS, HELD_OUT_ITEMS = _ragged(
+    "held_out", "held_out_items", "item rows of each user's test data", "users", "items", "held out"
+)
+_RANKS = "place of the row's id among all item ids in byte order; breaks ties of scores, else rows do"
+ID_RANKS = _file("id_ranks.npy", _RANKS, "items", "int32", "ranks", "permutation")
+_POPULAR = "all rows, most popular first, equal ones by id"
+POPULAR_ITEMS = _file("popular_items.npy", _POPULAR, "items", "int32", "popularity", "permutation")
+_POPULARITY = "by row the number of users with a positive interaction"
+POPULARITY = _file("popularity.npy", _POPULARITY, "items", "int32", "popularity", "own")
+USER_FEATURES = _file("user_features.trie", '"column:value" <-> row', "features", "", "user features")
+_LEARNED = "what was learned of each; a user of some features alone is the mean of their rows"
+USER_FEATURE_VECTORS = _vectors("user_feature_vectors.npy", "features", _LEARNED, "user features")
+_FOLD_IN = "turns a session into a user's embedding, as `vectors/fold_in.py` says"
+_SHAPE = "2 components + 3, components"
+FOLD_IN = _file("fold_in.npy", _FOLD_IN, _SHAPE, "float32", "fold-in", "vectors")
+ATTRIBUTE_VALUES = _file("attribute_values.trie", '"POSITION:VALUE" <-> token', "tokens", "", "text")
+ATTRIBUTE_ITEMS_OFFSETS, ATTRIBUTE_ITEMS = _ragged(
+    "attribute_items", "attribute_items", "item rows that have each token", "tokens", "items", "text"
+)
+ITEM_ATTRIBUTES_OFFSETS, ITEM_ATTRIBUTES = _ragged(
+    "item_attributes", "item_attributes", "tokens of each item", "items", "tokens", "text"
+)
+NUMBERS = _file("numbers.npy", "NaN for none", "numbers, items", "float64", "number", "gaps")
+_ORDER = "item rows by value, equal ones by row, those without last"
+NUMBER_ORDER = _file("number_order.npy", _ORDER, "numbers, items", "int32", "number", "permutation")
+NUMBER_SORTED = _file("number_sorted.npy", "numbers so", "numbers, items", "float64", "number", "gaps")
+for _index in (SIMILAR, RECOMMEND):
+    _file(f"{_index}.BACKEND", "the index; a backend without a file has none", group="its backend")
+MODEL_ITEM_FILES = _model("item")
+MODEL_ITEM_ROWS, MODEL_ITEM_FEATURE_OFFSETS, MODEL_ITEM_FEATURE_BYTES = MODEL_ITEM_FILES[:3]
+MODEL_ITEM_VECTORS, MODEL_ITEM_GRADIENTS = MODEL_ITEM_FILES[3:]
+MODEL_USER_FILES = _model("user")
+MODEL_USER_ROWS, MODEL_USER_FEATURE_OFFSETS, MODEL_USER_FEATURE_BYTES = MODEL_USER_FILES[:3]
+MODEL_USER_VECTORS, MODEL_USER_GRADIENTS = MODEL_USER_FILES[3:]
+
+# Of no group. The manifest is no file of its own list.
+REQUIRED_FILES = _names("")
+# What a later training goes on from.
+MODEL_FILES = _names(MODEL)
+# There when the manifest names an attribute of the kind, and only then.
+ATTRIBUTE_FILES = {kind: _names(kind) for kind in ("text", "number")}
+_GROUPS = dict.fromkeys(spec.group for spec in FILES.values())
+_PAIRS = tuple((files[0], files[1]) for files in map(_names, _GROUPS) if len(files) == 2)
+# Offsets and values that come together or not at all, and others that do.
+OPTIONAL_PAIRS = tuple(pair for pair in _PAIRS if FILES[pair[0]].values)
+OTHER_PAIRS = tuple(pair for pair in _PAIRS if not FILES[pair[0]].values)
 
 
 def index_file(index: str, backend: str) -> str:

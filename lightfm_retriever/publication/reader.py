@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from lightfm_retriever.publication.errors import (
     VolumeError,
     unreadable,
 )
-from lightfm_retriever.publication.file_table import FILES, MODEL
+from lightfm_retriever.publication.layout import FILES, MODEL
 from lightfm_retriever.publication.manifest import Manifest
 from lightfm_retriever.publication.storage.arrays import map_file
 from lightfm_retriever.publication.storage.id_map import AnyIds, IdMap, ItemIds, UserIds, count_ids
@@ -139,26 +139,15 @@ def open_directory(directory: Path, version: str) -> Publication:
     for name, path in paths.items():
         check_size(path, facts.files[name].size)
     files = _open_files(paths, facts)
-    return Publication(
-        directory=directory,
-        manifest=facts,
-        items=files[layout.ITEM_IDS],
-        users=files[layout.USER_IDS],
-        item_vectors=files[layout.ITEM_VECTORS],
-        user_vectors=files[layout.USER_VECTORS],
-        seen=_rows(files, layout.SEEN_OFFSETS),
-        item_norms=files.get(layout.ITEM_NORMS),
-        titles=_rows(files, layout.TITLE_OFFSETS),
-        held_out=_rows(files, layout.HELD_OUT_OFFSETS),
-        id_ranks=files.get(layout.ID_RANKS),
-        popular_items=files.get(layout.POPULAR_ITEMS),
-        popularity=files.get(layout.POPULARITY),
-        user_features=files.get(layout.USER_FEATURES),
-        user_feature_vectors=files.get(layout.USER_FEATURE_VECTORS),
-        fold_in=files.get(layout.FOLD_IN),
-        attributes=_attributes(files, facts) if facts.attributes else None,
-        files=files,
-    )
+    # What has the name of a file.
+    stems = {name.partition(".")[0]: own for name, own in files.items()}
+    own: dict[str, Any] = {field.name: stems.get(field.name) for field in fields(Publication)}
+    own |= {"directory": directory, "manifest": facts, "files": files}
+    own["seen"] = _rows(files, layout.SEEN_OFFSETS)
+    own["titles"] = _rows(files, layout.TITLE_OFFSETS)
+    own["held_out"] = _rows(files, layout.HELD_OUT_OFFSETS)
+    own["attributes"] = _attributes(files, facts) if facts.attributes else None
+    return Publication(**own)
 
 
 def _open_files(paths: Mapping[str, Path], facts: Manifest) -> dict[str, Any]:

@@ -31,10 +31,7 @@ class IndexCosts:
     def pay(self, width: int, *, items: int, most: int) -> bool:
         """Whether to ask for `width` candidates takes less time than to score all that may be returned.
 
-        Args:
-            width: candidates that are asked for.
-            items: number of items of the publication.
-            most: how many of them may be returned, at most.
+        Of `items` items `most` may be returned.
         """
         everything = min(most * SCATTERED_ROW, items * ROW + most * CHOICE)
         return self.search + width * self.candidate < everything
@@ -43,11 +40,9 @@ class IndexCosts:
 def candidates_for(limit: int, candidates: int, excluded: int) -> int:
     """How many candidates to ask an index for.
 
-    Args:
-        limit: number of results wanted, >= 1.
-        candidates: how many the index was tuned with for TUNED_FOR results. What is above that makes
-            up for an index whose own order is approximate.
-        excluded: how many of the candidates can't be results.
+    For `limit` results, 1 or more, where so many of the candidates are `excluded`, since they can't be
+    results. What `candidates`, those of the tuning for TUNED_FOR results, are above that makes up for
+    an index whose own order is approximate.
     """
     return limit + max(0, candidates - TUNED_FOR) + excluded
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import NumberIndex, TextIndex
 from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
-from lightfm_retriever.publication.file_table import FILES, FileSpec
+from lightfm_retriever.publication.layout import FILES, FileSpec
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import AnyIds
 from lightfm_retriever.publication.storage.ragged import Ragged
@@ -171,13 +171,9 @@ def _check_values(path: Path, text: TextIndex, kinds: Sequence[str]) -> None:
 def _check_tokens(directory: Path, text: TextIndex) -> None:
     """Posting lists and items' tokens are each other's inverse."""
     path = directory / layout.ATTRIBUTE_ITEMS
-    if len(text.items.values) != len(text.tokens.values):
-        raise MismatchError(
-            path,
-            "number of items of all tokens",
-            expected=len(text.tokens.values),
-            found=len(text.items.values),
-        )
+    found, expected = (len(own.values) for own in (text.items, text.tokens))
+    if found != expected:
+        raise MismatchError(path, "number of items of all tokens", expected=expected, found=found)
     # Of each token the place in its posting list that the next item with it should have.
     places = text.items.offsets[:-1].copy()
     pairs = text.tokens
@@ -186,11 +182,11 @@ def _check_tokens(directory: Path, text: TextIndex) -> None:
         rows = np.searchsorted(pairs.offsets, np.arange(start, start + len(tokens)), side="right") - 1
         by_token = np.argsort(tokens, kind="stable")
         distinct, first, counts = np.unique(tokens[by_token], return_index=True, return_counts=True)
-        expected = np.repeat(places[distinct] - first, counts) + np.arange(len(tokens))
+        wanted = np.repeat(places[distinct] - first, counts) + np.arange(len(tokens))
         ends = text.items.offsets[1:][tokens[by_token]]
         # An item beyond the end of the list would be another token's.
-        found = text.items.values[np.minimum(expected, len(pairs.values) - 1)]
-        wrong = (expected >= ends) | (found != rows[by_token])
+        there = text.items.values[np.minimum(wanted, len(pairs.values) - 1)]
+        wrong = (wanted >= ends) | (there != rows[by_token])
         if wrong.any():
             token = int(tokens[by_token][wrong.argmax()])
             raise InvalidPublicationError(path, f"the items of token {token} aren't those that have it")

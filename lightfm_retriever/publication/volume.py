@@ -27,7 +27,6 @@ class Volume(Protocol):
     @property
     def folder(self) -> Path:
         """A volume in a folder: where versions are staged, and opened once they are `fetched`."""
-        ...
 
     @property
     def elsewhere(self) -> bool:
@@ -35,62 +34,48 @@ class Volume(Protocol):
 
         The volume has a clock of its own then, and several machines with others may publish to it.
         """
-        ...
 
     def list_versions(self) -> list[str]:
         """Names of all versions, sorted."""
-        ...
 
     def has_version(self, version: str) -> bool:
         """Whether there is such a version."""
-        ...
 
     def read_manifest(self, version: str) -> Manifest:
         """A version's manifest, checked."""
-        ...
 
     def written_at(self, version: str) -> datetime:
         """When a version was written, in UTC by the clock of `now`.
 
         Long ago for one that is gone, or whose time is of no year that there is.
         """
-        ...
 
     def now(self) -> datetime:
         """The time, by the volume's own clock where it has one."""
-        ...
 
     def verify(self, version: str) -> Manifest:
         """Check every byte of a version as everybody gets it, and that its parts fit together."""
-        ...
 
     def read_label(self, label: str) -> str:
         """The version that a label names."""
-        ...
 
     def list_labels(self, *, strict: bool = False) -> dict[str, str]:
         """All labels, sorted, and what they name."""
-        ...
 
     def promote(self, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
         """Make a label name a version; returns what it named before."""
-        ...
 
     def swap(self, version: str, *, label: str, expected: str | None, verb: Verb) -> None:
         """Make a label name a version if it still names the expected one."""
-        ...
 
     def rollback_target(self, *, label: str = layout.DEFAULT_LABEL) -> str:
         """The version that a label named before."""
-        ...
 
     def delete_version(self, version: str) -> None:
         """Delete a version that no label names."""
-        ...
 
     def remove_leftovers(self) -> list[str]:
         """Remove what others began to write and gave up long ago; returns names for the log."""
-        ...
 
     def fetched(self, *versions: str) -> AbstractContextManager[Path]:
         """`folder`, which has these versions whole meanwhile.
@@ -98,30 +83,25 @@ class Volume(Protocol):
         Raises:
             VersionNotFoundError, InvalidPublicationError: of the first that can't be had.
         """
-        ...
 
     def followed(self, label: str) -> AbstractContextManager[Path]:
         """`folder`, whose label names what this one names now, and which has that version meanwhile.
 
         One that is damaged or gone is missing there.
         """
-        ...
 
     def check_writable(self) -> None:
         """Raise VolumeError if it is known already that nothing can be published."""
-        ...
 
     def upload(self, version: str) -> None:
         """Let everybody have a version that was published to `folder`."""
-        ...
 
     def room(self) -> tuple[int, int] | None:
         """Bytes that are free, and all; None where a volume has no such bounds. Raises OSError."""
-        ...
 
 
 class FolderVolume:
-    """A volume in a folder, which everybody has mounted."""
+    """A volume in a folder, which everybody has mounted. Its methods are those of Volume."""
 
     elsewhere = False
 
@@ -134,23 +114,18 @@ class FolderVolume:
 
     @property
     def folder(self) -> Path:
-        """See Volume."""
         return self._folder
 
     def list_versions(self) -> list[str]:
-        """See Volume."""
         return reader.list_versions(self._folder)
 
     def has_version(self, version: str) -> bool:
-        """See Volume."""
         return reader.has_version(self._folder, version)
 
     def read_manifest(self, version: str) -> Manifest:
-        """See Volume."""
         return reader.read_manifest(self._folder, version)
 
     def written_at(self, version: str) -> datetime:
-        """See Volume."""
         try:
             written = layout.version_dir(self._folder, version).stat().st_mtime
             return datetime.fromtimestamp(written, UTC)
@@ -159,58 +134,48 @@ class FolderVolume:
             return _LONG_AGO
 
     def now(self) -> datetime:
-        """See Volume."""
         return self._clock()
 
     def verify(self, version: str) -> Manifest:
-        """See Volume."""
         return verification.verify(self._folder, version)
 
     def read_label(self, label: str) -> str:
-        """See Volume."""
         return labels.read_label(self._folder, label)
 
     def list_labels(self, *, strict: bool = False) -> dict[str, str]:
-        """See Volume."""
         return labels.list_labels(self._folder, strict=strict)
 
     def promote(self, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
-        """See Volume."""
         return labels.promote(self._folder, version, label=label)
 
     def swap(self, version: str, *, label: str, expected: str | None, verb: Verb) -> None:
-        """See Volume."""
         labels.swap(self._folder, version, label=label, expected=expected, verb=verb)
 
     def rollback_target(self, *, label: str = layout.DEFAULT_LABEL) -> str:
-        """See Volume."""
         return labels.rollback_target(self._folder, label=label)
 
     def delete_version(self, version: str) -> None:
-        """See Volume."""
         removal.delete_version(self._folder, version)
 
     def remove_leftovers(self) -> list[str]:
-        """See Volume: whoever stages the next version does it."""
+        """None: whoever stages the next version does it."""
         return []
 
     @contextmanager
     def fetched(self, *versions: str) -> Iterator[Path]:  # noqa: ARG002 - the protocol's
-        """See Volume: all are here, and who opens one finds out whether it is whole."""
+        """All are here, and who opens one finds out whether it is whole."""
         yield self._folder
 
     @contextmanager
     def followed(self, label: str) -> Iterator[Path]:  # noqa: ARG002 - the protocol's
-        """See Volume."""
         yield self._folder
 
     def check_writable(self) -> None:
-        """See Volume: staging tells."""
+        """Nothing is: staging tells."""
 
     def upload(self, version: str) -> None:
-        """See Volume: everybody has it."""
+        """Everybody has it."""
 
     def room(self) -> tuple[int, int]:
-        """See Volume."""
         found = os.statvfs(self._folder)
         return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize

@@ -26,7 +26,7 @@ from lightfm_retriever.files.regular_files import open_regular
 from lightfm_retriever.publication import layout, manifest, verification
 from lightfm_retriever.publication.attributes import Attributes
 from lightfm_retriever.publication.errors import InvalidPublicationError, VectorError, VolumeError
-from lightfm_retriever.publication.file_table import FILES, FileSpec
+from lightfm_retriever.publication.layout import FILES, FileSpec
 from lightfm_retriever.publication.manifest import FileFacts, Manifest
 from lightfm_retriever.publication.staging_area import make_locked, remove_abandoned
 from lightfm_retriever.publication.storage.arrays import check_kind
@@ -151,11 +151,8 @@ class Staging:
     def seal(self, facts: Manifest) -> Manifest:
         """Make all files durable and write the manifest. From now on nothing is added or changed.
 
-        Args:
-            facts: the manifest without version, created_at and files, which are filled in here.
-
-        Raises:
-            VolumeError: a file of the contract is missing.
+        `facts` are the manifest without version, created_at and files, which are filled in here. Raises
+        VolumeError when a file of the contract is missing.
         """
         files = {path.name: _seal(path) for path in sorted(self._files.iterdir())}
         for name in layout.REQUIRED_FILES:

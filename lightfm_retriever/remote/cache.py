@@ -28,12 +28,11 @@ from lightfm_retriever.files.regular_files import create_regular, read_regular
 from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.errors import PublicationError, VersionNotFoundError, VolumeError
 from lightfm_retriever.publication.manifest import Manifest
-from lightfm_retriever.remote.arrival import UNWATCHED, Arrival, Fetched
-from lightfm_retriever.remote.download import download
+from lightfm_retriever.remote.download import FILES, NOTES, UNWATCHED, Arrival, Fetched, download
 from lightfm_retriever.remote.sizes import as_volume_error, directories, shown, size_of, sizes
 from lightfm_retriever.remote.store import Store
 from lightfm_retriever.remote.uses import Uses, alone, locked
-from lightfm_retriever.remote.versions import check_sizes, key_of, read_encoded
+from lightfm_retriever.remote.versions import check_sizes, read_encoded
 
 _log = logging.getLogger(__name__)
 
@@ -78,13 +77,12 @@ class Cache:
         version: str,
         check: Callable[[Path, str], object],
         *,
-        wanted: Callable[[], bool] = lambda: True,
         arrival: Arrival = UNWATCHED,
     ) -> Fetched | None:
         """Have a version here that passes a check; what was spoilt here since it came is fetched anew.
 
         Args:
-            store, version, wanted, arrival: see `fetch`.
+            store, version, arrival: see `fetch`.
             check: called with the cache's folder and the version; a PublicationError of its own, but
                 for a VolumeError, means that the copy isn't sound.
 
@@ -92,10 +90,7 @@ class Cache:
             PublicationError: as `fetch` and `check` do.
         """
 
-        def fetch(*, linked: bool) -> Fetched | None:
-            return self.fetch(store, version, linked=linked, wanted=wanted, arrival=arrival)
-
-        fetched = fetch(linked=True)
+        fetched = self.fetch(store, version, arrival=arrival)
         try:
             check(self.folder, version)
         except VolumeError:
@@ -105,18 +100,12 @@ class Cache:
             if fetched is not None and not fetched.linked:
                 raise
             _log.warning("the copy of %s is damaged and is fetched anew: %s", version, error)
-            fetched = fetch(linked=False)
+            fetched = self.fetch(store, version, linked=False, arrival=arrival)
             check(self.folder, version)
         return fetched
 
     def fetch(
-        self,
-        store: Store,
-        version: str,
-        *,
-        linked: bool = True,
-        wanted: Callable[[], bool] = lambda: True,
-        arrival: Arrival = UNWATCHED,
+        self, store: Store, version: str, *, linked: bool = True, arrival: Arrival = UNWATCHED
     ) -> Fetched | None:
         """Bring a version, and use it; None when it was here.
 
@@ -126,7 +115,6 @@ class Cache:
             store: where it is.
             version: its name.
             linked: whether to take files that other versions here have in common with it.
-            wanted: asked now and then; when it says no, this ends.
             arrival: told how it gets on.
 
         Raises:
@@ -140,7 +128,7 @@ class Cache:
             self.uses.add(version)
         if self.has(version):
             return None
-        with as_volume_error(self.folder), self._fetching(version, wanted) as arriving:
+        with as_volume_error(self.folder), self._fetching(version, arrival.wanted) as arriving:
             if self.has(version):
                 return None  # it has come while another process was waited for
             data, facts = read_encoded(store, version)
@@ -148,21 +136,14 @@ class Cache:
             left = {name: own for name, own in facts.files.items() if name not in common}
             check_sizes(store, version, left)
             # What an earlier attempt left has its full size on the disk from its start.
-            here = sum(size_of(arriving / "files" / name) or 0 for name in left)
-            needed = max(0, sum(own.size for own in left.values()) - here)
+            here = sum(size_of(arriving / FILES / name) or 0 for name in left)
+            missing = sum(own.size for own in left.values())
+            needed = max(0, missing - here)
             self._make_room(needed, version)
             arrival.begun(facts, needed)
-            download(
-                store,
-                key_of(version),
-                left,
-                arriving / "files",
-                arriving / "notes",
-                wanted=wanted,
-                on_bytes=arrival.more,
-            )
+            download(store, version, left, arriving, arrival)
             self._finish(arriving, version, left)
-            fetched = Fetched(sum(own.size for own in left.values()), sum(common.values()))
+            fetched = Fetched(missing, sum(common.values()))
             arrival.ended(fetched)
             return fetched
 
@@ -170,10 +151,10 @@ class Cache:
         self, arriving: Path, data: bytes, facts: Manifest, here: dict[str, Path]
     ) -> dict[str, int]:
         """Make the folder of a version, with the files that are here already; returns their sizes."""
-        files = arriving / "files"
+        files = arriving / FILES
         made = files / layout.MANIFEST
         if not made.exists() or read_regular(made, max_bytes=len(data) + 1) != data:
-            for folder in (files, arriving / "notes"):
+            for folder in (files, arriving / NOTES):
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
             with create_regular(made) as file:
@@ -199,7 +180,7 @@ class Cache:
         return found
 
     def _finish(self, arriving: Path, version: str, downloaded: Collection[str]) -> None:
-        files = arriving / "files"
+        files = arriving / FILES
         for name in (*downloaded, layout.MANIFEST):
             os.chmod(files / name, 0o444)
         os.chmod(files, 0o755)  # noqa: S103 - workers may run as another user

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,13 @@ _SWITCHES = {
 _GOOGLES_FILE = ".config/gcloud/application_default_credentials.json"
 
 
-def missing_credentials(scheme: str, environment: Mapping[str, str] | None = None) -> str | None:
+def missing_credentials(scheme: str) -> str | None:
     """Why a store isn't asked, None when it may be: the environment has credentials or names a source.
 
     Without any the library would ask a cloud's metadata address, which answers with the rights of the
     whole machine, or of the pod, and whoever else may be there. So it has to be said.
     """
-    given = os.environ if environment is None else environment
+    given = os.environ
     source = given.get(SETTING, "")
     if source not in ("", _INSTANCE):
         return f"{SETTING} is {source!r}, but should be left out or {_INSTANCE!r}"
@@ -77,18 +77,15 @@ def missing_credentials(scheme: str, environment: Mapping[str, str] | None = Non
     )
 
 
-def shared_credentials(
-    environment: Mapping[str, str] | None = None,
-) -> Callable[[], dict[str, Any]] | None:
+def shared_credentials() -> Callable[[], dict[str, Any]] | None:
     """What gives the credentials in the file that AWS_SHARED_CREDENTIALS_FILE names.
 
     The section is AWS_PROFILE, or "default". None when the variable isn't set: the library reads the
     other variables (AWS_ACCESS_KEY_ID and its like) by itself.
     """
-    given = os.environ if environment is None else environment
-    if not (path := given.get("AWS_SHARED_CREDENTIALS_FILE")):
+    if not (path := os.environ.get("AWS_SHARED_CREDENTIALS_FILE")):
         return None
-    profile = given.get("AWS_PROFILE") or "default"
+    profile = os.environ.get("AWS_PROFILE") or "default"
     return lambda: _read(Path(path), profile)
 
 

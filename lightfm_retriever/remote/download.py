@@ -16,9 +16,10 @@ from pathlib import Path
 from lightfm_retriever.files.regular_files import open_descriptor, open_regular, read_regular
 from lightfm_retriever.parallel import for_each
 from lightfm_retriever.publication.errors import MismatchError
-from lightfm_retriever.publication.manifest import FileFacts
+from lightfm_retriever.publication.manifest import FileFacts, Manifest
 from lightfm_retriever.remote.errors import ObjectMissingError, RefusedError, StoreError
 from lightfm_retriever.remote.store import PIECE_BYTES, Store
+from lightfm_retriever.remote.versions import key_of
 
 AT_ONCE = 8
 _READERS = 4
@@ -26,6 +27,39 @@ _READERS = 4
 
 # On top of what the store's client tries by itself within one request.
 _ATTEMPTS = 3
+
+FILES, NOTES = "files", "notes"
+"""Folders of a version on its way: its files, and the notes on what of them has arrived."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What bringing a version took: bytes that were downloaded, and those that were here already."""
+
+    downloaded: int
+    linked: int
+
+
+class Arrival:
+    """Is told how a version arrives, and says whether it is wanted still; on several threads.
+
+    Attributes:
+        wanted: asked now and then; when it says no, the fetching ends.
+    """
+
+    wanted: Callable[[], bool] = staticmethod(lambda: True)
+
+    def begun(self, facts: Manifest, needed: int) -> None:
+        """So many bytes of its files aren't here."""
+
+    def more(self, count: int) -> None:
+        """So many bytes more are."""
+
+    def ended(self, fetched: Fetched) -> None:
+        """All are."""
+
+
+UNWATCHED = Arrival()
 
 
 @dataclass
@@ -47,87 +81,82 @@ class _File:
         start = piece * PIECE_BYTES
         return start, min(start + PIECE_BYTES, self.facts.size)
 
+    def forget(self) -> None:
+        self.notes.unlink(missing_ok=True)
+        self.done.clear()
+
 
 def download(
     store: Store,
-    prefix: str,
+    version: str,
     files: Mapping[str, FileFacts],
-    folder: Path,
-    notes: Path,
-    *,
-    wanted: Callable[[], bool] = lambda: True,
-    on_bytes: Callable[[int], None] = lambda _: None,
+    arriving: Path,
+    arrival: Arrival,
 ) -> None:
-    """Bring files into a folder, each with the size and SHA-256 that it should have.
+    """Bring files of a version into a folder, each with the size and SHA-256 that it should have.
 
     Args:
         store: where they are.
-        prefix: of their keys, with its slash.
+        version: whose they are.
         files: facts by name.
-        folder: where they go; what an interrupted download left there is gone on with.
-        notes: a folder for the notes on what has arrived; empty when all has.
-        wanted: asked before each piece, also of those that are checked; when it says no, this ends.
-        on_bytes: told of bytes that have arrived, on several threads.
+        arriving: has the folders FILES and NOTES; what an interrupted download left there is gone on
+            with.
+        arrival: asked before each piece, also of those that are checked; told of bytes that have
+            arrived.
 
     Raises:
         MismatchError: a file was downloaded twice and hasn't the SHA-256.
         StoreError: the store doesn't give it; what has arrived stays.
         OSError: the folder can't be written.
     """
-    own = [_begin(prefix, name, facts, folder, notes, on_bytes) for name, facts in files.items()]
-    for again in (False, True):
-        _fetch(store, own, wanted, on_bytes)
-        wrong = _wrong(store, own, wanted)
-        if wrong and again:
-            file, found = wrong[0]
-            raise MismatchError(
-                store.where(file.key), "SHA-256", expected=file.facts.sha256, found=found
-            )
-        for file, _ in wrong:
-            # The notes may tell of what a power cut took, or what is beneath them was spoilt.
-            _forget(file)
-        own = [file for file, _ in wrong]
-        if not own:
+    _Download(store, arrival).bring(
+        [
+            _File(key_of(version, name), arriving / FILES / name, facts, arriving / NOTES / name)
+            for name, facts in files.items()
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class _Download:
+    store: Store
+    arrival: Arrival
+
+    def bring(self, files: list[_File]) -> None:
+        for file in files:
+            self._begin(file)
+        for again in (False, True):
+            for_each(self._fetch, _tasks(files), threads=AT_ONCE)
+            wrong = self._wrong(files)
+            if wrong and again:
+                file, found = wrong[0]
+                where, expected = self.store.where(file.key), file.facts.sha256
+                raise MismatchError(where, "SHA-256", expected=expected, found=found)
+            files = [file for file, _ in wrong]
+            for file in files:
+                # The notes may tell of what a power cut took, or what is beneath them was spoilt.
+                file.forget()
+
+    def _begin(self, file: _File) -> None:
+        size = file.facts.size
+        if file.path.exists() and file.path.stat().st_size == size and file.notes.exists():
+            numbers = read_regular(file.notes).decode("ascii", "replace").split()
+            known = {str(piece) for piece in range(file.pieces)}
+            file.done = {int(number) for number in numbers if number in known}
+            self.arrival.more(sum(end - start for start, end in map(file.bounds, file.done)))
             return
+        file.forget()
+        # Not what was left there: it may be of any kind, and have other names in other versions.
+        file.path.unlink(missing_ok=True)
+        with file.path.open("xb") as made:
+            if size:
+                # A disk that is too full says so now, not after minutes.
+                os.posix_fallocate(made.fileno(), 0, size)
 
-
-def _begin(
-    prefix: str,
-    name: str,
-    facts: FileFacts,
-    folder: Path,
-    notes: Path,
-    on_bytes: Callable[[int], None],
-) -> _File:
-    file = _File(prefix + name, folder / name, facts, notes / name)
-    if file.path.exists() and file.path.stat().st_size == facts.size and file.notes.exists():
-        numbers = read_regular(file.notes).decode("ascii", "replace").split()
-        known = {str(piece) for piece in range(file.pieces)}
-        file.done = {int(number) for number in numbers if number in known}
-        on_bytes(sum(end - start for start, end in map(file.bounds, file.done)))
-        return file
-    _forget(file)
-    # Not what was left there: it may be of any kind, and have other names in other versions.
-    file.path.unlink(missing_ok=True)
-    with file.path.open("xb") as made:
-        if facts.size:
-            # A disk that is too full says so now, not after minutes.
-            os.posix_fallocate(made.fileno(), 0, facts.size)
-    return file
-
-
-def _forget(file: _File) -> None:
-    file.notes.unlink(missing_ok=True)
-    file.done.clear()
-
-
-def _fetch(
-    store: Store, files: list[_File], wanted: Callable[[], bool], on_bytes: Callable[[int], None]
-) -> None:
-    def fetch(task: tuple[_File, int]) -> None:
+    def _fetch(self, task: tuple[_File, int]) -> None:
         file, piece = task
         start, end = file.bounds(piece)
-        data = _read(store, file.key, (start, end), wanted)
+        data = self._read(file.key, start, end)
         with os.fdopen(open_descriptor(file.path, os.O_RDWR), "r+b", buffering=0) as out:
             out.seek(start)
             while data:
@@ -137,48 +166,42 @@ def _fetch(
             notes = open_descriptor(file.notes, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
             with os.fdopen(notes, "a") as noted:
                 noted.write(f"{piece}\n")
-        on_bytes(end - start)
+        self.arrival.more(end - start)
 
-    for_each(fetch, _tasks(files), threads=AT_ONCE)
+    def _read(self, key: str, start: int, end: int) -> memoryview:
+        for attempt in range(_ATTEMPTS):
+            self._check_wanted(key)
+            try:
+                return self.store.read_range(key, start, end)
+            except (ObjectMissingError, RefusedError):
+                raise
+            except StoreError:
+                if attempt + 1 == _ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _wrong(self, files: list[_File]) -> list[tuple[_File, str]]:
+        """Those that haven't the SHA-256 that they should have, and what they have."""
+        wrong: list[tuple[_File, str]] = []
+
+        def check(file: _File) -> None:
+            found = hashlib.sha256()
+            with open_regular(file.path) as opened:
+                while data := opened.read(PIECE_BYTES):
+                    self._check_wanted(file.key)
+                    found.update(data)
+            if (digest := found.hexdigest()) != file.facts.sha256:
+                wrong.append((file, digest))
+
+        for_each(check, files, threads=_READERS)
+        return wrong
+
+    def _check_wanted(self, key: str) -> None:
+        if not self.arrival.wanted():
+            raise StoreError(self.store.where(key), "isn't wanted any more: another version is")
 
 
 def _tasks(files: list[_File]) -> Iterator[tuple[_File, int]]:
     # The largest first, so that none is left over for the end.
     for file in sorted(files, key=lambda file: -file.facts.size):
         yield from ((file, piece) for piece in range(file.pieces) if piece not in file.done)
-
-
-def _check_wanted(store: Store, key: str, wanted: Callable[[], bool]) -> None:
-    if not wanted():
-        raise StoreError(store.where(key), "isn't wanted any more: another version is")
-
-
-def _read(store: Store, key: str, bounds: tuple[int, int], wanted: Callable[[], bool]) -> memoryview:
-    for attempt in range(_ATTEMPTS):
-        _check_wanted(store, key, wanted)
-        try:
-            return store.read_range(key, *bounds)
-        except (ObjectMissingError, RefusedError):
-            raise
-        except StoreError:
-            if attempt + 1 == _ATTEMPTS:
-                raise
-    raise AssertionError("unreachable")
-
-
-def _wrong(store: Store, files: list[_File], wanted: Callable[[], bool]) -> list[tuple[_File, str]]:
-    """Those that haven't the SHA-256 that they should have, and what they have."""
-
-    wrong: list[tuple[_File, str]] = []
-
-    def check(file: _File) -> None:
-        found = hashlib.sha256()
-        with open_regular(file.path) as opened:
-            while data := opened.read(PIECE_BYTES):
-                _check_wanted(store, file.key, wanted)
-                found.update(data)
-        if (digest := found.hexdigest()) != file.facts.sha256:
-            wrong.append((file, digest))
-
-    for_each(check, files, threads=_READERS)
-    return wrong

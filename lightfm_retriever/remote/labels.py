@@ -1,7 +1,7 @@
 """Labels and their history in a store: objects that are moved only if they are what was read.
 
 So two that move one at the same time don't undo each other, without a lock. Where a store has no such
-write, what is there is looked at just before, and a move in between is lost.
+write, a move in between is lost.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from lightfm_retriever.remote.errors import (
     ConflictError,
     ObjectMissingError,
     StoreError,
-    UnsupportedError,
 )
 from lightfm_retriever.remote.store import Mark, Store
 
@@ -56,23 +55,22 @@ class StoreLabels:
     def __init__(self, store: Store, has_version: Callable[[str], bool]) -> None:
         self._store = store
         self._has_version = has_version
-        self._warned = False
 
-    def read(self, label: str) -> str:
-        """The version that a label names; raises as `read_label`."""
+    def read_label(self, label: str) -> str:
+        """The version that a label names; raises as the function `read_label`."""
         return read_label(self._store, label)
 
-    def all(self) -> dict[str, str]:
+    def list_labels(self, *, strict: bool = False) -> dict[str, str]:  # noqa: ARG002 - it always is
         """All labels whose text is a version's name, sorted, and what they name; raises StoreError."""
         found = {}
         for key in sorted(self._store.objects(layout.LABELS)):
             name = key.removeprefix(f"{layout.LABELS}/")
             if layout.is_label_name(name):
                 with contextlib.suppress(LabelError):
-                    found[name] = self.read(name)
+                    found[name] = self.read_label(name)
         return found
 
-    def promote(self, version: str, *, label: str) -> str | None:
+    def promote(self, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
         """Make a label name a version, and return what it named before.
 
         Raises:
@@ -80,13 +78,7 @@ class StoreLabels:
             VersionNotFoundError: the store has no such version.
             StoreError: the label isn't moved.
         """
-        labels.check_name(label)
-        for _ in range(_ATTEMPTS):
-            self._check(version)
-            previous, mark = self._look(label)
-            if self._move(label, previous, mark, version, "promote"):
-                return previous
-        raise self._contended(label)
+        return self._move_over(version, label, "promote")
 
     def swap(self, version: str, *, label: str, expected: str | None, verb: Verb) -> None:
         """Make a label name a version if it still names the expected one.
@@ -95,17 +87,9 @@ class StoreLabels:
             LabelMovedError: it names another version by now.
             LabelError, VersionNotFoundError, StoreError: as `promote`.
         """
-        labels.check_name(label)
-        for _ in range(_ATTEMPTS):
-            self._check(version)
-            found, mark = self._look(label)
-            if found != expected:
-                raise LabelMovedError(label, expected=expected, found=found)
-            if self._move(label, found, mark, version, verb):
-                return
-        raise self._contended(label)
+        self._move_over(version, label, verb, expected)
 
-    def rollback_target(self, *, label: str) -> str:
+    def rollback_target(self, *, label: str = layout.DEFAULT_LABEL) -> str:
         """The version that a label named before; raises as publication.labels.rollback_target."""
         labels.check_name(label)
         try:
@@ -115,13 +99,22 @@ class StoreLabels:
         current, _ = self._look(label)
         return labels.earlier(label, history, current, self._has_version)
 
+    def _move_over(self, version: str, label: str, verb: Verb, *expected: str | None) -> str | None:
+        """Move a label, from what is expected if anything is; returns what it named."""
+        labels.check_name(label)
+        for _ in range(_ATTEMPTS):
+            self._check(version)
+            found, mark = self._look(label)
+            if expected and found != expected[0]:
+                raise LabelMovedError(label, expected=expected[0], found=found)
+            if self._move(label, found, mark, version, verb):
+                return found
+        where = self._store.where(_label_key(label))
+        raise StoreError(where, f"others moved it {_ATTEMPTS} times meanwhile: try again")
+
     def _check(self, version: str) -> None:
         if not self._has_version(version):
             raise VersionNotFoundError(version, str(self._store))
-
-    def _contended(self, label: str) -> StoreError:
-        where = self._store.where(_label_key(label))
-        return StoreError(where, f"others moved it {_ATTEMPTS} times meanwhile: try again")
 
     def _look(self, label: str) -> tuple[str | None, Mark | None]:
         """What a label names, if anything, and the object's mark, if there is one."""
@@ -140,25 +133,24 @@ class StoreLabels:
     ) -> bool:
         """Move a label that has this mark; returns whether that was so."""
         try:
-            self._write(_label_key(label), version.encode() + b"\n", mark)
+            self._store.write_if(_label_key(label), version.encode() + b"\n", mark)
         except ConflictError:
             # The answer to a write that succeeded may have got lost, and then it was tried again.
             if self._look(label)[0] != version:
                 return False
         # Who deletes a version takes its manifest away and then looks at the labels once more, so one
         # of the two notices the other.
-        if not self._has_version(version):
-            self._move_back(label, previous, version)
-            raise VersionNotFoundError(version, str(self._store))
+        try:
+            self._check(version)
+        except VersionNotFoundError:
+            found, mark = self._look(label)
+            # With nothing before it stays: nothing can be removed only if it is what was read.
+            if found == version and previous is not None:
+                with contextlib.suppress(ConflictError):
+                    self._store.write_if(_label_key(label), previous.encode() + b"\n", mark)
+            raise
         self._note(label, verb, version)
         return True
-
-    def _move_back(self, label: str, previous: str | None, version: str) -> None:
-        found, mark = self._look(label)
-        # With nothing before it stays: nothing can be removed only if it is what was read.
-        if found == version and previous is not None:
-            with contextlib.suppress(ConflictError):
-                self._write(_label_key(label), previous.encode() + b"\n", mark)
 
     def _note(self, label: str, verb: Verb, version: str) -> None:
         """Add a move to the history; the label has moved, so whatever happens here is only told."""
@@ -170,34 +162,11 @@ class StoreLabels:
                 except ObjectMissingError:
                     history, mark = b"", None
                 with contextlib.suppress(ConflictError):
-                    self._write(key, _latest(history) + labels.note(verb, version), mark)
+                    self._store.write_if(key, _latest(history) + labels.note(verb, version), mark)
                     return
         except StoreError as error:
             problem = str(error)
         _log.warning("label %r names %s, but its history doesn't say so: %s", label, version, problem)
-
-    def _write(self, key: str, content: bytes, mark: Mark | None) -> None:
-        """Write an object that has this mark, or with None isn't there; else ConflictError."""
-        try:
-            if mark is None:
-                self._store.write_new(key, content)
-            else:
-                self._store.write_over(key, content, mark)
-        except UnsupportedError:
-            if not self._warned:
-                _log.warning(
-                    "%s can't write an object only if it is what was read: let one trainer at a time "
-                    "move its labels",
-                    self._store,
-                )
-                self._warned = True
-            try:
-                found: Mark | None = self._store.facts(key).mark
-            except ObjectMissingError:
-                found = None
-            if found != mark:
-                raise ConflictError(self._store.where(key), "somebody else has changed it") from None
-            self._store.write(key, content)
 
 
 def _latest(history: bytes) -> bytes:

@@ -28,10 +28,6 @@ class StoreUrl:
     def __str__(self) -> str:
         return "/".join(part for part in (f"{self.scheme}://{self.bucket}", self.prefix) if part)
 
-    def __truediv__(self, key: str) -> str:
-        """The URL of an object, for messages."""
-        return f"{self}/{key}"
-
     @property
     def name(self) -> str:
         """A name for a folder of this volume's own."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +25,8 @@ from lightfm_retriever.remote.location import Location
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
+
+_log = logging.getLogger(__name__)
 
 # Objects beyond it are sent in pieces of this size, so many at a time.
 PIECE_BYTES = 8 << 20
@@ -57,6 +61,8 @@ class Store:
     tries again what may be a passing trouble.
     """
 
+    _warned = False
+
     def __init__(self, location: Location, *, patience_seconds: float = 20.0) -> None:
         """Raises StoreError when the location can't be one; nothing is asked yet."""
         self.location = location
@@ -79,33 +85,26 @@ class Store:
 
     def read(self, key: str, *, at_most: int) -> tuple[bytes, Mark]:
         """A small object; StoreError too when it has more than `at_most` bytes."""
-        import obstore
-
         self._check_here(key)
         with self._errors(key):
-            found = obstore.get(self._store, key)
+            found = self._store.get(key)
             if found.meta["size"] > at_most:
                 raise StoreError(self.where(key), f"is larger than {at_most} bytes")
             return found.bytes().to_bytes(), _mark(found.meta)
 
     def read_range(self, key: str, start: int, end: int) -> memoryview:
         """Bytes `start` to `end`, which isn't among them."""
-        import obstore
-
         self._check_here(key)
         with self._errors(key):
-            found = obstore.get_range(self._store, key, start=start, end=end)
+            found = self._store.get_range(key, start=start, end=end)
         if len(found) != end - start:
             raise StoreError(self.where(key), f"gave {len(found)} bytes of {start}..{end}")
         return memoryview(found)
 
     def facts(self, key: str) -> ObjectFacts:
         """About one object, without reading it."""
-        import obstore
-
         with self._errors(key):
-            found = obstore.head(self._store, key)
-        return ObjectFacts(found["size"], found["last_modified"], _mark(found))
+            return _facts(self._store.head(key))
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
@@ -115,92 +114,61 @@ class Store:
             return False
         return True
 
-    def folders(self, prefix: str) -> list[str]:
-        """The names directly below a prefix that have objects below them, sorted."""
-        import obstore
-
-        with self._errors(prefix):
-            found = obstore.list_with_delimiter(self._store, prefix)
-        return sorted(path.rpartition("/")[2] for path in found["common_prefixes"])
-
     def objects(self, prefix: str) -> dict[str, ObjectFacts]:
         """All objects below a prefix, by key."""
-        import obstore
-
         with self._errors(prefix):
-            return {
-                meta["path"]: ObjectFacts(meta["size"], meta["last_modified"], _mark(meta))
-                for chunk in obstore.list(self._store, prefix)
-                for meta in chunk
-            }
+            chunks = self._store.list(prefix)
+            return {meta["path"]: _facts(meta) for chunk in chunks for meta in chunk}
 
     def write(self, key: str, data: bytes) -> ObjectFacts:
         """Write a small object, whatever is there; returns the facts about it."""
-        import obstore
-
         with self._errors(key):
-            obstore.put(self._store, key, data, use_multipart=False)
+            self._store.put(key, data, use_multipart=False)
         return self.facts(key)
 
-    def write_new(self, key: str, data: bytes) -> None:
-        """Write a small object where none is.
+    def write_if(self, key: str, data: bytes, mark: Mark | None) -> None:
+        """Write a small object in place of the one that has the mark, or with None where none is.
+
+        Where a store has no such write, what is there is looked at just before.
 
         Raises:
-            ConflictError: one is, which may be this one: an answer that got lost is asked for again.
-            UnsupportedError: the store can't tell.
+            ConflictError: something else is there, or nothing. It may be this object, since an answer
+                that got lost is asked for again.
         """
-        self._write_if(key, data, "create")
-
-    def write_once(self, key: str, data: bytes) -> None:
-        """`write_new` where the store can tell whether an object is there, else `write`."""
+        mode: Any = "create"
+        if mark is not None:
+            mode = {name: value for name, value in asdict(mark).items() if value is not None}
         try:
-            self.write_new(key, data)
+            with self._errors(key):
+                self._store.put(key, data, mode=mode, use_multipart=False)
         except UnsupportedError:
+            if not self._warned:
+                _log.warning(
+                    "%s can't write an object only if it is what was read: let one trainer at a time "
+                    "move its labels",
+                    self,
+                )
+                self._warned = True
+            if (self.facts(key).mark if self.exists(key) else None) != mark:
+                raise ConflictError(self.where(key), "somebody else has changed it") from None
             self.write(key, data)
-
-    def write_over(self, key: str, data: bytes, mark: Mark) -> None:
-        """Write a small object in place of the one that has the mark.
-
-        Raises:
-            ConflictError: it hasn't, or is gone; see `write_new`.
-            UnsupportedError: the store can't tell.
-        """
-        facts = {"e_tag": mark.e_tag, "version": mark.version}
-        self._write_if(key, data, {name: value for name, value in facts.items() if value is not None})
-
-    def _write_if(self, key: str, data: bytes, mode: Any) -> None:
-        import obstore
-
-        with self._errors(key):
-            obstore.put(self._store, key, data, mode=mode, use_multipart=False)
 
     def upload(self, key: str, path: Path) -> None:
         """Write a file of any size."""
-        import obstore
-
         with self._errors(key):
             check_regular(path)
-            obstore.put(
-                self._patient, key, path, chunk_size=PIECE_BYTES, max_concurrency=_PIECES_AT_ONCE
-            )
+            self._patient.put(key, path, chunk_size=PIECE_BYTES, max_concurrency=_PIECES_AT_ONCE)
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object within the store, without reading it here."""
-        import obstore
-
         with self._errors(source):
-            obstore.copy(self._patient, source, target)
+            self._patient.copy(source, target)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; those that aren't there are no error."""
-        import obstore
-
         for key in keys:
-            try:
-                with self._errors(key):
-                    obstore.delete(self._store, key)
-            except ObjectMissingError:
-                continue
+            with contextlib.suppress(ObjectMissingError), self._errors(key):
+                self._store.delete(key)
 
     def _check_here(self, key: str) -> None:
         """Raise StoreError for what isn't a regular file in a folder: the library would wait for it."""
@@ -222,31 +190,31 @@ class Store:
 
         try:
             yield
-        except (FileNotFoundError, exceptions.NotFoundError) as error:
-            reason = reason_of(error)
-            if "NoSuchBucket" in str(error):
-                raise StoreError(str(self), f"the bucket doesn't exist ({reason})") from error
-            raise ObjectMissingError(self.where(key), "doesn't exist") from error
-        except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
-            raise ConflictError(self.where(key), "somebody else has changed it") from error
-        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-            raise RefusedError(
-                self.where(key), f"the credentials are refused: {reason_of(error)}"
-            ) from error
-        except (exceptions.NotSupportedError, NotImplementedError) as error:
-            raise UnsupportedError(self.where(key), reason_of(error)) from error
-        except (exceptions.BaseError, OSError, ValueError) as error:
-            raise self._of_listing(key, error) from error
+        except (exceptions.BaseError, OSError, ValueError, NotImplementedError) as error:
+            raise self._told(key, error) from error
 
-    def _of_listing(self, key: str, error: Exception) -> StoreError:
-        """The library says only in words what was wrong when it listed objects."""
-        reason, text = reason_of(error), str(error)
+    def _told(self, key: str, error: Exception) -> StoreError:
+        from obstore import exceptions as of
+
+        reason, text, where = reason_of(error), str(error), self.where(key)
+        # The library says only in words what was wrong when it listed objects.
         if "NoSuchBucket" in text:
             return StoreError(str(self), f"the bucket doesn't exist ({reason})")
-        if "403 Forbidden" in text or "401 Unauthorized" in text:
-            return RefusedError(self.where(key), f"the credentials are refused: {reason}")
-        return StoreError(self.where(key), reason)
+        if isinstance(error, FileNotFoundError | of.NotFoundError):
+            return ObjectMissingError(where, "doesn't exist")
+        if isinstance(error, of.AlreadyExistsError | of.PreconditionError):
+            return ConflictError(where, "somebody else has changed it")
+        refused = isinstance(error, of.PermissionDeniedError | of.UnauthenticatedError)
+        if refused or "403 Forbidden" in text or "401 Unauthorized" in text:
+            return RefusedError(where, f"the credentials are refused: {reason}")
+        if isinstance(error, of.NotSupportedError | NotImplementedError):
+            return UnsupportedError(where, reason)
+        return StoreError(where, reason)
 
 
 def _mark(meta: Any) -> Mark:
     return Mark(meta["e_tag"], meta["version"])
+
+
+def _facts(meta: Any) -> ObjectFacts:
+    return ObjectFacts(meta["size"], meta["last_modified"], _mark(meta))

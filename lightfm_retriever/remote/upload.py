@@ -65,7 +65,15 @@ def upload(store: Store, folder: Path, version: str, *, pauses: Sequence[float] 
     facts = manifest.read(directory)
 
     def patiently(call: Callable[[], _Given]) -> _Given:
-        return _patiently(call, pauses)
+        for pause in pauses:
+            try:
+                return call()
+            except (RefusedError, ObjectMissingError):
+                raise
+            except StoreError as error:
+                _log.warning("%s; the upload tries again in %g s", error, pause)
+                time.sleep(pause)
+        return call()
 
     if patiently(lambda: _is_there(store, facts)):
         return
@@ -91,23 +99,11 @@ def upload(store: Store, folder: Path, version: str, *, pauses: Sequence[float] 
 def _write_manifest(store: Store, facts: Manifest, data: bytes) -> None:
     key = key_of(facts.version, layout.MANIFEST)
     try:
-        store.write_once(key, data)
+        store.write_if(key, data, None)
     except ConflictError as error:
         if not _is_there(store, facts):
             # Somebody wrote it in this instant; whether it is theirs is seen when that is done.
             raise StoreError(error.path, error.reason) from error
-
-
-def _patiently(call: Callable[[], _Given], pauses: Sequence[float]) -> _Given:
-    for pause in pauses:
-        try:
-            return call()
-        except (RefusedError, ObjectMissingError):
-            raise
-        except StoreError as error:
-            _log.warning("%s; the upload tries again in %g s", error, pause)
-            time.sleep(pause)
-    return call()
 
 
 def _is_there(store: Store, facts: Manifest) -> bool:

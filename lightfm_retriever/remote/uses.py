@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from lightfm_retriever.files.regular_files import open_descriptor
@@ -78,45 +78,36 @@ def locked(path: Path, *, wanted: Callable[[], bool] = lambda: True) -> Iterator
         TimeoutError: somebody has it locked, and it isn't wanted any more.
     """
     while True:
-        descriptor = open_descriptor(path, os.O_CREAT | os.O_RDWR)
-        try:
-            _wait_for(descriptor, wanted)
-            if _is(path, descriptor):
+        with _tried(path) as free:
+            if free:
                 yield
                 return
-        finally:
-            os.close(descriptor)
+        if not wanted():
+            raise TimeoutError("isn't wanted any more")
+        time.sleep(_LOOK_SECONDS)
 
 
 @contextmanager
 def alone(path: Path) -> Iterator[bool]:
-    """Lock the file unless somebody else has; yields whether that is so."""
+    """Lock the file unless somebody else has, or its folder is gone; yields whether that is so."""
+    with ExitStack() as stack:
+        free = False
+        with suppress(FileNotFoundError):
+            free = stack.enter_context(_tried(path))
+        yield free
+
+
+@contextmanager
+def _tried(path: Path) -> Iterator[bool]:
+    descriptor = open_descriptor(path, os.O_CREAT | os.O_RDWR)
     try:
-        descriptor = open_descriptor(path, os.O_CREAT | os.O_RDWR)
-    except FileNotFoundError:
-        yield False
-        return
-    try:
-        try:
+        free = False
+        with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield _is(path, descriptor)
+            free = _is(path, descriptor)
+        yield free
     finally:
         os.close(descriptor)
-
-
-def _wait_for(descriptor: int, wanted: Callable[[], bool]) -> None:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not wanted():
-                raise TimeoutError("isn't wanted any more") from None
-            time.sleep(_LOOK_SECONDS)
-        else:
-            return
 
 
 def _is(path: Path, descriptor: int) -> bool:

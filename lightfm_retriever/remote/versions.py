@@ -27,14 +27,19 @@ def read_manifest(store: Store, version: str) -> Manifest:
 
 def read_encoded(store: Store, version: str) -> tuple[bytes, Manifest]:
     """The same, and the bytes that it was read from."""
+    data = read_bytes(store, version)
+    path = store.where(key_of(version, layout.MANIFEST))
+    return data, manifest.decode(data, path=path, version=version)
+
+
+def read_bytes(store: Store, version: str) -> bytes:
+    """A version's manifest as it is; VersionNotFoundError, StoreError."""
     if not layout.is_version_name(version):
         raise VersionNotFoundError(version, str(store))
-    key = key_of(version, layout.MANIFEST)
     try:
-        data, _ = store.read(key, at_most=manifest.MAX_BYTES)
+        return store.read(key_of(version, layout.MANIFEST), at_most=manifest.MAX_BYTES)[0]
     except ObjectMissingError as error:
         raise VersionNotFoundError(version, str(store)) from error
-    return data, manifest.decode(data, path=store.where(key), version=version)
 
 
 def by_version(objects: Mapping[str, ObjectFacts]) -> dict[str, dict[str, ObjectFacts]]:

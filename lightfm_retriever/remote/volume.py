@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lightfm_retriever.publication import layout, manifest, reader, verification
+from lightfm_retriever.publication import layout, reader, verification
 from lightfm_retriever.publication.errors import (
     InvalidPublicationError,
     LabelError,
@@ -21,12 +21,13 @@ from lightfm_retriever.publication.errors import (
     VersionNotFoundError,
     VolumeError,
 )
-from lightfm_retriever.publication.labels import Verb
 from lightfm_retriever.publication.manifest import Manifest
+from lightfm_retriever.publication.volume import FolderVolume, Volume
 from lightfm_retriever.remote import upload, versions
 from lightfm_retriever.remote.cache import Cache
 from lightfm_retriever.remote.errors import ConflictError, ObjectMissingError, StoreError
 from lightfm_retriever.remote.labels import StoreLabels
+from lightfm_retriever.remote.location import Location
 from lightfm_retriever.remote.store import Store
 from lightfm_retriever.remote.versions import check_bytes, key_of
 
@@ -35,7 +36,23 @@ _log = logging.getLogger(__name__)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-class RemoteVolume:
+def open_volume(location: Location, cache_dir: Path, *, max_bytes: int | None = None) -> Volume:
+    """A volume in a folder or in a store; neither is asked anything yet.
+
+    Args:
+        location: a folder, or a store's URL.
+        cache_dir: for a URL, the folder of versions that are made or fetched here.
+        max_bytes: that these may have together; None for what the disk holds.
+
+    Raises:
+        StoreError: the URL can't be used, or the library for it is missing.
+    """
+    if isinstance(location, Path):
+        return FolderVolume(location)
+    return RemoteVolume(Store(location), cache_dir, max_bytes=max_bytes)
+
+
+class RemoteVolume(StoreLabels):
     """See lightfm_retriever.publication.volume.Volume.
 
     Args:
@@ -47,10 +64,9 @@ class RemoteVolume:
     elsewhere = True
 
     def __init__(self, store: Store, folder: Path, *, max_bytes: int | None = None) -> None:
-        self._store = store
+        super().__init__(store, self.has_version)
         self._folder = folder
         self._max_bytes = max_bytes
-        self._labels = StoreLabels(store, self.has_version)
         # Guards what follows.
         self._lock = threading.Lock()
         self._made: Cache | None = None
@@ -120,20 +136,17 @@ class RemoteVolume:
 
         Who downloads it elsewhere is told that it is gone; who has it whole keeps it.
         """
-        if not layout.is_version_name(version):
-            raise VersionNotFoundError(version, str(self))
+        data = versions.read_bytes(self._store, version)
         key = key_of(version, layout.MANIFEST)
-        try:
-            data, _ = self._store.read(key, at_most=manifest.MAX_BYTES)
-        except ObjectMissingError as error:
-            raise VersionNotFoundError(version, str(self)) from error
         self._refuse_labelled(version)
         self._store.delete([key])
         try:
             # Who moves a label looks at the version once more, so one of the two notices the other.
             self._refuse_labelled(version)
         except PublicationError:
-            self._put_back(key, data)
+            # Unless somebody has published it again.
+            with contextlib.suppress(ConflictError):
+                self._store.write_if(key, data, None)
             raise
         try:
             self._store.delete([*self._store.objects(key_of(version))])
@@ -144,14 +157,8 @@ class RemoteVolume:
             ) from error
 
     def _refuse_labelled(self, version: str) -> None:
-        named = self._labels.all()
-        if own := [label for label, target in named.items() if target == version]:
+        if own := [label for label, target in self.list_labels().items() if target == version]:
             raise LabelledVersionError(version, own)
-
-    def _put_back(self, key: str, data: bytes) -> None:
-        # Somebody may have published it again.
-        with contextlib.suppress(ConflictError):
-            self._store.write_once(key, data)
 
     def remove_leftovers(self) -> list[str]:
         """See Volume: half-uploaded versions and what is staged, a day after their last object."""
@@ -159,28 +166,6 @@ class RemoteVolume:
         if found := upload.half_written(self._store):
             removed += upload.remove_abandoned(self._store, found, now=self.now())
         return removed
-
-    # ---- labels
-
-    def read_label(self, label: str) -> str:
-        """See Volume."""
-        return self._labels.read(label)
-
-    def list_labels(self, *, strict: bool = False) -> dict[str, str]:  # noqa: ARG002 - it always is
-        """See Volume."""
-        return self._labels.all()
-
-    def promote(self, version: str, *, label: str = layout.DEFAULT_LABEL) -> str | None:
-        """See Volume."""
-        return self._labels.promote(version, label=label)
-
-    def swap(self, version: str, *, label: str, expected: str | None, verb: Verb) -> None:
-        """See Volume."""
-        self._labels.swap(version, label=label, expected=expected, verb=verb)
-
-    def rollback_target(self, *, label: str = layout.DEFAULT_LABEL) -> str:
-        """See Volume."""
-        return self._labels.rollback_target(label=label)
 
     # ---- to and from the folder
 
@@ -200,7 +185,12 @@ class RemoteVolume:
         except LabelError as error:
             if not isinstance(error.__cause__, ObjectMissingError):
                 raise
-            self._forget(label)
+            path = layout.label_file(self._folder, label)
+            try:
+                # It is to name nothing either.
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise VolumeError(path, f"can't be removed: {error.strerror or error}") from error
             yield self._folder
             return
         with self._using(version):
@@ -210,14 +200,6 @@ class RemoteVolume:
                 _log.warning("label %r names a version that can't be used: %s", label, error)
             self._cache.follow(label, version)
             yield self._folder
-
-    def _forget(self, label: str) -> None:
-        """Let the folder's label name nothing either."""
-        path = layout.label_file(self._folder, label)
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise VolumeError(path, f"can't be removed: {error.strerror or error}") from error
 
     @contextmanager
     def _using(self, *versions: str) -> Iterator[None]:
@@ -237,7 +219,7 @@ class RemoteVolume:
     def check_writable(self) -> None:
         """See Volume."""
         # A bucket that isn't there is told by a listing in so many words.
-        self._labels.all()
+        self.list_labels()
         self.now()
 
     def upload(self, version: str) -> None:

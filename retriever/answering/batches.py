@@ -48,30 +48,20 @@ def answer_all(
             plans.append(error)
     checkpoint()
     with span("search", questions=len(plans)):
-        return _answers(snapshot, plans, checkpoint)
-
-
-def _answers(
-    snapshot: Snapshot, plans: Sequence[Plan | Exception], checkpoint: Checkpoint
-) -> list[RankedRows | Exception]:
-    together = [
-        place for place, made in enumerate(plans) if isinstance(made, Plan) and _is_for_a_product(made)
-    ]
-    found = _products(plans, together, checkpoint)
-    answers: list[RankedRows | Exception] = []
-    for place, made in enumerate(plans):
-        if isinstance(made, Exception):
-            answers.append(made)
-            continue
-        own = found.get(place)
-        if own is None:
-            checkpoint()
-        try:
-            own = own or carry_out(snapshot, made)
-            answers.append(finish(snapshot, made, own))
-        except Exception as error:
-            answers.append(error)
-    return answers
+        found = _products(plans, checkpoint)
+        answers: list[RankedRows | Exception] = []
+        for place, made in enumerate(plans):
+            if isinstance(made, Exception):
+                answers.append(made)
+                continue
+            own = found.get(place)
+            if own is None:
+                checkpoint()
+            try:
+                answers.append(finish(snapshot, made, own or carry_out(snapshot, made)))
+            except Exception as error:
+                answers.append(error)
+        return answers
 
 
 def _is_for_a_product(plan: Plan) -> bool:
@@ -87,24 +77,19 @@ def _is_for_a_product(plan: Plan) -> bool:
     )
 
 
-def _products(
-    plans: Sequence[Plan | Exception], places: Sequence[int], checkpoint: Checkpoint
-) -> dict[int, Found]:
-    chosen = [(place, plan) for place in places if isinstance(plan := plans[place], Plan)]
-    if not chosen:
-        return {}
-    ranker, items = chosen[0][1].ranker, chosen[0][1].wanted.items
-    step = max(1, _PRODUCT_SIZE // items)
+def _products(plans: Sequence[Plan | Exception], checkpoint: Checkpoint) -> dict[int, Found]:
+    """By their places what was found for those that are for a product."""
+    chosen = [
+        (place, plan)
+        for place, plan in enumerate(plans)
+        if isinstance(plan, Plan) and _is_for_a_product(plan)
+    ]
     found: dict[int, Found] = {}
+    step = max(1, _PRODUCT_SIZE // chosen[0][1].wanted.items) if chosen else 1
     for start in range(0, len(chosen), step):
         checkpoint()
-        part = chosen[start : start + step]
-        results = rank_all_for(
-            ranker,
-            np.stack([plan.subject.query for _, plan in part]),
-            [plan.count for _, plan in part],
-            [plan.wanted.excluded for _, plan in part],
-            items,
-        )
-        found.update(zip((place for place, _ in part), results, strict=True))
+        places, part = zip(*chosen[start : start + step], strict=True)
+        queries = np.stack([plan.subject.query for plan in part])
+        results = rank_all_for(part[0].ranker, queries, [plan.wanted for plan in part])
+        found.update(zip(places, results, strict=True))
     return found

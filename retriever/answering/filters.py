@@ -7,7 +7,8 @@ exact search among them; an item's own values tell whether a candidate of an ind
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,68 +16,66 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication.attributes import Attributes
 from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.storage.ragged import are_among
-from retriever.answering.conditions import (
-    AnyCondition,
-    EmptyRange,
-    NumberCondition,
-    UnknownValue,
-    ValueCondition,
-)
 from retriever.answering.near_misses import in_words, near_misses, near_names
+from retriever.answering.questions import AnyCondition, NumberCondition, ValueCondition
 from retriever.errors import InvalidArgumentError
 
 # Beyond this share of the catalogue, a mask of it costs less than looking at each row's own values.
 _MASK_SHARE = 1 / 16
-
 # Up to so many posting lists it takes less time to search them than to read the rows' own values.
 _FEW_LISTS = 8
-
-
 # Of the values that no item has: how many are named, and for how many of them what may be meant.
-MAX_NAMED = 10
+_NAMED = 10
 _LOOKED_FOR = 3
+_NO_ROWS: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 
 
-class Test(Protocol):
-    """One condition, looked up in a publication.
+@dataclass(frozen=True)
+class UnknownValue:
+    """A value of a condition that no item has.
 
     Attributes:
-        most: how many items match at most, >= 0.
+        attribute: its attribute.
+        value: as asked.
+        near: values that items have and that may have been meant, the nearest first.
     """
 
-    most: int
+    attribute: str
+    value: str
+    near: Sequence[str]
 
-    def rows(self) -> Rows:
-        """All rows that match, ascending."""
-        ...
 
-    def matches(self, rows: Rows) -> NDArray[np.bool_]:
-        """For each of some rows whether it matches."""
-        ...
+@dataclass(frozen=True)
+class EmptyRange:
+    """A range that no number is in; they run from `least` to `greatest`, None where there are none."""
+
+    attribute: str
+    least: float | None
+    greatest: float | None
 
 
 class Filter:
     """Conditions that must all hold, looked up in a publication of `items` items.
 
     Attributes:
-        unknown_values: values that no item has, in the order of the conditions, at most MAX_NAMED.
+        most: how many items match at most.
+        unknown_values: values that no item has, in the order of the conditions, at most 10.
         empty_ranges: ranges that no item's number is in, in that order.
     """
 
     def __init__(
         self,
-        tests: Sequence[Test],
+        tests: Sequence[_ValuesTest | _RangeTest],
         items: int,
-        *,
-        unknown_values: Sequence[UnknownValue] = (),
-        empty_ranges: Sequence[EmptyRange] = (),
+        unknown_values: Sequence[UnknownValue],
+        empty_ranges: Sequence[EmptyRange],
     ) -> None:
-        self.unknown_values = unknown_values
-        self.empty_ranges = empty_ranges
         # The most selective one first.
         self._tests = sorted(tests, key=lambda test: test.most)
         self._items = items
         self.most = self._tests[0].most
+        self.unknown_values = unknown_values
+        self.empty_ranges = empty_ranges
 
     def rows(self) -> Rows:
         """All rows that match, ascending."""
@@ -105,19 +104,13 @@ def look_up(conditions: Sequence[AnyCondition], attributes: Attributes | None, i
     Raises:
         InvalidArgumentError: an attribute is unknown, or a condition isn't of its kind.
     """
-    tests: list[Test] = []
-    unknown: list[tuple[int, str]] = []
+    tests: list[_ValuesTest | _RangeTest] = []
+    unknown: dict[tuple[int, str], None] = {}
     empty: list[EmptyRange] = []
     for place, condition in enumerate(conditions):
         field = f"filter.conditions[{place}]"
-        position = None if attributes is None else attributes.position(condition.attribute)
-        if attributes is None or position is None:
-            near = near_attributes(condition.attribute, attributes)
-            raise InvalidArgumentError(
-                f"{field}.attribute",
-                f"{condition.attribute[:64]!r} isn't an attribute{in_words(near)}; "
-                f"known: {known(attributes)}",
-            )
+        if attributes is None or (position := attributes.position(condition.attribute)) is None:
+            raise _no_attribute(f"{field}.attribute", condition.attribute, attributes)
         kind = attributes.kind(position)
         if isinstance(condition, NumberCondition):
             if kind != "number":
@@ -135,45 +128,27 @@ def look_up(conditions: Sequence[AnyCondition], attributes: Attributes | None, i
             )
         of_values = _ValuesTest(condition, attributes, position, items)
         tests.append(of_values)
-        unknown += [(position, value) for value in of_values.unknown]
-    unknown_values = _unknown_values(attributes, unknown) if unknown else ()
-    return Filter(tests, items, unknown_values=unknown_values, empty_ranges=empty)
+        unknown.update(dict.fromkeys((position, value) for value in of_values.unknown))
+    named: list[UnknownValue] = []
+    for position, value in islice(unknown, _NAMED):
+        assert attributes is not None  # noqa: S101 - a condition was looked up in them
+        values, prefix = attributes.values_of(position)
+        near = near_misses(value, values, prefix=prefix) if len(named) < _LOOKED_FOR else ()
+        named.append(UnknownValue(attributes.facts[position].name, value, near))
+    return Filter(tests, items, named, empty)
 
 
-def _unknown_values(
-    attributes: Attributes | None, unknown: Sequence[tuple[int, str]]
-) -> Sequence[UnknownValue]:
-    assert attributes is not None  # noqa: S101 - a condition was looked up in them
-    return [
-        UnknownValue(
-            attributes.facts[position].name,
-            value,
-            near_values(attributes, position, value) if place < _LOOKED_FOR else (),
-        )
-        for place, (position, value) in enumerate(dict.fromkeys(unknown))
-        if place < MAX_NAMED
-    ]
-
-
-def near_values(attributes: Attributes, position: int, value: str) -> Sequence[str]:
-    """Values of a text attribute that may have been meant by one that no item has."""
-    values, prefix = attributes.values_of(position)
-    return near_misses(value, values, prefix=prefix)
-
-
-def near_attributes(name: str, attributes: Attributes | None) -> Sequence[str]:
-    """Attributes that may have been meant by a name that is none's."""
-    return near_names(name, [] if attributes is None else [facts.name for facts in attributes.facts])
-
-
-def known(attributes: Attributes | None) -> str:
-    """The attributes that there are, for messages."""
-    if attributes is None or not attributes.facts:
-        return "none, since the version was published without attributes"
-    return ", ".join(f"{facts.name} ({facts.kind})" for facts in attributes.facts)
+def _no_attribute(field: str, name: str, attributes: Attributes | None) -> InvalidArgumentError:
+    facts = () if attributes is None else attributes.facts
+    known = ", ".join(f"{one.name} ({one.kind})" for one in facts)
+    known = known or "none, since the version was published without attributes"
+    near = in_words(near_names(name, [one.name for one in facts]))
+    return InvalidArgumentError(field, f"{name[:64]!r} isn't an attribute{near}; known: {known}")
 
 
 class _ValuesTest:
+    """A condition on texts, looked up: `most` is how many items match at most."""
+
     def __init__(
         self, condition: ValueCondition, attributes: Attributes, position: int, items: int
     ) -> None:
@@ -182,25 +157,20 @@ class _ValuesTest:
         self._items = items
         tokens_of = {value: attributes.token(position, value) for value in condition.values}
         self.unknown = [value for value, token in tokens_of.items() if token is None]
-        found = set(tokens_of.values())
-        # A value that no item has; its items are none.
-        self._impossible = None in found and self._kind == "all"
-        tokens = sorted(token for token in found if token is not None)
+        tokens = sorted({token for token in tokens_of.values() if token is not None})
         self._tokens = np.array(tokens, dtype=np.int32)
         self._lists = [attributes.items_with(token) for token in tokens]
-        self.most = self._most([len(rows) for rows in self._lists])
-
-    def _most(self, sizes: Sequence[int]) -> int:
+        if self.unknown and self._kind == "all":
+            # Nothing has a value that no item has.
+            self._lists = [_NO_ROWS]
+        sizes = [len(rows) for rows in self._lists]
         if self._kind == "any":
-            return min(self._items, sum(sizes))
-        if self._kind == "all":
-            return 0 if self._impossible else min(sizes)
-        return self._items - max(sizes, default=0)
+            self.most = min(items, sum(sizes))
+        else:
+            self.most = min(sizes) if self._kind == "all" else items - max(sizes, default=0)
 
     def rows(self) -> Rows:
         if self._kind == "all":
-            if self._impossible:
-                return np.empty(0, dtype=np.int64)
             first, *others = sorted(self._lists, key=len)
             for other in others:
                 first = first[are_among(first, other)]
@@ -213,8 +183,6 @@ class _ValuesTest:
         return np.flatnonzero(mask)
 
     def matches(self, rows: Rows) -> NDArray[np.bool_]:
-        if self._impossible:
-            return np.zeros(len(rows), dtype=bool)
         if len(self._lists) <= _FEW_LISTS:
             return self._are_listed(rows)
         of_items = self._attributes.tokens
@@ -227,12 +195,8 @@ class _ValuesTest:
         counts: NDArray[np.int64] = np.bincount(
             owners[np.isin(tokens, self._tokens)], minlength=len(rows)
         )
-        matching: NDArray[np.bool_]
-        if self._kind == "any":
-            matching = counts > 0
-        else:
-            matching = counts == (len(self._tokens) if self._kind == "all" else 0)
-        return matching
+        matching: NDArray[np.bool_] = counts == (len(self._tokens) if self._kind == "all" else 0)
+        return ~matching if self._kind == "any" else matching
 
     def _are_listed(self, rows: Rows) -> NDArray[np.bool_]:
         matching = np.full(len(rows), self._kind != "any")
@@ -246,6 +210,8 @@ class _ValuesTest:
 
 
 class _RangeTest:
+    """A condition on numbers, looked up."""
+
     def __init__(
         self,
         condition: NumberCondition,
@@ -274,5 +240,4 @@ class _RangeTest:
 
     def matches(self, rows: Rows) -> NDArray[np.bool_]:
         values = self._values[rows]
-        inside: NDArray[np.bool_] = (values >= self._condition.min) & (values <= self._condition.max)
-        return inside
+        return (values >= self._condition.min) & (values <= self._condition.max)

@@ -25,6 +25,7 @@ MAX_RESULTS = 10_000
 """Where pages end."""
 
 _FIELD = "page_token"
+_FOREIGN = "isn't a token of this service"
 _POSITION = struct.Struct(">II")
 _FINGERPRINT_BYTES = 8
 _TAG_BYTES = 8
@@ -57,6 +58,9 @@ class Position:
     offset: int = 0
 
 
+START = Position()
+
+
 def fingerprint(request: bytes) -> bytes:
     """What tells requests apart, of all that must be the same from page to page."""
     return hashlib.blake2b(request, digest_size=_FINGERPRINT_BYTES).digest()
@@ -75,15 +79,15 @@ def encode(position: Position, page: Page, *, version: str, key: str) -> str:
     return _text(_tag(body, key) + body)
 
 
-def decode(page: Page, *, version: str, key: str) -> Position | None:
-    """The position that a page begins at; None for the first page.
+def decode(page: Page, *, version: str, key: str) -> Position:
+    """The position that a page begins after.
 
     Raises:
         InvalidArgumentError: the token isn't one of ours, or is of another request.
         PageExpiredError: it is of another version.
     """
     if not page.token:
-        return None
+        return START
     tag, body = _split(page.token)
     rest = body[_POSITION.size :]
     found, of_version = rest[:_FINGERPRINT_BYTES], rest[_FINGERPRINT_BYTES:].decode("ascii", "replace")
@@ -91,7 +95,7 @@ def decode(page: Page, *, version: str, key: str) -> Position | None:
         # Without that version's key nobody can tell whether it was one of ours.
         raise PageExpiredError(of_version, version)
     if not hmac.compare_digest(tag, _tag(body, key)):
-        raise InvalidArgumentError(_FIELD, "isn't a token of this service")
+        raise InvalidArgumentError(_FIELD, _FOREIGN)
     if found != page.fingerprint:
         raise InvalidArgumentError(
             _FIELD,
@@ -104,17 +108,15 @@ def decode(page: Page, *, version: str, key: str) -> Position | None:
 
 def _split(token: str) -> tuple[bytes, bytes]:
     """The tag and what it vouches for."""
-    reason = "isn't a token of this service"
-    if len(token) > _LONGEST:
-        raise InvalidArgumentError(_FIELD, reason)
     try:
-        padded = token.encode("ascii") + b"=" * (-len(token) % 4)
+        # Not more than the longest one: this takes time.
+        padded = token[:_LONGEST].encode("ascii") + b"=" * (-len(token) % 4)
         body = base64.urlsafe_b64decode(padded)
     except ValueError as error:
-        raise InvalidArgumentError(_FIELD, reason) from error
+        raise InvalidArgumentError(_FIELD, _FOREIGN) from error
     # What decodes to the same bytes isn't the same token: there is one way to write each.
     if _text(body) != token or len(body) <= _TAG_BYTES + _POSITION.size + _FINGERPRINT_BYTES:
-        raise InvalidArgumentError(_FIELD, reason)
+        raise InvalidArgumentError(_FIELD, _FOREIGN)
     return body[:_TAG_BYTES], body[_TAG_BYTES:]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lightfm_retriever.publication.vectors.ranking import best
-from retriever.answering.search import Allowed, Found, without
+from retriever.answering.search import Found, Wanted, without
 from retriever.answering.snapshot import Snapshot
 from retriever.errors import NotPublishedError
 
@@ -13,8 +13,8 @@ from retriever.errors import NotPublishedError
 _STEP = 4096
 
 
-def find_popular(snapshot: Snapshot, start: int, end: int, wanted: Allowed) -> Found:
-    """Places start..end of what may be returned, by falling number of users, equal ones by item id.
+def find_popular(snapshot: Snapshot, wanted: Wanted) -> Found:
+    """What is wanted, by falling number of users, equal ones by item id.
 
     Raises:
         NotPublishedError: the publication doesn't know what is popular.
@@ -22,6 +22,8 @@ def find_popular(snapshot: Snapshot, start: int, end: int, wanted: Allowed) -> F
     ranking, counts = snapshot.publication.popular_items, snapshot.publication.popularity
     if ranking is None or counts is None:
         raise NotPublishedError("what is popular", snapshot.version, "train again")
+    start = wanted.position.offset
+    end = start + wanted.count
     if wanted.filter is not None and wanted.filter.most <= _STEP:
         # So few that going through the whole ranking for them would take longer.
         matching_rows = wanted.filter.rows()
@@ -45,6 +47,5 @@ def find_popular(snapshot: Snapshot, start: int, end: int, wanted: Allowed) -> F
             break
     rows = np.concatenate(kept)[start:end]
     scores = counts[rows].astype(np.float32)
-    if looked_at < wanted.items:
-        return Found(rows, scores, 0, looked_at, looked_at - have)
-    return Found(rows, scores, 0, looked_at, looked_at - have, matching, have)
+    known = (matching, have) if looked_at >= wanted.items else ()
+    return Found(rows, scores, 0, looked_at, looked_at - have, *known)

@@ -16,11 +16,9 @@ from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.answer_words import ShortReason, Source
 from retriever.answering import pages
-from retriever.answering.conditions import EmptyRange, UnknownValue
 from retriever.answering.diversity import diversify, pool_size
-from retriever.answering.explanations import ScoreParts, explain
-from retriever.answering.filters import look_up
-from retriever.answering.pages import Page, Position
+from retriever.answering.filters import EmptyRange, UnknownValue, look_up
+from retriever.answering.pages import START, Page, Position
 from retriever.answering.popular import find_popular
 from retriever.answering.questions import (
     DEFAULTS,
@@ -31,9 +29,9 @@ from retriever.answering.questions import (
     UserSubject,
     always_wanted,
 )
-from retriever.answering.search import NOTHING, Allowed, Found, Ranker, find, find_page
+from retriever.answering.search import NOTHING, Found, Ranker, Wanted, find
 from retriever.answering.snapshot import Snapshot
-from retriever.answering.subjects import Subject, item_subject, user_subject
+from retriever.answering.subjects import ScoreParts, Subject, explain, item_subject, user_subject
 
 
 class RankedRows(msgspec.Struct, frozen=True):
@@ -83,9 +81,7 @@ def similar_items(
         NotPublishedError: the publication lacks what is asked for.
         PageExpiredError: the page is another version's.
     """
-    plan = plan_similar_items(snapshot, subject, options)
-    checkpoint()
-    return finish(snapshot, plan, _search(snapshot, plan, checkpoint))
+    return _answer(snapshot, plan_similar_items(snapshot, subject, options), checkpoint)
 
 
 def recommend(
@@ -103,9 +99,14 @@ def recommend(
         NotPublishedError: the publication lacks what is asked for.
         PageExpiredError: the page is another version's.
     """
-    plan = plan_recommend(snapshot, subject, options)
+    return _answer(snapshot, plan_recommend(snapshot, subject, options), checkpoint)
+
+
+def _answer(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint) -> RankedRows:
     checkpoint()
-    return finish(snapshot, plan, _search(snapshot, plan, checkpoint))
+    with span("search"):
+        found = carry_out(snapshot, plan, checkpoint)
+    return finish(snapshot, plan, found)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -115,18 +116,14 @@ class Plan(msgspec.Struct, frozen=True):
         ranker: which ranking.
         subject: the query and where it comes from.
         options: as asked.
-        wanted: what may be returned.
-        position: where in the ranking to begin.
-        count: how many to find.
+        wanted: what is to be found.
         unknown: ids of the request that the publication doesn't have.
     """
 
     ranker: Ranker
     subject: Subject
     options: Options
-    wanted: Allowed
-    position: Position
-    count: int
+    wanted: Wanted
     unknown: Sequence[str]
 
 
@@ -144,47 +141,49 @@ def plan_recommend(snapshot: Snapshot, subject: UserSubject, options: Options) -
 
 
 def _plan(
-    snapshot: Snapshot, ranker: Ranker, subject: Subject, own: NDArray[np.int32], options: Options
+    snapshot: Snapshot, ranker: Ranker, subject: Subject, excluded: NDArray[np.int32], options: Options
 ) -> Plan:
-    wanted, not_excluded = _wanted(snapshot, own, options)
-    unknown = subject.unknown
-    if not_excluded:
-        unknown = [*dict.fromkeys([*unknown, *not_excluded])]
+    publication, unknown = snapshot.publication, subject.unknown
+    if options.exclude_item_ids:
+        rows = {one: publication.items.row(one) for one in options.exclude_item_ids}
+        others = np.array([row for row in rows.values() if row is not None], dtype=np.int32)
+        excluded = np.union1d(excluded, others)
+        # The first few of those that there aren't.
+        absent = islice((one for one, row in rows.items() if row is None), MAX_NAMED_EXCLUDED)
+        unknown = [*dict.fromkeys([*unknown, *absent])]
+    items = len(publication.item_vectors)
+    found = None
+    if options.conditions:
+        with span("filter"):
+            found = look_up(options.conditions, publication.attributes, items)
+    position, count = START, options.limit
     if options.page is not None:
-        position = _position(snapshot, options.page)
-        count = max(0, min(options.limit, pages.MAX_RESULTS - position.offset))
-        return Plan(ranker, subject, options, wanted, position, count, unknown)
-    count = pool_size(options.limit) if options.diversity else options.limit
-    return Plan(ranker, subject, options, wanted, _START, count, unknown)
+        position = pages.decode(options.page, version=snapshot.version, key=_key(snapshot))
+        count = max(0, min(count, pages.MAX_RESULTS - position.offset))
+    elif options.diversity:
+        count = pool_size(count)
+    wanted = Wanted(count, items, excluded, found, options.search, position)
+    return Plan(ranker, subject, options, wanted, unknown)
 
 
 def carry_out(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint = always_wanted) -> Found:
     """Search; raises NotPublishedError."""
-    start, count, search = plan.position.offset, plan.count, plan.options.search
     if plan.subject.source is Source.POPULAR:
-        return find_popular(snapshot, start, start + count, plan.wanted)
-    query, wanted = plan.subject.query, plan.wanted
-    if start:
-        return find_page(
-            plan.ranker, query, count, plan.position, wanted, search=search, checkpoint=checkpoint
-        )
-    return find(plan.ranker, query, count, wanted, search=search, checkpoint=checkpoint)
-
-
-def _search(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint) -> Found:
-    with span("search"):
-        return carry_out(snapshot, plan, checkpoint)
+        return find_popular(snapshot, plan.wanted)
+    return find(plan.ranker, plan.subject.query, plan.wanted, checkpoint)
 
 
 def finish(snapshot: Snapshot, plan: Plan, found: Found) -> RankedRows:
     """The answer made of what was found."""
-    subject, options = plan.subject, plan.options
+    subject, options, asked = plan.subject, plan.options, plan.wanted.filter
     if options.diversity:
-        found = _diverse(snapshot, found, options)
+        embeddings = snapshot.item_embeddings[found.rows]
+        order = diversify(found.scores, embeddings, options.limit, options.diversity)
+        found = replace(found, rows=found.rows[order], scores=found.scores[order])
     short = _why_short(found, plan) if len(found.rows) < options.limit else None
     next_page = ""
     if options.page is not None and short is None:
-        next_page = _next_page(snapshot, options.page, plan.position, found)
+        next_page = _next_page(snapshot, options.page, plan.wanted.position, found)
     return RankedRows(
         found.rows,
         found.scores + subject.constant,
@@ -194,44 +193,16 @@ def finish(snapshot: Snapshot, plan: Plan, found: Found) -> RankedRows:
         found.filtered,
         short,
         plan.unknown,
-        () if plan.wanted.filter is None else plan.wanted.filter.unknown_values,
-        () if plan.wanted.filter is None else plan.wanted.filter.empty_ranges,
+        () if asked is None else asked.unknown_values,
+        () if asked is None else asked.empty_ranges,
         next_page,
-        _explanations(snapshot, subject, found.rows) if options.explain else (),
+        explain(snapshot, subject, found.rows) if options.explain else (),
     )
-
-
-def _wanted(
-    snapshot: Snapshot, own: NDArray[np.int32], options: Options
-) -> tuple[Allowed, Sequence[str]]:
-    """What may be returned, and the first few exclusions that the publication doesn't have."""
-    publication = snapshot.publication
-    excluded = own
-    unknown: Sequence[str] = ()
-    if options.exclude_item_ids:
-        rows = {one: publication.items.row(one) for one in options.exclude_item_ids}
-        others = np.array([row for row in rows.values() if row is not None], dtype=np.int32)
-        excluded = np.union1d(own, others)
-        unknown = [*islice((one for one, row in rows.items() if row is None), MAX_NAMED_EXCLUDED)]
-    items = len(publication.item_vectors)
-    found = None
-    if options.conditions:
-        with span("filter"):
-            found = look_up(options.conditions, publication.attributes, items)
-    return Allowed(excluded, found, items), unknown
-
-
-def _position(snapshot: Snapshot, page: Page) -> Position:
-    return pages.decode(page, version=snapshot.version, key=_key(snapshot)) or _START
-
-
-_START = Position()
 
 
 def _next_page(snapshot: Snapshot, page: Page, position: Position, found: Found) -> str:
-    after = Position(
-        position.width if position.offset else found.width, position.offset + len(found.rows)
-    )
+    width = position.width if position.offset else found.width
+    after = Position(width, position.offset + len(found.rows))
     if after.offset >= pages.MAX_RESULTS or after.offset == found.total:
         return ""
     return pages.encode(after, page, version=snapshot.version, key=_key(snapshot))
@@ -241,22 +212,10 @@ def _key(snapshot: Snapshot) -> str:
     return snapshot.publication.manifest.files[layout.ITEM_VECTORS].sha256
 
 
-def _diverse(snapshot: Snapshot, found: Found, options: Options) -> Found:
-    embeddings = snapshot.item_embeddings[found.rows]
-    order = diversify(found.scores, embeddings, options.limit, options.diversity)
-    return replace(found, rows=found.rows[order], scores=found.scores[order])
-
-
 def _why_short(found: Found, plan: Plan) -> ShortReason:
-    start = plan.position.offset
+    start = plan.wanted.position.offset
     if start + len(found.rows) >= pages.MAX_RESULTS:
         return ShortReason.PAGE_LIMIT
     if found.matching is not None and found.matching < start + plan.options.limit:
         return ShortReason.CATALOGUE if plan.wanted.filter is None else ShortReason.FILTER
     return ShortReason.EXCLUSIONS
-
-
-def _explanations(snapshot: Snapshot, subject: Subject, rows: Rows) -> Sequence[ScoreParts]:
-    if subject.source is Source.POPULAR:
-        return [ScoreParts((), 0.0, of_features=False)] * len(rows)
-    return explain(snapshot, subject.parts(), rows)

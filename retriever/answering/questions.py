@@ -9,7 +9,6 @@ from typing import Literal, TypeAlias
 
 from lightfm_retriever.publication.errors import InvalidIdError
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, check_id
-from retriever.answering.conditions import AnyCondition
 from retriever.answering.pages import Page
 from retriever.errors import InvalidArgumentError
 
@@ -23,6 +22,8 @@ MAX_EXCLUDED = 10_000
 # Of exclusions that the publication doesn't have: who excludes what it has no more sends many.
 MAX_NAMED_EXCLUDED = 10
 MAX_RETURNED_ATTRIBUTES = 1000
+MAX_CONDITIONS = 32
+MAX_VALUES = 1000
 
 UnknownIds = Literal["error", "ignore", "popular"]
 Checkpoint = Callable[[], None]
@@ -105,6 +106,25 @@ class UserFeatures:
         _check_ids("features.features", self.features, MAX_FEATURES)
 
 
+@dataclass(frozen=True)
+class ValueCondition:
+    """What one attribute must be like: `any`, `all` or `none` of the values."""
+
+    attribute: str
+    kind: Literal["any", "all", "none"]
+    values: Sequence[str]
+
+
+@dataclass(frozen=True)
+class NumberCondition:
+    """The number that one attribute must be: min <= number <= max."""
+
+    attribute: str
+    min: float = -math.inf
+    max: float = math.inf
+
+
+AnyCondition: TypeAlias = ValueCondition | NumberCondition
 UserSubject: TypeAlias = str | WeightedItems | UserFeatures
 """Who is asking: a user's external id, a session, or features."""
 ItemSubject: TypeAlias = str | WeightedItems

@@ -24,8 +24,8 @@ from lightfm_retriever.publication.storage.ragged import are_among
 from lightfm_retriever.publication.vectors.ranking import best
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.answering.filters import Filter
-from retriever.answering.pages import Position
-from retriever.answering.questions import Checkpoint, Search
+from retriever.answering.pages import START, Position
+from retriever.answering.questions import AS_TUNED, Checkpoint, Search
 from retriever.index.exact import ExactIndex
 from retriever.index.protocol import SearchIndex
 
@@ -57,29 +57,34 @@ class Ranker:
     depths: Depths = field(default_factory=Depths)
     query_microseconds: float = 0.0
 
+    def ties_of(self, rows: Rows) -> NDArray[np.integer]:
+        """What orders some rows of equal scores."""
+        return rows if self.ties is None else self.ties[rows]
 
-class Allowed(msgspec.Struct, frozen=True):
-    """What may be returned.
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What is to be found.
 
     Attributes:
-        excluded: rows, ascending and distinct, that may not.
-        filter: what the others must match; None for anything.
+        count: how many results.
         items: number of items of the publication.
+        excluded: rows, ascending and distinct, that may not be returned.
+        filter: what the others must match; None for anything.
+        search: how hard to search.
+        position: after which place of the ranking.
     """
 
-    excluded: NDArray[np.int32]
-    filter: Filter | None
+    count: int
     items: int
+    excluded: NDArray[np.int32] = NOTHING
+    filter: Filter | None = None
+    search: Search = AS_TUNED
+    position: Position = START
 
     @property
     def most(self) -> int:
         """How many items may be returned, at most."""
         return self.items if self.filter is None else self.filter.most
-
-    def among(self, rows: Rows) -> Rows:
-        """Those of some rows that may be returned."""
-        rows = without(rows, self.excluded)
-        return rows if self.filter is None else rows[self.filter.matches(rows)]
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -104,33 +109,28 @@ class Found(msgspec.Struct, frozen=True):
     total: int | None = None
 
 
-def find(
-    ranker: Ranker,
-    query: Float32Array,
-    count: int,
-    wanted: Allowed,
-    *,
-    search: Search,
-    checkpoint: Checkpoint,
-) -> Found:
-    """The best `count` items for a query, fewer only when no more may be returned.
+def find(ranker: Ranker, query: Float32Array, wanted: Wanted, checkpoint: Checkpoint) -> Found:
+    """The best for a query, fewer than are wanted only when no more may be returned.
 
     The index is asked, the harder the fewer of its candidates may be returned. Where that would take
     longer than to score all that may, as in a small catalogue, or where a filter leaves so few of the
     best that nobody knows whether the index finds them, they are scored. An effort that is given is
     made in any case.
     """
-    if search.exact or ranker.index is ranker.exact:
-        return rank_all(ranker, query, count, wanted)
+    if wanted.position.offset:
+        return _find_page(ranker, query, wanted, checkpoint)
+    count = wanted.count
+    if wanted.search.exact or ranker.index is ranker.exact:
+        return _rank_all(ranker, query, count, wanted)
     enough = count
     if wanted.filter is not None:
         # With a filter too, what is left out makes up for an approximate order.
         enough += math.ceil(_extra(ranker) * wanted.most / wanted.items)
-    width = _width(ranker, count, wanted)
-    asked_for = search.effort is not None
+    width = _width(ranker, wanted)
+    asked_for = wanted.search.effort is not None
     while asked_for or _is_worth_it(ranker, width, wanted):
         asked_for = False
-        found = _propose(ranker, query, width, wanted, search)
+        found = _propose(ranker, query, width, wanted)
         if len(found.rows) >= enough:
             return replace(found, rows=found.rows[:count], scores=found.scores[:count])
         checkpoint()
@@ -138,42 +138,32 @@ def find(
             # The index gave up early; the catalogue may still hold enough.
             break
         width = min(_WIDER * width, wanted.items)
-    return rank_all(ranker, query, count, wanted)
+    return _rank_all(ranker, query, count, wanted)
 
 
-def find_page(
-    ranker: Ranker,
-    query: Float32Array,
-    count: int,
-    position: Position,
-    wanted: Allowed,
-    *,
-    search: Search,
-    checkpoint: Checkpoint,
-) -> Found:
-    """The `count` items that come after a position; see retriever.answering.pages for the sequence."""
-    end = position.offset + count
-    if not position.width:
-        found = rank_all(ranker, query, end, wanted)
-        return _slice(ranker, found, found.rows, found.scores, position.offset, end)
-    width = position.width
-    found = _propose(ranker, query, width, wanted, search)
+def _find_page(ranker: Ranker, query: Float32Array, wanted: Wanted, checkpoint: Checkpoint) -> Found:
+    """What comes after a position; see retriever.answering.pages for the sequence."""
+    start, width = wanted.position.offset, wanted.position.width
+    end = start + wanted.count
+    found = _propose(ranker, query, width, wanted) if width else _rank_all(ranker, query, end, wanted)
     rows, scores = found.rows, found.scores
     while len(rows) < end and found.width:
         checkpoint()
         if width < wanted.items and _is_worth_it(ranker, width := _WIDER * width, wanted):
-            found = _propose(ranker, query, width, wanted, search)
+            found = _propose(ranker, query, width, wanted)
         else:
-            found = rank_all(ranker, query, end, wanted)
+            found = _rank_all(ranker, query, end, wanted)
         new = ~np.isin(found.rows, rows)
         rows = np.concatenate([rows, found.rows[new]])
         scores = np.concatenate([scores, found.scores[new]])
+    rows, scores = rows[start:end], scores[start:end]
+    # Where one search's results end and the next one's begin, the order may break.
+    order = np.lexsort((ranker.ties_of(rows), -scores))
     # A ranking that an index began isn't the true one, though exact search ends it.
-    found = replace(found, width=width)
-    return _slice(ranker, found, rows, scores, position.offset, end)
+    return replace(found, rows=rows[order], scores=scores[order], width=width)
 
 
-def rank_all(ranker: Ranker, query: Float32Array, count: int, wanted: Allowed) -> Found:
+def _rank_all(ranker: Ranker, query: Float32Array, count: int, wanted: Wanted) -> Found:
     """The best `count` of all items that may be returned."""
     if wanted.filter is None:
         scores = ranker.exact.scores(query)
@@ -187,48 +177,37 @@ def rank_all(ranker: Ranker, query: Float32Array, count: int, wanted: Allowed) -
         scores = ranker.exact.scores(query, rows)
     else:
         scores = ranker.exact.scores(query)[rows]
-    order = best(scores, count, None if ranker.ties is None else ranker.ties[rows])
+    order = best(scores, count, ranker.ties_of(rows))
     left_out = len(matching) - len(rows)
     return Found(rows[order], scores[order], 0, len(matching), left_out, len(matching), len(rows))
 
 
-def rank_all_for(
-    ranker: Ranker,
-    queries: Float32Array,
-    counts: Sequence[int],
-    excluded: Sequence[NDArray[np.int32]],
-    items: int,
-) -> list[Found]:
-    """For each of some queries (q, d) the best of all items but its excluded ones.
+def rank_all_for(ranker: Ranker, queries: Float32Array, wanted: Sequence[Wanted]) -> list[Found]:
+    """For each of some queries (q, d) what is wanted, without filters, of all items of one publication.
 
-    As `rank_all` does one by one, by one matrix product; scores differ by no more than rounding.
-
-    Args:
-        ranker: which ranking.
-        queries: (q, d).
-        counts: how many are wanted for each.
-        excluded: for each the rows, ascending and distinct, that may not be returned.
-        items: number of items.
+    As `find` does one by one, by one matrix product; scores differ by no more than rounding.
     """
+    items = wanted[0].items
     scores = ranker.exact.scores_for(queries)
-    for own, left_out in zip(scores, excluded, strict=True):
-        own[left_out] = -np.inf
+    for own, one in zip(scores, wanted, strict=True):
+        own[one.excluded] = -np.inf
     # Everything from the most-th score on, as in `best`, for all queries at once.
-    most = min(max(counts), items)
+    most = min(max(one.count for one in wanted), items)
     thresholds = np.partition(scores, items - most, axis=1)[:, items - most]
     # In one dimension, where it takes a tenth of the time.
     flat = np.flatnonzero(scores >= thresholds[:, None])
     chosen = scores.ravel()[flat]
     places, rows = np.divmod(flat, items)
-    ties = rows if ranker.ties is None else ranker.ties[rows]
-    order = np.lexsort((ties, -chosen, places))
+    order = np.lexsort((ranker.ties_of(rows), -chosen, places))
     rows, chosen = rows[order], chosen[order]
     starts = np.searchsorted(places, np.arange(len(queries))).tolist()
     found = []
-    for start, count, own in zip(starts, counts, excluded, strict=True):
-        left = items - len(own)
-        end = start + min(count, left)
-        found.append(Found(rows[start:end], chosen[start:end], 0, items, len(own), items, left))
+    for start, one in zip(starts, wanted, strict=True):
+        excluded = len(one.excluded)
+        end = start + min(one.count, items - excluded)
+        found.append(
+            Found(rows[start:end], chosen[start:end], 0, items, excluded, items, items - excluded)
+        )
     return found
 
 
@@ -240,21 +219,22 @@ def without(rows: Rows, excluded: NDArray[np.int32]) -> Rows:
     return kept
 
 
-def _width(ranker: Ranker, count: int, wanted: Allowed) -> int:
+def _width(ranker: Ranker, wanted: Wanted) -> int:
     """How many candidates have enough among them, if those that match are spread about evenly."""
+    count = wanted.count
     if wanted.filter is not None:
         count = math.ceil(_MARGIN * count * wanted.items / max(1, wanted.most))
     return min(candidates_for(count, ranker.index.candidates, len(wanted.excluded)), wanted.items)
 
 
-def _is_worth_it(ranker: Ranker, width: int, wanted: Allowed) -> bool:
+def _is_worth_it(ranker: Ranker, width: int, wanted: Wanted) -> bool:
     """Whether the index finds enough, in less time than it takes to score all that may be returned."""
     if wanted.filter is not None and _depth(ranker, width, wanted) > ranker.depths.most:
         return False
     return ranker.costs.pay(width, items=wanted.items, most=wanted.most)
 
 
-def _depth(ranker: Ranker, width: int, wanted: Allowed) -> int:
+def _depth(ranker: Ranker, width: int, wanted: Wanted) -> int:
     """How many of the nearest are to be among so many candidates."""
     return width - _extra(ranker) - len(wanted.excluded)
 
@@ -264,25 +244,16 @@ def _extra(ranker: Ranker) -> int:
     return max(0, ranker.index.candidates - TUNED_FOR)
 
 
-def _propose(ranker: Ranker, query: Float32Array, width: int, wanted: Allowed, search: Search) -> Found:
+def _propose(ranker: Ranker, query: Float32Array, width: int, wanted: Wanted) -> Found:
     """All that an index proposes and that may be returned, ranked."""
     effort = ranker.depths.effort(_depth(ranker, width, wanted))
-    if search.effort is not None:
-        effort *= search.effort
+    if wanted.search.effort is not None:
+        effort *= wanted.search.effort
     proposed = ranker.index.search(query, width, effort)
-    rows = wanted.among(proposed)
+    rows = without(proposed, wanted.excluded)
+    if wanted.filter is not None:
+        rows = rows[wanted.filter.matches(rows)]
     scores = ranker.exact.scores(query, rows)
-    ties = rows if ranker.ties is None else ranker.ties[rows]
-    order = np.lexsort((ties, -scores))
+    order = np.lexsort((ranker.ties_of(rows), -scores))
     left_out = len(proposed) - len(rows)
     return Found(rows[order], scores[order], width, len(proposed), left_out)
-
-
-def _slice(
-    ranker: Ranker, found: Found, rows: Rows, scores: Float32Array, start: int, end: int
-) -> Found:
-    rows, scores = rows[start:end], scores[start:end]
-    # Where one search's results end and the next one's begin, the order may break.
-    ties = rows if ranker.ties is None else ranker.ties[rows]
-    order = np.lexsort((ties, -scores))
-    return replace(found, rows=rows[order], scores=scores[order])

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 from lightfm_retriever.hosting.message_sizes import DEFAULT_ANSWER_BYTES, ID_FIELD_BYTES, whole_mib
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES
-from retriever.answering.conditions import MAX_CONDITIONS, MAX_VALUES
 from retriever.answering.questions import (
+    MAX_CONDITIONS,
     MAX_EXCLUDED,
     MAX_FEATURES,
     MAX_ITEMS,
     MAX_LIMIT,
     MAX_NAMED_EXCLUDED,
     MAX_RETURNED_ATTRIBUTES,
+    MAX_VALUES,
 )
 from retriever.errors import InvalidArgumentError
 

@@ -1,17 +1,21 @@
-"""Who is asking, or what to be like: from ids to a query vector, with where it comes from."""
+"""Who is asking, or what to be like: from ids to a query vector, and where its scores come from.
+
+A score is an inner product, and so a sum over whatever the query is a sum of (after Hu, Koren &
+Volinsky 2008, ICDM, section 5, who explain recommendations so).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, NoReturn
+from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.storage.id_map import AnyIds
+from lightfm_retriever.publication.storage.id_map import AnyIds, Rows
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.ranking import unit_rows
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, user_queries
@@ -28,7 +32,8 @@ from retriever.answering.search import NOTHING
 from retriever.answering.snapshot import Snapshot
 from retriever.errors import InvalidArgumentError, NotPublishedError, UnknownIdError
 
-_SHOWN_FEATURES = 3
+_SHOWN = 3
+"""How many contributions are told at most, and features as examples."""
 # A mean of unit vectors that is shorter than this points nowhere in particular.
 _SHORTEST_MEAN = 1e-4
 
@@ -52,6 +57,21 @@ class Parts:
     of_features: bool = False
 
 
+@dataclass(frozen=True)
+class ScoreParts:
+    """Of one result.
+
+    Attributes:
+        contributions: names and what they contributed, largest first, each above 0, at most three.
+        bias: the part of the score that is the item's bias and the user's.
+        of_features: whether the names are features; else they are item ids.
+    """
+
+    contributions: Sequence[tuple[str, float]] = ()
+    bias: float = 0.0
+    of_features: bool = False
+
+
 class Subject(msgspec.Struct, frozen=True):
     """A subject, looked up in a snapshot.
 
@@ -61,7 +81,7 @@ class Subject(msgspec.Struct, frozen=True):
         constant: what is added to each score: a user's bias.
         own: rows, ascending: what the user has seen, or the items of the request.
         unknown: the ids that the publication doesn't have.
-        parts: works out what the query is the sum of.
+        parts: works out what the query is the sum of; None for what is popular.
     """
 
     source: Source
@@ -69,7 +89,7 @@ class Subject(msgspec.Struct, frozen=True):
     constant: np.float32
     own: NDArray[np.int32]
     unknown: Sequence[str]
-    parts: Callable[[], Parts]
+    parts: Callable[[], Parts] | None = None
 
 
 _ZERO = np.float32(0)
@@ -126,6 +146,25 @@ def item_subject(snapshot: Snapshot, subject: ItemSubject, unknown_ids: UnknownI
         return Parts(ids, weighted / np.float32(length), cosine=True)
 
     return Subject(Source.SIMILAR, mean, _ZERO, own, unknown, each)
+
+
+def explain(snapshot: Snapshot, subject: Subject, rows: Rows) -> Sequence[ScoreParts]:
+    """An explanation for each result."""
+    if subject.parts is None:
+        return [ScoreParts()] * len(rows)
+    parts = subject.parts()
+    embeddings = snapshot.item_embeddings[rows]
+    if parts.cosine:
+        embeddings = unit_rows(embeddings)
+        biases = np.zeros(len(rows), dtype=np.float32)
+    else:
+        biases = snapshot.publication.item_vectors[rows, -1]
+    explanations = []
+    for own, bias in zip(embeddings @ parts.vectors.T, biases.tolist(), strict=True):
+        largest = np.argsort(-own, kind="stable")[:_SHOWN]
+        told = [(parts.names[place], float(own[place])) for place in largest if own[place] > 0]
+        explanations.append(ScoreParts(told, bias + parts.bias, parts.of_features))
+    return explanations
 
 
 def _user(snapshot: Snapshot, user_id: str, unknown_ids: UnknownIds | None) -> Subject:
@@ -220,12 +259,7 @@ def _unknown(
     """What is popular, if that is asked for when nothing is known."""
     if unknown_ids != "popular":
         raise _unknown_id(snapshot, kind, unknown[0])
-
-    def nothing() -> NoReturn:
-        raise AssertionError("what is popular isn't a sum of parts")
-
-    rows = np.array(own, dtype=np.int32)
-    return Subject(Source.POPULAR, _NO_QUERY, _ZERO, rows, unknown, nothing)
+    return Subject(Source.POPULAR, _NO_QUERY, _ZERO, np.array(own, dtype=np.int32), unknown)
 
 
 def _unknown_id(
@@ -251,8 +285,8 @@ def _unknown_id(
 def _columns(asked: str, features: AnyIds) -> str:
     """What a feature looks like, for one that looks like none."""
     column = asked.partition(":")[0]
-    own = sorted(islice(features.starting_with(f"{column}:"), _SHOWN_FEATURES))
-    some = own or sorted(islice(features.starting_with(""), _SHOWN_FEATURES))
+    own = sorted(islice(features.starting_with(f"{column}:"), _SHOWN))
+    some = own or sorted(islice(features.starting_with(""), _SHOWN))
     return f"; there are features such as {', '.join(map(repr, some))}"
 
 

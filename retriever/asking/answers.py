@@ -132,16 +132,15 @@ def answer(response: pb.SimilarItemsResponse | pb.RecommendResponse) -> Answer:
             UnknownFilterValue(one.attribute, one.value, [*one.near])
             for one in response.unknown_filter_values
         ],
-        empty_filter_ranges=[_empty_range(one) for one in response.empty_filter_ranges],
+        empty_filter_ranges=[
+            EmptyFilterRange(
+                one.attribute,
+                one.least if one.HasField("least") else None,
+                one.greatest if one.HasField("greatest") else None,
+            )
+            for one in response.empty_filter_ranges
+        ],
         next_page_token=response.next_page_token,
-    )
-
-
-def _empty_range(empty: pb.EmptyFilterRange) -> EmptyFilterRange:
-    return EmptyFilterRange(
-        empty.attribute,
-        empty.least if empty.HasField("least") else None,
-        empty.greatest if empty.HasField("greatest") else None,
     )
 
 

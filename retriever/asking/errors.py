@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from lightfm_retriever.hosting.calling.first_contact import NO_ANSWER, code_of, explained, too_late
+from lightfm_retriever.hosting.calling.first_contact import NO_ANSWER, code_of, explained
 from lightfm_retriever.hosting.calling.symptoms import Cause, Problem
 from retriever.errors import RetrieverError
 
@@ -81,20 +81,6 @@ def of_call(
         # Something on the way, such as a proxy, changed one of the two or garbled the details.
         status = None
     return _error(target, error.code(), details, status)
-
-
-def of_nothing_left(target: str, seconds: float, *, doubt: Problem | None) -> CallError:
-    """What a call failed with that wasn't made: looking for the service took all its time.
-
-    Args:
-        target: whom it should have asked.
-        seconds: what it might take.
-        doubt: what kept the target from being reached, if that is known.
-    """
-    code = grpc.StatusCode.DEADLINE_EXCEEDED
-    if doubt is not None:
-        return UnreachableError(target, doubt, code=code)
-    return CallError(target, code, too_late(seconds))
 
 
 def of_entry(target: str, status: status_pb2.Status) -> CallError:

@@ -83,21 +83,23 @@ class Request:
         unknown = self.unknown_ids
         if unknown is not None and not (isinstance(unknown, str) and unknown in _UNKNOWN_IDS):
             raise ArgumentError("unknown_ids", unknown, f"one of {known}")
-        self._set("limit", self.limit, None, given.whole, "a whole number in 1..1000")
+        self._set("limit", None, given.whole, "a whole number in 1..1000")
         for name in ("titles", "exact", "explain", "paginate"):
-            self._set(name, getattr(self, name), False, given.flag)
-        self._set("search_effort", self.search_effort, None, given.number, "a number in 0.1..100")
-        self._set("diversity", self.diversity, 0.0, given.number, "a number in 0..1")
-        self._set("page_token", self.page_token, "", given.text, "an answer's next_page_token")
-        self._set("exclude_item_ids", self.exclude_item_ids, (), given.identifiers, _IDS)
-        self._set("attributes", self.attributes, (), _names, _ATTRIBUTES)
-        self._set("filter", self.filter, (), _conditions)
+            self._set(name, False, given.flag)
+        self._set("search_effort", None, given.number, "a number in 0.1..100")
+        self._set("diversity", 0.0, given.number, "a number in 0..1")
+        self._set("page_token", "", given.text, "an answer's next_page_token")
+        self._set("exclude_item_ids", (), given.identifiers, _IDS)
+        self._set("attributes", (), given.texts, _ATTRIBUTES, each="a name, such as 'genres'")
+        self._set("filter", (), _conditions)
 
     def _set(
-        self, name: str, value: Any, default: Any, read: Callable[..., Any], *expected: str
+        self, name: str, default: Any, read: Callable[..., Any], *expected: str, **each: str
     ) -> None:
-        """Keep what is read of a value; what is missing is as it is by default."""
-        object.__setattr__(self, name, default if value is None else read(name, value, *expected))
+        """Keep what is read of a field's value; what is missing is as it is by default."""
+        value = getattr(self, name)
+        made = default if value is None else read(name, value, *expected, **each)
+        object.__setattr__(self, name, made)
 
     def _common(self) -> dict[str, Any]:
         """The fields of the message that both kinds have. Those that are None are not set."""
@@ -141,10 +143,10 @@ class RecommendRequest(Request):
         """Raise ArgumentError for what couldn't be sent as it is meant."""
         super().__post_init__()
         _check_one(user_id=self.user_id, session=self.session, features=self.features)
-        self._set("user_id", self.user_id, None, given.identifier)
-        self._set("session", self.session, None, _items)
-        self._set("features", self.features, None, _features)
-        self._set("exclude_seen", self.exclude_seen, None, given.flag)
+        self._set("user_id", None, given.identifier)
+        self._set("session", None, _items)
+        self._set("features", None, given.texts, _FEATURES, each="a feature, such as 'age:25-34'")
+        self._set("exclude_seen", None, given.flag)
 
     def to_message(self) -> pb.RecommendRequest:
         """The message."""
@@ -175,8 +177,8 @@ class SimilarItemsRequest(Request):
         """Raise ArgumentError for what couldn't be sent as it is meant."""
         super().__post_init__()
         _check_one(item_id=self.item_id, items=self.items)
-        self._set("item_id", self.item_id, None, given.identifier)
-        self._set("items", self.items, None, _items)
+        self._set("item_id", None, given.identifier)
+        self._set("items", None, _items)
 
     def to_message(self) -> pb.SimilarItemsRequest:
         """The message."""
@@ -216,6 +218,17 @@ class SimilarItemsOptions(RequestFields, total=False):
     items: Items | None
 
 
+def to_messages(requests: Any, kind: type[Request], message: type) -> list[Any]:
+    """The messages of requests of a kind, which they may be already. Raises ArgumentError."""
+    subject = "'3'" if kind is RecommendRequest else "'50'"
+    each = f"{kind.__name__}({subject}, limit=5)"
+    found: list[Any] = [
+        given.one_of(name, one, (kind, message), f"a request, such as {each}")
+        for name, one in given.several("requests", requests, f"a list of requests, such as [{each}]")
+    ]
+    return [one if isinstance(one, message) else one.to_message() for one in found]
+
+
 def _check_one(**subjects: object) -> None:
     # A message would keep the last of several without a word.
     named = [name for name, subject in subjects.items() if subject is not None]
@@ -237,14 +250,6 @@ def _items(argument: str, value: Any) -> Items:
             raise ArgumentError(argument, value, f"weights by id, but has {item_id!r} twice")
         weights[item_id] = given.number(f"{argument}[{item_id!r}]", weight, "a weight, such as 2.0")
     return weights
-
-
-def _features(argument: str, value: Any) -> tuple[str, ...]:
-    return given.texts(argument, value, _FEATURES, each="a feature, such as 'age:25-34'")
-
-
-def _names(argument: str, value: Any, expected: str) -> tuple[str, ...]:
-    return given.texts(argument, value, expected, each="a name, such as 'genres'")
 
 
 def _conditions(argument: str, value: Any) -> tuple[Condition, ...]:

@@ -16,8 +16,8 @@ def add_commands(commands: Any, defaults: dict[str, str]) -> None:
     """Add them all; `defaults` are what the environment sets."""
     _add_similar_items(commands, defaults)
     _add_recommend(commands, defaults)
-    for name, of in (("batch-similar-items", "similar-items"), ("batch-recommend", "recommend")):
-        _add_batch(commands, defaults, name, of)
+    _add_batch(commands, defaults, "similar-items", "SimilarItemsRequest", "item_id")
+    _add_batch(commands, defaults, "recommend", "RecommendRequest", "user_id")
     _add_status(commands, defaults)
     _add_health(commands, defaults)
 
@@ -35,8 +35,8 @@ def _add_similar_items(commands: Any, defaults: dict[str, str]) -> None:
     )
     _add_options(similar)
     _add_target(similar, defaults)
-    _add_json(similar)
-    similar.set_defaults(check=_check_items(similar))
+    text = "at least one ITEM_ID (or --item) is needed"
+    _check(similar, lambda options: bool(options.item_ids or options.weighted), text)
 
 
 def _add_recommend(commands: Any, defaults: dict[str, str]) -> None:
@@ -71,15 +71,13 @@ def _add_recommend(commands: Any, defaults: dict[str, str]) -> None:
     )
     _add_options(recommend)
     _add_target(recommend, defaults)
-    _add_json(recommend)
-    recommend.set_defaults(check=_check_user(recommend))
+    text = "exactly one is needed of USER_ID, --session (or --session-item), --feature"
+    _check(recommend, lambda options: _subjects(options) == 1, text)
 
 
-def _add_batch(commands: Any, defaults: dict[str, str], name: str, of: str) -> None:
-    request = "RecommendRequest" if of == "recommend" else "SimilarItemsRequest"
-    subject = "user_id" if of == "recommend" else "item_id"
+def _add_batch(commands: Any, defaults: dict[str, str], of: str, request: str, subject: str) -> None:
     batch = commands.add_parser(
-        name,
+        f"batch-{of}",
         help=f"many of {of}: JSON lines in, JSON lines out",
         description=f"Each line is a {request} in its JSON form, such as "
         f'{{"{subject}": "3", "limit": 5}}; ids may be whole numbers, and return_attribute_names '
@@ -90,7 +88,7 @@ def _add_batch(commands: Any, defaults: dict[str, str], name: str, of: str) -> N
     batch.add_argument(
         "file", type=PathType(), metavar="FILE", help="the requests; - for standard input"
     )
-    _add_target(batch, defaults)
+    _add_target(batch, defaults, json=False)
 
 
 def _add_status(commands: Any, defaults: dict[str, str]) -> None:
@@ -108,7 +106,6 @@ def _add_status(commands: Any, defaults: dict[str, str]) -> None:
         help="ask each of these at the same time, and say whether all serve the same version",
     )
     _add_target(status, defaults, whom=whom)
-    _add_json(status)
 
 
 def _add_health(commands: Any, defaults: dict[str, str]) -> None:
@@ -130,7 +127,6 @@ def _add_health(commands: Any, defaults: dict[str, str]) -> None:
         help="healthy while a worker answers, whatever it says: restart the container when it doesn't",
     )
     _add_target(health, defaults)
-    _add_json(health)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -146,6 +142,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     _add_what_may_be_returned(parser)
     parser.add_argument(
         "--unknown",
+        dest="unknown_ids",
         choices=["error", "ignore", "popular"],
         help="what to do about ids that aren't published: fail, answer from the others, or show what "
         "is popular if there are none (default: error for one id, ignore for several)",
@@ -160,7 +157,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--explain", action="store_true", help="say where each score comes from")
     parser.add_argument(
         "--attributes",
-        type=flag_values.names,
+        type=flag_values.separated("NAME,...", "genres,release_year"),
         action="extend",
         default=[],
         metavar="NAME,...",
@@ -186,36 +183,33 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def _add_what_may_be_returned(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exclude",
+        dest="exclude_item_ids",
         action="extend",
-        type=flag_values.ids,
+        type=flag_values.separated("ID,...", "50,181 (--exclude-item for ids with commas)"),
         default=[],
         metavar="ID,...",
         help="not these items, such as 50,181",
     )
     parser.add_argument(
         "--exclude-item",
-        dest="exclude",
+        dest="exclude_item_ids",
         action="append",
         metavar="ID",
         help="the same for one item, whose id may have commas; repeat it",
     )
-    for test, what in (
-        ("any_of", "only items with at least one of these"),
-        ("all_of", "only items with all of these"),
-        ("none_of", "only items with none of these"),
-    ):
+    for test, how in (("any_of", "at least one"), ("all_of", "all"), ("none_of", "none")):
         parser.add_argument(
             f"--{test.replace('_', '-')}",
-            dest="conditions",
+            dest="filter",
             action="append",
             default=[],
             type=flag_values.text_condition(test),
             metavar="NAME=VALUE|...",
-            help=f"{what}, such as 'genres=Drama|War' (\\| for a | in a value)",
+            help=f"only items with {how} of these, such as 'genres=Drama|War' (\\| for a | in a value)",
         )
     parser.add_argument(
         "--range",
-        dest="conditions",
+        dest="filter",
         action="append",
         default=[],
         type=flag_values.range_condition,
@@ -229,6 +223,7 @@ def _add_target(
     defaults: dict[str, str],
     *,
     whom: argparse._ActionsContainer | None = None,
+    json: bool = True,
 ) -> None:
     """Whom to ask and how; `whom` is the group of --target where there is another way to say it."""
     (whom or parser).add_argument(
@@ -245,29 +240,21 @@ def _add_target(
         help="seconds to wait for an answer (default: 5)",
     )
     client_flags.add(parser, defaults)
+    if json:
+        parser.add_argument("--json", action="store_true", help="print the response as JSON")
 
 
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print the response as JSON")
+def _check(
+    parser: argparse.ArgumentParser, holds: Callable[[argparse.Namespace], bool], text: str
+) -> None:
+    """Have flags that together make no sense refused by a text."""
 
-
-# ---- what flags together must be
-
-
-def _check_user(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
     def check(options: argparse.Namespace) -> None:
-        given = [
-            subject is not None for subject in (options.user_id, options.session, options.features)
-        ]
-        if sum(given) != 1:
-            parser.error("exactly one is needed of USER_ID, --session (or --session-item), --feature")
+        if not holds(options):
+            parser.error(text)
 
-    return check
+    parser.set_defaults(check=check)
 
 
-def _check_items(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
-    def check(options: argparse.Namespace) -> None:
-        if not (options.item_ids or options.weighted):
-            parser.error("at least one ITEM_ID (or --item) is needed")
-
-    return check
+def _subjects(options: argparse.Namespace) -> int:
+    return sum(one is not None for one in (options.user_id, options.session, options.features))

@@ -40,8 +40,10 @@ def run(client: RetrieverClient, options: argparse.Namespace) -> int:
         ValueError: the file can't be read.
     """
     failed = False
+    # Bars are for people: neither among the answers nor in a log.
+    console = Console(stderr=True, quiet=not sys.stderr.isatty())
     # On a terminal the bars make room for what is printed; elsewhere that isn't theirs to take.
-    bars = Progress(console=_console(), redirect_stdout=sys.stdout.isatty())
+    bars = Progress(console=console, redirect_stdout=sys.stdout.isatty())
     with _opened(options.file) as file, bars as progress:
         task = progress.add_task("Requests", total=None)
         for lines in _batches(_requests(_lines(file, options.file), options.command)):
@@ -57,14 +59,8 @@ def _ask(
 ) -> list[Answer | Exception]:
     """A result for each line, those that are no requests among them."""
     requests = [request for _, request in lines if not isinstance(request, Exception)]
-    answers: Iterator[Answer | CallError] = iter(())
-    if requests:
-        ask = (
-            client.batch_recommend
-            if options.command == "batch-recommend"
-            else client.batch_similar_items
-        )
-        answers = iter(ask(requests))
+    ask = getattr(client, options.command.replace("-", "_"))
+    answers: Iterator[Answer | CallError] = iter(ask(requests) if requests else ())
     return [request if isinstance(request, Exception) else next(answers) for _, request in lines]
 
 
@@ -144,8 +140,3 @@ def _opened(name: str) -> BinaryIO:
 
 def _unreadable(name: str, error: OSError) -> ValueError:
     return ValueError(f"{'standard input' if name == '-' else name}: {error.strerror or error}")
-
-
-def _console() -> Console:
-    # Bars are for people: neither among the answers nor in a log.
-    return Console(stderr=True, quiet=not sys.stderr.isatty())

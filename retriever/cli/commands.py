@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -12,13 +12,15 @@ from typing import Any
 from lightfm_retriever.hosting.calling import client_flags
 from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.terminal import print_json
-from retriever.cli import batches, message_json
+from retriever.asking.requests import RequestFields
+from retriever.cli import batches
 from retriever.cli.fleet import ask_all
-from retriever.cli.output import fleet_content, print_answer, print_fleet, print_status
+from retriever.cli.output import content, fleet_content, print_answer, print_fleet, print_status
 from retriever.client import Answer, CallError, Items, RetrieverClient
 
 # Of ids that the version doesn't have: each costs a call.
 _ASKED_FOR = 3
+_COMMON = RequestFields.__optional_keys__ - {"titles"}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -55,7 +57,7 @@ def _ask_fleet(options: argparse.Namespace) -> int:
         print_json(fleet_content(fleet))
     else:
         print_fleet(fleet)
-    return 0 if fleet.version is not None else 1
+    return int(fleet.version is None)
 
 
 def _run(client: RetrieverClient, options: argparse.Namespace) -> int:
@@ -63,7 +65,7 @@ def _run(client: RetrieverClient, options: argparse.Namespace) -> int:
         case "status":
             status = client.status()
             if options.json:
-                print_json(message_json.content(status))
+                print_json(content(status))
             else:
                 print_status(status)
             return 0
@@ -104,8 +106,6 @@ def _what_was_meant(
 
 def _answers(client: RetrieverClient, options: argparse.Namespace) -> Iterable[Answer]:
     subject: dict[str, Any]
-    one: Callable[..., Answer]
-    pages: Callable[..., Iterator[Answer]]
     if options.command == "recommend":
         subject = {
             "user_id": options.user_id,
@@ -114,35 +114,16 @@ def _answers(client: RetrieverClient, options: argparse.Namespace) -> Iterable[A
             # The service has the default.
             "exclude_seen": False if options.include_seen else None,
         }
-        one = client.recommend
-        pages = client.recommend_pages
     else:
         items = [*((item_id, None) for item_id in options.item_ids), *(options.weighted or ())]
         alone = len(items) == 1 and items[0][1] is None
         subject = {"item_id": items[0][0]} if alone else {"items": _items(items)}
-        one = client.similar_items
-        pages = client.similar_items_pages
-    asked = {**subject, **_how(options)}
+    # The flags have the names that the client has.
+    asked = {name: vars(options)[name] for name in _COMMON} | {"titles": True, **subject}
+    method = options.command.replace("-", "_")
     if not options.all_pages:
-        return [one(**asked)]
-    return islice(pages(**asked), options.max_pages)
-
-
-def _how(options: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "limit": options.limit,
-        "titles": True,
-        "attributes": options.attributes,
-        "search_effort": options.search_effort,
-        "exact": options.exact,
-        "exclude_item_ids": options.exclude,
-        "filter": options.conditions,
-        "unknown_ids": options.unknown,
-        "diversity": options.diversity,
-        "explain": options.explain,
-        "paginate": options.paginate,
-        "page_token": options.page_token,
-    }
+        return [getattr(client, method)(**asked)]
+    return islice(getattr(client, f"{method}_pages")(**asked), options.max_pages)
 
 
 def _items(given: Any) -> Items | None:
@@ -166,4 +147,4 @@ def _probe(client: RetrieverClient, options: argparse.Namespace) -> int:
         print_json({"healthy": healthy, "serving": serving}, indent=None)
     else:
         print(f"{'healthy' if healthy else 'unhealthy'}: {'serving' if serving else 'not serving'}")
-    return 0 if healthy else 1
+    return int(not healthy)

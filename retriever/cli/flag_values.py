@@ -74,20 +74,14 @@ def range_condition(text: str) -> RangeCondition:
     return condition
 
 
-def names(text: str) -> list[str]:
-    """Names between commas."""
-    found = text.split(",")
-    if not all(found):
-        _refuse(text, "NAME,...", "genres,release_year")
-    return found
+def separated(form: str, example: str) -> Callable[[str], list[str]]:
+    """Reads texts between commas, of which none may be empty."""
 
+    def read(text: str) -> list[str]:
+        found = text.split(",")
+        return found if all(found) else _refuse(text, form, example)
 
-def ids(text: str) -> list[str]:
-    """Ids between commas."""
-    found = text.split(",")
-    if not all(found):
-        _refuse(text, "ID,...", "50,181 (--exclude-item for ids with commas)")
-    return found
+    return read
 
 
 def addresses(text: str) -> list[str]:

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from lightfm_retriever.hosting.observing import trace_headers
+from lightfm_retriever.hosting.observing import spans
 from lightfm_retriever.hosting.security.settings import ClientSecurity
 from retriever.asking.channel import first_contact, open_channel
 from retriever.asking.errors import CallError, UnreachableError, of_call
@@ -128,7 +128,7 @@ def _ask(address: str, security: ClientSecurity, timeout_seconds: float) -> Memb
                 pb.GetStatusRequest(),
                 timeout=max(_LEAST_SECONDS, end - time.monotonic()),
                 wait_for_ready=False,
-                metadata=trace_headers.outgoing(),
+                metadata=spans.outgoing(),
             )
             health = health_pb2_grpc.HealthStub(channel).Check(
                 health_pb2.HealthCheckRequest(), timeout=max(_LEAST_SECONDS, end - time.monotonic())

@@ -39,6 +39,7 @@ _LISTS = {
     "conditions": f"[{_CONDITION}]",
     "values": '["Drama", "War"]',
 }
+_TEXT = 'text in double quotes, such as "genres"'
 _WHOLE = re.compile(r"-?[0-9]{1,10}")
 _LARGEST_INT32 = 2**31 - 1
 _LARGEST_FLOAT32 = 3.4028234663852886e38
@@ -78,8 +79,9 @@ def read(line: str, message: Message) -> None:
     for name in ("return_attributes", "returnAttributes"):
         if isinstance(content.get(name), list):
             names = content.pop(name)
+            field = message.DESCRIPTOR.fields_by_name["return_attribute_names"]
             for place, one in enumerate(names):
-                _text(f"return_attributes[{place}]", one)
+                _one(f"return_attributes[{place}]", one, field)
             message.return_attribute_names.extend(names)  # type: ignore[attr-defined]
     for name, value in _object("", content, message.DESCRIPTOR).items():
         try:
@@ -146,35 +148,25 @@ def _value(path: str, value: Any, field: Any) -> Any:
 
 
 def _one(path: str, value: Any, field: Any) -> Any:
-    if field.name in _IDS:
-        return _identifier(path, value)
-    if field.message_type is not None and field.message_type.full_name != "google.protobuf.FieldMask":
+    message, kind = field.message_type, field.cpp_type
+    if message is not None and message.full_name != "google.protobuf.FieldMask":
         if not isinstance(value, dict):
-            raise _wrong(path, f"an object with {_OBJECTS[field.message_type.name]}")
-        return _object(path, value, field.message_type)
+            raise _wrong(path, f"an object with {_OBJECTS[message.name]}")
+        return _object(path, value, message)
     if field.enum_type is not None:
         return _name(path, value, field)
-    if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+    if kind == FieldDescriptor.CPPTYPE_BOOL:
         if not isinstance(value, bool):
             raise _wrong(path, "true or false")
         return value
-    if field.cpp_type == FieldDescriptor.CPPTYPE_INT32:
+    if kind == FieldDescriptor.CPPTYPE_INT32:
         return _whole(path, value)
-    if field.cpp_type in (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE):
+    if kind in (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE):
         return _number(path, value, field)
-    return _text(path, value)
-
-
-def _identifier(path: str, value: Any) -> str:
     try:
-        return given.identifier(path, value)
-    except ArgumentError as error:
-        raise _wrong(path, error.expected) from error
-
-
-def _text(path: str, value: Any) -> str:
-    try:
-        return given.text(path, value, 'text in double quotes, such as "genres"')
+        if field.name in _IDS:
+            return given.identifier(path, value)
+        return given.text(path, value, _TEXT)
     except ArgumentError as error:
         raise _wrong(path, error.expected) from error
 

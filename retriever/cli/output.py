@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any, Literal
 
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.hosting import tables
 from retriever.answer_words import ShortReason
-from retriever.cli import message_json
 from retriever.cli.fleet import Fleet
-from retriever.client import Answer, Contribution, Explanation, ScoredItem
+from retriever.client import Answer, Explanation, ScoredItem
 
 # A narrower terminal breaks the lines: an address cut short helps nobody.
 _FLEET_COLUMNS = 160
@@ -134,11 +135,39 @@ def fleet_content(fleet: Fleet) -> dict[str, Any]:
                 "state": member.state,
                 "versions": member.versions,
                 "problems": member.problems,
-                "status": None if member.status is None else message_json.content(member.status),
+                "status": None if member.status is None else content(member.status),
             }
             for member in fleet.members
         ],
     }
+
+
+def content(message: Message) -> dict[str, Any]:
+    """A message as JSON has it for scripts: every field by its name, null for one that isn't set.
+
+    Protobuf's own JSON form leaves out what is 0, and has 64-bit numbers as texts.
+    """
+    return {field.name: _field(message, field) for field in message.DESCRIPTOR.fields}
+
+
+def _field(message: Message, field: Any) -> Any:
+    value = getattr(message, field.name)
+    if field.is_repeated:
+        return [_one(one, field) for one in value]
+    if field.has_presence and not message.HasField(field.name):
+        return None
+    return _one(value, field)
+
+
+def _one(value: Any, field: Any) -> Any:
+    if isinstance(value, Timestamp):
+        return value.ToJsonString()
+    if isinstance(value, Message):
+        return content(value)
+    if field.enum_type is not None:
+        known = field.enum_type.values_by_number.get(value)
+        return value if known is None else known.name
+    return value
 
 
 def _last_reload(status: pb.GetStatusResponse) -> str:
@@ -159,12 +188,8 @@ def _value(item: ScoredItem, name: str) -> str:
 def _reasons(explanation: Explanation | None) -> str:
     if explanation is None:
         return ""
-    parts = [f"{_name(part)} {part.score:+.3f}" for part in explanation.contributions]
+    parts = [f"{part.item_id or part.feature} {part.score:+.3f}" for part in explanation.contributions]
     return ", ".join([*parts, f"bias {explanation.bias:+.3f}"])
-
-
-def _name(part: Contribution) -> str:
-    return part.item_id or part.feature
 
 
 def _age(worker: pb.WorkerStatus, field: Literal["serving_since", "started_at"]) -> str:

@@ -7,18 +7,13 @@ docs/backends.md.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 from lightfm_retriever.hosting import extras
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.manifest import IndexFacts
 from lightfm_retriever.publication.reader import Publication
 from retriever.errors import SnapshotError
 from retriever.index.protocol import SearchIndex
-
-_Opener = Callable[[Publication, str, IndexFacts, Path], SearchIndex]
 
 # Imported when a publication needs them, since all but Annoy are optional extras.
 _MODULES = {
@@ -38,21 +33,15 @@ def open_index(publication: Publication, name: str) -> SearchIndex:
         InvalidPublicationError: its file isn't what the facts say.
     """
     facts = publication.manifest.indexes[name]
-    path = publication.directory / (facts.file or layout.MANIFEST)
-    return _opener(name, facts.backend, path)(publication, name, facts, path)
-
-
-def _opener(name: str, backend: str, path: Path) -> _Opener:
+    backend, path = facts.backend, publication.directory / (facts.file or layout.MANIFEST)
+    needs = f"{path}: index {name!r} needs backend {backend!r}"
     if backend not in _MODULES:
-        raise SnapshotError(
-            f"{path}: index {name!r} needs backend {backend!r}, but this retriever has "
-            f"{', '.join(_MODULES)}"
-        )
+        raise SnapshotError(f"{needs}, but this retriever has {', '.join(_MODULES)}")
     try:
         module = importlib.import_module(_MODULES[backend])
     except ModuleNotFoundError as error:
         raise SnapshotError(
-            f"{path}: index {name!r} needs backend {backend!r}, whose module {error.name!r} isn't "
-            f"installed here: {extras.install_command(backend, 'retriever')}"
+            f"{needs}, whose module {error.name!r} isn't installed here: "
+            f"{extras.install_command(backend, 'retriever')}"
         ) from error
-    return cast("_Opener", module.open_index)
+    return cast("SearchIndex", module.open_index(publication, name, facts, path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -11,12 +12,11 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.files.regular_files import held_open
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.errors import MismatchError
 from lightfm_retriever.publication.manifest import IndexFacts
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.search_effort import TUNED_FOR, scaled
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, augment_queries
-from retriever.index.protocol import SearchIndex, check_facts, check_has_file, count_of
+from retriever.index.protocol import SearchIndex, check_content, check_facts, check_has_file, count_of
 from retriever.index.unloadable import check_mappable, unloadable
 
 _METRIC: Final = "angular"
@@ -36,33 +36,32 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
             index.load(opened)
     except OSError as error:
         raise unloadable("Annoy", path, error) from error
-    if index.get_n_items() != facts.items:
-        raise MismatchError(path, "items", expected=facts.items, found=index.get_n_items())
-    candidates = count_of(name, facts, "candidates", 0)
+    check_content(path, ("items", facts.items, index.get_n_items()))
+    candidates, trees = count_of(name, facts, "candidates", 0), index.get_n_trees()
     search_k = count_of(name, facts, "search_k", -1)
     if search_k < 0:
         # Annoy's own default, which publications had before indexes were tuned.
-        search_k = max(candidates, TUNED_FOR) * index.get_n_trees()
-    return _AnnoyIndex(index, augmented=augmented, candidates=candidates, search_k=search_k)
+        search_k = max(candidates, TUNED_FOR) * trees
+    return _AnnoyIndex(index, trees, augmented, candidates, search_k)
 
 
+@dataclass(eq=False)
 class _AnnoyIndex:
-    def __init__(self, index: AnnoyIndex, *, augmented: bool, candidates: int, search_k: int) -> None:
-        self._index = index
-        self._trees = index.get_n_trees()
-        self._augmented = augmented
-        self._search_k = search_k
-        self.candidates = candidates
+    index: AnnoyIndex
+    trees: int
+    augmented: bool
+    candidates: int
+    search_k: int
 
     def search(self, query: Float32Array, count: int, effort: float = 1.0) -> NDArray[np.int64]:
-        if self._augmented:
+        if self.augmented:
             query = augment_queries(query)
         search_k = scaled(
-            self._search_k,
+            self.search_k,
             count=count,
             candidates=self.candidates,
-            per_candidate=self._trees,
+            per_candidate=self.trees,
             effort=effort,
         )
-        rows = self._index.get_nns_by_vector(query.tolist(), count, search_k)
+        rows = self.index.get_nns_by_vector(query.tolist(), count, search_k)
         return np.array(rows, dtype=np.int64)

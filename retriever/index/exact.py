@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -39,34 +40,32 @@ def exact_index(publication: Publication, name: str) -> ExactIndex:
     return ExactIndex(embeddings, cosine=True, norms=publication.item_norms)
 
 
+@dataclass(eq=False)
 class ExactIndex:
     """Scores all items at each search: no memory of its own, time grows with the catalogue.
 
-    Args:
+    Attributes:
         vectors: (n, d).
         cosine: whether to rank by cosine instead of inner product.
         norms: (n,) of the vectors, for cosines; None to work them out at each search.
     """
 
+    vectors: Float32Array
+    _: KW_ONLY
+    cosine: bool = False
+    norms: Float32Array | None = None
     candidates = 0
-
-    def __init__(
-        self, vectors: Float32Array, *, cosine: bool = False, norms: Float32Array | None = None
-    ) -> None:
-        self._vectors = vectors
-        self._cosine = cosine
-        self._norms = norms
 
     def scores(self, query: Float32Array, rows: NDArray[np.integer] | None = None) -> Float32Array:
         """Inner products or cosines of some rows, or of all, with a query (d,)."""
-        vectors = self._vectors if rows is None else self._vectors[rows]
-        if not self._cosine:
+        vectors = self.vectors if rows is None else self.vectors[rows]
+        if not self.cosine:
             products: Float32Array = vectors @ query
             return products
-        if self._norms is None:
+        if self.norms is None:
             norms = row_norms(vectors)
         else:
-            norms = self._norms if rows is None else self._norms[rows]
+            norms = self.norms if rows is None else self.norms[rows]
         # The query's norm first, since float32 may not hold the product of two. The square may be more
         # than it holds, or less.
         exact = query.astype(np.float64)
@@ -77,11 +76,11 @@ class ExactIndex:
 
     def scores_for(self, queries: Float32Array) -> Float32Array:
         """Inner products or cosines (q, n) of all items with queries (q, d)."""
-        if not self._cosine:
-            products: Float32Array = queries @ self._vectors.T
+        if not self.cosine:
+            products: Float32Array = queries @ self.vectors.T
             return products
-        norms = row_norms(self._vectors) if self._norms is None else self._norms
-        cosines = unit_rows(queries) @ self._vectors.T
+        norms = row_norms(self.vectors) if self.norms is None else self.norms
+        cosines = unit_rows(queries) @ self.vectors.T
         cosines /= norms
         return cosines.clip(-1, 1, out=cosines)
 

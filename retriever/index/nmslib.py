@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nmslib
@@ -12,13 +13,19 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.files.regular_files import held_open, open_regular, read_regular
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError, unreadable
+from lightfm_retriever.publication.errors import InvalidPublicationError, unreadable
 from lightfm_retriever.publication.manifest import IndexFacts
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.search_effort import scaled
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, augment_queries
-from retriever.errors import SnapshotError
-from retriever.index.protocol import SearchIndex, check_facts, check_has_file, count_of
+from retriever.index.protocol import (
+    SearchIndex,
+    check_content,
+    check_facts,
+    check_has_file,
+    count_of,
+    effort_of,
+)
 from retriever.index.unloadable import check_room, unloadable
 
 _COSINE = "cosinesimil"
@@ -40,9 +47,7 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
         metric, dimensions = _INNER_PRODUCT, components + 1
     check_facts(name, facts, metric=metric, dimensions=dimensions)
     check_has_file(name, facts, path)
-    if (ef := count_of(name, facts, "ef", -1)) < 1:
-        given = facts.query.get("ef")
-        raise SnapshotError(f"index {name!r}: query.ef is {given}, but should be 1 or more")
+    ef = effort_of(name, facts, "ef")
     try:
         _check_file(path, facts)
         # Without memory for its copy it may call the file inconsistent, or crash.
@@ -55,8 +60,7 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
             index.loadIndex(opened, load_data=False)
     except (OSError, RuntimeError, ValueError) as error:
         raise unloadable("NMSLIB", path, error) from error
-    candidates = count_of(name, facts, "candidates", 0)
-    return _NmslibIndex(index, augmented=augmented, candidates=candidates, ef=ef)
+    return _NmslibIndex(index, augmented, count_of(name, facts, "candidates", 0), ef)
 
 
 def _check_file(path: Path, facts: IndexFacts) -> None:
@@ -67,12 +71,8 @@ def _check_file(path: Path, facts: IndexFacts) -> None:
     flag, items, record, links, _, _, entry, *_ = _HEADER.unpack(header)
     if flag != 1:
         raise InvalidPublicationError(path, "isn't an HNSW index of NMSLIB 2.1")
-    for what, expected, found in (
-        ("items", facts.items, items),
-        ("dimensions", facts.dimensions, (links - 16) / 4),
-    ):
-        if found != expected:
-            raise MismatchError(path, what, expected=expected, found=found)
+    dimensions = ("dimensions", facts.dimensions, (links - 16) / 4)
+    check_content(path, ("items", facts.items, items), dimensions)
     if entry >= items:
         raise InvalidPublicationError(path, f"its search begins at item {entry} of {items}")
     _check_end(path, _HEADER.size + items * record, items)
@@ -89,27 +89,26 @@ def _check_end(path: Path, start: int, items: int) -> None:
         if place >= len(words):
             raise InvalidPublicationError(path, f"ends before the links of item {item} of {items}")
         place += 1 + words[place] // 4
-    if (expected := start + 4 * place) != size:
-        raise MismatchError(path, "size in bytes", expected=expected, found=size)
+    check_content(path, ("size in bytes", start + 4 * place, size))
 
 
+@dataclass(eq=False)
 class _NmslibIndex:
-    def __init__(self, index: nmslib.FloatIndex, *, augmented: bool, candidates: int, ef: int) -> None:
-        self._index = index
-        self._augmented = augmented
-        self._ef = ef
-        self._ef_now = 0
-        # The effort is the whole index's, not the search's.
-        self._lock = threading.Lock()
-        self.candidates = candidates
+    index: nmslib.FloatIndex
+    augmented: bool
+    candidates: int
+    ef: int
+    ef_now: int = 0
+    # The effort is the whole index's, not the search's.
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def search(self, query: Float32Array, count: int, effort: float = 1.0) -> NDArray[np.int64]:
-        if self._augmented:
+        if self.augmented:
             query = augment_queries(query)
-        ef = scaled(self._ef, count=count, candidates=self.candidates, per_candidate=1, effort=effort)
-        with self._lock:
-            if (ef := max(ef, count)) != self._ef_now:
-                self._index.setQueryTimeParams({"efSearch": ef})
-                self._ef_now = ef
-            rows: NDArray[np.int32] = self._index.knnQuery(query, k=count)[0]
+        ef = scaled(self.ef, count=count, candidates=self.candidates, per_candidate=1, effort=effort)
+        with self.lock:
+            if (ef := max(ef, count)) != self.ef_now:
+                self.index.setQueryTimeParams({"efSearch": ef})
+                self.ef_now = ef
+            rows: NDArray[np.int32] = self.index.knnQuery(query, k=count)[0]
         return rows.astype(np.int64)

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.errors import InvalidPublicationError
+from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
 from lightfm_retriever.publication.manifest import IndexFacts
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.errors import SnapshotError
@@ -52,9 +52,24 @@ def check_has_file(name: str, facts: IndexFacts, path: Path) -> None:
         raise InvalidPublicationError(path, f"index {name!r} has no file")
 
 
+def check_content(path: Path, *facts: tuple[str, object, object]) -> None:
+    """Raise MismatchError for the first fact of a file whose expected and found values differ."""
+    for what, expected, found in facts:
+        if found != expected:
+            raise MismatchError(path, what, expected=expected, found=found)
+
+
 def count_of(name: str, facts: IndexFacts, key: str, default: int) -> int:
     """A query parameter that is a whole number; SnapshotError when it is something else."""
     value = facts.query.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or not -1 <= value < 2**31:
         raise SnapshotError(f"index {name!r}: query.{key} is {value!r}, which isn't a count")
     return value
+
+
+def effort_of(name: str, facts: IndexFacts, key: str) -> int:
+    """The tuned effort, by its name; SnapshotError where there is none."""
+    if (effort := count_of(name, facts, key, -1)) < 1:
+        given = facts.query.get(key)
+        raise SnapshotError(f"index {name!r}: query.{key} is {given}, but should be 1 or more")
+    return effort

@@ -14,19 +14,9 @@ from lightfm_retriever.publication.errors import InvalidPublicationError, Volume
 # The texts of errors of the system, which end what FAISS says.
 _NUMBERS = {os.strerror(number): number for number in errno.errorcode}
 # What a library says may be left of an earlier call, such as of asking whether a file is a terminal.
-_SHORTAGES = frozenset(
-    {
-        errno.EACCES,
-        errno.EAGAIN,
-        errno.EINTR,
-        errno.EIO,
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOMEM,
-        errno.EPERM,
-        errno.ESTALE,
-        errno.ETIMEDOUT,
-    }
+_SHORTAGES = (
+    *(errno.EACCES, errno.EAGAIN, errno.EINTR, errno.EIO, errno.EMFILE),
+    *(errno.ENFILE, errno.ENOMEM, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT),
 )
 # Of NMSLIB, which gives no reason: the file was there and readable a moment before.
 _NO_ROOM = re.compile("Cannot open file|Not enough memory|data_level0_memory_")

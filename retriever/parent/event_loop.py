@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import heapq
-import itertools
+import sched
 import selectors
 import signal
 import socket
@@ -26,9 +25,7 @@ class Events:
     def __init__(self) -> None:
         self.signals: list[int] = []
         self._selector = selectors.DefaultSelector()
-        # When each is due, a number that tells those of the same moment apart, and what it does.
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
-        self._timer_numbers = itertools.count()
+        self._timers = sched.scheduler(time.monotonic)
         self._wake_end, self._wake = socket.socketpair()
         self._wake_end.setblocking(False)
         self._wake.setblocking(False)
@@ -36,10 +33,13 @@ class Events:
 
     def wait(self) -> list[WorkerProcess]:
         """Until something happens or a timer is due; returns the workers that there is to hear from."""
-        timeout = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+        timers = self._timers.queue
+        timeout = max(0.0, timers[0].time - time.monotonic()) if timers else None
         ready = [key.data for key, _ in self._selector.select(timeout)]
         if None in ready:
-            self._drop_wake_bytes()
+            with contextlib.suppress(BlockingIOError):
+                while self._wake_end.recv(4096):
+                    pass
         return [worker for worker in ready if worker is not None]
 
     def listen_to(self, worker: WorkerProcess) -> None:
@@ -52,17 +52,16 @@ class Events:
 
     def after(self, seconds: float, call: Callable[[], None]) -> None:
         """Let `run_timers` call it when so much time is over."""
-        due = time.monotonic() + seconds
-        heapq.heappush(self._timers, (due, next(self._timer_numbers), call))
+        self._timers.enter(seconds, 0, call)
 
     def run_timers(self) -> None:
         """Call what is due."""
-        while self._timers and self._timers[0][0] <= time.monotonic():
-            heapq.heappop(self._timers)[2]()
+        self._timers.run(blocking=False)
 
     def drop_timers(self) -> None:
         """Call none of those that there are."""
-        self._timers.clear()
+        for timer in self._timers.queue:
+            self._timers.cancel(timer)
 
     def catch_signals(self) -> None:
         """From now on a signal is noted, and ends `wait`, also one that comes before it."""
@@ -79,8 +78,3 @@ class Events:
         """Make `wait` return."""
         with contextlib.suppress(BlockingIOError):
             self._wake.send(b"\0")
-
-    def _drop_wake_bytes(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while self._wake_end.recv(4096):
-                pass

@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client.core import (
     CounterMetricFamily,
-    GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
 )
@@ -33,6 +33,10 @@ from retriever.counters import BUCKETS, CODES, METHODS, Counters, Key
 _OUTCOMES = ("succeeded", "failed")
 # As GetStatus tells them: only the parent needs to know that a worker is ready to load.
 _STATES = {"starting": "starting", "booted": "starting", "running": "running", "down": "down"}
+_ANSWERS = (
+    "Lists of items that were answered, each entry of a batch one, by what they are ranked by and "
+    "whether by an index or exactly."
+)
 # A reload takes from milliseconds to minutes: upper ends in seconds.
 _RELOAD_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
@@ -86,6 +90,8 @@ class RetrieverMetrics:
 
     def collect(self) -> Iterator[Metric]:
         """All metrics, as of now."""
+        # First: a reload that it tells of is counted already.
+        fleet = self._fleet()
         of_slots = [slot.read() for slot in self.slots]
         total = {key: sum(counts[key] for counts in of_slots) for key in of_slots[0]}
         yield build_info("retriever")
@@ -109,7 +115,6 @@ class RetrieverMetrics:
             "Answers that were to be compared, but weren't: that may take 2 % of the time.",
             value=total["skipped",],
         )
-        fleet = self._fleet()
         if fleet is not None:
             yield from _workers(fleet.workers)
             yield from _version(fleet, of_slots)
@@ -124,9 +129,6 @@ def _calls(total: dict[Key, int]) -> Iterator[Metric]:
         "From a call's request being there to its answer; without calls refused unread.",
         labels=["method"],
     )
-    candidates = CounterMetricFamily(
-        "retriever_candidates", "Items that searches looked at.", labels=["method"]
-    )
     for method in METHODS:
         for code in CODES:
             if (count := total["calls", method, code]) or code == "OK":
@@ -135,73 +137,60 @@ def _calls(total: dict[Key, int]) -> Iterator[Metric]:
         if any(counts):
             seconds = total["nanoseconds", method] / 1e9
             add_histogram(durations, [method], bounds=counters.BOUNDS, counts=counts, total=seconds)
-        if count := total["candidates", method]:
-            candidates.add_metric([method], count)
     yield calls
     yield durations
-    yield candidates
 
 
 def _answers(total: dict[Key, int]) -> Iterator[Metric]:
-    answers = CounterMetricFamily(
-        "retriever_answers",
-        "Lists of items that were answered, each entry of a batch one, by what they are ranked by and "
-        "whether by an index or exactly.",
-        labels=["method", "source", "search"],
-    )
-    for key in itertools.product(METHODS, Source, SearchMethod):
-        if count := total["answers", *key]:
-            answers.add_metric(key, count)
-    short = CounterMetricFamily(
-        "retriever_short_answers",
-        "Those with fewer items than asked for, by why.",
-        labels=["method", "reason"],
-    )
-    for pair in itertools.product(METHODS, ShortReason):
-        if count := total["short", *pair]:
-            short.add_metric(pair, count)
-    yield answers
-    yield short
+    for name, kind, labels, documentation in (
+        ("retriever_candidates", "candidates", {}, "Items that searches looked at."),
+        (
+            "retriever_answers",
+            "answers",
+            {"source": Source, "search": SearchMethod},
+            _ANSWERS,
+        ),
+        (
+            "retriever_short_answers",
+            "short",
+            {"reason": ShortReason},
+            "Those with fewer items than asked for, by why.",
+        ),
+    ):
+        family = CounterMetricFamily(name, documentation, labels=["method", *labels])
+        for key in itertools.product(METHODS, *labels.values()):
+            if count := total[kind, *key]:
+                family.add_metric(key, count)
+        yield family
 
 
-def _workers(workers: Iterable[control.WorkerFacts]) -> Iterator[Metric]:
-    in_flight = GaugeMetricFamily(
-        "retriever_calls_in_flight", "Calls of a worker that haven't ended.", labels=["worker"]
-    )
+def _workers(workers: Sequence[control.WorkerFacts]) -> Iterator[Metric]:
     restarts = CounterMetricFamily(
         "retriever_worker_restarts", "How often a worker was replaced.", labels=["worker"]
     )
-    memory = GaugeMetricFamily(
-        "retriever_worker_memory_bytes",
-        "Memory (PSS) of a worker: a page that n processes map counts 1/n.",
-        labels=["worker"],
-    )
-    held = [
-        GaugeMetricFamily(f"retriever_worker_{name}", documentation, labels=["worker"])
-        for name, documentation in (
-            ("open_fds", "File descriptors that a worker has."),
-            ("max_fds", "File descriptors that a worker may have."),
-            ("connections", "Connections of callers to a worker."),
-        )
-    ]
-    states = dict.fromkeys(_STATES.values(), 0)
     for worker in workers:
-        number = [str(worker.index)]
-        in_flight.add_metric(number, worker.load.in_flight)
-        restarts.add_metric(number, worker.restarts)
-        memory.add_metric(number, worker.load.pss_bytes)
-        load = worker.load
-        for family, count in zip(held, (load.open_fds, load.max_fds, load.connections), strict=True):
-            family.add_metric(number, count)
-        states[_STATES[worker.state]] += 1
-    in_states = GaugeMetricFamily("retriever_workers", "Workers, by state.", labels=["state"])
-    for state, count in states.items():
-        in_states.add_metric([state], count)
-    yield in_flight
+        restarts.add_metric([str(worker.index)], worker.restarts)
     yield restarts
-    yield memory
-    yield from held
-    yield in_states
+    for name, field, documentation in (
+        ("retriever_calls_in_flight", "in_flight", "Calls of a worker that haven't ended."),
+        (
+            "retriever_worker_memory_bytes",
+            "pss_bytes",
+            "Memory (PSS) of a worker: a page that n processes map counts 1/n.",
+        ),
+        ("retriever_worker_open_fds", "open_fds", "File descriptors that a worker has."),
+        ("retriever_worker_max_fds", "max_fds", "File descriptors that a worker may have."),
+        ("retriever_worker_connections", "connections", "Connections of callers to a worker."),
+    ):
+        values: dict[tuple[str, ...], float] = {
+            (str(worker.index),): getattr(worker.load, field) for worker in workers
+        }
+        yield gauge(name, documentation, values, labels=["worker"])
+    states = Counter(_STATES[worker.state] for worker in workers)
+    counts: dict[tuple[str, ...], float] = {
+        (state,): states[state] for state in dict.fromkeys(_STATES.values())
+    }
+    yield gauge("retriever_workers", "Workers, by state.", counts, labels=["state"])
 
 
 def _version(fleet: control.ServiceState, of_slots: Sequence[dict[Key, int]]) -> Iterator[Metric]:
@@ -221,11 +210,8 @@ def _version(fleet: control.ServiceState, of_slots: Sequence[dict[Key, int]]) ->
     )
     if not fleet.version:
         return
-    info = GaugeMetricFamily(
-        "retriever_version_info", "The version in service.", labels=["label", "version"]
-    )
-    info.add_metric([fleet.label, fleet.version], 1)
-    yield info
+    info: dict[tuple[str, ...], float] = {(fleet.label, fleet.version): 1}
+    yield gauge("retriever_version_info", "The version in service.", info, labels=["label", "version"])
     # A name may be of a day that there isn't.
     with contextlib.suppress(ValueError):
         yield gauge(

@@ -23,13 +23,7 @@ def not_live(*, silent_seconds: float, stopping: str | None) -> str | None:
 
 
 def not_ready(fleet: ServiceState | None, *, stopping: str | None, now: float) -> str | None:
-    """Why no calls should be sent here.
-
-    Args:
-        fleet: the state of the whole service; None before there is any.
-        stopping: why the service stops, None while it doesn't.
-        now: time.monotonic().
-    """
+    """Why no calls should be sent here; arguments as of `not_live` and `waiting_for`."""
     if stopping is not None:
         return f"{stopping}: draining"
     if fleet is None or not fleet.version:

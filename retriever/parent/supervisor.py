@@ -69,7 +69,6 @@ class Supervisor:
         self._stopping: str | None = None
         self._exit_status = 0
         self._reload = Reload(
-            self._config.volume,
             self._workers,
             self._events.wake_up,
             verify=self._source.verify,
@@ -78,11 +77,7 @@ class Supervisor:
         )
         self._fleet: control.ServiceState | None = None
         self._seen: SimpleQueue[Seen] = SimpleQueue()
-        self._watch = LabelWatch(
-            self._look,
-            self._take_seen,
-            poll_seconds=config.poll_seconds,
-        )
+        self._watch = LabelWatch(self._look, self._take_seen, poll_seconds=config.poll_seconds)
         self._checked_at = 0.0
         self._turned_at = time.monotonic()
         if self._endpoint is not None:
@@ -98,10 +93,9 @@ class Supervisor:
         from lightfm_retriever.hosting.observing.metrics_endpoint import MetricsEndpoint
         from retriever.parent.metrics import RetrieverMetrics
 
-        listen = config.hosting.metrics_listen or ""
         metrics = RetrieverMetrics(config.workers, lambda: self._fleet)
         self._endpoint = MetricsEndpoint(
-            listen,
+            config.hosting.metrics_listen or "",
             metrics,
             live=lambda: probes.not_live(
                 silent_seconds=time.monotonic() - self._turned_at, stopping=self._stopping
@@ -111,17 +105,18 @@ class Supervisor:
         return metrics
 
     @property
-    def address(self) -> str:
-        """Where the workers listen."""
-        return format_address(self._config.host, self._config.port)
-
-    @property
     def version(self) -> str:
         """The version that is committed; empty while there is none."""
         return self._reload.known.committed or ""
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit status."""
+        # Whoever reads the line may send a signal at once.
+        self._events.catch_signals()
+        address = format_address(self._config.host, self._config.port)
+        print(
+            f"listening on {address} with {len(self._workers)} workers, pid {os.getpid()}", flush=True
+        )
         for worker in self._workers:
             self._start(worker)
         self._watch.start()
@@ -161,7 +156,8 @@ class Supervisor:
                 self._watch.look_now()
             elif self._stopping is not None:
                 _log.warning("%s again: stopping at once", signal.Signals(number).name)
-                self._kill_all()
+                for worker in self._workers:
+                    worker.kill()
             else:
                 self._stop(
                     signal.Signals(number).name,
@@ -192,7 +188,7 @@ class Supervisor:
             worker.kill()
             worker.bury()
             worker.deaths += 1
-            seconds = self._pause(worker.deaths)
+            seconds = restart_pause(worker.deaths, random.random())  # noqa: S311
             _log.error(
                 "worker %d can't be started: %s; it is tried again in %.1f s",
                 worker.index,
@@ -217,16 +213,12 @@ class Supervisor:
             self._exit_status = 1
             self._stop("workers that can't start", drain_seconds=0.0)
             return
-        seconds = self._pause(worker.deaths)
+        seconds = restart_pause(worker.deaths, random.random())  # noqa: S311
         _log.warning(
             "worker %d ended with status %d: restarting in %.1f s", worker.index, status, seconds
         )
         worker.restarts += 1
         self._events.after(seconds, lambda: self._start(worker))
-
-    def _pause(self, deaths: int) -> float:
-        longest = min(_LONGEST_RESTART_SECONDS, _FIRST_RESTART_SECONDS * 2 ** (deaths - 1))
-        return float(longest * random.uniform(0.5, 1))  # noqa: S311
 
     def _check_workers(self) -> None:
         """Kill workers that hang: they come back."""
@@ -246,12 +238,13 @@ class Supervisor:
                 self._reload.prepare_took_too_long(worker)
 
     def _tell_fleet(self) -> None:
+        known = self._reload.known
         fleet = control.ServiceState(
             label="" if self._config.pin else self._config.label,
-            target=self._reload.known.target or "",
-            version=self._reload.known.committed or "",
+            target=known.target or "",
+            version=known.committed or "",
             label_problem=self._watch.silence() or self._reload.problem(),
-            served_problem=self._reload.known.served.problem(),
+            served_problem=known.served.problem(),
             last_reload=self._reload.last,
             workers=[worker.facts() for worker in self._workers],
             failed=[*reversed(self._reload.failed.values())],
@@ -260,10 +253,8 @@ class Supervisor:
         if fleet == self._fleet:
             return
         self._fleet = fleet
-        if self._stopping is not None:
-            return
         for worker in self._workers:
-            if worker.up:
+            if worker.up and self._stopping is None:
                 worker.send(fleet)
 
     # ---- the end
@@ -283,15 +274,14 @@ class Supervisor:
         for worker in self._workers:
             if worker.pid:
                 _log.error("worker %d didn't end in time: killing it", worker.index)
-        self._kill_all()
+                worker.kill()
 
-    def _kill_all(self) -> None:
-        for worker in self._workers:
-            worker.kill()
 
-    def catch_signals(self) -> None:
-        """From now on a signal is handled by `run`, also one that comes before it."""
-        self._events.catch_signals()
+def restart_pause(deaths: int, chance: float) -> float:
+    """In how many seconds to start a worker again that ended so often in a row; `chance` is in 0..1."""
+    # No power of 2 beyond what a float holds.
+    longest = min(_LONGEST_RESTART_SECONDS, _FIRST_RESTART_SECONDS * 2.0 ** min(deaths - 1, 16))
+    return longest * (0.5 + chance / 2)
 
 
 def serve(config: Config) -> int:
@@ -302,10 +292,4 @@ def serve(config: Config) -> int:
     # A connection of a caller is one, and so is each file of a version while it is opened.
     descriptors.raise_limit()
     _log.info("lightfm-retriever %s starts", release())
-    # Whoever reads the line may send a signal at once.
-    supervisor.catch_signals()
-    print(
-        f"listening on {supervisor.address} with {config.workers} workers, pid {os.getpid()}",
-        flush=True,
-    )
     return supervisor.run()

@@ -40,6 +40,7 @@ class WorkerProcess:
         load: what it last said that it does and needs.
         deaths: how often in a row a process ended soon after its start.
         restarts: how often a process was replaced.
+        connection: the socket to wait on, None while the worker is down.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class WorkerProcess:
         self._told_to_listen = False
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
-        self._connection: socket.socket | None = None
+        self.connection: socket.socket | None = None
         # What didn't fit into the socket's buffer.
         self._unsent = bytearray()
         self._lines = control.Lines(control.ToParent)
@@ -95,7 +96,7 @@ class WorkerProcess:
         except OSError:
             ours.close()
             raise
-        self._connection = ours
+        self.connection = ours
         self._unsent = bytearray()
         self._lines = control.Lines(control.ToParent)
         self.state = "starting"
@@ -103,11 +104,6 @@ class WorkerProcess:
         self.load = control.Load()
         self._heard_at = self._clock()
         self._told_to_listen = False
-
-    @property
-    def connection(self) -> socket.socket | None:
-        """The socket to wait on, None while the worker is down."""
-        return self._connection
 
     @property
     def up(self) -> bool:
@@ -137,10 +133,10 @@ class WorkerProcess:
 
         One that hasn't read for long, or is gone, is killed: it comes back.
         """
-        if self._connection is None:
+        if self.connection is None:
             return
         self._unsent += control.encoded(message)
-        self._send_on(self._connection)
+        self._send_on(self.connection)
         if len(self._unsent) > _MAX_UNSENT_BYTES:
             self.kill()
 
@@ -156,11 +152,11 @@ class WorkerProcess:
 
     def receive(self) -> tuple[list[object], bool]:
         """What the worker said since, and whether it is still there."""
-        if self._connection is None:
+        if self.connection is None:
             return [], False
-        self._send_on(self._connection)
+        self._send_on(self.connection)
         try:
-            data = self._connection.recv(_RECEIVE_BYTES)
+            data = self.connection.recv(_RECEIVE_BYTES)
         except BlockingIOError:
             return [], True
         except OSError:
@@ -219,8 +215,8 @@ class WorkerProcess:
 
     def bury(self) -> int:
         """Release what a process that closed its connection leaves; returns its exit status."""
-        connection, process = self._connection, self._process
-        self._connection = self._process = None
+        connection, process = self.connection, self._process
+        self.connection = self._process = None
         self.state, self.version = "down", None
         self.preparing = self.prepared = self.committing = None
         self.serving_since = 0.0

@@ -1,4 +1,4 @@
-"""Answers as messages."""
+"""Answers as messages, and what logs and traces tell of those."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any, TypeAlias
 
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
+from lightfm_retriever.hosting.observing.spans import Attributes
 from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.id_map import ItemId, ItemRow
 from retriever.answer_words import ShortReason, Source
-from retriever.answering.explanations import ScoreParts
 from retriever.answering.queries import RankedRows
 from retriever.answering.snapshot import Snapshot
+from retriever.answering.subjects import ScoreParts
 
 Response: TypeAlias = pb.SimilarItemsResponse | pb.RecommendResponse
 TITLE = "title"
@@ -59,6 +60,21 @@ def fill_in(
     if answer.explanations:
         for item, explanation in zip(response.items, answer.explanations, strict=True):
             _fill_in_explanation(item.explanation, explanation)
+
+
+def call_facts(response: Any) -> Attributes:
+    """Which version a response is from and how many results it has; of an answer, how it was found."""
+    if isinstance(response, pb.RecommendResponse | pb.SimilarItemsResponse):
+        return {
+            "version": response.version,
+            "results": len(response.items),
+            "source": pb.Source.Name(response.source).removeprefix("SOURCE_"),
+            "exact": response.method == pb.SEARCH_METHOD_EXACT,
+            "candidates": response.candidates,
+        }
+    if isinstance(response, pb.BatchRecommendResponse | pb.BatchSimilarItemsResponse):
+        return {"version": response.version, "results": len(response.results)}
+    return {}
 
 
 def _fill_in_what_matches_nothing(response: Response, answer: RankedRows) -> None:

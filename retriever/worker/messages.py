@@ -6,30 +6,28 @@ import copy
 import functools
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from retriever.answering import batches, pages, sizes
-from retriever.answering.conditions import (
-    MAX_CONDITIONS,
-    MAX_VALUES,
-    AnyCondition,
-    NumberCondition,
-    ValueCondition,
-)
 from retriever.answering.near_misses import in_words, near_names
 from retriever.answering.pages import Page
 from retriever.answering.questions import (
     DEFAULT_LIMIT,
+    MAX_CONDITIONS,
     MAX_LIMIT,
     MAX_RETURNED_ATTRIBUTES,
+    MAX_VALUES,
+    AnyCondition,
     ItemSubject,
+    NumberCondition,
     Options,
     Search,
     UnknownIds,
     UserFeatures,
     UserSubject,
+    ValueCondition,
     WeightedItems,
     check_external_id,
 )
@@ -46,43 +44,55 @@ _PLAIN_FIELDS = frozenset(
         *("return_attributes", "return_attribute_names", "max_response_bytes"),
     }
 )
+# What a quick call has at the most: handing it to another thread would take longer than answering it.
+# The microseconds are of one search, as the trainer measured it.
+_QUICK_MICROSECONDS = 500.0
+_QUICK_RESULTS = 100
+_QUICK_ITEMS = 50
+_QUICK_SEEN = 500
 _UNKNOWN_IDS: dict[int, UnknownIds | None] = {
     pb.UNKNOWN_IDS_UNSPECIFIED: None,
     pb.UNKNOWN_IDS_ERROR: "error",
     pb.UNKNOWN_IDS_IGNORE: "ignore",
     pb.UNKNOWN_IDS_POPULAR: "popular",
 }
+_KINDS: dict[str, Literal["any", "all", "none"]] = {
+    "any_of": "any",
+    "all_of": "all",
+    "none_of": "none",
+}
 Batch: TypeAlias = pb.BatchSimilarItemsRequest | pb.BatchRecommendRequest
 
 
 def similar_items_question(request: pb.SimilarItemsRequest) -> tuple[ItemSubject, Options]:
     """What is asked; raises InvalidArgumentError."""
+    subject: ItemSubject
     match request.WhichOneof("subject"):
         case "item_id":
             check_external_id("item_id", request.item_id)
-            return request.item_id, _options(request, exclude_seen=True)
+            subject = request.item_id
         case "items":
-            items = WeightedItems(request.items.item_ids, request.items.weights, field="items")
-            return items, _options(request, exclude_seen=True)
+            subject = WeightedItems(request.items.item_ids, request.items.weights, field="items")
         case _:
             raise InvalidArgumentError("subject", "is not set: set item_id or items")
+    return subject, _options(request, exclude_seen=True)
 
 
 def recommend_question(request: pb.RecommendRequest) -> tuple[UserSubject, Options]:
     """What is asked; raises InvalidArgumentError."""
-    exclude_seen = request.exclude_seen if request.HasField("exclude_seen") else True
+    subject: UserSubject
     match request.WhichOneof("subject"):
         case "user_id":
             check_external_id("user_id", request.user_id)
-            return request.user_id, _options(request, exclude_seen=exclude_seen)
+            subject = request.user_id
         case "session":
-            session = WeightedItems(request.session.item_ids, request.session.weights)
-            return session, _options(request, exclude_seen=exclude_seen)
+            subject = WeightedItems(request.session.item_ids, request.session.weights)
         case "features":
-            features = UserFeatures(request.features.features)
-            return features, _options(request, exclude_seen=exclude_seen)
+            subject = UserFeatures(request.features.features)
         case _:
             raise InvalidArgumentError("subject", "is not set: set user_id, session or features")
+    exclude_seen = request.exclude_seen if request.HasField("exclude_seen") else True
+    return subject, _options(request, exclude_seen=exclude_seen)
 
 
 def check_batch(batch: Batch) -> None:
@@ -130,6 +140,28 @@ def return_attributes(snapshot: Snapshot, request: Request) -> Sequence[str]:
 def is_plain(request: Request) -> bool:
     """Whether a request sets nothing but its subject, limit, exclude_seen and what to return."""
     return all(field.name in _PLAIN_FIELDS for field, _ in request.ListFields())
+
+
+def is_quick(snapshot: Snapshot, request: Any) -> bool:
+    """Whether a request is answered within a millisecond, roughly; may be wrong, but must be cheap."""
+    if isinstance(request, pb.RecommendRequest):
+        ranker, several, user_id = snapshot.recommend, request.session, request.user_id
+    elif isinstance(request, pb.SimilarItemsRequest):
+        ranker, several, user_id = snapshot.similar, request.items, ""
+    else:
+        return False
+    return (
+        ranker.query_microseconds <= _QUICK_MICROSECONDS
+        and request.limit <= _QUICK_RESULTS
+        and len(several.item_ids) <= _QUICK_ITEMS
+        and is_plain(request)
+        and (not user_id or _has_seen_little(snapshot, user_id))
+    )
+
+
+def _has_seen_little(snapshot: Snapshot, user_id: str) -> bool:
+    row = snapshot.publication.users.row(user_id)
+    return row is None or len(snapshot.publication.seen[row]) <= _QUICK_SEEN
 
 
 def _options(request: Request, *, exclude_seen: bool) -> Options:
@@ -189,31 +221,17 @@ def _conditions(wanted: pb.Filter) -> Sequence[AnyCondition]:
 
 
 def _condition(field: str, condition: pb.Condition) -> AnyCondition:
-    match condition.WhichOneof("test"):
-        case "any_of":
-            return ValueCondition(
-                condition.attribute, "any", _values(f"{field}.any_of", condition.any_of)
-            )
-        case "all_of":
-            return ValueCondition(
-                condition.attribute, "all", _values(f"{field}.all_of", condition.all_of)
-            )
-        case "none_of":
-            return ValueCondition(
-                condition.attribute, "none", _values(f"{field}.none_of", condition.none_of)
-            )
-        case "range":
-            return _range(f"{field}.range", condition.attribute, condition.range)
-        case _:
-            raise InvalidArgumentError(
-                f"{field}.test", "is not set: set any_of, all_of, none_of or range"
-            )
-
-
-def _values(field: str, values: pb.Values) -> Sequence[str]:
-    if not values.values:
-        raise InvalidArgumentError(f"{field}.values", "is empty, but should have at least one entry")
-    return values.values
+    test = condition.WhichOneof("test")
+    if test is None:
+        raise InvalidArgumentError(f"{field}.test", "is not set: set any_of, all_of, none_of or range")
+    if test == "range":
+        return _range(f"{field}.range", condition.attribute, condition.range)
+    values: Sequence[str] = getattr(condition, test).values
+    if not values:
+        raise InvalidArgumentError(
+            f"{field}.{test}.values", "is empty, but should have at least one entry"
+        )
+    return ValueCondition(condition.attribute, _KINDS[test], values)
 
 
 def _range(field: str, attribute: str, wanted: pb.Range) -> NumberCondition:

@@ -20,30 +20,36 @@ from retriever.worker.service import SERVICE_NAME, RetrieverServicer
 _OTHER_STREAMS = 64
 
 
-class Server:
+class Server(HostedServer):
     """One server, which doesn't listen until `listen`."""
 
     def __init__(
         self, config: Config, servicer: RetrieverServicer, *, calls: Calls, observe: Observe
     ) -> None:
         self._config = config
-        self._calls = UnaryLane(
+        self._unary = UnaryLane(
             "call",
             limit=config.max_calls,
             threads=config.threads,
             is_quick=servicer.is_quick,
             observe=observe,
         )
-        self._server = HostedServer(
+        options = [("grpc.so_reuseport", 1), *message_sizes.received(MAX_REQUEST_BYTES)]
+        if age := config.max_connection_age_seconds:
+            options += [
+                ("grpc.max_connection_age_ms", int(age * 1000)),
+                ("grpc.max_connection_age_grace_ms", int(config.grace_seconds * 1000)),
+            ]
+        super().__init__(
             SERVICE_NAME,
-            {SERVICE_NAME: self._calls, f"/{SERVICE_NAME}/GetStatus": probes("status", observe)},
+            {SERVICE_NAME: self._unary, f"/{SERVICE_NAME}/GetStatus": probes("status", observe)},
             calls=calls,
             observe=observe,
             # More than calls: who sends too many of those is told so.
             streams=config.max_calls + _OTHER_STREAMS,
-            options=_options(config),
+            options=options,
         )
-        pb_grpc.add_RetrieverServiceServicer_to_server(servicer, self._server.grpc)
+        pb_grpc.add_RetrieverServiceServicer_to_server(servicer, self.grpc)
 
     def listen(self) -> None:
         """Bind the port and take calls.
@@ -53,21 +59,12 @@ class Server:
             HostingError: certificates can't be used.
         """
         address = format_address(self._config.host, self._config.port)
-        self._server.bind(address, self._config.hosting.security)
-        self._server.start()
-
-    @property
-    def alive(self) -> bool:
-        """Whether calls are answered, or needn't be any more; see HostedServer."""
-        return self._server.alive
-
-    def say_serving(self, *, serving: bool) -> None:
-        """Set what health checks answer, for the service's name and for ""."""
-        self._server.say_serving(serving=serving)
+        self.bind(address, self._config.hosting.security)
+        self.start()
 
     def load(self, measured: Load) -> Load:
         """What the server did, beside what was measured of its process."""
-        calls = self._calls
+        calls = self._unary
         in_flight = calls.in_flight
         return msgspec.structs.replace(
             measured,
@@ -84,20 +81,3 @@ class Server:
             max_fds=descriptors.limit(),
             connections=descriptors.connections(self._config.port),
         )
-
-    def stop(self, grace_seconds: float | None) -> None:
-        """Refuse new calls, and wait until those in flight have ended or the time is over."""
-        self._server.stop(grace_seconds)
-
-
-def _options(config: Config) -> list[tuple[str, int]]:
-    options = [
-        ("grpc.so_reuseport", 1),
-        *message_sizes.received(MAX_REQUEST_BYTES),
-    ]
-    if age := config.max_connection_age_seconds:
-        options += [
-            ("grpc.max_connection_age_ms", int(age * 1000)),
-            ("grpc.max_connection_age_grace_ms", int(config.grace_seconds * 1000)),
-        ]
-    return options

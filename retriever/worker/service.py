@@ -24,8 +24,6 @@ from retriever.control import ServiceState
 from retriever.errors import AbandonedError, NothingLoadedError
 from retriever.waiting import waiting_for
 from retriever.worker import answer_messages, messages
-from retriever.worker.current import CurrentSnapshot
-from retriever.worker.quick import is_quick
 from retriever.worker.status import to_message, to_status
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["RetrieverService"].full_name
@@ -36,7 +34,6 @@ _STATES = {
     "running": pb.WORKER_STATE_RUNNING,
     "down": pb.WORKER_STATE_DOWN,
 }
-
 _Request = TypeVar("_Request", bound=Message)
 _Question = TypeVar("_Question", pb.SimilarItemsRequest, pb.RecommendRequest)
 _Response = TypeVar("_Response")
@@ -71,6 +68,34 @@ def _handler(
     return handle
 
 
+class CurrentSnapshot:
+    """Holds one snapshot, swapped as a whole.
+
+    Reading and writing one attribute is atomic in CPython, so calls need no lock: each sees the old
+    snapshot or the new one.
+    """
+
+    def __init__(self) -> None:
+        self._snapshot: Snapshot | None = None
+
+    def get(self) -> Snapshot:
+        """The snapshot for one request; NothingLoadedError when there is none."""
+        snapshot = self._snapshot
+        if snapshot is None:
+            raise NothingLoadedError("none was committed")
+        return snapshot
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Serve another snapshot from now on."""
+        self._snapshot = snapshot
+
+    @property
+    def version(self) -> str:
+        """The version that serves; empty while there is none."""
+        snapshot = self._snapshot
+        return "" if snapshot is None else snapshot.version
+
+
 class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     """The RPCs. `fleet` returns what the parent last told about the whole service."""
 
@@ -87,10 +112,10 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         self._answered = answered
         self._recommended = recommended
 
-    def is_quick(self, request: Message) -> bool:
+    def is_quick(self, request: Any) -> bool:
         """Whether a call may be answered on the thread that takes all calls."""
         try:
-            return is_quick(self._current.get(), request)
+            return messages.is_quick(self._current.get(), request)
         except NothingLoadedError:
             return True
 
@@ -99,19 +124,9 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         self, request: pb.SimilarItemsRequest, checkpoint: Checkpoint
     ) -> pb.SimilarItemsResponse:
         """See the proto."""
-        subject, options = messages.similar_items_question(request)
-        most = sizes.answer_bytes(request.max_response_bytes)
-        snapshot = self._snapshot()
-        attributes = messages.return_attributes(snapshot, request)
-        answer = queries.similar_items(snapshot, subject, options, checkpoint=checkpoint)
-        checkpoint()
         response = pb.SimilarItemsResponse()
-        answer_messages.fill_in(
-            response, snapshot, answer, attributes, snapshot.publication.items.external_id
-        )
-        if sizes.may_be_too_large(attributes, most):
-            sizes.check_answer(response.ByteSize(), most)
-        self._answered("SimilarItems", (answer,))
+        ask, question = queries.similar_items, messages.similar_items_question
+        self._answer("SimilarItems", request, response, question, ask, checkpoint)
         return response
 
     @_handler
@@ -119,21 +134,34 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         self, request: pb.RecommendRequest, checkpoint: Checkpoint
     ) -> pb.RecommendResponse:
         """See the proto."""
-        subject, options = messages.recommend_question(request)
+        response = pb.RecommendResponse()
+        ask, question = queries.recommend, messages.recommend_question
+        asked = self._answer("Recommend", request, response, question, ask, checkpoint)
+        self._recommended(*asked)
+        return response
+
+    def _answer(
+        self,
+        method: str,
+        request: Any,
+        response: answer_messages.Response,
+        question: Callable[[Any], tuple[_Subject, Options]],
+        ask: Callable[..., RankedRows],
+        checkpoint: Checkpoint,
+    ) -> tuple[Snapshot, _Subject, Options, RankedRows]:
+        """Make a new message the answer; returns what was asked of which snapshot, and its answer."""
+        subject, options = question(request)
         most = sizes.answer_bytes(request.max_response_bytes)
         snapshot = self._snapshot()
         attributes = messages.return_attributes(snapshot, request)
-        answer = queries.recommend(snapshot, subject, options, checkpoint=checkpoint)
+        answer = ask(snapshot, subject, options, checkpoint=checkpoint)
         checkpoint()
-        response = pb.RecommendResponse()
-        answer_messages.fill_in(
-            response, snapshot, answer, attributes, snapshot.publication.items.external_id
-        )
+        external_id = snapshot.publication.items.external_id
+        answer_messages.fill_in(response, snapshot, answer, attributes, external_id)
         if sizes.may_be_too_large(attributes, most):
             sizes.check_answer(response.ByteSize(), most)
-        self._answered("Recommend", (answer,))
-        self._recommended(snapshot, subject, options, answer)
-        return response
+        self._answered(method, (answer,))
+        return snapshot, subject, options, answer
 
     @_handler
     def BatchSimilarItems(  # noqa: N802
@@ -141,14 +169,8 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     ) -> pb.BatchSimilarItemsResponse:
         """See the proto."""
         response = pb.BatchSimilarItemsResponse()
-        self._answer_all(
-            "BatchSimilarItems",
-            request,
-            response,
-            messages.similar_items_question,
-            queries.plan_similar_items,
-            checkpoint,
-        )
+        plan, question = queries.plan_similar_items, messages.similar_items_question
+        self._answer_all("BatchSimilarItems", request, response, question, plan, checkpoint)
         return response
 
     @_handler
@@ -157,14 +179,8 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     ) -> pb.BatchRecommendResponse:
         """See the proto."""
         response = pb.BatchRecommendResponse()
-        self._answer_all(
-            "BatchRecommend",
-            request,
-            response,
-            messages.recommend_question,
-            queries.plan_recommend,
-            checkpoint,
-        )
+        plan, question = queries.plan_recommend, messages.recommend_question
+        self._answer_all("BatchRecommend", request, response, question, plan, checkpoint)
         return response
 
     def _answer_all(
@@ -207,8 +223,8 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         try:
             return self._current.get()
         except NothingLoadedError:
-            waiting = waiting_for(self._fleet(), now=time.monotonic())
-            raise NothingLoadedError(waiting.reason, passes=waiting.passes) from None
+            reason, passes = waiting_for(self._fleet(), now=time.monotonic())
+            raise NothingLoadedError(reason, passes=passes) from None
 
     @_handler
     def GetStatus(  # noqa: N802

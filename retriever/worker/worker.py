@@ -36,11 +36,10 @@ from retriever.counters import Counters
 from retriever.errors import RetrieverError
 from retriever.failures import Failure
 from retriever.version_files import FilesChangedError
-from retriever.worker.call_facts import call_facts
-from retriever.worker.current import CurrentSnapshot
+from retriever.worker.answer_messages import call_facts
 from retriever.worker.online_recall import Sampler
 from retriever.worker.server import Server
-from retriever.worker.service import RetrieverServicer, look_away
+from retriever.worker.service import CurrentSnapshot, RetrieverServicer, look_away
 from retriever.worker.warm_up import warm_up
 
 _log = logging.getLogger(__name__)
@@ -95,22 +94,19 @@ class Worker:
         """Serve until the parent says to drain, or is gone."""
         logs.say_version(lambda: self._current.version)
         with contextlib.closing(self._observation):
-            self._serve()
-
-    def _serve(self) -> None:
-        threading.Thread(target=self._beat, name="beat", daemon=True).start()
-        if self._sampler is not None:
-            self._sampler.start()
-        self._send(control.Booted())
-        lines = control.Lines(control.ToWorker)
-        while data := self._parent.recv(_RECEIVE_BYTES):
-            for message in lines.feed(data):
-                if isinstance(message, control.Drain):
-                    self._drain(message)
-                    return
-                self._obey(message)
-        _log.error("the parent is gone: stopping")
-        self._server.stop(None)
+            threading.Thread(target=self._beat, name="beat", daemon=True).start()
+            if self._sampler is not None:
+                self._sampler.start()
+            self._send(control.Booted())
+            lines = control.Lines(control.ToWorker)
+            while data := self._parent.recv(_RECEIVE_BYTES):
+                for message in lines.feed(data):
+                    if isinstance(message, control.Drain):
+                        self._drain(message)
+                        return
+                    self._obey(message)
+            _log.error("the parent is gone: stopping")
+            self._server.stop(None)
 
     def _obey(self, message: object) -> None:
         match message:
@@ -120,7 +116,13 @@ class Worker:
                 self._send(control.Listening())
             case control.Prepare() as prepare:
                 self._take(prepare.order)
-                self._begin_to_prepare(prepare)
+                # One that hangs, on a volume that does, keeps no other from being prepared; but many
+                # that do would fill the process.
+                if self._may_prepare.acquire(blocking=False):
+                    self._orders.put(prepare)
+                else:
+                    reason = f"{_MAX_PREPARING} versions before are still being opened"
+                    self._cannot_prepare(prepare, Failure(reason, passing=True))
             case control.Commit(version=version):
                 self._commit(version)
             case control.Abandon():
@@ -133,15 +135,6 @@ class Worker:
         with self._ordering:
             prepared, self._order, self._prepared = self._prepared, order, None
         return prepared
-
-    def _begin_to_prepare(self, prepare: control.Prepare) -> None:
-        # One that hangs, on a volume that does, keeps no other from being prepared; but many that do
-        # would fill the process.
-        if not self._may_prepare.acquire(blocking=False):
-            failure = Failure(f"{_MAX_PREPARING} versions before are still being opened", passing=True)
-            self._cannot_prepare(prepare, failure)
-            return
-        self._orders.put(prepare)
 
     def _prepare_what_is_ordered(self) -> None:
         while True:
@@ -157,15 +150,8 @@ class Worker:
     def _cannot_prepare(
         self, prepare: control.Prepare, failure: Failure, *, changed: bool = False
     ) -> None:
-        self._send(
-            control.PrepareFailed(
-                prepare.version,
-                prepare.order,
-                failure.reason,
-                passing=failure.passing,
-                changed=changed,
-            )
-        )
+        reason, passing = failure.reason, failure.passing
+        self._send(control.PrepareFailed(prepare.version, prepare.order, reason, passing, changed))
 
     def _prepare(self, prepare: control.Prepare) -> None:
         version, order = prepare.version, prepare.order

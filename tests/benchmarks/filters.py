@@ -36,8 +36,14 @@ from lightfm_retriever.publication.vectors.ranking import row_norms
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases
 from lightfm_retriever.publication.writer import Staging
 from retriever.answering import queries
-from retriever.answering.conditions import AnyCondition, NumberCondition, ValueCondition
-from retriever.answering.questions import AS_TUNED, Options, Search
+from retriever.answering.questions import (
+    AS_TUNED,
+    AnyCondition,
+    NumberCondition,
+    Options,
+    Search,
+    ValueCondition,
+)
 from retriever.answering.snapshot import Snapshot, open_snapshot
 from tests.benchmarks import indexes
 from tests.machine import machine_name

@@ -39,8 +39,8 @@ from lightfm_retriever.publication import layout, reader
 from lightfm_retriever.publication.writer import Staging
 from lightfm_retriever.remote.download import AT_ONCE
 from lightfm_retriever.remote.location import parse_location
-from lightfm_retriever.remote.opening import open_volume
 from lightfm_retriever.remote.store import PIECE_BYTES, Store
+from lightfm_retriever.remote.volume import open_volume
 from tests import seaweedfs
 from tests.benchmarks import large
 from tests.benchmarks.large import BenchmarkError, Large, Recipe, Room

@@ -13,8 +13,7 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 from lightfm_retriever.publication import layout
 from retriever.answering.snapshot import Snapshot, open_snapshot
 from retriever.control import ServiceState
-from retriever.worker.current import CurrentSnapshot
-from retriever.worker.service import RetrieverServicer
+from retriever.worker.service import CurrentSnapshot, RetrieverServicer
 from tests import retrievable
 from tests.fuzz import mutation, published
 from tests.fuzz.context import Context, UnansweredError

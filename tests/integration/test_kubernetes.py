@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lightfm_retriever.hosting.security.settings import ClientSecurity
-from tests import kustomize
+from tests.deployment import kustomize
 from tests.service import Service
 from tests.trainer_service import TrainerService
 

@@ -18,6 +18,7 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.errors import VolumeError
+from tests import publications
 from tests.load import descriptors, faults, models
 from tests.load.models import Model
 from tests.service import PATIENCE, Resources, Service
@@ -138,7 +139,7 @@ class Campaign(Noting):
                 self._let_callers_work()
         with self._phase("roll back"):
             for _ in range(self._scale.rollbacks):
-                self._move(lambda: labels.rollback(self._volume))
+                self._move(lambda: publications.roll_back(self._volume))
         with self._phase("delete old versions"):
             self._delete_old_versions()
         with self._phase("publish broken versions"):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lightfm_retriever.remote.location import parse_location
-from lightfm_retriever.remote.opening import open_volume
+from lightfm_retriever.remote.volume import open_volume
 from tests.fault_proxy import FaultProxy
 from tests.load import models
 from tests.load.models import Model

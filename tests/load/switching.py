@@ -12,6 +12,7 @@ import grpc
 
 from lightfm_retriever.publication import labels
 from lightfm_retriever.publication.errors import PublicationError
+from tests import publications
 from tests.load.target import LoadError, Target, words
 
 # For a change to be taken over; a service that is being called looks at its label every second.
@@ -42,7 +43,7 @@ def switching(
                 took.append(time.monotonic() - began)
                 stop.wait(_PAUSE_SECONDS)
                 began = time.monotonic()
-                labels.rollback(volume, label=label)
+                publications.roll_back(volume, label=label)
                 _wait_until_all_serve(target, first)
                 took.append(time.monotonic() - began)
         except (LoadError, PublicationError) as error:
@@ -56,7 +57,7 @@ def switching(
         stop.set()
         thread.join()
         if labels.read_label_or_none(volume, label) == other:
-            labels.rollback(volume, label=label)
+            publications.roll_back(volume, label=label)
     if problems:
         raise problems[0]
 

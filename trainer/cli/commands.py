@@ -15,7 +15,7 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import InvalidPublicationError, VolumeError
 from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.remote.location import StoreUrl
-from lightfm_retriever.remote.opening import open_volume
+from lightfm_retriever.remote.volume import open_volume
 from trainer.cli import output, spec_arguments, study_command, versions_commands
 from trainer.cli.versions_commands import OfVolume
 from trainer.data import movielens

@@ -29,7 +29,7 @@ from typing import Self
 
 from lightfm_retriever.files.durable import make_directory
 from lightfm_retriever.hosting.observing.repeats import logger_of_calls
-from lightfm_retriever.hosting.threads import start_all
+from lightfm_retriever.hosting.process import start_all
 from lightfm_retriever.publication.writer import Clock, utc_now
 from trainer.errors import OptionError
 from trainer.event_log import files as event_files

@@ -5,7 +5,7 @@ them; what is served are only sums of these. Beside the columns, its adagrad sch
 2011) has a sum of squared gradients for each number, which makes the steps smaller the more a number
 was trained. LightFM's momentum is left out: adagrad has none.
 
-On a volume a side (items or users) has the five arrays that `file_table` lists as its model. Its n
+On a volume a side (items or users) has the five arrays that `layout` lists as its model. Its n
 columns are the own columns of some ids, then other features; an id and a feature of the same name stay
 apart. Each sum of squared gradients starts at 1.
 """

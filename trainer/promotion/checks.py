@@ -55,22 +55,9 @@ class Checks:
     """What a version in the making is held against, and how it did so far."""
 
     def __init__(
-        self,
-        volume: Volume,
-        label: str | None,
-        wanted: Gates,
-        max_shrinkage: float | None,
-        seed: int,
+        self, volume: Volume, label: str | None, wanted: Gates, max_shrinkage: float | None, seed: int
     ) -> None:
-        """Open what the label names.
-
-        Args:
-            volume: the volume.
-            label: that is to be moved; None for none.
-            wanted: what is asked for, and allowed.
-            max_shrinkage: see continuity.check.
-            seed: of what is drawn.
-        """
+        """Open what the label names that is to be moved, None for none; see continuity.check."""
         self.volume = volume
         self.results: list[GateResult] = []
         self.warnings: list[str] = []
@@ -88,9 +75,8 @@ class Checks:
     def before_training(self, content: Callable[[], Content], warnings: Sequence[str]) -> None:
         """Hold what the version is to be made of against the one that it is to replace, if any.
 
-        Args:
-            content: of the new version; asked for only then, since it takes memory for a moment.
-            warnings: of the input, which tell why too little is kept.
+        `content` is asked for only then, since it takes memory for a moment. The `warnings` of the
+        input tell why too little is kept.
 
         Raises:
             DiscontinuityError: too little is kept.
@@ -178,11 +164,7 @@ def move_label(
 ) -> GateResult | None:
     """Move a label to a version that passed, unless another one has come in between.
 
-    Returns:
-        None when it is moved; else a gate that failed.
-
-    Raises:
-        PublicationError: it can't be moved.
+    None when it is moved; else a gate that failed. Raises PublicationError when it can't be moved.
     """
     if expected is None:
         volume.promote(version, label=label)
@@ -190,8 +172,6 @@ def move_label(
     try:
         volume.swap(version, label=label, expected=expected.version, verb="promote")
     except LabelMovedError as error:
-        text = (
-            f"{error}: this version was compared with another one; train again, or promote it by hand"
-        )
-        return GateResult("label", False, None, 1.0, text)
+        todo = "this version was compared with another one; train again, or promote it by hand"
+        return GateResult("label", False, None, 1.0, f"{error}: {todo}")
     return None

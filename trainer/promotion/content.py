@@ -60,9 +60,7 @@ class Content:
 
 def content_of(version: Publication) -> Content:
     """What a published version has; its bytes have been verified."""
-    facts = version.manifest
-    titles = version.titles
-    user_names = version.user_features
+    facts, titles, user_names = version.manifest, version.titles, version.user_features
     return Content(
         items=version.items,
         users=version.users,
@@ -75,11 +73,7 @@ def content_of(version: Publication) -> Content:
         columns=_columns(facts.dataset),
         names={
             **names_by_column("items", facts.dataset.item_features, _item_features(version)),
-            **names_by_column(
-                "users",
-                facts.dataset.user_features,
-                () if user_names is None else map(user_names.external_id, range(len(user_names))),
-            ),
+            **names_by_column("users", facts.dataset.user_features, user_names or ()),
         },
     )
 
@@ -88,25 +82,30 @@ def content_in_making(
     *,
     items: ItemIds,
     users: UserIds,
-    seen: Ragged,
-    held_out: Ragged | None,
+    seen: tuple[Ragged, Ragged | None],
     titles: Sequence[str] | None,
     facts: DatasetFacts,
     attributes: Sequence[Column],
-    names: Mapping[str, frozenset[str]] | None = None,
 ) -> Content:
-    """What a version that is still to be published will have; see Publishable and Content."""
+    """What a version that is still to be published will have; see Publishable and Content.
+
+    `seen` are the rows of items that users have seen, and those that are held out.
+    """
+    pairs = [own for own in seen if own is not None]
+    owners, rows = (
+        np.concatenate([getattr(own, name) for own in pairs]) for name in ("owners", "values")
+    )
     return Content(
         items=items,
         users=users,
-        seen=_union(seen, held_out, len(items)),
+        seen=ragged.of_pairs(owners, rows, len(users)),
         interactions=facts.train_interactions + facts.test_interactions,
         weight=facts.weight,
         attributes={own.name: own.kind for own in attributes},
         value=_values(attributes),
         title=None if titles is None else titles.__getitem__,
         columns=_columns(facts),
-        names=names or {},
+        names={},
     )
 
 
@@ -121,17 +120,6 @@ def _values(columns: Sequence[Column]) -> Callable[[str, int], Value]:
         return None if np.isnan(column.values[row]) else float(column.values[row])
 
     return value
-
-
-def _union(one: Ragged, other: Ragged | None, items: int) -> Ragged:
-    """For each user the rows of the items of either, ascending; `items` is how many there are."""
-    if other is None:
-        return one
-    users = np.concatenate([np.repeat(np.arange(len(of)), np.diff(of.offsets)) for of in (one, other)])
-    pairs = np.unique(users * items + np.concatenate([one.values, other.values]))
-    offsets = np.zeros(len(one) + 1, dtype=np.int64)
-    offsets[1:] = np.cumsum(np.bincount(pairs // max(1, items), minlength=len(one)))
-    return Ragged(offsets, (pairs % max(1, items)).astype(np.int32))
 
 
 def _published_values(version: Publication) -> Callable[[str, int], Value]:

@@ -42,14 +42,8 @@ def check(
 ) -> tuple[list[GateResult], list[str]]:
     """Hold what a new version is to be made of against the one that it is to replace.
 
-    Args:
-        before: of the version that the label names.
-        now: of the new one.
-        gates: `min_users_kept`, `min_items_kept`, `min_pairs_kept` and `allow_different_data` of it.
-        version: the name of the one before, for the sentences.
-        max_shrinkage: the largest share of the interactions, and of their weight, that may be missing;
-            None for half of the interactions and any weight.
-        seed: of what is drawn.
+    `version` is the name of the one before. Of the interactions, and of their weight, a share of
+    `max_shrinkage` may be missing; where it is None, half of the interactions and any weight.
 
     Returns:
         A result for each thing that is compared, of which all have passed where different data are
@@ -59,11 +53,8 @@ def check(
     users = _kept("user", before, now, gates.min_users_kept, version, random)
     items = _kept("item", before, now, gates.min_items_kept, version, random)
     results = [users, items, *_amounts(before, now, version, max_shrinkage)]
-    warnings = [
-        own.text
-        for own in results
-        if own.passed and own.measured is not None and _is_odd(own, before, now)
-    ]
+    known = [own for own in results if own.passed and own.measured is not None]
+    warnings = [own.text for own in known if _is_odd(own, before, now)]
     if users.passed and items.passed:
         least = DEFAULT_PAIRS if gates.min_pairs_kept is None else gates.min_pairs_kept
         pairs = kept_pairs.pairs(before, now, least, version, random)
@@ -77,12 +68,8 @@ def check(
     ]
     titles = _titles(before, now, version, random)
     warnings += [own.text for own in titles if own.passed and (own.measured or 0.0) < _MOST]
-    results += [
-        *_attributes(before, now, version, changes),
-        *titles,
-    ]
     features, gone = _features(before, now, version)
-    results += features
+    results += [*_attributes(before, now, version, changes), *titles, *features]
     warnings += gone
     warnings += [warning for own in changes if (warning := own.warning(version))]
     warnings += kept_pairs.doubles("user", before.users, now.users, random)
@@ -154,9 +141,10 @@ def _how(
     random: np.random.Generator,
 ) -> str:
     """What became of ids that are lost."""
-    old: AnyIds = before.users if kind == "user" else before.items
-    new: AnyIds = now.users if kind == "user" else now.items
-    other: AnyIds = now.items if kind == "user" else now.users
+    old: AnyIds
+    (old, _), (new, other) = (
+        (own.users, own.items) if kind == "user" else (own.items, own.users) for own in (before, now)
+    )
     drawn = map(new.external_id, random.permutation(len(new)).tolist())
     # What was there before is no other form of what is lost.
     forms = id_forms.explain(lost, (own for own in drawn if own not in old), new)

@@ -36,18 +36,15 @@ def check(gates: Gates, measured: Measured) -> list[GateResult]:
     least_auc = gates.min_auc
     if least_auc is None and measured.evaluated_users >= _ENOUGH_USERS and _known(measured.auc):
         least_auc = DEFAULT_AUC
-    for name, what, value, required in (
-        ("min_precision_at_10", "precision@10", measured.precision_at_10, gates.min_precision_at_10),
-        ("min_auc", "AUC", measured.auc, least_auc),
-    ):
-        if required is not None:
-            results.append(_at_least(name, what, value, required))
+    results += _at_least(
+        "min_precision_at_10", "precision@10", measured.precision_at_10, gates.min_precision_at_10
+    )
+    results += _at_least("min_auc", "AUC", measured.auc, least_auc)
     floor = gates.min_recall
     if floor is None:
         floor = min(DEFAULT_RECALL, measured.target_recall or DEFAULT_RECALL)
     results.append(_recall(measured.recall_at_10, floor))
-    if gates.min_coverage is not None:
-        results.append(_at_least("min_coverage", "coverage", measured.coverage, gates.min_coverage))
+    results += _at_least("min_coverage", "coverage", measured.coverage, gates.min_coverage)
     if gates.max_relative_loss is not None:
         results.append(_relative_loss(measured.baseline, gates.max_relative_loss))
     elif measured.baseline is not None and (common := measured.baseline.common) is not None:
@@ -96,12 +93,14 @@ def _evaluated(measured: Measured, *, allowed: bool) -> GateResult:
     return GateResult("evaluated_users", False, users, required, text)
 
 
-def _at_least(name: str, what: str, value: float | None, required: float) -> GateResult:
+def _at_least(name: str, what: str, value: float | None, required: float | None) -> list[GateResult]:
+    if required is None:
+        return []
     if not _known(value):
         text = f"{what} isn't known, required at least {required}: {_UNKNOWN[name]}"
-        return GateResult(name, False, None, required, text)
+        return [GateResult(name, False, None, required, text)]
     passed, text = _compare(what, value, required)
-    return GateResult(name, passed, value, required, text)
+    return [GateResult(name, passed, value, required, text)]
 
 
 def _recall(recall: Mapping[str, float], required: float) -> GateResult:
@@ -109,16 +108,10 @@ def _recall(recall: Mapping[str, float], required: float) -> GateResult:
     if unknown := [name for name in (*_INDEXES, *recall) if name not in values]:
         text = f"recall@10 of index {unknown[0]!r} isn't known, required at least {required}"
         return GateResult("min_recall", False, None, required, text)
-    outcomes = [
-        _compare(f"recall@10 of index {name!r}", value, required) for name, value in values.items()
-    ]
-    return GateResult(
-        "min_recall",
-        all(passed for passed, _ in outcomes),
-        min(values.values()),
-        required,
-        "; ".join(text for _, text in outcomes),
-    )
+    outcomes = [_compare(f"recall@10 of index {name!r}", own, required) for name, own in values.items()]
+    text = "; ".join(text for _, text in outcomes)
+    passed = all(passed for passed, _ in outcomes)
+    return GateResult("min_recall", passed, min(values.values()), required, text)
 
 
 def _relative_loss(baseline: Baseline | None, allowed: float) -> GateResult:
@@ -127,13 +120,10 @@ def _relative_loss(baseline: Baseline | None, allowed: float) -> GateResult:
         text = "the label names no version yet, so there is nothing to compare precision@10 with"
         return GateResult(name, True, None, allowed, text)
     before, after = baseline.precision_at_10, baseline.candidate_precision_at_10
-    if baseline.common is not None and not baseline.common.in_common:
+    if (common := baseline.common) is not None and not common.in_common:
         before = None
-        baseline = replace(
-            baseline,
-            problem=f"version {baseline.version} knows none of the {baseline.common.users:,} evaluated "
-            "users",
-        )
+        problem = f"version {baseline.version} knows none of the {common.users:,} evaluated users"
+        baseline = replace(baseline, problem=problem)
     if not _known(before) or not _known(after):
         reason = baseline.problem or f"of version {baseline.version} no test interaction is evaluated"
         text = (
@@ -141,15 +131,15 @@ def _relative_loss(baseline: Baseline | None, allowed: float) -> GateResult:
             "version by hand, or leave out --max-relative-loss"
         )
         return GateResult(name, False, None, allowed, text)
-    common = baseline.common
-    told_apart = baseline.trained_on > _KNOWN_ALREADY
-    if told_apart and common is not None and common.known >= _ENOUGH_IN_COMMON:
+    if common is not None and (
+        baseline.trained_on <= _KNOWN_ALREADY or common.known < _ENOUGH_IN_COMMON
+    ):
+        common = None
+    if common is not None:
         before, after = common.before, common.after
     loss = (before - after) / before if before > 0 else 0.0
     # Of few users chance alone may make as much.
-    chance = 0.0
-    if told_apart and common is not None and common.known >= _ENOUGH_IN_COMMON and before > 0:
-        chance = _CHANCE * common.error / before
+    chance = _CHANCE * common.error / before if common is not None and before > 0 else 0.0
     passed = loss <= allowed + chance + _ROUNDING
     text = (
         f"precision@10 is {after:.4f}, that of version {baseline.version} on the same users "
@@ -157,7 +147,7 @@ def _relative_loss(baseline: Baseline | None, allowed: float) -> GateResult:
     )
     if not passed:
         text += f": {_amount(before * (1 - allowed) - after)} short"
-    if told_apart and common is not None and common.known >= _ENOUGH_IN_COMMON:
+    if common is not None:
         text += f"; of {common.known:,} users, on what neither was trained on"
     elif baseline.trained_on:
         text += (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lightfm_retriever.publication.storage.id_map import AnyIds
 from lightfm_retriever.publication.storage.ragged import are_among
@@ -25,14 +24,8 @@ def pairs(
 
     Of an input with fewer interactions than the version has, that much less is expected.
 
-    Args:
-        before, now: of the version that a label names, and of the new one.
-        least: what is required, in 0..1.
-        version: the name of the one before.
-        random: of what is drawn.
-
-    Returns:
-        None where too few pairs tell nothing.
+    `least` is the share that is required of version `version`, the one before. None where too few pairs
+    tell nothing.
     """
     wanted = kept = 0
     by_chance = 0.0
@@ -44,7 +37,8 @@ def pairs(
         user = now.users.row(before.users.external_id(row))
         if user is None:
             continue
-        rows = _rows_now(before.items, now.items, before.seen[row])
+        rows = now.items.rows([*map(before.items.external_id, before.seen[row].tolist())])
+        rows = rows[rows >= 0]
         wanted += len(rows)
         kept += int(are_among(rows, now.seen[user]).sum())
         by_chance += float(likely[rows].sum())
@@ -65,12 +59,6 @@ def pairs(
 def is_odd(result: GateResult) -> bool:
     """Whether pairs that pass are few all the same; of a window that moves nothing is asked."""
     return result.passed and result.required > 0 and (result.measured or 0.0) < _FEW_PAIRS
-
-
-def _rows_now(before: AnyIds, now: AnyIds, rows: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The rows in the new map of rows in the old one; those that are gone are left out."""
-    found = [now.row(before.external_id(row)) for row in rows.tolist()]
-    return np.array([row for row in found if row is not None], dtype=np.int32)
 
 
 class _New:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.publication import reader
 from lightfm_retriever.publication.reader import Publication
-from lightfm_retriever.publication.storage.id_map import AnyIds
+from lightfm_retriever.publication.storage.id_map import AnyIds, Rows
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.evaluation.cold_metrics import POPULAR, TRAINED
@@ -20,8 +19,6 @@ from trainer.evaluation.top_items import K, sample, top_items
 from trainer.promotion.gates import Gates
 from trainer.promotion.measured import Baseline, Common, Measured
 from trainer.promotion.predecessor import Predecessor
-
-_NO_ROWS: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
 SAMPLED_USERS = 1000
 """How many users coverage is measured with at most, and a version that nothing is asked of."""
@@ -73,14 +70,7 @@ def coverage(
 ) -> float | None:
     """Share of items that are among the top ten unseen ones of at least one user.
 
-    Args:
-        item_vectors: (items, components + 1), at least one item.
-        user_vectors: (users, components + 1).
-        seen: for each user the rows of seen items.
-        seed: of the SAMPLED_USERS users that are drawn when there are more.
-
-    Returns:
-        In 0..1; None without any user.
+    There is at least one item. Of more than SAMPLED_USERS users so many are drawn; None without any.
     """
     users = sample(len(user_vectors), SAMPLED_USERS, seed=seed)
     if not len(users):
@@ -103,12 +93,6 @@ def compare(
     missed by it, and of a user whom it doesn't know it misses everything: that user would get nothing.
 
     A version compared with itself has the same precision.
-
-    Args:
-        candidate: the new version.
-        before: what it is to replace.
-        seed: of the users that are drawn.
-        most: how many users are drawn, at most evaluation.MAX_USERS.
     """
     held_out = candidate.held_out
     chosen = np.empty(0, dtype=np.int64) if held_out is None else with_positives(held_out, seed=seed)
@@ -138,47 +122,39 @@ def compare(
     )
 
 
-def _common(
-    candidate: Publication, version: Publication, chosen: NDArray[np.int64], old: NDArray[np.int64]
-) -> Common:
+def _common(candidate: Publication, version: Publication, chosen: Rows, old: Rows) -> Common:
     """The users whom both know, on positives that neither was trained on.
 
     What the version before was trained on it ranks at the top, so it is left out of both rankings: else
-    one and the same model would look worse whenever the split fell otherwise.
-
-    Args:
-        candidate: the new version.
-        version: the one before.
-        chosen: rows of users of the candidate that have positives.
-        old: the rows of these in the version before, -1 for none.
+    one and the same model would look worse whenever the split fell otherwise. `old` are the rows before
+    of `chosen` users, -1 for none.
     """
     held_out = candidate.held_out
     assert held_out is not None  # noqa: S101 - there are positives
-    now: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-    then: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-    rows: list[tuple[int, int]] = []
+    now: list[tuple[int, Rows, Rows]] = []
+    then: list[tuple[int, Rows, Rows]] = []
     known = np.flatnonzero(old >= 0)
-    used = [held_out[row] for row in chosen] + [candidate.seen[row] for row in chosen]
-    items = _item_rows(version.items, candidate.items, used) if len(known) else _NO_ROWS
-    for position in known.tolist():
-        row, row_then = int(chosen[position]), int(old[position])
-        learned = version.seen[row_then]
+    used = [own[row] for own in (held_out, candidate.seen) for row in chosen[known]]
+    items = _item_rows(version.items, candidate.items, used)
+    for row, row_then in zip(chosen[known].tolist(), old[known].tolist(), strict=True):
+        learned, seen = version.seen[row_then], candidate.seen[row]
         positives = held_out[row].astype(np.int64)
         fresh = positives[~np.isin(items[positives], learned)]
         if not len(fresh):
             continue
-        also = _rows(candidate.items, version.items, learned.astype(np.int64))
-        rows.append((row, row_then))
-        now.append((fresh, np.union1d(candidate.seen[row], _present(also)).astype(np.int64)))
-        seen_then = _present(items[candidate.seen[row]])
-        then.append((_present(items[fresh]), np.union1d(learned, seen_then).astype(np.int64)))
-    if not rows:
+        also = _present(_rows(candidate.items, version.items, learned))
+        now.append((row, np.union1d(seen, also).astype(np.int64), fresh))
+        seen_then = np.union1d(learned, _present(items[seen])).astype(np.int64)
+        then.append((row_then, seen_then, _present(items[fresh])))
+    if not now:
         return Common(users=len(chosen), known=0, in_common=len(known))
-    own, others = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
-    everyone = np.arange(len(rows))
+    everyone = np.arange(len(now))
     after, before = (
-        _shares(of, users, [seen for _, seen in parts], everyone, [own for own, _ in parts])
-        for of, users, parts in ((candidate, own, now), (version, others, then))
+        _shares(of, np.array(users), [*seen], everyone, [*positives])
+        for of, (users, seen, positives) in (
+            (candidate, zip(*now, strict=True)),
+            (version, zip(*then, strict=True)),
+        )
     )
     differences = before - after
     # One user's difference has no spread, and proves nothing.
@@ -195,10 +171,10 @@ def _common(
 
 def _shares(
     publication: Publication,
-    users: NDArray[np.int64],
-    seen: list[NDArray[np.int64]],
+    users: Rows,
+    seen: list[Rows],
     positions: NDArray[np.int64],
-    positives: list[NDArray[np.int64]],
+    positives: list[Rows],
 ) -> NDArray[np.float64]:
     """Of each of `positives`, the share of ten answers that are among them.
 
@@ -211,24 +187,19 @@ def _shares(
     return shares
 
 
-def _item_rows(before: AnyIds, candidate: AnyIds, used: list[NDArray[np.int32]]) -> NDArray[np.int64]:
-    """For each item of the candidate its row before; -1 for those that are new or not among `used`."""
+def _rows(before: AnyIds, candidate: AnyIds, rows: NDArray[np.integer]) -> Rows:
+    """Rows before of the candidate's rows, -1 for those that are new."""
+    return before.rows([candidate.external_id(row) for row in rows.tolist()])
+
+
+def _item_rows(before: AnyIds, candidate: AnyIds, used: list[NDArray[np.int32]]) -> Rows:
+    """The same for each item of the candidate; -1 also for those that are not among `used`."""
     rows = np.full(len(candidate), -1, dtype=np.int64)
-    wanted = np.unique(np.concatenate(used)).astype(np.int64)
-    rows[wanted] = _rows(before, candidate, wanted)
+    if used:
+        wanted = np.unique(np.concatenate(used))
+        rows[wanted] = _rows(before, candidate, wanted)
     return rows
 
 
-def _rows(before: AnyIds, candidate: AnyIds, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows before of the candidate's rows, -1 for those that are new."""
-
-    def old() -> Iterator[int]:
-        for row in rows.tolist():
-            found = before.row(candidate.external_id(row))
-            yield -1 if found is None else found
-
-    return np.fromiter(old(), dtype=np.int64, count=len(rows))
-
-
-def _present(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def _present(rows: Rows) -> Rows:
     return rows[rows >= 0]

@@ -60,12 +60,7 @@ def followed(volume: Volume, label: str | None) -> Iterator[None]:
 def find(volume: Path, label: str | None) -> Predecessor | None:
     """Open what a label names or, where it names nothing yet, what the default label names.
 
-    Args:
-        volume: the volume.
-        label: that is to be moved; None when none is.
-
-    Returns:
-        None when there is nothing to replace.
+    None when there is nothing to replace, or no label is to be moved.
     """
     if label is None:
         return None

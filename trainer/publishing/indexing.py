@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.manifest import IndexFacts, MeasuredSetting
+from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import user_queries
 from lightfm_retriever.publication.writer import Staging
@@ -118,15 +119,7 @@ def build_index(
     indexing: Indexing,
     reporter: Reporter,
 ) -> Indexed:
-    """Choose and stage one index, and measure what it serves.
-
-    Args:
-        name: which of SPACES.
-        source: what is published.
-        ranks: (items,) what orders items of equal scores.
-        staging: takes the file.
-        indexing: what to choose among.
-        reporter: told of each build.
+    """Choose and stage one of SPACES, and measure what it serves; `ranks` order items of equal scores.
 
     Raises:
         RecallError: it finds less than is asked for and that is an error.
@@ -146,12 +139,8 @@ def build_index(
         name=name,
     )
     if options.strict and not tuned.reached:
-        raise RecallError(
-            name,
-            target=options.target_recall,
-            reached=tuned.facts.recall_at_10,
-            by=tuned.facts.backend,
-        )
+        reached, by = tuned.facts.recall_at_10, tuned.facts.backend
+        raise RecallError(name, target=options.target_recall, reached=reached, by=by)
     metrics = {}
     if name == layout.RECOMMEND and source.held_out is not None:
         # Before its file moves, which some indexes open again.
@@ -181,8 +170,7 @@ def questions(name: str, embeddings: Embeddings, seen: Ragged, *, seed: int) -> 
         asked, excluded = embeddings.user_vectors, seen
     else:
         # There is no user yet: those who come will like what some item is like.
-        nothing = np.zeros(len(vectors) + 1, dtype=np.int64)
-        asked, excluded = vectors, Ragged(nothing, np.empty(0, dtype=np.int32))
+        asked, excluded = vectors, ragged.empty(len(vectors))
     return Questions(
         vectors, asked, "inner_product", excluded=excluded, seed=seed, prepare=user_queries
     )

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lightfm_retriever.hosting.process import release_heap
 from lightfm_retriever.publication.manifest import DatasetFacts
-from lightfm_retriever.publication.storage.id_map import IdMap, ItemIds
+from lightfm_retriever.publication.storage import ragged
+from lightfm_retriever.publication.storage.id_map import IdMap, ItemIds, Rows
 from lightfm_retriever.publication.storage.ragged import Ragged
 from trainer.data import feature_matches, item_attributes
 from trainer.data.features import FeatureTable, read_features
@@ -58,10 +58,8 @@ class OwnVectors:
 def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, list[str]]:
     """Read, check, and evaluate when something is held out; returns warnings too.
 
-    Args:
-        files: what to read.
-        scratch: a folder of a disk that has room for the vectors once more. They are mapped from there,
-            out of a file without a name, which is gone when the process ends.
+    The vectors are mapped from `scratch`, a folder of a disk that has room for them once more, out of a
+    file without a name, which is gone when the process ends.
 
     Raises:
         OSError: nothing can be written to `scratch`.
@@ -74,21 +72,14 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
     items.check_directions()
     users = None
     if files.user_vectors is not None and files.user_ids is not None:
-        users = VectorSide(
-            files.user_vectors,
-            files.user_ids,
-            files.user_biases,
-            kind="user",
-            components=items.components,
-        )
+        paths = files.user_vectors, files.user_ids, files.user_biases
+        users = VectorSide(*paths, kind="user", components=items.components)
     else:
-        for flag, path in (
-            ("--user-biases", files.user_biases),
-            ("--seen", files.seen),
-            ("--held-out", files.held_out),
-        ):
-            if path is not None:
-                raise OptionError(flag, _name(path), "used with --user-vectors")
+        for name in ("user_biases", "seen", "held_out"):
+            if (path := getattr(files, name)) is not None:
+                raise OptionError(
+                    f"--{name.replace('_', '-')}", _name(path), "used with --user-vectors"
+                )
     item_map, user_map = items.ids, IdMap.build([]) if users is None else users.ids
     nobody = np.empty((0, items.components + 1), dtype=np.float32)
     embeddings = Embeddings(
@@ -100,8 +91,7 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
     warnings = [*items.warnings]
     if users is not None:
         warnings += [*users.warnings, *users.check_most_directions()]
-    seen = Ragged(np.zeros(len(user_map) + 1, dtype=np.int64), np.empty(0, dtype=np.int32))
-    held_out = None
+    seen, held_out = ragged.empty(len(user_map)), None
     if users is not None and files.seen is not None:
         seen = _rows(files.seen, items, users, warnings)
     if users is not None and files.held_out is not None:
@@ -144,13 +134,8 @@ def _rows(path: Path, items: VectorSide, users: VectorSide, warnings: list[str])
     """
     interactions = read_interactions(path)
     warnings += interactions.warnings
-    item_rows, user_rows = (
-        _known_rows(path, what, of, ids)[codes]
-        for what, of, ids, codes in (
-            ("item", items, interactions.item_ids, interactions.items),
-            ("user", users, interactions.user_ids, interactions.users),
-        )
-    )
+    item_rows = _known_rows(path, "item", items, interactions.item_ids)[interactions.items]
+    user_rows = _known_rows(path, "user", users, interactions.user_ids)[interactions.users]
     has_vectors = (item_rows >= 0) & (user_rows >= 0)
     if not has_vectors.any():
         raise InputError(
@@ -164,16 +149,12 @@ def _rows(path: Path, items: VectorSide, users: VectorSide, warnings: list[str])
             f"{int((~known).sum())} of {len(known)} rows of {path} are of users or items without a "
             "vector, or have a weight that makes them no positives: they are left out"
         )
-    offsets = np.zeros(len(users.ids) + 1, dtype=np.int64)
-    count = len(items.ids)
-    pairs: NDArray[np.int64] = np.unique(user_rows[known] * count + item_rows[known])
-    offsets[1:] = np.cumsum(np.bincount(pairs // count, minlength=len(users.ids)))
-    return Ragged(offsets, (pairs % count).astype(np.int32))
+    return ragged.of_pairs(user_rows[known], item_rows[known], len(users.ids))
 
 
-def _known_rows(path: Path, what: str, side: VectorSide, ids: Sequence[str]) -> NDArray[np.int64]:
+def _known_rows(path: Path, what: str, side: VectorSide, ids: Sequence[str]) -> Rows:
     """For each id of a file its row, -1 where it has no vector; InputError when none has one."""
-    rows = np.array([-1 if (row := side.ids.row(own)) is None else row for own in ids], dtype=np.int64)
+    rows = side.ids.rows(ids)
     if len(rows) and (rows < 0).all():
         raise InputError(
             path,
@@ -185,12 +166,11 @@ def _known_rows(path: Path, what: str, side: VectorSide, ids: Sequence[str]) -> 
 
 def _without_seen(held_out: Ragged, seen: Ragged) -> tuple[Ragged, int]:
     """Rows without what the same user has seen, which is never an answer; and how many those are."""
-    users, seen_users = (np.repeat(np.arange(len(of)), np.diff(of.offsets)) for of in (held_out, seen))
     items = 1 + int(max(held_out.values.max(initial=0), seen.values.max(initial=0)))
-    kept = ~np.isin(users * items + held_out.values, seen_users * items + seen.values)
-    offsets = np.zeros_like(held_out.offsets)
-    offsets[1:] = np.cumsum(np.bincount(users[kept], minlength=len(held_out)))
-    return Ragged(offsets, held_out.values[kept]), int((~kept).sum())
+    pairs, seen_pairs = (own.owners * items + own.values for own in (held_out, seen))
+    kept = ~np.isin(pairs, seen_pairs)
+    left = ragged.of_owners(held_out.owners[kept], held_out.values[kept], len(held_out))
+    return left, int((~kept).sum())
 
 
 def _evaluate(
@@ -227,8 +207,8 @@ def _titles(table: FeatureTable, items: ItemIds) -> list[str] | None:
     if table.titles is None:
         return None
     titles = [""] * len(items)
-    for external_id, title in zip(table.ids, table.titles, strict=True):
-        if (row := items.row(external_id)) is not None:
+    for row, title in zip(items.rows(table.ids).tolist(), table.titles, strict=True):
+        if row >= 0:
             titles[row] = title
     return titles
 

@@ -44,12 +44,7 @@ class Published:
 
 
 def publish(
-    source: Publishable,
-    volume: Path,
-    *,
-    indexing: Indexing,
-    timings: Timings,
-    reporter: Reporter,
+    source: Publishable, volume: Path, *, indexing: Indexing, timings: Timings, reporter: Reporter
 ) -> Published:
     """Index, measure, verify and publish.
 
@@ -76,6 +71,7 @@ def publish(
             attributes = Attributes.build(source.attributes, len(source.items))
             staging.add_attributes(attributes)
             warnings = _stage_cold(staging, source, ranks, seed=indexing.options.seed)
+            backends = [*indexing.backends, *(index.backend for index in indexed)]
             sealed = staging.seal(
                 Manifest(
                     items=len(source.items),
@@ -86,13 +82,7 @@ def publish(
                         started_at=timings.started_at.isoformat(),
                         seconds=dict(timings.seconds),
                     ),
-                    libraries=_versions(
-                        [
-                            *source.libraries,
-                            *distributions(indexing.backends),
-                            *distributions([index.backend for index in indexed]),
-                        ]
-                    ),
+                    libraries=_versions([*source.libraries, *distributions(backends)]),
                     dataset=replace(source.facts, name=_unicode(source.facts.name)),
                     hyperparameters=source.hyperparameters,
                     metrics=metrics,

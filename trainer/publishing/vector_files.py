@@ -68,25 +68,18 @@ class VectorSide:
         self._vectors = _map_array(vectors_path, dimensions=2)
         count = len(self._rows)
         if len(self._vectors) != count:
-            raise InputError(
-                vectors_path, f"has {len(self._vectors)} vectors, but {ids_path} has {count} ids"
-            )
+            reason = f"has {len(self._vectors)} vectors, but {ids_path} has {count} ids"
+            raise InputError(vectors_path, reason)
         self.components = self._vectors.shape[1]
         if self.components < 1:
             raise InputError(vectors_path, "has vectors of no dimensions")
-        if components is not None and self.components != components:
-            raise InputError(
-                vectors_path,
-                f"has vectors of {self.components} dimensions, the items' have {components}",
-            )
+        if components not in (None, self.components):
+            reason = f"has vectors of {self.components} dimensions, the items' have {components}"
+            raise InputError(vectors_path, reason)
         self._squares = _squared_lengths(self._vectors)
         # The square of what isn't finite isn't either.
         _check_finite(vectors_path, np.isfinite(self._squares))
-        self._refuse(
-            self._squares > LONGEST**2,
-            f"longer than {LONGEST:g}",
-            _TOO_LARGE,
-        )
+        self._refuse(self._squares > LONGEST**2, f"longer than {LONGEST:g}", _TOO_LARGE)
         self._biases: NDArray[Any] = np.zeros(count, dtype=np.float32)
         if biases_path is not None:
             self._biases = _read_biases(biases_path, vectors_path, count)
@@ -94,16 +87,12 @@ class VectorSide:
     @property
     def first_id(self) -> str:
         """The id in the first line."""
-        first: str = self.ids.external_id(int(self._rows[0]))
-        return first
+        return str(self.ids.external_id(int(self._rows[0])))
 
     def check_directions(self) -> None:
         """Raise InputError for vectors that have no direction: of length 0, or nearly so."""
-        self._refuse(
-            self._squares == 0,
-            "zero",
-            "a zero vector has no direction and so no similar items; leave these items out",
-        )
+        reason = "a zero vector has no direction and so no similar items; leave these items out"
+        self._refuse(self._squares == 0, "zero", reason)
         self._refuse(self._squares < SHORTEST**2, _TOO_SHORT, _VANISH)
 
     def check_most_directions(self) -> list[str]:

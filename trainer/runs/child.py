@@ -22,7 +22,7 @@ from lightfm_retriever.hosting.observing.trace_settings import TraceSettings
 from lightfm_retriever.hosting.process import die_with
 from lightfm_retriever.publication.errors import PublicationError
 from lightfm_retriever.remote.location import parse_location
-from lightfm_retriever.remote.opening import open_volume
+from lightfm_retriever.remote.volume import open_volume
 from trainer.errors import TrainerError
 from trainer.pipeline import Places, train_and_publish
 from trainer.runs.child_events import EventWriter, Finished, RunFailed

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lightfm_retriever.hosting.options import Option
 from lightfm_retriever.publication import reader, verification
@@ -104,13 +104,9 @@ def diff(
 ) -> VersionDiff:
     """Compare two versions; every byte of both is checked first.
 
-    Args:
-        volume: the volume.
-        before, after: names of the versions.
-        users: how many users to compare recommendations for, drawn from those that both have. Each
-            version ranks its own items, exactly, without what it says that the user has seen.
-        seed: of the draw.
-        by_user: whether to tell each user's overlap.
+    Recommendations are compared for up to `users` users that both have, drawn by the seed. Each version
+    ranks its own items, exactly, without what it says that the user has seen. `by_user` tells each
+    user's overlap too.
 
     Raises:
         VersionNotFoundError: the volume has no such version.
@@ -152,18 +148,12 @@ def _overlap(
 
 def _common(old: AnyIds, new: AnyIds, count: int, *, seed: int) -> list[str]:
     """Up to so many ids that both have, in a random order."""
-    names: list[str] = []
-    for row in np.random.default_rng(seed).permutation(len(old)).tolist():
-        if len(names) == count:
-            break
-        name = old.external_id(row)
-        if name in new:
-            names.append(name)
-    return names
+    drawn = map(old.external_id, np.random.default_rng(seed).permutation(len(old)).tolist())
+    return [*itertools.islice((name for name in drawn if name in new), count)]
 
 
 def _answers(publication: Publication, names: list[str]) -> list[set[str]]:
-    rows: NDArray[np.int64] = np.array([publication.users.row(name) for name in names], dtype=np.int64)
+    rows = publication.users.rows(names)
     found = top_items(
         publication.item_vectors,
         publication.user_vectors[rows],
@@ -182,11 +172,10 @@ def _missing(ids: AnyIds, other: AnyIds) -> tuple[int, list[str]]:
     """How many ids the other map lacks, and the first of them."""
     count = 0
     names: list[str] = []
-    for row in range(len(ids)):
-        name = ids.external_id(row)
+    for name in ids:
         if name not in other:
             count += 1
-            if len(names) < SAMPLE_IDS:
+            if count <= SAMPLE_IDS:
                 names.append(name)
     return count, sorted(names)
 

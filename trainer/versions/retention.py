@@ -73,10 +73,7 @@ class VersionInfo:
 def to_delete(versions: Sequence[VersionInfo], policy: RetentionPolicy, *, now: datetime) -> list[str]:
     """Names of the versions to delete, oldest first.
 
-    Args:
-        versions: all of a volume's, in any order; of one second's the first counts as the newest.
-        policy: what to keep.
-        now: the time; a version from the future is young.
+    Of the versions of one second the first counts as the newest; one from the future is young.
     """
     newest = sorted(versions, key=lambda version: version.created_at, reverse=True)
     kept_until = policy.min_age if policy.max_age is None else policy.max_age

@@ -61,7 +61,6 @@ def diagnose(target: str, security: ClientSecurity, *, seconds: float) -> Proble
 
 
 def _diagnose_one(host: str, port: int, security: ClientSecurity, end: float) -> Problem | None:
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     found = _look_up(host, port, end)
     if isinstance(found, Problem):
         return found
@@ -70,44 +69,40 @@ def _diagnose_one(host: str, port: int, security: ClientSecurity, end: float) ->
         connect = partial(_connect, family, address, end)
         try:
             with connect() as connection:
-                greeted = (
-                    _greet(connection, connect, security, end)
-                    if security.ca is None
-                    else _greet_by_tls(connection, host, security, end)
-                )
+                return _greet(connection, connect, host, security, end)
         except OSError as error:
-            problem = problem or of_connection(place, error)
-            continue
-        return greeted
+            problem = problem or of_connection(addresses.joined(host, port), error)
     return problem
 
 
 def _look_up(host: str, port: int, end: float) -> list[tuple[int, Any]] | Problem:
     """The addresses of a host, with their families."""
-    found: list[tuple[int, Any]] = []
-    failed: list[Problem] = []
     with contextlib.suppress(OSError, UnicodeError):
         # An address needs no name server, so no time is too short for it.
-        kind, numeric = socket.SOCK_STREAM, socket.AI_NUMERICHOST
-        return [(own[0], own[4]) for own in socket.getaddrinfo(host, port, type=kind, flags=numeric)]
+        return _asked(host, port, socket.AI_NUMERICHOST)
+    # What is found in time, or else that the name servers don't answer.
+    found: list[list[tuple[int, Any]] | Problem] = []
 
     def ask() -> None:
         try:
-            for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-                found.append((family, address))
+            found.append(_asked(host, port))
         except socket.gaierror as error:
-            failed.append(of_lookup(host, error))
+            found.append(of_lookup(host, error))
         except UnicodeError:
             # A part of the name is longer than names can be.
-            failed.append(of_lookup(host, socket.gaierror(socket.EAI_NONAME, "")))
+            found.append(of_lookup(host, socket.gaierror(socket.EAI_NONAME, "")))
 
     # The system's look-up has no timeout of its own.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(max(0.0, end - time.monotonic()))
-    if failed:
-        return failed[0]
-    return [*found] or of_lookup(host, socket.gaierror(socket.EAI_AGAIN, ""))
+    return found[0] if found else of_lookup(host, socket.gaierror(socket.EAI_AGAIN, ""))
+
+
+def _asked(host: str, port: int, flags: int = 0) -> list[tuple[int, Any]]:
+    return [
+        (own[0], own[4]) for own in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    ]
 
 
 def _connect(family: int, address: Any, end: float) -> socket.socket:
@@ -124,20 +119,40 @@ def _connect(family: int, address: Any, end: float) -> socket.socket:
 def _greet(
     connection: socket.socket,
     connect: Callable[[], socket.socket],
+    host: str,
     security: ClientSecurity,
     end: float,
 ) -> Problem | None:
-    """What is wrong with a server that takes a connection without TLS."""
+    """What is wrong with a server that takes a connection."""
+    context = None if security.ca is None else _context(security)
+    connection.settimeout(_left(end))
+    name = security.server_name or host
     try:
-        content = _exchange(connection, end)
+        if context is None:
+            content = _exchange(connection, end)
+        else:
+            with context.wrap_socket(connection, server_hostname=name) as encrypted:
+                content = _exchange(encrypted, end)
+    except ssl.SSLError as error:
+        return of_handshake(error, security)
     except TimeoutError:
         return SILENT
     except OSError:
         content = b""
     if content:
         return of_first_bytes(content, security)
+    if context is not None:
+        return closed_by_peer(security)
     # A server that speaks TLS closes such a connection without a word.
     return _tls_wanted(security) if _speaks_tls(connect, end) else WORDLESS
+
+
+def _context(security: ClientSecurity) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=security.ca)
+    context.set_alpn_protocols(["h2"])
+    if security.cert is not None:
+        context.load_cert_chain(security.cert, security.key)
+    return context
 
 
 def _speaks_tls(connect: Callable[[], socket.socket], end: float) -> bool:
@@ -155,27 +170,6 @@ def _speaks_tls(connect: Callable[[], socket.socket], end: float) -> bool:
         return error.reason is not None and error.reason not in _NO_TLS
     except OSError:
         return False
-
-
-def _greet_by_tls(
-    plain: socket.socket, host: str, security: ClientSecurity, end: float
-) -> Problem | None:
-    """What is wrong with a server that takes a connection, by TLS."""
-    context = ssl.create_default_context(cafile=security.ca)
-    context.set_alpn_protocols(["h2"])
-    if security.cert is not None:
-        context.load_cert_chain(security.cert, security.key)
-    plain.settimeout(_left(end))
-    try:
-        with context.wrap_socket(plain, server_hostname=security.server_name or host) as connection:
-            content = _exchange(connection, end)
-    except ssl.SSLError as error:
-        return of_handshake(error, security)
-    except TimeoutError:
-        return SILENT
-    except OSError:
-        content = b""
-    return of_first_bytes(content, security) if content else closed_by_peer(security)
 
 
 def _exchange(connection: socket.socket, end: float) -> bytes:

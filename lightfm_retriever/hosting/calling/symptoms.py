@@ -34,9 +34,9 @@ TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 _SHOWN_BYTES = 40
 # What OpenSSL calls an answer that is no TLS.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
-_EXPIRED = 10
-_NOT_YET = 9
+# By OpenSSL's codes, of names that the certificate hasn't and of times before and after its own.
 _OTHER_NAMES = (62, 64)
+_OF_TIME = {9: "its certificate isn't valid yet: check the clocks", 10: "its certificate has expired"}
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,12 @@ def _tls_wanted(security: ClientSecurity) -> Problem:
 def of_handshake(error: ssl.SSLError, security: ClientSecurity) -> Problem:
     """What a failed TLS handshake means."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        if error.verify_code == _EXPIRED:
-            return Problem("certificate_expired", "its certificate has expired")
-        if error.verify_code == _NOT_YET:
-            return Problem("certificate_expired", "its certificate isn't valid yet: check the clocks")
+        if error.verify_code in _OF_TIME:
+            return Problem("certificate_expired", _OF_TIME[error.verify_code])
         if error.verify_code in _OTHER_NAMES:
             name = security.named("server_name")
-            return Problem(
-                "certificate_name", f"its certificate is for other names: give one as {name}"
-            )
+            text = f"its certificate is for other names: give one as {name}"
+            return Problem("certificate_name", text)
         ca = security.named("ca")
         return Problem("certificate_untrusted", f"its certificate isn't signed by any in {ca}")
     if error.reason in _NO_TLS:

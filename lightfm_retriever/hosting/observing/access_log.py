@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from lightfm_retriever.hosting.observing.log_format import LineFormat
+from lightfm_retriever.hosting.observing.log_format import LineFormat, Said
 from lightfm_retriever.hosting.observing.spans import Attributes
 
 _LOGGER = "access"
@@ -102,7 +102,7 @@ class AccessLog:
             yield self._encoded(time.time(), "WARNING", text, {"lines": dropped})
 
     def _encoded(self, created: float, level: str, message: str, fields: Attributes) -> bytes:
-        line = self._lines.line(created, level, _LOGGER, message, fields)
+        line = self._lines(Said(created, level, _LOGGER, message, fields))
         return line.encode("utf-8", "backslashreplace") + b"\n"
 
     def _try_to_write(self, lines: list[bytes]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TypeAlias
 
 import grpc
@@ -56,61 +57,52 @@ class CallLog:
         """See lightfm_retriever.hosting.calls.Around."""
         if of_machines(method):
             return behavior
-        shown = method[:_LONGEST_METHOD]
-        return self._stream(shown, behavior) if streams else self._unary(shown, behavior)
+        begin = partial(self._begin, method[:_LONGEST_METHOD])
 
-    def _unary(self, method: str, behavior: Behavior) -> Behavior:
-        def answer(request: Any, context: grpc.ServicerContext) -> Any:
-            began = time.perf_counter()
-            request_id = request_ids.take(context.invocation_metadata())
+        def unary(request: Any, context: grpc.ServicerContext) -> Any:
+            end = begin(context)
             response = None
             try:
                 response = behavior(request, context)
             finally:
-                self._end(method, context, request_id, began, response, failed=response is None)
+                end(response, failed=response is None)
             return response
 
-        return answer
-
-    def _stream(self, method: str, behavior: Behavior) -> Behavior:
-        def answer(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            began = time.perf_counter()
-            request_id = request_ids.take(context.invocation_metadata())
+        def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            end = begin(context)
             failed = True
             try:
                 yield from behavior(request, context)
                 failed = False
             finally:
-                self._end(method, context, request_id, began, None, failed=failed)
+                end(None, failed=failed)
 
-        return answer
+        return stream if streams else unary
 
-    def _end(
-        self,
-        method: str,
-        context: grpc.ServicerContext,
-        request_id: str,
-        began: float,
-        response: Any,
-        *,
-        failed: bool,
-    ) -> None:
-        given_back = (request_ids.HEADER, request_id)
-        # It takes a twentieth of a quick call, so not for a call that no line of a log tells of.
-        if failed or self._access is not None or given_back in context.invocation_metadata():
-            # What aborts a call sets metadata too.
-            others = context.trailing_metadata() or ()
-            context.set_trailing_metadata((*others, given_back))
-        if self._access is None:
-            return
-        seconds = time.perf_counter() - began
-        fields = {
-            "method": method,
-            "code": code_of(context, failed=failed).name,
-            "milliseconds": round(1000 * seconds, 3),
-            **ids_of_call(request_id),
-            "peer": context.peer(),
-        }
-        if response is not None:
-            fields.update(self._facts(response))
-        self._access.add(fields)
+    def _begin(self, method: str, context: grpc.ServicerContext) -> Callable[..., None]:
+        """What ends a call, with its response if it has one and whether it failed."""
+        began = time.perf_counter()
+        request_id = request_ids.take(context.invocation_metadata())
+
+        def end(response: Any, *, failed: bool) -> None:
+            given_back = (request_ids.HEADER, request_id)
+            # It takes a twentieth of a quick call, so not for a call that no line of a log tells of.
+            if failed or self._access is not None or given_back in context.invocation_metadata():
+                # What aborts a call sets metadata too.
+                others = context.trailing_metadata() or ()
+                context.set_trailing_metadata((*others, given_back))
+            if self._access is None:
+                return
+            seconds = time.perf_counter() - began
+            fields = {
+                "method": method,
+                "code": code_of(context, failed=failed).name,
+                "milliseconds": round(1000 * seconds, 3),
+                **ids_of_call(request_id),
+                "peer": context.peer(),
+            }
+            if response is not None:
+                fields.update(self._facts(response))
+            self._access.add(fields)
+
+        return end

@@ -63,11 +63,21 @@ class CallTraces:
         if of_machines(method):
             return behavior
 
+        def unary(request: Any, context: grpc.ServicerContext) -> Any:
+            with self._recorded(method, context) as span:
+                response = behavior(request, context)
+                span.set_attributes(self._facts(response))
+            return response
+
+        def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            with self._recorded(method, context):
+                yield from behavior(request, context)
+
+        recorded = stream if streams else unary
+
         def answer(request: Any, context: grpc.ServicerContext) -> Any:
-            if not self._is_wanted(context.invocation_metadata()):
-                return behavior(request, context)
-            record = self._record_stream if streams else self._record_unary
-            return record(method, behavior, request, context)
+            is_wanted = self._is_wanted(context.invocation_metadata())
+            return (recorded if is_wanted else behavior)(request, context)
 
         return answer
 
@@ -76,20 +86,6 @@ class CallTraces:
             if key == _PARENT and (parent := _TRACEPARENT.fullmatch(value)):
                 return bool(int(parent[1], 16) & 1)
         return self._draw() < self._share
-
-    def _record_unary(
-        self, method: str, behavior: Behavior, request: Any, context: grpc.ServicerContext
-    ) -> Any:
-        with self._recorded(method, context) as span:
-            response = behavior(request, context)
-            span.set_attributes(self._facts(response))
-        return response
-
-    def _record_stream(
-        self, method: str, behavior: Behavior, request: Any, context: grpc.ServicerContext
-    ) -> Iterator[Any]:
-        with self._recorded(method, context):
-            yield from behavior(request, context)
 
     @contextmanager
     def _recorded(self, method: str, context: grpc.ServicerContext) -> Iterator[Span]:

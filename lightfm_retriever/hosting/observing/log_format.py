@@ -12,40 +12,41 @@ import os
 import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from lightfm_retriever.hosting.observing import request_ids, spans
 from lightfm_retriever.hosting.observing.spans import Attribute, Attributes
 
-_NO_FIELDS: Attributes = {}
 # What could end a line, or say something to a terminal.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PLAIN = re.compile(r"[\w./:;,@%+\[\]-]+")
 
 
-class LineFormat(Protocol):
-    """How a line looks."""
+@dataclass(frozen=True)
+class Said:
+    """What a line tells.
 
-    def line(
-        self,
-        created: float,
-        level: str,
-        logger: str,
-        message: str,
-        fields: Attributes = _NO_FIELDS,
-        error: str = "",
-    ) -> str:
-        """One line, without its end.
+    Attributes:
+        created: seconds since the epoch.
+        level: "INFO", ...
+        logger: the name of who says it.
+        message: what is said.
+        fields: more about it, by name.
+        error: a traceback.
+    """
 
-        Args:
-            created: seconds since the epoch.
-            level: "INFO", ...
-            logger: the name of who says it.
-            message: what is said.
-            fields: more about it, by name.
-            error: a traceback.
-        """
+    created: float
+    level: str
+    logger: str
+    message: str
+    fields: Attributes = field(default_factory=dict)
+    error: str = ""
+
+
+# Makes a line, without its end.
+LineFormat: TypeAlias = Callable[[Said], str]
 
 
 class ConsoleFormat:
@@ -55,24 +56,16 @@ class ConsoleFormat:
         self._role = role
         self._pid = os.getpid()
 
-    def line(
-        self,
-        created: float,
-        level: str,
-        logger: str,  # noqa: ARG002 - people know from the message
-        message: str,
-        fields: Attributes = _NO_FIELDS,
-        error: str = "",
-    ) -> str:
+    def __call__(self, said: Said) -> str:
         """See LineFormat."""
-        when = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(created))
-        parts = [f"{when} {level} {self._role} [{self._pid}] {_escaped(message)}"]
-        parts += [f"{name}={_quoted(value)}" for name, value in fields.items()]
-        first = " ".join(parts)
-        if not error:
-            return first
-        # Indented, so that no text in it looks like a line of the log.
-        return "\n  ".join([first, *map(_escaped, error.split("\n"))])
+        when = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(said.created))
+        parts = [f"{when} {said.level} {self._role} [{self._pid}] {_escaped(said.message)}"]
+        parts += [f"{name}={_quoted(value)}" for name, value in said.fields.items()]
+        lines = [" ".join(parts)]
+        if said.error:
+            # Indented, so that no text in it looks like a line of the log.
+            lines += map(_escaped, said.error.split("\n"))
+        return "\n  ".join(lines)
 
 
 class JsonFormat:
@@ -86,34 +79,26 @@ class JsonFormat:
         self._version = version
         self._pid = os.getpid()
 
-    def line(
-        self,
-        created: float,
-        level: str,
-        logger: str,
-        message: str,
-        fields: Attributes = _NO_FIELDS,
-        error: str = "",
-    ) -> str:
+    def __call__(self, said: Said) -> str:
         """See LineFormat."""
-        when = datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds")
-        said: dict[str, Any] = {
+        when = datetime.fromtimestamp(said.created, UTC).isoformat(timespec="milliseconds")
+        told: dict[str, Any] = {
             "time": when.replace("+00:00", "Z"),
-            "level": level,
-            "message": message,
-            "logger": logger,
+            "level": said.level,
+            "message": said.message,
+            "logger": said.logger,
             "role": self._role,
             "pid": self._pid,
         }
         if version := self._version():
-            said["version"] = version
-        said.update(fields)
-        if error:
-            said["error"] = error
-        line = json.dumps(said)
+            told["version"] = version
+        told.update(said.fields)
+        if said.error:
+            told["error"] = said.error
+        line = json.dumps(told)
         if "\\ud" in line:
             # Perhaps half a character, which not every reader takes.
-            line = json.dumps({name: _unicode(value) for name, value in said.items()})
+            line = json.dumps({name: _unicode(value) for name, value in told.items()})
         return line
 
 
@@ -132,9 +117,8 @@ class Formatter(logging.Formatter):
         if record.stack_info:
             error = f"{error}\n{record.stack_info}".strip("\n")
         fields = ids_of_call(request_ids.current())
-        return self._lines.line(
-            record.created, record.levelname, record.name, record.getMessage(), fields, error
-        )
+        said = (record.created, record.levelname, record.name, record.getMessage())
+        return self._lines(Said(*said, fields, error))
 
 
 def ids_of_call(request_id: str) -> dict[str, Attribute]:

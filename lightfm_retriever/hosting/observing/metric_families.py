@@ -31,11 +31,12 @@ def gauge(
 
 def build_info(service: str) -> GaugeMetricFamily:
     """The release that runs, as the label of a series that is 1."""
-    family = GaugeMetricFamily(
-        f"{service}_build_info", "The release of the software that runs.", labels=["version"]
+    return gauge(
+        f"{service}_build_info",
+        "The release of the software that runs.",
+        {(release(),): 1},
+        labels=["version"],
     )
-    family.add_metric([release()], 1)
-    return family
 
 
 def add_histogram(

@@ -54,7 +54,11 @@ class MetricsEndpoint:
         Raises:
             HostingError: `listen` is malformed.
         """
-        self._host, self._port = _parse(listen)
+        try:
+            self._host, self._port = addresses.parse_listen(listen)
+        except addresses.AddressError as error:
+            text = f"--metrics-listen is {listen!r}, but should be {error.expected}"
+            raise FlagError(text) from error
         self._listen = listen
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(collector)
@@ -70,7 +74,7 @@ class MetricsEndpoint:
     def address(self) -> str | None:
         """HOST:PORT where it answers, None while it doesn't."""
         listener = self._listener
-        return None if listener is None else _format(*listener.getsockname()[:2])
+        return None if listener is None else addresses.joined(*listener.getsockname()[:2])
 
     def start(self) -> None:
         """Listen, or log why that fails and keep trying."""
@@ -122,7 +126,10 @@ class MetricsEndpoint:
                 _log.debug("metrics on %s: %s", self._listen, error)
                 self._stopping.wait(_PAUSE_SECONDS)
                 continue
-            self._take(connection)
+            if self._free.acquire(blocking=False):
+                self._taken.put(connection)
+            else:
+                connection.close()
 
     def _bind(self) -> None:
         try:
@@ -144,12 +151,6 @@ class MetricsEndpoint:
                 return
             self._listener = listener
         _log.info("metrics on %s", self.address)
-
-    def _take(self, connection: socket.socket) -> None:
-        if not self._free.acquire(blocking=False):
-            connection.close()
-            return
-        self._taken.put(connection)
 
     def _talk_to_all(self) -> None:
         while (connection := self._taken.get()) is not None:
@@ -241,17 +242,6 @@ def _listen(host: str, port: int) -> socket.socket:
         # "[::]" is to mean every address, as it does for gRPC.
         dualstack_ipv6=family == socket.AF_INET6 and socket.has_dualstack_ipv6(),
     )
-
-
-def _parse(listen: str) -> tuple[str, int]:
-    try:
-        return addresses.parse_listen(listen)
-    except addresses.AddressError as error:
-        raise FlagError(f"--metrics-listen is {listen!r}, but should be {error.expected}") from error
-
-
-def _format(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _text(status: int, line: str) -> tuple[int, str, bytes]:

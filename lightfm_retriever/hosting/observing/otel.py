@@ -6,7 +6,6 @@ be sent are dropped.
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import os
 import threading
@@ -23,9 +22,10 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from lightfm_retriever.hosting.extras import DISTRIBUTION
 from lightfm_retriever.hosting.observing.spans import Attributes
+from lightfm_retriever.hosting.release import release
 
-_DISTRIBUTION = "lightfm-retriever"
 _MOST_WAITING = 2048
 _SEND_EVERY_MS = 1000
 _EXPORT_SECONDS = 2.0
@@ -44,11 +44,15 @@ class Tracing:
     """
 
     def __init__(self, endpoint: str, *, service: str, role: str) -> None:
-        _say_seldom(logging.getLogger("opentelemetry"))
+        # Its complaints, one for each batch, are told once in ten minutes.
+        theirs = logging.getLogger("opentelemetry")
+        theirs.propagate = False
+        theirs.setLevel(logging.WARNING)
+        theirs.handlers = [Seldom()]
         resource = Resource.create(
             {
                 "service.name": service,
-                "service.version": importlib.metadata.version(_DISTRIBUTION),
+                "service.version": release(),
                 "service.instance.id": f"{os.uname().nodename} {role} {os.getpid()}",
                 "process.pid": os.getpid(),
                 "role": role,
@@ -64,7 +68,7 @@ class Tracing:
                 schedule_delay_millis=_SEND_EVERY_MS,
             )
         )
-        self._tracer = self._provider.get_tracer(_DISTRIBUTION)
+        self._tracer = self._provider.get_tracer(DISTRIBUTION)
 
     def span(self, name: str, attributes: Attributes) -> AbstractContextManager[Span]:
         """See Recorder."""
@@ -104,13 +108,6 @@ class Tracing:
         flush = threading.Thread(target=self._provider.shutdown, name="traces' end", daemon=True)
         flush.start()
         flush.join(seconds)
-
-
-def _say_seldom(theirs: logging.Logger) -> None:
-    """Have OpenTelemetry's complaints, one for each batch, told once in ten minutes."""
-    theirs.propagate = False
-    theirs.setLevel(logging.WARNING)
-    theirs.handlers = [Seldom()]
 
 
 class Seldom(logging.Handler):

@@ -6,8 +6,9 @@ part of is traced.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Protocol, TypeAlias
 
@@ -28,17 +29,7 @@ class Recorder(Protocol):
         ...
 
 
-class _Nothing:
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-_NOTHING = _Nothing()
+_NOTHING = nullcontext()
 # Set only where a call or run is traced, so that the others pay for one look.
 _recorder: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
 
@@ -71,3 +62,17 @@ def traceparent() -> str:
     """
     found = ids()
     return "" if found is None else f"00-{found[0]}-{found[1]}-01"
+
+
+def outgoing() -> tuple[tuple[str, str], ...] | None:
+    """Metadata for a call that a client makes now, so that the service's spans belong to its caller's.
+
+    None unless the caller uses OpenTelemetry.
+    """
+    if "opentelemetry.trace" not in sys.modules:
+        return None
+    from opentelemetry import propagate
+
+    headers: dict[str, str] = {}
+    propagate.inject(headers)
+    return tuple((name.lower(), value) for name, value in headers.items()) or None

@@ -20,49 +20,44 @@ from lightfm_retriever.hosting.security.watched_files import Reloading
 
 _HEALTH = "/grpc.health.v1.Health/"
 _SCHEME = "bearer"
+# Of a certificate that gRPC has taken.
+_NAMES = ("x509_subject_alternative_name", "x509_common_name")
 # A status that is too large becomes another one.
 _MAX_NAMES_CHARACTERS = 500
 
 
-class TokenGuard:
-    """Lets calls pass that bring one of the tokens, as metadata `authorization: Bearer TOKEN`."""
+def token_guard(good: Reloading[tokens.Tokens]) -> Guard:
+    """Let calls pass that bring one of the tokens, as metadata `authorization: Bearer TOKEN`."""
 
-    def __init__(self, good: Reloading[tokens.Tokens]) -> None:
-        self._good = good
-
-    def __call__(self, details: grpc.HandlerCallDetails) -> Handler | None:
-        """None to let it pass, else a handler that refuses it."""
+    def guard(details: grpc.HandlerCallDetails) -> Handler | None:
         if details.method.startswith(_HEALTH):
             return None
         for key, value in details.invocation_metadata:
             if key == "authorization":
                 scheme, _, token = str(value).partition(" ")
-                if scheme.lower() == _SCHEME and self._good.value.allow(token.strip()):
+                if scheme.lower() == _SCHEME and good.value.allow(token.strip()):
                     return None
                 return _WRONG
         return _MISSING
 
+    return guard
 
-class NamesAround:
-    """Lets calls pass whose client certificate has one of some names, DNS, URI or common name."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = frozenset(name.encode() for name in names)
+def names_around(names: Sequence[str]) -> Around:
+    """Let calls pass whose client certificate has one of some names, DNS, URI or common name."""
+    good = frozenset(name.encode() for name in names)
 
-    def __call__(self, method: str, behavior: Behavior, *, streams: bool) -> Behavior:  # noqa: ARG002
-        """A behavior that looks at the certificate first."""
-        if method.startswith(_HEALTH):
-            return behavior
-
+    def around(method: str, behavior: Behavior, *, streams: bool) -> Behavior:  # noqa: ARG001
         def guarded(request: Any, context: grpc.ServicerContext) -> Any:
-            shown = context.auth_context()
-            if self._names.isdisjoint(shown.get("x509_subject_alternative_name", ())) and (
-                self._names.isdisjoint(shown.get("x509_common_name", ()))
-            ):
-                _refuse_names(shown, context)
+            shown: Any = context.auth_context()
+            found = [name for kind in _NAMES for name in shown.get(kind, ())]
+            if good.isdisjoint(found):
+                _refuse_names(found, context)
             return behavior(request, context)
 
-        return guarded
+        return behavior if method.startswith(_HEALTH) else guarded
+
+    return around
 
 
 def guards(settings: SecuritySettings) -> tuple[Guard, ...]:
@@ -71,21 +66,17 @@ def guards(settings: SecuritySettings) -> tuple[Guard, ...]:
         return ()
     good = tokens.watch(settings.token_file)
     good.start()
-    return (TokenGuard(good),)
+    return (token_guard(good),)
 
 
 def arounds(settings: SecuritySettings) -> tuple[Around, ...]:
     """What `settings` ask for."""
-    return (NamesAround(settings.allowed_clients),) if settings.allowed_clients else ()
+    return (names_around(settings.allowed_clients),) if settings.allowed_clients else ()
 
 
-def _refuse_names(shown: Any, context: grpc.ServicerContext) -> NoReturn:
-    found = [
-        name.decode("utf-8", "replace")
-        for kind in ("x509_subject_alternative_name", "x509_common_name")
-        for name in shown.get(kind, ())
-    ]
-    names = ", ".join(dict.fromkeys(found))[:_MAX_NAMES_CHARACTERS] or "nobody"
+def _refuse_names(found: Sequence[bytes], context: grpc.ServicerContext) -> NoReturn:
+    told = dict.fromkeys(name.decode("utf-8", "replace") for name in found)
+    names = ", ".join(told)[:_MAX_NAMES_CHARACTERS] or "nobody"
     text = f"the client certificate names {names}, which the service's --tls-allowed-clients doesn't"
     denied = statuses.make(code_pb2.PERMISSION_DENIED, text, statuses.reason("CLIENT_NOT_ALLOWED"))
     statuses.abort(context, statuses.to_grpc(denied))

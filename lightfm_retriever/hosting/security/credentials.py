@@ -30,26 +30,29 @@ def add_port(server: grpc.Server, address: str, settings: SecuritySettings) -> i
     watched.start()
     credentials = grpc.dynamic_ssl_server_credentials(
         _configuration(watched.value),
-        cast("Any", Fetcher(watched)),
+        cast("Any", fetcher(watched)),
         require_client_authentication=settings.client_ca is not None,
     )
     return server.add_secure_port(address, credentials)
 
 
-class Fetcher:
-    """Tells gRPC, which asks before each handshake and waits for the answer, of new certificates."""
+def fetcher(
+    watched: Reloading[Certificates],
+) -> Callable[[], grpc.ServerCertificateConfiguration | None]:
+    """Tell gRPC, which asks before each handshake and waits for the answer, of new certificates.
 
-    def __init__(self, watched: Reloading[Certificates]) -> None:
-        self._watched = watched
-        self._given = watched.value
+    What it calls returns those that handshakes use from now on; None for the same as before.
+    """
+    given = watched.value
 
-    def __call__(self) -> grpc.ServerCertificateConfiguration | None:
-        """Those that handshakes use from now on; None for the same as before."""
-        current = self._watched.value
-        if current is self._given:
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal given
+        if watched.value is given:
             return None
-        self._given = current
-        return _configuration(current)
+        given = watched.value
+        return _configuration(given)
+
+    return fetch
 
 
 def _configuration(certificates: Certificates) -> grpc.ServerCertificateConfiguration:
@@ -67,11 +70,8 @@ def open_channel(
     else:
         from lightfm_retriever.hosting.security import certificates
 
-        authorities, pair = (
-            certificates.read_authorities(security),
-            certificates.read_pair(security),
-        )
-        chain, key = pair or (None, None)
+        authorities = certificates.read_authorities(security)
+        chain, key = certificates.read_pair(security) or (None, None)
         if security.server_name is not None:
             options = [*options, ("grpc.ssl_target_name_override", security.server_name)]
         channel = grpc.secure_channel(

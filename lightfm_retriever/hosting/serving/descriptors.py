@@ -45,20 +45,13 @@ def _all() -> Sequence[int]:
 
 
 def _is_connection(descriptor: int, port: int) -> bool:
-    # With all three given nothing is asked of the descriptor, which others use and may close.
-    try:
+    with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+        # With all three given nothing is asked of the descriptor, which others use and may close.
         looked_at = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 6, fileno=descriptor)
-    except OSError:
-        return False
-    try:
+        stack.callback(looked_at.detach)
         address = looked_at.getsockname()
-        if not isinstance(address, tuple) or address[1] != port:
-            return False
-        # What listens there has no peer.
-        looked_at.getpeername()
-    except OSError:
-        return False
-    else:
-        return True
-    finally:
-        looked_at.detach()
+        if isinstance(address, tuple) and address[1] == port:
+            # What listens there has no peer.
+            looked_at.getpeername()
+            return True
+    return False

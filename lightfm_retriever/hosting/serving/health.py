@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
@@ -65,7 +65,10 @@ class Health(pb_grpc.HealthServicer):  # type: ignore[misc]
     ) -> pb.HealthCheckResponse:
         """The state of a service; NOT_FOUND for one that isn't here."""
         if request.service not in self._names:
-            _refuse_name(context, request.service)
+            name = request.service
+            shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+            text = f"no service {shown!r} is here: List names those that are"
+            context.abort(grpc.StatusCode.NOT_FOUND, text)
         return pb.HealthCheckResponse(status=self._status)
 
     def List(  # noqa: N802
@@ -140,9 +143,3 @@ class _Watch:
             if status is not None and _is_rpc_state_active(self._state):
                 self._send(status)
             return ended
-
-
-def _refuse_name(context: grpc.ServicerContext, name: str) -> NoReturn:
-    shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
-    context.abort(grpc.StatusCode.NOT_FOUND, f"no service {shown!r} is here: List names those that are")
-    raise AssertionError("abort always raises")

@@ -18,7 +18,7 @@ import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 from grpc._server import _CANCELLED, _CLOSED, _RECEIVE_MESSAGE_TOKEN, _abort, _receive_message
 
-from lightfm_retriever.hosting.threads import start_all
+from lightfm_retriever.hosting.process import start_all
 
 IsQuick: TypeAlias = Callable[[Any], bool]
 # Told of each call that ended: its method, how, and seconds since its request had come, None for one

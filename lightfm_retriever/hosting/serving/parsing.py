@@ -43,34 +43,21 @@ def parsing(method: str, handler: Handler) -> Handler:
     return with_behavior(handler, behavior, deserialize)
 
 
-class _Readable:
-    """The requests of a stream, which for its reader ends before the first that can't be parsed."""
-
-    def __init__(self, requests: Iterator[Any]) -> None:
-        self._requests = requests
-        self._broken = False
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        request = next(self._requests)
+def _readable(requests: Iterator[Any], broken: list[Any]) -> Iterator[Any]:
+    """The requests of a stream up to the first that can't be parsed, which is kept."""
+    for request in requests:
         if request is _UNREADABLE:
-            self._broken = True
-            raise StopIteration
-        return request
-
-    def end(self, context: grpc.ServicerContext) -> None:
-        """Abort the call if a request couldn't be parsed."""
-        if self._broken:
-            context.abort(grpc.StatusCode.INTERNAL, _DETAILS)
+            broken.append(request)
+            return
+        yield request
 
 
 def _unary(behavior: Any) -> Any:
     def answer(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
-        readable = _Readable(requests)
-        response = behavior(readable, context)
-        readable.end(context)
+        broken: list[Any] = []
+        response = behavior(_readable(requests, broken), context)
+        if broken:
+            context.abort(grpc.StatusCode.INTERNAL, _DETAILS)
         return response
 
     return answer
@@ -78,8 +65,9 @@ def _unary(behavior: Any) -> Any:
 
 def _stream(behavior: Any) -> Any:
     def answer(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
-        readable = _Readable(requests)
-        yield from behavior(readable, context)
-        readable.end(context)
+        broken: list[Any] = []
+        yield from behavior(_readable(requests, broken), context)
+        if broken:
+            context.abort(grpc.StatusCode.INTERNAL, _DETAILS)
 
     return answer

@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from lightfm_retriever.hosting.calls import UNGUARDED, Calls
+from lightfm_retriever.hosting.process import start_all
 from lightfm_retriever.hosting.security import access, credentials
 from lightfm_retriever.hosting.security.settings import SecuritySettings
 from lightfm_retriever.hosting.serving.admission import Admission
@@ -19,7 +20,6 @@ from lightfm_retriever.hosting.serving.health import Health
 from lightfm_retriever.hosting.serving.lanes import Lane, Observe, UnaryLane, ignore
 from lightfm_retriever.hosting.serving.observation import Observation
 from lightfm_retriever.hosting.settings.flags import Hosting
-from lightfm_retriever.hosting.threads import start_all
 
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 # Refusals are answered also when all calls' threads are taken.

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from lightfm_retriever.files.regular_files import held_open
 from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError, unreadable
-from lightfm_retriever.publication.file_table import FILES
+from lightfm_retriever.publication.layout import FILES
 
 
 def map_array(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any]:

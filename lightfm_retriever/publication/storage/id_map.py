@@ -11,7 +11,7 @@ The trie is marisa-trie's binary one, since the one for text ends a look-up at a
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, NewType, Self, TypeAlias, TypeVar, cast
 
@@ -27,7 +27,7 @@ from lightfm_retriever.publication.errors import (
     VolumeError,
     unreadable,
 )
-from lightfm_retriever.publication.file_table import FILES
+from lightfm_retriever.publication.layout import FILES
 
 MAX_ID_BYTES = 512
 """Longest external id, in bytes of UTF-8."""
@@ -108,6 +108,10 @@ class IdMap(Generic[Id, Row]):
     def __contains__(self, external_id: str) -> bool:
         return self.row(external_id) is not None
 
+    def __iter__(self) -> Iterator[Id]:
+        """The ids in the order of their rows."""
+        return map(self.external_id, cast("Iterable[Row]", range(len(self))))
+
     def row(self, external_id: str) -> Row | None:
         """The row of an id, None when it isn't in the map."""
         try:
@@ -115,6 +119,11 @@ class IdMap(Generic[Id, Row]):
         except UnicodeEncodeError:
             return None
         return row
+
+    def rows(self, external_ids: Collection[str]) -> Rows:
+        """The rows of ids, -1 for each that isn't in the map."""
+        found = (self.row(own) for own in external_ids)
+        return np.fromiter((-1 if row is None else row for row in found), np.int64, len(external_ids))
 
     def starting_with(self, prefix: str) -> Iterator[Id]:
         """The ids that begin with a text, one by one, in no meaningful order."""

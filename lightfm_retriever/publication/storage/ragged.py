@@ -28,6 +28,11 @@ class Ragged:
         """The values of one row, as a view."""
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
+    @property
+    def owners(self) -> NDArray[np.int64]:
+        """The row of each value."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
     def problem(self) -> str | None:
         """What is wrong with the offsets, None when nothing is. Reads all of them."""
         offsets = self.offsets
@@ -63,12 +68,27 @@ def are_among(rows: NDArray[np.integer], ascending: NDArray[np.integer]) -> NDAr
     return found
 
 
+def empty(rows: int) -> Ragged:
+    """So many rows of no values."""
+    return Ragged(np.zeros(rows + 1, dtype=np.int64), np.empty(0, dtype=np.int32))
+
+
+def of_owners(owners: NDArray[np.int64], values: NDArray[Any], rows: int) -> Ragged:
+    """Values as rows of int32: each one's owner is a row, and they are in the order of their owners."""
+    return Ragged(_offsets(np.bincount(owners, minlength=rows)), values.astype(np.int32))
+
+
+def of_pairs(owners: NDArray[np.int64], values: NDArray[Any], rows: int) -> Ragged:
+    """The distinct values, 0 or more, of each owner, ascending."""
+    width = 1 + int(values.max(initial=0))
+    return of_owners(*np.divmod(np.unique(owners * width + values), width), rows)
+
+
 def from_texts(texts: Iterable[str]) -> Ragged:
     """Texts as rows of UTF-8 bytes (uint8)."""
     encoded = [text.encode("utf-8", "replace") for text in texts]
-    return Ragged(
-        _offsets([len(text) for text in encoded]), np.frombuffer(b"".join(encoded), dtype=np.uint8)
-    )
+    values = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+    return Ragged(_offsets([len(text) for text in encoded]), values)
 
 
 def text(column: Ragged, row: int) -> str:
@@ -76,5 +96,5 @@ def text(column: Ragged, row: int) -> str:
     return column[row].tobytes().decode("utf-8", "replace")
 
 
-def _offsets(lengths: Sequence[int]) -> NDArray[np.int64]:
+def _offsets(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)

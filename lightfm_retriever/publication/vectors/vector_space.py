@@ -1,4 +1,4 @@
-"""Bias folding and the inner-product transform, and their inverses.
+"""Bias folding and its inverse, and the inner-product transform.
 
 LightFM scores a pair by `u·i + b_u + b_i` (Kula 2015, arXiv:1507.08439, section 3.1). With vectors
 `[u, b_u]` and `[i, b_i]` as published, a user's query is `[u, 1]` and the score is
@@ -80,32 +80,8 @@ def augment_queries(queries: Float32Array) -> Float32Array:
     return augmented
 
 
-def strip_augmentation(augmented: Float32Array) -> Float32Array:
-    """Inverse of `augment_items` and `augment_queries`: (..., d + 1) -> a view of (..., d)."""
-    return augmented[..., :-1]
-
-
-def cosine_from_angular(distances: Float32Array) -> Float32Array:
-    """Cosine from Annoy's angular distance `sqrt(2 (1 - cos))`, same shape, in [-1, 1]."""
-    return np.subtract(1, np.square(distances) / 2, dtype=np.float32)
-
-
-def inner_product_from_angular(
-    distances: Float32Array, *, query_norm: float, max_norm: float
-) -> Float32Array:
-    """Inner products in the original space from angular distances in the augmented one.
-
-    `query_norm` is the query's norm, `max_norm` the M of `augment_items`.
-    """
-    return cosine_from_angular(distances) * np.float32(query_norm * max_norm)
-
-
 def check_length(vectors: Float32Array, *, what: str) -> None:
-    """Refuse rows that scores can't be made of.
-
-    Args:
-        vectors: (n, d).
-        what: what a row is ("user embedding"), for the message.
+    """Refuse rows (n, d) that scores can't be made of; `what` is a row, such as "user embedding".
 
     Raises:
         VectorError: a row isn't finite; names the first one and how many there are.
@@ -116,10 +92,6 @@ def check_length(vectors: Float32Array, *, what: str) -> None:
 
 def check_indexable(vectors: Float32Array, *, what: str) -> None:
     """Refuse what makes an index answer nonsense: what `check_length` does, and rows of no direction.
-
-    Args:
-        vectors: (n, d).
-        what: what a row is ("item embedding"), for the message.
 
     Raises:
         VectorError: names the first bad row and how many there are.
@@ -136,17 +108,13 @@ def check_indexable(vectors: Float32Array, *, what: str) -> None:
 
 def _length_checked(vectors: Float32Array, what: str) -> NDArray[np.float64]:
     squares = _all_squared_norms(vectors)
+    many = _many(what)
     _refuse(
-        ~np.isfinite(squares),
-        f"{_many(what)} aren't finite",
-        "the model diverged or its input was damaged",
+        ~np.isfinite(squares), f"{many} aren't finite", "the model diverged or its input was damaged"
     )
-    _refuse(
-        squares > LONGEST**2,
-        f"{_many(what)} are longer than {LONGEST:g}",
-        "scores made of them are beyond what float32 holds",
-        error=TooLongError,
-    )
+    problem = f"{many} are longer than {LONGEST:g}"
+    reason = "scores made of them are beyond what float32 holds"
+    _refuse(squares > LONGEST**2, problem, reason, error=TooLongError)
     return squares
 
 

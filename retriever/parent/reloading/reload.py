@@ -15,8 +15,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 from lightfm_retriever.hosting.process import Awaited
 from retriever import control, failures
@@ -37,9 +35,9 @@ class Reload:
     """The state of reloading. Called by the supervisor on its one thread.
 
     Args:
-        volume, workers: the shared one, and all of them, by their numbers.
+        workers: all of them, by their numbers.
         wake_up: called by other threads that have news.
-        verify: checks a version of a volume while it is wanted, as `verify_apart` does.
+        verify: has and checks a version while it is wanted, as `FolderSource` does.
         ended: told of each attempt that ended.
         clock: in seconds, the same for all processes.
 
@@ -51,11 +49,10 @@ class Reload:
 
     def __init__(
         self,
-        volume: Path,
         workers: Sequence[WorkerProcess],
         wake_up: Callable[[], None],
         *,
-        verify: Callable[[Path, str, Awaited], Files],
+        verify: Callable[[str, Awaited], Files],
         ended: Callable[[control.ReloadFacts], None] = lambda _: None,
         clock: Callable[[], float],
     ) -> None:
@@ -63,7 +60,7 @@ class Reload:
         self.last: control.ReloadFacts | None = None
         self.failed: dict[str, control.FailedVersion] = {}
         self._workers = workers
-        self._verifications = Verifications(partial(verify, volume), wake_up, clock=clock)
+        self._verifications = Verifications(verify, wake_up, clock=clock)
         self._clock = clock
         self._ended = ended
 
@@ -91,11 +88,10 @@ class Reload:
     def hear(self, worker: WorkerProcess, message: object) -> None:
         """Take in what a worker said, after the worker's own note of it."""
         match message:
-            case control.PrepareFailed(
-                version=version, reason=reason, passing=passing, changed=changed
-            ):
-                failure = Failure(reason, passing=passing)
-                self._become(self.known.refused(Refusal(worker.index, version, failure, changed)))
+            case control.PrepareFailed() as own:
+                failure = Failure(own.reason, passing=own.passing)
+                refusal = Refusal(worker.index, own.version, failure, own.changed)
+                self._become(self.known.refused(refusal))
             case control.Committed(at=at):
                 self._become(self.known.changed_over(worker.index, at))
 

@@ -63,18 +63,11 @@ def verify_apart(
         UnverifiedError: it took too long or isn't wanted any more, or the process couldn't be started
             or was killed.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "retriever.parent.reloading.verify_apart",
-        str(volume),
-        version,
-        str(os.getpid()),
-    ]
+    command = [sys.executable, "-m", "retriever.parent.reloading.verify_apart"]
     try:
         with signals_held_back():
             process = subprocess.Popen(
-                command,
+                [*command, str(volume), version, str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 env={**ONE_THREAD, **os.environ},
@@ -85,12 +78,9 @@ def verify_apart(
         # A volume that hangs looks the same as a file that keeps its reader for ever.
         raise UnverifiedError(version, f"couldn't be verified in {seconds:g} s") from error
     except OSError as error:
-        raise UnverifiedError(
-            version, f"couldn't be verified: no process can be started: {words.reason(error)}"
-        ) from error
-    reads = output.startswith(_READS)
-    _check_status(process.returncode, volume, version, reads=reads)
-    verdict = msgspec.json.decode(output.removeprefix(_READS), type=_Verdict)
+        verdict = _Verdict(f"no process can be started: {words.reason(error)}", passing=True)
+    else:
+        verdict = _verdict(process.returncode, output, layout.version_dir(volume, version))
     if verdict.path:
         raise VolumeError(Path(verdict.path), verdict.problem)
     if verdict.passing:
@@ -101,33 +91,26 @@ def verify_apart(
     return verdict.files
 
 
-def _check_status(status: int, volume: Path, version: str, *, reads: bool) -> None:
-    if status < 0:
-        name = _name(-status)
-        if failures.kills_itself(status) and not reads:
-            reason = f"the process ended by {name} before it read anything, see the log"
-            raise UnverifiedError(version, f"couldn't be verified: {reason}")
-        if failures.kills_itself(status):
-            raise InvalidPublicationError(
-                layout.version_dir(volume, version),
-                f"kills the process that verifies it ({name}): a file is damaged or made to do so",
-            )
-        why = _FROM_OUTSIDE.get(-status, "somebody did")
-        raise UnverifiedError(version, f"couldn't be verified: the process was killed ({name}: {why})")
-    if status:
+def _verdict(status: int, output: bytes, directory: Path) -> _Verdict:
+    """What a process said before it ended, or what its end says."""
+    if status == 0:
+        return msgspec.json.decode(output.removeprefix(_READS), type=_Verdict)
+    if status > 0:
         # What is wrong with a version is a verdict. This process didn't get that far: it couldn't load
         # its libraries, for instance.
-        raise UnverifiedError(
-            version, f"couldn't be verified: the process ended with status {status}, see the log"
-        )
-
-
-def _name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        # One of those that have no name.
-        return f"signal {number}"
+        return _Verdict(f"the process ended with status {status}, see the log", passing=True)
+    # Some signals have no name.
+    named = [own.name for own in signal.Signals if own == -status]
+    name = named[0] if named else f"signal {-status}"
+    if not failures.kills_itself(status):
+        why = _FROM_OUTSIDE.get(-status, "somebody did")
+        return _Verdict(f"the process was killed ({name}: {why})", passing=True)
+    if not output.startswith(_READS):
+        reason = f"the process ended by {name} before it read anything, see the log"
+        return _Verdict(reason, passing=True)
+    raise InvalidPublicationError(
+        directory, f"kills the process that verifies it ({name}): a file is damaged or made to do so"
+    )
 
 
 def _verify(volume: Path, version: str) -> Files:

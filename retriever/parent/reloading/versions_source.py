@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
-from typing import Protocol
+from typing import TypeAlias
 
 from lightfm_retriever.hosting import words
 from lightfm_retriever.hosting.process import Awaited
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.errors import PublicationError, VolumeError
 from lightfm_retriever.publication.manifest import Manifest
-from lightfm_retriever.remote.arrival import Arrival, Fetched
 from lightfm_retriever.remote.cache import Cache
 from lightfm_retriever.remote.connecting import require_library
+from lightfm_retriever.remote.download import Arrival, Fetched
 from lightfm_retriever.remote.errors import StoreError
 from lightfm_retriever.remote.labels import read_label
 from lightfm_retriever.remote.location import Location, parse_location
@@ -25,7 +25,7 @@ from lightfm_retriever.remote.store import Store
 from retriever.config import Config
 from retriever.errors import StartError
 from retriever.parent.reloading import label_watch
-from retriever.parent.reloading.label_watch import Fingerprint, Seen
+from retriever.parent.reloading.label_watch import Seen
 from retriever.parent.reloading.verify_apart import verify_apart
 from retriever.version_files import Files
 
@@ -37,27 +37,11 @@ _FETCH_SECONDS = 20.0
 _TELL_SECONDS = 10.0
 
 
-class VersionsSource(Protocol):
-    """What the supervisor asks. `look` and `verify` are called on threads of their own."""
-
-    def look(self) -> Seen:
-        """See what is to be served."""
-        ...
-
-    def verify(self, volume: Path, version: str, wanted: Awaited) -> Files:
-        """Have a version in the workers' folder and check every byte; as `verify_apart`.
-
-        It ends soon when it isn't wanted any more.
-        """
-        ...
-
-    def serves(self, version: str) -> None:
-        """Take in that a version serves now."""
-        ...
-
-
 class FolderSource:
-    """Versions in a folder that the workers map as it is."""
+    """Versions in a folder that the workers map as it is.
+
+    `look` and `verify` are called on threads of their own.
+    """
 
     def __init__(self, folder: Path, label: str, pin: str | None) -> None:
         self._folder = folder
@@ -65,15 +49,18 @@ class FolderSource:
         self._pin = pin
 
     def look(self) -> Seen:
-        """See VersionsSource."""
+        """See what is to be served."""
         return label_watch.look(self._folder, self._label, self._pin)
 
-    def verify(self, volume: Path, version: str, wanted: Awaited) -> Files:
-        """See VersionsSource."""
-        return verify_apart(volume, version, wanted)
+    def verify(self, version: str, wanted: Awaited) -> Files:
+        """Have a version in the workers' folder and check every byte; as `verify_apart`.
+
+        It ends soon when it isn't wanted any more.
+        """
+        return verify_apart(self._folder, version, wanted)
 
     def serves(self, version: str) -> None:
-        """See VersionsSource."""
+        """Take in that a version serves now."""
 
 
 class Copied:
@@ -107,22 +94,22 @@ class Copied:
         self._serving = False
 
     def look(self) -> Seen:
-        """See VersionsSource."""
+        """See FolderSource."""
         cached = self._at_start
         if cached is not None and self._cache.has(cached):
-            seen = Seen(cached, "", _fingerprint_here(self._cache.folder, cached))
+            seen = self._here(cached)
             # Not before it could be looked at.
             self._at_start = None
             return seen
         self._at_start = None
         try:
-            store = self._store or Store(self._location, patience_seconds=_LOOK_SECONDS)
-            self._store = store
-            target = self._pin or read_label(store, self._label)
-            self._target = target
+            store = self._store = self._store or Store(self._location, patience_seconds=_LOOK_SECONDS)
+            target = self._target = self._pin or read_label(store, self._label)
             if self._cache.has(target):
-                return Seen(target, "", _fingerprint_here(self._cache.folder, target))
-            return Seen(target, "", _fingerprint_there(store, target))
+                return self._here(target)
+            objects = store.objects(f"{layout.VERSIONS}/{target}/")
+            facts = sorted((key, *astuple(own)) for key, own in objects.items())
+            return Seen(target, "", ("there", *facts))
         except StoreError as error:
             # A network volume that was mounted anew, for instance.
             self._store = None
@@ -130,30 +117,24 @@ class Copied:
         except PublicationError as error:
             return Seen(None, str(error))
 
-    def verify(
-        self,
-        volume: Path,  # noqa: ARG002 - it is the cache's folder
-        version: str,
-        wanted: Awaited,
-    ) -> Files:
-        """See VersionsSource: bring it, unless it is here, and check it."""
+    def _here(self, version: str) -> Seen:
+        fingerprint = label_watch.fingerprint(layout.version_dir(self._cache.folder, version))
+        return Seen(version, "", ("here", *fingerprint))
+
+    def verify(self, version: str, wanted: Awaited) -> Files:
+        """See FolderSource: bring it, unless it is here, and check it."""
         files: Files = {}
 
         def check(folder: Path, version: str) -> None:
             nonlocal files
             files = self._check(folder, version, wanted)
 
-        self._cache.bring(
-            Store(self._location, patience_seconds=_FETCH_SECONDS),
-            version,
-            check,
-            wanted=wanted,
-            arrival=_Told(version),
-        )
+        store = Store(self._location, patience_seconds=_FETCH_SECONDS)
+        self._cache.bring(store, version, check, arrival=_Told(version, wanted))
         return files
 
     def serves(self, version: str) -> None:
-        """See VersionsSource."""
+        """See FolderSource."""
         self._serving = True
         self._cache.uses.keep_only({version, self._target or version})
         if self._pin is not None or version == self._followed:
@@ -163,6 +144,9 @@ class Copied:
             self._followed = version
         except VolumeError as error:
             _log.warning("a start while the store is away won't know of %s: %s", version, error)
+
+
+VersionsSource: TypeAlias = FolderSource | Copied
 
 
 def open_source(config: Config) -> VersionsSource:
@@ -189,19 +173,11 @@ def open_source(config: Config) -> VersionsSource:
     return FolderSource(config.volume, config.label, config.pin)
 
 
-def _fingerprint_here(folder: Path, version: str) -> Fingerprint:
-    return ("here", *label_watch.fingerprint(layout.version_dir(folder, version)))
-
-
-def _fingerprint_there(store: Store, version: str) -> Fingerprint:
-    objects = store.objects(f"{layout.VERSIONS}/{version}/")
-    return ("there", *sorted((key, *astuple(facts)) for key, facts in objects.items()))
-
-
 class _Told(Arrival):
     """Tells the log."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, wanted: Awaited) -> None:
+        self.wanted = wanted
         self._version = version
         self._arrived = 0
         self._started_at = time.monotonic()
@@ -228,8 +204,6 @@ class _Told(Arrival):
     def ended(self, fetched: Fetched) -> None:
         _log.info(
             "version %s fetched in %.1f s: %d bytes, %d more were here already",
-            self._version,
-            time.monotonic() - self._started_at,
-            fetched.downloaded,
-            fetched.linked,
+            *(self._version, time.monotonic() - self._started_at),
+            *(fetched.downloaded, fetched.linked),
         )

@@ -11,7 +11,7 @@ from annoy import AnnoyIndex
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import VolumeError
-from lightfm_retriever.publication.labels import promote, rollback
+from lightfm_retriever.publication.labels import promote
 from lightfm_retriever.publication.reader import open_publication
 from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.writer import Staging, utc_now
@@ -105,7 +105,7 @@ def test_a_read_only_volume_is_read_and_says_so_when_written(small_disk):
     before = publications.tree(volume)
     with pytest.raises(VolumeError, match=f"{volume}: can't be written: Read-only file system"):
         publications.publish(volume, seed=3)
-    for move in (promote, lambda *_: rollback(volume)):
+    for move in (promote, lambda *_: publications.roll_back(volume)):
         with pytest.raises(VolumeError, match=f"{volume}/labels/current: can't be written: Read-only"):
             move(volume, version)
     verify(volume, newer)

@@ -11,7 +11,7 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import TextColumn
-from lightfm_retriever.publication.file_table import FILES
+from lightfm_retriever.publication.layout import FILES
 from lightfm_retriever.publication.storage.id_map import IdMap
 from retriever.client import RecommendRequest, RetrieverClient
 from tests import retrievable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,34 +31,33 @@ class Published:
         return layout.version_dir(self.volume, self.older)
 
 
+def publish(folder: Path, *days: int, extended: bool = False) -> Published:
+    """Publish a version for each day, and let the label name the last."""
+    versions = []
+    for day in days:
+        at = publications.NOON - timedelta(days=day)
+        facts = {"seed": 3 if extended else 2 - day, "extended": extended}
+        versions.append(publications.publish(folder, clock=lambda at=at: at, **facts))
+        promote(folder, versions[-1])
+    return Published(folder, versions[0], versions[-1])
+
+
 @pytest.fixture(scope="session")
 def _template(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    volume = tmp_path_factory.mktemp("template") / "volume"
-    older = publications.publish(volume, seed=1, clock=lambda: publications.NOON - timedelta(days=1))
-    promote(volume, older)
-    version = publications.publish(volume, seed=2, clock=lambda: publications.NOON)
-    promote(volume, version)
-    return Published(volume, older, version)
-
-
-@pytest.fixture
-def published(_template: Published, tmp_path: Path) -> Published:
-    return Published(
-        publications.copy(_template.volume, tmp_path / "volume"), _template.older, _template.version
-    )
+    return publish(tmp_path_factory.mktemp("template") / "volume", 1, 0)
 
 
 @pytest.fixture(scope="session")
 def _extended(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    volume = tmp_path_factory.mktemp("extended") / "volume"
-    version = publications.publish(volume, seed=3, clock=lambda: publications.NOON, extended=True)
-    promote(volume, version)
-    return Published(volume, version, version)
+    return publish(tmp_path_factory.mktemp("extended") / "volume", 0, extended=True)
+
+
+@pytest.fixture
+def published(_template: Published, tmp_path: Path) -> Published:
+    return replace(_template, volume=publications.copy(_template.volume, tmp_path / "volume"))
 
 
 @pytest.fixture
 def extended(_extended: Published, tmp_path: Path) -> Published:
     """A volume of one version, which has all that came later to the format."""
-    return Published(
-        publications.copy(_extended.volume, tmp_path / "extended"), _extended.older, _extended.version
-    )
+    return replace(_extended, volume=publications.copy(_extended.volume, tmp_path / "extended"))

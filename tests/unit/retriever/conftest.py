@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,39 +29,39 @@ class Published:
         return open_publication(self.volume, self.version)
 
 
-class Templates:
-    """One publication by each backend, made when it is first asked for, and copies of it."""
-
-    def __init__(self, make_directory: Callable[[str], Path]) -> None:
-        self._make_directory = make_directory
-        self._made: dict[str, Published] = {}
-
-    def copy(self, backend: str, directory: Path) -> Published:
-        if backend not in self._made:
-            volume = self._make_directory(backend) / "volume"
-            self._made[backend] = Published(volume, retrievable.publish(volume, backend=backend))
-        template = self._made[backend]
-        return Published(publications.copy(template.volume, directory / backend), template.version)
+Publish = Callable[[str], Published]
 
 
 @pytest.fixture(scope="session")
-def _templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    return Templates(tmp_path_factory.mktemp)
+def _template(tmp_path_factory: pytest.TempPathFactory) -> Publish:
+    """One publication by each backend, made when it is first asked for."""
+
+    @functools.cache
+    def make(backend: str) -> Published:
+        volume = tmp_path_factory.mktemp(backend) / "volume"
+        return Published(volume, retrievable.publish(volume, backend=backend))
+
+    return make
 
 
 @pytest.fixture
-def published_by(_templates: Templates, tmp_path: Path) -> Callable[[str], Published]:
-    """Makes one with indexes of a backend."""
-    return lambda backend: _templates.copy(backend, tmp_path)
+def published_by(_template: Publish, tmp_path: Path) -> Publish:
+    """Makes a copy of one with indexes of a backend."""
+
+    def copy(backend: str) -> Published:
+        template = _template(backend)
+        return Published(publications.copy(template.volume, tmp_path / backend), template.version)
+
+    return copy
 
 
 @pytest.fixture
-def published(published_by: Callable[[str], Published]) -> Published:
+def published(published_by: Publish) -> Published:
     """With Annoy indexes."""
     return published_by("annoy")
 
 
 @pytest.fixture
-def published_exact(published_by: Callable[[str], Published]) -> Published:
+def published_exact(published_by: Publish) -> Published:
     """With indexes of the backend `exact`."""
     return published_by("exact")

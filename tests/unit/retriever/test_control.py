@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 from itertools import pairwise
+from typing import get_args, get_origin
 
 import msgspec
 import pytest
@@ -10,49 +11,31 @@ from hypothesis import strategies as st
 
 from retriever import control
 
-texts = st.text(max_size=30)
-numbers = st.floats(0, 4e9)
-counts = st.integers(0, 2**53)
-loads = st.builds(control.Load, counts, counts, counts, counts)
-to_worker = st.one_of(
-    st.builds(control.Listen),
-    st.builds(control.Prepare, texts, st.integers(0, 2**53)),
-    st.builds(control.Commit, texts),
-    st.builds(control.Abandon),
-    st.builds(control.Drain, numbers, numbers),
-    st.builds(
-        control.ServiceState,
-        label=texts,
-        target=texts,
-        version=texts,
-        label_problem=texts,
-        last_reload=st.none()
-        | st.builds(control.ReloadFacts, texts, st.booleans(), texts, numbers, numbers, numbers),
-        workers=st.lists(
-            st.builds(
-                control.WorkerFacts,
-                index=st.integers(0, 255),
-                pid=st.integers(0, 2**22),
-                state=texts,
-                version=texts,
-                started_at=numbers,
-                serving_since=numbers,
-                restarts=st.integers(0, 9),
-                load=loads,
-            ),
-            max_size=3,
-        ),
-        failed=st.lists(st.builds(control.FailedVersion, texts, texts, numbers), max_size=3),
-    ),
-)
-to_parent = st.one_of(
-    st.builds(control.Booted),
-    st.builds(control.Listening),
-    st.builds(control.Beat, loads),
-    st.builds(control.Prepared, texts, counts),
-    st.builds(control.PrepareFailed, texts, counts, texts),
-    st.builds(control.Committed, texts, numbers),
-)
+PLAIN = {
+    str: st.text(max_size=20),
+    int: st.integers(0, 2**53),
+    float: st.floats(0, 4e9),
+    bool: st.booleans(),
+    type(None): st.none(),
+}
+
+
+def any_of(kind):
+    """Whatever a type allows."""
+    if kind in PLAIN:
+        return PLAIN[kind]
+    match get_origin(kind):
+        case None:
+            fields = msgspec.structs.fields(kind)
+            return st.builds(kind, **{field.name: any_of(field.type) for field in fields})
+        case origin if origin is list:
+            return st.lists(*map(any_of, get_args(kind)), max_size=2)
+        case origin if origin is dict:
+            return st.dictionaries(*map(any_of, get_args(kind)), max_size=2)
+    return st.one_of(*map(any_of, get_args(kind)))
+
+
+MESSAGES = {of: any_of(of) for of in (control.ToWorker, control.ToParent)}
 
 
 def encoded(message):
@@ -62,33 +45,17 @@ def encoded(message):
         return theirs.recv(1 << 16)
 
 
-def cut(data, places):
-    """The data in pieces, as a stream may deliver it."""
-    ends = sorted({place % (len(data) + 1) for place in places} | {0, len(data)})
-    return [data[start:end] for start, end in pairwise(ends)]
-
-
-@pytest.mark.parametrize("kind", ["to_worker", "to_parent"])
+@pytest.mark.parametrize("of", MESSAGES, ids=["to a worker", "to the parent"])
 @given(st.data())
-def test_messages_come_back_however_the_stream_is_cut(kind, data):
-    of, strategy = {
-        "to_worker": (control.ToWorker, to_worker),
-        "to_parent": (control.ToParent, to_parent),
-    }[kind]
-    messages = data.draw(st.lists(strategy, max_size=5))
+def test_messages_come_back_however_the_stream_is_cut(of, data):
+    messages = data.draw(st.lists(MESSAGES[of], max_size=3))
     stream = b"".join(map(encoded, messages))
-    lines = control.Lines(of)
-    received = []
-    for piece in cut(stream, data.draw(st.lists(st.integers(0, 10**6), max_size=8))):
-        received += lines.feed(piece)
+    assert stream.count(b"\n") == len(messages)
+    places = data.draw(st.lists(st.integers(0, len(stream)), max_size=8))
+    lines, received = control.Lines(of), []
+    for start, end in pairwise(sorted({0, len(stream), *places})):
+        received += lines.feed(stream[start:end])
     assert received == messages
-
-
-@given(to_worker | to_parent)
-def test_a_message_is_one_line_whatever_is_in_it(message):
-    data = encoded(message)
-    assert data.endswith(b"\n")
-    assert data.count(b"\n") == 1
 
 
 def test_a_message_is_only_taken_when_it_is_complete():

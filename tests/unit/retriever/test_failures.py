@@ -21,60 +21,48 @@ from lightfm_retriever.publication.errors import (
 from lightfm_retriever.remote.errors import RefusedError, StoreError
 from retriever import failures
 from retriever.errors import SnapshotError, UnverifiedError
+from retriever.failures import Failure
+from retriever.version_files import FilesChangedError
 
 PATH = Path("/data/items.trie")
+LACKS = [
+    *(errno.EACCES, errno.EAGAIN, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    *(errno.ENOSPC, errno.ESTALE, errno.ETIMEDOUT),
+]
+NO_FILES = [errno.EISDIR, errno.ELOOP, errno.ENOENT, errno.ENOTDIR, None]
+UNREADABLE = ImportError("libfaiss.so: cannot open shared object file: Too many open files")
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        errno.EACCES, errno.EAGAIN, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
-        errno.ENOSPC, errno.ESTALE, errno.ETIMEDOUT,
-    ],
-)  # fmt: skip
-def test_what_the_system_lacks_passes(number):
-    assert failures.is_passing(OSError(number, "text"))
-
-
-@pytest.mark.parametrize("number", [errno.EISDIR, errno.ELOOP, errno.ENOENT, errno.ENOTDIR, None])
-def test_what_is_found_where_a_file_should_be_is_final(number):
-    assert not failures.is_passing(OSError(number, "text"))
+def passing(error):
+    """Whether it passes, and whether that may wait."""
+    failure = failures.of_error(error)
+    assert failure.reason
+    return failure.passing, failure.costly
 
 
 @pytest.mark.parametrize(
     "error",
     [
+        *(OSError(number, "text") for number in LACKS),
         MemoryError(),
         VolumeError(PATH, "Stale file handle"),
         StoreError("s3://bucket", "connection reset"),
         RefusedError("s3://bucket", "the token has expired"),
         UnverifiedError("v", "was killed"),
+        FilesChangedError("v"),
         RuntimeError("can't start new thread"),
-        ImportError("libfaiss.so: cannot open shared object file: Too many open files"),
+        UNREADABLE,
     ],
-    ids=lambda error: type(error).__name__,
+    ids=repr,
 )
 def test_what_says_nothing_about_a_version_passes(error):
-    failure = failures.of_error(error)
-    assert failure.passing
-    assert failure.reason
-
-
-@pytest.mark.parametrize("error", [MissingFileError(PATH), VersionNotFoundError("v", PATH)])
-def test_what_is_not_there_passes_and_is_looked_for_seldom(error):
-    failure = failures.of_error(error)
-    assert (failure.passing, failure.costly) == (True, True)
-
-
-def test_a_file_that_is_not_there_when_it_is_opened_is_not_there(tmp_path):
-    with pytest.raises(ManifestError) as caught:
-        manifest.read(tmp_path)
-    assert failures.of_error(caught.value).costly
+    assert passing(error) == (True, False)
 
 
 @pytest.mark.parametrize(
     "error",
     [
+        *(OSError(number, "text") for number in NO_FILES),
         InvalidPublicationError(PATH, "isn't an id map"),
         MismatchError(PATH, "SHA-256", expected="a", found="b"),
         PublicationError("text"),
@@ -83,10 +71,18 @@ def test_a_file_that_is_not_there_when_it_is_opened_is_not_there(tmp_path):
         RuntimeError("no idea"),
         KeyError("x"),
     ],
-    ids=lambda error: type(error).__name__,
+    ids=repr,
 )
 def test_what_is_wrong_with_a_version_is_final(error):
-    assert not failures.of_error(error).passing
+    assert passing(error) == (False, False)
+
+
+def test_what_is_not_there_passes_and_is_looked_for_seldom(tmp_path):
+    with pytest.raises(ManifestError) as caught:
+        manifest.read(tmp_path)
+    absent = [MissingFileError(PATH), VersionNotFoundError("v", PATH), caught.value]
+    for error in (*absent, UnverifiedError("v", "is gone", costly=True)):
+        assert passing(error) == (True, True)
 
 
 @pytest.mark.parametrize(
@@ -97,23 +93,23 @@ def test_what_is_wrong_with_a_version_is_final(error):
         (MemoryError(), "not enough memory"),
         (MemoryError("Unable to allocate 3 GiB"), "not enough memory: Unable to allocate 3 GiB"),
         (MissingFileError(PATH), str(MissingFileError(PATH))),
+        (UnverifiedError("v", "was killed"), "v was killed"),
+        (UNREADABLE, str(UNREADABLE)),
         (RuntimeError("no idea"), "an unexpected error: no idea"),
         (RuntimeError("can't start new thread"), "can't start new thread"),
+        # An endless one is cut.
+        (PublicationError("x" * 500), "x" * 500),
+        (PublicationError("x" * 501), "x" * 497 + "..."),
     ],
-    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_the_reason_is_in_words(error, reason):
     assert failures.of_error(error).reason == reason
 
 
-def test_an_endless_reason_is_cut():
-    assert len(failures.of_error(PublicationError("x" * 10**6)).reason) == 500
-
-
 @pytest.mark.parametrize(
-    ("statuses", "passing"),
+    ("statuses", "passes"),
     [
-        ((-signal.SIGSEGV, -signal.SIGSEGV), False),
+        *(((-number, -number), False) for number in (*range(4, 7), *(8, 11, 31))),
         ((-signal.SIGABRT, -signal.SIGILL), False),
         ((-signal.SIGKILL, -signal.SIGKILL), True),
         ((-signal.SIGSEGV, -signal.SIGKILL), True),
@@ -123,8 +119,9 @@ def test_an_endless_reason_is_cut():
         ((-40, -40), True),
     ],
 )
-def test_only_crashes_are_the_version_s_doing(statuses, passing):
-    failure = failures.of_deaths(3, statuses)
-    assert failure.passing is passing
-    assert failure.costly
-    assert f"worker 3 ended with status {statuses[-1]} while it prepared" in failure.reason
+def test_only_crashes_are_the_version_s_doing(statuses, passes):
+    reason = (
+        f"worker 3 ended with status {statuses[-1]} while it prepared this version, as another one did "
+        "before"
+    )
+    assert failures.of_deaths(3, statuses) == Failure(reason, passing=passes, costly=True)

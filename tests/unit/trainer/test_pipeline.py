@@ -11,7 +11,7 @@ from annoy import AnnoyIndex
 from lightfm_retriever.publication import layout, verification
 from lightfm_retriever.publication.attributes import NumberColumn
 from lightfm_retriever.publication.errors import VectorError, VolumeError
-from lightfm_retriever.publication.labels import list_labels, promote, rollback
+from lightfm_retriever.publication.labels import list_labels, promote
 from lightfm_retriever.publication.reader import list_versions, open_publication
 from lightfm_retriever.publication.vectors import vector_space
 from lightfm_retriever.publication.verification import verify
@@ -397,7 +397,7 @@ def test_a_later_run_is_listed_later_and_can_be_rolled_back_to(tmp_path):
         for day in range(3)
     ]
     assert list_versions(tmp_path) == names
-    assert rollback(tmp_path) == names[1]
+    assert publications.roll_back(tmp_path) == names[1]
     promote(tmp_path, names[0])
     assert list_labels(tmp_path) == {"current": names[0]}
 

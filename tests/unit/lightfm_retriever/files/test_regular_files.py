@@ -1,7 +1,5 @@
 """Whatever stands where a file should, nobody waits for it."""
 
-from __future__ import annotations
-
 import ast
 import errno
 import os
@@ -31,6 +29,7 @@ from lightfm_retriever.publication.errors import (
 )
 from lightfm_retriever.publication.storage.arrays import map_array
 from lightfm_retriever.publication.storage.id_map import IdMap
+from tests import publications
 
 # Whoever waits for a FIFO does so for ever.
 pytestmark = pytest.mark.timeout(30)
@@ -45,15 +44,11 @@ def make_fifo(path):
     return path
 
 
-def make_socket(path):
-    with socket.socket(socket.AF_UNIX) as one:
-        one.bind(str(path))
-    return path
-
-
-def make_link(path, target):
-    path.symlink_to(target)
-    return path
+@pytest.fixture
+def file(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"checked")
+    return file
 
 
 @pytest.mark.parametrize(
@@ -71,43 +66,38 @@ def make_link(path, target):
     ],
 )
 def test_each_way_of_opening_refuses_what_is_no_file_and_names_it(tmp_path, call):
+    fifo, link, loop, unix = (tmp_path / name for name in ("fifo", "link", "loop", "socket"))
+    make_fifo(fifo)
+    link.symlink_to(fifo)
+    loop.symlink_to(loop)
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(unix))
+    kinds = {fifo: "a FIFO", link: "a FIFO", unix: "a socket", Path("/dev/zero"): "a device"}
     open_before = len(os.listdir("/proc/self/fd"))
-    for path, kind in (
-        (make_fifo(tmp_path / "fifo"), "a FIFO"),
-        (make_link(tmp_path / "link", tmp_path / "fifo"), "a FIFO"),
-        (make_socket(tmp_path / "socket"), "a socket"),
-        (Path("/dev/zero"), "a device"),
-    ):
+    for path, kind in kinds.items():
         with pytest.raises(IrregularFileError) as caught:
             call(path)
         assert caught.value.strerror == f"is {kind}, but should be a regular file"
         assert caught.value.filename == str(path)
-    with pytest.raises(IsADirectoryError):
-        call(tmp_path)
-    with pytest.raises(OSError, match="symbolic links") as caught:
-        call(make_link(tmp_path / "loop", "loop"))
-    assert caught.value.errno == errno.ELOOP
+    for path, number in ((tmp_path, errno.EISDIR), (loop, errno.ELOOP)):
+        with pytest.raises(OSError, match=str(path)) as caught:
+            call(path)
+        assert caught.value.errno == number
     assert len(os.listdir("/proc/self/fd")) == open_before
 
 
-def test_what_is_replaced_between_the_look_and_the_opening_is_refused_too(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    path.write_bytes(b"")
+def test_what_is_replaced_between_the_look_and_the_opening_is_refused_too(file, monkeypatch):
     really_open = os.open
-
-    def replace_and_open(name, *arguments):
-        return really_open(make_fifo(path), *arguments)
-
-    monkeypatch.setattr(os, "open", replace_and_open)
+    monkeypatch.setattr(os, "open", lambda _, *rest: really_open(make_fifo(file), *rest))
     with pytest.raises(IrregularFileError):
-        open_regular(path)
+        open_regular(file)
 
 
-def test_a_library_meets_the_file_that_was_checked(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"checked")
-    with held_open(path) as name:
-        make_fifo(path)
+def test_a_library_meets_the_file_that_was_checked_and_errors_its_own_name(file):
+    with open_regular(file) as opened:
+        assert opened.name == str(file)
+    with held_open(file) as name:
+        make_fifo(file)
         assert Path(name).read_bytes() == b"checked"
 
 
@@ -123,40 +113,37 @@ def test_a_pipe_that_a_shell_gave_is_read_where_a_file_is_read_once():
     os.close(reading)
 
 
-def test_a_label_that_is_a_fifo_says_so_and_hides_no_other(published):
-    labels.promote(published.volume, published.older, label="canary")
-    make_fifo(layout.label_file(published.volume, "current"))
+def test_a_label_a_history_or_a_lock_that_is_a_fifo_says_so_and_hides_no_other(published):
+    volume, version = published.volume, published.version
+    labels.promote(volume, published.older, label="canary")
+    make_fifo(layout.label_file(volume, "current"))
     with pytest.raises(LabelError, match="is a FIFO, but should be a regular file"):
-        labels.read_label(published.volume, "current")
-    assert labels.list_labels(published.volume) == {"canary": published.older}
+        labels.read_label(volume, "current")
+    assert labels.list_labels(volume) == {"canary": published.older}
     with pytest.raises(VolumeError, match="is a FIFO"):
-        labels.list_labels(published.volume, strict=True)
+        labels.list_labels(volume, strict=True)
     # A move replaces it.
-    labels.promote(published.volume, published.version)
-    assert labels.read_label(published.volume, "current") == published.version
-
-
-def test_a_history_or_a_lock_that_is_a_fifo_keeps_nobody_waiting(published):
-    make_fifo(layout.history_file(published.volume, "current"))
-    labels.promote(published.volume, published.older)
-    assert labels.read_label(published.volume, "current") == published.older
+    make_fifo(layout.history_file(volume, "current"))
+    labels.promote(volume, version)
+    assert labels.read_label(volume, "current") == version
     with pytest.raises(NothingToRollBackToError):
-        labels.rollback(published.volume)
-    make_fifo(layout.labels_lock(published.volume))
+        publications.roll_back(volume)
+    make_fifo(layout.labels_lock(volume))
     with pytest.raises(VolumeError, match="is a FIFO"):
-        labels.promote(published.volume, published.version)
+        labels.promote(volume, published.older)
 
 
 def test_a_version_whose_file_is_a_fifo_is_refused(published):
     path = make_fifo(published.directory / layout.SEEN_ITEMS)
-    for call in (verification.verify, reader.open_publication):
+    for call in (
+        lambda: verification.verify(published.volume, published.version),
+        lambda: reader.open_publication(published.volume, published.version),
+        lambda: map_array(path, "f4", (None,)),
+        lambda: IdMap.open(path),
+    ):
         with pytest.raises(InvalidPublicationError, match="is a FIFO") as caught:
-            call(published.volume, published.version)
+            call()
         assert caught.value.path == path
-    with pytest.raises(InvalidPublicationError, match="is a FIFO"):
-        map_array(path, "f4", (None,))
-    with pytest.raises(InvalidPublicationError, match="is a FIFO"):
-        IdMap.open(path)
     make_fifo(published.directory / layout.MANIFEST)
     with pytest.raises(ManifestError, match="is a FIFO"):
         manifest.read(published.directory)
@@ -218,11 +205,3 @@ def test_no_other_code_opens_a_file_by_its_name():
                 "open it by lightfm_retriever.files.regular_files, or allow it here and say why: "
                 f"{found}, allowed are {allowed} ({why})"
             )
-
-
-def test_a_file_has_its_own_name_when_it_is_open(tmp_path):
-    """Messages about reading it would tell the descriptor's number."""
-    path = tmp_path / "file"
-    path.write_bytes(b"x")
-    with open_regular(path) as file:
-        assert file.name == str(path)

@@ -1,7 +1,5 @@
 """Which texts are addresses of a service, and what is said of the others."""
 
-from __future__ import annotations
-
 import pytest
 
 from lightfm_retriever.hosting.addresses import AddressError, parse, parse_listen
@@ -22,6 +20,12 @@ from lightfm_retriever.hosting.addresses import AddressError, parse, parse_liste
 )
 def test_addresses_are_taken_apart(text, expected):
     assert parse(text) == expected
+    if ":///" not in text and "," not in text and "dns:" not in text:
+        assert [parse_listen(text)] == expected
+
+
+def test_a_service_may_take_a_free_port():
+    assert parse_listen("127.0.0.1:0") == ("127.0.0.1", 0)
 
 
 @pytest.mark.parametrize(
@@ -32,13 +36,11 @@ def test_addresses_are_taken_apart(text, expected):
         ("localhost:", "the port is missing"),
         ("[::1]", "the port is missing"),
         (":50051", "the host is missing"),
-        ("localhost:0", "'0' isn't such a port"),
-        ("localhost:99999", "'99999' isn't such a port"),
+        ("localhost:65536", "'65536' isn't such a port"),
         ("localhost:-1", "'-1' isn't such a port"),
         ("localhost:http", "'http' isn't such a port"),
         ("localhost:٣", "'٣' isn't such a port"),
         ("http://localhost:50051", "leave 'http://' out: gRPC has no such addresses"),
-        ("grpc://localhost:50051", "leave 'grpc://' out: gRPC has no such addresses"),
         ("localhost:50051/path", "leave '/path' out"),
         ("::1", "an IPv6 address stands in brackets"),
         ("2001:db8::1:50051", "an IPv6 address stands in brackets"),
@@ -50,8 +52,6 @@ def test_addresses_are_taken_apart(text, expected):
         ("localhost:1\n", "it has a space in it"),
         ("unix:/run/retriever.sock", "the services listen on TCP ports only"),
         ("unix:///run/retriever.sock", "the services listen on TCP ports only"),
-        ("dns:///localhost", "the port is missing"),
-        ("ipv4:127.0.0.1:1,", ""),
         ("127.0.0.256:1", "'127.0.0.256' is no IPv4 address, which has four numbers in 0..255"),
         ("a..b:1", "'a..b' is no host"),
         ("user@host:1", "'user@host' is no host"),
@@ -59,38 +59,29 @@ def test_addresses_are_taken_apart(text, expected):
     ],
 )
 def test_other_texts_are_refused_with_the_right_form(text, hint):
-    with pytest.raises(AddressError) as raised:
-        parse(text)
-    assert raised.value.hint == hint
-    form = "should be HOST:PORT with a port in 1..65535, such as 10.0.0.1:50051 or [::1]:50051"
-    assert form in str(raised.value)
-    assert str(raised.value).endswith(hint)
-
-
-@pytest.mark.parametrize("value", [None, 50051, b"localhost:1", ("localhost", 1)])
-def test_what_is_no_text_is_refused_without_words_of_the_language(value):
-    with pytest.raises(AddressError, match=r"^target is .*, but should be HOST:PORT with") as raised:
-        parse(value)
-    assert "None" not in str(raised.value)
+    for call, least in ((parse, 1), (parse_listen, 0)):
+        with pytest.raises(AddressError) as raised:
+            call(text)
+        assert raised.value.hint == hint
+        form = (
+            f"should be HOST:PORT with a port in {least}..65535, such as 10.0.0.1:50051 or [::1]:50051"
+        )
+        assert form in str(raised.value)
+        assert str(raised.value).endswith(hint)
 
 
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("x", "the port is missing"),
-        (":50052", "the host is missing"),
-        ("127.0.0.1:99999", "'99999' isn't such a port"),
-        ("127.0.0.1:65536", "'65536' isn't such a port"),
-        ("127.0.0.1:-1", "'-1' isn't such a port"),
-        (":::1", "an IPv6 address stands in brackets"),
+        ("localhost:0", "'0' isn't such a port"),
+        ("dns:///localhost", "the port is missing"),
+        ("ipv4:127.0.0.1:1,", ""),
+        *((value, "") for value in (None, 50051, b"localhost:1", ("localhost", 1))),
     ],
 )
-def test_a_service_listens_on_addresses_only(text, hint):
-    with pytest.raises(AddressError, match=r"with a port in 0\.\.65535") as raised:
-        parse_listen(text)
+def test_a_client_is_told_of_its_own_forms_too_without_words_of_the_language(text, hint):
+    with pytest.raises(AddressError, match=r"should be HOST:PORT with") as raised:
+        parse(text)
     assert raised.value.hint == hint
-
-
-def test_a_service_may_take_a_free_port():
-    assert parse_listen("127.0.0.1:0") == ("127.0.0.1", 0)
-    assert parse_listen("[::]:65535") == ("::", 65535)
+    assert "None" not in str(raised.value)
+    assert isinstance(text, str) or str(raised.value).startswith("target is ")

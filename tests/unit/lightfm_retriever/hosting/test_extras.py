@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import importlib.metadata
 import re
 import tomllib
@@ -15,13 +13,15 @@ NOT_FOR_USERS = {"audit", "dev"}
 BROUGHT_ALONG = {"py4j"}
 
 
-def distributions(requirements):
-    return {spelled(re.match(r"[\w.-]+", own)[0]) for own in requirements} - {extras.DISTRIBUTION}
-
-
 def spelled(name):
     """A distribution's name in one spelling."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.fixture(scope="module")
+def installed():
+    """The distributions of each module."""
+    return importlib.metadata.packages_distributions()
 
 
 def test_the_table_has_the_extras_of_the_project():
@@ -29,20 +29,17 @@ def test_the_table_has_the_extras_of_the_project():
 
 
 @pytest.mark.parametrize("extra", sorted(extras.MODULES))
-def test_every_package_of_an_extra_is_in_the_table_and_no_other(extra):
-    of = importlib.metadata.packages_distributions()
-    wanted = distributions(PROJECT["optional-dependencies"][extra])
+def test_every_package_of_an_extra_is_in_the_table_and_no_other(extra, installed):
+    required = PROJECT["optional-dependencies"][extra]
+    wanted = {spelled(re.match(r"[\w.-]+", own)[0]) for own in required} - {extras.DISTRIBUTION}
+    modules = {*extras.MODULES[extra]} - BROUGHT_ALONG
     # One that isn't installed here has no other name that it is imported by.
-    found = {
-        spelled(own)
-        for module in extras.MODULES[extra]
-        if module not in BROUGHT_ALONG
-        for own in of.get(module, [module])
-    }
-    assert wanted <= found
+    found = {module: {*map(spelled, installed.get(module, [module]))} for module in modules}
+    assert wanted <= set().union(*found.values())
     # Namespaces such as google are of several packages.
-    for module in extras.MODULES[extra]:
-        assert module in BROUGHT_ALONG or wanted & {spelled(own) for own in of.get(module, [module])}
+    assert all(wanted & own for own in found.values())
+    # Messages name it, since nobody can install a module.
+    assert {*map(extras.package_of, modules)} <= wanted
 
 
 @pytest.mark.parametrize(
@@ -64,10 +61,3 @@ def test_the_first_that_is_missing_is_named():
     assert extras.first_missing(["numpy", "no_such_module", "nor_this"]) == "no_such_module"
     assert extras.first_missing(["no_such_module.below"]) == "no_such_module.below"
     assert extras.first_missing(["numpy", "json"]) is None
-
-
-@pytest.mark.parametrize("extra", sorted(extras.MODULES))
-def test_a_module_is_of_a_package_that_its_extra_names(extra):
-    """Messages name it, since nobody can install a module."""
-    wanted = distributions(PROJECT["optional-dependencies"][extra])
-    assert {*map(extras.package_of, extras.MODULES[extra])} - BROUGHT_ALONG <= wanted

@@ -1,7 +1,5 @@
 """What callers give, as what can be sent."""
 
-from __future__ import annotations
-
 import itertools
 from fractions import Fraction
 
@@ -13,48 +11,35 @@ from lightfm_retriever.hosting.errors import ArgumentError, HostingError
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("3", "3"),
-        ("", ""),
-        ("東京", "東京"),
-        (3, "3"),
-        (-3, "-3"),
-        (np.int64(3), "3"),
-        (np.uint8(200), "200"),
-        (np.str_("x"), "x"),
-        (2**70, str(2**70)),
-    ],
+    "value",
+    ["3", "", "東京", 3, -3, np.int64(3), np.uint8(200), np.str_("x"), 2**70],
 )
-def test_texts_and_whole_numbers_are_ids(value, expected):
-    assert given.identifier("user_id", value) == expected
+def test_texts_and_whole_numbers_are_ids(value):
+    assert given.identifier("user_id", value) == str(value)
 
 
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (True, "user_id is true, but should be an id: text such as '3', or a whole number such as 3"),
-        (np.True_, "user_id is of the kind bool"),
-        (3.0, "user_id is 3.0, but should be an id"),
-        (np.float32(3), "user_id is 3.0, but"),
-        (Fraction(1, 3), "user_id is 1/3, but"),
-        (b"3", "user_id is bytes, but"),
-        (None, "user_id is missing, but"),
-        (["3"], "user_id is a list, but"),
-        ({"3": 1}, "user_id is a mapping, but"),
-        (object(), "user_id is of the kind object, but"),
-        ("a\udc80", r"user_id is the text 'a\udc80', but should be text that UTF-8 can hold"),
-        pytest.param(
-            10**5000,
-            "user_id is a number beyond all bounds, but should be an id of at most 512 digits",
-            id="long",
-        ),
+        (True, "true, but should be an id: text such as '3', or a whole number such as 3"),
+        (np.True_, "of the kind bool"),
+        (3.0, "3.0, but should be an id"),
+        (np.float32(3), "3.0, but"),
+        (Fraction(1, 3), "1/3, but"),
+        (b"3", "bytes, but"),
+        (None, "missing, but"),
+        (["3"], "a list, but"),
+        ({"3": 1}, "a mapping, but"),
+        (object(), "of the kind object, but"),
+        ("a\udc80", r"the text 'a\udc80', but should be text that UTF-8 can hold"),
+        (10**5000, "a number beyond all bounds, but should be an id of at most 512 digits"),
     ],
+    ids=range(12),
 )
 def test_nothing_else_is_an_id(value, said):
     with pytest.raises(ArgumentError) as raised:
         given.identifier("user_id", value)
-    assert str(raised.value).startswith(said)
+    assert str(raised.value).startswith(f"user_id is {said}")
     assert raised.value.argument == "user_id"
     # Callers may catch it as what it was before it had a name.
     assert isinstance(raised.value, HostingError | TypeError | ValueError)
@@ -85,13 +70,10 @@ def test_what_is_no_list_is_not_read_letter_by_letter(values):
         given.identifiers("items", values, "a list")
 
 
-def test_an_entry_is_named_by_its_place():
+def test_an_entry_is_named_by_its_place_and_a_list_without_an_end_has_one(monkeypatch):
     with pytest.raises(ArgumentError, match=r"^items\[1\] is 5.0, but should be an id") as raised:
         given.identifiers("items", np.array(["1", 5.0], object), "a list")
     assert raised.value.argument == "items[1]"
-
-
-def test_a_list_without_an_end_has_one(monkeypatch):
     monkeypatch.setattr(given, "MOST_ENTRIES", 100)
     with pytest.raises(ArgumentError, match="a list of at most 100 entries"):
         given.identifiers("items", itertools.count(), "a list")
@@ -99,13 +81,10 @@ def test_a_list_without_an_end_has_one(monkeypatch):
 
 @pytest.mark.parametrize("value", [0, -1, 0.0009, float("nan"), float("inf"), "1", True, None, 10**400])
 def test_what_is_no_time_to_wait_is_refused(value):
-    with pytest.raises(
-        ArgumentError, match=r"^timeout_seconds is .* a number of seconds of 0.001 or more"
-    ):
-        given.seconds("timeout_seconds", value)
+    with pytest.raises(ArgumentError, match=r"^time is .* a number of seconds of 0.001 or more"):
+        given.seconds("time", value)
 
 
 def test_a_long_text_is_cut_in_a_message():
-    with pytest.raises(ArgumentError) as raised:
+    with pytest.raises(ArgumentError, match=r"^limit is the text 'x{64}', but should be a number"):
         given.number("limit", "x" * 10**6, "a number")
-    assert len(str(raised.value)) < 200

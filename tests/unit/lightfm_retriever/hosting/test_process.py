@@ -1,6 +1,4 @@
-"""What a process asks of its system."""
-
-from __future__ import annotations
+"""What a process asks of its system. Memory is measured in processes of their own."""
 
 import ctypes
 import os
@@ -11,29 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lightfm_retriever.hosting.process import make_way, pss_bytes
-
-glibc_only = pytest.mark.skipif(
-    not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this isn't the GNU C library"
-)
+from lightfm_retriever.hosting.process import make_way, pss_bytes, start_all
 
 _BEFORE = """
-import numpy as np
-from lightfm_retriever.hosting.process import release_heap
+from lightfm_retriever.hosting.process import pss_bytes, release_heap
 
 def anonymous():
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024
 
-def array(size):
-    return np.ones(size, dtype=np.uint8)
+def block(size):
+    return bytearray(b"x") * size
 
 before = anonymous()
 """
 # The last one lies above the others, and stays.
 _SMALL = """
-blocks = [array(100_000) for _ in range(600)]
-above = array(100_000)
+blocks = [block(100_000) for _ in range(600)]
+above = block(100_000)
 del blocks
 freed = anonymous()
 release_heap()
@@ -41,55 +34,42 @@ print(freed - before, anonymous() - before)
 """
 # Once one was freed, the library keeps the next ones.
 _LARGE = """
-large = array(20_000_000)
+large = block(20_000_000)
 del large
-large = array(20_000_000)
-above = array(100_000)
+large = block(20_000_000)
+above = block(100_000)
 del large
 print(anonymous() - before)
+"""
+_PSS = """
+before = pss_bytes()
+held = block(64 << 20)
+print(before, pss_bytes() - before)
 """
 
 
 def run(code):
-    done = subprocess.run(
-        [sys.executable, "-c", _BEFORE + code], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", _BEFORE + code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [*map(int, done.stdout.split())]
 
 
-@glibc_only
-def test_what_many_small_blocks_took_is_given_back():
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this isn't the GNU C library"
+)
+def test_what_is_freed_is_given_back_and_large_blocks_from_then_on():
     freed, released = run(_SMALL)
-    assert freed > 45_000_000
-    assert released < 10_000_000
-
-
-@glibc_only
-def test_large_blocks_are_given_back_from_then_on():
+    assert released < 10_000_000 < 45_000_000 < freed
     [kept] = run(_LARGE)
-    assert kept > 15_000_000
-    [kept] = run("release_heap()\n" + _LARGE)
-    assert kept < 5_000_000
-
-
-# In a process of its own: in this one, what other tests have left is let go at any time.
-_PSS = """
-from lightfm_retriever.hosting.process import pss_bytes
-before = pss_bytes()
-held = bytearray(b"x") * (64 << 20)
-print(before, pss_bytes() - before, len(held))
-"""
+    [kept_now] = run("release_heap()\n" + _LARGE)
+    assert kept_now < 5_000_000 < 15_000_000 < kept
 
 
 def test_a_process_needs_memory_and_what_it_allocates_counts():
-    done = subprocess.run([sys.executable, "-c", _PSS], capture_output=True, text=True, check=True)
-    before, more, held = map(int, done.stdout.split())
+    before, more = run(_PSS)
     assert before > 1 << 20
-    assert held == 64 << 20
     assert 60 << 20 < more < 80 << 20
-
-
-def test_a_process_that_is_gone_has_none():
+    # One that is gone has none.
     assert pss_bytes(2**22 + 1) == 0
 
 
@@ -99,15 +79,44 @@ def niceness():
 
 def test_a_thread_and_those_it_starts_make_way_and_no_other_does():
     before = niceness()
-    found = []
 
     def work():
         make_way()
         with ThreadPoolExecutor(1) as others:
-            found.extend([niceness(), others.submit(niceness).result()])
+            return [niceness(), others.submit(niceness).result()]
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert found == [19, 19]
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(work).result() == [19, 19]
     assert niceness() == before
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_no_other_thread_is_started_by_tasks(monkeypatch, count):
+    with ThreadPoolExecutor(count) as pool:
+        threads = start_all(pool, count)
+        assert len({*threads}) == count
+
+        def forbid(_thread):
+            pytest.fail("another thread is started")
+
+        monkeypatch.setattr("threading.Thread.start", forbid)
+        assert [*pool.map(abs, range(-20, 0))] == [*range(20, 0, -1)]
+        assert all(thread.is_alive() for thread in threads)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_an_interrupt_while_they_start_leaves_none_waiting(monkeypatch):
+    pool = ThreadPoolExecutor(3)
+    submit, begun = ThreadPoolExecutor.submit, []
+
+    def interrupted(*arguments):
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        begun.append(submit(*arguments))
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start_all(pool, 3)
+    # The end of the process waits for them.
+    pool.shutdown(wait=True)
+    assert all(own.done() for own in begun)

@@ -1,7 +1,5 @@
 """Programs whose output nobody takes. Each runs in a process of its own."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -14,19 +12,23 @@ import pytest
 from lightfm_retriever.hosting import terminal
 
 LINES = "for n in range(50_000): print('line', n)"
+HELP = "argparse.ArgumentParser(prog='p').parse_args(['--help'])"
 
 
-def start(body, *, out=subprocess.PIPE, err=subprocess.PIPE, stdin=None, **environment):
+def start(body, *, out=subprocess.PIPE, err=subprocess.PIPE, closed=(), **environment):
+    """Start a program with that body; these of its descriptors are closed from the start."""
     lines = [
-        "import argparse, errno, os, sys",
+        "import argparse, errno, os, sys, time",
         "from lightfm_retriever.hosting import terminal",
         "def main():",
+        *(f"    {line}" for line in body.splitlines()),
+        "    return 0",
+        "sys.exit(terminal.run(main))",
     ]
-    lines += [f"    {line}" for line in body.splitlines()]
-    lines += ["    return 0", "sys.exit(terminal.run(main))"]
+    shell = ["sh", "-c", f'exec "$@" {" ".join(f"{own}>&-" for own in closed)}', "sh"]
     return subprocess.Popen(
-        [sys.executable, "-c", "\n".join(lines)],
-        stdin=stdin,
+        [*shell, sys.executable, "-c", "\n".join(lines)],
+        stdin=subprocess.PIPE,
         stdout=out,
         stderr=err,
         text=True,
@@ -55,7 +57,8 @@ def hung_up():
         LINES,
         "print('one line')",
         "print('at once', flush=True)",
-        "argparse.ArgumentParser(prog='p').parse_args(['--help'])",
+        "try:\n    print('one', flush=True)\nexcept Exception:\n    pass",
+        HELP,
         "from rich.console import Console\nConsole().print('one')",
     ],
 )
@@ -65,73 +68,50 @@ def test_a_reader_that_hung_up_ends_it_quietly(hung_up, body, unbuffered):
     assert found == (terminal.CLOSED_PIPE, None, "")
 
 
-def test_a_reader_that_hangs_up_after_a_line_ends_it_quietly():
-    with start(LINES) as process:
-        assert process.stdout.readline() == "line 0\n"
-        process.stdout.close()
-        assert process.stderr.read() == ""
-        assert process.wait(timeout=60) == terminal.CLOSED_PIPE
-
-
 @pytest.mark.parametrize(
-    "body", [LINES, "print('one')", "argparse.ArgumentParser(prog='p').parse_args(['--help'])"]
+    ("body", "closed", "reason"),
+    [
+        *((body, (), "No space left on device") for body in (LINES, "print('one')", HELP)),
+        ("print('one')", (1,), "it is closed"),
+    ],
 )
-def test_a_full_disk_is_said(body):
+def test_an_output_that_cannot_be_written_is_said(body, closed, reason):
     with Path("/dev/full").open("w") as full:
-        found = ended(body, out=full)
-    assert found == (1, None, "error: the output can't be written: No space left on device\n")
+        found = ended(body, out=full, closed=closed)
+    assert found == (1, None, f"error: the output can't be written: {reason}\n")
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_what_is_not_to_be_buffered_comes_at_once(stream):
     body = f"print('now', file=sys.{stream})\nsys.stdin.read()"
-    with start(body, stdin=subprocess.PIPE, PYTHONUNBUFFERED="1") as process:
+    with start(body, PYTHONUNBUFFERED="1") as process:
         assert getattr(process, stream).readline() == "now\n"
         process.stdin.close()
         assert process.wait(timeout=60) == 0
 
 
-def test_who_catches_all_errors_does_not_hide_it(hung_up):
-    body = "try:\n    print('one', flush=True)\nexcept Exception:\n    pass"
-    assert ended(body, out=hung_up) == (terminal.CLOSED_PIPE, None, "")
-
-
-@pytest.mark.parametrize("error", ["BrokenPipeError(errno.EPIPE, 'x')", "OSError(errno.ENOSPC, 'x')"])
-def test_an_error_that_is_not_of_the_output_stays_one(error):
-    status, _, errors = ended(f"print('one')\nraise {error}")
-    assert status == 1
-    assert errors.rstrip().endswith("x")
-    assert "Traceback" in errors
-
-
-def closed(*descriptors):
-    """A shell that closes these first."""
-    return ["sh", "-c", f'exec "$@" {" ".join(f"{own}>&-" for own in descriptors)}', "sh"]
-
-
-def test_an_output_that_is_closed_is_said():
-    code = (
-        "import sys; from lightfm_retriever.hosting import terminal; "
-        "sys.exit(terminal.run(lambda: print('one') or 0))"
-    )
-    done = subprocess.run(
-        [*closed(1), sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (1, "error: the output can't be written: it is closed\n")
+@pytest.mark.parametrize(
+    ("body", "status", "last"),
+    [
+        ("print('one')\nraise BrokenPipeError(errno.EPIPE, 'x')", 1, "x\n"),
+        ("print('one')\nraise OSError(errno.ENOSPC, 'x')", 1, "x\n"),
+        (HELP.replace("help", "no"), 2, "p: error: unrecognized arguments: --no\n"),
+    ],
+)
+def test_an_error_that_is_not_of_the_output_stays_one(body, status, last):
+    found, _, errors = ended(body)
+    assert (found, "Traceback" in errors) == (status, status == 1)
+    assert errors.endswith(last)
 
 
 def test_without_streams_no_file_takes_their_place(tmp_path):
-    code = (
-        "import sys; from lightfm_retriever.hosting import terminal\n"
-        "def main():\n"
-        f"    with open({str(tmp_path / 'file')!r}, 'w') as file:\n"
-        "        print('a secret', file=sys.stderr)\n"
-        "        return 7 if file.fileno() > 2 else 8\n"
-        "sys.exit(terminal.run(main))"
+    body = (
+        f"with open({str(tmp_path / 'file')!r}, 'w') as file:\n"
+        "    print('a secret', file=sys.stderr)\n"
+        "    return 7 if file.fileno() > 2 else 8\n"
     )
-    done = subprocess.run([*closed(0, 1, 2), sys.executable, "-c", code], check=False)
-    assert done.returncode == 7
+    assert ended(body, closed=(0, 1, 2)) == (7, "", "")
     assert (tmp_path / "file").read_text() == ""
 
 
@@ -140,36 +120,26 @@ def test_messages_that_nobody_reads_end_nothing(hung_up):
     assert ended(body, err=hung_up) == (0, "answer\n", None)
 
 
-def test_what_the_encoding_lacks_is_escaped():
-    body = "print('µ 漢')\nterminal.print_json({'a': 'µ 漢 😀'})"
-    status, output, errors = ended(body, PYTHONIOENCODING="ascii")
+@pytest.mark.parametrize(
+    ("text", "encoding", "escaped"),
+    [("µ 漢 😀", "ascii", r"\xb5 \u6f22 \U0001f600"), ("\udcff µ", "utf-8", r"\udcff µ")],
+)
+def test_what_the_encoding_lacks_or_is_no_unicode_is_escaped(text, encoding, escaped):
+    body = f"print({text!a})\nterminal.print_json({text!a}, indent=None)"
+    status, output, errors = ended(body, PYTHONIOENCODING=encoding)
     assert (status, errors) == (0, "")
-    first, _, rest = output.partition("\n")
-    assert first == r"\xb5 \u6f22"
-    assert json.loads(rest) == {"a": "µ 漢 😀"}
-
-
-def test_what_is_no_unicode_is_escaped():
-    status, output, errors = ended("print('\\udcff')\nterminal.print_json(['\\udcff', 'µ'])")
-    assert (status, errors) == (0, "")
-    first, _, rest = output.partition("\n")
-    assert first == r"\udcff"
-    assert json.loads(rest) == ["\udcff", "µ"]
-    assert "µ" in rest
+    first, rest = output.splitlines()
+    assert first == escaped
+    assert json.loads(rest) == text
+    assert ("µ" in rest) == (encoding == "utf-8")
 
 
 def test_ctrl_c_leaves_no_traceback():
-    with start("import time\nprint('go', flush=True)\ntime.sleep(60)") as process:
+    with start("print('go', flush=True)\ntime.sleep(60)") as process:
         assert process.stdout.readline() == "go\n"
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == "interrupted\n"
         assert process.wait(timeout=60) == terminal.INTERRUPTED
-
-
-def test_a_mistake_in_the_command_line_keeps_its_status():
-    status, _, errors = ended("argparse.ArgumentParser(prog='p').parse_args(['--no'])")
-    assert status == 2
-    assert errors.endswith("p: error: unrecognized arguments: --no\n")
 
 
 def test_captured_streams_stay_where_they_are(capsys):

@@ -18,18 +18,17 @@ from lightfm_retriever.publication.errors import (
 )
 from lightfm_retriever.publication.labels import (
     exclusive,
+    last_named,
     list_labels,
     promote,
     read_label,
     read_label_or_none,
-    rollback,
     rollback_target,
     swap,
 )
 from tests import publications
 
 A, B, C, D = (layout.version_name(publications.NOON + timedelta(days=i), "3fa9c1") for i in range(4))
-NOT_LABELS = ["", "Current", "../current", "a/b", ".", "..", "a.b", "é", "x" * 65, "a\n"]
 
 
 def make_volume(volume):
@@ -44,49 +43,24 @@ def volume(tmp_path):
     return make_volume(tmp_path / "volume")
 
 
-def test_a_label_names_what_was_promoted_last(volume):
-    for version in (A, B, A):
-        promote(volume, version)
-        assert read_label(volume, "current") == version
+# ---- reading
 
 
-def test_labels_move_apart(volume):
-    promote(volume, A)
-    promote(volume, B, label="canary")
-    assert list_labels(volume) == {"canary": B, "current": A}
-    with pytest.raises(NothingToRollBackToError, match="'canary'"):
-        rollback(volume, label="canary")
-    assert list_labels(volume) == {"canary": B, "current": A}
-
-
-def test_the_label_file_is_the_name_and_a_line_break(volume):
+@pytest.mark.parametrize("content", [f"{A}", f"{A}\n", f"  {A}\r\n\n", f"\t{A} ", A + " " * 177])
+def test_white_space_around_the_name_is_ignored(volume, content):
     promote(volume, A)
     assert layout.label_file(volume, "current").read_bytes() == f"{A}\n".encode()
-
-
-@pytest.mark.parametrize("content", [f"{A}", f"{A}\n", f"  {A}\r\n\n", f"\t{A} "])
-def test_white_space_around_the_name_is_ignored(volume, content):
     promote(volume, B)
     layout.label_file(volume, "current").write_text(content)
-    assert read_label(volume, "current") == A
+    assert read_label(volume, "current") == read_label_or_none(volume, "current") == A
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
-        b"\n",
-        A[:-1].encode(),
-        A.encode() + b"0",
-        f"{A} {B}".encode(),
-        f"{A}\n{B}\n".encode(),
-        b"../" + A.encode(),
-        b"\xef\xbb\xbf" + A.encode(),
-        b"\xff" * 10,
-        A.encode("utf-16"),
-        A.encode() + b"\n" * 1000,
-        b"x" * 100_000,
-        b"\0" * 23,
+        *(b"", b"\n", A[:-1].encode(), A.encode() + b"0", f"{A} {B}".encode(), f"{A}\n{B}\n".encode()),
+        *(b"../" + A.encode(), b"\xef\xbb\xbf" + A.encode(), b"\xff" * 10, A.encode("utf-16")),
+        *(A.encode() + b"\n" * 178, b"x" * 100_000, b"\0" * 23),
     ],
     ids=lambda content: ascii(content)[:30],
 )
@@ -97,24 +71,28 @@ def test_a_label_that_holds_no_name_is_refused_and_listed_nowhere(volume, conten
     with pytest.raises(LabelError, match="should hold a version's name") as caught:
         read_label(volume, "current")
     assert len(str(caught.value)) < 500
-    assert list_labels(volume) == {"canary": A}
+    assert read_label_or_none(volume, "current") is None
+    assert list_labels(volume, strict=True) == {"canary": A}
 
 
-def test_a_label_that_does_not_exist_is_refused_by_name(volume):
+def test_a_label_that_is_not_there_or_cannot_be_read_is_refused_by_name(volume):
+    assert list_labels(volume) == {}
     with pytest.raises(LabelError, match=r"'canary'.*nothing is published under it") as caught:
         read_label(volume, "canary")
     assert caught.value.label == "canary"
-
-
-def test_a_directory_is_no_label(volume):
-    layout.label_file(volume, "current").mkdir(parents=True)
+    assert read_label_or_none(volume, "canary") is None
+    layout.label_file(volume, "odd").mkdir(parents=True)
     with pytest.raises(LabelError, match="Is a directory"):
-        read_label(volume, "current")
-    assert list_labels(volume) == {}
-
-
-def test_a_volume_without_labels_lists_none(tmp_path):
-    assert list_labels(tmp_path) == {}
+        read_label(volume, "odd")
+    # Which is told only where it matters.
+    promote(volume, A)
+    assert list_labels(volume) == {"current": A}
+    with pytest.raises(VolumeError, match="labels/odd: Is a directory"):
+        list_labels(volume, strict=True)
+    layout.label_file(volume, "odd").rmdir()
+    layout.label_file(volume, "loop").symlink_to("loop")
+    layout.label_file(volume, "dangling").symlink_to("nothing")
+    assert list_labels(volume, strict=True) == {"current": A}
 
 
 def test_a_file_in_place_of_the_labels_is_an_error_that_names_it(volume):
@@ -123,19 +101,36 @@ def test_a_file_in_place_of_the_labels_is_an_error_that_names_it(volume):
         list_labels(volume)
 
 
-@pytest.mark.parametrize("label", NOT_LABELS)
+@pytest.mark.parametrize(
+    "label", ["", "Current", "../current", "a/b", "..", "a.b", "é", "x" * 65, "a\n"]
+)
 def test_no_file_is_touched_under_a_name_that_is_no_label(volume, label):
     before = publications.tree(volume)
     for act in (
         lambda: read_label(volume, label),
         lambda: promote(volume, A, label=label),
-        lambda: rollback(volume, label=label),
+        lambda: publications.roll_back(volume, label=label),
         lambda: rollback_target(volume, label=label),
         lambda: swap(volume, A, label=label, expected=None, verb="promote"),
     ):
         with pytest.raises(LabelError, match="should be 1 to 64"):
             act()
     assert publications.tree(volume) == before
+
+
+# ---- moving
+
+
+def test_a_promotion_tells_what_the_label_named_before_and_moves_no_other(volume):
+    assert promote(volume, A) is None
+    assert promote(volume, B) == A
+    layout.label_file(volume, "current").write_text("nonsense")
+    assert promote(volume, C) is None
+    assert promote(volume, B, label="canary") is None
+    assert list_labels(volume) == {"canary": B, "current": C}
+    with pytest.raises(NothingToRollBackToError, match="'canary'"):
+        publications.roll_back(volume, label="canary")
+    assert list_labels(volume) == {"canary": B, "current": C}
 
 
 @pytest.mark.parametrize(
@@ -148,25 +143,21 @@ def test_what_is_no_version_is_not_promoted(volume, version):
     assert read_label(volume, "current") == A
 
 
-def test_a_label_that_cannot_be_written_stays_and_the_error_names_it(volume):
-    promote(volume, A)
-    layout.staging_dir(volume).rmdir()
-    layout.staging_dir(volume).write_bytes(b"")
-    with pytest.raises(VolumeError, match=r"labels/current: can't be written"):
-        promote(volume, B)
-    assert read_label(volume, "current") == A
-
-
-def test_promoting_leaves_nothing_in_staging(volume, monkeypatch):
+def test_a_label_that_cannot_be_written_stays_and_leaves_nothing(volume, monkeypatch):
     promote(volume, A)
 
     def refuse(source, target):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(VolumeError, match="Permission denied"):
-        promote(volume, B)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        with pytest.raises(VolumeError, match=r"labels/current: can't be written: Permission denied"):
+            promote(volume, B)
     assert list(layout.staging_dir(volume).iterdir()) == []
+    layout.staging_dir(volume).rmdir()
+    layout.staging_dir(volume).write_bytes(b"")
+    with pytest.raises(VolumeError, match=r"labels/current: can't be written"):
+        promote(volume, B)
     assert read_label(volume, "current") == A
 
 
@@ -176,46 +167,63 @@ def test_a_history_that_cannot_be_written_does_not_stop_a_promotion(volume):
     layout.history_file(volume, "current").mkdir()
     promote(volume, B)
     assert read_label(volume, "current") == B
+    assert last_named(volume, "current") is None
+
+
+def test_a_label_that_names_what_is_expected_is_moved_and_noted(volume):
+    swap(volume, A, label="current", expected=None, verb="promote")
+    swap(volume, B, label="current", expected=A, verb="promote")
+    swap(volume, C, label="current", expected=B, verb="promote")
+    swap(volume, B, label="current", expected=C, verb="rollback")
+    assert read_label(volume, "current") == last_named(volume, "current") == B
+    assert rollback_target(volume) == A
+
+
+@pytest.mark.parametrize("expected", [None, B])
+def test_a_label_that_was_moved_meanwhile_stays_and_the_error_names_both(volume, expected):
+    promote(volume, A)
+    with pytest.raises(
+        LabelMovedError, match=f"'current' names {A} now, not {expected or 'none'}"
+    ) as caught:
+        swap(volume, C, label="current", expected=expected, verb="promote")
+    assert (caught.value.expected, caught.value.found) == (expected, A)
+    assert read_label(volume, "current") == A
+    with pytest.raises(NothingToRollBackToError):
+        rollback_target(volume)
+
+
+# ---- rolling back
 
 
 def test_rolling_back_goes_to_what_the_label_named_before(volume):
+    with pytest.raises(NothingToRollBackToError, match=r"never named a version.*promote"):
+        publications.roll_back(volume)
+    assert last_named(volume, "current") is None
     for version in (A, B, C):
         promote(volume, version)
     assert rollback_target(volume) == B
     assert read_label(volume, "current") == C
-    assert rollback(volume) == B
-    assert rollback(volume) == A
+    assert publications.roll_back(volume) == B
+    assert publications.roll_back(volume) == A
     assert read_label(volume, "current") == A
-    with pytest.raises(NothingToRollBackToError):
-        rollback(volume)
+    with pytest.raises(NothingToRollBackToError, match="no earlier version"):
+        publications.roll_back(volume)
     assert read_label(volume, "current") == A
 
 
-def test_rolling_back_skips_versions_that_are_gone(volume):
+def test_rolling_back_skips_versions_that_are_gone_and_mends_a_broken_label(volume):
     for version in (A, B, C):
         promote(volume, version)
     layout.version_dir(volume, B).rmdir()
-    assert rollback(volume) == A
-
-
-def test_rolling_back_mends_a_broken_label(volume):
-    promote(volume, A)
-    promote(volume, B)
+    assert publications.roll_back(volume) == A
+    promote(volume, D)
     layout.label_file(volume, "current").write_bytes(b"")
-    assert rollback(volume) == B
-
-
-def test_nothing_was_ever_promoted(volume):
-    with pytest.raises(NothingToRollBackToError, match="promote"):
-        rollback(volume)
-
-
-versions = st.sampled_from([A, B, C, D])
+    assert publications.roll_back(volume) == D
 
 
 @settings(max_examples=40)
-@given(st.lists(versions | st.none(), max_size=12))
-def test_promotions_and_rollbacks_behave_as_a_stack(tmp_path_factory, moves):
+@given(st.lists(st.sampled_from([A, B, C, D]) | st.none(), max_size=12))
+def test_promotions_and_rollbacks_behave_as_a_stack(no_waiting_for_the_disk, tmp_path_factory, moves):
     """A version promotes itself; None rolls back."""
     volume = make_volume(tmp_path_factory.mktemp("stack"))
     stack = []
@@ -226,32 +234,27 @@ def test_promotions_and_rollbacks_behave_as_a_stack(tmp_path_factory, moves):
                 stack.append(version)
         elif len(stack) > 1:
             stack.pop()
-            assert rollback(volume) == stack[-1]
+            assert publications.roll_back(volume) == stack[-1]
         else:
             with pytest.raises(NothingToRollBackToError):
-                rollback(volume)
+                publications.roll_back(volume)
         assert not stack or read_label(volume, "current") == stack[-1]
 
 
-def drop_last_move(volume):
-    """As if the process had died after it replaced the label."""
-    history = layout.history_file(volume, "current")
-    history.write_bytes(history.read_bytes()[:-1].rpartition(b"\n")[0])
+def test_a_move_that_a_crash_kept_from_being_noted_is_rolled_back(volume):
+    def drop_last_move():
+        """As if the process had died after it replaced the label."""
+        history = layout.history_file(volume, "current")
+        history.write_bytes(history.read_bytes()[:-1].rpartition(b"\n")[0])
 
-
-def test_a_promotion_that_was_not_noted_is_rolled_back(volume):
-    for version in (A, B, C):
+    for version in (A, B, C, D):
         promote(volume, version)
-    drop_last_move(volume)
-    assert rollback(volume) == B
-
-
-def test_after_a_rollback_that_was_not_noted_the_next_goes_further_back(volume):
-    for version in (A, B, C):
-        promote(volume, version)
-    rollback(volume)
-    drop_last_move(volume)
-    assert rollback(volume) == A
+    drop_last_move()
+    assert publications.roll_back(volume) == C
+    publications.roll_back(volume)
+    drop_last_move()
+    # Never again to what someone has just rolled back from.
+    assert publications.roll_back(volume) == A
 
 
 def test_a_line_cut_short_spoils_no_other(volume):
@@ -261,8 +264,8 @@ def test_a_line_cut_short_spoils_no_other(volume):
     history.write_bytes(history.read_bytes()[:-5])
     promote(volume, C)
     promote(volume, D)
-    assert rollback(volume) == C
-    assert rollback(volume) == A
+    assert publications.roll_back(volume) == C
+    assert publications.roll_back(volume) == A
 
 
 @given(st.binary(max_size=200) | st.lists(st.sampled_from(["promote", "rollback", A, B, " ", "\n"])))
@@ -278,6 +281,9 @@ def test_whatever_the_history_holds_the_target_is_a_version_or_there_is_none(tmp
         assert rollback_target(volume) in (A, B)
     except NothingToRollBackToError as error:
         assert error.label == "current"  # noqa: PT017
+
+
+# ---- several at once
 
 
 def test_a_reader_never_sees_a_label_half_moved(volume):
@@ -297,35 +303,6 @@ def test_a_reader_never_sees_a_label_half_moved(volume):
     mover.join()
     assert seen == {A, B}
     assert listed == {("current",)}
-
-
-def test_a_promotion_tells_what_the_label_named_before(volume):
-    assert promote(volume, A) is None
-    assert promote(volume, B) == A
-    layout.label_file(volume, "current").write_text("nonsense")
-    assert promote(volume, C) is None
-
-
-def test_a_label_that_names_what_is_expected_is_moved_and_noted(volume):
-    swap(volume, A, label="current", expected=None, verb="promote")
-    swap(volume, B, label="current", expected=A, verb="promote")
-    swap(volume, C, label="current", expected=B, verb="promote")
-    swap(volume, B, label="current", expected=C, verb="rollback")
-    assert read_label(volume, "current") == B
-    assert rollback_target(volume) == A
-
-
-@pytest.mark.parametrize("expected", [None, B])
-def test_a_label_that_was_moved_meanwhile_stays_and_the_error_names_both(volume, expected):
-    promote(volume, A)
-    with pytest.raises(
-        LabelMovedError, match=f"'current' names {A} now, not {expected or 'none'}"
-    ) as caught:
-        swap(volume, C, label="current", expected=expected, verb="promote")
-    assert (caught.value.expected, caught.value.found) == (expected, A)
-    assert read_label(volume, "current") == A
-    with pytest.raises(NothingToRollBackToError):
-        rollback_target(volume)
 
 
 def test_of_many_who_move_a_label_from_the_same_version_one_succeeds(volume):
@@ -386,21 +363,3 @@ def test_a_lock_that_cannot_be_made_is_an_error_that_names_it(volume):
         VolumeError, match=r"labels/current: can't be written: Is a directory: .*\.lock"
     ):
         promote(volume, A)
-
-
-def test_a_label_that_cannot_be_read_is_told_only_where_it_matters(volume):
-    promote(volume, A)
-    layout.label_file(volume, "odd").mkdir()
-    layout.label_file(volume, "nonsense").write_text("nonsense")
-    assert list_labels(volume) == {"current": A}
-    with pytest.raises(VolumeError, match="labels/odd: Is a directory"):
-        list_labels(volume, strict=True)
-    layout.label_file(volume, "odd").rmdir()
-    layout.label_file(volume, "loop").symlink_to("loop")
-    assert list_labels(volume, strict=True) == {"current": A}
-
-
-def test_what_no_label_tells_is_none(volume):
-    assert read_label_or_none(volume, "current") is None
-    promote(volume, A)
-    assert read_label_or_none(volume, "current") == A

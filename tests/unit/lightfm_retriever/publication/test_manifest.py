@@ -1,6 +1,14 @@
+"""A manifest edited by hand is refused, whichever field was edited.
+
+Edited and signed anew it is refused too, where serving from it could go wrong.
+"""
+
 from __future__ import annotations
 
+import copy
+import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +20,8 @@ from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.errors import (
     InvalidPublicationError,
     ManifestError,
+    MismatchError,
+    MissingFileError,
     UnsupportedFormatError,
 )
 from lightfm_retriever.publication.manifest import (
@@ -22,14 +32,76 @@ from lightfm_retriever.publication.manifest import (
     MeasuredSetting,
     RunFacts,
 )
+from lightfm_retriever.publication.reader import open_publication
+from lightfm_retriever.publication.verification import verify
 from tests import publications
 
 PATH = Path("volume/manifest.json")
 EXAMPLE = publications.complete_manifest()
+CONTENT = json.loads(manifest.encode(EXAMPLE))
+ITEMS, USERS, COMPONENTS = publications.ITEMS, publications.USERS, publications.COMPONENTS
 
 
 def decode(data, *, version=EXAMPLE.version):
     return manifest.decode(data, path=PATH, version=version)
+
+
+def written(content, *, sign=True):
+    if sign:
+        content = {**content, "checksum": publications.checksum(content)}
+    return json.dumps(content).encode()
+
+
+def refused(content, reason=None, *, error=ManifestError, sign=True):
+    with pytest.raises(error, match=reason) as caught:
+        decode(written(content, sign=sign))
+    assert caught.value.path == PATH
+    return str(caught.value)
+
+
+def leaves(value, path=()):
+    """Paths of all values in a JSON value that hold no other values; empty containers are such."""
+    children = {}
+    if isinstance(value, dict):
+        children = value
+    elif isinstance(value, list):
+        children = dict(enumerate(value))
+    if not children:
+        yield path
+    for key, child in children.items():
+        yield from leaves(child, (*path, key))
+
+
+LEAVES = list(leaves(CONTENT))
+
+
+def get(content, path):
+    for key in path:
+        content = content[key]
+    return content
+
+
+def put(path, value):
+    """The content with another value somewhere."""
+    content = copy.deepcopy(CONTENT)
+    get(content, path[:-1])[path[-1]] = value
+    return content
+
+
+def edited(value):
+    """Another value of the same type, where the type has one."""
+    if value is None:
+        return 0
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value / 2 if isinstance(value, float) else value + 1
+    if isinstance(value, str):
+        return value[:-1] + ("1" if value[-1] == "0" else "0")
+    return ["x"] if isinstance(value, list) else {"x": "y"}
+
+
+# ---- what is written
 
 
 texts = st.text(max_size=10)
@@ -40,72 +112,60 @@ durations = st.floats(0, allow_infinity=False)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | numbers | texts
 scalar_dicts = st.dictionaries(texts, scalars, max_size=4)
-file_facts = st.builds(
-    FileFacts, size=counts, sha256=st.text("0123456789abcdef", min_size=64, max_size=64)
-)
-
-trials = st.builds(
-    MeasuredSetting,
-    backend=texts,
-    build=scalar_dicts,
-    query=scalar_dicts,
-    recall_at_10=shares,
-    query_microseconds=durations,
-)
+hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
+measured = {"build": scalar_dicts, "query": scalar_dicts}
+measured |= {"recall_at_10": shares, "query_microseconds": durations}
 
 
 @st.composite
 def manifests(draw):
     items = draw(positives)
-    files = [
-        *publications.ALL_FILES,
-        *draw(st.sets(st.from_regex(r"[a-z]{1,8}\.extra", fullmatch=True))),
-    ]
+    more = draw(st.sets(st.from_regex(r"[a-z]{1,8}\.extra", fullmatch=True), max_size=3))
+    files = dict.fromkeys(
+        [*publications.ALL_FILES, *more], draw(st.builds(FileFacts, size=counts, sha256=hashes))
+    )
     indexes = {
-        name: IndexFacts(
-            backend="annoy",
-            metric=draw(texts),
-            dimensions=draw(positives),
-            items=items,
-            file=draw(st.sampled_from([None, layout.index_file(name, "annoy")])),
-            build=draw(scalar_dicts),
-            query=draw(scalar_dicts),
-            recall_at_10=draw(shares),
-            query_microseconds=draw(durations),
-            bare_recall_at_10=draw(shares),
-            bare_query_microseconds=draw(durations),
-            target_recall=draw(st.none() | shares),
-            trials=draw(st.lists(trials, max_size=3)),
-            build_seconds=draw(durations),
+        name: st.builds(
+            IndexFacts,
+            backend=st.just("annoy"),
+            metric=texts,
+            dimensions=positives,
+            items=st.just(items),
+            file=st.sampled_from([None, layout.index_file(name, "annoy")]),
+            bare_recall_at_10=shares,
+            bare_query_microseconds=durations,
+            target_recall=st.none() | shares,
+            trials=st.lists(st.builds(MeasuredSetting, backend=texts, **measured), max_size=3),
+            build_seconds=durations,
+            **measured,
         )
         for name in (layout.SIMILAR, layout.RECOMMEND)
     }
-    return Manifest(
-        items=items,
-        users=draw(counts),
-        components=draw(positives),
-        run=draw(
-            st.builds(RunFacts, id=texts, started_at=texts, seconds=st.dictionaries(texts, durations))
+    made = st.builds(
+        Manifest,
+        items=st.just(items),
+        users=counts,
+        components=positives,
+        run=st.builds(RunFacts, id=texts, started_at=texts, seconds=st.dictionaries(texts, durations)),
+        libraries=st.dictionaries(texts, texts),
+        dataset=st.builds(
+            DatasetFacts,
+            name=texts,
+            split=texts,
+            train_interactions=counts,
+            test_interactions=counts,
+            item_features=st.lists(texts),
+            user_features=st.lists(texts),
+            weight=st.none() | numbers,
         ),
-        libraries=draw(st.dictionaries(texts, texts)),
-        dataset=draw(
-            st.builds(
-                DatasetFacts,
-                name=texts,
-                split=texts,
-                train_interactions=counts,
-                test_interactions=counts,
-                item_features=st.lists(texts),
-                user_features=st.lists(texts),
-            )
-        ),
-        hyperparameters=draw(scalar_dicts),
-        metrics=draw(st.dictionaries(texts, numbers)),
-        indexes=indexes,
-        version=EXAMPLE.version,
-        created_at=EXAMPLE.created_at,
-        files={name: draw(file_facts) for name in files},
+        hyperparameters=scalar_dicts,
+        metrics=st.dictionaries(texts, numbers),
+        indexes=st.fixed_dictionaries(indexes),
+        version=st.just(EXAMPLE.version),
+        created_at=st.just(EXAMPLE.created_at),
+        files=st.just(files),
     )
+    return draw(made)
 
 
 @given(manifests())
@@ -115,36 +175,106 @@ def test_decoding_undoes_encoding(facts):
     assert manifest.encode(decode(data)) == data
 
 
-def test_the_text_is_indented_json_in_utf8_with_a_checksum_that_can_be_recomputed():
+def test_the_text_is_indented_json_in_utf8_with_a_checksum_that_can_be_recomputed(published):
     text = manifest.encode(EXAMPLE).decode()
     assert "példa" in text
     assert text.endswith("\n}\n")
     content = json.loads(text)
     assert content["format_version"] == 1
     assert content["checksum"] == publications.checksum(content)
+    for number in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            manifest.encode(replace(EXAMPLE, metrics={"auc": number}))
+    # The example has the fields of a real one.
+    real = json.loads((published.directory / layout.MANIFEST).read_bytes())
+    assert list(leaves(real)) == LEAVES
+    assert len(LEAVES) > 70
+
+
+def test_a_manifest_is_read_from_its_directory(tmp_path):
+    directory = tmp_path / EXAMPLE.version
+    directory.mkdir()
+    with pytest.raises(ManifestError, match=r"manifest\.json: No such file"):
+        manifest.read(directory)
+    path = directory / layout.MANIFEST
+    path.write_bytes(manifest.encode(EXAMPLE))
+    assert manifest.read(directory) == EXAMPLE
+    whole = manifest.encode(EXAMPLE).ljust(manifest.MAX_BYTES)
+    path.write_bytes(whole)
+    assert manifest.read(directory) == EXAMPLE
+    for size in (len(whole) + 1, 1 << 40):
+        with path.open("r+b") as file:
+            file.truncate(size)
+        with pytest.raises(ManifestError, match=f"is larger than {4 << 20} bytes"):
+            manifest.read(directory)
+
+
+ADDED = {"target_recall": None, "trials": [], "build_seconds": 0.0}
+"""Fields of an index that came after the first release, and what they are when they aren't there."""
+
+
+@pytest.mark.parametrize("left_out", [[name] for name in ADDED] + [[*ADDED]], ids=str)
+def test_an_index_from_before_there_was_tuning_has_none_of_its_fields(left_out):
+    content = copy.deepcopy(CONTENT)
+    for index in content["indexes"].values():
+        for name in left_out:
+            del index[name]
+    content["checksum"] = publications.checksum(content)
+    data = json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"
+    decoded = decode(data)
+    for name, facts in decoded.indexes.items():
+        expected = {added: ADDED[added] for added in left_out}
+        assert facts == replace(EXAMPLE.indexes[name], **expected)
+    assert manifest.encode(decoded) == data
+
+
+def test_fields_that_a_later_release_adds_are_ignored():
+    content = {**copy.deepcopy(CONTENT), "added": {"later": [1, None]}}
+    content["run"]["added"] = content["indexes"][layout.SIMILAR]["added"] = "later"
+    assert decode(written(content)) == EXAMPLE
+
+
+# ---- what was edited
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=lambda path: "/".join(map(str, path)))
+def test_an_edited_field_is_noticed(path):
+    content = put(path, edited(get(CONTENT, path)))
+    error = UnsupportedFormatError if path == ("format_version",) else ManifestError
+    refused(content, error=error, sign=False)
+    removed = copy.deepcopy(CONTENT)
+    get(removed, path[:-1]).pop(path[-1])
+    refused(removed, error=InvalidPublicationError, sign=False)
+    if path != ("checksum",):
+        for wrong in (float("nan"), float("inf")):
+            refused(put(path, wrong), error=InvalidPublicationError)
+
+
+def test_an_added_field_and_a_checksum_of_another_manifest_are_noticed(published):
+    refused({**CONTENT, "x": 1}, "edited after publication", sign=False)
+    refused({**CONTENT, "checksum": "0" * 64}, "0{64}", sign=False)
+    data = (published.older_directory / layout.MANIFEST).read_bytes()
+    publications.overwrite(published.directory / layout.MANIFEST, data)
+    for read in (verify, open_publication):
+        with pytest.raises(ManifestError, match=f"{published.older}.*{published.version}") as caught:
+            read(published.volume, published.version)
+        assert caught.value.path == published.directory / layout.MANIFEST
 
 
 @given(data=st.data())
-def test_no_change_of_one_byte_passes_for_the_manifest(data):
+def test_no_change_of_one_byte_and_no_part_passes_for_the_manifest(data):
     """White space may change."""
-    encoded = bytearray(manifest.encode(EXAMPLE))
-    encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
+    whole = manifest.encode(EXAMPLE)
+    place = data.draw(st.integers(0, len(whole) - 3))
+    spoilt = bytearray(whole)
+    spoilt[place] = data.draw(st.integers(0, 255))
     try:
-        assert decode(bytes(encoded)) == EXAMPLE
+        assert decode(bytes(spoilt)) == EXAMPLE
     except InvalidPublicationError as error:
         assert error.path == PATH  # noqa: PT017 - either way is right
-
-
-@given(st.integers(0, len(manifest.encode(EXAMPLE)) - 3))
-def test_no_beginning_of_the_text_passes_for_the_manifest(size):
-    with pytest.raises(ManifestError, match=r"manifest\.json"):
-        decode(manifest.encode(EXAMPLE)[:size])
-
-
-@given(st.binary(max_size=200))
-def test_no_noise_passes_for_a_manifest(data):
-    with pytest.raises(InvalidPublicationError):
-        decode(data)
+    for part in (whole[:place], data.draw(st.binary(max_size=200))):
+        with pytest.raises(InvalidPublicationError, match=r"manifest\.json"):
+            decode(part)
 
 
 @pytest.mark.parametrize("text", ["[]", "1", '"x"', "null", "true", "NaN"])
@@ -169,109 +299,164 @@ def test_another_format_version_is_refused_whatever_else_the_manifest_holds(foun
     assert said.get(str(found), f"is {found!r}") in str(caught.value)
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_a_number_that_is_not_finite_is_not_encoded(number):
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        manifest.encode(replace(EXAMPLE, metrics={"auc": number}))
-
-
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_a_number_that_is_not_finite_is_refused(number):
-    text = manifest.encode(EXAMPLE).decode().replace("0.258", number)
-    with pytest.raises(ManifestError, match="can't be checked"):
-        decode(text.encode())
-
-
-ODD = [
-    ({"hyperparameters": {"loss": "\ud800"}}, r"the text '\\ud800' isn't Unicode"),
-    ({"metrics": {"\ud800": 0.5}}, r"isn't Unicode"),
-    ({"added": {"later": ["\udfff"]}}, r"isn't Unicode"),
-    ({"items": 2**63}, "an integer has more than 64 bits"),
-    ({"hyperparameters": {"epochs": -(2**63) - 1}}, "more than 64 bits"),
-    ({"metrics": {"test_auc": 10**400}}, "more than 64 bits"),
-]
-"""What is valid JSON, but no message and no terminal can hold."""
-
-
-@pytest.mark.parametrize(("changes", "reason"), ODD)
-def test_what_no_listing_can_show_is_refused_though_signed(changes, reason):
-    content = json.loads(manifest.encode(EXAMPLE)) | changes
-    content["checksum"] = publications.checksum(content)
-    with pytest.raises(ManifestError, match=f"can't be used: .*{reason}"):
-        decode(json.dumps(content).encode())
-
-
-def test_fields_that_a_later_release_adds_are_ignored():
-    content = json.loads(manifest.encode(EXAMPLE))
-    content["added"] = {"later": [1, None]}
-    content["run"]["added"] = "later"
-    content["indexes"][layout.SIMILAR]["added"] = "later"
-    content["checksum"] = publications.checksum(content)
-    assert decode(json.dumps(content).encode()) == EXAMPLE
-
-
-ADDED = {"target_recall": None, "trials": [], "build_seconds": 0.0}
-"""Fields of an index that came after the first release, and what they are when they aren't there."""
-
-
-def test_an_index_from_before_there_was_tuning_has_none_of_its_fields():
-    content = json.loads(manifest.encode(EXAMPLE))
-    for index in content["indexes"].values():
-        assert ADDED.keys() < index.keys()
-        for name in ADDED:
-            del index[name]
-    content["checksum"] = publications.checksum(content)
-    data = json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"
-    decoded = decode(data)
-    for name, facts in decoded.indexes.items():
-        assert facts == replace(EXAMPLE.indexes[name], **ADDED)
-    assert manifest.encode(decoded) == data
-
-
-@pytest.mark.parametrize("name", ADDED)
-def test_each_field_of_the_tuning_may_be_missing_by_itself(name):
-    content = json.loads(manifest.encode(EXAMPLE))
-    del content["indexes"][layout.SIMILAR][name]
-    content["checksum"] = publications.checksum(content)
-    decoded = decode(json.dumps(content).encode())
-    assert decoded.indexes[layout.SIMILAR] == replace(
-        EXAMPLE.indexes[layout.SIMILAR], **{name: ADDED[name]}
-    )
-    assert decoded.indexes[layout.RECOMMEND] == EXAMPLE.indexes[layout.RECOMMEND]
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: re.sub(r',\s*"checksum": "[0-9a-f]+"', "", text), "there is no checksum, but"),
+        (
+            lambda text: text.replace('"checksum": "', '"checksum": null, "x": "'),
+            "checksum is null, but",
+        ),
+        (lambda text: text.replace("{", '{"items": 41,', 1), "'items' is there twice: it was edited"),
+        (
+            lambda text: text.replace('"indexes": {', '"indexes": {"x": 1, "x": 1,'),
+            "'x' is there twice",
+        ),
+        (lambda text: text.replace('"items": ', '"items": ' + "9" * 5000, 1), "more than 64 bits"),
+        (
+            lambda text: text.replace('"format_version": 1', '"format_version": null'),
+            "no format_version",
+        ),
+        *(
+            (lambda text, number=number: text.replace("0.258", number), "can't be checked")
+            for number in ("NaN", "Infinity", "-Infinity", "1e999")
+        ),
+        (lambda text: text.encode("latin-1"), "isn't JSON: byte "),
+    ],
+)
+def test_what_no_manifest_of_ours_has_is_said_in_our_words(change, said):
+    text = change(manifest.encode(EXAMPLE).decode())
+    with pytest.raises(InvalidPublicationError, match=re.escape(said)) as caught:
+        decode(text if isinstance(text, bytes) else text.encode())
+    assert not re.search(r"None|set_int_max|sys\.", str(caught.value))
 
 
 @pytest.mark.parametrize(
-    ("name", "wrong"),
+    ("changes", "reason"),
     [
-        ("target_recall", 1.5),
-        ("target_recall", "0.95"),
-        ("build_seconds", -1.0),
-        ("build_seconds", None),
-        ("trials", None),
-        ("trials", [{}]),
-        ("trials", [{"recall_at_10": 1.5}]),
-        ("trials", [{"query_microseconds": -1.0}]),
-        ("trials", [{"query": {"search_k": [1]}}]),
+        ({"hyperparameters": {"loss": "\ud800"}}, r"the text '\\ud800' isn't Unicode"),
+        ({"metrics": {"\ud800": 0.5}}, r"isn't Unicode"),
+        ({"added": {"later": ["\udfff"]}}, r"isn't Unicode"),
+        ({"items": 2**63}, "an integer has more than 64 bits"),
+        ({"hyperparameters": {"epochs": -(2**63) - 1}}, "more than 64 bits"),
+        ({"metrics": {"test_auc": 10**400}}, "more than 64 bits"),
     ],
-    ids=str,
 )
-def test_what_tuning_cannot_have_found_is_refused_though_signed(name, wrong):
-    content = json.loads(manifest.encode(EXAMPLE))
-    index = content["indexes"][layout.SIMILAR]
-    if isinstance(wrong, list):
-        # Wrong in this one field, or without any.
-        wrong = [{**index["trials"][0], **trial} if trial else trial for trial in wrong]
-    index[name] = wrong
-    content["checksum"] = publications.checksum(content)
-    with pytest.raises(ManifestError, match=f"{name}|recall_at_10|query|backend"):
-        decode(json.dumps(content).encode())
+def test_what_no_message_and_no_terminal_can_hold_is_refused(changes, reason):
+    refused({**CONTENT, **changes}, f"can't be used: .*{reason}")
+    fits = {**CONTENT, "hyperparameters": {"most": 2**63 - 1, "least": -(2**63)}}
+    assert decode(written(fits)).hyperparameters == fits["hyperparameters"]
 
 
-@pytest.mark.parametrize("pair", layout.OPTIONAL_PAIRS)
+# ---- what was edited and signed anew
+
+
+@pytest.mark.parametrize("key", [key for key in CONTENT if key not in ("format_version", "checksum")])
+def test_a_field_of_another_type_is_refused(key):
+    for wrong in (None, True, -1, 1.5, [], [[]], {"x": [None]}):
+        refused({**CONTENT, key: wrong})
+
+
+INDEX = ("indexes", layout.SIMILAR)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        ((*INDEX, "recall_at_10"), 1.5, None),
+        ((*INDEX, "recall_at_10"), -0.1, None),
+        ((*INDEX, "dimensions"), 0, None),
+        ((*INDEX, "items"), 0, None),
+        (("items",), 0, None),
+        (("components",), 0, None),
+        (("users",), -1, None),
+        (("files", layout.ITEM_IDS, "size"), -1, None),
+        (("files", layout.ITEM_IDS, "sha256"), "F" * 64, None),
+        (("run", "seconds", "train"), -1.0, None),
+        ((*INDEX, "target_recall"), 1.5, "target_recall"),
+        ((*INDEX, "target_recall"), "0.95", "target_recall"),
+        ((*INDEX, "build_seconds"), -1.0, "build_seconds"),
+        ((*INDEX, "build_seconds"), None, "build_seconds"),
+        ((*INDEX, "trials"), None, "trials"),
+        ((*INDEX, "trials", 0), {}, "backend"),
+        ((*INDEX, "trials", 0, "recall_at_10"), 1.5, "recall_at_10"),
+        ((*INDEX, "trials", 0, "query_microseconds"), -1.0, "query_microseconds"),
+        ((*INDEX, "trials", 0, "query"), {"search_k": [1]}, "query"),
+        *(
+            (("created_at",), time, "created_at is .*, which isn't a UTC time")
+            for time in ("", "yesterday", "2026-11-24T12:00:00", "2026-11-24T12:00:00+01:00")
+        ),
+        *(
+            (
+                (*INDEX, "depths"),
+                [{"results": results, "effort": effort, "recall": 1.0} for results, effort in depths],
+                reason,
+            )
+            for depths, reason in (
+                ([(10, 1.0)], "depths: 10 results come after 10, but should ascend, from above 10"),
+                ([(30, 1.0), (30, 2.0)], "depths: 30 results come after 30"),
+                ([(100, 1.0), (30, 2.0)], "depths: 30 results come after 100"),
+                ([(30, 1e308)], "<= 1000000000.0"),
+            )
+        ),
+        *(
+            (("files", name), CONTENT["files"][layout.ITEM_IDS], "isn't a plain file name")
+            for name in ("../items.trie", "/etc/passwd", "a/b", "..", "", ".hidden", "a\\b", "a\0b")
+        ),
+        (("files", layout.MANIFEST), CONTENT["files"][layout.ITEM_IDS], "isn't a plain file name"),
+        *(
+            (("attributes",), [{"name": name, "kind": "text"} for name in names], reason)
+            for names, reason in (
+                ([""], r"attributes\[0\]: the name is empty"),
+                (["title"], r"attributes\[0\]: 'title' is reserved"),
+                (["a", "b", "a"], r"attributes\[2\]: 'a' is there already"),
+                (["a"], "files: 'attribute_values.trie' is missing, though attributes has a text"),
+            )
+        ),
+        (
+            ("files", layout.NUMBERS),
+            CONTENT["files"][layout.ITEM_IDS],
+            "files: 'numbers.npy' is there, but attributes has no number",
+        ),
+    ],
+    ids=lambda part: str(part)[:60],
+)
+def test_a_value_that_cannot_be_is_refused(path, value, reason):
+    message = refused(put(path, value), reason)
+    assert "plain" not in (reason or "") or repr(path[1]) in message
+
+
+def test_more_files_than_any_version_has_are_refused():
+    """They are looked at one by one, and told to each worker."""
+    facts = {"size": 0, "sha256": hashlib.sha256(b"").hexdigest()}
+    left = manifest.MAX_FILES - len(CONTENT["files"])
+    files = {**CONTENT["files"], **{f"extra{number}.npy": facts for number in range(left)}}
+    assert len(decode(written({**CONTENT, "files": files})).files) == 100
+    files["one.more"] = facts
+    refused({**CONTENT, "files": files}, "files: there are 101, but a version has at most 100")
+
+
+@pytest.mark.parametrize("name", publications.ALL_FILES)
+def test_a_file_that_must_be_named_is_missed(name):
+    files = {own: facts for own, facts in CONTENT["files"].items() if own != name}
+    if name == layout.ITEM_NORMS:
+        assert name not in decode(written({**CONTENT, "files": files})).files
+    else:
+        refused({**CONTENT, "files": files}, f"files.*'{name}'|'{name}' isn't among files")
+
+
+@pytest.mark.parametrize("name", [layout.SIMILAR, layout.RECOMMEND])
+def test_an_index_that_must_be_there_is_missed(name):
+    indexes = {own: facts for own, facts in CONTENT["indexes"].items() if own != name}
+    refused({**CONTENT, "indexes": indexes}, f"indexes: '{name}' is missing")
+
+
+@pytest.mark.parametrize("pair", [*layout.OPTIONAL_PAIRS, *layout.OTHER_PAIRS])
 @pytest.mark.parametrize("kept", [(), (0,), (1,), (0, 1)])
-def test_offsets_and_values_come_together_or_not_at_all(pair, kept):
-    names = {*publications.ALL_FILES} - {*pair} | {pair[position] for position in kept}
-    files = {name: facts for name, facts in EXAMPLE.files.items() if name in names}
+def test_files_of_a_pair_come_together_or_not_at_all(pair, kept):
+    own = EXAMPLE.files[layout.ITEM_VECTORS]
+    files = {name: facts for name, facts in EXAMPLE.files.items() if name not in pair}
+    files |= {pair[position]: own for position in kept}
     data = manifest.encode(replace(EXAMPLE, files=files))
     if len(kept) != 1:
         assert decode(data).files == files
@@ -280,43 +465,106 @@ def test_offsets_and_values_come_together_or_not_at_all(pair, kept):
         decode(data)
 
 
-MODEL = dict.fromkeys(layout.MODEL_FILES, EXAMPLE.files[layout.ITEM_VECTORS])
-
-
-def test_a_model_s_files_may_all_be_there():
-    files = {**EXAMPLE.files, **MODEL}
-    assert len(files) == len(EXAMPLE.files) + 10
-    assert decode(manifest.encode(replace(EXAMPLE, files=files))).files == files
-
-
-@given(st.sets(st.sampled_from(layout.MODEL_FILES), min_size=1, max_size=len(layout.MODEL_FILES) - 1))
+@given(st.sets(st.sampled_from(layout.MODEL_FILES)))
 def test_a_part_of_a_model_s_files_is_refused_with_the_name_of_one_that_is_missing(left_out):
-    files = {**EXAMPLE.files, **{name: own for name, own in MODEL.items() if name not in left_out}}
+    own = EXAMPLE.files[layout.ITEM_VECTORS]
+    model = {name: own for name in layout.MODEL_FILES if name not in left_out}
+    assert len(layout.MODEL_FILES) == 10
+    files = {**EXAMPLE.files, **model}
+    data = manifest.encode(replace(EXAMPLE, files=files))
+    if len(left_out) in (0, 10):
+        assert decode(data).files == files
+        return
     missing = next(name for name in layout.MODEL_FILES if name in left_out)
     with pytest.raises(ManifestError, match=f"files: '{missing}' is missing, though") as caught:
-        decode(manifest.encode(replace(EXAMPLE, files=files)))
+        decode(data)
     assert caught.value.path == PATH
 
 
-def test_norms_may_be_missing():
-    files = {name: facts for name, facts in EXAMPLE.files.items() if name != layout.ITEM_NORMS}
-    assert decode(manifest.encode(replace(EXAMPLE, files=files))).files == files
+# Each row: the field, its new value, the file at fault, both values.
+SIGNED = [
+    (("format_version",), 2, layout.MANIFEST, 2, 1),
+    (("version",), "20261124T120000Z-000000", layout.MANIFEST, "20261124T120000Z-000000", None),
+    (("items",), ITEMS + 1, layout.MANIFEST, ITEMS + 1, ITEMS),
+    (("items",), ITEMS - 1, layout.MANIFEST, ITEMS - 1, ITEMS),
+    (("users",), USERS + 1, layout.USER_IDS, USERS + 1, USERS),
+    (("users",), 0, layout.USER_IDS, 0, USERS),
+    (("components",), COMPONENTS + 1, layout.ITEM_VECTORS, COMPONENTS + 2, COMPONENTS + 1),
+    (("components",), 1, layout.ITEM_VECTORS, 2, COMPONENTS + 1),
+    *(
+        row
+        for index, file, swapped in (
+            (layout.SIMILAR, publications.SIMILAR_FILE, publications.RECOMMEND_FILE),
+            (layout.RECOMMEND, publications.RECOMMEND_FILE, publications.SIMILAR_FILE),
+        )
+        for row in (
+            (("indexes", index, "items"), ITEMS - 1, layout.MANIFEST, ITEMS - 1, ITEMS),
+            (("indexes", index, "file"), swapped, layout.MANIFEST, swapped, file),
+            (("indexes", index, "file"), layout.ITEM_IDS, layout.MANIFEST, layout.ITEM_IDS, file),
+            (("indexes", index, "file"), f"../{file}", layout.MANIFEST, f"../{file}", file),
+            (("indexes", index, "backend"), "nmslib", layout.MANIFEST, file, f"{index}.nmslib"),
+        )
+    ),
+    (("files", layout.USER_IDS, "size"), 0, layout.USER_IDS, 0, None),
+    (("files", layout.USER_IDS, "size"), 10**6, layout.USER_IDS, 10**6, None),
+    (("files", layout.USER_IDS, "sha256"), "0" * 64, layout.USER_IDS, "0" * 64, None),
+]
 
 
-def test_reading_a_directory_without_a_manifest_says_so(tmp_path):
-    with pytest.raises(ManifestError, match=r"manifest\.json: No such file"):
-        manifest.read(tmp_path)
+@pytest.mark.parametrize(
+    ("path", "value", "file", "one", "other"), SIGNED, ids=lambda part: str(part)[:60]
+)
+def test_an_edit_that_was_signed_anew_is_refused_by_what_it_contradicts(
+    published, path, value, file, one, other
+):
+    before = get(json.loads((published.directory / layout.MANIFEST).read_bytes()), path)
+    publications.edit_manifest(
+        published.directory, lambda content: get(content, path[:-1]).update({path[-1]: value})
+    )
+    with pytest.raises(InvalidPublicationError) as caught:
+        verify(published.volume, published.version)
+    assert caught.value.path == published.directory / file
+    message = str(caught.value)
+    for expected in (one, before if other is None else other):
+        assert re.search(rf"(?<!\w){re.escape(str(expected))}(?!\w)", message), (expected, message)
 
 
-def test_a_huge_file_is_not_read_as_a_manifest(tmp_path):
-    with (tmp_path / layout.MANIFEST).open("wb") as file:
-        file.truncate(1 << 40)
-    with pytest.raises(ManifestError, match="is larger than"):
-        manifest.read(tmp_path)
+def test_the_number_of_items_and_the_names_of_files_are_held_against_the_files_too(published):
+    def edit(content):
+        content["items"] += 1
+        for index in content["indexes"].values():
+            index["items"] += 1
+
+    publications.edit_manifest(published.directory, edit)
+    with pytest.raises(MismatchError, match="number of ids is 12, but should be 13"):
+        verify(published.volume, published.version)
+    publications.edit_manifest(
+        published.directory,
+        lambda content: content["files"].update({"extra.npy": content["files"][layout.ITEM_IDS]}),
+    )
+    with pytest.raises(MissingFileError, match=r"extra\.npy"):
+        verify(published.volume, published.version)
 
 
-def test_a_manifest_read_is_the_manifest_written(tmp_path):
-    directory = tmp_path / EXAMPLE.version
-    directory.mkdir()
-    (directory / layout.MANIFEST).write_bytes(manifest.encode(EXAMPLE))
-    assert manifest.read(directory) == EXAMPLE
+LONG = "x" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sign"),
+    [
+        (("checksum",), LONG, False),
+        (("checksum",), [1] * 10_000, False),
+        (("format_version",), LONG, True),
+        (("format_version",), [None] * 10_000, True),
+        (("version",), LONG, True),
+        (("created_at",), LONG, True),
+        (("files", LONG + "/"), CONTENT["files"]["items.trie"], True),
+        (("files", LONG), CONTENT["files"]["items.trie"], True),
+        (("indexes", LONG), CONTENT["indexes"]["similar"], True),
+        ((*INDEX, "file"), LONG, True),
+        ((*INDEX, "backend"), LONG, True),
+    ],
+    ids=lambda part: str(part)[:40],
+)
+def test_what_is_endless_is_cut_in_messages(path, value, sign):
+    assert len(refused(put(path, value), error=InvalidPublicationError, sign=sign)) < 600

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from lightfm_retriever.publication import labels, layout, reader, removal
+from lightfm_retriever.publication import labels, layout, removal
 from lightfm_retriever.publication.errors import LabelledVersionError, VersionNotFoundError, VolumeError
 from lightfm_retriever.publication.labels import list_labels, promote
 from lightfm_retriever.publication.reader import list_versions, open_publication
@@ -15,6 +15,12 @@ from lightfm_retriever.publication.removal import delete_version
 from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
+
+
+def assert_deleted(published, left=0):
+    assert list_versions(published.volume) == [published.version]
+    assert len(os.listdir(layout.staging_dir(published.volume))) == left
+    verify(published.volume, published.version)
 
 
 def assert_untouched(published):
@@ -36,19 +42,24 @@ def after_rename(monkeypatch, act):
     monkeypatch.setattr(removal.os, "rename", rename_and_act)
 
 
-def test_a_version_is_gone_and_leaves_nothing(published):
+def test_a_version_is_gone_and_leaves_nothing_to_who_has_not_opened_it(published):
+    opened = open_publication(published.volume, published.older)
+    expected = np.array(opened.item_vectors), opened.items.external_id(3), opened.seen[2].tolist()
     delete_version(published.volume, published.older)
-    assert list_versions(published.volume) == [published.version]
-    assert os.listdir(layout.staging_dir(published.volume)) == []
+    assert_deleted(published)
     assert list_labels(published.volume) == {"current": published.version}
-    verify(published.volume, published.version)
+    np.testing.assert_array_equal(opened.item_vectors, expected[0])
+    assert (opened.items.external_id(3), opened.seen[2].tolist()) == expected[1:]
+    assert opened.items.row(expected[1]) == 3
+    with pytest.raises(VersionNotFoundError):
+        delete_version(published.volume, published.older)
 
 
 def test_a_damaged_version_is_deleted_too(published):
     (published.older_directory / layout.MANIFEST).unlink()
     (published.older_directory / "deeper" / "down").mkdir(parents=True)
     delete_version(published.volume, published.older)
-    assert list_versions(published.volume) == [published.version]
+    assert_deleted(published)
 
 
 @pytest.mark.parametrize(
@@ -59,12 +70,6 @@ def test_what_is_no_version_is_not_deleted(published, version):
     with pytest.raises(VersionNotFoundError):
         delete_version(published.volume, version)
     assert publications.tree(published.volume) == before
-
-
-def test_a_version_is_deleted_once(published):
-    delete_version(published.volume, published.older)
-    with pytest.raises(VersionNotFoundError):
-        delete_version(published.volume, published.older)
 
 
 def test_a_labelled_version_is_refused_with_its_labels_and_stays(published):
@@ -98,15 +103,9 @@ def test_a_label_that_is_edited_after_the_rename_brings_the_version_back(publish
     assert_untouched(published)
 
 
-def test_labels_that_cannot_be_read_after_the_rename_bring_the_version_back(published, monkeypatch):
-    after_rename(monkeypatch, layout.label_file(published.volume, "odd").mkdir)
-    with pytest.raises(VolumeError, match="labels/odd: Is a directory"):
-        delete_version(published.volume, published.older)
-    assert_untouched(published)
-
-
-def test_while_some_label_cannot_be_read_nothing_is_deleted(published):
-    layout.label_file(published.volume, "odd").mkdir()
+@pytest.mark.parametrize("when", [after_rename, lambda _, act: act()])
+def test_labels_that_cannot_be_read_keep_the_version_or_bring_it_back(published, monkeypatch, when):
+    when(monkeypatch, layout.label_file(published.volume, "odd").mkdir)
     with pytest.raises(VolumeError, match="labels/odd: Is a directory"):
         delete_version(published.volume, published.older)
     assert_untouched(published)
@@ -115,7 +114,7 @@ def test_while_some_label_cannot_be_read_nothing_is_deleted(published):
 def test_a_label_that_holds_no_name_keeps_nothing(published):
     layout.label_file(published.volume, "odd").write_text("nonsense")
     delete_version(published.volume, published.older)
-    assert list_versions(published.volume) == [published.version]
+    assert_deleted(published)
 
 
 def test_no_label_moves_to_a_version_that_is_being_deleted(published, monkeypatch):
@@ -139,36 +138,19 @@ def test_no_label_moves_to_a_version_that_is_being_deleted(published, monkeypatc
     assert list_labels(published.volume) == {"current": published.version}
 
 
-def test_who_has_a_version_open_keeps_it(published):
-    opened = open_publication(published.volume, published.older)
-    expected = np.array(opened.item_vectors), opened.items.external_id(3), opened.seen[2].tolist()
-    delete_version(published.volume, published.older)
-    assert not published.older_directory.exists()
-    np.testing.assert_array_equal(opened.item_vectors, expected[0])
-    assert (opened.items.external_id(3), opened.seen[2].tolist()) == expected[1:]
-    assert opened.items.row(expected[1]) == 3
-
-
 def test_links_are_removed_and_not_followed(published, tmp_path):
     outside = tmp_path / "outside"
     shutil.copytree(published.older_directory, outside)
+    before = publications.tree(outside)
     (published.older_directory / "file").symlink_to(outside / layout.MANIFEST)
     (published.older_directory / "directory").symlink_to(outside)
-    before = publications.tree(outside)
     delete_version(published.volume, published.older)
-    assert not published.older_directory.exists()
-    assert publications.tree(outside) == before
-
-
-def test_a_version_that_is_a_link_loses_the_link_alone(published, tmp_path):
-    outside = tmp_path / "outside"
-    published.older_directory.rename(outside)
+    assert_deleted(published)
+    # Of a version that is a link, the link alone.
     published.older_directory.symlink_to(outside)
-    before = publications.tree(outside)
     delete_version(published.volume, published.older)
-    assert list_versions(published.volume) == [published.version]
+    assert_deleted(published)
     assert publications.tree(outside) == before
-    assert os.listdir(layout.staging_dir(published.volume)) == []
 
 
 def test_a_version_that_may_not_be_moved_stays(published, monkeypatch):
@@ -194,11 +176,10 @@ def test_files_that_cannot_be_removed_are_told_and_the_next_writer_removes_them(
     with pytest.raises(VolumeError, match=r"files of it are left: .*item_vectors\.npy: Operation not"):
         delete_version(published.volume, published.older)
     monkeypatch.undo()
-    assert list_versions(published.volume) == [published.version]
-    assert len(os.listdir(layout.staging_dir(published.volume))) == 1
+    assert_deleted(published, left=1)
     with Staging(published.volume):
         pass
-    assert os.listdir(layout.staging_dir(published.volume)) == []
+    assert_deleted(published)
 
 
 def test_a_disk_too_full_for_a_directory_still_lets_go_of_a_version(published, monkeypatch):
@@ -210,8 +191,7 @@ def test_a_disk_too_full_for_a_directory_still_lets_go_of_a_version(published, m
 
     monkeypatch.setattr(removal.Staging, "__enter__", full)
     delete_version(published.volume, published.older)
-    assert reader.list_versions(published.volume) == [published.version]
-    assert os.listdir(layout.staging_dir(published.volume)) == []
+    assert_deleted(published)
 
 
 def test_a_volume_that_cannot_be_written_keeps_its_versions(published):

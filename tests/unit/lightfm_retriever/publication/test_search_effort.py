@@ -11,35 +11,27 @@ from lightfm_retriever.publication.search_effort import TUNED_FOR, Depths, candi
 
 INT32 = 2**31 - 1
 tuned = st.integers(1, 10**6)
-counts = st.integers(1, 10**6)
 candidates = st.integers(0, 1000)
 per_candidate = st.floats(0, 1000)
-efforts = st.floats(0.1, 100)
-mosts = st.integers(1, 10**9)
-searches = st.fixed_dictionaries(
-    {
-        "count": counts,
-        "candidates": candidates,
-        "per_candidate": per_candidate,
-        "effort": efforts,
-        "most": mosts,
-    }
-)
+OPTIONS = {
+    "count": st.integers(1, 10**6),
+    "candidates": candidates,
+    "per_candidate": per_candidate,
+    "effort": st.floats(0.1, 100),
+    "most": st.integers(1, 10**9),
+}
+searches = st.fixed_dictionaries(OPTIONS)
 
 
-@given(tuned, candidates, per_candidate, mosts)
-def test_what_was_tuned_is_what_is_searched_with(effort, number, each, most):
+@given(tuned, candidates, per_candidate, OPTIONS["most"])
+def test_what_was_tuned_is_what_is_searched_with_also_for_fewer(effort, number, each, most):
     """The search that was measured asks for this many, so that its recall is the one served."""
-    count = candidates_for(TUNED_FOR, number, 0)
-    asked = scaled(effort, count=count, candidates=number, per_candidate=each, effort=1.0, most=most)
-    assert asked == min(effort, most)
-
-
-@given(tuned, candidates, per_candidate)
-def test_fewer_results_are_not_searched_for_less(effort, number, each):
-    for count in {1, min(TUNED_FOR, max(1, number)), max(TUNED_FOR, number)}:
-        found = scaled(effort, count=count, candidates=number, per_candidate=each, effort=1.0)
-        assert found == effort
+    counts = {candidates_for(TUNED_FOR, number, 0), 1, min(TUNED_FOR, max(1, number))}
+    for count in counts:
+        asked = scaled(
+            effort, count=count, candidates=number, per_candidate=each, effort=1.0, most=most
+        )
+        assert asked == min(effort, most)
 
 
 @given(tuned, searches)
@@ -47,45 +39,33 @@ def test_it_is_at_least_one_and_at_most_what_makes_a_difference(effort, search):
     found = scaled(effort, **search)
     assert type(found) is int
     assert 1 <= found <= search["most"]
+    assert scaled(1, count=1, candidates=0, per_candidate=0, effort=0.1) == 1
 
 
-@pytest.mark.parametrize("most", [None, 2**40, float("inf")])
-def test_it_always_fits_the_integers_of_the_indexes(most):
-    options = {} if most is None else {"most": most}
+@pytest.mark.parametrize("options", [{}, {"most": 2**40}, {"most": float("inf")}])
+def test_it_always_fits_the_integers_of_the_indexes(options):
     for effort in (1.0, 100.0):
         search = {"count": 10**9, "candidates": 0, "per_candidate": 1000, "effort": effort}
         assert scaled(INT32, **search, **options) == INT32
-
-
-def test_the_least_is_one_however_little_is_asked_for():
-    assert scaled(1, count=1, candidates=0, per_candidate=0, effort=0.1) == 1
 
 
 @pytest.mark.parametrize("name", ["count", "per_candidate", "effort", "most"])
 @given(data=st.data())
 def test_more_is_never_searched_for_less(name, data):
     search = data.draw(searches)
-    more = {**search, name: data.draw(st.just(search[name]) | of(name))}
+    more = {**search, name: data.draw(st.just(search[name]) | OPTIONS[name])}
     lower, higher = sorted([search, more], key=lambda asked: asked[name])
     effort = data.draw(tuned)
     assert scaled(effort, **lower) <= scaled(effort, **higher)
     assert scaled(effort, **search) <= scaled(effort + 1, **search)
 
 
-def of(name):
-    return {"count": counts, "per_candidate": per_candidate, "effort": efforts, "most": mosts}[name]
-
-
-@given(tuned, st.integers(0, 1000), st.integers(1, 100))
-def test_each_candidate_more_is_paid_for(effort, more, each):
-    found = scaled(effort, count=30 + more, candidates=30, per_candidate=each, effort=1.0)
+@given(tuned, st.integers(0, 1000), st.integers(1, 100), st.integers(1, 100))
+def test_each_candidate_more_is_paid_for_relative_to_what_was_tuned(effort, more, each, factor):
+    search = {"candidates": 30, "per_candidate": each}
+    found = scaled(effort, count=30 + more, effort=1.0, **search)
     assert found == effort + more * each
-
-
-@given(tuned, candidates, st.integers(1, 100))
-def test_the_effort_is_relative_to_what_was_tuned(effort, number, factor):
-    search = {"count": 1, "candidates": number, "per_candidate": 7}
-    assert scaled(effort, **search, effort=float(factor)) == factor * effort
+    assert scaled(effort, count=30 + more, effort=float(factor), **search) == factor * found
 
 
 @given(st.integers(1, 1000), candidates, st.integers(0, 10**6))
@@ -95,10 +75,6 @@ def test_there_are_candidates_enough_for_the_results_and_what_cannot_be_one(limi
     assert candidates_for(limit + 1, number, excluded) == found + 1
     assert candidates_for(limit, number, excluded + 1) == found + 1
     assert candidates_for(limit, number + 1, excluded) - found == (number >= TUNED_FOR)
-
-
-@given(candidates)
-def test_the_results_that_were_tuned_for_take_the_candidates_that_were_tuned_with(number):
     assert candidates_for(TUNED_FOR, number, 0) == max(TUNED_FOR, number)
 
 
@@ -115,17 +91,6 @@ def depths(*measured):
     return Depths([Depth(results=results, effort=effort, recall=0.95) for results, effort in measured])
 
 
-@given(st.integers(1, 10**6))
-def test_where_nothing_was_measured_ten_are_known_and_any_effort_is_the_tuned_one(results):
-    assert Depths().most == TUNED_FOR
-    assert Depths().effort(results) == 1.0
-
-
-@given(st.integers(-5, TUNED_FOR))
-def test_ten_and_fewer_take_the_tuned_effort(results):
-    assert depths((30, 2.0), (100, 3.0)).effort(results) == 1.0
-
-
 def test_what_was_measured_is_what_is_made_and_what_lies_between_is_in_proportion():
     measured = depths((30, 1.0), (100, 2.0), (1000, 8.0))
     assert measured.most == 1000
@@ -133,6 +98,10 @@ def test_what_was_measured_is_what_is_made_and_what_lies_between_is_in_proportio
         assert measured.effort(results) == pytest.approx(effort)
     # Half way from 100 to 1,000 on a scale of logarithms: half way from 2 to 8 on such a scale.
     assert measured.effort(316) == pytest.approx(4.0, rel=1e-2)
+    # Ten and fewer take the tuned effort, and any number where nothing was measured.
+    assert {depths((30, 2.0), (100, 3.0)).effort(results) for results in (-5, 1, TUNED_FOR)} == {1.0}
+    assert Depths().most == TUNED_FOR
+    assert {Depths().effort(results) for results in (1, 10, 11, 10**6)} == {1.0}
 
 
 @given(st.lists(st.floats(1, 8), min_size=1, max_size=4).map(sorted), st.integers(1, 2000))

@@ -1,14 +1,16 @@
 """Stores for tests: in memory, which has conditional writes, and with a test's word in each call."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 
 from obstore.store import MemoryStore
 
+from lightfm_retriever.remote.errors import StoreError
 from lightfm_retriever.remote.location import StoreUrl
 from lightfm_retriever.remote.store import Store
+
+# Those that others are made of, and what asks nothing.
+_CALLS = {name for name in vars(Store) if name[0] != "_"} - {"exists", "where"}
 
 
 class MadeUp(Store):
@@ -55,22 +57,16 @@ class MadeUp(Store):
         """Write without a word of the test's."""
         Store.write(self, key, data)
 
+    def content(self, key):
+        return Store.read(self, key, at_most=1 << 24)[0]
+
     def text(self, key):
-        return Store.read(self, key, at_most=1 << 20)[0].decode()
+        return self.content(key).decode()
 
 
-_CALLS = {
-    "read",
-    "read_range",
-    "facts",
-    "objects",
-    "write",
-    "write_new",
-    "write_over",
-    "upload",
-    "copy",
-    "delete",
-}
+def spoilt(data):
+    """The same bytes but for the last."""
+    return data[:-1] + bytes([data[-1] ^ 1])
 
 
 def once(wanted, call):
@@ -82,5 +78,15 @@ def once(wanted, call):
         if not done and name == method and str(key).endswith(end):
             done.append(key)
             call()
+
+    return before
+
+
+def refusing(method="", part="", *, error=StoreError, text="away"):
+    """For `before`: fail all calls of this name, of keys with this part."""
+
+    def before(name, key):
+        if method in ("", name) and part in str(key):
+            raise error(str(key), text)
 
     return before

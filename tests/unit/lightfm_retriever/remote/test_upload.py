@@ -12,147 +12,121 @@ from lightfm_retriever.remote import upload, versions
 from lightfm_retriever.remote.errors import ConflictError, RefusedError, StoreError
 from lightfm_retriever.remote.store import Store
 from tests import publications
-from tests.unit.lightfm_retriever.remote.stores import MadeUp, once
+from tests.unit.lightfm_retriever.remote.stores import once, refusing
 
 DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def store():
-    return MadeUp()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder of two versions."""
-    folder = tmp_path_factory.mktemp("volume")
-    for day in range(2):
-        at = publications.NOON + timedelta(days=day)
-        publications.publish(folder, seed=day, clock=lambda at=at: at)
-    return folder
+def version(names):
+    return names[0]
 
 
 @pytest.fixture
-def version(folder):
-    return reader.list_versions(folder)[0]
+def send(store, source):
+    """Brings a version of the source, or of another folder, to the store."""
+
+    def call(version, *, folder=source, pauses=(), to=store):
+        upload.upload(to, folder, version, pauses=pauses)
+
+    return call
 
 
 @pytest.fixture
-def later(folder):
-    return reader.list_versions(folder)[1]
+def sent(send, version):
+    send(version)
 
 
-def send(store, folder, version, *, pauses=()):
-    upload.upload(store, folder, version, pauses=pauses)
+@pytest.fixture
+def is_whole(store, source):
+    """Whether the store has what the source has of a version."""
 
+    def check(version):
+        there = {
+            key.rpartition("/")[2]: store.content(key) for key in store.keys(f"versions/{version}")
+        }
+        folder = layout.version_dir(source, version)
+        return there == {path.name: path.read_bytes() for path in folder.iterdir()}
 
-def files(folder, version):
-    return {path.name: path.read_bytes() for path in layout.version_dir(folder, version).iterdir()}
-
-
-def stored(store, version):
-    prefix = f"versions/{version}/"
-    return {
-        key.removeprefix(prefix): Store.read(store, key, at_most=1 << 24)[0]
-        for key in store.keys(f"versions/{version}")
-    }
+    return check
 
 
 def writes(store):
-    kinds = ("write", "write_new", "write_over", "upload", "copy")
+    kinds = ("write", "write_if", "upload", "copy")
     return [(name, key.rpartition("/")[2]) for name, key in store.calls if name in kinds]
 
 
-def test_a_version_is_brought_whole_and_its_manifest_last(store, folder, version):
-    send(store, folder, version)
-    assert stored(store, version) == files(folder, version)
+def test_a_version_is_brought_whole_and_its_manifest_last_and_once(
+    store, source, version, send, is_whole
+):
+    send(version)
+    assert is_whole(version)
     assert versions.list_versions(store) == [version]
-    assert versions.read_manifest(store, version) == reader.read_manifest(folder, version)
+    facts = reader.read_manifest(source, version)
+    assert versions.read_manifest(store, version) == facts
     *others, last = writes(store)
-    assert last == ("write_new", "manifest.json")
-    assert {name for _, name in others} == {*files(folder, version)} - {"manifest.json"}
-    assert {kind for kind, _ in others} == {"upload"}
+    assert last == ("write_if", "manifest.json")
+    assert sorted(others) == [("upload", name) for name in sorted(facts.files)]
+    store.calls.clear()
+    send(version)
+    assert writes(store) == []
 
 
-def test_a_failure_in_the_middle_leaves_no_version(store, folder, version):
-    def refuse(name, key):
-        if name == "upload" and key.endswith("item_vectors.npy"):
-            raise StoreError(key, "connection reset")
-
-    store.before = refuse
-    with pytest.raises(StoreError, match="connection reset"):
-        send(store, folder, version)
+def test_a_failure_in_the_middle_leaves_no_version(store, version, send, is_whole):
+    store.before = refusing("upload", "item_vectors.npy")
+    with pytest.raises(StoreError, match="away"):
+        send(version)
     assert versions.list_versions(store) == []
     with pytest.raises(VersionNotFoundError):
         versions.read_manifest(store, version)
     store.before = lambda *_: None
-    send(store, folder, version)
-    assert stored(store, version) == files(folder, version)
+    send(version)
+    assert is_whole(version)
 
 
-def test_what_fails_is_tried_again_after_a_pause(store, folder, version, monkeypatch, caplog):
+def test_what_fails_is_tried_again_after_a_pause(store, version, send, is_whole, monkeypatch, caplog):
     slept = []
     monkeypatch.setattr(upload.time, "sleep", slept.append)
-    failures = [3]
 
     def reset(name, key):
-        if name == "upload" and key.endswith("items.trie") and failures[0]:
-            failures[0] -= 1
+        if name == "upload" and key.endswith("items.trie") and len(slept) < 3:
             raise StoreError(key, "connection reset")
 
     store.before = reset
     with caplog.at_level(logging.WARNING, "lightfm_retriever.remote.upload"):
-        send(store, folder, version, pauses=(1, 2, 4))
-    assert stored(store, version) == files(folder, version)
+        send(version, pauses=(1, 2, 4))
+    assert is_whole(version)
     assert slept == [1, 2, 4]
     assert "connection reset; the upload tries again in 1 s" in caplog.text
 
 
-def test_refused_credentials_are_not_tried_again(store, folder, version, monkeypatch):
+def test_refused_credentials_are_not_tried_again(store, version, send, monkeypatch):
     monkeypatch.setattr(upload.time, "sleep", lambda _: pytest.fail("it paused"))
-
-    def refuse(name, key):
-        if name == "upload":
-            raise RefusedError(key, "the credentials are refused")
-
-    store.before = refuse
+    store.before = refusing("upload", error=RefusedError)
     with pytest.raises(RefusedError):
-        send(store, folder, version, pauses=(1, 2))
+        send(version, pauses=(1, 2))
 
 
-def test_what_is_there_is_not_sent_again(store, folder, version):
-    send(store, folder, version)
-    store.calls.clear()
-    send(store, folder, version)
-    assert writes(store) == []
-
-
-def test_files_of_a_version_that_is_there_are_copied_in_the_store(store, folder, version, later):
-    send(store, folder, version)
-    old, new = (reader.read_manifest(folder, own).files for own in (version, later))
+@pytest.mark.parametrize("copies", [True, False], ids=["copied", "too large to be copied"])
+@pytest.mark.usefixtures("sent")
+def test_files_of_a_version_that_is_there_are_copied_in_the_store(
+    store, source, names, send, is_whole, copies
+):
+    old, new = (reader.read_manifest(source, own).files for own in names[:2])
     known = {facts.sha256 for facts in old.values()}
     same = {name for name, facts in new.items() if facts.sha256 in known}
     assert 0 < len(same) < len(new)
     store.calls.clear()
-    send(store, folder, later)
-    assert stored(store, later) == files(folder, later)
-    assert {name for kind, name in writes(store) if kind == "upload"} == {*new} - same
-    assert sum(kind == "copy" for kind, _ in writes(store)) == len(same)
+    if not copies:
+        store.before = refusing("copy", text="EntityTooLarge")
+    send(names[1])
+    assert is_whole(names[1])
+    assert {name for kind, name in writes(store) if kind == "copy"} == same
+    uploaded = {name for kind, name in writes(store) if kind == "upload"}
+    assert uploaded == ({*new} - same if copies else {*new})
 
 
-def test_what_cannot_be_copied_is_sent(store, folder, version, later):
-    send(store, folder, version)
-
-    def refuse(name, key):
-        if name == "copy":
-            raise StoreError(key, "EntityTooLarge")
-
-    store.before = refuse
-    send(store, folder, later)
-    assert stored(store, later) == files(folder, later)
-
-
-def test_a_file_that_arrives_short_is_no_publication(store, folder, version, tmp_path, monkeypatch):
+def test_a_file_that_arrives_short_is_no_publication(store, version, send, tmp_path, monkeypatch):
     path = tmp_path / "short"
     path.write_bytes(b"short")
     whole = Store.upload
@@ -161,77 +135,63 @@ def test_a_file_that_arrives_short_is_no_publication(store, folder, version, tmp
         whole(own, key, path if key.endswith("items.trie") else source)
 
     monkeypatch.setattr(Store, "upload", cut)
-    with pytest.raises(
-        MismatchError, match=r"s3://bucket/prefix/versions/.*/items\.trie: size in bytes"
-    ):
-        send(store, folder, version)
+    with pytest.raises(MismatchError, match=r"s3://bucket/prefix/versions/.*/items\.trie: size in by"):
+        send(version)
     assert versions.list_versions(store) == []
 
 
-def test_another_version_of_the_same_name_is_left_alone(store, folder, version, tmp_path):
-    send(store, folder, version)
-    before = stored(store, version)
-    other = tmp_path / "other"
-    publications.publish(other, seed=7)
-    made = reader.list_versions(other)[0]
-    facts = reader.read_manifest(other, made)
-    target = layout.version_dir(other, version)
-    layout.version_dir(other, made).rename(target)
+@pytest.mark.usefixtures("sent")
+def test_another_version_of_the_same_name_is_left_alone(version, send, is_whole, tmp_path):
+    made = publications.publish(tmp_path, seed=7)
+    facts = reader.read_manifest(tmp_path, made)
+    target = layout.version_dir(tmp_path, version)
+    layout.version_dir(tmp_path, made).rename(target)
     publications.overwrite(target / "manifest.json", manifest.encode(replace(facts, version=version)))
     with pytest.raises(VolumeError, match="another trainer has published other files under this name"):
-        send(store, other, version)
-    assert stored(store, version) == before
+        send(version, folder=tmp_path)
+    assert is_whole(version)
 
 
-def test_two_that_bring_the_same_at_once_both_have_it(store, folder, version):
-    store.before = once("write_new manifest.json", lambda: send(store, folder, version))
-    send(store, folder, version)
-    assert stored(store, version) == files(folder, version)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_two_that_bring_the_same_at_once_both_have_it(store, version, send, is_whole, is_there):
+    def other():
+        if is_there:
+            send(version)
+        else:
+            # S3 answers 409 to whoever comes in the same instant.
+            raise ConflictError("manifest.json", "somebody else has changed it")
+
+    store.before = once("write_if manifest.json", other)
+    send(version, pauses=() if is_there else (0.0,))
+    assert is_whole(version)
 
 
-def test_a_conflict_with_nobody_is_tried_again(store, folder, version):
-    """S3 answers 409 to whoever comes in the same instant."""
-
-    def conflict():
-        raise ConflictError("manifest.json", "somebody else has changed it")
-
-    store.before = once("write_new manifest.json", conflict)
-    send(store, folder, version, pauses=(0.0,))
-    assert stored(store, version) == files(folder, version)
-
-
-def test_a_folder_without_conditional_writes_takes_versions_too(folder, version, tmp_path):
-    target = tmp_path / "store"
-    target.mkdir()
-    store = Store(target)
-    send(store, folder, version)
+def test_a_folder_without_conditional_writes_takes_versions_too(source, version, send, tmp_path):
+    send(version, to=Store(tmp_path))
     # And is a volume then.
-    assert verification.verify(target, version) == reader.read_manifest(folder, version)
+    assert verification.verify(tmp_path, version) == reader.read_manifest(source, version)
 
 
-def test_what_is_not_in_the_folder_is_not_brought(store, folder):
+@pytest.mark.usefixtures("sent")
+def test_names_that_are_no_version_are_no_version(store, version, send):
     with pytest.raises(VersionNotFoundError):
-        send(store, folder, "20261124T120000Z-000000")
-
-
-def test_names_that_are_no_version_are_no_version(store, folder, version):
-    send(store, folder, version)
-    for key in (
-        "versions/x/manifest.json",
-        "versions/20261399/manifest.json",
-        f"versions/{version}",
-        f"versions/{version[:-1]}g/manifest.json",
-        "versions/manifest.json",
+        send("20261124T120000Z-000000")
+    for name in (
+        "x/manifest.json",
+        "20261399/manifest.json",
+        version,
+        f"{version[:-1]}g/manifest.json",
     ):
-        store.put(key, b"{}")
+        store.put(f"versions/{name}", b"{}")
+    store.put("versions/manifest.json", b"{}")
     assert versions.list_versions(store) == [version]
     for name in ("../versions", "x", ""):
         with pytest.raises(VersionNotFoundError):
             versions.read_manifest(store, name)
 
 
-def test_what_others_gave_up_is_removed_by_the_clock_of_the_store(store, folder, version):
-    send(store, folder, version)
+@pytest.mark.usefixtures("sent")
+def test_what_others_gave_up_is_removed_by_the_clock_of_the_store(store, version, is_whole):
     young, old = "20261124T120001Z-000001", "20261124T120002Z-000002"
     for name in (young, old):
         store.put(f"versions/{name}/items.trie", b"1")
@@ -243,13 +203,8 @@ def test_what_others_gave_up_is_removed_by_the_clock_of_the_store(store, folder,
         f"versions/{version}": 9 * DAY,
     }
     assert upload.half_written(store) == [young, old]
-    assert upload.remove_abandoned(store, [young, old], now=now) == [old]
+    # The manifest of one may have come since it was looked at.
+    assert upload.remove_abandoned(store, [young, old, version], now=now) == [old]
     assert upload.half_written(store) == [young]
     assert versions.list_versions(store) == [version]
-
-
-def test_a_version_whose_manifest_has_come_since_is_not_given_up(store, folder, version):
-    send(store, folder, version)
-    now = store.facts(f"versions/{version}/manifest.json").modified_at + 9 * DAY
-    assert upload.remove_abandoned(store, [version], now=now) == []
-    assert stored(store, version) == files(folder, version)
+    assert is_whole(version)

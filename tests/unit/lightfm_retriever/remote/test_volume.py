@@ -21,21 +21,15 @@ from lightfm_retriever.publication.errors import (
 from lightfm_retriever.remote.cache import Cache
 from lightfm_retriever.remote.errors import StoreError
 from lightfm_retriever.remote.location import parse_location
-from lightfm_retriever.remote.opening import open_volume
-from lightfm_retriever.remote.store import Store
 from lightfm_retriever.remote.upload import upload
-from lightfm_retriever.remote.volume import RemoteVolume
+from lightfm_retriever.remote.volume import RemoteVolume, open_volume
 from tests import publications
-from tests.unit.lightfm_retriever.remote.stores import MadeUp, once
+from tests.unit.lightfm_retriever.remote.stores import once, refusing, spoilt
 from trainer.versions import catalogue
 from trainer.versions.retention import RetentionPolicy, collect
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def store():
-    return MadeUp()
+NOBODYS = "20261124T120000Z-000000"
 
 
 @pytest.fixture
@@ -54,33 +48,26 @@ def elsewhere(store, tmp_path):
     return RemoteVolume(store, tmp_path / "elsewhere")
 
 
+@pytest.fixture
+def three(store, source, names):
+    """Three versions in the store, oldest first."""
+    for version in names:
+        upload(store, source, version)
+    store.calls.clear()
+    return names
+
+
 def publish(volume, *, seed=1, day=0):
     """Publish to the store, and forget it here."""
-    version = publications.publish(
-        volume.folder, seed=seed, clock=lambda: publications.NOON + timedelta(days=day)
-    )
+    at = publications.NOON + timedelta(days=day)
+    version = publications.publish(volume.folder, seed=seed, clock=lambda: at)
     volume.upload(version)
     return version
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    """A folder of three versions."""
-    folder = tmp_path_factory.mktemp("source")
-    for day in range(3):
-        at = publications.NOON + timedelta(days=day)
-        publications.publish(folder, seed=day, clock=lambda at=at: at)
-    return folder
-
-
-@pytest.fixture
-def three(store, source):
-    """Three versions, oldest first."""
-    made = reader.list_versions(source)
-    for version in made:
-        upload(store, source, version)
-    store.calls.clear()
-    return made
+def fetch(volume, *versions):
+    with volume.fetched(*versions):
+        return reader.list_versions(volume.folder)
 
 
 def key(version, name="manifest.json"):
@@ -88,9 +75,7 @@ def key(version, name="manifest.json"):
 
 
 def spoil(store, own):
-    data = bytearray(Store.read(store, own, at_most=1 << 24)[0])
-    data[-1] ^= 1
-    store.put(own, bytes(data))
+    store.put(own, spoilt(store.content(own)))
 
 
 def test_a_volume_is_opened_by_where_it_is(tmp_path, cache, monkeypatch):
@@ -106,76 +91,62 @@ def test_a_volume_is_opened_by_where_it_is(tmp_path, cache, monkeypatch):
 def test_what_is_published_is_there_for_others(volume, elsewhere, source, three):
     assert volume.list_versions() == three
     assert volume.read_manifest(three[1]) == reader.read_manifest(source, three[1])
-    assert volume.has_version(three[0])
-    assert not volume.has_version("20261124T120000Z-000000")
-    assert not volume.has_version("../labels")
-    assert volume.promote(three[1]) is None
-    assert elsewhere.read_label("current") == three[1]
-    assert elsewhere.list_labels() == {"current": three[1]}
+    assert [*map(volume.has_version, (three[0], NOBODYS, "../labels"))] == [True, False, False]
     assert volume.room() is None
+    for version in three:
+        catalogue.promote(volume, version)
+    assert elsewhere.list_labels() == {"current": three[2]}
+    assert catalogue.rollback(elsewhere) == (three[2], three[1])
+    assert catalogue.rollback(volume) == (three[1], three[0])
+    assert volume.read_label("current") == three[0]
 
 
-def test_a_version_is_fetched_whole(volume, three):
-    with volume.fetched(three[0], three[2]) as folder:
-        assert folder == volume.folder
-        assert reader.list_versions(folder) == [three[0], three[2]]
-        for version in (three[0], three[2]):
-            verification.verify(folder, version)
-    with pytest.raises(VersionNotFoundError), volume.fetched("20261124T120000Z-000000"):
-        pass
-
-
-def test_a_copy_that_was_spoilt_here_is_fetched_anew(volume, three, caplog):
-    with volume.fetched(three[0]):
-        pass
-    path = layout.version_dir(volume.folder, three[0]) / layout.ITEM_VECTORS
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    publications.overwrite(path, bytes(data))
+def test_a_version_is_fetched_whole_and_anew_when_it_was_spoilt_here(volume, cache, three, caplog):
+    assert fetch(volume, three[0], three[2]) == [three[0], three[2]]
+    verification.verify(cache, three[2])
+    path = layout.version_dir(cache, three[0]) / layout.ITEM_VECTORS
+    publications.overwrite(path, spoilt(path.read_bytes()))
     with caplog.at_level(logging.WARNING), volume.fetched(three[0]) as folder:
         verification.verify(folder, three[0])
     assert "is damaged and is fetched anew" in caplog.text
+    with pytest.raises(VersionNotFoundError):
+        fetch(volume, NOBODYS)
+    # The cache can be deleted at any time between.
+    shutil.rmtree(cache)
+    assert fetch(RemoteVolume(volume._store, cache), three[0]) == [three[0]]
 
 
 def test_versions_in_use_stay_in_a_small_cache_and_others_go(store, cache, three):
     volume = RemoteVolume(store, cache, max_bytes=1)
-    with pytest.raises(VolumeError, match="--cache-gb"), volume.fetched(three[0]):
-        pass
+    with pytest.raises(VolumeError, match="--cache-gb"):
+        fetch(volume, three[0])
+    assert reader.list_versions(cache) == []
+    # What is made stays until it is uploaded.
+    assert publish(volume, seed=7) in volume.list_versions()
     assert reader.list_versions(cache) == []
     size = sum(facts.size for own, facts in store.objects(f"versions/{three[0]}").items())
     # The second has some files in common with it, and some of its own.
     volume = RemoteVolume(store, cache, max_bytes=size + 1)
     with volume.fetched(three[0]):
-        with pytest.raises(VolumeError, match="--cache-gb"), volume.fetched(three[1]):
-            pass
+        with pytest.raises(VolumeError, match="--cache-gb"):
+            fetch(volume, three[1])
         assert reader.list_versions(cache) == [three[0]]
-    with volume.fetched(three[1]):
-        assert reader.list_versions(cache) == [three[1]]
-
-
-def test_a_small_cache_keeps_what_is_made_until_it_is_uploaded(store, cache):
-    volume = RemoteVolume(store, cache, max_bytes=1)
-    version = publish(volume)
-    assert volume.list_versions() == [version]
-    assert reader.list_versions(cache) == []
+    assert fetch(volume, three[1]) == [three[1]]
 
 
 def test_what_is_made_and_not_uploaded_yet_goes_after_what_was_used_before(store, cache, three):
-    with RemoteVolume(store, cache).fetched(three[0]):
-        pass
+    fetch(RemoteVolume(store, cache), three[0])
     made = publications.publish(cache, seed=7, clock=lambda: publications.NOON - timedelta(days=9))
     os.utime(layout.version_dir(cache, three[0]), (1, 1))
     os.utime(cache / "used" / three[0], (1, 1))
     # Less than all three have, and more than the two that stay.
     limit = Cache(cache).bytes() + 1
-    with RemoteVolume(store, cache, max_bytes=limit).fetched(three[1]):
-        assert reader.list_versions(cache) == [made, three[1]]
+    assert fetch(RemoteVolume(store, cache, max_bytes=limit), three[1]) == [made, three[1]]
 
 
 def test_verifying_reads_every_byte_from_the_store_also_of_what_is_here(volume, store, three):
     assert volume.verify(three[0]) == volume.read_manifest(three[0])
-    with volume.fetched(three[0]):
-        pass
+    fetch(volume, three[0])
     spoil(store, key(three[0], layout.ITEM_VECTORS))
     for _ in range(2):
         with pytest.raises(MismatchError, match=r"s3://bucket/prefix/.*/item_vectors\.npy: SHA-256"):
@@ -185,23 +156,15 @@ def test_verifying_reads_every_byte_from_the_store_also_of_what_is_here(volume, 
     spoil(store, key(three[1], layout.ITEM_IDS))
     with pytest.raises(MismatchError, match=r"items\.trie: SHA-256"):
         volume.verify(three[1])
+    # Nor is one that others here have in common taken for the store's.
+    spoil(store, key(three[2], layout.ITEM_IDS))
+    with pytest.raises(MismatchError, match=r"items\.trie: SHA-256"):
+        volume.verify(three[2])
     store.delete([key(three[2], layout.USER_IDS)])
     with pytest.raises(MissingFileError, match=r"users\.trie"):
         volume.verify(three[2])
     with pytest.raises(VersionNotFoundError):
-        volume.verify("20261124T120000Z-000000")
-
-
-def test_files_that_others_here_have_in_common_are_verified_in_the_store_too(volume, store, three):
-    with volume.fetched(three[0]):
-        pass
-    old, new = (volume.read_manifest(version).files for version in three[:2])
-    same = next(
-        name for name, facts in new.items() if facts.sha256 in {own.sha256 for own in old.values()}
-    )
-    spoil(store, key(three[1], same))
-    with pytest.raises(MismatchError, match="SHA-256"):
-        volume.verify(three[1])
+        volume.verify(NOBODYS)
 
 
 @pytest.mark.parametrize("name", ["../../labels/current", "a/b", ".hidden"])
@@ -209,32 +172,10 @@ def test_a_manifest_that_names_what_lies_elsewhere_is_refused(volume, store, thr
     facts = volume.read_manifest(three[0])
     files = {**facts.files, name: facts.files[layout.ITEM_IDS]}
     store.put(key(three[0]), manifest.encode(replace(facts, files=files)))
-    for call in (volume.read_manifest, volume.verify):
+    for call in (volume.read_manifest, volume.verify, lambda version: fetch(volume, version)):
         with pytest.raises(ManifestError, match="isn't a plain file name"):
             call(three[0])
-    with pytest.raises(ManifestError), volume.fetched(three[0]):
-        pass
     assert reader.list_versions(volume.folder) == []
-
-
-def test_a_damaged_version_is_listed_with_its_problem_and_promoted_by_nobody(volume, store, three):
-    store.put(key(three[1]), b"{")
-    spoil(store, key(three[2], layout.ITEM_VECTORS))
-    listed = {version.name: version for version in catalogue.list_published(volume)}
-    assert "manifest.json" in listed[three[1]].problem
-    with pytest.raises(ManifestError, match="isn't JSON"):
-        catalogue.promote(volume, three[1])
-    with pytest.raises(MismatchError):
-        catalogue.promote(volume, three[2])
-    assert volume.list_labels() == {}
-
-
-def test_a_label_is_rolled_back(volume, elsewhere, three):
-    for version in three:
-        catalogue.promote(volume, version)
-    assert catalogue.rollback(elsewhere) == (three[2], three[1])
-    assert catalogue.rollback(volume) == (three[1], three[0])
-    assert volume.read_label("current") == three[0]
 
 
 # ---- deletion
@@ -271,19 +212,16 @@ def test_a_label_that_is_moved_to_a_version_while_it_is_deleted_keeps_it(
 
 def test_who_moves_a_label_to_a_version_that_is_being_deleted_is_told(volume, elsewhere, store, three):
     volume.promote(three[1])
-    store.before = once("write_over labels/current", lambda: elsewhere.delete_version(three[0]))
+    store.before = once("write_if labels/current", lambda: elsewhere.delete_version(three[0]))
     with pytest.raises(VersionNotFoundError):
         volume.promote(three[0])
     assert volume.read_label("current") == three[1]
+    assert store.text("history/current").split() == ["promote", three[1]]
     assert volume.list_versions() == three[1:]
 
 
 def test_files_that_are_left_are_told_and_make_no_version(volume, store, three):
-    def refuse(name, own):
-        if name == "delete" and key(three[0]) not in own:
-            raise StoreError(own[0], "away")
-
-    store.before = refuse
+    store.before = refusing("delete", f"{three[0]}/items.trie")
     with pytest.raises(VolumeError, match="the version is deleted, but files of it are left"):
         volume.delete_version(three[0])
     assert volume.list_versions() == three[1:]
@@ -291,16 +229,13 @@ def test_files_that_are_left_are_told_and_make_no_version(volume, store, three):
 
 def test_a_label_that_cannot_be_read_keeps_every_version(volume, store, three):
     volume.promote(three[1])
-
-    def refuse(name, own):
-        if name == "read" and own.startswith("labels/"):
-            raise StoreError(own, "away")
-
-    store.before = refuse
-    with pytest.raises(StoreError, match="away"):
-        volume.delete_version(three[0])
-    with pytest.raises(StoreError, match="away"):
-        collect(volume, RetentionPolicy(keep=1, min_age=timedelta(0)))
+    store.before = refusing("read", "labels/")
+    for call in (
+        lambda: volume.delete_version(three[0]),
+        lambda: collect(volume, RetentionPolicy(keep=1, min_age=timedelta(0))),
+    ):
+        with pytest.raises(StoreError, match="away"):
+            call()
     assert volume.list_versions() == three
 
 
@@ -320,58 +255,44 @@ def test_versions_are_ordered_and_kept_by_the_stores_clock(volume, elsewhere, st
     made = [publish(elsewhere, seed=seed, day=day) for seed, day in enumerate((365, 0, 1, 2))]
     store.ages = {f"versions/{version}": (9 - n) * HOUR for n, version in enumerate(made)}
     assert [version.name for version in catalogue.list_published(volume)] == made[::-1]
-    policy = RetentionPolicy(keep=1, min_age=7.5 * HOUR)
     # Two of them are older than that, and the clock of this machine has no say.
-    assert collect(volume, policy) == made[:2]
+    assert collect(volume, RetentionPolicy(keep=1, min_age=7.5 * HOUR)) == made[:2]
     assert volume.list_versions() == sorted(made[2:])
 
 
-def test_what_was_given_up_half_uploaded_goes_with_the_old_versions(volume, store, three, caplog):
-    half = "20261124T120009Z-000009"
-    store.put(f"versions/{half}/items.trie", b"1")
+def test_what_was_given_up_half_uploaded_or_staged_goes_and_what_is_on_its_way_stays(
+    volume, store, three, caplog
+):
+    half = "versions/20261124T120009Z-000009"
+    staged = ["staging/clock-given-up", "staging/old/a/b", "staging/new/a", "staging/new/b"]
+    for own in (f"{half}/items.trie", *staged):
+        store.put(own, b"1")
     assert collect(volume, RetentionPolicy()) == []
-    assert store.keys(f"versions/{half}")
-    store.ages = {f"versions/{half}": 25 * HOUR}
+    assert store.keys(half)
+    store.ages = dict.fromkeys([half, *staged[:3]], 25 * HOUR)
     with caplog.at_level(logging.INFO, "trainer.versions.retention"):
         assert collect(volume, RetentionPolicy()) == []
-    assert store.keys(f"versions/{half}") == []
-    assert f"removed {half}, which was left behind half-written" in caplog.text
-    assert volume.list_versions() == three
-
-
-def test_what_was_staged_and_given_up_goes_and_what_is_being_staged_stays(volume, store, three):
-    for own in ("staging/clock-given-up", "staging/old/a/b", "staging/new/a", "staging/new/b"):
-        store.put(own, b"1")
-    store.ages = dict.fromkeys(["staging/clock-given-up", "staging/old", "staging/new/a"], 25 * HOUR)
-    assert sorted(volume.remove_leftovers()) == ["staging/clock-given-up", "staging/old"]
-    assert store.keys("staging") == ["staging/new/a", "staging/new/b"]
+    for name in ("20261124T120009Z-000009", "staging/clock-given-up", "staging/old"):
+        assert f"removed {name}, which was left behind half-written" in caplog.text
+    assert store.keys(half) == []
+    assert store.keys("staging") == staged[2:]
     assert volume.list_versions() == three
 
 
 # ---- what training needs of a label
 
 
-def test_the_folder_follows_a_label(volume, elsewhere, three):
-    volume.promote(three[0])
-    with volume.followed("current") as folder:
-        assert labels.read_label(folder, "current") == three[0]
-        verification.verify(folder, three[0])
-    elsewhere.promote(three[1])
-    with volume.followed("current") as folder:
-        assert labels.read_label(folder, "current") == three[1]
-        verification.verify(folder, three[1])
-
-
-def test_a_label_that_is_gone_is_gone_in_the_folder_too(volume, store, three):
-    volume.promote(three[0])
-    with volume.followed("current"):
-        pass
+def test_the_folder_follows_a_label(volume, elsewhere, store, three):
+    for version in three[:2]:
+        elsewhere.promote(version)
+        with volume.followed("current") as folder:
+            assert labels.read_label(folder, "current") == version
+            verification.verify(folder, version)
+    # One that is gone is gone in the folder too.
     store.delete(["labels/current"])
     with volume.followed("current") as folder:
         assert labels.list_labels(folder) == {}
-
-
-def test_a_label_that_names_no_version_says_so_before_anything_is_trained(volume, store, three):
+    # Before anything is trained.
     store.put("labels/current", b"nonsense")
     with pytest.raises(LabelError, match="should hold a version's name"), volume.followed("current"):
         pass
@@ -393,20 +314,6 @@ def test_a_labelled_version_that_cannot_be_had_is_missing_there(volume, store, t
 def test_a_store_that_is_away_is_known_before_anything_is_trained(volume, store):
     volume.check_writable()
     assert store.keys() == []
-
-    def refuse(name, own):
-        if name == "write":
-            raise StoreError(own, "read-only")
-
-    store.before = refuse
+    store.before = refusing("write", text="read-only")
     with pytest.raises(StoreError, match="read-only"):
         volume.check_writable()
-
-
-def test_the_cache_can_be_deleted_at_any_time_between(volume, cache, three):
-    with volume.fetched(three[0]):
-        pass
-    shutil.rmtree(cache)
-    again = RemoteVolume(volume._store, cache)
-    with again.fetched(three[0]) as folder:
-        verification.verify(folder, three[0])

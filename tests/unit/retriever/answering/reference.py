@@ -15,8 +15,13 @@ import numpy as np
 
 from lightfm_retriever.publication.attributes import Attributes, Column, NumberColumn, TextColumn
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
-from retriever.answering.conditions import AnyCondition, NumberCondition
-from retriever.answering.questions import Options, UserFeatures, WeightedItems
+from retriever.answering.questions import (
+    AnyCondition,
+    NumberCondition,
+    Options,
+    UserFeatures,
+    WeightedItems,
+)
 from retriever.answering.snapshot import Snapshot
 from tests import retrievable
 from tests.retrievable import DictIdMap

@@ -19,9 +19,16 @@ from lightfm_retriever.publication.manifest import Depth
 from lightfm_retriever.publication.search_effort import TUNED_FOR, Depths
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from retriever.answering import batches, filters, pages, popular, queries
-from retriever.answering.conditions import NumberCondition, ValueCondition
 from retriever.answering.pages import Page
-from retriever.answering.questions import MAX_LIMIT, Options, Search, UserFeatures, WeightedItems
+from retriever.answering.questions import (
+    MAX_LIMIT,
+    NumberCondition,
+    Options,
+    Search,
+    UserFeatures,
+    ValueCondition,
+    WeightedItems,
+)
 from retriever.answering.search import IndexCosts
 from retriever.errors import InvalidArgumentError, UnknownIdError
 from tests import retrievable

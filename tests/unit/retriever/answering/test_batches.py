@@ -1,4 +1,7 @@
-"""Many questions at once: what each gets, what fails alone, and what ends them all."""
+"""Many questions at once: what each gets, what fails alone, and what ends them all.
+
+Any questions together are in test_all_questions.py.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec import structs
 
-from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.attributes import Attributes, TextColumn
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from retriever.answering import batches, pages, queries
 from retriever.answering.batches import answer_all
-from retriever.answering.conditions import NumberCondition, ValueCondition
 from retriever.answering.pages import Page, Position
-from retriever.answering.questions import Options, Search, UserFeatures, WeightedItems
+from retriever.answering.questions import Options, Search, UserFeatures, ValueCondition, WeightedItems
 from retriever.errors import AbandonedError, InvalidArgumentError, PageExpiredError, UnknownIdError
 from tests import retrievable
 from tests.retrievable import DictIdMap, FixedIndex
@@ -41,11 +42,7 @@ def snapshot(**changes):
         users,
         seen=seen,
         attributes=Attributes.build(
-            [
-                TextColumn("genres", [["odd" if row % 2 else "even"] for row in range(COUNT)]),
-                NumberColumn("year", np.arange(COUNT, dtype=np.float64)),
-            ],
-            COUNT,
+            [TextColumn("genres", [["odd" if row % 2 else "even"] for row in range(COUNT)])], COUNT
         ),
         fold_in=fold_in.array,
         popularity=popularity,
@@ -61,78 +58,24 @@ SNAPSHOT = snapshot()
 
 def token(version):
     """Of a page that begins after five results."""
-    key = queries._key(SNAPSHOT)
+    key = SNAPSHOT.publication.manifest.files[layout.ITEM_VECTORS].sha256
     return pages.encode(Position(0, 5), PAGE, version=version, key=key)
 
 
-item_ids = st.sampled_from([f"item-{row}" for row in range(COUNT)] + ["nothing"])
-users = st.sampled_from([f"user-{row}" for row in range(5)] + ["nobody"])
-sessions = st.lists(item_ids, min_size=1, max_size=5).map(WeightedItems)
-features = st.lists(st.sampled_from([*FEATURES, "x:y"]), min_size=1, max_size=3).map(UserFeatures)
-conditions = st.sampled_from(
-    [
-        ValueCondition("genres", "any", ["odd"]),
-        ValueCondition("genres", "none", ["even", "x"]),
-        NumberCondition("year", 5, 20),
-        # An error each.
-        ValueCondition("color", "any", ["red"]),
-        NumberCondition("genres", 1, 2),
-    ]
-)
-tokens = [token(SNAPSHOT.version), token(OTHER_VERSION), FORGED]
-choices = st.fixed_dictionaries(
-    {"limit": st.integers(1, 40)},
-    optional={
-        "exclude_seen": st.booleans(),
-        "exclude_item_ids": st.lists(item_ids, max_size=4),
-        "conditions": st.lists(conditions, min_size=1, max_size=2),
-        "search": st.just(Search(exact=True)),
-        "unknown_ids": st.sampled_from(["error", "ignore", "popular"]),
-        "explain": st.booleans(),
-    },
-)
-ways = st.one_of(
-    st.just({}),
-    st.builds(lambda text: {"page": replace(PAGE, token=text)}, st.sampled_from(["", *tokens])),
-    st.builds(lambda share: {"diversity": share}, st.sampled_from([0.25, 1.0])),
-)
-options = st.builds(lambda chosen, way: Options(**chosen, **way), choices, ways)
-
-
-def plan_of(own, ranker):
-    plan = queries.plan_recommend if ranker == "recommend" else queries.plan_similar_items
-    return lambda asked: plan(own, *asked)
-
-
-def alone(ask, *asked):
-    """What a question gets alone, or the error that it fails with."""
-    try:
-        answer = ask(SNAPSHOT, *asked)
-    except Exception as error:
-        return told(error)
-    # A product of matrices rounds otherwise than one of a matrix and a vector.
-    return structs.replace(told(answer), scores=pytest.approx(answer.scores.tolist(), abs=1e-5))
+def answers_of(asked, own=SNAPSHOT, **how):
+    return answer_all(own, asked, lambda one: queries.plan_recommend(own, *one), **how)
 
 
 def told(answer):
     """As something that can be compared."""
-    if isinstance(answer, Exception):
-        return type(answer), str(answer)
     return structs.replace(answer, rows=answer.rows.tolist(), scores=answer.scores.tolist())
 
 
-@given(st.lists(st.tuples(st.one_of(users, sessions, features), options), min_size=1, max_size=8))
-def test_each_user_gets_what_it_would_get_alone(asked):
-    answers = answer_all(SNAPSHOT, asked, plan_of(SNAPSHOT, "recommend"))
-    expected = [alone(queries.recommend, *one) for one in asked]
-    assert [told(answer) for answer in answers] == expected
-
-
-@given(st.lists(st.tuples(st.one_of(item_ids, sessions), options), min_size=1, max_size=8))
-def test_each_item_gets_what_it_would_get_alone(asked):
-    answers = answer_all(SNAPSHOT, asked, plan_of(SNAPSHOT, "similar"))
-    expected = [alone(queries.similar_items, *one) for one in asked]
-    assert [told(answer) for answer in answers] == expected
+def alone(asked):
+    """What each question gets alone."""
+    answers = [told(queries.recommend(SNAPSHOT, *one)) for one in asked]
+    # A product of matrices rounds otherwise than one of a matrix and a vector.
+    return [structs.replace(one, scores=pytest.approx(one.scores, abs=1e-5)) for one in answers]
 
 
 MIXED = [
@@ -157,35 +100,25 @@ BAD = [
 ]
 
 
-def test_a_mixture_is_answered_in_its_order():
-    answers = answer_all(SNAPSHOT, MIXED, plan_of(SNAPSHOT, "recommend"))
-    assert [told(answer) for answer in answers] == [alone(queries.recommend, *one) for one in MIXED]
-    assert [answer.source for answer in answers] == [
-        *["personalized"] * 2,
-        "folded_in",
-        "features",
-        *["personalized"] * 4,
-        "popular",
-        "personalized",
-    ]
+@pytest.mark.parametrize("size", [1, COUNT, 3 * COUNT + 1, batches._PRODUCT_SIZE])
+def test_a_mixture_is_answered_in_its_order_whatever_the_size_of_a_product(monkeypatch, size):
+    monkeypatch.setattr(batches, "_PRODUCT_SIZE", size)
+    answers = answers_of(MIXED)
+    assert [told(answer) for answer in answers] == alone(MIXED)
+    sources = ["folded_in", "features", *["personalized"] * 4, "popular", "personalized"]
+    assert [answer.source for answer in answers] == ["personalized"] * 2 + sources
     # The pages follow one another.
     first, second = answers[5:7]
     assert second.rows.tolist()[:5] == first.rows.tolist()[5:]
 
 
-@pytest.mark.parametrize(("bad", "error"), BAD, ids=[str(place) for place in range(len(BAD))])
-def test_a_bad_entry_fails_alone(bad, error):
-    for place in (0, 4, len(MIXED)):
-        asked = [*MIXED[:place], bad, *MIXED[place:]]
-        answers = answer_all(SNAPSHOT, asked, plan_of(SNAPSHOT, "recommend"))
+def test_a_bad_entry_fails_alone():
+    for place, (bad, error) in zip((0, 4, len(MIXED), 1, 2, 3), BAD, strict=True):
+        answers = answers_of([*MIXED[:place], bad, *MIXED[place:]])
         assert isinstance(answers.pop(place), error)
-        assert [told(answer) for answer in answers] == [alone(queries.recommend, *one) for one in MIXED]
-
-
-def test_a_batch_of_nothing_but_errors_has_one_for_each():
+        assert [told(answer) for answer in answers] == alone(MIXED)
     asked, errors = zip(*BAD, strict=True)
-    answers = answer_all(SNAPSHOT, asked, plan_of(SNAPSHOT, "recommend"))
-    assert [type(answer) for answer in answers] == list(errors)
+    assert [type(answer) for answer in answers_of(asked)] == [*errors]
 
 
 def test_what_fails_in_the_search_or_after_it_fails_alone(monkeypatch):
@@ -194,15 +127,14 @@ def test_what_fails_in_the_search_or_after_it_fails_alone(monkeypatch):
     poor = replace(SNAPSHOT, publication=snapshot().publication)
     poor.publication.popular_items = None
     monkeypatch.setattr(queries, "explain", lambda *_: 1 / 0)
-    found = answer_all(poor, asked, plan_of(poor, "recommend"))
     names = ["RankedRows", "NotPublishedError", "RankedRows", "ZeroDivisionError"]
-    assert [type(answer).__name__ for answer in found] == names
+    assert [type(answer).__name__ for answer in answers_of(asked, poor)] == names
 
 
 def test_who_left_ends_the_whole_batch_at_any_stage():
     """Not as an error of one entry: nobody reads the others either."""
     looks = []
-    answer_all(SNAPSHOT, MIXED, plan_of(SNAPSHOT, "recommend"), checkpoint=lambda: looks.append(1))
+    answers_of(MIXED, checkpoint=lambda: looks.append(1))
     # Once planned, before the product, and before each search of its own: filter, pages and popular.
     assert len(looks) == 2 + 4
     for last in range(len(looks)):
@@ -213,25 +145,17 @@ def test_who_left_ends_the_whole_batch_at_any_stage():
                 raise AbandonedError("the caller cancelled")
 
         with pytest.raises(AbandonedError):
-            answer_all(SNAPSHOT, MIXED, plan_of(SNAPSHOT, "recommend"), checkpoint=checkpoint)
+            answers_of(MIXED, checkpoint=checkpoint)
 
 
 def test_an_index_is_asked_for_what_is_too_much_for_a_product(monkeypatch):
     index = FixedIndex(range(COUNT))
     own = snapshot(recommend=index)
     asked = [("user-0", Options(limit=1)), ("user-1", Options(limit=2))]
-    assert all(answer.exact for answer in answer_all(own, asked, plan_of(own, "recommend")))
+    monkeypatch.setattr(batches, "_PRODUCT_ITEMS", COUNT)
+    assert all(answer.exact for answer in answers_of(asked, own))
     assert index.asked == []
     monkeypatch.setattr(batches, "_PRODUCT_ITEMS", COUNT - 1)
     asked.append(("user-2", Options(limit=1, search=Search(exact=True))))
-    answers = answer_all(own, asked, plan_of(own, "recommend"))
-    assert [answer.exact for answer in answers] == [False, False, True]
+    assert [answer.exact for answer in answers_of(asked, own)] == [False, False, True]
     assert len(index.asked) == 2
-
-
-@pytest.mark.parametrize("size", [1, COUNT, 3 * COUNT + 1, 1000 * COUNT])
-def test_products_in_parts_give_each_its_own(monkeypatch, size):
-    monkeypatch.setattr(batches, "_PRODUCT_SIZE", size)
-    asked = [(f"user-{row}", Options(limit=1 + row)) for row in range(10)]
-    answers = answer_all(SNAPSHOT, asked, plan_of(SNAPSHOT, "recommend"))
-    assert [told(answer) for answer in answers] == [alone(queries.recommend, *one) for one in asked]

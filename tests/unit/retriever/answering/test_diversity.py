@@ -19,108 +19,67 @@ TOLERANCE = 1e-5
 
 
 @st.composite
-def candidates(draw, *, min_size=1):
+def candidates(draw):
     """Scores, highest first, and embeddings, of which some are equal or opposite."""
-    count = draw(st.integers(min_size, 12))
+    count = draw(st.integers(1, 12))
     scores = draw(st.lists(st.floats(-50, 50, width=32), min_size=count, max_size=count))
     # Lengths differ, and don't matter.
     vectors = st.tuples(*[st.integers(-3, 3)] * 3).filter(any)
     embeddings = draw(st.lists(vectors, min_size=count, max_size=count))
-    return (
-        np.array(sorted(scores, reverse=True), dtype=np.float32),
-        np.array(embeddings, dtype=np.float32),
-    )
+    return np.float32(sorted(scores, reverse=True)), np.float32(embeddings)
 
 
-shares = st.floats(0, 1, width=32) | st.sampled_from([0.0, 0.5, 1.0])
-counts = st.integers(1, 14)
-
-
-def cosine(one, other):
-    return math.fsum(map(math.prod, zip(one, other, strict=True))) / (
-        math.hypot(*one) * math.hypot(*other)
-    )
-
-
-def relevances(scores):
+def assert_best(order, scores, embeddings, count, diversity):
+    """Each is the best one after those before, by the definition."""
     low, high = min(scores), max(scores)
-    return [(score - low) / (high - low) if high > low else 1.0 for score in scores]
+    relevance = [(score - low) / (high - low) if high > low else 1.0 for score in scores]
 
+    units = [[part / math.hypot(*own) for part in own] for own in embeddings]
 
-def values(scores, embeddings, chosen, diversity):
-    """How good each candidate that isn't chosen is as the next one."""
-    relevance = relevances(scores)
-    return {
-        place: (1 - diversity) * relevance[place]
-        - diversity * max(cosine(embeddings[place], embeddings[other]) for other in chosen)
-        for place in range(len(scores))
-        if place not in chosen
-    }
+    def value(place, chosen):
+        near = max(
+            math.fsum(map(math.prod, zip(units[place], units[one], strict=True))) for one in chosen
+        )
+        return (1 - diversity) * relevance[place] - diversity * near
 
-
-@given(candidates(), counts, shares)
-def test_each_result_is_the_best_one_after_those_before(given_, count, diversity):
-    scores, embeddings = given_
-    order = diversify(scores, embeddings, count, diversity).tolist()
     assert order[0] == 0
     assert len(order) == len({*order}) == min(count, len(scores))
     for place in range(1, len(order)):
-        left = values(scores.tolist(), embeddings.tolist(), order[:place], diversity)
-        assert left[order[place]] >= max(left.values()) - TOLERANCE
+        chosen = order[:place]
+        left = [value(other, chosen) for other in range(len(scores)) if other not in chosen]
+        assert value(order[place], chosen) >= max(left) - TOLERANCE
 
 
-@given(candidates(), counts)
-def test_without_diversity_the_order_is_that_of_the_scores(given_, count):
-    scores, embeddings = given_
-    order = diversify(scores, embeddings, count, 0.0).tolist()
-    assert [scores[place] for place in order] == scores[:count].tolist()
-
-
-@given(candidates(), counts, shares, st.floats(0.5, 8), st.floats(-20, 20))
-def test_neither_the_unit_of_scores_nor_the_length_of_embeddings_matters(
-    given_, count, diversity, scale, shift
-):
+@given(
+    candidates(),
+    st.integers(1, 14),
+    st.floats(0, 1, width=32) | st.sampled_from([0.0, 0.5, 1.0]),
+    st.floats(0.5, 8),
+    st.floats(-20, 20),
+)
+def test_each_result_is_the_best_one_after_those_before(given_, count, diversity, scale, shift):
     """Scores of LightFM have no unit, and cosines have no length."""
     scores, embeddings = given_
-    # Otherwise rounding may level them.
-    scores = np.round(scores).astype(np.float64)
-    scaled = scores * scale + shift
-    for changed in (
-        diversify(scaled, embeddings, count, diversity),
-        diversify(scores, embeddings * np.float32(scale), count, diversity),
+    whole = np.round(scores).astype(np.float64)
+    for told, vectors, meant in (
+        (scores, embeddings, scores),
+        # Whole, or rounding may level them.
+        (whole * scale + shift, embeddings, whole),
+        (scores, embeddings * np.float32(scale), scores),
     ):
-        chosen = [0]
-        for place in changed[1:].tolist():
-            left = values(scores.tolist(), embeddings.tolist(), chosen, diversity)
-            assert left[place] >= max(left.values()) - TOLERANCE
-            chosen.append(place)
+        order = diversify(told, vectors, count, diversity).tolist()
+        assert_best(order, meant.tolist(), embeddings.tolist(), count, diversity)
+        # Fewer are the first of more, and without diversity the order is that of the scores.
+        assert order == diversify(told, vectors, len(told), diversity).tolist()[:count]
+        plain = diversify(told, vectors, count, 0.0).tolist()
+        assert told[plain].tolist() == told[:count].tolist()
 
 
-@given(candidates(), counts, shares)
-def test_fewer_results_are_the_first_of_more(given_, count, diversity):
-    scores, embeddings = given_
-    every = diversify(scores, embeddings, len(scores), diversity)
-    assert diversify(scores, embeddings, count, diversity).tolist() == every[:count].tolist()
-
-
-def test_of_equal_candidates_the_first_is_chosen():
+@pytest.mark.parametrize("diversity", [0.0, 0.5, 1.0])
+def test_of_equal_candidates_the_first_is_chosen(diversity):
     same = np.ones((5, 2), dtype=np.float32)
-    for diversity in (0.0, 0.5, 1.0):
-        assert diversify(np.ones(5, dtype=np.float32), same, 3, diversity).tolist() == [0, 1, 2]
-
-
-def test_nothing_to_choose_among_is_nothing():
-    nothing = np.empty((0, 3), dtype=np.float32)
-    assert diversify(np.empty(0, dtype=np.float32), nothing, 10, 0.5).tolist() == []
-
-
-@pytest.mark.parametrize(
-    ("diversity", "expected"), [(0.0, [0, 1, 2]), (0.4, [0, 3, 1]), (1.0, [0, 4, 3])]
-)
-def test_more_diversity_ranks_by_score_less(diversity, expected):
-    embeddings = np.array([[1, 0], [1, 0.01], [1, 0.02], [0, 1], [-1, 0]], dtype=np.float32)
-    scores = np.array([5, 4.9, 4.8, 4, 1], dtype=np.float32)
-    assert diversify(scores, embeddings, 3, diversity).tolist() == expected
+    assert diversify(np.ones(5, dtype=np.float32), same, 3, diversity).tolist() == [0, 1, 2]
+    assert diversify(np.float32([]), same[:0], 10, diversity).tolist() == []
 
 
 def test_there_are_more_candidates_than_results():
@@ -130,41 +89,33 @@ def test_there_are_more_candidates_than_results():
 # ---- as part of an answer
 
 
+@pytest.fixture(scope="module")
 def catalogue():
     """Item r has the score 99 - r, and only item 40 points elsewhere."""
     angles = [0.001 * row if row != 40 else 1.5 for row in range(100)]
-    vectors = [[math.cos(angle), math.sin(angle), 0] for angle in angles]
-    items = [[*vector[:2], 99 - row - vector[0]] for row, vector in enumerate(vectors)]
+    vectors = [(math.cos(angle), math.sin(angle)) for angle in angles]
+    items = [[*vector, 99 - row - vector[0]] for row, vector in enumerate(vectors)]
     return retrievable.snapshot(items, [[1, 0, 0]])
 
 
-def test_what_differs_comes_though_its_score_alone_would_not_have_brought_it():
-    answer = queries.recommend(catalogue(), "user-0", Options(limit=3, diversity=0.5))
+def test_what_differs_comes_though_its_score_alone_would_not_have_brought_it(catalogue):
+    answer = queries.recommend(catalogue, "user-0", Options(limit=3, diversity=0.5))
     assert answer.rows.tolist()[:2] == [0, 40]
     # Scores stay what they are, out of order as the results are.
     assert answer.scores.tolist() == pytest.approx([99 - row for row in answer.rows.tolist()], abs=1e-4)
     assert answer.short is None
-    plain = queries.recommend(catalogue(), "user-0", Options(limit=3))
-    assert plain.rows.tolist() == [0, 1, 2]
-
-
-def test_only_the_candidates_of_the_pool_are_chosen_among():
+    # Only those of the pool are chosen among: of 50 candidates the last differs most.
     without = Options(limit=3, diversity=1.0, exclude_item_ids=["item-40"])
-    answer = queries.recommend(catalogue(), "user-0", without)
-    # 50 candidates, of which the last differs most.
-    assert answer.rows.tolist()[:2] == [0, 50]
+    assert queries.recommend(catalogue, "user-0", without).rows.tolist()[:2] == [0, 50]
 
 
-def test_a_diverse_answer_is_short_only_when_no_more_may_be_returned():
+def test_a_diverse_answer_is_short_only_when_no_more_may_be_returned(catalogue):
     everything = Options(limit=1000, diversity=0.3)
-    answer = queries.recommend(catalogue(), "user-0", everything)
-    assert sorted(answer.rows.tolist()) == list(range(100))
-    assert answer.short == "catalogue"
-    similar = queries.similar_items(catalogue(), WeightedItems(["item-1", "item-2"]), everything)
+    answer = queries.recommend(catalogue, "user-0", everything)
+    assert (sorted(answer.rows.tolist()), answer.short) == ([*range(100)], "catalogue")
+    similar = queries.similar_items(catalogue, WeightedItems(["item-1", "item-2"]), everything)
     assert sorted(similar.rows.tolist()) == [0, *range(3, 100)]
-    excluded = queries.similar_items(
-        catalogue(),
-        "item-0",
-        Options(limit=60, diversity=0.3, exclude_item_ids=[f"item-{row}" for row in range(50)]),
-    )
+    half = [f"item-{row}" for row in range(50)]
+    options = Options(limit=60, diversity=0.3, exclude_item_ids=half)
+    excluded = queries.similar_items(catalogue, "item-0", options)
     assert (len(excluded.rows), excluded.short) == (50, "exclusions")

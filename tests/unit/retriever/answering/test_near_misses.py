@@ -34,9 +34,9 @@ def test_values_that_may_be_meant_are_found(asked, near):
     assert near_misses(asked, GENRES, prefix="0:") == near
 
 
-def test_of_ids_only_other_spellings_are_found():
-    known = IdMap.build(["50", "7", "ABC", "gender:F"])
-    for asked, near in (
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [
         ("50.0", ["50"]),
         ("007", ["7"]),
         ("abc", ["ABC"]),
@@ -44,8 +44,10 @@ def test_of_ids_only_other_spellings_are_found():
         ("51", []),
         ("5", []),
         ("gender: f", ["gender:F"]),
-    ):
-        assert spelled_otherwise(asked, known) == near
+    ],
+)
+def test_of_ids_only_other_spellings_are_found(asked, near):
+    assert spelled_otherwise(asked, IdMap.build(["50", "7", "ABC", "gender:F"])) == near
 
 
 def test_at_most_three_are_named_the_nearest_first():
@@ -55,27 +57,20 @@ def test_at_most_three_are_named_the_nearest_first():
     assert near_names("Genre", ["genres", "year", "genre_ids"]) == ["genres"]
 
 
-def full_distance(one, other):
-    """The same by its definition, in a table without a bound."""
-    table = [[0] * (len(other) + 1) for _ in range(len(one) + 1)]
-    for i in range(len(one) + 1):
-        for j in range(len(other) + 1):
-            if not (i and j):
-                table[i][j] = i + j
-                continue
-            ways = [
-                table[i - 1][j] + 1,
-                table[i][j - 1] + 1,
-                table[i - 1][j - 1] + (one[i - 1] != other[j - 1]),
-            ]
-            if i > 1 and j > 1 and one[i - 1] == other[j - 2] and one[i - 2] == other[j - 1]:
-                ways.append(table[i - 2][j - 2] + 1)
-            table[i][j] = min(ways)
-    return table[-1][-1]
-
-
 @given(st.text("abc", max_size=8), st.text("abc", max_size=8), st.integers(1, 2))
 def test_mistakes_are_counted_up_to_a_bound(one, other, most):
-    full = full_distance(one, other)
+    """The same by its definition, in a table without a bound."""
+    table = {}
+    for i in range(len(one) + 1):
+        for j in range(len(other) + 1):
+            ways = [i + j] if not (i and j) else [
+                table[i - 1, j] + 1,
+                table[i, j - 1] + 1,
+                table[i - 1, j - 1] + (one[i - 1] != other[j - 1]),
+            ]  # fmt: skip
+            if i > 1 and j > 1 and one[i - 2 : i] == other[j - 2 : j][::-1]:
+                ways.append(table[i - 2, j - 2] + 1)
+            table[i, j] = min(ways)
+    full = table[len(one), len(other)]
     found = _distance(one, other, most)
     assert found == full if full <= most else found > most

@@ -11,17 +11,18 @@ from hypothesis import strategies as st
 
 from lightfm_retriever.publication.attributes import Attributes, TextColumn
 from retriever.answering import popular, queries
-from retriever.answering.conditions import ValueCondition
 from retriever.answering.filters import look_up
+from retriever.answering.pages import Position
 from retriever.answering.popular import find_popular
-from retriever.answering.questions import Options, UserFeatures, WeightedItems
-from retriever.answering.search import Allowed
-from retriever.errors import NotPublishedError, UnknownIdError
+from retriever.answering.questions import Options, ValueCondition
+from retriever.answering.search import Wanted
+from retriever.errors import NotPublishedError
 from tests import retrievable
 
 # By bytes, capitals come first.
 IDS = ["b", "a", "C", "é", "z"]
 COUNTS = [3, 3, 3, 0, 9]
+POPULAR = Options(unknown_ids="popular", explain=True)
 
 
 def snapshot(counts=COUNTS, item_ids=IDS, **changes):
@@ -37,11 +38,12 @@ def snapshot(counts=COUNTS, item_ids=IDS, **changes):
     return retrievable.snapshot(vectors, vectors[:1], item_ids=item_ids, **published)
 
 
-def wanted(own, excluded, parity):
+def wanted(own, start, limit, excluded=(), parity=None):
     items = len(own.publication.item_vectors)
     conditions = [ValueCondition("parity", "any", [parity])] if parity else []
     found = look_up(conditions, own.publication.attributes, items) if conditions else None
-    return Allowed(np.array(excluded, dtype=np.int32), found, items)
+    rows = np.array(excluded, dtype=np.int32)
+    return Wanted(limit, items, rows, found, position=Position(0, start))
 
 
 @given(
@@ -62,7 +64,7 @@ def test_any_part_of_the_ranking_is_what_the_reference_has_there(
     allowed = {*matching} - {*excluded}
     ranked = sorted(allowed, key=lambda row: (-counts[row], item_ids[row]))
     with mock.patch.object(popular, "_STEP", step):
-        found = find_popular(own, start, start + limit, wanted(own, excluded, parity))
+        found = find_popular(own, wanted(own, start, limit, excluded, parity))
     expected = ranked[start : start + limit]
     assert found.rows.tolist() == expected
     assert found.scores.tolist() == [counts[row] for row in expected]
@@ -72,54 +74,28 @@ def test_any_part_of_the_ranking_is_what_the_reference_has_there(
     # When fewer came, all was looked at and the reason is known.
     assert found.total in (None, len(ranked))
     assert found.matching in (None, len(matching))
-    if len(expected) < limit:
-        assert found.total is not None
-        assert found.matching is not None
+    assert len(expected) == limit or None not in (found.total, found.matching)
 
 
-def test_equal_counts_come_in_the_byte_order_of_their_ids():
-    answer = queries.recommend(snapshot(), "nobody", Options(unknown_ids="popular"))
+def test_equal_counts_come_in_the_byte_order_of_their_ids_and_nothing_explains_them():
+    answer = queries.recommend(snapshot(), "nobody", POPULAR)
     assert [IDS[row] for row in answer.rows] == ["z", "C", "a", "b", "é"]
     assert answer.scores.tolist() == [9, 3, 3, 3, 0]
-    assert answer.source == "popular"
-    assert answer.exact
-    assert answer.short == "catalogue"
+    assert (answer.source, answer.exact, answer.short) == ("popular", True, "catalogue")
     assert list(answer.unknown) == ["nobody"]
+    assert [(list(own.contributions), own.bias) for own in answer.explanations] == [([], 0)] * 5
 
 
 def test_only_as_much_of_a_long_ranking_is_looked_at_as_it_takes():
     own = snapshot([0] * 9000, [str(row) for row in range(9000)])
-    found = find_popular(own, 0, 10, wanted(own, [], None))
+    found = find_popular(own, wanted(own, 0, 10))
     assert (found.candidates, found.filtered) == (4096, 0)
-
-
-@pytest.mark.parametrize(
-    ("ask", "subject"),
-    [
-        (queries.recommend, "nobody"),
-        (queries.recommend, WeightedItems(["nothing"])),
-        (queries.recommend, UserFeatures(["x:y"])),
-        (queries.similar_items, "nothing"),
-        (queries.similar_items, WeightedItems(["nothing"], field="items")),
-    ],
-)
-def test_what_is_popular_takes_the_place_of_any_unknown_subject_only_when_asked_for(ask, subject):
-    assert ask(snapshot(), subject, Options(unknown_ids="popular")).source == "popular"
-    for unknown_ids in (None, "error", "ignore"):
-        with pytest.raises(UnknownIdError):
-            ask(snapshot(), subject, Options(unknown_ids=unknown_ids))
 
 
 @pytest.mark.parametrize("missing", ["popularity", "popular_items"])
 def test_a_version_that_does_not_know_what_is_popular_says_so(missing):
+    own = snapshot(**{missing: None})
     with pytest.raises(NotPublishedError, match="what is popular"):
-        queries.recommend(snapshot(**{missing: None}), "nobody", Options(unknown_ids="popular"))
+        queries.recommend(own, "nobody", POPULAR)
     # A known user doesn't need it.
-    assert queries.recommend(snapshot(**{missing: None}), "user-0", Options(unknown_ids="popular"))
-
-
-def test_an_explanation_of_what_is_popular_holds_nothing():
-    options = Options(unknown_ids="popular", explain=True, limit=2)
-    answer = queries.recommend(snapshot(), "nobody", options)
-    assert [list(own.contributions) for own in answer.explanations] == [[], []]
-    assert [own.bias for own in answer.explanations] == [0, 0]
+    assert queries.recommend(own, "user-0", Options(unknown_ids="popular"))

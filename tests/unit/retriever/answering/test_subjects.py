@@ -1,12 +1,18 @@
-"""Who is asking and what to be like: queries worked out by hand."""
+"""Who is asking and what to be like: queries worked out by hand.
+
+That any subject's answer is right is in test_all_questions.py.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
-from retriever.answering.questions import UserFeatures, WeightedItems
+from retriever.answering import queries
+from retriever.answering.questions import Options, UserFeatures, WeightedItems
 from retriever.answering.subjects import item_subject, user_subject
 from retriever.errors import InvalidArgumentError, NotPublishedError, UnknownIdError
 from tests import retrievable
@@ -40,53 +46,40 @@ def alike(subject, unknown_ids=None, **changes):
     return item_subject(snapshot(**changes), subject, unknown_ids)
 
 
-def test_a_known_user_is_the_trained_vector_and_has_what_was_seen():
-    subject = asked("user-0")
-    assert subject.source == "personalized"
-    assert subject.query.tolist() == [1, 2, 1]
-    assert subject.constant == 3
-    assert subject.own.tolist() == [1, 3]
-    assert list(subject.unknown) == []
-
-
-def test_a_session_is_its_parts_added_up_without_a_bias():
-    subject = asked(session(3, 0))
-    assert subject.source == "folded_in"
-    assert subject.query.tolist() == [0.5, 2, 1]
-    assert subject.constant == 0
-    assert subject.own.tolist() == [0, 3]
+@pytest.mark.parametrize(
+    ("subject", "source", "query", "constant", "own", "unknown"),
+    [
+        # A known user is the trained vector, and has what was seen.
+        ("user-0", "personalized", [1, 2, 1], 3, [1, 3], []),
+        # A session is its parts added up, without a bias.
+        (session(3, 0), "folded_in", [0.5, 2, 1], 0, [0, 3], []),
+        # An item of weight 0 counts for nothing, yet is the session's own.
+        (session(2, 0, 1, weights=[0, 1, 0]), "folded_in", [1, 0, 1], 0, [0, 1, 2], []),
+        # What is unknown is named once, in its order, of weight 0 too.
+        (WeightedItems(["zz", "item-1", "aa", "zz"]), "folded_in", [0, 2, 1], 0, [1], ["zz", "aa"]),
+        (WeightedItems(["zz", "item-1"], [0, 1]), "folded_in", [0, 2, 1], 0, [1], ["zz"]),
+        # Features are their mean as in training, which unknown ones don't thin out.
+        (UserFeatures(["country:DE", "age:25-34", "country:DE"]), "features", [3, -1, 1], 2, [], []),
+        (UserFeatures(["x:y", "age:25-34", "x:y"]), "features", [1, 2, 1], 3, [], ["x:y"]),
+    ],
+)
+def test_a_subject_is_a_query(subject, source, query, constant, own, unknown):
+    found = asked(subject)
+    assert (found.source, found.query.tolist(), found.constant) == (source, query, constant)
+    assert (found.own.tolist(), [*found.unknown]) == (own, unknown)
 
 
 def test_weights_are_relative_and_repeated_items_add_theirs_up():
-    expected = asked(session(0, 3, weights=[3, 1])).query.tolist()
-    assert expected == pytest.approx([0.75, 1, 1])
     for item_ids, weights in [
+        ([0, 3], [3, 1]),
         ([0, 3, 0, 0], []),
         ([0, 3, 0], [2.0, 1.0, 1.0]),
         ([3, 0], [1e-30, 3e-30]),
         ([3, 0], [1e38, 3e38]),
     ]:
-        assert asked(session(*item_ids, weights=weights)).query.tolist() == pytest.approx(expected)
-
-
-def test_an_item_of_weight_0_counts_for_nothing_yet_is_the_sessions_own():
-    subject = asked(session(2, 0, 1, weights=[0, 1, 0]))
-    assert subject.query.tolist() == [1, 0, 1]
-    assert subject.own.tolist() == [0, 1, 2]
-    assert list(subject.parts().names) == ["item-0"]
-
-
-@pytest.mark.parametrize("unknown_ids", [None, "ignore", "popular"])
-def test_unknown_items_of_a_session_are_named_once_in_their_order(unknown_ids):
-    subject = asked(WeightedItems(["zz", "item-1", "aa", "zz"]), unknown_ids)
-    assert subject.source == "folded_in"
-    assert subject.query.tolist() == [0, 2, 1]
-    assert list(subject.unknown) == ["zz", "aa"]
-    assert subject.own.tolist() == [1]
-
-
-def test_unknown_items_of_weight_0_are_named_too():
-    assert list(asked(WeightedItems(["zz", "item-1"], [0, 1])).unknown) == ["zz"]
+        query = asked(session(*item_ids, weights=weights)).query.tolist()
+        assert query == pytest.approx([0.75, 1, 1])
+    assert asked(session(2, 0, weights=[0, 1])).parts().names == ["item-0"]
 
 
 @pytest.mark.parametrize("ask", [asked, alike])
@@ -98,72 +91,48 @@ def test_several_items_of_which_none_that_counts_is_known_are_as_one_unknown(ask
             ask(subject, unknown_ids)
         assert (caught.value.kind, caught.value.external_id) == ("item", "zz")
     popular = ask(subject, "popular")
-    assert popular.source == "popular"
-    assert list(popular.unknown) == ["zz", "aa"]
+    assert (popular.source, [*popular.unknown]) == ("popular", ["zz", "aa"])
     # It isn't recommended what it has already.
     assert popular.own.tolist() == ([2] if weights else [])
 
 
-def test_features_are_their_mean_as_in_training():
-    subject = asked(UserFeatures(["country:DE", "age:25-34", "country:DE"]))
-    assert subject.source == "features"
-    assert subject.query.tolist() == [3, -1, 1]
-    assert subject.constant == 2
-    assert subject.own.tolist() == []
-
-
-def test_unknown_features_do_not_thin_out_the_mean_of_the_known_ones():
-    subject = asked(UserFeatures(["x:y", "age:25-34", "x:y"]))
-    assert subject.query.tolist() == [1, 2, 1]
-    assert subject.constant == 3
-    assert list(subject.unknown) == ["x:y"]
-
-
 @pytest.mark.parametrize(
-    ("ask", "subject", "kind", "external_id"),
+    ("ask", "subject", "unknown", "near", "said"),
     [
-        (asked, "nobody", "user", "nobody"),
-        (asked, WeightedItems(["item-0", "b", "a"]), "item", "b"),
-        (asked, UserFeatures(["age:25-34", "x:y"]), "feature", "x:y"),
-        (alike, "nothing", "item", "nothing"),
-        (alike, WeightedItems(["item-0", "b", "a"]), "item", "b"),
-    ],
-)
-def test_the_first_unknown_id_fails_when_it_is_to_matter(ask, subject, kind, external_id):
-    with pytest.raises(UnknownIdError) as caught:
-        ask(subject, "error")
-    assert (caught.value.kind, caught.value.external_id) == (kind, external_id)
-
-
-@pytest.mark.parametrize(
-    ("subject", "near", "said"),
-    [
-        (UserFeatures(["age:25-3"]), ("age:25-34",), r"\(did you mean 'age:25-34'\?\)$"),
-        (UserFeatures(["Age:25-34"]), ("age:25-34",), r"\(did you mean 'age:25-34'\?\)$"),
-        (UserFeatures(["sex:F"]), (), r"; there are features such as 'age:"),
-        (WeightedItems(["ITEM-0"]), ("item-0",), r"\(did you mean 'item-0'\?\)$"),
-        (" user-0", ("user-0",), r"\(did you mean 'user-0'\?\)$"),
+        (asked, UserFeatures(["age:25-34", "age:25-3"]), ("feature", "age:25-3"), "age:25-34", ""),
+        (asked, UserFeatures(["Age:25-34"]), ("feature", "Age:25-34"), "age:25-34", ""),
+        (
+            asked,
+            UserFeatures(["sex:F"]),
+            ("feature", "sex:F"),
+            "",
+            "such as 'age:25-34', 'country:DE'$",
+        ),
+        (asked, UserFeatures(["age:99"]), ("feature", "age:99"), "", "such as 'age:25-34'$"),
+        (asked, WeightedItems(["item-0", "ITEM-0"]), ("item", "ITEM-0"), "item-0", ""),
+        (alike, WeightedItems(["item-0", "b", "a"]), ("item", "b"), "", r"isn't in version \S+$"),
+        (alike, "nothing", ("item", "nothing"), "", r"isn't in version \S+$"),
+        (asked, " user-0", ("user", " user-0"), "user-0", ""),
         # Whose else an id is isn't told.
-        ("user-00", (), r"isn't in version \S+$"),
+        (asked, "user-00", ("user", "user-00"), "", r"isn't in version \S+$"),
     ],
 )
-def test_what_may_be_meant_by_an_unknown_id_is_said(subject, near, said):
-    with pytest.raises(UnknownIdError, match=said) as caught:
-        asked(subject, "error")
-    assert caught.value.near == near
+def test_what_may_be_meant_by_the_first_unknown_id_is_said(ask, subject, unknown, near, said):
+    with pytest.raises(UnknownIdError, match=said or rf"\(did you mean '{near}'\?\)$") as caught:
+        ask(subject, "error")
+    assert (caught.value.kind, caught.value.external_id) == unknown
+    assert caught.value.near == ((near,) if near else ())
 
 
-def test_a_version_without_user_features_knows_none():
+def test_a_version_that_lacks_what_a_subject_needs_says_so():
     none = {"user_features": None, "user_feature_vectors": None}
+    features = UserFeatures(["age:25-34"])
     with pytest.raises(
-        UnknownIdError, match="trained without user features: train with --user-features"
+        UnknownIdError, match="trained without user features: train with --user-feature"
     ):
-        asked(UserFeatures(["age:25-34"]), **none)
-    popular = asked(UserFeatures(["age:25-34"]), "popular", **none)
-    assert (popular.source, list(popular.unknown)) == ("popular", ["age:25-34"])
-
-
-def test_a_version_that_cannot_fold_in_says_so():
+        asked(features, **none)
+    popular = asked(features, "popular", **none)
+    assert (popular.source, [*popular.unknown]) == ("popular", ["age:25-34"])
     with pytest.raises(NotPublishedError, match="what folds sessions in"):
         asked(session(0), fold_in=None)
 
@@ -199,15 +168,117 @@ def test_items_that_point_in_opposite_directions_have_no_mean():
 def test_the_parts_of_a_query_add_up_to_it(ask, subject):
     found = ask(subject)
     parts = found.parts()
-    together = parts.vectors.sum(axis=0, dtype=np.float64)
-    assert len(parts.names) == len(parts.vectors)
-    if parts.cosine:
-        query = found.query / np.linalg.norm(found.query)
-        np.testing.assert_allclose(together, query, atol=1e-6)
-    elif found.source == "personalized":
+    expected = found.query / np.linalg.norm(found.query) if parts.cosine else found.query[:-1]
+    if found.source == "personalized":
         # Folded in from what was seen: not the trained vector.
-        folded = FoldIn(MEAN).parts(np.float32([[0, 2], [0, 4]]), np.ones(2, dtype=np.float32))
-        np.testing.assert_array_equal(together, folded.sum(axis=0))
-    else:
-        np.testing.assert_allclose(together, found.query[:-1], atol=1e-6)
+        seen = FoldIn(MEAN).parts(np.float32([[0, 2], [0, 4]]), np.ones(2, dtype=np.float32))
+        expected = seen.sum(axis=0)
+    np.testing.assert_allclose(parts.vectors.sum(axis=0, dtype=np.float64), expected, atol=1e-6)
+    assert len(parts.names) == len(parts.vectors)
     assert parts.bias == found.constant
+
+
+# ---- where scores come from: parts that add up to them
+
+FEATURES = ["a:1", "b:2", "c:3", "d:4"]
+EXPLAINED = Options(explain=True, limit=12, exclude_seen=False)
+
+
+def explained(seed, **changes):
+    random = np.random.default_rng(seed)
+    items, users = random.normal(size=(2, 12, 5)).astype(np.float32)
+    seen = [sorted(random.permutation(12)[: random.integers(1, 6)].tolist()) for _ in users]
+    seen[0] = []
+    fold_in = FoldIn.build(items, users, retrievable.ragged(seen), seed=1)
+    assert fold_in is not None
+    published = {
+        "fold_in": fold_in.array,
+        "user_features": DictIdMap(FEATURES),
+        "user_feature_vectors": random.normal(size=(4, 5)).astype(np.float32),
+        **changes,
+    }
+    return retrievable.snapshot(items, users, seen=seen, **published)
+
+
+# No more of them than are shown, so that only what is below 0 may be left out.
+weights = st.lists(st.floats(0.25, 4, width=32), min_size=3, max_size=3)
+names = st.lists(st.sampled_from([f"item-{row}" for row in range(12)]), min_size=3, max_size=3)
+items = st.builds(WeightedItems, names, weights)
+features = st.lists(st.sampled_from(FEATURES), min_size=1, max_size=3).map(UserFeatures)
+of_users = st.tuples(st.just(False), items | features)
+of_items = st.tuples(st.just(True), st.sampled_from(["item-0", "item-7"]) | items)
+
+
+def assert_tidy(explanation):
+    scores = [score for _, score in explanation.contributions]
+    assert len(scores) <= 3
+    assert scores == sorted(scores, reverse=True)
+    assert all(score > 0 for score in scores)
+    assert len(scores) == len(dict(explanation.contributions))
+
+
+@given(st.integers(0, 99), of_users | of_items)
+def test_contributions_and_the_bias_add_up_to_the_score(seed, asked):
+    similar, subject = asked
+    own = explained(seed)
+    ask = queries.similar_items if similar else queries.recommend
+    plan = queries.plan_similar_items if similar else queries.plan_recommend
+    parts = plan(own, subject, EXPLAINED).subject.parts()
+    answer = ask(own, subject, EXPLAINED)
+    for row, score, explanation in zip(answer.rows, answer.scores, answer.explanations, strict=True):
+        assert_tidy(explanation)
+        assert explanation.of_features == isinstance(subject, UserFeatures)
+        # What each part contributed, those of 0 or less too.
+        vector = np.float64(own.item_embeddings[row])
+        vector /= np.linalg.norm(vector) if similar else 1
+        each = dict(zip(parts.names, (parts.vectors @ vector).tolist(), strict=True))
+        told = dict(explanation.contributions)
+        assert told == pytest.approx({name: each[name] for name in told}, abs=1e-5)
+        # Whatever isn't told took something away.
+        untold = [value for name, value in each.items() if name not in told]
+        assert all(value <= 1e-5 for value in untold)
+        assert sum(told.values()) + sum(untold) + explanation.bias == pytest.approx(score, abs=1e-4)
+        assert not similar or explanation.bias == 0
+        if isinstance(subject, str):
+            assert told == (pytest.approx({subject: score}, abs=1e-5) if score > 0 else {})
+
+
+def test_of_many_the_three_largest_are_told():
+    # Item r's embedding is r + 1 long, and all point in the same direction.
+    vectors = np.stack([np.arange(1, 9), np.zeros(8), np.full(8, 0.5)], axis=1)
+    mean = np.array([[0, 0], [0, 0], [0, 0], [1, 0], [0, 1], [1, 0], [0, 1]], dtype=np.float32)
+    own = retrievable.snapshot(vectors, vectors[:1], fold_in=mean)
+    session = WeightedItems([f"item-{row}" for row in (0, 5, 2, 6, 1)])
+    answer = queries.recommend(own, session, Options(explain=True, limit=1))
+    (explanation,) = answer.explanations
+    assert [name for name, _ in explanation.contributions] == ["item-6", "item-5", "item-2"]
+    # Item 7's length of 8 times a fifth of each.
+    expected = [8 * length / 5 for length in (7, 6, 3)]
+    assert [score for _, score in explanation.contributions] == pytest.approx(expected)
+    assert explanation.bias == 0.5
+    assert answer.scores.tolist() == pytest.approx([8 * (1 + 6 + 3 + 7 + 2) / 5 + 0.5])
+
+
+@pytest.mark.parametrize(
+    ("user_id", "changes"), [("user-1", {}), ("user-0", {}), ("user-1", {"fold_in": None})]
+)
+def test_a_known_users_explanation_is_of_seen_items_if_any_and_has_both_biases(user_id, changes):
+    own = explained(5, **changes)
+    user = own.publication.users.row(user_id)
+    seen = {f"item-{item}" for item in own.publication.seen[user]}
+    answer = queries.recommend(own, user_id, Options(explain=True))
+    for row, explanation in zip(answer.rows, answer.explanations, strict=True):
+        assert_tidy(explanation)
+        assert {name for name, _ in explanation.contributions} <= seen
+        biases = own.publication.item_vectors[row, -1] + own.publication.user_vectors[user, -1]
+        assert explanation.bias == pytest.approx(biases)
+    # Without seen items, or what folds them in, there are none.
+    told = any(explanation.contributions for explanation in answer.explanations)
+    assert told == (user_id == "user-1" and not changes)
+
+
+def test_nothing_is_explained_that_is_not_asked_for_or_not_there():
+    assert list(queries.recommend(explained(5), "user-1", Options()).explanations) == []
+    options = Options(explain=True, exclude_item_ids=[f"item-{row}" for row in range(12)])
+    answer = queries.recommend(explained(5), WeightedItems(["item-0"]), options)
+    assert list(answer.explanations) == []

@@ -8,13 +8,18 @@ from dataclasses import asdict
 import pytest
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from retriever.asking import answers as client_answers
-from retriever.asking.answers import Answer, Contribution, Explanation, ScoredItem
+from retriever.asking.answers import (
+    Answer,
+    Contribution,
+    EmptyFilterRange,
+    Explanation,
+    ScoredItem,
+    UnknownFilterValue,
+    answer,
+)
 
-RESPONSES = pytest.mark.parametrize("kind", [pb.RecommendResponse, pb.SimilarItemsResponse])
 
-
-@RESPONSES
+@pytest.mark.parametrize("kind", [pb.RecommendResponse, pb.SimilarItemsResponse])
 def test_everything_that_an_answer_says_is_told(kind):
     texts = pb.AttributeValue(texts=pb.Values(values=["Action", "War"]))
     response = kind(
@@ -23,7 +28,7 @@ def test_everything_that_an_answer_says_is_told(kind):
                 item_id="50",
                 score=1.5,
                 title="Star Wars – 二",
-                attributes={"genres": texts, "year": pb.AttributeValue(number=1977)},
+                attributes={"year": pb.AttributeValue(number=0), "genres": texts},
                 explanation=pb.Explanation(
                     contributions=[
                         pb.Contribution(item_id="181", score=0.75),
@@ -32,7 +37,9 @@ def test_everything_that_an_answer_says_is_told(kind):
                     bias=-0.25,
                 ),
             ),
-            pb.ScoredItem(item_id="東京", score=-1),
+            # An explanation that has nothing to tell is still one.
+            pb.ScoredItem(item_id="東京", score=-1, explanation=pb.Explanation()),
+            pb.ScoredItem(),
         ],
         version="v1",
         source=pb.SOURCE_FOLDED_IN,
@@ -41,19 +48,25 @@ def test_everything_that_an_answer_says_is_told(kind):
         filtered=7,
         short_reason=pb.SHORT_REASON_FILTER,
         unknown_ids=["x", "y"],
+        unknown_filter_values=[pb.UnknownFilterValue(attribute="a", value="b", near=["c"])],
+        empty_filter_ranges=[pb.EmptyFilterRange(attribute="a", least=0, greatest=1)],
         next_page_token="t",  # noqa: S106
     )
     contributions = (Contribution(0.75, item_id="181"), Contribution(0.5, feature="age:25-34"))
-    assert client_answers.answer(response) == Answer(
+    told = answer(response)
+    # It holds nothing of the message.
+    response.Clear()
+    assert told == Answer(
         items=[
             ScoredItem(
                 item_id="50",
                 score=1.5,
                 title="Star Wars – 二",
-                attributes={"genres": ["Action", "War"], "year": 1977.0},
+                attributes={"genres": ["Action", "War"], "year": 0.0},
                 explanation=Explanation(contributions, bias=-0.25),
             ),
-            ScoredItem("東京", -1.0),
+            ScoredItem("東京", -1.0, explanation=Explanation((), 0.0)),
+            ScoredItem("", 0.0),
         ],
         version="v1",
         source="folded_in",
@@ -62,55 +75,29 @@ def test_everything_that_an_answer_says_is_told(kind):
         filtered=7,
         short_reason="filter",
         unknown_ids=["x", "y"],
+        unknown_filter_values=[UnknownFilterValue("a", "b", ["c"])],
+        empty_filter_ranges=[EmptyFilterRange("a", 0.0, 1.0)],
         next_page_token="t",  # noqa: S106
     )
+    # Frozen, and so of use in a set; it can be written as JSON, the attributes by their names.
+    assert len({*told.items, *told.items}) == 3
+    assert [*json.loads(json.dumps(asdict(told)))["items"][0]["attributes"]] == ["genres", "year"]
+    # Of what a response doesn't say, as that of a service that is older, nothing is told.
+    assert answer(kind()) == Answer(items=[], version="")
 
 
-@RESPONSES
-def test_of_what_an_answer_does_not_say_nothing_is_told(kind):
-    """As from a service that is older than this client."""
-    assert client_answers.answer(kind()) == Answer(items=[], version="")
+def test_every_word_is_known_and_what_is_newer_than_the_client_is_its_number():
+    for field, enum, prefix in (
+        ("source", pb.Source, "SOURCE_"),
+        ("method", pb.SearchMethod, "SEARCH_METHOD_"),
+        ("short_reason", pb.ShortReason, "SHORT_REASON_"),
+    ):
+        for name, number in enum.items():
+            word = getattr(answer(pb.RecommendResponse(**{field: number})), field)
+            assert f"{prefix}{(word or 'unspecified').upper()}" == name
+        assert getattr(answer(pb.RecommendResponse(**{field: 77})), field) == "77"
 
 
-def test_every_word_is_known():
-    for number in pb.Source.values():
-        answer = client_answers.answer(pb.RecommendResponse(source=number))
-        assert f"SOURCE_{answer.source.upper()}" == pb.Source.Name(number)
-    for number in pb.SearchMethod.values():
-        answer = client_answers.answer(pb.RecommendResponse(method=number))
-        assert f"SEARCH_METHOD_{answer.method.upper()}" == pb.SearchMethod.Name(number)
-    for number in pb.ShortReason.values():
-        answer = client_answers.answer(pb.RecommendResponse(short_reason=number))
-        word = answer.short_reason or "unspecified"
-        assert f"SHORT_REASON_{word.upper()}" == pb.ShortReason.Name(number)
-
-
-def test_a_word_that_is_newer_than_the_client_is_its_number():
-    answer = client_answers.answer(pb.RecommendResponse(source=77, method=78, short_reason=79))
-    assert (answer.source, answer.method, answer.short_reason) == ("77", "78", "79")
-
-
-def test_an_explanation_that_has_nothing_to_tell_is_still_one():
-    asked = pb.RecommendResponse(items=[pb.ScoredItem(item_id="1", explanation=pb.Explanation())])
-    assert client_answers.answer(asked).items[0].explanation == Explanation((), 0.0)
-
-
-def test_a_number_of_zero_is_a_number_and_no_list():
-    item = pb.ScoredItem(attributes={"year": pb.AttributeValue(number=0)})
-    answer = client_answers.answer(pb.RecommendResponse(items=[item]))
-    assert answer.items[0].attributes == {"year": 0.0}
-
-
-def test_an_answer_holds_nothing_of_the_message_and_can_be_written_as_json():
-    response = pb.RecommendResponse(
-        items=[
-            pb.ScoredItem(attributes={"genres": pb.AttributeValue(texts=pb.Values(values=["War"]))})
-        ],
-        unknown_ids=["x"],
-    )
-    answer = client_answers.answer(response)
-    response.Clear()
-    assert json.loads(json.dumps(asdict(answer)))["unknown_ids"] == ["x"]
-    assert answer.items[0].attributes == {"genres": ["War"]}
-    # Frozen, and so of use in a set.
-    assert len({*answer.items, *answer.items}) == 1
+def test_a_range_that_no_number_is_in_may_have_no_ends():
+    response = pb.RecommendResponse(empty_filter_ranges=[pb.EmptyFilterRange(attribute="a")])
+    assert answer(response).empty_filter_ranges == [EmptyFilterRange("a")]

@@ -1,18 +1,27 @@
-"""Plain values to messages: each field where it belongs, and nothing that wasn't said."""
+"""Plain values to messages: each field where it belongs, nothing that wasn't said, and what is wrong
+refused by the name of its argument."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+import dataclasses
 
+import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.hosting.errors import ArgumentError
 from retriever.asking import requests as client_requests
-from retriever.asking.conditions import all_of, any_of, in_range, none_of
+from retriever.asking.conditions import RangeCondition, TextCondition, all_of, any_of, in_range, none_of
 from retriever.asking.requests import RecommendRequest, SimilarItemsRequest
 
-KINDS = pytest.mark.parametrize("kind", [RecommendRequest, SimilarItemsRequest])
+SUBJECTS = {RecommendRequest: "user_id", SimilarItemsRequest: "item_id"}
+KINDS = pytest.mark.parametrize("kind", SUBJECTS)
+
+
+def fields(kind):
+    return [field.name for field in dataclasses.fields(kind)]
 
 
 def test_a_plain_request_says_whom_it_is_for_and_nothing_else():
@@ -37,7 +46,7 @@ def test_every_field_that_both_kinds_have_is_sent():
         "return_attribute_names": ["title", "genres", "year"],
         "unknown_ids": pb.UNKNOWN_IDS_POPULAR,
     }
-    assert {*common, *made, "filter"} == {field.name for field in fields(client_requests.Request)}
+    assert {*common, *made, "filter"} == {*fields(client_requests.Request)}
     assert RecommendRequest("3", **common, **made).to_message() == pb.RecommendRequest(
         user_id="3", **common, **sent
     )
@@ -66,13 +75,10 @@ def test_items_are_sent_with_the_weights_that_they_have(items, weights):
     assert SimilarItemsRequest(items=items).to_message() == pb.SimilarItemsRequest(items=expected)
 
 
-def test_features_are_sent():
-    message = RecommendRequest(features=["age:25-34", "country:DE"]).to_message()
-    assert message == pb.RecommendRequest(
-        features=pb.UserFeatures(features=["age:25-34", "country:DE"])
-    )
-    empty = RecommendRequest(features=[]).to_message()
-    assert empty.WhichOneof("subject") == "features"
+@pytest.mark.parametrize("features", [["age:25-34", "country:DE"], []])
+def test_features_are_sent(features):
+    message = RecommendRequest(features=features).to_message()
+    assert message == pb.RecommendRequest(features=pb.UserFeatures(features=features))
 
 
 @KINDS
@@ -86,14 +92,17 @@ def test_conditions_are_sent_in_their_order(kind):
         in_range("year", min=1, max=2),
     ]
     ranges = [{"min": 0}, {"max": 1999.5}, {"min": 1, "max": 2}]
-    assert kind("x", filter=conditions).to_message().filter == pb.Filter(
-        conditions=[
-            pb.Condition(attribute="genres", any_of=pb.Values(values=["Drama", "War"])),
-            pb.Condition(attribute="tags", all_of=pb.Values(values=["a"])),
-            pb.Condition(attribute="genres", none_of=pb.Values(values=["Horror"])),
-            *(pb.Condition(attribute="year", range=pb.Range(**ends)) for ends in ranges),
-        ]
-    )
+    sent = [
+        pb.Condition(attribute="genres", any_of=pb.Values(values=["Drama", "War"])),
+        pb.Condition(attribute="tags", all_of=pb.Values(values=["a"])),
+        pb.Condition(attribute="genres", none_of=pb.Values(values=["Horror"])),
+        *(pb.Condition(attribute="year", range=pb.Range(**ends)) for ends in ranges),
+    ]
+    assert kind("x", filter=conditions).to_message().filter == pb.Filter(conditions=sent)
+    # A lone one is a list of one.
+    for condition, message in zip(conditions, sent, strict=True):
+        assert kind("x", filter=condition) == kind("x", filter=[condition])
+        assert [*kind("x", filter=condition).to_message().filter.conditions] == [message]
 
 
 @KINDS
@@ -103,111 +112,178 @@ def test_what_to_do_about_unknown_ids_is_sent(kind, word):
     assert pb.UnknownIds.Name(number) == f"UNKNOWN_IDS_{(word or 'unspecified').upper()}"
 
 
-@KINDS
-def test_an_unknown_word_is_refused_and_the_known_ones_are_named(kind):
-    with pytest.raises(
-        ValueError, match="'POPULAR', but should be one of 'error', 'ignore', 'popular'"
-    ):
-        kind("x", unknown_ids="POPULAR")
+def test_whole_numbers_are_ids_wherever_ids_are_taken():
+    ids, texts = [50, np.int64(181)], ["50", "181"]
+    weighted = pb.WeightedItems(item_ids=texts)
+    assert RecommendRequest(3).to_message() == pb.RecommendRequest(user_id="3")
+    assert RecommendRequest(session=ids).to_message() == pb.RecommendRequest(session=weighted)
+    assert RecommendRequest(session=np.array([50, 181])).to_message().session == weighted
+    assert SimilarItemsRequest(items=iter(ids)).to_message().items == weighted
+    assert SimilarItemsRequest(np.uint8(3), exclude_item_ids=set(ids)).to_message().item_id == "3"
+    made = RecommendRequest(session={50: 2, np.int64(181): np.float32(0.5)}).to_message()
+    assert made.session == pb.WeightedItems(item_ids=texts, weights=[2, 0.5])
 
 
-def test_none_or_several_subjects_are_refused():
-    """A message would keep the last of several."""
-    with pytest.raises(ValueError, match="one of user_id, session, features is needed; none was given"):
-        RecommendRequest()
-    with pytest.raises(ValueError, match="not user_id and features"):
-        RecommendRequest("3", features=["a:1"])
-    with pytest.raises(ValueError, match="not session and features"):
-        RecommendRequest(session=[], features=[])
-    with pytest.raises(ValueError, match="one of item_id, items is needed; none was given"):
-        SimilarItemsRequest()
-    with pytest.raises(ValueError, match="not item_id and items"):
-        SimilarItemsRequest("50", items=["181"])
-
-
-def test_a_lone_condition_is_a_list_of_one():
-    drama, old = any_of("genres", "Drama"), in_range("year", max=1990)
-    for one in (drama, old):
-        request = RecommendRequest("3", filter=one)
-        assert request == RecommendRequest("3", filter=[one])
-        assert request.to_message().filter == RecommendRequest("3", filter=[one]).to_message().filter
-
-
-@pytest.mark.parametrize(
-    ("make", "argument", "text"),
-    [
-        (
-            lambda: RecommendRequest("3", limitt=5),
-            "limitt",
-            "RecommendRequest() has no option 'limitt'; did you mean 'limit'?",
-        ),
-        (
-            lambda: SimilarItemsRequest("50", item=["50"]),
-            "item",
-            "SimilarItemsRequest() has no option 'item'; did you mean 'items'?",
-        ),
-        (
-            lambda: RecommendRequest("3", 5),
-            "RecommendRequest()",
-            "RecommendRequest() takes user_id without a name, and all else as NAME=VALUE",
-        ),
-        (
-            lambda: RecommendRequest("3", user_id="4"),
-            "user_id",
-            "user_id is given twice to RecommendRequest()",
-        ),
-        (
-            lambda: in_range("year", low=1990),
-            "low",
-            "in_range() has no option 'low'; it has attribute, min, max",
-        ),
-        (
-            lambda: in_range("year", 1990),
-            "in_range()",
-            "in_range() takes attribute without a name, and all else as NAME=VALUE",
-        ),
-        (lambda: any_of(), "attribute", "any_of() needs attribute, which is missing"),
-        (
-            lambda: any_of("genres", value="Drama"),
-            "value",
-            "any_of() has no option 'value'; it has attribute",
-        ),
-    ],
-)
-def test_an_option_that_there_is_not_is_refused_in_words(make, argument, text):
-    with pytest.raises(ArgumentError) as caught:
-        make()
-    assert caught.value.argument == argument
-    assert str(caught.value) == text
-
-
-@pytest.mark.parametrize(
-    ("kind", "given"),
-    [
-        (RecommendRequest, {"session": "50"}),
-        (RecommendRequest, {"features": "age:25-34"}),
-        (RecommendRequest, {"user_id": "3", "exclude_item_ids": "50"}),
-        (RecommendRequest, {"user_id": "3", "attributes": "genres"}),
-        (SimilarItemsRequest, {"items": "50"}),
-        (SimilarItemsRequest, {"item_id": "50", "exclude_item_ids": "50"}),
-    ],
-)
-def test_a_text_instead_of_a_list_is_not_sent_letter_by_letter(kind, given):
-    with pytest.raises(TypeError, match=r"is the text '.*', but should be a list"):
-        kind(**given)
-
-
-@KINDS
-def test_a_number_that_no_message_can_hold_is_refused(kind):
-    with pytest.raises(ValueError, match=str(2**31)):
-        kind("x", limit=2**31).to_message()
+def test_a_generator_is_read_once_and_the_request_may_be_sent_twice():
+    request = SimilarItemsRequest("1", exclude_item_ids=(str(n) for n in range(2)))
+    assert request.to_message() == request.to_message()
+    assert [*request.to_message().exclude_item_ids] == ["0", "1"]
 
 
 def test_what_can_be_asked_for_by_keyword_is_what_the_requests_have():
-    common = {field.name for field in fields(client_requests.Request)}
-    assert {*client_requests.RequestFields.__annotations__} == common
-    for kind, keywords, positional in (
-        (RecommendRequest, client_requests.RecommendOptions, "user_id"),
-        (SimilarItemsRequest, client_requests.SimilarItemsOptions, "item_id"),
+    assert [*client_requests.RequestFields.__annotations__] == fields(client_requests.Request)
+    for kind, keywords in (
+        (RecommendRequest, client_requests.RecommendOptions),
+        (SimilarItemsRequest, client_requests.SimilarItemsOptions),
     ):
-        assert {*keywords.__annotations__} == {field.name for field in fields(kind)} - {positional}
+        assert {*keywords.__annotations__} == {*fields(kind)} - {SUBJECTS[kind]}
+
+
+# ---- what is refused, and what is said of it
+
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.characters(categories=["Cs"])
+    | st.binary(max_size=5)
+    | st.sampled_from(
+        [
+            *(object(), RecommendRequest, RecommendRequest("3"), pb.RecommendRequest()),
+            *(any_of("genres", "Drama"), in_range("year", min=1), 1j, 10**1000, Exception, len),
+            *(np.int64(5), np.float32(5), np.bool_(1), np.arange(3), np.array(5), np.ones((2, 2))),
+            *(np.array(["a", None], object), np.datetime64("2020-01-01")),
+        ]
+    )
+)
+ANYTHING = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.text(max_size=3) | st.integers() | st.floats(), inner, max_size=3)
+        | st.lists(inner, max_size=3).map(iter)
+    ),
+    max_leaves=4,
+)
+
+
+def refused(make):
+    """The error of this kind that it ends with, None for none; any other error is a fault."""
+    try:
+        make()
+    except ArgumentError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind in SUBJECTS for name in fields(kind)], ids=str
+)
+@given(value=ANYTHING)
+@example(value="50")
+@example(value=[50])
+@example(value=3)
+@example(value={"genres": "Drama"})
+def test_a_request_is_sent_or_refused_by_the_name_of_the_argument(kind, name, value):
+    subject = SUBJECTS[kind]
+    alone = name in ("user_id", "item_id", "session", "items", "features")
+    others = {} if alone else {subject: "3"}
+    if error := refused(lambda: kind(**{name: value, **others}).to_message()):
+        expected = (name, subject) if value is None else (name,)
+        assert error.argument.partition("[")[0] in expected
+        assert str(error).partition("[")[0].split()[0] in (name, "exactly")
+        for word in ("is None", "Traceback", "<class", "object at", "pb2"):
+            assert word not in str(error)
+
+
+@settings(max_examples=100)
+@given(attribute=ANYTHING, values=st.lists(ANYTHING, max_size=2), end=ANYTHING)
+def test_a_condition_is_sent_or_refused_by_the_name_of_the_argument(attribute, values, end):
+    for make, names in (
+        (lambda: all_of(attribute, *values), ("attribute", "values")),
+        (lambda: in_range(attribute, min=end), ("attribute", "min")),
+        (lambda: in_range("year", max=end), ("max",)),
+        (lambda: TextCondition("genres", end, ("a",)), ("test",)),
+        (lambda: TextCondition("genres", "any_of", end), ("values",)),
+        (lambda: RangeCondition("year", end, end), ("min",)),
+    ):
+        if error := refused(lambda make=make: RecommendRequest("3", filter=[make()]).to_message()):
+            assert error.argument.partition("[")[0] in names
+
+
+def recommend(*args, **named):
+    return RecommendRequest, args, named
+
+
+def similar(*args, **named):
+    return SimilarItemsRequest, args, named
+
+
+CONDITIONS = "a list of conditions, such as [any_of('genres', 'Drama', 'War'), in_range('release_year',"
+WORDS = "one of 'error', 'ignore', 'popular'"
+IDS = "a list of ids, such as ['50', '181']"
+AN_ID = "an id: text such as '3', or a whole number such as 3"
+BUT = [
+    (recommend("3", filter="genres=Drama"), "filter is the text 'genres=Drama'", CONDITIONS),
+    (recommend("3", filter={"genres": "Drama"}), "filter is a mapping", CONDITIONS),
+    (recommend("3", filter=[{"a": "b"}]), "filter[0] is a mapping", "a condition, such as any_of('gen"),
+    ((any_of, ("g", ["War"]), {}), "values[0] is a list", "texts one by one, such as any_of('"),
+    (recommend(session=[("50", 2.0)]), "session[0] is a tuple", AN_ID),
+    (recommend(session={"50": "2"}), "session['50'] is the text '2'", "a weight, such as 2.0"),
+    (recommend(session={"50": 2, 50: 3}), "session is a mapping", "weights by id, but has '50' twice"),
+    (recommend("3", limit=5.0), "limit is 5.0", "a whole number in 1..1000"),
+    (recommend(features={"g": "F"}), "features is a mapping", "a list of features, such as ['age:25"),
+    (recommend("3", page_token=b"t"), "page_token is bytes", "an answer's next_page_token"),
+    (recommend("3", unknown_ids="POPULAR"), "unknown_ids is the text 'POPULAR'", WORDS),
+    (similar("3", unknown_ids="no"), "unknown_ids is the text 'no'", WORDS),
+    # None is sent letter by letter.
+    (recommend(session="50"), "session is the text '50'", IDS),
+    (recommend(features="age:1"), "features is the text 'age:1'", "a list of features"),
+    (recommend("3", exclude_item_ids="50"), "exclude_item_ids is the text '50'", IDS),
+    (recommend("3", attributes="year"), "attributes is the text 'year'", "a list of names, such as"),
+    (similar(items="50"), "items is the text '50'", f"{IDS}, or their weights by id, such as {{'50'"),
+    # What no message can hold.
+    (recommend("3", limit=2**31), f"limit is {2**31}", "a whole number"),
+    (similar("3", limit=-(2**31) - 1), f"limit is {-(2**31) - 1}", "a whole number"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "found", "expected"), BUT)
+def test_what_was_expected_is_said_with_an_example(asked, found, expected):
+    make, args, named = asked
+    with pytest.raises(ArgumentError) as raised:
+        make(*args, **named)
+    assert str(raised.value).startswith(f"{found}, but should be {expected}")
+
+
+NO = "has no option"
+ITEM = "exactly one of item_id, items is needed"
+BY_NAME = "without a name, and all else as NAME=VALUE"
+USER = "exactly one of user_id, session, features is needed"
+REFUSED = [
+    (recommend("3", limitt=5), "limitt", f"RecommendRequest() {NO} 'limitt'; did you mean 'limit'?"),
+    (similar("5", item=["5"]), "item", f"SimilarItemsRequest() {NO} 'item'; did you mean 'items'?"),
+    (recommend("3", 5), "RecommendRequest()", f"RecommendRequest() takes user_id {BY_NAME}"),
+    (recommend("3", user_id="4"), "user_id", "user_id is given twice to RecommendRequest()"),
+    ((in_range, ("y",), {"low": 1}), "low", f"in_range() {NO} 'low'; it has attribute, min, max"),
+    ((in_range, ("year", 1990), {}), "in_range()", f"in_range() takes attribute {BY_NAME}"),
+    ((any_of, (), {}), "attribute", "any_of() needs attribute, which is missing"),
+    ((any_of, ("g",), {"value": "D"}), "value", f"any_of() {NO} 'value'; it has attribute"),
+    # A message would keep the last of several.
+    (recommend(), "user_id", f"{USER}; none was given"),
+    (recommend("3", features=["a:1"]), "user_id", f"{USER}, not user_id and features"),
+    (recommend(session=[], features=[]), "session", f"{USER}, not session and features"),
+    (similar(), "item_id", f"{ITEM}; none was given"),
+    (similar("5", items=["1"]), "item_id", f"{ITEM}, not item_id and items"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "argument", "text"), REFUSED)
+def test_arguments_that_there_are_not_or_do_not_go_together_are_refused_in_words(asked, argument, text):
+    make, args, named = asked
+    with pytest.raises(ArgumentError) as caught:
+        make(*args, **named)
+    assert (caught.value.argument, str(caught.value)) == (argument, text)

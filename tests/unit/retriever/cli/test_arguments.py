@@ -26,17 +26,16 @@ def environment(monkeypatch):
 
 
 @pytest.fixture
-def run(monkeypatch):
-    """Runs a command line, and returns what would be served or asked."""
+def asked(monkeypatch):
+    """Runs a command line, and returns what a service would be asked."""
     taken = []
-    monkeypatch.setattr(command_line, "_serve", lambda options: taken.append(options) or 0)
     monkeypatch.setattr(client_commands, "run", lambda options: taken.append(options) or 0)
 
-    def run(*arguments):
-        assert command_line.main(list(arguments)) == 0
+    def asked(*arguments):
+        assert command_line.main([*arguments]) == 0
         return vars(taken.pop())
 
-    return run
+    return asked
 
 
 @pytest.fixture
@@ -52,31 +51,10 @@ def config(monkeypatch):
     return config
 
 
-def test_serve_takes_every_setting(config):
-    assert config(
-        *("--volume", "/data", "--listen", "[::1]:0", "--workers", "3", "--label", "canary"),
-        *("--poll-seconds", "0.5", "--threads", "8", "--drain-seconds", "0", "--grace-seconds", "2"),
-        *("--pin", "20261124T043500Z-3fa9c1", "--max-calls", "9"),
-        *("--max-connection-age-seconds", "0", "--heartbeat-seconds", "3", "--prepare-seconds", "7"),
-        *("--online-recall-share", "0.5", "--insecure", "--access-log"),
-    ) == Config(
-        volume=Path("/data"),
-        host="::1",
-        port=0,
-        workers=3,
-        label="canary",
-        pin="20261124T043500Z-3fa9c1",
-        poll_seconds=0.5,
-        threads=8,
-        max_calls=9,
-        max_connection_age_seconds=0,
-        heartbeat_seconds=3,
-        prepare_seconds=7,
-        drain_seconds=0,
-        grace_seconds=2,
-        online_recall_share=0.5,
-        hosting=Hosting(security=SecuritySettings(insecure=True), logs=LogSettings(access=True)),
-    )
+def test_serve_has_defaults_for_all_but_the_volume(config):
+    assert config("--volume", "data") == Config(volume=Path("data"))
+    # Which may have any bytes.
+    assert config("--volume", "/data/\udcff").volume == Path("/data/\udcff")
 
 
 def test_no_setting_was_forgotten(config):
@@ -102,88 +80,59 @@ def test_no_setting_was_forgotten(config):
             assert config(*arguments) == set_to
 
 
-def test_copies_are_served_from_the_cache(config):
-    set_to = config("--volume", "s3://bucket/prefix", "--cache-dir", "cache")
-    assert (set_to.volume, set_to.source) == (Path("cache"), "s3://bucket/prefix")
-    set_to = config("--volume", "nfs", "--cache-dir", "cache")
-    assert (set_to.volume, set_to.source) == (Path("cache"), "nfs")
-
-
-@pytest.mark.parametrize(
-    "command", [["status", "--cert", "c.pem"], ["serve", "--volume", "v", "--tls-cert", "c.pem"]]
-)
-def test_flags_that_do_not_go_together_are_mistakes_in_the_command_line(capsys, command):
-    assert command_line.main(command) == 2
-    assert "cert is given without --" in capsys.readouterr().err
-
-
-def test_a_url_needs_a_cache(capsys):
-    assert command_line.main(["serve", "--volume", "s3://bucket/prefix"]) == 2
-    assert "give --cache-dir" in capsys.readouterr().err
-
-
-def test_a_volume_of_no_known_kind_is_refused(capsys):
-    with pytest.raises(SystemExit):
-        command_line.main(["serve", "--volume", "ftp://host/x"])
-    assert "ftp:// isn't known" in capsys.readouterr().err
-
-
-def test_serve_has_defaults_for_all_but_the_volume(config):
-    assert config("--volume", "data") == Config(volume=Path("data"))
-
-
-def test_the_environment_is_a_default_and_a_flag_wins(config, monkeypatch):
-    monkeypatch.setenv("RETRIEVER_VOLUME", "/data")
-    monkeypatch.setenv("RETRIEVER_LISTEN", "0.0.0.0:1234")
+def test_settings_come_from_flags_the_environment_and_a_file_in_this_order(
+    config, monkeypatch, tmp_path
+):
+    hosting = Hosting(security=SecuritySettings(insecure=True), logs=LogSettings(access=True))
+    expected = Config(volume=Path("data"), host="::1", port=0, workers=6, hosting=hosting)
+    flags = ["--volume", "data", "--listen", "[::1]:0", "--workers", "6", "--insecure", "--access-log"]
+    assert config(*flags) == expected
+    file = tmp_path / "own.toml"
+    file.write_text(
+        'volume = "data"\nworkers = 3\nlisten = "a:1"\ninsecure = true\naccess_log = true\n'
+    )
+    monkeypatch.setenv("RETRIEVER_LISTEN", "[::1]:0")
     monkeypatch.setenv("RETRIEVER_WORKERS", "5")
     monkeypatch.setenv("RETRIEVER_GRACE_SECONDS", "")
-    expected = Config(volume=Path("/data"), host="0.0.0.0", port=1234, workers=6)  # noqa: S104
-    assert config("--workers", "6") == expected
+    assert config("--config", str(file), "--workers", "6") == expected
+
+
+@pytest.mark.parametrize("source", ["s3://bucket/prefix", "nfs"])
+def test_copies_are_served_from_the_cache(config, source):
+    set_to = config("--volume", source, "--cache-dir", "cache")
+    assert (set_to.volume, set_to.source) == (Path("cache"), source)
+
+
+LISTEN = "--listen, or RETRIEVER_LISTEN: 'rubbish' should be HOST:PORT"
 
 
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    ("command", "message"),
     [
+        ("serve --volume data --listen rubbish", LISTEN),
         (
-            ["--listen", "rubbish"],
-            "error: --listen, or RETRIEVER_LISTEN: 'rubbish' should be HOST:PORT",
+            "serve --volume data --listen a:65536",
+            "--listen, or RETRIEVER_LISTEN: 'a:65536' should be HO",
         ),
+        ("serve --volume data --workers 0", "--workers is 0, but should be in 1..256"),
+        ("serve --volume data --label No", "--label is 'No', but should be"),
+        ("serve --volume data --pin current", "--pin is 'current', but should be a version's name"),
+        ("serve --volume data --max-calls 0", "--max-calls is 0, but should be in 1..4096"),
         (
-            ["--listen", "a:65536"],
-            "error: --listen, or RETRIEVER_LISTEN: 'a:65536' should be HOST:PORT with",
+            "serve --volume data --heartbeat-seconds 1",
+            "--heartbeat-seconds is 1.0, but should be in 2..36",
         ),
-        (["--workers", "0"], "error: --workers is 0, but should be in 1..256"),
-        (["--label", "No"], "error: --label is 'No', but should be"),
-        (["--pin", "current"], "error: --pin is 'current', but should be a version's name"),
-        (["--max-calls", "0"], "error: --max-calls is 0, but should be in 1..4096"),
-        (["--heartbeat-seconds", "1"], "error: --heartbeat-seconds is 1.0, but should be in 2..3600"),
+        ("serve --volume data --tls-cert c.pem", "tls_cert is given without --"),
+        ("serve --volume s3://bucket/prefix", "--volume s3://bucket/prefix: give --cache-dir DIR"),
+        ("status --cert c.pem", "cert is given without --"),
     ],
 )
-def test_a_setting_out_of_range_is_an_error_and_not_a_traceback(capsys, flags, message):
-    assert command_line.main(["serve", "--volume", "data", *flags]) == 2
+def test_a_setting_that_makes_no_sense_is_an_error_and_not_a_traceback(capsys, command, message):
+    assert command_line.main(command.split()) == 2
     captured = capsys.readouterr()
-    assert captured.err.startswith(message)
+    assert captured.err.startswith("error: ")
+    assert message.replace("tls_cert", "cert") in captured.err
     assert captured.out == ""
-
-
-def test_a_setting_that_there_is_not_is_an_error(monkeypatch, capsys, tmp_path):
-    monkeypatch.setenv("RETRIEVER_WORKER", "3")
-    assert command_line.main(["serve", "--volume", "data"]) == 1
-    assert (
-        "RETRIEVER_WORKER isn't a setting: did you mean RETRIEVER_WORKERS?" in capsys.readouterr().err
-    )
-    monkeypatch.delenv("RETRIEVER_WORKER")
-    file = tmp_path / "own.toml"
-    file.write_text('volumes = "data"')
-    assert command_line.main(["serve", "--config", str(file)]) == 1
-    assert "the key 'volumes' isn't a setting: did you mean volume?" in capsys.readouterr().err
-
-
-def test_a_file_sets_what_flags_would(config, tmp_path):
-    file = tmp_path / "own.toml"
-    file.write_text('volume = "data"\nworkers = 3\ninsecure = true\n')
-    made = config("--config", str(file), "--workers", "4")
-    assert (made.volume, made.workers, made.hosting.security.insecure) == (Path("data"), 4, True)
 
 
 @pytest.mark.parametrize("command", [["status"], ["recommend", "3"], ["serve", "--volume", "data"]])
@@ -192,111 +141,113 @@ def test_an_environment_that_makes_no_sense_is_an_error_and_not_a_traceback(
 ):
     monkeypatch.setenv("RETRIEVER_LISTEN", "rubbish")
     assert command_line.main(command) == 2
-    assert capsys.readouterr().err.startswith(
-        "error: --listen, or RETRIEVER_LISTEN: 'rubbish' should be HOST:PORT"
-    )
+    assert capsys.readouterr().err.startswith(f"error: {LISTEN}")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["dance"],
-        ["serve"],
-        ["serve", "--volume", "data", "--workers", "many"],
-        ["serve", "--volume", "data", "--poll-seconds", "x"],
-        ["similar-items"],
-        ["recommend"],
-        ["recommend", "1", "2"],
-        ["recommend", "1", "--session", "2"],
-        ["recommend", "--session", "1:x"],
-        ["recommend", "--session", "1,,2"],
-        ["recommend", "1", "--any-of", "genres"],
-        ["recommend", "1", "--exclude", "2,,3"],
-        ["recommend", "1", "--exclude", ""],
-        ["recommend", "1", "--range", "year=1990"],
-        ["recommend", "1", "--range", "year=a..b"],
-        ["recommend", "1", "--range", "year=.."],
-        ["recommend", "1", "--unknown", "maybe"],
-        ["recommend", "1", "--max-pages", "0"],
-        ["similar-items", "--item", "1=x"],
-        ["batch-recommend"],
-        ["recommend", "1", "--limit", "ten"],
-        ["status", "--timeout", "soon"],
-        ["similar-items", "1", "--include-seen"],
-        ["health", "--liveness", "--readiness"],
-        ["health", "now"],
-    ],
-)
-def test_a_mistake_in_the_command_line_exits_with_2_and_shows_the_usage(run, capsys, arguments):
+def test_a_setting_that_there_is_not_is_an_error(monkeypatch, capsys, tmp_path):
+    file = tmp_path / "own.toml"
+    file.write_text('volumes = "data"')
+    assert command_line.main(["serve", "--config", str(file)]) == 1
+    assert "the key 'volumes' isn't a setting: did you mean volume?" in capsys.readouterr().err
+    monkeypatch.setenv("RETRIEVER_WORKER", "3")
+    assert command_line.main(["serve", "--volume", "data"]) == 1
+    told = capsys.readouterr().err
+    assert "RETRIEVER_WORKER isn't a setting: did you mean RETRIEVER_WORKERS?" in told
+
+
+DIGITS = "1" * 6000
+MISTAKES = [
+    ("", "the following arguments are required: COMMAND"),
+    ("serve", "required: --volume"),
+    ("serve --volume ftp://host/x", "ftp:// isn't known"),
+    ("serve --volume=", "--volume: an empty path"),
+    ("serve --volume v --cache-dir=", "--cache-dir: an empty path"),
+    ("serve --volume v --config=", "--config: an empty path"),
+    ("serve --volume v --label \udcff", r"--label: '\udcff' isn't valid UTF-8"),
+    ("similar-items", "at least one ITEM_ID (or --item) is needed"),
+    ("similar-items 1 --include-seen", "--include-seen"),
+    (
+        "similar-items --item 1=x",
+        "'1=x' should be ID or ID=WEIGHT, such as 50=2 (an id with = needs its w",
+    ),
+    ("similar-items a b\udc80", r"argument ITEM_ID: 'b\udc80' isn't valid UTF-8"),
+    ("recommend", "exactly one is needed of USER_ID, --session (or --session-item), --feature"),
+    ("recommend 1 --session 2", "exactly one is needed of USER_ID"),
+    ("recommend \udcff", r"argument USER_ID: '\udcff' isn't valid UTF-8"),
+    ("recommend --session 1:x", "'1:x' should be ID[:WEIGHT],..., such as 50,181:2"),
+    ("recommend --session 1,,2", "'1,,2' should be ID[:WEIGHT],..., such as 50,181:2"),
+    (
+        "recommend 1 --any-of genres",
+        "'genres' should be NAME=VALUE or NAME=VALUE|VALUE, such as 'genres=",
+    ),
+    ("recommend 1 --any-of =a", "'=a' should be NAME=VALUE"),
+    ("recommend 1 --any-of a=b||c", "'a=b||c' should be NAME=VALUE"),
+    ("recommend 1 --any-of a=\udcff", r"--any-of: 'a=\udcff' isn't valid UTF-8"),
+    (
+        "recommend 1 --exclude 2,,3",
+        "'2,,3' should be ID,..., such as 50,181 (--exclude-item for ids with",
+    ),
+    ("recommend 1 --exclude=", "'' should be ID,..."),
+    ("recommend 1 --attributes a,,b", "'a,,b' should be NAME,..., such as genres,release_year"),
+    *(
+        (
+            f"recommend 1 --range {text}",
+            f"'{text}' should be NAME=MIN..MAX, such as release_year=1990..1999",
+        )
+        for text in ("year=1990", "year=a..b", "year=..", "=1..2")
+    ),
+    ("recommend 1 --max-pages 0", "'0' should be a number in 1..999999999, such as 5"),
+    ("batch-recommend", "required: FILE"),
+    ("batch-recommend ", "FILE: an empty path"),
+    ("status --ca=", "--ca: an empty path"),
+    ("health --liveness --readiness", "not allowed with argument"),
+    # A number of thousands of digits is refused briefly.
+    *(
+        (f"{command} {number}", f"argument {command.split()[-1]}: ")
+        for number in (DIGITS, f"-{DIGITS}", "1" * 1000)
+        for command in (
+            "serve --volume v --workers",
+            "serve --volume v --poll-seconds",
+            "recommend 1 --limit",
+            "recommend 1 --diversity",
+            "recommend 1 --timeout",
+            "recommend 1 --all-pages --max-pages",
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "message"), MISTAKES, ids=lambda text: text[:40])
+def test_a_mistake_in_the_command_line_exits_with_2_and_shows_the_usage(capsys, command, message):
     with pytest.raises(SystemExit) as caught:
-        run(*arguments)
+        command_line.main(command.split(" ") if command else [])
     assert caught.value.code == 2
-    assert "usage: python -m retriever" in capsys.readouterr().err
+    usage, *_, told, _ = capsys.readouterr().err.split("\n")
+    assert usage.startswith("usage: ")
+    assert message in told
+    assert len(told) < 200
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--help"],
-        ["serve", "--help"],
-        ["similar-items", "--help"],
-        ["recommend", "-h"],
-        ["status", "-h"],
-        ["health", "-h"],
-    ],
-)
-def test_help_is_shown(run, capsys, arguments):
-    with pytest.raises(SystemExit) as caught:
-        run(*arguments)
-    assert caught.value.code == 0
-    assert "usage: python -m retriever" in capsys.readouterr().out
+@pytest.mark.parametrize("command", ["", "serve", "similar-items", "recommend", "status", "health"])
+def test_help_is_shown(capsys, command):
+    for flag in ("--help", "-h"):
+        with pytest.raises(SystemExit) as caught:
+            command_line.main([*command.split(), flag])
+        assert caught.value.code == 0
+        assert "usage: python -m retriever" in capsys.readouterr().out
 
 
-def test_what_is_asked(run):
-    assert run("similar-items", "50", "--limit", "3", "--json") == {
-        "command": "similar-items",
-        "item_ids": ["50"],
-        "weighted": None,
-        "limit": 3,
-        "search_effort": None,
-        "exact": False,
-        "exclude": [],
-        "conditions": [],
-        "unknown": None,
-        "diversity": 0.0,
-        "explain": False,
-        "attributes": [],
-        "paginate": False,
-        "page_token": "",
-        "all_pages": False,
-        "max_pages": 100,
-        "target": "127.0.0.1:50051",
-        "timeout": 5.0,
-        "json": True,
-    }
-    asked = run("recommend", "東京", "--include-seen", "--target", "example.org:1", "--timeout", "0.5")
-    assert (asked["user_id"], asked["include_seen"], asked["limit"]) == ("東京", True, None)
-    assert (asked["target"], asked["timeout"], asked["json"]) == ("example.org:1", 0.5, False)
-    assert run("recommend", "3")["include_seen"] is False
-    for command in ("recommend", "similar-items"):
-        asked = run(command, "3", "--search-effort", "0.5", "--exact")
-        assert (asked["search_effort"], asked["exact"]) == (0.5, True)
+def test_who_is_asked_and_how(asked, monkeypatch):
+    plain = asked("recommend", "3")
+    assert (plain["target"], plain["timeout"], plain["json"]) == ("127.0.0.1:50051", 5.0, False)
+    told = asked("recommend", "東京", "--target", "example.org:1", "--timeout", "0.5", "--json")
+    assert (told["user_id"], told["target"], told["timeout"]) == ("東京", "example.org:1", 0.5)
+    assert told["json"]
     # An id may look like a flag.
-    assert run("recommend", "--", "--json")["user_id"] == "--json"
-
-
-@pytest.mark.parametrize(
-    ("flags", "liveness"), [([], False), (["--readiness"], False), (["--liveness"], True)]
-)
-def test_a_probe_is_for_readiness_unless_told_otherwise(run, flags, liveness):
-    asked = run("health", *flags, "--timeout", "2")
-    assert (asked["command"], asked["liveness"], asked["timeout"]) == ("health", liveness, 2.0)
-
-
-def test_the_service_that_the_environment_starts_is_the_one_that_is_asked(run, monkeypatch):
+    assert asked("recommend", "--", "--json")["user_id"] == "--json"
+    # The service that the environment starts is the one that is asked.
     monkeypatch.setenv("RETRIEVER_LISTEN", "[::1]:1234")
-    assert run("status")["target"] == "[::1]:1234"
+    assert asked("status")["target"] == "[::1]:1234"
 
 
 def test_an_interrupted_command_exits_as_the_shell_expects(monkeypatch):
@@ -305,55 +256,3 @@ def test_an_interrupted_command_exits_as_the_shell_expects(monkeypatch):
 
     monkeypatch.setattr(client_commands, "run", interrupted)
     assert command_line.main(["status"]) == 130
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["recommend", "\udcff"], r"argument USER_ID: '\udcff' isn't valid UTF-8"),
-        (["similar-items", "a", "b\udc80"], r"argument ITEM_ID: 'b\udc80' isn't valid UTF-8"),
-        (["recommend", "1", "--any-of", "a=\udcff"], r"--any-of: 'a=\udcff' isn't valid UTF-8"),
-        (["serve", "--volume", "v", "--label", "\udcff"], r"--label: '\udcff' isn't valid UTF-8"),
-        (["serve", "--volume", ""], "--volume: an empty path"),
-        (["serve", "--volume", "v", "--cache-dir", ""], "--cache-dir: an empty path"),
-        (["serve", "--volume", "v", "--config="], "--config: an empty path"),
-        (["status", "--ca", ""], "--ca: an empty path"),
-        (["batch-recommend", ""], "FILE: an empty path"),
-    ],
-)
-def test_what_is_no_text_and_an_empty_path_are_refused_by_the_flags_name(capsys, arguments, message):
-    with pytest.raises(SystemExit) as caught:
-        command_line.main(arguments)
-    assert caught.value.code == 2
-    assert message in capsys.readouterr().err
-
-
-def test_a_volume_may_have_any_bytes(config):
-    assert config("--volume", "/data/\udcff").volume == Path("/data/\udcff")
-
-
-DIGITS = "1" * 6000
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("serve", "--volume", "/data", "--workers", DIGITS),
-        ("serve", "--volume", "/data", "--poll-seconds", DIGITS),
-        ("recommend", "1", "--limit", DIGITS),
-        ("recommend", "1", "--limit", f"-{DIGITS}"),
-        ("recommend", "1", "--diversity", DIGITS),
-        ("recommend", "1", "--timeout", DIGITS),
-        ("recommend", "1", "--all-pages", "--max-pages", DIGITS),
-        ("recommend", "1", "--all-pages", "--max-pages", "1" * 30),
-    ],
-    ids=lambda arguments: arguments[-2],
-)
-def test_a_number_of_thousands_of_digits_is_refused_briefly(capsys, arguments):
-    with pytest.raises(SystemExit) as caught:
-        command_line.main(arguments)
-    assert caught.value.code == 2
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert f"argument {arguments[-2]}" in told
-    assert "should be a" in told
-    assert len(told) < 200

@@ -17,6 +17,14 @@ FOREIGN = re.compile(
 )
 
 
+FIRST = "filter.conditions[0]"
+
+
+def of(condition):
+    """A request with one condition."""
+    return {"filter": {"conditions": [condition]}}
+
+
 def recommend(line):
     request = pb.RecommendRequest()
     read(line if isinstance(line, str) else json.dumps(line), request)
@@ -30,19 +38,19 @@ def similar(content):
 
 
 def test_whole_numbers_are_ids_in_every_place():
-    assert recommend({"user_id": 3}).user_id == "3"
-    assert recommend({"userId": 3, "excludeItemIds": [50, "a"]}) == pb.RecommendRequest(
-        user_id="3", exclude_item_ids=["50", "a"]
-    )
-    session = {"item_ids": [50, 181], "weights": [2, 1.5]}
-    assert recommend({"session": session}).session == pb.WeightedItems(
-        item_ids=["50", "181"], weights=[2, 1.5]
-    )
-    assert similar({"itemId": -7}).item_id == "-7"
-    assert list(similar({"items": {"itemIds": [50]}}).items.item_ids) == ["50"]
+    made = recommend({"userId": 3, "excludeItemIds": [50, "a"]})
+    assert made == pb.RecommendRequest(user_id="3", exclude_item_ids=["50", "a"])
+    for name in ("item_ids", "itemIds"):
+        session = recommend({"session": {name: [50, 181], "weights": [2, 1.5]}}).session
+        assert session == pb.WeightedItems(item_ids=["50", "181"], weights=[2, 1.5])
+    request = pb.SimilarItemsRequest()
+    read('{"itemId": -7}', request)
+    assert request.item_id == "-7"
 
 
 def test_all_that_json_has_for_a_field_is_taken():
+    texts = {"attribute": "genres", "anyOf": {"values": ["Drama"]}}
+    years = {"attribute": "year", "range": {"min": 1990, "max": "Infinity"}}
     request = recommend(
         {
             "userId": "3",
@@ -51,12 +59,7 @@ def test_all_that_json_has_for_a_field_is_taken():
             "returnAttributes": "title,genres",
             "returnAttributeNames": ["Brand"],
             "searchEffort": 2,
-            "filter": {
-                "conditions": [
-                    {"attribute": "genres", "anyOf": {"values": ["Drama"]}},
-                    {"attribute": "year", "range": {"min": 1990, "max": "Infinity"}},
-                ]
-            },
+            "filter": {"conditions": [texts, years]},
             "unknownIds": "UNKNOWN_IDS_IGNORE",
             "diversity": "0.5",
             "pageToken": None,
@@ -65,102 +68,81 @@ def test_all_that_json_has_for_a_field_is_taken():
     assert (request.limit, request.exclude_seen, request.search_effort) == (5, False, 2.0)
     assert list(request.return_attributes.paths) == ["title", "genres"]
     assert list(request.return_attribute_names) == ["Brand"]
-    assert request.filter.conditions[1].range.max == float("inf")
+    assert list(request.filter.conditions[0].any_of.values) == ["Drama"]
+    assert request.filter.conditions[1].range == pb.Range(min=1990, max=float("inf"))
     assert (request.unknown_ids, request.diversity) == (pb.UNKNOWN_IDS_IGNORE, 0.5)
-    assert recommend({"user_id": 3, "unknown_ids": 3, "limit": 5.0}).unknown_ids == 3
-    assert list(recommend({"return_attributes": ["Brand"]}).return_attribute_names) == ["Brand"]
+    request = recommend({"unknown_ids": 3, "limit": 5.0, "return_attributes": ["Brand"]})
+    assert (request.unknown_ids, request.limit) == (3, 5)
+    assert list(request.return_attribute_names) == ["Brand"]
+    for value, expected in (("NaN", "nan"), ("-Infinity", "-inf")):
+        assert str(recommend({"diversity": value}).diversity) == expected
+
+
+CONDITION = '{"attribute": "genres", "any_of": {"values": ["Drama"]}}'
+IDS = 'a list, such as ["50", "181"]'
+SHOULD_BE = [
+    ({"user_id": 3.5}, "user_id", "an id: text such as '3', or a whole number such as 3"),
+    ({"userId": True}, "user_id", "an id"),
+    ({"userId": {}}, "user_id", "an id"),
+    ({"user_id": "\ud800"}, "user_id", "text that UTF-8 can hold"),
+    ({"session": ["50"]}, "session", 'an object with "item_ids", such as {"item_ids": ["50", "181"]}'),
+    ({"session": {"itemIds": "50"}}, "session.item_ids", IDS),
+    ({"exclude_item_ids": "50"}, "exclude_item_ids", IDS),
+    ({"session": {"item_ids": ["5", None]}}, "session.item_ids[1]", "an id"),
+    ({"session": {"weights": 5}}, "session.weights", "a list, such as [2.0, 1.0]"),
+    ({"session": {"item_ids": ["5"], "weights": ["x"]}}, "session.weights[0]", "a number, such as 0.5"),
+    ({"session": {"weights": [1e39]}}, "session.weights[0]", "a number of at most 3.4e38"),
+    ({"features": ["a:1"]}, "features", 'an object with "features", such as {"features": ["age:2'),
+    ({"features": {"features": "a:1"}}, "features.features", 'a list, such as ["age:25-34"]'),
+    ({"filter": [{}]}, "filter", f'an object with "conditions", such as {{"conditions": [{CONDITION}'),
+    ({"filter": {"conditions": {}}}, "filter.conditions", f"a list, such as [{CONDITION}]"),
+    (of(5), "filter.conditions[0]", f'an object with "attribute" and a test, such as {CONDITION}'),
+    (of({"any_of": ["D"]}), f"{FIRST}.any_of", 'an object with "values", such as {"values": ["Drama"'),
+    (of({"any_of": {"values": "D"}}), f"{FIRST}.any_of.values", 'a list, such as ["Drama", "War"]'),
+    (of({"allOf": {"values": [1990]}}), f"{FIRST}.all_of.values[0]", "text in double quotes"),
+    (of({"range": 1990}), f"{FIRST}.range", 'an object with "min" or "max", such as {"min": 1990}'),
+    (of({"range": {"min": "x"}}), f"{FIRST}.range.min", "a number, such as 0.5"),
+    ({"return_attribute_names": "title"}, "return_attribute_names", 'a list, such as ["title"]'),
+    ({"return_attributes": [1]}, "return_attributes[0]", "text in double quotes"),
+    ({"return_attributes": 1}, "return_attributes", "text in double quotes"),
+    ({"return_attributes": "a_b"}, "return_attributes", 'a list, such as ["title"]'),
+    *(({"limit": limit}, "limit", "a whole number, such as 10") for limit in (5.5, 2**31, True, "x")),
+    ({"exact": 1}, "exact", "true or false"),
+    ({"diversity": []}, "diversity", "a number, such as 0.5"),
+    ({"unknown_ids": "ignore"}, "unknown_ids", "one of UNKNOWN_IDS_UNSPECIFIED, UNKNOWN_IDS_ERROR"),
+    ({"unknown_ids": [1]}, "unknown_ids", "one of UNKNOWN_IDS_UNSPECIFIED"),
+]  # fmt: skip
+SUBJECTS = "exactly one of user_id, session, features is needed"
+TESTS = "exactly one of any_of, all_of, none_of, range is needed"
+ELSE = [
+    ({"limmit": 5}, "limmit", "there is no field 'limmit'; did you mean 'limit'?"),
+    (
+        {"excludeSean": 5},
+        "excludeSean",
+        "there is no field 'excludeSean'; did you mean 'exclude_seen'?",
+    ),
+    ({"x\ny": 5}, "x\ny", r"there is no field 'x\ny'; there are user_id, session, features"),
+    (
+        {"session": {"items": ["5"]}},
+        "session.items",
+        "there is no field 'items' of session; did you mean",
+    ),
+    ({"user_id": "3", "userId": "4"}, "user_id", "user_id is given twice"),
+    ({"user_id": "3", "session": {}}, "session", f"{SUBJECTS}, not user_id and session"),
+    (of({"any_of": {}, "none_of": {}}), FIRST, f"{FIRST}: {TESTS}, not any_of and none_of"),
+    ([3], "", 'should be a JSON object with "user_id", such as {"user_id": "3"}'),
+]
 
 
 @pytest.mark.parametrize(
     ("content", "field", "text"),
-    [
-        ({"user_id": 3.5}, "user_id", "user_id should be an id: text such as '3', or a whole number"),
-        ({"userId": True}, "user_id", "user_id should be an id"),
-        ({"userId": {}}, "user_id", "user_id should be an id"),
-        ({"session": ["50"]}, "session", 'session should be an object with "item_ids", such as {"item'),
-        (
-            {"session": {"itemIds": "50"}},
-            "session.item_ids",
-            'session.item_ids should be a list, such as ["50", "181"]',
-        ),
-        (
-            {"session": {"item_ids": ["5", None]}},
-            "session.item_ids[1]",
-            "session.item_ids[1] should be",
-        ),
-        (
-            {"session": {"item_ids": ["5"], "weights": ["x"]}},
-            "session.weights[0]",
-            "should be a number",
-        ),
-        (
-            {"session": {"weights": [1e39]}},
-            "session.weights[0]",
-            "should be a number of at most 3.4e38",
-        ),
-        (
-            {"filter": [{"attribute": "genres"}]},
-            "filter",
-            'filter should be an object with "conditions", such as {"conditions": [{"attribute": "genr',
-        ),
-        ({"filter": {"conditions": {}}}, "filter.conditions", "should be a list, such as [{"),
-        (
-            {"filter": {"conditions": [{"attribute": "genres", "any_of": ["Drama"]}]}},
-            "filter.conditions[0].any_of",
-            'any_of should be an object with "values", such as {"values": ["Drama", "War"]}',
-        ),
-        (
-            {"filter": {"conditions": [{"allOf": {"values": [1990]}}]}},
-            "filter.conditions[0].all_of.values[0]",
-            "should be text in double quotes",
-        ),
-        (
-            {"filter": {"conditions": [{"any_of": {}, "none_of": {}}]}},
-            "filter.conditions[0]",
-            "exactly one of any_of, all_of, none_of, range is needed, not any_of and none_of",
-        ),
-        (
-            {"return_attribute_names": "title"},
-            "return_attribute_names",
-            'return_attribute_names should be a list, such as ["title"]',
-        ),
-        ({"return_attributes": [1]}, "return_attributes[0]", "return_attributes[0] should be text"),
-        ({"return_attributes": 1}, "return_attributes", "return_attributes should be text"),
-        (
-            {"return_attributes": "a_b"},
-            "return_attributes",
-            'return_attributes should be a list, such as ["title"]',
-        ),
-        ({"limmit": 5}, "limmit", "there is no field 'limmit'; did you mean 'limit'?"),
-        ({"excludeSean": 5}, "excludeSean", "did you mean 'exclude_seen'?"),
-        ({"x\ny": 5}, "x\ny", r"there is no field 'x\ny'; there are user_id, session, features"),
-        (
-            {"session": {"items": ["5"]}},
-            "session.items",
-            "there is no field 'items' of session; did you mean 'item_ids'?",
-        ),
-        ({"limit": 5.5}, "limit", "limit should be a whole number, such as 10"),
-        ({"limit": 2**31}, "limit", "limit should be a whole number, such as 10"),
-        ({"limit": True}, "limit", "limit should be a whole number, such as 10"),
-        ({"exact": 1}, "exact", "exact should be true or false"),
-        ({"diversity": []}, "diversity", "diversity should be a number, such as 0.5"),
-        ({"unknown_ids": "ignore"}, "unknown_ids", "unknown_ids should be one of UNKNOWN_IDS_UNSPEC"),
-        ({"unknown_ids": [1]}, "unknown_ids", "unknown_ids should be one of UNKNOWN_IDS_UNSPEC"),
-        ({"user_id": "3", "userId": "4"}, "user_id", "user_id is given twice"),
-        (
-            {"user_id": "3", "session": {"item_ids": ["5"]}},
-            "session",
-            "exactly one of user_id, session, features is needed, not user_id and session",
-        ),
-        ({"user_id": "\ud800"}, "user_id", "user_id should be text that UTF-8 can hold"),
-        ([3], "", 'should be a JSON object with "user_id", such as {"user_id": "3"}'),
-    ],
+    [*((content, field, f"{field} should be {text}") for content, field, text in SHOULD_BE), *ELSE],
 )
 def test_a_field_is_named_with_what_it_should_be(content, field, text):
     with pytest.raises(JsonRequestError) as caught:
         recommend(content)
     assert caught.value.field == field
-    assert text in str(caught.value)
+    assert str(caught.value).startswith(text)
     assert not FOREIGN.search(str(caught.value))
 
 

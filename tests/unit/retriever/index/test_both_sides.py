@@ -3,6 +3,8 @@ states would be another index's."""
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -41,21 +43,16 @@ def efforts(of):
 
 
 def test_the_same_rows_are_found_for_the_same_file_count_and_effort(of):
+    """A factor of the effort is the trainer's effort multiplied."""
     for effort in efforts(of):
         index = of.at(effort)
         assert index.candidates == of.index.candidates
-        for count in COUNTS:
-            for query in of.queries()[:8]:
-                theirs = of.index.index.search(query, count, effort)
-                assert sorted(index.search(query, count)) == sorted(theirs)
-
-
-@pytest.mark.parametrize("factor", [0.1, 0.5, 2.0, 10.0])
-def test_a_factor_of_the_effort_is_the_trainers_effort_multiplied(of, factor):
-    for effort in efforts(of):
-        index = of.at(effort)
-        count = candidates_for(10, index.candidates, 0)
-        for query in of.queries()[:8]:
+        ten = candidates_for(10, index.candidates, 0)
+        asked = [
+            *((count, 1.0) for count in COUNTS),
+            *((ten, factor) for factor in (0.1, 0.5, 2.0, 10)),
+        ]
+        for (count, factor), query in itertools.product(asked, of.queries()[:4]):
             theirs = of.index.index.search(query, count, max(1, round(effort * factor)))
             assert sorted(index.search(query, count, factor)) == sorted(theirs)
 

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import get_args
 
 import grpc
 import pytest
-from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf import json_format
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.hosting.release import release
 from retriever import control
 from retriever.answering import batches, queries
+from retriever.errors import NothingLoadedError
 from retriever.parent.worker_process import State
-from retriever.worker import answer_messages, messages, service
-from retriever.worker.current import CurrentSnapshot
-from retriever.worker.service import SERVICE_NAME, RetrieverServicer
+from retriever.worker import messages, service
+from retriever.worker.service import CurrentSnapshot, RetrieverServicer
 from tests import retrievable
 from tests.retrievable import FixedIndex
 
 ITEMS = [[1, 0, 0.5], [0, 1, 0.25], [1, 1, 0], [-1, 0, 0]]
 USERS = [[2, 1, 0.125], [0, 0, 0]]
 TITLES = ["Zero", "", "Zwei – 二", "Three"]
+VERSION = "20261124T043500Z-3fa9c1"
+TITLE = {"paths": ["title"]}
+MANY = 1_000_000
 
 
 class AbortedError(Exception):
@@ -34,7 +38,7 @@ class Context:
 
     status: grpc.Status
 
-    def __init__(self, *, looks=1_000_000):
+    def __init__(self, looks=MANY):
         self.looks = looks
 
     def is_active(self):
@@ -47,317 +51,60 @@ class Context:
 
 
 class Caller:
-    """Calls a servicer as gRPC does."""
+    """Calls a servicer as gRPC does, and notes what it tells of its answers."""
 
-    def __init__(self, *snapshots, fleet=None):
+    def __init__(self, snapshot=None, *, fleet=None):
         self.current = CurrentSnapshot()
-        for snapshot in snapshots:
+        if snapshot is not None:
             self.current.swap(snapshot)
         told = fleet or control.ServiceState(label="current")
-        self._servicer = RetrieverServicer(self.current, lambda: told)
+        self.answered = []
+        self.recommended = []
+        self.servicer = RetrieverServicer(
+            self.current,
+            lambda: told,
+            answered=lambda method, answers: self.answered.append((method, [*answers])),
+            recommended=lambda *asked: self.recommended.append(asked),
+        )
 
-    def similar_items(self, **fields):
-        return self._servicer.SimilarItems(pb.SimilarItemsRequest(**fields), Context())
+    def ask(self, request, context=None):
+        method = type(request).__name__.removesuffix("Request")
+        return getattr(self.servicer, method)(request, context or Context())
 
-    def recommend(self, **fields):
-        return self._servicer.Recommend(pb.RecommendRequest(**fields), Context())
-
-    def status(self):
-        return self._servicer.GetStatus(pb.GetStatusRequest(), Context())
-
-    def refused(self, request):
-        """The status of a refused call, and its first detail."""
-        context = Context()
-        call = {
-            pb.SimilarItemsRequest: self._servicer.SimilarItems,
-            pb.RecommendRequest: self._servicer.Recommend,
-            pb.BatchSimilarItemsRequest: self._servicer.BatchSimilarItems,
-            pb.BatchRecommendRequest: self._servicer.BatchRecommend,
-        }[type(request)]
+    def refused(self, request, *, looks=MANY):
+        """The status of a refused call, and the google.rpc status in it."""
+        context = Context(looks)
         with pytest.raises(AbortedError):
-            call(request, context)
+            self.ask(request, context)
         (_, data), *_ = context.status.trailing_metadata
-        detail, *_ = status_pb2.Status.FromString(data).details
-        return context.status, detail
+        return context.status, status_pb2.Status.FromString(data)
+
+    def bad_field(self, request):
+        """The field that a BadRequest names."""
+        status, rich = self.refused(request)
+        assert status.code is grpc.StatusCode.INVALID_ARGUMENT
+        bad_request = error_details_pb2.BadRequest()
+        assert rich.details[0].Unpack(bad_request)
+        [violation] = bad_request.field_violations
+        assert status.details == f"{violation.field}: {violation.description}"
+        return violation.field
+
+
+def snapshot(**changes):
+    return retrievable.snapshot(ITEMS, USERS, **{"seen": [[0], []], "titles": TITLES, **changes})
 
 
 @pytest.fixture
 def caller():
-    return Caller(retrievable.snapshot(ITEMS, USERS, seen=[[0], []], titles=TITLES))
+    return Caller(snapshot())
 
 
-def bad_field(caller, request):
-    """The field that a BadRequest names."""
-    status, detail = caller.refused(request)
-    assert status.code is grpc.StatusCode.INVALID_ARGUMENT
-    bad_request = error_details_pb2.BadRequest()
-    assert detail.Unpack(bad_request)
-    [violation] = bad_request.field_violations
-    assert status.details == f"{violation.field}: {violation.description}"
-    return violation.field
+def recommend(**fields):
+    return pb.RecommendRequest(**{"user_id": "user-0", **fields})
 
 
-def reason(caller, request, code):
-    status, detail = caller.refused(request)
-    assert status.code is code
-    info = error_details_pb2.ErrorInfo()
-    assert detail.Unpack(info)
-    return info.reason
-
-
-def pairs(response):
-    return [(item.item_id, item.score) for item in response.items]
-
-
-def test_similar_items_are_answered_with_cosines_and_the_version(caller):
-    response = caller.similar_items(item_id="item-0")
-    assert pairs(response) == [
-        ("item-2", pytest.approx(2**-0.5)),
-        ("item-1", 0),
-        ("item-3", -1),
-    ]
-    assert response.version == "20261124T043500Z-3fa9c1"
-
-
-def test_recommendations_are_answered_with_scores_and_the_version(caller):
-    response = caller.recommend(user_id="user-0")
-    assert pairs(response) == [("item-2", 3.125), ("item-1", 1.375), ("item-3", -1.875)]
-    assert response.version == "20261124T043500Z-3fa9c1"
-
-
-@pytest.mark.parametrize(("exclude", "seen"), [(None, False), (True, False), (False, True)])
-def test_what_was_seen_is_left_out_unless_told_not_to(caller, exclude, seen):
-    fields = {} if exclude is None else {"exclude_seen": exclude}
-    found = [item.item_id for item in caller.recommend(user_id="user-0", **fields).items]
-    assert ("item-0" in found) == seen
-
-
-def test_a_limit_is_kept_and_its_default_is_ten():
-    items = [[row + 1, 1, 0] for row in range(30)]
-    caller = Caller(retrievable.snapshot(items, USERS))
-    for fields, count in (({}, 10), ({"limit": 1}, 1), ({"limit": 1000}, 30)):
-        assert len(caller.recommend(user_id="user-0", **fields).items) == count
-        assert len(caller.similar_items(item_id="item-0", **fields).items) == min(count, 29)
-
-
-@pytest.mark.parametrize("limit", [0, -1, 1001, 2**31 - 1, -(2**31)])
-def test_a_limit_out_of_range_is_refused_by_name(caller, limit):
-    assert bad_field(caller, pb.SimilarItemsRequest(item_id="item-0", limit=limit)) == "limit"
-    assert bad_field(caller, pb.RecommendRequest(user_id="user-0", limit=limit)) == "limit"
-
-
-@pytest.mark.parametrize(
-    ("fields", "effort"),
-    [
-        ({}, 1.0),
-        ({"search_effort": 1}, 1.0),
-        ({"search_effort": 0.5}, 0.5),
-        ({"search_effort": 100}, 100.0),
-    ],
-)
-def test_the_effort_is_the_requests_and_one_by_default(fields, effort):
-    index = FixedIndex(range(4))
-    caller = Caller(retrievable.snapshot(ITEMS, USERS, similar=index, recommend=index))
-    caller.recommend(user_id="user-0", limit=1, **fields)
-    caller.similar_items(item_id="item-0", limit=1, **fields)
-    assert index.efforts == [effort] * 2
-
-
-def test_the_least_effort_may_be_asked_for_though_a_float_is_not_quite_what_was_written():
-    """A request carries 0.1 as the float nearest to it, which is a little more."""
-    index = FixedIndex(range(4))
-    caller = Caller(retrievable.snapshot(ITEMS, USERS, similar=index, recommend=index))
-    caller.recommend(user_id="user-0", limit=1, search_effort=0.1)
-    caller.similar_items(item_id="item-0", limit=1, search_effort=0.1)
-    assert index.efforts == [pytest.approx(0.1)] * 2
-
-
-@pytest.mark.parametrize("exact", [False, True])
-@pytest.mark.parametrize("effort", [0, -1, 0.05, 100.5, 101, float("nan"), float("inf"), float("-inf")])
-def test_an_effort_out_of_range_is_refused_by_name(caller, effort, exact):
-    for request in (
-        pb.SimilarItemsRequest(item_id="item-0", search_effort=effort, exact=exact),
-        pb.RecommendRequest(user_id="user-0", search_effort=effort, exact=exact),
-        # Whoever is asked for: it is looked up later.
-        pb.RecommendRequest(user_id="nobody", search_effort=effort, exact=exact),
-    ):
-        assert bad_field(caller, request) == "search_effort"
-        status, _ = caller.refused(request)
-        assert "but should be in 0.1..100" in status.details
-
-
-def test_an_exact_answer_is_the_true_one_whatever_the_index_finds():
-    useless = FixedIndex([3])
-    caller = Caller(retrievable.snapshot(ITEMS, USERS, similar=useless, recommend=useless))
-    truth = Caller(retrievable.snapshot(ITEMS, USERS))
-    for exact, asked in ((False, [1, 2]), (True, [])):
-        useless.asked.clear()
-        recommended = caller.recommend(user_id="user-0", limit=1, exact=exact)
-        similar = caller.similar_items(item_id="item-0", limit=1, exact=exact)
-        assert useless.asked == asked
-        assert (pairs(recommended) == pairs(truth.recommend(user_id="user-0", limit=1))) == exact
-        assert (pairs(similar) == pairs(truth.similar_items(item_id="item-0", limit=1))) == exact
-
-
-@pytest.mark.parametrize("external_id", ["", "x" * 513, "é" * 257])
-def test_an_id_that_is_empty_or_too_long_is_refused_by_name(caller, external_id):
-    assert bad_field(caller, pb.SimilarItemsRequest(item_id=external_id)) == "item_id"
-    assert bad_field(caller, pb.RecommendRequest(user_id=external_id)) == "user_id"
-
-
-def test_a_request_for_nobody_is_refused(caller):
-    assert bad_field(caller, pb.RecommendRequest(limit=3)) == "subject"
-
-
-def test_an_unknown_id_is_not_found(caller):
-    code = grpc.StatusCode.NOT_FOUND
-    for external_id in ("nobody", "x" * 512, "item-0\0"):
-        assert reason(caller, pb.SimilarItemsRequest(item_id=external_id), code) == "ITEM_NOT_FOUND"
-        assert reason(caller, pb.RecommendRequest(user_id=external_id), code) == "USER_NOT_FOUND"
-
-
-@pytest.mark.parametrize("paths", [[], ["title"], ["title", "title"]])
-def test_titles_come_when_they_are_asked_for(caller, paths):
-    mask = FieldMask(paths=paths)
-    response = caller.similar_items(item_id="item-0", return_attributes=mask)
-    assert [item.title for item in response.items] == (
-        ["Zwei – 二", "", "Three"] if paths else [""] * 3
-    )
-    response = caller.recommend(user_id="user-0", return_attributes=mask)
-    assert [item.title for item in response.items] == (
-        ["Zwei – 二", "", "Three"] if paths else [""] * 3
-    )
-
-
-def test_titles_are_empty_when_the_publication_has_none():
-    caller = Caller(retrievable.snapshot(ITEMS, USERS))
-    response = caller.similar_items(item_id="item-0", return_attributes=FieldMask(paths=["title"]))
-    assert [item.title for item in response.items] == [""] * 3
-
-
-@pytest.mark.parametrize("path", ["", "Title", "title.text", "genre", "x" * 10_000])
-def test_an_unknown_attribute_is_refused_and_the_known_ones_are_named(caller, path):
-    mask = FieldMask(paths=["title", path])
-    for request in (
-        pb.SimilarItemsRequest(item_id="item-0", return_attributes=mask),
-        pb.RecommendRequest(user_id="user-0", return_attributes=mask),
-    ):
-        assert bad_field(caller, request) == "return_attributes"
-        status, _ = caller.refused(request)
-        assert "known: title" in status.details
-        assert len(status.details) < 200
-
-
-def test_without_a_snapshot_both_are_unavailable_with_a_reason():
-    caller = Caller()
-    for request in (pb.SimilarItemsRequest(item_id="1"), pb.RecommendRequest(user_id="1")):
-        assert reason(caller, request, grpc.StatusCode.UNAVAILABLE) == "LOADING"
-
-
-@pytest.mark.parametrize(
-    ("fleet", "expected"),
-    [
-        (control.ServiceState(label="current", label_problem="label 'x': empty"), "label 'x': empty"),
-        (
-            control.ServiceState(
-                label="current",
-                target="v1",
-                failed=[
-                    control.FailedVersion("v2", "what came before", 2.0),
-                    control.FailedVersion("v1", "items.trie is broken", 1.0),
-                ],
-            ),
-            "version v1, which label current names, can't be served: items.trie is broken",
-        ),
-        (
-            control.ServiceState(
-                label="current",
-                label_problem="label 'x': empty",
-                failed=[control.FailedVersion("v2", "items.trie is broken", 2.0)],
-            ),
-            "label 'x': empty",
-        ),
-    ],
-)
-def test_without_a_snapshot_the_reason_is_what_the_parent_knows(fleet, expected):
-    """Whoever calls needn't look into a log."""
-    caller = Caller(fleet=fleet)
-    for request in (pb.SimilarItemsRequest(item_id="1"), pb.RecommendRequest(user_id="1")):
-        assert reason(caller, request, grpc.StatusCode.UNAVAILABLE) == "NOTHING_PUBLISHED"
-        assert caller.refused(request)[0].details == f"no publication is loaded: {expected}"
-
-
-def test_with_a_snapshot_a_problem_of_the_label_is_none_of_a_call():
-    fleet = control.ServiceState(label="current", label_problem="unreadable")
-    caller = Caller(retrievable.snapshot(ITEMS, USERS), fleet=fleet)
-    assert len(caller.recommend(user_id="user-0").items) == 4
-
-
-QUESTIONS = [pb.SimilarItemsRequest(item_id="item-0"), pb.RecommendRequest(user_id="user-0")]
-
-
-def call(caller, request, context):
-    servicer = caller._servicer
-    ask = servicer.SimilarItems if isinstance(request, pb.SimilarItemsRequest) else servicer.Recommend
-    return ask(request, context)
-
-
-@pytest.mark.parametrize("request_", QUESTIONS, ids=["similar_items", "recommend"])
-def test_a_caller_that_left_is_searched_nothing(request_):
-    index = FixedIndex(range(4))
-    caller = Caller(retrievable.snapshot(ITEMS, USERS, similar=index, recommend=index))
-    context = Context(looks=0)
-    with pytest.raises(AbortedError):
-        call(caller, request_, context)
-    assert context.status.code is grpc.StatusCode.CANCELLED
-    assert index.asked == []
-
-
-@pytest.mark.parametrize("request_", QUESTIONS, ids=["similar_items", "recommend"])
-def test_a_caller_that_leaves_during_the_search_gets_no_answer_made(request_, monkeypatch):
-    caller = Caller(retrievable.snapshot(ITEMS, USERS))
-    context = Context()
-    assert call(caller, request_, context)
-    stages = 1_000_000 - context.looks
-    assert stages >= 2
-    made = []
-    monkeypatch.setattr(service.answer_messages, "fill_in", lambda *_: made.append(1))
-    for looks in range(stages):
-        context = Context(looks=looks)
-        with pytest.raises(AbortedError):
-            call(caller, request_, context)
-        assert context.status.code is grpc.StatusCode.CANCELLED
-    assert made == []
-
-
-def test_without_a_snapshot_a_bad_request_is_still_a_bad_request():
-    """A client that retries UNAVAILABLE would otherwise try for ever what can't succeed."""
-    caller = Caller()
-    assert bad_field(caller, pb.SimilarItemsRequest(item_id="")) == "item_id"
-    assert bad_field(caller, pb.RecommendRequest()) == "subject"
-    assert bad_field(caller, pb.SimilarItemsRequest(item_id="1", limit=0)) == "limit"
-    assert bad_field(caller, pb.RecommendRequest(user_id="1", limit=1001)) == "limit"
-    assert bad_field(caller, pb.SimilarItemsRequest(item_id="1", search_effort=0)) == "search_effort"
-    assert bad_field(caller, pb.RecommendRequest(user_id="1", search_effort=101)) == "search_effort"
-
-
-@pytest.mark.parametrize("call", ["recommend", "similar_items"])
-def test_an_answer_is_from_one_snapshot_though_another_is_swapped_in_meanwhile(monkeypatch, call):
-    """Otherwise rows of one version would be named by the ids of another."""
-    caller = Caller()
-    old = retrievable.snapshot(ITEMS, USERS, titles=["old"] * 4, version="old")
-    new = retrievable.snapshot(ITEMS[::-1], USERS, titles=["new"] * 4, version="new")
-    # Whoever looks again finds another one.
-    monkeypatch.setattr(caller.current, "get", iter([old, new, new, new]).__next__)
-    asked = {"user_id": "user-0"} if call == "recommend" else {"item_id": "item-0"}
-    response = getattr(caller, call)(**asked, return_attributes=FieldMask(paths=["title"]))
-    assert response.version == "old"
-    assert {item.title for item in response.items} == {"old"}
-    alone = Caller(old)
-    assert pairs(response) == pairs(getattr(alone, call)(**asked))
-
-
-# ---- batches
+def similar(**fields):
+    return pb.SimilarItemsRequest(**{"item_id": "item-0", **fields})
 
 
 def users_batch(*fields):
@@ -368,27 +115,170 @@ def items_batch(*fields):
     return pb.BatchSimilarItemsRequest(requests=[pb.SimilarItemsRequest(**one) for one in fields])
 
 
-def results(caller, request, context=None):
-    """What each entry of a batch got: its answer or its error."""
-    servicer = caller._servicer
-    ask = (
-        servicer.BatchRecommend
-        if isinstance(request, pb.BatchRecommendRequest)
-        else servicer.BatchSimilarItems
-    )
-    response = ask(request, context or Context())
-    assert response.version == "20261124T043500Z-3fa9c1"
-    assert len(response.results) == len(request.requests)
-    return [getattr(one, one.WhichOneof("result")) for one in response.results]
+BATCHES = [items_batch({"item_id": "item-0"}), users_batch({"user_id": "user-0"}, {})]
+ALL = pytest.mark.parametrize("request_", [similar(), recommend(), *BATCHES], ids=range(4))
 
 
-def status_alone(caller, request):
-    """The google.rpc status of a call of its own."""
-    context = Context()
-    with pytest.raises(AbortedError):
-        call(caller, request, context)
-    (_, data), *_ = context.status.trailing_metadata
-    return status_pb2.Status.FromString(data)
+# ---- answers
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (similar(), [("item-2", "Zwei – 二", 2**-0.5), ("item-1", "", 0), ("item-3", "Three", -1)]),
+        (
+            recommend(),
+            [("item-2", "Zwei – 二", 3.125), ("item-1", "", 1.375), ("item-3", "Three", -1.875)],
+        ),
+    ],
+)
+def test_a_question_is_answered_from_what_serves_and_the_answer_is_told_of(caller, request_, expected):
+    request_.return_attributes.paths.append("title")
+    response = caller.ask(request_)
+    method = type(request_).__name__.removesuffix("Request")
+    assert type(response).__name__ == f"{method}Response"
+    assert [(item.item_id, item.title) for item in response.items] == [one[:2] for one in expected]
+    assert [item.score for item in response.items] == pytest.approx([one[2] for one in expected])
+    assert response.version == VERSION
+    [(told, [answer])] = caller.answered
+    assert (told, [*answer.rows]) == (method, [2, 1, 3])
+    if method == "Recommend":
+        served = caller.current.get()
+        [(of, subject, options, recommended)] = caller.recommended
+        assert (of, subject, recommended) == (served, "user-0", answer)
+        assert options == messages.recommend_question(request_)[1]
+    else:
+        assert caller.recommended == []
+
+
+@ALL
+def test_an_answer_is_no_larger_than_the_caller_allows(caller, request_):
+    request_ = type(request_).FromString(request_.SerializeToString())
+    size = caller.ask(request_).ByteSize()
+    for most in (size, 0):
+        request_.max_response_bytes = most
+        assert caller.ask(request_).ByteSize() == size
+    for most in (size - 1, -1):
+        request_.max_response_bytes = most
+        assert caller.bad_field(request_) == "max_response_bytes"
+
+
+# ---- the snapshot
+
+
+def test_the_one_that_was_swapped_in_last_is_current_and_kept_by_who_took_it_only():
+    current = CurrentSnapshot()
+    assert current.version == ""
+    with pytest.raises(NothingLoadedError, match="no publication is loaded: none was committed"):
+        current.get()
+    current.swap(snapshot(version="old"))
+    taken = current.get()
+    assert (taken.version, current.version) == ("old", "old")
+    gone = weakref.ref(taken)
+    current.swap(snapshot(version="new"))
+    assert (taken.version, current.version) == ("old", "new")
+    del taken
+    assert gone() is None
+
+
+@ALL
+def test_an_answer_is_from_one_snapshot_though_another_is_swapped_in_meanwhile(monkeypatch, request_):
+    """Otherwise rows of one version would be named by the ids of another."""
+    old = snapshot(titles=["old"] * 4, version="old")
+    new = retrievable.snapshot(ITEMS[::-1], USERS, titles=["new"] * 4, version="new")
+    for one in getattr(request_, "requests", [request_]):
+        one.return_attributes.CopyFrom(pb.RecommendRequest(return_attributes=TITLE).return_attributes)
+    expected = Caller(old).ask(request_)
+    caller = Caller(old)
+    real = messages.return_attributes
+
+    def swap_and_go_on(*asked):
+        # Whoever looks again, for a later entry for instance, finds another one.
+        caller.current.swap(new)
+        return real(*asked)
+
+    monkeypatch.setattr(messages, "return_attributes", swap_and_go_on)
+    assert caller.ask(request_) == expected
+    assert expected.version == "old"
+    assert caller.current.version == "new"
+
+
+LABEL, FAILED = "label 'x': empty", control.FailedVersion("v1", "items.trie is broken", 1.0)
+
+
+@ALL
+@pytest.mark.parametrize(
+    ("fleet", "reason", "told"),
+    [
+        (None, "LOADING", "the service starts and hasn't looked at the volume yet"),
+        (control.ServiceState(label="current", label_problem=LABEL), "NOTHING_PUBLISHED", LABEL),
+        (
+            control.ServiceState(label="current", target="v1", failed=[FAILED]),
+            "NOTHING_PUBLISHED",
+            "version v1, which label current names, can't be served: items.trie is broken",
+        ),
+    ],
+)
+def test_without_a_snapshot_the_reason_is_what_the_parent_knows(request_, fleet, reason, told):
+    """Whoever calls needn't look into a log."""
+    status, rich = Caller(fleet=fleet).refused(request_)
+    assert status.code is grpc.StatusCode.UNAVAILABLE
+    info = error_details_pb2.ErrorInfo()
+    assert rich.details[0].Unpack(info)
+    assert (info.reason, status.details) == (reason, f"no publication is loaded: {told}")
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (similar(item_id=""), "item_id"),
+        (pb.RecommendRequest(), "subject"),
+        (recommend(limit=1001), "limit"),
+        (similar(max_response_bytes=-1), "max_response_bytes"),
+        (users_batch(), "requests"),
+    ],
+)
+def test_without_a_snapshot_a_bad_request_is_still_a_bad_request(request_, field):
+    """A client that retries UNAVAILABLE would otherwise try for ever what can't succeed."""
+    assert Caller().bad_field(request_) == field
+
+
+@ALL
+def test_a_call_is_quick_unless_it_may_look_at_much_and_always_while_nothing_is_loaded(request_):
+    caller = Caller(snapshot())
+    assert caller.servicer.is_quick(request_) == (not hasattr(request_, "requests"))
+    assert Caller().servicer.is_quick(request_)
+
+
+# ---- callers that leave
+
+
+@pytest.mark.parametrize(
+    ("request_", "least"),
+    [
+        (similar(), 2),
+        (recommend(), 2),
+        # With searches of their own, so that there are more stages than those of a product.
+        (users_batch(*[{"user_id": "user-0", "paginate": True}] * 3, {"user_id": "nobody"}), 5),
+    ],
+    ids=range(3),
+)
+def test_a_caller_that_leaves_gets_nothing_searched_or_made_from_then_on(request_, least, monkeypatch):
+    index, context = FixedIndex(range(4)), Context()
+    caller = Caller(snapshot(similar=index, recommend=index))
+    assert caller.ask(request_, context)
+    stages = MANY - context.looks
+    assert stages >= least
+    index.asked.clear()
+    made = []
+    monkeypatch.setattr(service.answer_messages, "fill_in", lambda *_: made.append(1))
+    for looks in range(stages):
+        assert caller.refused(request_, looks=looks)[0].code is grpc.StatusCode.CANCELLED
+        assert looks or index.asked == []
+    assert made == []
+
+
+# ---- batches
 
 
 def rounded(response):
@@ -398,133 +288,55 @@ def rounded(response):
     return response
 
 
-TITLE = FieldMask(paths=["title"])
-GOOD_AND_BAD_USERS = [
-    {"user_id": "user-0", "return_attributes": TITLE},
-    {"user_id": "nobody"},
-    {"user_id": ""},
-    {"user_id": "user-1", "limit": 2, "exclude_item_ids": ["item-0"]},
-    {"user_id": "user-0", "exclude_item_ids": ["x" * 513]},
-    {"user_id": "user-0", "limit": 1001},
-    {"user_id": "user-0", "return_attributes": FieldMask(paths=["color"])},
-    {"session": pb.WeightedItems(item_ids=["item-0"])},
-    {"user_id": "user-1", "paginate": True, "limit": 3},
-    {"user_id": "user-1", "page_token": "forged"},
-    {},
+BAD = code_pb2.INVALID_ARGUMENT
+USER_ENTRIES = [
+    ({"user_id": "user-0", "return_attributes": TITLE}, None),
+    ({"user_id": "nobody"}, code_pb2.NOT_FOUND),
+    ({"user_id": ""}, BAD),
+    ({"user_id": "user-1", "limit": 2, "exclude_item_ids": ["item-0"]}, None),
+    ({"user_id": "user-0", "exclude_item_ids": ["x" * 513]}, BAD),
+    ({"user_id": "user-0", "limit": 1001}, BAD),
+    ({"user_id": "user-0", "return_attributes": {"paths": ["color"]}}, BAD),
+    ({"session": {"item_ids": ["item-0"]}}, code_pb2.FAILED_PRECONDITION),
+    ({"user_id": "user-1", "paginate": True, "limit": 3}, None),
+    ({"user_id": "user-1", "page_token": "forged"}, BAD),
+    ({}, BAD),
 ]
-USER_CODES = [
-    None,
-    code_pb2.NOT_FOUND,
-    code_pb2.INVALID_ARGUMENT,
-    None,
-    code_pb2.INVALID_ARGUMENT,
-    code_pb2.INVALID_ARGUMENT,
-    code_pb2.INVALID_ARGUMENT,
-    code_pb2.FAILED_PRECONDITION,
-    None,
-    code_pb2.INVALID_ARGUMENT,
-    code_pb2.INVALID_ARGUMENT,
-]
-GOOD_AND_BAD_ITEMS = [
-    {"item_id": "nothing"},
-    {"item_id": "item-1", "return_attributes": TITLE},
-    {"items": pb.WeightedItems(item_ids=["item-0", "item-2", "nothing"]), "explain": True},
-    {"items": pb.WeightedItems(item_ids=["item-0"], weights=[-1])},
+ITEM_ENTRIES = [
+    ({"item_id": "nothing"}, code_pb2.NOT_FOUND),
+    ({"item_id": "item-1", "return_attributes": TITLE}, None),
+    ({"items": {"item_ids": ["item-0", "item-2", "nothing"]}, "explain": True}, None),
+    ({"items": {"item_ids": ["item-0"], "weights": [-1]}}, BAD),
     # They point in opposite directions.
-    {"items": pb.WeightedItems(item_ids=["item-0", "item-3"])},
+    ({"items": {"item_ids": ["item-0", "item-3"]}}, BAD),
 ]
-ITEM_CODES = [code_pb2.NOT_FOUND, None, None, code_pb2.INVALID_ARGUMENT, code_pb2.INVALID_ARGUMENT]
 
 
 @pytest.mark.parametrize(
-    ("batch", "codes"),
-    [
-        (users_batch(*GOOD_AND_BAD_USERS), USER_CODES),
-        (items_batch(*GOOD_AND_BAD_ITEMS), ITEM_CODES),
-    ],
-    ids=["recommend", "similar_items"],
+    ("batch", "entries"), [(users_batch, USER_ENTRIES), (items_batch, ITEM_ENTRIES)]
 )
 def test_each_entry_of_a_batch_gets_what_a_call_of_its_own_would_get_details_included(
-    caller, batch, codes
+    caller, batch, entries
 ):
-    for request, code, result in zip(batch.requests, codes, results(caller, batch), strict=True):
+    request = batch(*(fields for fields, _ in entries))
+    response = caller.ask(request)
+    assert response.version == VERSION
+    [(method, told)] = caller.answered
+    assert method == type(request).__name__.removesuffix("Request")
+    codes = [code for _, code in entries]
+    assert len(told) == codes.count(None)
+    for own, code, result in zip(request.requests, codes, response.results, strict=True):
         if code is None:
-            assert rounded(result) == rounded(call(caller, request, Context()))
+            assert rounded(result.response) == rounded(caller.ask(own))
         else:
-            assert result == status_alone(caller, request)
-            assert result.code == code
-            assert len(result.details) == 1
-
-
-def test_a_batch_that_is_empty_or_too_large_is_refused_as_a_whole(caller):
-    one = {"user_id": "user-0"}
-    assert bad_field(caller, users_batch()) == "requests"
-    assert bad_field(caller, items_batch()) == "requests"
-    assert bad_field(caller, users_batch(*[one] * 257)) == "requests"
-    assert bad_field(caller, items_batch(*[{"item_id": "item-0"}] * 257)) == "requests"
-    assert bad_field(caller, users_batch(*[{**one, "limit": 1000}] * 11)) == "requests"
-    assert len(results(caller, users_batch(*[one] * 256))) == 256
-    # Whatever is loaded.
-    assert bad_field(Caller(), users_batch()) == "requests"
-
-
-def test_without_a_snapshot_a_batch_is_unavailable_as_a_whole():
-    for batch in (users_batch({"user_id": "1"}, {}), items_batch({"item_id": "1"})):
-        assert reason(Caller(), batch, grpc.StatusCode.UNAVAILABLE) == "LOADING"
-
-
-@pytest.mark.parametrize("batch", ["recommend", "similar_items"])
-def test_a_whole_batch_is_from_one_snapshot_though_another_is_swapped_in_meanwhile(monkeypatch, batch):
-    caller = Caller()
-    old = retrievable.snapshot(ITEMS, USERS, titles=["old"] * 4, version="old")
-    new = retrievable.snapshot(ITEMS[::-1], USERS, titles=["new"] * 4, version="new")
-    caller.current.swap(old)
-    real = messages.return_attributes
-
-    def swap_and_go_on(*asked):
-        # Between the entries, so that the later ones would find another one if they looked.
-        caller.current.swap(new)
-        return real(*asked)
-
-    monkeypatch.setattr(messages, "return_attributes", swap_and_go_on)
-    if batch == "recommend":
-        one = {"user_id": "user-0", "return_attributes": TITLE}
-        response = caller._servicer.BatchRecommend(users_batch(*[one] * 3), Context())
-        alone = Caller(old).recommend(**one)
-    else:
-        one = {"item_id": "item-0", "return_attributes": TITLE}
-        response = caller._servicer.BatchSimilarItems(items_batch(*[one] * 3), Context())
-        alone = Caller(old).similar_items(**one)
-    assert caller.current.get() is new
-    assert response.version == "old"
-    for result in response.results:
-        assert rounded(result.response) == rounded(alone)
-        assert result.response.version == "old"
-        assert {item.title for item in result.response.items} == {"old"}
-
-
-def test_a_caller_that_leaves_during_a_batch_gets_no_answer_made(caller, monkeypatch):
-    # With searches of their own, so that there are more stages than those of a product.
-    batch = users_batch(*[{"user_id": "user-0", "paginate": True}] * 3, {"user_id": "nobody"})
-    context = Context()
-    results(caller, batch, context)
-    stages = 1_000_000 - context.looks
-    assert stages >= 5
-    made = []
-    monkeypatch.setattr(answer_messages, "fill_in", lambda *_: made.append(1))
-    for looks in range(stages):
-        context = Context(looks=looks)
-        with pytest.raises(AbortedError):
-            results(caller, batch, context)
-        assert context.status.code is grpc.StatusCode.CANCELLED
-    assert made == []
+            assert result.error == caller.refused(own)[1]
+            assert (result.error.code, len(result.error.details)) == (code, 1)
 
 
 def test_an_unexpected_error_in_a_batch_is_its_entrys_and_for_the_log_only(caller, monkeypatch, caplog):
     monkeypatch.setattr(batches, "finish", lambda _, plan, found: found.rows[plan.options.limit])
-    (first, second) = results(
-        caller, users_batch({"user_id": "user-1", "limit": 1000}, {"user_id": "nobody"})
-    )
+    batch = users_batch({"user_id": "user-1", "limit": 1000}, {"user_id": "nobody"})
+    (first, second) = (result.error for result in caller.ask(batch).results)
     assert first.code == code_pb2.INTERNAL
     assert "index" not in first.message
     assert not first.details
@@ -532,15 +344,16 @@ def test_an_unexpected_error_in_a_batch_is_its_entrys_and_for_the_log_only(calle
     assert second.code == code_pb2.NOT_FOUND
 
 
-def test_an_unexpected_error_tells_its_caller_nothing(monkeypatch, caplog):
-    caller = Caller(retrievable.snapshot(ITEMS, USERS))
+def test_an_unexpected_error_tells_its_caller_nothing(caller, monkeypatch, caplog):
     monkeypatch.setattr(queries, "recommend", lambda *_, **__: 1 / 0)
-    context = Context()
-    with pytest.raises(AbortedError):
-        caller._servicer.Recommend(pb.RecommendRequest(user_id="user-0"), context)
-    assert context.status.code is grpc.StatusCode.INTERNAL
-    assert "division" not in context.status.details
+    status, _ = caller.refused(recommend())
+    assert status.code is grpc.StatusCode.INTERNAL
+    assert "division" not in status.details
     assert "ZeroDivisionError" in caplog.text
+    assert caller.answered == []
+
+
+# ---- the status
 
 
 def test_the_status_is_what_the_parent_told():
@@ -556,75 +369,68 @@ def test_the_status_is_what_the_parent_told():
                 *(0, 123, "running", "v1", 1_700_000_000.0, 1_700_000_001.0, 2),
                 control.Load(calls=10, refused=3, in_flight=2, pss_bytes=1 << 33),
             ),
-            control.WorkerFacts(1, 124, "starting", "", 1_700_000_002.0, 0, 0),
-            control.WorkerFacts(2, 0, "down", "", 0, 0, 3),
-            control.WorkerFacts(3, 125, "booted", "v1", 1_700_000_003.0, 0, 0),
+            control.WorkerFacts(1, 0, "down", "", 0, 0, 3),
         ],
         failed=[
             control.FailedVersion("v2", "Too many open files", 1_800_000_000.0, passing=True),
             control.FailedVersion("v0", "torn", 1_600_000_000.0),
         ],
     )
-    status = Caller(fleet=fleet).status()
-    assert (status.label, status.label_target, status.version) == ("canary", "v2", "v1")
-    assert (status.label_problem, status.served_problem) == ("a problem", "a changed")
-    last = status.last_reload
-    assert (last.version, last.succeeded, last.reason, last.duration_seconds) == (
-        "v2",
-        False,
-        "broken",
-        0.25,
-    )
-    assert last.ended_at.ToNanoseconds() == 1_800_000_000_500_000_000
-    assert last.commit_spread_seconds == 0.125
-    assert [
-        (failed.version, failed.reason, failed.failed_at.seconds, failed.retried)
-        for failed in status.failed_versions
-    ] == [
-        ("v2", "Too many open files", 1_800_000_000, True),
-        ("v0", "torn", 1_600_000_000, False),
-    ]
-    assert [(worker.index, worker.pid, worker.restarts) for worker in status.workers] == [
-        (0, 123, 2),
-        (1, 124, 0),
-        (2, 0, 3),
-        (3, 125, 0),
-    ]
-    busy, idle, *_ = status.workers
-    assert (busy.calls, busy.refused_calls, busy.calls_in_flight, busy.pss_bytes) == (10, 3, 2, 1 << 33)
-    assert (idle.calls, idle.refused_calls, idle.calls_in_flight, idle.pss_bytes) == (0, 0, 0, 0)
-    assert [pb.WorkerState.Name(worker.state) for worker in status.workers] == [
-        "WORKER_STATE_RUNNING",
-        "WORKER_STATE_STARTING",
-        "WORKER_STATE_DOWN",
-        "WORKER_STATE_STARTING",
-    ]
-    assert [worker.version for worker in status.workers] == ["v1", "", "", "v1"]
-    assert [worker.HasField("started_at") for worker in status.workers] == [True, True, False, True]
-    assert [worker.HasField("serving_since") for worker in status.workers] == [True] + [False] * 3
+    # Whoever waits: it costs nothing, and a probe that is late still wants to know.
+    status = Caller(fleet=fleet).ask(pb.GetStatusRequest(), Context(looks=0))
+    assert json_format.MessageToDict(status, preserving_proto_field_name=True) == {
+        "software_version": release(),
+        "label": "canary",
+        "label_target": "v2",
+        "version": "v1",
+        "label_problem": "a problem",
+        "served_problem": "a changed",
+        "last_reload": {
+            "version": "v2",
+            "reason": "broken",
+            "duration_seconds": 0.25,
+            "ended_at": "2027-01-15T08:00:00.500Z",
+            "commit_spread_seconds": 0.125,
+        },
+        "workers": [
+            {
+                "pid": "123",
+                "state": "WORKER_STATE_RUNNING",
+                "version": "v1",
+                "started_at": "2023-11-14T22:13:20Z",
+                "serving_since": "2023-11-14T22:13:21Z",
+                "restarts": 2,
+                "calls": "10",
+                "refused_calls": "3",
+                "calls_in_flight": 2,
+                "pss_bytes": str(1 << 33),
+            },
+            {"index": 1, "state": "WORKER_STATE_DOWN", "restarts": 3},
+        ],
+        "failed_versions": [
+            {
+                "version": "v2",
+                "reason": "Too many open files",
+                "failed_at": "2027-01-15T08:00:00Z",
+                "retried": True,
+            },
+            {"version": "v0", "reason": "torn", "failed_at": "2020-09-13T12:26:40Z"},
+        ],
+    }
 
 
 def test_the_status_is_answered_before_the_parent_told_anything():
-    status = Caller().status()
-    assert status.label == "current"
+    status = Caller().ask(pb.GetStatusRequest())
+    assert (status.label, status.version) == ("current", "")
+    assert "the service starts" in status.not_serving_reason
     assert not status.HasField("last_reload")
-    assert not status.workers
-    assert not status.failed_versions
+    assert [*status.workers, *status.failed_versions] == []
 
 
 def test_every_state_of_a_worker_has_a_name_in_the_status():
-    assert {*get_args(State)} == service._STATES.keys()
-
-
-def test_the_status_is_answered_whoever_waits():
-    """It costs nothing, and a probe that is late still wants to know."""
-    caller = Caller()
-    assert caller._servicer.GetStatus(pb.GetStatusRequest(), Context(looks=0)).label == "current"
-
-
-def test_the_services_name_is_the_protos():
-    assert SERVICE_NAME == "recsys.retriever.v1.RetrieverService"
-
-
-def test_the_status_says_which_release_answers(caller):
-    assert caller._servicer.GetStatus(pb.GetStatusRequest(), Context()).software_version == release()
+    for state in get_args(State):
+        worker = control.WorkerFacts(0, 1, state, "", 0, 0, 0)
+        fleet = control.ServiceState(label="current", workers=[worker])
+        [told] = Caller(fleet=fleet).ask(pb.GetStatusRequest()).workers
+        name = "starting" if state == "booted" else state
+        assert pb.WorkerState.Name(told.state) == f"WORKER_STATE_{name.upper()}"

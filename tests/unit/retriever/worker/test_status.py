@@ -4,7 +4,8 @@ import logging
 
 import grpc
 import pytest
-from google.rpc import error_details_pb2, status_pb2
+from google.protobuf import json_format
+from google.rpc import status_pb2
 
 from lightfm_retriever.hosting.statuses import DOMAIN
 from retriever.errors import (
@@ -27,113 +28,75 @@ def details_of(status):
     rich = status_pb2.Status.FromString(data)
     assert rich.code == status.code.value[0]
     assert rich.message == status.details
-    return list(rich.details)
+    told = [json_format.MessageToDict(detail) for detail in rich.details]
+    return [{name: value for name, value in detail.items() if name != "@type"} for detail in told]
 
 
-def unpack(packed, kind):
-    message = kind()
-    assert packed.Unpack(message)
-    return message
+def info(reason, **metadata):
+    return {"reason": reason, "domain": DOMAIN, **({"metadata": metadata} if metadata else {})}
 
 
-def test_an_argument_out_of_range_is_a_bad_request_that_names_the_field():
-    status = to_status(InvalidArgumentError("limit", "is 0, but should be in 1..1000"))
-    assert status.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert status.details == "limit: is 0, but should be in 1..1000"
-    [detail] = details_of(status)
-    [violation] = unpack(detail, error_details_pb2.BadRequest).field_violations
-    assert (violation.field, violation.description) == ("limit", "is 0, but should be in 1..1000")
-
-
-@pytest.mark.parametrize("kind", ["item", "user", "feature"])
-@pytest.mark.parametrize("external_id", ["42", "東京", "nul\0", "é" * 256])
-def test_an_unknown_id_is_not_found_with_what_was_asked_for(kind, external_id):
-    status = to_status(UnknownIdError(kind, external_id, "v1"))
-    assert status.code is grpc.StatusCode.NOT_FOUND
-    [detail] = details_of(status)
-    info = unpack(detail, error_details_pb2.ErrorInfo)
-    assert (info.reason, info.domain) == (f"{kind.upper()}_NOT_FOUND", DOMAIN)
-    assert dict(info.metadata) == {"id": external_id, "version": "v1"}
-
-
-def test_what_a_version_lacks_is_a_failed_precondition_that_says_what_helps():
-    status = to_status(NotPublishedError("what is popular", "v1", "train again"))
-    assert status.code is grpc.StatusCode.FAILED_PRECONDITION
-    assert status.details == "version v1 was published without what is popular: train again"
-    [detail] = details_of(status)
-    info = unpack(detail, error_details_pb2.ErrorInfo)
-    assert (info.reason, info.domain) == ("NOT_PUBLISHED", DOMAIN)
-    assert dict(info.metadata) == {"what": "what is popular", "version": "v1"}
-
-
-def test_a_page_of_another_version_is_a_failed_precondition_that_names_both():
-    status = to_status(PageExpiredError("v1", "v2"))
-    assert status.code is grpc.StatusCode.FAILED_PRECONDITION
-    assert status.details == "page_token: is of version v1, but v2 is served now: start anew"
-    [detail] = details_of(status)
-    info = unpack(detail, error_details_pb2.ErrorInfo)
-    assert (info.reason, info.domain) == ("PAGE_EXPIRED", DOMAIN)
-    assert dict(info.metadata) == {"page_version": "v1", "version": "v2"}
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        InvalidArgumentError("limit", "is 0"),
-        UnknownIdError("feature", "國:日本", "v1"),
+REFUSED = [
+    (
+        InvalidArgumentError("limit", "is 0, but should be in 1..1000"),
+        *("INVALID_ARGUMENT", "limit: is 0, but should be in 1..1000"),
+        [{"fieldViolations": [{"field": "limit", "description": "is 0, but should be in 1..1000"}]}],
+    ),
+    *(
+        (
+            UnknownIdError(kind, external_id, "v1"),
+            *("NOT_FOUND", f"{kind} {external_id!r} isn't in version v1"),
+            [info(f"{kind.upper()}_NOT_FOUND", id=external_id, version="v1")],
+        )
+        for kind in ("item", "user", "feature")
+        for external_id in ("42", "東京", "nul\0")
+    ),
+    (
+        UnknownIdError("item", "é" * 256, "v1", near=["e", "f"], hint="; or 'e'?"),
+        *("NOT_FOUND", f"item {'é' * 61 + '...'!r} isn't in version v1; or 'e'?"),
+        [info("ITEM_NOT_FOUND", id="é" * 256, version="v1", near="e")],
+    ),
+    (
         NotPublishedError("what is popular", "v1", "train again"),
+        *("FAILED_PRECONDITION", "version v1 was published without what is popular: train again"),
+        [info("NOT_PUBLISHED", what="what is popular", version="v1")],
+    ),
+    (
         PageExpiredError("v1", "v2"),
-        NothingLoadedError("nobody has published"),
-        AbandonedError("the deadline passed"),
-        ValueError("secret"),
-    ],
-    ids=repr,
-)
-def test_an_entry_of_a_batch_fails_with_the_same_message_as_a_call(error):
-    message, status = to_message(error), to_status(error)
-    assert (message.code, message.message) == (status.code.value[0], status.details)
-    assert list(message.details) == details_of(status)
-
-
-def test_nothing_loaded_is_unavailable_with_a_reason():
-    status = to_status(NothingLoadedError("nobody has published"))
-    assert status.code is grpc.StatusCode.UNAVAILABLE
-    assert status.details == "no publication is loaded: nobody has published"
-    detail, retry = details_of(status)
-    info = unpack(detail, error_details_pb2.ErrorInfo)
-    assert (info.reason, info.domain) == ("NOTHING_PUBLISHED", DOMAIN)
-    assert unpack(retry, error_details_pb2.RetryInfo).retry_delay.seconds == 5
+        *("FAILED_PRECONDITION", "page_token: is of version v1, but v2 is served now: start anew"),
+        [info("PAGE_EXPIRED", page_version="v1", version="v2")],
+    ),
     # Waiting for so long would hide the reason behind the caller's deadline.
-    assert len(status.trailing_metadata) == 1
+    (
+        NothingLoadedError("nobody has published"),
+        *("UNAVAILABLE", "no publication is loaded: nobody has published"),
+        [info("NOTHING_PUBLISHED"), {"retryDelay": "5s"}],
+    ),
+    (
+        NothingLoadedError("version v1 is being loaded", passes=True),
+        *("UNAVAILABLE", "no publication is loaded: version v1 is being loaded"),
+        [info("LOADING"), {"retryDelay": "1s"}],
+    ),
+    (AbandonedError("the deadline passed"), "CANCELLED", "the deadline passed", []),
+]
 
 
-def test_a_version_that_is_being_loaded_is_worth_asking_again_soon():
-    status = to_status(NothingLoadedError("version v1 is being loaded", passes=True))
-    assert status.code is grpc.StatusCode.UNAVAILABLE
-    detail, retry = details_of(status)
-    assert unpack(detail, error_details_pb2.ErrorInfo).reason == "LOADING"
-    assert unpack(retry, error_details_pb2.RetryInfo).retry_delay.seconds == 1
+@pytest.mark.parametrize(("error", "code", "text", "details"), REFUSED, ids=repr)
+def test_an_error_is_told_in_words_and_in_details_for_programs(error, code, text, details, caplog):
+    status = to_status(error)
+    assert (status.code.name, status.details) == (code, text)
+    assert details_of(status) == details
     # gRPC's own retries read this.
-    assert status.trailing_metadata[1] == ("grpc-retry-pushback-ms", "1000")
-
-
-def test_a_caller_that_left_is_no_error_of_the_service(caplog):
-    status = to_status(AbandonedError("the deadline passed"))
-    assert (status.code, status.details) == (grpc.StatusCode.CANCELLED, "the deadline passed")
-    assert details_of(status) == []
+    again = [("grpc-retry-pushback-ms", "1000")] if info("LOADING") in details else []
+    assert [*status.trailing_metadata[1:]] == again
+    # It is no error of the service.
     assert caplog.records == []
+    # An entry of a batch fails with the same message.
+    assert to_message(error) == status_pb2.Status.FromString(status.trailing_metadata[0][1])
 
 
 @pytest.mark.parametrize(
-    "error",
-    [
-        ValueError("secret"),
-        KeyError("secret"),
-        MemoryError(),
-        SnapshotError("secret"),
-        StartError("secret"),
-    ],
-    ids=repr,
+    "error", [ValueError("secret"), MemoryError(), SnapshotError("secret"), StartError("secret")]
 )
 def test_anything_else_is_internal_and_for_the_log_only(error, caplog):
     with caplog.at_level(logging.ERROR):
@@ -145,16 +108,17 @@ def test_anything_else_is_internal_and_for_the_log_only(error, caplog):
     assert record.exc_info[1] is error
 
 
-def test_the_details_of_the_longest_id_fit_into_a_header():
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnknownIdError("user", "\N{CJK UNIFIED IDEOGRAPH-6771}" * 170, "v" * 24),
+        InvalidArgumentError("filter", "known: " + "é" * 10_000),
+    ],
+)
+def test_the_longest_details_fit_into_a_header(error):
     """Statuses over 8 KB turn into RESOURCE_EXHAUSTED on their way."""
-    status = to_status(UnknownIdError("user", "\N{CJK UNIFIED IDEOGRAPH-6771}" * 170, "v" * 24))
-    [(_, data)] = status.trailing_metadata
-    assert len(data) + len(status.details.encode()) < 4096
-
-
-def test_a_long_list_of_what_there_is_fits_into_a_header():
-    status = to_status(InvalidArgumentError("filter", "known: " + "é" * 10_000))
+    status = to_status(error)
     [(_, data)] = status.trailing_metadata
     # A byte of the message is sent as %XX, and of the details in base 64.
     assert len(data) * 4 / 3 + len(status.details.encode()) * 3 < 8192
-    assert status.details.startswith("filter: known: éé")
+    assert status.details.startswith(("user '東東", "filter: known: éé"))

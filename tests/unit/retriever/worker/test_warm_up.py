@@ -10,48 +10,32 @@ from retriever.worker.warm_up import warm_up
 from tests import retrievable
 
 
-@pytest.fixture
-def asked(monkeypatch):
-    """The ids that are asked for."""
-    ids = []
-    for name in ("similar_items", "recommend"):
-        ask = getattr(queries, name)
-
-        def noted(snapshot, of, options, ask=ask):
-            ids.append(of)
-            # So that the index is asked in any case.
-            assert options.search.effort == 1.0
-            return ask(snapshot, of, options)
-
-        monkeypatch.setattr(queries, name, noted)
-    return ids
-
-
 def vectors(rows):
     return np.random.default_rng(rows).normal(size=(rows, 3))
 
 
 @pytest.mark.parametrize(("items", "users"), [(1, 1), (2, 1), (19, 20), (21, 39), (1000, 41)])
-def test_it_asks_both_questions_all_over_the_publication(asked, items, users):
-    warm_up(retrievable.snapshot(vectors(items), vectors(users)))
+def test_it_asks_all_over_the_publication_and_makes_way_after_each(monkeypatch, items, users):
+    """Calls of others wait for the GIL meanwhile."""
+    asked, asked_before = [], []
+    for name in ("similar_items", "recommend"):
+        ask = getattr(queries, name)
+
+        def noted(snapshot, of, options, ask=ask):
+            asked.append(of)
+            # So that the index is asked in any case.
+            assert options.search.effort == 1.0
+            return ask(snapshot, of, options)
+
+        monkeypatch.setattr(queries, name, noted)
+    snapshot = retrievable.snapshot(vectors(items), vectors(users))
+    warm_up(snapshot, make_way=lambda: asked_before.append(len(asked)))
+    assert asked_before == [*range(1, len(asked) + 1)]
     for kind, count in (("item", items), ("user", users)):
         rows = [int(each.removeprefix(f"{kind}-")) for each in asked if each.startswith(kind)]
         assert min(20, count) <= len(rows) < 40
         assert rows[0] == 0
         assert np.diff([*rows, count]).max(initial=0) <= max(1, count / 20)
-
-
-def test_it_makes_way_after_every_query(asked):
-    """Calls of others wait for the GIL meanwhile."""
-    queries_before = []
-    snapshot = retrievable.snapshot(vectors(30), vectors(5))
-    warm_up(snapshot, make_way=lambda: queries_before.append(len(asked)))
-    assert queries_before == [*range(1, len(asked) + 1)]
-
-
-def test_real_publications_pass(published, published_exact):
-    for each in (published, published_exact):
-        warm_up(open_snapshot(each.volume, each.version))
 
 
 def test_one_item_and_no_users_are_no_error(tmp_path):

@@ -17,6 +17,7 @@ from trainer.promotion.gates import Gates
 VERSION = "20261124T120000Z-3fa9c1"
 USERS = [f"u{number}" for number in range(40)]
 ITEMS = [f"i{number}" for number in range(20)]
+NAMES = {"items.genres": frozenset({"Drama", "War"}), "users.age": frozenset({"30", "40", "50"})}
 
 
 def price_and_genres(name, item_id):
@@ -50,33 +51,48 @@ def content(
         attributes={"price": "number", "genres": "text"},
         value=lambda name, row: value(name, item_map.external_id(row)),
         title=lambda row: titles(item_map.external_id(row)),
-        columns=["items.genres", "users.age"],
-        names={"items.genres": frozenset({"Drama", "War"}), "users.age": frozenset({"30", "40", "50"})},
+        columns=[*NAMES],
+        names=NAMES,
     )
     return replace(made, **changes)
 
 
-def failed(now, before=None, *, gates=Gates(), max_shrinkage=None):  # noqa: B008 - frozen
-    results, _ = check(
-        before or content(), now, gates, version=VERSION, max_shrinkage=max_shrinkage, seed=1
-    )
+def compared(now, before=None, *, gates=Gates(), max_shrinkage=None):  # noqa: B008 - frozen
+    before = before or content()
+    return check(before, now, gates, version=VERSION, max_shrinkage=max_shrinkage, seed=1)
+
+
+def failed(now, before=None, **options):
+    results, _ = compared(now, before, **options)
     return {own.name: own.text for own in results if not own.passed}
 
 
-def test_the_same_again_keeps_everything_and_all_of_it_is_told():
-    results, warnings = check(content(), content(), Gates(), version=VERSION, max_shrinkage=0.0, seed=1)
+def warned(now, before=None):
+    return compared(now, before)[1]
+
+
+def test_the_same_again_keeps_everything_and_all_of_it_is_told(monkeypatch):
+    results, warnings = compared(content(), max_shrinkage=0.0)
     assert [own.name for own in results] == [
-        "min_users_kept",
-        "min_items_kept",
-        "interactions",
-        "weight",
-        "min_pairs_kept",
-        "attributes",
-        "titles",
-        "features",
+        *("min_users_kept", "min_items_kept", "interactions", "weight", "min_pairs_kept"),
+        *("attributes", "titles", "features"),
     ]
     assert all(own.passed and VERSION in own.text for own in results)
     assert warnings == []
+    # Of a large catalogue some are drawn.
+    monkeypatch.setattr("trainer.promotion.continuity._DRAWN", 10)
+    assert compared(content())[0][0].text.startswith("10 of 10 drawn users of version")
+
+
+def test_different_data_can_be_allowed_and_the_results_still_tell():
+    now = content(users=["nobody"], items=["nothing"], seen=[[0]], interactions=1, attributes={})
+    results, warnings = compared(now, gates=Gates(allow_different_data=True), max_shrinkage=0.0)
+    assert all(own.passed for own in results)
+    assert any("0 of 40 users" in own.text and "--allow-different-data" in own.text for own in results)
+    assert isinstance(warnings, list)
+
+
+# ---- users and items
 
 
 @pytest.mark.parametrize(
@@ -90,21 +106,45 @@ def test_the_same_again_keeps_everything_and_all_of_it_is_told():
 def test_ids_of_another_form_fail_with_both_forms(write, why):
     found = failed(content(users=map(write, USERS)))
     assert found.keys() == {"min_users_kept"}
-    assert (
-        f"0 of 40 users of version {VERSION} are kept by id (0.0%), at least 50% required"
-        in (found["min_users_kept"])
-    )
-    assert why in found["min_users_kept"]
+    text = found["min_users_kept"]
+    lost = f"0 of 40 users of version {VERSION} are kept by id (0.0%), at least 50% required"
+    assert lost in text
+    assert why in text
     assert "min_items_kept" in failed(content(items=[write(own) for own in ITEMS]))
+    # What passes, but is little, is warned of with both forms.
+    [some] = warned(content(users=[*USERS[:30], *map(write, USERS[30:])]))
+    assert "30 of 40 users" in some
+    assert why in some
 
 
 @given(st.integers(0, len(USERS)), st.floats(0, 1))
 def test_as_many_users_have_to_be_kept_as_asked_for(kept, least):
     now = content(users=[*USERS[:kept], *(f"new{number}" for number in range(5))])
     assert ("min_users_kept" in failed(now)) == (kept / len(USERS) < 0.5)
-    assert ("min_users_kept" in failed(now, gates=Gates(min_users_kept=least))) == (
-        kept / len(USERS) < least
-    )
+    asked = failed(now, gates=Gates(min_users_kept=least))
+    assert ("min_users_kept" in asked) == (kept / len(USERS) < least)
+
+
+def test_those_that_are_lost_are_named_and_swapped_columns_told():
+    assert "lost are 'u" in failed(content(users=USERS[:10]))["min_users_kept"]
+    text = failed(content(users=ITEMS, items=USERS))["min_users_kept"]
+    assert text.endswith("are user_id and item_id swapped?")
+    # Who has features alone isn't kept.
+    none = [[] if row % 10 else [row % 20] for row in range(len(USERS))]
+    assert "4 of 40 users" in failed(content(seen=none))["min_users_kept"]
+
+
+def test_ids_of_a_second_form_beside_the_first_are_warned_of():
+    [warning] = warned(content(users=[*USERS, *(f"shop-{own}" for own in USERS[:30])]))
+    assert warning.startswith("some users are there twice, under ids of two forms: 'u")
+    assert warning.endswith("too: prefix 'shop-' was added")
+    # Numbers that begin like others are no such forms.
+    numbers = [str(number) for number in range(100)]
+    more = [*numbers, *(f"1{number}" for number in numbers)]
+    assert warned(content(users=more), content(users=numbers)) == []
+
+
+# ---- interactions
 
 
 @pytest.mark.parametrize(
@@ -125,56 +165,28 @@ def test_interactions_and_their_weight_may_shrink_so_much(changes, max_shrinkage
     assert failed(content(**changes), max_shrinkage=max_shrinkage).keys() == names
 
 
-def test_kinds_of_attributes_are_kept_and_others_may_come():
-    now = content(attributes={"price": "text", "year": "number"})
-    text = failed(now)["attributes"]
-    assert "'price' was number and is text now" in text
-    assert "'genres' is gone" in text
-    more = {"genres": "text", "price": "number", "year": "number"}
-    assert failed(content(attributes=more)) == {}
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"interactions": 150}, "150 interactions, version"),
+        ({"interactions": 320}, "(+60.0%)"),
+        ({"interactions": 185}, None),
+        ({"interactions": 280}, None),
+        ({"weight": 500.0}, None),
+        ({"weight": 1000.0}, None),
+        ({"weight": 0.5}, "the weights above 0 sum to"),
+        ({"weight": 50_000.0}, "the weights above 0 sum to"),
+        # 200 interactions of a weight of 1 each have no weights.
+        ({"weight": 200.0}, "the weights above 0 sum to"),
+    ],
+)
+def test_what_passes_but_is_much_less_or_more_is_warned_of(changes, said):
+    warnings = warned(content(**changes))
+    assert len(warnings) == (said is not None)
+    assert said is None or said in warnings[0]
 
 
-def test_titles_are_kept_by_most_items():
-    assert "titles" in failed(content(title=None))
-    assert failed(content(), content(title=None)) == {}
-    numbered = {own: ITEMS[(place + 1) % 20] for place, own in enumerate(ITEMS)}
-    other = failed(content(titles=lambda own: f"Title of {numbered[own]}"))["titles"]
-    assert "0 of 20 items have the title that they have" in other
-    assert "numbered anew" in other
-    assert "0 of 20" in failed(content(titles=lambda _: ""))["titles"]
-    some = content(
-        titles=lambda own: f"Title of {numbered[own]}" if own in ITEMS[:8] else f"Title of {own}"
-    )
-    [warning] = warned(some)
-    assert "12 of 20 items" in warning
-    assert "a title of another item" in warning
-    # Words that are added to all titles are no other titles.
-    [sale] = warned(content(titles="Sale! Title of {}".format))
-    assert "numbered anew" not in sale
-
-
-def test_features_keep_their_columns_and_names():
-    names = content().names
-    gone = failed(content(columns=["items.genres"]))
-    assert "column 'users.age' is gone" in gone["features"]
-    decimals = {**names, "users.age": frozenset({"30.0", "40.0", "50.0"})}
-    text = failed(content(names=decimals))["features"]
-    assert "3 of 3 values of 'users.age' are gone: '30' before is '30.0' now" in text
-    more = {**names, "users.age": frozenset({"30", "40", "60"})}
-    assert failed(content(names=more)) == {}
-
-
-def test_different_data_can_be_allowed_and_the_results_still_tell():
-    now = content(users=["nobody"], items=["nothing"], seen=[[0]], interactions=1, attributes={})
-    results, warnings = check(
-        content(), now, Gates(allow_different_data=True), version=VERSION, max_shrinkage=0.0, seed=1
-    )
-    assert all(own.passed for own in results)
-    assert any("0 of 40 users" in own.text and "--allow-different-data" in own.text for own in results)
-    assert isinstance(warnings, list)
-
-
-def test_ids_that_were_numbered_anew_fail():
+def test_ids_that_were_numbered_anew_fail_and_are_told_from_chance():
     before = content(seen=[[row % 20, (row + 1) % 20] for row in range(len(USERS))])
     now = content(seen=[[(row + 5) % 20, (row + 11) % 20] for row in range(len(USERS))])
     text = failed(now, before)["min_pairs_kept"]
@@ -185,51 +197,7 @@ def test_ids_that_were_numbered_anew_fail():
     # A window that moved has left behind what they had seen.
     assert failed(now, before, gates=Gates(min_pairs_kept=0.0)).keys() == {"min_pairs_kept"}
     assert failed(before, before, gates=Gates(min_pairs_kept=1.0)) == {}
-
-
-def test_of_a_large_catalogue_some_are_drawn(monkeypatch):
-    monkeypatch.setattr("trainer.promotion.continuity._DRAWN", 10)
-    results, _ = check(content(), content(), Gates(), version=VERSION, max_shrinkage=None, seed=1)
-    assert results[0].text.startswith("10 of 10 drawn users of version")
-
-
-def test_names_belong_to_the_longest_column_that_fits():
-    names = ["a:b:c", "a:x", "a:b:d", "z:1"]
-    assert names_by_column("items", ["a", "a:b", "empty"], names) == {
-        "items.a": frozenset({"x"}),
-        "items.a:b": frozenset({"c", "d"}),
-    }
-
-
-def warned(now, before=None):
-    _, warnings = check(before or content(), now, Gates(), version=VERSION, max_shrinkage=None, seed=1)
-    return warnings
-
-
-def test_what_passes_but_is_little_is_warned_of_with_both_forms():
-    [users] = warned(content(users=[*USERS[:30], *(f"{own}.0" for own in USERS[30:])]))
-    assert "30 of 40 users" in users
-    assert "whole numbers became decimals" in users
-    [amount] = warned(content(interactions=150))
-    assert amount.startswith("150 interactions, version")
-    [amount] = warned(content(interactions=320))
-    assert amount.endswith("(+60.0%)")
-    for some in (185, 280):
-        assert warned(content(interactions=some)) == []
-
-
-def test_ids_of_a_second_form_beside_the_first_are_warned_of():
-    [warning] = warned(content(users=[*USERS, *(f"shop-{own}" for own in USERS[:30])]))
-    assert warning.startswith("some users are there twice, under ids of two forms: 'u")
-    assert warning.endswith("too: prefix 'shop-' was added")
-    # Numbers that begin like others are no such forms.
-    numbers = [str(number) for number in range(100)]
-    more = [*numbers, *(f"1{number}" for number in numbers)]
-    assert warned(content(users=more), content(users=numbers)) == []
-
-
-def test_ids_that_were_numbered_anew_are_told_from_chance():
-    """Where everybody has most items, next to nothing is kept by those that are someone else's."""
+    # Where everybody has most items, next to nothing is kept by those that are someone else's.
     most = [[item for item in range(20) if (item * 7 + row * 3) % 5] for row in range(40)]
     assert warned(content(seen=most), content(seen=most)) == []
     text = failed(content(seen=[*most[1:], most[0]]), content(seen=most))["min_pairs_kept"]
@@ -244,89 +212,115 @@ def test_what_half_of_the_users_lost_is_warned_of():
     assert "are interactions missing?" in warning
 
 
-def test_attributes_are_kept_by_the_items_that_had_them():
-    def some(share):
-        def value(name, item_id):
-            if name == "price" and ITEMS.index(item_id) >= share * len(ITEMS):
-                return None
-            return price_and_genres(name, item_id)
-
-        return value
-
-    few = failed(content(value=some(0.4)))["attributes"]
-    assert "only 8 of 20 items that had 'price' have it now" in few
-    [warning] = warned(content(value=some(0.7)))
-    assert "only 14 of 20 items that have attribute 'price'" in warning
-    assert warned(content(value=some(0.95))) == []
+# ---- what callers see
 
 
-def test_values_of_text_that_are_gone_are_warned_of_and_fail_where_hardly_any_is_left():
-    def others(name, item_id):
-        return 5.0 + ITEMS.index(item_id) if name == "price" else ["Drama", "others"]
+def test_kinds_of_attributes_are_kept_and_others_may_come():
+    text = failed(content(attributes={"price": "text", "year": "number"}))["attributes"]
+    assert "'price' was number and is text now" in text
+    assert "'genres' is gone" in text
+    more = {"genres": "text", "price": "number", "year": "number"}
+    assert failed(content(attributes=more)) == {}
 
-    [warning] = warned(content(value=others))
-    assert "only 20 of 40 values of attribute 'genres'" in warning
-
-    def joined(name, item_id):
+    def priced(name, item_id):
         own = price_and_genres(name, item_id)
-        return own if name == "price" else [";".join(own)]
+        return own if name == "genres" else ["€9.48" if item_id == "i7" else "5"]
 
-    text = failed(content(value=joined))["attributes"]
-    assert "only 0 of 40 values of 'genres' are still there, and items have one where they had" in text
-    assert "Drama;of i" in text
-
-
-@pytest.mark.parametrize(
-    ("change", "odd"),
-    [
-        (lambda price: price * 1.05, False),
-        (lambda price: price * 100, True),
-        (lambda price: price / 100, True),
-        (lambda _: 0.0, True),
-        (lambda price: -price, True),
-    ],
-)
-def test_numbers_of_another_size_are_warned_of(change, odd):
-    def value(name, item_id):
-        own = price_and_genres(name, item_id)
-        return change(own) if name == "price" else own
-
-    found = warned(content(value=value))
-    assert len(found) == odd
-    assert not odd or "attribute 'price' of most items differs from that of version" in found[0]
-
-
-def test_a_kind_that_changed_is_told_with_a_value_that_is_no_number():
-    def value(name, item_id):
-        if name == "genres":
-            return ["Drama", f"of {item_id}"]
-        return ["€9.48" if item_id == "i7" else "5"]
-
-    kinds = {"price": "text", "genres": "text"}
-    text = failed(content(attributes=kinds, value=value))["attributes"]
+    text = failed(content(attributes={"price": "text", "genres": "text"}, value=priced))["attributes"]
     assert "'price' was number and is text now, such as '€9.48' of item 'i7'" in text
 
 
+def changed(name, change):
+    """Content whose items have another value of an attribute."""
+
+    def value(own, item_id):
+        old = price_and_genres(own, item_id)
+        return change(old, item_id) if own == name else old
+
+    return content(value=value)
+
+
+def of_the_first(count):
+    return lambda own, item_id: own if ITEMS.index(item_id) < count else None
+
+
 @pytest.mark.parametrize(
-    ("weight", "odd"), [(500.0, False), (1000.0, False), (0.5, True), (50_000.0, True), (200.0, True)]
+    ("now", "fails", "said"),
+    [
+        (changed("price", of_the_first(9)), True, "only 9 of 20 items that had 'price' have it now"),
+        (changed("price", of_the_first(10)), False, "only 10 of 20 items that have attribute 'price'"),
+        (changed("price", of_the_first(17)), False, "only 17 of 20 items that have attribute 'price'"),
+        (changed("price", of_the_first(18)), False, None),
+        (
+            changed("genres", lambda *_: ["Drama", "others"]),
+            False,
+            "only 20 of 40 values of attribute 'genres'",
+        ),
+        (
+            changed("genres", lambda own, _: [";".join(own)]),
+            True,
+            "only 0 of 40 values of 'genres' are still there, and items have one where they had",
+        ),
+        (changed("price", lambda price, _: price * 1.45), False, None),
+        *(
+            (changed("price", change), False, "attribute 'price' of most items differs from that of")
+            for change in (
+                lambda price, _: price * 1.55,
+                lambda price, _: price / 100,
+                lambda *_: 0.0,
+                lambda price, _: -price,
+            )
+        ),
+    ],
 )
-def test_weights_of_another_size_and_weights_that_are_gone_are_warned_of(weight, odd):
-    # 200 interactions of a weight of 1 each have no weights.
-    found = warned(content(weight=weight))
-    assert len(found) == odd
-    assert not odd or found[0].startswith("the weights above 0 sum to")
+def test_values_of_attributes_are_kept_by_the_items_that_had_them(now, fails, said):
+    texts = [failed(now)["attributes"]] if fails else warned(now)
+    assert failed(now).keys() == ({"attributes"} if fails else set())
+    assert len(texts) == (said is not None)
+    assert said is None or said in texts[0]
 
 
-def test_users_who_have_features_alone_are_not_kept():
-    none = [[] if row % 10 else [row % 20] for row in range(len(USERS))]
-    assert "4 of 40 users" in failed(content(seen=none))["min_users_kept"]
+def test_titles_are_kept_by_most_items():
+    assert "titles" in failed(content(title=None))
+    assert failed(content(), content(title=None)) == {}
+    numbered = {own: ITEMS[(place + 1) % 20] for place, own in enumerate(ITEMS)}
+
+    def wrong(count):
+        return content(titles=lambda own: f"Title of {numbered[own] if own in ITEMS[:count] else own}")
+
+    for count in (20, 11):
+        text = failed(wrong(count))["titles"]
+        assert f"{20 - count} of 20 items have the title that they have" in text
+        assert "numbered anew" in text
+    assert "0 of 20" in failed(content(titles=lambda _: ""))["titles"]
+    for count in (10, 8, 3):
+        assert failed(wrong(count)) == {}
+        [warning] = warned(wrong(count))
+        assert f"{20 - count} of 20 items" in warning
+        assert "a title of another item" in warning
+    assert warned(wrong(2)) == []
+    # Words that are added to all titles are no other titles.
+    [sale] = warned(content(titles="Sale! Title of {}".format))
+    assert "numbered anew" not in sale
 
 
-def test_columns_that_are_swapped_are_told():
-    text = failed(content(users=ITEMS, items=USERS))["min_users_kept"]
-    assert text.endswith("are user_id and item_id swapped?")
+def test_features_keep_their_columns_and_names():
+    gone = failed(content(columns=["items.genres"]))
+    assert "column 'users.age' is gone" in gone["features"]
+    decimals = {**NAMES, "users.age": frozenset({"30.0", "40.0", "50.0"})}
+    text = failed(content(names=decimals))["features"]
+    assert "3 of 3 values of 'users.age' are gone: '30' before is '30.0' now" in text
+    more = {**NAMES, "users.age": frozenset({"30", "40", "60"})}
+    assert failed(content(names=more)) == {}
+    # Seasons end.
+    others = content(names={**NAMES, "users.age": frozenset({"young", "old"})})
+    assert failed(others) == {}
+    assert "3 of 3 values of 'users.age' are gone that version" in warned(others)[0]
 
 
-def test_without_new_ids_those_that_are_lost_are_named():
-    text = failed(content(users=USERS[:10]))["min_users_kept"]
-    assert "lost are 'u" in text
+def test_names_belong_to_the_longest_column_that_fits():
+    names = ["a:b:c", "a:x", "a:b:d", "z:1"]
+    assert names_by_column("items", ["a", "a:b", "empty"], names) == {
+        "items.a": frozenset({"x"}),
+        "items.a:b": frozenset({"c", "d"}),
+    }

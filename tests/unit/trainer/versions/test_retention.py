@@ -22,49 +22,39 @@ def info(name, hours, *, labelled=(), rollback_of=()):
     return VersionInfo(name, NOW - hours * HOUR, labelled, rollback_of)
 
 
-def test_the_newest_are_kept_and_the_oldest_go_first():
-    versions = [info("c", 3), info("a", 1), info("d", 4), info("b", 2)]
-    assert to_delete(versions, RetentionPolicy(keep=2), now=NOW) == ["d", "c"]
+KEPT = [
+    info("a", 2),
+    info("b", 3),
+    info("c", 4, rollback_of=["x"]),
+    info("d", 5, labelled=["x"]),
+    info("e", 6),
+]
 
 
-def test_five_are_kept_by_default_and_the_last_hour():
-    versions = [info(f"young {i}", 0.1 * i) for i in range(8)] + [info("old", 2)]
-    assert to_delete(versions, RetentionPolicy(), now=NOW) == ["old"]
-    assert to_delete([info(str(i), 2 + i) for i in range(7)], RetentionPolicy(), now=NOW) == ["6", "5"]
-
-
-def test_what_labels_name_or_would_go_back_to_is_kept_and_takes_no_place_of_others():
-    versions = [
-        info("a", 2),
-        info("b", 3),
-        info("c", 4, rollback_of=["x"]),
-        info("d", 5, labelled=["x"]),
-        info("e", 6),
-    ]
-    assert to_delete(versions, RetentionPolicy(keep=1), now=NOW) == ["e", "b"]
-
-
-def test_a_maximal_age_keeps_what_is_younger_beyond_the_newest():
-    versions = [info(str(hours), hours) for hours in range(2, 9)]
-    policy = RetentionPolicy(keep=2, max_age=5 * HOUR)
-    assert to_delete(versions, policy, now=NOW) == ["8", "7", "6", "5"]
-
-
-def test_of_one_second_the_first_counts_as_the_newest():
-    versions = [info("second", 2), info("first", 2)]
-    assert to_delete(versions, RetentionPolicy(keep=1), now=NOW) == ["first"]
-
-
-def test_a_version_from_the_future_is_young():
-    versions = [info("now", 0), info("next year", -9000), info("later", -9001)]
-    assert to_delete(versions, RetentionPolicy(keep=1), now=NOW) == []
+@pytest.mark.parametrize(
+    ("versions", "policy", "deleted"),
+    [
+        ([info("c", 3), info("a", 1), info("d", 4), info("b", 2)], {"keep": 2}, "dc"),
+        # What labels name or would go back to is kept and takes no place of others.
+        (KEPT, {"keep": 1}, "eb"),
+        # Five by default, and the last hour.
+        ([info(str(own), own / 10) for own in range(8)] + [info("o", 2)], {}, "o"),
+        ([info(str(own), 2 + own) for own in range(7)], {}, "65"),
+        ([info(str(own), own) for own in range(2, 9)], {"keep": 2, "max_age": 5 * HOUR}, "8765"),
+        # Of one second the first counts as the newest, and one from the future is young.
+        ([info("s", 2), info("f", 2)], {"keep": 1}, "f"),
+        ([info("now", 0), info("next year", -9000), info("later", -9001)], {"keep": 1}, ""),
+    ],
+)
+def test_the_newest_are_kept_and_the_oldest_go_first(versions, policy, deleted):
+    assert to_delete(versions, RetentionPolicy(**policy), now=NOW) == [*deleted]
 
 
 @pytest.mark.parametrize(
     ("options", "flag"),
     [
         ({"keep": 0}, "--keep"),
-        ({"min_age": -HOUR}, "--min-age"),
+        ({"min_age": timedelta(microseconds=-1)}, "--min-age"),
         ({"min_age": 2 * HOUR, "max_age": HOUR}, "--max-age"),
     ],
 )
@@ -72,6 +62,7 @@ def test_a_value_out_of_range_is_refused_by_its_flag(options, flag):
     with pytest.raises(OptionError) as caught:
         RetentionPolicy(**options)
     assert caught.value.option == flag
+    RetentionPolicy(keep=1, min_age=timedelta(0), max_age=timedelta(0))
 
 
 names = st.lists(st.sampled_from(["current", "canary"]), max_size=1)
@@ -138,34 +129,24 @@ def test_a_volume_keeps_the_newest_the_labelled_and_what_a_rollback_needs(volume
     for day in (0, 1, 5):
         labels.promote(volume, six[day])
     labels.promote(volume, six[2], label="canary")
+    newest, *_, before, _ = survey(FolderVolume(volume))
+    assert (newest.name, newest.labels, newest.rollback_of) == (six[5], ["current"], [])
+    assert newest.created_at == publications.NOON
+    assert (before.name, before.labels, before.rollback_of) == (six[1], [], ["current"])
     assert run(volume, 2) == [six[0], six[3]]
     assert reader.list_versions(volume) == [six[1], six[2], six[4], six[5]]
-    assert labels.rollback(volume) == six[1]
-    verification.verify(volume, six[1])
     assert run(volume, 2) == []
+    assert publications.roll_back(volume) == six[1]
+    verification.verify(volume, six[1])
 
 
-def test_a_survey_tells_time_and_labels(volume, six):
-    labels.promote(volume, six[4])
-    labels.promote(volume, six[5])
-    newest, before, *_ = survey(FolderVolume(volume))
-    assert (newest.name, newest.labels, newest.rollback_of) == (six[5], ["current"], [])
-    assert (before.name, before.labels, before.rollback_of) == (six[4], [], ["current"])
-    assert newest.created_at == publications.NOON
-
-
-def test_a_version_without_a_manifest_counts_by_the_time_in_its_name(volume, six):
+def test_a_version_counts_by_the_time_in_its_name_or_is_left_alone(volume, six):
     for day in (0, 4):
         (layout.version_dir(volume, six[day]) / layout.MANIFEST).unlink()
-    assert run(volume, 2) == six[:4]
-    assert reader.list_versions(volume) == six[4:]
-
-
-def test_a_directory_whose_name_tells_no_time_is_left_alone(volume, six):
     odd = layout.version_dir(volume, "20261399T000000Z-000000")
     odd.mkdir()
-    assert run(volume, 1) == six[:5]
-    assert odd.is_dir()
+    assert run(volume, 2) == six[:4]
+    assert reader.list_versions(volume) == [*six[4:], odd.name]
 
 
 def test_a_label_that_cannot_be_read_stops_the_collection(volume, six):

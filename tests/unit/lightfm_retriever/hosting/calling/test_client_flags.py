@@ -1,7 +1,5 @@
 """How commands that ask a service connect."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
@@ -24,38 +22,23 @@ def test_nothing_is_plaintext_and_without_a_token():
     assert security(SERVICE_CLIENT_CA="", SERVICE_CA="ca", OTHER_CLIENT_CA="ca") == PLAIN
 
 
-@pytest.fixture
-def token(tmp_path):
+def test_flags_and_variables_mean_the_same_and_a_flag_wins(tmp_path):
     token = tmp_path / "token"
     token.write_text("first\nsecond\n")
-    return token
-
-
-def test_flags_and_variables_mean_the_same_and_a_flag_wins(token):
-    wanted = ClientSecurity(
-        ca=Path("ca"),
-        cert=Path("cert"),
-        key=Path("key"),
-        server_name="name",
-        token="first",  # noqa: S106
-    )
+    files = {name: Path(name) for name in ("ca", "cert", "key")}
+    wanted = ClientSecurity(**files, server_name="name", token="first")  # noqa: S106
     flags = ["--ca", "ca", "--cert", "cert", "--key", "key", "--server-name", "name"]
     assert security(*flags, "--client-token-file", token) == wanted
-    variables = {
-        "SERVICE_CLIENT_CA": "ca",
-        "SERVICE_CLIENT_CERT": "cert",
-        "SERVICE_CLIENT_KEY": "key",
-        "SERVICE_CLIENT_SERVER_NAME": "name",
-        "SERVICE_CLIENT_TOKEN_FILE": str(token),
-    }
+    variables = {f"SERVICE_CLIENT_{name.upper()}": name for name in files}
+    variables |= {"SERVICE_CLIENT_SERVER_NAME": "name", "SERVICE_CLIENT_TOKEN_FILE": str(token)}
     assert security(**variables) == wanted
     assert security("--ca", "ca", **{**variables, "SERVICE_CLIENT_CA": "another"}) == wanted
 
 
-def test_a_token_that_cannot_be_read_is_named(tmp_path, token):
-    missing = tmp_path / "missing"
-    with pytest.raises(HostingError, match=f"^--client-token-file {missing}: No such file"):
-        security("--client-token-file", missing)
-    token.write_text("\n")
-    with pytest.raises(HostingError, match=f"^--client-token-file {token} is empty"):
+@pytest.mark.parametrize(("content", "message"), [(None, ": No such file"), ("\n", " is empty")])
+def test_a_token_that_cannot_be_read_is_named(tmp_path, content, message):
+    token = tmp_path / "token"
+    if content is not None:
+        token.write_text(content)
+    with pytest.raises(HostingError, match=f"^--client-token-file {token}{message}"):
         security("--client-token-file", token)

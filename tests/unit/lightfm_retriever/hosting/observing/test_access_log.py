@@ -1,86 +1,71 @@
-from __future__ import annotations
-
 import json
 import select
 import threading
+
+import pytest
 
 from lightfm_retriever.hosting.observing.access_log import AccessLog
 from lightfm_retriever.hosting.observing.log_format import JsonFormat
 
 PATIENCE = 30
-LINES = JsonFormat("worker 0", str)
 
 
 class Reader:
-    """Takes what is written, when it is let."""
+    """Takes what is written, when it is let, but for the first of it if that is `lost`."""
 
-    def __init__(self, *, reading=True):
+    def __init__(self, *, lost=False):
         self.written = []
         self.asked = threading.Event()
         self.reading = threading.Event()
-        if reading:
-            self.reading.set()
+        self.lost = lost
 
     def write(self, data):
         self.asked.set()
         assert self.reading.wait(PATIENCE)
+        lost, self.lost = self.lost, False
+        if lost:
+            raise BrokenPipeError
         self.written.append(data)
 
-    def lines(self):
+    def log(self, **options):
+        """A log whose writer is stuck with a first line."""
+        log = AccessLog(JsonFormat("worker 0", str), write=self.write, **options)
+        log.add({"number": 0})
+        assert self.asked.wait(PATIENCE)
+        return log
+
+    def end(self, log):
+        self.reading.set()
+        log.close(PATIENCE)
         return [json.loads(line) for line in b"".join(self.written).splitlines()]
 
 
 def test_lines_come_in_order_and_together_but_in_pieces_that_never_mix():
     reader = Reader()
-    log = AccessLog(LINES, write=reader.write)
-    for number in range(100):
+    log = reader.log()
+    for number in range(1, 100):
         log.add({"number": number})
-    log.close(PATIENCE)
-    assert [line["number"] for line in reader.lines()] == [*range(100)]
+    assert [line["number"] for line in reader.end(log)] == [*range(100)]
     assert 1 < len(reader.written) < 50
     assert max(map(len, reader.written)) <= select.PIPE_BUF
     assert all(data.endswith(b"\n") for data in reader.written)
 
 
-def test_calls_go_on_when_nobody_reads_and_what_is_lost_is_counted():
-    reader = Reader(reading=False)
-    log = AccessLog(LINES, write=reader.write, most=10)
-    log.add({"number": 0})
-    assert reader.asked.wait(PATIENCE)
-    # The writer is stuck with the first.
-    for number in range(1, 31):
+@pytest.mark.parametrize(("lost", "come", "missing"), [(False, 31, 20), (False, 11, 0), (True, 2, 1)])
+def test_calls_go_on_when_nobody_reads_and_what_is_lost_is_counted(lost, come, missing):
+    reader = Reader(lost=lost)
+    log = reader.log(most=10)
+    for number in range(1, come):
         log.add({"number": number})
-    reader.reading.set()
-    log.close(PATIENCE)
-    *calls, last = reader.lines()
-    assert [line["number"] for line in calls] == [*range(11)]
-    assert (last["level"], last["lines"]) == ("WARNING", 20)
+    *calls, last = [*reader.end(log), {}][: -1 if missing else None]
+    assert [line["number"] for line in calls] == [*range(lost, min(come, 11))]
+    if missing:
+        assert (last["level"], last["lines"]) == ("WARNING", missing)
 
 
 def test_closing_waits_no_longer_than_it_is_told():
-    reader = Reader(reading=False)
-    log = AccessLog(LINES, write=reader.write)
-    log.add({})
-    assert reader.asked.wait(PATIENCE)
+    reader = Reader()
+    log = reader.log()
     log.close(0.01)
     assert reader.written == []
     reader.reading.set()
-
-
-def test_a_reader_that_is_gone_ends_nothing():
-    calls = []
-
-    def write(data):
-        calls.append(data)
-        if len(calls) == 1:
-            raise BrokenPipeError
-
-    log = AccessLog(LINES, write=write)
-    log.add({"number": 1})
-    while not calls:
-        threading.Event().wait(0.001)
-    log.add({"number": 2})
-    log.close(PATIENCE)
-    [second, lost] = [json.loads(line) for line in b"".join(calls[1:]).splitlines()]
-    assert second["number"] == 2
-    assert lost["lines"] == 1

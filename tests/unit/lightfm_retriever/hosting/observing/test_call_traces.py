@@ -1,9 +1,8 @@
 """Which calls are traced, and what their spans tell."""
 
-from __future__ import annotations
-
 import contextlib
 import contextvars
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -11,170 +10,127 @@ import pytest
 from lightfm_retriever.hosting.observing import request_ids, spans
 from lightfm_retriever.hosting.observing.call_traces import CallTraces
 
-METHOD = "/package.Calls/Ask"
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-class FakeSpan:
-    def __init__(self):
-        self.attributes = {}
-        self.status = None
+class Traced:
+    """Calls of a behavior, and the spans that were recorded of them; stands for OpenTelemetry."""
 
-    def set_attribute(self, name, value):
-        self.attributes[name] = value
+    def __init__(self, behavior, *, share=1.0, draw=0.5, streams=False, method="/package.Calls/Ask"):
+        self.spans = []
+        traces = CallTraces(self, share, lambda response: {"results": response}, draw=lambda: draw)
+        self._around = traces(method, behavior, streams=streams)
 
-    def set_attributes(self, values):
-        self.attributes |= values
-
-    def set_status(self, status):
-        self.status = status
-
-
-class FakeTracing:
-    def __init__(self):
-        self.calls = []
+    def __call__(self, *metadata, code=None, take=lambda answer: answer):
+        """What is taken of the answer to a call, in a context of its own, as gRPC's calls are."""
+        context = SimpleNamespace(
+            invocation_metadata=lambda: metadata, code=lambda: code, is_active=lambda: True
+        )
+        return contextvars.copy_context().run(lambda: take(self._around("request", context)))
 
     @contextlib.contextmanager
     def call_span(self, name, headers, attributes):
-        span = FakeSpan()
-        self.calls.append((name, headers, attributes, span))
+        span = SimpleNamespace(name=name, headers=headers, begun_with=attributes, told={}, status=None)
+        span.set_attributes = span.told.update
+        span.set_attribute = span.told.__setitem__
+        span.set_status = lambda status: setattr(span, "status", status)
+        self.spans.append(span)
         yield span
 
     def ids(self):
         return TRACE, PARENT
 
 
-class Context:
-    def __init__(self, *metadata, code=None):
-        self._metadata = metadata
-        self._code = code
-
-    def invocation_metadata(self):
-        return self._metadata
-
-    def code(self):
-        return self._code
-
-    def is_active(self):
-        return True
-
-
-def call(behavior, context=None, *, share=1.0, draw=0.5, streams=False, method=METHOD):
-    """Call a behavior; returns what it answers, and the spans that were recorded."""
-    tracing = FakeTracing()
-    traces = CallTraces(tracing, share, lambda response: {"results": response}, draw=lambda: draw)
-    around = traces(method, behavior, streams=streams)
-    run = contextvars.copy_context().run
-    return run(lambda: around("request", context or Context())), tracing.calls
+def is_traced(*metadata, **options):
+    traced = Traced(lambda *_: 1, **options)
+    assert traced(*metadata) == 1
+    return len(traced.spans) == 1
 
 
 def parent(flags="01", version="00", trace=TRACE, span=PARENT):
     return "traceparent", f"{version}-{trace}-{span}-{flags}"
 
 
-def test_a_share_of_the_calls_is_traced_where_the_caller_does_not_say():
-    assert len(call(lambda *_: 1, share=0.5, draw=0.499)[1]) == 1
-    assert len(call(lambda *_: 1, share=0.5, draw=0.5)[1]) == 0
-    assert len(call(lambda *_: 1, share=0.0, draw=0.0)[1]) == 0
-    assert len(call(lambda *_: 1, share=1.0, draw=0.999)[1]) == 1
+@pytest.mark.parametrize(
+    ("share", "draw", "traced"),
+    [(0.5, 0.499, True), (0.5, 0.5, False), (0.0, 0.0, False), (1.0, 0.999, True)],
+)
+def test_a_share_of_the_calls_is_traced_where_the_caller_does_not_say(share, draw, traced):
+    assert is_traced(share=share, draw=draw) == traced
+    assert not is_traced(method="/grpc.health.v1.Health/Check")
 
 
 @pytest.mark.parametrize(
     ("header", "traced"),
     [
-        (parent("01"), True),
-        (parent("ff"), True),
+        *((parent(flags), True) for flags in ("01", "ff")),
         (parent("03", version="cc"), True),
         (("traceparent", parent("01", version="01")[1] + "-more"), True),
-        (parent("00"), False),
-        (parent("02"), False),
+        *((parent(flags), False) for flags in ("00", "02")),
+        # Those that say nothing count as none.
+        *((("traceparent", text), None) for text in ("", "01")),
+        *((parent(**odd), None) for odd in ({"flags": "zz"}, {"version": "ff"})),
+        *((parent(**odd), None) for odd in ({"trace": "0" * 32}, {"span": "0" * 16})),
+        (parent(trace=TRACE.upper()), None),
     ],
 )
 def test_the_caller_decides(header, traced):
-    context = Context(("user-agent", "x"), header)
-    assert len(call(lambda *_: 1, context, share=0.5, draw=0.9 if traced else 0.0)[1]) == traced
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        ("traceparent", ""),
-        ("traceparent", "01"),
-        parent("zz"),
-        parent(version="ff"),
-        parent(trace="0" * 32),
-        parent(span="0" * 16),
-        parent(trace=TRACE.upper()),
-    ],
-)
-def test_a_header_that_says_nothing_counts_as_none(header):
-    context = Context(header)
-    assert len(call(lambda *_: 1, context, share=0.5, draw=0.4)[1]) == 1
-    assert len(call(lambda *_: 1, context, share=0.5, draw=0.6)[1]) == 0
+    for draw in (0.4, 0.6):
+        wanted = draw < 0.5 if traced is None else traced
+        assert is_traced(("user-agent", "x"), header, draw=draw, share=0.5) == wanted
 
 
 def test_a_span_tells_what_was_called_and_how_it_went():
     def behavior(request, context):
         request_ids.take([("x-request-id", "mine")])
-        return 7, spans.ids()
+        # What it does within is recorded too.
+        assert spans.ids() == (TRACE, PARENT)
+        return 7
 
-    context = Context(("user-agent", "x"), parent(), ("tracestate", "a=b"))
-    tracing = FakeTracing()
-    traces = CallTraces(tracing, 0.0, lambda response: {"results": response[0]})
-    around = traces(METHOD, behavior, streams=False)
-    answer = contextvars.copy_context().run(around, "request", context)
-    # What it does within is recorded too.
-    assert answer == (7, (TRACE, PARENT))
-    [(name, headers, attributes, span)] = tracing.calls
-    assert name == "package.Calls/Ask"
-    assert headers == {"traceparent": parent()[1], "tracestate": "a=b"}
-    assert attributes == {"rpc.system": "grpc", "rpc.service": "package.Calls", "rpc.method": "Ask"}
-    assert span.attributes == {"results": 7, "rpc.grpc.status_code": 0, "request_id": "mine"}
+    traced = Traced(behavior, share=0.0)
+    assert traced(("user-agent", "x"), parent(), ("tracestate", "a=b")) == 7
+    [span] = traced.spans
+    assert span.name == "package.Calls/Ask"
+    assert span.headers == {"traceparent": parent()[1], "tracestate": "a=b"}
+    assert span.begun_with == {
+        "rpc.system": "grpc",
+        "rpc.service": "package.Calls",
+        "rpc.method": "Ask",
+    }
+    assert span.told == {"results": 7, "rpc.grpc.status_code": 0, "request_id": "mine"}
     assert span.status is None
 
 
 @pytest.mark.parametrize(
-    ("code", "number", "fault"),
+    ("code", "fault"),
     [
-        (grpc.StatusCode.NOT_FOUND, 5, False),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, 8, False),
-        (grpc.StatusCode.INTERNAL, 13, True),
-        (grpc.StatusCode.UNAVAILABLE, 14, True),
-        (None, 2, True),
+        *((code, True) for code in ("DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE")),
+        *((code, True) for code in (None, "UNKNOWN", "DATA_LOSS")),
+        *((code, False) for code in ("NOT_FOUND", "RESOURCE_EXHAUSTED")),
     ],
 )
 @pytest.mark.parametrize("streams", [False, True])
-def test_an_error_is_the_spans_when_the_service_is_at_fault(code, number, fault, streams):
-    tracing = FakeTracing()
-
+def test_an_error_is_the_spans_when_the_service_is_at_fault(code, fault, streams):
     def behavior(request, context):
         raise ZeroDivisionError
 
-    around = CallTraces(tracing, 1.0, dict)(METHOD, behavior, streams=streams)
+    traced = Traced(behavior, streams=streams)
     with pytest.raises(ZeroDivisionError):
-        contextvars.copy_context().run(lambda: [*around("request", Context(code=code))])
-    [(*_, span)] = tracing.calls
-    assert span.attributes == {"rpc.grpc.status_code": number}
+        traced(code=code and grpc.StatusCode[code], take=list)
+    [span] = traced.spans
+    assert span.told == {"rpc.grpc.status_code": grpc.StatusCode[code or "UNKNOWN"].value[0]}
     assert (span.status is not None) == fault
 
 
 def test_a_stream_is_recorded_to_its_end():
-    def behavior(request, context):
-        yield 1
-        yield 2
+    traced = Traced(lambda *_: iter([1, 2]), streams=True)
 
-    tracing = FakeTracing()
-    responses = CallTraces(tracing, 1.0, dict)(METHOD, behavior, streams=True)("request", Context())
-    recorded = tracing.calls
-    assert recorded == []
-    # As gRPC does: all of a call in one context.
-    run = contextvars.copy_context().run
-    assert run(next, responses) == 1
-    [(*_, span)] = recorded
-    assert span.attributes == {}
-    assert run(list, responses) == [2]
-    assert span.attributes == {"rpc.grpc.status_code": 0}
+    def take(responses):
+        assert traced.spans == []
+        assert next(responses) == 1
+        [span] = traced.spans
+        assert span.told == {}
+        assert [*responses] == [2]
+        return span.told
 
-
-def test_health_checks_are_not_traced():
-    assert call(lambda *_: 1, method="/grpc.health.v1.Health/Check")[1] == []
+    assert traced(take=take) == {"rpc.grpc.status_code": 0}

@@ -1,17 +1,16 @@
 """Spans as a receiver gets them."""
 
-from __future__ import annotations
-
 import contextvars
 import logging
 import os
 import threading
+from functools import partial
 
 import pytest
 
 from lightfm_retriever.hosting.errors import HostingError
-from lightfm_retriever.hosting.observing import spans, trace_settings
-from lightfm_retriever.hosting.observing.otel import Seldom, Tracing
+from lightfm_retriever.hosting.observing import otel, spans, trace_settings
+from lightfm_retriever.hosting.observing.otel import Tracing
 from lightfm_retriever.hosting.observing.trace_settings import TraceSettings
 from tests.otlp import Receiver
 
@@ -25,6 +24,10 @@ def _opentelemetrys_logger():
     before = theirs.handlers, theirs.propagate, theirs.level
     yield
     theirs.handlers, theirs.propagate, theirs.level = before
+
+
+def tracing_to(receiver, *, role="worker 0"):
+    return Tracing(receiver.url, service="tests", role=role)
 
 
 def in_a_call(tracing, do):
@@ -44,34 +47,30 @@ def test_spans_belong_together_and_to_the_callers_trace():
             return spans.ids()
 
     with Receiver() as receiver:
-        tracing = Tracing(receiver.url, service="tests", role="worker 0")
+        tracing = tracing_to(receiver)
         innermost = in_a_call(tracing, search)
         tracing.close(30)
         call, search, filter_ = receiver.trace(TRACE)
-    assert [call.name, search.name, filter_.name] == ["package.Calls/Ask", "search", "filter"]
-    assert [call.parent_id, search.parent_id, filter_.parent_id] == [
-        PARENT,
-        call.span_id,
-        search.span_id,
+    assert [(span.name, span.parent_id) for span in (call, search, filter_)] == [
+        ("package.Calls/Ask", PARENT),
+        ("search", call.span_id),
+        ("filter", search.span_id),
     ]
     assert innermost == (TRACE, filter_.span_id)
     assert call.kind == 2  # SPAN_KIND_SERVER
     assert call.state == "vendor=1"
     assert search.attributes == {"questions": 2}
-    assert call.resource["service.name"] == "tests"
-    assert call.resource["role"] == "worker 0"
-    assert call.resource["process.pid"] == os.getpid()
+    told = ("service.name", "role", "process.pid")
+    assert [call.resource[name] for name in told] == ["tests", "worker 0", os.getpid()]
     assert call.resource["service.version"]
 
 
 def test_a_run_is_under_the_call_that_asked_for_it():
     with Receiver() as receiver:
-        tracing = Tracing(receiver.url, service="tests", role="training run")
-        asked_by = in_a_call(tracing, spans.traceparent)
-        with tracing.run_span("training run", asked_by, {"training_run": "r1"}):
-            pass
-        with tracing.run_span("training run", "", {"training_run": "r2"}):
-            pass
+        tracing = tracing_to(receiver, role="training run")
+        for run, asked_by in (("r1", in_a_call(tracing, spans.traceparent)), ("r2", "")):
+            with tracing.run_span("training run", asked_by, {"training_run": run}):
+                pass
         tracing.close(30)
         call, run = receiver.trace(TRACE)
         alone = receiver.wait_for_any(lambda span: span.attributes.get("training_run") == "r2")
@@ -80,24 +79,17 @@ def test_a_run_is_under_the_call_that_asked_for_it():
     assert alone.parent_id == ""
 
 
-def test_what_opentelemetry_complains_of_for_each_batch_is_told_once_in_a_while(caplog):
+def test_what_opentelemetry_complains_of_for_each_batch_is_told_once_in_a_while(caplog, monkeypatch):
     now = [1000.0]
-    complain = logging.makeLogRecord({"msg": "Failed to export to %s", "args": ("there",)})
-    handler = Seldom(clock=lambda: now[0])
+    monkeypatch.setattr(otel, "Seldom", partial(otel.Seldom, clock=lambda: now[0]))
+    with Receiver() as receiver:
+        tracing_to(receiver).close(30)
     for seconds in (0, 1, 598, 2, 1):
         now[0] += seconds
-        handler.emit(complain)
-    assert [record.getMessage() for record in caplog.records] == [
-        "traces can't be sent: Failed to export to there (not said again for ten minutes)"
-    ] * 2
-
-
-def test_opentelemetry_itself_logs_nothing(caplog):
-    with Receiver() as receiver:
-        Tracing(receiver.url, service="tests", role="worker 0").close(30)
-        logging.getLogger("opentelemetry.sdk.trace").error("Queue full, dropping Span.")
-    [told] = caplog.records
-    assert told.name == "lightfm_retriever.hosting.observing.otel"
+        logging.getLogger("opentelemetry.sdk").error("Failed to export to %s", "there")
+    told = "traces can't be sent: Failed to export to there (not said again for ten minutes)"
+    assert caplog.messages == [told] * 2
+    assert {record.name for record in caplog.records} == {otel.__name__}
 
 
 def test_a_receiver_that_does_not_answer_holds_up_nobody():
@@ -110,7 +102,7 @@ def test_a_receiver_that_does_not_answer_holds_up_nobody():
             return super().Export(request, context)
 
     with Silent() as receiver:
-        tracing = Tracing(receiver.url, service="tests", role="worker 0")
+        tracing = tracing_to(receiver)
         in_a_call(tracing, lambda: None)
         tracing.close(0.05)
         # It still waits for an answer, but this doesn't.
@@ -137,15 +129,13 @@ def test_without_the_extra_the_service_does_not_start(monkeypatch, missing):
 
 
 @pytest.mark.parametrize(
-    "endpoint",
-    ["127.0.0.1:4317", "ftp://x", "http://", "", "http://[::1", "http://a:99999", "http://a:x"],
+    ("name", "value", "flag"),
+    [
+        *(("endpoint", url, "--otlp-endpoint") for url in ("127.0.0.1:4317", "ftp://x", "http://", "")),
+        *(("endpoint", f"http://{rest}", "--otlp-endpoint") for rest in ("[::1", "a:99999", "a:x")),
+        *(("share", share, "--trace-share") for share in (-0.1, 1.1, float("nan"))),
+    ],
 )
-def test_an_endpoint_is_a_url(endpoint):
-    with pytest.raises(HostingError, match="--otlp-endpoint"):
-        TraceSettings(endpoint=endpoint)
-
-
-@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
-def test_a_share_is_between_none_and_all(share):
-    with pytest.raises(HostingError, match="--trace-share"):
-        TraceSettings(share=share)
+def test_an_endpoint_is_a_url_and_a_share_is_between_none_and_all(name, value, flag):
+    with pytest.raises(HostingError, match=flag):
+        TraceSettings(**{name: value})

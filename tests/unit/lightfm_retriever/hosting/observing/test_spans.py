@@ -1,7 +1,7 @@
-from __future__ import annotations
-
 import contextlib
 import contextvars
+import subprocess
+import sys
 
 import pytest
 
@@ -9,15 +9,12 @@ from lightfm_retriever.hosting.observing import spans
 from lightfm_retriever.hosting.observing.spans import span
 
 
-class Recorder:
-    def __init__(self):
-        self.recorded = []
-
+class Recorder(list):
     @contextlib.contextmanager
     def span(self, name, attributes):
-        self.recorded.append(("begin", name, attributes))
+        self.append(("begin", name, attributes))
         yield
-        self.recorded.append(("end", name))
+        self.append(("end", name))
 
     def ids(self):
         return "a" * 32, "b" * 16
@@ -38,15 +35,29 @@ def test_a_span_is_recorded_in_its_own_context_alone():
         spans.record_with(recorder)
         with span("search", questions=2), span("filter"):
             pass
-        return spans.ids(), spans.traceparent()
+        assert spans.ids() == ("a" * 32, "b" * 16)
+        return spans.traceparent()
 
-    ids, parent = contextvars.copy_context().run(traced)
-    assert recorder.recorded == [
-        ("begin", "search", {"questions": 2}),
-        ("begin", "filter", {}),
-        ("end", "filter"),
-        ("end", "search"),
-    ]
-    assert ids == ("a" * 32, "b" * 16)
-    assert parent == f"00-{'a' * 32}-{'b' * 16}-01"
+    assert contextvars.copy_context().run(traced) == f"00-{'a' * 32}-{'b' * 16}-01"
+    begun = [("begin", "search", {"questions": 2}), ("begin", "filter", {})]
+    assert recorder == [*begun, ("end", "filter"), ("end", "search")]
     assert spans.ids() is None
+
+
+CODE = """
+import sys
+from lightfm_retriever.hosting.observing.spans import outgoing
+assert outgoing() is None
+assert "opentelemetry" not in sys.modules
+from opentelemetry import trace
+assert outgoing() is None
+context = trace.SpanContext(0xA, 0xB, False, trace.TraceFlags(1))
+with trace.use_span(trace.NonRecordingSpan(context)):
+    print(outgoing())
+assert outgoing() is None
+"""
+
+
+def test_a_trace_goes_on_where_the_caller_uses_opentelemetry():
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"(('traceparent', '00-{10:032x}-{11:016x}-01'),)"

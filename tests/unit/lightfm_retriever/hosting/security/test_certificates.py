@@ -1,11 +1,10 @@
 """What a handshake would fail for is found before, and said."""
 
-from __future__ import annotations
-
 import logging
 import ssl
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,7 +19,14 @@ from lightfm_retriever.hosting.security.settings import ClientSecurity, Security
 from tests.certificates import Secret, authority, chain, encrypted, expired, issue, key, write
 
 NOW = datetime.now(UTC)
-OURS, OTHER = issue(), issue()
+DAY = timedelta(days=1)
+OURS, OTHER, OLD = issue(), issue(), expired()
+NEW = issue(not_before=NOW + DAY, not_after=NOW + 2 * DAY)
+LEAF, CA = OURS.cert_chain_pems[0].bytes(), authority("ours").cert_pem.bytes()
+OTHER_KEY = ed25519.Ed25519PrivateKey.generate()
+ED25519 = OTHER_KEY.private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+)
 RUBBISH = b"rubbish\n"
 
 
@@ -35,133 +41,102 @@ def settings(secret, *, mutual=True):
 
 def test_what_is_good_is_taken(secret):
     found = certificates.watch(settings(secret)).value
-    assert (found.chain, found.key) == (chain(OURS), key(OURS))
-    assert found.authorities == authority("ours").cert_pem.bytes()
+    assert (found.chain, found.key, found.authorities) == (chain(OURS), key(OURS), CA)
     assert found.warning() is None
     assert certificates.watch(settings(secret, mutual=False)).value.authorities is None
+    past = replace(found, expires=datetime.now(UTC) - timedelta(seconds=1))
+    assert "which is in use, expired at" in str(past.warning())
 
 
-def refused(secret, cert, private):
-    secret.replace(cert, private)
-    with pytest.raises(HostingError) as caught:
-        check_files(settings(secret))
-    return str(caught.value).replace(str(secret.cert), "CERT").replace(str(secret.key), "KEY")
-
-
-OTHER_KEY = ed25519.Ed25519PrivateKey.generate()
-ED25519 = OTHER_KEY.private_bytes(
-    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-)
-
-
-@pytest.mark.parametrize(
-    ("cert", "private", "message"),
-    [
-        (RUBBISH, key(OURS), "--tls-cert CERT isn't a certificate in PEM"),
-        (b"", key(OURS), "--tls-cert CERT isn't a certificate in PEM"),
-        (chain(OURS)[:200], key(OURS), "--tls-cert CERT isn't a certificate in PEM"),
-        (key(OURS), key(OURS), "--tls-cert CERT isn't a certificate in PEM"),
-        (chain(OURS), RUBBISH, "--tls-key KEY isn't a private key in PEM"),
-        (chain(OURS), chain(OURS), "--tls-key KEY isn't a private key in PEM"),
-        (chain(OURS), encrypted(OURS), "--tls-key KEY is encrypted"),
-        (chain(OURS), ED25519, "--tls-key KEY is of a kind that gRPC can't use"),
-        (chain(OURS), key(OTHER), "--tls-key KEY isn't the key of --tls-cert CERT"),
-        (chain(OTHER) + chain(OURS), key(OURS), "--tls-cert CERT begins with another certificate"),
-    ],
-)
-def test_what_no_handshake_takes_is_refused(secret, cert, private, message):
-    assert refused(secret, cert, private).startswith(message)
-
-
-def remade(certificate, old, new):
-    """A certificate that has other bytes in one place; its signature, which nobody checks, stays."""
-    content = ssl.PEM_cert_to_DER_cert(certificate.decode())
+def remade(old, new):
+    """Our certificate with other bytes in one place; its signature, which nobody checks, stays."""
+    content = ssl.PEM_cert_to_DER_cert(LEAF.decode())
+    old, new = bytes.fromhex(old), bytes.fromhex(new)
     assert old in content
     return ssl.DER_cert_to_PEM_cert(content.replace(old, new)).encode()
 
 
 # The object identifiers of elliptic curves' keys and of P-256, and version 3.
-KEY_KIND, CURVE = bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06082a8648ce3d030107")
-VERSION = bytes.fromhex("a003020102")
+STRANGE_KIND = remade("06072a8648ce3d0201", "06072a8648ce3d027f")
+STRANGE_CURVE = remade("06082a8648ce3d030107", "06082a8648ce3d03017f")
+STRANGE_VERSION = remade("a003020102", "a003020107")
+NO_CERTIFICATE = "--tls-cert CERT isn't a certificate in PEM"
+OTHERS_KEY = "--tls-key KEY isn't the key of --tls-cert CERT"
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [(KEY_KIND, KEY_KIND[:-1] + b"\x7f"), (CURVE, CURVE[:-1] + b"\x7f")]
+    ("cert", "private", "message"),
+    [
+        (RUBBISH, key(OURS), NO_CERTIFICATE),
+        (b"", key(OURS), NO_CERTIFICATE),
+        (chain(OURS)[:200], key(OURS), NO_CERTIFICATE),
+        (key(OURS), key(OURS), NO_CERTIFICATE),
+        (STRANGE_VERSION, key(OURS), NO_CERTIFICATE),
+        (chain(OURS), RUBBISH, "--tls-key KEY isn't a private key in PEM"),
+        (chain(OURS), chain(OURS), "--tls-key KEY isn't a private key in PEM"),
+        (chain(OURS), encrypted(OURS), "--tls-key KEY is encrypted"),
+        (chain(OURS), ED25519, "--tls-key KEY is of a kind that gRPC can't use"),
+        (chain(OURS), key(OTHER), OTHERS_KEY),
+        (STRANGE_KIND, key(OURS), OTHERS_KEY),
+        (STRANGE_CURVE, key(OURS), OTHERS_KEY),
+        (chain(OTHER) + chain(OURS), key(OURS), "--tls-cert CERT begins with another certificate"),
+        (chain(OLD), key(OLD), f"--tls-cert CERT expired at {NOW - 2 * DAY:%Y-%m-%dT}"),
+        (chain(NEW), key(NEW), f"--tls-cert CERT is valid from {NOW + DAY:%Y-%m-%dT}"),
+    ],
+    ids=range(15),
 )
-def test_a_certificate_with_a_key_of_an_unknown_kind_is_refused_like_any_other(secret, old, new):
-    leaf = OURS.cert_chain_pems[0].bytes()
-    strange = remade(leaf, old, new)
-    assert refused(secret, strange, key(OURS)).startswith("--tls-key KEY isn't the key of --tls-cert")
-    # Whose key those above it have matters to clients alone.
-    secret.replace(leaf + strange, key(OURS))
-    check_files(settings(secret))
-
-
-def test_a_certificate_of_an_unknown_version_is_none(secret):
-    strange = remade(OURS.cert_chain_pems[0].bytes(), VERSION, VERSION[:-1] + b"\x07")
-    assert refused(secret, strange, key(OURS)).startswith("--tls-cert CERT isn't a certificate in PEM")
-
-
-def test_one_that_has_expired_or_is_not_valid_yet_is_refused_with_the_time(secret):
-    old = expired()
-    assert f"expired at {NOW - timedelta(days=2):%Y-%m-%dT}" in refused(secret, chain(old), key(old))
-    new = issue(not_before=NOW + timedelta(days=1), not_after=NOW + timedelta(days=2))
-    message = refused(secret, chain(new), key(new))
-    assert f"is valid from {NOW + timedelta(days=1):%Y-%m-%dT}" in message
-
-
-@pytest.mark.parametrize(
-    ("name", "flag"), [("cert", "--tls-cert"), ("key", "--tls-key"), ("ca", "--tls-client-ca")]
-)
-def test_a_missing_file_is_named_with_its_flag(secret, name, flag):
-    path = getattr(secret, name)
-    path.unlink()
+def test_what_no_handshake_takes_is_refused(secret, cert, private, message):
+    secret.replace(cert, private)
     with pytest.raises(HostingError) as caught:
         check_files(settings(secret))
-    assert str(caught.value) == f"{flag} {path}: No such file or directory"
+    told = str(caught.value).replace(str(secret.cert), "CERT").replace(str(secret.key), "KEY")
+    assert told.startswith(message)
 
 
-def test_a_client_ca_must_be_a_certificate(secret):
-    secret.ca.unlink()
-    secret.ca.write_bytes(RUBBISH)
-    with pytest.raises(HostingError, match=f"^--tls-client-ca {secret.ca} isn't a certificate"):
-        check_files(settings(secret))
-    secret.ca.write_bytes(chain(expired()))
-    with pytest.raises(HostingError, match=f"^--tls-client-ca {secret.ca} holds expired"):
-        check_files(settings(secret))
-    # Some of a bundle always have.
-    secret.ca.write_bytes(chain(expired()) + authority("ours").cert_pem.bytes())
+@pytest.mark.parametrize("strange", [STRANGE_KIND, STRANGE_CURVE], ids=["kind", "curve"])
+def test_whose_key_those_above_it_have_matters_to_clients_alone(secret, strange):
+    secret.replace(LEAF + strange, key(OURS))
     check_files(settings(secret))
 
 
-@pytest.mark.parametrize(("days", "warns"), [(6, True), (8, False)])
-def test_one_that_expires_within_a_week_is_warned_of_once(tmp_path, caplog, days, warns):
-    secret = Secret(tmp_path / "secret", issue(not_after=NOW + timedelta(days=days)))
+def test_a_missing_file_and_a_client_ca_that_is_none_are_named_with_their_flag(secret):
+    for content, message in (
+        (RUBBISH, "isn't a certificate in PEM"),
+        (chain(OLD), "holds expired certificates only"),
+        # Some of a bundle always have.
+        (chain(OLD) + CA, None),
+    ):
+        secret.ca.unlink()
+        secret.ca.write_bytes(content)
+        if message is None:
+            check_files(settings(secret))
+            continue
+        with pytest.raises(HostingError, match=f"^--tls-client-ca {secret.ca} {message}"):
+            check_files(settings(secret))
+    for path, flag in ((secret.ca, "client-ca"), (secret.key, "key"), (secret.cert, "cert")):
+        path.unlink()
+        with pytest.raises(HostingError, match=f"^--tls-{flag} {path}: No such file or directory$"):
+            check_files(settings(secret))
+
+
+@pytest.mark.parametrize(("days", "warnings"), [(6, 1), (8, 0)])
+def test_one_that_expires_within_a_week_is_warned_of_once(tmp_path, caplog, days, warnings):
+    secret = Secret(tmp_path / "secret", issue(not_after=NOW + days * DAY))
     watched = certificates.watch(settings(secret))
     with caplog.at_level(logging.WARNING):
         watched.look()
         watched.look()
-    assert [f"--tls-cert {secret.cert} expires at" in line for line in caplog.messages] == [
-        True
-    ] * warns
-
-
-def test_one_that_expires_while_it_is_in_use_is_warned_of(secret):
-    found = certificates.watch(settings(secret)).value
-    past = certificates.Certificates(
-        found.where, found.chain, found.key, None, datetime.now(UTC) - timedelta(seconds=1)
-    )
-    assert "which is in use, expired at" in str(past.warning())
+    assert len(caplog.messages) == warnings
+    assert all(f"--tls-cert {secret.cert} expires at" in line for line in caplog.messages)
 
 
 def test_a_client_reads_the_same_with_its_own_flags(tmp_path):
     ca = tmp_path / "ca.crt"
-    ca.write_bytes(authority("ours").cert_pem.bytes())
-    assert certificates.read_authorities(ClientSecurity(ca=ca)) == ca.read_bytes()
+    ca.write_bytes(CA)
+    assert certificates.read_authorities(ClientSecurity(ca=ca)) == CA
     client = issue("client")
     files = write(tmp_path, client)
-    security = ClientSecurity(ca=ca, **files)
-    assert certificates.read_pair(security) == (chain(client), key(client))
+    assert certificates.read_pair(ClientSecurity(ca=ca, **files)) == (chain(client), key(client))
     assert certificates.read_pair(ClientSecurity(ca=ca)) is None
     files["key"].write_bytes(key(OTHER))
     ca.unlink()
@@ -175,15 +150,14 @@ def test_a_client_reads_the_same_with_its_own_flags(tmp_path):
 
 def test_an_odd_certificate_of_somebody_else_makes_no_warning_of_a_library(tmp_path):
     """Systems have authorities whose serial number is 0."""
-    number, zero = b"\x02\x01\x07", b"\x02\x01\x00"
     builder = (
         x509.CertificateBuilder(x509.Name([]), x509.Name([]), OTHER_KEY.public_key(), 7)
-        .not_valid_before(NOW - timedelta(days=1))
-        .not_valid_after(NOW + timedelta(days=9))
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + 9 * DAY)
     )
     made = builder.sign(OTHER_KEY, None).public_bytes(serialization.Encoding.DER)
     odd = tmp_path / "odd.crt"
-    odd.write_text(ssl.DER_cert_to_PEM_cert(made.replace(number, zero, 1)))
+    odd.write_text(ssl.DER_cert_to_PEM_cert(made.replace(b"\x02\x01\x07", b"\x02\x01\x00", 1)))
     code = f"""
 from lightfm_retriever.hosting.security import certificates
 from lightfm_retriever.hosting.security.settings import ClientSecurity

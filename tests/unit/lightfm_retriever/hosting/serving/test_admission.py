@@ -1,7 +1,5 @@
 """Lanes: how many calls there are, and who is refused."""
 
-from __future__ import annotations
-
 import threading
 from types import SimpleNamespace
 
@@ -13,12 +11,13 @@ from lightfm_retriever.hosting.calls import Calls, refusing_handler
 from lightfm_retriever.hosting.serving.admission import Admission, overloaded
 from lightfm_retriever.hosting.serving.lanes import Lane
 
-CALLS = "package.Calls"
+CALLS, ASK = "package.Calls", "/package.Calls/Ask"
 HANDLER = grpc.unary_unary_rpc_method_handler(lambda request, _: request)
 
 
-def details(method):
-    return SimpleNamespace(method=method, invocation_metadata=())
+def handler_of(admission, method, handler=HANDLER):
+    details = SimpleNamespace(method=method, invocation_metadata=())
+    return admission.intercept_service(lambda _: handler, details)
 
 
 @pytest.fixture
@@ -32,74 +31,52 @@ def lane():
 def held(lane):
     """Two calls that fill the lane, until the event is set."""
     event = threading.Event()
-    futures = [lane.submit(event.wait) for _ in range(2)]
+    for _ in range(2):
+        lane.submit(event.wait)
     yield event
     event.set()
-    for future in futures:
-        future.result(timeout=10)
+    assert lane.wait_until_empty(10)
 
 
-def test_a_lane_counts_what_it_runs(lane, held):
+def test_a_lane_counts_what_it_runs_and_fails_to(lane, held):
     assert (lane.accepted, lane.in_flight) == (2, 2)
+    assert not lane.wait_until_empty(0)
     held.set()
-    assert lane.wait_until_empty(10)
-    assert (lane.accepted, lane.in_flight) == (2, 0)
-
-
-def test_a_call_that_fails_has_ended(lane):
-    future = lane.submit(lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        future.result(timeout=10)
+        lane.submit(lambda: 1 / 0).result(timeout=10)
     assert lane.wait_until_empty(10)
-
-
-def test_a_call_that_cannot_be_run_is_not_in_flight(lane):
     lane.shutdown()
     with pytest.raises(RuntimeError):
         lane.submit(print)
-    assert lane.in_flight == 0
-
-
-def test_waiting_for_an_empty_lane_ends_with_the_time(lane, held):
-    assert not lane.wait_until_empty(0)
+    assert (lane.accepted, lane.in_flight) == (4, 0)
 
 
 def test_a_full_lane_refuses_and_others_do_not(lane, held):
+    observed = []
     own = f"/{CALLS}/Status"
     roomy = Lane("roomy", limit=1)
-    admission = Admission({CALLS: lane, own: roomy})
-
-    def handler(method):
-        return admission.intercept_service(lambda _: HANDLER, details(method))
-
-    refusing = handler(f"/{CALLS}/Ask")
+    admission = Admission({CALLS: lane, own: roomy}, observe=lambda *seen: observed.append(seen))
+    refusing = handler_of(admission, ASK)
     assert refusing is not HANDLER
     assert refusing.request_streaming, "it would wait for a request that may never come"
-    assert lane.refused == 1
-    assert handler(own).unary_unary.experimental_thread_pool is roomy
-    assert handler("/grpc.health.v1.Health/Check") is HANDLER
+    assert handler_of(admission, own).unary_unary.experimental_thread_pool is roomy
+    assert handler_of(admission, "/grpc.health.v1.Health/Check") is HANDLER
+    # An unknown method stays unknown.
+    assert handler_of(admission, f"/{CALLS}/Nothing", None) is None
     held.set()
     assert lane.wait_until_empty(10)
-    allowed = handler(f"/{CALLS}/Ask")
-    assert allowed.unary_unary.experimental_thread_pool is lane
-    assert allowed.unary_unary("request", None) == "request"
+    allowed = handler_of(admission, ASK).unary_unary
+    assert allowed.experimental_thread_pool is lane
+    assert allowed("request", None) == "request"
     assert lane.refused == 1
-
-
-def test_an_unknown_method_stays_unknown(lane):
-    admission = Admission({CALLS: lane})
-    assert admission.intercept_service(lambda _: None, details(f"/{CALLS}/Nothing")) is None
+    assert observed == [(ASK, grpc.StatusCode.RESOURCE_EXHAUSTED, None)]
 
 
 def test_calls_that_may_not_be_made_are_observed_by_how_they_are_refused(lane):
     observed = []
     refusing = refusing_handler(lambda context: context.abort())
-    admission = Admission(
-        {CALLS: lane},
-        calls=Calls(guards=(lambda _: refusing,)),
-        observe=lambda *seen: observed.append(seen),
-    )
-    handler = admission.intercept_service(lambda _: HANDLER, details(f"/{CALLS}/Ask"))
+    calls = Calls(guards=(lambda _: refusing,))
+    admission = Admission({CALLS: lane}, calls=calls, observe=lambda *seen: observed.append(seen))
 
     class Context:
         """As gRPC's, which has a code once the call is aborted."""
@@ -109,15 +86,8 @@ def test_calls_that_may_not_be_made_are_observed_by_how_they_are_refused(lane):
             raise RuntimeError("aborted")
 
     with pytest.raises(RuntimeError, match="aborted"):
-        handler.stream_unary(iter(()), Context())
-    assert observed == [(f"/{CALLS}/Ask", grpc.StatusCode.UNAUTHENTICATED, None)]
-
-
-def test_calls_that_a_full_lane_refuses_are_observed(lane, held):
-    observed = []
-    admission = Admission({CALLS: lane}, observe=lambda *seen: observed.append(seen))
-    admission.intercept_service(lambda _: HANDLER, details(f"/{CALLS}/Ask"))
-    assert observed == [(f"/{CALLS}/Ask", grpc.StatusCode.RESOURCE_EXHAUSTED, None)]
+        handler_of(admission, ASK).stream_unary(iter(()), Context())
+    assert observed == [(ASK, grpc.StatusCode.UNAUTHENTICATED, None)]
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.1, 1.5])
@@ -133,8 +103,7 @@ def test_overload_is_exhaustion_with_the_time_to_wait(seconds):
     assert info.retry_delay.ToTimedelta().total_seconds() == pytest.approx(seconds)
 
 
-def test_calls_that_are_held_count_and_begin_when_they_are_released():
-    lane = Lane("x", limit=2)
+def test_calls_that_are_held_count_and_begin_when_they_are_released(lane):
     lane.hold()
     began = threading.Event()
     lane.submit(began.set)

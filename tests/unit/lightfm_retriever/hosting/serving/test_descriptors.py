@@ -1,7 +1,5 @@
 """File descriptors are counted, and as many as may be are had."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import subprocess
@@ -13,22 +11,17 @@ from lightfm_retriever.hosting.serving import descriptors
 from tests.shortages import descriptors_left
 
 
-def test_what_is_opened_counts_while_it_is_open(tmp_path):
-    before = descriptors.opened()
-    with (tmp_path / "file").open("w"):
-        assert descriptors.opened() == before + 1
-    assert descriptors.opened() == before
-
-
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
-def test_connections_to_a_port_are_told_from_all_else(family, host, tmp_path):
+def test_descriptors_are_counted_and_connections_to_a_port_told_from_all_else(family, host, tmp_path):
     try:
         listener = socket.create_server((host, 0), family=family)
     except OSError:
         pytest.skip(f"no {host} here")
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(listener).getsockname()[1]
+        before = descriptors.opened()
         stack.enter_context((tmp_path / "file").open("w"))
+        assert descriptors.opened() == before + 1
         for end in socket.socketpair():
             stack.enter_context(end)
         for count in range(3):
@@ -38,6 +31,11 @@ def test_connections_to_a_port_are_told_from_all_else(family, host, tmp_path):
         # Nothing was changed about them.
         theirs.sendall(b"x")
         assert ours.recv(2) == b"x"
+        with descriptors_left(0):
+            # With none left to look with, all are there.
+            assert descriptors.opened() == descriptors.limit()
+            assert descriptors.connections(port) == 3
+    assert descriptors.opened() == before - 1
 
 
 def test_the_limit_is_raised_to_what_may_be():
@@ -49,15 +47,3 @@ def test_the_limit_is_raised_to_what_may_be():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout.split() == ["64", "100", "100"]
-
-
-def test_with_none_left_it_says_that_all_are_there():
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        address = listener.getsockname()
-        for _ in range(3):
-            stack.enter_context(socket.create_connection(address))
-            stack.enter_context(listener.accept()[0])
-        with descriptors_left(0):
-            assert descriptors.opened() == descriptors.limit()
-            assert descriptors.connections(address[1]) == 3

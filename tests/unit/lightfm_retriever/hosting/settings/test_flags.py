@@ -1,7 +1,5 @@
 """What the flags of both services set."""
 
-from __future__ import annotations
-
 import argparse
 
 import pytest
@@ -28,17 +26,12 @@ def test_names_are_listed_with_commas():
     assert security.allowed_clients == ("a.example", "spiffe://ours/b")
 
 
-def test_a_list_without_a_name_does_not_let_everybody_in(capsys):
-    for names in ("", " ", ","):
-        with pytest.raises(SystemExit):
-            hosting(*TLS, "--tls-allowed-clients", names)
-        assert "--tls-allowed-clients: there is no name in it" in capsys.readouterr().err
-
-
-def test_nor_does_one_of_a_variable_or_a_file(tmp_path):
-    with pytest.raises(
-        HostingError, match="SERVICE_TLS_ALLOWED_CLIENTS is ',': there is no name in it"
-    ):
+@pytest.mark.parametrize("names", ["", " ", ","])
+def test_a_list_without_a_name_does_not_let_everybody_in(names, capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        hosting(*TLS, "--tls-allowed-clients", names)
+    assert "--tls-allowed-clients: there is no name in it" in capsys.readouterr().err
+    with pytest.raises(HostingError, match="SERVICE_TLS_ALLOWED_CLIENTS is ',': there is no name in"):
         hosting(*TLS, environment={"SERVICE_TLS_ALLOWED_CLIENTS": ","})
     file = tmp_path / "layers.toml"
     file.write_text("tls_allowed_clients = []")

@@ -1,7 +1,5 @@
 """Flags, variables and a file: which wins, and what is refused."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from pathlib import Path
@@ -29,136 +27,86 @@ def parser():
     return made
 
 
-def parse(*arguments, file=None, tmp_path=None, **environment):
-    if file is not None:
-        path = tmp_path / "layers.toml"
-        path.write_text(file, "utf-8")
-        arguments = (*arguments, "--config", str(path))
-    made = parser()
-    layers.apply(made, arguments, environment, prefix="SERVICE_", also=("OTHER",))
-    found = vars(made.parse_args(arguments))
-    found.pop("config", None)
-    return found
+@pytest.fixture
+def parse(tmp_path):
+    """What is set by flags, a file and variables, but for what is as by default."""
+
+    def call(*arguments, file=None, **environment):
+        if file is not None:
+            path = tmp_path / "layers.toml"
+            path.write_bytes(file if isinstance(file, bytes) else file.encode())
+            arguments = (*arguments, "--config", str(path))
+        made = parser()
+        layers.apply(made, arguments, environment, prefix="SERVICE_", also=("OTHER",))
+        found = vars(made.parse_args(arguments))
+        found.pop("config", None)
+        without = {**vars(parser().parse_args(["--volume", "v"])), "volume": ""}
+        return {name: value for name, value in found.items() if value != without.get(name, "")}
+
+    return call
 
 
-def refused(*arguments, **options):
-    with pytest.raises(HostingError) as caught:
-        parse(*arguments, **options)
-    return str(caught.value)
+@pytest.fixture
+def refused(parse, tmp_path):
+    def call(*arguments, **options):
+        with pytest.raises(HostingError) as caught:
+            parse(*arguments, **options)
+        return str(caught.value).replace(str(tmp_path), "TMP")
+
+    return call
 
 
-DEFAULTS = {
-    "volume": "v",
-    "workers": 2,
-    "share": 0.5,
-    "format": "console",
-    "names": [],
-    "root": [],
-    "insecure": False,
-}
-
-
-def test_nothing_but_flags_leaves_the_defaults():
+def test_a_variable_or_a_file_sets_what_its_flag_would(parse):
+    wanted = {"volume": "v", "workers": 3, "share": 0.25, "names": ["a", "b"], "root": ["/x", "/y"]}
+    flags = ["--volume", "v", "--workers", "3", "--share", "0.25", "--names", "a,b"]
+    flags += ["--root", "/x", "--root", "/y", "--every", "1h", "--insecure", "--format", "json"]
+    wanted |= {"every": "1h", "insecure": True, "format": "json"}
+    assert parse(*flags) == wanted
+    variables = {"VOLUME": "v", "WORKERS": "3", "SHARE": "0.25", "NAMES": "a,b", "ROOT": "/x,/y"}
+    variables |= {"EVERY": "1h", "INSECURE": "yes", "FORMAT": "json"}
+    named = {f"SERVICE_{name}": value for name, value in variables.items()}
+    assert parse(**named, OTHER_WORKERS="9") == wanted
+    file = 'volume = "v"\nworkers = 3\nshare = 0.25\nnames = ["a", "b"]\nroot = ["/x", "/y"]\n'
+    file += 'every = "1h"\ninsecure = true\nformat = "json"'
+    assert parse(file=file) == wanted
     # An empty variable counts as not set.
-    assert parse("--volume", "v", SERVICE_WORKERS="", SERVICE_CONFIG="") == DEFAULTS
+    assert parse("--volume", "v", SERVICE_WORKERS="", SERVICE_CONFIG="") == {"volume": "v"}
 
 
-def test_a_variable_sets_what_its_flag_would():
-    assert parse(
-        SERVICE_VOLUME="v",
-        SERVICE_WORKERS="3",
-        SERVICE_SHARE="0.25",
-        SERVICE_FORMAT="json",
-        SERVICE_NAMES="a,b",
-        SERVICE_ROOT="/x,/y",
-        SERVICE_EVERY="1h",
-        SERVICE_INSECURE="yes",
-        OTHER_WORKERS="9",
-    ) == {
-        "volume": "v",
-        "workers": 3,
-        "share": 0.25,
-        "format": "json",
-        "names": ["a", "b"],
-        "root": ["/x", "/y"],
-        "every": "1h",
-        "insecure": True,
-    }
+def test_a_flag_wins_over_a_variable_and_that_over_the_file(parse):
+    file = 'volume = "file"\nworkers = 1\nshare = 0.1\nroot = ["file"]\ninsecure = true'
+    variables = {"WORKERS": "2", "SHARE": "0.2", "ROOT": "variable", "INSECURE": "off"}
+    named = {f"SERVICE_{name}": value for name, value in variables.items()}
+    found = parse("--workers", "3", "--root=flag", file=file, **named)
+    assert found == {"volume": "file", "workers": 3, "share": 0.2, "root": ["flag"]}
 
 
-def test_a_file_sets_what_its_flags_would(tmp_path):
-    file = """
-    volume = "v"
-    workers = 3
-    share = 1
-    names = ["a", "b"]
-    root = ["/x", "/y"]
-    insecure = true
-    """
-    assert parse(file=file, tmp_path=tmp_path) == {
-        **DEFAULTS,
-        "workers": 3,
-        "share": 1.0,
-        "names": ["a", "b"],
-        "root": ["/x", "/y"],
-        "insecure": True,
-    }
-
-
-def test_a_flag_wins_over_a_variable_and_that_over_the_file(tmp_path):
-    file = 'volume = "file"\nworkers = 1\nshare = 0.1\nroot = ["file"]\n'
-    found = parse(
-        *("--workers", "3", "--root=flag"),
-        file=file,
-        tmp_path=tmp_path,
-        SERVICE_WORKERS="2",
-        SERVICE_SHARE="0.2",
-        SERVICE_ROOT="variable",
-    )
-    assert (found["workers"], found["share"], found["volume"]) == (3, 0.2, "file")
-    assert found["root"] == ["flag"]
-
-
-def test_a_variable_may_name_the_file_and_set_off_a_switch(tmp_path):
+def test_a_variable_may_name_the_file(parse, tmp_path):
     path = tmp_path / "own.toml"
-    path.write_text("workers = 7\ninsecure = true")
-    found = parse("--volume", "v", SERVICE_CONFIG=str(path), SERVICE_INSECURE="off")
-    assert (found["workers"], found["insecure"]) == (7, False)
-
-
-def test_what_is_no_setting_names_where_it_is_and_the_nearest(tmp_path):
-    error = refused("--volume", "v", file="worker = 3", tmp_path=tmp_path)
-    assert error == f"{tmp_path}/layers.toml: the key 'worker' isn't a setting: did you mean workers?"
-    # No file names another one.
-    error = refused("--volume", "v", file='config = "other.toml"', tmp_path=tmp_path)
-    assert "the key 'config' isn't a setting" in error
-    error = refused("--volume", "v", SERVICE_WORKER="3")
-    assert error == (
-        "the environment variable SERVICE_WORKER isn't a setting: did you mean SERVICE_WORKERS?"
-    )
-    assert "--help lists what there is" in refused("--volume", "v", SERVICE_XYZ="3")
+    path.write_text("workers = 7")
+    assert parse("--volume", "v", SERVICE_CONFIG=str(path)) == {"volume": "v", "workers": 7}
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "SERVICE_PORT",
-        "SERVICE_SERVICE_PORT_GRPC",
-        "SERVICE_PORT_50051_TCP_ADDR",
-        "SERVICE_HEADLESS_SERVICE_HOST",
-        "SERVICE_HEADLESS_PORT_50051_TCP_PROTO",
-        "SERVICE_CLIENT_CA",
-        "SERVICE_OTHER",
+        *("PORT", "SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_GRPC", "PORT_50051_TCP"),
+        *("PORT_50051_TCP_ADDR", "HEADLESS_SERVICE_HOST", "HEADLESS_PORT_50051_TCP_PROTO"),
+        *("CLIENT_CA", "OTHER"),
     ],
 )
-def test_what_kubernetes_and_clients_set_is_left_alone(name):
-    assert parse("--volume", "v", **{name: "tcp://10.0.0.1:50051"}) == DEFAULTS
+def test_what_kubernetes_and_clients_set_is_left_alone(parse, name):
+    assert parse("--volume", "v", **{f"SERVICE_{name}": "tcp://10.0.0.1:50051"}) == {"volume": "v"}
 
 
 @pytest.mark.parametrize(
     ("file", "reason"),
     [
+        ("worker = 3", "TMP/layers.toml: the key 'worker' isn't a setting: did you mean workers?"),
+        # A file names no other file.
+        ('config = "other.toml"', "the key 'config' isn't a setting"),
         ("workers = ", "isn't TOML"),
+        (b"\xff\xfe\x00", "isn't TOML"),
         ("workers = true", "workers is true, but should be a text or a number"),
         ('workers = "many"', "workers is 'many', but should be a whole number"),
         ("workers = [1, 2]", "workers is '1,2', but should be a whole number"),
@@ -187,38 +135,33 @@ def test_what_kubernetes_and_clients_set_is_left_alone(name):
         ('folder = "a\\u0000b"', "folder is 'a\\x00b': it has a NUL character in it"),
         ('root = ["a", "\\u0000"]', "root is '\\x00': it has a NUL character in it"),
     ],
+    ids=range(31),
 )
-def test_a_value_that_the_flag_would_refuse_is_refused(tmp_path, file, reason):
-    error = refused("--volume", "v", file=file, tmp_path=tmp_path)
+def test_what_a_file_may_not_say_is_refused(refused, file, reason):
+    error = refused("--volume", "v", file=file)
     assert "layers.toml" in error
     assert reason in error
     assert len(error) < 300
 
 
-def test_a_value_of_a_variable_is_refused_likewise():
-    assert refused(SERVICE_VOLUME="v", SERVICE_WORKERS="x") == (
-        "SERVICE_WORKERS is 'x', but should be a whole number"
-    )
-    assert "should be true or false" in refused(SERVICE_VOLUME="v", SERVICE_INSECURE="maybe")
-
-
-@pytest.mark.timeout(30)
-def test_a_file_of_settings_that_is_none_is_refused(tmp_path):
-    os.mkfifo(tmp_path / "fifo")
-    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
-    for path, reason in (
-        (tmp_path / "none", f"^--config {tmp_path}/none: No such file or directory$"),
-        (tmp_path / "bytes", "isn't TOML"),
-        (tmp_path / "fifo", "is a FIFO"),
-        ("/dev/zero", "is a device"),
-    ):
-        with pytest.raises(HostingError, match=reason):
-            parse("--config", str(path))
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("WORKER", "3", "the environment variable {} isn't a setting: did you mean SERVICE_WORKERS?"),
+        ("XYZ", "3", "the environment variable {} isn't a setting: --help lists what there is"),
+        ("WORKERS", "x", "{} is 'x', but should be a whole number"),
+        ("INSECURE", "maybe", "{} is 'maybe', but should be true or false"),
+        ("CONFIG", "/nowhere/no.toml", "--config /nowhere/no.toml: No such file or directory"),
+    ],
+)
+def test_what_a_variable_may_not_say_is_refused(refused, name, value, message):
+    name = f"SERVICE_{name}"
+    assert refused("--volume", "v", **{name: value}) == message.format(name)
 
 
 @given(st.text(), st.text(max_size=20))
 def test_whatever_a_file_says_is_taken_or_refused(tmp_path_factory, text, key):
-    path = tmp_path_factory.mktemp("any") / "any.toml"
+    path = tmp_path_factory.getbasetemp() / "any.toml"
     path.write_text(text, "utf-8", newline="")
     made = parser()
     try:
@@ -231,12 +174,8 @@ def test_the_flags_are_listed_without_help():
     assert [action.dest for action in layers.actions(parser())][:3] == ["config", "volume", "workers"]
 
 
-def test_the_environment_sets_what_a_flag_may_and_empty_variables_count_as_not_set():
-    environment = {
-        "RETRIEVER_VOLUME": "/data",
-        "RETRIEVER_POLL_SECONDS": "0.5",
-        "RETRIEVER_LISTEN": "",
-        "TRAINER_VOLUME": "/other",
-        "PATH": "/bin",
-    }
-    assert layers.variables(environment, "RETRIEVER_") == {"volume": "/data", "poll_seconds": "0.5"}
+@pytest.mark.timeout(30)
+def test_a_file_of_settings_that_is_none_is_refused(refused, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    assert "is a FIFO" in refused("--config", str(tmp_path / "fifo"))
+    assert "is a device" in refused("--config", "/dev/zero")

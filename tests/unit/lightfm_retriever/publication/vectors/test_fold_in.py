@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightfm_retriever.publication.file_table import FILES, FOLD_IN
+from lightfm_retriever.publication.layout import FILES, FOLD_IN
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors import fold_in
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
@@ -46,12 +46,9 @@ def built(item_vectors, user_vectors, seen, *, seed=42):
     return made
 
 
-def ones(count):
-    return np.ones(count, dtype=np.float32)
-
-
-def without_users(item_vectors):
-    return built(item_vectors, item_vectors[:0], ragged([]))
+def folded(made, embeddings):
+    """The embedding of a session of items of one weight."""
+    return made.parts(embeddings, np.ones(len(embeddings), dtype=np.float32)).sum(axis=0)
 
 
 def by_formula(item_vectors, user_vectors, seen, session):
@@ -81,23 +78,28 @@ def by_formula(item_vectors, user_vectors, seen, session):
     return own.mean(axis=0) + x @ np.linalg.solve(between + within / len(session), covariance)
 
 
+# ---- what it gives
+
+
+@pytest.mark.parametrize("chunk", [1, fold_in._CHUNK])
 @pytest.mark.parametrize("session", [[0], [3, 9], list(range(20)), list(range(80))])
-def test_a_session_is_folded_in_as_the_formula_says(session):
+def test_a_session_is_folded_in_as_the_formula_says(monkeypatch, session, chunk):
+    monkeypatch.setattr(fold_in, "_CHUNK", chunk)
     made = community()
-    parts = built(*made).parts(made[0][session, :-1], ones(len(session)))
-    assert parts.dtype == np.float32
-    assert parts.sum(axis=0) == pytest.approx(by_formula(*made, session), rel=1e-3, abs=1e-4)
+    found = folded(built(*made), made[0][session, :-1])
+    assert found.dtype == np.float32
+    assert found == pytest.approx(by_formula(*made, session), rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.parametrize("scale", [1e-15, 1e-3, 1e3, 1e15])
 def test_users_and_items_of_other_lengths_give_embeddings_of_other_lengths(scale):
     items, users, seen = community()
     embeddings = items[:7, :-1]
-    expected = built(items, users, seen).parts(embeddings, ones(7))
-    longer_users = built(items, users * np.float32(scale), seen).parts(embeddings, ones(7))
+    expected = folded(built(items, users, seen), embeddings)
+    longer_users = folded(built(items, users * np.float32(scale), seen), embeddings)
     assert longer_users / scale == pytest.approx(expected, rel=1e-3, abs=1e-4)
     longer_items = built(items * np.float32(scale), users, seen)
-    found = longer_items.parts(embeddings * np.float32(scale), ones(7))
+    found = folded(longer_items, embeddings * np.float32(scale))
     assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
@@ -105,10 +107,8 @@ def test_it_recovers_the_vectors_of_users_that_it_was_not_learned_from():
     items, users, seen = community(users=400)
     learned = Ragged(seen.offsets[:301], seen.values[: seen.offsets[300]])
     made = built(items, users[:300], learned)
-    folded = np.array(
-        [made.parts(items[seen[row], :-1], ones(len(seen[row]))).sum(axis=0) for row in range(300, 400)]
-    )
-    left = np.square(folded - users[300:, :-1]).sum()
+    found = np.array([folded(made, items[seen[row], :-1]) for row in range(300, 400)])
+    left = np.square(found - users[300:, :-1]).sum()
     assert left < 0.5 * np.square(users[300:, :-1] - users[:300, :-1].mean(axis=0)).sum()
 
 
@@ -116,39 +116,31 @@ def test_a_short_session_stays_nearer_to_what_all_like_than_a_long_one():
     items, users, seen = community()
     made = built(items, users, seen)
     embedding = items[:1, :-1]
-    mean_user = made.array[0]
     # The same mean of items each time, for the others lie around it in pairs.
     moved = []
     for pairs in (0, 2, 50):
         aside = np.random.default_rng(1).normal(size=(pairs, 4)).astype(np.float32)
         session = np.concatenate([embedding, embedding + aside, embedding - aside])
-        u = made.parts(session, ones(len(session))).sum(axis=0)
-        moved.append(np.linalg.norm(u - mean_user))
+        moved.append(np.linalg.norm(folded(made, session) - made.array[0]))
     assert moved[0] < moved[1] < moved[2]
 
 
-def test_without_users_a_session_is_the_mean_of_its_items():
-    items = vectors(20, 5)
-    u = without_users(items).parts(items[:4, :-1], ones(4)).sum(axis=0)
-    assert u == pytest.approx(items[:4, :-1].mean(axis=0), abs=1e-6)
-
-
-def test_without_what_users_have_seen_a_session_is_as_long_as_they_are():
+def test_where_nothing_was_seen_a_session_is_the_mean_of_its_items_as_long_as_users_are():
     items, users = vectors(20, 5), 3 * vectors(20, 5)
-    made = built(items, users, ragged([[]] * 20))
-    u = made.parts(items[:4, :-1], ones(4)).sum(axis=0)
-    assert u == pytest.approx(3 * items[:4, :-1].mean(axis=0), rel=1e-4)
+    for own, factor in ((users[:0], 1), (users, 3)):
+        made = built(items, own, ragged([[]] * len(own)))
+        expected = factor * items[:4, :-1].mean(axis=0)
+        assert folded(made, items[:4, :-1]) == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def test_two_users_do_not_make_every_session_one_of_theirs():
     items = vectors(200, 30)
-    users = items[[5, 9]].copy()
-    made = built(items, users, ragged([[5], [9]]))
-    own = [
-        (made.parts(items[[row], :-1], ones(1)).sum(axis=0) @ items[:, :-1].T).argmax()
-        for row in range(50)
-    ]
+    made = built(items, items[[5, 9]].copy(), ragged([[5], [9]]))
+    own = [(folded(made, items[[row], :-1]) @ items[:, :-1].T).argmax() for row in range(50)]
     assert np.mean(np.array(own) == np.arange(50)) > 0.8
+
+
+# ---- what it must not depend on
 
 
 @st.composite
@@ -159,62 +151,49 @@ def sessions(draw):
     items, user_vectors, seen = community(
         users=max(users, 1), items=30, components=components, seed=draw(st.integers(0, 5)), most=6
     )
-    made = (
-        built(items, user_vectors, seen)
-        if users
-        else built(items, np.empty((0, components + 1), dtype=np.float32), ragged([]))
-    )
+    made = built(items, *((user_vectors, seen) if users else (user_vectors[:0], ragged([]))))
     rows = draw(st.lists(st.integers(0, 29), min_size=1, max_size=12, unique=True))
     weight = st.floats(0.015625, 100, width=32)
     weights = draw(st.lists(weight, min_size=len(rows), max_size=len(rows)))
     return items[:, :-1], made, np.array(rows), np.array(weights, dtype=np.float32)
 
 
-@given(sessions())
-def test_parts_sum_to_the_embedding_whatever_the_order_of_the_items(session):
+@given(sessions(), st.floats(1e-30, 1e30), st.integers(0, 100), st.floats(0.125, 0.875))
+def test_a_session_is_a_sum_of_its_items_by_their_shares(session, factor, place, share):
     items, made, rows, weights = session
     parts = made.parts(items[rows], weights)
     assert parts.shape == (len(rows), items.shape[1])
-    assert np.isfinite(parts).all()
+
+    def alike(found, expected=parts):
+        assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
     order = np.random.default_rng(0).permutation(len(rows))
-    assert made.parts(items[rows[order]], weights[order]) == pytest.approx(
-        parts[order], rel=1e-4, abs=1e-5
-    )
-    # A score by the embedding is the sum of what the items contributed.
-    u = parts.astype(np.float64).sum(axis=0)
-    assert (parts.astype(np.float64) @ items.T).sum(axis=0) == pytest.approx(
-        u @ items.T, rel=1e-6, abs=1e-9
-    )
-
-
-@given(sessions(), st.floats(1e-30, 1e30))
-def test_only_the_ratios_of_the_weights_matter(session, factor):
-    items, made, rows, weights = session
-    scaled = (weights.astype(np.float64) * factor).astype(np.float32)
-    assert made.parts(items[rows], scaled) == pytest.approx(
-        made.parts(items[rows], weights), rel=1e-4, abs=1e-5
-    )
-
-
-@given(sessions(), st.integers(0, 100), st.floats(0.125, 0.875))
-def test_an_item_that_comes_twice_is_one_with_both_weights(session, place, share):
-    items, made, rows, weights = session
+    alike(made.parts(items[rows[order]], weights[order]), parts[order])
+    # Only the ratios of the weights matter.
+    alike(made.parts(items[rows], (weights.astype(np.float64) * factor).astype(np.float32)))
+    # An item that comes twice is one with both weights.
     place %= len(rows)
-    first = np.float32(weights[place] * share)
-    divided = np.append(weights, weights[place] - first)
-    divided[place] = first
-    parts = made.parts(items[np.append(rows, rows[place])], divided)
-    parts[place] += parts[-1]
-    assert parts[:-1] == pytest.approx(made.parts(items[rows], weights), rel=1e-4, abs=1e-5)
+    divided = np.append(weights, weights[place] * np.float32(1 - share))
+    divided[place] = weights[place] - divided[-1]
+    twice = made.parts(items[np.append(rows, rows[place])], divided)
+    twice[place] += twice[-1]
+    alike(twice[:-1])
+    # One of nearly no weight is nearly not there.
+    tiny = made.parts(items[np.append(rows, 29 - rows[0])], np.append(weights, np.float32(1e-30)))
+    assert tiny[-1] == pytest.approx(np.zeros(items.shape[1]), abs=1e-20)
+    alike(tiny[:-1])
 
 
-@given(sessions())
-def test_an_item_of_nearly_no_weight_is_nearly_not_there(session):
-    items, made, rows, weights = session
-    tiny = np.append(weights, np.float32(1e-30))
-    parts = made.parts(items[np.append(rows, 29 - rows[0])], tiny)
-    assert parts[-1] == pytest.approx(np.zeros(items.shape[1]), abs=1e-20)
-    assert parts[:-1] == pytest.approx(made.parts(items[rows], weights), rel=1e-4, abs=1e-5)
+def test_the_seed_decides_which_users_and_items_are_learned_from(monkeypatch):
+    monkeypatch.setattr(fold_in, "MOST_USERS", 20)
+    monkeypatch.setattr(fold_in, "_MOST_ITEMS", 5)
+    made = community()
+    first, again, other = (built(*made, seed=seed).array for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.allclose(first[0], other[0])
+
+
+# ---- what is hardly any data, or none
 
 
 @pytest.mark.parametrize(
@@ -237,10 +216,9 @@ def test_hardly_any_data_is_enough(items, users, seen):
     assert made.array.shape == FILES[FOLD_IN].lengths(components)
     assert made.array.dtype == np.float32
     for count in (1, len(items)):
-        parts = made.parts(items[:count, :-1], ones(count))
-        assert np.isfinite(parts).all()
-        if users.any():
-            assert parts.any()
+        found = folded(made, items[:count, :-1])
+        assert np.isfinite(found).all()
+        assert found.any() or not users.any()
 
 
 @pytest.mark.parametrize("length", [1e-38, LARGEST / 100])
@@ -256,57 +234,43 @@ def test_numbers_near_the_ends_of_float32_are_no_trouble(length):
 
 def test_what_is_beyond_float32_is_cut_so_that_the_sum_is_finite():
     items = vectors(20, 2)
-    made = without_users(items)
-    long = FoldIn(made.array * np.float32(1e37))
-    parts = long.parts(items[:5, :-1] * np.float32(1e30), ones(5))
+    long = FoldIn(built(items, items[:0], ragged([])).array * np.float32(1e37))
+    parts = long.parts(items[:5, :-1] * np.float32(1e30), np.ones(5, dtype=np.float32))
     assert np.isfinite(parts.sum(axis=0)).all()
     assert np.abs(parts).max() == pytest.approx(LARGEST / 5)
 
 
+@pytest.mark.parametrize(("number", "published"), [(1e15, True), (1.1e15, False), (-1.1e15, False)])
+def test_what_could_not_be_read_again_may_not_be_published(number, published):
+    made = built(*community())
+    assert made.may_be_published
+    made.array[4, 1] = number
+    assert made.may_be_published is published
+    for halfway, allowed in ((-1e-6, True), (-0.6, False)):
+        made = built(*community())
+        made.array[2, 1] = halfway
+        assert made.may_be_published is allowed
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("place", ["item", "user"])
-def test_nothing_is_made_of_numbers_that_are_not_finite(bad, place):
-    items, users, seen = community()
-    (items if place == "item" else users)[0, 0] = bad
-    assert FoldIn.build(items, users, seen, seed=1) is None
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_bad_item_among_very_many_is_found_where_users_have_seen_it(seed):
+def test_nothing_is_made_of_numbers_that_are_not_finite(bad):
+    for place in (0, 1):
+        made = community()
+        made[place][0, 0] = bad
+        assert FoldIn.build(*made, seed=1) is None
     items, users, seen = vectors(30_000, 30), vectors(3, 30), ragged([[0], [1, 29_999], [3]])
-    items[29_999, 1] = np.nan
-    assert FoldIn.build(items, users, seen, seed=seed) is None
+    # Among very many items the one is found, since a user has seen it.
+    items[29_999, 1] = bad
+    for seed in range(4):
+        assert FoldIn.build(items, users, seen, seed=seed) is None
 
 
-def test_nothing_is_made_of_what_float32_cannot_hold():
+def test_nothing_is_made_of_what_float32_cannot_hold_of_no_items_and_of_zero_ones():
     items, users, seen = community()
     assert FoldIn.build(items * np.float32(1e-30), users * np.float32(1e30), seen, seed=1) is None
-
-
-@pytest.mark.parametrize("count", [0, 3])
-def test_nothing_is_made_of_no_items_and_of_zero_ones(count):
-    items = np.zeros((count, 4), dtype=np.float32)
-    assert FoldIn.build(items, items[:0], ragged([]), seed=1) is None
-
-
-def test_the_seed_decides_which_users_and_items_are_learned_from(monkeypatch):
-    monkeypatch.setattr(fold_in, "MOST_USERS", 20)
-    monkeypatch.setattr(fold_in, "_MOST_ITEMS", 5)
-    made = community()
-    first, again, other = (built(*made, seed=seed).array for seed in (1, 1, 2))
-    assert np.array_equal(first, again)
-    assert not np.allclose(first[0], other[0])
-
-
-def test_few_users_at_a_time_give_the_same_as_all_at_once(monkeypatch):
-    made = community()
-    at_once = built(*made)
-    monkeypatch.setattr(fold_in, "_CHUNK", 1)
-    one_by_one = built(*made)
-    embeddings = made[0][:5, :-1]
-    assert one_by_one.parts(embeddings, ones(5)) == pytest.approx(
-        at_once.parts(embeddings, ones(5)), rel=1e-3, abs=1e-4
-    )
+    for count in (0, 3):
+        nothing = np.zeros((count, 4), dtype=np.float32)
+        assert FoldIn.build(nothing, nothing[:0], ragged([]), seed=1) is None
 
 
 def test_of_many_users_and_items_few_are_read():

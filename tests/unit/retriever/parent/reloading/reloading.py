@@ -1,20 +1,22 @@
-"""Workers that are lists of messages, and a reload between them and a real volume."""
+"""Workers that are lists of orders, a reload that leads them, and what happens to both, a line each."""
 
 from __future__ import annotations
 
-import dataclasses
-import time
+import shlex
+from collections import defaultdict
 from pathlib import Path
 from threading import Event
 
-import msgspec
-
-from lightfm_retriever.publication import layout, verification
-from retriever import control, version_files
+from lightfm_retriever.publication.errors import PublicationError, VolumeError
+from retriever import control
 from retriever.config import Config
-from retriever.parent.reloading.label_watch import Seen, look
+from retriever.parent.reloading.label_watch import Seen
 from retriever.parent.reloading.reload import Reload
+from retriever.parent.reloading.served_files import Served
 from retriever.parent.worker_process import WorkerProcess
+from retriever.version_files import FileState
+
+BROKEN, AWAY = PublicationError("it is broken"), VolumeError(Path("/v"), "is stale")
 
 
 class FakeWorker(WorkerProcess):
@@ -46,111 +48,168 @@ class FakeWorker(WorkerProcess):
 
 
 class Service:
-    """A volume, its workers, and the reload between them."""
+    """What the label names, workers, and the reload between them."""
 
-    def __init__(self, volume, *, workers=2, running=True):
-        self.volume = volume
+    def __init__(self, *, workers=2, running=True):
         self.workers = [FakeWorker(index, running=running) for index in range(workers)]
-        self._verified = Event()
-        self.later = 0.0
+        self.target = None
+        # Of a version: how its files look, why it can't be verified, and until when that takes.
+        self.changes = defaultdict(int)
+        self.problems = {}
+        self.held = {}
+        self.now = 0.0
+        self.news = Event()
+        self.verified = []
+        self.ended = []
         self.reload = Reload(
-            volume,
             self.workers,
-            self._verified.set,
-            # As it is then: tests put others in its place.
+            self.news.set,
             verify=self._verify,
-            clock=lambda: time.monotonic() + self.later,
+            ended=self.ended.append,
+            clock=lambda: self.now,
         )
 
-    def _verify(self, volume, version, _):
-        verification.verify(volume, version)
-        directory = layout.version_dir(volume, version)
-        return version_files.look(directory, version_files.names_of(directory))
+    def _verify(self, version, _):
+        self.verified.append(version)
+        files = self.files(version)
+        if version in self.held:
+            assert self.held[version].wait(30)
+        if problem := self.problems.get(version):
+            raise problem
+        return files
 
-    def poll(self):
-        """Look at the volume, as the supervisor does, and verify what is to be."""
-        self.look_now()
-        self.verify()
+    def files(self, version):
+        return {"vectors": FileState(self.changes[version], 0, 0, 0)}
 
-    def look_now(self):
-        seen = look(self.volume, "current", None)
-        self.look(dataclasses.replace(seen, served=self.reload.known.served.look(self.volume)))
+    def name(self, target):
+        """The label names another version, and nobody waits for what comes of it."""
+        self.reload.look(Seen(target))
+        self.reload.advance()
 
-    def look(self, seen: Seen):
-        self._verified.clear()
+    def look(self):
+        """What a look at the volume shows, as of now."""
+        served = self.reload.known.committed
+        seen = Seen(
+            self.target,
+            "" if self.target else "the label can't be read",
+            (self.changes[self.target],),
+            None if served is None else Served(served, self.files(served)),
+        )
         self.reload.look(seen)
         self.reload.advance()
 
     def verify(self):
         """Wait for what is being verified."""
-        # One that was abandoned may end first, which is news, too.
-        while (loading := self.reload.loading) is not None and loading.step == "VERIFYING":
-            assert self._verified.wait(30)
-            self._verified.clear()
-            self.reload.advance()
+        while self.reload.known.verifying:
+            self.wait_for_news()
 
-    # ---- what workers do
+    def wait_for_news(self):
+        assert self.news.wait(30)
+        self.news.clear()
+        self.reload.advance()
+
+    def told(self):
+        """What was verified, and what each worker was told, since; and forget it."""
+        told = [f"verify {version}" for version in self.verified]
+        for worker in self.workers:
+            told += [f"{worker.index} {in_words(message)}" for message in worker.told]
+            told += [f"{worker.index} end"] * worker.killed
+            worker.told, worker.killed = [], False
+        self.verified.clear()
+        return told
+
+    def run(self, script):
+        """Let each line of a script happen, and compare what follows with what stands after `=>`."""
+        for line in filter(None, map(str.strip, script.splitlines())):
+            what, _, follows = line.partition("=>")
+            self._happen(shlex.split(what))
+            self.verify()
+            told = self.told()
+            assert told == [order for order in follows.strip().split(", ") if order], (line, told)
+
+    def _happen(self, words):
+        match words:
+            case ["label", *target]:
+                self.target = " ".join(target) or None
+                self.look()
+            case ["look"]:
+                self.look()
+            case [version, "changes"]:
+                self.changes[version] += 1
+            case [version, "is", how]:
+                self.problems[version] = {"broken": BROKEN, "away": AWAY, "right": None}[how]
+            case [seconds, "s"]:
+                self.now += int(seconds)
+                self.reload.advance()
+            case [version, "serves"]:
+                self._serve(version)
+            case [index, *happens] if index.isdigit():
+                self._happen_to(self.workers[int(index)], happens)
+                self.reload.advance()
+            case _:
+                self._check(words)
+
+    def _check(self, words):
+        match words:
+            case ["serving", *version]:
+                assert self.reload.known.committed == (" ".join(version) or None)
+            case ["failed", *versions]:
+                assert [*self.reload.failed] == versions
+            case ["because", reason]:
+                assert reason in self.reload.last.reason
+                assert self.reload.failed[self.reload.last.version].reason == self.reload.last.reason
+            case _:
+                raise AssertionError(words)
+
+    def _happen_to(self, worker, words):
+        match words:
+            case ["prepared", version, *order]:
+                self.say(worker, control.Prepared(version, int(*order or [worker.order])))
+            case ["refuses" | "lacks" | "finds" as why, version, reason, *order]:
+                number, passes, changed = int(*order or [worker.order]), why == "lacks", why == "finds"
+                failed = control.PrepareFailed(version, number, reason, passes, changed)
+                self.say(worker, failed)
+            case ["committed", version, *at]:
+                self.say(worker, control.Committed(version, float(*at or [self.now])))
+            case ["dies", *status]:
+                preparing = worker.preparing
+                worker.bury()
+                self.reload.gone(worker, preparing=preparing, status=int(*status or [-9]))
+            case ["boots"]:
+                worker.start()
+                self.say(worker, control.Booted())
+            case ["joins", version]:
+                for happens in (["boots"], ["prepared", version], ["committed", version]):
+                    self._happen_to(worker, happens)
+                    self.reload.advance()
+            case ["listens"]:
+                self.say(worker, control.Listening())
+            case ["late"]:
+                worker.now += 301
+                self.reload.prepare_took_too_long(worker)
+            case _:
+                raise AssertionError(words)
 
     def say(self, worker, message):
         if worker.note(message):
             self.reload.hear(worker, message)
-        self.reload.advance()
 
-    def prepared(self, worker, version):
-        """It answers the last order."""
-        self.say(worker, control.Prepared(version, worker.order))
-
-    def refuses(self, worker, version, reason, *, passing=False):
-        """It answers the last order, with no."""
-        self.say(worker, control.PrepareFailed(version, worker.order, reason, passing))
-
-    def committed(self, worker, version, *, at=0.0):
-        self.say(worker, control.Committed(version, at))
-
-    def dies(self, worker, *, status=-9):
-        preparing = worker.preparing
-        worker.bury()
-        self.reload.gone(worker, preparing=preparing, status=status)
-        self.reload.advance()
-
-    def boots(self, worker):
-        worker.start()
-        self.say(worker, control.Booted())
-
-    def takes_too_long(self, worker, *, seconds=301):
-        worker.now += seconds
-        self.reload.prepare_took_too_long(worker)
-        self.reload.advance()
-
-    def told(self):
-        """What all were told since, orders without their numbers, and forget it."""
-        told = [[without_number(message) for message in worker.told] for worker in self.workers]
-        for worker in self.workers:
-            worker.told = []
-        return told
-
-    def all_told(self):
-        """What any was told since, and forget it."""
-        return [message for told in self.told() for message in told]
-
-    def serve(self, version):
+    def _serve(self, version):
         """Let all workers do what they are told until this version serves."""
-        self.poll()
+        self.target = version
+        self.look()
+        self.verify()
         for worker in self.workers:
-            self.prepared(worker, version)
+            self.say(worker, control.Prepared(version, worker.order))
+            self.reload.advance()
         for worker in self.workers:
-            self.committed(worker, version)
+            self.say(worker, control.Committed(version, self.now + worker.index / 4))
+            self.reload.advance()
         assert self.reload.known.committed == version
-        assert [worker.version for worker in self.workers] == [version] * len(self.workers)
+        assert {worker.version for worker in self.workers} == {version}
         self.told()
 
 
-def without_number(message):
-    if isinstance(message, control.Prepare):
-        return msgspec.structs.replace(message, order=0, files={})
-    return message
-
-
-def prepare(version):
-    """The order to prepare, as `Service.told` shows it."""
-    return control.Prepare(version, 0)
+def in_words(message):
+    words = [type(message).__name__.lower(), getattr(message, "version", "")]
+    return " ".join(filter(None, words))

@@ -80,48 +80,31 @@ SITUATIONS = {
     # ---- it is being verified
     "it is being verified": (known(*BOTH, step=VERIFYING), []),
     "the label can't be read meanwhile": (known(*BOTH, target=None, step=VERIFYING), []),
-    "the label moves on meanwhile": (
-        known(*BOTH, target=OTHER, step=VERIFYING),
-        [Drop(NEW), Verify(OTHER)],
-    ),
+    "the label moves on meanwhile":
+        (known(*BOTH, target=OTHER, step=VERIFYING), [Drop(NEW), Verify(OTHER)]),
     "the label moves back meanwhile": (known(*BOTH, target=OLD, step=VERIFYING), [Drop(NEW)]),
-    "it can't be verified": (
-        known(*BOTH, step=VERIFYING, **refusal(None, NEW)),
-        [fails()],
-    ),
+    "it can't be verified": (known(*BOTH, step=VERIFYING, **refusal(None, NEW)), [fails()]),
     # ---- one worker prepares it
     "it is verified": (known(*BOTH, step=VERIFIED), [PrepareOrder(0, NEW)]),
-    "it is verified, and the first of all": (
-        known(RUNNING, RUNNING, committed=None, step=VERIFIED),
-        [PrepareOrder(0, NEW)],
-    ),
-    "it is verified, and the label can't be read": (
-        known(*BOTH, target=None, step=VERIFIED),
-        [PrepareOrder(0, NEW)],
-    ),
+    "it is verified, and the first of all":
+        (known(RUNNING, RUNNING, committed=None, step=VERIFIED), [PrepareOrder(0, NEW)]),
+    "it is verified, and the label can't be read":
+        (known(*BOTH, target=None, step=VERIFIED), [PrepareOrder(0, NEW)]),
     "a worker boots": (known(SERVES, STARTING, step=VERIFIED), []),
     "a worker joins": (known(SERVES, {"preparing": OLD}, step=VERIFIED), []),
     "a worker still changes over": (known(SERVES, {"committing": OLD}, step=VERIFIED), []),
     "a worker is away": (known(DOWN, SERVES, step=VERIFIED), [PrepareOrder(1, NEW)]),
-    "a worker is away that it may have killed": (
-        known(DOWN, SERVES, step=VERIFIED, deaths={NEW: (-9,)}),
-        [],
-    ),
-    "the worker that it may have killed is back": (
-        known(*BOTH, step=VERIFIED, deaths={NEW: (-9,)}),
-        [PrepareOrder(0, NEW)],
-    ),
+    "a worker is away that it may have killed":
+        (known(DOWN, SERVES, step=VERIFIED, deaths={NEW: (-9,)}), []),
+    "the worker that it may have killed is back":
+        (known(*BOTH, step=VERIFIED, deaths={NEW: (-9,)}), [PrepareOrder(0, NEW)]),
     "all workers are away": (known(DOWN, DOWN, step=VERIFIED), []),
     # ---- the others prepare it
     "the first prepares it": (known(PREPARING, SERVES, step=ON), []),
-    "the first has": (
-        known(PREPARED, SERVES, SERVES, step=ON),
-        [PrepareOrder(1, NEW), PrepareOrder(2, NEW)],
-    ),
-    "the first has, and a worker boots": (
-        known(PREPARED, SERVES, STARTING, step=ON),
-        [PrepareOrder(1, NEW)],
-    ),
+    "the first has":
+        (known(PREPARED, SERVES, SERVES, step=ON), [PrepareOrder(1, NEW), PrepareOrder(2, NEW)]),
+    "the first has, and a worker boots":
+        (known(PREPARED, SERVES, STARTING, step=ON), [PrepareOrder(1, NEW)]),
     "the first died": (known(DOWN, SERVES, step=ON), [Drop(NEW), Verify(NEW)]),
     "one of the others hasn't": (known(PREPARED, PREPARED, PREPARING, step=ON), []),
     "one can't": (
@@ -138,18 +121,12 @@ SITUATIONS = {
         [AbandonOrder(0, NEW), AbandonOrder(1, NEW), Drop(NEW)],
     ),
     # ---- all change over
-    "all have": (
-        known(PREPARED, PREPARED, step=ON),
-        [Serve(NEW), CommitOrder(0, NEW), CommitOrder(1, NEW)],
-    ),
-    "all that are there have": (
-        known(PREPARED, DOWN, STARTING, step=ON),
-        [Serve(NEW), CommitOrder(0, NEW)],
-    ),
-    "all have, and the label can't be read": (
-        known(PREPARED, target=None, step=ON),
-        [Serve(NEW), CommitOrder(0, NEW)],
-    ),
+    "all have":
+        (known(PREPARED, PREPARED, step=ON), [Serve(NEW), CommitOrder(0, NEW), CommitOrder(1, NEW)]),
+    "all that are there have":
+        (known(PREPARED, DOWN, STARTING, step=ON), [Serve(NEW), CommitOrder(0, NEW)]),
+    "all have, and the label can't be read":
+        (known(PREPARED, target=None, step=ON), [Serve(NEW), CommitOrder(0, NEW)]),
     "all have, and one booted meanwhile": (
         known({"prepared": NEW}, BOOTED, {"preparing": NEW}, committed=None, step=ON),
         [ListenOrder(1, "")],
@@ -163,17 +140,12 @@ SITUATIONS = {
         known({"version": NEW}, committed=NEW, changeover=Changeover(NEW, 1.0, frozenset(), (2.0,))),
         [Report(Changeover(NEW, 1.0, frozenset(), (2.0,)))],
     ),
-    "all died instead": (
-        known(DOWN, committed=NEW, changeover=Changeover(NEW, 1.0, frozenset())),
-        [],
-    ),
+    "all died instead": (known(DOWN, committed=NEW, changeover=Changeover(NEW, 1.0, frozenset())), []),
     # ---- a worker comes later
     "it booted, and nothing serves": (known(BOOTED, target=None, committed=None), [ListenOrder(0, "")]),
     "it booted, and others serve": (known(SERVES, BOOTED, target=OLD), [PrepareOrder(1, OLD)]),
-    "it has prepared what serves": (
-        known(SERVES, {"prepared": OLD}, target=OLD),
-        [CommitOrder(1, OLD)],
-    ),
+    "it has prepared what serves":
+        (known(SERVES, {"prepared": OLD}, target=OLD), [CommitOrder(1, OLD)]),
     "it was told to commit": (known(SERVES, {"committing": OLD}, target=OLD), []),
     "it serves": (known({**BOOTED, **SERVES}, target=OLD), [ListenOrder(0, OLD)]),
     "it was told to take calls": (known({"state": "booted", **SERVES}, target=OLD), []),
@@ -185,14 +157,10 @@ SITUATIONS = {
         known(SERVES, {"preparing": OTHER}, target=OLD, **refusal(1, OTHER, COSTLY)),
         [AbandonOrder(1, OTHER), PrepareOrder(1, OLD)],
     ),
-    "it can't prepare what serves no more": (
-        known(SERVES, BOOTED, target=OLD, **refusal(1, OTHER)),
-        [PrepareOrder(1, OLD)],
-    ),
-    "it can't prepare what others serve": (
-        known(SERVES, BOOTED, target=OLD, **refusal(1, OLD)),
-        [EndWorker(1, OLD, "broken")],
-    ),
+    "it can't prepare what serves no more":
+        (known(SERVES, BOOTED, target=OLD, **refusal(1, OTHER)), [PrepareOrder(1, OLD)]),
+    "it can't prepare what others serve":
+        (known(SERVES, BOOTED, target=OLD, **refusal(1, OLD)), [EndWorker(1, OLD, "broken")]),
     "it can't prepare what others are told to serve": (
         known({"committing": OLD}, BOOTED, target=OLD, **refusal(1, OLD)),
         [EndWorker(1, OLD, "broken")],
@@ -202,10 +170,8 @@ SITUATIONS = {
         [AbandonOrder(1, OLD), Verify(OLD)],
     ),
     # ---- nobody serves what is to serve
-    "nobody can, for good": (
-        known(RUNNING, target=None, **refusal(0, OLD)),
-        [AbandonOrder(0, OLD, "broken"), Lose(OLD)],
-    ),
+    "nobody can, for good":
+        (known(RUNNING, target=None, **refusal(0, OLD)), [AbandonOrder(0, OLD, "broken"), Lose(OLD)]),
     "nobody can for now, and the label names another one": (
         known(RUNNING, **refusal(0, OLD, PASSING)),
         [AbandonOrder(0, OLD, "no memory"), Lose(OLD), Verify(NEW)],
@@ -214,34 +180,21 @@ SITUATIONS = {
         known(RUNNING, target=OLD, **refusal(0, OLD, PASSING)),
         [AbandonOrder(0, OLD, "no memory"), Lose(OLD), Verify(OLD)],
     ),
-    "nobody can for now, and the label can't be read": (
-        known(RUNNING, target=None, **refusal(0, OLD, PASSING)),
-        [EndWorker(0, OLD, "no memory")],
-    ),
-    "nobody can for now, and what the label names failed": (
-        known(RUNNING, failed=failed(), **refusal(0, OLD, PASSING)),
-        [EndWorker(0, OLD, "no memory")],
-    ),
-    "two died as they joined nobody": (
-        known(DOWN, target=None, **refusal(None, OLD)),
-        [Lose(OLD)],
-    ),
+    "nobody can for now, and the label can't be read":
+        (known(RUNNING, target=None, **refusal(0, OLD, PASSING)), [EndWorker(0, OLD, "no memory")]),
+    "nobody can for now, and what the label names failed":
+        (known(RUNNING, failed=failed(), **refusal(0, OLD, PASSING)), [EndWorker(0, OLD, "no memory")]),
+    "two died as they joined nobody": (known(DOWN, target=None, **refusal(None, OLD)), [Lose(OLD)]),
     "two died as they joined others": (known(DOWN, SERVES, target=OLD, **refusal(None, OLD)), []),
     # ---- the files of what serves have changed
     "nobody knows what they are": (known(*BOTH, target=OLD, served=CHANGED), [Verify(OLD)]),
     "they are being verified": (known(*BOTH, target=OLD, served=CHANGED, verifying=True), []),
-    "they are wrong": (
-        known(SERVES, BOOTED, target=OLD, served=replace(CHANGED, verify_at=math.inf)),
-        [],
-    ),
-    "the next version waits for none who waits for them": (
-        known(SERVES, BOOTED, step=VERIFIED, served=CHANGED),
-        [PrepareOrder(0, NEW)],
-    ),
-    "nobody serves them": (
-        known(BOOTED, target=OLD, served=CHANGED),
-        [Lose(OLD), Verify(OLD), ListenOrder(0, "")],
-    ),
+    "they are wrong":
+        (known(SERVES, BOOTED, target=OLD, served=replace(CHANGED, verify_at=math.inf)), []),
+    "the next version waits for none who waits for them":
+        (known(SERVES, BOOTED, step=VERIFIED, served=CHANGED), [PrepareOrder(0, NEW)]),
+    "nobody serves them":
+        (known(BOOTED, target=OLD, served=CHANGED), [Lose(OLD), Verify(OLD), ListenOrder(0, "")]),
 }  # fmt: skip
 
 
@@ -272,3 +225,18 @@ def test_pauses_double_up_to_an_end_and_are_no_shorter_than_the_attempt_was(
 def test_attempts_at_other_files_are_counted_anew():
     seen = known(SERVES, step=VERIFYING, failed=failed(7, NOW, ("others",)), fingerprint=())
     assert decide(replace(seen, **refusal(None, NEW)), NOW)[1] == [fails()]
+
+
+def test_what_changes_while_it_is_verified_is_tried_again_at_once():
+    """What was found broken is what was there when it began."""
+    begun, _ = decide(known(*BOTH, fingerprint=("before",)), NOW)
+    changed = replace(begun, fingerprint=("after",), **refusal(None, NEW))
+    assert decide(changed, NOW)[1][1:] == [Verify(NEW)]
+
+
+@pytest.mark.parametrize("version", [NEW, OTHER])
+def test_what_failed_has_failed_until_it_serves(version):
+    before = HeldBack(version, (), 1, math.inf)
+    after, _ = decide(known(PREPARED, target=None, step=ON, failed=before, deaths={NEW: (-9,)}), NOW)
+    assert after.failed == (before if version == OTHER else None)
+    assert after.deaths == {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -93,18 +91,16 @@ class AnyOrder(RuleBasedStateMachine):
             def __init__(self, **_):
                 self.start = lambda: None
 
-        def verify(volume, version, _):
+        def verify(version, _):
             if not machine.volume_answers:
-                raise VolumeError(volume, "it is away")
+                raise VolumeError("/data", "it is away")
             if version == BROKEN:
                 raise PublicationError("it is broken")
             return {}
 
         self.patch.setattr(verifications.threading, "Thread", Thread)
         self.patch.setattr(reload._log, "disabled", True)
-        self.reload = Reload(
-            Path("unused"), self.workers, lambda: None, verify=verify, clock=lambda: self.now
-        )
+        self.reload = Reload(self.workers, lambda: None, verify=verify, clock=lambda: self.now)
         self.settle()
 
     def teardown(self):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 
 import pytest
 
@@ -13,87 +14,78 @@ from retriever.parent.reloading.verifications import Verifications
 class Verifying:
     """What verifies; each ends when it is let, or with `obeys` when it isn't wanted any more."""
 
-    def __init__(self, *, obeys):
+    def __init__(self, *, obeys=True):
         self.now = 0.0
         self.begun = []
         self.obeys = obeys
-        self.most = self.running = 0
+        self.running = 0
         self.news = threading.Semaphore(0)
         self.started = threading.Semaphore(0)
-        self.may_end = {}
+        self.may_end = defaultdict(threading.Event)
         self.all = Verifications(self.verify, self.news.release, clock=lambda: self.now)
 
     def verify(self, version, wanted):
+        assert not self.running
         self.begun.append(version)
         self.running += 1
-        self.most = max(self.most, self.running)
         self.started.release()
-        end = self.may_end.setdefault(version, threading.Event())
+        end = self.may_end[version]
         while not end.wait(0.01) and (wanted() or not self.obeys):
             pass
         self.running -= 1
         if not wanted():
             raise UnverifiedError(version, "isn't wanted any more")
 
-    def begin(self, version):
-        self.all.begin(version)
-
     def wait(self):
         """Until one ended; returns the result."""
         assert self.news.acquire(timeout=30)
-        return self.all.result()
+        result = self.all.result()
+        return result and (result.version, result.problem)
 
     def wait_for_a_start(self):
         assert self.started.acquire(timeout=30)
 
 
-def test_the_last_one_asked_for_is_verified_and_never_two_at_once():
-    verifying = Verifying(obeys=True)
-    verifying.begin("v0")
+@pytest.mark.parametrize("last", ["a", "v39"])
+def test_the_last_one_asked_for_is_verified_and_never_two_at_once(last):
+    """Though it is the same again: what the one that was ended found is no result of the other."""
+    verifying = Verifying()
+    assert not verifying.all.busy
+    verifying.all.begin("a")
     verifying.wait_for_a_start()
-    for number in range(1, 40):
-        verifying.begin(f"v{number}")
+    for version in (*(f"v{number}" for number in range(40)), last):
+        verifying.all.begin(version)
     # The one that was ended has no result.
     assert verifying.wait() is None
     verifying.wait_for_a_start()
-    verifying.may_end.setdefault("v39", threading.Event()).set()
-    result = verifying.wait()
-    assert (result.version, result.problem) == ("v39", None)
-    assert verifying.begun == ["v0", "v39"]
-    assert verifying.most == 1
-
-
-def test_the_same_version_asked_for_again_is_verified_again():
-    """What the one that was ended found, or that it was ended, is no result of the other."""
-    verifying = Verifying(obeys=True)
-    for version in ("a", "b", "a"):
-        verifying.begin(version)
-    assert verifying.wait() is None
-    verifying.may_end["a"].set()
-    result = verifying.wait()
-    assert (result.version, result.problem) == ("a", None)
+    assert verifying.all.busy
+    verifying.may_end[last].set()
+    assert verifying.wait() == (last, None)
+    assert not verifying.all.busy
+    assert verifying.begun == ["a", last]
 
 
 def test_nobody_waits_for_what_was_abandoned():
-    verifying = Verifying(obeys=True)
-    verifying.begin("a")
-    verifying.begin("b")
+    verifying = Verifying()
+    verifying.all.begin("a")
+    verifying.all.begin("b")
     verifying.all.abandon()
     assert verifying.wait() is None
-    assert verifying.begun == ["a"]
+    assert (verifying.begun, verifying.all.busy) == (["a"], False)
 
 
 def test_beside_one_that_cannot_be_ended_no_other_begins_and_the_problem_is_said():
     verifying = Verifying(obeys=False)
-    verifying.begin("a")
+    verifying.all.begin("a")
     verifying.wait_for_a_start()
     verifying.now = 100.0
     assert verifying.all.problem() == ""
-    verifying.begin("b")
-    assert verifying.all.problem() == ""
-    verifying.now = 112.0
+    verifying.all.begin("b")
+    for now, problem in ((104.9, ""), (105.0, "was ended 5 s ago"), (112.0, "was ended 10 s ago")):
+        verifying.now = now
+        told = verifying.all.problem()
+        assert told == "" if problem == "" else f"the verification of a {problem}" in told
     assert verifying.all.result() is None
-    assert "the verification of a was ended 10 s ago" in verifying.all.problem()
     assert verifying.begun == ["a"]
     # That passes when it ends after all.
     verifying.may_end["a"].set()
@@ -101,17 +93,21 @@ def test_beside_one_that_cannot_be_ended_no_other_begins_and_the_problem_is_said
     assert verifying.all.problem() == ""
     verifying.wait_for_a_start()
     verifying.may_end["b"].set()
-    assert verifying.wait().version == "b"
+    assert verifying.wait() == ("b", None)
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), UnverifiedError("a", "is away")])
-def test_what_was_wrong_is_handed_on(error):
-    news = threading.Event()
+def test_what_was_wrong_is_handed_on_also_when_memory_lacks_for_a_moment():
+    error, news, lacking = KeyError("x"), threading.Event(), [MemoryError()]
 
     def verify(*_):
         raise error
 
-    all_ = Verifications(verify, news.set)
-    all_.begin("a")
+    def wake_up():
+        if lacking:
+            raise lacking.pop()
+        news.set()
+
+    verifications = Verifications(verify, wake_up)
+    verifications.begin("a")
     assert news.wait(30)
-    assert all_.result().problem is error
+    assert verifications.result().problem is error

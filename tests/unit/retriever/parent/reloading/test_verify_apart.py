@@ -15,6 +15,7 @@ import pytest
 from lightfm_retriever.hosting.process import STOPPING, Awaited
 from lightfm_retriever.publication import layout, verification
 from lightfm_retriever.publication.errors import InvalidPublicationError, PublicationError, VolumeError
+from retriever import version_files
 from retriever.errors import UnverifiedError
 from retriever.parent.reloading.verifications import Verifications
 from retriever.parent.reloading.verify_apart import verify_apart
@@ -25,13 +26,22 @@ PYTHON = sys.executable
 
 
 @pytest.fixture
-def python_that_verifies_by(tmp_path, monkeypatch):
-    """Make an interpreter whose `verification.verify` is what is given; it ignores `-m MODULE`."""
+def interpreter(tmp_path, monkeypatch):
+    """Makes an interpreter that runs a script, whatever it is asked to run."""
 
-    def make(code):
+    def make(script):
         path = tmp_path / "python"
-        path.write_text(
-            f"""#!{PYTHON}
+        path.write_text(script)
+        path.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(path))
+
+    return make
+
+
+@pytest.fixture
+def python_that_verifies_by(interpreter):
+    """Makes an interpreter whose `verification.verify` is what is given; it ignores `-m MODULE`."""
+    return lambda code: interpreter(f"""#!{PYTHON}
 import os, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
 from lightfm_retriever.publication import reader, verification
@@ -40,16 +50,14 @@ def verify(volume, version):
     {code}
 verification.verify = verify
 verify_apart.main(sys.argv[3:])
-"""
-        )
-        path.chmod(0o755)
-        monkeypatch.setattr(sys, "executable", str(path))
-
-    return make
+""")
 
 
-def test_a_sound_version_passes(published):
-    verify_apart(published.volume, published.version)
+def test_a_sound_version_passes_with_its_files_as_they_were(published):
+    names = version_files.names_of(published.directory)
+    expected = version_files.look(published.directory, names)
+    assert verify_apart(published.volume, published.version) == expected
+    assert len(expected) > 5
 
 
 @pytest.mark.parametrize("name", [layout.MANIFEST, layout.SEEN_ITEMS])
@@ -84,66 +92,45 @@ def test_a_version_that_kills_its_reader_is_refused(published):
     assert caught.value.path == published.directory
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGBUS, signal.SIGXCPU])
-def test_what_is_killed_from_outside_says_nothing_of_the_version(
-    published, python_that_verifies_by, number
-):
-    """By a lack of memory, for instance, or a volume that breaks off under its maps."""
-    python_that_verifies_by(f"os.kill(os.getpid(), {number})")
-    with pytest.raises(UnverifiedError, match=rf"^{published.version} .*\({number.name}: "):
-        verify_apart(published.volume, published.version)
-
-
-@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGILL])
-def test_a_crash_before_anything_is_read_says_nothing_of_the_version(
-    published, monkeypatch, tmp_path, number
-):
-    """A library that lacks memory while it is loaded crashes, for instance."""
-    crashing = tmp_path / "python"
-    crashing.write_text(f"#!{PYTHON}\nimport os\nos.kill(os.getpid(), {number})\n")
-    crashing.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(crashing))
-    with pytest.raises(UnverifiedError, match=f"by {number.name} before it read anything"):
-        verify_apart(published.volume, published.version)
-
-
-def test_all_libraries_are_loaded_before_it_says_that_it_reads(published, monkeypatch, tmp_path):
-    """Else a crash while one is loaded would be the version's."""
-    told = tmp_path / "told"
-    python = tmp_path / "python"
-    python.write_text(
-        f"""#!{PYTHON}
-import os, sys
-sys.path.insert(0, {str(ROOT)!r})
-from retriever.parent.reloading import verify_apart
-before = {{*sys.modules}}
-verify_apart.main(sys.argv[3:])
-native = [name for name in {{*sys.modules}} - before
-          if str(getattr(sys.modules[name], "__file__", "")).endswith(".so")]
-open({str(told)!r}, "w").write(",".join(native) + ";" + os.environ["OPENBLAS_NUM_THREADS"])
-"""
-    )
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    verify_apart(published.volume, published.version)
-    assert told.read_text() == ";1"
-
-
 @pytest.mark.parametrize(
-    "code",
+    ("code", "reason"),
     [
-        "sys.exit(3)",
-        "os.kill(os.getpid(), 40)",
-        "raise MemoryError",
-        "raise OSError(24, 'Too many open files')",
-        'raise RuntimeError("can\'t start new thread")',
+        # Killed from outside: by a lack of memory, or a volume that breaks off under its maps.
+        *(
+            (f"os.kill(os.getpid(), {number})", rf"was killed \({signal.Signals(number).name}: {why}")
+            for number, why in (
+                *((signal.SIGKILL, "somebody did, or there wasn't enough memory"),),
+                *((signal.SIGBUS, "a file that"), (signal.SIGXCPU, r"somebody did\)")),
+            )
+        ),
+        ("os.kill(os.getpid(), 40)", r"was killed \(signal 40: somebody did\)"),
+        ("sys.exit(3)", "the process ended with status 3, see the log"),
+        ("raise MemoryError", "not enough memory"),
+        ("raise OSError(24, 'Too many open files')", "Too many open files"),
+        ('raise RuntimeError("can\'t start new thread")', "can't start new thread"),
     ],
 )
-def test_what_a_process_lacks_says_nothing_of_the_version(published, python_that_verifies_by, code):
+def test_what_a_process_lacks_says_nothing_of_the_version(
+    published, python_that_verifies_by, code, reason
+):
     python_that_verifies_by(code)
-    with pytest.raises(UnverifiedError, match=f"^{published.version} couldn't be verified: "):
+    begin = f"^{published.version} couldn't be verified: (the process )?"
+    with pytest.raises(UnverifiedError, match=f"{begin}{reason}") as caught:
         verify_apart(published.volume, published.version)
+    assert not caught.value.costly
+
+
+def test_files_that_change_while_they_are_read_are_read_again_and_again(
+    published, python_that_verifies_by
+):
+    path = str(published.directory / layout.SEEN_ITEMS)
+    python_that_verifies_by(f"os.utime({path!r})")
+    with pytest.raises(VolumeError, match="files changed while they were read: 3 times"):
+        verify_apart(published.volume, published.version)
+    once = f"os.path.exists({path + '-'!r}) or (os.utime({path!r}), open({path + '-'!r}, 'w'))"
+    python_that_verifies_by(once)
+    files = verify_apart(published.volume, published.version)
+    assert files[layout.SEEN_ITEMS] == version_files.state_of(Path(path))
 
 
 def test_an_error_that_nobody_foresaw_is_of_the_version(published, python_that_verifies_by):
@@ -153,81 +140,62 @@ def test_an_error_that_nobody_foresaw_is_of_the_version(published, python_that_v
         verify_apart(published.volume, published.version)
 
 
-@pytest.mark.parametrize("files", [3, 6, 10, 14, 18, 24, 30])
-def test_with_few_descriptors_a_version_is_verified_or_not_but_never_refused(
-    published, files, monkeypatch, tmp_path
-):
-    limited = tmp_path / "python"
-    limited.write_text(f'#!/bin/sh\nulimit -n {files}\nexec {PYTHON} "$@"\n')
-    limited.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(limited))
-    try:
+def test_a_crash_before_anything_is_read_says_nothing_of_the_version(published, interpreter):
+    """A library that lacks memory while it is loaded crashes, for instance."""
+    interpreter(f"#!{PYTHON}\nimport os\nos.kill(os.getpid(), {signal.SIGSEGV})\n")
+    with pytest.raises(UnverifiedError, match="by SIGSEGV before it read anything"):
         verify_apart(published.volume, published.version)
-    except (UnverifiedError, VolumeError) as error:
-        problem = str(error)
-    else:
-        problem = "none"
-    assert "SHA-256" not in problem
+
+
+def test_all_libraries_are_loaded_before_it_says_that_it_reads(
+    published, interpreter, monkeypatch, tmp_path
+):
+    """Else a crash while one is loaded would be the version's."""
+    told = tmp_path / "told"
+    interpreter(f"""#!{PYTHON}
+import os, sys
+sys.path.insert(0, {str(ROOT)!r})
+from retriever.parent.reloading import verify_apart
+before = {{*sys.modules}}
+verify_apart.main(sys.argv[3:])
+native = [name for name in {{*sys.modules}} - before
+          if str(getattr(sys.modules[name], "__file__", "")).endswith(".so")]
+open({str(told)!r}, "w").write(",".join(native) + ";" + os.environ["OPENBLAS_NUM_THREADS"])
+""")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    verify_apart(published.volume, published.version)
+    assert told.read_text() == ";1"
+
+
+@pytest.mark.parametrize("files", [3, 6, 10, 18, 30])
+def test_with_few_descriptors_a_version_is_verified_or_not_but_never_refused(
+    published, files, interpreter
+):
+    interpreter(f'#!/bin/sh\nulimit -n {files}\nexec {PYTHON} "$@"\n')
+    with contextlib.suppress(UnverifiedError, VolumeError):
+        verify_apart(published.volume, published.version)
 
 
 def test_a_process_that_cannot_be_started_says_nothing_of_the_version(published, monkeypatch):
     def no_memory(*_, **__):
+        # So what is sent to the whole group, as by Ctrl-C, ends none from its first moment on.
+        assert {*STOPPING} <= signal.pthread_sigmask(signal.SIG_BLOCK, [])
         raise OSError(12, "Cannot allocate memory")
 
     monkeypatch.setattr(subprocess, "Popen", no_memory)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     with pytest.raises(UnverifiedError, match=r"no process can be started: .*Cannot allocate"):
         verify_apart(published.volume, published.version)
-    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+    assert not {*STOPPING} & signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_it_takes_no_longer_than_it_may(published, python_that_verifies_by):
+def test_it_takes_no_longer_than_it_may_and_only_while_it_is_wanted(published, python_that_verifies_by):
     python_that_verifies_by("signal.pause()")
     with pytest.raises(UnverifiedError, match=r"couldn't be verified in 0\.001 s"):
         verify_apart(published.volume, published.version, seconds=0.001)
-
-
-def test_it_ends_when_it_is_not_wanted_any_more(published, python_that_verifies_by, tmp_path):
-    started = tmp_path / "started"
-    os.mkfifo(started)
-    python_that_verifies_by(f"""open({str(started)!r}, "w").write(str(os.getpid()))
-    signal.pause()""")
-    wanted, caught = Awaited(), []
-
-    def verify():
-        try:
-            verify_apart(published.volume, published.version, wanted)
-        except UnverifiedError as error:
-            caught.append(error)
-
-    thread = threading.Thread(target=verify)
-    thread.start()
-    process = int(started.read_text())
-    wanted.end()
-    thread.join(30)
-    assert len(caught) == 1
-    # It is gone by then, not only told to go.
-    with pytest.raises(ProcessLookupError):
-        os.kill(process, 0)
-
-
-def test_what_was_not_wanted_before_it_began_ends_too(published, python_that_verifies_by):
-    python_that_verifies_by("signal.pause()")
     wanted = Awaited()
     wanted.end()
     with pytest.raises(UnverifiedError):
         verify_apart(published.volume, published.version, wanted)
-
-
-def test_what_is_sent_to_the_whole_group_does_not_end_it(published, python_that_verifies_by):
-    """Ctrl-C, from its first moment on: so they are held back by whoever starts it."""
-    python_that_verifies_by("""
-    held_back = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    raise reader.VolumeError(verify_apart.Path("x"), repr(sorted(map(int, held_back))))""")
-    with pytest.raises(VolumeError) as caught:
-        verify_apart(published.volume, published.version)
-    assert caught.value.reason == repr(sorted(map(int, STOPPING)))
-    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {*STOPPING}
 
 
 def test_it_does_not_outlive_who_asked_for_it(published, python_that_verifies_by):
@@ -273,6 +241,7 @@ def test_a_label_that_goes_to_many_versions_that_hang_leaves_one_process_at_a_ti
     assert started.read_text() == versions[-1]
     assert len(children()) == 1
     news.clear()
+    # It is gone by then, not only told to go.
     verifications.abandon()
     assert news.wait(30)
     assert children() == []

@@ -8,13 +8,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
 
 from retriever.__main__ import main as retriever_main
-from tests import custom_resources, kustomize
+from tests.deployment import kustomize
 from trainer.__main__ import main as trainer_main
 
 ROOT = Path(__file__).parents[2]
@@ -102,62 +101,21 @@ def test_kubectl_renders_the_same(folder):
 
 
 @pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
-def test_schemas_are_kept(resources, version):
-    for resource in resources:
+def test_schemas_are_kept(resources, with_nfs, version):
+    for resource in (*resources, *with_nfs):
         assert kubernetes_validate.validate(resource, version, strict=True) == version
 
 
-@pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
-def test_schemas_are_kept_with_nfs(with_nfs, version):
-    for resource in with_nfs:
-        assert kubernetes_validate.validate(resource, version, strict=True) == version
-
-
-@pytest.mark.parametrize("folder", [CERTIFICATES, MONITORING], ids=lambda folder: folder.name)
-def test_custom_resources_have_their_shape(folder):
-    resources = kustomize.render(folder)
-    assert {own["metadata"]["namespace"] for own in resources} == {"recsys"}
-    for resource in resources:
-        custom_resources.validate(resource)
-        resource["spec"]["secretname"] = "x"
-        with pytest.raises(jsonschema.ValidationError, match="secretname"):
-            custom_resources.validate(resource)
-
-
-def test_a_schema_says_what_it_does_not_know():
-    resource = named(kustomize.render(FOLDER), "Deployment", "retriever")
-    resource["spec"]["template"]["spec"]["terminationGraceSeconds"] = 1
-    with pytest.raises(kubernetes_validate.ValidationError, match="terminationGraceSeconds"):
-        kubernetes_validate.validate(resource, KUBERNETES_VERSIONS[0], strict=True)
-
-
-def test_every_flag_is_one_of_the_command(resources, monkeypatch, capsys):
+def test_flags_and_values_are_taken_by_the_parsers(resources, capsys):
     for _, container in pods(resources):
         main = COMMANDS[container["image"].rpartition("/")[2].partition(":")[0]]
-        command, *flags = container["args"]
-        # The parser itself says which it has, and --help ends before anything is done.
-        with pytest.raises(SystemExit) as ended:
-            main([command, "--help"])
-        assert ended.value.code == 0
-        known = set(re.findall(r"--[a-z0-9-]+", capsys.readouterr().out))
-        assert {own.partition("=")[0] for own in flags} <= known
-
-
-def test_values_are_taken_by_the_parsers(resources, capsys):
-    for _, container in pods(resources):
-        main = COMMANDS[container["image"].rpartition("/")[2].partition(":")[0]]
-        # Parsed from left to right: what is wrong with one of ours is said before this one's turn.
+        # Parsed from left to right: a bad value is told before --help's turn.
         with pytest.raises(SystemExit) as ended:
             main([*container["args"], "--help"])
-        assert ended.value.code == 0, capsys.readouterr().err
-
-
-def test_images_run_those_commands():
-    for name, package in (("retriever", "retriever"), ("trainer", "trainer")):
-        last = (ROOT / f"docker/{name}.Dockerfile").read_text().rpartition("\nFROM ")[2]
-        assert f'ENTRYPOINT ["python", "-m", "{package}"]' in last
-        # As the manifests run them; a name could not be checked by the kubelet for being root.
-        assert "\nUSER 10001:10001\n" in last
+        printed = capsys.readouterr()
+        assert ended.value.code == 0, printed.err
+        given = {own.partition("=")[0] for own in container["args"] if own.startswith("--")}
+        assert given <= set(re.findall(r"--[a-z0-9-]+", printed.out))
 
 
 def test_what_a_pod_needs_to_end_fits_what_it_gets(resources):
@@ -304,14 +262,6 @@ def test_pods_may_do_no_more_than_they_need(resources):
     assert nothing == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
-def test_trainers_never_overlap(resources):
-    trainer = named(resources, "Deployment", "trainer")["spec"]
-    assert (trainer["replicas"], trainer["strategy"]) == (1, {"type": "Recreate"})
-    training = named(resources, "CronJob", "training")["spec"]
-    assert training["concurrencyPolicy"] == "Forbid"
-    assert training["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] == "Never"
-
-
 def test_tls_is_the_default_and_plaintext_has_to_be_asked_for():
     for variant, secure in (("tls", True), ("plaintext", False)):
         for deployment in of_kind(kustomize.render(VARIANTS[variant]), "Deployment"):
@@ -321,15 +271,6 @@ def test_tls_is_the_default_and_plaintext_has_to_be_asked_for():
             assert ("--insecure" in flags) != secure
             secrets = [own["secret"]["secretName"] for own in spec["volumes"] if "secret" in own]
             assert secrets == ([f"{deployment['metadata']['name']}-tls"] if secure else [])
-
-
-def test_images_are_placeholders_that_say_so(resources):
-    for _, container in pods(resources):
-        assert container["image"].startswith("registry.example/recsys/")
-
-
-def seconds(duration):
-    return int(duration.removesuffix("h")) * 3600
 
 
 def test_every_secret_that_is_mounted_has_a_certificate():
@@ -356,25 +297,6 @@ def test_every_secret_that_is_mounted_has_a_certificate():
         assert {"server auth", "client auth"} <= set(certificate["usages"])
     # Nobody's clients serve.
     assert "server auth" not in by_secret["shop-tls"]["usages"]
-
-
-def test_certificates_are_of_a_kind_that_the_services_read_and_are_renewed_in_time():
-    resources = kustomize.render(CERTIFICATES)
-    issuers = {own["metadata"]["name"]: own["spec"] for own in of_kind(resources, "Issuer")}
-    authority = named(resources, "Certificate", "authority")["spec"]
-    for certificate in of_kind(resources, "Certificate"):
-        spec = certificate["spec"]
-        issuer = issuers[spec["issuerRef"]["name"]]
-        # It has to be longer than the week in which the services warn.
-        assert 7 * 24 * 3600 < seconds(spec["renewBefore"]) < seconds(spec["duration"])
-        key = spec["privateKey"]
-        assert (key["algorithm"], key["size"]) == ("ECDSA", 256)
-        if spec.get("isCA"):
-            assert "selfSigned" in issuer
-        else:
-            assert issuer == {"ca": {"secretName": authority["secretName"]}}
-            # What it signs ends before itself does.
-            assert seconds(spec["duration"]) <= seconds(authority["renewBefore"])
 
 
 def test_pod_monitors_ask_the_ports_that_pods_have(resources):

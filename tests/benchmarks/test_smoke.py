@@ -1,0 +1,65 @@
+"""Every benchmark runs, as briefly as it can, and reports what it measured."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import benchmarks
+
+LARGE = "--items 300 --users 200 --backend exact --folder FOLDER"
+BRIEF = "--items 300 --rounds 1 --seconds 0.1"
+# What a benchmark needs to be brief, and the part of its report that has figures.
+FLAGS = {
+    "batches": (BRIEF, "items"),
+    "engines": ("--trials 1", "rows"),
+    "filters": ("--items 2000 --queries 3", "filters"),
+    "first_call": ("--items 300 --components 8 --switches 1", "microseconds"),
+    "footprint": (f"--workers 1 2 --calls 20 {LARGE}", "sizes"),
+    "freshness": ("--epochs 1 --seeds 1", "summary"),
+    "indexes": ("--n 300 --vectors heavy-tailed --backends exact,annoy", "indexes"),
+    "large": (LARGE, "version"),
+    "observed": (BRIEF, "callers"),
+    "publishing": ("--items 300 --components 8 --trees 2 --folder FOLDER", "results"),
+    "remote": (LARGE, "loopback"),
+    "revisions": (f"--base HEAD {BRIEF}", "comparisons"),
+    "serving": (f"{LARGE} --rounds 1 --seconds 0.1 --queries 5 --kinds recommend batch", "sizes"),
+    "startup": (f"{LARGE} --workers 1 --rounds 1 --rate 50", "sizes"),
+    "synthetic": ("interactions --users 200 --items 200 --interactions 5000 --output FOLDER", "spec"),
+    "throughput": (f"--workers 1 {BRIEF}", "workers"),
+    "training": (
+        "--interactions 3000 --users 150 --items 150 --components 4 --epochs 2 --rounds 1",
+        "trainer",
+    ),
+}
+COMMANDS = [
+    info.name
+    for info in pkgutil.iter_modules(benchmarks.__path__)
+    if "ArgumentParser(" in (Path(benchmarks.__path__[0]) / f"{info.name}.py").read_text()
+    and info.name not in ("closed_loop", "open_loop", "echo_server", "test_smoke")
+]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_it_reports_what_it_measured(name, tmp_path):
+    if name == "engines" and importlib.util.find_spec("pyspark") is None:
+        pytest.skip("needs PySpark: make spark")
+    flags, figures = FLAGS[name]
+    command = [sys.executable, "-m", f"tests.benchmarks.{name}", *flags.split(), "--json"]
+    ended = subprocess.run(
+        [str(tmp_path / "made") if part == "FOLDER" else part for part in command],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "NO_COLOR": "1"},
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)[figures]

@@ -1,0 +1,41 @@
+"""What lacks for a while says nothing about the version that is read meanwhile."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from lightfm_retriever.publication import manifest
+from lightfm_retriever.publication.errors import InvalidPublicationError, VolumeError, unreadable
+from lightfm_retriever.publication.layout import ITEM_IDS, ITEM_VECTORS
+from lightfm_retriever.publication.storage.arrays import map_array
+from lightfm_retriever.publication.storage.id_map import IdMap
+from tests.shortages import descriptors_left
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        manifest.read,
+        lambda directory: map_array(directory / ITEM_VECTORS, "float32", (None, None)),
+        lambda directory: IdMap.open(directory / ITEM_IDS),
+    ],
+)
+def test_each_file_is_named_that_cannot_be_opened_now(published, read):
+    with descriptors_left(0), pytest.raises(VolumeError, match="Too many open files") as caught:
+        read(published.directory)
+    assert Path(caught.value.path).parent == published.directory
+
+
+LACKING = ["EMFILE", "ENFILE", "ENOMEM", "EIO", "ESTALE", "EACCES", "EAGAIN"]
+
+
+@pytest.mark.parametrize("name", [*LACKING, "ENOENT", "EISDIR", "ENOTDIR", "ELOOP"])
+def test_what_the_system_lacks_is_of_the_volume_and_what_is_found_of_the_version(name):
+    number = getattr(errno, name)
+    error = unreadable(Path("x"), OSError(number, os.strerror(number)))
+    assert type(error) is (VolumeError if name in LACKING else InvalidPublicationError)
+    assert error.reason == os.strerror(number)

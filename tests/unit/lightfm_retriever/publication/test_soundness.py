@@ -1,0 +1,261 @@
+"""What a version's data says is held against its shape, its manifest and its meaning.
+
+The manifest is signed anew: it agrees that each file should be as it is.
+"""
+
+from __future__ import annotations
+
+import marisa_trie
+import numpy as np
+import pytest
+
+from lightfm_retriever.publication import layout, soundness
+from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
+from lightfm_retriever.publication.layout import FILES
+from lightfm_retriever.publication.reader import open_publication
+from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.verification import verify
+from tests import publications
+from tests.unit.lightfm_retriever.publication.storage.test_arrays import npy
+from tests.unit.lightfm_retriever.publication.test_verification import refused
+
+ITEMS = publications.ITEMS
+ARRAYS = [name for name in publications.EXTENDED_FILES if name.endswith(".npy")]
+RAGGED = [(name, FILES[name].values) for name in ARRAYS if FILES[name].values]
+VECTORS = [layout.ITEM_VECTORS, layout.USER_VECTORS, layout.USER_FEATURE_VECTORS, layout.FOLD_IN]
+ROWS = [(offsets, values) for offsets, values in RAGGED if FILES[values].of]
+
+
+def load(extended, name):
+    return np.load(extended.directory / name)
+
+
+def reseal(extended, name, array):
+    publications.reseal(extended.directory, name, npy(array))
+
+
+def reseal_ids(extended, name, ids):
+    data = marisa_trie.BinaryTrie([*ids]).tobytes()
+    publications.reseal(extended.directory, name, data)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_an_array_of_another_kind_is_refused_when_it_is_opened(extended, name):
+    array = load(extended, name)
+    # Where any length goes, it is the offsets that don't fit.
+    any_length = {values: offsets for offsets, values in RAGGED}.get(name, name)
+    reshaped = [array[..., None], array[0], array[:-1], np.concatenate([array, array])]
+    for spoilt in map(np.ascontiguousarray, reshaped):
+        reseal(extended, name, spoilt)
+        refused(extended, any_length if spoilt.ndim == 1 else name)
+    for dtype in ("int16", "uint32", ">i4", "float16", "S4"):
+        reseal(extended, name, np.nan_to_num(array).astype(dtype))
+        error = refused(extended, name, MismatchError)
+        assert (error.what, error.found) == ("dtype", np.dtype(dtype))
+    reseal(extended, name, np.full(array.shape, None))
+    refused(extended, name)
+    with pytest.raises(InvalidPublicationError):
+        open_publication(extended.volume, extended.version)
+
+
+# ---- numbers
+
+
+@pytest.mark.parametrize(
+    ("names", "at", "numbers", "reason"),
+    [
+        (VECTORS, (2, 1), [np.nan, np.inf, -np.inf], "row 2 isn't finite"),
+        (VECTORS, (2, 1), [1.1e15, -3e38], "row 2 has a number beyond 1e+15"),
+        ([layout.ITEM_VECTORS], (3, slice(-1)), [0], "embedding 3 is zero"),
+        ([layout.FOLD_IN], (2, 1), [-1], "a number of row 2 is below 0"),
+        (
+            [layout.NUMBERS, layout.NUMBER_SORTED],
+            (1, 0),
+            [np.inf, -np.inf],
+            "row 1 has an infinite number",
+        ),
+        ([values for _, values in ROWS], 2, [-1, 2**31 - 1, -(2**31)], "range of "),
+        ([offsets for offsets, _ in RAGGED], 0, [1], "offsets run from 1 to"),
+        ([offsets for offsets, _ in RAGGED], -1, [1, 2**62], "offsets run from 0 to"),
+        ([offsets for offsets, _ in RAGGED], 2, [10**6, -1], "offsets fall"),
+        ([layout.POPULARITY], 3, [-1], "that of row 3 is below 0"),
+        ([layout.ID_RANKS, layout.POPULAR_ITEMS], 3, [-1, ITEMS], "range of item rows is "),
+        ([layout.NUMBER_ORDER], (1, 3), [-1, ITEMS], "range of item rows is "),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused(extended, names, at, numbers, reason):
+    for name in names:
+        data = (extended.directory / name).read_bytes()
+        for number in numbers:
+            array = load(extended, name)
+            array[at] = number
+            reseal(extended, name, array)
+            message = str(refused(extended, name))
+            assert reason in message
+            assert not reason.startswith("range") or f"{number}" in message
+            publications.reseal(extended.directory, name, data)
+    verify(extended.volume, extended.version)
+
+
+def test_numbers_on_their_bounds_are_sound(extended):
+    for name, at, number in (
+        (layout.FOLD_IN, (2, 1), -1e-6),
+        (layout.ITEM_VECTORS, (2, -1), 1e15),
+        (layout.USER_VECTORS, (2, 1), -1e15),
+        (layout.NUMBERS, (1, 0), load(extended, layout.NUMBERS)[1, 0]),
+    ):
+        array = load(extended, name)
+        array[at] = number
+        reseal(extended, name, array)
+        verify(extended.volume, extended.version)
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 1 << 16])
+def test_norms_may_differ_from_the_embeddings_by_rounding_only(extended, monkeypatch, chunk):
+    monkeypatch.setattr(soundness, "_CHUNK_ROWS", chunk)
+    right = load(extended, layout.ITEM_NORMS)
+    for row in (0, 7, ITEMS - 1):
+        for factor in (0, -1, 0.99, 1.01, 1e30, np.nan, np.inf):
+            wrong = right.copy()
+            wrong[row] *= np.float32(factor)
+            reseal(extended, layout.ITEM_NORMS, wrong)
+            reason = str(refused(extended, layout.ITEM_NORMS))
+            assert f"norm {row} isn't that of the embedding" in reason
+    vectors = load(extended, layout.ITEM_VECTORS)
+    reseal(extended, layout.ITEM_NORMS, np.linalg.norm(vectors, axis=1))
+    refused(extended, layout.ITEM_NORMS)
+    reseal(extended, layout.ITEM_NORMS, np.linalg.norm(vectors[:, :-1], axis=1))
+    verify(extended.volume, extended.version)
+
+
+# ---- rows
+
+
+@pytest.mark.parametrize(("offsets", "values"), ROWS)
+def test_rows_that_do_not_ascend_are_refused(extended, offsets, values):
+    """Whoever looks for one of them bisects."""
+    starts, array = load(extended, offsets), load(extended, values)
+    row = int(np.flatnonzero(np.diff(starts) > 1)[-1])
+    own = slice(starts[row], starts[row + 1])
+    owner = {"users": "user row", "items": "item row", "tokens": "token"}[
+        FILES[offsets].shape.partition(" ")[0]
+    ]
+    for spoilt in (array[own][::-1], np.full_like(array[own], array[own][0])):
+        wrong = array.copy()
+        wrong[own] = spoilt
+        reseal(extended, values, wrong)
+        what = f"the {FILES[values].of} of {owner} {row} don't ascend"
+        assert what in str(refused(extended, values))
+
+
+@pytest.mark.parametrize("name", [layout.ID_RANKS, layout.POPULAR_ITEMS, layout.NUMBER_ORDER])
+def test_rows_that_are_no_permutation_are_refused(extended, name):
+    array = load(extended, name)
+    own = array if array.ndim == 1 else array[1]
+    gone = own[3]
+    own[3] = own[4]
+    reseal(extended, name, array)
+    assert f"{gone} isn't there, but another one twice" in str(refused(extended, name))
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 100])
+def test_a_ranking_that_popularity_does_not_give_is_refused(extended, monkeypatch, chunk):
+    monkeypatch.setattr(soundness, "_CHUNK_ROWS", chunk)
+    verify(extended.volume, extended.version)
+    ranking, counts = load(extended, layout.POPULAR_ITEMS), load(extended, layout.POPULARITY)
+    # By number of users, or by id where that is the same.
+    assert len({*counts}) < ITEMS
+    for place in range(ITEMS - 1):
+        swapped = ranking.copy()
+        swapped[[place, place + 1]] = ranking[[place + 1, place]]
+        reseal(extended, layout.POPULAR_ITEMS, swapped)
+        assert f"place {place + 1} should be before" in str(refused(extended, layout.POPULAR_ITEMS))
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_posting_lists_that_are_not_the_inverse_of_the_items_tokens_are_refused(
+    extended, monkeypatch, chunk
+):
+    monkeypatch.setattr(soundness, "_CHUNK_ROWS", chunk)
+    verify(extended.volume, extended.version)
+    names = layout.ATTRIBUTE_ITEMS_OFFSETS, layout.ATTRIBUTE_ITEMS
+    starts, rows = (load(extended, name) for name in names)
+    refusals = 0
+    for token in range(len(starts) - 1):
+        # The last item of the list gives its place to one that hasn't the value.
+        last = starts[token + 1] - 1
+        for row in range(rows[last] + 1, ITEMS):
+            spoilt = rows.copy()
+            spoilt[last] = row
+            reseal(extended, layout.ATTRIBUTE_ITEMS, spoilt)
+            assert "aren't those that have it" in str(refused(extended, layout.ATTRIBUTE_ITEMS))
+            refusals += 1
+    assert refusals > 2
+    # One item more in one list, and less in the next.
+    reseal(extended, layout.ATTRIBUTE_ITEMS, rows)
+    for token in range(1, len(starts) - 1):
+        moved = starts.copy()
+        moved[token] += 1
+        reseal(extended, layout.ATTRIBUTE_ITEMS_OFFSETS, moved)
+        with pytest.raises(InvalidPublicationError, match=r"don't ascend|aren't those that have it"):
+            verify(extended.volume, extended.version)
+    # One list lacks an item.
+    starts[-1] -= 1
+    reseal(extended, layout.ATTRIBUTE_ITEMS_OFFSETS, starts)
+    reseal(extended, layout.ATTRIBUTE_ITEMS, rows[:-1])
+    error = refused(extended, layout.ATTRIBUTE_ITEMS, MismatchError)
+    assert (error.expected, error.found) == (len(rows), len(rows) - 1)
+
+
+def test_numbers_in_another_order_are_refused(extended):
+    order, ordered = load(extended, layout.NUMBER_ORDER), load(extended, layout.NUMBER_SORTED)
+    for place, number in ((0, 1800.0), (0, np.nan), (-1, 3000.0)):
+        spoilt = ordered.copy()
+        spoilt[0, place] = number
+        reseal(extended, layout.NUMBER_SORTED, spoilt)
+        assert "row 0 isn't row 0 of numbers in order" in str(refused(extended, layout.NUMBER_SORTED))
+    for row in range(len(order)):
+        for place in range(ITEMS - 1):
+            swapped, values = order.copy(), ordered.copy()
+            two, turned = [place, place + 1], [place + 1, place]
+            swapped[row, two] = order[row, turned]
+            values[row, two] = ordered[row, turned]
+            reseal(extended, layout.NUMBER_ORDER, swapped)
+            reseal(extended, layout.NUMBER_SORTED, values)
+            # By value, by row where that is the same, and those without one last.
+            reason = f"row {row} isn't in the order of numbers"
+            assert reason in str(refused(extended, layout.NUMBER_ORDER))
+
+
+# ---- ids
+
+
+@pytest.mark.parametrize("name", [name for name in publications.EXTENDED_FILES if ".trie" in name])
+def test_something_else_in_place_of_an_id_map_is_refused(extended, name):
+    for data in (b"", b"x" * 5000, npy(np.zeros(5))):
+        publications.reseal(extended.directory, name, data)
+        assert "isn't an id map" in str(refused(extended, name))
+
+
+def test_an_id_map_with_another_number_of_ids_is_refused(extended):
+    for name, count in ((layout.ITEM_IDS, ITEMS), (layout.USER_IDS, publications.USERS)):
+        data = (extended.directory / name).read_bytes()
+        for other in (count - 1, count + 1):
+            reseal_ids(extended, name, (b"%d" % number for number in range(other)))
+            error = refused(extended, name, MismatchError)
+            assert (error.what, error.expected, error.found) == ("number of ids", count, other)
+        reseal_ids(extended, name, [b"caf\xe9", *(b"%d" % number for number in range(count - 1))])
+        assert "isn't UTF-8" in str(refused(extended, name))
+        publications.reseal(extended.directory, name, data)
+    reseal_ids(extended, layout.USER_FEATURES, map(str.encode, [*publications.USER_FEATURES, "more"]))
+    assert refused(extended, layout.USER_FEATURE_VECTORS, MismatchError).what == "shape"
+
+
+@pytest.mark.parametrize("key", ["0:", "1:x", "7:x", "x", "00:x", ":x"])
+def test_a_value_of_no_text_attribute_is_refused(extended, key):
+    text = publications.ATTRIBUTES.text
+    keys = [text.values.external_id(token) for token in range(1, len(text.values))]
+    IdMap.build([*keys, key]).save(extended.volume / "other")
+    data = (extended.volume / "other").read_bytes()
+    publications.reseal(extended.directory, layout.ATTRIBUTE_VALUES, data)
+    assert repr(key) in str(refused(extended, layout.ATTRIBUTE_VALUES))

@@ -1,0 +1,30 @@
+"""A store in memory, and versions to bring to it or to fetch."""
+
+from datetime import timedelta
+
+import pytest
+
+from lightfm_retriever.publication import reader
+from tests import publications
+from tests.unit.lightfm_retriever.remote.stores import MadeUp
+
+
+@pytest.fixture
+def store():
+    return MadeUp()
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory):
+    """A folder of three versions, each with some files of its own. Copy it before spoiling it."""
+    folder = tmp_path_factory.mktemp("source")
+    for day in range(3):
+        at = publications.NOON + timedelta(days=day)
+        publications.publish(folder, seed=day, clock=lambda at=at: at)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def names(source):
+    """Of the three versions, oldest first."""
+    return reader.list_versions(source)

@@ -1,0 +1,135 @@
+"""What the clients of both services take, and what they refuse before anybody is asked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from recsys.retriever.v1 import retriever_service_pb2 as pb
+from recsys.trainer.v1 import trainer_service_pb2 as trainer_pb
+
+from retriever.client import (
+    ArgumentError,
+    ClientSecurity,
+    RecommendRequest,
+    RetrieverClient,
+    SimilarItemsRequest,
+)
+from tests.unit.retriever.asking.test_requests import ANYTHING, LEAVES
+from trainer.client import TrainerClient
+
+TARGET = "127.0.0.1:1"
+
+
+@pytest.fixture(scope="module")
+def client():
+    with RetrieverClient(TARGET) as client:
+        yield client
+
+
+@given(value=ANYTHING)
+def test_a_client_is_made_with_what_it_takes_only(value):
+    for name in ("target", "connections", "timeout_seconds", "security"):
+        for kind in (RetrieverClient, TrainerClient):
+            if (name, kind) == ("connections", TrainerClient) or _may_be(name, value):
+                continue
+            with pytest.raises(ArgumentError) as raised:
+                kind(**{"target": TARGET, name: value})
+            assert raised.value.argument == name
+
+
+def _may_be(name, value):
+    """Whether it is what the argument takes; many connections are no mistake."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if name == "connections":
+        return whole and value >= 1
+    return name == "timeout_seconds" and (whole or isinstance(value, float | np.floating)) and value > 0
+
+
+@given(value=LEAVES)
+def test_a_batch_of_what_are_no_requests_is_refused(client, value):
+    for ask, kinds in (
+        (client.batch_recommend, (RecommendRequest, pb.RecommendRequest)),
+        (client.batch_similar_items, (SimilarItemsRequest, pb.SimilarItemsRequest)),
+    ):
+        for requests in (value,) if isinstance(value, kinds) else (value, [value]):
+            with pytest.raises(ArgumentError, match=r"^requests.* but should be a .*Request\("):
+                ask(requests)
+
+
+TIMEOUT = "has no option 'timeout'; did you mean 'timeout_seconds'?"
+ITEM = "has no option 'item'; did you mean 'items'?"
+BY_NAME = "takes nothing without a name, and all else as NAME=VALUE"
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda own: own.recommend("3", timeout=5), f"recommend() {TIMEOUT}"),
+        (lambda own: own.similar_items_pages("5", item=["3"]), f"similar_items_pages() {ITEM}"),
+        (lambda own: own.status(timeout=5), f"status() {TIMEOUT}"),
+        (lambda own: own.wait_until_serving(5), f"wait_until_serving() {BY_NAME}"),
+        (lambda own: own.recommend(), "exactly one of user_id, session, features is needed; none was"),
+        (lambda _: RetrieverClient(TARGET, timeout=5), f"RetrieverClient() {TIMEOUT}"),
+        (lambda _: TrainerClient(TARGET, timeout=5), f"TrainerClient() {TIMEOUT}"),
+        (lambda _: RetrieverClient(), "RetrieverClient() needs target, which is missing"),
+        (lambda _: ClientSecurity(cacert="ca.crt"), "ClientSecurity() has no option 'cacert'; did you"),
+    ],
+)
+def test_what_a_method_does_not_take_is_refused_in_words(client, make, text):
+    with pytest.raises(ArgumentError) as caught:
+        make(client)
+    assert str(caught.value).startswith(text)
+
+
+def asks(client, **options):
+    """Every way to ask a retriever."""
+    return [
+        lambda: client.recommend("3", **options),
+        lambda: client.similar_items("3", **options),
+        lambda: next(client.recommend_pages("3", **options)),
+        lambda: next(client.similar_items_pages("3", **options)),
+        lambda: client.batch_recommend([RecommendRequest("3")], **options),
+        lambda: client.batch_similar_items([SimilarItemsRequest("3")], **options),
+        lambda: client.status(**options),
+        lambda: client.is_serving(**options),
+        lambda: client.wait_until_serving(**options),
+    ]
+
+
+@pytest.mark.parametrize("seconds", ["5", 0, -1, True, float("nan"), [1]])
+def test_each_method_refuses_what_is_no_time(client, seconds):
+    for ask in asks(client, timeout_seconds=seconds):
+        with pytest.raises(ArgumentError, match=r"^timeout_seconds is "):
+            ask()
+
+
+def test_a_client_that_is_closed_says_so():
+    with RetrieverClient(TARGET) as client:
+        pages = client.recommend_pages("3")
+    with TrainerClient(TARGET) as trainer:
+        pass
+    for ask in (
+        *asks(client),
+        lambda: next(pages),
+        lambda: trainer.call("ListVersions", trainer_pb.ListVersionsRequest()),
+        lambda: next(trainer.watch("x")),
+        trainer.is_serving,
+    ):
+        with pytest.raises(ArgumentError, match=r"^the client is closed: make another$"):
+            ask()
+    client.close()
+
+
+@given(value=ANYTHING)
+@example(value="Trian")
+@example(value=trainer_pb.GetVersionRequest())
+def test_a_trainer_is_asked_by_its_methods_and_their_requests_only(value):
+    with TrainerClient(TARGET) as client:
+        with pytest.raises(ArgumentError, match=r"^method is .* one of AppendInteractions, Cancel"):
+            client.call(value, trainer_pb.ListVersionsRequest())
+        with pytest.raises(ArgumentError, match=r"^request is .* a ListVersionsRequest$"):
+            client.call("ListVersions", value)
+        if not isinstance(value, str):
+            with pytest.raises(ArgumentError, match=r"^run_id is "):
+                next(client.watch(value))
