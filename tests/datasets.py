@@ -16,7 +16,8 @@ import pyarrow.parquet
 from trainer.data.features import FeatureTable
 from trainer.data.interactions import Interactions
 from trainer.fitting.lightfm_model import Hyperparameters
-from trainer.preparing.dataset import Dataset, Split, build_dataset
+from trainer.preparing.dataset import Dataset, build_dataset
+from trainer.preparing.splits import Split, Splitting
 from trainer.reading import TrainingInput
 
 QUICK = Hyperparameters(components=4, epochs=2, seed=1)
@@ -62,6 +63,20 @@ def interactions(
         None if events is None else np.array([event_types.index(e) for e in events], dtype=np.int64),
         event_types,
     )
+
+
+def as_rows(read: Interactions) -> list[tuple[str, str, float, float | None, str | None]]:
+    """User, item, weight, time and event type of each row, None where there are no such."""
+    return [
+        (
+            read.user_ids[read.users[row]],
+            read.item_ids[read.items[row]],
+            float(read.weights[row]),
+            None if read.timestamps is None else float(read.timestamps[row]),
+            None if read.events is None else read.event_types[read.events[row]],
+        )
+        for row in range(len(read))
+    ]
 
 
 def table(
@@ -113,10 +128,7 @@ def dataset(
         interactions(rows() if of is None else of, timestamps=timestamps),
         items=items or FeatureTable(),
         users=users or FeatureTable(),
-        split=split,
-        seed=seed,
-        split_count=split_count,
-        split_share=split_share,
+        splitting=Splitting(split, seed, split_count, split_share),
     )
 
 

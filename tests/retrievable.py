@@ -30,7 +30,7 @@ from retriever.answering.search import IndexCosts, Ranker
 from retriever.answering.snapshot import Snapshot
 from retriever.index.exact import ExactIndex
 from trainer.index import make_backends
-from trainer.index.protocol import BuiltIndex, Space
+from trainer.index.protocol import BuiltIndex, IndexTask, Space
 
 # More than ASCII, two ids that look the same, the longest one, and what a careless reader mistakes for
 # the end of a text, a line, a path or a query.
@@ -150,15 +150,8 @@ def build_index(
     similar = name == layout.SIMILAR
     vectors = split_biases(item_vectors)[0] if similar else item_vectors
     space: Space = "cosine" if similar else "inner_product"
-    return made.build(
-        vectors,
-        space,
-        path,
-        {**made.rounds(len(vectors), space)[0][0], **(build or {})},
-        seed=1,
-        threads=1,
-        on_items=lambda _: None,
-    )
+    settings = {**made.rounds(len(vectors), space)[0][0], **(build or {})}
+    return made.build(IndexTask(vectors, space, path, settings, seed=1))
 
 
 def index_facts(

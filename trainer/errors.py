@@ -1,23 +1,4 @@
-"""What can go wrong before a publication is made.
-
-TrainerError
-├── InputError            a file, column or row that can't be used
-├── OptionError           a flag or hyperparameter that can't be used
-├── ExtraMissingError    what needs packages that aren't installed
-│   └── BackendMissingError  a kind of index
-├── RecallError          no index finds as much as was asked for
-├── RunError             about a training run
-│   ├── RunNotFoundError     there is none of that id
-│   ├── RunEndedError        it can't be cancelled any more
-│   ├── DamagedRunError      what is stored of it can't be read
-│   ├── RequestIdReusedError a request id that came with another spec before
-│   └── TooManyRunsError     too many wait already
-├── StateError           the file that runs are kept in can't be used
-├── DiscontinuityError   an input that keeps too little of what is served
-├── SparkError           a cluster that can't be reached, or a job of it that failed
-├── DatasetMissingError   a named dataset that isn't on this machine
-└── DivergedError         training ended in numbers that aren't finite, or too large to be served
-"""
+"""What can go wrong before a publication is made."""
 
 from __future__ import annotations
 
@@ -59,7 +40,6 @@ class ExtraMissingError(TrainerError):
             f"{what} needs {extras.package_of(module)!r}, which isn't installed: "
             f"pip install 'lightfm-retriever[{extra}]'"
         )
-        self.extra = extra
         self.module = module
 
 
@@ -95,7 +75,6 @@ class RunNotFoundError(RunError):
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"there is no training run {run_id[:64]!r}")
-        self.run_id = run_id
 
 
 class RunEndedError(RunError):
@@ -103,7 +82,6 @@ class RunEndedError(RunError):
 
     def __init__(self, run_id: str, state: str) -> None:
         super().__init__(f"training run {run_id} has ended already: it is {state}")
-        self.run_id = run_id
         self.state = state
 
 
@@ -112,8 +90,6 @@ class DamagedRunError(RunError):
 
     def __init__(self, run_id: str, problem: str) -> None:
         super().__init__(f"training run {run_id[:64]!r}: {problem}")
-        self.run_id = run_id
-        self.problem = problem
 
 
 class RequestIdReusedError(RunError):
@@ -124,8 +100,6 @@ class RequestIdReusedError(RunError):
             f"request id {request_id[:64]!r} belongs to training run {run_id}, which has another spec: "
             "use a new id for a new request"
         )
-        self.request_id = request_id
-        self.run_id = run_id
 
 
 class TooManyRunsError(RunError):
@@ -133,7 +107,6 @@ class TooManyRunsError(RunError):
 
     def __init__(self, queued: int) -> None:
         super().__init__(f"{queued} training runs wait already: cancel some, or try again later")
-        self.queued = queued
 
 
 class StateError(TrainerError):

@@ -1,49 +1,41 @@
-"""From interactions to a checked publication, top to bottom."""
+"""From interactions, or from any model's vectors, to a checked publication, top to bottom."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Annotated, Any, cast
 
 from lightfm import LightFM
 
-from lightfm_retriever.publication import labels, layout
-from lightfm_retriever.publication.errors import LabelError
+from lightfm_retriever.hosting import options
+from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.publication.writer import Clock, Staging, utc_now
-from trainer import reading
+from trainer import reading, training
 from trainer.data.files import tables
-from trainer.evaluation.of_cold_users import evaluate_cold_of
-from trainer.evaluation.of_lightfm import evaluate
-from trainer.fitting import warm_start as warm
-from trainer.fitting.embeddings import extract_embeddings
-from trainer.fitting.lightfm_model import Hyperparameters, train
+from trainer.errors import OptionError
 from trainer.fitting.trained import Trained
-from trainer.fitting.user_features import learned
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
-from trainer.preparing.dataset import Dataset, Split, build_dataset
-from trainer.preparing.pair_weights import learning_warnings
+from trainer.preparing.dataset import Dataset, build_dataset
+from trainer.preparing.splits import Split, Splitting
 from trainer.progress import Reporter, Silent
 from trainer.promotion import predecessor
 from trainer.promotion.checks import Checked, Checks, publish_checked
 from trainer.promotion.content import Content, content_in_making, names_by_column
-from trainer.promotion.gates import Gates
+from trainer.promotion.gates import MAX_SHRINKAGE, Gates
 from trainer.publishing.indexing import Indexing
+from trainer.publishing.own_vectors import OwnVectors, read_own_vectors
 from trainer.publishing.publishable import Publishable
 from trainer.reading import TrainingInput
-from trainer.spark.engine import SparkTraining, trained_on_spark
 from trainer.spec import TrainingSpec
 from trainer.timings import Timings
 
 EVENTS = "events"
 """Where appended interactions are, in the trainer's own directory."""
-
-_LIBRARIES = ("rectools-lightfm", "scipy")
 
 
 @dataclass(frozen=True)
@@ -69,6 +61,29 @@ class TrainingResult(Checked):
 
     model: LightFM | None
     dataset: Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorsSpec:
+    """What to publish, and what it has to pass.
+
+    Attributes:
+        files: of the vectors, and of what goes with them.
+        indexing: the kinds of index to choose among.
+        label: what to compare with, and to move if all passes; None for none.
+        gates: what has to pass for that.
+        max_shrinkage: the largest share of the seen interactions that may be missing; None for half.
+    """
+
+    files: OwnVectors
+    indexing: Indexing
+    label: str | None = layout.DEFAULT_LABEL
+    gates: Gates = field(default_factory=Gates)
+    max_shrinkage: Annotated[float | None, MAX_SHRINKAGE] = None
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        options.check(self, OptionError)
 
 
 def train_and_publish(
@@ -108,8 +123,8 @@ def train_and_publish(
         # A volume that can't be written is known before the training, not after it.
         with Staging(volume.folder):
             pass
-        start = _start(spec, volume.folder, dataset) if spec.warm_start else None
-        with _trained(spec, volume, dataset, start, timings, reporter) as trained:
+        start = training.start_of(spec, volume.folder, dataset) if spec.warm_start else None
+        with training.trained_by(spec, volume, dataset, start, timings, reporter) as trained:
             reporter.metrics(trained.metrics)
             made = _publishable(dataset, trained)
             checked = publish_checked(made, checks, indexing, timings, reporter)
@@ -124,16 +139,35 @@ def train_and_publish(
     )
 
 
+def publish_vectors(spec: VectorsSpec, volume: Volume, *, reporter: Reporter) -> Checked:
+    """Read, evaluate, index, publish, verify and check the gates; no label is moved.
+
+    Raises:
+        TrainerError: the files are at fault, or an index isn't good enough.
+        PublicationError: the volume is.
+    """
+    timings = Timings(on_stage=reporter.stage)
+    volume.check_writable()
+    with timings.stage("read"), Staging(volume.folder) as staging:
+        source, warnings = read_own_vectors(spec.files, staging.scratch("vectors"))
+    with predecessor.followed(volume, spec.label):
+        seed = spec.indexing.options.seed
+        checks = Checks(volume, spec.label, spec.gates, spec.max_shrinkage, seed)
+        checks.before_training(lambda: _content_of(vars(source)), warnings)
+        checked = publish_checked(source, checks, spec.indexing, timings, reporter)
+    return replace(checked, warnings=[*warnings, *checked.warnings])
+
+
 def indexing_of(spec: TrainingSpec) -> Indexing:
     """The backends and options of a spec; raises OptionError and BackendMissingError."""
-    options = TuningOptions(
+    tuning = TuningOptions(
         target_recall=spec.target_recall,
         strict=spec.strict_recall,
         seed=spec.hyperparameters.seed,
     )
     if spec.index_threads is not None:
-        options = replace(options, threads=spec.index_threads)
-    return Indexing(backends=make_backends(spec.backend, trees=spec.trees), options=options)
+        tuning = replace(tuning, threads=spec.index_threads)
+    return Indexing(backends=make_backends(spec.backend, trees=spec.trees), options=tuning)
 
 
 def _dataset(
@@ -154,11 +188,13 @@ def _dataset(
             source.interactions,
             items=source.items,
             users=source.users,
-            # What isn't one of them is refused where the data is split.
-            split=cast("Split", data.split or reading.default_split(data)),
-            split_count=data.split_count,
-            split_share=data.split_share,
-            seed=spec.hyperparameters.seed,
+            splitting=Splitting(
+                # What isn't one of them is refused where the data is split.
+                cast("Split", data.split or reading.default_split(data)),
+                spec.hyperparameters.seed,
+                data.split_count,
+                data.split_share,
+            ),
         )
 
 
@@ -169,116 +205,53 @@ def _gates(spec: TrainingSpec) -> Gates:
     return replace(spec.gates, min_pairs_kept=0.0)
 
 
-def _start(spec: TrainingSpec, volume: Path, dataset: Dataset) -> LightFM | None:
-    """The model that the label names, fitted to the dataset's rows; None when there is none yet."""
-    try:
-        version = labels.read_label(volume, spec.label or layout.DEFAULT_LABEL)
-    except LabelError:
-        return None
-    state = warm.load(volume, version)
-    return None if state is None else warm.warm_model(state, dataset, spec.hyperparameters)
-
-
-@contextmanager
-def _trained(
-    spec: TrainingSpec,
-    volume: Volume,
-    dataset: Dataset,
-    start: LightFM | None,
-    timings: Timings,
-    reporter: Reporter,
-) -> Iterator[Trained]:
-    """Fit and evaluate by the spec's engine; it may yield vectors in files that go after the block."""
-    if spec.spark is None:
-        yield _trained_here(dataset, spec.hyperparameters, start, timings, reporter)
-        return
-    # What the nodes reach is where the volume is, not this machine's copy of it.
-    exchange = f"{volume}/{layout.STAGING}" if volume.elsewhere else None
-    with trained_on_spark(
-        dataset,
-        spec.hyperparameters,
-        SparkTraining(spec.spark, exchange),
-        volume.folder,
-        timings=timings,
-        reporter=reporter,
-    ) as trained:
-        yield trained
-
-
-def _trained_here(
-    dataset: Dataset,
-    hyperparameters: Hyperparameters,
-    start: LightFM | None,
-    timings: Timings,
-    reporter: Reporter,
-) -> Trained:
-    """LightFM, fitted in this process."""
-    with timings.stage("fit"), reporter.step("Training, epochs", hyperparameters.epochs) as advance:
-        model = train(dataset, hyperparameters, on_epoch=lambda: advance(1), start=start)
-    with timings.stage("evaluate"):
-        metrics = evaluate(model, dataset, threads=hyperparameters.threads, seed=hyperparameters.seed)
-        embeddings = extract_embeddings(model, dataset)
-        state = warm.state_of(model, dataset)
-        user_features = learned(state)
-        metrics |= evaluate_cold_of(dataset, embeddings, user_features, seed=hyperparameters.seed)
-    return Trained(
-        embeddings=embeddings,
-        metrics=metrics,
-        hyperparameters=asdict(hyperparameters),
-        libraries=_LIBRARIES,
-        model=model,
-        state=state,
-        user_features=user_features,
-        warnings=learning_warnings(dataset.train, name=dataset.name, loss=hyperparameters.loss)
-        if hyperparameters.sample_weights
-        else [],
-    )
+def _described(dataset: Dataset) -> dict[str, Any]:
+    """What is told of a dataset, whatever its vectors are; see Publishable."""
+    return {
+        "items": dataset.items,
+        "users": dataset.users,
+        "seen": dataset.seen(),
+        "held_out": dataset.held_out(),
+        "titles": dataset.titles,
+        "facts": DatasetFacts(
+            name=dataset.name,
+            split=dataset.split,
+            train_interactions=int(dataset.train.nnz),
+            test_interactions=int(dataset.test.nnz),
+            item_features=dataset.item_columns,
+            user_features=dataset.user_columns,
+            weight=dataset.weight(),
+        ),
+        "attributes": dataset.attributes,
+    }
 
 
 def _publishable(dataset: Dataset, trained: Trained) -> Publishable:
     return Publishable(
-        items=dataset.items,
-        users=dataset.users,
+        **_described(dataset),
         embeddings=trained.embeddings,
-        seen=dataset.seen(),
-        held_out=dataset.held_out(),
-        titles=dataset.titles,
-        facts=_facts(dataset),
         hyperparameters=trained.hyperparameters,
         metrics=trained.metrics,
         libraries=trained.libraries,
         state=trained.state,
         popularity=dataset.popularity(),
         user_features=trained.user_features,
-        attributes=dataset.attributes,
     )
 
 
 def _content(dataset: Dataset) -> Content:
-    content = content_in_making(
-        items=dataset.items,
-        users=dataset.users,
-        seen=(dataset.seen(), dataset.held_out()),
-        titles=dataset.titles,
-        facts=_facts(dataset),
-        attributes=dataset.attributes,
-    )
     names = {
         **names_by_column("items", dataset.item_columns, dataset.item_feature_names),
         **names_by_column("users", dataset.user_columns, dataset.user_feature_names),
     }
-    return replace(content, names=names)
+    return replace(_content_of(_described(dataset)), names=names)
 
 
-def _facts(dataset: Dataset) -> DatasetFacts:
-    return DatasetFacts(
-        name=dataset.name,
-        split=dataset.split,
-        train_interactions=int(dataset.train.nnz),
-        test_interactions=int(dataset.test.nnz),
-        item_features=dataset.item_columns,
-        user_features=dataset.user_columns,
-        weight=dataset.weight(),
+def _content_of(told: Mapping[str, Any]) -> Content:
+    """What a version that is still to be published will have, by the fields of Publishable."""
+    names = ("items", "users", "titles", "facts", "attributes")
+    return content_in_making(
+        **{name: told[name] for name in names}, seen=(told["seen"], told["held_out"])
     )
 
 

@@ -1,4 +1,5 @@
 """Progress of long work: bars on a terminal, nothing elsewhere."""
+# ruff: noqa: ARG002 - who derives from a Reporter uses them
 
 from __future__ import annotations
 
@@ -11,38 +12,27 @@ Advance = Callable[[int], None]
 
 
 class Reporter(Protocol):
-    """Told about the steps of long work."""
+    """Told about the steps of long work; who derives from it may leave some out."""
 
     def stage(self, name: str) -> None:
         """A stage begins, whose length isn't known."""
-        ...
+        return
 
     def metrics(self, metrics: Mapping[str, float]) -> None:
         """Metrics became known."""
-        ...
+        return
 
     @contextmanager
     def step(self, name: str, total: int) -> Iterator[Advance]:
         """A step of `total` parts; the function it yields is called with the parts done since."""
-        ...
-
-
-class Silent:
-    """Reports nothing."""
-
-    def stage(self, name: str) -> None:
-        """See Reporter."""
-
-    def metrics(self, metrics: Mapping[str, float]) -> None:
-        """See Reporter."""
-
-    @contextmanager
-    def step(self, name: str, total: int) -> Iterator[Advance]:  # noqa: ARG002 - the protocol's
-        """See Reporter."""
         yield lambda _: None
 
 
-class Bars:
+class Silent(Reporter):
+    """Reports nothing."""
+
+
+class Bars(Reporter):
     """One progress bar for each step, on standard error; where that is no terminal, a line each."""
 
     def __init__(self) -> None:
@@ -50,12 +40,6 @@ class Bars:
         from rich.console import Console
 
         self._console = Console(file=sys.stderr)
-
-    def stage(self, name: str) -> None:
-        """See Reporter: too short for a bar."""
-
-    def metrics(self, metrics: Mapping[str, float]) -> None:
-        """See Reporter: they are printed with the result."""
 
     @contextmanager
     def step(self, name: str, total: int) -> Iterator[Advance]:

@@ -18,8 +18,9 @@ from trainer.data.files import parquet_folder, tables
 from trainer.data.interactions import Interactions
 from trainer.data.item_attributes import WantedColumn
 from trainer.errors import InputError, OptionError
-from trainer.preparing.dataset import Split
-from trainer.preparing.weighting import weigh, weigh_together
+from trainer.event_log import reading as event_reading
+from trainer.preparing.splits import Split
+from trainer.preparing.weighting import Weighing, weigh, weigh_together
 from trainer.spec import DataSpec
 
 _SMALL_BYTES = 16 << 20
@@ -76,28 +77,20 @@ def _weighed(
     if data.event_log and data.has_history:
         read, events = _with_events(read, data, _log_directory(event_log), now)
     read = replace(read, event_ids=None)
-    if events is None:
-        return weigh(
-            read,
-            event_weights=data.event_weights,
-            half_life_days=data.half_life_days,
-            last_days=data.last_days,
-        )
-    parts = weigh_together(
-        [read, events],
+    weighing = Weighing(
         event_weights=data.event_weights,
         half_life_days=data.half_life_days,
         last_days=data.last_days,
     )
-    return combining.join(*parts)
+    if events is None:
+        return weigh(read, weighing)
+    return combining.join(*weigh_together([read, events], weighing))
 
 
 def _with_events(
     history: Interactions, data: DataSpec, directory: Path, now: float | None
 ) -> tuple[Interactions, Interactions | None]:
     """The history, and the events that it hasn't; None, and a warning, when the log has none at all."""
-    from trainer.event_log import reading as event_reading
-
     events = event_reading.find_interactions(directory, now=now)
     if events is None:
         warning = (
@@ -138,8 +131,6 @@ def fingerprint(data: DataSpec, *, data_dir: Path, event_log: Path | None) -> st
         for part in _file_parts(path):
             digest.update(f" {len(part)} ".encode() + part)
     if data.event_log:
-        from trainer.event_log import reading as event_reading
-
         digest.update(event_reading.fingerprint(_log_directory(event_log)).encode())
     if data.interactions_sql is not None and data.database_url is not None:
         digest.update(
@@ -174,9 +165,6 @@ def _read_interactions(data: DataSpec, event_log: Path | None, now: float | None
         return sql.read_interactions_sql(
             data.interactions_sql, data.database_url, event_ids=data.event_log, now=now
         )
-    # Only the service has such a log.
-    from trainer.event_log import reading as event_reading
-
     return event_reading.read_interactions(_log_directory(event_log), now=now)
 
 

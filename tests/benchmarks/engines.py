@@ -32,7 +32,7 @@ from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings, extract_embeddings
 from trainer.fitting.lightfm_model import Hyperparameters, train
 from trainer.preparing.dataset import Dataset, build_dataset
-from trainer.preparing.splits import held_out
+from trainer.preparing.splits import Splitting, held_out
 from trainer.progress import Bars, Reporter, Silent
 from trainer.spark.exchange import ITEMS, USERS, Exchange
 from trainer.spark.options import SparkAls
@@ -111,13 +111,16 @@ class Als:
         with tempfile.TemporaryDirectory(dir=self._folder) as temporary:
             exchange = Exchange(temporary)
             started = time.perf_counter()
-            parts = als.write_pairs(exchange, dataset.train, weighted=setting.weighted)
             factors = als.fit(
                 self._session,
                 exchange,
                 SparkAls(als_regularization=setting.regularization, als_alpha=setting.alpha),
-                Hyperparameters(components=setting.rank, epochs=setting.iterations, seed=SEED),
-                parts=parts,
+                Hyperparameters(
+                    components=setting.rank,
+                    epochs=setting.iterations,
+                    sample_weights=setting.weighted,
+                    seed=SEED,
+                ),
                 train=dataset.train,
                 on_epoch=lambda _: None,
             )
@@ -160,9 +163,11 @@ def main() -> int:
 
 def _measure(als: Als, trials: int, reporter: Reporter) -> tuple[list[Measured], Setting]:
     source = movielens.read()
-    is_test = held_out(source.interactions, "first-10", seed=SEED)
+    is_test = held_out(source.interactions, Splitting("first-10", SEED))
     whole, inner = (
-        build_dataset(interactions, items=source.items, users=source.users, split=split, seed=SEED)
+        build_dataset(
+            interactions, items=source.items, users=source.users, splitting=Splitting(split, SEED)
+        )
         for interactions, split in (
             (source.interactions, "first-10"),
             (source.interactions.where(~is_test), "random"),

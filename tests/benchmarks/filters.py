@@ -170,8 +170,6 @@ def publish(
     with Staging(volume) as staging, tempfile.TemporaryDirectory(dir=volume) as directory:
         tuned = tune(
             make_backends(backend),
-            vectors,
-            "inner_product",
             asked,
             Path(directory),
             TuningOptions(seed=seed),

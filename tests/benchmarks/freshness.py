@@ -37,6 +37,7 @@ from trainer.fitting import warm_start
 from trainer.fitting.embeddings import extract_embeddings
 from trainer.fitting.lightfm_model import Hyperparameters, train
 from trainer.preparing.dataset import Dataset, build_dataset
+from trainer.preparing.splits import Splitting
 
 DATA_DIR = Path(__file__).parents[2] / ".data"
 FIRST = 0.8
@@ -116,7 +117,7 @@ def cut(interactions: Interactions) -> Iterator[Step]:
             for low, high in ((0, share), (share, share + STEP))
         )
         nothing = FeatureTable()
-        dataset = build_dataset(known, items=nothing, users=nothing, split="none", seed=1)
+        dataset = build_dataset(known, items=nothing, users=nothing, splitting=Splitting("none", 1))
         yield Step(round(share, 2), dataset, _rows_of(dataset, coming))
 
 

@@ -35,6 +35,7 @@ from trainer.index.measure import Questions
 from trainer.index.protocol import Backend
 from trainer.index.tuning import TuningOptions, tune
 from trainer.preparing.dataset import build_dataset
+from trainer.preparing.splits import Splitting
 from trainer.progress import Bars, Silent
 from trainer.report.subject import interpolated, no_rows, repeated
 
@@ -102,7 +103,7 @@ def make(kind: str, count: int, seed: int) -> tuple[NDArray[np.float32], NDArray
         return directions * norms, random.standard_normal((QUERIES, 65), dtype=np.float32)
     interactions = movielens.read_interactions(DATA_DIR)
     dataset = build_dataset(
-        interactions, items=FeatureTable(), users=FeatureTable(), split="first-10", seed=seed
+        interactions, items=FeatureTable(), users=FeatureTable(), splitting=Splitting("first-10", seed)
     )
     model = train(dataset, Hyperparameters(seed=seed), on_epoch=lambda: None)
     embeddings = extract_embeddings(model, dataset)
@@ -128,8 +129,6 @@ def measure(
         with tempfile.TemporaryDirectory() as directory:
             tuned = tune(
                 [backend],
-                vectors,
-                "inner_product",
                 asked,
                 Path(directory),
                 tuning,

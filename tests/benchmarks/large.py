@@ -43,6 +43,7 @@ from trainer.fitting.lightfm_model import Hyperparameters, train
 from trainer.index import AUTO, NAMES, make_backends
 from trainer.index.tuning import TuningOptions
 from trainer.preparing.dataset import build_dataset
+from trainer.preparing.splits import Splitting
 from trainer.progress import Bars, Reporter, Silent
 from trainer.publishing.indexing import Indexing
 from trainer.publishing.publish import publish
@@ -395,8 +396,7 @@ def _movielens(seed: int) -> tuple[Embeddings, Ragged]:
         movielens.read_interactions(DATA_DIR),
         items=FeatureTable(),
         users=FeatureTable(),
-        split="none",
-        seed=seed,
+        splitting=Splitting("none", seed),
     )
     model = train(dataset, Hyperparameters(seed=seed), on_epoch=lambda: None)
     return extract_embeddings(model, dataset), dataset.seen()

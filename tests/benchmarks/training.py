@@ -51,6 +51,7 @@ from trainer.errors import InputError, OptionError, TrainerError
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.pipeline import Places, train_and_publish
 from trainer.preparing.dataset import build_dataset
+from trainer.preparing.splits import Splitting
 from trainer.progress import Bars, Reporter, Silent
 from trainer.spec import DataSpec, TrainingSpec
 
@@ -227,7 +228,7 @@ def read(data: str, matrix: str) -> None:
         interactions = read_interactions(Path(data))
     with stages.stage("dataset"):
         dataset = build_dataset(
-            interactions, items=FeatureTable(), users=FeatureTable(), split="none", seed=0
+            interactions, items=FeatureTable(), users=FeatureTable(), splitting=Splitting("none", 0)
         )
     sp.save_npz(matrix, dataset.train, compressed=False)
     subject = Subject(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.search_effort import scaled
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
-from trainer.index.protocol import BuiltIndex, Effort, Settings, Space
+from trainer.index.protocol import BuiltIndex, Effort, IndexTask, Settings, Space
 
 CANDIDATES = 10
 
@@ -24,29 +23,19 @@ class SortedBackend:
     def rounds(self, items: int, space: Space) -> Sequence[Sequence[Settings]]:
         return [[{}]]
 
-    def build(
-        self,
-        vectors: Float32Array,
-        space: Space,
-        path: Path,
-        settings: Settings,
-        *,
-        seed: int,
-        threads: int,
-        on_items: Callable[[int], None],
-    ) -> BuiltIndex:
-        order = np.argsort(vectors[:, 0], kind="stable")
-        with path.open("xb") as file:
+    def build(self, task: IndexTask) -> BuiltIndex:
+        order = np.argsort(task.vectors[:, 0], kind="stable")
+        with task.path.open("xb") as file:
             np.save(file, order)
-        on_items(len(vectors))
+        task.on_items(len(task.vectors))
         return BuiltIndex(
-            metric=space,
-            dimensions=vectors.shape[1],
+            metric=task.space,
+            dimensions=task.vectors.shape[1],
             build={},
             candidates=CANDIDATES,
-            effort=Effort("window", least=10, most=len(vectors)),
+            effort=Effort("window", least=10, most=len(task.vectors)),
             has_file=True,
-            index=_SavedIndex(np.load(path, mmap_mode="r"), vectors),
+            index=_SavedIndex(np.load(task.path, mmap_mode="r"), task.vectors),
         )
 
 

@@ -22,14 +22,13 @@ from trainer.data import movielens
 from trainer.errors import ExtraMissingError, OptionError
 from trainer.index import installed, make_backends
 from trainer.index.tuning import TuningOptions
-from trainer.pipeline import EVENTS, Places, train_and_publish
+from trainer.pipeline import EVENTS, Places, VectorsSpec, publish_vectors, train_and_publish
 from trainer.progress import Bars, Reporter, Silent
 from trainer.promotion.checks import Checked, promote_if_passed
 from trainer.publishing.indexing import Indexing
 from trainer.publishing.own_vectors import OwnVectors
 from trainer.service.options import ServerOptions
 from trainer.service.schedule import parse_duration
-from trainer.vectors_pipeline import VectorsSpec, publish_vectors
 from trainer.versions.retention import RetentionPolicy
 
 

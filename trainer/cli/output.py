@@ -12,8 +12,7 @@ from lightfm_retriever.hosting.terminal import print_json
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.manifest import Manifest
 from trainer.cli import printing
-from trainer.evaluation.cold_metrics import ColdRow, cold_rows
-from trainer.evaluation.served_metrics import USERS, ServedRow, served_rows
+from trainer.evaluation.metric_rows import USERS, MetricRow, cold_rows, served_rows
 from trainer.promotion.checks import Checked
 from trainer.timings import in_order
 from trainer.versions.diff import VersionDiff
@@ -224,7 +223,7 @@ def _print_cold(manifest: Manifest) -> None:
         _print_shares("the same users, seen items excluded", "of their own", rows)
 
 
-def _print_shares(users: str, of_what: str, rows: Sequence[ColdRow | ServedRow]) -> None:
+def _print_shares(users: str, of_what: str, rows: Sequence[MetricRow]) -> None:
     table = tables.table(users, "precision@10", of_what, texts=1)
     for row in rows:
         table.add_row(

@@ -7,7 +7,7 @@ repeats stays: people do buy the same again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -113,18 +113,16 @@ def _known_by_time(
     old = np.flatnonzero(of_history & near & has_events[history.users])
     if not len(old):
         return known
-
-    def what(
-        user: NDArray[np.int64], item: NDArray[np.int64], kind: NDArray[np.int64]
-    ) -> list[NDArray[np.int64]]:
-        return [kind, user * len(history.item_ids) + item]
-
+    # A user and an item in one code.
+    count = len(history.item_ids)
+    micros = _micros(history.timestamps)
     known[rows] = _repeats(
-        what(history.users[old], history.items[old], old_types[old]),
-        _micros(history.timestamps[old]),
-        what(users[rows], items[rows], types[rows]),
+        [old_types[old], history.users[old] * count + history.items[old]],
+        micros[old],
+        [types[rows], users[rows] * count + items[rows]],
         _micros(times),
-        unit=_unit(history.timestamps),
+        # How exact the history's times are.
+        unit=next(unit for unit in _UNITS if not (micros % unit).any()),
     )
     return known
 
@@ -187,45 +185,39 @@ def _types(of: Interactions) -> tuple[list[str], NDArray[np.int64]]:
     return of.event_types, of.events
 
 
-def _strangers(kind: str, history: Interactions, events: Interactions) -> list[str]:
+def _strangers(kind: str, history: Interactions, events: Interactions) -> Iterator[str]:
     """A warning when no id of the log is one of the history: they may be of another form."""
     old, new = (getattr(side, f"{kind}_ids") for side in (history, events))
-    if not old or not new or (_positions(old, new) >= 0).any():
-        return []
-    warning = (
-        f"none of the {len(new)} {kind}s of {events.name} is in {history.name}: are their ids of "
-        f"another form? {events.name} has {new[0]!r}, {history.name} has {old[0]!r}"
-    )
-    return [warning]
+    if old and new and not (_positions(old, new) >= 0).any():
+        yield (
+            f"none of the {len(new)} {kind}s of {events.name} is in {history.name}: are their ids of "
+            f"another form? {events.name} has {new[0]!r}, {history.name} has {old[0]!r}"
+        )
 
 
 def _doubts(
     history: Interactions, events: Interactions, unsettled: NDArray[np.bool_], *, by_time: bool
-) -> list[str]:
+) -> Iterator[str]:
     """What keeps events that are in both from being known."""
     rows = int(unsettled.sum())
+    if not rows or by_time:
+        return
     if history.timestamps is None:
-        if not rows:
-            return []
-        warning = (
+        yield (
             f"{rows} of {len(history)} interactions of {history.name} have neither a timestamp nor an "
             f"event_id of {events.name}: events that are in both count twice. Add one of these "
             f"columns, or let {history.name} end where {events.name} begins"
         )
-        return [warning]
-    if by_time or not rows:
-        return []
+        return
     micros = _micros(history.timestamps)
     if (micros % _DAY).any() or events.timestamps is None:
-        return []
-    if micros.max() + _DAY <= _micros(events.timestamps).min():
-        # It ends before the log begins.
-        return []
-    warning = (
-        f"the timestamps of {history.name} are days: events of {events.name} that are in it too can't "
-        "be known by them and count twice. Add a column event_id, or the time of day"
-    )
-    return [warning]
+        return
+    # Unless it ends before the log begins.
+    if micros.max() + _DAY > _micros(events.timestamps).min():
+        yield (
+            f"the timestamps of {history.name} are days: events of {events.name} that are in it too "
+            "can't be known by them and count twice. Add a column event_id, or the time of day"
+        )
 
 
 def _merged(
@@ -250,12 +242,6 @@ def _within(times: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[
     """Which times are between the first and the last of others, or a second beside them."""
     mask: NDArray[np.bool_] = (times >= others.min() - 1) & (times <= others.max() + 1)
     return mask
-
-
-def _unit(seconds: NDArray[np.float64]) -> int:
-    """How exact times are, in microseconds."""
-    micros = _micros(seconds)
-    return next(unit for unit in _UNITS if not (micros % unit).any())
 
 
 def _micros(seconds: NDArray[np.float64]) -> NDArray[np.int64]:

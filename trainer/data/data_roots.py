@@ -34,16 +34,11 @@ class DataRoots:
         """
         if not path or "\0" in path:
             raise DataRootError(option, path, f"a path of a file or folder {self._allowed()}")
-        if not self._roots:
-            raise DataRootError(option, path, self._allowed())
         try:
-            resolved = Path(self._roots[0], path).resolve()
-        except (OSError, RuntimeError, ValueError) as error:
-            raise self._unusable(option, path, error) from error
-        # Before looking for it: what lies outside is nobody's business.
-        if not self._contain(resolved):
-            raise DataRootError(option, path, self._allowed())
-        try:
+            resolved = Path(*self._roots[:1], path).resolve()
+            # Before looking for it: what lies outside is nobody's business.
+            if not self._contain(resolved):
+                raise DataRootError(option, path, self._allowed())
             if not resolved.exists():
                 raise DataRootError(option, path, f"there: {resolved} doesn't exist")
             if not (resolved.is_file() or resolved.is_dir()):
@@ -52,7 +47,8 @@ class DataRoots:
                 if not self._contain(link.resolve()):
                     raise DataRootError(option, path, f"{self._allowed()}, but {link} leads elsewhere")
         except (OSError, RuntimeError, ValueError) as error:
-            raise self._unusable(option, path, error) from error
+            reason = getattr(error, "strerror", None) or error
+            raise DataRootError(option, path, f"{self._allowed()} ({reason})") from error
         return resolved
 
     def resolve_url(self, url: str) -> str:
@@ -73,10 +69,6 @@ class DataRoots:
         if not self._roots:
             return "left out: no directory is allowed, see --data-root"
         return f"in one of the allowed directories: {', '.join(map(str, self._roots))}"
-
-    def _unusable(self, option: str, path: str, error: Exception) -> DataRootError:
-        reason = getattr(error, "strerror", None) or error
-        return DataRootError(option, path, f"{self._allowed()} ({reason})")
 
 
 def _links(folder: Path) -> Iterator[Path]:

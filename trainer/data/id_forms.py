@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
+from operator import methodcaller
 from typing import NamedTuple, Protocol
 
 _COMPARED = 1000
@@ -130,18 +130,18 @@ def _affixes(lost: Sequence[str], present: Sequence[str]) -> Iterable[_Form]:
     for start in _shorter(_prefix(present)):
         yield _Form(f"prefix {start!r} was added", start.__add__)
     for start in _shorter(_prefix(lost)):
-        yield _Form(f"prefix {start!r} is gone", partial(_without_start, start))
+        yield _Form(f"prefix {start!r} is gone", methodcaller("removeprefix", start))
     for end in _shorter(_suffix(present)[::-1]):
-        yield _Form(f"suffix {end[::-1]!r} was added", partial(_with_end, end[::-1]))
+        yield _Form(f"suffix {end[::-1]!r} was added", methodcaller("__add__", end[::-1]))
     for end in _shorter(_suffix(lost)[::-1]):
-        yield _Form(f"suffix {end[::-1]!r} is gone", partial(_without_end, end[::-1]))
+        yield _Form(f"suffix {end[::-1]!r} is gone", methodcaller("removesuffix", end[::-1]))
 
 
 def _padded(lost: Sequence[str], present: Sequence[str]) -> Iterable[_Form]:
     """Forms by the widths of ids that are digits."""
     for width in sorted({len(own) for own in present if own.isdigit()}):
         if any(len(own) < width for own in lost):
-            yield _Form("leading zeros were added", partial(_zero_filled, width))
+            yield _Form("leading zeros were added", methodcaller("zfill", width))
 
 
 def _shorter(text: str) -> Iterable[str]:
@@ -157,29 +157,12 @@ def _read_as(own: str, written: str, read: str) -> str:
         return own
 
 
-def _without_start(start: str, own: str) -> str:
-    return own.removeprefix(start)
-
-
-def _with_end(end: str, own: str) -> str:
-    return own + end
-
-
-def _without_end(end: str, own: str) -> str:
-    return own.removesuffix(end)
-
-
-def _zero_filled(width: int, own: str) -> str:
-    return own.zfill(width)
-
-
 def _prefix(ids: Sequence[str]) -> str:
     """What all ids begin with."""
     # What these two have in common, all between them have.
-    first, last = min(ids), max(ids)
-    pairs = enumerate(zip(first, last, strict=False))
-    shorter = min(len(first), len(last), _LONGEST)
-    return first[: next((place for place, (one, other) in pairs if one != other), shorter)][:_LONGEST]
+    pairs = zip(min(ids), max(ids), strict=False)
+    alike = takewhile(lambda pair: pair[0] == pair[1], islice(pairs, _LONGEST))
+    return "".join(one for one, _ in alike)
 
 
 def _suffix(ids: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -144,19 +145,15 @@ def from_table(
     return result
 
 
-def _of_several_units(name: str, weights: NDArray[np.float32]) -> list[str]:
+def _of_several_units(name: str, weights: NDArray[np.float32]) -> Iterator[str]:
     """A warning of positives so different in size that some may be of another unit."""
     positives = weights[weights > 0]
-    if not len(positives):
-        return []
-    small, large = np.percentile(positives, [10, 90])
-    if large < _SEVERAL_UNITS * small:
-        return []
-    sentence = (
-        f"the weights of {name} differ by a factor of {large / small:,.0f}: one in ten is {small:g} or "
-        f"less and one in ten {large:g} or more; are some of another unit?"
-    )
-    return [sentence]
+    small, large = np.percentile(positives, [10, 90]) if len(positives) else (1, 1)
+    if large >= _SEVERAL_UNITS * small:
+        yield (
+            f"the weights of {name} differ by a factor of {large / small:,.0f}: one in ten is "
+            f"{small:g} or less and one in ten {large:g} or more; are some of another unit?"
+        )
 
 
 def _compact(names: list[str], codes: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:

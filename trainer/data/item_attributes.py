@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES, Column, NumberColumn, TextColumn
 from lightfm_retriever.publication.manifest import RESERVED_ATTRIBUTE, AttributeKind
 from lightfm_retriever.publication.storage.id_map import AnyIds
-from trainer.data import missing, odd_values
+from trainer.data import odd_values
 from trainer.data.files import column_types, tables
 from trainer.errors import InputError, OptionError
 
@@ -64,9 +64,9 @@ def read(
     """The columns of a table that was read from `path`, in its rows' order.
 
     A numeric column is a number attribute, and so is a text column of which every value that isn't
-    empty is a finite number; any other is text. What marks a missing value among numbers, such as
-    "N/A" (missing.MARKERS), is none. A list column of Parquet is multi-valued as it is, a text column
-    by the separator.
+    empty is a finite number; any other is text. What marks a missing value among numbers, such as "N/A"
+    (odd_values.MARKERS), is none. A list column of Parquet is multi-valued as it is, a text column by
+    the separator.
 
     Args:
         path: what errors and warnings name.
@@ -104,16 +104,16 @@ def _read(
     path: Path, table: pa.Table, wanted: WantedColumn, separator: str, warnings: list[str]
 ) -> Column:
     name = wanted.name
-    values = tables.decoded(table.column(name))
-    if tables.is_text(values.type):
-        numbers = _Numbers(tables.trimmed(values))
-        codes = numbers.code_warnings(path, name) if wanted.kind is None and numbers.are_all() else []
+    values = column_types.decoded(table.column(name))
+    if column_types.is_text(values.type):
+        numbers = _Numbers(path, name, tables.trimmed(values))
+        codes = [*numbers.code_warnings()] if wanted.kind is None and numbers.are_all() else []
         if wanted.kind == "number" or (wanted.kind is None and numbers.are_all() and not codes):
-            warnings += numbers.gap_warnings(path, name)
+            warnings += numbers.gap_warnings()
             gaps = pa.table({name: numbers.without_markers()})
             return NumberColumn(name, tables.numbers_or_gaps(path, gaps, name))
         if wanted.kind is None:
-            warnings += codes or numbers.kind_warnings(path, name, separator)
+            warnings += codes or numbers.kind_warnings(separator)
     elif wanted.kind == "number" or (wanted.kind is None and column_types.is_number(values.type)):
         return NumberColumn(name, tables.numbers_or_gaps(path, table, name))
     warnings += odd_values.warnings_of(path, table, name, separator)
@@ -137,10 +137,10 @@ _CODE = r"^[-+]?0[0-9]|^[-+]?[0-9]{16,}$"
 class _Numbers:
     """Which of a column's texts, trimmed and null for nothing, are finite numbers."""
 
-    def __init__(self, texts: pa.ChunkedArray) -> None:
-        self._texts = texts
+    def __init__(self, path: Path, name: str, texts: pa.ChunkedArray) -> None:
+        self._name, self._where, self._texts = name, f"column {name} of {path.name}", texts
         self._count = len(texts) - texts.null_count
-        self._markers = missing.is_marker(texts)
+        self._markers = odd_values.is_marker(texts)
         # By the form first, since Arrow converts all of a column or nothing.
         is_written_so = pc.fill_null(pc.match_substring_regex(texts, odd_values.NUMBER), False)
         converted = pc.if_else(is_written_so, texts, pa.scalar(None, texts.type)).cast(pa.float64())
@@ -152,43 +152,39 @@ class _Numbers:
         numbers = odd_values.count_true(self._numbers)
         return numbers > 0 and numbers + odd_values.count_true(self._markers) == self._count
 
-    def code_warnings(self, path: Path, name: str) -> list[str]:
+    def code_warnings(self) -> Iterator[str]:
         """What to say where numbers would lose what is written, as in article numbers; else nothing."""
-        if not (codes := odd_values.count_true(self._codes)):
-            return []
-        sentence = (
-            f"{codes} of {self._count} values of column {name} of {path.name} are numbers that are "
-            f"written as codes, as {odd_values.example(self._texts, self._codes)}: the attribute is "
-            f"text; {name}:number makes it a number"
-        )
-        return [sentence]
+        if codes := odd_values.count_true(self._codes):
+            yield (
+                f"{codes} of {self._count} values of {self._where} are numbers that are written as "
+                f"codes, as {odd_values.example(self._texts, self._codes)}: the attribute is text; "
+                f"{self._name}:number makes it a number"
+            )
 
     def without_markers(self) -> pa.ChunkedArray:
         """The texts, null for what marks a missing number."""
         return pc.if_else(self._markers, pa.scalar(None, self._texts.type), self._texts)
 
-    def gap_warnings(self, path: Path, name: str) -> list[str]:
+    def gap_warnings(self) -> Iterator[str]:
         """What to say where it is a number attribute."""
-        if not (gaps := odd_values.count_true(self._markers)):
-            return []
-        sentence = (
-            f"{gaps} of {self._count} values of column {name} of {path.name} mark a missing number, as "
-            f"{odd_values.example(self._texts, self._markers)}: these items have none"
-        )
-        return [sentence]
+        if gaps := odd_values.count_true(self._markers):
+            yield (
+                f"{gaps} of {self._count} values of {self._where} mark a missing number, as "
+                f"{odd_values.example(self._texts, self._markers)}: these items have none"
+            )
 
-    def kind_warnings(self, path: Path, name: str, separator: str) -> list[str]:
+    def kind_warnings(self, separator: str) -> Iterator[str]:
         """What to say where it is a text attribute that nobody asked for to be one."""
         others = pc.and_(pc.invert(pc.or_(self._numbers, self._markers)), pc.is_valid(self._texts))
         numbers = odd_values.count_true(self._numbers)
         # With several values a row, numbers may be codes.
         several = odd_values.count_true(pc.match_substring(self._texts, separator))
         if several or not numbers or numbers < self._count * _MOSTLY:
-            return []
-        example, count = odd_values.example(self._texts, others), odd_values.count_true(others)
-        sentence = (
-            f"column {name} of {path.name} is published as text, although {numbers} of its "
-            f"{self._count} values are numbers: {count} aren't, as {example}. Mend or empty those, or "
-            f"give {OPTION} {name}:number, which refuses them, or {name}:text"
+            return
+        name, count = self._name, odd_values.count_true(others)
+        yield (
+            f"{self._where} is published as text, although {numbers} of its "
+            f"{self._count} values are numbers: {count} aren't, as "
+            f"{odd_values.example(self._texts, others)}. Mend or empty those, or give {OPTION} "
+            f"{name}:number, which refuses them, or {name}:text"
         )
-        return [sentence]

@@ -6,7 +6,7 @@ whose id a program didn't know are one user, by the name of "nan".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from trainer.data import missing
+from trainer.data import odd_values
 
 _INVISIBLE = "[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
 _SPACES = "[\u00a0\u2007\u202f]"
@@ -85,10 +85,10 @@ def warnings_of(kind: str, ids: Sequence[str], rows: NDArray[np.int64] | None = 
         them, in ".0" at the end, in zeros at the beginning, or in upper and lower case.
     """
     given = pc.unique(pa.array(ids, pa.large_string()))
-    are_markers = missing.is_marker(pc.utf8_trim_whitespace(given))
+    are_markers = odd_values.is_marker(pc.utf8_trim_whitespace(given))
     marked = np.flatnonzero(are_markers.to_numpy(zero_copy_only=False))
     of_marked = 0 if rows is None else int(rows[marked[marked < len(rows)]].sum())
-    sentences = _missing(kind, given.take(pa.array(marked)).to_pylist(), of_marked)
+    sentences = [*_missing(kind, given.take(pa.array(marked)).to_pylist(), of_marked)]
     given = given.filter(pc.invert(are_markers))
     sentences += _forms(kind, given)
     alike = _Alike(given, given)
@@ -109,7 +109,8 @@ def missing_of(kind: str, ids: pa.Array) -> list[str]:
 
     What else `warnings_of` tells of can't be mended any more, and what may be a word is taken for one.
     """
-    return _missing(kind, ids.filter(missing.is_marker(ids, among_texts=True)).to_pylist(), 0)
+    marked = ids.filter(odd_values.is_marker(ids, among_texts=True))
+    return [*_missing(kind, marked.to_pylist(), 0)]
 
 
 @dataclass(frozen=True)
@@ -157,16 +158,14 @@ class _Alike:
         return _Alike(self.ids.filter(chosen), unified.filter(chosen)), len(again), examples
 
 
-def _missing(kind: str, found: Sequence[str], rows: int) -> list[str]:
-    if not found:
-        return []
-    where = f" in {rows} row{'s' if rows > 1 else ''}" if rows else ""
-    are = f"{kind} ids {_shown(found)}{where} look like marks of a missing id"
-    return [f"{are}: each is one {kind} like any other; leave such rows out"]
+def _missing(kind: str, found: Sequence[str], rows: int) -> Iterator[str]:
+    if found:
+        where = f" in {rows} row{'s' if rows > 1 else ''}" if rows else ""
+        are = f"{kind} ids {_shown(found)}{where} look like marks of a missing id"
+        yield f"{are}: each is one {kind} like any other; leave such rows out"
 
 
-def _forms(kind: str, ids: pa.Array) -> list[str]:
-    sentences = []
+def _forms(kind: str, ids: pa.Array) -> Iterator[str]:
     are_floats = pc.match_substring_regex(ids, _FLOAT)
     are_short = pc.match_substring_regex(ids, _SPREADSHEET)
     have_space = pc.not_equal(ids, pc.utf8_trim_whitespace(ids))
@@ -179,8 +178,7 @@ def _forms(kind: str, ids: pa.Array) -> list[str]:
         found = ids.filter(mask)
         if len(found) > share * len(ids):
             shown = _shown(found[:_EXAMPLES].to_pylist(), count=len(found))
-            sentences.append(f"{kind} ids {shown} of {len(ids)} {what}")
-    return sentences
+            yield f"{kind} ids {shown} of {len(ids)} {what}"
 
 
 def _shown(ids: Sequence[str], *, count: int | None = None) -> str:

@@ -1,19 +1,30 @@
-"""What looks wrong with the values of a text column, in sentences with a count and an example."""
+"""What looks wrong with the values of a text column, in sentences with a count and an example.
+
+A check yields a sentence where it finds something.
+"""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainer.data import missing
-from trainer.data.files import tables
+from trainer.data.files import column_types, tables
 from trainer.data.files.column_names import SEPARATORS
 
 NUMBER = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"
 """A number as Arrow reads it, but for those that aren't finite."""
+
+MARKERS = frozenset(
+    {"n/a", "#n/a", "na", "<na>", "nan", "nat", "null", "none", "nil", "undefined", "-", "?", "\\n"}
+)
+"""What programs write where a value is missing, in lower case; the last is MySQL's and Hive's."""
+
+_ALSO_WORDS = frozenset({"na", "none", "nil", "-", "?"})
+"""Those that may be meant as a value among other texts."""
 
 _LIST = r"""^\[.*['",].*\]$|^\{.*['",:].*\}$|^\(.*['",].*\)$|^\[\s*([-+.0-9]*\s*)*\]$"""
 _WHOLE = r"^-?[0-9]+\.0$"
@@ -32,9 +43,9 @@ def warnings_of(path: Path, table: pa.Table, column: str, separator: str) -> lis
         table, column: where the values are.
         separator: what separates several values of a row.
     """
-    values = tables.decoded(table.column(column))
+    values = column_types.decoded(table.column(column))
     where = f"column {column} of {path.name}"
-    if not tables.is_text(values.type):
+    if not column_types.is_text(values.type):
         return []
     texts = tables.trimmed(values)
     count = len(texts) - texts.null_count
@@ -42,6 +53,17 @@ def warnings_of(path: Path, table: pa.Table, column: str, separator: str) -> lis
         return [f"{where} has no value in any row"]
     checks = (_lists, _separators, _whole_numbers, _markers, _cases)
     return [sentence for check in checks for sentence in check(where, texts, count, separator)]
+
+
+def is_marker(texts: pa.ChunkedArray, *, among_texts: bool = False) -> pa.ChunkedArray:
+    """For each text, trimmed, whether it marks a missing value, in letters of any case; never null.
+
+    Args:
+        texts: large_string.
+        among_texts: leave out what is a word among other texts, such as "none".
+    """
+    known = MARKERS - _ALSO_WORDS if among_texts else MARKERS
+    return pc.is_in(pc.utf8_lower(texts), pa.array(sorted(known), texts.type), skip_nulls=True)
 
 
 def shown(text: str) -> str:
@@ -60,21 +82,19 @@ def count_true(mask: pa.ChunkedArray) -> int:
     return int(pc.sum(mask).as_py() or 0)
 
 
-def _lists(where: str, texts: pa.ChunkedArray, count: int, separator: str) -> list[str]:
+def _lists(where: str, texts: pa.ChunkedArray, count: int, separator: str) -> Iterator[str]:
     are_lists = pc.match_substring_regex(texts, _LIST)
-    if not (found := count_true(are_lists)):
-        return []
-    sentence = (
-        f"{found} of {count} values of {where} look like lists written as text, as "
-        f"{example(texts, are_lists)}, but aren't read as lists: put {separator!r} between the values, "
-        "or write lists in Parquet"
-    )
-    return [sentence]
+    if found := count_true(are_lists):
+        yield (
+            f"{found} of {count} values of {where} look like lists written as text, as "
+            f"{example(texts, are_lists)}, but aren't read as lists: put {separator!r} between the "
+            "values, or write lists in Parquet"
+        )
 
 
-def _separators(where: str, texts: pa.ChunkedArray, count: int, separator: str) -> list[str]:
+def _separators(where: str, texts: pa.ChunkedArray, count: int, separator: str) -> Iterator[str]:
     if count_true(pc.match_substring(texts, separator)):
-        return []
+        return
     for other in (own for own in SEPARATORS if own.strip(" ") and own != separator):
         # Lists have been told of.
         holds = pc.and_(
@@ -85,45 +105,37 @@ def _separators(where: str, texts: pa.ChunkedArray, count: int, separator: str) 
             hint = f"--feature-separator {other!r}?"
             if other == "," and count_true(pc.match_substring_regex(texts, _DECIMAL_COMMA)) == found:
                 hint = f"decimal commas? Write 1.5 for 1,5. Or {hint}"
-            sentence = (
+            yield (
                 f"no value of {where} holds {separator!r}, but {found} of {count} hold {other!r}, as "
                 f"{example(texts, holds)}: {hint}"
             )
-            return [sentence]
-    return []
+            return
 
 
-def _whole_numbers(where: str, texts: pa.ChunkedArray, count: int, separator: str) -> list[str]:
-    del separator
+def _whole_numbers(where: str, texts: pa.ChunkedArray, count: int, _separator: str) -> Iterator[str]:
     are_whole = pc.match_substring_regex(texts, _WHOLE)
-    if count_true(are_whole) < count:
-        return []
-    sentence = (
-        f"all {count} values of {where} are integers written as floats, as "
-        f"{example(texts, are_whole)}, and are used as they are written: dataframes write integers so "
-        "when one is missing; convert the column (pandas: astype('Int64'))"
-    )
-    return [sentence]
+    if count_true(are_whole) == count:
+        yield (
+            f"all {count} values of {where} are integers written as floats, as "
+            f"{example(texts, are_whole)}, and are used as they are written: dataframes write integers "
+            "so when one is missing; convert the column (pandas: astype('Int64'))"
+        )
 
 
-def _cases(where: str, texts: pa.ChunkedArray, count: int, separator: str) -> list[str]:
+def _cases(where: str, texts: pa.ChunkedArray, count: int, separator: str) -> Iterator[str]:
     """Values that differ in case only; a column of nearly as many values as rows is no category."""
     distinct = [own for own in pc.unique(texts).to_pylist() if own is not None]
     if len(distinct) > max(1000, count // 2):
-        return []
+        return
     parts = {part.strip() for own in distinct for part in own.split(separator)}
     by_case: dict[str, list[str]] = {}
     for part in sorted(parts):
         by_case.setdefault(_plain(part), []).append(part)
-    alike = [own for own in by_case.values() if len(own) > 1]
-    if not alike:
-        return []
-    examples = " and ".join(map(shown, alike[0]))
-    sentence = (
-        f"{len(alike)} values of {where} differ in case, space or Unicode form only, as {examples}: "
-        "they are different values"
-    )
-    return [sentence]
+    if alike := [own for own in by_case.values() if len(own) > 1]:
+        yield (
+            f"{len(alike)} values of {where} differ in case, space or Unicode form only, as "
+            f"{' and '.join(map(shown, alike[0]))}: they are different values"
+        )
 
 
 def _plain(text: str) -> str:
@@ -132,13 +144,10 @@ def _plain(text: str) -> str:
     return " ".join(shown.split()).casefold()
 
 
-def _markers(where: str, texts: pa.ChunkedArray, count: int, separator: str) -> list[str]:
-    del separator
-    are_markers = missing.is_marker(texts, among_texts=True)
-    if not (found := count_true(are_markers)):
-        return []
-    sentence = (
-        f"{found} of {count} values of {where} look like marks of a missing value, as "
-        f"{example(texts, are_markers)}, but are used as values: leave them empty"
-    )
-    return [sentence]
+def _markers(where: str, texts: pa.ChunkedArray, count: int, _separator: str) -> Iterator[str]:
+    are_markers = is_marker(texts, among_texts=True)
+    if found := count_true(are_markers):
+        yield (
+            f"{found} of {count} values of {where} look like marks of a missing value, as "
+            f"{example(texts, are_markers)}, but are used as values: leave them empty"
+        )

@@ -2,7 +2,7 @@
 
 All figures are precision@10 on the held-out positives with seen items left out, by exact scoring, as
 means over the same users: those with both a held-out positive and a seen item. So they compare with one
-another, and with `trained_precision`: that of those users by their own vectors.
+another, and with that of those users by their own vectors.
 
 What is measured is how well a user's vector is replaced. Item vectors and feature embeddings stay as
 they were trained, also on the interactions of the users that are evaluated. What folds a user in isn't
@@ -19,13 +19,11 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.fold_in import MOST_USERS, FoldIn
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
-from trainer.evaluation.cold_metrics import TRAINED
-from trainer.evaluation.of_vectors import precision_at_10, with_positives
-from trainer.evaluation.top_items import K, top_items
+from trainer.evaluation.metric_rows import POPULAR, TRAINED
+from trainer.evaluation.of_vectors import K, precision_at_10, top_items, with_positives
 from trainer.fitting.embeddings import Embeddings
 from trainer.fitting.user_features import UserFeatureVectors
-from trainer.preparing.dataset import Dataset
-from trainer.preparing.item_orders import id_ranks, most_popular
+from trainer.preparing.dataset import Dataset, id_ranks, most_popular
 
 _FOLDS = 5
 
@@ -54,55 +52,43 @@ def evaluate_cold(
     Returns:
         `test_precision_at_10_folded_in`: of users as the sessions that their seen items make; missing
         when nothing can fold them in. `test_precision_at_10_features_only`: of `features_only`, if
-        given. `test_precision_at_10_popular`: of the most popular items, the same for all. Nothing
-        when no user has both a positive and a seen item.
+        given. `test_precision_at_10_popular`: of the most popular items, the same for all.
+        `test_precision_at_10_trained`: of the same users by their own vectors. Nothing when no user has
+        both a positive and a seen item.
     """
     users = evaluated_users(seen, held_out, seed=seed)
     if not len(users):
         return {}
+
+    def precision(vectors: Float32Array) -> float:
+        best = top_items(embeddings.item_vectors, vectors, [seen[row] for row in users])
+        return precision_at_10(zip(users.tolist(), best, strict=True), held_out)
+
     metrics: dict[str, float] = {}
     folded = fold_users_in(embeddings, users, seen, seed=seed)
     if folded is not None:
-        metrics["test_precision_at_10_folded_in"] = vectors_precision(
-            embeddings.item_vectors, folded, users, seen=seen, held_out=held_out
-        )
+        metrics["test_precision_at_10_folded_in"] = precision(folded)
     if features_only is not None:
-        metrics["test_precision_at_10_features_only"] = vectors_precision(
-            embeddings.item_vectors, features_only[users], users, seen=seen, held_out=held_out
-        )
-    popular = _popular(popular_items, users, seen)
-    metrics["test_precision_at_10_popular"] = precision_at_10(popular, held_out)
+        metrics["test_precision_at_10_features_only"] = precision(features_only[users])
+    metrics[POPULAR] = precision_at_10(_popular(popular_items, users, seen), held_out)
+    metrics[TRAINED] = precision(embeddings.user_vectors[users])
     return metrics
 
 
 def evaluate_cold_of(
     dataset: Dataset, embeddings: Embeddings, user_features: UserFeatureVectors | None, *, seed: int
 ) -> dict[str, float]:
-    """`evaluate_cold` of a dataset, and `trained_precision` as TRAINED; {} if nothing is held out."""
+    """`evaluate_cold` of a dataset; {} if nothing is held out."""
     seen, held_out = dataset.seen(), dataset.held_out()
     if held_out is None:
         return {}
-    metrics = evaluate_cold(
+    return evaluate_cold(
         embeddings,
         seen=seen,
         held_out=held_out,
         popular_items=most_popular(dataset.popularity(), id_ranks(dataset.items)),
         features_only=None if user_features is None else user_features.alone(dataset),
         seed=seed,
-    )
-    trained = trained_precision(embeddings, seen=seen, held_out=held_out, seed=seed)
-    return metrics if trained is None else {**metrics, TRAINED: trained}
-
-
-def trained_precision(
-    embeddings: Embeddings, *, seen: Ragged, held_out: Ragged, seed: int = 42
-) -> float | None:
-    """precision@10 of the same users by their own vectors; None when there is none."""
-    users = evaluated_users(seen, held_out, seed=seed)
-    if not len(users):
-        return None
-    return vectors_precision(
-        embeddings.item_vectors, embeddings.user_vectors[users], users, seen=seen, held_out=held_out
     )
 
 
@@ -146,19 +132,6 @@ def fold_users_in(
             parts = fold_in.parts(embeddings.item_embeddings[session], weights)
             folded[position, :-1] = parts.sum(axis=0)
     return folded
-
-
-def vectors_precision(
-    item_vectors: Float32Array,
-    user_vectors: Float32Array,
-    users: NDArray[np.int64],
-    *,
-    seen: Ragged,
-    held_out: Ragged,
-) -> float:
-    """precision@10 of `users` (m,), rows of `seen` and `held_out`, by `user_vectors` (m, d + 1)."""
-    best = top_items(item_vectors, user_vectors, [seen[row] for row in users])
-    return precision_at_10(zip(users.tolist(), best, strict=True), held_out)
 
 
 def _popular(

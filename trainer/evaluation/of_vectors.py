@@ -5,7 +5,7 @@ The metrics are LightFM's (lightfm.evaluation): means over users with at least o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,8 @@ def evaluate_vectors(
     """
     chosen = with_positives(held_out, seed=seed)
     found: dict[str, list[float]] = {}
-    for row, scores in _scores(embeddings, chosen):
+    every_score = _scores(embeddings.item_vectors, embeddings.user_vectors[chosen])
+    for row, scores in zip(chosen.tolist(), every_score, strict=True):
         positives = held_out[row]
         for suffix, excluded in (("", None), ("_unseen", seen[row])):
             if excluded is not None:
@@ -59,9 +60,33 @@ def evaluate_vectors(
 def with_positives(held_out: Ragged, *, seed: int = 42) -> NDArray[np.int64]:
     """Rows of the users with at least one held-out item, ascending; of many, MAX_USERS drawn."""
     rows: NDArray[np.int64] = np.flatnonzero(np.diff(held_out.offsets))
-    if len(rows) > MAX_USERS:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_USERS, replace=False))
-    return rows
+    return rows[sample(len(rows), MAX_USERS, seed=seed)]
+
+
+def sample(count: int, most: int, *, seed: int) -> NDArray[np.int64]:
+    """Ascending positions below `count`: all of them, of many so many drawn."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+
+
+def top_items(
+    item_vectors: Float32Array, user_vectors: Float32Array, excluded: Sequence[NDArray[np.integer]]
+) -> Iterator[NDArray[np.int64]]:
+    """The rows of each user's best K items by exact scoring, best first, equal ones by row.
+
+    Args:
+        item_vectors: (items, components + 1), embedding then bias.
+        user_vectors: (users, components + 1), the same.
+        excluded: for each of these users the rows of items to leave out.
+
+    Returns:
+        For each user K rows, or fewer when fewer items are left.
+    """
+    for scores, left_out in zip(_scores(item_vectors, user_vectors), excluded, strict=True):
+        scores[left_out] = -np.inf
+        top = best(scores, K)
+        yield top[np.isfinite(scores[top])]
 
 
 def precision_at_10(answers: Iterator[tuple[int, NDArray[np.int64]]], held_out: Ragged) -> float:
@@ -70,10 +95,9 @@ def precision_at_10(answers: Iterator[tuple[int, NDArray[np.int64]]], held_out: 
     return float(np.mean(shares)) if shares else 0.0
 
 
-def _scores(embeddings: Embeddings, users: NDArray[np.int64]) -> Iterator[tuple[int, Float32Array]]:
-    queries = user_queries(embeddings.user_vectors[users])
-    for rows, scores in score_chunks(queries, embeddings.item_vectors):
-        yield from zip(users[rows].tolist(), scores, strict=True)
+def _scores(item_vectors: Float32Array, user_vectors: Float32Array) -> Iterator[Float32Array]:
+    for _, scores in score_chunks(user_queries(user_vectors), item_vectors):
+        yield from scores
 
 
 def _auc(scores: Float32Array, positives: NDArray[np.int32], excluded: int) -> float | None:

@@ -15,9 +15,8 @@ from lightfm_retriever.publication.search_effort import IndexCosts
 from lightfm_retriever.publication.storage.ragged import Ragged, are_among
 from lightfm_retriever.publication.vectors.ranking import best
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, user_queries
-from trainer.evaluation.of_vectors import K, precision_at_10
-from trainer.evaluation.served_metrics import EXACT, SERVED, USERS
-from trainer.evaluation.top_items import sample
+from trainer.evaluation.metric_rows import EXACT, SERVED, USERS
+from trainer.evaluation.of_vectors import K, precision_at_10, sample
 from trainer.fitting.embeddings import Embeddings
 from trainer.index.tuning import TunedIndex
 
@@ -52,7 +51,8 @@ def served_precision(
     """
     users = np.flatnonzero(np.diff(held_out.offsets))
     items = len(embeddings.item_vectors)
-    users = users[sample(len(users), _most_users(items), seed=seed)]
+    most = min(MAX_USERS, max(_MIN_USERS, _MAX_SCORES // items))
+    users = users[sample(len(users), most, seed=seed)]
     if not len(users):
         return {}
     answers: dict[str, list[tuple[int, NDArray[np.int64]]]] = {SERVED: [], EXACT: []}
@@ -67,10 +67,6 @@ def served_precision(
             answers[SERVED].append((user, exact if found is None else found))
     metrics = {name: precision_at_10(iter(own), held_out) for name, own in answers.items()}
     return {**metrics, USERS: float(len(users))}
-
-
-def _most_users(items: int) -> int:
-    return min(MAX_USERS, max(_MIN_USERS, _MAX_SCORES // items))
 
 
 def _by_index(

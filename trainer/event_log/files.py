@@ -39,8 +39,14 @@ from trainer.event_log.record import EventRecord
 from trainer.event_log.segments import SCHEMA, SEGMENT, SUCCESSOR, damaged, write_segment
 from trainer.event_log.write_ahead import read_blocks
 
-_LOST = re.compile(r"segment-(\d{8})\.lost")
 _WAL = re.compile(r"_wal-(\d{8})")
+_Kind = Literal["segment", "lost", "wal"]
+_KINDS: dict[re.Pattern[str], _Kind] = {
+    SEGMENT: "segment",
+    SUCCESSOR: "segment",
+    re.compile(r"segment-(\d{8})\.lost"): "lost",
+    _WAL: "wal",
+}
 _TEMPORARY = re.compile(r"_(?:(?:wal|segment)-\d{8}|removals)\.tmp")
 
 _LOCK = "_lock"
@@ -59,7 +65,7 @@ class LogFile:
 
     number: int
     path: Path
-    kind: Literal["segment", "lost", "wal"]
+    kind: _Kind
     valid_bytes: int = 0
 
     @property
@@ -271,12 +277,9 @@ def _lasting(successor: Path) -> str:
 
 def _log_file(path: Path) -> LogFile | None:
     """What a file is, None when it is no part of the log; EventLogError when it mustn't be there."""
-    if match := SEGMENT.fullmatch(path.name) or SUCCESSOR.fullmatch(path.name):
-        return LogFile(int(match[1]), path, "segment")
-    if match := _LOST.fullmatch(path.name):
-        return LogFile(int(match[1]), path, "lost")
-    if match := _WAL.fullmatch(path.name):
-        return LogFile(int(match[1]), path, "wal")
+    for pattern, kind in _KINDS.items():
+        if match := pattern.fullmatch(path.name):
+            return LogFile(int(match[1]), path, kind)
     if path.name[0] in "._":
         return None
     raise EventLogError(path, "isn't a file of the event log: move it away")

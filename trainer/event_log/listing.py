@@ -10,8 +10,8 @@ from trainer.event_log import files as event_files
 from trainer.event_log import record as event_record
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.files import LogFile
-from trainer.event_log.held import Held
 from trainer.event_log.record import Record
+from trainer.event_log.segments import Held
 
 
 def list_kept(directory: Path) -> list[LogFile]:

@@ -20,11 +20,9 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from lightfm_retriever.files.durable import make_directory
@@ -36,13 +34,12 @@ from trainer.event_log import files as event_files
 from trainer.event_log import listing
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.event import Appended, Event, Row, Stats, checked_rows
-from trainer.event_log.files import LogFile, os_errors
-from trainer.event_log.held import Held
+from trainer.event_log.files import os_errors
 from trainer.event_log.reading import read_interactions, stored_events
 from trainer.event_log.record import EventRecord
-from trainer.event_log.recovery import recover
 from trainer.event_log.removal import EventSearch, Removed, Selection
-from trainer.event_log.write_ahead import WriteAheadFile
+from trainer.event_log.segments import Held
+from trainer.event_log.tail import Tail
 
 __all__ = [
     "Appended",
@@ -61,20 +58,6 @@ _MAX_SEGMENT_BYTES = 1 << 30
 _FORGOTTEN = 10_000
 
 _log = logger_of_calls(__name__)
-
-
-@dataclass(eq=False)
-class _Waiting:
-    """A batch on its way to the disk, and then what came of it."""
-
-    rows: list[Row]
-    appended: Appended | None = None
-    failure: BaseException | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether it is known what came of it."""
-        return self.appended is not None or self.failure is not None
 
 
 class EventLog:
@@ -109,7 +92,8 @@ class EventLog:
         self._directory = directory
         self._clock = clock
         self._segment_bytes = segment_bytes
-        self._queue: list[_Waiting] = []
+        # Batches on their way to the disk, and what will come of each.
+        self._queue: list[tuple[list[Row], Future[Appended]]] = []
         # Guards the queue and whether somebody writes to the disk.
         self._turn = threading.Condition()
         self._busy = False
@@ -123,11 +107,8 @@ class EventLog:
             self._record = EventRecord(directory)
             stack.callback(self._record.close)
             event_files.clean(directory, self._record)
-            found = recover(directory, recent_ids)
-            self._begin_record(found.names, found.sizes)
+            self._tail = Tail(directory, recent_ids, self._record)
             stack.pop_all()
-        self._number, self._wal = found.number, found.wal
-        self._held, self._recent = found.held, found.recent
         self._roller = ThreadPoolExecutor(1, thread_name_prefix="event-log")
         start_all(self._roller, 1)
         self._roller.submit(self._roll)
@@ -135,12 +116,7 @@ class EventLog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def append(self, batch: Sequence[Event]) -> Appended:
@@ -151,27 +127,26 @@ class EventLog:
             EventLogError: the disk is full, for instance. Nothing of the batch was acknowledged, so
                 send it again; later appends may work.
         """
-        waiting = _Waiting(checked_rows(batch, now=self._clock().timestamp()))
+        rows = checked_rows(batch, now=self._clock().timestamp())
+        waiting: Future[Appended] = Future()
         with self._turn:
-            self._queue.append(waiting)
-            self._turn.wait_for(lambda: waiting.done or not self._busy)
-            group: list[_Waiting] = []
+            self._queue.append((rows, waiting))
+            self._turn.wait_for(lambda: waiting.done() or not self._busy)
             # Whoever comes first when nobody writes stores what all have queued by then.
-            if not waiting.done:
+            if is_first := not waiting.done():
                 self._busy = True
-                group, self._queue = self._queue, group
-        if group:
+                group, self._queue = self._queue, []
+        if is_first:
             try:
                 self._commit(group)
             finally:
                 self._end_turn()
-        if waiting.appended is None:
-            error = waiting.failure
+        if (error := waiting.exception()) is not None:
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
             raise EventLogError(
                 self._directory, f"can't be written: {reason}; the batch wasn't stored"
             ) from error
-        return waiting.appended
+        return waiting.result()
 
     def stats(self) -> Stats:
         """What the log holds now; EventLogError when the directory can't be read."""
@@ -181,8 +156,8 @@ class EventLog:
                 # A file may become another one meanwhile, and a link may lead nowhere.
                 with contextlib.suppress(OSError):
                     size += (self._directory / name).stat().st_size
-            files = self._files()
-            held = sum(self._held.values(), Held())
+            files = self._tail.files()
+            held = sum(self._tail.held.values(), Held())
             return Stats(
                 events=held.events,
                 bytes=size,
@@ -218,7 +193,7 @@ class EventLog:
             if self._unusable == _CLOSED:
                 return
             self._unusable = _CLOSED
-            self._wal.close()
+            self._tail.wal.close()
         self._roller.shutdown(cancel_futures=True)
         self._record.close()
         self._lock.close()
@@ -238,89 +213,30 @@ class EventLog:
             self._busy = False
             self._turn.notify_all()
 
-    def _files(self) -> list[LogFile]:
-        """The files, in its own turn; EventLogError and OSError as `listing.list_kept`."""
-        self._record.keep()
-        files = listing.list_kept(self._directory)
-        if not files or files[-1].number != self._number:
-            raise EventLogError(
-                self._directory,
-                f"{event_files.wal_path(self._directory, self._number).name} is gone: put it back",
-            )
-        return files
-
-    def _commit(self, group: list[_Waiting]) -> None:
+    def _commit(self, group: list[tuple[list[Row], Future[Appended]]]) -> None:
         """Store what is new in the batches, and tell each what came of it."""
         try:
             if self._unusable:
                 raise OSError(self._unusable)
-            new, results = self._distinct(group)
-            if new:
-                self._wal.append(event_files.encode(new))
-                self._record.grew(self._number, self._wal.size)
-            else:
-                # What is known already has to be there for a restart, too.
-                self._wal.check_place()
+            results = self._tail.add([rows for rows, _ in group])
         except BaseException as error:
-            for waiting in group:
-                waiting.failure = error
+            for _, waiting in group:
+                waiting.set_exception(error)
             if not isinstance(error, Exception):
                 raise
             return
-        if new:
-            times = [row[-1] for row in new]
-            more = Held(len(new), min(times), max(times))
-            self._held[self._number] = self._held.get(self._number, Held()) + more
-            for row in new:
-                self._recent.add(row[0])
-        for waiting, appended in zip(group, results, strict=True):
-            waiting.appended = appended
-        if new and self._wal.size >= self._segment_bytes:
+        for (_, waiting), appended in zip(group, results, strict=True):
+            waiting.set_result(appended)
+        is_new = any(appended.accepted for appended in results)
+        if is_new and self._tail.wal.size >= self._segment_bytes:
             self._seal()
-
-    def _distinct(self, group: list[_Waiting]) -> tuple[list[Row], list[Appended]]:
-        """The events that aren't known, each once, and for each batch how many of those it has."""
-        new: dict[str, Row] = {}
-        results = []
-        for waiting in group:
-            before = len(new)
-            for row in waiting.rows:
-                if row[0] not in new and row[0] not in self._recent:
-                    new[row[0]] = row
-            accepted = len(new) - before
-            results.append(Appended(accepted, len(waiting.rows) - accepted))
-        if any(own.duplicates for own in results):
-            listing.check_kept(self._files(), self._held)
-        return [*new.values()], results
 
     def _seal(self) -> None:
         """Go on in another write-ahead file. The events are stored already, so this never fails."""
-        path = event_files.wal_path(self._directory, self._number + 1)
-        try:
-            successor = WriteAheadFile.create(path)
-        except OSError as error:
-            _log.warning("%s: can't be made, so the one before it grows: %s", path, error)
-            # A file that is followed by another one mustn't grow.
-            if path.exists():
-                self._unusable = f"{path.name} can't be removed: start the service again"
-            return
-        try:
-            # Before an event in it is acknowledged.
-            self._record.add(path.name, size=successor.size, before=self._wal.size)
-        except OSError as error:
-            # Only who removes the file would notice; the next change notes it too.
-            _log.warning("%s: can't be noted as one that must exist: %s", path, error)
-        self._wal.close()
-        self._number += 1
-        self._wal = successor
-        self._roller.submit(self._roll)
-
-    def _begin_record(self, names: Sequence[str], sizes: Mapping[str, int]) -> None:
-        try:
-            self._record.begin(names, sizes)
-        except OSError as error:
-            # The one before says less, and nothing that isn't so.
-            _log.warning("%s: the record of its files can't be written: %s", self._directory, error)
+        number = self._tail.number
+        self._unusable = self._tail.seal()
+        if self._tail.number != number:
+            self._roller.submit(self._roll)
 
     def _roll(self) -> None:
         try:
@@ -338,7 +254,7 @@ class EventLog:
                 self._check_usable()
                 if not dry_run:
                     event_files.clean(self._directory, self._record)
-                files = self._files()
+                files = self._tail.files()
             for file in files[:-1]:
                 search.look(file, last=False)
             if not dry_run and search.is_in(files[-1]):
@@ -355,11 +271,11 @@ class EventLog:
 
     def _note_removed(self, number: int, held: Held, ids: list[str]) -> None:
         with self._own_turn():
-            self._held[number] = held
+            self._tail.held[number] = held
         for start in range(0, len(ids), _FORGOTTEN):
             with self._own_turn():
                 for event_id in ids[start : start + _FORGOTTEN]:
-                    self._recent.discard(event_id)
+                    self._tail.recent.discard(event_id)
         # There may be many more files.
         self._check_usable()
 
@@ -367,11 +283,11 @@ class EventLog:
         """Have a write-ahead file be one that isn't written any more."""
         with self._own_turn():
             self._check_usable()
-            if self._number == number:
+            if self._tail.number == number:
                 # What follows a file must find it as it was written.
-                self._wal.check_place()
+                self._tail.wal.check_place()
                 self._seal()
-            if self._number == number:
+            if self._tail.number == number:
                 raise EventLogError(
                     self._directory, "can't be changed: there is no room for another write-ahead file"
                 )

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from lightfm_retriever.publication.writer import utc_now
+from trainer.data.bounds import EARLIEST_TIME, MAX_SECONDS_AHEAD, MAX_WEIGHT
 from trainer.data.interactions import Interactions, from_table
+from trainer.data.times.time_forms import iso
 from trainer.errors import InputError
-from trainer.event_log import bounds as event_bounds
 from trainer.event_log import files as event_files
 from trainer.event_log import listing, segments
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.files import LogFile, os_errors
+
+_T = TypeVar("_T")
+_SHOWN = 3
+_SHOWN_CHARACTERS = 60
 
 
 def read_interactions(directory: Path, *, now: float | None = None) -> Interactions:
@@ -61,9 +70,56 @@ def find_interactions(directory: Path, *, now: float | None = None) -> Interacti
     first = np.ones(len(codes), dtype=np.bool_)
     first[1:] = codes[1:] > largest[:-1]
     now = utc_now().timestamp() if now is None else now
-    table, warnings = event_bounds.within(directory, table.filter(pa.array(first)), now=now)
+    table, warnings = _within(directory, table.filter(pa.array(first)), now=now)
     read = from_table(directory, table, name=directory.name, now=now, times_are_certain=True)
     return replace(read, warnings=[*read.warnings, *warnings])
+
+
+def _within(directory: Path, table: pa.Table, *, now: float) -> tuple[pa.Table, list[str]]:
+    """Leave out the events whose weight or time is out of bounds, with a warning of each bound.
+
+    A log may be older than a bound, and its writer's clock may have been wrong. What is in a log stays
+    there, so a training that refused such events would fail for ever. InputError when none is left.
+    """
+    weights, times = (table[name].to_numpy() for name in ("weight", "timestamp"))
+    latest = now + MAX_SECONDS_AHEAD
+    beyond = {
+        f"weigh more than {MAX_WEIGHT:g}": ~(np.abs(weights) <= MAX_WEIGHT),
+        f"are more than a day ahead of this machine's clock, which says {iso(now)}": ~(times <= latest),
+        "are of before 1971": times < EARLIEST_TIME,
+    }
+    left_out = np.logical_or.reduce([*beyond.values()])
+    if not left_out.any():
+        return table, []
+    warnings = [_warning(directory, table, bad, why) for why, bad in beyond.items() if bad.any()]
+    if left_out.all():
+        raise InputError(directory, f"no event can be used: {warnings[0]}")
+    return table.filter(pa.array(~left_out)), warnings
+
+
+def _warning(directory: Path, table: pa.Table, bad: NDArray[np.bool_], why: str) -> str:
+    rows = np.flatnonzero(bad)
+    examples = [
+        f"{_cut(event['event_id'])} of user {_cut(event['user_id'])} and item {_cut(event['item_id'])} "
+        f"(weight {event['weight']:g}, {_when(event['timestamp'])})"
+        for event in table.take(rows[:_SHOWN]).to_pylist()
+    ]
+    more = ", and others" if len(rows) > _SHOWN else ""
+    return (
+        f"{directory}: {len(rows)} of {len(bad)} events {why}, and are left out: "
+        f"{', '.join(examples)}{more}"
+    )
+
+
+def _cut(text: str) -> str:
+    return ascii(text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}...")
+
+
+def _when(seconds: float) -> str:
+    try:
+        return iso(seconds)
+    except (OverflowError, ValueError):
+        return str(seconds)
 
 
 def stored_events(directory: Path) -> int:
@@ -75,7 +131,7 @@ def stored_events(directory: Path) -> int:
     with os_errors(directory, "can't be read"):
         files = listing.list_kept(directory)
         return sum(
-            _measure(directory, file)
+            _as_it_is_now(directory, file, lambda file: segments.measure_segment(file.path)).events
             if file.kind == "segment"
             else len(read_file(directory, file, last=file == files[-1]))
             for file in reversed(files)
@@ -105,18 +161,14 @@ def read_file(directory: Path, file: LogFile, *, last: bool) -> pa.Table:
         EventLogError: it is damaged, or missing.
         OSError: it can't be read.
     """
-    while True:
-        try:
-            if file.kind == "lost":
-                return segments.SCHEMA.empty_table()
-            if file.kind == "segment":
-                return segments.read_segment(file.path)
-            return _read_wal(file, last=last)
-        except FileNotFoundError:
-            file = _now(directory, file)
+    return _as_it_is_now(directory, file, partial(_read, last=last))
 
 
-def _read_wal(file: LogFile, *, last: bool) -> pa.Table:
+def _read(file: LogFile, *, last: bool) -> pa.Table:
+    if file.kind == "lost":
+        return segments.SCHEMA.empty_table()
+    if file.kind == "segment":
+        return segments.read_segment(file.path)
     try:
         return event_files.read_wal(file.path, complete=not last, at_least=file.valid_bytes)[0]
     except EventLogError:
@@ -126,14 +178,10 @@ def _read_wal(file: LogFile, *, last: bool) -> pa.Table:
         return event_files.read_wal(file.path, complete=False, at_least=file.valid_bytes)[0]
 
 
-def _measure(directory: Path, file: LogFile) -> int:
+def _as_it_is_now(directory: Path, file: LogFile, read: Callable[[LogFile], _T]) -> _T:
+    """What is read of a file, or of what has its number since: a segment, or less events."""
     while True:
         try:
-            return segments.measure_segment(file.path)[0]
+            return read(file)
         except FileNotFoundError:
-            file = _now(directory, file)
-
-
-def _now(directory: Path, file: LogFile) -> LogFile:
-    """What has the number of a file that is gone: it has become a segment, or lost some events."""
-    return event_files.list_files(directory)[file.number - 1]
+            file = event_files.list_files(directory)[file.number - 1]

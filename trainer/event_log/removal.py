@@ -15,9 +15,9 @@ from trainer.event_log import files as event_files
 from trainer.event_log.errors import EventLogError, InvalidSelectionError
 from trainer.event_log.event import Event
 from trainer.event_log.files import LogFile
-from trainer.event_log.held import Held
 from trainer.event_log.reading import read_file
 from trainer.event_log.record import EventRecord
+from trainer.event_log.segments import Held
 
 MAX_VALUES = 10_000
 """How many ids of all kinds a selection may have."""

@@ -138,20 +138,17 @@ def warm_model(state: ModelState, dataset: Dataset, hyperparameters: Hyperparame
     model._initialize(  # noqa: SLF001
         hyperparameters.components, dataset.item_features.shape[1], dataset.user_features.shape[1]
     )
-    columns, known = _shared(state.items, dataset.items, dataset.item_feature_names)
-    model.item_embeddings[columns], model.item_biases[columns] = split_biases(
-        state.items.vectors[known]
-    )
-    model.item_embedding_gradients[columns], model.item_bias_gradients[columns] = split_biases(
-        state.items.gradients[known]
-    )
-    columns, known = _shared(state.users, dataset.users, dataset.user_feature_names)
-    model.user_embeddings[columns], model.user_biases[columns] = split_biases(
-        state.users.vectors[known]
-    )
-    model.user_embedding_gradients[columns], model.user_bias_gradients[columns] = split_biases(
-        state.users.gradients[known]
-    )
+    for kind, side, ids, names in (
+        ("item", state.items, dataset.items, dataset.item_feature_names),
+        ("user", state.users, dataset.users, dataset.user_feature_names),
+    ):
+        columns, known = _shared(side, ids, names)
+        for learned, *arrays in (
+            (side.vectors, "embeddings", "biases"),
+            (side.gradients, "embedding_gradients", "bias_gradients"),
+        ):
+            for array, part in zip(arrays, split_biases(learned[known]), strict=True):
+                getattr(model, f"{kind}_{array}")[columns] = part
     return model
 
 

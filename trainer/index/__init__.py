@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from trainer.errors import BackendMissingError, OptionError
@@ -66,28 +66,25 @@ def stand_ins(backends: Sequence[Backend]) -> list[Backend]:
     Exact search is none of them: it is always at hand.
     """
     tried = {"exact", *(backend.name for backend in backends)}
-    others = []
-    for name in _AUTO:
-        if name not in tried:
-            with contextlib.suppress(BackendMissingError):
-                others.append(_make(name, {}))
-    return others
+    return _installed(name for name in _AUTO if name not in tried)
 
 
 def installed() -> list[Backend]:
     """All backends that are installed, in order of their names."""
-    backends = []
-    for name in NAMES:
-        try:
-            backends.append(_make(name, {}))
-        except BackendMissingError:
-            continue
-    return backends
+    return _installed(NAMES)
 
 
 def distributions(backends: Sequence[Backend]) -> list[str]:
     """The packages whose versions matter to indexes of these backends."""
     return [backend.distribution for backend in backends if backend.distribution is not None]
+
+
+def _installed(names: Iterable[str]) -> list[Backend]:
+    backends = []
+    for name in names:
+        with contextlib.suppress(BackendMissingError):
+            backends.append(_make(name, {}))
+    return backends
 
 
 def _make(name: str, options: dict[str, Any]) -> Backend:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ from lightfm_retriever.publication.vectors.vector_space import (
     missing_lengths,
 )
 from trainer.errors import OptionError
-from trainer.index.protocol import TREES, BuiltIndex, Effort, Settings, Space
+from trainer.index.protocol import TREES, BuiltIndex, Effort, IndexTask, Settings, Space
 
 # Annoy's own `dot` is wrong in release 1.17.3, so inner products are searched by angle.
 _METRIC: Final = "angular"
@@ -49,23 +49,14 @@ class AnnoyBackend:
             return [[{"trees": 10}], [{"trees": 30}]]
         return [[{"trees": 10}], [{"trees": 30}], [{"trees": 100}]]
 
-    def build(
-        self,
-        vectors: Float32Array,
-        space: Space,
-        path: Path,
-        settings: Settings,
-        *,
-        seed: int,
-        threads: int,
-        on_items: Callable[[int], None],
-    ) -> BuiltIndex:
+    def build(self, task: IndexTask) -> BuiltIndex:
         """See Backend."""
-        trees = int(settings["trees"] or 0)
+        vectors, space = task.vectors, task.space
+        trees = int(task.settings["trees"] or 0)
         lengths = missing_lengths(vectors) if space == "inner_product" else None
         count, dimensions = len(vectors), vectors.shape[1] + (lengths is not None)
         index = AnnoyIndex(dimensions, _METRIC)
-        index.set_seed(seed)
+        index.set_seed(task.seed)
         # Room for all items, and no more: growing item by item it may have a third too much.
         index.add_item(count - 1, [0.0] * dimensions)
         for rows in row_chunks(count, _CHUNK):
@@ -75,9 +66,9 @@ class AnnoyBackend:
             # Annoy reads a list of floats several times faster than an array.
             for row, vector in enumerate(chunk.tolist(), rows.start):
                 index.add_item(row, vector)
-            on_items(len(chunk))
-        index.build(trees, threads)
-        index.save(str(path))
+            task.on_items(len(chunk))
+        index.build(trees, task.threads)
+        index.save(str(task.path))
         return BuiltIndex(
             metric=_METRIC,
             dimensions=dimensions,
@@ -86,7 +77,7 @@ class AnnoyBackend:
             # Each tree can hold each item once.
             effort=Effort("search_k", least=min(100, count), most=max(100, count * trees)),
             has_file=True,
-            index=_open(path, dimensions, count, space),
+            index=_open(task.path, dimensions, count, space),
         )
 
 

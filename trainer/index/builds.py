@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,9 @@ import numpy as np
 from lightfm_retriever.hosting.observing.spans import span
 from lightfm_retriever.hosting.process import release_heap
 from lightfm_retriever.publication.manifest import MeasuredSetting
-from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.index.exact import ExactBackend
 from trainer.index.measure import Questions
-from trainer.index.protocol import Backend, BuiltIndex, Settings, Space
+from trainer.index.protocol import Backend, BuiltIndex, IndexTask, Settings
 from trainer.progress import Reporter
 
 # Above the target the curve goes on to about here, so that one sees what more recall would cost.
@@ -38,80 +38,62 @@ class Choice:
         """Whether it finds enough."""
         return self.trial.recall_at_10 >= target
 
-    def better_than(self, other: Choice | None, target: float) -> bool:
-        """Enough recall, then less time; as long as neither has enough: more recall, then less time."""
-        if other is None:
-            return True
-        own, others = self.trial, other.trial
-        if self.reaches(target) != other.reaches(target):
-            return self.reaches(target)
-        if not self.reaches(target) and own.recall_at_10 != others.recall_at_10:
-            return own.recall_at_10 > others.recall_at_10
-        return own.query_microseconds < others.query_microseconds
+    def merit(self, target: float) -> tuple[float, float]:
+        """What the better one has more of: recall as far as it isn't enough, then less time."""
+        return min(self.trial.recall_at_10, target), -self.trial.query_microseconds
 
 
+@dataclass(frozen=True, kw_only=True)
 class Builds:
-    """Builds indexes of the same vectors and measures them."""
+    """Builds indexes of the vectors that there are questions of, and measures them.
 
-    def __init__(
-        self,
-        vectors: Float32Array,
-        space: Space,
-        questions: Questions,
-        directory: Path,
-        *,
-        target: float,
-        seed: int,
-        threads: int,
-        reporter: Reporter,
-        name: str,
-    ) -> None:
-        self._vectors = vectors
-        self._space = space
-        self._questions = questions
-        self._directory = directory
-        self._target = target
-        self._seed, self._threads = seed, threads
-        self._reporter = reporter
-        self._name = name
-        self._count = 0
+    Attributes:
+        questions: what to measure with.
+        directory: for the files.
+        name: what the index is called.
+        reporter: told of each build.
+        seed, threads: of the builds.
+    """
+
+    questions: Questions
+    directory: Path
+    name: str
+    reporter: Reporter
+    seed: int
+    threads: int
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def baseline(self) -> Choice:
         """Exact search."""
-        (only,) = self.curve(ExactBackend(), {}, np.inf)
+        (only,) = self.curve(ExactBackend(), {}, target=1, give_up=np.inf)
         return only
 
-    def curve(self, backend: Backend, settings: Settings, give_up: float) -> Iterator[Choice]:
+    def curve(
+        self, backend: Backend, settings: Settings, *, target: float, give_up: float
+    ) -> Iterator[Choice]:
         """Build one index and measure it, until a query takes longer than `give_up` microseconds."""
-        self._count += 1
-        path = self._directory / f"{self._count}.{backend.name}"
-        described = [backend.name, *(str(value) for value in settings.values())]
+        vectors = self.questions.vectors
+        path = self.directory / f"{next(self._numbers)}.{backend.name}"
+        described = " ".join([backend.name, *map(str, settings.values())])
         release_heap()
         started = time.perf_counter()
         with (
-            span("build index", index=self._name, settings=" ".join(described)),
-            self._reporter.step(
-                f"Index {self._name!r}, {' '.join(described)}, items", len(self._vectors)
-            ) as advance,
+            span("build index", index=self.name, settings=described),
+            self.reporter.step(f"Index {self.name!r}, {described}, items", len(vectors)) as advance,
         ):
-            built = backend.build(
-                self._vectors,
-                self._space,
-                path,
-                settings,
-                seed=self._seed,
-                threads=self._threads,
-                on_items=advance,
+            task = IndexTask(
+                vectors, self.questions.space, path, settings, self.seed, self.threads, advance
             )
+            built = backend.build(task)
         seconds = time.perf_counter() - started
         release_heap()
         recorded: Settings = {}
         if built.has_file:
-            recorded = {**built.build, "seed": self._seed, "threads": self._threads}
+            recorded = {**built.build, "seed": self.seed, "threads": self.threads}
 
         def measured(effort: int) -> Choice:
-            with span("measure", index=self._name, effort=effort):
-                found = self._questions.ask(built, effort)
+            with span("measure", index=self.name, effort=effort):
+                found = self.questions.ask(built, effort)
             trial = MeasuredSetting(
                 backend=backend.name,
                 build=recorded,
@@ -121,13 +103,13 @@ class Builds:
             )
             return Choice(backend, built, effort, trial, seconds, path)
 
-        yield from _curve(built, measured, self._target, give_up)
+        yield from _curve(built, measured, target, give_up)
         # The next one is built in what memory this one had.
         built.release()
 
     def keep_only(self, best: Choice | None) -> None:
         """Remove the files of all other indexes."""
-        for path in self._directory.iterdir():
+        for path in self.directory.iterdir():
             if best is None or path != best.path:
                 path.unlink()
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.vectors.ranking import best, row_norms
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
-from trainer.index.protocol import BuiltIndex, Settings, Space
+from trainer.index.protocol import BuiltIndex, IndexTask, Settings, Space
 
 _CHUNK_SCORES = 1 << 24
 
@@ -25,27 +24,17 @@ class ExactBackend:
         """See Backend: there is nothing to choose."""
         return [[{}]]
 
-    def build(
-        self,
-        vectors: Float32Array,
-        space: Space,
-        path: Path,  # noqa: ARG002 - the protocol's
-        settings: Settings,  # noqa: ARG002
-        *,
-        seed: int,  # noqa: ARG002
-        threads: int,  # noqa: ARG002
-        on_items: Callable[[int], None],
-    ) -> BuiltIndex:
+    def build(self, task: IndexTask) -> BuiltIndex:
         """See Backend."""
-        on_items(len(vectors))
+        task.on_items(len(task.vectors))
         return BuiltIndex(
-            metric=space,
-            dimensions=vectors.shape[1],
+            metric=task.space,
+            dimensions=task.vectors.shape[1],
             build={},
             candidates=0,
             effort=None,
             has_file=False,
-            index=_ExactIndex(vectors, space),
+            index=_ExactIndex(task.vectors, task.space),
         )
 
 

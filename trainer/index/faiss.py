@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import faiss
@@ -19,7 +19,7 @@ from lightfm_retriever.publication.vectors.vector_space import (
     fold_biases,
     missing_lengths,
 )
-from trainer.index.protocol import BuiltIndex, Effort, Settings, Space
+from trainer.index.protocol import BuiltIndex, Effort, IndexTask, Settings, Space
 
 _METRIC = "l2"
 _CHUNK = 1 << 16
@@ -52,35 +52,25 @@ class FaissBackend:
         lists = max(1, min(round(each * items**0.5), items // 8))
         return [[{"lists": lists, "codes": codes}] for codes in _CANDIDATES]
 
-    def build(
-        self,
-        vectors: Float32Array,
-        space: Space,
-        path: Path,
-        settings: Settings,
-        *,
-        seed: int,
-        threads: int,
-        on_items: Callable[[int], None],
-    ) -> BuiltIndex:
+    def build(self, task: IndexTask) -> BuiltIndex:
         """See Backend."""
-        lists, codes = int(settings["lists"] or 1), str(settings["codes"])
-        indexed = _Indexed(vectors, space)
-        count, dimensions = len(vectors), indexed.dimensions
-        faiss.omp_set_num_threads(threads)
+        lists, codes = int(task.settings["lists"] or 1), str(task.settings["codes"])
+        indexed = _Indexed(task.vectors, task.space)
+        count, dimensions = len(task.vectors), indexed.dimensions
+        faiss.omp_set_num_threads(task.threads)
         centres = f"_HNSW{_LINKS}" if lists >= _MANY_LISTS else ""
         points = _TRAINING_POINTS_PER_LIST // (2 if count > _MANY_ITEMS else 1)
         index = faiss.index_factory(dimensions, f"IVF{lists}{centres},{codes}", faiss.METRIC_L2)
-        index.cp.seed = seed
+        index.cp.seed = task.seed
         index.cp.niter = _TRAINING_PASSES
         # Few items for each list are no mistake here: a small catalogue has no more.
         index.cp.min_points_per_centroid = 1
         index.cp.max_points_per_centroid = points
-        index.train(indexed[_sample(count, lists * points, seed)])
+        index.train(indexed[_sample(count, lists * points, task.seed)])
         for rows in row_chunks(count, _CHUNK):
             index.add(indexed[np.arange(rows.start, rows.stop)])
-            on_items(rows.stop - rows.start)
-        _save(index, path)
+            task.on_items(rows.stop - rows.start)
+        _save(index, task.path)
         # What was saved is mapped.
         del index
         return BuiltIndex(
@@ -90,7 +80,7 @@ class FaissBackend:
             candidates=_CANDIDATES[codes],
             effort=Effort("probes", least=1, most=lists),
             has_file=True,
-            index=_open(path, count, space, _CANDIDATES[codes]),
+            index=_open(task.path, count, task.space, _CANDIDATES[codes]),
         )
 
 

@@ -66,7 +66,7 @@ class Questions:
         chosen = np.random.default_rng(seed).permutation(len(queries))
         chosen = chosen[: min(MAX_QUERIES, max(_MIN_QUERIES, _MAX_SCORES // len(vectors)))]
         queries = prepare(queries[chosen])
-        self._vectors = vectors
+        self.vectors, self.space = vectors, space
         self._queries = unit_rows(queries) if space == "cosine" else queries
         # Of cosines: what inner products are divided by, since unit vectors would be a copy of all.
         self._norms = row_norms(vectors) if space == "cosine" else None
@@ -77,23 +77,19 @@ class Questions:
         self._thresholds: dict[int, list[float]] = {
             results: [] for results in (TUNED_FOR, *self.depths)
         }
-        for scored in score_chunks(self._queries, self._vectors):
-            self._note(*scored)
-            # Or it would be in memory together with the next one.
-            del scored
+        for rows, scores in score_chunks(self._queries, self.vectors):
+            if self._norms is not None:
+                scores /= self._norms
+            for position, own in zip(range(rows.start, rows.stop), scores, strict=True):
+                self._note_thresholds(own, position)
+            # Or they would be in memory together with the next ones.
+            del scores, own
 
     def __len__(self) -> int:
         return len(self._queries)
 
     def _wanted(self, position: int, results: int) -> int:
-        return min(results, len(self._vectors) - len(self._excluded[position]))
-
-    def _note(self, rows: slice, scores: Float32Array) -> None:
-        """The thresholds of some queries, given their scores of all items."""
-        if self._norms is not None:
-            scores /= self._norms
-        for position, own in zip(range(rows.start, rows.stop), scores, strict=True):
-            self._note_thresholds(own, position)
+        return min(results, len(self.vectors) - len(self._excluded[position]))
 
     def _note_thresholds(self, scores: Float32Array, position: int) -> None:
         """What an item's score has to be at the least for it to be among the nearest."""
@@ -113,15 +109,11 @@ class Questions:
         if self._norms is not None:
             return np.float32(1)
         query = self._queries[position : position + 1]
-        return np.float32(row_norms(self._vectors[those]).max() * row_norms(query)[0])
+        return np.float32(row_norms(self.vectors[those]).max() * row_norms(query)[0])
 
     def ask(self, built: BuiltIndex, effort: int) -> Measurement:
         """Search for candidates, score them exactly, keep the best ten."""
-        return self._ask(
-            lambda query, excluded: built.index.search(
-                query, candidates_for(TUNED_FOR, built.candidates, excluded), effort
-            )
-        )
+        return self.ask_deep(built, effort, TUNED_FOR, 1.0)
 
     def ask_bare(self, built: BuiltIndex, effort: int) -> Measurement:
         """The same for just as many candidates as there can be answers."""
@@ -130,7 +122,7 @@ class Questions:
         )
 
     def ask_deep(self, built: BuiltIndex, effort: int, results: int, relative: float) -> Measurement:
-        """The same for more results than ten, one of `depths`, with a relative effort."""
+        """The same for another number of results, one of `depths`, with a relative effort."""
         return self._ask(
             lambda query, excluded: built.index.search(
                 query, candidates_for(results, built.candidates, excluded), effort, relative
@@ -159,7 +151,7 @@ class Questions:
                 rows = search(query, len(excluded))
                 if len(excluded):
                     rows = rows[~are_among(rows, excluded)]
-                scores = self._vectors[rows] @ query
+                scores = self.vectors[rows] @ query
                 if self._norms is not None:
                     scores /= self._norms[rows]
                 top = best(scores, results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import nmslib
@@ -20,7 +20,7 @@ from lightfm_retriever.publication.vectors.vector_space import (
     fold_biases,
     missing_lengths,
 )
-from trainer.index.protocol import BuiltIndex, Effort, Settings, Space
+from trainer.index.protocol import BuiltIndex, Effort, IndexTask, Settings, Space
 
 _CANDIDATES = 10
 _MOST_EF = 4096
@@ -40,20 +40,11 @@ class NmslibBackend:
             for m, ef in ((16, 200), (32, 400))
         ]
 
-    def build(
-        self,
-        vectors: Float32Array,
-        space: Space,
-        path: Path,
-        settings: Settings,
-        *,
-        seed: int,  # noqa: ARG002 - it has none that can be set
-        threads: int,
-        on_items: Callable[[int], None],
-    ) -> BuiltIndex:
-        """See Backend."""
+    def build(self, task: IndexTask) -> BuiltIndex:
+        """See Backend; there is no seed that can be set."""
+        vectors, settings = task.vectors, task.settings
         metric = str(settings["metric"])
-        augment = space == "inner_product" and metric == "cosinesimil"
+        augment = task.space == "inner_product" and metric == "cosinesimil"
         lengths = missing_lengths(vectors) if augment else None
         count, dimensions = len(vectors), vectors.shape[1] + augment
         index = nmslib.init(method="hnsw", space=metric)
@@ -65,17 +56,17 @@ class NmslibBackend:
             {
                 "M": settings["M"],
                 "efConstruction": settings["efConstruction"],
-                "indexThreadQty": threads,
+                "indexThreadQty": task.threads,
                 # Without this the graph is polished afterwards, for hours on a large catalogue.
                 "post": 0,
             }
         )
-        _save(index, path, least_bytes=4 * count * dimensions)
+        _save(index, task.path, least_bytes=4 * count * dimensions)
         # It has the vectors and the graph twice, and what was saved is opened beside it.
         del index
         release_heap()
-        on_items(count)
-        saved = _SavedIndex(path, metric, augment=augment)
+        task.on_items(count)
+        saved = _SavedIndex(task.path, metric, augment=augment)
         return BuiltIndex(
             metric=metric,
             dimensions=dimensions,

@@ -81,6 +81,29 @@ class BuiltIndex:
         return {**own, "candidates": self.candidates}
 
 
+@dataclass(frozen=True)
+class IndexTask:
+    """An index that is to be built.
+
+    Attributes:
+        vectors: (n, d) float32, finite, no zero rows.
+        space: what nearest means.
+        path: where to save it.
+        settings: one of the backend's `rounds`.
+        seed: of whatever is random.
+        threads: to build with; with more than 1 a build can't be reproduced exactly.
+        on_items: called with the number of items added since the last call.
+    """
+
+    vectors: Float32Array
+    space: Space
+    path: Path
+    settings: Settings
+    seed: int
+    threads: int = 1
+    on_items: Callable[[int], None] = lambda _: None
+
+
 class Backend(Protocol):
     """Builds indexes of one kind.
 
@@ -99,27 +122,8 @@ class Backend(Protocol):
         """
         ...
 
-    def build(
-        self,
-        vectors: Float32Array,
-        space: Space,
-        path: Path,
-        settings: Settings,
-        *,
-        seed: int,
-        threads: int,
-        on_items: Callable[[int], None],
-    ) -> BuiltIndex:
-        """Build the index of vectors (n, d), save it, and open what was saved.
-
-        Args:
-            vectors: (n, d) float32, finite, no zero rows.
-            space: what nearest means.
-            path: where to save it.
-            settings: one of `rounds`.
-            seed: of whatever is random.
-            threads: to build with; with more than 1 a build can't be reproduced exactly.
-            on_items: called with the number of items added since the last call.
+    def build(self, task: IndexTask) -> BuiltIndex:
+        """Build an index, save it, and open what was saved.
 
         Raises:
             OSError: the file can't be written.

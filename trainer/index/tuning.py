@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,7 @@ from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.errors import OptionError
 from trainer.index.builds import Builds, Choice
 from trainer.index.measure import Questions
-from trainer.index.protocol import Backend, BuiltIndex, Space
+from trainer.index.protocol import Backend, BuiltIndex, Settings
 from trainer.progress import Reporter
 
 MAX_THREADS = 1024
@@ -112,8 +112,6 @@ class TunedIndex:
 
 def tune(
     backends: Sequence[Backend],
-    vectors: Float32Array,
-    space: Space,
     questions: Questions,
     directory: Path,
     options: TuningOptions,
@@ -127,9 +125,7 @@ def tune(
 
     Args:
         backends: to choose among.
-        vectors: (n, d) float32, what is indexed.
-        space: what nearest means.
-        questions: what to measure with.
+        questions: what to measure with, of the vectors that are indexed.
         directory: an empty one for the files; all but the chosen one are removed.
         options: what is enough.
         reporter: told of each build.
@@ -145,17 +141,14 @@ def tune(
     """
     target = options.target_recall
     builds = Builds(
-        vectors,
-        space,
-        questions,
-        directory,
-        target=target,
+        questions=questions,
+        directory=directory,
+        name=name,
+        reporter=reporter,
         seed=options.seed,
         threads=options.threads,
-        reporter=reporter,
-        name=name,
     )
-    search = _Search(builds, len(vectors), space, target)
+    search = _Search(builds, target)
     exact = search.exact
     asked = exact if any(backend.name == exact.backend.name for backend in backends) else None
     asked = best = search.best_of(backends, asked)
@@ -167,7 +160,7 @@ def tune(
         backend=best.backend.name,
         metric=best.built.metric,
         dimensions=best.built.dimensions,
-        items=len(vectors),
+        items=len(questions.vectors),
         file=None,
         build=best.trial.build,
         query=best.trial.query,
@@ -194,9 +187,8 @@ def tune(
 class _Search:
     """Tries backends one after the other, and notes all trials."""
 
-    def __init__(self, builds: Builds, items: int, space: Space, target: float) -> None:
+    def __init__(self, builds: Builds, target: float) -> None:
         self._builds = builds
-        self._items, self._space = items, space
         self.target = target
         self.exact = builds.baseline()
         self.trials = [self.exact.trial]
@@ -204,23 +196,28 @@ class _Search:
 
     def best_of(self, backends: Sequence[Backend], best: Choice | None) -> Choice:
         """The best setting of these backends but exact search, and of `best`, whose file is kept."""
+        questions = self._builds.questions
         for backend in backends:
             if backend.name == self.exact.backend.name:
                 continue
-            for settings_of_round in backend.rounds(self._items, self._space):
-                in_round: Choice | None = None
-                for settings in settings_of_round:
-                    for choice in self._builds.curve(backend, settings, self._give_up):
-                        self.trials.append(choice.trial)
-                        if choice.better_than(in_round, self.target):
-                            in_round = choice
-                assert in_round is not None  # noqa: S101 - no round is empty
-                best = in_round if in_round.better_than(best, self.target) else best
+            for settings_of_round in backend.rounds(len(questions.vectors), questions.space):
+                in_round = max(self._tried(backend, settings_of_round), key=self._merit)
+                best = in_round if best is None else max(best, in_round, key=self._merit)
                 self._builds.keep_only(best)
                 if in_round.reaches(self.target):
                     break
         assert best is not None  # noqa: S101 - there is a backend
         return best
+
+    def _tried(self, backend: Backend, settings_of_round: Sequence[Settings]) -> Iterator[Choice]:
+        for settings in settings_of_round:
+            found = self._builds.curve(backend, settings, target=self.target, give_up=self._give_up)
+            for choice in found:
+                self.trials.append(choice.trial)
+                yield choice
+
+    def _merit(self, choice: Choice) -> tuple[float, float]:
+        return choice.merit(self.target)
 
 
 def _stand_in(search: _Search, asked: Choice, others: Sequence[Backend]) -> Choice:

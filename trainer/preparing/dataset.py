@@ -1,15 +1,21 @@
-"""Interactions and features as id maps and sparse matrices, split into train and test."""
+"""Interactions and features as id maps and sparse matrices, split into train and test.
+
+Also the orders of items that are published: by external id, which breaks ties, and by popularity.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.attributes import Column
-from lightfm_retriever.publication.storage.id_map import ItemIds, UserIds
+from lightfm_retriever.publication.storage.chunks import row_chunks
+from lightfm_retriever.publication.storage.id_map import AnyIds, ItemIds, UserIds
 from lightfm_retriever.publication.storage.ragged import Ragged
 from trainer.data import item_attributes, lookalikes
 from trainer.data.features import FeatureTable
@@ -17,9 +23,7 @@ from trainer.data.interactions import Interactions
 from trainer.errors import TrainerError
 from trainer.preparing.pair_weights import PairWeights
 from trainer.preparing.sides import Side
-from trainer.preparing.splits import SPLITS, Split, held_out
-
-__all__ = ["SPLITS", "Dataset", "Split", "build_dataset"]
+from trainer.preparing.splits import Split, Splitting, held_out
 
 
 @dataclass(frozen=True)
@@ -87,22 +91,19 @@ def build_dataset(
     *,
     items: FeatureTable,
     users: FeatureTable,
-    split: Split,
-    seed: int,
-    split_count: int = 1,
-    split_share: float = 0.1,
+    splitting: Splitting,
 ) -> Dataset:
     """Split the interactions and build the matrices.
 
     Args:
         interactions: in file order.
         items, users: features, titles and attributes; FeatureTable() for none.
-        split, seed, split_count, split_share: what is tested on; see trainer.preparing.splits.held_out.
+        splitting: what is tested on.
 
     Raises:
         TrainerError: nothing to train on is left, or the split is wrong or needs timestamps.
     """
-    is_test = held_out(interactions, split, seed=seed, count=split_count, share=split_share)
+    is_test = held_out(interactions, splitting)
     warnings = [
         *interactions.warnings,
         *items.warnings,
@@ -126,7 +127,9 @@ def build_dataset(
     )
     train, test = trained.matrix, tested.matrix
     if is_test.all():
-        raise TrainerError(f"{interactions.name}: split {split!r} leaves no interaction to train on")
+        raise TrainerError(
+            f"{interactions.name}: split {splitting.split!r} leaves no interaction to train on"
+        )
     if not (train.data > 0).any():
         raise TrainerError(
             f"{interactions.name}: no training interaction has a weight above 0: there is no positive"
@@ -149,7 +152,7 @@ def build_dataset(
         )
     return Dataset(
         name=interactions.name,
-        split=split,
+        split=splitting.split,
         items=item_side.id_map,
         users=user_side.id_map,
         train=train,
@@ -164,6 +167,31 @@ def build_dataset(
         attributes=item_attributes.by_row(items.attributes, items.ids, item_side.id_map),
         warnings=warnings,
     )
+
+
+def id_ranks(ids: AnyIds) -> NDArray[np.int32]:
+    """For each row the place of its id among all ids in byte order, (n,)."""
+    # As Python's own bytes they would take several times the memory.
+    names = pa.chunked_array(
+        [
+            pa.array([ids.external_id(row).encode() for row in range(rows.start, rows.stop)])
+            for rows in row_chunks(len(ids))
+        ],
+        type=pa.binary(),
+    )
+    ranks = np.empty(len(ids), dtype=np.int32)
+    ranks[pc.sort_indices(names).to_numpy()] = np.arange(len(ids), dtype=np.int32)
+    return ranks
+
+
+def most_popular(popularity: NDArray[np.integer], ranks: NDArray[np.int32]) -> NDArray[np.int32]:
+    """All rows (n,) by falling popularity (n,), equal ones by their ids' ranks (n,)."""
+    return np.lexsort((ranks, -popularity.astype(np.int64))).astype(np.int32)
+
+
+def seen_popularity(seen: Ragged, items: int) -> NDArray[np.int32]:
+    """For each item the number of users who have seen it, (items,)."""
+    return np.bincount(seen.values, minlength=items).astype(np.int32)
 
 
 def _without(matrix: sp.csr_matrix, other: sp.csr_matrix) -> sp.csr_matrix:

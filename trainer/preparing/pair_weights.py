@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,7 +91,7 @@ class PairWeights:
         return warnings
 
 
-def learning_warnings(matrix: sp.csr_matrix, *, name: str, loss: str) -> list[str]:
+def learning_warnings(matrix: sp.csr_matrix, *, name: str, loss: str) -> Iterator[str]:
     """What LightFM makes of weights that it multiplies its steps by, where that ruins a model unseen.
 
     Args:
@@ -102,21 +102,18 @@ def learning_warnings(matrix: sp.csr_matrix, *, name: str, loss: str) -> list[st
     weights = matrix.data[matrix.data > 0]
     total, learnable = len(weights), np.count_nonzero(weights >= _LEARNABLE)
     if loss in _STOPS_AT_SMALL and learnable < total * _FEW:
-        warning = (
+        yield (
             f"only {learnable} of {total} positives of {name} weigh {_LEARNABLE:g} or more: with "
             f"--sample-weights and --loss {loss} the model learns hardly anything of the others; "
             "multiply the weights, or let age count less"
         )
-        return [warning]
-    if loss in _RUINED_BY_LARGE and weights.max() > _BEARABLE:
-        warning = (
+    elif loss in _RUINED_BY_LARGE and weights.max() > _BEARABLE:
+        yield (
             f"{np.count_nonzero(weights > _BEARABLE)} of {total} positives of {name} weigh more than "
             f"{_BEARABLE:g}, up to {weights.max():g}: with --sample-weights and --loss {loss} even a "
             "few such weights can ruin the model; divide the weights, or use --loss warp, which limits "
             "its steps"
         )
-        return [warning]
-    return []
 
 
 def _summed(

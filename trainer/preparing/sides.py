@@ -10,8 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.storage.id_map import AnyIds, IdMap
-from trainer.data import feature_matches
-from trainer.data.features import FeatureTable
+from trainer.data.features import FeatureTable, match_warnings, what_it_has
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,7 @@ class Side:
         # Not int64: there are as many of these as interactions when the matrix is made.
         rows = np.fromiter((_row(id_map, one) for one in ids), dtype=np.int32, count=len(ids))
         names = sorted(known)
-        warnings = feature_matches.warnings_of(
-            kind, table, set(ids), others=other_ids, where="in the interactions"
-        )
+        warnings = match_warnings(kind, table, set(ids), others=other_ids, where="in the interactions")
         if unlearned := len(distinct - known):
             warnings.append(
                 f"{unlearned} features of {table.name} are of no {kind} with training interactions: "
@@ -67,8 +64,9 @@ class Side:
                 "can be learned: they are left out"
             )
         if unknown := len(warm - set(table.ids)) if table.ids else 0:
-            what = feature_matches.what_it_has(table)
-            warnings.append(f"{unknown} {kind}s aren't in {table.name}: they have no {what}")
+            warnings.append(
+                f"{unknown} {kind}s aren't in {table.name}: they have no {what_it_has(table)}"
+            )
         if table.columns and len(distinct) > max(1000, len(table.ids) // 2):
             warnings.append(
                 f"{table.name} has {len(distinct)} distinct features for {len(table.ids)} {kind}s: "

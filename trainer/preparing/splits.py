@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -28,13 +29,11 @@ SPLIT_SHARE = Option("share of random and time", gt=0, lt=1, metavar="SHARE")
 _FIRST = 10
 
 
-def held_out(
-    interactions: Interactions, split: Split, *, seed: int, count: int = 1, share: float = 0.1
-) -> NDArray[np.bool_]:
-    """For each interaction whether it is held out.
+@dataclass(frozen=True)
+class Splitting:
+    """What is held out.
 
-    Args:
-        interactions: in file order, which also orders those of the same time.
+    Attributes:
         split: "first-10" holds out each user's first ten interactions in file order (GroupLens' `ua`
             split), "random" a share of all, "time" the newest share of all, "leave-last-k" each
             user's newest `count`, and "none" nothing. A user with no more than `count` interactions
@@ -42,6 +41,18 @@ def held_out(
         seed: of the random split.
         count: at least 1.
         share: above 0 and below 1. For "time" it is rounded to whole interactions.
+    """
+
+    split: Split
+    seed: int
+    count: int = 1
+    share: float = 0.1
+
+
+def held_out(interactions: Interactions, splitting: Splitting) -> NDArray[np.bool_]:
+    """For each interaction, in file order, whether it is held out.
+
+    File order also orders those of the same time.
 
     Returns:
         (n,) bool.
@@ -50,6 +61,7 @@ def held_out(
         OptionError: an option is out of range.
         InputError: the split needs timestamps and there are none.
     """
+    split, count, share = splitting.split, splitting.count, splitting.share
     for flag, option, value in (
         ("--split", SPLIT, split),
         ("--split-count", SPLIT_COUNT, count),
@@ -58,7 +70,7 @@ def held_out(
         option.check(flag, value, OptionError)
     total = len(interactions)
     if split == "random":
-        return np.random.default_rng(seed).random(total) < share
+        return np.random.default_rng(splitting.seed).random(total) < share
     is_test = np.zeros(total, dtype=bool)
     if split == "first-10":
         ranks, _ = _ranks(interactions.users)

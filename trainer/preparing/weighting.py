@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,22 +32,46 @@ _SMALL_SHARE = 0.1
 _WITHOUT_TYPE = "--event-weights =1 gives 1 to interactions without a type"
 
 
-def weigh_together(
-    parts: Sequence[Interactions],
-    *,
-    event_weights: Mapping[str, float],
-    half_life_days: float | None,
-    last_days: float | None,
-) -> list[Interactions]:
+@dataclass(frozen=True, kw_only=True)
+class Weighing:
+    """What counts how much.
+
+    The age of an interaction is relative to the newest one and not to the clock on the wall, so that
+    the same input gives the same weights whenever it is read.
+
+    Attributes:
+        event_weights: weight by event type, finite; 0 or less for what is no positive. "" is for what
+            has no type. Empty when events aren't weighted.
+        half_life_days: after so many days an interaction counts half: its weight is multiplied by
+            0.5 ** (age / half-life). None for no decay.
+        last_days: the oldest age that is kept; None for any.
+    """
+
+    event_weights: Mapping[str, float] = field(default_factory=dict)
+    half_life_days: float | None = None
+    last_days: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        for event, weight in self.event_weights.items():
+            if (expected := EVENT_WEIGHT.problem(weight)) is not None:
+                raise OptionError("--event-weights", f"{event}={weight}", expected)
+        if self.half_life_days is not None:
+            HALF_LIFE_DAYS.check("--half-life-days", self.half_life_days, OptionError)
+        if self.last_days is not None:
+            LAST_DAYS.check("--last-days", self.last_days, OptionError)
+
+
+def weigh_together(parts: Sequence[Interactions], weighing: Weighing) -> list[Interactions]:
     """Weigh the parts of one input as `weigh` does: ages are relative to the newest of all.
 
     A part of which nothing is left has a warning. Raises as `weigh`, and names the part.
     """
-    now = None
-    if half_life_days is not None or last_days is not None:
+    now, last_days = None, weighing.last_days
+    if weighing.half_life_days is not None or last_days is not None:
         option = "--last-days" if last_days is not None else "--half-life-days"
         now = max(float(part.times_for(option).max()) for part in parts if len(part))
-        _refuse_isolated(parts, half_life_days, last_days)
+        _refuse_isolated(parts, weighing)
     weighed = []
     for part in parts:
         if last_days is not None and not (_age_days(part, now, "--last-days") <= last_days).any():
@@ -56,41 +80,17 @@ def weigh_together(
             )
             warnings = [*part.warnings, warning] if len(part) else part.warnings
             weighed.append(replace(part.where(np.zeros(len(part), np.bool_)), warnings=warnings))
-        elif not len(part):
-            weighed.append(part)
         else:
-            weighed.append(
-                weigh(
-                    part,
-                    event_weights=event_weights,
-                    half_life_days=half_life_days,
-                    last_days=last_days,
-                    now=now,
-                )
-            )
+            weighed.append(weigh(part, weighing, now=now) if len(part) else part)
     return weighed
 
 
-def weigh(
-    interactions: Interactions,
-    *,
-    event_weights: Mapping[str, float],
-    half_life_days: float | None,
-    last_days: float | None,
-    now: float | None = None,
-) -> Interactions:
+def weigh(interactions: Interactions, weighing: Weighing, *, now: float | None = None) -> Interactions:
     """Leave out what is too old and multiply the weights by those of event type and age.
-
-    The age of an interaction is relative to the newest one and not to the clock on the wall, so that
-    the same input gives the same weights whenever it is read.
 
     Args:
         interactions: in file order.
-        event_weights: weight by event type, finite; 0 or less for what is no positive. "" is for what
-            has no type. Empty when events aren't weighted.
-        half_life_days: after so many days an interaction counts half: its weight is multiplied by
-            0.5 ** (age / half-life). None for no decay.
-        last_days: the oldest age that is kept; None for any.
+        weighing: how.
         now: seconds since 1970 that ages are relative to in place of the newest interaction; what is
             newer than that has the age 0.
 
@@ -99,21 +99,20 @@ def weigh(
         it is. A warning says so where only a small share is left.
 
     Raises:
-        OptionError: an option is out of range.
         InputError: there are no timestamps or event types that an option needs, an event type has no
             weight, a weight becomes too large, nothing is left, or ages are relative to a few
             interactions that are far newer than all others.
     """
-    _check(event_weights, half_life_days, last_days)
+    event_weights, half_life_days = weighing.event_weights, weighing.half_life_days
     if not len(interactions):
         raise InputError(Path(interactions.name), "there is no interaction")
     if now is None:
-        _refuse_isolated([interactions], half_life_days, last_days)
+        _refuse_isolated([interactions], weighing)
     rows = np.arange(len(interactions))
-    if last_days is not None:
-        recent = _age_days(interactions, now, "--last-days") <= last_days
+    if weighing.last_days is not None:
+        recent = _age_days(interactions, now, "--last-days") <= weighing.last_days
         rows = np.flatnonzero(recent)
-        interactions = _last(interactions, recent, last_days)
+        interactions = _last(interactions, recent, weighing.last_days)
     weights = interactions.weights.astype(np.float64)
     if event_weights:
         weights *= _by_event(interactions, event_weights, rows)
@@ -125,29 +124,15 @@ def weigh(
     return replace(interactions, weights=_float32(interactions, weights, rows))
 
 
-def _check(
-    event_weights: Mapping[str, float], half_life_days: float | None, last_days: float | None
-) -> None:
-    for event, weight in event_weights.items():
-        if (expected := EVENT_WEIGHT.problem(weight)) is not None:
-            raise OptionError("--event-weights", f"{event}={weight}", expected)
-    if half_life_days is not None:
-        HALF_LIFE_DAYS.check("--half-life-days", half_life_days, OptionError)
-    if last_days is not None:
-        LAST_DAYS.check("--last-days", last_days, OptionError)
-
-
-def _refuse_isolated(
-    parts: Sequence[Interactions], half_life_days: float | None, last_days: float | None
-) -> None:
+def _refuse_isolated(parts: Sequence[Interactions], weighing: Weighing) -> None:
     """Raise InputError where a few interactions are so much newer than all others that only they count.
 
     By one such row, of a device with a wrong clock, all others would be too old.
     """
     effects = {"--last-days": "be left out", "--half-life-days": "hardly count"}
-    widths = {} if last_days is None else {"--last-days": last_days}
-    if half_life_days is not None:
-        widths["--half-life-days"] = half_life_days * _ISOLATED_HALVINGS
+    widths = {} if weighing.last_days is None else {"--last-days": weighing.last_days}
+    if weighing.half_life_days is not None:
+        widths["--half-life-days"] = weighing.half_life_days * _ISOLATED_HALVINGS
     total = sum(map(len, parts))
     if total < _FEWEST:
         return

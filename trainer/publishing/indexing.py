@@ -125,13 +125,9 @@ def build_index(
         RecallError: it finds less than is asked for and that is an error.
         OSError: a file can't be written.
     """
-    embeddings, space = source.embeddings, SPACES[name]
-    vectors = embeddings.item_embeddings if space == "cosine" else embeddings.item_vectors
-    options = indexing.tuning
+    embeddings, options = source.embeddings, indexing.tuning
     tuned = tune(
         indexing.backends,
-        vectors,
-        space,
         questions(name, embeddings, source.seen, seed=options.seed),
         staging.scratch(name),
         options,

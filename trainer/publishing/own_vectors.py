@@ -13,15 +13,14 @@ from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.id_map import IdMap, ItemIds, Rows
 from lightfm_retriever.publication.storage.ragged import Ragged
-from trainer.data import feature_matches, item_attributes
-from trainer.data.features import FeatureTable, read_features
+from trainer.data import item_attributes
+from trainer.data.features import FeatureTable, read_features, what_it_has
 from trainer.data.interactions import read_interactions
 from trainer.errors import InputError, OptionError
-from trainer.evaluation.cold_metrics import TRAINED
-from trainer.evaluation.of_cold_users import evaluate_cold, trained_precision
+from trainer.evaluation.of_cold_users import evaluate_cold
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings
-from trainer.preparing.item_orders import id_ranks, most_popular, seen_popularity
+from trainer.preparing.dataset import id_ranks, most_popular, seen_popularity
 from trainer.publishing.publishable import Publishable
 from trainer.publishing.vector_files import VectorSide
 
@@ -178,9 +177,7 @@ def _evaluate(
 ) -> dict[str, float]:
     metrics = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
     popular = most_popular(seen_popularity(seen, len(items)), id_ranks(items))
-    metrics |= evaluate_cold(embeddings, seen=seen, held_out=held_out, popular_items=popular)
-    trained = trained_precision(embeddings, seen=seen, held_out=held_out)
-    return metrics if trained is None else {**metrics, TRAINED: trained}
+    return metrics | evaluate_cold(embeddings, seen=seen, held_out=held_out, popular_items=popular)
 
 
 def _read_items(files: OwnVectors, items: VectorSide, warnings: list[str]) -> FeatureTable:
@@ -197,8 +194,9 @@ def _read_items(files: OwnVectors, items: VectorSide, warnings: list[str]) -> Fe
         raise InputError(files.items, "column title is missing")
     rows = _known_rows(files.items, "item", items, table.ids)
     if without := len(items.ids) - int((rows >= 0).sum()):
-        what = feature_matches.what_it_has(table)
-        warnings.append(f"{without} items have a vector but aren't in {files.items}: no {what}")
+        warnings.append(
+            f"{without} items have a vector but aren't in {files.items}: no {what_it_has(table)}"
+        )
     warnings += table.warnings
     return table
 

@@ -21,7 +21,7 @@ from lightfm_retriever.publication.writer import Staging
 from trainer.fitting import warm_start
 from trainer.fitting.embeddings import Embeddings, check_servable
 from trainer.index import distributions
-from trainer.preparing.item_orders import id_ranks, most_popular, seen_popularity
+from trainer.preparing.dataset import id_ranks, most_popular, seen_popularity
 from trainer.progress import Reporter
 from trainer.publishing.indexing import SPACES, Indexing, build_index
 from trainer.publishing.publishable import Publishable

@@ -14,7 +14,7 @@ from pathlib import Path
 from lightfm_retriever.files.regular_files import create_regular
 from lightfm_retriever.publication import verification
 from trainer.errors import OptionError
-from trainer.evaluation.cold_metrics import cold_rows
+from trainer.evaluation.metric_rows import cold_rows
 from trainer.index import distributions
 from trainer.index.protocol import Backend
 from trainer.index.tuning import TuningOptions

@@ -116,11 +116,8 @@ def _tuned(
         embeddings, index = subject.without_item_biases(), layout.RECOMMEND
     own = directory / f"{name}-{backend.name}"
     own.mkdir()
-    similar = index == layout.SIMILAR
     return tune(
         [backend],
-        embeddings.item_embeddings if similar else embeddings.item_vectors,
-        SPACES[index],
         questions(index, embeddings, subject.seen, seed=options.seed),
         own,
         options,

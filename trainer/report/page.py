@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from lightfm_retriever.publication.manifest import Manifest
-from trainer.evaluation.cold_metrics import cold_rows
+from trainer.evaluation.metric_rows import cold_rows
 from trainer.report.accuracy import Accuracy, Precision, Sample
 from trainer.report.deployment import Deployment
 from trainer.report.pictures import name_of
 from trainer.report.scaling import Point
 
+# What stands in a column, of a row's figures, by its head.
+_Columns = dict[str, Callable[..., str]]
 _STYLE = """
 :root { color-scheme: light }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem;
@@ -88,164 +91,105 @@ def render(
 
 
 def _published(manifest: Manifest) -> str:
-    rows = []
-    for name, index in manifest.indexes.items():
-        target = "not tuned" if index.target_recall is None else f"{index.target_recall:g}"
-        rows.append(
-            [
-                name,
-                name_of(index.backend),
-                _settings(index.build),
-                _settings(index.query),
-                target,
-                f"{index.recall_at_10:.4f}",
-                f"{index.query_microseconds:,.0f}",
-                str(len(index.trials)),
-            ]
-        )
-    return _table(
-        ["index", "backend", "build", "query", "target", "recall@10", "µs", "settings measured"],
-        rows,
-        texts=4,
-    )
+    columns: _Columns = {
+        "index": lambda own: own[0],
+        "backend": lambda own: name_of(own[1].backend),
+        "build": lambda own: _settings(own[1].build),
+        "query": lambda own: _settings(own[1].query),
+        "target": lambda own: (
+            "not tuned" if own[1].target_recall is None else f"{own[1].target_recall:g}"
+        ),
+        "recall@10": lambda own: f"{own[1].recall_at_10:.4f}",
+        "µs": lambda own: f"{own[1].query_microseconds:,.0f}",
+        "settings measured": lambda own: str(len(own[1].trials)),
+    }
+    return _table(manifest.indexes.items(), columns, texts=("index", "backend", "build", "query"))
 
 
 def _points(points: Sequence[Point]) -> str:
-    rows = [
-        [
-            point.vectors,
-            f"{point.items:,}",
-            name_of(point.backend),
-            f"{point.query_microseconds:,.0f}",
-            f"{point.recall_at_10:.4f}",
-            f"{point.build_seconds:,.2f}",
-            f"{point.file_bytes / 1e6:,.1f}",
-        ]
-        for point in points
-    ]
-    table = _table(
-        ["vectors", "items", "backend", "µs a query", "recall@10", "build, s", "file, MB"],
-        rows,
-        texts=1,
-        also_text={2},
-    )
+    columns: _Columns = {
+        "vectors": lambda point: point.vectors,
+        "items": lambda point: f"{point.items:,}",
+        "backend": lambda point: name_of(point.backend),
+        "µs a query": lambda point: f"{point.query_microseconds:,.0f}",
+        "recall@10": lambda point: f"{point.recall_at_10:.4f}",
+        "build, s": lambda point: f"{point.build_seconds:,.2f}",
+        "file, MB": lambda point: f"{point.file_bytes / 1e6:,.1f}",
+    }
+    table = _table(points, columns, texts=("vectors", "backend"))
     return f"<details><summary>All figures</summary>{table}</details>"
 
 
 def _precision(rows: Sequence[Precision]) -> str:
-    return _table(
-        [
-            "backend",
-            "all items",
-            "seen excluded",
-            "all items, no item biases",
-            "seen excluded, no item biases",
-        ],
-        [
-            [
-                name_of(row.backend),
-                *(
-                    f"{value:.4f}"
-                    for value in (
-                        row.all_items,
-                        row.unseen,
-                        row.all_items_without_biases,
-                        row.unseen_without_biases,
-                    )
-                ),
-            ]
-            for row in rows
-        ],
-        texts=1,
-    )
+    columns: _Columns = {
+        "backend": lambda row: name_of(row.backend),
+        "all items": lambda row: f"{row.all_items:.4f}",
+        "seen excluded": lambda row: f"{row.unseen:.4f}",
+        "all items, no item biases": lambda row: f"{row.all_items_without_biases:.4f}",
+        "seen excluded, no item biases": lambda row: f"{row.unseen_without_biases:.4f}",
+    }
+    return _table(rows, columns, texts=("backend",))
 
 
 def _cold(manifest: Manifest) -> list[str]:
     rows = cold_rows(manifest.metrics)
     if not rows:
         return []
-    table = _table(
-        ["users, seen excluded", "precision@10", "of that by their own vectors"],
-        [
-            [row.title, f"{row.precision:.4f}", "-" if row.ratio is None else f"{row.ratio:.0%}"]
-            for row in rows
-        ],
-        texts=1,
-    )
+    columns: _Columns = {
+        "users, seen excluded": lambda row: row.title,
+        "precision@10": lambda row: f"{row.precision:.4f}",
+        "of that by their own vectors": lambda row: "-" if row.ratio is None else f"{row.ratio:.0%}",
+    }
     return [
         "<h3>Users without a vector</h3>",
         "<p class=note>The same users, as if the model had no vector of them; exact search.</p>",
-        table,
+        _table(rows, columns, texts=("users, seen excluded",)),
     ]
 
 
 def _deployments(rows: Sequence[Deployment]) -> str:
-    workers = sorted(rows[0].pss_bytes)
-    return _table(
-        [
-            "items",
-            "backend",
-            "build, s",
-            "index (build, measure, tune), s",
-            "publish, s",
-            "load, s",
-            "fitted to serving, s",
-            "index files, MB",
-            *(f"PSS of {count} worker{'s' * (count > 1)}, MB" for count in workers),
-        ],
-        [
-            [
-                f"{row.items:,}",
-                name_of(row.backend),
-                f"{row.build_seconds:,.2f}",
-                f"{row.index_seconds:,.2f}",
-                f"{row.publish_seconds:,.2f}",
-                f"{row.load_seconds:,.2f}",
-                f"{row.total_seconds:,.2f}",
-                f"{row.index_bytes / 1e6:,.1f}",
-                *(f"{row.pss_bytes[count] / 1e6:,.0f}" for count in workers),
-            ]
-            for row in rows
-        ],
-        texts=0,
-        also_text={1},
-    )
+    columns: _Columns = {
+        "items": lambda row: f"{row.items:,}",
+        "backend": lambda row: name_of(row.backend),
+        "build, s": lambda row: f"{row.build_seconds:,.2f}",
+        "index (build, measure, tune), s": lambda row: f"{row.index_seconds:,.2f}",
+        "publish, s": lambda row: f"{row.publish_seconds:,.2f}",
+        "load, s": lambda row: f"{row.load_seconds:,.2f}",
+        "fitted to serving, s": lambda row: f"{row.total_seconds:,.2f}",
+        "index files, MB": lambda row: f"{row.index_bytes / 1e6:,.1f}",
+    }
+    for count in sorted(rows[0].pss_bytes):
+        head = f"PSS of {count} worker{'s' * (count > 1)}, MB"
+        columns[head] = lambda row, count=count: f"{row.pss_bytes[count] / 1e6:,.0f}"
+    return _table(rows, columns, texts=("backend",))
 
 
 def _samples(samples: Sequence[Sample], *, known: str) -> str:
     if not samples:
         return "<p>There is none.</p>"
-    backends = list(samples[0].answers)
-    head = ["", *([known] if known else []), *(name_of(backend) for backend in backends)]
-    rows = [
-        [
-            sample.subject,
-            *(["\n".join(sample.known)] if known else []),
-            *("\n".join(sample.answers[backend]) for backend in backends),
-        ]
-        for sample in samples
-    ]
-    return _table(head, rows, texts=len(head))
+    columns: _Columns = {"": lambda sample: sample.subject}
+    if known:
+        columns[known] = lambda sample: "\n".join(sample.known)
+    for backend in samples[0].answers:
+        columns[name_of(backend)] = lambda sample, of=backend: "\n".join(sample.answers[of])
+    return _table(samples, columns, texts=columns)
 
 
-def _table(
-    head: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    *,
-    texts: int,
-    also_text: frozenset[int] | set[int] = frozenset(),
-) -> str:
-    """A table whose first `texts` columns, and `also_text`, hold text, the others numbers."""
+def _table(rows: Iterable[Any], columns: _Columns, *, texts: Container[str]) -> str:
+    """A table whose columns of these heads hold text, the others numbers."""
 
-    def cells(tag: str, row: Sequence[str]) -> str:
+    def cells(tag: str, values: Mapping[str, str]) -> str:
         return "".join(
-            f"<{tag}{'' if place < texts or place in also_text else ' class=n'}>"
+            f"<{tag}{'' if head in texts else ' class=n'}>"
             f"{escape(value).replace(chr(10), '<br>')}</{tag}>"
-            for place, value in enumerate(row)
+            for head, value in values.items()
         )
 
-    body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{cells('th', head)}</tr></thead>\n<tbody>{body}</tbody></table>"
+    head = cells("th", {head: head for head in columns})
+    body = "\n".join(
+        f"<tr>{cells('td', {head: cell(row) for head, cell in columns.items()})}</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>"
 
 
 def _list(sentences: Sequence[str]) -> str:

@@ -106,8 +106,6 @@ def _measured(
     with tempfile.TemporaryDirectory() as directory:
         tuned = tune(
             [FirstBuild(backend)],
-            vectors,
-            "inner_product",
             questions,
             Path(directory),
             options,

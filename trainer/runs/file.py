@@ -44,17 +44,6 @@ CREATE TABLE runs (
 );
 CREATE INDEX runs_by_state ON runs (state, number);
 """
-_COLUMNS = {
-    "number": "INTEGER PRIMARY KEY",
-    "id": "TEXT NOT NULL",
-    "request_id": "TEXT",
-    "state": "TEXT NOT NULL",
-    "spec": "TEXT NOT NULL",
-    "created_at": "REAL NOT NULL",
-    "started_at": "REAL",
-    "ended_at": "REAL",
-    "outcome": "TEXT NOT NULL",
-}
 _UNIQUE = ("id", "request_id")
 _UNIQUE_QUERY = """
 SELECT min(own.name) FROM pragma_index_list('runs') AS list, pragma_index_info(list.name) AS own
@@ -99,8 +88,7 @@ class RunFile:
                 # A backup that was put back may let others read it.
                 self.path.chmod(0o600)
             self._identity = self._found()
-            check_database(self.path)
-            self.database = self._connect(f"{self.path.absolute().as_uri()}?mode=rw")
+            self.database = self._connect("rw")
             try:
                 self._prepare(is_new=is_new)
             except BaseException:
@@ -159,15 +147,11 @@ class RunFile:
 
         What it has then is noted as what it must have.
         """
-        with self._errors(), contextlib.ExitStack() as stack:
-            check_database(self.path)
-            fresh = stack.enter_context(
-                closing(self._connect(f"{self.path.absolute().as_uri()}?mode=ro"))
-            )
+        with self._errors(), closing(self._connect("ro")) as fresh:
             self._inspect(fresh)
             if self._mode(fresh) != "delete":
                 raise StateError(self.path, _OTHER_MODE)
-            row = fresh.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+            row = rows.find(fresh, "id", run_id)
             if row is None or any(row[name] != value for name, value in columns.items()):
                 raise StateError(self.path, f"doesn't have what was written to it: {_MEND}")
             self.check_whole(fresh, after_adding=True)
@@ -202,18 +186,16 @@ class RunFile:
 
     def _keep_in_one_file(self) -> None:
         """Bring in a log of changes, as releases before wrote it, and remove it."""
-        [mode] = self.database.execute("PRAGMA journal_mode = DELETE").fetchone()
-        if mode != "delete":
+        if self.database.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
             raise StateError(self.path, _LOCKED)
 
     def _mode(self, database: sqlite3.Connection) -> str:
-        [mode] = database.execute("PRAGMA journal_mode").fetchone()
-        return str(mode)
+        return str(database.execute("PRAGMA journal_mode").fetchone()[0])
 
     def _check(self, database: sqlite3.Connection) -> None:
         """Raise StateError unless a file has what it must have."""
         [version] = database.execute("PRAGMA user_version").fetchone()
-        columns = {row["name"]: _declared(row) for row in database.execute("PRAGMA table_info(runs)")}
+        columns = _declared(database)
         if not self.path.stat().st_size:
             raise self._lacking("is empty")
         if version > SCHEMA_VERSION:
@@ -233,10 +215,10 @@ class RunFile:
         for column, declared in _COLUMNS.items():
             if column not in columns:
                 raise self._lacking(f"has no column {column!r}")
-            if columns[column] != declared:
+            if (found := columns[column]) != declared:
+                found = found or "of no type"
                 raise self._lacking(
-                    f"has a column {column!r} that is {columns[column] or 'of no type'}, but should be "
-                    f"{declared}"
+                    f"has a column {column!r} that is {found}, but should be {declared}"
                 )
         unique = {name for (name,) in database.execute(_UNIQUE_QUERY)}
         for column in _UNIQUE:
@@ -258,7 +240,9 @@ class RunFile:
             raise StateError(self.path, f"is gone: put it back, or {_MEND}") from error
         return found.st_dev, found.st_ino
 
-    def _connect(self, uri: str) -> sqlite3.Connection:
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        check_database(self.path)
+        uri = f"{self.path.absolute().as_uri()}?mode={mode}"
         database = sqlite3.connect(
             uri, uri=True, check_same_thread=False, isolation_level=None, timeout=_PATIENCE_SECONDS
         )
@@ -300,11 +284,17 @@ class RunFile:
         return StateError(self.path, ": ".join(filter(None, (str(error), _TODO.get(code)))))
 
 
-def _declared(column: sqlite3.Row) -> str:
-    """How a table declares a column, of a row of `PRAGMA table_info`."""
-    parts = (
-        str(column["type"]).upper(),
-        "NOT NULL" if column["notnull"] else "",
-        "PRIMARY KEY" if column["pk"] else "",
-    )
-    return " ".join(filter(None, parts))
+def _declared(database: sqlite3.Connection) -> dict[str, str]:
+    """How each column is declared: its type, and whether it may be NULL and is the key."""
+    rows = database.execute("PRAGMA table_info(runs)")
+    return {
+        name: " ".join(
+            filter(None, (str(kind).upper(), "NOT NULL" * filled, "PRIMARY KEY" * bool(key)))
+        )
+        for _, name, kind, filled, _, key in rows
+    }
+
+
+with closing(sqlite3.connect(":memory:")) as _made:
+    _made.executescript(_SCHEMA)
+    _COLUMNS = _declared(_made)

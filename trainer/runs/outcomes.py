@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
+
 from lightfm_retriever.publication.errors import PublicationError
 from lightfm_retriever.publication.volume import Volume
 from trainer.promotion.checks import Expected, move_label
@@ -15,13 +17,7 @@ def after(outcome: Outcome, event: Event) -> Outcome:
     """What is known of a run after its process told something."""
     match event:
         case Progress():
-            return replace(
-                outcome,
-                stage=event.stage,
-                done=event.done,
-                total=event.total,
-                seconds_left=event.seconds_left,
-            )
+            return replace(outcome, **msgspec.structs.asdict(event))
         case Metrics():
             return replace(outcome, metrics=_finite(event.metrics))
         case Finished():

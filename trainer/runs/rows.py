@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 from dataclasses import replace
@@ -12,13 +13,14 @@ import msgspec
 
 from trainer import spec as training_spec
 from trainer.errors import OptionError
-from trainer.runs.run import STATES, DamagedRun, Outcome, Run, State
+from trainer.runs.run import STATES, DamagedRun, Outcome, Run
 from trainer.spec import DataSpec, TrainingSpec
 
 _STAND_IN = TrainingSpec(data=DataSpec(dataset="unreadable"), label=None)
 # The first second that a message's timestamp can't have: the year 10000.
 _END_OF_TIME = 253402300800
 _SHOWN = 40
+_MAX_NUMBER = 2**63 - 1
 _ID = re.compile("[A-Za-z0-9-]{1,64}")
 
 
@@ -39,17 +41,27 @@ def text_of(value: bytes) -> str | bytes:
 
 def read(row: sqlite3.Row, path: Path) -> Run | DamagedRun:
     """The run of a row of a file; every column is checked."""
+    # A run's log has its id in its name.
+    is_id = isinstance(row["id"], str) and _ID.fullmatch(row["id"]) is not None
     try:
         spec, refusal = _spec(row["spec"])
+        _check("id", row["id"], is_id, "at most 64 of A-Z, a-z, 0-9 and '-'")
+        _check_text("request_id", "" if row["request_id"] is None else row["request_id"])
+        _check("state", row["state"], row["state"] in STATES, f"one of {', '.join(STATES)}")
+        for column in ("created_at", "started_at", "ended_at"):
+            time = row[column]
+            # The file has no row without the first of them.
+            is_time = time is None or (isinstance(time, int | float) and 0 <= time < _END_OF_TIME)
+            _check(column, time, is_time, "seconds since 1970")
         return Run(
             number=row["number"],
-            id=_id(row["id"]),
-            request_id="" if row["request_id"] is None else _text("request_id", row["request_id"]),
-            state=_state(row["state"]),
+            id=row["id"],
+            request_id=row["request_id"] or "",
+            state=row["state"],
             spec=spec,
-            created_at=_time("created_at", row["created_at"]),
-            started_at=_time_or_none("started_at", row["started_at"]),
-            ended_at=_time_or_none("ended_at", row["ended_at"]),
+            created_at=row["created_at"],
+            started_at=row["started_at"],
+            ended_at=row["ended_at"],
             outcome=_outcome(row["outcome"]),
             problem=refusal,
         )
@@ -59,7 +71,33 @@ def read(row: sqlite3.Row, path: Path) -> Run | DamagedRun:
             f"{path}, row {number}: {error}; the trainer didn't write that: restore the file from a "
             "backup, or put back what the row had"
         )
-        return DamagedRun(number=number, id=row["id"] if _is_id(row["id"]) else "", problem=problem)
+        return DamagedRun(number=number, id=row["id"] if is_id else "", problem=problem)
+
+
+def find(database: sqlite3.Connection, column: str, value: object) -> Any:
+    """The row that has a value in a column; None for none."""
+    # The column is one of ours.
+    return database.execute(f"SELECT * FROM runs WHERE {column} = ?", (value,)).fetchone()  # noqa: S608
+
+
+def why_no_number(database: sqlite3.Connection) -> str:
+    """Why no run can be queued when somebody used up the numbers of rows; else ""."""
+    todo = "which leaves none for another run: stop the service and"
+    (highest,) = database.execute("SELECT max(number) FROM runs").fetchone()
+    if highest == _MAX_NUMBER:
+        return (
+            f"row {highest} has the highest number that there can be, {todo} give it the number that "
+            "it had, or restore the file from a backup"
+        )
+    with contextlib.suppress(sqlite3.OperationalError):
+        for (last,) in database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'"):
+            if last == _MAX_NUMBER:
+                return (
+                    f"the last number of 'runs' in the table sqlite_sequence is {last}, the highest "
+                    f"that there can be, {todo} set it to {highest or 0}, or restore the file from a "
+                    "backup"
+                )
+    return ""
 
 
 def encode(outcome: Outcome) -> str:
@@ -69,17 +107,17 @@ def encode(outcome: Outcome) -> str:
     return msgspec.json.encode(replace(outcome, metrics=finite)).decode()
 
 
-def _spec(value: object) -> tuple[TrainingSpec, str]:
+def _spec(value: Any) -> tuple[TrainingSpec, str]:
     """A spec and ""; when another release accepted what this one refuses, a stand-in and the reason."""
     # That it is JSON is another matter than what it says.
     _json("spec", value)
     try:
-        return training_spec.decode(_text("spec", value)), ""
+        return training_spec.decode(value), ""
     except (OptionError, msgspec.ValidationError) as error:
         return _STAND_IN, f"this release of the trainer refuses its spec: {error}"
 
 
-def _outcome(value: object) -> Outcome:
+def _outcome(value: Any) -> Outcome:
     try:
         found = msgspec.convert(_json("outcome", value), Outcome)
     except msgspec.ValidationError as error:
@@ -91,47 +129,23 @@ def _outcome(value: object) -> Outcome:
     return found
 
 
-def _json(column: str, value: object) -> Any:
+def _json(column: str, value: Any) -> Any:
+    _check_text(column, value)
     try:
-        return msgspec.json.decode(_text(column, value))
+        return msgspec.json.decode(value)
     except msgspec.MsgspecError as error:
         raise _OddError(f"{column}: {error}") from error
     except RecursionError as error:
         raise _OddError(f"{column}: is nested too deeply") from error
 
 
-def _state(value: object) -> State:
-    for state in STATES:
-        if value == state:
-            return state
-    raise _OddError(f"state is {_shown(value)}, but should be one of {', '.join(STATES)}")
+def _check_text(column: str, value: object) -> None:
+    _check(column, value, isinstance(value, str), "text in UTF-8")
 
 
-def _is_id(value: object) -> bool:
-    # A run's log has its id in its name.
-    return isinstance(value, str) and _ID.fullmatch(value) is not None
-
-
-def _id(value: object) -> str:
-    if not _is_id(value):
-        raise _OddError(f"id is {_shown(value)}, but should be at most 64 of A-Z, a-z, 0-9 and '-'")
-    return str(value)
-
-
-def _text(column: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise _OddError(f"{column} is {_shown(value)}, but should be text in UTF-8")
-    return value
-
-
-def _time_or_none(column: str, value: object) -> float | None:
-    return None if value is None else _time(column, value)
-
-
-def _time(column: str, value: object) -> float:
-    if not isinstance(value, int | float) or not 0 <= value < _END_OF_TIME:
-        raise _OddError(f"{column} is {_shown(value)}, but should be seconds since 1970")
-    return float(value)
+def _check(column: str, value: object, holds: bool, expected: str) -> None:
+    if not holds:
+        raise _OddError(f"{column} is {_shown(value)}, but should be {expected}")
 
 
 def _shown(value: object) -> str:

@@ -8,38 +8,28 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lightfm_retriever.hosting import words
 from lightfm_retriever.hosting.observing import spans
 from lightfm_retriever.hosting.observing.trace_settings import TraceSettings
-from trainer.errors import RunEndedError, RunError, StateError
+from trainer.errors import RunEndedError, StateError
 from trainer.pipeline import Places
 from trainer.runs import outcomes
+from trainer.runs.active import CANCELLED, ActiveRun
 from trainer.runs.child import Task
-from trainer.runs.child_events import Event
 from trainer.runs.process import RunProcess
-from trainer.runs.store import DamagedRun, Outcome, Run, RunStore, State
+from trainer.runs.store import DamagedRun, Run, RunStore, State
 from trainer.spec import TrainingSpec
 
-CANCELLED = "cancelled"
 STOPPED = "the service was stopped while the run was running"
 _RETRY_SECONDS = 1.0
 _KEPT_LOGS = 100
 _CANCEL_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass
-class _Active:
-    """A run that runs: what it told last, and whether it is to end."""
-
-    run: Run
-    process: RunProcess | None = None
-    ending: str = ""
 
 
 class Scheduler:
@@ -73,7 +63,7 @@ class Scheduler:
         self._asked_by: dict[str, str] = {}
         # Guards what follows; told of every change of a run.
         self._changed = threading.Condition()
-        self._active: dict[str, _Active] = {}
+        self._active: dict[str, ActiveRun] = {}
         self._changes = 0
         self._stopping = False
         # Why no run could start, last; and what nobody thought of, by thread.
@@ -108,7 +98,7 @@ class Scheduler:
         with self._changed:
             self._stopping = True
             for active in self._active.values():
-                self._end(active, STOPPED)
+                active.end(STOPPED)
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
@@ -126,7 +116,7 @@ class Scheduler:
         finally:
             if run is None or run.id != run_id:
                 self._asked_by.pop(run_id, None)
-        self._tell()
+        self.wake_watchers()
         with self._changed:
             active = self._active.get(run.id)
             return run if active is None else active.run
@@ -134,18 +124,15 @@ class Scheduler:
     def problem(self) -> str | None:
         """Why no run starts any more, for no fault of the store's; None when nothing keeps them."""
         with self._changed:
-            stopping, surprise = self._stopping, next(iter(self._surprises.values()), "")
+            stopping, why = self._stopping, next(filter(None, self._surprises.values()), "")
         if not stopping and not all(thread.is_alive() for thread in self._threads):
-            return (
-                "no training run starts: what takes them from the queue has ended; restart the service"
-            )
-        return f"no training run starts: {surprise}" if surprise else None
+            why = "what takes them from the queue has ended; restart the service"
+        return f"no training run starts: {why}" if why else None
 
     def get(self, run_id: str) -> Run:
         """A run as it is now; raises RunNotFoundError."""
         with self._changed:
-            active = self._active.get(run_id)
-            if active is not None:
+            if (active := self._active.get(run_id)) is not None:
                 return active.run
         return self._store.get(run_id)
 
@@ -181,8 +168,10 @@ class Scheduler:
                 self._changed.wait_for(lambda seen=seen: self._changes != seen, timeout=1.0)  # type: ignore[misc]
 
     def wake_watchers(self) -> None:
-        """Have `still_wanted` asked now."""
-        self._tell()
+        """Have all look for a change, and `still_wanted` asked, now."""
+        with self._changed:
+            self._changes += 1
+            self._changed.notify_all()
 
     def cancel(self, run_id: str) -> Run:
         """End a run that waits or runs; returns it as it ended.
@@ -197,14 +186,14 @@ class Scheduler:
             run = self._store.cancel_queued(run_id, now=self._clock())
             if run.ended:
                 self._asked_by.pop(run_id, None)
-                self._tell()
+                self.wake_watchers()
                 if run.state != "CANCELLED":
                     raise RunEndedError(run_id, run.state)
                 return run
             with self._changed:
                 active = self._active.get(run_id)
                 if active is not None:
-                    self._end(active, CANCELLED)
+                    active.end(CANCELLED)
                     self._changed.wait_for(lambda: run_id not in self._active, timeout=_CANCEL_SECONDS)
                 elif self._stopping:
                     return self._store.get(run_id)
@@ -224,19 +213,8 @@ class Scheduler:
                 self._logs, "isn't a directory, but should be: remove it, and the service makes one"
             ) from error
         except OSError as error:
-            raise StateError(
-                Path(error.filename or self._logs), error.strerror or str(error)
-            ) from error
-
-    def _end(self, active: _Active, why: str) -> None:
-        active.ending = active.ending or why
-        if active.process is not None:
-            active.process.kill()
-
-    def _tell(self) -> None:
-        with self._changed:
-            self._changes += 1
-            self._changed.notify_all()
+            path = Path(error.filename or self._logs)
+            raise StateError(path, error.strerror or str(error)) from error
 
     # ---- what follows runs on the scheduler's own threads
 
@@ -251,23 +229,19 @@ class Scheduler:
                 run = self._next()
                 if run is not None:
                     self._run(run)
+                surprise = ""
             except Exception as error:
                 # If this thread ended with it, no run would run any more.
-                run, text = None, words.unexpected(error)
-                if self._surprises.get(own) != text:
-                    _log.exception("no training run starts: %s", text)
-                with self._changed:
-                    self._surprises[own] = text
-            else:
-                with self._changed:
-                    self._surprises.pop(own, None)
-            if run is not None:
-                continue
+                run, surprise = None, words.unexpected(error)
+                if self._surprises.get(own) != surprise:
+                    _log.exception("no training run starts: %s", surprise)
             with self._changed:
-                self._changed.wait_for(
-                    lambda seen=seen: self._stopping or self._changes != seen,  # type: ignore[misc]
-                    timeout=_RETRY_SECONDS,
-                )
+                self._surprises[own] = surprise
+                if run is None:
+                    self._changed.wait_for(
+                        lambda seen=seen: self._stopping or self._changes != seen,  # type: ignore[misc]
+                        timeout=_RETRY_SECONDS,
+                    )
 
     def _next(self) -> Run | None:
         try:
@@ -280,47 +254,27 @@ class Scheduler:
             return None
         self._told = ""
         if run is not None:
+            active = ActiveRun(run, self._store, self.wake_watchers)
             with self._changed:
-                self._active[run.id] = _Active(run)
-            self._tell()
+                self._active[run.id] = active
+                if self._stopping:
+                    active.end(STOPPED)
+            self.wake_watchers()
         return run
 
     def _run(self, run: Run) -> None:
         active = self._active[run.id]
+        state, outcome = active.follow(self._start, self._places.volume)
         try:
-            state, outcome = self._follow(active)
-        except Exception as error:
-            # It has an end, too.
-            _log.exception("training run %s", run.id)
-            if active.process is not None:
-                active.process.kill()
-            text = words.unexpected(error)
-            state, outcome = "FAILED", replace(active.run.outcome, error=text)
-        try:
-            self._finish(active, state, outcome)
+            active.finish(state, outcome, self._clock, self._stops)
         finally:
             with self._changed:
                 del self._active[run.id]
-            self._tell()
+            self.wake_watchers()
             self._forget_old_logs()
 
-    def _follow(self, active: _Active) -> tuple[State, Outcome]:
-        """Run its process to the end; raises what nobody thought of."""
-        last: Event | None = None
-        how = ""
-        try:
-            process = self._start(active)
-            for event in process.events():
-                last = event
-                self._note(active, event)
-            how = process.wait()
-        except (OSError, StateError) as error:
-            how = f"its process can't be started: {words.reason(error)}"
-        return self._conclude(active, last, how)
-
-    def _start(self, active: _Active) -> RunProcess:
-        """Start its process, and end it at once if it is to end already."""
-        places, run = self._places, active.run
+    def _start(self, run: Run) -> RunProcess:
+        places = self._places
         task = Task(
             run.spec,
             str(places.volume),
@@ -334,75 +288,13 @@ class Scheduler:
         )
         # Somebody may have removed them meanwhile.
         self._make_logs()
-        process = RunProcess(task, self._logs / f"{run.id}.log")
-        with self._changed:
-            active.process = process
-            if self._stopping:
-                active.ending = active.ending or STOPPED
-            if active.ending:
-                process.kill()
-        _log.info("training run %s: started, process %d", run.id, process.pid)
-        return process
+        return RunProcess(task, self._logs / f"{run.id}.log")
 
-    def _note(self, active: _Active, event: Event) -> None:
-        before = active.run.outcome
-        outcome = outcomes.after(before, event)
+    def _stops(self) -> bool:
         with self._changed:
-            active.run = replace(active.run, outcome=outcome)
-        self._tell()
-        if outcome.stage != before.stage:
-            # Only for whoever asks after a crash, so it isn't worth failing the run.
-            with contextlib.suppress(StateError):
-                self._store.note(active.run.id, outcome)
-
-    def _conclude(self, active: _Active, last: Event | None, how: str) -> tuple[State, Outcome]:
-        """The final state; moves the label if the version deserves it."""
-        with self._changed:
-            # From here on it is too late to cancel.
-            ending, run = active.ending, active.run
-        if ending:
-            state: State = "CANCELLED" if ending == CANCELLED else "FAILED"
-            return state, replace(run.outcome, error=ending)
-        return outcomes.conclude(run, last, how, self._places.volume)
-
-    def _finish(self, active: _Active, state: State, outcome: Outcome) -> None:
-        outcome = replace(outcome, seconds_left=None)
-        said = ""
-        while True:
-            try:
-                run = self._store.end(active.run.id, state, outcome, now=self._clock())
-            except StateError as error:
-                # A disk that is full now may have room again: the outcome isn't forgotten till then.
-                if str(error) != said:
-                    said = str(error)
-                    _log.error("training run %s: its end can't be noted yet: %s", active.run.id, said)
-                with self._changed:
-                    if self._changed.wait_for(lambda: self._stopping, timeout=_RETRY_SECONDS):
-                        _log.error("training run %s: %s", active.run.id, _unnoted(state, outcome, said))
-                        break
-            except RunError as error:
-                # Its row was removed or changed under it; the queue goes on.
-                _log.error("training run %s: %s", active.run.id, _unnoted(state, outcome, str(error)))
-                break
-            else:
-                if run.state != state:
-                    _log.error(
-                        "training run %s: it ended as %s, but its row was made %s meanwhile",
-                        run.id,
-                        state,
-                        run.state,
-                    )
-                why = f": {run.outcome.error}" if run.outcome.error else ""
-                _log.info("training run %s: %s%s", run.id, run.state, why)
-                break
+            return self._changed.wait_for(lambda: self._stopping, timeout=_RETRY_SECONDS)
 
     def _forget_old_logs(self) -> None:
         with contextlib.suppress(OSError):
             for path in sorted(self._logs.glob("*.log"))[:-_KEPT_LOGS]:
                 path.unlink(missing_ok=True)
-
-
-def _unnoted(state: State, outcome: Outcome, why: str) -> str:
-    """A sentence for the log, which is the only place that has it."""
-    version = f" with version {outcome.version}" if outcome.version else ""
-    return f"it ended as {state}{version}, which isn't noted: {why}"

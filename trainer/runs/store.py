@@ -8,7 +8,6 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from trainer import spec as training_spec
 from trainer.errors import (
@@ -26,8 +25,8 @@ from trainer.spec import TrainingSpec
 __all__ = ["FILE", "FINAL", "STATES", "DamagedRun", "Outcome", "Run", "RunStore", "State"]
 
 MAX_QUEUED = 1000
-_MAX_NUMBER = 2**63 - 1
 INTERRUPTED = "the service ended while the run was running"
+_END = "UPDATE runs SET state = ?, outcome = ?, ended_at = ? WHERE"
 
 
 class RunStore:
@@ -64,16 +63,18 @@ class RunStore:
                 self._file.check_whole(database)
                 known = self._known(database, spec, request_id)
                 run = known or self._queue(database, run_id, spec, request_id=request_id, now=now)
-                columns = _lasting(_row(database, run.number))
+                row = run_rows.find(database, "number", run.number)
+                # What never changes of a run.
+                lasting = ("number", "id", "request_id", "spec", "created_at")
+                columns = {name: row[name] for name in lasting}
             try:
                 self._file.confirm(run.id, columns)
             except StateError:
                 if known is None:
                     # It isn't acknowledged, so it isn't to run.
+                    delete = "DELETE FROM runs WHERE id = ? AND state = 'QUEUED'"
                     with contextlib.suppress(StateError), self._file.transaction() as database:
-                        database.execute(
-                            "DELETE FROM runs WHERE id = ? AND state = 'QUEUED'", (run_id,)
-                        )
+                        database.execute(delete, (run_id,))
                 raise
         return run
 
@@ -87,19 +88,14 @@ class RunStore:
         self, *, size: int, before: int | None = None, state: State | None = None
     ) -> Sequence[Run | DamagedRun]:
         """At most `size` runs, the latest first, of those numbered below `before`."""
-        conditions: list[str] = ["1"]
-        values: list[int | str] = []
-        if before is not None:
-            conditions.append("number < ?")
-            values.append(before)
-        if state is not None:
-            conditions.append("state = ?")
-            values.append(state)
+        wanted = {"number < ?": before, "state = ?": state}
+        given = {condition: value for condition, value in wanted.items() if value is not None}
+        where = " AND ".join(["1", *given])
         # The conditions are the two above.
-        query = f"SELECT * FROM runs WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?"  # noqa: S608
+        query = f"SELECT * FROM runs WHERE {where} ORDER BY number DESC LIMIT ?"  # noqa: S608
         with self._file.transaction() as database:
             self._file.check_whole(database)
-            return [self._read(row) for row in database.execute(query, (*values, size))]
+            return [self._read(row) for row in database.execute(query, (*given.values(), size))]
 
     def count(self) -> dict[State, int]:
         """How many runs are in each state; none is ever deleted."""
@@ -162,22 +158,20 @@ class RunStore:
 
     def _start(self, database: sqlite3.Connection, number: int, *, now: float) -> Run | str | None:
         """Make a waiting run RUNNING, or FAILED when it can't be read: None. Else what is wrong."""
-        row = _row(database, number)
+        row = run_rows.find(database, "number", number)
         if row is None:
             return None
         run = self._read(row)
         if run.problem:
             # The queue goes on without it.
-            database.execute(
-                "UPDATE runs SET state = 'FAILED', outcome = ?, ended_at = ? WHERE number = ?",
-                (run_rows.encode(Outcome(error=run.problem)), now, number),
-            )
-            row = _row(database, number)
+            outcome = run_rows.encode(Outcome(error=run.problem))
+            database.execute(f"{_END} number = ?", ("FAILED", outcome, now, number))
+            row = run_rows.find(database, "number", number)
             return None if row is not None and row["state"] == "FAILED" else _unchangeable(number)
         database.execute(
             "UPDATE runs SET state = 'RUNNING', started_at = ? WHERE number = ?", (now, number)
         )
-        row = _row(database, number)
+        row = run_rows.find(database, "number", number)
         started = None if row is None else self._read(row)
         if isinstance(started, Run) and started.state == "RUNNING" and not started.problem:
             return started
@@ -198,8 +192,7 @@ class RunStore:
         """
         with self._file.transaction() as database:
             database.execute(
-                "UPDATE runs SET state = ?, outcome = ?, ended_at = ? "
-                "WHERE id = ? AND state IN ('QUEUED', 'RUNNING')",
+                f"{_END} id = ? AND state IN ('QUEUED', 'RUNNING')",
                 (state, run_rows.encode(outcome), now, run_id),
             )
             run = self._get(database, run_id)
@@ -211,38 +204,31 @@ class RunStore:
     def cancel_queued(self, run_id: str, *, now: float) -> Run:
         """Cancel a run if it still waits; returns it as it is then. Raises RunNotFoundError."""
         with self._file.transaction() as database:
-            database.execute(
-                "UPDATE runs SET state = 'CANCELLED', outcome = ?, ended_at = ? "
-                "WHERE id = ? AND state = 'QUEUED'",
-                (run_rows.encode(Outcome(error="cancelled before it began")), now, run_id),
-            )
+            outcome = run_rows.encode(Outcome(error="cancelled before it began"))
+            values = ("CANCELLED", outcome, now, run_id)
+            database.execute(f"{_END} id = ? AND state = 'QUEUED'", values)
             return self._get(database, run_id)
 
     def recover(self, *, now: float) -> list[Run]:
         """Fail what was running when the service ended; what was queued runs. Returns the former."""
         with self._file.transaction() as database:
             rows = database.execute("SELECT * FROM runs WHERE state = 'RUNNING'").fetchall()
-            ended: list[sqlite3.Row] = []
+            ended = []
             for run in map(self._read, rows):
                 if isinstance(run, Run):
                     stage = f" (stage {run.outcome.stage!r})" if run.outcome.stage else ""
                     outcome = replace(run.outcome, error=INTERRUPTED + stage)
                 else:
                     outcome = Outcome(error=f"{INTERRUPTED}; {run.problem}")
-                database.execute(
-                    "UPDATE runs SET state = 'FAILED', outcome = ?, ended_at = ? WHERE number = ?",
-                    (run_rows.encode(outcome), now, run.number),
-                )
-                ended += database.execute(
-                    "SELECT * FROM runs WHERE number = ?", (run.number,)
-                ).fetchall()
-            return [run for run in map(self._read, ended) if isinstance(run, Run)]
+                values = ("FAILED", run_rows.encode(outcome), now, run.number)
+                database.execute(f"{_END} number = ?", values)
+                if row := run_rows.find(database, "number", run.number):
+                    ended.append(self._read(row))
+            return [run for run in ended if isinstance(run, Run)]
 
     def _known(self, database: sqlite3.Connection, spec: TrainingSpec, request_id: str) -> Run | None:
         """The run that a request id belongs to, None when there is none."""
-        if not request_id:
-            return None
-        row = database.execute("SELECT * FROM runs WHERE request_id = ?", (request_id,)).fetchone()
+        row = run_rows.find(database, "request_id", request_id or None)
         if row is None:
             return None
         run = self._readable(row)
@@ -266,7 +252,7 @@ class RunStore:
         (queued,) = database.execute("SELECT count(*) FROM runs WHERE state = 'QUEUED'").fetchone()
         if queued >= MAX_QUEUED:
             raise TooManyRunsError(queued)
-        if reason := _why_no_number(database):
+        if reason := run_rows.why_no_number(database):
             # SQLite says of this that the disk is full.
             raise StateError(self._file.path, reason)
         columns = {
@@ -279,22 +265,20 @@ class RunStore:
             "ended_at": None,
             "outcome": run_rows.encode(Outcome()),
         }
-        added = database.execute(
-            "INSERT INTO runs (id, request_id, state, spec, created_at, outcome) "
-            "VALUES (:id, :request_id, :state, :spec, :created_at, :outcome)",
-            columns,
-        )
+        names = ", ".join(columns)
+        values = ", ".join(f":{name}" for name in columns)
+        # Names of columns only.
+        added = database.execute(f"INSERT INTO runs ({names}) VALUES ({values})", columns)  # noqa: S608
         if added.rowcount != 1:
             raise StateError(self._file.path, f"takes no new row: {TRIGGERS}")
-        row = database.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+        row = run_rows.find(database, "id", run_id)
         if row is None or any(row[name] != value for name, value in columns.items()):
-            raise StateError(
-                self._file.path, f"has another row than the one that was written: {TRIGGERS}"
-            )
+            reason = f"has another row than the one that was written: {TRIGGERS}"
+            raise StateError(self._file.path, reason)
         return self._readable(row)
 
     def _get(self, database: sqlite3.Connection, run_id: str) -> Run:
-        row = database.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+        row = run_rows.find(database, "id", run_id)
         if row is None:
             raise RunNotFoundError(run_id)
         return self._readable(row)
@@ -307,35 +291,6 @@ class RunStore:
         if isinstance(run, DamagedRun):
             raise DamagedRunError(run.id, run.problem)
         return run
-
-
-def _lasting(row: sqlite3.Row) -> dict[str, object]:
-    """What never changes of a run."""
-    return {name: row[name] for name in ("number", "id", "request_id", "spec", "created_at")}
-
-
-def _row(database: sqlite3.Connection, number: int) -> Any:
-    return database.execute("SELECT * FROM runs WHERE number = ?", (number,)).fetchone()
-
-
-def _why_no_number(database: sqlite3.Connection) -> str:
-    """Why no run can be queued when somebody used up the numbers of rows; else ""."""
-    todo = "which leaves none for another run: stop the service and"
-    (highest,) = database.execute("SELECT max(number) FROM runs").fetchone()
-    if highest == _MAX_NUMBER:
-        return (
-            f"row {highest} has the highest number that there can be, {todo} give it the number that "
-            "it had, or restore the file from a backup"
-        )
-    with contextlib.suppress(sqlite3.OperationalError):
-        for (last,) in database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'"):
-            if last == _MAX_NUMBER:
-                return (
-                    f"the last number of 'runs' in the table sqlite_sequence is {last}, the highest "
-                    f"that there can be, {todo} set it to {highest or 0}, or restore the file from a "
-                    "backup"
-                )
-    return ""
 
 
 def _unchangeable(number: int) -> str:

@@ -73,24 +73,24 @@ def fit(
     options: SparkAls,
     hyperparameters: Hyperparameters,
     *,
-    parts: int,
     train: sp.csr_matrix,
     on_epoch: Callable[[int], None],
 ) -> Factors:
-    """Fit, and have the nodes write the factors to the exchange.
+    """Write the pairs, fit, and have the nodes write the factors to the exchange.
 
     Args:
         session: of the cluster.
-        exchange: with `parts` parts of pairs.
-        options, hyperparameters: components, epochs and seed of the latter.
-        parts: what `write_pairs` wrote.
-        train: (users, items), for its size.
+        exchange: takes the pairs and the factors.
+        options, hyperparameters: components, epochs, seed and sample weights of the latter.
+        train: (users, items) weights.
         on_epoch: told how many more epochs are over, from another thread.
 
     Raises:
         SparkError: there was no node for WAIT_SECONDS.
     """
     rank = hyperparameters.components
+    parts = write_pairs(exchange, train, weighted=hyperparameters.sample_weights)
+    source.register(session)
     with _watched(session, options, hyperparameters.epochs, on_epoch):
         pairs = source.read(
             session, exchange, PAIRS, parts=parts, schema="user int, item int, rating float"

@@ -148,18 +148,10 @@ def _fit(
         spark_session(options, checkpoints=exchange.folder("checkpoints")) as session,
     ):
         # Not above: pyspark is an extra, and the session says so.
-        from trainer.spark import als, source
+        from trainer.spark import als
 
-        parts = als.write_pairs(exchange, dataset.train, weighted=hyperparameters.sample_weights)
-        source.register(session)
         return als.fit(
-            session,
-            exchange,
-            options,
-            hyperparameters,
-            parts=parts,
-            train=dataset.train,
-            on_epoch=advance,
+            session, exchange, options, hyperparameters, train=dataset.train, on_epoch=advance
         )
 
 
@@ -171,12 +163,10 @@ def _metrics(embeddings: Embeddings, dataset: Dataset, *, seed: int) -> dict[str
     return {**metrics, **evaluate_cold_of(dataset, embeddings, None, seed=seed)}
 
 
-def _missing(kind: str, ids: AnyIds, rows: NDArray[np.int64]) -> list[str]:
-    if not len(rows):
-        return []
-    example = ids.external_id(int(rows[0]))
-    told = (
-        f"{len(rows)} of {len(ids)} {kind}s, such as {example!r}, have no interaction with a weight "
-        "above 0: ALS knows nothing of them, so they get the mean of the others"
-    )
-    return [told]
+def _missing(kind: str, ids: AnyIds, rows: NDArray[np.int64]) -> Iterator[str]:
+    if len(rows):
+        example = ids.external_id(int(rows[0]))
+        yield (
+            f"{len(rows)} of {len(ids)} {kind}s, such as {example!r}, have no interaction with a "
+            "weight above 0: ALS knows nothing of them, so they get the mean of the others"
+        )

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from lightfm_retriever.files.regular_files import create_regular
+from lightfm_retriever.files.durable import write_durably
 from trainer.study.study import StudyResult
 
 FIGURES = "study.json"
@@ -30,16 +30,5 @@ def write_study(result: StudyResult, directory: Path) -> list[Path]:
     else:
         files[directory / PICTURE] = picture.draw(result)
     for path, data in files.items():
-        _replace(path, data)
+        write_durably(path.with_name(f".{path.name}.new"), data, path)
     return list(files)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    whole = path.with_name(f".{path.name}.new")
-    try:
-        with create_regular(whole) as file:
-            file.write(data)
-        whole.replace(path)
-    finally:
-        whole.unlink(missing_ok=True)

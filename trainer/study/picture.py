@@ -91,7 +91,7 @@ def _draw_losses(ax: Axes, result: StudyResult) -> None:
     losses = list(result.options.space.losses)
     random = np.random.default_rng(0)
     places = [
-        losses.index(str(trial.parameters["loss"])) + float(random.uniform(-0.2, 0.2))  # type: ignore[arg-type]
+        losses.index(str(trial.parameters["loss"])) + float(random.uniform(-0.2, 0.2))
         for trial in result.trials
     ]
     _draw_points(ax, result.trials, places, result)

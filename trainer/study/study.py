@@ -8,8 +8,8 @@ interactions, once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,12 +19,12 @@ from trainer.errors import TrainerError
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings, extract_embeddings
 from trainer.fitting.lightfm_model import Hyperparameters, train
-from trainer.preparing.dataset import Dataset, Split, build_dataset
-from trainer.preparing.splits import held_out
+from trainer.preparing.dataset import Dataset, build_dataset
+from trainer.preparing.splits import Split, Splitting, held_out
 from trainer.progress import Reporter
 from trainer.reading import TrainingInput
 from trainer.study.options import StudyOptions
-from trainer.study.trials import Seconds, Trial, import_optuna, search, with_parameters
+from trainer.study.trials import Trial, import_optuna, search, with_parameters
 
 _BY_TIME = ("time", "leave-last-k")
 
@@ -75,8 +75,6 @@ def run_study(
     split_share: float = 0.1,
     options: StudyOptions,
     reporter: Reporter,
-    on_trial: Callable[[Trial], None] = lambda _: None,
-    clock: Seconds = time.perf_counter,
 ) -> StudyResult:
     """Search, train the best once more, and evaluate it on the test interactions.
 
@@ -85,33 +83,29 @@ def run_study(
         split, split_count, split_share: what the test interactions are; see build_dataset.
         options: how to search.
         reporter: told of the steps and of the test metrics.
-        on_trial: told of each trial when it ends, so that they needn't be lost with the process.
-        clock: seconds that pass, for the timeout and the trials' times.
 
     Raises:
         ExtraMissingError: Optuna isn't installed.
         TrainerError: the data is at fault, or no trial succeeded.
     """
     import_optuna()
-    started = clock()
+    started = time.perf_counter()
     seed = options.start.seed
-    is_test = held_out(source.interactions, split, seed=seed, count=split_count, share=split_share)
+    splitting = Splitting(split, seed, split_count, split_share)
+    is_test = held_out(source.interactions, splitting)
 
     def build(interactions: Interactions, split: Split) -> Dataset:
         return build_dataset(
             interactions,
             items=source.items,
             users=source.users,
-            split=split,
-            split_count=split_count,
-            split_share=split_share,
-            seed=seed,
+            splitting=replace(splitting, split=split),
         )
 
     dataset = build(source.interactions, split)
     validation = options.validation or (split if split in _BY_TIME else "random")
     inner = build(source.interactions.where(~is_test), validation)
-    trials = search(inner, options, reporter=reporter, on_trial=on_trial, clock=clock)
+    trials = search(inner, options, reporter=reporter)
     warnings = list(dataset.warnings)
     best, embeddings = _train_best(trials, dataset, options, reporter, warnings)
     positives = dataset.held_out()
@@ -131,7 +125,7 @@ def run_study(
         best=best.number,
         hyperparameters=with_parameters(options.start, best.parameters, epochs=best.epochs),
         test=test,
-        seconds=round(clock() - started, 3),
+        seconds=round(time.perf_counter() - started, 3),
         warnings=warnings,
     )
 

@@ -64,7 +64,6 @@ def search(
     options: StudyOptions,
     *,
     reporter: Reporter,
-    on_trial: Callable[[Trial], None] = lambda _: None,
     clock: Seconds = time.perf_counter,
 ) -> list[Trial]:
     """Try hyperparameters on a dataset whose test interactions are the validation's.
@@ -92,7 +91,6 @@ def search(
             if trials and deadline is not None and clock() >= deadline:
                 break
             trials.append(_try(study, dataset, options, deadline=deadline, clock=clock))
-            on_trial(trials[-1])
             advance(1)
     return trials
 
@@ -105,8 +103,8 @@ def _try(
     deadline: float | None,
     clock: Seconds,
 ) -> Trial:
-    optuna = import_optuna()
-    states = optuna.trial.TrialState
+    told = import_optuna().trial.TrialState
+    states = {"complete": told.COMPLETE, "pruned": told.PRUNED, "failed": told.FAIL}
     asked = study.ask()
     parameters = _suggest(asked, options.space)
     started = clock()
@@ -127,10 +125,7 @@ def _try(
                 break
     except (TrainerError, VectorError) as caught:
         state, error, value, best_epochs = "failed", str(caught), None, 0
-    if state == "complete":
-        study.tell(asked, value)
-    else:
-        study.tell(asked, state=states.PRUNED if state == "pruned" else states.FAIL)
+    study.tell(asked, value if state == "complete" else None, state=states[state])
     return Trial(
         number=asked.number,
         state=state,

@@ -22,7 +22,8 @@ from trainer.data import movielens as dataset
 from trainer.data.interactions import read_interactions
 from trainer.errors import InputError
 from trainer.index import make_backends
-from trainer.preparing.weighting import weigh
+from trainer.index.protocol import IndexTask
+from trainer.preparing.weighting import Weighing, weigh
 
 SEED = 42
 
@@ -125,13 +126,7 @@ def test_every_exact_score_is_lightfms(publication, predictions):
 def test_exact_search_gives_every_user_lightfms_own_top_ten(publication, predictions, tmp_path):
     [exact] = make_backends("exact")
     built = exact.build(
-        publication.item_vectors,
-        "inner_product",
-        tmp_path / "it.exact",
-        {},
-        seed=SEED,
-        threads=1,
-        on_items=lambda _: None,
+        IndexTask(publication.item_vectors, "inner_product", tmp_path / "it.exact", {}, SEED)
     )
     same = 0
     for user, query in enumerate(user_queries(publication.user_vectors)):
@@ -244,8 +239,7 @@ def test_its_rows_as_a_csv_file_are_read_the_same_with_a_warning_of_their_age(co
 @pytest.mark.parametrize("days", [{"last_days": 30}, {"half_life_days": 30}])
 def test_a_row_of_a_wrong_clock_does_not_make_all_others_too_old(copy, days):
     def weighed(*more):
-        options = {"last_days": None, "half_life_days": None, **days}
-        return weigh(read_interactions(copy(*more)), event_weights={}, **options)
+        return weigh(read_interactions(copy(*more)), Weighing(**days))
 
     assert len(weighed()) > 10_000
     # A year after the newest, but not in the future.

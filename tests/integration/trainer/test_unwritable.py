@@ -19,6 +19,7 @@ from tests.integration.publication.checks import assert_sound
 from tests.integration.trainer.conftest import call
 from trainer.errors import StateError
 from trainer.index import installed, make_backends
+from trainer.index.protocol import IndexTask
 from trainer.runs.store import RunStore
 
 PAGE = 4096
@@ -133,9 +134,7 @@ def test_an_index_is_saved_whole_or_the_disk_is_said_to_be_full(small_disk, name
             if free is not None:
                 fill(disk, leave=free)
             try:
-                built = backend.build(
-                    of, space, path, settings, seed=1, threads=1, on_items=lambda _: None
-                )
+                built = backend.build(IndexTask(of, space, path, settings, seed=1))
             finally:
                 (disk / "filler").unlink(missing_ok=True)
             found = built.index.search(of[0], min(10, items), built.effort.most)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(30)
 
 READERS = {
     "a table": lambda path: tables.read_table(path, required=["user_id"]),
-    "a Parquet file": file_kinds.is_parquet,
+    "a Parquet file": file_kinds.start_of,
     "ids": lambda path: vector_files._read_ids(path, "item"),
     "an array": lambda path: vector_files._map_array(path, dimensions=1),
     "a segment": segments.read_segment,

@@ -1,39 +1,53 @@
+"""A training by its spec, from interactions to a label."""
+
 from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import timedelta
 
 import numpy as np
 import pytest
-from annoy import AnnoyIndex
 
-from lightfm_retriever.publication import layout, verification
+from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import NumberColumn
-from lightfm_retriever.publication.errors import VectorError, VolumeError
+from lightfm_retriever.publication.errors import InvalidPublicationError, VolumeError
 from lightfm_retriever.publication.labels import list_labels, promote
 from lightfm_retriever.publication.reader import list_versions, open_publication
+from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.vectors import vector_space
 from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.volume import FolderVolume
 from tests import datasets, publications, specs
-from trainer.errors import OptionError, TrainerError
-from trainer.evaluation.cold_metrics import TRAINED, cold_rows
+from trainer.errors import InputError, OptionError, TrainerError
+from trainer.evaluation.metric_rows import TRAINED, cold_rows
+from trainer.fitting import warm_start
+from trainer.fitting.embeddings import extract_embeddings
+from trainer.fitting.lightfm_model import train
 from trainer.index import NAMES
-from trainer.index.tuning import TuningOptions
-from trainer.pipeline import Places, train_and_publish
+from trainer.pipeline import Places, indexing_of, train_and_publish
+from trainer.progress import Silent
 from trainer.promotion.checks import promote_if_passed
 from trainer.promotion.errors import DiscontinuityError
 from trainer.promotion.gates import Gates
-from trainer.publishing.indexing import Indexing
 from trainer.reading import TrainingInput
 from trainer.spec import DataSpec
 
+QUICK = replace(datasets.QUICK, epochs=3)
 STAGES = ["dataset", "fit", "evaluate", "index", "publish", "verify", "gates"]
+PASSES = Gates(min_auc=0.0, min_recall=0.5)
+FAILS = Gates(min_precision_at_10=0.0, min_auc=1.0)
+ANEW = "this training began anew"
+
+
+def places_of(volume):
+    return Places(FolderVolume(volume), volume / "datasets", volume / "events")
 
 
 def run(volume, source=None, *, data=None, promote=True, how=None, **changes):
-    """Train on what is in memory, with the rest of the spec as keywords."""
+    """Train on what is in memory, or on rows, with the rest of the spec as keywords."""
+    if isinstance(source, list):
+        source = TrainingInput(datasets.interactions(source))
+        data = {"split": "random", **(data or {})}
     spec = specs.spec(
         **{
             "data": DataSpec(interactions="in memory", **{"split": "first-10", **(data or {})}),
@@ -43,14 +57,37 @@ def run(volume, source=None, *, data=None, promote=True, how=None, **changes):
             **changes,
         }
     )
-    places = Places(FolderVolume(volume), volume, volume)
     result = train_and_publish(
         spec,
-        places,
+        places_of(volume),
         source=source or datasets.source(items=datasets.genres()),
         **{"clock": lambda: publications.NOON, **(how or {})},
     )
-    return promote_if_passed(places.volume, result, label=spec.label) if promote else result
+    return promote_if_passed(FolderVolume(volume), result, label=spec.label) if promote else result
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Fails the test when anything is trained from now on."""
+
+    def forbid():
+        monkeypatch.setattr("trainer.training.train", lambda *_, **__: pytest.fail("it trained"))
+
+    return forbid
+
+
+def grown():
+    """The rows of `datasets.rows`, and users, items and likes that came later."""
+    return [*datasets.rows(), ("a new user", "i1", 1.0), ("u1", "a new item", 1.0), ("u2", "i3", 2.0)]
+
+
+def vectors(volume, result):
+    publication = open_publication(volume, result.manifest.version)
+    return np.array(publication.item_vectors), np.array(publication.user_vectors)
+
+
+def warnings_of(result, part):
+    return [warning for warning in result.warnings if part in warning]
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -119,68 +156,21 @@ def test_ids_titles_and_seen_items_are_those_of_the_rows(published):
     for row in range(datasets.ITEMS):
         item = dataset.items.external_id(row)
         assert publication.items.row(item) == row
-        title = publication.titles.values[
-            publication.titles.offsets[row] : publication.titles.offsets[row + 1]
-        ]
-        assert bytes(title).decode() == f"Film {item[1:]} – 映画"
+        assert ragged.text(publication.titles, row) == f"Film {item[1:]} – 映画"
     for row in range(datasets.USERS):
         assert publication.users.row(dataset.users.external_id(row)) == row
-        seen = publication.seen.values[
-            publication.seen.offsets[row] : publication.seen.offsets[row + 1]
-        ]
-        assert seen.tolist() == sorted(dataset.train[row].indices)
+        assert publication.seen[row].tolist() == sorted(dataset.train[row].indices)
         assert publication.held_out[row].tolist() == sorted(dataset.test[row].indices)
         assert len(publication.held_out[row])
-    embeddings = publication.item_vectors[:, :-1].astype(np.float64)
-    np.testing.assert_allclose(publication.item_norms, np.linalg.norm(embeddings, axis=1), rtol=1e-6)
-
-
-def test_indexes_hold_the_published_items(published):
-    _, publication = published
-    vectors = publication.item_vectors
-    expected = {
-        layout.SIMILAR: vectors[:, :-1],
-        layout.RECOMMEND: vector_space.augment_items(vectors),
-    }
-    for name, items in expected.items():
-        facts = publication.manifest.indexes[name]
-        assert facts.items == datasets.ITEMS
-        assert facts.recall_at_10 >= facts.target_recall == 0.95
-        assert (facts.backend == "exact") == (facts.file is None)
-        if facts.backend != "annoy":
-            continue
-        assert facts.dimensions == items.shape[1]
-        assert facts.build == {"trees": 3, "seed": 1, "threads": 1}
-        index = AnnoyIndex(facts.dimensions, facts.metric)
-        index.load(str(publication.directory / facts.file))
-        assert index.get_n_items() == datasets.ITEMS
-        np.testing.assert_array_equal(
-            [index.get_item_vector(row) for row in range(datasets.ITEMS)], items
-        )
 
 
 def test_a_seed_makes_every_file_the_same(tmp_path):
-    made = [run(tmp_path / name).manifest for name in "ab"]
-    assert made[0].version == made[1].version
-    assert made[0].files == made[1].files
-    assert made[0].metrics == made[1].metrics
-    other = run(tmp_path / "c", hyperparameters=replace(datasets.QUICK, seed=2)).manifest
-    assert made[0].files[layout.ITEM_VECTORS] != other.files[layout.ITEM_VECTORS]
-
-
-def test_another_label_or_none_is_moved(tmp_path):
-    first = run(tmp_path).manifest.version
-    canary = run(tmp_path, datasets.source(seed=2), label="canary")
-    unlabelled = run(tmp_path, datasets.source(seed=3), label=None)
-    assert (canary.label, unlabelled.label) == ("canary", None)
-    assert list_labels(tmp_path) == {"canary": canary.manifest.version, "current": first}
-    assert len(list_versions(tmp_path)) == 3
-
-
-def test_without_items_there_are_no_titles(tmp_path):
-    manifest = run(tmp_path, datasets.source()).manifest
-    assert not {layout.TITLE_BYTES, layout.TITLE_OFFSETS} & manifest.files.keys()
-    assert open_publication(tmp_path, manifest.version).titles is None
+    made, again, other = (
+        run(tmp_path / name, hyperparameters=replace(QUICK, seed=seed)).manifest
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    assert (made.version, made.files, made.metrics) == (again.version, again.files, again.metrics)
+    assert made.files[layout.ITEM_VECTORS] != other.files[layout.ITEM_VECTORS]
 
 
 def test_what_answers_cold_users_and_filters_is_published_of_the_same_model(tmp_path):
@@ -207,42 +197,38 @@ def test_what_answers_cold_users_and_filters_is_published_of_the_same_model(tmp_
     assert cold | {TRAINED} <= result.manifest.metrics.keys()
 
 
-def test_without_user_features_and_a_test_set_nothing_is_said_of_them(tmp_path):
-    manifest = run(tmp_path).manifest
-    assert "test_precision_at_10_popular" in manifest.metrics
-    assert "test_precision_at_10_features_only" not in manifest.metrics
-    assert not {layout.USER_FEATURES, layout.USER_FEATURE_VECTORS} & manifest.files.keys()
-    metrics = run(tmp_path, data={"split": "none"}).manifest.metrics
+def test_what_is_not_given_is_not_published(tmp_path):
+    result = run(tmp_path, datasets.source(), data={"split": "none"})
+    metrics, files = result.manifest.metrics, result.manifest.files.keys()
+    users = {layout.USER_FEATURES, layout.USER_FEATURE_VECTORS}
+    assert not {layout.TITLE_BYTES, layout.TITLE_OFFSETS, *users} & files
+    assert open_publication(tmp_path, result.manifest.version).titles is None
     assert not cold_rows(metrics)
     assert TRAINED not in metrics
+    # With a test set, but without users' features.
+    metrics = run(tmp_path).manifest.metrics
+    assert "test_precision_at_10_popular" in metrics
+    assert "test_precision_at_10_features_only" not in metrics
 
 
 def test_what_only_has_features_is_published_and_what_has_nothing_is_not(tmp_path):
     rows = [(f"u{user}", f"i{item}", 1.0) for user in range(5) for item in range(user, user + 4)]
-    source = TrainingInput(
-        datasets.interactions(rows),
-        datasets.table({"i0": ["g:x"], "new": ["g:x"], "nothing": []}),
-        datasets.table({"u0": ["h:x"], "new": ["h:x"], "nothing": []}, name="users.csv"),
-    )
+    items = datasets.table({"i0": ["g:x"], "new": ["g:x"], "nothing": []})
+    source = TrainingInput(datasets.interactions(rows), items)
     result = run(tmp_path, source, data={"split": "none"})
     publication = open_publication(tmp_path, result.manifest.version)
-    assert len(publication.items) == 9
-    assert len(publication.users) == 6
-    model = result.model
-    for id_map, vectors, embeddings, biases in (
-        (publication.items, publication.item_vectors, model.item_embeddings, model.item_biases),
-        (publication.users, publication.user_vectors, model.user_embeddings, model.user_biases),
-    ):
-        assert "nothing" not in id_map
-        # The one feature's row follows those of the ids, and is all that is known of what is new.
-        feature = [*embeddings[len(id_map)], biases[len(id_map)]]
-        np.testing.assert_array_equal(vectors[id_map.row("new")], feature)
-    new = publication.users.row("new")
-    assert publication.seen.offsets[new] == publication.seen.offsets[new + 1]
+    assert (len(publication.items), "nothing" in publication.items) == (9, False)
+    # The one feature's row follows those of the ids, and is all that is known of what is new.
+    feature = [*result.model.item_embeddings[9], result.model.item_biases[9]]
+    new = publication.item_vectors[publication.items.row("new")]
+    np.testing.assert_array_equal(new, feature)
     assert "1 items of items.csv have no training interactions" in result.warnings[0]
 
 
-@pytest.mark.parametrize("backend", NAMES)
+@pytest.mark.parametrize(
+    ("backend", "loss"),
+    [("annoy", "warp"), ("exact", "bpr"), ("faiss", "logistic"), ("nmslib", "warp")],
+)
 @pytest.mark.parametrize(
     "rows",
     [
@@ -252,7 +238,6 @@ def test_what_only_has_features_is_published_and_what_has_nothing_is_not(tmp_pat
         [("u", "i", 1.0), ("u", "j", 1.0), ("v", "k", 1.0)],
     ],
 )
-@pytest.mark.parametrize("loss", ["warp", "bpr", "logistic"])
 def test_the_smallest_data_are_published(tmp_path, rows, backend, loss):
     result = run(
         tmp_path,
@@ -268,27 +253,6 @@ def test_the_smallest_data_are_published(tmp_path, rows, backend, loss):
     }
     assert all(index.recall_at_10 == 1 for index in result.manifest.indexes.values())
     assert publication.held_out is None
-
-
-def test_ids_of_any_script_and_the_greatest_length_are_published(tmp_path):
-    ids = [
-        "é",
-        "e\N{COMBINING ACUTE ACCENT}",
-        "用户",
-        "🎬" * 128,
-        "x" * 512,
-        " ",
-        "a\tb\n",
-        "../x",
-        "0",
-        "00",
-    ]
-    rows = [(user, item, 1.0) for user in ids for item in ids]
-    result = run(tmp_path, TrainingInput(datasets.interactions(rows)), data={"split": "random"})
-    publication = open_publication(tmp_path, result.manifest.version)
-    for id_map in (publication.items, publication.users):
-        assert {id_map.external_id(row) for row in range(len(id_map))} == {*ids}
-    assert len([warning for warning in result.warnings if "normalisation" in warning]) == 2
 
 
 def test_the_reporter_is_told_of_every_epoch_and_every_item(tmp_path):
@@ -330,107 +294,89 @@ def test_the_reporter_is_told_of_every_epoch_and_every_item(tmp_path):
     ]
 
 
-def test_bad_data_leave_the_volume_alone(tmp_path):
+def test_what_is_at_fault_is_known_before_it_costs_anything(tmp_path, no_training):
+    no_training()
     volume = tmp_path / "volume"
-    source = TrainingInput(datasets.interactions([("u", "i", 0.0)]))
+    none = specs.spec(data=DataSpec(interactions="none.csv"))
     with pytest.raises(TrainerError, match="no positive"):
-        run(volume, source, data={"split": "none"})
+        run(volume, [("u", "i", 0.0)], data={"split": "none"})
+    with pytest.raises(InputError, match=r"none\.csv: No such file or directory"):
+        train_and_publish(none, places_of(volume))
+    # Before the reading.
+    with pytest.raises(OptionError, match="--backend is 'annoi'"):
+        train_and_publish(replace(none, backend="annoi"), places_of(volume))
     assert not volume.exists()
-
-
-def test_an_index_that_cannot_be_built_publishes_nothing(tmp_path, monkeypatch):
-    older = run(tmp_path).manifest.version
-
-    class Failing:
-        name, distribution = "failing", None
-
-        def __init__(self, error):
-            self.error = error
-
-        def rounds(self, *_):
-            return [[{}]]
-
-        def build(self, _vectors, _space, path, _settings, **_):
-            path.write_bytes(b"half")
-            raise self.error
-
-    def fail_with(error):
-        made = Indexing(backends=[Failing(error)], options=TuningOptions(seed=1, threads=1))
-        monkeypatch.setattr("trainer.pipeline.indexing_of", lambda _spec: made)
-
-    fail_with(VectorError("not finite"))
-    with pytest.raises(VectorError, match="not finite"):
-        run(tmp_path)
-    fail_with(OSError(28, "No space left on device", "similar.annoy"))
-    with pytest.raises(
-        VolumeError, match=r"similar\.annoy: No space left on device; nothing was published"
-    ):
-        run(tmp_path)
-    assert list_versions(tmp_path) == [older]
-    assert list_labels(tmp_path) == {"current": older}
-    assert list(layout.staging_dir(tmp_path).iterdir()) == []
-
-
-def test_the_label_stays_when_what_was_published_does_not_verify(tmp_path, monkeypatch):
-    older = run(tmp_path).manifest.version
-    checked = verification.verify_directory
-
-    def damage(directory, version):
-        path = directory / layout.ITEM_VECTORS
-        publications.overwrite(path, path.read_bytes()[:-1])
-        return checked(directory, version)
-
-    monkeypatch.setattr(verification, "verify_directory", damage)
-    with pytest.raises(Exception, match=r"item_vectors\.npy: size in bytes"):
-        run(tmp_path, datasets.source(seed=2))
-    assert list_labels(tmp_path) == {"current": older}
-    assert list_versions(tmp_path) == [older]
-
-
-def test_a_later_run_is_listed_later_and_can_be_rolled_back_to(tmp_path):
-    names = [
-        run(
-            tmp_path,
-            datasets.source(seed=day),
-            how={"clock": lambda: publications.NOON + timedelta(days=day)},  # noqa: B023
-        ).manifest.version
-        for day in range(3)
-    ]
-    assert list_versions(tmp_path) == names
-    assert publications.roll_back(tmp_path) == names[1]
-    promote(tmp_path, names[0])
-    assert list_labels(tmp_path) == {"current": names[0]}
-
-
-def test_a_volume_that_cannot_be_written_is_known_before_the_training(tmp_path, monkeypatch):
-    volume = tmp_path / "volume"
     volume.write_text("a file")
-    monkeypatch.setattr("trainer.pipeline.train", lambda *_, **__: pytest.fail("it trained"))
     with pytest.raises(VolumeError, match="can't be written"):
         run(volume)
 
 
-def test_a_version_that_fails_a_gate_is_published_and_the_label_stays(tmp_path):
-    older = run(tmp_path).manifest.version
-    gates = Gates(min_precision_at_10=0.0, min_auc=1.0)
-    result = run(tmp_path, datasets.source(seed=2, items=datasets.genres()), gates=gates)
-    assert (result.passed, result.label) == (False, None)
-    asked = {gate.name: gate for gate in result.gates}
-    assert asked["min_precision_at_10"].passed
-    assert [gate.name for gate in result.gates if not gate.passed] == ["min_auc"]
-    assert " short" in asked["min_auc"].text
-    assert asked["min_auc"].measured == result.manifest.metrics["test_auc_unseen"]
-    assert list_labels(tmp_path) == {"current": older}
-    assert verify(tmp_path, result.manifest.version) == result.manifest
+def test_a_file_is_trained_on_as_its_spec_says(tmp_path):
+    stages = []
+
+    class Listening(Silent):
+        def stage(self, name):
+            stages.append(name)
+
+    spec = specs.spec(
+        data=DataSpec(
+            interactions=str(datasets.write_rows(tmp_path / "interactions.csv")), split_share=0.25
+        ),
+        hyperparameters=replace(QUICK, components=6),
+        trees=3,
+    )
+    result = train_and_publish(spec, places_of(tmp_path), reporter=Listening())
+    assert stages == ["read", *STAGES]
+    manifest = verify(tmp_path, result.manifest.version)
+    assert manifest == result.manifest
+    assert (manifest.components, manifest.hyperparameters["epochs"]) == (6, 3)
+    # A file's default.
+    assert (manifest.dataset.name, manifest.dataset.split) == ("interactions.csv", "random")
+    assert manifest.dataset.test_interactions == pytest.approx(0.25 * len(datasets.rows()), abs=25)
+    assert {index.build["trees"] for index in manifest.indexes.values()} == {3}
+    # What holds without being asked for.
+    assert [gate.name for gate in result.gates] == ["evaluated_users", "min_recall"]
 
 
 def test_a_version_that_passes_its_gates_gets_the_label(tmp_path):
-    result = run(tmp_path, gates=Gates(min_auc=0.0, min_recall=0.5, max_relative_loss=0.0))
+    older = run(tmp_path, datasets.rows(), gates=FAILS)
+    # The first version too has to pass them; who asks for it by name can still have it.
+    assert (older.passed, older.label, list_labels(tmp_path)) == (False, None, {})
+    [failed] = [gate for gate in older.gates if not gate.passed]
+    assert (failed.name, failed.measured) == ("min_auc", older.manifest.metrics["test_auc_unseen"])
+    assert verify(tmp_path, older.manifest.version) == older.manifest
+    # It has nothing to be worse than, and the same again is no worse, and no better.
+    first, again = (run(tmp_path, datasets.rows(), gates=Gates(max_relative_loss=0.0)) for _ in "12")
+    assert (first.label, again.gates[-1].measured) == ("current", pytest.approx(0.0, abs=1e-9))
+    result = run(tmp_path, grown(), gates=PASSES)
+    assert [gate.name for gate in result.gates] == [
+        # What is kept of the version before.
+        "min_users_kept",
+        "min_items_kept",
+        "interactions",
+        "weight",
+        "min_pairs_kept",
+        "evaluated_users",
+        "min_auc",
+        "min_recall",
+        "precision_kept",
+    ]
     assert (result.passed, result.label) == (True, "current")
-    assert {"min_auc", "min_recall", "max_relative_loss"} <= {gate.name for gate in result.gates}
-    # The same again is no worse, and no better.
-    again = run(tmp_path, gates=Gates(max_relative_loss=0.0))
-    assert again.gates[-1].measured == pytest.approx(0.0, abs=1e-9)
+    assert list_labels(tmp_path) == {"current": result.manifest.version}
+
+
+def test_another_label_is_moved_and_compared_with_by_itself(tmp_path):
+    current = run(tmp_path, datasets.rows()).manifest.version
+    gates = Gates(max_relative_loss=0.5)
+    first = run(tmp_path, grown(), label="beta", gates=gates)
+    # As long as it names none, it is held against what everybody gets.
+    assert current in first.gates[-1].text
+    assert list_labels(tmp_path) == {"current": current, "beta": first.manifest.version}
+    second = run(tmp_path, grown(), label="beta", gates=gates, hyperparameters=replace(QUICK, seed=2))
+    assert first.manifest.version in second.gates[-1].text
+    labels = {"current": current, "beta": second.manifest.version}
+    assert run(tmp_path, grown(), label=None).label is None
+    assert list_labels(tmp_path) == labels
 
 
 def test_the_moving_of_the_label_can_be_left_to_the_caller(tmp_path):
@@ -440,20 +386,22 @@ def test_the_moving_of_the_label_can_be_left_to_the_caller(tmp_path):
     assert moved.label == "canary"
     assert list_labels(tmp_path) == {"canary": result.manifest.version}
     assert promote_if_passed(FolderVolume(tmp_path), result, label=None) == result
+    failed = run(tmp_path, gates=FAILS, promote=False)
+    assert promote_if_passed(FolderVolume(tmp_path), failed, label="canary") == failed
+    assert list_labels(tmp_path) == {"canary": result.manifest.version}
 
 
-def test_an_input_that_keeps_too_little_is_refused_before_the_training(tmp_path, monkeypatch):
-    first = run(tmp_path).manifest
-    others = TrainingInput(
-        datasets.interactions([(f"{user}.0", item, weight) for user, item, weight in datasets.rows()])
-    )
-    with monkeypatch.context() as patch:
-        patch.setattr("trainer.pipeline.train", lambda *_, **__: pytest.fail("it trained"))
-        with pytest.raises(DiscontinuityError, match="0 of 24 users") as caught:
-            run(tmp_path, others, gates=Gates())
+def test_an_input_that_keeps_too_little_is_refused_before_the_training(tmp_path, no_training):
+    first = run(tmp_path, datasets.rows()).manifest
+    others = [(f"{user}.0", item, weight) for user, item, weight in datasets.rows()]
+    no_training()
+    with pytest.raises(DiscontinuityError, match="0 of 24 users") as caught:
+        run(tmp_path, others, gates=Gates())
     assert (caught.value.label, caught.value.version) == ("current", first.version)
     assert list_versions(tmp_path) == [first.version]
-    assert run(tmp_path, others, gates=Gates(allow_different_data=True)).label == "current"
+    # Where it is allowed it comes to the training.
+    with pytest.raises(pytest.fail.Exception, match="it trained"):
+        run(tmp_path, others, gates=Gates(allow_different_data=True))
 
 
 def test_beside_a_version_that_cannot_be_read_the_label_stays_unless_it_is_allowed(tmp_path):
@@ -484,15 +432,84 @@ def test_a_label_that_was_moved_meanwhile_is_not_moved_again(tmp_path):
     assert list_labels(tmp_path) == {"current": other.manifest.version}
 
 
-def test_a_training_that_goes_on_says_so_when_there_is_nothing_to_go_on_from(tmp_path):
-    cold = run(tmp_path, warm_start=True)
-    assert any("this training began anew" in warning for warning in cold.warnings)
-    warm = run(tmp_path, warm_start=True)
-    assert not any("began anew" in warning for warning in warm.warnings)
-    files = [result.manifest.files[layout.ITEM_VECTORS] for result in (cold, warm, run(tmp_path))]
-    assert files[0] == files[2] != files[1]
+def test_a_warm_start_goes_on_from_the_model_that_the_label_names(tmp_path):
+    """And from no other, though there is a newer one."""
+    first = run(tmp_path, datasets.rows(), hyperparameters=replace(QUICK, epochs=5, seed=7))
+    other = run(tmp_path, datasets.rows(), hyperparameters=replace(QUICK, seed=8), promote=False)
+    warm = run(tmp_path, grown(), warm_start=True, hyperparameters=QUICK)
+
+    def expected(of):
+        start = warm_start.warm_model(
+            warm_start.load(tmp_path, of.manifest.version), warm.dataset, QUICK
+        )
+        model = train(warm.dataset, QUICK, on_epoch=lambda: None, start=start)
+        embeddings = extract_embeddings(model, warm.dataset)
+        return embeddings.item_vectors, embeddings.user_vectors
+
+    cold = run(tmp_path, grown(), hyperparameters=QUICK)
+    for found, right, *wrong in zip(
+        vectors(tmp_path, warm), expected(first), expected(other), vectors(tmp_path, cold), strict=True
+    ):
+        np.testing.assert_array_equal(found, right)
+        assert not any(np.array_equal(found, one) for one in wrong)
+    assert not warnings_of(warm, ANEW)
+    assert "a new item" in open_publication(tmp_path, warm.manifest.version).items
+
+
+def test_a_warm_start_without_a_model_begins_anew_and_says_so_and_is_gone_on_from(tmp_path):
+    promote(tmp_path, publications.publish(tmp_path))
+    # The first label's version has no model, the other one none at all.
+    anew = [run(tmp_path, warm_start=True, label=label) for label in ("current", "canary")]
+    assert all(warnings_of(result, ANEW) for result in anew)
+    cold = run(tmp_path, label="cold")
+    assert not warnings_of(cold, ANEW)
+    np.testing.assert_array_equal(vectors(tmp_path, anew[0])[0], vectors(tmp_path, cold)[0])
+    warm = [run(tmp_path, warm_start=True) for _ in range(2)]
+    assert not any(warnings_of(result, ANEW) for result in warm)
+    assert list_labels(tmp_path)["current"] == warm[1].manifest.version
+    states = [warm_start.load(tmp_path, of.manifest.version).items.gradients for of in warm]
+    # Sums of squares, so they only grow.
+    assert (states[1] >= states[0]).all()
+    assert (states[1] > states[0]).any()
     with pytest.raises(OptionError, match="--warm-start"):
         run(tmp_path, warm_start=True, label=None)
+
+
+def test_a_warm_start_that_cannot_be_is_refused_before_the_training(tmp_path, no_training):
+    older = run(tmp_path).manifest.version
+    no_training()
+    with pytest.raises(OptionError, match=r"--components is 8, but should be 4, as in the version"):
+        run(tmp_path, warm_start=True, hyperparameters=replace(QUICK, components=8))
+    path = layout.version_dir(tmp_path, older) / layout.MODEL_USER_VECTORS
+    publications.overwrite(path, path.read_bytes()[:-4] + b"\0\0\0\0")
+    with pytest.raises(InvalidPublicationError, match=r"model_user_vectors\.npy: SHA-256"):
+        run(tmp_path, warm_start=True)
+    assert list_versions(tmp_path) == [older]
+    assert list_labels(tmp_path) == {"current": older}
+
+
+ALL = {"data": {"split": "none"}, "gates": Gates(allow_unevaluated=True)}
+
+
+def test_an_input_that_shrank_is_refused_with_both_numbers(tmp_path, no_training):
+    rows = datasets.rows()
+    # It cannot have shrunk where nothing was published.
+    first, second, older = (
+        run(tmp_path, of, **ALL, max_shrinkage=most)
+        for of, most in ((rows[:50], 0.0), (rows, 0.0), (rows[:170], 0.6))
+    )
+    assert [own.label for own in (first, second, older)] == ["current"] * 3
+    assert run(tmp_path, rows[:20], **ALL, max_shrinkage=0.0, label=None).label is None
+    versions = list_versions(tmp_path)
+    no_training()
+    for options in ({"max_shrinkage": 0.5}, {}, {"max_shrinkage": 0.0, "label": "canary"}):
+        with pytest.raises(DiscontinuityError, match="'current'") as caught:
+            run(tmp_path, rows[:80], **ALL, **options)
+        assert "interactions" in [failed.name for failed in caught.value.failed]
+        for part in ("80 interactions", "has 170", older.manifest.version, "--max-shrinkage"):
+            assert part in str(caught.value)
+    assert list_versions(tmp_path) == versions
+    assert list_labels(tmp_path) == {"current": older.manifest.version}
 
 
 def test_the_split_is_the_one_that_was_asked_for(tmp_path):
@@ -504,20 +521,38 @@ def test_the_split_is_the_one_that_was_asked_for(tmp_path):
     assert newest.test_interactions == round(0.25 * len(rows))
 
 
+def test_weights_that_ruin_a_model_are_warned_of_where_the_model_sees_them(tmp_path):
+    rows = [(user, item, weight / 1000) for user, item, weight in datasets.rows()]
+    blind, seeing = (
+        run(tmp_path, rows, hyperparameters=replace(QUICK, sample_weights=sees), label=None)
+        for sees in (False, True)
+    )
+    assert warnings_of(blind, "--sample-weights") == []
+    [warning] = warnings_of(seeing, "--sample-weights")
+    assert "weigh 0.02 or more" in warning
+
+
 @pytest.mark.parametrize(
-    ("scale", "loss", "said"),
-    [(1e-3, "warp", "weigh 0.02 or more"), (1e3, "bpr", "weigh more than 50"), (1, "bpr", None)],
+    ("data", "is_weighed"),
+    [
+        ({"event_weights": {"view": 1.0, "buy": 5.0}}, True),
+        ({"half_life_days": 3.0}, True),
+        ({"last_days": 8.0}, False),
+    ],
 )
-def test_weights_that_ruin_a_model_are_warned_of_where_the_model_sees_them(tmp_path, scale, loss, said):
-    rows = [(user, item, weight * scale) for user, item, weight in datasets.rows()]
-    source = TrainingInput(datasets.interactions(rows))
+def test_weights_that_the_training_does_not_look_at_are_warned_of(tmp_path, data, is_weighed):
+    said = "without --sample-weights the model sees only whether a weight is above 0"
+    for sees in (False, True):
+        result = run(tmp_path, data=data, hyperparameters=replace(QUICK, sample_weights=sees))
+        assert len(warnings_of(result, said)) == (is_weighed and not sees)
 
-    def warned(**options):
-        hyperparameters = replace(datasets.QUICK, loss=loss, **options)
-        warnings = run(tmp_path, source, hyperparameters=hyperparameters, label=None).warnings
-        return [warning for warning in warnings if "--sample-weights" in warning]
 
-    assert warned() == []
-    found = warned(sample_weights=True)
-    assert len(found) == (said is not None)
-    assert said is None or said in found[0]
+def test_the_indexing_is_what_the_spec_says():
+    found = indexing_of(
+        specs.spec(backend="exact,annoy", target_recall=0.8, strict_recall=True, index_threads=3)
+    )
+    assert [backend.name for backend in found.backends] == ["exact", "annoy"]
+    options = found.options
+    assert (options.target_recall, options.strict, options.threads) == (0.8, True, 3)
+    assert options.seed == datasets.QUICK.seed
+    assert indexing_of(specs.spec(index_threads=None)).options.threads >= 1

@@ -35,39 +35,28 @@ def pinned(url: DatabaseUrl, look_up: LookUp = addresses) -> str:
     names = [host for host, _ in url.hosts]
     if not any(map(_is_name, names)):
         return url.text
-    found = [*_looked_up(url, look_up)]
+    columns = map(",".join, zip(*_looked_up(url, look_up), strict=True))
     main, _, query = url.text.partition("?")
     # Of an option that is there twice libpq takes the last.
-    last = {
-        "host": ",".join(host for host, _, _ in found),
-        "hostaddr": ",".join(address for _, address, _ in found),
-        "port": ",".join(port for _, _, port in found),
-    }
+    last = dict(zip(("host", "hostaddr", "port"), columns, strict=True))
     return f"{main}?{query}&{postgresql_options.encode(last)}"
 
 
 def _looked_up(url: DatabaseUrl, look_up: LookUp) -> Iterator[tuple[str, str, str]]:
-    problems, given = [], 0
+    problems, is_any = [], False
     for host, port in url.hosts:
-        if not _is_name(host):
-            given += 1
-            yield host, "", port
-            continue
         try:
-            own = look_up(host)
+            own = look_up(host) if _is_name(host) else [""]
         except OSError as error:
             problems.append(f"host {host} can't be found: {error.strerror or error}")
             continue
         for address in own:
             if is_metadata(address):
-                raise OptionError(
-                    OPTION,
-                    url.shown,
-                    f"of a database: {host} is {address}, a cloud's metadata address",
-                )
-            given += 1
+                expected = f"of a database: {host} is {address}, a cloud's metadata address"
+                raise OptionError(OPTION, url.shown, expected)
+            is_any = True
             yield host, address, port
-    if not given:
+    if not is_any:
         raise OSError("; ".join(problems))
 
 

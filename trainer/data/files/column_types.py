@@ -7,10 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _UUID_BYTES = 16
-_UUID_TEXT = 36
-# Where a group of its digits begins, and which digits it has.
-_UUID_GROUPS = ((0, 0, 8), (9, 8, 12), (14, 12, 16), (19, 16, 20), (24, 20, 32))
-_HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint8).reshape(256, 2)
+# Where a group of its digits begins and ends.
+_UUID_GROUPS = ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))
 _WHOLE_BELOW = float(2**53)
 
 
@@ -120,16 +118,12 @@ def _is_uuid(kind: pa.DataType) -> bool:
 
 
 def _uuid_texts(values: pa.Array) -> pa.Array:
-    count = len(values)
     # Where a value is missing there may be no bytes.
     filled = pc.fill_null(values, bytes(_UUID_BYTES))
-    size = count * _UUID_BYTES
-    start = filled.offset * _UUID_BYTES
-    data = np.frombuffer(filled.buffers()[1] or b"", np.uint8, size if count else 0, start)
-    digits = _HEX.take(data, axis=0).reshape(count, 2 * _UUID_BYTES)
-    texts = np.full((count, _UUID_TEXT), ord("-"), np.uint8)
-    for place, first, end in _UUID_GROUPS:
-        texts[:, place : place + end - first] = digits[:, first:end]
-    offsets = np.arange(count + 1, dtype=np.int64) * _UUID_TEXT
-    made = pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(texts.tobytes()))
+    ends = (np.array([0, len(filled)]) + filled.offset) * _UUID_BYTES
+    digits = memoryview(filled.buffers()[1] or b"")[slice(*ends)].hex().encode()
+    offsets = np.arange(len(filled) + 1, dtype=np.int64) * 2 * _UUID_BYTES
+    whole = pa.LargeStringArray.from_buffers(len(filled), pa.py_buffer(offsets), pa.py_buffer(digits))
+    groups = [pc.utf8_slice_codeunits(whole, first, end) for first, end in _UUID_GROUPS]
+    made = pc.binary_join_element_wise(*groups, pa.scalar("-", pa.large_string()))
     return pc.if_else(values.is_valid(), made, pa.scalar(None, pa.large_string()))

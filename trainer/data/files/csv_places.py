@@ -88,7 +88,7 @@ class _Rows:
             if any(_END in value for value in values):
                 return self._error("a quote begins in this row that is never closed")
             if not self._row:
-                header = [_decoded(name) for name in values]
+                header = [name.encode("latin-1").decode(errors="replace") for name in values]
                 read = [(place, name) for place, name in enumerate(header) if name in columns]
             elif len(values) != len(header):
                 return self._uneven(values, header)
@@ -163,7 +163,3 @@ class _Rows:
             what, hint = file_kinds.bad_byte(error), file_kinds.how_to_convert(error)
             return self._error(f"column {column} holds {what}: {hint}")
         return None
-
-
-def _decoded(name: str) -> str:
-    return name.encode("latin-1").decode(errors="replace")

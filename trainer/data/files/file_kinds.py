@@ -117,12 +117,8 @@ def _wide_encoding(start: bytes) -> str | None:
     return None
 
 
-def is_parquet(path: Path) -> bool:
-    """Whether a file is Parquet, by its content; raises InputError when it can't be read."""
-    return _start(path) == PARQUET_MAGIC
-
-
-def _start(path: Path) -> bytes:
+def start_of(path: Path) -> bytes:
+    """As many of a file's first bytes as PARQUET_MAGIC has; InputError when it can't be read."""
     try:
         return read_regular(path, max_bytes=len(PARQUET_MAGIC))
     except OSError as error:

@@ -74,7 +74,7 @@ def read_folder(path: Path, *, required: Collection[str], optional: Collection[s
             type of a column in another way, or in its presence; names the file.
     """
     files = data_files(path)
-    others = [file for file in files if not file_kinds.is_parquet(file)]
+    others = [file for file in files if file_kinds.start_of(file) != file_kinds.PARQUET_MAGIC]
     if len(others) == len(files):
         raise InputError(path, "there is no Parquet file in this folder")
     if others:

@@ -17,8 +17,8 @@ from lightfm_retriever.publication.errors import InvalidIdError
 from lightfm_retriever.publication.storage.id_map import check_id
 from trainer.data.bounds import MAX_WEIGHT, weights_as_float32
 from trainer.data.files import column_names, column_types, csv_files
-from trainer.data.files.column_types import as_text
-from trainer.data.files.file_kinds import PARQUET_MAGIC, _start, bad_byte
+from trainer.data.files.column_types import as_text, decoded, is_text
+from trainer.data.files.file_kinds import PARQUET_MAGIC, bad_byte, start_of
 from trainer.errors import InputError
 
 _WITHOUT = "leave out rows without one"
@@ -41,7 +41,7 @@ def read_table(
         InputError: the file can't be read, is empty, has no such columns, or is of another kind; names
             the row where one is to blame.
     """
-    start = _start(path)
+    start = start_of(path)
     if not start:
         raise InputError(path, "the file is empty")
     read = _read_parquet if start == PARQUET_MAGIC else csv_files.read
@@ -187,16 +187,6 @@ def trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
         return values
     values = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
     return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.large_string()), values)
-
-
-def decoded(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The values themselves where a column holds codes of them; see `column_types.decoded`."""
-    return column_types.decoded(values)
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Whether it is one of Arrow's types of text."""
-    return column_types.is_text(kind)
 
 
 def check_text(path: Path, table: pa.Table) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -106,22 +107,21 @@ def _warning_of_early(path: Path, column: str, times: Times, early: NDArray[np.b
     )
 
 
-def _warning_of_a_gap(path: Path, column: str, times: Times) -> list[str]:
+def _warning_of_a_gap(path: Path, column: str, times: Times) -> Iterator[str]:
     """A warning where nothing happened for many years: a clock that starts anew says 2000, or 1996."""
     years = (times.seconds // _YEAR).astype(np.int64)
     first = int(years.min())
     found = np.flatnonzero(np.bincount(years - first)) + first
     gaps = np.diff(found)
     if not len(gaps) or gaps.max() <= _MANY_YEARS:
-        return []
+        return
     before = years <= found[gaps.argmax()]
     row = int(before.argmax())
-    sentence = (
+    yield (
         f"{path}: {np.count_nonzero(before)} of {len(before)} rows have a {column} more than "
         f"{int(gaps.max()) - 1} years before all others, such as row {row + 1} "
         f"({_shown(times, row)}): is a clock wrong?"
     )
-    return [sentence]
 
 
 def _doubt(times: Times, now: float) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from trainer.data.files import tables
+from trainer.data.files import column_types, tables
 from trainer.data.times import time_forms
 from trainer.data.times.time_forms import EXPECTED
 from trainer.errors import InputError
@@ -50,12 +50,12 @@ def read(path: Path, table: pa.Table, column: str, *, now: float) -> Times:
     Raises:
         InputError: a value is missing or isn't a point in time of the years 1 to 9999; names its row.
     """
-    values = tables.decoded(table.column(column))
+    values = column_types.decoded(table.column(column))
     kind = values.type
     as_numbers: NDArray[np.bool_] = np.broadcast_to(np.bool_(False), len(values))
-    if tables.is_text(kind):
+    if column_types.is_text(kind):
         result, as_numbers = _of_text(path, tables.trimmed(values), column)
-    elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+    elif column_types.is_number(kind):
         result = _floats(path, pc.cast(values, pa.float64(), safe=False), column)
         as_numbers = np.broadcast_to(np.True_, len(values))
     elif pa.types.is_timestamp(kind):
@@ -71,7 +71,7 @@ def read(path: Path, table: pa.Table, column: str, *, now: float) -> Times:
     bad = ~((result >= _EARLIEST) & (result < _LATEST))
     if bad.any():
         row = int(bad.argmax())
-        value = values[row].as_py() if tables.is_text(kind) else result[row].item()
+        value = values[row].as_py() if column_types.is_text(kind) else result[row].item()
         reason = f"{column} is {value!r}, which isn't {EXPECTED}"
         hint = time_forms.hint(result[bad], now=now)
         if not hint and _LATEST <= result[row] < _LATEST * 1000:

@@ -41,31 +41,19 @@ def made(rows, name, *, times=True, types=True, ids=True):
     return replace(read, event_ids=pa.chunked_array([texts], pa.large_string())) if ids else read
 
 
-def history(rows, **options):
+def history(*rows, **options):
     return made(rows, "shop.csv", **options)
 
 
-def log(rows):
+def log(*rows):
     """All have an id, each another one."""
     return made([(*row[:5], number + 1) for number, row in enumerate(rows)], "events")
 
 
-def combine(history, events):
-    """As a training does where nothing is weighed."""
-    return join(history, without_known(history, events))
-
-
 def as_rows(read):
-    return [
-        (
-            read.user_ids[read.users[row]],
-            read.item_ids[read.items[row]],
-            float(read.weights[row]),
-            None if read.timestamps is None else read.timestamps[row] - NOW,
-            None if read.events is None else read.event_types[read.events[row]],
-        )
-        for row in range(len(read))
-    ]
+    """With seconds after NOW."""
+    rows = datasets.as_rows(read)
+    return [(*row[:3], None if row[3] is None else row[3] - NOW, row[4]) for row in rows]
 
 
 @given(ROWS, ROWS, st.booleans(), st.booleans(), st.booleans())
@@ -87,23 +75,21 @@ def test_each_event_that_is_in_both_counts_once(old, new, times, types, ids):
             left[key(row)] -= 1
         else:
             expected.append(row)
-    found = combine(history(old, times=times, types=types, ids=ids), log(new))
+    first, second = history(*old, times=times, types=types, ids=ids), log(*new)
+    first, second = replace(first, warnings=["of old"]), replace(second, warnings=["of new"])
+    found = join(first, without_known(first, second))
     shown = [
         (*row[:3], row[3] if times else None, "" if number < len(old) and not types else row[4])
         for number, row in enumerate([*old, *expected])
     ]
     assert as_rows(found) == shown
-    assert found.name == "shop.csv + events"
-    assert found.event_ids is None
-    assert (found.users.dtype, found.items.dtype, found.weights.dtype) == (
-        np.int64,
-        np.int64,
-        np.float32,
-    )
+    assert (found.name, found.event_ids) == ("shop.csv + events", None)
+    kinds = (found.users.dtype, found.items.dtype, found.weights.dtype)
+    assert kinds == (np.int64, np.int64, np.float32)
     assert len(set(found.user_ids)) == len(found.user_ids)
-    repeats = len(new) - len(expected)
+    assert found.warnings[:2] == ["of old", "of new"]
     told = [int(warning.split()[0]) for warning in found.warnings if "they count once" in warning]
-    assert sum(told) == repeats
+    assert sum(told) == len(new) - len(expected)
 
 
 @given(ROWS, ROWS, st.booleans(), st.booleans())
@@ -131,8 +117,8 @@ def test_rows_are_joined_with_the_columns_that_they_have(first, second, times, t
 )
 def test_times_are_compared_as_exactly_as_the_history_has_them(of_history, of_log):
     rows = [("u", "a", 1.0, 0, "", 0)] * 2
-    old = replace(history(rows), timestamps=NOW + np.array(of_history))
-    new = replace(log(rows), timestamps=NOW + np.array(of_log))
+    old = replace(history(*rows), timestamps=NOW + np.array(of_history))
+    new = replace(log(*rows), timestamps=NOW + np.array(of_log))
     found = without_known(old, new)
     assert len(found) == 0
     assert found.warnings == [
@@ -144,52 +130,44 @@ def test_times_are_compared_as_exactly_as_the_history_has_them(of_history, of_lo
 
 def test_repeated_purchases_count_as_often_as_they_are_in_the_log():
     same = ("u", "a", 1.0, 0, "buy", 0)
-    assert len(without_known(history([same]), log([same] * 3))) == 2
-    assert len(without_known(history([same] * 2), log([same]))) == 0
-    # Those of the history alone stay, each of them.
-    assert len(combine(history([same] * 2), log([same]))) == 2
-
-
-def test_ids_of_another_kind_leave_it_to_the_time():
-    old = history([("u", "a", 1.0, 0, "buy", 70), ("u", "b", 1.0, 1, "buy", 80)])
-    new = log([("u", "a", 1.0, 0, "buy", 0), ("u", "b", 1.0, 5, "buy", 0)])
-    assert as_rows(without_known(old, new)) == [("u", "b", 1.0, 5.0, "buy")]
+    assert len(without_known(history(same), log(same, same, same))) == 2
+    assert len(without_known(history(same, same), log(same))) == 0
+    # Ids of another kind leave it to the time.
+    old = history(("u", "a", 1.0, 0, "buy", 70), ("u", "b", 1.0, 1, "buy", 80))
+    assert as_rows(without_known(old, log(same, ("u", "b", 1.0, 5, "buy", 0)))) == [
+        ("u", "b", 1.0, 5.0, "buy")
+    ]
 
 
 def test_ids_of_another_form_are_shown_beside_one_another():
-    old = history([("1", "10", 1.0, 0, "", 0)])
-    new = log([("U-1", "I-10", 1.0, 5, "", 0)])
-    for kind, ids, warning in zip(
-        ("items", "users"),
-        ("events has 'I-10', shop.csv has '10'", "events has 'U-1', shop.csv has '1'"),
-        without_known(old, new).warnings,
-        strict=True,
-    ):
-        assert warning.startswith(f"none of the 1 {kind} of events is in shop.csv: ")
-        assert warning.endswith(f"are their ids of another form? {ids}")
-    assert without_known(old, log([("1", "10", 1.0, 5, "", 0)])).warnings == []
+    old = history(("1", "10", 1.0, 0, "", 0))
+    assert without_known(old, log(("U-1", "I-10", 1.0, 5, "", 0))).warnings == [
+        f"none of the 1 {kind}s of events is in shop.csv: are their ids of another form? "
+        f"events has {new!r}, shop.csv has {own!r}"
+        for kind, new, own in (("item", "I-10", "10"), ("user", "U-1", "1"))
+    ]
+    assert without_known(old, log(("1", "10", 1.0, 5, "", 0))).warnings == []
 
 
 def test_what_keeps_events_from_being_known_is_told():
     rows = [("u", "a", 1.0, 0, "", 1), ("u", "b", 1.0, 0, "", 0)]
-    [warning] = without_known(history(rows, times=False, ids=False), log(rows)).warnings
+
+    def told(old, new=log(*rows)):  # noqa: B008 - it isn't changed
+        return without_known(old, new).warnings
+
+    [warning] = told(history(*rows, times=False, ids=False))
     assert warning.startswith(
         "2 of 2 interactions of shop.csv have neither a timestamp nor an event_id"
     )
-    warnings = without_known(history(rows, times=False), log(rows)).warnings
-    assert warnings[0].startswith("1 of 2 interactions of shop.csv have neither")
-    assert warnings[1].startswith("1 of 2 events of events are in shop.csv too, by event_id")
-    days = replace(history(rows, ids=False), timestamps=np.array([MIDNIGHT - DAY, MIDNIGHT]))
-    new = replace(log(rows), timestamps=np.array([NOW - 4000, NOW + 4000]))
-    [warning] = without_known(days, new).warnings
-    assert warning.startswith(
-        "the timestamps of shop.csv are days: events of events that are in it too"
-    )
-    after = replace(new, timestamps=new.timestamps + 2 * DAY)
-    assert without_known(days, after).warnings == []
-
-
-def test_warnings_of_both_are_kept():
-    old = replace(history([("u", "a", 1.0, 0, "", 0)]), warnings=["old"])
-    new = replace(log([("u", "a", 1.0, 9, "", 0)]), warnings=["new"])
-    assert combine(old, new).warnings == ["old", "new"]
+    neither, twice = told(history(*rows, times=False))
+    assert neither.startswith("1 of 2 interactions of shop.csv have neither")
+    assert twice.startswith("1 of 2 events of events are in shop.csv too, by event_id")
+    days = replace(history(*rows, ids=False), timestamps=np.array([MIDNIGHT - DAY, MIDNIGHT]))
+    new = replace(log(*rows), timestamps=np.array([NOW - 4000, NOW + 4000]))
+    are_days = "the timestamps of shop.csv are days: events of events that are in it too"
+    [warning] = told(days, new)
+    assert warning.startswith(are_days)
+    # Unless some are known by them.
+    at_midnight = replace(new, timestamps=np.array([MIDNIGHT - DAY, NOW]))
+    assert not any(warning.startswith(are_days) for warning in told(days, at_midnight))
+    assert told(days, replace(new, timestamps=new.timestamps + 2 * DAY)) == []

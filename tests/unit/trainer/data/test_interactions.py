@@ -12,85 +12,50 @@ from tests import datasets
 from trainer.data.interactions import read_interactions
 from trainer.errors import InputError
 
-ROWS = [("7", "東京", 5.0), ("Ünal", "a b/c", -1.5), ("7", "🎬", 0.0), ("7", "東京", 2.5)]
+NOW = 1_782_820_800.0
+# Neither normalised nor trimmed.
+FORMS = [unicodedata.normalize(form, "é") for form in ("NFC", "NFD")]
+ROWS = [("7", "東京", 5.0), (" É", "a b/c", -1.5), ("7", "🎬", 0.0), ("7", "東京", 2.5)]
+ROWS += [("7", form, 1.0) for form in FORMS]
 
 
 def as_rows(read):
-    return [
-        (read.user_ids[user], read.item_ids[item], weight)
-        for user, item, weight in zip(read.users, read.items, read.weights.tolist(), strict=True)
-    ]
+    return [row[:3] for row in datasets.as_rows(read)]
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.tsv.gz", "a.parquet"])
 def test_every_kind_of_file_gives_the_same_rows_in_their_order(tmp_path, name):
     read = read_interactions(datasets.write_rows(tmp_path / name, ROWS))
     assert as_rows(read) == ROWS
-    assert (read.name, len(read)) == (name, 4)
-    assert (read.user_ids, read.item_ids) == (["7", "Ünal"], ["東京", "a b/c", "🎬"])
+    assert (read.name, len(read)) == (name, len(ROWS))
+    assert (read.user_ids, read.item_ids) == (["7", " É"], ["東京", "a b/c", "🎬", *FORMS])
     assert (read.users.dtype, read.items.dtype, read.weights.dtype) == (np.int64, np.int64, np.float32)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_without_weights_each_is_1_and_other_columns_are_ignored(tmp_path, suffix):
-    columns = {
-        "time": ["", "x"],
-        "item_id": ["b", "a"],
-        "user_id": ["1", "1"],
-        "weights": ["", ""],
-    }
+    # Integers are the same ids in Parquet as in CSV.
+    columns = {"time": ["", "x"], "item_id": [20, 3], "user_id": [1, 1], "weights": ["", ""]}
     read = read_interactions(datasets.write(tmp_path / f"a.{suffix}", columns))
-    assert as_rows(read) == [("1", "b", 1.0), ("1", "a", 1.0)]
+    assert as_rows(read) == [("1", "20", 1.0), ("1", "3", 1.0)]
     assert (read.timestamps, read.events, read.event_types) == (None, None, [])
-
-
-def test_integers_are_the_same_ids_in_parquet_as_in_csv(tmp_path):
-    columns = {"user_id": [1, 20], "item_id": [3, 3], "weight": [4, 5]}
-    read = [
-        as_rows(read_interactions(datasets.write(tmp_path / name, columns)))
-        for name in ("a.csv", "a.parquet")
-    ]
-    assert read[0] == read[1] == [("1", "3", 4.0), ("20", "3", 5.0)]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (("", "b", "1"), "row 2: user_id is empty: leave out rows without one"),
-        (("a", "", "1"), "row 2: item_id is empty: leave out rows without one"),
-        (
-            ("a", "x" * 513, "1"),
-            "row 2: item_id: id 'x{57}\\.\\.\\.': has 513 bytes of UTF-8, at most 512",
-        ),
-        (("a", "b", "NaN"), "row 2: weight is nan, which isn't a finite number"),
-        (("a", "b", "-inf"), "row 2: weight is -inf, which isn't a finite number"),
-        (("a", "b", "five"), "row 2: weight is 'five', which isn't a number"),
-        (("a", "b", ""), "row 2: weight is empty"),
-        (
-            ("a", "b", "3e38"),
-            "row 2: weight is 3e\\+38, but should be between -1e\\+09 and 1e\\+09: .*",
-        ),
+        (("", "b", "1"), "user_id is empty: leave out rows without one"),
+        (("a", "x" * 513, "1"), "item_id: id 'x.*': has 513 bytes of UTF-8, at most 512"),
+        (("a", "b", "five"), "weight is 'five', which isn't a number"),
     ],
 )
 def test_a_bad_row_is_named_by_file_row_and_value(tmp_path, suffix, bad, message):
     path = tmp_path / f"a.{suffix}"
     columns = zip(("a", "b", "1"), bad, ("c", "d", "2"), strict=True)
     datasets.write(path, dict(zip(("user_id", "item_id", "weight"), columns, strict=True)))
-    with pytest.raises(InputError, match=f"^{path}, {message}$"):
+    with pytest.raises(InputError, match=f"^{path}, row 2: {message}$"):
         read_interactions(path)
-
-
-def test_a_missing_column_is_named(tmp_path):
-    path = datasets.write(tmp_path / "a.csv", {"user": ["1"], "item_id": ["2"]})
-    with pytest.raises(InputError, match="column user_id is missing; the columns are: user, item_id"):
-        read_interactions(path)
-
-
-def test_ids_are_not_normalised_nor_trimmed(tmp_path):
-    forms = [unicodedata.normalize(form, "é") for form in ("NFC", "NFD")]
-    path = datasets.write_rows(tmp_path / "a.csv", [(form, "i", 1.0) for form in [*forms, " é", "É"]])
-    assert read_interactions(path).user_ids == [*forms, " é", "É"]
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv.gz", "a.parquet"])
@@ -109,33 +74,17 @@ def test_times_and_event_types_are_read_where_there_are_such(tmp_path, name):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_time_that_is_none_is_named_by_file_row_and_value(tmp_path, suffix):
-    columns = {"user_id": ["1", "2"], "item_id": ["a", "b"], "timestamp": ["2026-01-01", "yesterday"]}
-    path = datasets.write(tmp_path / f"a.{suffix}", columns)
-    with pytest.raises(InputError, match=f"^{path}, row 2: timestamp is 'yesterday', which isn't sec"):
-        read_interactions(path)
-
-
-NOW = 1_782_820_800.0
-
-
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
 @pytest.mark.parametrize(
     ("times", "message"),
     [
-        (
-            ["2026-06-30", "2027-06-30", "2026-06-30"],
-            "row 2: timestamp is 2027-06-30T00:00:00Z, more than a",
-        ),
-        (
-            ["20260115", "20260116", "20260115"],
-            "row 1: timestamp is 20260115, .* 20260115 as 2026-01-15",
-        ),
-        (["46037", "46037", "46037"], "row 1: timestamp is 46037, .* Excel's serial dates"),
+        (["2026-01-01", "yesterday"], "row 2: timestamp is 'yesterday', which isn't sec"),
+        (["2026-06-30", "2027-06-30"], "row 2: timestamp is 2027-06-30T00:00:00Z, more than a"),
+        (["20260115", "20260116"], "row 1: timestamp is 20260115, .* 20260115 as 2026-01-15"),
+        (["46037", "46037"], "row 1: timestamp is 46037, .* Excel's serial dates"),
     ],
 )
 def test_times_that_cannot_be_right_are_refused_by_file_row_and_value(tmp_path, suffix, times, message):
-    columns = {"user_id": ["1", "2", "2"], "item_id": ["a", "b", "c"], "timestamp": times}
+    columns = {"user_id": ["1", "2"], "item_id": ["a", "b"], "timestamp": times}
     path = datasets.write(tmp_path / f"a.{suffix}", columns)
     with pytest.raises(InputError, match=f"^{path}, {message}"):
         read_interactions(path, now=NOW)
@@ -143,9 +92,8 @@ def test_times_that_cannot_be_right_are_refused_by_file_row_and_value(tmp_path, 
 
 def test_by_the_machines_clock_a_year_ahead_is_refused(tmp_path):
     ahead = (datetime.now(UTC) + timedelta(days=365)).isoformat()
-    path = datasets.write(
-        tmp_path / "a.csv", {"user_id": ["1"], "item_id": ["a"], "timestamp": [ahead]}
-    )
+    columns = {"user_id": ["1"], "item_id": ["a"], "timestamp": [ahead]}
+    path = datasets.write(tmp_path / "a.csv", columns)
     with pytest.raises(
         InputError, match=r"row 1: timestamp is .*Z, more than a day ahead of this machine"
     ):
@@ -185,8 +133,6 @@ def test_some_of_the_rows_are_what_they_would_be_in_a_file_of_their_own(rows):
     left = [row for row in rows if row[-1]]
     assume(left)
     found, expected = made(rows).where(np.array([row[-1] for row in rows])), made(left)
-    for name in ("users", "items", "weights", "timestamps", "events"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
-        assert getattr(found, name).dtype == getattr(expected, name).dtype
+    assert datasets.as_rows(found) == datasets.as_rows(expected)
     assert (found.user_ids, found.item_ids) == (expected.user_ids, expected.item_ids)
-    assert found.event_types == expected.event_types
+    assert (found.event_types, found.users.dtype) == (expected.event_types, expected.users.dtype)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,8 +16,9 @@ from hypothesis import strategies as st
 from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES, NumberColumn, TextColumn
 from lightfm_retriever.publication.storage.id_map import IdMap
 from tests import datasets
+from trainer.data import item_attributes
 from trainer.data.features import read_features
-from trainer.data.item_attributes import WantedColumn, by_row, parse, read
+from trainer.data.item_attributes import WantedColumn, by_row, parse
 from trainer.errors import InputError, OptionError
 from trainer.reading import read_source
 from trainer.spec import DataSpec
@@ -27,41 +27,29 @@ PATH = Path("items.csv")
 SUFFIXES = ("csv", "tsv", "csv.gz", "parquet")
 
 
-def attribute(values, given="g", *, separator="|"):
-    """One column as the attribute that is made of it."""
-    [column] = read(PATH, pa.table({"g": values}), parse([given]), separator=separator)
+def read(values, given="g", *, separator="|"):
+    """What is made of a column: numbers, None for none, or lists of texts; and what is said of it."""
+    told = []
+    [column] = item_attributes.read(
+        PATH, pa.table({"g": values}), parse([given]), separator=separator, warnings=told
+    )
     assert column.name == "g"
-    return column
-
-
-def numbers(values, given="g"):
-    """A number attribute, None for none."""
-    column = attribute(values, given)
-    assert isinstance(column, NumberColumn)
-    assert column.values.dtype == np.float64
-    return [None if np.isnan(value) else value for value in column.values.tolist()]
-
-
-def texts(values, given="g", *, separator="|"):
-    column = attribute(values, given, separator=separator)
-    assert isinstance(column, TextColumn)
-    return [[*own] for own in column.values]
-
-
-# ---- what is wanted
+    if isinstance(column, TextColumn):
+        return [[*own] for own in column.values], told
+    assert (type(column), column.values.dtype) == (NumberColumn, np.float64)
+    return [None if np.isnan(value) else value for value in column.values.tolist()], told
 
 
 def test_a_column_is_given_by_name_and_perhaps_kind():
+    given = "genres year:number code:text a:b c:d:text text number e:number:text number:number:number"
     assert parse([]) == []
-    assert parse(["genres", "year:number", "code:text", "a:b", "c:d:text"]) == [
+    # Some are called as a kind is, and as a kind is given.
+    assert parse(given.split()) == [
         WantedColumn("genres", None),
         WantedColumn("year", "number"),
         WantedColumn("code", "text"),
         WantedColumn("a:b", None),
         WantedColumn("c:d", "text"),
-    ]
-    # Columns that are called as a kind is, and as a kind is given.
-    assert parse(["text", "number", "e:number:text", "number:number:number"]) == [
         WantedColumn("text", None),
         WantedColumn("number", None),
         WantedColumn("e:number", "text"),
@@ -81,9 +69,11 @@ def test_a_column_is_given_by_name_and_perhaps_kind():
     ],
 )
 def test_names_that_cannot_be_used_are_named(names, value, expected):
-    with pytest.raises(OptionError) as caught:
-        parse(names)
-    assert str(caught.value) == f"--item-attributes is {value!r}, but should be {expected}"
+    # A spec refuses them before anything is read.
+    for refuse in (parse, lambda own: DataSpec(event_log=True, items="i.csv", item_attributes=own)):
+        with pytest.raises(OptionError) as caught:
+            refuse(names)
+        assert str(caught.value) == f"--item-attributes is {value!r}, but should be {expected}"
 
 
 # ---- kinds and values
@@ -104,105 +94,85 @@ def test_every_kind_of_file_gives_the_same_attributes(tmp_path, suffix):
     assert (year.name, genres.name) == ("year", "genres")
     np.testing.assert_array_equal(year.values, [1995, np.nan, 2001.5])
     assert [{*own} for own in genres.values] == [{"War", "Drama"}, set(), {"映画"}]
+    assert read_features(path, "item", columns=["year"]).attributes == []
+    with pytest.raises(
+        InputError,
+        match=r"items\..*: column Year is missing; the columns are: item_id, genres, year, code",
+    ):
+        read_features(path, "item", columns=["Year"], attributes=parse(["Year"]))
+
+
+GAPS = float("nan")
 
 
 @pytest.mark.parametrize(
-    ("values", "expected"),
+    ("values", "given", "expected"),
     [
-        (["1", "-2.5", "1e3", "", None, " 7 "], [1, -2.5, 1000, None, None, 7]),
-        ([1, None, -3], [1, None, -3]),
-        ([0.5, float("nan"), None], [0.5, None, None]),
-        (pa.array([1.5, None], pa.float32()), [1.5, None]),
-        (pa.array([Decimal("1.25"), None]), [1.25, None]),
-        (pa.array(["1", "2", "1"]).dictionary_encode(), [1, 2, 1]),
-        (pa.array([3, 4, 3]).dictionary_encode(), [3, 4, 3]),
-        (pa.array(["1", None], pa.large_string()), [1, None]),
-        (pa.chunked_array([["1"], ["", "2"]]), [1, None, 2]),
-        ([2**60, 1], [2.0**60, 1]),
+        # A column of finite numbers is a number.
+        (["1", "-2.5", "1e3", "", None, " 7 "], "g", [1, -2.5, 1000, None, None, 7]),
+        ([1, None, -3], "g", [1, None, -3]),
+        ([0.5, GAPS, None], "g", [0.5, None, None]),
+        (pa.array([1.5, None], pa.float32()), "g", [1.5, None]),
+        (pa.array([Decimal("1.25"), None]), "g", [1.25, None]),
+        (pa.array(["1", "2", "1"]).dictionary_encode(), "g", [1, 2, 1]),
+        (pa.array([3, 4, 3]).dictionary_encode(), "g", [3, 4, 3]),
+        (pa.array(["1", None], pa.large_string()), "g", [1, None]),
+        (pa.chunked_array([["1"], ["", "2"]]), "g", [1, None, 2]),
+        ([2**60, 1], "g", [2.0**60, 1]),
+        # Any other is text, also where nothing says what it would be.
+        (["1", "a", "b"], "g", [["1"], ["a"], ["b"]]),
+        (["", None], "g", [[], []]),
+        (["N/A", "-", ""], "g", [["N/A"], ["-"], []]),
+        ([True, None], "g", [["True"], []]),
+        (pa.array([[1, 2], [], None]), "g", [["1", "2"], [], []]),
+        (pa.array([["a|b", ""], [None]], pa.large_list(pa.string())), "g", [["a|b"], []]),
+        (pa.array(["a|b", "a"]).dictionary_encode(), "g", [["a", "b"], ["a"]]),
+        (pa.array([[1.0, 2.0], None]), "g", [["1", "2"], []]),
+        # Codes, of which some items have several.
+        (["1", "2", "1|2"], "g", [["1"], ["2"], ["1", "2"]]),
+        # A kind that is given overrides the content.
+        (["1", "twelve"], "g:text", [["1"], ["twelve"]]),
+        (["0001", "12|13", ""], "g:text", [["0001"], ["12", "13"], []]),
+        ([1995, None], "g:text", [["1995"], []]),
+        ([1995.0, None, GAPS], "g:text", [["1995"], [], []]),
+        (["", None], "g:number", [None, None]),
+        ([True, False, None], "g:number", [1, 0, None]),
     ],
 )
-def test_a_column_of_finite_numbers_is_a_number(values, expected):
-    assert numbers(values) == expected
+def test_a_column_is_a_number_or_text_and_nothing_is_told_of_what_is_meant(values, given, expected):
+    found, told = read(values, given)
+    assert found == expected
+    empty = not any(own for own in expected) and expected[0] == []
+    assert told == [] or empty or expected[0] == ["N/A"]
 
 
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        (["1", "2", "x"], [["1"], ["2"], ["x"]]),
-        # No number that can be sorted or compared.
-        (["1", "inf"], [["1"], ["inf"]]),
-        (["1|2", "3"], [["1", "2"], ["3"]]),
-        # Nothing says what these would be.
-        (["", None], [[], []]),
-        ([True, None], [["True"], []]),
-        (pa.array([[1, 2], [], None]), [["1", "2"], [], []]),
-        (pa.array([["a|b", ""], [None]], pa.large_list(pa.string())), [["a|b"], []]),
-        (pa.array(["a|b", "a"]).dictionary_encode(), [["a", "b"], ["a"]]),
-    ],
-)
-def test_any_other_column_is_text(values, expected):
-    assert texts(values) == expected
+MARKS = "N/A n/a NA nan NaN null NULL None - ? <NA> #N/A"
 
 
-def told(values, given="g"):
-    """What is said of a column as an attribute."""
-    warnings = []
-    read(PATH, pa.table({"g": values}), parse([given]), separator="|", warnings=warnings)
-    return warnings
-
-
-@pytest.mark.parametrize(
-    "mark",
-    ["N/A", "n/a", "NA", "nan", "NaN", "null", "NULL", "None", "-", "?", "<NA>", "#N/A", " nan "],
-)
+@pytest.mark.parametrize("mark", [*MARKS.split(), " nan "])
 @pytest.mark.parametrize("given", ["g", "g:number"])
 def test_marks_of_a_missing_number_are_gaps_that_are_told_of(mark, given):
     values = ["1", mark, "", "2.5", mark, None]
-    assert numbers(values, given) == [1, None, None, 2.5, None, None]
-    [warning] = told(values, given)
-    assert warning == (
+    told = (
         f"2 of 4 values of column g of items.csv mark a missing number, as {mark.strip()!r} in row 2: "
         "these items have none"
     )
-    assert numbers(pa.array(values).dictionary_encode(), given) == numbers(values, given)
-    assert told(["1", "", None], given) == []
-
-
-def test_marks_alone_say_nothing_of_numbers():
-    assert texts(["N/A", "-", ""]) == [["N/A"], ["-"], []]
+    for of in (values, pa.array(values).dictionary_encode()):
+        assert read(of, given) == ([1, None, None, 2.5, None, None], [told])
 
 
 def test_a_column_that_is_text_for_few_values_is_told_of():
-    values = ["1", "2", "", "twelve", "3", "N/A", "4", "12 €"]
-    assert texts(values)[3] == ["twelve"]
-    assert told(values)[0] == (
+    texts, told = read(["1", "2", "", "twelve", "3", "N/A", "4", "12 €"])
+    assert texts[3] == ["twelve"]
+    assert told[0] == (
         "column g of items.csv is published as text, although 4 of its 7 values are numbers: 2 aren't, "
         "as 'twelve' in row 4. Mend or empty those, or give --item-attributes g:number, which refuses "
         "them, or g:text"
     )
-    assert told(["1", "2", "inf"])[0].startswith(
-        "column g of items.csv is published as text, although 2"
-    )
-
-
-@pytest.mark.parametrize(
-    ("values", "given"),
-    [
-        (["1", "twelve"], "g:text"),
-        (["1", "a", "b"], "g"),
-        # Codes, of which some items have several.
-        (["1", "2", "1|2"], "g"),
-        ([1, 2], "g"),
-        ([1.0, None], "g:text"),
-    ],
-)
-def test_nothing_is_told_of_text_that_is_meant(values, given):
-    assert told(values, given) == []
-
-
-def test_integers_with_gaps_are_text_as_integers_are():
-    assert texts([1995.0, None, float("nan")], "g:text") == [["1995"], [], []]
-    assert texts(pa.array([[1.0, 2.0], None]), "g") == [["1", "2"], []]
+    # No number that can be sorted or compared.
+    texts, told = read(["1", "2", "inf"])
+    assert texts[2] == ["inf"]
+    assert told[0].startswith("column g of items.csv is published as text, although 2")
 
 
 @given(st.lists(st.text("0123456789.eE+-", min_size=1, max_size=6), min_size=1, max_size=3))
@@ -211,47 +181,39 @@ def test_what_is_a_number_is_what_arrow_takes_for_one(values):
         expected = pc.cast(pa.array(values), pa.float64()).to_pylist()
     except pa.ArrowInvalid:
         expected = None
-    marks = [value for value in values if value == "-"]
-    if expected is None and not marks:
-        assert isinstance(attribute(values), TextColumn)
-    elif not marks and np.isfinite(expected).all():
-        # Zeros at the beginning are those of codes.
-        if any(re.match("[-+]?0[0-9]", value) for value in values):
-            assert isinstance(attribute(values), TextColumn)
-        else:
-            assert numbers(values) == expected
+    found, _ = read(values)
+    if "-" in values or (expected is not None and not np.isfinite(expected).all()):
+        return
+    # Zeros at the beginning are those of codes.
+    if expected is None or any(re.match("[-+]?0[0-9]", value) for value in values):
+        assert all(isinstance(own, list) for own in found)
+    else:
+        assert found == expected
 
 
 @pytest.mark.parametrize("codes", [["0000000000001", "12"], ["9007199254740996", "9007199254740997"]])
-def test_numbers_that_are_codes_are_text_and_are_told(tmp_path, codes):
-    path = datasets.write(tmp_path / "items.csv", {"item_id": ["a", "b"], "ean": codes})
-    table = read_features(path, "item", columns=[], attributes=parse(["ean"]))
-    assert [own.values for own in table.attributes] == [[[code] for code in codes]]
-    [warning] = table.warnings
-    assert "written as codes, as " in warning
-    assert "ean:number makes it a number" in warning
-    numbers_asked_for = read_features(path, "item", columns=[], attributes=parse(["ean:number"]))
-    assert isinstance(numbers_asked_for.attributes[0], NumberColumn)
-
-
-def test_a_kind_that_is_given_overrides_the_content():
-    assert texts(["0001", "12|13", ""], "g:text") == [["0001"], ["12", "13"], []]
-    assert texts([1995, None], "g:text") == [["1995"], []]
-    assert numbers(["", None], "g:number") == [None, None]
-    assert numbers([True, False, None], "g:number") == [1, 0, None]
+def test_numbers_that_are_codes_are_text_and_are_told(codes):
+    texts, [told] = read(codes)
+    assert texts == [[code] for code in codes]
+    assert "written as codes, as " in told
+    assert "g:number makes it a number" in told
+    assert read(codes, "g:number") == ([float(code) for code in codes], [])
 
 
 @pytest.mark.parametrize("separator", ["|", ";", " ", ", "])
 def test_values_are_cut_at_the_given_separator_only(separator):
-    assert texts([f"War{separator}Drama"], separator=separator) == [["War", "Drama"]]
-    assert texts(["War/Drama"], separator=separator) == [["War/Drama"]]
+    for values, expected in (
+        ([f"War{separator}Drama"], ["War", "Drama"]),
+        (["War/Drama"], ["War/Drama"]),
+    ):
+        assert read(values, separator=separator)[0] == [expected]
 
 
 @given(st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), min_size=1))
 def test_numbers_keep_all_their_digits(values):
     as_text = ["" if value is None else repr(value) for value in values]
-    assert numbers(as_text, "g:number") == values
-    assert numbers(pa.array(values, pa.float64())) == values
+    assert read(as_text, "g:number")[0] == values
+    assert read(pa.array(values, pa.float64()))[0] == values
 
 
 @settings(max_examples=25)
@@ -278,9 +240,9 @@ def test_a_specs_attributes_are_read_from_its_items(tmp_path):
         return read_source(data, data_dir=tmp_path, event_log=None).items
 
     options = {"feature_separator": ";", "item_features": ["g"]}
-    read = source(items=str(items), item_attributes=["year:text", "g"], **options)
-    assert read.attributes == [TextColumn("year", [["1995"]]), TextColumn("g", [["1", "2"]])]
-    assert read.features == [["g:1", "g:2"]]
+    found = source(items=str(items), item_attributes=["year:text", "g"], **options)
+    assert found.attributes == [TextColumn("year", [["1995"]]), TextColumn("g", [["1", "2"]])]
+    assert found.features == [["g:1", "g:2"]]
     assert source(items=str(items), **options).attributes == []
     with pytest.raises(OptionError) as caught:
         source(item_attributes=["year:text", "g"])
@@ -289,51 +251,20 @@ def test_a_specs_attributes_are_read_from_its_items(tmp_path):
     )
 
 
-def test_a_spec_refuses_attributes_before_anything_is_read():
-    with pytest.raises(OptionError, match="--item-attributes is 'title', but should be another column"):
-        DataSpec(event_log=True, items="i.csv", item_attributes=["year", "title"])
-
-
-def test_without_attributes_there_are_none(tmp_path):
-    path = datasets.write(tmp_path / "i.csv", {"item_id": ["a"], "year": ["1995"]})
-    assert read_features(path, "item", columns=["year"]).attributes == []
-
-
 # ---- mistakes
 
 
-def refused(values, given="g"):
-    with pytest.raises(InputError) as caught:
-        attribute(values, given)
-    assert caught.value.path == PATH
-    return caught.value
+@pytest.mark.parametrize("as_list", [False, True])
+def test_a_value_that_is_too_long_is_named_by_row_and_column(as_list):
+    def filled(value):
+        return pa.array([["a"], ["b", value]]) if as_list else ["a", f"b|{value}"]
 
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_column_that_is_not_there_is_named_once_beside_those_that_are(tmp_path, suffix):
-    path = datasets.write(tmp_path / f"items.{suffix}", {"item_id": ["a"], "Year": ["1995"]})
-    with pytest.raises(
-        InputError,
-        match=r"items\..*: column year is missing; the columns are: item_id, Year: rename 'Year' to",
-    ):
-        read_features(path, "item", columns=["year"], attributes=parse(["year"]))
-
-
-@pytest.mark.parametrize("values", [["a", "b|{}"], pa.array([["a"], ["b", "{}"]])])
-def test_a_value_that_is_too_long_is_named_by_row_and_column(values):
     # Two bytes each.
     longest = "é" * (MAX_VALUE_BYTES // 2)
-
-    def filled(value):
-        lists = values if isinstance(values, list) else values.to_pylist()
-        return [
-            own.format(value) if isinstance(own, str) else [one.format(value) for one in own]
-            for own in lists
-        ]
-
-    assert texts(filled(longest)) == [["a"], ["b", longest]]
-    error = refused(filled(longest + "x"))
-    assert str(error) == (
+    assert read(filled(longest))[0] == [["a"], ["b", longest]]
+    with pytest.raises(InputError) as caught:
+        read(filled(longest + "x"))
+    assert str(caught.value) == (
         f"items.csv, row 2: g has a value of 501 bytes of UTF-8, at most 500: {'é' * 40!r}..."
     )
 
@@ -351,17 +282,7 @@ def test_a_value_that_is_too_long_is_named_by_row_and_column(values):
     ],
 )
 def test_values_that_are_no_numbers_are_named_by_row_and_column(values, given, row, reason):
-    error = refused(values, given)
-    assert error.row == row
-    assert error.reason.startswith(reason)
-
-
-def test_any_values_of_lists_and_of_cut_text_are_the_same():
-    """Written as Parquet, so that it is the file's own type that decides."""
-    with tempfile.TemporaryDirectory() as name:
-        lists = pa.table({"item_id": ["a", "b"], "g": pa.array([["x", "y"], ["z"]])})
-        pa.parquet.write_table(lists, Path(name) / "lists")
-        cut = datasets.write(Path(name) / "cut.parquet", {"item_id": ["a", "b"], "g": ["x|y", "z"]})
-        for path in (Path(name) / "lists", cut):
-            [column] = read_features(path, "item", columns=[], attributes=parse(["g"])).attributes
-            assert column == TextColumn("g", [["x", "y"], ["z"]])
+    with pytest.raises(InputError) as caught:
+        read(values, given)
+    assert (caught.value.path, caught.value.row) == (PATH, row)
+    assert caught.value.reason.startswith(reason)

@@ -10,18 +10,13 @@ from hypothesis import strategies as st
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from tests.unit.trainer.index import cases
 from trainer.evaluation import of_cold_users, of_vectors
-from trainer.evaluation.of_cold_users import (
-    evaluate_cold,
-    evaluated_users,
-    fold_users_in,
-    trained_precision,
-)
+from trainer.evaluation.metric_rows import POPULAR, TRAINED
+from trainer.evaluation.of_cold_users import evaluate_cold, evaluated_users, fold_users_in
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings
 
 FOLDED = "test_precision_at_10_folded_in"
 FEATURES = "test_precision_at_10_features_only"
-POPULAR = "test_precision_at_10_popular"
 
 ITEMS = 60
 
@@ -39,8 +34,10 @@ def community(*, users=40, seed=1, components=4):
     return Embeddings(items, tastes), seen, held_out
 
 
-def by_popularity(seen):
-    return np.argsort(-np.bincount(seen.values, minlength=ITEMS), kind="stable")
+def evaluated(embeddings, seen, held_out, *, popular=None, **options):
+    if popular is None:
+        popular = np.argsort(-np.bincount(seen.values, minlength=ITEMS), kind="stable")
+    return evaluate_cold(embeddings, seen=seen, held_out=held_out, popular_items=popular, **options)
 
 
 def emptied(of, users):
@@ -58,60 +55,44 @@ def precision(item_vectors, vectors, users, seen, held_out):
         }
         best = sorted(scores, key=lambda item: -scores[item])[:10]
         shares.append(len(set(best) & set(held_out[user].tolist())) / 10)
-    return np.mean(shares)
+    return pytest.approx(np.mean(shares))
 
 
 def test_folded_in_users_get_most_of_what_trained_ones_get_and_more_than_the_popular():
-    embeddings, seen, held_out = community(users=300)
-    found = evaluate_cold(
-        embeddings, seen=seen, held_out=held_out, popular_items=by_popularity(seen), seed=3
-    )
-    trained = trained_precision(embeddings, seen=seen, held_out=held_out, seed=3)
-    assert found.keys() == {FOLDED, POPULAR}
+    found = evaluated(*community(users=300), seed=3)
+    assert found.keys() == {FOLDED, POPULAR, TRAINED}
     # Of sessions of 3 to 10 items, while the vectors here are the truth itself.
-    assert 1.5 * found[POPULAR] < 0.7 * trained < found[FOLDED] < trained
+    assert 1.5 * found[POPULAR] < 0.7 * found[TRAINED] < found[FOLDED] < found[TRAINED]
 
 
-def test_the_metrics_are_what_counting_gives():
+def test_the_metrics_are_what_counting_gives_for_users_with_both_positives_and_seen_items():
     embeddings, seen, held_out = community()
+    seen, held_out = emptied(seen, {0, 1, 2}), emptied(held_out, {2, 3, 39})
+    users = evaluated_users(seen, held_out, seed=1)
+    assert users.tolist() == list(range(4, 39))
     own = cases.vectors(40, 5, seed=9)
     popular = np.random.default_rng(2).permutation(ITEMS)
-    found = evaluate_cold(
-        embeddings, seen=seen, held_out=held_out, popular_items=popular, features_only=own, seed=3
-    )
-    users = np.arange(40)
-    folded = fold_users_in(embeddings, users, seen, seed=3)
+    found = evaluated(embeddings, seen, held_out, popular=popular, features_only=own, seed=3)
     items = embeddings.item_vectors
     ranks = np.zeros((ITEMS, 2))
     ranks[popular, -1] = -np.arange(ITEMS)
-    assert found == pytest.approx(
-        {
-            FOLDED: precision(items, folded, users, seen, held_out),
-            FEATURES: precision(items, own, users, seen, held_out),
-            POPULAR: precision(ranks, np.zeros((40, 2)), users, seen, held_out),
-        }
-    )
-    assert len({round(value, 4) for value in found.values()}) == 3
-
-
-def test_trained_users_have_the_precision_of_the_other_evaluation():
-    embeddings, seen, held_out = community()
-    expected = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
-    assert trained_precision(embeddings, seen=seen, held_out=held_out) == pytest.approx(
-        expected["test_precision_at_10_unseen"]
-    )
+    of = (users, seen, held_out)
+    assert found == {
+        FOLDED: precision(items, fold_users_in(embeddings, users, seen, seed=3), *of),
+        FEATURES: precision(items, own[users], *of),
+        POPULAR: precision(ranks, np.zeros((35, 2)), *of),
+        TRAINED: precision(items, embeddings.user_vectors[users], *of),
+    }
+    assert len({round(value, 4) for value in found.values()}) == 4
 
 
 def test_features_that_tell_everything_are_as_good_as_training():
     embeddings, seen, held_out = community()
-    found = evaluate_cold(
-        embeddings,
-        seen=seen,
-        held_out=held_out,
-        popular_items=by_popularity(seen),
-        features_only=embeddings.user_vectors,
-    )
-    assert found[FEATURES] == trained_precision(embeddings, seen=seen, held_out=held_out)
+    found = evaluated(embeddings, seen, held_out, features_only=embeddings.user_vectors)
+    assert found[FEATURES] == found[TRAINED]
+    # Trained users have the precision of the other evaluation.
+    expected = evaluate_vectors(embeddings, seen=seen, held_out=held_out)
+    assert found[TRAINED] == pytest.approx(expected["test_precision_at_10_unseen"])
 
 
 def test_a_users_own_vector_has_no_part_in_how_that_user_is_folded_in():
@@ -149,78 +130,40 @@ def test_users_are_folded_in_by_the_others_of_other_folds_and_by_those_not_evalu
         assert sum(vector in of for of in learned) == (4 if user in users else 5)
 
 
-def test_only_users_with_both_positives_and_seen_items_are_evaluated():
-    embeddings, seen, held_out = community()
-    seen, held_out = emptied(seen, {0, 1, 2}), emptied(held_out, {2, 3, 39})
-    users = evaluated_users(seen, held_out, seed=1)
-    assert users.tolist() == list(range(4, 39))
-    popular = by_popularity(seen)
-    own = embeddings.user_vectors
-    found = evaluate_cold(
-        embeddings, seen=seen, held_out=held_out, popular_items=popular, features_only=own
-    )
-    ranks = np.zeros((ITEMS, 2))
-    ranks[popular, -1] = -np.arange(ITEMS)
-    expected = precision(ranks, np.zeros((35, 2)), users, seen, held_out)
-    assert found[POPULAR] == pytest.approx(expected)
-    expected = precision(embeddings.item_vectors, own[users], users, seen, held_out)
-    assert found[FEATURES] == pytest.approx(expected)
-
-
 def test_of_many_users_the_same_are_drawn_as_elsewhere(monkeypatch):
     monkeypatch.setattr(of_vectors, "MAX_USERS", 7)
     embeddings, seen, held_out = community()
     users = evaluated_users(seen, held_out, seed=5)
     assert users.tolist() == of_vectors.with_positives(held_out, seed=5).tolist()
     assert len(users) == 7
-    options = {"seen": seen, "held_out": held_out, "seed": 5}
-    assert trained_precision(embeddings, **options) == pytest.approx(
-        evaluate_vectors(embeddings, **options)["test_precision_at_10_unseen"]
-    )
+    found = evaluated(embeddings, seen, held_out, seed=5)
+    expected = evaluate_vectors(embeddings, seen=seen, held_out=held_out, seed=5)
+    assert found[TRAINED] == pytest.approx(expected["test_precision_at_10_unseen"])
 
 
 def test_nobody_to_evaluate_gives_no_metric():
     embeddings, seen, held_out = community()
-    for options in (
-        {"seen": seen, "held_out": emptied(held_out, range(40))},
-        {"seen": emptied(seen, range(40)), "held_out": held_out},
-    ):
-        popular = by_popularity(seen)
-        assert evaluate_cold(embeddings, popular_items=popular, **options) == {}
-        assert trained_precision(embeddings, **options) is None
+    assert evaluated(embeddings, seen, emptied(held_out, range(40))) == {}
+    assert evaluated(embeddings, emptied(seen, range(40)), held_out) == {}
 
 
 @pytest.mark.parametrize("users", [1, 2, 4, 6])
 def test_few_users_are_folded_in_by_fewer(users):
-    embeddings, seen, held_out = community(users=users)
-    found = evaluate_cold(embeddings, seen=seen, held_out=held_out, popular_items=by_popularity(seen))
-    assert found[FOLDED] > 0.1
+    assert evaluated(*community(users=users))[FOLDED] > 0.1
 
 
 def test_where_nothing_folds_in_the_other_metrics_remain():
     embeddings, seen, held_out = community()
-    bad = embeddings.user_vectors.copy()
-    bad[:] = np.inf
-    found = evaluate_cold(
-        Embeddings(embeddings.item_vectors, bad),
-        seen=seen,
-        held_out=held_out,
-        popular_items=by_popularity(seen),
-    )
-    assert found.keys() == {POPULAR}
+    bad = np.full_like(embeddings.user_vectors, np.inf)
+    found = evaluated(Embeddings(embeddings.item_vectors, bad), seen, held_out)
+    assert found.keys() == {POPULAR, TRAINED}
 
 
 def test_a_user_who_has_seen_nearly_everything_is_evaluated_on_what_is_left():
     embeddings, _, _ = community(users=2)
     seen, held_out = cases.rows([range(57), range(ITEMS - 1)]), cases.rows([[57, 59], [59]])
-    found = evaluate_cold(
-        embeddings,
-        seen=seen,
-        held_out=held_out,
-        popular_items=np.arange(ITEMS),
-        features_only=embeddings.user_vectors,
-    )
-    assert found == pytest.approx({FOLDED: 0.15, FEATURES: 0.15, POPULAR: 0.15})
+    found = evaluated(embeddings, seen, held_out, features_only=embeddings.user_vectors)
+    assert found == pytest.approx(dict.fromkeys([FOLDED, FEATURES, POPULAR, TRAINED], 0.15))
 
 
 @given(
@@ -230,14 +173,11 @@ def test_a_user_who_has_seen_nearly_everything_is_evaluated_on_what_is_left():
 def test_the_popular_are_the_first_ten_that_each_user_has_not_seen(of_users, popular):
     seen = cases.rows(sorted(own) for own in of_users)
     unseen = [sorted(set(range(15)) - own) for own in of_users]
-    held_out = cases.rows(own[: len(own) // 2] for own in unseen)
-    items = cases.vectors(15, 3)
-    users = cases.vectors(len(of_users), 3)
-    found = evaluate_cold(
-        Embeddings(items, users), seen=seen, held_out=held_out, popular_items=np.array(popular)
-    )
+    held_out = [own[: len(own) // 2] for own in unseen]
+    embeddings = Embeddings(cases.vectors(15, 3), cases.vectors(len(of_users), 3))
+    found = evaluated(embeddings, seen, cases.rows(held_out), popular=np.array(popular))
     shares = []
-    for own, positives in zip(of_users, [own[: len(own) // 2] for own in unseen], strict=True):
+    for own, positives in zip(of_users, held_out, strict=True):
         if positives:
             top = [item for item in popular if item not in own][:10]
             shares.append(len(set(top) & set(positives)) / 10)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,42 +13,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.trainer.event_log.logs import (
+    SECONDS,
+    damage,
+    events,
+    open_log,
+    read_ids,
+    rolled,
+    segments,
+    settle,
+)
 from trainer.errors import InputError, OptionError
 from trainer.event_log import log as module
 from trainer.event_log.errors import EventLogError, InvalidEventError
-from trainer.event_log.log import Appended, Event, EventLog, Stats, read_interactions, stored_events
-from trainer.event_log.recent_ids import RecentIds
+from trainer.event_log.log import Appended, Event, Stats, read_interactions, stored_events
 from trainer.event_log.record import EventRecord
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SECONDS = NOW.timestamp()
+from trainer.event_log.tail import RecentIds
 
 pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 
-def open_log(directory, **options):
-    return EventLog(directory, clock=lambda: NOW, **options)
-
-
-def events(*ids):
-    return [Event(event_id, f"user {event_id}", "i") for event_id in map(str, ids)]
-
-
-def read_ids(directory):
-    read = read_interactions(directory)
-    return [read.user_ids[user].removeprefix("user ") for user in read.users]
-
-
-def rolled(directory, *batches, segment_bytes=1, **options):
-    """A log that has written these batches, each of which is a segment by now."""
-    with open_log(directory, segment_bytes=segment_bytes, **options) as log:
-        appended = [log.append(events(*batch)) for batch in batches]
-        log._roller.submit(lambda: None).result()
-    return appended
-
-
-def segments(directory):
-    return sorted(directory.glob("segment-*.parquet"))
+def full(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_what_is_appended_is_read_in_the_order_of_arrival(tmp_path):
@@ -73,41 +59,30 @@ def test_an_event_that_comes_again_is_counted_and_kept_once_as_it_was_first(tmp_
     with open_log(tmp_path) as log:
         assert log.append([*events(1, 2, 1), Event("2", "other", "i")]) == Appended(2, 2)
         assert log.append(events(2, 3)) == Appended(1, 1)
+        before = log.stats()
         assert log.append(events(1, 2, 3)) == Appended(0, 3)
         assert log.append([]) == Appended(0, 0)
-        assert log.stats().events == 3
+        # What is known already is not written again.
+        assert log.stats() == before
+        assert before.events == 3
     with open_log(tmp_path) as log:
         assert log.append(events(3, 1, 4)) == Appended(1, 2)
-    assert read_ids(tmp_path) == ["1", "2", "3", "4"]
-
-
-def test_what_is_known_already_is_not_written_again(tmp_path):
-    with open_log(tmp_path) as log:
-        log.append(events(1, 2))
-        before = log.stats().bytes
-        log.append(events(2, 1))
-        assert log.stats().bytes == before
+    read = read_interactions(tmp_path)
+    assert [read.user_ids[user] for user in read.users] == [f"user {number}" for number in (1, 2, 3, 4)]
 
 
 def test_an_event_that_is_too_old_to_be_recognised_is_still_read_once(tmp_path):
-    with open_log(tmp_path, recent_ids=2, segment_bytes=100) as log:
-        for event_id in (1, 2, 3, 4, 5, 6):
-            log.append(events(event_id))
-        assert log.append(events(6, 5)) == Appended(0, 2)
+    """After a restart, too, from segments as well."""
+    rolled(tmp_path, [1, 2], [3], [4, 5, 6], recent_ids=2)
+    assert len(segments(tmp_path)) == 3
+    for _ in range(2):
+        with open_log(tmp_path, recent_ids=2) as log:
+            assert log.append(events(6, 5)) == Appended(0, 2)
+    with open_log(tmp_path, recent_ids=2) as log:
         assert log.append(events(1)) == Appended(1, 0)
         assert log.stats().events == 7
     assert stored_events(tmp_path) == 7
     assert read_ids(tmp_path) == ["1", "2", "3", "4", "5", "6"]
-
-
-def test_ids_are_recognised_after_a_restart_from_segments_as_well(tmp_path):
-    rolled(tmp_path, [1, 2], [3], [4, 5])
-    assert len(segments(tmp_path)) == 3
-    with open_log(tmp_path) as log:
-        assert log.append(events(1, 2, 3, 4, 5, 6)) == Appended(1, 5)
-    with open_log(tmp_path, recent_ids=3) as log:
-        assert log.append(events(6, 5, 4)) == Appended(0, 3)
-        assert log.append(events(1)) == Appended(1, 0)
 
 
 @settings(max_examples=25)
@@ -126,17 +101,16 @@ def test_any_batches_with_restarts_in_between_are_read_once_each(
     for number, batch in enumerate(batches):
         appended = log.append(events(*batch))
         assert appended.accepted + appended.duplicates == len(batch)
+        known = {event_id for own in batches[:number] for event_id in own}
+        if len(known) <= recent_ids:
+            assert appended.accepted == len({*batch} - known)
         if number in restarts:
             log.close()
             log = open_log(directory, **options)
     expected = [*dict.fromkeys(str(event_id) for batch in batches for event_id in batch)]
     assert log.stats().events >= len(expected)
     log.close()
-    if expected:
-        assert read_ids(directory) == expected
-    else:
-        with pytest.raises(InputError, match="no interactions were appended yet"):
-            read_interactions(directory)
+    assert read_ids(directory) == expected
 
 
 def test_an_invalid_event_is_named_and_nothing_of_its_batch_is_kept(tmp_path):
@@ -148,24 +122,19 @@ def test_an_invalid_event_is_named_and_nothing_of_its_batch_is_kept(tmp_path):
     assert read_ids(tmp_path) == ["1", "4"]
 
 
-def test_many_small_batches_become_few_segments(tmp_path):
+def test_many_small_batches_become_few_segments_of_plain_parquet(tmp_path):
     with open_log(tmp_path, segment_bytes=10_000) as log:
         for event_id in range(500):
             log.append(events(event_id))
-        log._roller.submit(lambda: None).result()
+        settle(log)
         stats = log.stats()
     assert 1 < stats.segments < 10
     assert len(segments(tmp_path)) == stats.segments
     assert len(os.listdir(tmp_path)) == stats.segments + 2  # the write-ahead file, and the lock
     assert read_ids(tmp_path) == [*map(str, range(500))]
-
-
-def test_a_segment_is_plain_parquet(tmp_path):
-    rolled(tmp_path, [1, 2])
-    table = pa.parquet.read_table(segments(tmp_path)[0])
-    assert table.to_pylist()[1] == {
-        "event_id": "2",
-        "user_id": "user 2",
+    assert pa.parquet.read_table(segments(tmp_path)[0]).to_pylist()[1] == {
+        "event_id": "1",
+        "user_id": "user 1",
         "item_id": "i",
         "event": "",
         "weight": 1.0,
@@ -174,16 +143,11 @@ def test_a_segment_is_plain_parquet(tmp_path):
 
 
 def test_stats_are_the_same_after_a_restart(tmp_path):
-    batches = [
-        [Event("1", "u", "i", timestamp=SECONDS - 20)],
-        [Event("2", "u", "i", timestamp=SECONDS - 35), Event("3", "u", "i", timestamp=SECONDS - 10)],
-        [Event("4", "u", "i", timestamp=SECONDS - 33)],
-    ]
     with open_log(tmp_path, segment_bytes=1) as log:
         assert log.stats() == Stats(0, log.stats().bytes, 0, None, None)
-        for batch in batches:
-            log.append(batch)
-        log._roller.submit(lambda: None).result()
+        for ago in ([20], [35, 10], [33]):
+            log.append([Event(f"{one}", "u", "i", timestamp=SECONDS - one) for one in ago])
+        settle(log)
         stats = log.stats()
     size = sum(path.stat().st_size for path in tmp_path.iterdir())
     assert stats == Stats(4, size, 3, SECONDS - 35, SECONDS - 10)
@@ -192,27 +156,21 @@ def test_stats_are_the_same_after_a_restart(tmp_path):
     assert stored_events(tmp_path) == 4
 
 
-def test_a_second_writer_is_told_so(tmp_path):
+def test_a_second_writer_is_told_so_and_a_closed_log_takes_nothing(tmp_path):
     with open_log(tmp_path) as log:
-        with pytest.raises(
-            EventLogError, match=f"{tmp_path}: another process writes to this event log"
-        ):
-            open_log(tmp_path)
-        (tmp_path / "_lock").unlink()
-        with pytest.raises(EventLogError, match="another process writes to this event log"):
-            open_log(tmp_path)
+        for _ in range(2):
+            with pytest.raises(
+                EventLogError, match=f"{tmp_path}: another process writes to this event log"
+            ):
+                open_log(tmp_path)
+            (tmp_path / "_lock").unlink(missing_ok=True)
+        log.append(events(1))
+    log.close()
+    with pytest.raises(EventLogError, match=f"{tmp_path}: can't be written: the event log is closed"):
         log.append(events(1))
     with open_log(tmp_path) as log:
         log.append(events(2))
     assert read_ids(tmp_path) == ["1", "2"]
-
-
-def test_a_closed_log_takes_nothing(tmp_path):
-    log = open_log(tmp_path)
-    log.close()
-    log.close()
-    with pytest.raises(EventLogError, match=f"{tmp_path}: can't be written: the event log is closed"):
-        log.append(events(1))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +182,15 @@ def test_options_out_of_range_are_named(tmp_path, options):
     assert not (tmp_path / "log").exists()
 
 
-def test_a_directory_that_can_not_be_made_is_named(tmp_path):
+def test_where_there_is_no_log_or_nothing_in_it_the_directory_is_named(tmp_path):
+    none = tmp_path / "none"
+    with pytest.raises(InputError, match=f"{none}: there is no event log here"):
+        read_interactions(none)
+    assert stored_events(none) == 0
+    open_log(none).close()
+    with pytest.raises(InputError, match=f"{none}: no interactions were appended yet"):
+        read_interactions(none)
+    assert stored_events(none) == 0
     (tmp_path / "file").touch()
     with pytest.raises(EventLogError, match=f"{tmp_path}/file.*: can't be opened: Not a directory"):
         open_log(tmp_path / "file" / "log")
@@ -241,90 +207,63 @@ def test_threads_that_append_at_the_same_time_share_an_fsync(tmp_path, monkeypat
         assert go_on.wait(10)
 
     monkeypatch.setattr(os, "fsync", slow)
-    results = {}
-
-    def append(number):
-        results[number] = log.append(events(number, "same"))
-
-    threads = [threading.Thread(target=append, args=(number,)) for number in range(8)]
-    threads[0].start()
-    assert began.wait(10)
-    for thread in threads[1:]:
-        thread.start()
-    while len(log._queue) < 7:
-        pass
-    assert not results
-    go_on.set()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        appending = [pool.submit(log.append, events(0, "same"))]
+        assert began.wait(10)
+        appending += [pool.submit(log.append, events(number, "same")) for number in range(1, 8)]
+        while len(log._queue) < 7:
+            pass
+        assert not any(one.done() for one in appending)
+        go_on.set()
     assert len(syncs) == 2
     log.close()
-    assert results[0] == Appended(2, 0)
-    assert [results[number] for number in range(1, 8)] == [Appended(1, 1)] * 7
+    assert [one.result() for one in appending] == [Appended(2, 0), *[Appended(1, 1)] * 7]
     assert sorted(read_ids(tmp_path)) == [*map(str, range(8)), "same"]
 
 
 def test_a_write_that_fails_fails_all_who_share_it_and_the_next_one_works(tmp_path, monkeypatch):
-    log = open_log(tmp_path)
-    log.append(events(1))
-
-    def fail(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "pwrite", fail)
-    with pytest.raises(EventLogError, match=f"{tmp_path}: can't be written: No space left") as caught:
-        log.append(events(2))
-    assert isinstance(caught.value.__cause__, OSError)
-    assert caught.value.path == tmp_path
-    monkeypatch.undo()
-    assert read_ids(tmp_path) == ["1"]
-    assert log.append(events(2, 3)) == Appended(2, 0)
-    log.close()
-    assert read_ids(tmp_path) == ["1", "2", "3"]
-
-
-def test_a_segment_that_can_not_be_made_is_made_later(tmp_path, monkeypatch, caplog):
-    with open_log(tmp_path, segment_bytes=1) as log:
-        log._roller.submit(lambda: None).result()
-
-        def fail(*_):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        monkeypatch.setattr("trainer.event_log.files.write_segment", fail)
+    with open_log(tmp_path) as log:
         log.append(events(1))
-        log.append(events(2))
-        log._roller.submit(lambda: None).result()
-        assert "can't make a segment" in caplog.text
-        assert segments(tmp_path) == []
-        assert read_ids(tmp_path) == ["1", "2"]
-        monkeypatch.undo()
-        log.append(events(3))
-        log._roller.submit(lambda: None).result()
-    assert len(segments(tmp_path)) == 3
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", full)
+            with pytest.raises(
+                EventLogError, match=f"{tmp_path}: can't be written: No space left"
+            ) as caught:
+                log.append(events(2))
+        assert isinstance(caught.value.__cause__, OSError)
+        assert caught.value.path == tmp_path
+        assert read_ids(tmp_path) == ["1"]
+        assert log.append(events(2, 3)) == Appended(2, 0)
     assert read_ids(tmp_path) == ["1", "2", "3"]
 
 
-def test_without_room_for_another_write_ahead_file_the_last_one_grows(tmp_path, monkeypatch, caplog):
+@pytest.mark.parametrize(
+    ("failing", "said", "rows"),
+    [
+        ("files.write_segment", "can't make a segment", [1, 1, 1]),
+        # The last one grows.
+        ("tail.WriteAheadFile.create", "so the one before it grows", [3]),
+    ],
+)
+def test_without_room_for_a_file_it_is_made_later(tmp_path, monkeypatch, caplog, failing, said, rows):
     with open_log(tmp_path, segment_bytes=1) as log:
-
-        def fail(path):
-            raise OSError(errno.ENOSPC, "No space left on device", str(path))
-
-        monkeypatch.setattr(module.WriteAheadFile, "create", fail)
-        assert [log.append(events(number)) for number in (1, 2)] == [Appended(1, 0)] * 2
-        assert "so the one before it grows" in caplog.text
-        assert read_ids(tmp_path) == ["1", "2"]
-        monkeypatch.undo()
+        settle(log)
+        with monkeypatch.context() as patch:
+            patch.setattr(f"trainer.event_log.{failing}", full)
+            assert [log.append(events(number)) for number in (1, 2)] == [Appended(1, 0)] * 2
+            settle(log)
+            assert said in caplog.text
+            assert segments(tmp_path) == []
+            assert read_ids(tmp_path) == ["1", "2"]
         log.append(events(3))
-        log._roller.submit(lambda: None).result()
-    [segment] = segments(tmp_path)
-    assert pa.parquet.read_metadata(segment).num_rows == 3
+        settle(log)
+    assert [pa.parquet.read_metadata(path).num_rows for path in segments(tmp_path)] == rows
     assert read_ids(tmp_path) == ["1", "2", "3"]
 
 
 def test_a_segment_is_on_the_disk_before_its_write_ahead_file_goes(tmp_path, monkeypatch):
     with open_log(tmp_path, segment_bytes=1) as log:
-        log._roller.submit(lambda: None).result()
+        settle(log)
         log._roller.shutdown()
         monkeypatch.setattr(log._roller, "submit", lambda _: None)
         log.append(events(1))
@@ -357,37 +296,29 @@ def test_a_segment_is_on_the_disk_before_its_write_ahead_file_goes(tmp_path, mon
     ]
 
 
-def damage(path, at):
-    content = bytearray(path.read_bytes())
-    content[at] ^= 1
-    path.write_bytes(content)
-
-
 @pytest.mark.parametrize("at", [0, 60, -20, -1])
-def test_a_damaged_segment_is_named_and_can_be_given_up(tmp_path, at):
+def test_a_damaged_file_is_named_and_can_be_given_up(tmp_path, at):
     rolled(tmp_path, [1, 2], [3], [4])
+    with open_log(tmp_path) as log:
+        log.append(events(5))
+        end = log._tail.wal.size
+        log.append(events(6))
     path = segments(tmp_path)[1]
     damage(path, at)
-    with pytest.raises(EventLogError, match=f"{path}: is damaged .*rename it to segment-00000002.lost"):
-        read_interactions(tmp_path)
-    with pytest.raises(EventLogError, match=f"{path}: is damaged"):
-        open_log(tmp_path)
+    for use in (read_interactions, open_log):
+        with pytest.raises(
+            EventLogError, match=f"(?s){path}: is damaged .*rename it to segment-00000002.lost"
+        ):
+            use(tmp_path)
     path.rename(tmp_path / "segment-00000002.lost")
-    assert read_ids(tmp_path) == ["1", "2", "4"]
+    assert read_ids(tmp_path) == ["1", "2", "4", "5", "6"]
     with open_log(tmp_path) as log:
-        assert log.append(events(5)) == Appended(1, 0)
-    assert read_ids(tmp_path) == ["1", "2", "4", "5"]
-
-
-def test_a_damaged_write_ahead_file_is_named(tmp_path):
-    with open_log(tmp_path) as log:
-        log.append(events(1))
-        size = log._wal.size
-        log.append(events(2))
-    path = tmp_path / "_wal-00000001"
-    damage(path, size - 1)
+        assert log.append(events(7)) == Appended(1, 0)
+    # A block of a write-ahead file that isn't its last.
+    path = tmp_path / "_wal-00000004"
+    damage(path, end - 1)
     for use in (read_interactions, open_log, stored_events):
-        with pytest.raises(EventLogError, match=f"{path}: is damaged .*segment-00000001.lost"):
+        with pytest.raises(EventLogError, match=f"{path}: is damaged .*segment-00000004.lost"):
             use(tmp_path)
 
 
@@ -430,23 +361,11 @@ def test_what_a_crash_leaves_is_removed(tmp_path):
     assert read_ids(tmp_path) == ["1", "2"]
 
 
-def test_where_there_is_no_log_or_nothing_in_it_the_directory_is_named(tmp_path):
-    with pytest.raises(InputError, match=f"{tmp_path}/none: there is no event log here"):
-        read_interactions(tmp_path / "none")
-    assert stored_events(tmp_path / "none") == 0
-    open_log(tmp_path).close()
-    with pytest.raises(InputError, match=f"{tmp_path}: no interactions were appended yet"):
-        read_interactions(tmp_path)
-    assert stored_events(tmp_path) == 0
-
-
 def test_a_write_ahead_file_that_becomes_a_segment_while_it_is_read_is_found(tmp_path, monkeypatch):
     with open_log(tmp_path) as log:
         log.append(events(1))
         files = module.event_files.list_files(tmp_path)
-        log._segment_bytes = 1
-        log.append(events(2))
-        log._roller.submit(lambda: None).result()
+    rolled(tmp_path, [2])
     monkeypatch.setattr("trainer.event_log.listing.list_kept", lambda _: files)
     assert read_ids(tmp_path) == ["1", "2"]
 
@@ -464,7 +383,7 @@ def test_the_window_of_recent_ids_is_bounded_and_has_the_last_ones():
 def test_events_whose_file_is_gone_are_not_said_to_be_there(tmp_path):
     with open_log(tmp_path, segment_bytes=1) as log:
         log.append(events(1, 2))
-        log._roller.submit(lambda: None).result()
+        settle(log)
         assert log.append(events(1)).duplicates == 1
         [segment] = segments(tmp_path)
         kept = segment.read_bytes()

@@ -5,86 +5,79 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightfm_retriever.files import durable
+from tests.unit.trainer.event_log.logs import (
+    SECONDS,
+    damage,
+    open_log,
+    read_ids,
+    segments,
+    settle,
+)
 from trainer.errors import InputError
 from trainer.event_log import files as event_files
-from trainer.event_log import reading, removal, segments
+from trainer.event_log import reading, removal
+from trainer.event_log import segments as event_segments
 from trainer.event_log.errors import EventLogError, InvalidSelectionError
 from trainer.event_log.log import (
     Appended,
     Event,
-    EventLog,
     Selection,
     Stats,
     read_interactions,
     stored_events,
 )
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SECONDS = NOW.timestamp()
+OF_A = Selection(user_ids=["a"])
+ALL = Selection(happened_from=0.0)
 
 pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
-
-
-def open_log(directory, **options):
-    return EventLog(directory, clock=lambda: NOW, **options)
 
 
 def event(event_id, user="u", item="i", weight=1.0, ago=0.0):
     return Event(str(event_id), user, item, "view", weight, SECONDS - ago)
 
 
-def wait(log):
-    log._roller.submit(lambda: None).result()
-
-
 def on_disk(directory):
     """The ids of all events that any file has, of each as often as it is there."""
     found = []
     for file in event_files.list_files(directory):
-        table = reading.read_file(directory, file, last=True)
-        found += table["event_id"].to_pylist()
+        found += reading.read_file(directory, file, last=True)["event_id"].to_pylist()
     return found
 
 
-def ids_read(directory):
-    try:
-        return read_interactions(directory).event_ids.to_pylist()
-    except InputError:
-        return []
+@pytest.fixture
+def log(tmp_path):
+    """Users a and b in two segments and a write-ahead file; in that they have items of their own."""
+    with open_log(tmp_path, segment_bytes=1) as log:
+        for number in range(2):
+            log.append([event(f"a{number}", "a"), event(f"b{number}", "b")])
+        settle(log)
+    with open_log(tmp_path) as log:
+        log.append([event("a2", "a", item="only-a-knows"), event("b2", "b", item="only-b-knows")])
+        assert len(segments(tmp_path)) == 2
+        yield log
 
 
-def in_two_segments_and_a_wal(directory):
-    """Users a and b in each of three files; in the last they have items of their own."""
-    log = open_log(directory, segment_bytes=1)
-    for number in range(2):
-        log.append([event(f"a{number}", "a"), event(f"b{number}", "b")])
-    wait(log)
-    log._segment_bytes = 1 << 20
-    log.append([event("a2", "a", item="only-a-knows"), event("b2", "b", item="only-b-knows")])
-    assert len([*directory.glob("segment-*.parquet")]) == 2
-    return log
-
-
-def test_all_events_of_a_user_are_gone_from_every_file(tmp_path):
-    with in_two_segments_and_a_wal(tmp_path) as log:
-        assert log.remove(Selection(user_ids=["a"])).events == 3
-        assert ids_read(tmp_path) == on_disk(tmp_path) == ["b0", "b1", "b2"]
-        assert log.append([event("b3", "b")]) == Appended(1, 0)
-        assert log.remove(Selection(user_ids=["a"])).events == 0
-    assert ids_read(tmp_path) == ["b0", "b1", "b2", "b3"]
+def test_all_events_of_a_user_are_gone_from_every_file(tmp_path, log):
+    assert log.remove(OF_A).events == 3
+    assert read_ids(tmp_path) == on_disk(tmp_path) == ["b0", "b1", "b2"]
+    assert log.append([event("b3", "b")]) == Appended(1, 0)
+    assert log.remove(OF_A).events == 0
+    log.close()
+    assert read_ids(tmp_path) == ["b0", "b1", "b2", "b3"]
     content = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
     # Long enough to be there by chance in no file.
     assert b"only-a-knows" not in content
     assert b"only-b-knows" in content
-    with open_log(tmp_path) as log:
-        assert log.stats().events == 4
+    with open_log(tmp_path) as again:
+        assert again.stats().events == 4
 
 
 @pytest.mark.parametrize(
@@ -101,7 +94,7 @@ def test_all_events_of_a_user_are_gone_from_every_file(tmp_path):
         (Selection(max_weight=2.0), "34"),
         (Selection(min_weight=2.0, max_weight=2.0, user_ids=["b"]), "134"),
         (Selection(user_ids=["a"], event_ids=["2"]), "1234"),
-        (Selection(happened_from=0.0), ""),
+        (ALL, ""),
     ],
 )
 def test_an_event_goes_that_meets_all_that_is_given(tmp_path, selection, left):
@@ -115,85 +108,55 @@ def test_an_event_goes_that_meets_all_that_is_given(tmp_path, selection, left):
             ]
         )
         only = log.remove(selection, dry_run=True)
-        assert ids_read(tmp_path) == [*"1234"]
+        assert read_ids(tmp_path) == [*"1234"]
         assert log.remove(selection) == only
         assert only.events == 4 - len(left)
-        assert ids_read(tmp_path) == [*left]
+        assert read_ids(tmp_path) == [*left]
 
 
 def test_what_would_be_removed_is_shown_with_examples(tmp_path):
+    made = [
+        event(number, f"u{number % 3}", f"i{number}", 2.0**number, ago=number) for number in range(30)
+    ]
     with open_log(tmp_path, segment_bytes=1000) as log:
-        for number in range(30):
-            log.append([event(number, f"u{number % 3}", f"i{number}", 2.0**number, ago=number)])
-        found = log.remove(Selection(item_ids=[f"i{number}" for number in range(4, 30)]), dry_run=True)
+        for one in made:
+            log.append([one])
+        found = log.remove(Selection(item_ids=[one.item_id for one in made[4:]]), dry_run=True)
         assert (found.events, found.users, found.items) == (26, 3, 26)
         assert (found.oldest, found.newest) == (SECONDS - 29, SECONDS - 4)
         assert (found.min_weight, found.max_weight) == (16.0, 2.0**29)
-        assert found.examples == [
-            event(number, f"u{number % 3}", f"i{number}", 2.0**number, ago=number)
-            for number in range(4, 14)
-        ]
-        nothing = log.remove(Selection(user_ids=["nobody"]), dry_run=True)
-        assert nothing == removal.Removed()
+        assert found.examples == made[4:14]
+        assert log.remove(Selection(user_ids=["nobody"]), dry_run=True) == removal.Removed()
 
 
-def test_an_event_that_was_removed_and_comes_again_is_a_new_one(tmp_path):
-    with in_two_segments_and_a_wal(tmp_path) as log:
-        assert log.append([event("a0", "a")]) == Appended(0, 1)
-        log.remove(Selection(user_ids=["a"]))
-        assert log.append([event("a0", "a"), event("b0", "b")]) == Appended(1, 1)
-        assert ids_read(tmp_path) == ["b0", "b1", "b2", "a0"]
-    with open_log(tmp_path) as log:
-        assert log.append([event("a1", "a"), event("a0", "a")]) == Appended(1, 1)
-
-
-def test_a_copy_that_came_too_late_to_be_recognised_goes_with_its_event(tmp_path):
-    """Sent again without a time, it has another one: it mustn't come to light."""
+@pytest.mark.parametrize(
+    ("selection", "left"),
+    [
+        # Sent again without a time, it has another one: it mustn't come to light.
+        (Selection(happened_before=SECONDS - 500), ["0", "1", "2", "3"]),
+        # A copy alone leaves the event that was first.
+        (Selection(user_ids=["second"]), ["e", "0", "1", "2", "3"]),
+    ],
+)
+def test_a_copy_that_came_too_late_to_be_recognised_goes_with_its_event(tmp_path, selection, left):
     with open_log(tmp_path, recent_ids=1, segment_bytes=1) as log:
-        log.append([event("old", ago=1000)])
+        log.append([event("e", "first", ago=1000)])
         for number in range(4):
             log.append([event(number, "other", ago=1)])
-        assert log.append([event("old", ago=0)]) == Appended(1, 0)
-        removed = log.remove(Selection(happened_before=SECONDS - 500))
-        assert removed.events == 2
-        assert "old" not in on_disk(tmp_path)
+        assert log.append([event("e", "second", ago=0)]) == Appended(1, 0)
+        assert log.remove(selection).events == 6 - len(left)
+        assert on_disk(tmp_path) == left
 
 
-def test_a_copy_alone_leaves_the_event_that_was_first(tmp_path):
-    with open_log(tmp_path, recent_ids=1, segment_bytes=1) as log:
-        log.append([event("e", "first")])
-        for number in range(4):
-            log.append([event(number, "other")])
-        log.append([event("e", "second")])
-        assert log.remove(Selection(user_ids=["second"])).events == 1
-        assert on_disk(tmp_path) == ["e", "0", "1", "2", "3"]
-
-
-def test_a_log_whose_every_event_was_removed_goes_on(tmp_path):
-    with in_two_segments_and_a_wal(tmp_path) as log:
-        assert log.remove(Selection(happened_from=0.0)).events == 6
-        assert log.stats() == Stats(0, log.stats().bytes, 3, None, None)
-        with pytest.raises(InputError, match="no interactions were appended yet, or all were removed"):
-            read_interactions(tmp_path)
-    assert stored_events(tmp_path) == 0
-    with open_log(tmp_path) as log:
-        assert log.stats().events == 0
-        assert log.remove(Selection(happened_from=0.0)).events == 0
-        assert log.append([event("a0", "a")]) == Appended(1, 0)
-        assert log.stats() == Stats(1, log.stats().bytes, 3, SECONDS, SECONDS)
-    assert ids_read(tmp_path) == ["a0"]
-
-
-def test_the_stats_are_those_of_what_is_left_now_and_after_a_restart(tmp_path):
-    with open_log(tmp_path, segment_bytes=1) as log:
-        for number, ago in enumerate((50, 10, 30, 20, 40)):
-            log.append([event(number, f"u{number}", ago=ago)])
-        log.remove(Selection(user_ids=["u0", "u1"]))
-        stats = log.stats()
-    assert (stats.events, stats.oldest, stats.newest) == (3, SECONDS - 40, SECONDS - 20)
-    assert stored_events(tmp_path) == 3
-    with open_log(tmp_path) as log:
-        assert log.stats() == stats
+def test_a_log_whose_every_event_was_removed_says_so(tmp_path, log, monkeypatch):
+    # Its ids are forgotten in turns.
+    monkeypatch.setattr("trainer.event_log.log._FORGOTTEN", 4)
+    assert log.remove(ALL).events == 6
+    assert log.stats() == Stats(0, log.stats().bytes, 3, None, None)
+    with pytest.raises(InputError, match="no interactions were appended yet, or all were removed"):
+        read_interactions(tmp_path)
+    assert stored_events(tmp_path) == log.remove(ALL).events == 0
+    assert log.append([event("a0", "a"), event("b2", "b")]) == Appended(2, 0)
 
 
 def test_the_fingerprint_is_another_one_though_the_log_has_as_many_events_again(tmp_path):
@@ -242,12 +205,13 @@ def test_any_appends_and_removals_leave_what_a_list_would_have(tmp_path_factory,
             for event_id in gone:
                 del expected[event_id]
         else:
-            for number, user, ago in step:
-                expected.setdefault(str(number), event(number, user, ago=ago))
-            log.append([event(number, user, ago=ago) for number, user, ago in step])
+            batch = [event(number, user, ago=ago) for number, user, ago in step]
+            for one in batch:
+                expected.setdefault(one.event_id, one)
+            log.append(batch)
         assert log.stats().events == len(expected)
     log.close()
-    assert ids_read(directory) == on_disk(directory) == [*expected]
+    assert read_ids(directory) == on_disk(directory) == [*expected]
 
 
 @pytest.mark.parametrize(
@@ -255,18 +219,11 @@ def test_any_appends_and_removals_leave_what_a_list_would_have(tmp_path_factory,
     [
         ({}, "event_ids", "nothing is selected"),
         ({"user_ids": ["a", ""]}, "user_ids", "has an empty id"),
+        ({"user_ids": ["a", "b" * 513]}, "user_ids[1]", "has 513 bytes of UTF-8, .* at most 512"),
         ({"user_ids": ["a"] * 9_000, "item_ids": ["b"] * 1_001}, "item_ids", "makes it 10001 ids"),
-        (
-            {"happened_from": 2.0, "happened_before": 2.0},
-            "happened_from",
-            "is 2.0, but should be below",
-        ),
+        ({"happened_from": 2.0, "happened_before": 2.0}, "happened_from", "is 2.0, .* be below"),
         ({"happened_from": float("nan")}, "happened_from", "which isn't finite"),
-        (
-            {"min_weight": 2.0, "max_weight": 1.0},
-            "min_weight",
-            "is 2.0, but should be below max_weight",
-        ),
+        ({"min_weight": 2.0, "max_weight": 1.0}, "min_weight", "is 2.0, .* be below max_weight"),
         ({"max_weight": float("inf")}, "max_weight", "is inf, which isn't finite"),
     ],
 )
@@ -276,17 +233,15 @@ def test_a_selection_that_can_not_be_meant_is_refused(fields, field, reason):
     assert caught.value.field == field
 
 
-def test_readers_find_a_file_that_lost_events_since_they_listed_it(tmp_path, monkeypatch):
-    with in_two_segments_and_a_wal(tmp_path) as log:
-        before = event_files.list_files(tmp_path)
-        log.remove(Selection(user_ids=["a"]))
-    for use, expected in ((ids_read, ["b0", "b1", "b2"]), (stored_events, 3)):
-        with monkeypatch.context() as patch:
-            patch.setattr("trainer.event_log.listing.list_kept", lambda _: before)
-            assert use(tmp_path) == expected
+def test_readers_find_a_file_that_lost_events_since_they_listed_it(tmp_path, log, monkeypatch):
+    before = event_files.list_files(tmp_path)
+    log.remove(OF_A)
+    monkeypatch.setattr("trainer.event_log.listing.list_kept", lambda _: before)
+    assert read_ids(tmp_path) == ["b0", "b1", "b2"]
+    assert stored_events(tmp_path) == 3
 
 
-def test_a_reader_between_two_steps_of_a_removal_sees_the_new_file(tmp_path, monkeypatch):
+def test_a_reader_between_two_steps_of_a_removal_sees_the_new_file(tmp_path, log, monkeypatch):
     """The old one is there at first, and then neither has its final name."""
     seen = []
     original = event_files.fsync_directory
@@ -294,30 +249,29 @@ def test_a_reader_between_two_steps_of_a_removal_sees_the_new_file(tmp_path, mon
     def look(directory):
         original(directory)
         names = [name for name in os.listdir(directory) if "00000001" in name]
-        seen.append((sorted(names), ids_read(directory)))
+        seen.append((sorted(names), len(read_ids(directory))))
 
-    with in_two_segments_and_a_wal(tmp_path) as log:
-        for module in (event_files, durable):
-            monkeypatch.setattr(module, "fsync_directory", look)
-        log.remove(Selection(event_ids=["a0"]))
+    for module in (event_files, durable):
+        monkeypatch.setattr(module, "fsync_directory", look)
+    log.remove(Selection(event_ids=["a0"]))
     names = [names for names, _ in seen]
     assert any(len(both) == 2 for both in names)
     assert any(one[0].endswith(".new") for one in names if len(one) == 1)
-    assert all(len(ids) in (5, 6) for _, ids in seen)
-    assert [len(ids) for _, ids in seen] == sorted((len(ids) for _, ids in seen), reverse=True)
+    counts = [count for _, count in seen]
+    assert {*counts} <= {5, 6}
+    assert counts == sorted(counts, reverse=True)
 
 
-def test_what_a_crash_in_a_removal_leaves_is_ended_at_the_next_start(tmp_path, monkeypatch):
-    log = in_two_segments_and_a_wal(tmp_path)
+def test_what_a_crash_in_a_removal_leaves_is_ended_at_the_next_start(tmp_path, log, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("trainer.event_log.files._succeed", lambda _: None)
-        log.remove(Selection(user_ids=["a"]))
+        log.remove(OF_A)
     log.close()
     assert len([*tmp_path.glob("*.new")]) == 2
-    assert ids_read(tmp_path) == ["b0", "b1", "b2"]
-    with open_log(tmp_path) as log:
+    assert read_ids(tmp_path) == ["b0", "b1", "b2"]
+    with open_log(tmp_path) as again:
         assert sorted(path.suffix for path in tmp_path.iterdir()) == ["", "", ""] + [".parquet"] * 3
-        assert log.stats().events == 3
+        assert again.stats().events == 3
     assert on_disk(tmp_path) == ["b0", "b1", "b2"]
 
 
@@ -327,38 +281,43 @@ def full(*_, **__):
 
 @pytest.mark.parametrize("writes", [0, 1, 2, 3])
 def test_on_a_full_disk_what_is_not_removed_stays_and_it_can_be_done_again(
-    tmp_path, monkeypatch, writes
+    tmp_path, log, monkeypatch, writes
 ):
-    with in_two_segments_and_a_wal(tmp_path) as log:
-        original, count = segments.write_durably, []
+    original, count = durable.write_durably, []
 
-        def write(*arguments):
-            count.append(arguments)
-            return full() if len(count) > writes else original(*arguments)
+    def write(*arguments):
+        count.append(arguments)
+        return full() if len(count) > writes else original(*arguments)
 
-        with monkeypatch.context() as patch:
-            patch.setattr(segments, "write_durably", write)
-            patch.setattr(event_files, "write_durably", write)
-            gone = max(0, writes - 1)
-            with pytest.raises(EventLogError, match=rf"{gone} of 3 events were removed.*No space left"):
-                log.remove(Selection(user_ids=["a"]))
-            assert len(ids_read(tmp_path)) == log.stats().events == 6 - gone
-        assert log.append([event("b3", "b")]) == Appended(1, 0)
-        assert log.remove(Selection(user_ids=["a"])).events == 3 - gone
-    assert ids_read(tmp_path) == on_disk(tmp_path) == ["b0", "b1", "b2", "b3"]
-
-
-def test_without_room_for_a_write_ahead_file_nothing_is_removed(tmp_path, monkeypatch):
-    with in_two_segments_and_a_wal(tmp_path) as log:
-        with monkeypatch.context() as patch:
-            patch.setattr("trainer.event_log.log.WriteAheadFile.create", full)
-            with pytest.raises(EventLogError, match="no room for another write-ahead file"):
-                log.remove(Selection(user_ids=["a"]))
-        assert len(ids_read(tmp_path)) == 6
-        assert log.remove(Selection(user_ids=["a"])).events == 3
+    gone = max(0, writes - 1)
+    with monkeypatch.context() as patch:
+        for module in (event_segments, event_files):
+            patch.setattr(module, "write_durably", write)
+        with pytest.raises(EventLogError, match=rf"{gone} of 3 events were removed.*No space left"):
+            log.remove(OF_A)
+        assert len(read_ids(tmp_path)) == log.stats().events == 6 - gone
+    assert log.append([event("b3", "b")]) == Appended(1, 0)
+    assert log.remove(OF_A).events == 3 - gone
+    log.close()
+    assert read_ids(tmp_path) == on_disk(tmp_path) == ["b0", "b1", "b2", "b3"]
 
 
-def test_appends_go_on_while_events_are_removed(tmp_path, monkeypatch):
+def test_without_room_for_a_write_ahead_file_nothing_is_removed(tmp_path, log, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.event_log.tail.WriteAheadFile.create", full)
+        with pytest.raises(EventLogError, match="no room for another write-ahead file"):
+            log.remove(OF_A)
+    assert len(read_ids(tmp_path)) == 6
+    assert log.remove(OF_A).events == 3
+
+
+def test_what_keeps_events_from_being_removed_is_named(tmp_path, log):
+    (tmp_path / "_removals").mkdir()
+    with pytest.raises(EventLogError, match=rf"0 of 3 events were removed.*{tmp_path}/_removals"):
+        log.remove(OF_A)
+
+
+def test_appends_go_on_while_events_are_removed(tmp_path, log, monkeypatch):
     """The rewriting is held up until an append is through."""
     began, go_on = threading.Event(), threading.Event()
     original = event_files.replace
@@ -368,59 +327,35 @@ def test_appends_go_on_while_events_are_removed(tmp_path, monkeypatch):
         assert go_on.wait(10)
         return original(*arguments)
 
-    removed = []
-    with in_two_segments_and_a_wal(tmp_path) as log:
-        monkeypatch.setattr(event_files, "replace", slow)
-        thread = threading.Thread(target=lambda: removed.append(log.remove(Selection(user_ids=["a"]))))
-        thread.start()
+    monkeypatch.setattr(event_files, "replace", slow)
+    with ThreadPoolExecutor(1) as pool:
+        removing = pool.submit(log.remove, OF_A)
         assert began.wait(10)
         assert log.append([event("a9", "a"), event("b9", "b")]) == Appended(2, 0)
         go_on.set()
-        thread.join()
-        assert removed[0].events == 3
-        assert log.stats().events == 5
-    assert ids_read(tmp_path) == ["b0", "b1", "b2", "a9", "b9"]
+    assert removing.result().events == 3
+    assert log.stats().events == 5
+    assert read_ids(tmp_path) == ["b0", "b1", "b2", "a9", "b9"]
 
 
-def test_a_damaged_file_is_named_before_anything_is_removed(tmp_path):
-    log = in_two_segments_and_a_wal(tmp_path)
-    path = sorted(tmp_path.glob("segment-*"))[0]
-    content = bytearray(path.read_bytes())
-    content[20] ^= 1
-    path.write_bytes(content)
-    with log, pytest.raises(EventLogError, match=f"{path}: is damaged"):
-        log.remove(Selection(user_ids=["a"]))
+def test_a_damaged_file_is_named_before_anything_is_removed(tmp_path, log):
+    path = segments(tmp_path)[0]
+    damage(path, 20)
+    size = path.stat().st_size
+    with pytest.raises(EventLogError, match=f"{path}: is damaged"):
+        log.remove(OF_A)
+    log.close()
     path.rename(tmp_path / "segment-00000001.lost")
-    assert ids_read(tmp_path) == ["a1", "b1", "a2", "b2"]
-    with open_log(tmp_path) as log:
-        removed = log.remove(Selection(user_ids=["a"]))
-        assert removed.events == 2
-        assert (
-            f"segment-00000001.lost was given up and isn't searched: its {len(content)} bytes"
-            in (removed.warnings[0])
-        )
+    assert read_ids(tmp_path) == ["a1", "b1", "a2", "b2"]
+    with open_log(tmp_path) as again:
+        removed = again.remove(OF_A)
+    assert removed.events == 2
+    said = f"segment-00000001.lost was given up and isn't searched: its {size} bytes"
+    assert said in removed.warnings[0]
 
 
 def test_a_closed_log_says_so(tmp_path):
     log = open_log(tmp_path)
     log.close()
     with pytest.raises(EventLogError, match="can't be changed: the event log is closed"):
-        log.remove(Selection(user_ids=["a"]))
-
-
-def test_many_ids_are_forgotten_in_turns(tmp_path, monkeypatch):
-    monkeypatch.setattr("trainer.event_log.log._FORGOTTEN", 3)
-    with open_log(tmp_path) as log:
-        log.append([event(number) for number in range(10)])
-        log.remove(Selection(happened_from=0.0))
-        assert log.append([event(number) for number in range(10)]) == Appended(10, 0)
-
-
-def test_what_keeps_events_from_being_removed_is_named(tmp_path):
-    directory = tmp_path / "events"
-    with EventLog(directory, clock=lambda: NOW, segment_bytes=1) as log:
-        log.append([Event("1", "u", "i"), Event("2", "v", "i")])
-        stray = directory / "_removals"
-        stray.mkdir()
-        with pytest.raises(EventLogError, match=rf"0 of 1 events were removed.*{stray}"):
-            log.remove(Selection(user_ids=("u",)))
+        log.remove(OF_A)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import io
 from copy import deepcopy
 from dataclasses import replace
@@ -15,8 +16,6 @@ from lightfm_retriever.publication.errors import (
     VectorError,
     VersionNotFoundError,
 )
-from lightfm_retriever.publication.storage.id_map import IdMap
-from lightfm_retriever.publication.vectors.vector_space import split_biases
 from lightfm_retriever.publication.writer import Staging
 from tests import datasets, publications
 from trainer.errors import OptionError
@@ -29,20 +28,21 @@ ARRAYS = [
     for what in ("embeddings", "biases", "embedding_gradients", "bias_gradients")
 ]
 QUICK = replace(datasets.QUICK, epochs=5)
+USER_TABLE = datasets.table(
+    {f"u{user}": [f"gender:{'mf'[user % 2]}"] for user in range(datasets.USERS)}, name="users.csv"
+)
+WHOLE = datasets.dataset(items=datasets.genres(), users=USER_TABLE)
 
 
 def fit(dataset, hyperparameters=QUICK, **options):
     return train(dataset, hyperparameters, on_epoch=lambda: None, **options)
 
 
-def users_table():
-    return datasets.table(
-        {f"u{user}": [f"gender:{'mf'[user % 2]}"] for user in range(datasets.USERS)}, name="users.csv"
-    )
-
-
-def whole(**changes):
-    return datasets.dataset(items=datasets.genres(), users=users_table(), **changes)
+@functools.cache
+def whole():
+    """A model of all, which isn't changed, and its state."""
+    model = fit(WHOLE)
+    return model, warm_start.state_of(model, WHOLE)
 
 
 def publish(volume, state, dataset):
@@ -51,10 +51,12 @@ def publish(volume, state, dataset):
     with Staging(volume) as staging:
         for name in (publications.SIMILAR_FILE, publications.RECOMMEND_FILE):
             staging.path(name).write_bytes(b"an index")
-        staging.add_id_map(layout.ITEM_IDS, dataset.items)
-        staging.add_id_map(layout.USER_IDS, dataset.users)
-        for name, ids in ((layout.ITEM_VECTORS, dataset.items), (layout.USER_VECTORS, dataset.users)):
-            staging.add_array(name, random.normal(size=(len(ids), 5)).astype(np.float32))
+        for ids_name, vectors_name, ids in (
+            (layout.ITEM_IDS, layout.ITEM_VECTORS, dataset.items),
+            (layout.USER_IDS, layout.USER_VECTORS, dataset.users),
+        ):
+            staging.add_id_map(ids_name, ids)
+            staging.add_array(vectors_name, random.normal(size=(len(ids), 5)).astype(np.float32))
         staging.add_ragged(layout.SEEN_OFFSETS, layout.SEEN_ITEMS, dataset.seen())
         if state is not None:
             warm_start.stage(staging, state)
@@ -65,25 +67,31 @@ def publish(volume, state, dataset):
         return staging.publish(replace(facts, indexes=indexes)).version
 
 
-def column(name, ids, features):
+def column(dataset, kind, name):
     """A column's place in LightFM's arrays; an id is given as ("id", external id)."""
+    ids = getattr(dataset, f"{kind}s")
     if isinstance(name, tuple):
         return ids.row(name[1])
-    return len(ids) + features.index(name)
+    return len(ids) + getattr(dataset, f"{kind}_feature_names").index(name)
 
 
-def item_column(dataset, name):
-    return column(name, dataset.items, dataset.item_feature_names)
+def fresh_model(dataset):
+    """One that wasn't trained yet, of a dataset's columns."""
+    model = new_model(QUICK)
+    model._initialize(4, dataset.item_features.shape[1], dataset.user_features.shape[1])
+    return model
 
 
-def user_column(dataset, name):
-    return column(name, dataset.users, dataset.user_feature_names)
+def assert_same_arrays(first, second):
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
 
 
-def assert_same(side, first, second):
-    assert [side_ids(first), first.features] == [side_ids(second), second.features], side
-    np.testing.assert_array_equal(first.vectors, second.vectors)
-    np.testing.assert_array_equal(first.gradients, second.gradients)
+def assert_same(first, second):
+    for one, other in ((first.items, second.items), (first.users, second.users)):
+        assert [side_ids(one), one.features] == [side_ids(other), other.features]
+        np.testing.assert_array_equal(one.vectors, other.vectors)
+        np.testing.assert_array_equal(one.gradients, other.gradients)
 
 
 def side_ids(state):
@@ -93,99 +101,65 @@ def side_ids(state):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_going_on_from_a_state_is_the_same_as_never_having_stopped(loss):
     """To the last bit, when the order of the samples goes on too: nothing else is needed."""
-    dataset, options = whole(), replace(QUICK, loss=loss)
-    model = fit(dataset, options)
-    warm = warm_start.warm_model(warm_start.state_of(model, dataset), dataset, options)
+    options = replace(QUICK, loss=loss)
+    model = fit(WHOLE, options)
+    warm = warm_start.warm_model(warm_start.state_of(model, WHOLE), WHOLE, options)
     warm.random_state = deepcopy(model.random_state)
-    for name in ARRAYS:
-        np.testing.assert_array_equal(getattr(warm, name), getattr(model, name), err_msg=name)
-    fit(dataset, options, start=warm)
-    fit(dataset, options, start=model)
-    for name in ARRAYS:
-        np.testing.assert_array_equal(getattr(warm, name), getattr(model, name), err_msg=name)
+    assert_same_arrays(warm, model)
+    # Training goes on in the model that was given.
+    assert fit(WHOLE, options, start=warm) is warm
+    fit(WHOLE, options, start=model)
+    assert_same_arrays(warm, model)
     assert not model.item_embedding_momentum.any()
 
 
 def test_the_gradient_sums_matter():
     """Without them a warm start would take the large steps of a first epoch."""
-    dataset = whole()
-    state = warm_start.state_of(fit(dataset), dataset)
+    _, state = whole()
     assert state.items.gradients.max() > 2
 
     def moved(of):
-        warm = warm_start.warm_model(of, dataset, QUICK)
+        warm = warm_start.warm_model(of, WHOLE, QUICK)
         before = warm.item_embeddings.copy()
-        fit(dataset, replace(QUICK, epochs=1), start=warm)
+        fit(WHOLE, replace(QUICK, epochs=1), start=warm)
         return np.abs(warm.item_embeddings - before).mean()
 
-    forgotten = replace(
-        state, items=replace(state.items, gradients=np.ones_like(state.items.gradients))
-    )
-    assert moved(state) < 0.9 * moved(forgotten)
-
-
-def test_training_goes_on_in_the_model_that_was_given():
-    dataset = whole()
-    start = warm_start.warm_model(warm_start.state_of(fit(dataset), dataset), dataset, QUICK)
-    before = start.item_embeddings.copy()
-    assert fit(dataset, start=start) is start
-    assert not np.array_equal(start.item_embeddings, before)
+    forgotten = replace(state.items, gradients=np.ones_like(state.items.gradients))
+    assert moved(state) < 0.9 * moved(replace(state, items=forgotten))
 
 
 def test_a_warm_start_is_reproducible_by_its_seed():
-    dataset = whole()
-    state = warm_start.state_of(fit(dataset), dataset)
-
     def item_vectors(seed):
         options = replace(QUICK, seed=seed)
-        start = warm_start.warm_model(state, dataset, options)
-        return fit(dataset, options, start=start).item_embeddings
+        start = warm_start.warm_model(whole()[1], WHOLE, options)
+        return fit(WHOLE, options, start=start).item_embeddings
 
     np.testing.assert_array_equal(item_vectors(3), item_vectors(3))
     assert not np.array_equal(item_vectors(3), item_vectors(4))
 
 
-def test_names_keep_their_vectors_when_rows_and_columns_move():
-    dataset = whole()
-    model = fit(dataset)
+def test_names_keep_their_vectors_when_rows_and_columns_move_and_new_ones_begin_anew():
+    model, state = whole()
     # New ids and genres sort before and between the old ones; i3 and u3 have gone.
     changed = [row for row in datasets.rows() if row[1] != "i3" and row[0] != "u3"]
     changed += [("a new user", "i1", 1.0), ("u1", "a new item", 1.0), ("u11b", "i11b", 1.0)]
     genres = datasets.table({"i0": ["genres:Action"], "i1": ["genres:Drama"], "i2": ["genres:科幻"]})
-    after = datasets.dataset(changed, items=genres, users=users_table())
-    warm = warm_start.warm_model(warm_start.state_of(model, dataset), after, QUICK)
-
-    kept_items = [("id", f"i{item}") for item in range(datasets.ITEMS) if item != 3]
-    kept_items += ["genres:Drama", "genres:科幻"]
-    old = [item_column(dataset, name) for name in kept_items]
-    new = [item_column(after, name) for name in kept_items]
-    assert old != new
-    for name in ARRAYS[:4]:
-        np.testing.assert_array_equal(getattr(warm, name)[new], getattr(model, name)[old])
-    kept_users = [("id", f"u{user}") for user in range(datasets.USERS) if user != 3]
-    kept_users += ["gender:f", "gender:m"]
-    old = [user_column(dataset, name) for name in kept_users]
-    new = [user_column(after, name) for name in kept_users]
-    for name in ARRAYS[4:]:
-        np.testing.assert_array_equal(getattr(warm, name)[new], getattr(model, name)[old])
-
-
-def test_new_columns_begin_as_in_a_first_training():
-    dataset = whole()
-    state = warm_start.state_of(fit(dataset), dataset)
-    grown = [*datasets.rows(), ("u0", "new", 1.0), ("new", "i0", 1.0)]
-    genres = datasets.genres()
-    genres = replace(genres, features=[["genres:New"], *genres.features[1:]])
-    after = datasets.dataset(grown, items=genres, users=users_table())
-    warm = warm_start.warm_model(state, after, QUICK)
-    first = new_model(QUICK)
-    first._initialize(4, after.item_features.shape[1], after.user_features.shape[1])
-    for own, name in (("item", ("id", "new")), ("item", "genres:New"), ("user", ("id", "new"))):
-        place = (item_column if own == "item" else user_column)(after, name)
-        for array in (name for name in ARRAYS if name.startswith(own)):
-            np.testing.assert_array_equal(getattr(warm, array)[place], getattr(first, array)[place])
-        assert 0 < np.abs(getattr(warm, f"{own}_embeddings")[place]).max() <= 0.5 / 4
-        assert (getattr(warm, f"{own}_embedding_gradients")[place] == 1).all()
+    after = datasets.dataset(changed, items=genres, users=USER_TABLE)
+    warm, fresh = warm_start.warm_model(state, after, QUICK), fresh_model(after)
+    for kind, count, features, added in (
+        ("item", datasets.ITEMS, ["genres:Drama", "genres:科幻"], [("id", "i11b"), "genres:Action"]),
+        ("user", datasets.USERS, ["gender:f", "gender:m"], [("id", "a new user"), ("id", "u11b")]),
+    ):
+        kept = [*(("id", f"{kind[0]}{number}") for number in range(count) if number != 3), *features]
+        old, new = ([column(of, kind, name) for name in kept] for of in (WHOLE, after))
+        assert old != new
+        places = [column(after, kind, name) for name in added]
+        for name in (own for own in ARRAYS if own.startswith(kind)):
+            np.testing.assert_array_equal(getattr(warm, name)[new], getattr(model, name)[old])
+            # As in a first training.
+            np.testing.assert_array_equal(getattr(warm, name)[places], getattr(fresh, name)[places])
+        assert 0 < np.abs(getattr(warm, f"{kind}_embeddings")[places]).max() <= 0.5 / 4
+        assert (getattr(warm, f"{kind}_embedding_gradients")[places] == 1).all()
 
 
 def test_an_id_and_a_feature_of_the_same_name_stay_apart():
@@ -195,9 +169,8 @@ def test_an_id_and_a_feature_of_the_same_name_stay_apart():
     genres = {f"i{item}": ["genres:Drama", "genres:科幻"][item % 2 :] for item in range(1, 8)}
     dataset = datasets.dataset(rows, items=datasets.table(genres))
     model = fit(dataset)
-    state = warm_start.state_of(model, dataset)
-    warm = warm_start.warm_model(state, dataset, QUICK)
-    own, feature = (item_column(dataset, name) for name in (("id", "genres:Drama"), "genres:Drama"))
+    warm = warm_start.warm_model(warm_start.state_of(model, dataset), dataset, QUICK)
+    own, feature = (column(dataset, "item", name) for name in (("id", "genres:Drama"), "genres:Drama"))
     assert own != feature
     for place in (own, feature):
         np.testing.assert_array_equal(warm.item_embeddings[place], model.item_embeddings[place])
@@ -205,25 +178,18 @@ def test_an_id_and_a_feature_of_the_same_name_stay_apart():
     # Nor does one stand in for the other where it is gone.
     without = datasets.dataset(rows, items=datasets.table({"i1": ["genres:科幻"]}))
     named = datasets.dataset(items=datasets.table({"i1": ["genres:Drama"]}))
-    fresh = new_model(QUICK)
-    fresh._initialize(4, named.item_features.shape[1], named.user_features.shape[1])
     only_id = warm_start.state_of(fit(without), without)
     assert "genres:Drama" in side_ids(only_id.items)
-    place = item_column(named, "genres:Drama")
-    warm = warm_start.warm_model(only_id, named, QUICK)
+    place = column(named, "item", "genres:Drama")
+    warm, fresh = warm_start.warm_model(only_id, named, QUICK), fresh_model(named)
     np.testing.assert_array_equal(warm.item_embeddings[place], fresh.item_embeddings[place])
 
 
 def test_what_was_never_trained_is_not_in_a_state():
     """Items without interactions have a column of their own that no row uses."""
     genres = datasets.genres()
-    table = replace(
-        genres,
-        ids=[*genres.ids, "cold"],
-        features=[*genres.features, ["genres:Drama"]],
-        titles=[*genres.titles, ""],
-    )
-    dataset = datasets.dataset(items=table)
+    features = {**dict(zip(genres.ids, genres.features, strict=True)), "cold": ["genres:Drama"]}
+    dataset = datasets.dataset(items=datasets.table(features))
     state = warm_start.state_of(fit(dataset), dataset)
     assert "cold" in dataset.items
     assert sorted(side_ids(state.items)) == sorted(f"i{item}" for item in range(datasets.ITEMS))
@@ -232,68 +198,55 @@ def test_what_was_never_trained_is_not_in_a_state():
 
 
 def test_another_number_of_components_is_refused_with_both_numbers():
-    dataset = whole()
-    state = warm_start.state_of(fit(dataset), dataset)
     with pytest.raises(OptionError, match=r"--components is 8, but should be 4, as in the version"):
-        warm_start.warm_model(state, dataset, replace(QUICK, components=8))
+        warm_start.warm_model(whole()[1], WHOLE, replace(QUICK, components=8))
 
 
 def test_a_publication_gives_its_state_back(tmp_path):
-    dataset = whole()
-    state = warm_start.state_of(fit(dataset), dataset)
-    version = publish(tmp_path, state, dataset)
-    loaded = warm_start.load(tmp_path, version)
+    _, state = whole()
+    loaded = warm_start.load(tmp_path, publish(tmp_path, state, WHOLE))
     assert loaded.components == 4
-    assert_same("items", loaded.items, state.items)
-    assert_same("users", loaded.users, state.users)
+    assert_same(loaded, state)
+    assert {*side_ids(loaded.users)} == {f"u{user}" for user in range(datasets.USERS)}
     assert not loaded.items.vectors.flags.writeable
-    first, second = (warm_start.warm_model(of, dataset, QUICK) for of in (state, loaded))
-    for name in ARRAYS:
-        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
-    np.testing.assert_array_equal(split_biases(loaded.users.vectors)[1], state.users.vectors[:, -1])
-
-
-def test_a_state_without_features_is_given_back(tmp_path):
+    assert_same_arrays(*(warm_start.warm_model(of, WHOLE, QUICK) for of in (state, loaded)))
+    # Without features, and a gradient sum beyond float32 keeps no model from being published.
     dataset = datasets.dataset()
-    state = warm_start.state_of(fit(dataset), dataset)
+    model = fit(dataset)
+    model.item_embedding_gradients[0, 0] = np.inf
+    state = warm_start.state_of(model, dataset)
     loaded = warm_start.load(tmp_path, publish(tmp_path, state, dataset))
     assert loaded.items.features == loaded.users.features == []
-    assert_same("items", loaded.items, state.items)
+    assert loaded.items.gradients.max() == np.finfo(np.float32).max
+    assert_same(loaded, state)
 
 
-def test_a_publication_without_a_state_has_none(tmp_path):
-    assert warm_start.load(tmp_path, publish(tmp_path, None, whole())) is None
-
-
-def test_a_version_that_is_not_there_is_named(tmp_path):
-    publish(tmp_path, None, whole())
+def test_a_version_without_a_state_has_none_and_one_that_is_not_there_is_named(tmp_path):
+    assert warm_start.load(tmp_path, publish(tmp_path, None, WHOLE)) is None
     with pytest.raises(VersionNotFoundError, match="20261124T120000Z-3fa9c1"):
         warm_start.load(tmp_path, "20261124T120000Z-3fa9c1")
 
 
 def test_numbers_that_are_not_finite_are_not_staged(tmp_path):
-    dataset = whole()
-    state = warm_start.state_of(fit(dataset), dataset)
+    state = deepcopy(whole()[1])
     state.users.vectors[0, 0] = np.nan
     with pytest.raises(VectorError, match=r"model_user_vectors\.npy: not every number is finite"):
-        publish(tmp_path, state, dataset)
+        publish(tmp_path, state, WHOLE)
     assert reader.list_versions(tmp_path) == []
-
-
-def test_a_gradient_sum_beyond_float32_does_not_keep_a_model_from_being_published(tmp_path):
-    dataset = whole()
-    model = fit(dataset)
-    model.item_embedding_gradients[0, 0] = np.inf
-    state = warm_start.state_of(model, dataset)
-    loaded = warm_start.load(tmp_path, publish(tmp_path, state, dataset))
-    assert loaded.items.gradients.max() == np.finfo(np.float32).max
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     volume = tmp_path_factory.mktemp("volume")
-    dataset = whole()
-    return volume, publish(volume, warm_start.state_of(fit(dataset), dataset), dataset)
+    return volume, publish(volume, whole()[1], WHOLE)
+
+
+@pytest.fixture
+def copied(published, tmp_path):
+    """A copy to be spoilt: a volume, its version, and the version's folder."""
+    volume, version = published
+    copy = publications.copy(volume, tmp_path / "copy")
+    return copy, version, layout.version_dir(copy, version)
 
 
 def npy(array):
@@ -302,86 +255,59 @@ def npy(array):
     return file.getvalue()
 
 
-def changed(edit):
+def put(place, value):
     def spoil(array):
         copy = array.copy()
-        edit(copy)
+        copy[place] = value
         return copy
 
     return spoil
 
 
-def put(place, value):
-    def edit(array):
-        array[place] = value
-
-    return changed(edit)
-
-
-SPOILT = [
-    (layout.MODEL_ITEM_ROWS, put(0, -1), InvalidPublicationError, r"ascend within 0\.\.15"),
-    (layout.MODEL_ITEM_ROWS, put(-1, 16), InvalidPublicationError, r"ascend within 0\.\.15"),
-    (layout.MODEL_USER_ROWS, put(1, 0), InvalidPublicationError, r"ascend within 0\.\.23"),
-    (layout.MODEL_ITEM_ROWS, lambda a: a.astype(np.int64), MismatchError, "dtype is int64"),
-    (
-        layout.MODEL_ITEM_VECTORS,
-        lambda a: a[:-1],
-        MismatchError,
-        r"shape is \(18, 5\), but should be \(19",
-    ),
-    (layout.MODEL_ITEM_VECTORS, lambda a: a[:, :-1], MismatchError, r"shape is \(19, 4\), but should"),
-    (layout.MODEL_USER_VECTORS, put((1, 1), np.inf), InvalidPublicationError, "not every number"),
-    (layout.MODEL_USER_GRADIENTS, put((1, 1), 0.5), InvalidPublicationError, "1 or more"),
-    (layout.MODEL_ITEM_GRADIENTS, put((1, 1), np.nan), InvalidPublicationError, "1 or more"),
-    (layout.MODEL_ITEM_GRADIENTS, lambda a: a.astype(float), MismatchError, "dtype is float64"),
-    (layout.MODEL_ITEM_FEATURE_OFFSETS, put(1, 99), InvalidPublicationError, "offsets fall"),
-    (layout.MODEL_ITEM_FEATURE_OFFSETS, lambda a: a[:0], MismatchError, "shape"),
-    (layout.MODEL_ITEM_FEATURE_OFFSETS, lambda a: a[:-1], InvalidPublicationError, "offsets run"),
-    (
-        layout.MODEL_USER_FEATURE_BYTES,
-        put(slice(None), np.frombuffer(b"gender:xgender:x", dtype=np.uint8)),
-        InvalidPublicationError,
-        "two features have the same name",
-    ),
-]
+SAME_NAME = np.frombuffer(b"gender:xgender:x", dtype=np.uint8)
+SPOILT = {
+    InvalidPublicationError: [
+        (layout.MODEL_ITEM_ROWS, put(0, -1), r"ascend within 0\.\.15"),
+        (layout.MODEL_ITEM_ROWS, put(-1, 16), r"ascend within 0\.\.15"),
+        (layout.MODEL_USER_ROWS, put(1, 0), r"ascend within 0\.\.23"),
+        (layout.MODEL_USER_VECTORS, put((1, 1), np.inf), "not every number"),
+        (layout.MODEL_USER_GRADIENTS, put((1, 1), 0.5), "1 or more"),
+        (layout.MODEL_ITEM_GRADIENTS, put((1, 1), np.nan), "1 or more"),
+        (layout.MODEL_ITEM_FEATURE_OFFSETS, put(1, 99), "offsets fall"),
+        (layout.MODEL_ITEM_FEATURE_OFFSETS, lambda a: a[:-1], "offsets run"),
+        (layout.MODEL_USER_FEATURE_BYTES, put(..., SAME_NAME), "two features have the same name"),
+    ],
+    MismatchError: [
+        (layout.MODEL_ITEM_ROWS, lambda a: a.astype(np.int64), "dtype is int64"),
+        (layout.MODEL_ITEM_VECTORS, lambda a: a[:-1], r"shape is \(18, 5\), but should be \(19"),
+        (layout.MODEL_ITEM_VECTORS, lambda a: a[:, :-1], r"shape is \(19, 4\), but should"),
+        (layout.MODEL_ITEM_GRADIENTS, lambda a: a.astype(float), "dtype is float64"),
+        (layout.MODEL_ITEM_FEATURE_OFFSETS, lambda a: a[:0], "shape"),
+    ],
+}
 
 
-@pytest.mark.parametrize(("name", "spoil", "error", "message"), SPOILT)
-def test_a_file_that_does_not_fit_is_named(published, tmp_path, name, spoil, error, message):
-    volume, version = published
-    copy = publications.copy(volume, tmp_path / "copy")
-    directory = layout.version_dir(copy, version)
+@pytest.mark.parametrize(
+    ("error", "name", "spoil", "message"),
+    [(error, *case) for error, cases in SPOILT.items() for case in cases],
+)
+def test_a_file_that_does_not_fit_is_named(copied, name, spoil, error, message):
+    volume, version, directory = copied
     publications.reseal(directory, name, npy(spoil(np.load(directory / name))))
     with pytest.raises(error, match=message) as caught:
-        warm_start.load(copy, version)
+        warm_start.load(volume, version)
     assert caught.value.path == directory / name
 
 
 @pytest.mark.parametrize("name", layout.MODEL_FILES)
-def test_a_flipped_bit_in_any_file_is_noticed(published, tmp_path, name):
-    volume, version = published
-    copy = publications.copy(volume, tmp_path / "copy")
-    path = layout.version_dir(copy, version) / name
-    data = bytearray(path.read_bytes())
+def test_a_flipped_bit_in_any_file_and_a_part_of_a_state_are_noticed(copied, name):
+    volume, version, directory = copied
+    data = bytearray((directory / name).read_bytes())
     data[-1] ^= 1
-    publications.overwrite(path, bytes(data))
+    publications.overwrite(directory / name, bytes(data))
     with pytest.raises(MismatchError, match=f"{name}: SHA-256"):
-        warm_start.load(copy, version)
-
-
-@pytest.mark.parametrize("name", layout.MODEL_FILES)
-def test_a_part_of_a_state_is_refused(published, tmp_path, name):
-    volume, version = published
-    copy = publications.copy(volume, tmp_path / "copy")
-    directory = layout.version_dir(copy, version)
+        warm_start.load(volume, version)
     publications.edit_manifest(directory, lambda content: content["files"].pop(name))
     with pytest.raises(ManifestError, match=f"files: '{name}' is missing") as caught:
-        warm_start.load(copy, version)
+        warm_start.load(volume, version)
     assert caught.value.path == directory / layout.MANIFEST
-
-
-def test_the_ids_of_a_state_are_those_of_its_publication():
-    dataset = whole()
-    state = warm_start.state_of(fit(dataset), dataset)
-    assert isinstance(state.items.ids, IdMap)
-    assert set(side_ids(state.users)) == {f"u{user}" for user in range(datasets.USERS)}

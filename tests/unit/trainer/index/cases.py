@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication.search_effort import candidates_for
 from lightfm_retriever.publication.storage.ragged import Ragged
 from trainer.index import make_backends
-from trainer.index.protocol import BuiltIndex, Settings, Space
+from trainer.index.protocol import BuiltIndex, IndexTask, Settings, Space
 
 SPACES: tuple[Space, ...] = ("cosine", "inner_product")
 DIMENSIONS = 9
@@ -63,8 +63,9 @@ def build(
     (backend,) = make_backends(name)
     if settings is None:
         settings = dict(backend.rounds(len(of), space)[0][0])
-    given = {"seed": 1, "threads": 1, "on_items": lambda _: None, **options}
-    return backend.build(of, space, folder / f"it.{name}", settings, **given)
+    return backend.build(
+        IndexTask(of, space, folder / f"it.{name}", settings, **{"seed": 1, **options})
+    )
 
 
 def most(built: BuiltIndex) -> int:

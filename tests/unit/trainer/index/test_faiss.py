@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from lightfm_retriever.publication.errors import VectorError
+from lightfm_retriever.publication.storage.chunks import row_chunks
 from lightfm_retriever.publication.vectors.ranking import unit_rows
+from lightfm_retriever.publication.vectors.vector_space import augment_items
 from tests.unit.trainer.index.cases import SPACES, build, recall, uneven, vectors
 from trainer.index import make_backends
 
@@ -12,42 +14,29 @@ library = pytest.importorskip("faiss")
 from trainer.index import faiss  # noqa: E402
 
 
-def opened(folder):
-    return library.read_index(str(folder / "it.faiss"))
-
-
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("codes", ["SQ8", "SQfp16"])
-def test_the_file_is_an_inverted_file_of_items_of_norm_one(tmp_path, space, codes):
-    of = uneven(300)
-    build("faiss", of, space, tmp_path, settings={"lists": 12, "codes": codes})
-    index = opened(tmp_path)
-    assert (index.ntotal, index.nlist, index.d) == (300, 12, 9 if space == "cosine" else 10)
-    assert index.metric_type == library.METRIC_L2
-    index.make_direct_map()
-    stored = np.array([index.reconstruct(row) for row in range(300)])
-    norms = np.linalg.norm(of, axis=1)
-    expected = of / (norms[:, None] if space == "cosine" else norms.max())
-    np.testing.assert_allclose(stored[:, :9], expected, atol=0.02 if codes == "SQ8" else 1e-3)
-    np.testing.assert_allclose(np.linalg.norm(stored, axis=1), 1, atol=0.02)
+def test_the_file_is_the_one_of_a_plain_build(tmp_path, monkeypatch, space, codes):
+    """Vectors are taken a few rows at a time. The sample that lists are made of is the seed's."""
+    of = uneven(3000, 13)
+    monkeypatch.setattr(faiss, "row_chunks", lambda count, *_: row_chunks(count, 64))
+    monkeypatch.setattr(faiss, "_TRAINING_POINTS_PER_LIST", 20)
+    build("faiss", of, space, tmp_path, settings={"lists": 50, "codes": codes}, seed=5)
+    indexed = unit_rows(augment_items(of) if space == "inner_product" else of)
+    plain = library.index_factory(indexed.shape[1], f"IVF50,{codes}", library.METRIC_L2)
+    plain.cp.seed, plain.cp.niter = 5, 10
+    plain.cp.min_points_per_centroid, plain.cp.max_points_per_centroid = 1, 20
+    sample = np.random.default_rng(5).choice(3000, 50 * 20, replace=False)
+    plain.train(indexed[np.sort(sample)])
+    plain.add(indexed)
+    assert (tmp_path / "it.faiss").read_bytes() == library.serialize_index(plain).tobytes()
 
 
-@pytest.mark.parametrize(
-    ("items", "lists"),
-    [
-        (1, 1),
-        (7, 1),
-        (8, 1),
-        (16, 2),
-        (100, 12),
-        (1000, 125),
-        (1024, 128),
-        (10**4, 400),
-        (2 * 10**5, 1789),
-        (2 * 10**5 + 1, 3578),
-        (10**6, 8000),
-    ],
-)
+SMALL = {1: 1, 7: 1, 8: 1, 16: 2, 100: 12, 1000: 125, 1024: 128}
+LARGE = {10**4: 400, 2 * 10**5: 1789, 2 * 10**5 + 1: 3578, 10**6: 8000}
+
+
+@pytest.mark.parametrize(("items", "lists"), (SMALL | LARGE).items())
 def test_a_list_has_eight_items_at_the_least(items, lists):
     [backend] = make_backends("faiss")
     for space in SPACES:
@@ -100,21 +89,6 @@ def test_where_lists_hold_fewer_than_asked_for_there_are_no_made_up_rows(tmp_pat
         found = built.index.search(query, 30, 1)
         assert 0 < len(found) <= 30
         assert ((found >= 0) & (found < 500)).all()
-
-
-def test_the_sample_that_lists_are_made_of_is_the_seeds(tmp_path, monkeypatch):
-    monkeypatch.setattr(faiss, "_TRAINING_POINTS_PER_LIST", 2)
-    trained = []
-    sample = faiss._sample
-    monkeypatch.setattr(faiss, "_sample", lambda *of: trained.append(sample(*of)) or trained[-1])
-
-    def centroids(seed):
-        build("faiss", vectors(1000), "cosine", tmp_path, seed=seed)
-        assert len(trained[-1]) == 250
-        index = opened(tmp_path)
-        return index.quantizer.reconstruct_n(0, index.nlist).tolist()
-
-    assert centroids(1) == centroids(1) != centroids(2)
 
 
 def test_a_file_that_holds_less_than_was_saved_is_noticed(tmp_path):

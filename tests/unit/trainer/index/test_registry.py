@@ -12,8 +12,6 @@ import pytest
 from lightfm_retriever.hosting import extras
 from trainer.errors import BackendMissingError, OptionError, TrainerError
 from trainer.index import NAMES, distributions, installed, make_backends, stand_ins
-from trainer.index.annoy import AnnoyBackend
-from trainer.index.exact import ExactBackend
 
 PROJECT = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text())["project"]
 
@@ -21,20 +19,19 @@ PROJECT = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text
 @pytest.fixture
 def without(monkeypatch):
     """Make modules as if they weren't installed, whether or not they are imported already."""
-    missing = set()
+    missing = {}
     importing = builtins.__import__
 
     def refuse(name, *arguments, **options):
-        if name.partition(".")[0] in missing:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        if (lacks := missing.get(name.partition(".")[0])) is not None:
+            raise ModuleNotFoundError(f"No module named {lacks!r}", name=lacks)
         return importing(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
 
-    def without(*names):
-        missing.update(names)
-        for name in names:
-            monkeypatch.delitem(sys.modules, f"trainer.index.{name}", raising=False)
+    def without(name, lacks=None):
+        missing[name] = lacks or name
+        monkeypatch.delitem(sys.modules, f"trainer.index.{name}", raising=False)
 
     return without
 
@@ -43,26 +40,14 @@ def names(backends):
     return [backend.name for backend in backends]
 
 
-def test_the_kinds_of_index():
-    assert NAMES == ("annoy", "exact", "faiss", "nmslib")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_backend_is_made_by_its_name(name):
-    [made] = make_backends(name)
-    assert made.name == name
-    assert make_backends(f"  {name} ")[0].name == name
-
-
 @pytest.mark.parametrize(
     ("given", "made"),
     [
-        ("annoy,exact", ["annoy", "exact"]),
+        *((f" {name} ", [name]) for name in ("annoy", "exact", "faiss", "nmslib")),
         ("exact,annoy", ["exact", "annoy"]),
         (" faiss , annoy ", ["faiss", "annoy"]),
         ("annoy,annoy", ["annoy"]),
         ("auto", ["exact", "annoy", "faiss"]),
-        ("auto,auto", ["exact", "annoy", "faiss"]),
         ("auto,faiss", ["exact", "annoy", "faiss"]),
         # Each process has its own copy of such an index, so it is there by name only.
         ("auto,nmslib", ["exact", "annoy", "faiss", "nmslib"]),
@@ -81,18 +66,15 @@ def test_another_name_is_refused_and_the_names_are_told(given):
     assert str(caught.value).endswith("but should be among auto, annoy, exact, faiss, nmslib")
 
 
-@pytest.mark.parametrize("given", ["annoy", "auto", "exact,annoy", "auto,nmslib"])
-def test_trees_are_for_annoy(given):
-    made = {backend.name: backend for backend in make_backends(given, trees=7)}
-    assert made["annoy"].rounds(1000, "cosine") == [[{"trees": 7}]]
-
-
-@pytest.mark.parametrize("given", ["exact", "faiss", "nmslib", "exact,faiss"])
-def test_trees_without_annoy_are_refused(given):
-    with pytest.raises(
-        OptionError, match="--trees is 7, but should be left out: it is for --backend annoy"
-    ):
-        make_backends(given, trees=7)
+def test_trees_are_for_annoy():
+    for given in ("annoy", "auto", "exact,annoy"):
+        made = {backend.name: backend for backend in make_backends(given, trees=7)}
+        assert made["annoy"].rounds(1000, "cosine") == [[{"trees": 7}]]
+    for given in ("exact", "faiss,nmslib"):
+        with pytest.raises(
+            OptionError, match="--trees is 7, but should be left out: it is for --backend annoy"
+        ):
+            make_backends(given, trees=7)
 
 
 @pytest.mark.parametrize("name", ["faiss", "nmslib"])
@@ -112,41 +94,24 @@ def test_one_that_is_not_installed_is_an_error_that_tells_what_to_install(withou
     assert needed.startswith(name)
 
 
-def test_auto_does_with_what_is_installed(without):
+def test_auto_and_stand_ins_do_with_what_is_installed(without):
+    assert names(installed()) == [*NAMES] == ["annoy", "exact", "faiss", "nmslib"]
     without("faiss")
-    assert names(make_backends("auto")) == ["exact", "annoy"]
+    assert names(installed()) == ["annoy", "exact", "nmslib"]
     assert names(make_backends("auto,nmslib")) == ["exact", "annoy", "nmslib"]
+    assert stand_ins(make_backends("annoy")) == []
     without("nmslib")
-    assert names(make_backends("auto")) == ["exact", "annoy"]
-
-
-def test_all_that_are_installed(without):
-    assert names(installed()) == ["annoy", "exact", "faiss", "nmslib"]
-    without("nmslib")
-    assert names(installed()) == ["annoy", "exact", "faiss"]
-    without("faiss")
     assert names(installed()) == ["annoy", "exact"]
+    assert names(make_backends("auto")) == ["exact", "annoy"]
+    # What isn't asked for isn't imported.
+    assert "trainer.index.faiss" not in sys.modules
 
 
-def test_a_module_that_is_missing_for_another_reason_is_named(without, monkeypatch):
+def test_a_module_that_is_missing_for_another_reason_is_named(without):
     """FAISS itself may lack what it needs."""
-    without("faiss")
-    importing = builtins.__import__
-
-    def refuse(name, *arguments, **options):
-        if name == "faiss":
-            raise ModuleNotFoundError("No module named 'packaging'", name="packaging")
-        return importing(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    without("faiss", "packaging")
     with pytest.raises(BackendMissingError, match="backend 'faiss' needs 'packaging'"):
         make_backends("faiss")
-
-
-def test_what_is_not_asked_for_is_not_imported(without):
-    without("faiss", "nmslib")
-    assert [type(backend) for backend in make_backends("annoy,exact")] == [AnnoyBackend, ExactBackend]
-    assert "trainer.index.faiss" not in sys.modules
 
 
 def test_the_packages_whose_versions_are_recorded():
@@ -167,9 +132,3 @@ def test_the_packages_whose_versions_are_recorded():
 )
 def test_what_workers_share_and_was_not_tried_may_stand_in(asked, others):
     assert names(stand_ins(make_backends(asked))) == others
-
-
-def test_what_is_not_installed_does_not_stand_in(without):
-    asked = make_backends("annoy")
-    without("faiss")
-    assert stand_ins(asked) == []

@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from lightfm_retriever.publication.storage.id_map import IdMap
 from tests import datasets
+from tests.unit.trainer.index import cases
 from trainer.data.features import FeatureTable
 from trainer.errors import OptionError, TrainerError
-from trainer.preparing.dataset import build_dataset
+from trainer.preparing.dataset import id_ranks, most_popular, seen_popularity
 
 USER_IDS = st.sampled_from(["u", "é", "用户", "10", "9"])
 ITEM_IDS = st.sampled_from([*"abcdef", "東京", "a b/c"])
@@ -21,6 +23,9 @@ WEIGHTS = st.sampled_from([1.0, 2.5, 5.0, 0.0, -1.0])
 ROWS = st.lists(st.tuples(USER_IDS, ITEM_IDS, WEIGHTS), min_size=1, max_size=80)
 FEATURES = st.lists(st.sampled_from(["g:x", "g:y", "h:x", "a", "item:b"]), max_size=3, unique=True)
 ITEM_FEATURES = st.dictionaries(ITEM_IDS | st.sampled_from(["new", "newer"]), FEATURES, max_size=8)
+UNLEARNED = "with training interactions: nothing can be learned of them, so they are left out"
+BY_FEATURES = "have no training interactions: they are published by their features alone"
+LOST = "have neither training interactions nor features that can be learned: they are left out"
 
 
 def pairs(dataset, matrix):
@@ -43,23 +48,6 @@ def ids(id_map):
     return {id_map.external_id(row) for row in range(len(id_map))}
 
 
-def learned(rows, features):
-    """Of each item's features those that an item with interactions has too."""
-    warm = {item for _, item, _ in rows}
-    known = {name for item, own in features.items() if item in warm for name in own}
-    return {item: sorted(known.intersection(own)) for item, own in features.items()}
-
-
-def first_ten(rows):
-    """For each row whether it is among its user's first ten."""
-    before = Counter()
-    answers = []
-    for user, _, _ in rows:
-        answers.append(before[user] < 10)
-        before[user] += 1
-    return answers
-
-
 def build(rows, **options):
     """A dataset, from rows that leave a positive to train on."""
     try:
@@ -69,23 +57,14 @@ def build(rows, **options):
         raise
 
 
-@given(ROWS)
-def test_without_a_test_set_everything_is_trained_on_with_duplicates_summed(rows):
-    dataset = build(rows)
-    assert pairs(dataset, dataset.train) == summed(rows)
-    assert dataset.train.dtype == np.float32
-    assert dataset.test.nnz == 0
-    assert ids(dataset.users) == {user for user, _, _ in rows}
-    assert ids(dataset.items) == {item for _, item, _ in rows}
-
-
 # Of three users with 31 rows, one has more than ten.
 @given(st.lists(st.tuples(st.sampled_from("uvw"), ITEM_IDS, WEIGHTS), min_size=31, max_size=60))
 def test_first_10_tests_on_the_first_ten_of_each_user_in_file_order(rows):
     dataset = build(rows, split="first-10")
-    is_test = first_ten(rows)
-    train = [row for row, tested in zip(rows, is_test, strict=True) if not tested]
-    test = [row for row, tested in zip(rows, is_test, strict=True) if tested]
+    before, train, test = Counter(), [], []
+    for row in rows:
+        (test if before[row[0]] < 10 else train).append(row)
+        before[row[0]] += 1
     users, items = {user for user, _, _ in train}, {item for _, item, _ in train}
     assert pairs(dataset, dataset.train) == summed(train)
     assert pairs(dataset, dataset.test) == {
@@ -94,6 +73,7 @@ def test_first_10_tests_on_the_first_ten_of_each_user_in_file_order(rows):
         if user in users and item in items and (user, item) not in summed(train)
     }
     assert (ids(dataset.users), ids(dataset.items)) == (users, items)
+    assert dataset.train.dtype == np.float32
 
 
 @given(ROWS, st.integers(0, 2**31 - 1))
@@ -109,45 +89,49 @@ def test_a_random_split_divides_and_is_the_same_for_the_same_seed(rows, seed):
         assert user not in dataset.users or item not in dataset.items
 
 
-def test_a_random_split_tests_on_a_tenth_and_depends_on_the_seed():
-    rows = [(f"u{row % 50}", f"i{row % 61}", 1.0) for row in range(3000)]
-    tests = [datasets.dataset(rows, split="random", seed=seed) for seed in (1, 2)]
-    assert pairs(tests[0], tests[0].test) != pairs(tests[1], tests[1].test)
-    for dataset in tests:
-        assert 250 <= dataset.test.nnz <= 350
-        assert dataset.train.nnz == 3000 - dataset.test.nnz
-
-
-@given(ROWS, ITEM_FEATURES)
-def test_an_item_has_its_own_column_when_it_was_trained_on_and_its_features(rows, features):
-    dataset = build(rows, items=datasets.table(features))
+@given(ROWS, ITEM_FEATURES, st.dictionaries(ITEM_IDS | st.just("new"), st.text(max_size=5)))
+def test_an_item_has_its_own_column_when_it_was_trained_on_its_features_and_its_title(
+    rows, features, titles
+):
+    """Without a test set everything is trained on."""
+    features = {item: features.get(item, []) for item in features | titles}
+    dataset = build(rows, items=datasets.table(features, titles=titles))
+    assert pairs(dataset, dataset.train) == summed(rows)
+    assert dataset.test.nnz == 0
     warm = {item for _, item, _ in rows}
-    features = learned(rows, features)
-    assert ids(dataset.items) == warm | {item for item, own in features.items() if own}
+    # Of each item's features those that an item with interactions has too.
+    known = {name for item, own in features.items() if item in warm for name in own}
+    learned = {item: sorted(known.intersection(own)) for item, own in features.items()}
+    assert ids(dataset.items) == warm | {item for item, own in learned.items() if own}
     count = len(dataset.items)
-    assert dataset.item_features.shape == (count, count + len(dataset.item_feature_names))
-    assert dataset.item_feature_names == sorted({name for own in features.values() for name in own})
+    assert dataset.item_features.shape == (count, count + len(known))
+    assert dataset.item_feature_names == sorted(known)
     matrix = dataset.item_features.toarray()
     for row in range(count):
         item = dataset.items.external_id(row)
         found = [
-            row if column < count else dataset.item_feature_names[column - count]
+            column if column < count else dataset.item_feature_names[column - count]
             for column in np.flatnonzero(matrix[row])
         ]
-        if column_of_another := [
-            column for column in found if isinstance(column, int) and column != row
-        ]:
-            raise AssertionError(column_of_another)
-        assert found == [*([row] if item in warm else []), *features.get(item, [])]
+        assert found == [*([row] if item in warm else []), *learned.get(item, [])]
         np.testing.assert_allclose(matrix[row][matrix[row] > 0], 1 / len(found), rtol=1e-6)
+        assert dataset.titles[row] == titles.get(item, "")
+    for lost, what in (
+        (features.keys() - ids(dataset.items), "items of items.csv have neither training interactions"),
+        (
+            {name for own in features.values() for name in own} - known,
+            "features of items.csv are of no item with training",
+        ),
+    ):
+        told = [warning for warning in dataset.warnings if warning.startswith(f"{len(lost)} {what}")]
+        assert bool(told) == bool(lost)
 
 
 @given(ROWS, st.dictionaries(USER_IDS | st.just("new"), FEATURES, max_size=6))
 def test_users_are_treated_as_items_are(rows, features):
-    mirrored = build(
-        [(item, user, weight) for user, item, weight in rows], items=datasets.table(features)
-    )
-    dataset = datasets.dataset(rows, users=datasets.table(features))
+    table = datasets.table(features)
+    mirrored = build([(item, user, weight) for user, item, weight in rows], items=table)
+    dataset = datasets.dataset(rows, users=table)
     assert ids(dataset.users) == ids(mirrored.items)
     np.testing.assert_array_equal(dataset.user_features.toarray(), mirrored.item_features.toarray())
     assert dataset.user_feature_names == mirrored.item_feature_names
@@ -155,121 +139,63 @@ def test_users_are_treated_as_items_are(rows, features):
 
 
 @given(ROWS, ITEM_FEATURES)
-def test_seen_are_the_rows_trained_on_ascending_whatever_their_weight(rows, features):
+def test_seen_are_the_rows_trained_on_and_features_are_learned_of_those(rows, features):
     dataset = build(rows, items=datasets.table(features), split="random")
     seen = dataset.seen()
     assert (seen.offsets.dtype, seen.values.dtype) == (np.int64, np.int32)
     assert len(seen.offsets) == len(dataset.users) + 1
-    expected = defaultdict(set)
+    expected = defaultdict(list)
     for user, item in pairs(dataset, dataset.train):
-        expected[user].add(item)
+        expected[user].append(dataset.items.row(item))
     for row in range(len(dataset.users)):
-        own = seen.values[seen.offsets[row] : seen.offsets[row + 1]]
-        assert (np.diff(own) > 0).all()
-        items = {dataset.items.external_id(item) for item in own}
-        assert items == expected[dataset.users.external_id(row)]
+        assert seen[row].tolist() == sorted(expected[dataset.users.external_id(row)])
+    # Its own column tells that an item was trained on.
+    trained = dataset.item_features[dataset.item_features.diagonal() > 0]
+    assert (trained[:, len(dataset.items) :].getnnz(axis=0) > 0).all()
+    assert (dataset.item_features.getnnz(axis=1) > 0).all()
 
 
-@given(ROWS, st.dictionaries(ITEM_IDS | st.just("new"), st.text(max_size=5)))
-def test_titles_are_those_of_the_items_that_are_published(rows, titles):
-    dataset = build(rows, items=datasets.table({key: [] for key in titles}, titles=titles))
-    assert len(dataset.titles) == len(dataset.items)
-    for row, title in enumerate(dataset.titles):
-        assert title == titles.get(dataset.items.external_id(row), "")
-    lost = titles.keys() - ids(dataset.items)
-    warning = f"{len(lost)} items of items.csv have neither training interactions nor features"
-    assert any(text.startswith(warning) for text in dataset.warnings) == bool(lost)
-
-
-def test_features_without_interactions_are_published_and_counted():
-    items = {"a": ["g:x", "g:y"], "new": ["g:x"], "newer": ["g:y"], "nothing": []}
+def test_what_is_published_by_features_alone_and_what_is_left_out_are_counted():
+    """Of a feature that nobody with training interactions has nothing can be learned."""
+    items = {
+        "a": ["g:x", "g:y"],
+        "new": ["g:x"],
+        "newer": ["g:y", "g:z"],
+        "lost": ["g:z"],
+        "nothing": [],
+    }
+    users = {"u": ["k:1"], "w": ["k:1"], "x": ["k:2"]}
     dataset = datasets.dataset(
         [("u", "a", 1.0), ("u", "b", 1.0), ("v", "c", 1.0)],
         items=datasets.table(items),
-        users=datasets.table({"u": ["k:1"], "w": ["k:1"]}, name="users.csv"),
+        users=datasets.table(users, name="users.csv"),
     )
     assert ids(dataset.items) == {"a", "b", "c", "new", "newer"}
     assert ids(dataset.users) == {"u", "v", "w"}
+    assert (dataset.item_feature_names, dataset.user_feature_names) == (["g:x", "g:y"], ["k:1"])
+    assert (dataset.item_columns, dataset.user_columns) == (["g"], ["k"])
+    # The rest of a row still sums to 1.
+    newer = dataset.item_features[dataset.items.row("newer")].toarray()[0]
+    assert newer.tolist() == [*[0.0] * 6, 1.0]
     assert dataset.warnings == [
-        (
-            "2 items of items.csv have no training interactions: "
-            "they are published by their features alone"
-        ),
-        (
-            "1 items of items.csv have neither training interactions nor features that can be learned: "
-            "they are left out"
-        ),
+        f"1 features of items.csv are of no item {UNLEARNED}",
+        f"2 items of items.csv {BY_FEATURES}",
+        f"2 items of items.csv {LOST}",
         "2 items aren't in items.csv: they have no features",
-        (
-            "1 users of users.csv have no training interactions: "
-            "they are published by their features alone"
-        ),
+        f"1 features of users.csv are of no user {UNLEARNED}",
+        f"1 users of users.csv {BY_FEATURES}",
+        f"1 users of users.csv {LOST}",
         "1 users aren't in users.csv: they have no features",
     ]
-    assert (dataset.item_columns, dataset.user_columns) == (["g"], ["k"])
-
-
-def test_features_that_nobody_with_training_interactions_has_are_left_out_and_counted():
-    items = {"a": ["g:x"], "new": ["g:x", "g:y"], "lost": ["g:y", "g:z"], "nothing": []}
-    users = {"u": ["k:1"], "w": ["k:2"]}
-    dataset = datasets.dataset(
-        [("u", "a", 1.0)], items=datasets.table(items), users=datasets.table(users, name="users.csv")
-    )
-    assert (dataset.item_feature_names, dataset.user_feature_names) == (["g:x"], ["k:1"])
-    assert (ids(dataset.items), ids(dataset.users)) == ({"a", "new"}, {"u"})
-    # The rest of a row still sums to 1.
-    new = dataset.item_features[dataset.items.row("new")].toarray()[0]
-    assert new.tolist() == [0.0, 0.0, 1.0]
-    assert dataset.warnings == [
-        (
-            "2 features of items.csv are of no item with training interactions: "
-            "nothing can be learned of them, so they are left out"
-        ),
-        (
-            "1 items of items.csv have no training interactions: "
-            "they are published by their features alone"
-        ),
-        (
-            "2 items of items.csv have neither training interactions nor features that can be learned: "
-            "they are left out"
-        ),
-        (
-            "1 features of users.csv are of no user with training interactions: "
-            "nothing can be learned of them, so they are left out"
-        ),
-        (
-            "1 users of users.csv have neither training interactions nor features that can be learned: "
-            "they are left out"
-        ),
-    ]
-
-
-def test_a_feature_that_only_tested_interactions_could_teach_is_left_out():
-    rows = [("u", f"i{number}", 1.0) for number in range(12)]
-    genres = {"i0": ["g:x"], "i10": ["g:y"], "new": ["g:x"], "newer": ["g:y"]}
-    dataset = datasets.dataset(rows, items=datasets.table(genres), split="first-10")
-    assert dataset.item_feature_names == ["g:y"]
-    assert ids(dataset.items) == {"i10", "i11", "newer"}
-
-
-@given(ROWS, ITEM_FEATURES)
-def test_every_feature_column_has_an_item_to_learn_it_from(rows, features):
-    dataset = build(rows, items=datasets.table(features), split="random")
-    count = len(dataset.items)
-    # Its own column tells that an item was trained on.
-    trained = dataset.item_features[dataset.item_features.diagonal() > 0]
-    assert (trained[:, count:].getnnz(axis=0) > 0).all()
-    assert (dataset.item_features.getnnz(axis=1) > 0).all()
-    lost = {name for own in features.values() for name in own} - {*dataset.item_feature_names}
-    warning = f"{len(lost)} features of items.csv are of no item with training interactions"
-    assert any(text.startswith(warning) for text in dataset.warnings) == bool(lost)
 
 
 def test_an_item_whose_only_interactions_are_tested_on_is_published_by_its_features_or_not_at_all():
     rows = [("u", f"i{number}", 1.0) for number in range(12)]
-    genres = datasets.table({"i0": ["g:x"], "i10": ["g:x"]})
-    dataset = datasets.dataset(rows, items=genres, split="first-10")
-    assert ids(dataset.items) == {"i0", "i10", "i11"}
+    genres = {"i0": ["g:x", "g:z"], "i10": ["g:x"], "newer": ["g:x"], "i1": ["g:z"]}
+    dataset = datasets.dataset(rows, items=datasets.table(genres), split="first-10")
+    # A feature that only tested interactions could teach is left out.
+    assert dataset.item_feature_names == ["g:x"]
+    assert ids(dataset.items) == {"i0", "i10", "i11", "newer"}
     assert pairs(dataset, dataset.test) == {("u", "i0"): 1.0}
     assert "9 of 10 test interactions aren't evaluated" in dataset.warnings[-1]
 
@@ -278,101 +204,158 @@ def test_what_is_repeated_or_no_positive_is_counted():
     rows = [("u", "a", 1.0), ("u", "a", 2.0), ("u", "a", 2.0), ("u", "b", 0.0), ("u", "c", -1.0)]
     dataset = datasets.dataset(rows)
     assert pairs(dataset, dataset.train) == {("u", "a"): 5.0, ("u", "b"): 0.0, ("u", "c"): -1.0}
-    assert dataset.warnings == [
-        "2 of 5 training interactions repeat a pair of user and item: their weights are summed",
-        (
-            "2 training interactions of interactions.csv have a weight of 0 or less: "
-            "they count as seen, but not as positives"
-        ),
-    ]
-
-
-def test_clean_data_warns_of_nothing():
-    items = datasets.table({f"i{item}": ["g:x"] for item in range(datasets.ITEMS)})
-    assert datasets.dataset(items=items).warnings == []
+    repeated, negative = dataset.warnings
+    assert repeated == (
+        "2 of 5 training interactions repeat a pair of user and item: their weights are summed"
+    )
+    assert negative == (
+        "2 training interactions of interactions.csv have a weight of 0 or less: "
+        "they count as seen, but not as positives"
+    )
 
 
 def test_a_test_interaction_that_is_trained_on_too_is_not_evaluated():
     rows = [*((f"{user}", f"i{item}", 1.0) for user in "uv" for item in range(11)), ("u", "i0", 1.0)]
     dataset = datasets.dataset(rows, split="first-10")
-    assert pairs(dataset, dataset.train) == dict.fromkeys(
-        [("u", "i10"), ("v", "i10"), ("u", "i0")], 1.0
-    )
+    trained = [("u", "i10"), ("v", "i10"), ("u", "i0")]
+    assert pairs(dataset, dataset.train) == dict.fromkeys(trained, 1.0)
     assert pairs(dataset, dataset.test) == {("v", "i0"): 1.0}
-    assert dataset.warnings == [
+    [warning] = dataset.warnings
+    assert warning == (
+        "19 of 20 test interactions aren't evaluated: 1 are in the training data too, "
+        "18 repeat others, or are of users or items without a training interaction"
+    )
+    rows = [("u", "a", 1.0), ("v", "b", 1.0), ("u", "a", 1.0), ("v", "a", 1.0)]
+    last = datasets.dataset(rows, split="leave-last-k", timestamps=[0.0, 0.0, 1.0, 1.0])
+    told = "1 of 2 test interactions aren't evaluated: 1 are in the training data too"
+    assert last.warnings == [told]
+
+
+TWENTY = [(user, f"i{item}", 1.0) for user in "uv" for item in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "split", "error", "message"),
+    [
+        *(
+            (
+                [("u", "a", weight), ("u", "b", 1.0), ("u", "b", -1.0)],
+                "none",
+                TrainerError,
+                "interactions.csv: no training interaction has a weight above 0",
+            )
+            for weight in (0.0, -1.0)
+        ),
+        (TWENTY, "first-10", TrainerError, "interactions.csv: split 'first-10' leaves no interaction"),
         (
-            "19 of 20 test interactions aren't evaluated: 1 are in the training data too, "
-            "18 repeat others, or are of users or items without a training interaction"
-        )
-    ]
-
-
-@pytest.mark.parametrize("weight", [0.0, -1.0])
-def test_without_a_positive_there_is_nothing_to_train_on(weight):
-    with pytest.raises(
-        TrainerError, match=r"interactions\.csv: no training interaction has a weight above 0"
-    ):
-        datasets.dataset([("u", "a", weight), ("u", "b", 1.0), ("u", "b", -1.0)])
-
-
-def test_a_split_that_leaves_nothing_to_train_on_is_named():
-    rows = [(user, f"i{item}", 1.0) for user in "uv" for item in range(10)]
-    with pytest.raises(
-        TrainerError, match=r"interactions\.csv: split 'first-10' leaves no interaction"
-    ):
-        datasets.dataset(rows, split="first-10")
-    assert datasets.dataset([*rows, ("u", "i10", 1.0)], split="first-10").train.nnz == 1
-
-
-def test_an_unknown_split_is_refused():
-    with pytest.raises(
-        OptionError,
-        match="--split is 'half', but should be one of first-10, random, time, leave-last-k, none",
-    ):
-        datasets.dataset(split="half")
+            TWENTY,
+            "half",
+            OptionError,
+            "--split is 'half', but should be one of first-10, random, time, leave-last-k, none",
+        ),
+    ],
+)
+def test_what_leaves_nothing_to_train_on_is_named(rows, split, error, message):
+    with pytest.raises(error, match=message):
+        datasets.dataset(rows, split=split)
+    assert datasets.dataset([*TWENTY, ("u", "i10", 1.0)], split="first-10").train.nnz == 1
 
 
 @pytest.mark.parametrize("where", ["interactions", "features"])
 @pytest.mark.parametrize("kind", ["item", "user"])
-def test_ids_that_only_look_the_same_are_told_of_and_kept_apart(kind, where):
+def test_odd_ids_are_told_of_with_their_rows_and_kept_as_they_are(kind, where):
     composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
-    ids_there = [composed, decomposed] if where == "interactions" else [composed]
-    rows = [("u", i, 1.0) if kind == "item" else (i, "a", 1.0) for i in [*ids_there, "cafe", "другой"]]
-    table = datasets.table({decomposed: ["g:x"], "cafe": ["g:x"]})
-    features = {} if where == "interactions" else {f"{kind}s": table}
-    dataset = datasets.dataset(rows, **features)
-    assert {composed, decomposed, "cafe"} <= ids(getattr(dataset, f"{kind}s"))
-    assert dataset.warnings[0] == (
+    there = [composed, "nan", "nan", "cafe", "другой"]
+    if where == "interactions":
+        there.append(decomposed)
+    rows = [("u", one, 1.0) if kind == "item" else (one, "a", 1.0) for one in there]
+    table = datasets.table({decomposed: ["g:x"], "NULL": ["g:x"], "cafe": ["g:x"]})
+    dataset = datasets.dataset(rows, **{f"{kind}s": table})
+    assert {composed, decomposed, "cafe", "nan"} <= ids(getattr(dataset, f"{kind}s"))
+    marks, alike = dataset.warnings[:2]
+    assert marks == (
+        f"{kind} ids 'nan', 'NULL' in 2 rows look like marks of a missing id: each is one {kind} like "
+        "any other; leave such rows out"
+    )
+    assert alike == (
         f"{kind} ids 'caf\\xe9' and 'cafe\\u0301' differ only in Unicode normalisation: "
         "they are different ids here"
     )
 
 
-@pytest.mark.parametrize("kind", ["item", "user"])
-def test_marks_of_a_missing_id_are_told_of_with_their_rows(kind):
-    rows = [("u", "a", 1.0), ("nan", "nan", 1.0), ("v", "nan", 1.0), ("nan", "b", 1.0)]
-    table = datasets.table({"NULL": ["g:x"], "a": ["g:x"], "u": ["g:x"]})
-    dataset = datasets.dataset(rows, **{f"{kind}s": table})
-    assert dataset.warnings[0 if kind == "item" else 1] == (
-        f"{kind} ids 'nan', 'NULL' in 2 rows look like marks of a missing id: each is one {kind} like "
-        "any other; leave such rows out"
-    )
-    # They aren't changed.
-    assert "nan" in ids(getattr(dataset, f"{kind}s"))
-
-
-def test_features_that_are_as_many_as_items_are_told_of():
-    many = {f"i{item}": [f"g:{item}"] for item in range(1001)}
-    warnings = datasets.dataset(items=datasets.table(many)).warnings
+def test_clean_data_warns_of_nothing_new_and_as_many_features_as_items_are_told_of():
+    items = datasets.table({f"i{item}": ["g:x"] for item in range(datasets.ITEMS)})
+    assert datasets.dataset(items=items).warnings == []
+    told = FeatureTable(warnings=["of items"]), FeatureTable(warnings=["of users"])
+    assert datasets.dataset(items=told[0], users=told[1]).warnings == ["of items", "of users"]
+    many = datasets.table({f"i{item}": [f"g:{item}"] for item in range(1001)})
+    warnings = datasets.dataset(items=replace(many, warnings=["odd"])).warnings
+    assert warnings[0] == "odd"
     assert "items.csv has 1001 distinct features for 1001 items" in warnings[-1]
 
 
-def test_what_looked_wrong_when_files_were_read_is_told_again():
-    built = build_dataset(
-        replace(datasets.interactions(datasets.rows()), warnings=["of interactions"]),
-        items=FeatureTable(warnings=["of items"]),
-        users=FeatureTable(warnings=["of users"]),
-        split="none",
-        seed=1,
-    )
-    assert built.warnings == ["of interactions", "of items", "of users"]
+# ---- orders of items
+
+_IDS = st.lists(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6),
+    min_size=1,
+    max_size=20,
+    unique=True,
+)
+
+
+@settings(max_examples=50)
+@given(_IDS)
+@example(["b", "a", "é", "z", "10", "9", "aa", "\U0001f600", "\uffff"])
+@example([])
+@example([f"{number * 7919 % 20_011:x}é" for number in range(20_000)])
+def test_ranks_are_the_ids_places_in_byte_order(ids):
+    id_map = IdMap.build(ids)
+    ranks = id_ranks(id_map)
+    assert ranks.dtype == np.int32
+    placed = {int(rank): id_map.external_id(row).encode() for row, rank in enumerate(ranks)}
+    assert [placed[place] for place in range(len(ids))] == sorted(one.encode() for one in ids)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, 3), max_size=20), st.randoms(use_true_random=False))
+def test_the_most_popular_come_first_and_equal_ones_by_id(popularity, random):
+    ranks = [*range(len(popularity))]
+    random.shuffle(ranks)
+    rows = most_popular(np.array(popularity, dtype=np.int32), np.array(ranks, dtype=np.int32))
+    assert rows.dtype == np.int32
+    expected = sorted(range(len(popularity)), key=lambda row: (-popularity[row], ranks[row]))
+    assert rows.tolist() == expected
+    # The greatest numbers and unsigned ones, too.
+    for kind, most in ((np.uint32, 2**32 - 1), (np.int32, 2**31 - 1), (np.uint8, 255)):
+        of = np.array([0, most, 1], dtype=kind)
+        assert most_popular(of, np.arange(3, dtype=np.int32)).tolist() == [1, 2, 0]
+
+
+def test_who_has_seen_an_item_is_counted_and_unseen_items_have_none():
+    found = seen_popularity(cases.rows([[0, 2], [2], [], [2, 3]]), 6)
+    assert (found.dtype, found.tolist()) == (np.int32, [1, 0, 3, 1, 0, 0])
+
+
+def test_a_datasets_popularity_counts_users_with_a_positive_and_not_interactions():
+    rows = [
+        ("u1", "a", 1.0),
+        # Twice by one user.
+        ("u1", "a", 5.0),
+        ("u2", "a", 0.5),
+        ("u2", "b", 3.0),
+        # No positives, and two that cancel.
+        ("u3", "a", -1.0),
+        ("u3", "c", 0.0),
+        ("u4", "b", 2.0),
+        ("u4", "b", -2.0),
+    ]
+    of = datasets.dataset(rows)
+    popularity = of.popularity()
+    assert popularity.dtype == np.int32
+    counted = {of.items.external_id(row): int(own) for row, own in enumerate(popularity)}
+    assert counted == {"a": 2, "b": 1, "c": 0}
+    # What is held out makes nothing popular.
+    of = datasets.dataset(split="first-10")
+    assert of.test.nnz > 0
+    assert int(of.popularity().sum()) == of.train.nnz

@@ -56,14 +56,8 @@ def test_a_weight_that_is_not_0_stays_so_beside_negative_ones():
 
 
 def test_sums_beyond_the_bound_are_counted_and_named_and_the_training_goes_on():
-    rows = [
-        *datasets.rows(),
-        ("u7", "i2", 9e8),
-        ("u7", "i2", 9e8),
-        ("u3", "i1", -9e8),
-        ("u3", "i1", -9e8),
-    ]
-    dataset = datasets.dataset(rows)
+    rows = [("u7", "i2", 9e8), ("u3", "i1", -9e8)]
+    dataset = datasets.dataset([*datasets.rows(), *rows, *rows])
     assert np.abs(dataset.train.data).max() == 1e9
     [warning] = [warning for warning in dataset.warnings if "sum to more than" in warning]
     assert "2 pairs of user and item of interactions.csv sum to more than 1e+09" in warning
@@ -71,24 +65,27 @@ def test_sums_beyond_the_bound_are_counted_and_named_and_the_training_goes_on():
     assert not any("sum to more" in warning for warning in datasets.dataset().warnings)
 
 
-@pytest.mark.parametrize("loss", ["warp", "bpr", "logistic"])
-def test_weights_of_a_common_size_are_no_reason_to_warn(loss):
-    assert learning_warnings(datasets.dataset().train, name="x", loss=loss) == []
-
-
-def test_weights_so_small_that_nothing_is_learned_are_told():
-    rows = [(user, item, weight / 1000) for user, item, weight in datasets.rows()]
+@pytest.mark.parametrize(
+    ("rows", "losses", "told"),
+    [
+        # A common size is no reason to warn.
+        (datasets.rows(), "", ""),
+        # So small that nothing is learned, and so large that a few ruin a model.
+        (
+            [(user, item, weight / 1000) for user, item, weight in datasets.rows()],
+            "warp bpr",
+            "only 0 of {} positives of a.csv weigh 0.02 or more",
+        ),
+        (
+            [*datasets.rows(), ("u1", "i1", 10_000.0)],
+            "bpr logistic",
+            "1 of {} positives of a.csv weigh more than 50, up to 1000",
+        ),
+    ],
+)
+def test_weights_by_which_a_loss_does_not_learn_are_told(rows, losses, told):
     train = datasets.dataset(rows).train
-    for loss in ("warp", "bpr"):
-        [warning] = learning_warnings(train, name="a.csv", loss=loss)
-        assert warning.startswith(f"only 0 of {train.nnz} positives of a.csv weigh 0.02 or more")
-    assert learning_warnings(train, name="a.csv", loss="logistic") == []
-
-
-def test_weights_so_large_that_they_ruin_a_model_are_told():
-    rows = [*datasets.rows(), ("u1", "i1", 10_000.0)]
-    train = datasets.dataset(rows).train
-    for loss in ("bpr", "logistic"):
-        [warning] = learning_warnings(train, name="a.csv", loss=loss)
-        assert warning.startswith(f"1 of {train.nnz} positives of a.csv weigh more than 50, up to 1000")
-    assert learning_warnings(train, name="a.csv", loss="warp") == []
+    for loss in ("warp", "bpr", "logistic"):
+        warnings = [*learning_warnings(train, name="a.csv", loss=loss)]
+        assert len(warnings) == (loss in losses.split())
+        assert all(warning.startswith(told.format(train.nnz)) for warning in warnings)

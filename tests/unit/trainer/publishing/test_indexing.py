@@ -19,6 +19,7 @@ from tests.unit.trainer.publishing.test_publish import USERS, run, source
 from trainer.errors import RecallError
 from trainer.index import NAMES, installed, make_backends
 from trainer.index.measure import Questions
+from trainer.index.protocol import IndexTask
 from trainer.publishing.indexing import questions
 
 [EXACT] = make_backends("exact")
@@ -35,11 +36,11 @@ class Own:
     def rounds(self, *_):
         return [[{"of": 1}], [{"of": 2}]]
 
-    def build(self, of, space, path, settings, **_):
-        path.write_bytes(b"own")
-        built = EXACT.build(of, space, path, {}, seed=1, threads=1, on_items=lambda _: None)
+    def build(self, task):
+        task.path.write_bytes(b"own")
+        built = EXACT.build(task)
         self.index = built.index
-        return replace(built, build=dict(settings), has_file=True, index=self)
+        return replace(built, build=dict(task.settings), has_file=True, index=self)
 
     def search(self, query, count, effort, relative=1.0):  # noqa: ARG002
         if self.name == "poor":
@@ -189,7 +190,7 @@ def test_questions_are_those_that_the_retriever_is_asked():
         asked.clear()
         queries.clear()
         space = "cosine" if name == "similar" else "inner_product"
-        built = EXACT.build(vectors, space, None, {}, seed=1, threads=1, on_items=lambda _: None)
+        built = EXACT.build(IndexTask(vectors, space, None, {}, seed=1))
         built = replace(built, index=Recorder(vectors, name == "similar"))
         found = questions(name, embeddings, of.seen, seed=1).ask(built, 0)
         assert found.recall == 1.0

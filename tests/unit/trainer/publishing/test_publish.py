@@ -226,9 +226,9 @@ def test_a_disk_that_is_full_when_an_index_is_saved_publishes_nothing(tmp_path, 
     [made] = make_backends(backend)
     building = type(made).build
 
-    def full(self, of, space, path, settings, **options):
-        building(self, of, space, path, settings, **options)
-        raise OSError(28, "No space left on device", str(path))
+    def full(self, task):
+        building(self, task)
+        raise OSError(28, "No space left on device", str(task.path))
 
     monkeypatch.setattr(type(made), "build", full)
     with pytest.raises(VolumeError, match="No space left on device; nothing was published"):

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 # Without an end tag.
 _VOID = {"meta", "img", "br"}
+_ADDRESSES = {"src", "href", "srcset", "action", "data", "poster", "background"}
 
 
 @dataclass
@@ -30,29 +31,25 @@ class Page(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.tags: list[str] = []
         self.headings: list[str] = []
         self.tables: list[Table] = []
         self.images: list[str] = []
         self.alternatives: list[str] = []
-        self.addresses: list[str] = []
-        self.handlers: list[str] = []
-        self.declaration = ""
+        # What asks for another file, or runs.
+        self.odd: list[str] = []
         self.text = ""
         self._open: list[str] = []
         self.feed(text)
         self.close()
         assert self._open == []
 
-    def handle_decl(self, decl: str) -> None:
-        self.declaration = decl
-
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        for name, value in attrs:
-            self._take(tag, name, value or "")
-        if tag == "br":
-            self._add("\n")
+        given = dict(attrs)
+        if tag == "img":
+            self.images.append(given.pop("src") or "")
+            self.alternatives.append(given.pop("alt") or "")
+        self.odd += [name for name in given if name in _ADDRESSES or name.startswith("on")]
+        self.odd += {tag} & {"script", "link", "iframe", "object", "embed", "base", "form"}
         if tag in ("h1", "h2"):
             self.headings.append("")
         elif tag == "table":
@@ -61,26 +58,15 @@ class Page(HTMLParser):
             self.tables[-1].rows.append([])
         elif tag in ("td", "th"):
             self.tables[-1].rows[-1].append("")
+        if tag == "br":
+            self.handle_data("\n")
         if tag not in _VOID:
             self._open.append(tag)
-
-    def _take(self, tag: str, name: str, value: str) -> None:
-        if tag == "img" and name == "src":
-            self.images.append(value)
-        elif name in ("src", "href", "srcset", "action", "data", "poster", "background"):
-            self.addresses.append(value)
-        elif name == "alt":
-            self.alternatives.append(value)
-        elif name.startswith("on"):
-            self.handlers.append(name)
 
     def handle_endtag(self, tag: str) -> None:
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self._add(data)
-
-    def _add(self, data: str) -> None:
         inside = self._open[-1] if self._open else ""
         if inside in ("h1", "h2"):
             self.headings[-1] += data
@@ -99,7 +85,6 @@ class Page(HTMLParser):
 def assert_self_contained(text: str) -> None:
     """No other file or host is asked for anything, and nothing is run."""
     page = Page(text)
-    assert page.addresses == page.handlers == []
+    assert page.odd == []
     assert all(address.startswith("data:image/png;base64,") for address in page.images)
-    assert not {*page.tags} & {"script", "link", "iframe", "object", "embed", "base", "form"}
     assert not re.search(r"url\(|@import", text)

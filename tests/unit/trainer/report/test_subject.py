@@ -63,6 +63,8 @@ def test_interpolated_vectors_are_finite_and_no_two_alike(monkeypatch, chunk):
     assert np.isfinite(made).all()
     assert len(np.unique(made, axis=0)) == 500
     assert not (made[:, None] == vectors).all(axis=2).any()
+    np.testing.assert_array_equal(made, interpolated(vectors, 500, seed=1))
+    assert not (made == interpolated(vectors, 500, seed=2)).all(axis=1).any()
 
 
 def test_interpolated_vectors_lie_near_a_line_between_two():
@@ -80,13 +82,6 @@ def test_interpolated_vectors_lie_near_a_line_between_two():
     np.testing.assert_allclose(made[:, 2], 100, rtol=1e-6)
 
 
-def test_a_seed_makes_the_same_vectors():
-    vectors = cases.vectors(20)
-    first, again, other = (interpolated(vectors, 50, seed=seed) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first, again)
-    assert not (first == other).all(axis=1).any()
-
-
 def test_no_rows_are_rows_of_nothing():
     for count in (0, 3):
         rows = no_rows(count)
@@ -102,8 +97,6 @@ def test_some_users_have_something_held_out_and_are_the_same_for_a_seed(subject)
     assert first == again == sorted({*first} & {*with_something})
     assert len(first) == 8
     assert first != other
-
-
-def test_where_nothing_is_held_out_any_user_will_do(subject):
+    # Where nothing is held out any user will do.
     without = replace(subject, held_out=None)
     assert some_users(without, 1000, seed=1).tolist() == list(range(catalogue.USERS))

@@ -16,29 +16,32 @@ from trainer.runs.child_events import Progress, RunFailed
 from trainer.runs.process import RunProcess
 
 TASK = Task(specs.spec(), "/volume", "/data", "/events")
+FIT = """print('{"type": "Progress", "stage": "fit"}', flush=True)\n"""
 
 
 @pytest.fixture
 def start(tmp_path, monkeypatch):
     """Starts a program as a run's process."""
 
-    def start(program):
+    def start(program, task=TASK):
         script = tmp_path / "python"
-        script.write_text(f"#!{sys.executable}\n{program}\n")
+        script.write_text(f"#!{sys.executable}\nimport os, pathlib, subprocess, sys, time\n{program}\n")
         script.chmod(0o755)
+        monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(run_process.sys, "executable", str(script))
-        return RunProcess(TASK, tmp_path / "run.log")
+        return RunProcess(task, tmp_path / "run.log")
 
     return start
 
 
 def test_it_is_given_its_task_and_its_events_are_read(start, tmp_path):
+    """A line that is no event or was cut off is left out."""
     process = start(
-        "import pathlib, sys\n"
-        f"pathlib.Path({str(tmp_path)!r}, 'task').write_bytes(sys.stdin.buffer.read())\n"
-        f"pathlib.Path({str(tmp_path)!r}, 'arguments').write_text(' '.join(sys.argv[1:]))\n"
-        """print('{"type": "Progress", "stage": "fit"}')\n"""
-        """print('{"type": "RunFailed", "error": "no"}')"""
+        "pathlib.Path('task').write_bytes(sys.stdin.buffer.read())\n"
+        "pathlib.Path('arguments').write_text(' '.join(sys.argv[1:]))\n"
+        f"print('Epoch 1')\n{FIT}"
+        """print('{"type": "RunFailed", "error": "no"}')\n"""
+        """print('{"type": "Progress", "sta', end='')"""
     )
     assert [*process.events()] == [Progress("fit"), RunFailed("no")]
     assert process.wait() == "its process ended with exit status 0"
@@ -46,24 +49,15 @@ def test_it_is_given_its_task_and_its_events_are_read(start, tmp_path):
     assert (tmp_path / "arguments").read_text() == f"-m trainer.runs.child {os.getpid()}"
 
 
-def test_a_line_that_is_no_event_or_was_cut_off_is_left_out(start):
-    process = start(
-        """print('Epoch 1')\n"""
-        """print('{"type": "Progress", "stage": "fit"}')\n"""
-        """print('{"type": "Progress", "sta', end='')"""
-    )
-    assert [*process.events()] == [Progress("fit")]
-
-
 @pytest.mark.parametrize(
     ("program", "how"),
     [
-        ("import sys; sys.exit('no such thing')", "exit status 1; it said last: no such thing"),
+        ("sys.exit('no such thing')", "exit status 1; it said last: no such thing"),
         ("raise SystemExit(3)", "exit status 3"),
-        ("import os; os.abort()", "its process crashed (signal 6)"),
-        ("import os; os.kill(os.getpid(), 9)", "its process was killed (signal 9): perhaps"),
-        ("import sys; print('é'.encode(), file=sys.stderr); sys.exit(1)", "it said last: b'"),
-        ("import os; os.write(2, b'\\xff\\n'); os._exit(1)", "it said last: \ufffd"),
+        ("os.abort()", "its process crashed (signal 6)"),
+        ("os.kill(os.getpid(), 9)", "its process was killed (signal 9): perhaps"),
+        ("print('é'.encode(), file=sys.stderr); sys.exit(1)", "it said last: b'"),
+        ("os.write(2, b'\\xff\\n'); os._exit(1)", "it said last: \ufffd"),
     ],
 )
 def test_how_it_ended_is_said_in_words(start, program, how):
@@ -72,25 +66,21 @@ def test_how_it_ended_is_said_in_words(start, program, how):
     assert how in process.wait()
 
 
-def test_one_that_ends_before_it_was_given_its_task_is_no_error_of_ours(tmp_path, start, monkeypatch):
+def test_one_that_ends_before_it_was_given_its_task_is_no_error_of_ours(start):
     big = Task(specs.spec(backend="x" * 1_000_000), "/volume", "/data", "/events")
-    monkeypatch.setattr(sys.modules[__name__], "TASK", big)
-    process = start("import os; os._exit(4)")
+    process = start("os._exit(4)", big)
     assert [*process.events()] == []
     assert process.wait() == "its process ended with exit status 4"
 
 
 def test_it_is_killed_with_all_that_it_started(start, tmp_path):
     process = start(
-        "import pathlib, subprocess, sys, time\n"
         "child = subprocess.Popen(['sleep', '600'])\n"
-        f"pathlib.Path({str(tmp_path)!r}, 'child').write_text(f'{{child.pid}}.')\n"
-        """print('{"type": "Progress", "stage": "fit"}', flush=True)\n"""
-        "time.sleep(600)"
+        f"pathlib.Path('child').write_text(f'{{child.pid}}')\n{FIT}time.sleep(600)"
     )
     events = process.events()
     assert next(events) == Progress("fit")
-    child = int((tmp_path / "child").read_text().rstrip("."))
+    child = int((tmp_path / "child").read_text())
     process.kill()
     assert [*events] == []
     assert "was killed (signal 9)" in process.wait()

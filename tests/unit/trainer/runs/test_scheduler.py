@@ -6,6 +6,7 @@ import os
 import queue
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +28,8 @@ from trainer.runs.store import Outcome, RunStore
 
 PATIENCE = 30
 SPEC = specs.spec()
+FULL = StateError(Path("state"), "database or disk is full")
+SURPRISE = RuntimeError("surprise")
 
 
 class FakeProcess:
@@ -94,8 +97,23 @@ class Run:
     def submit(self, spec=SPEC, **options):
         return self.scheduler.submit(spec, **options).id
 
-    def end(self, run_id):
-        """The run at its end."""
+    def begin(self, *arguments, **options):
+        """The id of a run that is queued, and the next process."""
+        return self.submit(*arguments, **options), self.process()
+
+    def succeed(self, *arguments, **options):
+        """The end of a run whose process finishes with a version that is there."""
+        version = publications.publish(self.volume)
+        run_id, process = self.begin(*arguments, **options)
+        process.finish(version)
+        ended = self.end(run_id)
+        assert ended.outcome.version == version
+        return ended
+
+    def end(self, run_id, *, how=None):
+        """The run at its end, once the next process has ended as said."""
+        if how is not None:
+            self.process().die(how)
         *_, last = self.scheduler.watch(run_id, still_wanted=lambda: True)
         assert last == self.store.get(run_id)
         return last
@@ -129,10 +147,46 @@ def here(make):
     return make()
 
 
+@pytest.fixture
+def fail(monkeypatch):
+    """Have a method or a function fail, so many times or until what is returned is called."""
+
+    def fail(of, name, error, *, times=10**9):
+        kept, left = getattr(of, name), [times]
+
+        def failing(*arguments, **options):
+            if left[0]:
+                left[0] -= 1
+                raise error
+            return kept(*arguments, **options)
+
+        monkeypatch.setattr(of, name, failing)
+        return lambda: left.__setitem__(0, 0)
+
+    return fail
+
+
+@pytest.fixture
+def hold(monkeypatch):
+    """Hold a function up: returns what is set once it was called, and what lets it go on."""
+
+    def hold(of, name):
+        kept, began, go_on = getattr(of, name), threading.Event(), threading.Event()
+
+        def slow(*arguments, **options):
+            began.set()
+            assert go_on.wait(PATIENCE)
+            return kept(*arguments, **options)
+
+        monkeypatch.setattr(of, name, slow)
+        return began, go_on
+
+    return hold
+
+
 def test_a_run_goes_from_the_queue_to_its_end(here):
     version = publications.publish(here.volume)
-    run_id = here.submit()
-    process = here.process()
+    run_id, process = here.begin()
     assert process.task.spec == SPEC
     assert process.task.volume == str(here.volume)
     assert process.log == here.logs / f"{run_id}.log"
@@ -142,41 +196,37 @@ def test_a_run_goes_from_the_queue_to_its_end(here):
     process.tell(Progress("fit"), Progress("Training, epochs", 3, 20, 1.5))
     process.tell(Metrics({"test_auc": 0.75, "train_auc": None}))
     noted = here.wait_for(run_id, lambda run: run.outcome.metrics)
-    assert (noted.state, noted.outcome) == (
-        "RUNNING",
-        Outcome(
-            stage="Training, epochs", done=3, total=20, seconds_left=1.5, metrics={"test_auc": 0.75}
-        ),
-    )
-    process.finish(
-        version, metrics={"test_auc": 0.75}, gates=[gate], warnings=["w"], seconds={"fit": 1.5}
-    )
+    told = {"stage": "Training, epochs", "done": 3, "total": 20, "seconds_left": 1.5}
+    assert noted.state == "RUNNING"
+    assert noted.outcome == Outcome(**told, metrics={"test_auc": 0.75})
+    # What the run was at is known after a crash.
+    assert here.store.get(run_id).outcome.stage == "Training, epochs"
+    found = {
+        "metrics": {"test_auc": 0.75},
+        "gates": [gate],
+        "warnings": ["w"],
+        "seconds": {"fit": 1.5},
+    }
+    process.finish(version, **found)
     ended = here.end(run_id)
     assert ended.state == "SUCCEEDED"
     assert ended.ended_at >= ended.started_at
-    assert ended.outcome == Outcome(
-        stage="done",
-        metrics={"test_auc": 0.75},
-        version=version,
-        label_moved=True,
-        gates=[gate],
-        warnings=["w"],
-        seconds={"fit": 1.5},
-    )
+    assert ended.outcome == Outcome(stage="done", version=version, label_moved=True, **found)
     assert list_labels(here.volume) == {"current": version}
 
 
 def test_runs_run_one_after_the_other_in_their_order(here):
-    ids = [here.submit() for _ in range(3)]
+    ids = [here.submit() for _ in range(9)]
+    assert [run.id for run in here.scheduler.page(size=20)] == ids[::-1]
+    assert len({*ids}) == 9
+    stamps = [run_id.partition("-")[0] for run_id in ids]
+    assert stamps == sorted(stamps)
     for position, run_id in enumerate(ids):
         process = here.process()
         assert process.log.stem == run_id
-        assert [here.scheduler.get(other).state for other in ids[position:]] == [
-            "RUNNING",
-            *["QUEUED"] * (2 - position),
-        ]
+        states = [here.scheduler.get(other).state for other in ids[position:]]
+        assert states == ["RUNNING", *["QUEUED"] * (8 - position)]
         assert here.no_process()
-        process.tell(RunFailed("no"))
         process.die("")
         here.end(run_id)
 
@@ -190,118 +240,110 @@ def test_two_run_at_once_where_that_is_asked_for(make):
     processes[ids[1]].die("")
     assert here.end(ids[1]).state == "FAILED"
     assert here.process().log.stem == ids[2]
-    assert here.scheduler.get(ids[0]).state == "RUNNING"
     assert [run.state for run in here.scheduler.page(size=9)] == ["RUNNING", "FAILED", "RUNNING"]
     assert [run.id for run in here.scheduler.page(size=9, state="RUNNING")] == [ids[2], ids[0]]
 
 
 def test_a_version_that_fails_a_gate_is_no_failure_but_moves_no_label(here):
-    older, newer = (publications.publish(here.volume, seed=seed) for seed in (1, 2))
-    promote(here.volume, older)
+    version = publications.publish(here.volume)
     gate = GateResult("min_auc", False, 0.25, 0.5, "AUC is 0.25, required at least 0.5: 0.25 short")
-    run_id = here.submit()
-    here.process().finish(newer, passed=False, gates=[gate])
+    run_id, process = here.begin()
+    process.finish(version, passed=False, gates=[gate])
     ended = here.end(run_id)
-    assert (ended.state, ended.outcome.label_moved, ended.outcome.version) == (
-        "SUCCEEDED",
-        False,
-        newer,
-    )
-    assert ended.outcome.gates == [gate]
-    assert list_labels(here.volume) == {"current": older}
+    assert (ended.state, ended.outcome.label_moved) == ("SUCCEEDED", False)
+    assert (ended.outcome.version, ended.outcome.gates) == (version, [gate])
+    assert list_labels(here.volume) == {}
 
 
 @pytest.mark.parametrize("label", [None, "canary"])
 def test_the_label_is_the_one_that_was_asked_for(here, label):
-    version = publications.publish(here.volume)
-    run_id = here.submit(specs.spec(label=label))
-    here.process().finish(version)
-    assert here.end(run_id).outcome.label_moved is (label is not None)
-    assert list_labels(here.volume) == ({} if label is None else {label: version})
+    ended = here.succeed(specs.spec(label=label))
+    assert ended.outcome.label_moved is (label is not None)
+    assert list_labels(here.volume) == ({} if label is None else {label: ended.outcome.version})
 
 
-def test_a_label_that_cannot_be_moved_fails_the_run_and_says_what_is_published(here, monkeypatch):
-    def full(volume, version, *, label):
-        raise VolumeError(volume, "No space left on device")
-
-    monkeypatch.setattr(labels, "promote", full)
-    version = publications.publish(here.volume)
-    run_id = here.submit()
-    here.process().finish(version)
-    ended = here.end(run_id)
-    assert (ended.state, ended.outcome.version, ended.outcome.label_moved) == ("FAILED", version, False)
-    assert f"{version} is published, but label 'current' can't be moved" in ended.outcome.error
+def test_a_label_that_cannot_be_moved_fails_the_run_and_says_what_is_published(here, fail):
+    fail(labels, "promote", VolumeError(here.volume, "No space left on device"))
+    ended = here.succeed()
+    assert (ended.state, ended.outcome.label_moved) == ("FAILED", False)
+    said = f"{ended.outcome.version} is published, but label 'current' can't be moved"
+    assert said in ended.outcome.error
     assert "No space left on device" in ended.outcome.error
 
 
-def test_what_the_process_says_is_why_it_failed(here):
-    run_id = here.submit()
-    process = here.process()
-    process.tell(Progress("fit", 1, 2, 0.5), RunFailed("training diverged in epoch 1"))
-    process.die("its process ended with exit status 0")
-    ended = here.end(run_id)
-    assert (ended.state, ended.outcome.error) == ("FAILED", "training diverged in epoch 1")
-    assert (ended.outcome.stage, ended.outcome.seconds_left) == ("fit", None)
+EXIT_0 = "its process ended with exit status 0"
+KILLED = "its process was killed (signal 9): perhaps there wasn't enough memory"
 
 
 @pytest.mark.parametrize(
-    "how",
+    ("events", "how", "error", "stage"),
     [
-        "its process was killed (signal 9): perhaps there wasn't enough memory",
-        "its process crashed (signal 11)",
-        "its process ended with exit status 1; it said last: ImportError: no",
+        ([Progress("fit", 1, 2, 0.5), RunFailed("it diverged")], EXIT_0, "it diverged", "fit"),
+        ([Progress("fit")], KILLED, KILLED, "fit"),
+        # A good exit without a result.
+        ([], EXIT_0, EXIT_0, ""),
+        ([Metrics({"a": 0.5})], EXIT_0, EXIT_0, ""),
     ],
 )
-def test_a_process_that_dies_without_a_word_fails_its_run(here, how):
+def test_a_run_fails_for_what_its_process_says_or_else_for_how_it_ended(
+    here, events, how, error, stage
+):
     first, second = here.submit(), here.submit()
     process = here.process()
-    process.tell(Progress("fit"))
+    process.tell(*events)
     process.die(how)
     ended = here.end(first)
-    assert (ended.state, ended.outcome.error, ended.outcome.stage) == ("FAILED", how, "fit")
+    assert (ended.state, ended.outcome.error) == ("FAILED", error)
+    assert (ended.outcome.stage, ended.outcome.seconds_left) == (stage, None)
+    assert list_labels(here.volume) == {}
     assert here.process().log.stem == second
 
 
-def test_a_process_that_cannot_be_started_fails_its_run(here, monkeypatch):
-    def refuse(task, log):
-        raise OSError(11, "Resource temporarily unavailable")
-
-    monkeypatch.setattr(module, "RunProcess", refuse)
+def test_a_process_that_cannot_be_started_fails_its_run(here, fail):
+    mend = fail(module, "RunProcess", OSError(11, "Resource temporarily unavailable"))
     ended = here.end(here.submit())
     assert ended.state == "FAILED"
     assert ended.outcome.error == "its process can't be started: Resource temporarily unavailable"
+    mend()
+    # The folder of logs is made again, or named where it can't be.
+    shutil.rmtree(here.logs)
+    run_id = here.submit()
+    here.end(run_id, how="")
+    assert (here.logs / f"{run_id}.log").exists()
+    shutil.rmtree(here.logs)
+    here.logs.write_text("")
+    ended = here.end(here.submit())
+    assert ended.state == "FAILED"
+    assert f"can't be started: {here.logs}: isn't a directory" in ended.outcome.error
 
 
-def test_an_error_that_nobody_thought_of_fails_its_run_and_the_next_one_runs(here, monkeypatch, caplog):
-    def surprise(*_, **__):
-        raise RuntimeError("surprise")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(labels, "promote", surprise)
-        run_id = here.submit()
-        here.process().finish(publications.publish(here.volume))
-        ended = here.end(run_id)
+def test_an_error_that_nobody_thought_of_fails_its_run_and_the_next_one_runs(here, fail, caplog):
+    mend = fail(labels, "promote", SURPRISE)
+    ended = here.succeed()
+    mend()
     assert (ended.state, ended.outcome.error) == ("FAILED", "an unexpected error: surprise")
     assert "Traceback" in caplog.text
-    run_id = here.submit()
-    process = here.process()
-    monkeypatch.setattr(process, "wait", surprise)
+    run_id, process = here.begin()
+    fail(process, "wait", SURPRISE)
     process.die("")
     assert here.end(run_id).outcome.error == "an unexpected error: surprise"
     # Nobody knows whether it still runs.
     assert process.killed.is_set()
-    here.submit()
-    here.process()
+    here.begin()
 
 
 def test_a_queued_run_is_cancelled_and_never_starts(here):
-    first, second, third = (here.submit() for _ in range(3))
-    process = here.process()
+    (first, process), second, third = here.begin(), here.submit(), here.submit()
     cancelled = here.scheduler.cancel(second)
     assert (cancelled.state, cancelled.started_at) == ("CANCELLED", None)
-    process.die("")
-    assert here.end(first).state == "FAILED"
+    process.die("its process crashed (signal 6)")
+    ended = here.end(first)
     assert here.process().log.stem == third
+    with pytest.raises(RunEndedError, match="has ended already: it is FAILED"):
+        here.scheduler.cancel(first)
+    assert here.store.get(first) == ended
+    with pytest.raises(RunNotFoundError):
+        here.scheduler.cancel("none")
 
 
 def test_a_running_run_is_cancelled_at_once_and_the_next_one_runs(here):
@@ -313,7 +355,7 @@ def test_a_running_run_is_cancelled_at_once_and_the_next_one_runs(here):
     assert process.killed.is_set()
     assert (cancelled.state, cancelled.outcome.error) == ("CANCELLED", "cancelled")
     assert (cancelled.outcome.stage, cancelled.outcome.done) == ("fit", 5)
-    assert here.store.get(first) == cancelled
+    assert here.store.get(first) == here.scheduler.cancel(first) == cancelled
     assert here.process().log.stem == second
 
 
@@ -329,91 +371,61 @@ def test_a_run_that_is_cancelled_after_publishing_moves_no_label(here):
     assert list_labels(here.volume) == {}
 
 
-def test_a_run_whose_label_is_being_moved_is_not_cancelled_any_more(here, monkeypatch):
-    moving, go_on = threading.Event(), threading.Event()
-
-    def slow(volume, version, *, label):
-        moving.set()
-        assert go_on.wait(PATIENCE)
-        return promote(volume, version, label=label)
-
-    monkeypatch.setattr(labels, "promote", slow)
+def test_a_run_whose_label_is_being_moved_is_not_cancelled_any_more(here, hold):
+    moving, go_on = hold(labels, "promote")
     version = publications.publish(here.volume)
-    run_id = here.submit()
-    process = here.process()
+    run_id, process = here.begin()
     process.finish(version)
     assert moving.wait(PATIENCE)
-    caught = []
-
-    def cancel():
-        try:
-            here.scheduler.cancel(run_id)
-        except RunEndedError as error:
-            caught.append(error)
-
-    thread = threading.Thread(target=cancel)
-    thread.start()
-    # It has come as far as to kill the process.
-    assert process.killed.wait(PATIENCE)
-    go_on.set()
-    thread.join()
-    assert [error.state for error in caught] == ["SUCCEEDED"]
+    with ThreadPoolExecutor(1) as pool:
+        cancelling = pool.submit(here.scheduler.cancel, run_id)
+        # It has come as far as to kill the process.
+        assert process.killed.wait(PATIENCE)
+        go_on.set()
+    assert cancelling.exception().state == "SUCCEEDED"
     ended = here.end(run_id)
     assert (ended.state, ended.outcome.label_moved, ended.outcome.error) == ("SUCCEEDED", True, "")
     assert list_labels(here.volume) == {"current": version}
 
 
-def test_a_run_is_cancelled_while_its_process_is_being_started(here, monkeypatch):
-    starting, go_on = threading.Event(), threading.Event()
-
-    def slow(task, log):
-        starting.set()
-        assert go_on.wait(PATIENCE)
-        return here.start_process(task, log)
-
-    monkeypatch.setattr(module, "RunProcess", slow)
+def test_a_run_is_cancelled_while_its_process_is_being_started(here, hold, monkeypatch):
+    starting, go_on = hold(module, "RunProcess")
     run_id = here.submit()
     assert starting.wait(PATIENCE)
-    cancelled = []
-    thread = threading.Thread(target=lambda: cancelled.append(here.scheduler.cancel(run_id)))
-    thread.start()
-    while not here.scheduler._active[run_id].ending:
-        thread.join(0.001)
-    go_on.set()
-    thread.join()
-    assert here.process().killed.is_set()
-    assert [run.state for run in cancelled] == ["CANCELLED"]
+    ended, end = threading.Event(), module.ActiveRun.end
+    monkeypatch.setattr(module.ActiveRun, "end", lambda *of: (end(*of), ended.set()))
+    with ThreadPoolExecutor(1) as pool:
+        cancelling = pool.submit(here.scheduler.cancel, run_id)
+        assert ended.wait(PATIENCE)
+        go_on.set()
+        # Before the cancelling tries again.
+        assert here.process().killed.wait(module._CANCEL_SECONDS / 2)
+    assert cancelling.result().state == "CANCELLED"
 
 
-def test_a_run_is_told_which_span_asked_for_it_and_no_other_is_kept(here, monkeypatch):
+def test_a_run_that_only_the_file_says_is_running_can_be_cancelled(make, monkeypatch):
+    monkeypatch.setattr(module, "_CANCEL_SECONDS", 0.05)
+    here = make(begin=False)
+    run_id = here.submit()
+    here.store.start_next(now=1.0)
+    assert here.scheduler.cancel(run_id).state == "CANCELLED"
+
+
+def test_a_request_id_is_one_run_that_is_told_which_span_asked_for_it(here, monkeypatch):
     monkeypatch.setattr(module.spans, "ids", lambda: ("a" * 32, "b" * 16))
     first = here.submit(request_id="r")
-    asked_by = f"00-{'a' * 32}-{'b' * 16}-01"
     process = here.process()
+    asked_by = f"00-{'a' * 32}-{'b' * 16}-01"
     assert (process.task.run_id, process.task.asked_by) == (first, asked_by)
-    # The same run, one that is refused, and one that never starts.
-    assert here.submit(request_id="r") == first
+    # The same run, as it is now, one that is refused, and one that never starts.
+    process.tell(Progress("fit", 1, 2))
+    here.wait_for(first, lambda run: run.outcome.done == 1)
+    again = here.scheduler.submit(SPEC, request_id="r")
+    assert (again.id, again.state, again.outcome.done) == (first, "RUNNING", 1)
     with pytest.raises(RequestIdReusedError):
         here.submit(specs.spec(label="another"), request_id="r")
     here.scheduler.cancel(here.submit())
     assert here.scheduler._asked_by == {}
-
-
-def test_what_has_ended_or_is_not_there_is_not_cancelled(here):
-    with pytest.raises(RunNotFoundError):
-        here.scheduler.cancel("none")
-    run_id = here.submit()
-    here.process().die("its process crashed (signal 6)")
-    ended = here.end(run_id)
-    with pytest.raises(RunEndedError, match="has ended already: it is FAILED"):
-        here.scheduler.cancel(run_id)
-    assert here.store.get(run_id) == ended
-
-
-def test_cancelling_twice_is_as_cancelling_once(here):
-    run_id = here.submit()
-    here.process()
-    assert here.scheduler.cancel(run_id) == here.scheduler.cancel(run_id)
 
 
 def test_to_stop_fails_what_runs_and_leaves_the_queue(make):
@@ -431,58 +443,38 @@ def test_to_stop_fails_what_runs_and_leaves_the_queue(make):
     assert here.store.get(ids[0]) == states[0]
 
 
-def test_a_start_fails_what_the_last_service_left_running(make, caplog):
+@pytest.mark.parametrize(("published", "moved"), [(False, False), (True, False), (True, True)])
+def test_a_start_ends_what_the_last_service_left_running(make, caplog, published, moved):
     here = make(begin=False)
-    ids = [here.submit() for _ in range(2)]
+    first, second = here.submit(), here.submit()
     here.store.start_next(now=1.0)
+    version = publications.publish(here.volume) if published else ""
+    here.store.note(first, Outcome(stage="done", version=version))
+    if moved:
+        promote(here.volume, version)
     again = make(store=here.store)
-    assert again.process().log.stem == ids[1]
-    left = again.scheduler.get(ids[0])
-    assert left.state == "FAILED"
-    assert "the service ended while the run was running" in left.outcome.error
-    assert f"training run {ids[0]}: the service ended" in caplog.text
+    assert again.process().log.stem == second
+    left = again.scheduler.get(first)
+    assert (left.outcome.version, left.outcome.label_moved) == (version, moved)
+    assert left.state == ("SUCCEEDED" if moved else "FAILED")
+    said = f"training run {first}: the service ended while the run was running"
+    assert (said in caplog.text) is not moved
+    assert ("the service ended while the run was running" in left.outcome.error) is not moved
 
 
-def test_an_end_that_cannot_be_noted_is_noted_when_the_disk_has_room_again(here, monkeypatch, caplog):
+def test_an_end_that_cannot_be_noted_is_noted_when_the_disk_has_room_again(
+    here, fail, monkeypatch, caplog
+):
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
-    kept, failures = here.store.end, [StateError(here.logs, "database or disk is full")] * 3
-
-    def end(*arguments, **options):
-        if failures:
-            raise failures.pop()
-        return kept(*arguments, **options)
-
-    monkeypatch.setattr(here.store, "end", end)
-    version = publications.publish(here.volume)
-    run_id = here.submit()
-    here.process().finish(version)
-    ended = here.end(run_id)
-    assert (ended.state, ended.outcome.version, failures) == ("SUCCEEDED", version, [])
+    fail(here.store, "end", FULL, times=3)
+    assert here.succeed().state == "SUCCEEDED"
     assert caplog.text.count("its end can't be noted") == 1
-
-
-def test_a_service_whose_disk_is_full_stops_all_the_same(make, monkeypatch):
-    here = make()
-    run_id = here.submit()
-    process = here.process()
-
-    def full(*_, **__):
-        raise StateError(here.logs, "database or disk is full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(here.store, "end", full)
-        process.die("")
-        here.scheduler.stop()
-    assert here.store.get(run_id).state == "RUNNING"
-    make(store=here.store)
-    assert here.store.get(run_id).state == "FAILED"
 
 
 def test_a_run_whose_file_is_gone_is_noted_when_it_is_back(here, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
     version = publications.publish(here.volume)
-    run_id = here.submit()
-    process = here.process()
+    run_id, process = here.begin()
     path = tmp_path / "state" / "runs.sqlite"
     path.rename(tmp_path / "aside")
     process.finish(version)
@@ -493,17 +485,21 @@ def test_a_run_whose_file_is_gone_is_noted_when_it_is_back(here, tmp_path, monke
     assert caplog.text.count("its end can't be noted yet") <= 1
 
 
-def test_an_end_that_is_never_noted_is_in_the_log(make, tmp_path, caplog):
+def test_a_service_whose_disk_is_full_stops_all_the_same_and_logs_what_is_not_noted(make, fail, caplog):
     here = make()
     version = publications.publish(here.volume)
-    run_id = here.submit()
-    process = here.process()
-    (tmp_path / "state" / "runs.sqlite").unlink()
+    run_id, process = here.begin()
+    mend = fail(here.store, "end", FULL)
     process.finish(version)
     while "can't be noted yet" not in caplog.text:
         pass
     here.scheduler.stop()
     assert f"{run_id}: it ended as SUCCEEDED with version {version}, which isn't noted" in caplog.text
+    mend()
+    assert here.store.get(run_id).state == "RUNNING"
+    make(store=here.store)
+    # Its label names the version.
+    assert here.store.get(run_id).state == "SUCCEEDED"
 
 
 def test_a_row_that_is_changed_under_its_run_stops_no_other(here, caplog):
@@ -513,160 +509,67 @@ def test_a_row_that_is_changed_under_its_run_stops_no_other(here, caplog):
     with here.store._file.transaction() as database:
         database.execute("UPDATE runs SET created_at = 'x' WHERE id = ?", (first,))
     process.die("it ended")
-    here.process().die("")
-    assert here.end(run_id).state == "FAILED"
+    assert here.end(run_id, how="").state == "FAILED"
     assert "which isn't noted" in caplog.text
 
 
-def test_a_run_that_only_the_file_says_is_running_can_be_cancelled(make, monkeypatch):
-    monkeypatch.setattr(module, "_CANCEL_SECONDS", 0.05)
-    here = make(begin=False)
-    run_id = here.submit()
-    here.store.start_next(now=1.0)
-    assert here.scheduler.cancel(run_id).state == "CANCELLED"
+def test_an_end_that_nobody_thought_of_holds_up_no_other(here, fail):
+    mend = fail(here.store, "end", SURPRISE)
+    here.submit()
+    here.process().die("")
+    run_id, process = here.begin()
+    mend()
+    process.die("")
+    assert here.end(run_id).state == "FAILED"
 
 
-def test_a_stage_that_cannot_be_noted_is_no_failure(here, monkeypatch):
-    def full(*_, **__):
-        raise StateError(here.logs, "database or disk is full")
-
-    monkeypatch.setattr(here.store, "note", full)
-    version = publications.publish(here.volume)
-    run_id = here.submit()
-    process = here.process()
-    process.tell(Progress("fit"))
-    process.finish(version)
-    assert here.end(run_id).state == "SUCCEEDED"
+def test_a_stage_that_cannot_be_noted_is_no_failure(here, fail):
+    fail(here.store, "note", FULL)
+    assert here.succeed().state == "SUCCEEDED"
 
 
-def test_a_queue_that_cannot_be_read_is_tried_again(here, monkeypatch, caplog):
-    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
-    kept, failures = here.store.start_next, [StateError(here.logs, "disk I/O error")] * 2
-
-    def start_next(**options):
-        if failures:
-            raise failures.pop()
-        return kept(**options)
-
-    monkeypatch.setattr(here.store, "start_next", start_next)
-    run_id = here.submit()
-    assert here.process().log.stem == run_id
-    assert caplog.text.count("no training run can start") == 1
-
-
-def test_an_error_of_the_queue_that_nobody_thought_of_is_told_and_does_not_end_it(
-    here, monkeypatch, caplog
+@pytest.mark.parametrize(
+    ("error", "said", "problem"),
+    [
+        (FULL, "no training run can start: state: database", None),
+        (SURPRISE, "Traceback", "no training run starts: an unexpected error: surprise"),
+    ],
+)
+def test_a_queue_that_fails_is_tried_again_and_told_of_once(
+    here, fail, monkeypatch, caplog, error, said, problem
 ):
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
-    kept, failing = here.store.start_next, threading.Event()
     tries = queue.SimpleQueue()
-
-    def start_next(**options):
-        if not failing.is_set():
-            tries.put(None)
-            raise TypeError("surprise")
-        return kept(**options)
-
+    mend = fail(here.store, "start_next", error)
+    failing = here.store.start_next
+    monkeypatch.setattr(here.store, "start_next", lambda **_: (tries.put(1), failing(**_))[1])
     assert here.scheduler.problem() is None
-    monkeypatch.setattr(here.store, "start_next", start_next)
     run_id = here.submit()
     for _ in range(3):
         tries.get(timeout=PATIENCE)
-    assert here.scheduler.problem() == "no training run starts: an unexpected error: surprise"
-    assert caplog.text.count("Traceback") == 1
-    failing.set()
+    assert here.scheduler.problem() == problem
+    assert caplog.text.count(said) == 1
+    mend()
     process = here.process()
     assert process.log.stem == run_id
     process.die("")
     here.end(run_id)
-    here.submit()
-    here.process()
+    here.begin()
     assert here.scheduler.problem() is None
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_queue_that_has_ended_is_told(here, monkeypatch):
-    def end(**_):
-        raise SystemExit
-
-    monkeypatch.setattr(here.store, "start_next", end)
+def test_a_queue_that_has_ended_is_told(here, fail):
+    fail(here.store, "start_next", SystemExit())
     here.submit()
     for thread in here.scheduler._threads:
         thread.join(PATIENCE)
     assert "restart the service" in here.scheduler.problem()
 
 
-def test_an_end_that_nobody_thought_of_holds_up_no_other(here, monkeypatch):
-    def surprise(*_, **__):
-        raise RuntimeError("surprise")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(here.store, "end", surprise)
-        here.submit()
-        here.process().die("")
-        run_id = here.submit()
-        process = here.process()
-    process.die("")
-    assert here.end(run_id).state == "FAILED"
-
-
-def test_the_folder_of_logs_is_made_again(here):
-    shutil.rmtree(here.logs)
-    run_id = here.submit()
-    here.process().die("")
-    here.end(run_id)
-    assert (here.logs / f"{run_id}.log").exists()
-
-
-def test_logs_that_can_not_be_made_again_are_named(here):
-    shutil.rmtree(here.logs)
-    here.logs.write_text("")
-    ended = here.end(here.submit())
-    assert ended.state == "FAILED"
-    assert f"can't be started: {here.logs}: isn't a directory" in ended.outcome.error
-
-
-@pytest.mark.parametrize("sql", ["DELETE FROM runs", "UPDATE runs SET spec = 'x'"])
-def test_a_row_that_changes_as_its_run_starts_does_not_end_the_queue(
-    here, monkeypatch, caplog, tmp_path, sql
-):
-    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
-    with here.store._file.transaction() as database:
-        database.execute(
-            "CREATE TRIGGER t AFTER UPDATE OF state ON runs WHEN new.state = 'RUNNING' "
-            f"BEGIN {sql} WHERE number = new.number; END"
-        )
-    run_id = here.submit()
-    while "no training run can start" not in caplog.text:
-        pass
-    assert "remove the triggers" in caplog.text
-    with here.store._file.transaction() as database:
-        database.execute("DROP TRIGGER t")
-    here.process().die("")
-    assert here.end(run_id).state == "FAILED"
-
-
-def test_what_is_acknowledged_is_the_run_that_was_added(make, monkeypatch):
-    here = make(begin=False)
-    monkeypatch.setattr(here.store, "get", None)
-    assert here.scheduler.submit(SPEC).state == "QUEUED"
-
-
-def test_a_stage_is_on_disk_when_it_began(here):
-    """What the run was at is known after a crash."""
-    run_id = here.submit()
-    process = here.process()
-    process.tell(
-        Progress("fit"), Progress("Training, epochs", 1, 9), Progress("Training, epochs", 2, 9)
-    )
-    here.wait_for(run_id, lambda run: run.outcome.done == 2)
-    assert here.store.get(run_id).outcome.stage == "Training, epochs"
-
-
 def test_watching_tells_of_every_change_and_ends(here):
     version = publications.publish(here.volume)
-    run_id = here.submit()
-    process = here.process()
+    run_id, process = here.begin()
     seen = []
     steps = [
         lambda: process.tell(Progress("fit")),
@@ -674,25 +577,28 @@ def test_watching_tells_of_every_change_and_ends(here):
         lambda: process.tell(Metrics({"test_auc": 0.5})),
         lambda: process.finish(version),
     ]
-    for run in here.scheduler.watch(run_id, still_wanted=lambda: True):
-        seen.append(run)
-        # A step at a time, so that none is missed for the next.
-        if steps and run.state == "RUNNING":
-            steps.pop(0)()
+    with ThreadPoolExecutor(4) as pool:
+        others = [pool.submit(here.end, run_id) for _ in range(4)]
+        for run in here.scheduler.watch(run_id, still_wanted=lambda: True):
+            seen.append(run)
+            # A step at a time, so that none is missed for the next.
+            if steps and run.state == "RUNNING":
+                steps.pop(0)()
     told = [(run.state, run.outcome.stage, run.outcome.done, run.outcome.metrics) for run in seen]
-    told = [own for own in told if own[0] == "RUNNING" and own[1] != "done"]
-    assert told == [
+    assert [own for own in told if own[0] == "RUNNING" and own[1] != "done"] == [
         ("RUNNING", "", 0, {}),
         ("RUNNING", "fit", 0, {}),
         ("RUNNING", "fit", 1, {}),
         ("RUNNING", "fit", 1, {"test_auc": 0.5}),
     ]
-    assert [run.state for run in seen].count("SUCCEEDED") == 1
-    assert seen[-1].ended
     assert all(one != other for one, other in pairwise(seen))
+    assert {run.state for run in seen[-1:]} == {"SUCCEEDED"}
+    # All watchers see the same end, and whoever comes later sees it once.
+    assert [other.result() for other in others] == [seen[-1]] * 4
+    assert [*here.scheduler.watch(run_id, still_wanted=lambda: True)] == [seen[-1]]
 
 
-def test_watching_ends_when_nobody_wants_it_any_more(here):
+def test_watching_ends_when_nobody_wants_it_any_more_or_there_is_nothing_to_watch(here):
     run_id = here.submit()
     here.process()
     wanted = [True]
@@ -701,101 +607,30 @@ def test_watching_ends_when_nobody_wants_it_any_more(here):
         wanted.clear()
         # A change of another run wakes it to ask.
         here.submit()
-
-
-def test_watching_what_has_ended_tells_it_once_and_what_is_not_there_nothing(here):
-    run_id = here.submit()
-    here.process().die("")
-    ended = here.end(run_id)
-    assert [*here.scheduler.watch(run_id, still_wanted=lambda: True)] == [ended]
     with pytest.raises(RunNotFoundError):
         next(here.scheduler.watch("none", still_wanted=lambda: True))
-
-
-def test_many_watchers_see_the_same_end(here):
-    version = publications.publish(here.volume)
-    run_id = here.submit()
-    process = here.process()
-    ends = queue.SimpleQueue()
-    threads = [threading.Thread(target=lambda: ends.put(here.end(run_id))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    process.finish(version)
-    for thread in threads:
-        thread.join()
-    assert len({ends.get_nowait().outcome.version for _ in threads}) == 1
-
-
-def test_a_request_id_is_one_run_even_while_it_runs(here):
-    run_id = here.submit(request_id="r")
-    process = here.process()
-    process.tell(Progress("fit", 1, 2))
-    here.wait_for(run_id, lambda run: run.outcome.done == 1)
-    again = here.scheduler.submit(SPEC, request_id="r")
-    assert (again.id, again.state, again.outcome.done) == (run_id, "RUNNING", 1)
-
-
-def test_run_ids_are_in_the_order_of_their_time_and_all_differ(here):
-    ids = [here.submit() for _ in range(50)]
-    assert len({*ids}) == 50
-    stamps = [run_id.partition("-")[0] for run_id in ids]
-    assert stamps == sorted(stamps)
-    assert [run.id for run in here.scheduler.page(size=50)] == ids[::-1]
 
 
 def test_old_logs_are_removed_and_the_latest_are_kept(make, tmp_path):
     logs = tmp_path / "logs"
     logs.mkdir()
-    old = [logs / f"20200101T0000{number:02}Z-{number:08}.log" for number in range(50)]
-    old += [logs / f"20200101T0001{number:02}Z-{number:08}.log" for number in range(55)]
+    old = [logs / f"20200101T000{number // 60}{number % 60:02}Z-0.log" for number in range(105)]
     for path in old:
-        path.write_text("")
+        path.touch()
     here = make()
     run_id = here.submit()
-    here.process().die("")
-    assert here.end(run_id).state == "FAILED"
+    assert here.end(run_id, how="").state == "FAILED"
     here.scheduler.stop()
     assert sorted(logs.iterdir()) == [*old[-99:], logs / f"{run_id}.log"]
-
-
-@pytest.mark.parametrize("events", [[], [Progress("fit")], [Metrics({"a": 0.5})]])
-def test_a_good_exit_without_a_result_is_a_failure(here, events):
-    run_id = here.submit()
-    process = here.process()
-    process.tell(*events)
-    process.die("its process ended with exit status 0")
-    ended = here.end(run_id)
-    assert (ended.state, ended.outcome.error) == ("FAILED", "its process ended with exit status 0")
-    assert list_labels(here.volume) == {}
-
-
-@pytest.mark.parametrize("moved", [True, False])
-def test_a_run_whose_label_was_moved_when_the_service_ended_had_succeeded(make, moved):
-    run = make(begin=False)
-    version = publications.publish(run.volume)
-    if moved:
-        promote(run.volume, version)
-    run.store.add("a", SPEC, request_id="", now=1.0)
-    run.store.start_next(now=2.0)
-    run.store.note("a", Outcome(stage="done", version=version))
-    run.scheduler.start()
-    try:
-        found = run.scheduler.get("a")
-    finally:
-        run.scheduler.stop()
-    assert (found.state, found.outcome.label_moved) == (
-        ("SUCCEEDED", True) if moved else ("FAILED", False)
-    )
-    assert found.outcome.version == version
 
 
 @pytest.mark.parametrize("put", [Path.touch, os.mkfifo, lambda path: path.symlink_to("nowhere")])
 def test_logs_that_are_no_directory_are_named_before_anything_changes(make, put):
     here = make(begin=False)
-    here.store.add("a", SPEC, request_id="", now=1.0)
+    run_id = here.submit()
     here.store.start_next(now=2.0)
     put(here.logs)
     with pytest.raises(StateError, match="isn't a directory") as caught:
         here.scheduler.start()
     assert caught.value.path == here.logs
-    assert here.store.get("a").state == "RUNNING"
+    assert here.store.get(run_id).state == "RUNNING"

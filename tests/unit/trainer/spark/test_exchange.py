@@ -25,16 +25,11 @@ def exchange(request, tmp_path):
     return Exchange(str(tmp_path) if request.param == "folder" else tmp_path.as_uri())
 
 
-def test_a_part_is_read_as_it_was_written(exchange):
-    exchange.write("pairs/0", [batch(1, 2), batch(3)], SCHEMA)
-    exchange.write("pairs/1", [], SCHEMA)
-    assert (ids(exchange, "pairs/0"), ids(exchange, "pairs/1")) == ([1, 2, 3], [])
-
-
-def test_a_part_that_is_written_again_replaces_the_one_before(exchange):
+def test_a_part_is_read_as_it_was_written_last(exchange):
     for number in (1, 2):
-        exchange.write("items/0", [batch(number)], SCHEMA)
-    assert ids(exchange, "items/0") == [2]
+        exchange.write("pairs/0", [batch(number, 2), batch(3)], SCHEMA)
+        exchange.write("pairs/1", [], SCHEMA)
+        assert (ids(exchange, "pairs/0"), ids(exchange, "pairs/1")) == ([number, 2, 3], [])
 
 
 def test_a_write_that_fails_leaves_nothing(exchange, tmp_path):
@@ -64,18 +59,15 @@ def test_credentials_stay_here():
     assert vars(there) == vars(Exchange("s3://a/b"))
 
 
-def test_a_stores_parts_are_removed(tmp_path):
+@pytest.mark.parametrize("remove", ["all", "old"])
+def test_a_stores_parts_are_removed_but_only_what_is_old_is_taken_for_abandoned(tmp_path, remove):
     exchange = Exchange(tmp_path.as_uri())
     for name in ("pairs/0", "items/0"):
         exchange.write(name, [batch(1)], SCHEMA)
-    exchange.remove()
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-
-
-def test_only_what_is_old_is_taken_for_abandoned(tmp_path):
-    exchange = Exchange(tmp_path.as_uri())
-    exchange.write("spark-a/items", [batch(1)], SCHEMA)
     exchange.remove_older(datetime.now(UTC) - timedelta(days=1))
-    assert ids(exchange, "spark-a/items") == [1]
-    exchange.remove_older(datetime.now(UTC) + timedelta(days=1))
+    assert ids(exchange, "items/0") == [1]
+    if remove == "all":
+        exchange.remove()
+    else:
+        exchange.remove_older(datetime.now(UTC) + timedelta(days=1))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

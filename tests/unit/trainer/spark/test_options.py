@@ -33,21 +33,20 @@ def test_the_flags_of_spark(command):
     assert spec_by("--engine", "spark-als", command=command).spark == SparkAls()
     assert spec_by(command=command).spark is None
     assert spec_by("--engine=lightfm", command=command).spark is None
+    # What both engines have is kept.
+    both = ["--components=8", "--epochs=3", "--seed=7", "--sample-weights"]
+    expected = Hyperparameters(components=8, epochs=3, seed=7, sample_weights=True)
+    assert spec_by("--engine=spark-als", *both, command=command).hyperparameters == expected
 
 
-@pytest.mark.parametrize(
-    ("flag", "value"),
-    [
-        ("--spark-master", "local[2]"),
-        ("--spark-conf", "spark.a=b"),
-        ("--als-alpha", "1"),
-        ("--als-regularization", "0.1"),
-    ],
-)
-def test_sparks_flags_without_spark_are_refused_with_both_names(flag, value):
+SPARKS = "--spark-master=local[2] --spark-conf=spark.a=b --als-alpha=1 --als-regularization=0.1"
+
+
+@pytest.mark.parametrize("given", SPARKS.split())
+def test_sparks_flags_without_spark_are_refused_with_both_names(given):
     with pytest.raises(OptionError, match="should be used with --engine spark-als") as caught:
-        spec_by(f"{flag}={value}")
-    assert caught.value.option == flag
+        spec_by(given)
+    assert caught.value.option == given.partition("=")[0]
 
 
 @pytest.mark.parametrize(
@@ -70,33 +69,20 @@ def test_what_only_lightfm_has_is_refused_with_both_names(flag, shown):
     assert "left out with --engine spark-als: it is for --engine lightfm" in str(caught.value)
 
 
-def test_what_both_have_is_kept():
-    flags = ["--components=8", "--epochs=3", "--seed=7", "--sample-weights"]
-    expected = Hyperparameters(components=8, epochs=3, seed=7, sample_weights=True)
-    assert spec_by("--engine=spark-als", *flags).hyperparameters == expected
-
-
 @pytest.mark.parametrize(
-    ("fields", "option"),
+    ("option", "values"),
     [
-        ({"spark_master": "yarn"}, "--spark-master"),
-        ({"spark_master": "local[x]"}, "--spark-master"),
-        ({"spark_master": "spark://host"}, "--spark-master"),
-        ({"spark_master": "local[2] --class Evil"}, "--spark-master"),
-        ({"spark_master": ""}, "--spark-master"),
-        ({"spark_conf": {"executor.memory": "1g"}}, "--spark-conf"),
-        ({"spark_conf": {"spark.master": "local"}}, "--spark-conf"),
-        ({"als_alpha": 0.0}, "--als-alpha"),
-        ({"als_alpha": float("nan")}, "--als-alpha"),
-        ({"als_alpha": float("inf")}, "--als-alpha"),
-        ({"als_regularization": -0.1}, "--als-regularization"),
-        ({"als_regularization": float("nan")}, "--als-regularization"),
+        ("spark_master", ["yarn", "local[x]", "spark://host", "local[2] --class Evil", ""]),
+        ("spark_conf", [{"executor.memory": "1g"}, {"spark.master": "local"}]),
+        ("als_alpha", [0.0, float("nan"), float("inf")]),
+        ("als_regularization", [-0.1, float("nan")]),
     ],
 )
-def test_a_value_that_is_out_of_range_is_named(fields, option):
-    with pytest.raises(OptionError) as caught:
-        SparkAls(**fields)
-    assert caught.value.option == option
+def test_a_value_that_is_out_of_range_is_named(option, values):
+    for value in values:
+        with pytest.raises(OptionError) as caught:
+            SparkAls(**{option: value})
+        assert caught.value.option == f"--{option.replace('_', '-')}"
 
 
 def test_a_setting_without_a_value_is_named():
@@ -104,41 +90,31 @@ def test_a_setting_without_a_value_is_named():
         spec_by("--engine=spark-als", "--spark-conf=spark.a")
 
 
-@pytest.mark.parametrize(
-    ("master", "addresses"),
-    [
-        ("local", []),
-        ("local[*]", []),
-        ("local[2]", []),
-        ("local[2,3]", []),
-        ("spark://a:7077", [("a", 7077)]),
-        ("spark://a:1,b:2", [("a", 1), ("b", 2)]),
-        ("k8s://https://a:6443", [("a", 6443)]),
-        ("k8s://a:6443", [("a", 6443)]),
-        ("k8s://a", [("a", 443)]),
-        ("k8s://http://a/path", [("a", 80)]),
-        ("k8s://https://[::1]:6443", [("::1", 6443)]),
-    ],
-)
+MASTERS = {
+    **{local: [] for local in ("local", "local[*]", "local[2]", "local[2,3]")},
+    "spark://a:7077": [("a", 7077)],
+    "spark://a:1,b:2": [("a", 1), ("b", 2)],
+    "k8s://https://a:6443": [("a", 6443)],
+    "k8s://a:6443": [("a", 6443)],
+    "k8s://a": [("a", 443)],
+    "k8s://http://a/path": [("a", 80)],
+    "k8s://https://[::1]:6443": [("::1", 6443)],
+}
+
+
+@pytest.mark.parametrize(("master", "addresses"), MASTERS.items())
 def test_where_a_master_is(master, addresses):
     options = SparkAls(spark_master=master)
     assert options.addresses == addresses
     assert options.is_local == (not addresses)
 
 
-def test_a_spec_with_spark_survives_its_json():
+def test_a_spec_with_spark_survives_its_json_but_does_not_go_by_a_call():
+    """Its settings can start programs; a service uses its own for its own retraining."""
     spec = specs.spec(spark=ALS)
     assert decode(encode(spec)) == spec
-
-
-def test_a_spec_without_spark_has_the_json_that_it_had_before_there_was_spark():
     assert "spark" not in json.loads(encode(specs.spec()))
-
-
-def test_spark_does_not_go_by_a_call():
-    """Its settings can start programs; a service uses its own for its own retraining."""
-    message = spec_message(specs.spec(spark=ALS), with_secrets=True)
-    assert spec_of(message) == specs.spec()
+    assert spec_of(spec_message(spec, with_secrets=True)) == specs.spec()
 
 
 def test_a_service_is_not_asked_for_spark(capsys):

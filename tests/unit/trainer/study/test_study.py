@@ -16,7 +16,7 @@ from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import extract_embeddings
 from trainer.fitting.lightfm_model import LOSSES, Hyperparameters, train
 from trainer.preparing.dataset import build_dataset
-from trainer.preparing.splits import held_out
+from trainer.preparing.splits import Splitting, held_out
 from trainer.progress import Silent
 from trainer.reading import TrainingInput
 from trainer.study import study
@@ -49,18 +49,25 @@ def run(of=None, *, split="random", options=QUICK, **others):
     return run_study(of or source(), split=split, options=options, reporter=Silent(), **others)
 
 
-def inner(options=QUICK):
-    return build_dataset(
-        source().interactions,
-        items=FeatureTable(),
-        users=FeatureTable(),
-        split="random",
-        seed=options.start.seed,
-    )
+def inner(split="random"):
+    nothing = FeatureTable()
+    splitting = Splitting(split, 1)
+    return build_dataset(source().interactions, items=nothing, users=nothing, splitting=splitting)
+
+
+def searched(**changes):
+    """The trials of a search in which validations find what `values` says."""
+    return search(inner(), replace(QUICK, **changes), reporter=Silent())
 
 
 def timeless(trials):
     return [replace(trial, seconds=0.0) for trial in trials]
+
+
+@pytest.fixture(scope="module")
+def result():
+    """Of a quick search."""
+    return run()
 
 
 @pytest.fixture
@@ -87,37 +94,32 @@ def values(monkeypatch):
     return install
 
 
-def test_the_same_seed_gives_the_same_trials_and_values_twice():
-    first, second = run(), run()
-    assert timeless(first.trials) == timeless(second.trials)
-    assert len({trial.value for trial in first.trials}) >= 5
-    assert (first.test, first.best) == (second.test, second.best)
+def test_the_same_seed_gives_the_same_trials_and_values_twice(result):
+    again = run()
+    assert timeless(result.trials) == timeless(again.trials)
+    assert len({trial.value for trial in result.trials}) >= 5
+    assert (result.test, result.best) == (again.test, again.best)
     other = run(options=replace(QUICK, start=replace(datasets.QUICK, seed=2)))
     assert [trial.parameters for trial in other.trials[1:]] != [
-        trial.parameters for trial in first.trials[1:]
+        trial.parameters for trial in result.trials[1:]
     ]
 
 
-def test_the_parameters_are_within_the_space():
-    result = run(options=replace(QUICK, trials=15))
+def test_the_parameters_are_within_the_space(result):
     for trial in result.trials:
         assert set(trial.parameters) == {"loss", *SPACE.ranges()}
         assert trial.parameters["loss"] in SPACE.losses
         for name, (low, high) in SPACE.ranges().items():
             assert low <= trial.parameters[name] <= high, name
-    assert len({trial.parameters["learning_rate"] for trial in result.trials}) == 15
+    assert len({trial.parameters["learning_rate"] for trial in result.trials}) == len(result.trials)
 
 
-def test_the_best_is_trained_on_all_training_interactions_and_tested():
-    given = source()
-    result = run(given)
+def test_the_best_is_trained_on_all_training_interactions_and_tested(result):
     best = max(result.trials, key=lambda trial: trial.value)
     assert result.trials[result.best] == best
     assert result.value == best.value
     assert result.hyperparameters == replace(datasets.QUICK, **best.parameters, epochs=best.epochs)
-    dataset = build_dataset(
-        given.interactions, items=given.items, users=given.users, split="random", seed=1
-    )
+    dataset = inner()
     model = train(dataset, result.hyperparameters, on_epoch=lambda: None)
     assert result.test == evaluate_vectors(
         extract_embeddings(model, dataset), seen=dataset.seen(), held_out=dataset.held_out(), seed=1
@@ -132,7 +134,7 @@ def test_the_best_is_trained_on_all_training_interactions_and_tested():
 def test_the_search_never_sees_the_test_interactions():
     """Whatever they are, the trials are the same; only the test's figures aren't."""
     given = source()
-    is_test = held_out(given.interactions, "first-10", seed=1)
+    is_test = held_out(given.interactions, Splitting("first-10", 1))
     items, weights = given.interactions.items.copy(), given.interactions.weights.copy()
     items[is_test] = np.random.default_rng(3).permutation(items[is_test])
     weights[is_test] = 1000
@@ -143,37 +145,25 @@ def test_the_search_never_sees_the_test_interactions():
 
 
 def test_the_test_interactions_are_evaluated_exactly_once(monkeypatch):
-    asked = []
+    sizes = []
 
     def watched(*arguments, held_out, **options):
-        asked.append(held_out)
+        sizes.append(len(held_out.values))
         return evaluate_vectors(*arguments, held_out=held_out, **options)
 
-    monkeypatch.setattr(study, "evaluate_vectors", watched)
-    monkeypatch.setattr(study_trials, "evaluate_vectors", watched)
+    for module in (study, study_trials):
+        monkeypatch.setattr(module, "evaluate_vectors", watched)
     result = run(split="first-10")
-    sizes = [len(of.values) for of in asked]
-    assert sizes.count(result.test_interactions) == 1
     assert sizes[-1] == result.test_interactions
-    assert set(sizes[:-1]) == {result.validation_interactions}
-
-
-def test_without_test_interactions_there_are_no_test_figures():
-    result = run(split="none")
-    assert (result.test, result.test_interactions) == (None, 0)
-    assert result.value > 0
+    assert {*sizes[:-1]} == {result.validation_interactions} != {sizes[-1]}
 
 
 @pytest.mark.parametrize(
     ("split", "asked", "validation"),
     [
-        ("random", None, "random"),
-        ("none", None, "random"),
-        ("first-10", None, "random"),
-        ("time", None, "time"),
-        ("leave-last-k", None, "leave-last-k"),
-        ("time", "random", "random"),
-        ("random", "leave-last-k", "leave-last-k"),
+        *((split, None, "random") for split in ("random", "none", "first-10")),
+        *((split, None, split) for split in ("time", "leave-last-k")),
+        *(("time", split, split) for split in ("random", "leave-last-k")),
     ],
 )
 def test_validation_interactions_are_held_out_as_the_test_interactions_are(split, asked, validation):
@@ -182,6 +172,7 @@ def test_validation_interactions_are_held_out_as_the_test_interactions_are(split
     timed = TrainingInput(replace(given.interactions, timestamps=times))
     result = run(timed, split=split, options=replace(QUICK, trials=1, validation=asked), split_count=2)
     assert (result.split, result.validation) == (split, validation)
+    assert (result.test is None, result.test_interactions == 0) == (split == "none",) * 2
     if (split, validation) == ("leave-last-k",) * 2:
         assert result.test_interactions == result.validation_interactions == 2 * USERS
 
@@ -190,16 +181,9 @@ def test_the_first_trial_is_the_start_moved_into_the_space():
     space = replace(SPACE, components=(6, 8), user_alpha=(1e-6, 1e-2))
     start = replace(datasets.QUICK, loss="bpr", learning_rate=0.07, user_alpha=0.0)
     [trial] = run(options=replace(QUICK, space=space, start=start, trials=1)).trials
-    assert trial.parameters == {
-        "loss": "bpr",
-        "components": 6,
-        "learning_rate": 0.07,
-        "item_alpha": 0.001,
-        "user_alpha": 1e-6,
-    }
-
-
-def test_a_loss_that_is_not_searched_is_not_tried_first():
+    numbers = {"components": 6, "learning_rate": 0.07, "item_alpha": 0.001, "user_alpha": 1e-6}
+    assert trial.parameters == {"loss": "bpr", **numbers}
+    # A loss that isn't searched isn't tried first.
     [trial] = run(options=replace(QUICK, space=replace(SPACE, losses=("bpr",)), trials=1)).trials
     assert trial.parameters["loss"] == "bpr"
 
@@ -213,23 +197,31 @@ def test_features_are_used():
     assert [t.value for t in plain.trials] != [t.value for t in hybrid.trials]
 
 
-def test_the_best_epoch_is_kept_and_a_trial_ends_when_nothing_better_comes(values):
-    values(lambda _, validation: {1: 0.1, 2: 0.3, 3: 0.2, 4: 0.3}.get(validation, 0.25))
-    options = replace(QUICK, trials=1, max_epochs=100, epoch_step=4, patience=3)
-    [trial] = search(inner(), options, reporter=Silent())
-    assert (trial.state, trial.value, trial.epochs, trial.trained_epochs) == ("complete", 0.3, 8, 20)
-
-
-def test_a_trial_that_still_improves_ends_with_the_last_epoch(values):
-    values(lambda _, validation: validation / 100)
-    options = replace(QUICK, trials=1, max_epochs=10, epoch_step=4)
-    [trial] = search(inner(), options, reporter=Silent())
-    assert (trial.value, trial.epochs, trial.trained_epochs) == (0.03, 10, 10)
+@pytest.mark.parametrize(
+    ("of", "changes", "expected"),
+    [
+        # The first of equals, and no further when nothing better comes.
+        (
+            lambda number: {1: 0.1, 2: 0.3, 3: 0.2, 4: 0.3}.get(number, 0.25),
+            {"max_epochs": 100, "epoch_step": 4, "patience": 3},
+            (0.3, 8, 20),
+        ),
+        # It still improves, and ends with the last epoch.
+        (lambda number: number / 100, {"max_epochs": 10, "epoch_step": 4}, (0.03, 10, 10)),
+    ],
+)
+def test_the_best_epoch_is_kept_and_a_trial_ends_when_nothing_better_comes(
+    values, of, changes, expected
+):
+    values(lambda _, validation: of(validation))
+    [trial] = searched(trials=1, **changes)
+    assert trial.state == "complete"
+    assert (trial.value, trial.epochs, trial.trained_epochs) == expected
 
 
 def test_a_trial_that_is_worse_than_most_ends_early(values):
     values(lambda trial, validation: 0.5 + validation / 100 if trial < 6 else 0.1)
-    trials = search(inner(), replace(QUICK, max_epochs=20), reporter=Silent())
+    trials = searched(max_epochs=20)
     assert [trial.state for trial in trials] == ["complete"] * 6 + ["pruned"] * 2
     assert [trial.trained_epochs for trial in trials] == [20] * 6 + [4] * 2
     assert trials[-1].value == 0.1
@@ -284,25 +276,11 @@ def test_the_next_best_is_taken_when_the_best_diverges_on_all_training_interacti
     assert warning.startswith(f"trial {ordered[0].number} is left out")
 
 
-def test_an_item_too_few_for_a_loss_fails_the_trial_only():
-    rows = [(f"u{user}", f"i{(user + step) % 10}", 1.0) for user in range(20) for step in range(6)]
-    options = replace(QUICK, space=replace(SPACE, losses=("warp", "warp-kos")), trials=6)
-    trials = run(TrainingInput(datasets.interactions(rows)), options=options).trials
-    failed = {trial.parameters["loss"] for trial in trials if trial.state == "failed"}
-    assert failed == {"warp-kos"}
-    assert any(trial.state != "failed" for trial in trials)
-
-
 def test_the_timeout_ends_the_search_between_trials(values):
     values(lambda *_: 0.5)
-    now = [0.0]
-
-    def clock():
-        now[0] += 1
-        return now[0]
-
+    now = iter(range(1000))
     options = replace(QUICK, trials=1000, timeout_seconds=50, max_epochs=2, epoch_step=2)
-    trials = search(inner(options), options, reporter=Silent(), clock=clock)
+    trials = search(inner(), options, reporter=Silent(), clock=lambda: next(now))
     assert 5 < len(trials) < 50
     assert {trial.state for trial in trials} == {"complete"}
 
@@ -311,14 +289,14 @@ def test_the_timeout_ends_a_long_trial_at_its_next_validation(values):
     values(lambda _, validation: validation / 1000)
     now = iter(range(1000))
     options = replace(QUICK, timeout_seconds=5, max_epochs=1000, epoch_step=1)
-    [trial] = search(inner(options), options, reporter=Silent(), clock=lambda: next(now))
+    [trial] = search(inner(), options, reporter=Silent(), clock=lambda: next(now))
     assert (trial.state, trial.epochs) == ("pruned", trial.trained_epochs)
     assert 1 <= trial.trained_epochs < 10
     assert trial.value == trial.trained_epochs / 1000
 
 
-def test_each_trial_is_told_of_and_counted():
-    told, parts = [], []
+def test_each_trial_is_counted():
+    parts = []
 
     class Counting(Silent):
         @contextmanager
@@ -326,8 +304,7 @@ def test_each_trial_is_told_of_and_counted():
             assert (name, total) == ("Trials", 8)
             yield parts.append
 
-    trials = search(inner(), QUICK, reporter=Counting(), on_trial=told.append)
-    assert told == trials
+    search(inner(), QUICK, reporter=Counting())
     assert parts == [1] * 8
 
 
@@ -341,11 +318,8 @@ def test_optuna_keeps_quiet_and_its_own_settings(capfd):
 
 
 def test_a_search_needs_something_to_validate_on():
-    dataset = build_dataset(
-        source().interactions, items=FeatureTable(), users=FeatureTable(), split="none", seed=1
-    )
     with pytest.raises(TrainerError, match="no interaction above 0 is left to validate on"):
-        search(dataset, QUICK, reporter=Silent())
+        search(inner("none"), QUICK, reporter=Silent())
 
 
 @pytest.mark.parametrize(
@@ -404,9 +378,8 @@ def test_optuna_that_is_not_installed_is_asked_for(monkeypatch):
         run()
 
 
-def test_a_study_is_written_as_json_beside_its_picture(tmp_path, monkeypatch):
+def test_a_study_is_written_as_json_beside_its_picture(result, tmp_path, monkeypatch):
     monkeypatch.setattr("trainer.study.picture.draw", lambda of: f"a picture of {of.best}".encode())
-    result = run(options=replace(QUICK, trials=2))
     failed = replace(result.trials[-1], state="failed", value=None, epochs=0, error="it diverged")
     result = replace(result, trials=[result.trials[0], failed], best=0)
     files = write_study(result, tmp_path / "new" / "study")
@@ -419,11 +392,12 @@ def test_a_study_is_written_as_json_beside_its_picture(tmp_path, monkeypatch):
     assert sorted(files[0].parent.iterdir()) == files
 
 
-def test_a_study_is_written_without_a_picture_where_matplotlib_is_missing(tmp_path, monkeypatch):
+def test_a_study_is_written_without_a_picture_where_matplotlib_is_missing(
+    result, tmp_path, monkeypatch
+):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "trainer.study.picture", raising=False)
     # The package remembers its module too.
     monkeypatch.delattr("trainer.study.picture", raising=False)
-    result = run(options=replace(QUICK, trials=1))
     assert write_study(result, tmp_path) == [tmp_path / "study.json"]
     assert [path.name for path in tmp_path.iterdir()] == ["study.json"]

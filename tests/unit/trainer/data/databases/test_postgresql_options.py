@@ -18,59 +18,39 @@ def test_what_is_allowed_is_decoded_as_libpq_does_it():
     assert postgresql_options.parse("", {}) == {}
 
 
+FILES = {
+    "sslrootcert=/ca": "PGSSLROOTCERT",
+    "sslrootcert=system2": "PGSSLROOTCERT",
+    "sslcert=/c": "PGSSLCERT",
+    "sslkey=/k": "PGSSLKEY",
+    "sslmode=require&sslcrl=/c": "PGSSLCRL",
+    "sslcrldir=/c": "PGSSLCRLDIR",
+    "%70assfile=/p": "PGPASSFILE",
+}
+OTHERS = """
+sslkeylogfile=/etc/x %73slkeylogfile=/etc/x sslmode=require&sslkeylogfile=/etc/x service=x
+hostaddr=127.0.0.1 gsslib=x gssdelegation=1 krbsrvname=x oauth_issuer=https://x replication=database
+requirepeer=x servicefile=x
+"""
+SECRETS = "s3cret=x SSLKEYLOGFILE=/x SSLMODE=require s3cret =s3cret & scram_client_key=x"
+
+
 @pytest.mark.parametrize(
-    ("query", "variable"),
+    ("query", "reason"),
     [
-        ("sslrootcert=/ca", "PGSSLROOTCERT"),
-        ("sslrootcert=system2", "PGSSLROOTCERT"),
-        ("sslcert=/c", "PGSSLCERT"),
-        ("sslkey=/k", "PGSSLKEY"),
-        ("sslmode=require&sslcrl=/c", "PGSSLCRL"),
-        ("sslcrldir=/c", "PGSSLCRLDIR"),
-        ("%70assfile=/p", "PGPASSFILE"),
+        # What names a file belongs into the environment.
+        *((query, f"set {name} in the trainer's environment") for query, name in FILES.items()),
+        *((query, r"without \w+; the options are application_name, ") for query in OTHERS.split()),
+        # What may be a piece of a password isn't shown.
+        *((query, None) for query in SECRETS.split()),
+        # Nothing is there twice.
+        ("sslmode=require&sslmode=disable", "with one sslmode only"),
+        ("sslmode=require&%73slmode=require", "with one sslmode only"),
+        ("host=b", "with one host only"),
     ],
 )
-def test_an_option_that_names_a_file_is_one_of_the_environment(query, variable):
-    with pytest.raises(BadOptionError, match=f"set {variable} in the trainer's environment"):
-        postgresql_options.parse(query, {})
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "sslkeylogfile=/etc/x",
-        "%73slkeylogfile=/etc/x",
-        "sslmode=require&sslkeylogfile=/etc/x",
-        "service=x",
-        "hostaddr=127.0.0.1",
-        "gsslib=x",
-        "gssdelegation=1",
-        "krbsrvname=x",
-        "oauth_issuer=https://x",
-        "replication=database",
-        "requirepeer=x",
-        "servicefile=x",
-    ],
-)
-def test_any_other_option_of_libpq_is_refused_by_its_name(query):
-    with pytest.raises(
-        BadOptionError, match=r"without \w+; the options are application_name, "
-    ) as caught:
-        postgresql_options.parse(query, {})
-    assert "/etc" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "query",
-    ["s3cret=x", "SSLKEYLOGFILE=/x", "SSLMODE=require", "s3cret", "=s3cret", "&", "scram_client_key=x"],
-)
-def test_what_may_be_a_piece_of_a_password_is_not_shown(query):
-    with pytest.raises(BadOptionError) as caught:
-        postgresql_options.parse(query, {})
+def test_other_options_are_refused_without_their_values(query, reason):
+    with pytest.raises(BadOptionError, match=reason) as caught:
+        postgresql_options.parse(query, {"host": "a"})
     assert "s3cret" not in str(caught.value)
-
-
-def test_nothing_is_there_twice():
-    for query in ("sslmode=require&sslmode=disable", "sslmode=require&%73slmode=require", "host=b"):
-        with pytest.raises(BadOptionError, match=r"with one (sslmode|host) only"):
-            postgresql_options.parse(query, {"host": "a"})
+    assert "/etc" not in str(caught.value)

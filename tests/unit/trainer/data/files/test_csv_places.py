@@ -6,6 +6,7 @@ import bz2
 import csv
 import gzip
 import io
+import re
 import zipfile
 
 import pyarrow as pa
@@ -20,7 +21,12 @@ HEADER = b"user_id,item_id,title\n"
 GOOD = b'"u\n1",x,a\n\nv,"a ""b"", c",b\n'
 GOOD_ROWS = 2
 # More than Arrow reads at a time, which is 1 MiB.
-LARGE = 80_000
+LARGE = 40_000
+
+
+THREE = ", but the header names 3 columns: "
+NOT_UTF8 = [f" holds a byte 0x{byte} that isn't UTF-8" for byte in ("e9", "93")]
+SUFFIXES = (".gz", ".bz2", ".zst", ".lz4")
 
 
 def compress(data, suffix):
@@ -44,31 +50,20 @@ def refused(path, data):
     return caught.value
 
 
-@pytest.fixture(params=[1, LARGE], ids=["small", "large"])
-def repeats(request):
-    return request.param
-
-
-@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2", ".zst", ".lz4"])
+@pytest.mark.parametrize(
+    ("suffix", "repeats"),
+    [*((suffix, 1) for suffix in ("", *SUFFIXES)), ("", LARGE), (".gz", LARGE), (".zst", LARGE)],
+)
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (b"u,x\n", "has 2 values, but the header names 3 columns: 'u,x'; was it cut short?"),
-        (
-            b"u,x,a,b\n",
-            "has 4 values, but the header names 3 columns: 'u,x,a,b'; a value that holds ',' ne",
-        ),
-        (
-            b'u,"x,b\nc",d,e\n',
-            "has 4 values, but the header names 3 columns: 'u,x,b\\nc,d,e'; is a quote in it not ",
-        ),
-        (
-            b"u,caf\xe9,a\n",
-            "column item_id holds a byte 0xe9 that isn't UTF-8, in b'caf\\xe9': is the file Lat",
-        ),
+        (b"u,x\n", f"has 2 values{THREE}'u,x'; was it cut short?"),
+        (b"u,x,a,b\n", f"has 4 values{THREE}'u,x,a,b'; a value that holds ',' needs quotes"),
+        (b'u,"x,b\nc",d,e\n', f"has 4 values{THREE}'u,x,b\\nc,d,e'; is a quote in it not closed?"),
+        (b"u,caf\xe9,a\n", f"column item_id{NOT_UTF8[0]}, in b'caf\\xe9': is the file Latin-1?"),
         (
             b"\x93u\x94,x,a\n",
-            "column user_id holds a byte 0x93 that isn't UTF-8, in b'\\x93u\\x94': is the file Win",
+            f"column user_id{NOT_UTF8[1]}, in b'\\x93u\\x94': is the file Windows-1252",
         ),
     ],
 )
@@ -102,7 +97,8 @@ def test_columns_that_are_not_read_may_be_of_any_encoding(tmp_path):
 # ---- quotes
 
 
-@pytest.mark.parametrize("end", [b"u,x,a\n" * 3, b"u,x,a\n" * LARGE * 4], ids=["small", "large"])
+@pytest.mark.parametrize("end", [b"u,x,a\n" * 3, b"u,x,a\n" * LARGE * 5], ids=["short", "long"])
+@pytest.mark.parametrize("repeats", [1, LARGE])
 @pytest.mark.parametrize("row", [b'u,x,"a\n', b'u,"x,a\n', b'"u,x,a\n'])
 def test_a_quote_that_is_never_closed_swallows_no_rows(tmp_path, repeats, row, end):
     """Arrow takes what follows for one value, of a column that isn't even read here."""
@@ -111,22 +107,21 @@ def test_a_quote_that_is_never_closed_swallows_no_rows(tmp_path, repeats, row, e
     assert "is never closed" in error.reason or "is a quote in it never closed?" in error.reason
 
 
-def test_a_file_that_ends_within_quotes_was_cut_short(tmp_path):
-    error = refused(tmp_path / "a.csv", HEADER + GOOD + b'u,x,"the end')
-    assert (error.row, error.reason) == (3, "a quote begins in this row that is never closed")
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (b'u,x,"the end', "a quote begins in this row that is never closed"),
+        (b"x" * (3 << 20) + b",y,z\n", "is longer than 1048576 bytes: is a quote in it never closed?"),
+    ],
+)
+def test_a_row_without_an_end_is_named(tmp_path, end, reason):
+    error = refused(tmp_path / "a.csv", HEADER + GOOD + end)
+    assert (error.row, error.reason) == (3, reason)
 
 
 @pytest.mark.parametrize("title", [b'5" disk', b'"a "" b"', b'"a"b', b'""'])
 def test_quotes_within_values_are_fine(tmp_path, title):
     assert read(tmp_path / "a.csv", HEADER + b"u,x," + title + b"\nv,y,z\n").num_rows == 2
-
-
-def test_a_row_that_is_longer_than_any_is_named(tmp_path):
-    error = refused(tmp_path / "a.csv", HEADER + GOOD + b"x" * (3 << 20) + b",y,z\n")
-    assert (error.row, error.reason) == (
-        3,
-        "is longer than 1048576 bytes: is a quote in it never closed?",
-    )
 
 
 VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
@@ -146,16 +141,14 @@ def test_a_wrong_row_is_found_among_any_values(tmp_path_factory, rows, data):
 # ---- what isn't text in UTF-8
 
 
-def test_a_compressed_file_that_was_cut_short_says_where(tmp_path, repeats):
-    data = HEADER + b"".join(b"u%d,x,a\n" % (row * row) for row in range(repeats * 2))
-    for suffix in (".gz", ".bz2", ".zst", ".lz4"):
-        whole = compress(data, suffix)
-        error = refused(tmp_path / f"a.csv{suffix}", whole[:-3])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_compressed_file_that_was_cut_short_says_where(tmp_path, suffix):
+    for repeats in (1, 2 * LARGE):
+        data = HEADER + b"".join(b"u%d,x,a\n" % (row * row) for row in range(repeats))
+        error = refused(tmp_path / f"a.csv{suffix}", compress(data, suffix)[:-3])
         assert error.row is None
         assert error.reason.startswith("can't be read as CSV: ")
-        if repeats == LARGE:
-            assert "data was cut short after row 1" in error.reason
-            assert error.reason.endswith(": copy it again")
+    assert re.search(r"data was cut short after row \d{2,}: copy it again$", error.reason)
 
 
 def test_a_compressed_file_that_is_damaged_says_so(tmp_path):
@@ -163,12 +156,10 @@ def test_a_compressed_file_that_is_damaged_says_so(tmp_path):
     whole = bytearray(gzip.compress(data))
     whole[-6] ^= 0xFF
     error = refused(tmp_path / "a.csv.gz", whole)
-    assert "its gzip data is damaged, which shows after row 80000 (CRC check failed" in error.reason
+    assert "its gzip data is damaged, which shows after row 40000 (CRC check failed" in error.reason
     whole[len(whole) // 2] ^= 0xFF
     assert "its gzip data is damaged" in refused(tmp_path / "a.csv.gz", whole).reason
-
-
-def test_a_file_that_is_not_compressed_as_its_name_says_is_named(tmp_path):
+    # Nor is what isn't compressed as its name says taken for text.
     reason = refused(tmp_path / "a.csv.gz", HEADER + GOOD).reason
     assert reason.startswith("can't be read as CSV: can't be decompressed as gzip")
 
@@ -184,21 +175,15 @@ def archive(*names):
 @pytest.mark.parametrize(
     ("data", "hint"),
     [
-        ((HEADER + GOOD).decode().encode("utf-16"), "in UTF-16: convert it: iconv -f utf-16 -t utf-8"),
-        ((HEADER + GOOD).decode().encode("utf-16-le"), "UTF-16LE: convert it: iconv -f utf-16le"),
-        ((HEADER + GOOD).decode().encode("utf-16-be"), "UTF-16BE: convert it: iconv -f utf-16be"),
-        ((HEADER + GOOD).decode().encode("utf-32"), "UTF-32: convert it: iconv -f utf-32"),
+        *(
+            ((HEADER + GOOD).decode().encode(name), f"{name.upper()}: convert it: iconv -f {name}")
+            for name in ("utf-16", "utf-16le", "utf-16be", "utf-32")
+        ),
         (gzip.compress(HEADER + GOOD, mtime=0), "compressed by gzip: let its name end in .gz"),
         (bz2.compress(HEADER + GOOD), "compressed by bzip2: let its name end in .bz2"),
         (archive("a.csv"), "a zip archive: unpack it"),
-        (
-            archive("[Content_Types].xml", "xl/workbook.xml"),
-            "an Excel workbook (.xlsx): save it",
-        ),
-        (
-            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(64),
-            "an old Excel workbook (.xls): save it",
-        ),
+        (archive("[Content_Types].xml", "xl/workbook.xml"), "an Excel workbook (.xlsx): save it"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(64), "an old Excel workbook (.xls): save it"),
         (b"SQLite format 3\0" + bytes(64), "a SQLite database: read it by --interactions-sql"),
     ],
 )
@@ -212,9 +197,7 @@ def test_what_a_file_holds_instead_of_csv_is_told(tmp_path, data, hint):
 
 
 def test_parquet_that_was_compressed_once_more_is_named(tmp_path):
-    file = io.BytesIO()
-    pa.parquet.write_table(pa.table({"user_id": ["u"], "item_id": ["x"]}), file)
-    error = refused(tmp_path / "a.parquet.gz", gzip.compress(file.getvalue()))
+    error = refused(tmp_path / "a.parquet.gz", gzip.compress(b"PAR1" + bytes(64)))
     assert "inside of gzip, it is Parquet: decompress it" in error.reason
 
 
@@ -230,21 +213,13 @@ def test_text_may_begin_as_other_files_do(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "header", "hint"),
     [
-        (
-            "a.csv",
-            "user_id;item_id;weight",
-            "';' separates the columns: separate them by ',', or",
-        ),
+        ("a.csv", "user_id;item_id;weight", "';' separates the columns: separate them by ',', or"),
         ("a.csv", "user_id\titem_id", "'\\t' separates the columns: let the file's name end in .tsv"),
         ("a.csv", '"user_id"|"item_id"', "'|' separates the columns: separate them by ','"),
         ("a.tsv", "user_id,item_id", "',' separates the columns: let the file's name end in .csv"),
         ("a.tsv.gz", "user_id;item_id", "';' separates the columns: separate them by tabs"),
         ("a.csv", "user_id, item_id", "rename ' item_id' to 'item_id'"),
-        (
-            "a.csv",
-            "user_id,item_id\N{ZERO WIDTH NO-BREAK SPACE}",
-            r"rename 'item_id\ufeff' to 'item_id'",
-        ),
+        ("a.csv", "user_id,item_id\ufeff", r"rename 'item_id\ufeff' to 'item_id'"),
         ("a.csv", '{"user_id": "u", "item_id": "x"}', "it looks like JSON, but should be CSV"),
         ("a.csv", "<!DOCTYPE html>", "it looks like HTML or XML, but should be CSV"),
         ("a.csv", "sep=;", "the line 'sep=;' is for spreadsheets only: remove it"),

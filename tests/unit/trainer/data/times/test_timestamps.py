@@ -21,12 +21,17 @@ ZONES = st.timedeltas(dt.timedelta(hours=-23), dt.timedelta(hours=23)).map(
 # 2026-01-01T00:00:00Z
 NEW_YEAR = 1_767_225_600.0
 NOW = NEW_YEAR + 180 * 86_400
+DAYS = [dt.date(2026, 1, 1), dt.date(1969, 12, 31)]
+DATES = [dt.datetime(2026, 1, 1), dt.datetime(1969, 12, 31, 23, 59, 59)]  # noqa: DTZ001
+
+
+def read(values, kind=None):
+    table = pa.table({"it": pa.array(values, kind) if isinstance(values, list) else values})
+    return timestamps.read(PATH, table, "it", now=NOW)
 
 
 def seconds(values, kind=None):
-    return timestamps.read(
-        PATH, pa.table({"it": pa.array(values, kind)}), "it", now=NOW
-    ).seconds.tolist()
+    return read(values, kind).seconds.tolist()
 
 
 def close_to(times):
@@ -38,19 +43,7 @@ def close_to(times):
 @given(st.lists(TIMES, min_size=1), st.sampled_from([None, "UTC", "Europe/Berlin", "-07:00"]))
 def test_arrows_timestamps_of_any_zone_are_seconds_since_1970(times, zone):
     aware = [time.replace(tzinfo=dt.UTC) for time in times]
-    values = aware if zone else times
-    assert seconds(values, pa.timestamp("us", zone)) == close_to(times)
-
-
-@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-def test_every_unit_counts_from_1970(unit):
-    times = [dt.datetime(2026, 1, 1), dt.datetime(1969, 12, 31, 23, 59, 59)]  # noqa: DTZ001
-    assert seconds(times, pa.timestamp(unit)) == [NEW_YEAR, -1.0]
-
-
-@pytest.mark.parametrize("kind", [pa.date32(), pa.date64()])
-def test_a_date_is_its_midnight_in_utc(kind):
-    assert seconds([dt.date(2026, 1, 1), dt.date(1969, 12, 31)], kind) == [NEW_YEAR, -86_400.0]
+    assert seconds(aware if zone else times, pa.timestamp("us", zone)) == close_to(times)
 
 
 @given(st.lists(st.tuples(TIMES, st.none() | ZONES), min_size=1))
@@ -67,63 +60,46 @@ def test_texts_that_are_all_alike_are_read_as_mixed_ones_are(times):
 
 
 @pytest.mark.parametrize(
-    ("values", "kind", "expected"),
+    ("values", "kind", "expected", "as_numbers"),
     [
-        ([0, 1_767_225_600], pa.int64(), [0.0, NEW_YEAR]),
-        ([-5], pa.int16(), [-5.0]),
-        ([0.5, NEW_YEAR], pa.float64(), [0.5, NEW_YEAR]),
-        ([decimal.Decimal("1767225600.25")], None, [NEW_YEAR + 0.25]),
-        ([decimal.Decimal("1767225600")], pa.decimal128(20, 0), [NEW_YEAR]),
-        ([decimal.Decimal("1767225600")], pa.decimal256(40, 0), [NEW_YEAR]),
-        (["0", " 1767225600.5\n", "-1e3"], None, [0.0, NEW_YEAR + 0.5, -1000.0]),
-        (["2026-01-01", "2026-01-01T00:00:00.123456789Z"], None, [NEW_YEAR, NEW_YEAR + 0.123456]),
-        (["2026-W01-4", "1767225600"], pa.large_string(), [NEW_YEAR, NEW_YEAR]),
-        (["20260101T000000Z", "20260101T010000+0100"], None, [NEW_YEAR, NEW_YEAR]),
+        ([0, 1_767_225_600], pa.int64(), [0.0, NEW_YEAR], True),
+        ([-5], pa.int16(), [-5.0], True),
+        ([0.5, NEW_YEAR], pa.float64(), [0.5, NEW_YEAR], True),
+        ([decimal.Decimal("1767225600.25")], None, [NEW_YEAR + 0.25], True),
+        ([decimal.Decimal("1767225600")], pa.decimal128(20, 0), [NEW_YEAR], True),
+        ([decimal.Decimal("1767225600")], pa.decimal256(40, 0), [NEW_YEAR], True),
+        (["0", " 1767225600.5\n", "-1e3"], None, [0.0, NEW_YEAR + 0.5, -1000.0], True),
+        (
+            ["2026-01-01", "2026-01-01T00:00:00.123456789Z"],
+            None,
+            [NEW_YEAR, NEW_YEAR + 0.123456],
+            False,
+        ),
+        (["2026-W01-4", "1767225600"], pa.large_string(), [NEW_YEAR, NEW_YEAR], [False, True]),
+        (["20260101T000000Z", "20260101T010000+0100"], None, [NEW_YEAR, NEW_YEAR], False),
+        (["2026-01-01"], None, [NEW_YEAR], False),
+        *((DATES, pa.timestamp(unit), [NEW_YEAR, -1.0], False) for unit in ("s", "ms", "us", "ns")),
+        *((DAYS, kind, [NEW_YEAR, -86_400.0], False) for kind in (pa.date32(), pa.date64())),
     ],
 )
-def test_numbers_and_texts_of_numbers_are_seconds(values, kind, expected):
-    assert seconds(values, kind) == expected
+def test_every_form_is_seconds_since_1970_in_utc_and_numbers_are_known(
+    values, kind, expected, as_numbers
+):
+    """Also as codes of a dictionary, in several chunks."""
+    plain = pa.array(values, kind)
+    encoded = plain.dictionary_encode()
+    for made in (plain, pa.chunked_array([plain, plain]), pa.chunked_array([encoded, encoded])):
+        found = read(made)
+        times = len(made) // len(expected)
+        assert found.seconds.tolist() == expected * times
+        each = [as_numbers] * len(expected) if isinstance(as_numbers, bool) else as_numbers
+        assert found.as_numbers.tolist() == each * times
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        pa.array([dt.datetime(2026, 1, 1)] * 2, pa.timestamp("ms")),  # noqa: DTZ001
-        pa.array([dt.date(2026, 1, 1)] * 2),
-        pa.array([1_767_225_600] * 2),
-        pa.array([decimal.Decimal(1_767_225_600)] * 2),
-        pa.array(["2026-01-01"] * 2),
-        pa.array([" 1767225600"] * 2, pa.large_string()),
-        pa.array(["2026-01-01T00Z", "20260101T000000"]),
-    ],
-)
-def test_a_column_may_be_a_dictionary_of_any_form(values):
-    for of in (values, values.dictionary_encode()):
-        table = pa.table({"it": pa.chunked_array([of, of])})
-        assert timestamps.read(PATH, table, "it", now=NOW).seconds.tolist() == [NEW_YEAR] * 4
+NO_TIMES = "x 2026-13-01 01/02/2026 12:00 2026-01-01T25:00 nan inf 1_000 --"
 
 
-@pytest.mark.parametrize(
-    ("values", "kind", "as_numbers"),
-    [
-        ([1, 2], pa.int32(), [True, True]),
-        ([1.5, 2], None, [True, True]),
-        ([decimal.Decimal(1)], None, [True]),
-        (["1", "2.5"], None, [True, True]),
-        (["1", "2026-01-01", "20260101", "20260101T00"], None, [True, False, True, False]),
-        (["2026-01-01"], None, [False]),
-        ([dt.date(2026, 1, 1)], None, [False]),
-        ([dt.datetime(2026, 1, 1)], pa.timestamp("s"), [False]),  # noqa: DTZ001
-    ],
-)
-def test_it_is_known_which_times_were_numbers(values, kind, as_numbers):
-    read = timestamps.read(PATH, pa.table({"it": pa.array(values, kind)}), "it", now=NOW)
-    assert read.as_numbers.tolist() == as_numbers
-
-
-@pytest.mark.parametrize(
-    "text", ["x", "2026-13-01", "01/02/2026", "12:00", "2026-01-01T25:00", "nan", "inf", "1_000", "--"]
-)
+@pytest.mark.parametrize("text", NO_TIMES.split())
 def test_a_text_that_is_no_time_is_named_by_row_and_value(text):
     with pytest.raises(InputError) as caught:
         seconds(["2026-01-01", text, "y"])
@@ -141,8 +117,8 @@ def test_a_text_that_is_no_time_is_named_by_row_and_value(text):
         (["2026-01-01T00:00Z", None, "2026-01-01"], None),
         ([1, None], pa.int64()),
         ([1.5, None], pa.float32()),
-        ([dt.date(2026, 1, 1), None], pa.date32()),
-        ([dt.datetime(2026, 1, 1), None], pa.timestamp("ms")),  # noqa: DTZ001
+        ([DATES[0], None], pa.date32()),
+        ([DATES[0], None], pa.timestamp("ms")),
     ],
 )
 def test_a_missing_time_is_named_by_its_row(values, kind):

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from trainer.errors import InputError
-from trainer.event_log import bounds
+from trainer.event_log import reading
 from trainer.event_log.files import SCHEMA
 
 LOG = Path("log")
@@ -24,7 +24,7 @@ def event(number, *, weight=1.0, timestamp=NOW, user="u"):
 
 def test_events_within_the_bounds_are_left_as_they_are():
     events = table(event(1, weight=1e9), event(2, weight=-1e9), event(3, timestamp=NOW + 86_400))
-    found, warnings = bounds.within(LOG, events, now=NOW)
+    found, warnings = reading._within(LOG, events, now=NOW)
     assert found is events
     assert warnings == []
 
@@ -38,7 +38,7 @@ def test_those_beyond_are_left_out_counted_and_named():
         event(5, timestamp=46_037.0),
         *(event(number, weight=1e10) for number in range(6, 20)),
     )
-    found, warnings = bounds.within(LOG, events, now=NOW)
+    found, warnings = reading._within(LOG, events, now=NOW)
     assert found["event_id"].to_pylist() == ["e1"]
     heavy, ahead, early = warnings
     assert heavy.startswith(
@@ -58,4 +58,4 @@ def test_a_log_of_nothing_else_says_why_it_cannot_be_used():
     with pytest.raises(
         InputError, match=r"^log: no event can be used: log: 1 of 1 events weigh more than"
     ):
-        bounds.within(LOG, table(event(1, weight=3e38)), now=NOW)
+        reading._within(LOG, table(event(1, weight=3e38)), now=NOW)

@@ -1,0 +1,59 @@
+"""Event logs for tests: what is in them, and what is done to them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import InputError
+from trainer.event_log.log import Appended, Event, EventLog, Selection, read_interactions
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SECONDS = NOW.timestamp()
+
+
+def open_log(directory: Path, **options: Any) -> EventLog:
+    """A log whose clock stands still."""
+    return EventLog(directory, clock=lambda: NOW, **options)
+
+
+def events(*ids: object) -> list[Event]:
+    """Events of a user each."""
+    return [Event(event_id, f"user {event_id}", "i") for event_id in map(str, ids)]
+
+
+def settle(log: EventLog) -> None:
+    """Wait until what could become a segment has."""
+    log.remove(Selection(event_ids=["none"]), dry_run=True)
+
+
+def rolled(
+    directory: Path, *batches: list[object], segment_bytes: int = 1, **options: Any
+) -> list[Appended]:
+    """A log that has written these batches, each of which is a segment by now."""
+    with open_log(directory, segment_bytes=segment_bytes, **options) as log:
+        appended = [log.append(events(*batch)) for batch in batches]
+        settle(log)
+    return appended
+
+
+def read_ids(directory: Path) -> list[str]:
+    """The ids of all events, in their order."""
+    try:
+        found = read_interactions(directory).event_ids
+    except InputError:
+        return []
+    return [] if found is None else found.to_pylist()
+
+
+def segments(directory: Path) -> list[Path]:
+    """The segments of a log."""
+    return sorted(directory.glob("segment-*.parquet"))
+
+
+def damage(path: Path, at: int) -> None:
+    """Change one bit."""
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
