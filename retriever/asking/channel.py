@@ -149,9 +149,7 @@ class Connections:
                 raise CallError(self.target, code, too_late(seconds))
             seconds = left
         try:
-            response = method(
-                request, timeout=seconds, wait_for_ready=True, metadata=spans.outgoing()
-            )
+            response = method(request, timeout=seconds, wait_for_ready=True, metadata=spans.outgoing())
         except grpc.RpcError as error:
             raise self._failed(error) from error
         self._contact.reached = True

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightfm_retriever.hosting import options
 from lightfm_retriever.hosting.options import Option
 from trainer.data import movielens
 from trainer.errors import OptionError
@@ -23,8 +24,8 @@ SPLIT = Option(
     f"user's last k, or nothing (default: first-10 for {movielens.NAME}, else random)",
     choices=SPLITS,
 )
-SPLIT_COUNT = Option("k of leave-last-k", ge=1, le=2**31 - 1, metavar="K")
-SPLIT_SHARE = Option("share of random and time", gt=0, lt=1, metavar="SHARE")
+SPLIT_COUNT = Option("k of leave-last-k", ge=1, le=2**31 - 1, flag="split_count", metavar="K")
+SPLIT_SHARE = Option("share of random and time", gt=0, lt=1, flag="split_share", metavar="SHARE")
 
 _FIRST = 10
 
@@ -39,14 +40,17 @@ class Splitting:
             user's newest `count`, and "none" nothing. A user with no more than `count` interactions
             keeps the oldest one.
         seed: of the random split.
-        count: at least 1.
-        share: above 0 and below 1. For "time" it is rounded to whole interactions.
+        share: for "time" it is rounded to whole interactions.
     """
 
-    split: Split
+    split: Annotated[Split, SPLIT]
     seed: int
-    count: int = 1
-    share: float = 0.1
+    count: Annotated[int, SPLIT_COUNT] = 1
+    share: Annotated[float, SPLIT_SHARE] = 0.1
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        options.check(self, OptionError)
 
 
 def held_out(interactions: Interactions, splitting: Splitting) -> NDArray[np.bool_]:
@@ -58,16 +62,9 @@ def held_out(interactions: Interactions, splitting: Splitting) -> NDArray[np.boo
         (n,) bool.
 
     Raises:
-        OptionError: an option is out of range.
         InputError: the split needs timestamps and there are none.
     """
     split, count, share = splitting.split, splitting.count, splitting.share
-    for flag, option, value in (
-        ("--split", SPLIT, split),
-        ("--split-count", SPLIT_COUNT, count),
-        ("--split-share", SPLIT_SHARE, share),
-    ):
-        option.check(flag, value, OptionError)
     total = len(interactions)
     if split == "random":
         return np.random.default_rng(splitting.seed).random(total) < share

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightfm_retriever.hosting import options
 from trainer.data.bounds import (
     EVENT_WEIGHT,
     HALF_LIFE_DAYS,
@@ -48,18 +50,15 @@ class Weighing:
     """
 
     event_weights: Mapping[str, float] = field(default_factory=dict)
-    half_life_days: float | None = None
-    last_days: float | None = None
+    half_life_days: Annotated[float | None, HALF_LIFE_DAYS] = None
+    last_days: Annotated[float | None, LAST_DAYS] = None
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
         for event, weight in self.event_weights.items():
             if (expected := EVENT_WEIGHT.problem(weight)) is not None:
                 raise OptionError("--event-weights", f"{event}={weight}", expected)
-        if self.half_life_days is not None:
-            HALF_LIFE_DAYS.check("--half-life-days", self.half_life_days, OptionError)
-        if self.last_days is not None:
-            LAST_DAYS.check("--last-days", self.last_days, OptionError)
+        options.check(self, OptionError)
 
 
 def weigh_together(parts: Sequence[Interactions], weighing: Weighing) -> list[Interactions]:

@@ -53,7 +53,7 @@ class Spec:
     size: Annotated[int, Option("how many", ge=1, le=5)]
     step: Annotated[int, Option("of those", ge=1, le="size")] = 1
     name: Annotated[str | None, Option("a name", choices=("a", "b"), group="other")] = None
-    kind: Annotated[Literal["x", "y"], Option("a kind", offered=("x", "y"))] = "x"
+    kind: Annotated[Literal["x", "y"], Option("a kind", choices=("x", "y"))] = "x"
     is_on: Annotated[bool, Option("whether")] = False
     folder: Annotated[Path | None, Option("where", metavar="DIR")] = None
     names: Annotated[list[str], Option("some")] = field(default_factory=list)
@@ -80,6 +80,7 @@ def test_the_first_field_out_of_range_is_refused_by_its_flag():
         ({"size": 6}, ("--size", 6, "in 1..5")),
         ({"size": 3, "step": 4}, ("--step", 4, "in 1..3")),
         ({"size": 3, "name": "c"}, ("--name", "c", "one of a, b")),
+        ({"size": 3, "kind": None}, ("--kind", None, "one of x, y")),
         ({"size": 0, "name": "c"}, ("--size", 0, "in 1..5")),
     ):
         with pytest.raises(RefusedError) as caught:

@@ -44,23 +44,22 @@ def call():
     return Call()
 
 
-def test_requests_come_through_to_the_end(call):
-    for request in ("one", "two", None):
+@pytest.mark.parametrize("end", [None, grpc.RpcError()])
+def test_requests_come_through_until_they_end_or_the_caller_leaves(call, end):
+    for request in ("one", "two", end):
         call.sent.put(request)
     assert list(IdleStreams(PATIENCE).requests(call, call)) == ["one", "two"]
     assert not call.cancelled.is_set()
 
 
-def test_one_that_says_nothing_is_cancelled_and_ends(call, caplog):
-    call.sent.put("one")
-    assert list(IdleStreams(0.05).requests(call, call)) == ["one"]
-    assert call.cancelled.is_set()
+def test_each_that_says_nothing_is_cancelled_and_ends(caplog):
+    streams = IdleStreams(0.05)
+    for _ in range(2):
+        call = Call()
+        call.sent.put("one")
+        assert list(streams.requests(call, call)) == ["one"]
+        assert call.cancelled.is_set()
     assert "a stream from ipv4:127.0.0.1:1 sent nothing for 0.05 s: cancelled" in caplog.text
-
-
-def test_a_caller_that_leaves_ends_it(call):
-    call.sent.put(grpc.RpcError())
-    assert list(IdleStreams(PATIENCE).requests(call, call)) == []
 
 
 def test_only_the_one_that_says_nothing_is_cancelled():
@@ -85,11 +84,3 @@ def test_only_the_one_that_says_nothing_is_cancelled():
     assert not busy.cancelled.is_set()
     # What waits for the service isn't idle.
     assert not handled.cancelled.is_set()
-
-
-def test_its_thread_ends_with_the_streams_and_comes_again(call):
-    streams = IdleStreams(0.05)
-    for _ in range(2):
-        again = Call()
-        list(streams.requests(again, again))
-        assert again.cancelled.is_set()

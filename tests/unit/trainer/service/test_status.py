@@ -142,9 +142,7 @@ def test_an_error_that_nobody_thought_of_is_for_the_log(caplog):
     assert "/home/me/secret" in caplog.text
 
 
-@pytest.mark.parametrize(
-    "error", [VolumeError(PATH, "Stale file handle"), StateError(PATH, "database or disk is full")]
-)
+@pytest.mark.parametrize("error", [VolumeError(PATH, "Stale"), StateError(PATH, "disk is full")])
 def test_what_its_operator_has_to_mend_is_logged(error, caplog):
     to_status(error)
     assert str(error) in caplog.text
@@ -156,21 +154,15 @@ def test_what_its_caller_did_wrong_is_not_logged(caplog):
     assert caplog.text == ""
 
 
-def test_a_long_message_is_cut_so_that_grpc_sends_it():
-    error = OptionError("--interactions-sql", "SELECT " + "x" * 100_000, "shorter")
-    status = to_status(error)
-    assert 1000 < len(status.details) <= 2000
-    [(_, sent)] = status.trailing_metadata
-    # gRPC turns what is above 8 kB into an error of its own.
-    assert len(sent) + len(status.details) < 8000
-
-
-@pytest.mark.parametrize("letter", ["é", "用", "🎬"])
+@pytest.mark.parametrize("letter", ["x", "é", "用", "🎬"])
 def test_a_long_message_of_any_script_is_cut_so_that_grpc_sends_it(letter):
     """A letter is up to four bytes, and twelve where gRPC writes it as %F0%9F%8E%AC."""
-    status = to_status(OptionError("--interactions", letter * 10_000, "in one of the directories"))
+    status = to_status(OptionError("--interactions-sql", letter * 100_000, "shorter"))
+    if letter == "x":
+        assert 1000 < len(status.details) <= 2000
     [(_, sent)] = status.trailing_metadata
     message = "".join(f"%{byte:02X}" if byte > 126 else chr(byte) for byte in status.details.encode())
+    # gRPC turns what is above 8 kB into an error of its own.
     assert len(sent) * 4 // 3 + len(message) < 8000
 
 
