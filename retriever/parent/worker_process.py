@@ -74,9 +74,6 @@ class WorkerProcess:
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
         self.connection: socket.socket | None = None
-        # What didn't fit into the socket's buffer.
-        self._unsent = bytearray()
-        self._lines = control.Lines(control.ToParent)
 
     def start(self) -> None:
         """Start a process. A fresh interpreter, not a fork: gRPC and NumPy don't survive one."""
@@ -97,6 +94,7 @@ class WorkerProcess:
             ours.close()
             raise
         self.connection = ours
+        # What didn't fit into the socket's buffer.
         self._unsent = bytearray()
         self._lines = control.Lines(control.ToParent)
         self.state = "starting"

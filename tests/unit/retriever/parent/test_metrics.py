@@ -22,6 +22,8 @@ FLEET = control.ServiceState(
             0, 71, "running", VERSION, 1.0, 2.0, 3, control.Load(5, 1, 2, 4096, 90, 128, 60)
         ),
         control.WorkerFacts(1, 72, "booted", "", 1.0, 0.0, 0),
+        control.WorkerFacts(2, 73, "starting", "", 1.0, 0.0, 0),
+        control.WorkerFacts(3, 0, "down", "", 0.0, 0.0, 1),
     ],
     failed=[control.FailedVersion("20261124T043501Z-3fa9c1", "broken", 1.0)],
 )
@@ -106,13 +108,15 @@ def test_the_workers_counts_are_summed_up_and_named(metrics, write, parse):
     assert of("retriever_online_recall") == {(): 0.95}
     assert of("retriever_online_recall_samples_total") == {(): 1}
     assert of("retriever_online_recall_skipped_total") == {(): 1}
-    states = {"starting": 1, "running": 1, "down": 0}
+    states = {"starting": 2, "running": 1, "down": 1}
     assert of("retriever_workers") == {(("state", state),): n for state, n in states.items()}
-    assert of("retriever_calls_in_flight") == {(("worker", "0"),): 2, (("worker", "1"),): 0}
-    assert of("retriever_worker_restarts_total") == {(("worker", "0"),): 3, (("worker", "1"),): 0}
-    assert of("retriever_worker_memory_bytes") == {(("worker", "0"),): 4096, (("worker", "1"),): 0}
-    held = [of(f"retriever_worker_{name}") for name in ("open_fds", "max_fds", "connections")]
-    assert [each[("worker", "0"),] for each in held] == [90, 128, 60]
+    for name, values in (
+        *(("calls_in_flight", [2, 0, 0, 0]), ("worker_restarts_total", [3, 0, 0, 1])),
+        *(("worker_memory_bytes", [4096, 0, 0, 0]), ("worker_open_fds", [90, 0, 0, 0])),
+        *(("worker_max_fds", [128, 0, 0, 0]), ("worker_connections", [60, 0, 0, 0])),
+    ):
+        by_number = {(("worker", str(number)),): value for number, value in enumerate(values)}
+        assert of(f"retriever_{name}") == by_number
     assert 3 <= read["retriever_parent_open_fds",] <= read["retriever_parent_max_fds",]
     assert of("retriever_version_info") == {(("label", "current"), ("version", VERSION)): 1}
     # 2026-11-24T04:35:00Z

@@ -64,6 +64,9 @@ SCRIPTS = {
         0 prepared new
         300 s
         1 s             => verify new, 0 prepare new
+        0 late          => 0 abandon
+        40 s
+        20 s            => verify new, 0 prepare new
         """,
     # ---- workers that die while they prepare
     "a worker that dies after it prepared is not waited for": """

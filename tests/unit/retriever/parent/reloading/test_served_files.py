@@ -7,7 +7,7 @@ import pytest
 from lightfm_retriever.publication import layout
 from retriever import version_files
 from retriever.failures import Failure
-from retriever.parent.reloading.served_files import ServedFiles
+from retriever.parent.reloading.served_files import Served, ServedFiles
 
 VERSION = "20261124T120000Z-000001"
 
@@ -68,3 +68,26 @@ def test_nothing_is_known_when_nothing_serves(tmp_path):
     served = ServedFiles()
     assert served.look(tmp_path) is None
     assert (served.sound, served.problem()) == (True, "")
+
+
+def test_what_cannot_be_looked_at_is_said_unless_it_is_known_to_be_wrong(served, tmp_path, monkeypatch):
+    def broken(*_):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(version_files, "look", broken)
+        seen = served.look(tmp_path)
+    unseen = served.looked(seen)
+    assert unseen.sound
+    assert unseen.problem() == (
+        f"the files of {VERSION}, which serves, can't be looked at: Input/output error; a worker that "
+        "restarts can't map them"
+    )
+    assert unseen.looked(served.look(tmp_path)).problem() == ""
+    # What was seen of another version says nothing of this one.
+    assert served.looked(Served("another", {})) == served
+    changed = served.looked(Served(VERSION, {})).refused(Failure("is wrong"), 0.0)
+    assert changed.looked(seen).problem() == changed.reason
+    # They are back as they were.
+    back = changed.looked(served.look(tmp_path))
+    assert (back.sound, back.problem()) == (True, "")
