@@ -73,7 +73,7 @@ def apply(
     for dest, (name, _) in named.items():
         _check_known(dest, flags, f"the environment variable {name}", lambda own: prefix + own.upper())
     given = {argument.partition("=")[0] for argument in arguments}
-    file = _config_file(arguments, environment.get(f"{prefix}CONFIG"))
+    file = _config_file(parser, arguments, environment.get(f"{prefix}CONFIG"))
     if file is not None:
         # No file names another one.
         keys = {dest: action for dest, action in flags.items() if dest != "config"}
@@ -114,8 +114,12 @@ def _check_known(
     raise HostingError(f"{what} isn't a setting: {hint}")
 
 
-def _config_file(arguments: Sequence[str], variable: str | None) -> Path | None:
-    finder = Parser(add_help=False, allow_abbrev=False)
+def _config_file(
+    parser: argparse.ArgumentParser, arguments: Sequence[str], variable: str | None
+) -> Path | None:
+    # A mistake shows the usage of the whole command.
+    usage = parser.format_usage().removeprefix("usage: ")
+    finder = Parser(prog=parser.prog, usage=usage, add_help=False, allow_abbrev=False)
     finder.add_argument("--config", type=Path, default=Path(variable) if variable else None)
     found: Path | None = finder.parse_known_args(arguments)[0].config
     return found

@@ -223,7 +223,7 @@ def test_a_mistake_in_the_command_line_exits_with_2_and_shows_the_usage(capsys, 
         command_line.main(command.split(" ") if command else [])
     assert caught.value.code == 2
     usage, *_, told, _ = capsys.readouterr().err.split("\n")
-    assert usage.startswith("usage: ")
+    assert usage.startswith("usage: python -m retriever")
     assert message in told
     assert len(told) < 200
 
