@@ -64,6 +64,14 @@ def interactions(
     )
 
 
+def as_rows(read: Interactions) -> list[Row]:
+    """The rows that interactions were made of."""
+    return [
+        (read.user_ids[user], read.item_ids[item], weight)
+        for user, item, weight in zip(read.users, read.items, read.weights.tolist(), strict=True)
+    ]
+
+
 def table(
     features: Mapping[str, Sequence[str]],
     *,
