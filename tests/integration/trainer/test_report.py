@@ -17,13 +17,13 @@ from tests.unit.trainer.report import catalogue
 from tests.unit.trainer.report.reading import Page, assert_self_contained
 from trainer.__main__ import main
 from trainer.index import measure
-from trainer.report import accuracy, scaling
+from trainer.report import accuracy, deployment, scaling
 from trainer.report.pictures import name_of
 
 BACKENDS = ["exact", "annoy"]
 ITEMS = 200
 PICTURES = ["scaling", "precision", "curves", "deployments"]
-WORKERS = ["1", "2", "4"]
+WORKERS = [1, 2]
 
 
 def children():
@@ -41,6 +41,7 @@ def report(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "_SECONDS", 0.05)
         patch.setattr(scaling, "_PAIRWISE_SECONDS", 0.05)
+        patch.setattr(deployment, "_WORKERS", WORKERS)
         before = children()
         flags = ["--volume", volume, "--output", output, "--max-items", ITEMS, "--seed", 3]
         flags += ["--backend", ",".join(BACKENDS), "--index-threads", 1, "--json"]
@@ -155,7 +156,7 @@ def test_deployments_have_the_time_and_the_memory_of_real_retrievers(figures, pa
         assert min(parts) > 0
         assert 0 <= row["build_seconds"] <= row["index_seconds"]
         assert (row["index_bytes"] > 0) == (row["backend"] != "exact")
-        assert list(row["pss_bytes"]) == WORKERS
+        assert list(row["pss_bytes"]) == [*map(str, WORKERS)]
         memory = list(row["pss_bytes"].values())
         # Each has an interpreter of its own; with more of them more is shared, but nothing less held.
         assert memory == sorted(memory)
