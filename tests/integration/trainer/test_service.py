@@ -115,13 +115,19 @@ def test_versions_are_listed_newest_first(stub, volume, versions):
     assert dict(newer.metrics) == {"precision_at_10": 0.258}
 
 
-def test_a_broken_version_is_listed_with_its_problem(stub, volume, versions):
+def test_one_version_is_shown_as_it_is_listed_and_a_broken_one_with_its_problem(stub, volume, versions):
+    request = pb.GetVersionRequest(version=versions[0])
+    whole = stub.GetVersion(request, timeout=TIMEOUT)
+    assert whole.version == stub.ListVersions(pb.ListVersionsRequest(), timeout=TIMEOUT).versions[1]
+    assert json.loads(whole.manifest_json)["version"] == versions[0]
     (layout.version_dir(volume, versions[0]) / layout.MANIFEST).unlink()
     newer, older = stub.ListVersions(pb.ListVersionsRequest(), timeout=TIMEOUT).versions
     assert newer.problem == ""
     assert "manifest.json: No such file" in older.problem
     assert (older.name, list(older.labels)) == (versions[0], ["current"])
     assert not older.HasField("created_at")
+    broken = stub.GetVersion(request, timeout=TIMEOUT)
+    assert (broken.version, broken.manifest_json) == (older, "")
 
 
 @pytest.mark.parametrize(
@@ -224,17 +230,6 @@ def test_reflection_describes_the_service(channel, versions):
     names = {method.name for method in described.service[0].method}
     assert names == {*pb.DESCRIPTOR.services_by_name["TrainerService"].methods_by_name}
     assert {"Train", "ListVersions", "SetLabel"} <= names
-
-
-def test_one_version_is_shown_with_its_manifest(stub, volume, versions):
-    answer = stub.GetVersion(pb.GetVersionRequest(version=versions[0]), timeout=TIMEOUT)
-    listed = stub.ListVersions(pb.ListVersionsRequest(), timeout=TIMEOUT).versions
-    assert answer.version == listed[1]
-    assert json.loads(answer.manifest_json)["version"] == versions[0]
-    (layout.version_dir(volume, versions[0]) / layout.MANIFEST).unlink()
-    answer = stub.GetVersion(pb.GetVersionRequest(version=versions[0]), timeout=TIMEOUT)
-    assert answer.manifest_json == ""
-    assert "manifest.json" in answer.version.problem
 
 
 def test_a_label_is_rolled_back_as_far_as_it_goes(stub, volume, versions):

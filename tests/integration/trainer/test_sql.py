@@ -70,36 +70,26 @@ def test_types_of_postgresql_that_ids_have(server, kind, value, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
+    ("column", "value", "expected"),
     [
-        ("1.5::numeric", 1.5),
-        ("1.5::real", 1.5),
-        ("1.5::float8", 1.5),
-        ("3::smallint", 3.0),
-        ("true", 1.0),
-        ("'1.5'::text", 1.5),
+        ("weight", "1.5::numeric", 1.5),
+        ("weight", "1.5::real", 1.5),
+        ("weight", "1.5::float8", 1.5),
+        ("weight", "3::smallint", 3.0),
+        ("weight", "true", 1.0),
+        ("weight", "'1.5'::text", 1.5),
+        ("timestamp", "'2026-01-01'::date", NEW_YEAR),
+        ("timestamp", "'2026-01-01'::timestamp", NEW_YEAR),
+        ("timestamp", "'2026-01-01 00:00Z'::timestamptz", NEW_YEAR),
+        ("timestamp", "'2026-01-01'::text", NEW_YEAR),
+        ("timestamp", "1767225600", NEW_YEAR),
+        ("timestamp", "1767225600::numeric", NEW_YEAR),
+        ("timestamp", "extract(epoch FROM '2026-01-01'::timestamp)", NEW_YEAR),
     ],
 )
-def test_types_of_postgresql_that_weights_have(server, value, expected):
-    query = f"SELECT 'u' AS user_id, 'i' AS item_id, {value} AS weight"
-    assert read_interactions_sql(query, server.url).weights.tolist() == [expected]
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "'2026-01-01'::date",
-        "'2026-01-01'::timestamp",
-        "'2026-01-01 00:00Z'::timestamptz",
-        "'2026-01-01'::text",
-        "1767225600",
-        "1767225600::numeric",
-        "extract(epoch FROM '2026-01-01'::timestamp)",
-    ],
-)
-def test_types_of_postgresql_that_times_have(server, value):
-    query = f"SELECT 'u' AS user_id, 'i' AS item_id, {value} AS timestamp"
-    assert read_interactions_sql(query, server.url).timestamps.tolist() == [NEW_YEAR]
+def test_types_of_postgresql_that_weights_and_times_have(server, column, value, expected):
+    query = f"SELECT 'u' AS user_id, 'i' AS item_id, {value} AS {column}"
+    assert getattr(read_interactions_sql(query, server.url), f"{column}s").tolist() == [expected]
     assert len(sql.digest(query, server.url)) == 64
 
 
