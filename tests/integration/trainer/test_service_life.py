@@ -162,14 +162,12 @@ def test_a_run_that_a_restart_would_not_find_is_refused_and_a_row_that_was_chang
     assert f"{path}: is empty, though training runs were kept in it" in printed.err
 
 
+def what_to_train(data):
+    return {"interactions": data / "interactions.parquet", "components": 4, "epochs": 1}
+
+
 def test_it_trains_by_itself_at_intervals(serve, data):
-    flags = {
-        "interactions": data / "interactions.parquet",
-        "components": 4,
-        "epochs": 1,
-        "retrain_every": "1s",
-        "maintenance_seconds": 0.1,
-    }
+    flags = {**what_to_train(data), "retrain_every": "1s", "maintenance_seconds": 0.1}
     with serve(**flags) as service:
         wait_until(lambda: len([run for run in service.runs() if run.state == SUCCEEDED]) >= 2)
         runs = service.runs()
@@ -180,13 +178,7 @@ def test_it_trains_by_itself_at_intervals(serve, data):
 
 
 def test_it_trains_by_itself_when_its_input_changed_and_only_then(serve, data):
-    flags = {
-        "interactions": data / "interactions.parquet",
-        "components": 4,
-        "epochs": 1,
-        "retrain_on_change": True,
-        "maintenance_seconds": 0.05,
-    }
+    flags = {**what_to_train(data), "retrain_on_change": True, "maintenance_seconds": 0.05}
 
     def ended(service):
         return [run for run in service.runs() if run.state == SUCCEEDED]
