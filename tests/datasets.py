@@ -65,6 +65,14 @@ def interactions(
     )
 
 
+def weighed_pairs(read: Interactions) -> list[Row]:
+    """User, item and weight of each row."""
+    return [
+        (read.user_ids[user], read.item_ids[item], weight)
+        for user, item, weight in zip(read.users, read.items, read.weights.tolist(), strict=True)
+    ]
+
+
 def as_rows(read: Interactions) -> list[tuple[str, str, float, float | None, str | None]]:
     """User, item, weight, time and event type of each row, None where there are no such."""
     return [

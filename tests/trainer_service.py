@@ -33,13 +33,14 @@ QUICK = {
 }
 """Fields of a spec that trains in less time than its process takes to start."""
 
-FINAL = frozenset(
-    {
-        pb.TRAINING_RUN_STATE_SUCCEEDED,
-        pb.TRAINING_RUN_STATE_FAILED,
-        pb.TRAINING_RUN_STATE_CANCELLED,
-    }
-)
+QUEUED = pb.TRAINING_RUN_STATE_QUEUED
+RUNNING = pb.TRAINING_RUN_STATE_RUNNING
+SUCCEEDED = pb.TRAINING_RUN_STATE_SUCCEEDED
+FAILED = pb.TRAINING_RUN_STATE_FAILED
+CANCELLED = pb.TRAINING_RUN_STATE_CANCELLED
+FINAL = frozenset({SUCCEEDED, FAILED, CANCELLED})
+# So many epochs that a run lasts until it is ended.
+_LONG = pb.Hyperparameters(components=1024, epochs=10_000, seed=1)
 
 
 def spec(data: pb.DataSpec | None = None, **fields: Any) -> pb.TrainingSpec:
@@ -47,6 +48,21 @@ def spec(data: pb.DataSpec | None = None, **fields: Any) -> pb.TrainingSpec:
     return pb.TrainingSpec(
         data=pb.DataSpec(event_log=True) if data is None else data, **{**QUICK, **fields}
     )
+
+
+def of_file(**fields: Any) -> pb.TrainingSpec:
+    """The same of a file that the service's data root has."""
+    return spec(pb.DataSpec(interactions="interactions.parquet"), **fields)
+
+
+def long(**fields: Any) -> pb.TrainingSpec:
+    """A spec that trains until it is ended."""
+    return of_file(hyperparameters=_LONG, **fields)
+
+
+def trains(run: pb.TrainingRun) -> object:
+    """Whether a run is in the middle of its training."""
+    return run.stage == "Training, epochs" and run.done
 
 
 def events(rows: Iterable[tuple[str, str, float]], *, prefix: str) -> list[pb.InteractionEvent]:
@@ -232,10 +248,17 @@ def refused(call: Callable[[], object]) -> tuple[grpc.StatusCode, str, str]:
     """A call that fails: its code, its message, and the field or reason of its one detail."""
     with pytest.raises(grpc.RpcError) as caught:
         call()
-    [detail] = rpc_status.from_call(caught.value).details
+    code, message = caught.value.code(), caught.value.details()
+    status = rpc_status.from_call(caught.value)
+    assert status is not None, message
+    [detail] = status.details
     found = error_details_pb2.BadRequest()
     if detail.Unpack(found):
-        return caught.value.code(), caught.value.details(), found.field_violations[0].field
+        [violation] = found.field_violations
+        # Either is cut where it is long.
+        assert message[:300] == f"{violation.field}: {violation.description}"[:300]
+        return code, message, violation.field
     found = error_details_pb2.ErrorInfo()
     assert detail.Unpack(found)
-    return caught.value.code(), caught.value.details(), found.reason
+    assert found.domain == "lightfm-retriever"
+    return code, message, found.reason

@@ -22,7 +22,7 @@ from tests.benchmarks.questions import KINDS, Questions, among_the_best
 from tests.benchmarks.revisions import Ratio
 from tests.benchmarks.serving import Compared, Figures
 from tests.benchmarks.synthetic import InteractionsSpec
-from trainer import pipeline
+from trainer import training as trainer_training
 from trainer.fitting.embeddings import Embeddings
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.progress import Silent
@@ -191,9 +191,9 @@ def test_both_fits_of_the_training_benchmark_do_the_same_work(tmp_path, monkeypa
     matrix = tmp_path / "matrix.npz"
     training.read(str(data), str(matrix))
     models = []
-    for_real = pipeline.train
+    for_real = trainer_training.train
     kept = lambda *given, **options: models.append(for_real(*given, **options)) or models[-1]  # noqa: E731
-    monkeypatch.setattr(pipeline, "train", kept)
+    monkeypatch.setattr(trainer_training, "train", kept)
     asked = json.dumps(asdict(Hyperparameters(components=4, epochs=2, seed=1)))
     training.train(str(data), str(tmp_path / "volume"), asked)
     shown = training._BARE + "\nprint(json.dumps({'biases': model.item_biases.tolist()}))"

@@ -18,8 +18,24 @@ from lightfm_retriever.publication.verification import verify
 ROOT = Path(__file__).parents[2]
 
 
-def start_demo(volume, *flags):
-    command = [sys.executable, str(ROOT / "docs/demo.py"), "--volume", str(volume), *flags]
+DEMO = [str(ROOT / "docs/demo.py")]
+# One that trains for no longer than it takes to have something to serve.
+QUICK_DEMO = [
+    "-c",
+    """
+import functools, runpy, sys
+from trainer import spec
+from trainer.fitting.lightfm_model import Hyperparameters
+
+quick = Hyperparameters(components=4, epochs=1)
+spec.TrainingSpec = functools.partial(spec.TrainingSpec, hyperparameters=quick, backend="exact")
+runpy.run_path("docs/demo.py", run_name="__main__")
+""",
+]
+
+
+def start_demo(volume, *flags, demo=DEMO):
+    command = [sys.executable, *demo, "--volume", str(volume), *flags]
     return subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
     )
@@ -101,7 +117,7 @@ def test_it_asks_for_a_session_with_a_filter_and_in_batches(demo):
 
 
 def test_interrupted_it_stops_the_retriever(tmp_path):
-    with start_demo(tmp_path / "volume") as process:
+    with start_demo(tmp_path / "volume", demo=QUICK_DEMO) as process:
         printed = ""
         for line in process.stdout:
             printed += line

@@ -15,9 +15,30 @@ from tests.trainer_service import TrainerService, events, spec
 SUCCEEDED = pb.TRAINING_RUN_STATE_SUCCEEDED
 
 
-@pytest.fixture
-def trainer(tmp_path):
-    with TrainerService(tmp_path / "volume", tmp_path / "state") as running:
+ROWS = datasets.rows()
+
+
+@pytest.fixture(scope="module")
+def trainer(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pair")
+    with TrainerService(folder / "volume", folder / "state") as running:
+        assert running.append(events(ROWS, prefix="day 1 "), messages=3).accepted == len(ROWS)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def first(trainer):
+    """The first version, which has the label."""
+    run = train(trainer)
+    assert run.label_moved
+    return run
+
+
+@pytest.fixture(scope="module")
+def retriever(trainer, first):
+    log = trainer.volume.with_name("retriever.log")
+    with Service(trainer.volume, log, workers=2) as running:
+        running.wait_until_all_serve(first.version)
         yield running
 
 
@@ -37,52 +58,44 @@ def train(trainer, **fields):
     return last
 
 
-def test_what_users_did_becomes_what_they_are_recommended(trainer, tmp_path):
-    rows = datasets.rows()
-    assert trainer.append(events(rows, prefix="day 1 "), messages=3).accepted == len(rows)
-    first = train(trainer)
-    assert first.label_moved
-    with Service(trainer.volume, tmp_path / "retriever.log", workers=2) as retriever:
-        retriever.wait_until_all_serve(first.version)
-        seen = {item for user, item, _ in rows if user == "u3"}
-        found = recommended(retriever, "u3")
-        # All that is left of so few items, and nothing that was seen.
-        assert {*found} == {item for _, item, _ in rows} - seen
-        # The user sees one of these, and somebody new comes.
-        new = [("u3", found[0], 5.0), *(("newcomer", f"i{item}", 5.0) for item in range(5))]
-        assert trainer.append(events(new, prefix="day 2 ")).accepted == len(new)
-        second = train(trainer, warm_start=True)
-        assert second.version != first.version
-        # Nobody tells the retriever.
-        retriever.wait_until_all_serve(second.version)
-        assert {*recommended(retriever, "u3")} == {*found[1:]}
-        assert "newcomer" in open_publication(trainer.volume, second.version).users
-        assert not {*recommended(retriever, "newcomer")} & {f"i{item}" for item in range(5)}
+def test_what_users_did_becomes_what_they_are_recommended(trainer, first, retriever):
+    seen = {item for user, item, _ in ROWS if user == "u3"}
+    found = recommended(retriever, "u3")
+    # All that is left of so few items, and nothing that was seen.
+    assert {*found} == {item for _, item, _ in ROWS} - seen
+    # The user sees one of these, and somebody new comes.
+    new = [("u3", found[0], 5.0), *(("newcomer", f"i{item}", 5.0) for item in range(5))]
+    assert trainer.append(events(new, prefix="day 2 ")).accepted == len(new)
+    second = train(trainer, warm_start=True)
+    assert second.version != first.version
+    # Nobody tells the retriever.
+    retriever.wait_until_all_serve(second.version)
+    assert {*recommended(retriever, "u3")} == {*found[1:]}
+    assert "newcomer" in open_publication(trainer.volume, second.version).users
+    assert not {*recommended(retriever, "newcomer")} & {f"i{item}" for item in range(5)}
 
-        # A version that isn't good enough is there, and isn't served.
-        refused = train(trainer, gates=pb.Gates(min_coverage=1.0, min_auc=0.5))
-        assert not refused.label_moved
-        answer = trainer.call("Rollback", pb.RollbackRequest())
-        assert (answer.previous_version, answer.version) == (second.version, first.version)
-        retriever.wait_until_all_serve(first.version)
-        assert recommended(retriever, "u3") == found
-        # Somebody decides that it is good enough after all.
-        trainer.call("SetLabel", pb.SetLabelRequest(version=refused.version))
-        retriever.wait_until_all_serve(refused.version)
-        assert list_labels(trainer.volume) == {"current": refused.version}
+    # A version that isn't good enough is there, and isn't served.
+    refused = train(trainer, gates=pb.Gates(min_coverage=1.0, min_auc=0.5))
+    assert not refused.label_moved
+    answer = trainer.call("Rollback", pb.RollbackRequest())
+    assert (answer.previous_version, answer.version) == (second.version, first.version)
+    retriever.wait_until_all_serve(first.version)
+    assert recommended(retriever, "u3") == found
+    # Somebody decides that it is good enough after all.
+    trainer.call("SetLabel", pb.SetLabelRequest(version=refused.version))
+    retriever.wait_until_all_serve(refused.version)
+    assert list_labels(trainer.volume) == {"current": refused.version}
 
 
-def test_the_retriever_answers_while_its_trainer_is_killed(trainer, tmp_path):
-    trainer.append(events(datasets.rows(), prefix="a"))
-    first = train(trainer)
-    with Service(trainer.volume, tmp_path / "retriever.log", workers=2) as retriever:
-        retriever.wait_until_all_serve(first.version)
-        found = recommended(retriever, "u1")
-        run_id = trainer.submit(spec(hyperparameters=pb.Hyperparameters(epochs=10_000)))
-        trainer.wait_for(run_id, lambda run: run.done)
-        trainer.kill()
-        assert recommended(retriever, "u1") == found
-        with TrainerService(trainer.volume, trainer.state) as again:
-            assert again.get(run_id).state == pb.TRAINING_RUN_STATE_FAILED
-            second = train(again, hyperparameters=pb.Hyperparameters(components=8, epochs=2))
-            retriever.wait_until_all_serve(second.version)
+def test_the_retriever_answers_while_its_trainer_is_killed_and_has_the_next_ones_version(
+    trainer, retriever
+):
+    found = recommended(retriever, "u3")
+    run_id = trainer.submit(spec(hyperparameters=pb.Hyperparameters(epochs=10_000)))
+    trainer.wait_for(run_id, lambda run: run.done)
+    trainer.kill()
+    assert recommended(retriever, "u3") == found
+    with TrainerService(trainer.volume, trainer.state) as again:
+        assert again.get(run_id).state == pb.TRAINING_RUN_STATE_FAILED
+        third = train(again, hyperparameters=pb.Hyperparameters(components=8, epochs=2))
+        retriever.wait_until_all_serve(third.version)

@@ -131,27 +131,6 @@ def test_features_are_answered_as_the_user_who_has_nothing_else(client, country)
     )
 
 
-def test_mistakes_in_a_filter_are_named_in_the_answer(client):
-    conditions = [any_of("genres", "drama", "Wra"), in_range("year", min=2090)]
-    answer = client.recommend("u0", filter=conditions)
-    assert (answer.items, answer.short_reason) == ([], "filter")
-    assert [(one.attribute, one.value, one.near) for one in answer.unknown_filter_values] == [
-        ("genres", "drama", ["Drama"]),
-        ("genres", "Wra", ["War"]),
-    ]
-    [empty] = answer.empty_filter_ranges
-    assert (empty.attribute, empty.least, empty.greatest) == ("year", 1950, 2008)
-    [in_batch] = client.batch_similar_items(
-        [SimilarItemsRequest("i0", filter=[none_of("genres", "wax")])]
-    )
-    assert [one.value for one in in_batch.unknown_filter_values] == ["wax"]
-    assert in_batch.items
-    right = client.recommend("u0", filter=[any_of("genres", "Drama")])
-    assert (right.unknown_filter_values, right.empty_filter_ranges) == ([], [])
-    with pytest.raises(CallError, match=r"\(did you mean 'country:DE' or "):
-        client.recommend(features=["country:de"])
-
-
 def test_a_filter_keeps_what_matches_and_nothing_else(client):
     everything = ids(client.recommend("u0", exclude_seen=False, limit=1000))
     for conditions, matches in (
@@ -228,13 +207,3 @@ def test_a_batch_answers_each_as_if_alone_and_fails_one_alone(client):
     assert isinstance(similar, Answer)
     assert ids(similar) == ids(client.similar_items(items=["i0", "i3"]))
     assert wrong.reason == "ITEM_NOT_FOUND"
-
-
-def test_ten_thousand_exclusions_are_taken(client):
-    excluded = [f"i{item}" for item in range(ITEMS - 3)] + [f"x{n}" for n in range(9943)]
-    answer = client.recommend("u0", exclude_item_ids=excluded, exclude_seen=False)
-    assert {*ids(answer)} <= {f"i{item}" for item in range(ITEMS - 3, ITEMS)}
-    assert answer.short_reason == "exclusions"
-    assert answer.unknown_ids == [f"x{n}" for n in range(10)]
-    with pytest.raises(CallError, match="at most 10000"):
-        client.recommend("u0", exclude_item_ids=[*excluded, "y"])

@@ -1,12 +1,7 @@
 """A process that publishes on request, for tests that kill it.
 
-Each line of standard input is a request; its fields are those of `Request`. For each one a child is
-forked, which publishes and promotes in turn. Standard output gets `{"pid": ...}` once it runs, and when
-it has ended `{"status": ..., "at": ..., "error": ...}`: its exit status, negative for a signal; the
-operation that it was killed before; the error that it ended with.
-
-Forking from a process that has imported everything takes a millisecond, starting one a fifth of a
-second. This one has a single thread, or forking would not be safe.
+A request's fields are those of `Request`. A child publishes and promotes in turn. When it has killed
+itself, `{"at": ...}` tells the operation that this was before.
 """
 
 from __future__ import annotations
@@ -14,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import resource
 import signal
 import sys
 from dataclasses import dataclass
@@ -26,6 +20,7 @@ from lightfm_retriever.publication.labels import promote
 from lightfm_retriever.publication.removal import delete_version
 from lightfm_retriever.publication.writer import utc_now
 from tests import publications
+from tests.integration.forking import serve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,43 +46,16 @@ class Request:
     delete: str | None = None
 
 
-def main() -> None:
-    for line in sys.stdin:
-        request = Request(**json.loads(line))
-        reader, writer = os.pipe()
-        child = os.fork()
-        if not child:
-            os.close(reader)
-            os._exit(_publish(request, writer))
-        os.close(writer)
-        _answer(pid=child)
-        with os.fdopen(reader) as pipe:
-            told = json.loads(pipe.read() or "{}")
-        _, status = os.waitpid(child, 0)
-        _answer(status=os.waitstatus_to_exitcode(status), **told)
-
-
-def _answer(**fields: Any) -> None:
-    print(json.dumps(fields), flush=True)
-
-
-def _publish(request: Request, pipe: int) -> int:
+def publish(request: Request, pipe: int) -> None:
     volume = Path(request.volume)
     clock = (lambda: publications.NOON) if request.at_noon else utc_now
     if request.kill_at is not None:
         _kill_before(request.kill_at, pipe)
-    if request.file_limit is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (request.file_limit, resource.RLIM_INFINITY))
-    try:
-        if request.delete is not None:
-            delete_version(volume, request.delete)
-            return 0
-        for seed in itertools.count(request.seed) if request.seeds is None else request.seeds:
-            promote(volume, publications.publish(volume, seed=seed, clock=clock))
-    except PublicationError as error:
-        os.write(pipe, json.dumps({"error": type(error).__name__, "message": str(error)}).encode())
-        return 1
-    return 0
+    if request.delete is not None:
+        delete_version(volume, request.delete)
+        return
+    for seed in itertools.count(request.seed) if request.seeds is None else request.seeds:
+        promote(volume, publications.publish(volume, seed=seed, clock=clock))
 
 
 def _kill_before(kill_at: int, pipe: int) -> None:
@@ -110,4 +78,4 @@ def _kill_before(kill_at: int, pipe: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Request, publish, PublicationError)

@@ -50,12 +50,15 @@ def killed(publisher, template):
     return outcomes
 
 
-def test_killed_before_any_operation_the_volume_is_sound(killed, template):
+def test_killed_before_any_operation_the_volume_is_sound_and_the_next_writer_cleans_up(
+    killed, template
+):
     (older,), _ = assert_sound(template)
     states = []
     for outcome in killed:
         try:
             versions, current = assert_sound(outcome.volume)
+            assert_staging_is_cleaned_up(outcome.volume)
         except Exception as error:
             raise AssertionError(f"killed before {outcome.at}") from error
         assert versions[0] == older, outcome.at
@@ -63,14 +66,6 @@ def test_killed_before_any_operation_the_volume_is_sound(killed, template):
     # The version appears, then the label moves, and neither is ever taken back.
     assert states == sorted(states)
     assert set(states) == {(1, 0), (2, 0), (2, 1)}
-
-
-def test_killed_before_any_operation_the_next_writer_cleans_up(killed):
-    for outcome in killed:
-        try:
-            assert_staging_is_cleaned_up(outcome.volume)
-        except Exception as error:
-            raise AssertionError(f"killed before {outcome.at}") from error
 
 
 def test_every_kind_of_operation_was_interrupted(killed):

@@ -1,22 +1,17 @@
-"""A process that appends to an event log on request, for tests that kill it.
-
-It works as `training.py` does: each line of standard input is a request, for which a child is forked.
-"""
+"""A process that appends to an event log on request, for tests that kill it."""
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import resource
 import signal
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.integration.forking import serve
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.log import Event, EventLog, Selection
 
@@ -56,63 +51,36 @@ def event(event_id: str) -> Event:
     return Event(event_id, f"user {event_id}", f"item {len(event_id)}")
 
 
-def main() -> None:
-    for line in sys.stdin:
-        request = Request(**json.loads(line))
-        reader, writer = os.pipe()
-        child = os.fork()
-        if not child:
-            os.close(reader)
-            os._exit(_append(request, writer))
-        os.close(writer)
-        with os.fdopen(reader) as pipe:
-            told = json.loads(pipe.read() or "{}")
-        _, status = os.waitpid(child, 0)
-        _answer(status=os.waitstatus_to_exitcode(status), **told)
-
-
-def _answer(**fields: Any) -> None:
-    os.write(1, json.dumps(fields).encode() + b"\n")
-
-
-def _append(request: Request, pipe: int) -> int:
-    if request.file_limit is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (request.file_limit, resource.RLIM_INFINITY))
+def append(request: Request, _: int) -> None:
     acknowledged = os.open(request.acknowledged, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
-    _answer(pid=os.getpid())
     acknowledge = os.write
     if request.die_at is not None:
         _die_at(request.die_at)
-    try:
-        with EventLog(Path(request.volume), segment_bytes=request.segment_bytes) as log:
-            # It doesn't outlive a test that fails.
-            parent = os.getppid()
+    with EventLog(Path(request.volume), segment_bytes=request.segment_bytes) as log:
+        # It doesn't outlive a test that fails.
+        parent = os.getppid()
 
-            def work(thread: int) -> None:
-                choose = random.Random(f"{request.name} {thread}")  # noqa: S311
-                batches = count = 0
-                while batches != request.batches and os.getppid() == parent:
-                    size = choose.choice([1, 2, 30])
-                    ids = [f"{request.name}-{thread}-{count + number}" for number in range(size)]
-                    log.append([event(event_id) for event_id in ids])
-                    acknowledge(acknowledged, "".join(f"{event_id}\n" for event_id in ids).encode())
-                    batches += 1
-                    count += size
+        def work(thread: int) -> None:
+            choose = random.Random(f"{request.name} {thread}")  # noqa: S311
+            batches = count = 0
+            while batches != request.batches and os.getppid() == parent:
+                size = choose.choice([1, 2, 30])
+                ids = [f"{request.name}-{thread}-{count + number}" for number in range(size)]
+                log.append([event(event_id) for event_id in ids])
+                acknowledge(acknowledged, "".join(f"{event_id}\n" for event_id in ids).encode())
+                batches += 1
+                count += size
 
-            if request.threads == 1:
-                work(0)
-            else:
-                workers = [threading.Thread(target=work, args=(n,)) for n in range(request.threads)]
-                for worker in workers:
-                    worker.start()
-                for worker in workers:
-                    worker.join()
-            if request.remove:
-                log.remove(Selection(user_ids=request.remove))
-    except EventLogError as error:
-        os.write(pipe, json.dumps({"error": type(error).__name__, "message": str(error)}).encode())
-        return 1
-    return 0
+        if request.threads == 1:
+            work(0)
+        else:
+            workers = [threading.Thread(target=work, args=(n,)) for n in range(request.threads)]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+        if request.remove:
+            log.remove(Selection(user_ids=request.remove))
 
 
 def _die_at(last: int) -> None:
@@ -139,4 +107,4 @@ def _die_at(last: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Request, append, EventLogError)

@@ -34,21 +34,13 @@ def test_two_commands_at_once_publish_two_versions_and_one_has_the_label(files, 
     assert os.listdir(layout.staging_dir(tmp_path)) == []
 
 
-def test_two_trainers_publish_again_and_again(trainer, other_trainer, tmp_path):
+def test_two_trainers_publish_again_and_again_at_last_the_same_data(trainer, other_trainer, tmp_path):
     both = [trainer, other_trainer]
     for number, each in enumerate(both):
-        each.start(tmp_path, seeds=list(range(ROUNDS * number, ROUNDS * (number + 1))))
+        own = range(ROUNDS * number, ROUNDS * (number + 1))
+        each.start(tmp_path, seeds=[*own, *[2 * ROUNDS] * 3])
     assert [each.wait()["status"] for each in both] == [0, 0]
     versions, _ = assert_sound(tmp_path)
-    assert len(versions) == 2 * ROUNDS
+    assert len(versions) == 2 * (ROUNDS + 3)
+    assert len({version.partition("-")[2] for version in versions}) == 2 * ROUNDS + 1
     assert os.listdir(layout.staging_dir(tmp_path)) == []
-
-
-def test_two_trainers_publish_the_same_data_at_once(trainer, other_trainer, tmp_path):
-    both = [trainer, other_trainer]
-    for each in both:
-        each.start(tmp_path, seeds=[1, 1, 1])
-    assert [each.wait()["status"] for each in both] == [0, 0]
-    versions, _ = assert_sound(tmp_path)
-    assert len(versions) == 6
-    assert len({version.partition("-")[2] for version in versions}) == 1

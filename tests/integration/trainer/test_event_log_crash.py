@@ -198,15 +198,6 @@ def test_read_while_it_is_written_it_has_all_that_was_acknowledged_and_a_prefix_
     assert len(set(lengths)) > 5
 
 
-def test_a_second_process_may_not_write(appender, tmp_path, acknowledged):
-    log = tmp_path / "log"
-    with EventLog(log):
-        outcome = appender.run(log, acknowledged=str(acknowledged), name="a", batches=1)
-    assert (outcome["status"], outcome["error"]) == (1, "EventLogError")
-    assert outcome["message"] == f"{log}: another process writes to this event log"
-    assert appender.run(log, acknowledged=str(acknowledged), name="a", batches=1)["status"] == 0
-
-
 def test_a_file_that_may_not_grow_refuses_what_does_not_fit(appender, tmp_path, acknowledged):
     log = tmp_path / "log"
     for limit in (10, 50, 300, 1000, 5000):

@@ -6,12 +6,10 @@ from datetime import timedelta
 
 import grpc
 import pytest
-from google.rpc import code_pb2, error_details_pb2
-from grpc_status import rpc_status
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from tests import publications
-from tests.trainer_service import TrainerService
+from tests.trainer_service import TrainerService, refused
 from trainer.cli.service_commands import list_versions
 
 MAX_BYTES = 5 << 20
@@ -31,14 +29,9 @@ def service(tmp_path_factory):
 
 
 def violation(call):
-    with pytest.raises(grpc.RpcError) as caught:
-        call()
-    status = rpc_status.from_call(caught.value)
-    assert status is not None, caught.value.details()
-    assert status.code == code_pb2.INVALID_ARGUMENT, status
-    bad_request = error_details_pb2.BadRequest()
-    assert status.details[0].Unpack(bad_request)
-    return bad_request.field_violations[0].field
+    code, _, field = refused(call)
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    return field
 
 
 def test_as_many_and_as_long_ids_as_may_be_are_removed(service):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 
 import numpy as np
@@ -16,14 +15,9 @@ from lightfm_retriever.publication.labels import read_label
 from lightfm_retriever.publication.reader import open_publication
 from lightfm_retriever.publication.vectors.vector_space import augment_items, user_queries
 from lightfm_retriever.publication.verification import verify
-from tests import datasets, movielens
-from tests.movielens import DATA_DIR
-from trainer.data import movielens as dataset
-from trainer.data.interactions import read_interactions
-from trainer.errors import InputError
+from tests import movielens
 from trainer.index import make_backends
 from trainer.index.protocol import IndexTask
-from trainer.preparing.weighting import Weighing, weigh
 
 SEED = 42
 
@@ -210,43 +204,3 @@ def test_what_was_held_out_is_published(movielens_run, publication):
     metrics = publication.manifest.metrics
     assert users == metrics["evaluated_users"]
     assert hits / (10 * users) == pytest.approx(metrics["test_precision_at_10_unseen"], abs=1e-3)
-
-
-@pytest.fixture
-def copy(movielens_run, tmp_path):
-    """Makes a CSV file of the dataset's own rows, and of others."""
-
-    def copied(*more):
-        with (DATA_DIR / "movielens-100k" / "interactions.tsv").open() as file:
-            rows = [line.rstrip("\n").split("\t") for line in file][1:]
-        columns = zip(*rows, *more, strict=True)
-        names = ("user_id", "item_id", "weight", "timestamp")
-        return datasets.write_csv(tmp_path / "ratings.csv", dict(zip(names, columns, strict=True)))
-
-    return copied
-
-
-def test_its_rows_as_a_csv_file_are_read_the_same_with_a_warning_of_their_age(copy):
-    own, found = dataset.read_interactions(DATA_DIR), read_interactions(copy())
-    np.testing.assert_array_equal(found.timestamps, own.timestamps)
-    np.testing.assert_array_equal(found.weights, own.weights)
-    # That they are old is nothing new of the dataset.
-    assert own.warnings == []
-    [warning] = found.warnings
-    assert "the newest timestamp is 893286638, which is 1998-04-22T23:10:38Z, " in warning
-
-
-@pytest.mark.parametrize("days", [{"last_days": 30}, {"half_life_days": 30}])
-def test_a_row_of_a_wrong_clock_does_not_make_all_others_too_old(copy, days):
-    def weighed(*more):
-        return weigh(read_interactions(copy(*more)), Weighing(**days))
-
-    assert len(weighed()) > 10_000
-    # A year after the newest, but not in the future.
-    with pytest.raises(
-        InputError, match="row 100001: timestamp is 1999-04-22T23:10:38Z, but 100000 of 100001"
-    ):
-        weighed(("1", "50", "5", str(893_286_638 + 365 * 86_400)))
-    ahead = str(int(time.time()) + 365 * 86_400)
-    with pytest.raises(InputError, match=f"row 100001: timestamp is {ahead}, .* ahead of this machine"):
-        weighed(("1", "50", "5", ahead))

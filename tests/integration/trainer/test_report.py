@@ -17,13 +17,13 @@ from tests.unit.trainer.report import catalogue
 from tests.unit.trainer.report.reading import Page, assert_self_contained
 from trainer.__main__ import main
 from trainer.index import measure
-from trainer.report import accuracy, scaling
+from trainer.report import accuracy, deployment, scaling
 from trainer.report.pictures import name_of
 
 BACKENDS = ["exact", "annoy"]
 ITEMS = 200
 PICTURES = ["scaling", "precision", "curves", "deployments"]
-WORKERS = ["1", "2", "4"]
+WORKERS = [1, 2]
 
 
 def children():
@@ -41,6 +41,7 @@ def report(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "_SECONDS", 0.05)
         patch.setattr(scaling, "_PAIRWISE_SECONDS", 0.05)
+        patch.setattr(deployment, "_WORKERS", WORKERS)
         before = children()
         flags = ["--volume", volume, "--output", output, "--max-items", ITEMS, "--seed", 3]
         flags += ["--backend", ",".join(BACKENDS), "--index-threads", 1, "--json"]
@@ -102,41 +103,25 @@ def test_the_conditions_say_with_what_it_was_measured(figures, page):
     assert second in page.text
 
 
-def test_time_against_size_is_of_every_backend_and_both_kinds_of_catalogue(figures, page):
+def test_time_against_size_is_of_every_backend_and_both_kinds_of_catalogue(figures):
     points = figures["scaling"]
     assert [(one["vectors"], one["items"], one["backend"]) for one in points] == [
         (kind, ITEMS, backend)
         for kind in ("repeated", "interpolated")
         for backend in (scaling.PAIRWISE, *BACKENDS)
     ]
-    assert page.table("vectors", "µs a query").body == [
-        [
-            one["vectors"],
-            f"{ITEMS}",
-            name_of(one["backend"]),
-            f"{one['query_microseconds']:,.0f}",
-            f"{one['recall_at_10']:.4f}",
-            f"{one['build_seconds']:,.2f}",
-            f"{one['file_bytes'] / 1e6:,.1f}",
-        ]
-        for one in points
-    ]
     for one in points:
         assert one["query_microseconds"] > 0
         assert (one["file_bytes"] > 0) == (one["backend"] == "annoy")
 
 
-def test_precision_is_that_of_the_publication(report, figures, page):
+def test_precision_is_that_of_the_publication(report, figures):
     volume, version = report[:2]
     metrics = open_publication(volume, version).manifest.metrics
     rows = figures["accuracy"]["precision"]
     assert [row["backend"] for row in rows] == BACKENDS
     assert rows[0]["all_items"] == pytest.approx(metrics["test_precision_at_10"])
     assert rows[0]["unseen"] == pytest.approx(metrics["test_precision_at_10_unseen"])
-    shown = page.table("seen excluded").body
-    for row, cells in zip(rows, shown, strict=True):
-        assert cells[0] == name_of(row.pop("backend"))
-        assert cells[1:] == [f"{value:.4f}" for value in row.values()]
 
 
 def test_curves_have_the_chosen_setting_of_every_backend(figures):
@@ -147,40 +132,35 @@ def test_curves_have_the_chosen_setting_of_every_backend(figures):
             assert one in figures["accuracy"]["trials"][name]
 
 
-def test_deployments_have_the_time_and_the_memory_of_real_retrievers(figures, page):
+def test_deployments_have_the_time_and_the_memory_of_real_retrievers(figures):
     rows = figures["deployments"]
     assert [(row["items"], row["backend"]) for row in rows] == [(ITEMS, name) for name in BACKENDS]
-    for row, cells in zip(rows, page.table("load, s").body, strict=True):
+    for row in rows:
         parts = [row["index_seconds"], row["publish_seconds"], row["load_seconds"]]
         assert min(parts) > 0
         assert 0 <= row["build_seconds"] <= row["index_seconds"]
         assert (row["index_bytes"] > 0) == (row["backend"] != "exact")
-        assert list(row["pss_bytes"]) == WORKERS
+        assert list(row["pss_bytes"]) == [*map(str, WORKERS)]
         memory = list(row["pss_bytes"].values())
         # Each has an interpreter of its own; with more of them more is shared, but nothing less held.
         assert memory == sorted(memory)
         assert memory[0] > 5e6
-        assert cells[1] == name_of(row["backend"])
-        assert cells[2:] == [
-            f"{row['build_seconds']:,.2f}",
-            *(f"{part:,.2f}" for part in parts),
-            f"{sum(parts):,.2f}",
-            f"{row['index_bytes'] / 1e6:,.1f}",
-            *(f"{one / 1e6:,.0f}" for one in memory),
-        ]
 
 
-def test_samples_are_of_users_and_items_by_every_backend(figures, page):
+def test_the_page_has_tables_of_all_of_it(figures, page):
     users, items = figures["accuracy"]["users"], figures["accuracy"]["items"]
     assert len(users) == len(items) == accuracy._SAMPLES
     heads = [name_of(name) for name in BACKENDS]
     shown = [table for table in page.tables if table.head[-2:] == heads]
     assert [table.head[:-2] for table in shown] == [["", "seen"], [""]]
-    for samples, table, known in ((users, shown[0], True), (items, shown[1], False)):
+    names = ("vectors", "µs a query"), ("seen excluded",), ("load, s",)
+    counts = [len(page.table(*name).body) for name in names]
+    assert counts == [2 * (1 + len(BACKENDS)), len(BACKENDS), len(BACKENDS)]
+    for samples, table in zip((users, items), shown, strict=True):
         assert table.body == [
             [
                 one["subject"],
-                *(["\n".join(one["known"])] if known else []),
+                *(["\n".join(one["known"])] if samples is users else []),
                 *("\n".join(one["answers"][name]) for name in BACKENDS),
             ]
             for one in samples

@@ -18,69 +18,38 @@ from lightfm_retriever.publication.reader import list_versions
 from lightfm_retriever.publication.verification import verify
 from tests import datasets
 from tests.trainer_service import (
+    CANCELLED,
+    FAILED,
+    QUEUED,
+    RUNNING,
+    SUCCEEDED,
     TrainerService,
     events,
     is_gone,
+    long,
+    of_file,
     refused,
     spec,
+    trains,
     wait_until,
 )
 
-SUCCEEDED = pb.TRAINING_RUN_STATE_SUCCEEDED
-FAILED = pb.TRAINING_RUN_STATE_FAILED
-CANCELLED = pb.TRAINING_RUN_STATE_CANCELLED
-RUNNING = pb.TRAINING_RUN_STATE_RUNNING
-QUEUED = pb.TRAINING_RUN_STATE_QUEUED
-# So many epochs that a run lasts until it is ended.
-LONG = pb.Hyperparameters(components=1024, epochs=10_000, seed=1)
 
-
-@pytest.fixture
-def data(tmp_path):
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
     """A directory that requests may name files in."""
-    folder = tmp_path / "data"
+    folder = tmp_path_factory.mktemp("shared") / "data"
     folder.mkdir()
     datasets.write_rows(folder / "interactions.parquet")
     return folder
 
 
-@pytest.fixture
-def serve(tmp_path, data):
-    """Starts the service; again after its end."""
-
-    def start(**flags):
-        return TrainerService(
-            tmp_path / "volume", tmp_path / "state", data_root=data, keep_all=True, **flags
-        )
-
-    return start
-
-
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
+def shared(data):
     """A service for tests that only add runs to it."""
-    folder = tmp_path_factory.mktemp("shared")
-    (folder / "data").mkdir()
-    datasets.write_rows(folder / "data/interactions.parquet")
-    with TrainerService(
-        folder / "volume", folder / "state", data_root=folder / "data", keep_all=True
-    ) as service:
+    state = data.with_name("state")
+    with TrainerService(data.with_name("volume"), state, data_root=data, keep_all=True) as service:
         yield service
-
-
-FILE = pb.DataSpec(interactions="interactions.parquet")
-
-
-def of_file(**fields):
-    return spec(FILE, **fields)
-
-
-def long(**fields):
-    return of_file(hyperparameters=LONG, **fields)
-
-
-def trains(run):
-    return run.stage == "Training, epochs" and run.done
 
 
 def test_a_run_is_followed_from_its_request_to_its_label(shared):
@@ -115,8 +84,7 @@ def test_a_run_is_followed_from_its_request_to_its_label(shared):
     assert [*shared.watch(run_id)] == [last]
 
 
-def test_a_version_that_fails_a_gate_is_published_but_not_promoted(shared):
-    shared.end(shared.submit(of_file()))
+def test_a_version_that_fails_a_gate_or_has_no_label_is_published_but_not_promoted(shared):
     before = list_labels(shared.volume)
     gates = pb.Gates(min_auc=1.0, min_recall=0.5)
     last = shared.end(shared.submit(of_file(gates=gates)))
@@ -128,83 +96,70 @@ def test_a_version_that_fails_a_gate_is_published_but_not_promoted(shared):
     auc = by_name["min_auc"]
     assert (auc.passed, auc.required, auc.measured) == (False, 1.0, last.metrics["test_auc_unseen"])
     assert f"{1.0 - auc.measured:.4f} short" in auc.text
-
-
-def test_a_run_without_a_label_moves_none(shared):
-    before = list_labels(shared.volume)
     last = shared.end(shared.submit(of_file(label="")))
     assert (last.state, last.label_moved) == (SUCCEEDED, False)
     assert list_labels(shared.volume) == before
 
 
-def test_a_run_that_is_cancelled_is_gone_at_once_and_the_next_one_runs(serve):
-    with serve() as service:
-        first = service.submit(long())
-        second = service.submit(of_file(label="next"))
-        service.wait_for(first, trains)
-        process = service.wait_for_child()
-        cancelled = service.cancel(first)
-        assert is_gone(process)
-        assert (cancelled.state, cancelled.error) == (CANCELLED, "cancelled")
-        assert cancelled.done > 0
-        assert service.end(second).state == SUCCEEDED
-        assert list_labels(service.volume).keys() == {"next"}
-        assert service.get(first) == cancelled
-        code, _, reason = refused(lambda: service.cancel(second))
-        assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TRAINING_RUN_ENDED")
+def test_a_run_that_is_cancelled_is_gone_at_once_and_the_next_one_runs(shared):
+    before = list_versions(shared.volume)
+    first = shared.submit(long(label="cancelled"))
+    second = shared.submit(of_file(label="next"))
+    shared.wait_for(first, trains)
+    process = shared.wait_for_child()
+    cancelled = shared.cancel(first)
+    assert is_gone(process)
+    assert (cancelled.state, cancelled.error) == (CANCELLED, "cancelled")
+    assert cancelled.done > 0
+    last = shared.end(second)
+    assert last.state == SUCCEEDED
+    labels = list_labels(shared.volume)
+    assert ("cancelled" in labels, labels["next"]) == (False, last.version)
+    assert shared.get(first) == cancelled
+    code, _, reason = refused(lambda: shared.cancel(second))
+    assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TRAINING_RUN_ENDED")
     # Nothing of it is left on the volume.
-    assert len(list_versions(service.volume)) == 1
+    assert list_versions(shared.volume) == [*before, last.version]
 
 
-def test_a_run_that_diverges_fails_and_says_how_to_mend_it(serve, data):
+def test_a_run_that_fails_says_how_to_mend_it_and_is_no_end_of_the_service(shared, data):
     rows = [(user, item, 1e9) for user, item, _ in datasets.rows()]
     datasets.write_rows(data / "wild.csv", rows)
     wild = pb.Hyperparameters(loss="bpr", learning_rate=10, sample_weights=True, epochs=5)
-    wanted = spec(pb.DataSpec(interactions="wild.csv", split="none"), hyperparameters=wild)
-    with serve() as service:
-        last = service.end(service.submit(wanted))
+    (data / "bad.csv").write_text("user_id,item_id,weight\n1,2,1\n1,3,nan\n")
+    for name, fields, *said in (
+        (
+            "wild.csv",
+            {"hyperparameters": wild},
+            "training diverged in epoch",
+            "lower --learning-rate",
+        ),
+        ("bad.csv", {}, "bad.csv, row 2: weight is nan, which isn't a finite number"),
+    ):
+        wanted = spec(pb.DataSpec(interactions=name, split="none"), **fields)
+        last = shared.end(shared.submit(wanted))
         assert (last.state, last.version, last.label_moved) == (FAILED, "", False)
-        assert "training diverged in epoch" in last.error
-        assert "lower --learning-rate" in last.error
-        assert service.end(service.submit(of_file())).state == SUCCEEDED
+        assert all(text in last.error for text in said)
 
 
-def test_a_learning_rate_of_ten_is_no_end_of_the_service(shared):
-    rate = pb.Hyperparameters(learning_rate=10, epochs=5, components=64)
-    last = shared.end(shared.submit(of_file(hyperparameters=rate, label="")))
-    # LightFM's adagrad may get over it.
-    assert last.state == SUCCEEDED or "diverged" in last.error
-    assert shared.end(shared.submit(of_file())).state == SUCCEEDED
-
-
-@pytest.mark.parametrize(
-    ("number", "said"),
-    [
+def test_a_process_that_is_killed_fails_its_run_and_no_other(shared):
+    for number, said in (
         (signal.SIGKILL, "its process was killed (signal 9): perhaps there wasn't enough memory"),
         (signal.SIGSEGV, "its process crashed (signal 11)"),
-    ],
-)
-def test_a_process_that_is_killed_fails_its_run_and_no_other(shared, number, said):
-    run_id = shared.submit(long())
-    shared.wait_for(run_id, trains)
-    os.kill(shared.wait_for_child(), number)
-    last = shared.end(run_id)
-    assert last.state == FAILED
-    assert last.error.startswith(said)
-    assert last.stage == "Training, epochs"
+    ):
+        run_id = shared.submit(long())
+        shared.wait_for(run_id, trains)
+        os.kill(shared.wait_for_child(), number)
+        last = shared.end(run_id)
+        assert last.state == FAILED
+        assert last.error.startswith(said)
+        assert last.stage == "Training, epochs"
     assert shared.end(shared.submit(of_file())).state == SUCCEEDED
 
 
-def test_data_that_cannot_be_read_fail_the_run_with_file_and_row(serve, data):
-    (data / "bad.csv").write_text("user_id,item_id,weight\n1,2,1\n1,3,nan\n")
-    with serve() as service:
-        last = service.end(service.submit(spec(pb.DataSpec(interactions="bad.csv"))))
-        assert last.state == FAILED
-        assert "bad.csv, row 2: weight is nan, which isn't a finite number" in last.error
-
-
-def test_two_runs_run_at_the_same_time_where_that_is_asked_for(serve):
-    with serve(parallel_runs=2) as service:
+def test_two_runs_run_at_the_same_time_where_that_is_asked_for(tmp_path, data):
+    flags = {"data_root": data, "keep_all": True, "parallel_runs": 2}
+    with TrainerService(tmp_path / "volume", tmp_path / "state", **flags) as service:
         ids = [service.submit(long()) for _ in range(3)]
         for run_id in ids[:2]:
             service.wait_for(run_id, trains)
@@ -215,89 +170,68 @@ def test_two_runs_run_at_the_same_time_where_that_is_asked_for(serve):
         service.wait_for(ids[2], trains)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
+def test_a_path_outside_the_roots_is_an_invalid_argument(shared, data):
+    outside = datasets.write_rows(data.with_name("outside.csv"))
+    (data / "link.csv").symlink_to(outside)
+    (data / "folder").mkdir()
+    before = shared.runs()
+    for path in (
         "../outside.csv",
-        "{outside}",
+        str(outside),
         "/etc/passwd",
         "link.csv",
         "folder/../../outside.csv",
         "",
         "none.csv",
-    ],
-)
-def test_a_path_outside_the_roots_is_an_invalid_argument(serve, tmp_path, data, path):
-    outside = datasets.write_rows(tmp_path / "outside.csv")
-    (data / "link.csv").symlink_to(outside)
-    (data / "folder").mkdir()
-    wanted = spec(pb.DataSpec(interactions=path.format(outside=outside)))
-    with serve() as service:
-        code, _, field = refused(lambda: service.submit(wanted))
-        assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.interactions")
-        assert service.runs() == []
-        wanted = spec(
-            pb.DataSpec(interactions="interactions.parquet", items=path.format(outside=outside))
-        )
-        assert refused(lambda: service.submit(wanted))[2] == "spec.data.items"
-
-
-def test_a_database_that_a_caller_may_not_name_is_an_invalid_argument(serve, tmp_path):
-    (tmp_path / "outside.sqlite").write_bytes(b"")
-    label, new = tmp_path / "volume/labels/current", tmp_path / "new"
-    with serve() as service:
-        for url in (
-            f"sqlite:///{tmp_path}/outside.sqlite",
-            "mysql://me:hunter2@host/db",
-            f"postgresql://me:hunter2@127.0.0.1:1/db?sslkeylogfile={label}",
-            f"postgresql://me:hunter2@127.0.0.1:1/db?sslkeylogfile={new}",
-            f"postgresql://me:hunter2@127.0.0.1:1/db?sslrootcert={tmp_path}/outside.sqlite",
-            f"postgresql://me:hunter2@/db?host={tmp_path}",
-            "postgresql://me:hunter2@169.254.169.254/db",
-            "postgresql://me@127.0.0.1:1/db",
-            "s3://bucket/prefix",
-        ):
-            data = pb.DataSpec(interactions_sql="SELECT 1", database_url=url)
-            found, message, field = refused(lambda: service.submit(spec(data)))  # noqa: B023
-            expected = (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.database_url")
-            assert (found, field) == expected, url
-            assert "hunter2" not in message
         # A store is none of a caller's, either.
-        for url in ("s3://bucket/prefix", "file:///etc/passwd", "gs://bucket/a.parquet"):
-            _, _, field = refused(lambda: service.submit(spec(pb.DataSpec(interactions=url))))  # noqa: B023
-            assert field == "spec.data.interactions"
-        assert service.runs() == []
+        "s3://bucket/prefix",
+        "file:///etc/passwd",
+        "gs://bucket/a.parquet",
+    ):
+        wanted = spec(pb.DataSpec(interactions=path))
+        code, _, field = refused(lambda: shared.submit(wanted))  # noqa: B023
+        assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.interactions"), path
+        wanted = spec(pb.DataSpec(interactions="interactions.parquet", items=path))
+        assert refused(lambda: shared.submit(wanted))[2] == "spec.data.items", path  # noqa: B023
+    assert shared.runs() == before
+
+
+def test_a_database_that_a_caller_may_not_name_is_an_invalid_argument(shared, tmp_path):
+    outside, new = tmp_path / "outside.sqlite", tmp_path / "new"
+    outside.write_bytes(b"")
+    label, before = shared.volume / "labels/none", shared.runs()
+    for url in (
+        f"sqlite:///{outside}",
+        "mysql://me:hunter2@host/db",
+        f"postgresql://me:hunter2@127.0.0.1:1/db?sslkeylogfile={label}",
+        f"postgresql://me:hunter2@127.0.0.1:1/db?sslkeylogfile={new}",
+        f"postgresql://me:hunter2@127.0.0.1:1/db?sslrootcert={outside}",
+        f"postgresql://me:hunter2@/db?host={tmp_path}",
+        "postgresql://me:hunter2@169.254.169.254/db",
+        "postgresql://me@127.0.0.1:1/db",
+        "s3://bucket/prefix",
+    ):
+        wanted = spec(pb.DataSpec(interactions_sql="SELECT 1", database_url=url))
+        found, message, field = refused(lambda: shared.submit(wanted))  # noqa: B023
+        expected = (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.database_url")
+        assert (found, field) == expected, url
+        assert "hunter2" not in message
+    assert shared.runs() == before
     assert not label.exists()
     assert not new.exists()
 
 
-@pytest.mark.parametrize(
-    ("fields", "field"),
-    [
-        ({"hyperparameters": pb.Hyperparameters(epochs=0)}, "spec.hyperparameters.epochs"),
-        (
-            {"hyperparameters": pb.Hyperparameters(learning_rate=float("nan"))},
-            "spec.hyperparameters.learning_rate",
-        ),
-        ({"gates": pb.Gates(min_auc=2.0)}, "spec.gates.min_auc"),
-        ({"label": "Current"}, "spec.label"),
-        ({"label": "x" * 5000}, "spec.label"),
-        ({"backend": "hnswlib"}, "spec.backend"),
-        ({"trees": 0}, "spec.trees"),
-        ({"max_shrinkage": 7.0}, "spec.max_shrinkage"),
-    ],
-)
-def test_a_bad_spec_is_an_invalid_argument_and_queues_nothing(shared, fields, field):
-    before = shared.runs()
-    code, message, found = refused(lambda: shared.submit(of_file(**fields)))
-    assert (code, found) == (grpc.StatusCode.INVALID_ARGUMENT, field)
-    assert len(message) < 500
-    assert shared.runs() == before
-
-
-def test_bad_requests_are_invalid_arguments(shared):
-    invalid = grpc.StatusCode.INVALID_ARGUMENT
+def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
+    invalid, before = grpc.StatusCode.INVALID_ARGUMENT, shared.runs()
+    specs = (
+        ("hyperparameters.epochs", of_file(hyperparameters=pb.Hyperparameters(epochs=0))),
+        ("gates.min_auc", of_file(gates=pb.Gates(min_auc=2.0))),
+        ("label", of_file(label="x" * 5000)),
+        ("backend", of_file(backend="hnswlib")),
+        ("max_shrinkage", of_file(max_shrinkage=7.0)),
+    )
     for method, request, field in (
+        *(("Train", pb.TrainRequest(spec=own), f"spec.{field}") for field, own in specs),
         ("Train", pb.TrainRequest(), "spec"),
         ("Train", pb.TrainRequest(spec=pb.TrainingSpec()), "spec.data.dataset"),
         ("Train", pb.TrainRequest(spec=of_file(), request_id="é" * 65), "request_id"),
@@ -313,8 +247,10 @@ def test_bad_requests_are_invalid_arguments(shared):
         ("DiffVersions", pb.DiffVersionsRequest(base_version="x"), "base_version"),
         ("Rollback", pb.RollbackRequest(label="A"), "label"),
     ):
-        code, _, found = refused(lambda: shared.call(method, request))  # noqa: B023
+        code, message, found = refused(lambda: shared.call(method, request))  # noqa: B023
         assert (method, code, found) == (method, invalid, field)
+        assert len(message) < 500
+    assert shared.runs() == before
     missing = (grpc.StatusCode.NOT_FOUND, "TRAINING_RUN_NOT_FOUND")
     for ask in (shared.get, shared.cancel, lambda run_id: next(shared.watch(run_id))):
         code, _, reason = refused(lambda: ask("none"))  # noqa: B023
@@ -333,42 +269,33 @@ def test_the_same_request_id_is_the_same_run(shared):
     shared.end(first)
 
 
-def test_a_database_of_a_run_is_never_shown(serve, data):
-    with sqlite3.connect(data / "events.sqlite") as database:
+def test_a_database_of_a_run_is_never_shown(shared, data):
+    with contextlib.closing(sqlite3.connect(data / "events.sqlite")) as database, database:
         database.execute("CREATE TABLE events (user_id TEXT, item_id TEXT, weight REAL)")
         database.executemany("INSERT INTO events VALUES (?, ?, ?)", datasets.rows())
-    database.close()
     source = pb.DataSpec(
         interactions_sql="SELECT * FROM events", database_url="sqlite:///events.sqlite"
     )
-    with serve() as service:
-        last = service.end(service.submit(spec(source)))
-        assert (last.state, last.error) == (SUCCEEDED, "")
-        for run in (last, service.get(last.id), *service.runs()):
-            assert not run.spec.data.database_url
+    last = shared.end(shared.submit(spec(source)))
+    assert (last.state, last.error) == (SUCCEEDED, "")
+    for run in (last, shared.get(last.id), *shared.runs()):
+        assert not run.spec.data.database_url
 
 
-def test_appended_interactions_are_trained_on(serve):
+def test_appended_interactions_are_trained_on(shared):
     rows = datasets.rows()
     new = events(rows, prefix="a")
-    with serve() as service:
-        last = service.end(service.submit(spec()))
-        assert last.state == FAILED
-        answer = service.append(new, messages=5)
-        assert (answer.accepted, answer.duplicates) == (len(rows), 0)
-        again = service.append(new, messages=3)
-        assert (again.accepted, again.duplicates) == (0, len(rows))
-        more = service.append([*new[:10], *events(rows[:3], prefix="b")])
-        assert (more.accepted, more.duplicates) == (3, 10)
-        last = service.end(service.submit(spec(pb.DataSpec(event_log=True, split="none"))))
-        assert (last.state, last.error) == (SUCCEEDED, "")
-        manifest = verify(service.volume, last.version)
-        assert manifest.dataset.train_interactions == len({row[:2] for row in rows})
-        assert (manifest.users, manifest.items) == (datasets.USERS, datasets.ITEMS)
-        service.kill()
-    with serve() as service:
-        again = service.append(new)
-        assert (again.accepted, again.duplicates) == (0, len(rows))
+    answer = shared.append(new, messages=5)
+    assert (answer.accepted, answer.duplicates) == (len(rows), 0)
+    again = shared.append(new, messages=3)
+    assert (again.accepted, again.duplicates) == (0, len(rows))
+    more = shared.append([*new[:10], *events(rows[:3], prefix="b")])
+    assert (more.accepted, more.duplicates) == (3, 10)
+    last = shared.end(shared.submit(spec(pb.DataSpec(event_log=True, split="none"))))
+    assert (last.state, last.error) == (SUCCEEDED, "")
+    manifest = verify(shared.volume, last.version)
+    assert manifest.dataset.train_interactions == len({row[:2] for row in rows})
+    assert (manifest.users, manifest.items) == (datasets.USERS, datasets.ITEMS)
 
 
 def test_a_bad_event_is_named_and_the_messages_before_it_are_kept(shared):
@@ -420,7 +347,7 @@ def test_answers_stay_quick_while_a_run_trains(shared):
         return statistics.median(times)
 
     done = shared.submit(of_file())
-    shared.end(done)
+    shared.cancel(done)
     median()
     idle = median()
     busy_id = shared.submit(long())

@@ -1,25 +1,19 @@
-"""Queries of a real SQLite and a real PostgreSQL."""
+"""Queries of a real PostgreSQL."""
 
 from __future__ import annotations
 
 import logging
-import sqlite3
-import sys
 import traceback
-from contextlib import closing
 
-import numpy as np
 import pytest
 from adbc_driver_postgresql import dbapi
 
 from tests import postgres
+from tests.datasets import weighed_pairs
+from tests.unit.trainer.data.databases.test_sql import NEW_YEAR, WRITES
 from trainer.data.databases import sql
-from trainer.data.databases import url as database_url
 from trainer.data.databases.sql import SqlError, read_interactions_sql
-from trainer.errors import ExtraMissingError, InputError, OptionError
-
-ALL = "SELECT * FROM events"
-NEW_YEAR = 1_767_225_600.0
+from trainer.errors import InputError, OptionError
 
 
 @pytest.fixture(scope="module")
@@ -40,227 +34,6 @@ def execute(server):
         cursor.execute("CREATE SCHEMA public")
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "a b?.db"
-
-
-def fill(path, columns, rows):
-    """A table `events`, whose columns may be declared with types; returns the address."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(f"CREATE TABLE events ({columns})")
-        marks = ", ".join("?" * len(columns.split(",")))
-        connection.executemany(f"INSERT INTO events VALUES ({marks})", rows)  # noqa: S608
-    return database_url.sqlite_url(path)
-
-
-def contents(path):
-    with closing(sqlite3.connect(path)) as connection:
-        return list(connection.iterdump())
-
-
-def as_rows(read):
-    return [
-        (read.user_ids[user], read.item_ids[item], weight)
-        for user, item, weight in zip(read.users, read.items, read.weights.tolist(), strict=True)
-    ]
-
-
-def test_sqlite_gives_what_a_file_would(path):
-    url = fill(
-        path,
-        "user_id INTEGER, item_id TEXT, weight REAL, timestamp TEXT, event TEXT, other BLOB",
-        [
-            (7, "東京", 2.5, "2026-01-01 00:00:00", "buy", b"\0"),
-            (-1, "a b/c", -1, "2026-01-01T01:00:01+01:00", None, None),
-        ],
-    )
-    read = read_interactions_sql(ALL, url)
-    assert as_rows(read) == [("7", "東京", 2.5), ("-1", "a b/c", -1.0)]
-    assert read.timestamps.tolist() == [NEW_YEAR, NEW_YEAR + 1]
-    assert (read.event_types, read.events.tolist()) == (["buy", ""], [0, 1])
-    assert read.name == "a b?.db"
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "SELECT user_id, item_id FROM events ORDER BY user_id",
-        "select user_id, item_id from events order by 1;\n",
-        "-- all of it; really\n/* DELETE */ SELECT user_id, item_id FROM events ORDER BY 1 -- done",
-        "WITH e AS (SELECT * FROM events) SELECT user_id, item_id FROM e ORDER BY 1",
-        "VALUES (1, 'b')",
-    ],
-)
-def test_ways_to_write_a_query(path, query):
-    url = fill(path, "user_id, item_id", [(2, "a"), (1, "b")])
-    if query.startswith("VALUES"):
-        with pytest.raises(
-            InputError, match="column user_id, item_id is missing; the columns are: col"
-        ):
-            read_interactions_sql(query, url)
-    else:
-        assert as_rows(read_interactions_sql(query, url)) == [("1", "b", 1.0), ("2", "a", 1.0)]
-
-
-def test_a_relative_path_is_relative_to_where_the_trainer_runs(path, monkeypatch):
-    fill(path, "user_id, item_id", [(2, "a")])
-    monkeypatch.chdir(path.parent)
-    assert len(read_interactions_sql(ALL, "sqlite:///a%20b%3F.db")) == 1
-
-
-def test_a_large_result_is_read_in_batches(path):
-    rows = 1_000_000
-    url = fill(path, "user_id, item_id", ((n % 997, f"i{n % 101}") for n in range(rows)))
-    table = sql.read_result(ALL, url)
-    chunks = table.column("user_id").chunks
-    assert (table.num_rows, len(chunks)) == (rows, -(-rows // 65_536))
-    assert max(len(chunk) for chunk in chunks) == 65_536
-
-
-@pytest.mark.parametrize(
-    ("early", "late"), [(1, 2.5), (None, "2.5"), (1, "2.5"), (1.5, "2.5"), (1, 2**29 + 0.5)]
-)
-def test_a_type_that_changes_after_the_first_batch_is_no_error(path, early, late):
-    filler = [("u", "i", early or 1)] * 70_000 if early else [("u", "i", 1)]
-    url = fill(path, "user_id, item_id, weight", [*filler, ("v", "i", late)])
-    read = read_interactions_sql(ALL, url)
-    assert as_rows(read)[-1] == ("v", "i", float(np.float32(late)))
-    assert len(read) == len(filler) + 1
-
-
-def test_ids_whose_type_changes_after_the_first_batch_keep_their_text(path):
-    rows = [*((n, "i") for n in range(70_000)), ("007", "i")]
-    read = read_interactions_sql(ALL, fill(path, "user_id, item_id", rows))
-    assert read.user_ids == [*map(str, range(70_000)), "007"]
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ((None, "a", 1), "row 2: user_id is empty: leave out rows without one"),
-        (("", "a", 1), "row 2: user_id is empty: leave out rows without one"),
-        (("u", "a", None), "row 2: weight is empty"),
-        (("u", "a", "five"), "row 2: weight is 'five', which isn't a number"),
-    ],
-)
-def test_a_bad_row_is_named_by_its_number_and_value(path, row, message):
-    url = fill(path, "user_id, item_id, weight", [("u", "a", 1), row])
-    with pytest.raises(InputError, match=f"^--interactions-sql, {message}$"):
-        read_interactions_sql(ALL, url)
-
-
-def test_ids_that_are_fractions_or_bytes_are_refused(path):
-    url = fill(path, "user_id, item_id", [(1.5, b"a")])
-    with pytest.raises(InputError, match="column user_id holds double, but should hold text or integ"):
-        read_interactions_sql(ALL, url)
-    with pytest.raises(InputError, match="column user_id holds binary"):
-        read_interactions_sql("SELECT item_id AS user_id, 'a' AS item_id FROM events", url)
-
-
-WRITES = [
-    "DELETE FROM events",
-    "INSERT INTO events VALUES (3, 'c')",
-    "UPDATE events SET user_id = 1",
-    "DROP TABLE events",
-    "CREATE TABLE more (x int)",
-]
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        *WRITES,
-        "-- SELECT\nDELETE FROM events",
-        "/* SELECT */ DELETE FROM events",
-        "WITH x AS (SELECT 1) DELETE FROM events RETURNING user_id",
-        "VACUUM INTO '{}/copy.db'",
-        "ATTACH '{}/copy.db' AS other",
-        "PRAGMA user_version = 5",
-        "",
-        "  -- nothing",
-    ],
-)
-def test_a_statement_that_writes_changes_nothing_in_sqlite(path, query):
-    url = fill(path, "user_id, item_id", [(2, "a")])
-    before, files = contents(path), set(path.parent.iterdir())
-    with pytest.raises(SqlError, match=r"isn't a query that reads|readonly database"):
-        read_interactions_sql(query.format(path.parent), url)
-    assert contents(path) == before
-    assert set(path.parent.iterdir()) == files
-
-
-def test_what_follows_a_query_is_not_run(path):
-    url = fill(path, "user_id, item_id", [(2, "a")])
-    before = contents(path)
-    assert len(read_interactions_sql("SELECT * FROM events; DELETE FROM events", url)) == 1
-    assert contents(path) == before
-
-
-@pytest.mark.parametrize(
-    ("query", "message"),
-    [
-        ("SELECT nope FROM events", "no such column: nope"),
-        ("SELECT * FROM none", "no such table: none"),
-        ("SELECT * FORM events", 'near "FORM": syntax error'),
-        ("SELECT abs(-9223372036854775808) AS user_id", "integer overflow"),
-        ("SELECT load_extension('x')", "not authorized"),
-        ("SELECT * FROM events WHERE 0", "the query gives no row"),
-    ],
-)
-def test_what_sqlite_says_is_told_with_the_querys_first_line(path, query, message):
-    url = fill(path, "user_id, item_id", [(2, "a")])
-    with pytest.raises(SqlError) as caught:
-        read_interactions_sql(f"\n  {query}\n -- more", url)
-    assert str(caught.value).startswith(f"--interactions-sql {query!r}: ")
-    assert message in str(caught.value)
-    assert "more" not in str(caught.value)
-
-
-def test_a_database_that_is_not_there_is_named(path):
-    with pytest.raises(InputError, match=r"none\.db: No such file or directory$"):
-        read_interactions_sql(ALL, database_url.sqlite_url(path.parent / "none.db"))
-    assert list(path.parent.iterdir()) == []
-    path.write_bytes(b"no database" * 99)
-    with pytest.raises(SqlError, match="file is not a database"):
-        read_interactions_sql(ALL, database_url.sqlite_url(path))
-    three_slashes = f"sqlite://{path.parent}"
-    with pytest.raises(
-        InputError, match=f"with four slashes, sqlite:///{path.parent}, the path is abs"
-    ):
-        read_interactions_sql(ALL, three_slashes)
-
-
-def test_a_driver_that_is_not_installed_is_named(path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "adbc_driver_sqlite", None)
-    monkeypatch.delitem(sys.modules, "adbc_driver_sqlite.dbapi", raising=False)
-    with pytest.raises(ExtraMissingError, match=r"--interactions-sql needs 'adbc-driver-sqlite.*sql]'"):
-        read_interactions_sql(ALL, fill(path, "user_id, item_id", [(2, "a")]))
-
-
-def test_another_kind_of_database_is_refused():
-    with pytest.raises(OptionError, match=r"'mysql://\*\*\*', but should be sqlite:///.*postgresql://"):
-        read_interactions_sql(ALL, "mysql://ann:secret@host/shop")
-
-
-def test_a_digest_changes_with_the_rows_and_not_with_their_order(path):
-    url = fill(path, "user_id, item_id, weight, other", [(1, "a", 1, 0), (2, "b", None, 0)])
-    first = sql.digest(ALL, url)
-    assert sql.digest(f"{ALL} ORDER BY user_id DESC", url) == first
-    assert sql.digest(f"{ALL} ORDER BY user_id LIMIT 1", url) != first
-    assert sql.digest(f"{ALL} UNION ALL {ALL}", url) != first
-    assert sql.digest("SELECT user_id, item_id FROM events", url) != first
-    for statement, changes in (
-        ("UPDATE events SET other = 1", False),
-        ("UPDATE events SET weight = 2 WHERE user_id = 1", True),
-        ("UPDATE events SET weight = 1 WHERE user_id = 1", False),
-        ("UPDATE events SET item_id = 'b' WHERE user_id = 1", True),
-    ):
-        with closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute(statement)
-        assert (sql.digest(ALL, url) != first) == changes
-
-
 def test_postgresql_gives_what_a_file_would(server, execute):
     execute(
         """CREATE TYPE kind AS ENUM ('view', 'buy')""",
@@ -271,8 +44,8 @@ def test_postgresql_gives_what_a_file_would(server, execute):
             (-1, 'a b/c', -1, '2026-01-01 00:00:00Z', NULL, NULL)""",
     )
     for url in (server.url, server.socket_url):
-        read = read_interactions_sql(ALL, url)
-        assert as_rows(read) == [("7", "東京", 2.5), ("-1", "a b/c", -1.0)]
+        read = read_interactions_sql("SELECT * FROM events", url)
+        assert weighed_pairs(read) == [("7", "東京", 2.5), ("-1", "a b/c", -1.0)]
         assert read.timestamps.tolist() == [NEW_YEAR + 0.25, NEW_YEAR]
         assert (read.event_types, read.events.tolist()) == (["buy", ""], [0, 1])
         assert read.name == "postgres"
@@ -290,43 +63,33 @@ def test_postgresql_gives_what_a_file_would(server, execute):
 )
 def test_types_of_postgresql_that_ids_have(server, kind, value, text):
     query = f"SELECT {value}::{kind} AS user_id, {value}::{kind} AS item_id"
-    assert as_rows(read_interactions_sql(query, server.url)) == [(text, text, 1.0)]
+    assert weighed_pairs(read_interactions_sql(query, server.url)) == [(text, text, 1.0)]
     null = f"{query} UNION ALL SELECT NULL, NULL"
     with pytest.raises(InputError, match="row 2: user_id is empty: leave out rows without one"):
         read_interactions_sql(null, server.url)
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
+    ("column", "value", "expected"),
     [
-        ("1.5::numeric", 1.5),
-        ("1.5::real", 1.5),
-        ("1.5::float8", 1.5),
-        ("3::smallint", 3.0),
-        ("true", 1.0),
-        ("'1.5'::text", 1.5),
+        ("weight", "1.5::numeric", 1.5),
+        ("weight", "1.5::real", 1.5),
+        ("weight", "1.5::float8", 1.5),
+        ("weight", "3::smallint", 3.0),
+        ("weight", "true", 1.0),
+        ("weight", "'1.5'::text", 1.5),
+        ("timestamp", "'2026-01-01'::date", NEW_YEAR),
+        ("timestamp", "'2026-01-01'::timestamp", NEW_YEAR),
+        ("timestamp", "'2026-01-01 00:00Z'::timestamptz", NEW_YEAR),
+        ("timestamp", "'2026-01-01'::text", NEW_YEAR),
+        ("timestamp", "1767225600", NEW_YEAR),
+        ("timestamp", "1767225600::numeric", NEW_YEAR),
+        ("timestamp", "extract(epoch FROM '2026-01-01'::timestamp)", NEW_YEAR),
     ],
 )
-def test_types_of_postgresql_that_weights_have(server, value, expected):
-    query = f"SELECT 'u' AS user_id, 'i' AS item_id, {value} AS weight"
-    assert read_interactions_sql(query, server.url).weights.tolist() == [expected]
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "'2026-01-01'::date",
-        "'2026-01-01'::timestamp",
-        "'2026-01-01 00:00Z'::timestamptz",
-        "'2026-01-01'::text",
-        "1767225600",
-        "1767225600::numeric",
-        "extract(epoch FROM '2026-01-01'::timestamp)",
-    ],
-)
-def test_types_of_postgresql_that_times_have(server, value):
-    query = f"SELECT 'u' AS user_id, 'i' AS item_id, {value} AS timestamp"
-    assert read_interactions_sql(query, server.url).timestamps.tolist() == [NEW_YEAR]
+def test_types_of_postgresql_that_weights_and_times_have(server, column, value, expected):
+    query = f"SELECT 'u' AS user_id, 'i' AS item_id, {value} AS {column}"
+    assert getattr(read_interactions_sql(query, server.url), f"{column}s").tolist() == [expected]
     assert len(sql.digest(query, server.url)) == 64
 
 
@@ -386,7 +149,7 @@ def test_a_statement_that_writes_changes_nothing_in_postgresql(server, execute, 
             WHERE relnamespace = 'public'::regnamespace AND relname <> 'numbers') AS event
         FROM events"""
     read = read_interactions_sql(state, server.url)
-    assert (as_rows(read), read.event_types) == ([("2", "a", 1.0)], ["events"])
+    assert (weighed_pairs(read), read.event_types) == ([("2", "a", 1.0)], ["events"])
     assert not (server.directory / "copy").exists()
 
 

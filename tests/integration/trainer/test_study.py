@@ -24,50 +24,48 @@ QUICK = StudyOptions(
 IN_A_PROCESS = """
 import sys
 from pathlib import Path
-from tests import datasets
-from tests.integration.trainer.test_study import QUICK
-from trainer.progress import Silent
+from tests.integration.trainer.test_study import study
 from trainer.study.files import write_study
-from trainer.study.study import run_study
 
-result = run_study(datasets.source(), split="first-10", options=QUICK, reporter=Silent())
-write_study(result, Path(sys.argv[1]))
+write_study(study(), Path(sys.argv[1]))
 """
 
 
-def small():
+def study():
     return run_study(datasets.source(), split="first-10", options=QUICK, reporter=Silent())
 
 
-def test_two_processes_write_the_same_study(tmp_path):
-    contents = []
-    for name in ("one", "two"):
-        subprocess.run([sys.executable, "-c", IN_A_PROCESS, str(tmp_path / name)], check=True)
-        content = json.loads((tmp_path / name / "study.json").read_text("utf-8"))
-        for timed in (content, *content["trials"]):
-            assert timed.pop("seconds") > 0
-        contents.append(content)
-    assert contents[0] == contents[1]
-    assert len(contents[0]["trials"]) == 6
-    pictures = [tmp_path / name / "study.png" for name in ("one", "two")]
-    for picture in pictures:
-        assert picture.read_bytes().startswith(b"\x89PNG")
-        assert picture.stat().st_size > 20_000
+@pytest.fixture(scope="module")
+def small():
+    return study()
 
 
-def test_a_failed_trial_is_in_the_picture(tmp_path):
-    result = small()
-    failed = replace(result.trials[-1], state="failed", value=None, epochs=0, error="it diverged")
-    best = max(result.trials[:-1], key=lambda trial: trial.value).number
-    write_study(result, tmp_path)
-    before = (tmp_path / "study.png").read_bytes()
-    write_study(replace(result, trials=[*result.trials[:-1], failed], best=best), tmp_path)
-    assert (tmp_path / "study.png").read_bytes() != before
+def written(folder):
+    """A study's file without its times."""
+    content = json.loads((folder / "study.json").read_text("utf-8"))
+    for timed in (content, *content["trials"]):
+        assert timed.pop("seconds") > 0
+    assert len(content["trials"]) == 6
+    return content
 
 
-def test_a_full_disk_leaves_the_last_study_as_it_was(small_disk):
-    disk = small_disk()
-    result = small()
+def test_another_process_writes_the_same_study_and_a_failed_trial_is_in_the_picture(small, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    subprocess.run([sys.executable, "-c", IN_A_PROCESS, str(there)], check=True)
+    write_study(small, here)
+    assert written(here) == written(there)
+    before = (here / "study.png").read_bytes()
+    for picture in (before, (there / "study.png").read_bytes()):
+        assert picture.startswith(b"\x89PNG")
+        assert len(picture) > 20_000
+    failed = replace(small.trials[-1], state="failed", value=None, epochs=0, error="it diverged")
+    best = max(small.trials[:-1], key=lambda trial: trial.value).number
+    write_study(replace(small, trials=[*small.trials[:-1], failed], best=best), here)
+    assert (here / "study.png").read_bytes() != before
+
+
+def test_a_full_disk_leaves_the_last_study_as_it_was(small, small_disk):
+    disk, result = small_disk(), small
     long = replace(result, warnings=["x" * 1000] * 600)
     with pytest.raises(OSError, match="No space left"):
         write_study(long, disk)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests import datasets
+from tests.datasets import weighed_pairs
 from trainer import reading
 from trainer.data import movielens
 from trainer.data.databases import url as database_url
@@ -64,6 +65,25 @@ def log(tmp_path):
     return directory
 
 
+@pytest.fixture
+def each(tmp_path, path, database):
+    """Data of the same interactions as a file, as a folder and by a query, and of others there."""
+
+    def write(columns=COLUMNS):
+        datasets.write(path, columns)
+        folder = tmp_path / "folder"
+        folder.mkdir(exist_ok=True)
+        datasets.write(folder / "0.parquet", columns)
+        with closing(sqlite3.connect(database)) as connection, connection:
+            connection.execute("DELETE FROM events")
+            rows = zip(*columns.values(), strict=True)
+            connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", rows)
+        files = [DataSpec(interactions=str(own)) for own in (path, folder)]
+        return [*files, query(database, "SELECT * FROM events ORDER BY rowid")]
+
+    return write
+
+
 def append(directory, *events):
     with EventLog(directory) as log:
         log.append(events)
@@ -72,13 +92,6 @@ def append(directory, *events):
 def query(database, sql="SELECT * FROM events", **more):
     url = database_url.sqlite_url(database)
     return DataSpec(interactions_sql=sql, database_url=url, **more)
-
-
-def as_rows(read):
-    return [
-        (read.user_ids[user], read.item_ids[item], weight)
-        for user, item, weight in zip(read.users, read.items, read.weights.tolist(), strict=True)
-    ]
 
 
 @pytest.fixture
@@ -94,26 +107,20 @@ def print_of(tmp_path):
     return lambda data, event_log=None: fingerprint(data, data_dir=tmp_path, event_log=event_log)
 
 
-@pytest.mark.parametrize("kind", ["file", "folder", "query"])
-def test_each_source_gives_the_same_interactions_weighed(path, database, tmp_path, read, kind):
-    (tmp_path / "folder").mkdir()
-    datasets.write(tmp_path / "folder" / "0.parquet", COLUMNS)
-    data = {
-        "file": DataSpec(interactions=str(path)),
-        "folder": DataSpec(interactions=str(tmp_path / "folder")),
-        "query": query(database),
-    }[kind]
-    assert as_rows(read(data).interactions) == ROWS
-    weighed = replace(data, event_weights={"view": 1.0, "buy": 3.0}, half_life_days=1.0, last_days=1.0)
-    assert as_rows(read(weighed).interactions) == [("v", "b", 3.0), ("u", "b", 4.0)]
+def test_each_source_gives_the_same_interactions_weighed(each, read):
+    for data in each():
+        assert weighed_pairs(read(data).interactions) == ROWS
+        weighed = replace(
+            data, event_weights={"view": 1.0, "buy": 3.0}, half_life_days=1.0, last_days=1.0
+        )
+        assert weighed_pairs(read(weighed).interactions) == [("v", "b", 3.0), ("u", "b", 4.0)]
 
 
 def test_the_log_is_read_where_it_is(log, read):
     found = read(DataSpec(event_log=True, event_weights={"view": 2.0, "buy": 3.0}), log).interactions
-    assert as_rows(found) == [("u", "a", 2.0), ("v", "b", 6.0), ("u", "b", 8.0)]
+    assert weighed_pairs(found) == [("u", "a", 2.0), ("v", "b", 6.0), ("u", "b", 8.0)]
 
 
-@pytest.mark.parametrize("kind", ["file", "folder", "query"])
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -127,24 +134,10 @@ def test_the_log_is_read_where_it_is(log, read):
         ({"weight": [1.0, 3e38, 3e38]}, r"row 2: weight is 3e\+38, .* \(2 of 3\)"),
     ],
 )
-def test_no_source_gives_a_time_or_weight_that_would_ruin_a_training(
-    tmp_path, read, path, database, kind, changes, message
-):
-    columns = COLUMNS | changes
-    datasets.write(path, columns)
-    (tmp_path / "folder").mkdir()
-    datasets.write(tmp_path / "folder" / "0.parquet", columns)
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute("DELETE FROM events")
-        rows = zip(*columns.values(), strict=True)
-        connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", rows)
-    data = {
-        "file": DataSpec(interactions=str(path)),
-        "folder": DataSpec(interactions=str(tmp_path / "folder")),
-        "query": query(database, "SELECT * FROM events ORDER BY rowid"),
-    }[kind]
-    with pytest.raises(InputError, match=message):
-        read(data, now=NEW_YEAR)
+def test_no_source_gives_a_time_or_weight_that_would_ruin_a_training(each, read, changes, message):
+    for data in each(COLUMNS | changes):
+        with pytest.raises(InputError, match=message):
+            read(data, now=NEW_YEAR)
 
 
 def test_events_of_an_old_log_that_could_not_be_appended_today_are_left_out(log, read, monkeypatch):
@@ -157,7 +150,7 @@ def test_events_of_an_old_log_that_could_not_be_appended_today_are_left_out(log,
         patch.setattr(event_log, "checked_rows", lambda *_, **__: bad)
         append(log, *(Event(*row) for row in bad))
     found = read(DataSpec(event_log=True, last_days=30), log, now=NEW_YEAR + 3 * DAY).interactions
-    assert as_rows(found) == ROWS
+    assert weighed_pairs(found) == ROWS
     heavy, ahead = found.warnings
     assert (
         "2 of 6 events weigh more than 1e+09, and are left out: 'w1' of user 'u' and item 'b'" in heavy
@@ -321,22 +314,18 @@ def test_the_fingerprint_covers_features_and_options(path, tmp_path, print_of):
     assert len(set(prints)) == 3
 
 
-def test_the_fingerprint_of_the_log_changes_with_new_events(log, print_of):
+def test_the_fingerprint_of_the_log_changes_with_new_events_and_with_as_many_others(log, print_of):
     data = DataSpec(event_log=True)
-    first = print_of(data, log)
+    prints = [print_of(data, log)]
     append(log, Event("e0", "u", "a"))
-    assert print_of(data, log) == first
+    assert print_of(data, log) == prints[0]
     append(log, Event("new", "u", "a"))
-    assert print_of(data, log) != first
-
-
-def test_the_fingerprint_of_the_log_changes_when_events_are_replaced_by_as_many(log, print_of):
-    data = DataSpec(event_log=True)
-    first = print_of(data, log)
+    prints.append(print_of(data, log))
     with EventLog(log) as opened:
         opened.remove(Selection(event_ids=["e0"]))
-        opened.append([Event("new", "u", "a")])
-    assert print_of(data, log) != first
+        opened.append([Event("newer", "u", "a")])
+    prints.append(print_of(data, log))
+    assert len(set(prints)) == 3
 
 
 def test_the_fingerprint_of_history_and_events_changes_with_either(path, database, log, print_of):
@@ -362,30 +351,18 @@ NEW = [
 ]
 
 
-@pytest.mark.parametrize("kind", ["csv", "folder", "query"])
+@pytest.mark.parametrize(("kind", "name"), [(0, "interactions.csv"), (1, "folder"), (2, "shop.db")])
 def test_events_come_after_the_history_and_what_is_in_both_counts_once(
-    path, database, tmp_path, read, kind
+    each, tmp_path, read, kind, name
 ):
-    (tmp_path / "folder").mkdir()
-    datasets.write(tmp_path / "folder" / "0.parquet", COLUMNS)
-    data = {
-        "csv": DataSpec(interactions=str(path), event_log=True),
-        "folder": DataSpec(interactions=str(tmp_path / "folder"), event_log=True),
-        "query": query(database, event_log=True),
-    }[kind]
+    data = replace(each()[kind], event_log=True)
     # The purchase is in the export too, the two others came later.
     append(tmp_path / "log", Event("e", "v", "b", "buy", 1.0, NEW_YEAR + DAY), *NEW)
     found = read(data, tmp_path / "log").interactions
-    assert as_rows(found) == [*ROWS, ("u", "a", 1.0), ("w", "c", 1.0)]
+    assert weighed_pairs(found) == [*ROWS, ("u", "a", 1.0), ("w", "c", 1.0)]
     assert found.timestamps.tolist() == [NEW_YEAR + day * DAY for day in range(5)]
-    assert [found.event_types[event] for event in found.events] == [
-        "view",
-        "buy",
-        "view",
-        "view",
-        "buy",
-    ]
-    name = {"csv": "interactions.csv", "folder": "folder", "query": "shop.db"}[kind]
+    types = ["view", "buy", "view", "view", "buy"]
+    assert [found.event_types[event] for event in found.events] == types
     assert found.name == f"{name} + log"
     assert found.warnings == [
         f"1 of 3 events of log are in {name} too, by user, item and time: they count once"
@@ -416,7 +393,7 @@ def test_an_event_is_known_by_its_id_where_the_history_has_ids(tmp_path, read, k
         *NEW,
     )
     found = read(data, tmp_path / "log").interactions
-    assert as_rows(found) == [*ROWS, ("u", "a", 1.0), ("w", "c", 1.0)]
+    assert weighed_pairs(found) == [*ROWS, ("u", "a", 1.0), ("w", "c", 1.0)]
     assert found.event_ids is None
 
 
@@ -430,7 +407,7 @@ def test_a_dataset_goes_on_with_events_in_their_order(tmp_path, read):
     )
     data = DataSpec(dataset=movielens.NAME, event_log=True)
     found = read(data, tmp_path / "log")
-    assert as_rows(found.interactions) == [
+    assert weighed_pairs(found.interactions) == [
         ("1", "3", 5.0),
         ("2", "4", 1.0),
         ("2", "3", 1.0),
@@ -447,7 +424,7 @@ def test_a_log_that_is_empty_or_not_there_beside_a_history_is_a_warning(path, tm
         if directory.name == "empty":
             append(directory)
         found = read(data, directory).interactions
-        assert (as_rows(found), found.name) == (ROWS, "interactions.csv")
+        assert (weighed_pairs(found), found.name) == (ROWS, "interactions.csv")
         [warning] = found.warnings
         assert warning.startswith(
             f"{directory}: no interactions were appended yet, or all were removed"
@@ -460,11 +437,11 @@ def test_ages_are_relative_to_the_newest_of_both(path, tmp_path, read):
     append(tmp_path / "log", *NEW)
     data = DataSpec(interactions=str(path), event_log=True)
     found = read(replace(data, last_days=2.0), tmp_path / "log").interactions
-    assert as_rows(found) == [("u", "b", 4.0), ("u", "a", 1.0), ("w", "c", 1.0)]
+    assert weighed_pairs(found) == [("u", "b", 4.0), ("u", "a", 1.0), ("w", "c", 1.0)]
     found = read(replace(data, half_life_days=1.0), tmp_path / "log").interactions
     assert found.weights.tolist() == [1 / 16, 2 / 8, 4 / 4, 1 / 2, 1.0]
     found = read(replace(data, last_days=1.0), tmp_path / "log").interactions
-    assert as_rows(found) == [("u", "a", 1.0), ("w", "c", 1.0)]
+    assert weighed_pairs(found) == [("u", "a", 1.0), ("w", "c", 1.0)]
     assert found.warnings == ["none of 3 interactions of interactions.csv is of the last 1 days"]
 
 
@@ -510,7 +487,7 @@ def test_a_history_that_can_not_be_compared_is_warned_of(tmp_path, read):
     path = datasets.write_csv(tmp_path / "a.csv", {"user_id": ["u"], "item_id": ["a"]})
     append(tmp_path / "log", *NEW)
     found = read(DataSpec(interactions=str(path), event_log=True), tmp_path / "log").interactions
-    assert as_rows(found) == [("u", "a", 1.0), ("u", "a", 1.0), ("w", "c", 1.0)]
+    assert weighed_pairs(found) == [("u", "a", 1.0), ("u", "a", 1.0), ("w", "c", 1.0)]
     assert found.timestamps is None
     [warning] = found.warnings
     assert warning.startswith("1 of 1 interactions of a.csv have neither a timestamp nor an event_id")

@@ -25,12 +25,7 @@ def part(path, rows, **more):
 
 def as_rows(read):
     events = ["-"] * len(read) if read.events is None else [read.event_types[e] for e in read.events]
-    return [
-        (read.user_ids[user], read.item_ids[item], weight, event)
-        for user, item, weight, event in zip(
-            read.users, read.items, read.weights.tolist(), events, strict=True
-        )
-    ]
+    return [(*row, event) for row, event in zip(datasets.weighed_pairs(read), events, strict=True)]
 
 
 @pytest.fixture
