@@ -5,19 +5,17 @@ The metrics are LightFM's (lightfm.evaluation): means over users with at least o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.ranking import best
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, user_queries
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.evaluation.of_lightfm import MAX_USERS
+from trainer.evaluation.top_items import K, sample, scores_of
 from trainer.fitting.embeddings import Embeddings
-from trainer.index.exact import score_chunks
-
-K = 10
 
 
 def evaluate_vectors(
@@ -42,7 +40,7 @@ def evaluate_vectors(
     """
     chosen = with_positives(held_out, seed=seed)
     found: dict[str, list[float]] = {}
-    every_score = _scores(embeddings.item_vectors, embeddings.user_vectors[chosen])
+    every_score = scores_of(embeddings.item_vectors, embeddings.user_vectors[chosen])
     for row, scores in zip(chosen.tolist(), every_score, strict=True):
         positives = held_out[row]
         for suffix, excluded in (("", None), ("_unseen", seen[row])):
@@ -63,41 +61,10 @@ def with_positives(held_out: Ragged, *, seed: int = 42) -> NDArray[np.int64]:
     return rows[sample(len(rows), MAX_USERS, seed=seed)]
 
 
-def sample(count: int, most: int, *, seed: int) -> NDArray[np.int64]:
-    """Ascending positions below `count`: all of them, of many so many drawn."""
-    if count <= most:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
-
-
-def top_items(
-    item_vectors: Float32Array, user_vectors: Float32Array, excluded: Sequence[NDArray[np.integer]]
-) -> Iterator[NDArray[np.int64]]:
-    """The rows of each user's best K items by exact scoring, best first, equal ones by row.
-
-    Args:
-        item_vectors: (items, components + 1), embedding then bias.
-        user_vectors: (users, components + 1), the same.
-        excluded: for each of these users the rows of items to leave out.
-
-    Returns:
-        For each user K rows, or fewer when fewer items are left.
-    """
-    for scores, left_out in zip(_scores(item_vectors, user_vectors), excluded, strict=True):
-        scores[left_out] = -np.inf
-        top = best(scores, K)
-        yield top[np.isfinite(scores[top])]
-
-
 def precision_at_10(answers: Iterator[tuple[int, NDArray[np.int64]]], held_out: Ragged) -> float:
     """Mean share of held-out items among ten answers; `answers` are user rows and item rows."""
     shares = [len(np.intersect1d(rows[:K], held_out[user])) / K for user, rows in answers]
     return float(np.mean(shares)) if shares else 0.0
-
-
-def _scores(item_vectors: Float32Array, user_vectors: Float32Array) -> Iterator[Float32Array]:
-    for _, scores in score_chunks(user_queries(user_vectors), item_vectors):
-        yield from scores
 
 
 def _auc(scores: Float32Array, positives: NDArray[np.int32], excluded: int) -> float | None:
