@@ -92,6 +92,7 @@ def test_a_number_that_cannot_be_is_refused(extended, names, at, numbers, reason
             message = str(refused(extended, name))
             assert reason in message
             assert not reason.startswith("range") or f"{number}" in message
+            assert "item rows" not in reason or message.endswith(f"should be 0..{ITEMS - 1}")
             publications.reseal(extended.directory, name, data)
     verify(extended.volume, extended.version)
 
