@@ -20,7 +20,7 @@ BRIEF = "--items 300 --rounds 1 --seconds 0.1"
 FLAGS = {
     "batches": (BRIEF, "items"),
     "engines": ("--trials 1", "rows"),
-    "filters": ("--items 2000 --queries 3", "filters"),
+    "filters": ("--items 2000 --queries 3", "results"),
     "first_call": ("--items 300 --components 8 --switches 1", "microseconds"),
     "footprint": (f"--workers 1 2 --calls 20 {LARGE}", "sizes"),
     "freshness": ("--epochs 1 --seeds 1", "summary"),
@@ -47,6 +47,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.timeout(620)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_it_reports_what_it_measured(name, tmp_path):
     if name == "engines" and importlib.util.find_spec("pyspark") is None:
@@ -57,7 +58,7 @@ def test_it_reports_what_it_measured(name, tmp_path):
         [str(tmp_path / "made") if part == "FOLDER" else part for part in command],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         env={**os.environ, "NO_COLOR": "1"},
         check=False,
     )
