@@ -67,7 +67,7 @@ def values_of(one: Declared) -> st.SearchStrategy[Any]:
         values = _paths if option.read else _texts
     else:
         values = {
-            list[str]: st.lists(_texts, max_size=3),
+            list[str]: st.lists(_texts, max_size=3, unique=True),
             dict[str, float]: st.dictionaries(_texts, st.floats(-1e9, 1e9), max_size=4),
         }[one.kind]
     return optional(values) if one.default is None else values

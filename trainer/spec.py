@@ -121,6 +121,12 @@ class DataSpec:
             # Who reads the data checks this too, but a run may be queued for hours before that.
             item_attributes.parse(self.item_attributes)
         options.check(self, OptionError)
+        for flag, given in (
+            ("--item-features", self.item_features),
+            ("--user-features", self.user_features),
+        ):
+            if len(set(given)) < len(given):
+                raise OptionError(flag, ",".join(given), "columns that are named once each")
         for event, weight in self.event_weights.items():
             if (problem := EVENT_WEIGHT.problem(weight)) is not None:
                 raise OptionError("--event-weights", f"{event}={weight}", problem)

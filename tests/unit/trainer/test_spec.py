@@ -85,3 +85,11 @@ def test_a_weight_that_is_out_of_range_is_named_with_its_event(weight):
 def test_a_warm_start_needs_a_label_to_start_from():
     with pytest.raises(OptionError, match="--warm-start is set, but should be used with a label"):
         specs.spec(warm_start=True, label=None)
+
+
+@pytest.mark.parametrize("kind", ["item", "user"])
+def test_a_feature_column_is_named_once(kind):
+    with pytest.raises(OptionError) as caught:
+        DataSpec(event_log=True, **{f"{kind}_features": ["age", "sex", "age"]})
+    expected = f"--{kind}-features is 'age,sex,age', but should be columns that are named once each"
+    assert str(caught.value) == expected
