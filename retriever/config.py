@@ -107,8 +107,3 @@ def parse_address(address: str) -> tuple[str, int]:
         return addresses.parse_listen(address)
     except addresses.AddressError as error:
         raise SettingError(f"--listen, or RETRIEVER_LISTEN: {error}") from error
-
-
-def format_address(host: str, port: int) -> str:
-    """Inverse of `parse_address`."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

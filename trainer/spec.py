@@ -10,12 +10,11 @@ from typing import Annotated, Any
 import msgspec
 
 from lightfm_retriever.hosting import options
-from lightfm_retriever.hosting.options import Option
-from lightfm_retriever.hosting.settings.option_flags import names
+from lightfm_retriever.hosting.options import Option, names
 from lightfm_retriever.hosting.settings.parser import PathType
 from lightfm_retriever.publication import layout
 from trainer.data import movielens
-from trainer.data.bounds import EVENT_WEIGHT, HALF_LIFE_DAYS, LAST_DAYS
+from trainer.data.bounds import HALF_LIFE_DAYS, LAST_DAYS, check_event_weights
 from trainer.errors import OptionError
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.index import AUTO, NAMES
@@ -127,9 +126,7 @@ class DataSpec:
         ):
             if len(set(given)) < len(given):
                 raise OptionError(flag, ",".join(given), "columns that are named once each")
-        for event, weight in self.event_weights.items():
-            if (problem := EVENT_WEIGHT.problem(weight)) is not None:
-                raise OptionError("--event-weights", f"{event}={weight}", problem)
+        check_event_weights(self.event_weights)
 
     @property
     def has_history(self) -> bool:

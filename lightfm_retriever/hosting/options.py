@@ -141,5 +141,10 @@ def check(spec: Any, refusal: Refusal) -> None:
         option.check(own.flag, value, refusal)
 
 
+def names(text: str) -> list[str]:
+    """Read names between commas, of which there may be none."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def _number(value: Any) -> str:
     return "2^31-1" if value == 2**31 - 1 else str(value)

@@ -108,11 +108,13 @@ class Store:
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
+        return self._mark_of(key) is not None
+
+    def _mark_of(self, key: str) -> Mark | None:
         try:
-            self.facts(key)
+            return self.facts(key).mark
         except ObjectMissingError:
-            return False
-        return True
+            return None
 
     def objects(self, prefix: str) -> dict[str, ObjectFacts]:
         """All objects below a prefix, by key."""
@@ -149,7 +151,7 @@ class Store:
                     self,
                 )
                 self._warned = True
-            if (self.facts(key).mark if self.exists(key) else None) != mark:
+            if self._mark_of(key) != mark:
                 raise ConflictError(self.where(key), "somebody else has changed it") from None
             self.write(key, data)
 

@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from lightfm_retriever.hosting.addresses import joined
 from lightfm_retriever.hosting.calling import client_flags
 from lightfm_retriever.hosting.settings.parser import PathType
 from retriever.cli import flag_values
-from retriever.config import DEFAULT_LISTEN, format_address, parse_address
+from retriever.config import DEFAULT_LISTEN, parse_address
 
 
 def add_commands(commands: Any, defaults: dict[str, str]) -> None:
@@ -229,7 +230,7 @@ def _add_target(
     (whom or parser).add_argument(
         "--target",
         type=client_flags.target,
-        default=format_address(*parse_address(defaults.get("listen", DEFAULT_LISTEN))),
+        default=joined(*parse_address(defaults.get("listen", DEFAULT_LISTEN))),
         metavar="HOST:PORT",
         help="the service to ask (default: %(default)s)",
     )

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from lightfm_retriever.hosting import words
-from lightfm_retriever.hosting.addresses import AddressError, parse_one
+from lightfm_retriever.hosting.addresses import AddressError, joined, parse_one
 from retriever.asking.conditions import RangeCondition, TextCondition
-from retriever.config import format_address
 
 Weighted = list[tuple[str, float | None]]
 """Ids, each with its weight where one was given."""
@@ -92,7 +91,7 @@ def addresses(text: str) -> list[str]:
             host, port = parse_one(one)
         except AddressError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
-        address = format_address(host.lower(), port)
+        address = joined(host.lower(), port)
         if address in found:
             raise argparse.ArgumentTypeError(f"{address} is named twice: leave one out")
         found.append(address)

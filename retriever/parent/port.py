@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
-from retriever.config import format_address
+from lightfm_retriever.hosting.addresses import joined
 from retriever.errors import SettingError, StartError
 
 
@@ -34,7 +34,7 @@ def reserve(host: str, port: int) -> Port:
     Raises:
         StartError: the address doesn't exist here, or somebody listens on the port.
     """
-    address = format_address(host, port)
+    address = joined(host, port)
     try:
         family, kind, _, _, target = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -44,7 +44,7 @@ def reserve(host: str, port: int) -> Port:
     except UnicodeError as error:
         raise SettingError(f"--listen {address}: {host!r} can't be a host's name") from error
     # By the number: names differ for one address, and may be too long for a socket's name.
-    lock = _lock(format_address(*target[:2]), address) if port else None
+    lock = _lock(joined(*target[:2]), address) if port else None
     try:
         if port:
             # Without SO_REUSEPORT this fails when anyone listens, with SO_REUSEADDR it doesn't when

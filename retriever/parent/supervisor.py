@@ -15,13 +15,14 @@ from dataclasses import replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from lightfm_retriever.hosting.addresses import joined
 from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.observing import logs
 from lightfm_retriever.hosting.release import release
 from lightfm_retriever.hosting.security.checks import check_address, check_files
 from lightfm_retriever.hosting.serving import descriptors
 from retriever import control
-from retriever.config import Config, format_address
+from retriever.config import Config
 from retriever.parent import probes
 from retriever.parent.event_loop import Events
 from retriever.parent.port import reserve
@@ -113,7 +114,7 @@ class Supervisor:
         """Serve until SIGTERM or SIGINT; returns the exit status."""
         # Whoever reads the line may send a signal at once.
         self._events.catch_signals()
-        address = format_address(self._config.host, self._config.port)
+        address = joined(self._config.host, self._config.port)
         print(
             f"listening on {address} with {len(self._workers)} workers, pid {os.getpid()}", flush=True
         )

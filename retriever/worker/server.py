@@ -6,13 +6,14 @@ import msgspec
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.hosting import message_sizes
+from lightfm_retriever.hosting.addresses import joined
 from lightfm_retriever.hosting.calls import Calls
 from lightfm_retriever.hosting.process import pss_bytes
 from lightfm_retriever.hosting.serving import descriptors
 from lightfm_retriever.hosting.serving.lanes import Observe, UnaryLane
 from lightfm_retriever.hosting.serving.server import HostedServer, probes
 from retriever.answering.sizes import MAX_REQUEST_BYTES
-from retriever.config import Config, format_address
+from retriever.config import Config
 from retriever.control import Load
 from retriever.worker.service import SERVICE_NAME, RetrieverServicer
 
@@ -58,7 +59,7 @@ class Server(HostedServer):
             RuntimeError: the port can't be bound.
             HostingError: certificates can't be used.
         """
-        address = format_address(self._config.host, self._config.port)
+        address = joined(self._config.host, self._config.port)
         self.bind(address, self._config.hosting.security)
         self.start()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.hosting.options import Option
+from trainer.errors import OptionError
 
 MAX_WEIGHT = 1e9
 """The largest weight, above or below 0.
@@ -37,6 +39,13 @@ HALF_LIFE_DAYS, LAST_DAYS = (
         "use only so many days before the newest interaction (default: all)",
     )
 )
+
+
+def check_event_weights(weights: Mapping[str, float]) -> None:
+    """Raise OptionError for the first weight of an event type that is out of range."""
+    for event, weight in weights.items():
+        if (expected := EVENT_WEIGHT.problem(weight)) is not None:
+            raise OptionError("--event-weights", f"{event}={weight}", expected)
 
 
 def weights_as_float32(weights: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.hosting import options
 from trainer.data.bounds import (
-    EVENT_WEIGHT,
     HALF_LIFE_DAYS,
     LAST_DAYS,
     MAX_WEIGHT,
+    check_event_weights,
     weights_as_float32,
 )
 from trainer.data.interactions import Interactions
@@ -55,9 +55,7 @@ class Weighing:
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
-        for event, weight in self.event_weights.items():
-            if (expected := EVENT_WEIGHT.problem(weight)) is not None:
-                raise OptionError("--event-weights", f"{event}={weight}", expected)
+        check_event_weights(self.event_weights)
         options.check(self, OptionError)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from lightfm_retriever.hosting import addresses
+from lightfm_retriever.hosting import addresses, options
 from lightfm_retriever.hosting.calling.symptoms import (
     _NO_TLS,
     _SHOWN_BYTES,
@@ -201,5 +201,5 @@ def _proxy(target: str, environment: Mapping[str, str]) -> str:
     used = next((name for name in _PROXIES if environment.get(name)), "")
     without = environment.get("no_grpc_proxy") or environment.get("no_proxy") or ""
     hosts = [host for host, _ in addresses.parse(target)]
-    direct = [one.strip() for one in without.split(",") if one.strip()]
+    direct = options.names(without)
     return "" if any(host.endswith(one) for host in hosts for one in direct) else used

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from lightfm_retriever.hosting import given
 from lightfm_retriever.hosting.errors import ArgumentError, FlagError
-from lightfm_retriever.hosting.options import Option
+from lightfm_retriever.hosting.options import Option, names
 from lightfm_retriever.hosting.security import tokens
 
 # Of a part of a host's name.
@@ -20,11 +20,11 @@ _file = partial(Option, metavar="FILE")
 
 
 def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
+    found = names(text)
+    if not found:
         # Without the flag all that are signed may call: that must not come of an empty variable.
         raise ArgumentTypeError("there is no name in it")
-    return names
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

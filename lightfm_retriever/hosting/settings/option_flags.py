@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from lightfm_retriever.hosting.options import Declared, declared
+from lightfm_retriever.hosting.options import Declared, declared, names
 
 _Made = TypeVar("_Made")
 
@@ -71,11 +71,6 @@ def made(of: type[_Made], given: Mapping[str, Any], **own: Any) -> _Made:
         elif is_dataclass(hints[name]):
             values[name] = made(hints[name], given)
     return of(**values)
-
-
-def names(text: str) -> list[str]:
-    """Names between commas, of which there may be none."""
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _arguments(one: Declared) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retriever.config import Config, format_address, parse_address
+from lightfm_retriever.hosting.addresses import joined
+from retriever.config import Config, parse_address
 from retriever.errors import StartError
 
 VERSION = "20261124T043500Z-3fa9c1"
@@ -39,7 +40,7 @@ def test_what_is_no_address_is_shown(address):
 
 @given(st.ip_addresses().map(str) | st.just("localhost"), st.integers(0, 65535))
 def test_an_address_comes_back(host, port):
-    assert parse_address(format_address(host, port)) == (host, port)
+    assert parse_address(joined(host, port)) == (host, port)
 
 
 @pytest.mark.parametrize(
