@@ -81,10 +81,7 @@ bench: setup ## Everything measured, a table each (half an hour; BENCH_ITEMS="16
 	@$(BIN)/python -m tests.benchmarks.serving --items $(BENCH_ITEMS) --users $(BENCH_USERS) --folder $(BENCH_FOLDER)
 	@$(BIN)/python -m tests.benchmarks.footprint --items $(lastword $(BENCH_ITEMS)) --users $(BENCH_USERS) --folder $(BENCH_FOLDER)
 	@$(BIN)/python -m tests.benchmarks.startup --items $(lastword $(BENCH_ITEMS)) --users $(BENCH_USERS) --folder $(BENCH_FOLDER)
-	@$(BIN)/python -m tests.benchmarks.throughput
-	@$(BIN)/python -m tests.benchmarks.batches
 	@$(BIN)/python -m tests.benchmarks.filters
-	@$(BIN)/python -m tests.benchmarks.first_call
 	@$(BIN)/python -m tests.benchmarks.indexes
 	@$(BIN)/python -m tests.benchmarks.freshness
 

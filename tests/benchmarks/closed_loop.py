@@ -11,7 +11,6 @@ much as possible of the machine to the server. `ask` and `measure` do so from an
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import struct
 import subprocess
@@ -215,14 +214,6 @@ def asker(stack: contextlib.ExitStack, target: str, method: str) -> Ask:
 def _requests(method: str) -> list[bytes]:
     if method == "SimilarItems":
         return [pb.SimilarItemsRequest(item_id=one).SerializeToString() for one in ITEM_IDS]
-    if method == "BatchRecommend":
-        users = itertools.cycle(USER_IDS)
-        return [
-            pb.BatchRecommendRequest(
-                requests=[pb.RecommendRequest(user_id=next(users)) for _ in range(BATCH)]
-            ).SerializeToString()
-            for _ in range(len(USER_IDS))
-        ]
     return [pb.RecommendRequest(user_id=one).SerializeToString() for one in USER_IDS]
 
 

@@ -11,8 +11,6 @@ tune` found in sixty trials on the same validation split (see the README). One S
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
 import time
@@ -21,13 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from lightfm_retriever.hosting import terminal
 from tests import movielens
+from tests.benchmarks import frame
 from tests.machine import machine_name
-from trainer.errors import TrainerError
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings, extract_embeddings
 from trainer.fitting.lightfm_model import Hyperparameters, train
@@ -144,21 +140,21 @@ class Als:
 
 
 def main() -> int:
-    options = _parser().parse_args()
+    parser = frame.parser(__spec__.name, __doc__)
+    parser.add_argument("--trials", type=int, default=40, help="of ALS (default: 40)")
+    parser.add_argument("--spark-master", default="local[2]", help="default: local[2]")
+    options = parser.parse_args()
     reporter = Silent() if options.json else Bars()
-    try:
-        with (
-            tempfile.TemporaryDirectory(prefix="engines-") as temporary,
-            spark_session(
-                SparkAls(spark_master=options.spark_master), checkpoints=Path(temporary) / "checkpoints"
-            ) as session,
-        ):
-            rows, best = _measure(Als(session, Path(temporary)), options.trials, reporter)
-    except TrainerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    _print(rows, best, options.trials, as_json=options.json)
-    return 0
+    with (
+        frame.handled() as failed,
+        tempfile.TemporaryDirectory(prefix="engines-") as temporary,
+        spark_session(
+            SparkAls(spark_master=options.spark_master), checkpoints=Path(temporary) / "checkpoints"
+        ) as session,
+    ):
+        rows, best = _measure(Als(session, Path(temporary)), options.trials, reporter)
+        _print(rows, best, options.trials, as_json=options.json)
+    return int(bool(failed))
 
 
 def _measure(als: Als, trials: int, reporter: Reporter) -> tuple[list[Measured], Setting]:
@@ -217,44 +213,17 @@ def _row(
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.engines",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--trials", type=int, default=40, help="of ALS (default: 40)")
-    parser.add_argument("--spark-master", default="local[2]", help="default: local[2]")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    return parser
-
-
 def _print(rows: list[Measured], best: Setting, trials: int, *, as_json: bool) -> None:
     if as_json:
-        content = {"machine": machine_name(), "best": asdict(best), "rows": [*map(asdict, rows)]}
-        print(json.dumps(content, indent=2))
+        frame.print_json(best=asdict(best), rows=[asdict(row) for row in rows])
         return
-    table = Table(
-        box=None,
-        pad_edge=False,
-        header_style="bold",
-        title=f"MovieLens 100K, ua split; {trials} trials of ALS; {machine_name()}",
-        title_justify="left",
-    )
-    for column in (
-        "",
-        "validation",
-        "test, seen excluded",
-        "test, all items",
-        "AUC, seen excl.",
-        "fit, s",
-    ):
-        table.add_column(column, justify="right" if column else "left")
+    columns = ("validation", "test, seen excluded", "test, all items", "AUC, seen excl.", "fit, s")
+    title = f"MovieLens 100K, ua split; {trials} trials of ALS; {machine_name()}"
+    table = frame.table(title, "", *columns)
     for row in rows:
         figures = (row.validation, row.test_unseen, row.test, row.test_auc_unseen)
         table.add_row(row.name, *(f"{value:.4f}" for value in figures), f"{row.fit_seconds:.1f}")
-    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
-    print(f"best of ALS: {best}")
+    frame.show(table, f"best of ALS: {best}")
 
 
 if __name__ == "__main__":

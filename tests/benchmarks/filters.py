@@ -12,8 +12,6 @@ asked in process, on one thread. Recall is against exact search among the items 
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
 import time
@@ -23,8 +21,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from lightfm_retriever.hosting import terminal
@@ -45,10 +41,9 @@ from retriever.answering.questions import (
     ValueCondition,
 )
 from retriever.answering.snapshot import Snapshot, open_snapshot
-from tests.benchmarks import indexes
+from tests.benchmarks import frame, indexes
 from tests.machine import machine_name
 from tests.retrievable import build_index, index_facts
-from trainer.errors import TrainerError
 from trainer.index import NAMES, make_backends
 from trainer.index.measure import Questions
 from trainer.index.tuning import TuningOptions, tune
@@ -88,18 +83,13 @@ class Measured:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.filters",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--items", type=int, default=100_000, help="default: 100000")
     parser.add_argument("--backend", choices=NAMES, default="annoy", help="default: annoy")
     parser.add_argument("--queries", type=int, default=300, help="at most 500 (default: 300)")
     parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args()
-    try:
+    with frame.handled() as failed:
         vectors, users = indexes.make("interpolated", options.items, options.seed)
         users = users[: options.queries]
         with tempfile.TemporaryDirectory() as temporary:
@@ -110,11 +100,12 @@ def main() -> int:
             snapshot = open_snapshot(Path(temporary), version)
             with threadpool_limits(1):
                 results = [measure(snapshot, kind, users) for kind in kinds]
-    except TrainerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    _print(results, facts, vectors.shape, as_json=options.json)
-    return 0
+        if options.json:
+            own = [asdict(result) for result in results]
+            frame.print_json(vectors=vectors.shape, index=asdict(facts), results=own)
+        else:
+            _print(results, facts, vectors.shape)
+    return int(bool(failed))
 
 
 def make_kinds(vectors: Float32Array, seed: int) -> tuple[Attributes, list[Kind]]:
@@ -252,35 +243,15 @@ def measure(snapshot: Snapshot, kind: Kind, users: Float32Array) -> Measured:
     )
 
 
-def _print(
-    results: Sequence[Measured], facts: IndexFacts, shape: tuple[int, ...], *, as_json: bool
-) -> None:
-    machine = machine_name()
-    if as_json:
-        print(
-            json.dumps(
-                {
-                    "machine": machine,
-                    "vectors": shape,
-                    "index": asdict(facts),
-                    "results": [asdict(result) for result in results],
-                },
-                indent=2,
-            )
-        )
-        return
-    settings = {**facts.build, **facts.query}
-    shown = " ".join(f"{k}={v}" for k, v in settings.items() if k not in ("seed", "threads"))
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    table.title = (
-        f"{shape[0]:,} vectors of {shape[1]} dimensions; {facts.backend} {shown}, "
-        f"recall@10 {facts.recall_at_10:.4f} when tuned; {machine}"
+def _print(results: Sequence[Measured], facts: IndexFacts, shape: tuple[int, ...]) -> None:
+    title = (
+        f"{shape[0]:,} vectors of {shape[1]} dimensions; {facts.backend} {indexes.settings(facts)}, "
+        f"recall@10 {facts.recall_at_10:.4f} when tuned; {machine_name()}"
     )
-    for column in (
-        "filter", "lets through", "recall@10", "p50 µs", "p99 µs", "by index", "exactly", "candidates",
-        "fewest results",
-    ):  # fmt: skip
-        table.add_column(column, justify="left" if column == "filter" else "right")
+    table = frame.table(
+        title, "filter", "lets through", "recall@10", "p50 µs", "p99 µs", "by index", "exactly",
+        "candidates", "fewest results",
+    )  # fmt: skip
     for result in results:
         table.add_row(
             result.kind,
@@ -293,7 +264,7 @@ def _print(
             f"{result.candidates:,.0f}",
             str(result.shortest),
         )
-    Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
+    frame.show(table)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,7 @@ have asked for.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import sys
 import tempfile
 import time
@@ -24,17 +22,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from lightfm_retriever.hosting import terminal
-from tests.benchmarks import closed_loop, large
-from tests.benchmarks.large import BenchmarkError, Large, Recipe, Room
+from tests.benchmarks import closed_loop, frame, large
+from tests.benchmarks.frame import BenchmarkError
+from tests.benchmarks.large import Large, Recipe, Room
 from tests.benchmarks.questions import KINDS, Kind, Questions
 from tests.benchmarks.serving import (
     PATIENCE,
-    check_positive,
-    handled,
     indexes_of,
     serving,
 )
@@ -105,39 +100,25 @@ class Footprint:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.footprint",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8], help="worker processes")
-    parser.add_argument(
-        "--items", type=int, nargs="+", default=[1_000_000], help="of each catalogue (default: 1000000)"
-    )
-    large.add_arguments(parser)
+    large.add_arguments(parser, items=[1_000_000])
     parser.add_argument(
         "--calls", type=int, default=500, help="that every worker answers first (default: 500)"
     )
-    parser.add_argument("--folder", type=Path, help="where publications are kept (default: nowhere)")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args()
-    recipes = [
-        Recipe(items=items, users=options.users, backend=options.backend, seed=options.seed)
-        for items in options.items
-    ]
-    reporter = large.reporter_for(quiet=options.json)
 
     def besides(recipe: Recipe) -> Room:
         workers = max(options.workers)
         return Room(_PARENT + workers * _WORKER + recipe.items * 600 + recipe.users * 300, 10e6)
 
-    with handled() as failed, large.kept_in(options.folder) as folder:
-        check_positive(workers=min(options.workers), calls=options.calls)
-        large.check_all(folder, recipes, besides=besides)
-        results = []
-        for recipe in recipes:
-            made = large.make(folder, recipe, reporter, besides=besides(recipe))
-            results.append((made, measure(made, options.workers, options.calls, reporter)))
+    with frame.handled() as failed:
+        frame.check_positive(workers=min(options.workers), calls=options.calls)
+        reporter = large.reporter_for(quiet=options.json)
+        results = [
+            (made, measure(made, options.workers, options.calls, reporter))
+            for made in large.each(options, besides)
+        ]
         _print(results, as_json=options.json)
     return int(bool(failed))
 
@@ -206,23 +187,18 @@ def _print(results: Sequence[tuple[Large, dict[int, Footprint]]], *, as_json: bo
             }
             for made, by_workers in results
         ]
-        print(json.dumps({"machine": machine_name(), "sizes": sizes}, indent=2))
+        frame.print_json(sizes=sizes)
         return
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
     for made, by_workers in results:
         size = sum(path.stat().st_size for path in made.directory.iterdir())
-        console.print(
-            f"[bold]{made.recipe.items:,} items, {made.recipe.users:,} users; files of "
-            f"{size / 1e6:,.0f} MB; {machine_name()}; MB"
+        title = (
+            f"{made.recipe.items:,} items, {made.recipe.users:,} users; files of {size / 1e6:,.0f} MB; "
+            f"{machine_name()}; MB"
         )
-        for name, described in indexes_of(made).items():
-            console.print(f"index {name!r}: {described}", markup=False)
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in (
-            "workers", "PSS, all", "of the parent", "of a worker", "most", "private, of a worker",
-            "clean", "dirty", "most", "private, parent",
-        ):  # fmt: skip
-            table.add_column(column, justify="right")
+        table = frame.table(
+            "", "workers", "PSS, all", "of the parent", "of a worker", "most", "private, of a worker",
+            "clean", "dirty", "most", "private, parent", left=0,
+        )  # fmt: skip
         for count, one in by_workers.items():
             figures = (
                 one.total("pss"), one.parent.pss, one.median("pss"), one.most("pss"),
@@ -230,14 +206,16 @@ def _print(results: Sequence[tuple[Large, dict[int, Footprint]]], *, as_json: bo
                 one.most("private_dirty"), one.parent.private,
             )  # fmt: skip
             table.add_row(str(count), *(f"{figure / 1e6:,.1f}" for figure in figures))
-        console.print(table)
         pss, dirty = (further_worker(by_workers, figure) for figure in ("pss", "private_dirty"))
-        if pss is not None and dirty is not None:
-            console.print(
+        further = (
+            ""
+            if pss is None or dirty is None
+            else (
                 f"each further worker adds {pss / 1e6:,.1f} MB of PSS in all, {dirty / 1e6:,.1f} MB of "
                 "private dirty memory"
             )
-        console.print()
+        )
+        frame.show(title, *indexes_of(made), table, further)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,6 @@ between seeds), seconds those of one training on one thread.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -22,16 +20,14 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-from rich.console import Console
-from rich.table import Table
 
 from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication.storage.ragged import Ragged
+from tests.benchmarks import frame
 from tests.machine import machine_name
 from trainer.data import movielens
 from trainer.data.features import FeatureTable
 from trainer.data.interactions import Interactions
-from trainer.errors import TrainerError
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting import warm_start
 from trainer.fitting.embeddings import extract_embeddings
@@ -76,32 +72,23 @@ class Figure:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.freshness",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--epochs", default="1,3,5,10,20", help="of warm starts (default: 1,3,5,10,20)")
     parser.add_argument("--seeds", type=int, default=5, help="how many (default: 5)")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args()
-    try:
+    with frame.handled() as failed:
         epochs = [int(text) for text in options.epochs.split(",")]
         steps = list(cut(movielens.read_interactions(DATA_DIR)))
         figures = [
             figure for seed in range(1, options.seeds + 1) for figure in measure(steps, epochs, seed)
         ]
-    except (TrainerError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    machine = machine_name()
-    rows = summary(figures)
-    if options.json:
-        content = {"machine": machine, "summary": rows, "figures": [asdict(f) for f in figures]}
-        print(json.dumps(content, indent=2))
-        return 0
-    _print(rows, title=f"{rows[0]['users']:.0f} users at a step, {options.seeds} seeds; {machine}")
-    return 0
+        rows = summary(figures)
+        if options.json:
+            frame.print_json(summary=rows, figures=[asdict(figure) for figure in figures])
+        else:
+            users = f"{rows[0]['users']:.0f} users at a step"
+            _print(rows, title=f"{users}, {options.seeds} seeds; {machine_name()}")
+    return int(bool(failed))
 
 
 def cut(interactions: Interactions) -> Iterator[Step]:
@@ -196,11 +183,9 @@ def _rows_of(dataset: Dataset, coming: Interactions) -> Ragged:
 
 
 def _print(rows: Sequence[dict[str, float | str]], *, title: str) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
     shares = [name for name in rows[0] if name.startswith("precision_at_0")]
-    for column in ("start", "epochs", "seconds", "precision@10", "±", "AUC", *shares):
-        name = column.replace("precision_at_0.", "at ") + (" %" if column in shares else "")
-        table.add_column(name, justify="left" if column == "start" else "right")
+    shown = [f"{name.replace('precision_at_0.', 'at ')} %" for name in shares]
+    table = frame.table(title, "start", "epochs", "seconds", "precision@10", "±", "AUC", *shown)
     for row in rows:
         table.add_row(
             str(row["start"]),
@@ -211,7 +196,7 @@ def _print(rows: Sequence[dict[str, float | str]], *, title: str) -> None:
             f"{row['auc']:.4f}",
             *(f"{row[share]:.4f}" for share in shares),
         )
-    Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
+    frame.show(table)
 
 
 if __name__ == "__main__":

@@ -10,24 +10,21 @@ against exact search; times are medians on one thread.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication.manifest import IndexFacts
+from tests.benchmarks import frame
 from tests.machine import machine_name
 from trainer.data import movielens
 from trainer.data.features import FeatureTable
-from trainer.errors import TrainerError
 from trainer.fitting.embeddings import extract_embeddings
 from trainer.fitting.lightfm_model import Hyperparameters, train
 from trainer.index import NAMES, installed, make_backends
@@ -45,11 +42,7 @@ DATA_DIR = Path(__file__).parents[2] / ".data"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.indexes",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--n", type=int, default=50_000, help="vectors (default: 50000)")
     parser.add_argument(
         "--backends", help=f"names with commas between, of {', '.join(NAMES)} (default: all installed)"
@@ -59,38 +52,44 @@ def main() -> int:
         "--target-recall", type=float, default=TuningOptions.target_recall, help="default: 0.95"
     )
     parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args()
-    try:
+    with frame.handled() as failed:
         backends = make_backends(options.backends) if options.backends else installed()
         tuning = TuningOptions(target_recall=options.target_recall, seed=options.seed)
         vectors, queries = make(options.vectors, options.n, options.seed)
         results = measure(backends, vectors, queries, tuning, quiet=options.json)
-    except TrainerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    machine = machine_name()
-    if options.json:
-        content = [{**asdict(facts), "file_bytes": size} for facts, size in results]
-        print(json.dumps({"machine": machine, "vectors": vectors.shape, "indexes": content}, indent=2))
-        return 0
-    title = f"{len(vectors):,} {options.vectors} vectors of {vectors.shape[1]} dimensions; {machine}"
-    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
-    for column in ("backend", "settings", "recall@10", "µs a query", "build, s", "file, MB"):
-        table.add_column(column, justify="left" if column in ("backend", "settings") else "right")
+        if options.json:
+            content = [{**asdict(facts), "file_bytes": size} for facts, size in results]
+            frame.print_json(vectors=vectors.shape, indexes=content)
+        else:
+            count, dimensions = vectors.shape
+            kind = f"{count:,} {options.vectors} vectors of {dimensions} dimensions"
+            _print(results, title=f"{kind}; {machine_name()}")
+    return int(bool(failed))
+
+
+def settings(facts: IndexFacts) -> str:
+    """How an index is built and asked, without what is the same for all."""
+    return " ".join(
+        f"{name}={value}"
+        for name, value in {**facts.build, **facts.query}.items()
+        if name not in ("seed", "threads")
+    )
+
+
+def _print(results: Sequence[tuple[IndexFacts, int]], *, title: str) -> None:
+    columns = ("recall@10", "µs a query", "build, s", "file, MB")
+    table = frame.table(title, "backend", "settings", *columns, left=2)
     for facts, size in results:
-        settings = {**facts.build, **facts.query}
-        shown = (f"{k}={v}" for k, v in settings.items() if k not in ("seed", "threads", "candidates"))
         table.add_row(
             facts.backend,
-            " ".join(shown),
+            settings(facts),
             f"{facts.recall_at_10:.4f}",
             f"{facts.query_microseconds:,.0f}",
             f"{facts.build_seconds:,.2f}",
             f"{size / 1e6:,.1f}",
         )
-    Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
-    return 0
+    frame.show(table)
 
 
 def make(kind: str, count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -34,10 +34,11 @@ from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from lightfm_retriever.publication.writer import Staging
+from tests.benchmarks import frame
+from tests.benchmarks.frame import BenchmarkError
 from tests.benchmarks.indexes import DATA_DIR
 from trainer.data import movielens
 from trainer.data.features import FeatureTable
-from trainer.errors import TrainerError
 from trainer.fitting.embeddings import Embeddings, extract_embeddings
 from trainer.fitting.lightfm_model import Hyperparameters, train
 from trainer.index import AUTO, NAMES, make_backends
@@ -71,10 +72,6 @@ _DISK = 20e6
 # The indexes that are tried for one purpose lie there together until the best is chosen.
 _DISK_AN_ITEM = {"annoy": 2600, "exact": 350, "faiss": 700, "nmslib": 2700, AUTO: 3200}
 _DISK_A_USER = 420
-
-
-class BenchmarkError(Exception):
-    """A benchmark can't be run here, or was asked for what there isn't."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,37 +122,30 @@ class Room:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.large",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--items", type=int, default=1_000_000, help="default: 1000000")
-    parser.add_argument("--folder", type=Path, required=True, help="where it is kept")
-    add_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser = frame.parser(__spec__.name, __doc__)
+    add_arguments(parser, items=[1_000_000])
     options = parser.parse_args()
-    recipe = Recipe(
-        items=options.items, users=options.users, backend=options.backend, seed=options.seed
-    )
-    try:
+    with frame.handled() as failed:
+        if options.folder is None:
+            raise BenchmarkError("--folder says where it is kept, and is needed")
         started = time.perf_counter()
-        made = make(options.folder, recipe, reporter_for(quiet=options.json))
-        seconds = time.perf_counter() - started
-    except (BenchmarkError, TrainerError, PublicationError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    size = sum(path.stat().st_size for path in made.directory.iterdir())
-    if options.json:
-        facts = {"volume": str(made.volume), "version": made.version, "bytes": size, "seconds": seconds}
-        print(json.dumps({**asdict(recipe), **facts}, indent=2))
-    else:
-        print(f"{made.directory}: {size / 1e6:,.0f} MB, after {seconds:.1f} s")
-    return 0
+        for made in each(options, lambda _: Room(0, 0)):
+            seconds = time.perf_counter() - started
+            size = sum(path.stat().st_size for path in made.directory.iterdir())
+            if options.json:
+                place = {"volume": str(made.volume), "version": made.version}
+                frame.print_json(**asdict(made.recipe), **place, bytes=size, seconds=seconds)
+            else:
+                print(f"{made.directory}: {size / 1e6:,.0f} MB, after {seconds:.1f} s")
+    return int(bool(failed))
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of a recipe that all benchmarks share."""
+def add_arguments(parser: argparse.ArgumentParser, *, items: Sequence[int]) -> None:
+    """Add the flags of what is made; `items` are the default's."""
+    shown = " ".join(map(str, items))
+    parser.add_argument(
+        "--items", type=int, nargs="+", default=items, help=f"of each catalogue (default: {shown})"
+    )
     parser.add_argument("--users", type=int, default=1_000_000, help="default: 1000000")
     parser.add_argument(
         "--backend",
@@ -163,6 +153,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{AUTO}, or names with commas between, of {', '.join(NAMES)} (default: faiss)",
     )
     parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
+    parser.add_argument("--folder", type=Path, help="where publications are kept (default: nowhere)")
+
+
+def each(options: argparse.Namespace, besides: Callable[[Recipe], Room]) -> Iterator[Large]:
+    """Make what the flags of `add_arguments` ask for, one after the other.
+
+    Args:
+        options: those flags, and `json`, which takes the progress bars away.
+        besides: what the caller will need beside a publication.
+
+    Raises:
+        BenchmarkError, TrainerError, PublicationError: as `make`; before any is made if memory or disk
+            won't do for all.
+    """
+    recipes = [
+        Recipe(items=items, users=options.users, backend=options.backend, seed=options.seed)
+        for items in options.items
+    ]
+    with kept_in(options.folder) as folder:
+        check_all(folder, recipes, besides=besides)
+        for recipe in recipes:
+            yield make(folder, recipe, reporter_for(quiet=options.json), besides=besides(recipe))
 
 
 def reporter_for(*, quiet: bool) -> Reporter:

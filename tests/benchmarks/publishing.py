@@ -17,7 +17,6 @@ where the index is small.
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import subprocess
@@ -28,13 +27,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from lightfm_retriever.hosting import terminal
-from tests.benchmarks import large, synthetic
-from tests.benchmarks.large import BenchmarkError
-from tests.benchmarks.serving import check_positive, handled
+from tests.benchmarks import frame, large, synthetic
+from tests.benchmarks.frame import BenchmarkError
 from tests.benchmarks.synthetic import VectorsSpec
 from tests.machine import machine_name
 from trainer.errors import OptionError
@@ -98,15 +93,27 @@ class Measured:
 
 
 def main() -> int:
-    options = _parser().parse_args()
+    parser = frame.parser(__spec__.name, __doc__)
+    parser.add_argument(
+        "--items", type=int, nargs="+", default=[1_000_000], help="of each catalogue (default: 1000000)"
+    )
+    parser.add_argument("--components", type=int, default=64, help="of the vectors (default: 64)")
+    parser.add_argument(
+        "--backend", nargs="+", default=["annoy"], metavar="NAME", help="of index (default: annoy)"
+    )
+    parser.add_argument("--trees", type=int, default=10, help="of Annoy (default: 10)")
+    parser.add_argument("--folder", type=Path, help="where vectors are kept (default: nowhere)")
+    options = parser.parse_args()
     reporter = large.reporter_for(quiet=options.json)
     subjects = [
         Subject(items, options.components, backend, options.trees)
         for items in options.items
         for backend in options.backend
     ]
-    with handled() as failed, large.kept_in(options.folder) as folder:
-        check_positive(items=min(options.items), components=options.components, trees=options.trees)
+    with frame.handled() as failed, large.kept_in(options.folder) as folder:
+        frame.check_positive(
+            items=min(options.items), components=options.components, trees=options.trees
+        )
         for backend in options.backend:
             if backend not in NAMES or backend == "exact":
                 indexed = ", ".join(name for name in NAMES if name != "exact")
@@ -196,53 +203,31 @@ def watch(process: subprocess.Popen[bytes]) -> Peaks:
         return peaks
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.publishing",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--items", type=int, nargs="+", default=[1_000_000], help="of each catalogue (default: 1000000)"
-    )
-    parser.add_argument("--components", type=int, default=64, help="of the vectors (default: 64)")
-    parser.add_argument(
-        "--backend", nargs="+", default=["annoy"], metavar="NAME", help="of index (default: annoy)"
-    )
-    parser.add_argument("--trees", type=int, default=10, help="of Annoy (default: 10)")
-    parser.add_argument("--folder", type=Path, help="where vectors are kept (default: nowhere)")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    return parser
-
-
 def _print(results: Sequence[Measured], *, as_json: bool) -> None:
     if as_json:
         content = [{**asdict(one), "ratio": one.ratio} for one in results]
-        print(json.dumps({"machine": machine_name(), "target": TARGET, "results": content}, indent=2))
+        frame.print_json(target=TARGET, results=content)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    table.title = f"{machine_name()}; MB"
-    for column in (
-        "items", "d", "backend", "largest index", "anonymous, peak", "ratio", "", "resident, peak",
-        *(f"{stage}, s" for stage in results[0].seconds), "recall",
-    ):  # fmt: skip
-        table.add_column(column, justify="left" if column in ("backend", "") else "right")
+    table = frame.table(
+        f"{machine_name()}; MB", "backend", "", "items", "d", "largest index", "anonymous, peak",
+        "ratio", "resident, peak", *(f"{stage}, s" for stage in results[0].seconds), "recall", left=2,
+    )  # fmt: skip
     for one in results:
         figures = (max(one.index_bytes.values()), one.peaks.anonymous, one.peaks.resident)
         index, anonymous, resident = (f"{figure / 1e6:,.0f}" for figure in figures)
         table.add_row(
+            one.subject.backend,
+            "kept" if one.ratio <= TARGET else "missed",
             f"{one.subject.items:,}",
             str(one.subject.components),
-            one.subject.backend,
             index,
             anonymous,
             f"{one.ratio:.2f}",
-            "kept" if one.ratio <= TARGET else "missed",
             resident,
             *(f"{seconds:,.1f}" for seconds in one.seconds.values()),
             ", ".join(f"{recall:.2f}" for recall in one.recall.values()),
         )
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+    frame.show(table)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.ranking import row_norms, unit_rows
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, user_queries
 from tests.benchmarks.closed_loop import BATCH
-from tests.benchmarks.large import TENTHS, BenchmarkError, Large
+from tests.benchmarks.frame import BenchmarkError
+from tests.benchmarks.large import TENTHS, Large
 
 KINDS = ("recommend", "similar", "filtered", "session", "batch")
 LIMIT = 10

@@ -16,8 +16,6 @@ alone: the same bytes, read by as many requests at a time as the cache sends, an
 
 from __future__ import annotations
 
-import argparse
-import json
 import multiprocessing
 import os
 import re
@@ -31,8 +29,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication import layout, reader
@@ -42,8 +38,9 @@ from lightfm_retriever.remote.location import parse_location
 from lightfm_retriever.remote.store import PIECE_BYTES, Store
 from lightfm_retriever.remote.volume import open_volume
 from tests import seaweedfs
-from tests.benchmarks import large
-from tests.benchmarks.large import BenchmarkError, Large, Recipe, Room
+from tests.benchmarks import frame, large
+from tests.benchmarks.frame import BenchmarkError
+from tests.benchmarks.large import Large, Recipe, Room
 from tests.load import models
 from tests.machine import machine_name
 from tests.service import Service
@@ -89,36 +86,20 @@ class Result:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.remote",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--items", type=int, default=1_000_000, help="default: 1000000")
-    parser.add_argument("--folder", type=Path, help="where the version is kept (default: nowhere)")
-    large.add_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser = frame.parser(__spec__.name, __doc__)
+    large.add_arguments(parser, items=[1_000_000])
     options = parser.parse_args()
-    if (program := seaweedfs.program()) is None:
-        print(f"error: {seaweedfs.MISSING}", file=sys.stderr)
-        return 1
-    recipe = Recipe(
-        items=options.items, users=options.users, backend=options.backend, seed=options.seed
-    )
-    try:
-        with large.kept_in(options.folder) as folder:
-            # The store, the cache and the changed version each have a copy.
-            besides = Room(2e9, 4 * large.needs(recipe).disk)
-            made = large.make(folder, recipe, large.reporter_for(quiet=options.json), besides=besides)
+    with frame.handled() as failed:
+        if (program := seaweedfs.program()) is None:
+            raise BenchmarkError(seaweedfs.MISSING)
+        # The store, the cache and the changed version each have a copy.
+        for made in large.each(options, lambda recipe: Room(2e9, 4 * large.needs(recipe).disk)):
             result = measure(made, program, options.folder)
-    except BenchmarkError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    if options.json:
-        print(json.dumps({"machine": machine_name(), **asdict(recipe), **asdict(result)}, indent=2))
-    else:
-        show(recipe, result)
-    return 0
+            if options.json:
+                frame.print_json(**asdict(made.recipe), **asdict(result))
+            else:
+                _print(made.recipe, result)
+    return int(bool(failed))
 
 
 def measure(made: Large, program: Path, folder: Path | None) -> Result:
@@ -237,30 +218,22 @@ def _send(port: int) -> None:
             connection.sendall(data)
 
 
-def show(recipe: Recipe, result: Result) -> None:
-    """Print tables."""
-    console = Console(width=110)
-    console.print(f"{recipe.items:,} items, {recipe.users:,} users; {machine_name()}")
-    bandwidths = Table("bandwidth", "MB/s")
-    for name, value in (("loopback, one connection", result.loopback), ("store alone", result.store)):
-        bandwidths.add_row(name, f"{value / _MEGABYTE:,.0f}")
-    console.print(bandwidths)
-    table = Table(
-        "version", "MB", "MB moved", "upload s", "label to serving s", "of that fetching s", "all s"
-    )
+def _print(recipe: Recipe, result: Result) -> None:
+    columns = ("MB", "MB moved", "upload s", "label to serving s", "of that fetching s", "all s")
+    title = f"{recipe.items:,} items, {recipe.users:,} users; {machine_name()}"
+    table = frame.table(title, "version", *columns)
     for way in result.ways:
         table.add_row(
             way.name,
-            f"{way.bytes / _MEGABYTE:,.0f}",
-            f"{way.moved / _MEGABYTE:,.0f}",
-            f"{way.upload_seconds:.2f}",
-            f"{way.serve_seconds:.2f}",
-            f"{way.fetch_seconds:.2f}",
+            *(f"{count / _MEGABYTE:,.0f}" for count in (way.bytes, way.moved)),
+            *(f"{one:.2f}" for one in (way.upload_seconds, way.serve_seconds, way.fetch_seconds)),
             f"{way.seconds:.2f}",
         )
-    console.print(table)
-    console.print(
-        f"started anew while the store is away, until it serves: {result.restart_seconds:.2f} s"
+    loopback, store = (f"{one / _MEGABYTE:,.0f} MB/s" for one in (result.loopback, result.store))
+    frame.show(
+        table,
+        f"bandwidth: {loopback} of the loopback by one connection, {store} of the store alone",
+        f"started anew while the store is away, until it serves: {result.restart_seconds:.2f} s",
     )
 
 

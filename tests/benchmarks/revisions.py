@@ -13,10 +13,8 @@ Compare a commit with itself (--base HEAD --head HEAD) to see how far from 1 cha
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -28,11 +26,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from lightfm_retriever.hosting import terminal
+from tests.benchmarks import frame
 from tests.benchmarks.closed_loop import METHODS, Round, measure
+from tests.benchmarks.frame import BenchmarkError
 from tests.machine import machine_name
 from tests.service import Service
 
@@ -69,7 +67,7 @@ labels.promote(volume, models.publish(volume, "a", 1, size).version)
 Server = dict[str, list[int]]
 
 
-class RevisionError(Exception):
+class RevisionError(BenchmarkError):
     """A revision can't be had or can't be run."""
 
 
@@ -136,32 +134,33 @@ class Comparison:
         """Head to base of a figure, one of Round's fields."""
         return Ratio.of(*([getattr(one, figure) for one in side] for side in (self.head, self.base)))
 
+    @property
+    def described(self) -> dict[str, object]:
+        """All of it for a program."""
+        return {**asdict(self), "ratios": {name: asdict(self.ratio(name)) for name in FIGURES}}
+
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.revisions",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = frame.parser(__spec__.name, __doc__)
     parser.add_argument("--base", required=True, help="the commit to compare with")
     parser.add_argument("--head", default=WORKING_TREE, help=f"a commit; default: the {WORKING_TREE}")
     parser.add_argument("--items", type=int, default=1682, help="items of the catalogue")
     parser.add_argument("--rounds", type=int, default=8, help="of each method and way")
     parser.add_argument("--seconds", type=float, default=1.0, help="of each round and revision")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args()
-    try:
-        with tempfile.TemporaryDirectory() as temporary:
-            place = Path(temporary)
-            base = check_out(options.base, place / "base")
-            head = check_out(options.head, place / "head")
-            base.run(_PUBLISH, str(place / "volume"), str(options.items))
-            results = compare(place / "volume", base, head, options.rounds, options.seconds)
-    except RevisionError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    _print(results, base.name, head.name, as_json=options.json)
-    return 0
+    with frame.handled() as failed, tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
+        base = check_out(options.base, place / "base")
+        head = check_out(options.head, place / "head")
+        base.run(_PUBLISH, str(place / "volume"), str(options.items))
+        with contextlib.ExitStack() as stack:
+            servers = [
+                stack.enter_context(_serving(revision, place / "volume", place / f"{side}.log"))
+                for side, revision in (("base", base), ("head", head))
+            ]
+            results = compare(servers, METHODS, options.rounds, options.seconds)
+        _print(results, base.name, head.name, as_json=options.json)
+    return int(bool(failed))
 
 
 def check_out(revision: str, tree: Path) -> Revision:
@@ -184,26 +183,25 @@ def check_out(revision: str, tree: Path) -> Revision:
 
 
 def compare(
-    volume: Path, base: Revision, head: Revision, rounds: int, seconds: float
+    servers: Sequence[Server], methods: Sequence[str], rounds: int, seconds: float
 ) -> list[Comparison]:
-    """Rounds of both revisions, of every method and way. RevisionError if one can't serve."""
-    with contextlib.ExitStack() as stack:
-        servers = []
-        for side, revision in (("base", base), ("head", head)):
-            log = volume.parent / f"{side}.log"
-            servers.append(stack.enter_context(_serving(revision, volume, log)))
-        results = []
-        for method in METHODS:
-            for server in servers:
-                measure(server, seconds=WARM_UP_SECONDS, method=method)
-            for callers, ask in ((1, _in_turn), (CALLERS, _one_at_a_time)):
-                pairs = []
-                for number in range(rounds):
-                    order = -1 if number % 2 else 1
-                    pairs.append(ask(servers[::order], method, seconds)[::order])
-                sides = zip(*pairs, strict=True)
-                results.append(Comparison(method, callers, *map(list, sides)))
-        return results
+    """Ask two servers, base and head, by one caller and by many: a comparison of each method and way.
+
+    Raises:
+        subprocess.CalledProcessError: a call failed.
+    """
+    results = []
+    for method in methods:
+        for server in servers:
+            measure(server, seconds=WARM_UP_SECONDS, method=method)
+        for callers, ask in ((1, _in_turn), (CALLERS, _one_at_a_time)):
+            pairs = []
+            for number in range(rounds):
+                order = -1 if number % 2 else 1
+                pairs.append(ask(servers[::order], method, seconds)[::order])
+            base, head = zip(*pairs, strict=True)
+            results.append(Comparison(method, callers, [*base], [*head]))
+    return results
 
 
 def _in_turn(servers: Sequence[Server], method: str, seconds: float) -> list[Round]:
@@ -257,21 +255,12 @@ def _last_line(text: str) -> str:
 
 
 def _print(results: Sequence[Comparison], base: str, head: str, *, as_json: bool) -> None:
-    machine = machine_name()
     if as_json:
-        comparisons = [
-            {**asdict(one), "ratios": {figure: asdict(one.ratio(figure)) for figure in FIGURES}}
-            for one in results
-        ]
-        made = {"machine": machine, "base": base, "head": head, "comparisons": comparisons}
-        print(json.dumps(made, indent=2))
+        frame.print_json(base=base, head=head, comparisons=[one.described for one in results])
         return
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    table.title = f"{machine}; head: {head}, base: {base}; medians of rounds"
-    for column in ("", "callers", ""):
-        table.add_column(column)
-    for column, _ in FIGURES.values():
-        table.add_column(column, justify="right")
+    title = f"{machine_name()}; head: {head}, base: {base}; medians of rounds"
+    figures = (column for column, _ in FIGURES.values())
+    table = frame.table(title, "method", "callers", "revision", *figures, left=3)
     for one in results:
         for name, rounds in (("base", one.base), ("head", one.head)):
             medians = [
@@ -280,7 +269,7 @@ def _print(results: Sequence[Comparison], base: str, head: str, *, as_json: bool
             ]
             table.add_row(one.method, str(one.callers), name, *medians)
         table.add_row("", "", "head/base", *(str(one.ratio(figure)) for figure in FIGURES))
-    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
+    frame.show(table)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.serving --items 1682 100000 1000000 --users 1000000 --backend faiss
 
 For each size a publication is made (or taken from --folder, see tests/benchmarks/large.py) and served
-by one real worker. Each kind of call is asked in three ways: by one caller and by 16 who each ask again
+by real workers. Each kind of call is asked in three ways: by one caller and by 16 who each ask again
 when they are answered (a closed loop: what the worker can do at most), and by a schedule at half of
 what the 16 got (an open loop), whose latencies count from when a call was due. The same is asked of an
 echo server, one process that answers the same bytes to every call, in alternating rounds of the same
@@ -15,9 +15,7 @@ filter lets through and the user hasn't seen.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import socket
 import subprocess
 import sys
@@ -26,23 +24,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import grpc
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication import layout, reader
-from lightfm_retriever.publication.errors import PublicationError
-from tests.benchmarks import closed_loop, large, open_loop
+from tests.benchmarks import closed_loop, frame, indexes, large, open_loop
 from tests.benchmarks.closed_loop import Calls
-from tests.benchmarks.large import BenchmarkError, Large, Recipe, Room
+from tests.benchmarks.frame import BenchmarkError
+from tests.benchmarks.large import Large, Recipe, Room
 from tests.benchmarks.open_loop import Scheduled
 from tests.benchmarks.questions import KINDS, Kind, Questions
 from tests.benchmarks.revisions import Ratio
 from tests.machine import machine_name
 from tests.service import Service
-from trainer.errors import TrainerError
 from trainer.progress import Advance, Reporter
 
 CALLERS = (1, 16)
@@ -60,6 +55,17 @@ _MOST_REPLY = 60_000
 
 # An address, and the ids of the processes that answer there.
 Server = tuple[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What is asked of which server, and for how long; see the flags of these names."""
+
+    kinds: Sequence[str]
+    workers: int
+    rounds: int
+    seconds: float
+    queries: int
 
 
 @dataclass(frozen=True)
@@ -147,76 +153,26 @@ class Result:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.serving",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--items", type=int, nargs="+", default=[1682, 100_000, 1_000_000], help="of each catalogue"
-    )
-    large.add_arguments(parser)
+    parser = frame.parser(__spec__.name, __doc__)
+    large.add_arguments(parser, items=[1682, 100_000, 1_000_000])
+    parser.add_argument("--workers", type=int, default=1, help="processes of each server (default: 1)")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="default: all")
     parser.add_argument("--rounds", type=int, default=3, help="of each way to ask (default: 3)")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each round (default: 3)")
     parser.add_argument(
         "--queries", type=int, default=300, help="by which recall is measured (default: 300)"
     )
-    parser.add_argument("--folder", type=Path, help="where publications are kept (default: nowhere)")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args()
-    recipes = [
-        Recipe(items=items, users=options.users, backend=options.backend, seed=options.seed)
-        for items in options.items
-    ]
-    reporter = large.reporter_for(quiet=options.json)
-    with handled() as failed, large.kept_in(options.folder) as folder:
-        check_positive(rounds=options.rounds, seconds=options.seconds, queries=options.queries)
-        large.check_all(folder, recipes, besides=besides)
-        results = []
-        for recipe in recipes:
-            made = large.make(folder, recipe, reporter, besides=besides(recipe))
-            measured = measure(
-                made,
-                options.kinds,
-                rounds=options.rounds,
-                seconds=options.seconds,
-                queries=options.queries,
-                reporter=reporter,
-            )
-            results.append((made, indexes_of(made), measured))
-        _print(results, options.rounds, options.seconds, as_json=options.json)
+    ways = Ways(options.kinds, options.workers, options.rounds, options.seconds, options.queries)
+    with frame.handled() as failed:
+        frame.check_positive(**{name: value for name, value in asdict(ways).items() if name != "kinds"})
+        reporter = large.reporter_for(quiet=options.json)
+        results = [
+            (made, indexes_of(made), measure(made, ways, reporter))
+            for made in large.each(options, besides)
+        ]
+        _print(results, ways, as_json=options.json)
     return int(bool(failed))
-
-
-@contextlib.contextmanager
-def handled() -> Iterator[list[str]]:
-    """Print what goes wrong as one line; the list that it yields isn't empty afterwards."""
-    failures: list[str] = []
-    try:
-        yield failures
-    except subprocess.CalledProcessError as error:
-        failures.append(f"the callers failed, as they said above (exit status {error.returncode})")
-    except grpc.RpcError as error:
-        failures.append(f"a call failed: {error.code().name}: {error.details()}")
-    except (
-        BenchmarkError,
-        TrainerError,
-        PublicationError,
-        RuntimeError,
-        TimeoutError,
-        OSError,
-    ) as error:
-        failures.append(str(error))
-    for failure in failures:
-        print(f"error: {failure}", file=sys.stderr)
-
-
-def check_positive(**values: float) -> None:
-    """Raise BenchmarkError for a flag's value that isn't above 0."""
-    for name, value in values.items():
-        if value <= 0:
-            raise BenchmarkError(f"--{name.replace('_', '-')} is {value}, but should be above 0")
 
 
 def besides(recipe: Recipe) -> Room:
@@ -224,43 +180,33 @@ def besides(recipe: Recipe) -> Room:
     return Room(_BESIDES + recipe.items * _BESIDES_AN_ITEM, 10e6)
 
 
-def indexes_of(made: Large) -> dict[str, str]:
-    """By index its backend, settings, and recall when it was tuned."""
+def indexes_of(made: Large) -> list[str]:
+    """A line for each index: its backend, settings, and recall when it was tuned."""
     facts = reader.read_manifest(made.volume, made.version)
-    described = {}
-    for name in (layout.RECOMMEND, layout.SIMILAR):
-        own = facts.indexes[name]
-        settings = {**own.build, **own.query}
-        shown = [f"{key}={value}" for key, value in settings.items() if key not in ("seed", "threads")]
-        described[name] = " ".join([own.backend, *shown, f"(tuned to {own.recall_at_10:.4f})"])
-    return described
+    return [
+        f"index {name!r}: {facts.indexes[name].backend} {indexes.settings(facts.indexes[name])} "
+        f"(tuned to {facts.indexes[name].recall_at_10:.4f})"
+        for name in (layout.RECOMMEND, layout.SIMILAR)
+    ]
 
 
-def measure(
-    made: Large,
-    kinds: Sequence[str],
-    *,
-    rounds: int,
-    seconds: float,
-    queries: int,
-    reporter: Reporter,
-) -> list[Result]:
-    """Ask one worker, and echo servers, in all ways."""
-    questions = Questions(made, queries=queries, seed=made.recipe.seed)
+def measure(made: Large, ways: Ways, reporter: Reporter) -> list[Result]:
+    """Ask the workers, and as many echo servers, in all ways."""
+    questions = Questions(made, queries=ways.queries, seed=made.recipe.seed)
     results = []
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
-        with serving(made, place, workers=1) as (service, pids):
-            for name in kinds:
+        with serving(made, place, workers=ways.workers) as (service, pids):
+            for name in ways.kinds:
                 kind = questions.kind(name)
                 title = f"{made.recipe.items:,} items, {name}, rounds"
-                with reporter.step(title, rounds * (len(CALLERS) + 1)) as advance:
+                with reporter.step(title, ways.rounds * (len(CALLERS) + 1)) as advance:
                     replies = _replies(service, kind)
                     reply = sorted(replies, key=len)[len(replies) // 2]
                     requests = closed_loop.write_requests(place / name, kind.requests)
-                    with echoing(reply) as echo:
+                    with echoing(reply, ways.workers) as echo:
                         servers = [(service.target, pids), echo]
-                        closed, scheduled = _compare(servers, kind, requests, rounds, seconds, advance)
+                        closed, scheduled = _compare(servers, kind.method, requests, ways, advance)
                 results.append(
                     Result(
                         name,
@@ -289,25 +235,29 @@ def serving(made: Large, place: Path, *, workers: int) -> Iterator[tuple[Service
 
 
 @contextlib.contextmanager
-def echoing(reply: bytes) -> Iterator[Server]:
-    """A process that answers the same to every call."""
+def echoing(reply: bytes, workers: int) -> Iterator[Server]:
+    """Processes on one port that answer the same to every call."""
     if len(reply) > _MOST_REPLY:
         raise BenchmarkError(f"a reply has {len(reply)} bytes, more than the echo server can be given")
-    with socket.socket() as held:
+    with socket.socket() as held, contextlib.ExitStack() as stack:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{held.getsockname()[1]}"
         command = [sys.executable, "-m", "tests.benchmarks.echo_server", target, reply.hex()]
-        with subprocess.Popen(
-            [*command, str(_ECHO_THREADS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        ) as server:
-            try:
-                assert server.stdout is not None
-                if not server.stdout.readline():
-                    raise RuntimeError("the echo server didn't start, as it said above")
-                yield target, [server.pid]
-            finally:
-                server.kill()
+        servers = []
+        for _ in range(workers):
+            server = stack.enter_context(
+                subprocess.Popen(
+                    [*command, str(_ECHO_THREADS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
+            )
+            stack.callback(server.kill)
+            servers.append(server)
+        for server in servers:
+            assert server.stdout is not None
+            if not server.stdout.readline():
+                raise RuntimeError("the echo server didn't start, as it said above")
+        yield target, [server.pid for server in servers]
 
 
 def _replies(service: Service, kind: Kind) -> list[bytes]:
@@ -318,10 +268,9 @@ def _replies(service: Service, kind: Kind) -> list[bytes]:
 
 def _compare(
     servers: Sequence[Server],
-    kind: Kind,
+    method: str,
     requests: Path,
-    rounds: int,
-    seconds: float,
+    ways: Ways,
     advance: Advance,
 ) -> tuple[dict[int, Compared], Compared]:
     def ask(server: Server, callers: int, seconds: float) -> Calls:
@@ -329,7 +278,7 @@ def _compare(
             {server[0]: server[1]},
             seconds=seconds,
             connections=callers,
-            method=kind.method,
+            method=method,
             requests=requests,
         )
         return calls
@@ -339,23 +288,23 @@ def _compare(
     closed = {}
     for callers in CALLERS:
         pairs = []
-        for number in range(rounds):
+        for number in range(ways.rounds):
             order = -1 if number % 2 else 1
-            own, echo = [ask(server, callers, seconds) for server in servers[::order]][::order]
+            own, echo = [ask(server, callers, ways.seconds) for server in servers[::order]][::order]
             pairs.append((own, echo))
             advance(1)
         closed[callers] = Compared.of(f"{callers} at a time", pairs)
     rate = LOAD * closed[CALLERS[-1]].retriever.calls_per_second
     scheduled = []
-    for number in range(rounds):
+    for number in range(ways.rounds):
         order = -1 if number % 2 else 1
         own_calls, echo_calls = [
             open_loop.ask(
                 target,
                 pids,
                 rate=rate,
-                seconds=seconds,
-                method=kind.method,
+                seconds=ways.seconds,
+                method=method,
                 requests=requests,
                 seed=number,
                 connections=CALLERS[-1],
@@ -368,36 +317,26 @@ def _compare(
 
 
 def _print(
-    results: Sequence[tuple[Large, dict[str, str], list[Result]]],
-    rounds: int,
-    seconds: float,
-    *,
-    as_json: bool,
+    results: Sequence[tuple[Large, list[str], list[Result]]], ways: Ways, *, as_json: bool
 ) -> None:
-    machine = machine_name()
     if as_json:
         sizes = [
-            {**asdict(made.recipe), "indexes": indexes, "kinds": [asdict(one) for one in measured]}
-            for made, indexes, measured in results
+            {**asdict(made.recipe), "indexes": described, "kinds": [asdict(one) for one in measured]}
+            for made, described, measured in results
         ]
-        made_of = {"machine": machine, "rounds": rounds, "seconds": seconds, "sizes": sizes}
-        print(json.dumps(made_of, indent=2))
+        frame.print_json(**asdict(ways), sizes=sizes)
         return
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    for made, indexes, measured in results:
-        console.print(
-            f"[bold]{made.recipe.items:,} items, {made.recipe.users:,} users; one worker; {machine}; "
-            f"{rounds} rounds of {seconds:g} s; ratios are medians of the rounds, with their range"
+    for made, described, measured in results:
+        title = (
+            f"{made.recipe.items:,} items, {made.recipe.users:,} users; workers: {ways.workers}; "
+            f"{machine_name()}; {ways.rounds} rounds of {ways.seconds:g} s; ratios are medians of the "
+            "rounds, with their range"
         )
-        for name, described in indexes.items():
-            console.print(f"index {name!r}: {described}", markup=False)
-        for table in (_closed_table(measured), _open_table(measured)):
-            console.print(table)
-            console.print()
+        frame.show(title, *described, _closed_table(measured), "", _open_table(measured), "")
 
 
 def _closed_table(results: Sequence[Result]) -> Table:
-    table = _table(
+    table = frame.table(
         "Asked again when answered", "kind", "recall@10", "callers", "calls/s", "answers/s",
         "a CPU second", "echo calls/s", "throughput/echo", "CPU µs a call", "echo", "CPU/echo",
         "p50 ms", "p99",
@@ -424,7 +363,7 @@ def _closed_table(results: Sequence[Result]) -> Table:
 
 
 def _open_table(results: Sequence[Result]) -> Table:
-    table = _table(
+    table = frame.table(
         f"By a schedule, at {LOAD:.0%} of what {CALLERS[-1]} callers got; ms from when a call was due",
         "kind", "load", "p50", "p90", "p99", "p99.9", "echo p50", "p99", "p99/echo", "CPU µs a call",
         "CPU/echo", "asked late, p99",
@@ -445,14 +384,6 @@ def _open_table(results: Sequence[Result]) -> Table:
             str(result.open.cpu),
             f"{result.open.late_milliseconds:.2f}",
         )
-    return table
-
-
-def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
-    table.add_column(first)
-    for column in others:
-        table.add_column(column, justify="right")
     return table
 
 

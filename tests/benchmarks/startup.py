@@ -17,10 +17,8 @@ How much of the files was in the cache all the same is told.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ctypes
-import json
 import mmap
 import os
 import signal
@@ -36,21 +34,19 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 from recsys.retriever.v1 import retriever_service_pb2 as pb
-from rich.console import Console
 from rich.table import Table
 
 from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication import labels, layout, reader
 from lightfm_retriever.publication.removal import delete_version
-from tests.benchmarks import closed_loop, large, open_loop
-from tests.benchmarks.large import BenchmarkError, Large, Recipe, Room
+from tests.benchmarks import closed_loop, frame, large, open_loop
+from tests.benchmarks.frame import BenchmarkError
+from tests.benchmarks.large import Large, Recipe, Room
 from tests.benchmarks.open_loop import Scheduled
 from tests.benchmarks.questions import Questions
 from tests.benchmarks.serving import (
     LOAD,
     PATIENCE,
-    check_positive,
-    handled,
     indexes_of,
     serving,
 )
@@ -129,15 +125,8 @@ class Result:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.startup",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--items", type=int, nargs="+", default=[1_000_000], help="of each catalogue (default: 1000000)"
-    )
-    large.add_arguments(parser)
+    parser = frame.parser(__spec__.name, __doc__)
+    large.add_arguments(parser, items=[1_000_000])
     parser.add_argument("--workers", type=int, default=2, help="worker processes (default: 2)")
     parser.add_argument("--rounds", type=int, default=3, help="of each measurement (default: 3)")
     parser.add_argument(
@@ -146,25 +135,17 @@ def main() -> int:
     parser.add_argument(
         "--drop-caches", action="store_true", help="empty the whole page cache; for root only"
     )
-    parser.add_argument("--folder", type=Path, help="where publications are kept (default: nowhere)")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args()
-    recipes = [
-        Recipe(items=items, users=options.users, backend=options.backend, seed=options.seed)
-        for items in options.items
-    ]
-    reporter = large.reporter_for(quiet=options.json)
-    with handled() as failed, large.kept_in(options.folder) as folder:
-        check_positive(workers=options.workers, rounds=options.rounds)
+    with frame.handled() as failed:
+        frame.check_positive(workers=options.workers, rounds=options.rounds)
         if options.rate is not None:
-            check_positive(rate=options.rate)
+            frame.check_positive(rate=options.rate)
         if options.drop_caches and not os.access(DROP_CACHES, os.W_OK):
             raise BenchmarkError(f"--drop-caches needs to write {DROP_CACHES}, which only root may")
         chill = drop_all if options.drop_caches else forget
-        large.check_all(folder, recipes, besides=besides)
+        reporter = large.reporter_for(quiet=options.json)
         results = []
-        for recipe in recipes:
-            made = large.make(folder, recipe, reporter, besides=besides(recipe))
+        for made in large.each(options, besides):
             with another(made) as other:
                 measured = measure(
                     made, other, options.workers, options.rounds, options.rate, chill, reporter
@@ -463,27 +444,19 @@ def _print(results: Sequence[tuple[Large, Result]], workers: int, how: str, *, a
             {**asdict(made.recipe), "indexes": indexes_of(made), **asdict(result)}
             for made, result in results
         ]
-        content = {"machine": machine_name(), "workers": workers, "cold_by": how, "sizes": sizes}
-        print(json.dumps(content, indent=2))
+        frame.print_json(workers=workers, cold_by=how, sizes=sizes)
         return
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
     for made, result in results:
         size = sum(path.stat().st_size for path in made.directory.iterdir())
-        console.print(
-            f"[bold]{made.recipe.items:,} items, {made.recipe.users:,} users; files of "
-            f"{size / 1e6:,.0f} MB; {workers} workers; {machine_name()}; cold by {how}"
+        title = (
+            f"{made.recipe.items:,} items, {made.recipe.users:,} users; files of {size / 1e6:,.0f} MB; "
+            f"{workers} workers; {machine_name()}; cold by {how}"
         )
-        for name, described in indexes_of(made).items():
-            console.print(f"index {name!r}: {described}", markup=False)
-        for table in (_times(result), _calls(result)):
-            console.print(table)
-            console.print()
+        frame.show(title, *indexes_of(made), _times(result), "", _calls(result), "")
 
 
 def _times(result: Result) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("seconds, median (lowest..highest)", "", "files in the cache"):
-        table.add_column(column, justify="right" if table.columns else "left")
+    table = frame.table("", "seconds, median (lowest..highest)", "", "files in the cache")
     for cache, starts in result.starts.items():
         cached = f"{np.median([one.cached for one in starts]):.0%}"
         listening = [one.listening_seconds for one in starts]
@@ -504,10 +477,9 @@ def _times(result: Result) -> Table:
 
 
 def _calls(result: Result) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    table.title = f"Calls by a schedule of {result.rate:,.0f}/s; ms from when they were due"
-    for column in ("reload", "calls in it", "p99 in it", "p99 before", "ratio", "slowest of all"):
-        table.add_column(column, justify="right" if table.columns else "left")
+    title = f"Calls by a schedule of {result.rate:,.0f}/s; ms from when they were due"
+    columns = ("reload", "calls in it", "p99 in it", "p99 before", "ratio", "slowest of all")
+    table = frame.table(title, *columns)
     for cache, reloads in result.reloads.items():
         table.add_row(
             cache,

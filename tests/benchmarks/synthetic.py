@@ -21,7 +21,6 @@ grows with the users, items and clusters, not with the interactions; for vectors
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -37,10 +36,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from lightfm_retriever.hosting import terminal
+from tests.benchmarks import frame
 from tests.machine import machine_name
 from trainer.errors import OptionError, TrainerError
 from trainer.progress import Bars, Reporter, Silent
@@ -263,7 +261,7 @@ def main() -> int:
     options = _parser().parse_args()
     reporter = Silent() if options.json else Bars()
     started = time.perf_counter()
-    try:
+    with frame.handled() as failed:
         spec = _spec(options)
         with making(options.output, needed_bytes(spec)) as folder:
             if isinstance(spec, InteractionsSpec):
@@ -273,16 +271,10 @@ def main() -> int:
                 write_vectors(spec, folder, reporter)
                 users, items, rows = spec.users, spec.items, spec.users + spec.items
             sizes = [file.stat().st_size for file in folder.iterdir()]
-    except TrainerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {options.output}: {error.strerror or error}", file=sys.stderr)
-        return 1
-    seconds = round(time.perf_counter() - started, 3)
-    made = Made(rows, users, items, len(sizes), sum(sizes), seconds, peak_bytes())
-    _print(made, spec, options.output, as_json=options.json)
-    return 0
+        seconds = round(time.perf_counter() - started, 3)
+        made = Made(rows, users, items, len(sizes), sum(sizes), seconds, peak_bytes())
+        _print(made, spec, options.output, as_json=options.json)
+    return int(bool(failed))
 
 
 def write_interactions(spec: InteractionsSpec, folder: Path, reporter: Reporter) -> tuple[int, int]:
@@ -398,11 +390,7 @@ def _spec(options: argparse.Namespace) -> InteractionsSpec | VectorsSpec:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.synthetic",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = frame.parser(__spec__.name, __doc__)
     kinds = parser.add_subparsers(dest="kind", required=True)
     for kind, spec in SPECS.items():
         own = kinds.add_parser(kind, help=f"make {kind}")
@@ -420,13 +408,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _print(made: Made, spec: InteractionsSpec | VectorsSpec, output: Path, *, as_json: bool) -> None:
-    machine = machine_name()
     if as_json:
-        content = {"machine": machine, "output": str(output), "spec": asdict(spec), **asdict(made)}
-        print(json.dumps(content, indent=2))
+        frame.print_json(output=str(output), spec=asdict(spec), **asdict(made))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    table.title = f"{output}; {machine}"
     cells = {
         "rows": f"{made.rows:,}",
         "users": f"{made.users:,}",
@@ -437,10 +421,9 @@ def _print(made: Made, spec: InteractionsSpec | VectorsSpec, output: Path, *, as
         "rows/s": f"{made.rows / made.seconds:,.0f}",
         "peak memory, MB": f"{made.peak_bytes / 1e6:,.0f}",
     }
-    for column in cells:
-        table.add_column(column, justify="right")
+    table = frame.table(f"{output}; {machine_name()}", *cells, left=0)
     table.add_row(*cells.values())
-    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
+    frame.show(table)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from lightfm_retriever.publication.storage.ragged import Ragged
 from tests.benchmarks import large, open_loop, startup, synthetic, training
 from tests.benchmarks.closed_loop import Calls
 from tests.benchmarks.footprint import Footprint, Memory, further_worker
-from tests.benchmarks.large import BenchmarkError, Recipe, Room
+from tests.benchmarks.frame import BenchmarkError
+from tests.benchmarks.large import Recipe, Room
 from tests.benchmarks.open_loop import Scheduled
 from tests.benchmarks.questions import KINDS, Questions, among_the_best
 from tests.benchmarks.revisions import Ratio

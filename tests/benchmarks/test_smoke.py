@@ -18,22 +18,22 @@ LARGE = "--items 300 --users 200 --backend exact --folder FOLDER"
 BRIEF = "--items 300 --rounds 1 --seconds 0.1"
 # What a benchmark needs to be brief, and the part of its report that has figures.
 FLAGS = {
-    "batches": (BRIEF, "items"),
     "engines": ("--trials 1", "rows"),
     "filters": ("--items 2000 --queries 3", "results"),
-    "first_call": ("--items 300 --components 8 --switches 1", "microseconds"),
     "footprint": (f"--workers 1 2 --calls 20 {LARGE}", "sizes"),
     "freshness": ("--epochs 1 --seeds 1", "summary"),
     "indexes": ("--n 300 --vectors heavy-tailed --backends exact,annoy", "indexes"),
     "large": (LARGE, "version"),
-    "observed": (BRIEF, "callers"),
+    "observed": (BRIEF, "variants"),
     "publishing": ("--items 300 --components 8 --trees 2 --folder FOLDER", "results"),
     "remote": (LARGE, "loopback"),
     "revisions": (f"--base HEAD {BRIEF}", "comparisons"),
-    "serving": (f"{LARGE} --rounds 1 --seconds 0.1 --queries 5 --kinds recommend batch", "sizes"),
+    "serving": (
+        f"{LARGE} --rounds 1 --seconds 0.1 --queries 5 --workers 2 --kinds recommend batch",
+        "sizes",
+    ),
     "startup": (f"{LARGE} --workers 1 --rounds 1 --rate 50", "sizes"),
     "synthetic": ("interactions --users 200 --items 200 --interactions 5000 --output FOLDER", "spec"),
-    "throughput": (f"--workers 1 {BRIEF}", "workers"),
     "training": (
         "--interactions 3000 --users 150 --items 150 --components 4 --epochs 2 --rounds 1",
         "trainer",
@@ -42,8 +42,8 @@ FLAGS = {
 COMMANDS = [
     info.name
     for info in pkgutil.iter_modules(benchmarks.__path__)
-    if "ArgumentParser(" in (Path(benchmarks.__path__[0]) / f"{info.name}.py").read_text()
-    and info.name not in ("closed_loop", "open_loop", "echo_server", "test_smoke")
+    if "frame.parser(" in (Path(benchmarks.__path__[0]) / f"{info.name}.py").read_text()
+    and info.name != "test_smoke"
 ]
 
 

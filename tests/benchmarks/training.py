@@ -36,18 +36,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse as sp
-from rich.console import Console
 from rich.table import Table
 
 from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication.volume import FolderVolume
-from tests.benchmarks import synthetic
+from tests.benchmarks import frame, synthetic
 from tests.benchmarks.synthetic import InteractionsSpec, NoRoomError
 from tests.machine import machine_name
 from trainer.data.features import FeatureTable
 from trainer.data.files.parquet_folder import data_files
 from trainer.data.interactions import read_interactions
-from trainer.errors import InputError, OptionError, TrainerError
+from trainer.errors import InputError, TrainerError
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.pipeline import Places, train_and_publish
 from trainer.preparing.dataset import build_dataset
@@ -166,11 +165,20 @@ class Measured:
 
 
 def main() -> int:
-    options = _parser().parse_args()
+    parser = frame.parser(__spec__.name, __doc__)
+    parser.add_argument("--interactions", type=int, default=2_000_000, help="default: 2000000")
+    parser.add_argument("--users", type=int, help="default: one for every 20 interactions")
+    parser.add_argument("--items", type=int, help="default: one for every 20 interactions")
+    parser.add_argument("--data", type=Path, help="a folder of Parquet files to read instead")
+    parser.add_argument("--components", type=int, default=64, help="default: 64")
+    parser.add_argument("--epochs", type=int, default=4, help="of each fit (default: 4)")
+    parser.add_argument("--threads", type=int, default=1, help="of the fit (default: 1)")
+    parser.add_argument("--rounds", type=int, default=3, help="of both fits (default: 3)")
+    parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
+    options = parser.parse_args()
     reporter = Silent() if options.json else Bars()
-    try:
-        if options.rounds < 1:
-            raise OptionError("--rounds", options.rounds, "at least 1")
+    with frame.handled() as failed:
+        frame.check_positive(rounds=options.rounds)
         hyperparameters = Hyperparameters(
             components=options.components,
             epochs=options.epochs,
@@ -188,14 +196,8 @@ def main() -> int:
                 with synthetic.making(data, synthetic.needed_bytes(spec)) as folder:
                     synthetic.write_interactions(spec, folder, reporter)
             measured = measure(data, place, hyperparameters, options.rounds, reporter)
-    except TrainerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    _print(measured, hyperparameters, as_json=options.json)
-    return 0
+        _print(measured, hyperparameters, as_json=options.json)
+    return int(bool(failed))
 
 
 def measure(
@@ -337,56 +339,26 @@ def _rows(folder: Path) -> int:
         raise InputError(folder, f"can't be read as Parquet: {error}") from error
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.training",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--interactions", type=int, default=2_000_000, help="default: 2000000")
-    parser.add_argument("--users", type=int, help="default: one for every 20 interactions")
-    parser.add_argument("--items", type=int, help="default: one for every 20 interactions")
-    parser.add_argument("--data", type=Path, help="a folder of Parquet files to read instead")
-    parser.add_argument("--components", type=int, default=64, help="default: 64")
-    parser.add_argument("--epochs", type=int, default=4, help="of each fit (default: 4)")
-    parser.add_argument("--threads", type=int, default=1, help="of the fit (default: 1)")
-    parser.add_argument("--rounds", type=int, default=3, help="of both fits (default: 3)")
-    parser.add_argument("--seed", type=int, default=42, help="of everything random (default: 42)")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    return parser
-
-
 def _print(measured: Measured, hyperparameters: Hyperparameters, *, as_json: bool) -> None:
-    machine = machine_name()
     subject, epochs = measured.subject, hyperparameters.epochs
     if as_json:
         ratios = {
             name: {**asdict(ratio), "target": target}
             for name, (ratio, target) in measured.ratios().items()
         }
-        content = {
-            "machine": machine,
-            "hyperparameters": asdict(hyperparameters),
-            **asdict(measured),
-            "ratios": ratios,
-        }
-        print(json.dumps(content, indent=2))
+        frame.print_json(hyperparameters=asdict(hyperparameters), **asdict(measured), ratios=ratios)
         return
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
     title = (
         f"{subject.rows:,} rows, {subject.file_bytes / 1e6:,.0f} MB of files, {subject.users:,} users, "
         f"{subject.items:,} items, {subject.pairs:,} pairs; {hyperparameters.components} components, "
-        f"{epochs} epochs, {hyperparameters.threads} threads; {machine}"
+        f"{epochs} epochs, {hyperparameters.threads} threads; {machine_name()}"
     )
-    console.print(_stages(measured, epochs, title))
-    console.print()
-    console.print(_ratios(measured))
+    frame.show(_stages(measured, epochs, title), "", _ratios(measured))
 
 
 def _stages(measured: Measured, epochs: int, title: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
-    for column in ("process", "stage", "s", "CPU s", "interactions/s", "peak memory, MB"):
-        table.add_column(column, justify="left" if column in ("process", "stage") else "right")
+    columns = ("s", "CPU s", "interactions/s", "peak memory, MB")
+    table = frame.table(title, "process", "stage", *columns, left=2)
     processes = {"reading": [measured.reading], "bare fit": measured.bare, "trainer": measured.trainer}
     for name, rounds in processes.items():
         for stage in rounds[0].seconds:
@@ -410,12 +382,10 @@ def _stages(measured: Measured, epochs: int, title: str) -> Table:
 
 
 def _ratios(measured: Measured) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("trainer / bare fit", "median (range)", "target", ""):
-        table.add_column(column, justify="left" if column in ("trainer / bare fit", "") else "right")
+    table = frame.table("", "trainer / bare fit", "", "median (range)", "target", left=2)
     for name, (ratio, target) in measured.ratios().items():
         kept = "kept" if ratio.median <= target else "missed"
-        table.add_row(name, str(ratio), f"at most {target}", kept)
+        table.add_row(name, kept, str(ratio), f"at most {target}")
     return table
 
 
