@@ -1,4 +1,4 @@
-"""The campaign for a minute, and that its judge finds what it should."""
+"""Each kind of damage once, and that the campaign's judge finds what it should."""
 
 from __future__ import annotations
 
@@ -22,22 +22,14 @@ from tests.hostile.writing import SOURCES
 from trainer.__main__ import main
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 60
+MOST_SECONDS = 1200
 GOOD = Looks(0.4, frozenset({"kind of price: number", "title of 1: A", "title of 2: B"}))
 
 
-@pytest.mark.timeout(20 * SECONDS)
+@pytest.mark.timeout(MOST_SECONDS)
 def test_no_damage_gets_past_the_trainer_unseen(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "tests.hostile",
-        "--seed",
-        "1",
-        "--seconds",
-        str(SECONDS),
-        "--json",
-    ]
+    # Each kind is tried once however short; `make hostile-data` goes on.
+    command = [sys.executable, "-m", "tests.hostile", "--seed", "1", "--seconds", "1", "--json"]
     ended = subprocess.run(
         [*command, "--keep", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
     )
