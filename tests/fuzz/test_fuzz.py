@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 # Of about as long each, so that two processes share the work.
 SERVICES = ["retriever", "trainer"]
 FILES = [target.name for target in TARGETS if target.name not in SERVICES]
-SECONDS = 12
+SECONDS = 6
 
 
 @pytest.mark.parametrize("names", [FILES, SERVICES], ids=["files", "services"])
