@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     command = "retriever"
     try:
-        options = _parse(argv)
+        options = parse(argv)
         command += f" {options.command}"
         if options.command == "serve":
             return _serve(options)
@@ -74,7 +74,8 @@ def _serve(options: argparse.Namespace) -> int:
     return supervisor.serve(config)
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read a command line, or this process's own; exits where it is a mistake, as argparse does."""
     given = list(sys.argv[1:] if argv is None else argv)
     parser = Parser(
         prog="python -m retriever",

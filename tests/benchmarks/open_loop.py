@@ -168,7 +168,7 @@ def run(
 
     Returns when each call was due, asked and answered. Exits when one fails.
     """
-    calls = _Calls(offsets.tolist())
+    calls = Turns(offsets.tolist())
     begin = threading.Barrier(connections, action=calls.begin)
 
     def call() -> None:
@@ -196,7 +196,7 @@ def run(
     return offsets + calls.began, np.array(calls.asked), np.array(calls.answered)
 
 
-class _Calls:
+class Turns:
     """What is to be asked when, by any number of threads, and when it was.
 
     Attributes:

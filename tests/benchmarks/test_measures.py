@@ -69,7 +69,7 @@ def test_every_call_of_a_schedule_is_asked_once_and_not_before_it_is_due():
     assert len(due) == 600
     # As independent callers come: the gaps spread as much as they are long.
     assert np.diff(due).std() == pytest.approx(np.diff(due).mean(), rel=0.2)
-    calls = open_loop._Calls([0.0, 0.001, 0.002, 0.003])
+    calls = open_loop.Turns([0.0, 0.001, 0.002, 0.003])
     calls.began = time.perf_counter()
     asked = []
     threads = [threading.Thread(target=calls.keep, args=(asked.append,)) for _ in range(3)]
@@ -197,8 +197,8 @@ def test_both_fits_of_the_training_benchmark_do_the_same_work(tmp_path, monkeypa
     monkeypatch.setattr(trainer_training, "train", kept)
     asked = json.dumps(asdict(Hyperparameters(components=4, epochs=2, seed=1)))
     training.train(str(data), str(tmp_path / "volume"), asked)
-    shown = training._BARE + "\nprint(json.dumps({'biases': model.item_biases.tolist()}))"
-    said = training._run("the bare fit", shown, str(matrix), asked)
+    shown = training.BARE_FIT + "\nprint(json.dumps({'biases': model.item_biases.tolist()}))"
+    said = training.run_part("the bare fit", shown, str(matrix), asked)
     assert np.array_equal(models[0].item_biases, np.array(said["biases"], dtype=np.float32))
     assert len(np.unique(models[0].item_biases)) > 100
 

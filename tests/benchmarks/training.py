@@ -69,7 +69,7 @@ READ_ROW_BYTES = 110
 FIT_ROW_BYTES = 25
 
 # What one who has the matrix would write; it imports nothing of this project.
-_BARE = """
+BARE_FIT = """
 import json, sys, time
 from pathlib import Path
 import numpy as np, scipy.sparse as sp
@@ -207,18 +207,18 @@ def measure(
     matrix = str(place / "matrix.npz")
     asked = json.dumps(asdict(hyperparameters))
     with reporter.step("Processes", 1 + 2 * rounds) as advance:
-        said = _run("the reader", _READ, str(data), matrix)
+        said = run_part("the reader", _READ, str(data), matrix)
         subject, reading = Subject(**said["subject"]), Stages(**said["stages"])
         advance(1)
         bare: list[Stages] = []
         trained: list[Stages] = []
         ways = [
-            (bare, "the bare fit", _BARE, [matrix, asked]),
+            (bare, "the bare fit", BARE_FIT, [matrix, asked]),
             (trained, "the trainer", _TRAIN, [str(data), str(place / "volume"), asked]),
         ]
         for number in range(rounds):
             for results, name, code, arguments in ways[:: -1 if number % 2 else 1]:
-                results.append(Stages(**_run(name, code, *arguments)))
+                results.append(Stages(**run_part(name, code, *arguments)))
                 advance(1)
     return Measured(subject, reading, bare, trained)
 
@@ -301,7 +301,7 @@ def check_memory(needed: int, available: int) -> None:
         )
 
 
-def _run(name: str, code: str, *arguments: str) -> dict[str, Any]:
+def run_part(name: str, code: str, *arguments: str) -> dict[str, Any]:
     """Run code in an interpreter of its own; returns what it prints last."""
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=False

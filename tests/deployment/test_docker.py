@@ -135,7 +135,7 @@ def test_every_command_is_one(service, monkeypatch):
     commands = [json.loads(only(stage, "CMD")), CONTAINERS[service]["healthcheck"]["test"][4:]]
     if service == "trainer":
         commands.append(CONTAINERS["train"]["command"])
-    parse = trainer_arguments.parse if service == "trainer" else retriever_command._parse
+    parse = trainer_arguments.parse if service == "trainer" else retriever_command.parse
     for command in commands:
         assert parse(command).command == command[0]
 

@@ -6,6 +6,7 @@ import ast
 import re
 import tomllib
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ MOST_FILES, MOST_LINES, MOST_PARAMETERS = 15, 300, 6
 _PATH = re.compile(
     rf"`((?:{'|'.join(PRODUCT)}|tests|docs|docker|protos)/[\w./-]+\.(?:py|md|toml|proto))`"
 )
+# Not what Python has public ones for, such as namedtuple's.
+_PRIVATE = re.compile(r"_(?!asdict|replace|fields|make|exit)[^_]\w*")
 _CONSTANT = re.compile(r"`(?:[\w/]+/)?(\w+)\.(_?[A-Z][A-Z_]{3,})`")
 
 
@@ -49,6 +52,40 @@ def test_a_function_takes_few_things():
                 if count > MOST_PARAMETERS:
                     many[f"{name_of(file)}:{node.name}"] = count
     assert many == {}
+
+
+def mirrored(test: Path) -> str:
+    """The text of the module that a test file mirrors, by its path."""
+    unit = ROOT / "tests/unit"
+    if not (test.is_relative_to(unit) and test.name.startswith("test_")):
+        return ""
+    module = ROOT / test.parent.relative_to(unit) / test.name.removeprefix("test_")
+    return module.read_text() if module.exists() else ""
+
+
+def private_names(text: str) -> Iterator[tuple[int, str]]:
+    """Private names that are taken from something else, and their lines."""
+    for node in ast.walk(ast.parse(text)):
+        names = []
+        if isinstance(node, ast.Attribute):
+            names = [node.attr]
+        elif isinstance(node, ast.ImportFrom):
+            names = [one.name for one in node.names]
+        for name in filter(_PRIVATE.fullmatch, names):
+            if not isinstance(node, ast.Attribute) or ast.unparse(node.value) not in ("self", "cls"):
+                yield node.lineno, name
+
+
+def test_private_names_are_for_the_module_and_its_mirror():
+    found = []
+    for test in sorted((ROOT / "tests").rglob("*.py")):
+        text = test.read_text()
+        theirs = mirrored(test)
+        for line, name in private_names(text):
+            made_here = rf"\b(?:def|class) {name}\b|\bself\.{name}\b|^{name} ="
+            if not re.search(made_here, text, re.MULTILINE) and not re.search(rf"\b{name}\b", theirs):
+                found.append(f"{name_of(test)}:{line} {name}")
+    assert found == []
 
 
 def test_a_name_means_one_thing():
