@@ -23,8 +23,7 @@ from lightfm_retriever.publication.reader import Publication, open_publication
 from lightfm_retriever.publication.search_effort import Depths
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged, from_texts, text
-from lightfm_retriever.publication.vectors.ranking import row_norms
-from lightfm_retriever.publication.vectors.vector_space import split_biases
+from lightfm_retriever.publication.vectors.vector_space import row_norms, split_biases
 from lightfm_retriever.publication.writer import Clock, Staging, utc_now
 from retriever.answering.search import IndexCosts, Ranker
 from retriever.answering.snapshot import Snapshot

@@ -21,8 +21,7 @@ from lightfm_retriever.publication.search_effort import (
 from lightfm_retriever.publication.search_effort import IndexCosts as IndexCosts
 from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.storage.ragged import are_among
-from lightfm_retriever.publication.vectors.ranking import best
-from lightfm_retriever.publication.vectors.vector_space import Float32Array
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, best
 from retriever.answering.filters import Filter
 from retriever.answering.pages import START, Position
 from retriever.answering.questions import AS_TUNED, Checkpoint, Search

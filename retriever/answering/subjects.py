@@ -17,8 +17,12 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.publication.storage.id_map import AnyIds, Rows
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
-from lightfm_retriever.publication.vectors.ranking import unit_rows
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, user_queries
+from lightfm_retriever.publication.vectors.vector_space import (
+    Float32Array,
+    split_biases,
+    unit_rows,
+    user_queries,
+)
 from retriever.answer_words import Source
 from retriever.answering.near_misses import in_words, near_misses, spelled_otherwise
 from retriever.answering.questions import (

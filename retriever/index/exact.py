@@ -12,8 +12,13 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.manifest import IndexFacts
 from lightfm_retriever.publication.reader import Publication
-from lightfm_retriever.publication.vectors.ranking import best, row_norms, unit_rows
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases
+from lightfm_retriever.publication.vectors.vector_space import (
+    Float32Array,
+    best,
+    row_norms,
+    split_biases,
+    unit_rows,
+)
 from retriever.index.protocol import SearchIndex, check_facts
 
 

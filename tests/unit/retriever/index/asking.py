@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.manifest import IndexFacts
 from lightfm_retriever.publication.reader import Publication
-from lightfm_retriever.publication.vectors.ranking import row_norms
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, user_queries
+from lightfm_retriever.publication.vectors.vector_space import (
+    Float32Array,
+    row_norms,
+    split_biases,
+    user_queries,
+)
 from retriever.index import open_index
 from retriever.index.protocol import SearchIndex
 from tests import retrievable

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightfm_retriever.publication import layout
-from lightfm_retriever.publication.vectors.ranking import row_norms
-from lightfm_retriever.publication.vectors.vector_space import split_biases
+from lightfm_retriever.publication.vectors.vector_space import row_norms, split_biases
 from retriever.index.exact import ExactIndex, exact_index
 from tests import publications
 from tests.unit.retriever.index.asking import names, opened, questions_of

@@ -10,6 +10,15 @@ from lightfm_retriever.publication.errors import TooLongError, VectorError
 from lightfm_retriever.publication.vectors import vector_space
 
 finite = st.floats(-1000, 1000, width=32)
+# From what float32 can hardly tell from zero to what it can hardly hold, with either sign.
+magnitudes = st.floats(2.0**-100, 2.0**120, width=32)
+magnitudes |= magnitudes.map(lambda number: -number)
+ARRANGEMENTS = [
+    np.ascontiguousarray,
+    np.asfortranarray,
+    lambda array: np.repeat(array, 2, axis=1)[:, ::2],
+    lambda array: array[::-1].copy()[::-1],
+]
 
 
 @st.composite
@@ -91,6 +100,46 @@ def test_a_folded_product_is_lightfms_score_without_the_users_bias(users, items)
     np.testing.assert_allclose(products + user_biases[:, None], scores, rtol=1e-6, atol=1e-6)
 
 
+# ---- norms, and the order of scores
+
+
+@given(matrices(elements=magnitudes), st.sampled_from(ARRANGEMENTS))
+def test_norms_and_unit_rows_are_those_of_exact_arithmetic(vectors, arranged):
+    exact = vectors.astype(np.longdouble)
+    expected = np.sqrt((exact**2).sum(axis=1))
+    norms, units = vector_space.row_norms(arranged(vectors)), vector_space.unit_rows(arranged(vectors))
+    assert (norms.dtype, norms.shape) == (np.float32, (len(vectors),))
+    np.testing.assert_allclose(norms, expected.astype(np.float64), rtol=2e-7)
+    assert (units.dtype, units.shape) == (np.float32, vectors.shape)
+    exact /= expected[:, None]
+    np.testing.assert_allclose(units, exact.astype(np.float64), rtol=1e-6, atol=1e-30)
+
+
+@pytest.mark.parametrize("size", [2.0**100, 2.0**-100])
+def test_the_squares_may_be_more_or_less_than_float32_holds(size):
+    vectors = np.full((1, 4), size, dtype=np.float32)
+    assert vector_space.row_norms(vectors).tolist() == [2 * size]
+    assert vector_space.unit_rows(vectors).tolist() == [[0.5] * 4]
+    assert vector_space.row_norms(vectors[:0]).shape == (0,)
+
+
+@given(
+    npst.arrays(np.float32, st.integers(0, 30), elements=st.integers(-3, 3).map(float)),
+    st.integers(0, 40),
+    st.randoms(use_true_random=False),
+)
+def test_the_best_are_the_highest_and_equal_ones_in_the_order_of_what_breaks_ties(
+    scores, count, random
+):
+    ties = random.sample(range(100), len(scores))
+    for given_ties, by in ((None, range(len(scores))), (np.array(ties, dtype=np.int32), ties)):
+        order = sorted(
+            range(len(scores)), key=lambda position, by=by: (-scores[position], by[position])
+        )
+        found = vector_space.best(scores, count, given_ties)
+        assert (found.dtype, found.tolist()) == (np.int64, order[:count])
+
+
 # ---- what can't be indexed
 
 
@@ -134,10 +183,3 @@ def test_rows_of_lengths_that_float32_cannot_score_with_are_named(number, either
                 vector_space.check_length(vectors, what=what)
         else:
             vector_space.check_length(vectors, what=what)
-
-
-def test_products_of_the_longest_and_of_the_shortest_are_within_float32():
-    for length in (vector_space.LONGEST, vector_space.SHORTEST):
-        vector = np.full(64, length / 8, dtype=np.float32)
-        np.testing.assert_allclose(vector @ vector, np.float64(length) ** 2, rtol=1e-5)
-        assert vector @ vector > np.finfo(np.float32).tiny
