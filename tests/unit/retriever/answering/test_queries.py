@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from retriever.answering import queries
-from retriever.answering.questions import Options, Search, WeightedItems
+from retriever.answering.questions import Options, Search, WeightedItems, always_wanted
+from retriever.answering.search import Scorer
 from retriever.errors import UnknownIdError
-from retriever.index.exact import ExactIndex
 from tests import retrievable
 from tests.retrievable import FixedIndex
 
@@ -37,28 +37,25 @@ def snapshot_of(count, index=None, **changes):
     return retrievable.snapshot(items, items, similar=index, recommend=index, **changes)
 
 
-class CountedExact(ExactIndex):
+class CountedScorer(Scorer):
     """Notes how often it scores everything."""
 
     searches = 0
 
     def scores(self, query, rows=None):
-        self.searches += rows is None
+        type(self).searches += rows is None
         return super().scores(query, rows)
 
 
-def counted(snapshot, *, only=False):
-    """The snapshot with exact search that is counted, and what counts it: for both questions in turn.
-
-    With `only` there is no other index, as where a publication's own is exact.
-    """
-    similar = CountedExact(snapshot.item_embeddings, cosine=True)
-    recommend = CountedExact(snapshot.publication.item_vectors)
-    changed = {
-        name: replace(getattr(snapshot, name), exact=exact, **({"index": exact} if only else {}))
-        for name, exact in (("similar", similar), ("recommend", recommend))
+def counted(snapshot):
+    """The snapshot with exact search that is counted from now on, and what counts it."""
+    CountedScorer.searches = 0
+    scorers = {
+        "similar": CountedScorer(snapshot.item_embeddings, cosine=True),
+        "recommend": CountedScorer(snapshot.publication.item_vectors),
     }
-    return replace(snapshot, **changed), lambda: similar.searches + recommend.searches
+    changed = {name: replace(getattr(snapshot, name), exact=own) for name, own in scorers.items()}
+    return replace(snapshot, **changed), lambda: CountedScorer.searches
 
 
 @pytest.mark.parametrize("search", [Search(), Search(exact=True)])
@@ -146,14 +143,19 @@ def test_an_effort_in_range_is_passed_on_to_the_index(ask, external_id, effort):
 @BOTH
 def test_an_exact_search_is_one_search_and_looks_once_whether_somebody_waits(ask, external_id):
     index = FixedIndex(range(20))
-    for options, (snapshot, searches) in (
-        (Options(search=Search(exact=True)), counted(snapshot_of(20, index))),
-        (Options(search=Search(exact=True)), counted(snapshot_of(20), only=True)),
-        (Options(), counted(snapshot_of(20), only=True)),
+    for options, own in (
+        (Options(search=Search(exact=True)), snapshot_of(20, index)),
+        (Options(), snapshot_of(20)),
     ):
+        snapshot, searches = counted(own)
         stages = []
-        answer = ask(snapshot, external_id, options, checkpoint=lambda to=stages: to.append(1))
-        assert len(stages) == searches() == 1
+
+        def checkpoint(stage, stages=stages):
+            stages.append(stage)
+            return always_wanted()
+
+        answer = ask(snapshot, external_id, options, checkpoint=checkpoint)
+        assert (stages, searches()) == (["search"], 1)
         assert answer.exact
     assert index.asked == []
 
@@ -183,10 +185,11 @@ def test_nothing_more_is_searched_for_a_caller_that_left(ask, external_id, last)
     snapshot, searches = counted(snapshot_of(20, index))
     stages = []
 
-    def checkpoint():
+    def checkpoint(*_):
         stages.append((len(index.asked), searches()))
         if len(stages) == last:
             raise LeftError
+        return always_wanted()
 
     if last == 3:
         answer = ask(snapshot, external_id, checkpoint=checkpoint)

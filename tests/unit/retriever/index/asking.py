@@ -17,7 +17,6 @@ from lightfm_retriever.publication.manifest import IndexFacts
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.vectors.vector_space import (
     Float32Array,
-    row_norms,
     split_biases,
     user_queries,
 )
@@ -27,18 +26,17 @@ from tests import retrievable
 from tests.unit.retriever.conftest import Published
 from trainer.index.protocol import BuiltIndex
 
-BACKENDS = ("annoy", "exact", "faiss", "nmslib")
 FILED = ("annoy", "faiss", "nmslib")
-"""The backends whose indexes are files."""
+"""The backends whose indexes are files, beside exact search, which has none."""
 
 NAMES = (layout.SIMILAR, layout.RECOMMEND)
 
 names = pytest.mark.parametrize("name", NAMES)
-backends = pytest.mark.parametrize("backend", BACKENDS)
+backends = pytest.mark.parametrize("backend", ["exact", *FILED])
 filed = pytest.mark.parametrize("backend", FILED)
 
 
-def opened(published: Published, name: str) -> SearchIndex:
+def opened(published: Published, name: str) -> SearchIndex | None:
     return open_index(published.open(), name)
 
 
@@ -94,7 +92,9 @@ class Built:
             file=self.path.name,
             query=None if query is None else dict(query),
         )
-        return open_index(self._publication(facts), self.name)
+        made = open_index(self._publication(facts), self.name)
+        assert made is not None
+        return made
 
     def at(self, effort: int) -> SearchIndex:
         """The retriever's, tuned to an effort."""
@@ -106,8 +106,6 @@ class Built:
             "Publication",
             SimpleNamespace(
                 directory=self.path.parent,
-                item_vectors=self.item_vectors,
-                item_norms=row_norms(split_biases(self.item_vectors)[0]),
                 manifest=SimpleNamespace(
                     components=self.item_vectors.shape[1] - 1, indexes={self.name: facts}
                 ),
