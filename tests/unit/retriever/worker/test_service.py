@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from typing import get_args
 
 import grpc
 import pytest
-from google.protobuf import json_format
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from lightfm_retriever.hosting.release import release
 from retriever import control
 from retriever.answering import batches, queries
 from retriever.errors import NothingLoadedError
-from retriever.parent.worker_process import State
 from retriever.worker import messages, service
 from retriever.worker.service import CurrentSnapshot, RetrieverServicer
 from tests import retrievable
@@ -203,7 +199,7 @@ def test_an_answer_is_from_one_snapshot_though_another_is_swapped_in_meanwhile(m
     assert caller.current.version == "new"
 
 
-LABEL, FAILED = "label 'x': empty", control.FailedVersion("v1", "items.trie is broken", 1.0)
+LABEL = "label 'x': empty"
 
 
 @ALL
@@ -212,11 +208,6 @@ LABEL, FAILED = "label 'x': empty", control.FailedVersion("v1", "items.trie is b
     [
         (None, "LOADING", "the service starts and hasn't looked at the volume yet"),
         (control.ServiceState(label="current", label_problem=LABEL), "NOTHING_PUBLISHED", LABEL),
-        (
-            control.ServiceState(label="current", target="v1", failed=[FAILED]),
-            "NOTHING_PUBLISHED",
-            "version v1, which label current names, can't be served: items.trie is broken",
-        ),
     ],
 )
 def test_without_a_snapshot_the_reason_is_what_the_parent_knows(request_, fleet, reason, told):
@@ -353,84 +344,7 @@ def test_an_unexpected_error_tells_its_caller_nothing(caller, monkeypatch, caplo
     assert caller.answered == []
 
 
-# ---- the status
-
-
-def test_the_status_is_what_the_parent_told():
-    fleet = control.ServiceState(
-        label="canary",
-        target="v2",
-        version="v1",
-        label_problem="a problem",
-        served_problem="a changed",
-        last_reload=control.ReloadFacts("v2", False, "broken", 0.25, 1_800_000_000.5, 0.125),
-        workers=[
-            control.WorkerFacts(
-                *(0, 123, "running", "v1", 1_700_000_000.0, 1_700_000_001.0, 2),
-                control.Load(calls=10, refused=3, in_flight=2, pss_bytes=1 << 33),
-            ),
-            control.WorkerFacts(1, 0, "down", "", 0, 0, 3),
-        ],
-        failed=[
-            control.FailedVersion("v2", "Too many open files", 1_800_000_000.0, passing=True),
-            control.FailedVersion("v0", "torn", 1_600_000_000.0),
-        ],
-    )
-    # Whoever waits: it costs nothing, and a probe that is late still wants to know.
-    status = Caller(fleet=fleet).ask(pb.GetStatusRequest(), Context(looks=0))
-    assert json_format.MessageToDict(status, preserving_proto_field_name=True) == {
-        "software_version": release(),
-        "label": "canary",
-        "label_target": "v2",
-        "version": "v1",
-        "label_problem": "a problem",
-        "served_problem": "a changed",
-        "last_reload": {
-            "version": "v2",
-            "reason": "broken",
-            "duration_seconds": 0.25,
-            "ended_at": "2027-01-15T08:00:00.500Z",
-            "commit_spread_seconds": 0.125,
-        },
-        "workers": [
-            {
-                "pid": "123",
-                "state": "WORKER_STATE_RUNNING",
-                "version": "v1",
-                "started_at": "2023-11-14T22:13:20Z",
-                "serving_since": "2023-11-14T22:13:21Z",
-                "restarts": 2,
-                "calls": "10",
-                "refused_calls": "3",
-                "calls_in_flight": 2,
-                "pss_bytes": str(1 << 33),
-            },
-            {"index": 1, "state": "WORKER_STATE_DOWN", "restarts": 3},
-        ],
-        "failed_versions": [
-            {
-                "version": "v2",
-                "reason": "Too many open files",
-                "failed_at": "2027-01-15T08:00:00Z",
-                "retried": True,
-            },
-            {"version": "v0", "reason": "torn", "failed_at": "2020-09-13T12:26:40Z"},
-        ],
-    }
-
-
-def test_the_status_is_answered_before_the_parent_told_anything():
-    status = Caller().ask(pb.GetStatusRequest())
+def test_the_status_is_answered_though_nobody_waits_and_before_the_parent_told_anything():
+    """It costs nothing, and a probe that is late still wants to know."""
+    status = Caller().ask(pb.GetStatusRequest(), Context(looks=0))
     assert (status.label, status.version) == ("current", "")
-    assert "the service starts" in status.not_serving_reason
-    assert not status.HasField("last_reload")
-    assert [*status.workers, *status.failed_versions] == []
-
-
-def test_every_state_of_a_worker_has_a_name_in_the_status():
-    for state in get_args(State):
-        worker = control.WorkerFacts(0, 1, state, "", 0, 0, 0)
-        fleet = control.ServiceState(label="current", workers=[worker])
-        [told] = Caller(fleet=fleet).ask(pb.GetStatusRequest()).workers
-        name = "starting" if state == "booted" else state
-        assert pb.WorkerState.Name(told.state) == f"WORKER_STATE_{name.upper()}"
