@@ -17,7 +17,6 @@ from hypothesis.extra import numpy as arrays
 from retriever.answering import queries
 from retriever.answering.questions import Options, Search, WeightedItems, always_wanted
 from retriever.answering.search import Scorer
-from retriever.errors import UnknownIdError
 from tests import retrievable
 from tests.retrievable import FixedIndex
 
@@ -98,18 +97,9 @@ def test_cosines_stay_in_their_range_whatever_the_rounding(items):
     ("limit", "seen", "candidates", "asked"),
     [
         # Of an index whose own order is right, as many as are wanted.
-        (10, 0, 10, 10),
-        (1, 0, 10, 1),
-        (200, 0, 10, 200),
-        (10, 95, 10, 105),
+        *((1, 0, 10, 1), (200, 0, 10, 200), (10, 95, 10, 105), (10, 95, 0, 105)),
         # Of another one twenty more, whatever the limit.
-        (10, 0, 30, 30),
-        (1, 0, 30, 21),
-        (200, 0, 30, 220),
-        (10, 95, 30, 125),
-        (10, 95, 0, 105),
-        (1000, 300, -1, 1300),
-        (1000, 300, 100, 1390),
+        *((1, 0, 30, 21), (200, 0, 30, 220), (10, 95, 30, 125)),
     ],
 )
 def test_an_index_is_asked_for_the_candidates_it_was_tuned_with_beside_what_is_excluded(
@@ -130,7 +120,7 @@ def test_an_index_is_asked_for_the_candidates_it_was_tuned_with_beside_what_is_e
 
 
 @BOTH
-@pytest.mark.parametrize("effort", [0.1, np.float32(0.1).item(), 0.5, 1.0, 99.5, 100])
+@pytest.mark.parametrize("effort", [0.1, 1.0, 100])
 def test_an_effort_in_range_is_passed_on_to_the_index(ask, external_id, effort):
     index = FixedIndex(range(20))
     snapshot = snapshot_of(20, index)
@@ -161,7 +151,7 @@ def test_an_exact_search_is_one_search_and_looks_once_whether_somebody_waits(ask
 
 
 @BOTH
-@pytest.mark.parametrize("found", [0, 1, 9, 10])
+@pytest.mark.parametrize("found", [0, 9, 10])
 def test_where_an_index_finds_too_few_all_are_searched_exactly(ask, external_id, found):
     """Less effort may find few; it never answers with fewer than there are."""
     index = FixedIndex(range(2, 2 + found))
@@ -201,28 +191,8 @@ def test_nothing_more_is_searched_for_a_caller_that_left(ask, external_id, last)
     assert stages == [(0, 0), (1, 0)][:last]
 
 
-@pytest.mark.parametrize(
-    ("ask", "kind", "other"),
-    [(queries.recommend, "user", "item-0"), (queries.similar_items, "item", "user-0")],
-)
-def test_an_unknown_id_is_named_with_the_version(ask, kind, other):
-    snapshot = snapshot_of(1, version="20261124T120000Z-abcdef")
-    for external_id in (other, "", f"{kind}-00", f"{kind}-0\0", "x" * 512):
-        with pytest.raises(UnknownIdError, match="isn't in version 20261124T120000Z-abcdef") as caught:
-            ask(snapshot, external_id)
-        assert (caught.value.kind, caught.value.external_id) == (kind, external_id)
-        assert caught.value.version == snapshot.version
-        # A long one is shortened in the message only.
-        assert len(str(caught.value)) < 120
-
-
-def test_exclusions_that_are_not_published_are_named_after_the_subjects_own_the_first_ten():
-    snapshot = snapshot_of(30)
-    options = Options(exclude_item_ids=[" item-1", "item-2", "x", "y", "x"])
-    answer = queries.recommend(snapshot, "user-0", options)
-    assert answer.unknown == [" item-1", "x", "y"]
-    assert 2 not in answer.rows
-    several = WeightedItems(["item-0", "y", "z"], field="items")
-    assert queries.similar_items(snapshot, several, options).unknown == ["y", "z", " item-1", "x"]
-    many = Options(exclude_item_ids=[f"none-{number}" for number in range(1000)])
-    assert queries.recommend(snapshot, "user-0", many).unknown == [f"none-{n}" for n in range(10)]
+def test_of_exclusions_that_are_not_published_the_first_ten_are_named_after_the_subjects_own():
+    options = Options(exclude_item_ids=[*(f"none-{number}" for number in range(1000)), "y"])
+    subject = WeightedItems(["item-0", "y", "z"], field="items")
+    answer = queries.similar_items(snapshot_of(30), subject, options)
+    assert answer.unknown == ["y", "z", *(f"none-{number}" for number in range(10))]
