@@ -40,22 +40,6 @@ def opened(published: Published, name: str) -> SearchIndex | None:
     return open_index(published.open(), name)
 
 
-def questions(
-    item_vectors: Float32Array, user_vectors: Float32Array, name: str
-) -> tuple[Float32Array, NDArray[np.float64]]:
-    """Queries, and for each of them what every item is worth, in float64."""
-    items = np.float64(item_vectors)
-    if name == layout.RECOMMEND:
-        queries = user_queries(user_vectors)
-        return queries, np.float64(queries) @ items.T
-    embeddings = items[:, :-1] / np.linalg.norm(items[:, :-1], axis=1, keepdims=True)
-    return split_biases(item_vectors)[0], embeddings @ embeddings.T
-
-
-def questions_of(publication: Publication, name: str) -> tuple[Float32Array, NDArray[np.float64]]:
-    return questions(publication.item_vectors, publication.user_vectors, name)
-
-
 @dataclass(frozen=True)
 class Built:
     """One index as the trainer built it, and the retriever's view of it under any facts."""
@@ -68,20 +52,21 @@ class Built:
     path: Path
 
     def queries(self) -> Float32Array:
-        return self._questions()[0]
+        """One for each user; of similar items those of the first ones."""
+        if self.name == layout.RECOMMEND:
+            return user_queries(self.user_vectors)
+        return split_biases(self.item_vectors)[0][: len(self.user_vectors)]
 
     def recall(self, search: Callable[[Float32Array], NDArray[np.int64]]) -> float:
         """The share of the true ten that are among what is found, on average."""
-        queries, worth = self._questions()
-        true = np.argsort(-worth, axis=1)[:, :10].tolist()
+        items = np.float64(self.item_vectors)
+        if self.name == layout.SIMILAR:
+            items = items[:, :-1] / np.linalg.norm(items[:, :-1], axis=1, keepdims=True)
         found = [
-            len({*top} & {*search(query).tolist()}) for query, top in zip(queries, true, strict=True)
+            len({*np.argsort(-items @ query)[:10].tolist()} & {*search(query).tolist()})
+            for query in self.queries()
         ]
         return float(np.mean(found)) / 10
-
-    def _questions(self) -> tuple[Float32Array, NDArray[np.float64]]:
-        queries, worth = questions(self.item_vectors, self.user_vectors, self.name)
-        return queries[: len(self.user_vectors)], worth[: len(self.user_vectors)]
 
     def opened(self, query: Mapping[str, Any] | None = None) -> SearchIndex:
         """The retriever's, with the query parameters that a manifest may carry."""
@@ -120,16 +105,13 @@ def built(
     *,
     build: Mapping[str, Any] | None = None,
     items: int = 1000,
-    users: int = 60,
-    components: int = 16,
-    scale: float = 1.0,
 ) -> Built:
     """Build one over numbers that are always the same."""
     random = np.random.default_rng(5)
     # Uneven norms, as popularity makes them: without these the transform would be of no effect.
-    lengths = random.lognormal(sigma=0.4, size=(items, 1)) * scale
-    item_vectors = (random.normal(size=(items, components + 1)) * lengths).astype(np.float32)
-    user_vectors = random.normal(size=(users, components + 1)).astype(np.float32)
+    lengths = random.lognormal(sigma=0.4, size=(items, 1))
+    item_vectors = (random.normal(size=(items, 17)) * lengths).astype(np.float32)
+    user_vectors = random.normal(size=(60, 17)).astype(np.float32)
     directory.mkdir(exist_ok=True)
     path = directory / layout.index_file(name, backend)
     index = retrievable.build_index(name, item_vectors, path, backend=backend, build=dict(build or {}))

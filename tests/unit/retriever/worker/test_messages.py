@@ -167,16 +167,6 @@ def test_each_subject_is_read_as_what_it_is():
 # ---- options
 
 
-@BOTH
-def test_requests_without_anything_special_share_their_options(kind):
-    """They are most, and a request that uses nothing of the rest pays nothing for it."""
-    plain = options_of(kind)
-    assert plain == Options(limit=10)
-    assert options_of(kind) is plain
-    assert options_of(kind, return_attributes={"paths": ["title"]}) is plain
-    assert options_of(kind, limit=7) is options_of(kind, limit=7)
-
-
 @pytest.mark.parametrize("more", [{}, {"explain": True}])
 def test_who_has_seen_what_is_excluded_unless_told_not_to(more):
     assert options_of("recommend", **more).exclude_seen
@@ -189,6 +179,7 @@ def test_who_has_seen_what_is_excluded_unless_told_not_to(more):
 EXCLUDED = ["a", "a", "x" * 512, "é" * 256, *map(str, range(9_996))]
 GENRES = ["drama", "drama", ""]
 ACCEPTED = [
+    ({}, {"limit": 10}),
     *(({"limit": limit}, {"limit": limit}) for limit in (1, 7, 1000)),
     # A request carries 0.1 as the float nearest to it, which is a little more.
     *(
@@ -253,7 +244,6 @@ def test_a_page_belongs_to_the_request_but_for_its_limit_and_token(kind):
 
 def test_whatever_else_differs_makes_another_request_of_it():
     others = [
-        {},
         {"return_attributes": {"paths": ["title"]}},
         *(fields for fields, _ in ACCEPTED if not {*fields} & {"limit", "diversity"}),
     ]

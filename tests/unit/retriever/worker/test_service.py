@@ -10,7 +10,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from retriever import control
-from retriever.answering import batches, queries
+from retriever.answering import queries
 from retriever.errors import NothingLoadedError
 from retriever.worker import messages, service
 from retriever.worker.service import CurrentSnapshot, RetrieverServicer
@@ -132,7 +132,6 @@ def test_a_question_is_answered_from_what_serves_and_the_answer_is_told_of(calle
     request_.return_attributes.paths.append("title")
     response = caller.ask(request_)
     method = type(request_).__name__.removesuffix("Request")
-    assert type(response).__name__ == f"{method}Response"
     assert [(item.item_id, item.title) for item in response.items] == [one[:2] for one in expected]
     assert [item.score for item in response.items] == pytest.approx([one[2] for one in expected])
     assert response.version == VERSION
@@ -324,24 +323,16 @@ def test_each_entry_of_a_batch_gets_what_a_call_of_its_own_would_get_details_inc
             assert (result.error.code, len(result.error.details)) == (code, 1)
 
 
-def test_an_unexpected_error_in_a_batch_is_its_entrys_and_for_the_log_only(caller, monkeypatch, caplog):
-    monkeypatch.setattr(batches, "finish", lambda _, plan, found: found.rows[plan.options.limit])
-    batch = users_batch({"user_id": "user-1", "limit": 1000}, {"user_id": "nobody"})
-    (first, second) = (result.error for result in caller.ask(batch).results)
-    assert first.code == code_pb2.INTERNAL
-    assert "index" not in first.message
-    assert not first.details
-    assert "IndexError" in caplog.text
-    assert second.code == code_pb2.NOT_FOUND
-
-
-def test_an_unexpected_error_tells_its_caller_nothing(caller, monkeypatch, caplog):
-    monkeypatch.setattr(queries, "recommend", lambda *_, **__: 1 / 0)
-    status, _ = caller.refused(recommend())
+def test_an_unexpected_error_is_for_the_log_only_and_in_a_batch_its_entrys(caller, monkeypatch, caplog):
+    monkeypatch.setattr(queries, "explain", lambda *_: 1 / 0)
+    status, _ = caller.refused(recommend(explain=True))
     assert status.code is grpc.StatusCode.INTERNAL
-    assert "division" not in status.details
+    batch = users_batch({"user_id": "user-1", "explain": True}, {"user_id": "nobody"})
+    first, second = (result.error for result in caller.ask(batch).results)
+    assert (first.code, second.code) == (code_pb2.INTERNAL, code_pb2.NOT_FOUND)
+    assert (first.message, len(first.details)) == (status.details, 0)
+    assert "division" not in first.message
     assert "ZeroDivisionError" in caplog.text
-    assert caller.answered == []
 
 
 def test_the_status_is_answered_though_nobody_waits_and_before_the_parent_told_anything():
