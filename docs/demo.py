@@ -24,7 +24,7 @@ from rich.table import Table
 
 from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication.errors import PublicationError
-from lightfm_retriever.publication.vectors.ranking import best
+from lightfm_retriever.publication.vectors.vector_space import best
 from lightfm_retriever.publication.volume import FolderVolume
 from retriever.client import (
     CallError,

@@ -23,12 +23,10 @@ from lightfm_retriever.publication.reader import Publication, open_publication
 from lightfm_retriever.publication.search_effort import Depths
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged, from_texts, text
-from lightfm_retriever.publication.vectors.ranking import row_norms
-from lightfm_retriever.publication.vectors.vector_space import split_biases
+from lightfm_retriever.publication.vectors.vector_space import row_norms, split_biases
 from lightfm_retriever.publication.writer import Clock, Staging, utc_now
-from retriever.answering.search import IndexCosts, Ranker
+from retriever.answering.search import IndexCosts, Ranker, Scorer
 from retriever.answering.snapshot import Snapshot
-from retriever.index.exact import ExactIndex
 from trainer.index import make_backends
 from trainer.index.protocol import BuiltIndex, IndexTask, Space
 
@@ -354,13 +352,13 @@ def snapshot(
         ),
     )
     embeddings = split_biases(items)[0]
-    by_cosine, by_score = ExactIndex(embeddings, cosine=True, norms=norms), ExactIndex(items)
+    by_cosine, by_score = Scorer(embeddings, cosine=True, norms=norms), Scorer(items)
     ties = publication.id_ranks
     return Snapshot(
         publication=publication,
         item_embeddings=embeddings,
-        similar=Ranker(similar or by_cosine, by_cosine, ties, costs, depths),
-        recommend=Ranker(recommend or by_score, by_score, ties, costs, depths),
+        similar=Ranker(similar, by_cosine, ties, costs, depths),
+        recommend=Ranker(recommend, by_score, ties, costs, depths),
     )
 
 

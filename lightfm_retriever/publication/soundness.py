@@ -17,8 +17,12 @@ from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import AnyIds
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.fold_in import LEAST_HALFWAY, FoldIn
-from lightfm_retriever.publication.vectors.ranking import row_norms
-from lightfm_retriever.publication.vectors.vector_space import LONGEST, Float32Array, split_biases
+from lightfm_retriever.publication.vectors.vector_space import (
+    LONGEST,
+    Float32Array,
+    row_norms,
+    split_biases,
+)
 
 # What is read together, so that memory doesn't grow with the publication.
 _CHUNK_ROWS = 1 << 16

@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from lightfm_retriever.hosting.observing.spans import span
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.answer_words import Source
 from retriever.answering.queries import Plan, RankedRows, carry_out, finish
 from retriever.answering.questions import Checkpoint, always_wanted
-from retriever.answering.search import Found, rank_all_for
+from retriever.answering.search import Found, Ranker, Wanted
 from retriever.answering.snapshot import Snapshot
 
 MAX_REQUESTS = 256
@@ -46,8 +46,7 @@ def answer_all(
             plans.append(plan(question))
         except Exception as error:
             plans.append(error)
-    checkpoint()
-    with span("search", questions=len(plans)):
+    with checkpoint("search", questions=len(plans)):
         found = _products(plans, checkpoint)
         answers: list[RankedRows | Exception] = []
         for place, made in enumerate(plans):
@@ -72,9 +71,7 @@ def _is_for_a_product(plan: Plan) -> bool:
         # A product rounds otherwise than the next page's search will, so equals may change places.
         return False
     ranker = plan.ranker
-    return (
-        plan.options.search.exact or ranker.index is ranker.exact or plan.wanted.items <= _PRODUCT_ITEMS
-    )
+    return plan.options.search.exact or ranker.index is None or plan.wanted.items <= _PRODUCT_ITEMS
 
 
 def _products(plans: Sequence[Plan | Exception], checkpoint: Checkpoint) -> dict[int, Found]:
@@ -90,6 +87,35 @@ def _products(plans: Sequence[Plan | Exception], checkpoint: Checkpoint) -> dict
         checkpoint()
         places, part = zip(*chosen[start : start + step], strict=True)
         queries = np.stack([plan.subject.query for plan in part])
-        results = rank_all_for(part[0].ranker, queries, [plan.wanted for plan in part])
+        results = _rank_all_for(part[0].ranker, queries, [plan.wanted for plan in part])
         found.update(zip(places, results, strict=True))
+    return found
+
+
+def _rank_all_for(ranker: Ranker, queries: Float32Array, wanted: Sequence[Wanted]) -> list[Found]:
+    """For each of some queries (q, d) what is wanted, without filters, of all items of one publication.
+
+    As `find` does one by one, by one matrix product; scores differ by no more than rounding.
+    """
+    items = wanted[0].items
+    scores = ranker.exact.scores_for(queries)
+    for own, one in zip(scores, wanted, strict=True):
+        own[one.excluded] = -np.inf
+    # Everything from the most-th score on, as in `best`, for all queries at once.
+    most = min(max(one.count for one in wanted), items)
+    thresholds = np.partition(scores, items - most, axis=1)[:, items - most]
+    # In one dimension, where it takes a tenth of the time.
+    flat = np.flatnonzero(scores >= thresholds[:, None])
+    chosen = scores.ravel()[flat]
+    places, rows = np.divmod(flat, items)
+    order = np.lexsort((ranker.ties_of(rows), -chosen, places))
+    rows, chosen = rows[order], chosen[order]
+    starts = np.searchsorted(places, np.arange(len(queries))).tolist()
+    found = []
+    for start, one in zip(starts, wanted, strict=True):
+        excluded = len(one.excluded)
+        end = start + min(one.count, items - excluded)
+        found.append(
+            Found(rows[start:end], chosen[start:end], 0, items, excluded, items, items - excluded)
+        )
     return found

@@ -13,8 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.vectors.ranking import unit_rows
-from lightfm_retriever.publication.vectors.vector_space import Float32Array
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, unit_rows
 
 
 def pool_size(limit: int) -> int:

@@ -10,13 +10,13 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from lightfm_retriever.hosting.observing.spans import span
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.answer_words import ShortReason, Source
 from retriever.answering import pages
 from retriever.answering.diversity import diversify, pool_size
+from retriever.answering.explanations import ScoreParts, explain
 from retriever.answering.filters import EmptyRange, UnknownValue, look_up
 from retriever.answering.pages import START, Page, Position
 from retriever.answering.popular import find_popular
@@ -31,7 +31,7 @@ from retriever.answering.questions import (
 )
 from retriever.answering.search import NOTHING, Found, Ranker, Wanted, find
 from retriever.answering.snapshot import Snapshot
-from retriever.answering.subjects import ScoreParts, Subject, explain, item_subject, user_subject
+from retriever.answering.subjects import Subject, item_subject, user_subject
 
 
 class RankedRows(msgspec.Struct, frozen=True):
@@ -81,7 +81,7 @@ def similar_items(
         NotPublishedError: the publication lacks what is asked for.
         PageExpiredError: the page is another version's.
     """
-    return _answer(snapshot, plan_similar_items(snapshot, subject, options), checkpoint)
+    return _answer(snapshot, plan_similar_items(snapshot, subject, options, checkpoint), checkpoint)
 
 
 def recommend(
@@ -99,12 +99,11 @@ def recommend(
         NotPublishedError: the publication lacks what is asked for.
         PageExpiredError: the page is another version's.
     """
-    return _answer(snapshot, plan_recommend(snapshot, subject, options), checkpoint)
+    return _answer(snapshot, plan_recommend(snapshot, subject, options, checkpoint), checkpoint)
 
 
 def _answer(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint) -> RankedRows:
-    checkpoint()
-    with span("search"):
+    with checkpoint("search"):
         found = carry_out(snapshot, plan, checkpoint)
     return finish(snapshot, plan, found)
 
@@ -127,21 +126,30 @@ class Plan(msgspec.Struct, frozen=True):
     unknown: Sequence[str]
 
 
-def plan_similar_items(snapshot: Snapshot, subject: ItemSubject, options: Options) -> Plan:
+def plan_similar_items(
+    snapshot: Snapshot, subject: ItemSubject, options: Options, checkpoint: Checkpoint = always_wanted
+) -> Plan:
     """Raises as similar_items."""
     found = item_subject(snapshot, subject, options.unknown_ids)
-    return _plan(snapshot, snapshot.similar, found, found.own, options)
+    return _plan(snapshot, snapshot.similar, found, found.own, options, checkpoint)
 
 
-def plan_recommend(snapshot: Snapshot, subject: UserSubject, options: Options) -> Plan:
+def plan_recommend(
+    snapshot: Snapshot, subject: UserSubject, options: Options, checkpoint: Checkpoint = always_wanted
+) -> Plan:
     """Raises as recommend."""
     found = user_subject(snapshot, subject, options.unknown_ids)
     own = found.own if options.exclude_seen else NOTHING
-    return _plan(snapshot, snapshot.recommend, found, own, options)
+    return _plan(snapshot, snapshot.recommend, found, own, options, checkpoint)
 
 
 def _plan(
-    snapshot: Snapshot, ranker: Ranker, subject: Subject, excluded: NDArray[np.int32], options: Options
+    snapshot: Snapshot,
+    ranker: Ranker,
+    subject: Subject,
+    excluded: NDArray[np.int32],
+    options: Options,
+    checkpoint: Checkpoint,
 ) -> Plan:
     publication, unknown = snapshot.publication, subject.unknown
     if options.exclude_item_ids:
@@ -154,7 +162,7 @@ def _plan(
     items = len(publication.item_vectors)
     found = None
     if options.conditions:
-        with span("filter"):
+        with checkpoint("filter"):
             found = look_up(options.conditions, publication.attributes, items)
     position, count = START, options.limit
     if options.page is not None:
@@ -196,7 +204,7 @@ def finish(snapshot: Snapshot, plan: Plan, found: Found) -> RankedRows:
         () if asked is None else asked.unknown_values,
         () if asked is None else asked.empty_ranges,
         next_page,
-        explain(snapshot, subject, found.rows) if options.explain else (),
+        explain(snapshot, subject.parts, found.rows) if options.explain else (),
     )
 
 

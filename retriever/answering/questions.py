@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from lightfm_retriever.hosting.message_sizes import ID_FIELD_BYTES, whole_mib
 from lightfm_retriever.publication.errors import InvalidIdError
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, check_id
 from retriever.answering.pages import Page
@@ -24,14 +26,36 @@ MAX_NAMED_EXCLUDED = 10
 MAX_RETURNED_ATTRIBUTES = 1000
 MAX_CONDITIONS = 32
 MAX_VALUES = 1000
+SHORT_ID = range(1, MAX_ID_BYTES // 4 + 1)
+"""Numbers of letters that no id is too long with, whatever they are: a look at these is quick."""
+
+ID_BYTES = MAX_ID_BYTES + ID_FIELD_BYTES
+"""The most that an id takes in a message."""
+
+SMALL_BYTES = 64
+"""The same for a message within another one, beside its texts, and for a few numbers."""
+
+OTHER_BYTES = 1024
+"""The same for all fields that don't repeat."""
+
+MAX_REQUEST_BYTES = whole_mib(
+    max(MAX_ITEMS * (ID_BYTES + 4), MAX_FEATURES * ID_BYTES)
+    + (MAX_EXCLUDED + MAX_VALUES + MAX_RETURNED_ATTRIBUTES) * ID_BYTES
+    + MAX_CONDITIONS * (ID_BYTES + SMALL_BYTES)
+    + OTHER_BYTES
+)
+"""What a request may have, or a batch: all that fields may hold, each text as long as an id may be."""
 
 UnknownIds = Literal["error", "ignore", "popular"]
-Checkpoint = Callable[[], None]
-"""Called between the stages of a query; it raises when nobody waits for the answer any more."""
+Checkpoint = Callable[..., AbstractContextManager[object]]
+"""Called between the stages of a query; it raises when nobody waits for the answer any more.
+
+Given the name of the stage that begins, and facts of it by name, it returns what records the stage."""
 
 
-def always_wanted() -> None:
-    """The checkpoint that never raises."""
+def always_wanted(*_: str, **__: object) -> AbstractContextManager[object]:
+    """The checkpoint that never raises, and records nothing."""
+    return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -168,8 +192,7 @@ class Options:
                 f"has {len(self.exclude_item_ids)} entries, but should have at most {MAX_EXCLUDED}",
             )
         for place, external_id in enumerate(self.exclude_item_ids):
-            # Of ten thousand most are short, and a look at the length is quick.
-            if not 0 < len(external_id) <= MAX_ID_BYTES // 4:
+            if len(external_id) not in SHORT_ID:
                 check_external_id(f"exclude_item_ids[{place}]", external_id)
         if not 0 <= self.diversity <= 1:
             raise InvalidArgumentError("diversity", f"is {self.diversity:g}, but should be in 0..1")

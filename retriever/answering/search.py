@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import msgspec
 import numpy as np
@@ -21,12 +20,10 @@ from lightfm_retriever.publication.search_effort import (
 from lightfm_retriever.publication.search_effort import IndexCosts as IndexCosts
 from lightfm_retriever.publication.storage.id_map import Rows
 from lightfm_retriever.publication.storage.ragged import are_among
-from lightfm_retriever.publication.vectors.ranking import best
-from lightfm_retriever.publication.vectors.vector_space import Float32Array
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, row_norms, unit_rows
 from retriever.answering.filters import Filter
 from retriever.answering.pages import START, Position
 from retriever.answering.questions import AS_TUNED, Checkpoint, Search
-from retriever.index.exact import ExactIndex
 from retriever.index.protocol import SearchIndex
 
 NOTHING: NDArray[np.int32] = np.empty(0, dtype=np.int32)
@@ -38,11 +35,55 @@ _MARGIN = 1.5
 
 
 @dataclass(frozen=True)
+class Scorer:
+    """Scores any items, and all: no memory of its own, time grows with the catalogue.
+
+    Attributes:
+        vectors: (n, d).
+        cosine: whether to rank by cosine instead of inner product.
+        norms: (n,) of the vectors, for cosines; None to work them out at each search.
+    """
+
+    vectors: Float32Array
+    _: KW_ONLY
+    cosine: bool = False
+    norms: Float32Array | None = None
+
+    def scores(self, query: Float32Array, rows: NDArray[np.integer] | None = None) -> Float32Array:
+        """Inner products or cosines of some rows, or of all, with a query (d,)."""
+        vectors = self.vectors if rows is None else self.vectors[rows]
+        if not self.cosine:
+            products: Float32Array = vectors @ query
+            return products
+        if self.norms is None:
+            norms = row_norms(vectors)
+        else:
+            norms = self.norms if rows is None else self.norms[rows]
+        # The query's norm first, since float32 may not hold the product of two. The square may be more
+        # than it holds, or less.
+        exact = query.astype(np.float64)
+        cosines = vectors @ (exact / math.sqrt(exact @ exact)).astype(np.float32)
+        cosines /= norms
+        # Rounding may leave the range that is promised.
+        return cosines.clip(-1, 1, out=cosines)
+
+    def scores_for(self, queries: Float32Array) -> Float32Array:
+        """Inner products or cosines (q, n) of all items with queries (q, d)."""
+        if not self.cosine:
+            products: Float32Array = queries @ self.vectors.T
+            return products
+        norms = row_norms(self.vectors) if self.norms is None else self.norms
+        cosines = unit_rows(queries) @ self.vectors.T
+        cosines /= norms
+        return cosines.clip(-1, 1, out=cosines)
+
+
+@dataclass(frozen=True)
 class Ranker:
     """One way to rank all items.
 
     Attributes:
-        index: proposes candidates; may be `exact` itself.
+        index: proposes candidates; None where all items are scored each time.
         exact: scores any items, and all.
         ties: (items,) what orders items of equal scores; None for their rows.
         costs: of the index.
@@ -50,12 +91,17 @@ class Ranker:
         query_microseconds: of one search for ten, as the trainer measured it.
     """
 
-    index: SearchIndex
-    exact: ExactIndex
+    index: SearchIndex | None
+    exact: Scorer
     ties: NDArray[np.int32] | None
     costs: IndexCosts = field(default_factory=IndexCosts)
     depths: Depths = field(default_factory=Depths)
     query_microseconds: float = 0.0
+
+    @property
+    def candidates(self) -> int:
+        """How many the index was tuned with for ten results."""
+        return 0 if self.index is None else self.index.candidates
 
     def ties_of(self, rows: Rows) -> NDArray[np.integer]:
         """What orders some rows of equal scores."""
@@ -120,7 +166,7 @@ def find(ranker: Ranker, query: Float32Array, wanted: Wanted, checkpoint: Checkp
     if wanted.position.offset:
         return _find_page(ranker, query, wanted, checkpoint)
     count = wanted.count
-    if wanted.search.exact or ranker.index is ranker.exact:
+    if wanted.search.exact or ranker.index is None:
         return _rank_all(ranker, query, count, wanted)
     enough = count
     if wanted.filter is not None:
@@ -182,35 +228,6 @@ def _rank_all(ranker: Ranker, query: Float32Array, count: int, wanted: Wanted) -
     return Found(rows[order], scores[order], 0, len(matching), left_out, len(matching), len(rows))
 
 
-def rank_all_for(ranker: Ranker, queries: Float32Array, wanted: Sequence[Wanted]) -> list[Found]:
-    """For each of some queries (q, d) what is wanted, without filters, of all items of one publication.
-
-    As `find` does one by one, by one matrix product; scores differ by no more than rounding.
-    """
-    items = wanted[0].items
-    scores = ranker.exact.scores_for(queries)
-    for own, one in zip(scores, wanted, strict=True):
-        own[one.excluded] = -np.inf
-    # Everything from the most-th score on, as in `best`, for all queries at once.
-    most = min(max(one.count for one in wanted), items)
-    thresholds = np.partition(scores, items - most, axis=1)[:, items - most]
-    # In one dimension, where it takes a tenth of the time.
-    flat = np.flatnonzero(scores >= thresholds[:, None])
-    chosen = scores.ravel()[flat]
-    places, rows = np.divmod(flat, items)
-    order = np.lexsort((ranker.ties_of(rows), -chosen, places))
-    rows, chosen = rows[order], chosen[order]
-    starts = np.searchsorted(places, np.arange(len(queries))).tolist()
-    found = []
-    for start, one in zip(starts, wanted, strict=True):
-        excluded = len(one.excluded)
-        end = start + min(one.count, items - excluded)
-        found.append(
-            Found(rows[start:end], chosen[start:end], 0, items, excluded, items, items - excluded)
-        )
-    return found
-
-
 def without(rows: Rows, excluded: NDArray[np.int32]) -> Rows:
     """The rows that aren't in `excluded`, which is in ascending order."""
     if not len(excluded):
@@ -224,7 +241,7 @@ def _width(ranker: Ranker, wanted: Wanted) -> int:
     count = wanted.count
     if wanted.filter is not None:
         count = math.ceil(_MARGIN * count * wanted.items / max(1, wanted.most))
-    return min(candidates_for(count, ranker.index.candidates, len(wanted.excluded)), wanted.items)
+    return min(candidates_for(count, ranker.candidates, len(wanted.excluded)), wanted.items)
 
 
 def _is_worth_it(ranker: Ranker, width: int, wanted: Wanted) -> bool:
@@ -241,7 +258,7 @@ def _depth(ranker: Ranker, width: int, wanted: Wanted) -> int:
 
 def _extra(ranker: Ranker) -> int:
     """How many candidates more than results, since the index's own order is approximate."""
-    return max(0, ranker.index.candidates - TUNED_FOR)
+    return max(0, ranker.candidates - TUNED_FOR)
 
 
 def _propose(ranker: Ranker, query: Float32Array, width: int, wanted: Wanted) -> Found:
@@ -249,6 +266,7 @@ def _propose(ranker: Ranker, query: Float32Array, width: int, wanted: Wanted) ->
     effort = ranker.depths.effort(_depth(ranker, width, wanted))
     if wanted.search.effort is not None:
         effort *= wanted.search.effort
+    assert ranker.index is not None  # noqa: S101 - or no width was asked for
     proposed = ranker.index.search(query, width, effort)
     rows = without(proposed, wanted.excluded)
     if wanted.filter is not None:

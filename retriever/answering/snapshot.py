@@ -14,9 +14,8 @@ from lightfm_retriever.publication import layout, reader
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.search_effort import Depths
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases
-from retriever.answering.search import Ranker
+from retriever.answering.search import Ranker, Scorer
 from retriever.index import open_index
-from retriever.index.exact import ExactIndex, exact_index
 
 
 @dataclass(frozen=True)
@@ -49,21 +48,20 @@ def open_snapshot(volume: Path, version: str) -> Snapshot:
         SnapshotError: this retriever can't serve it.
     """
     publication = reader.open_publication(volume, version)
+    embeddings = split_biases(publication.item_vectors)[0]
+    by_cosine = Scorer(embeddings, cosine=True, norms=publication.item_norms)
     return Snapshot(
         publication=publication,
-        item_embeddings=split_biases(publication.item_vectors)[0],
-        similar=_ranker(publication, layout.SIMILAR),
-        recommend=_ranker(publication, layout.RECOMMEND),
+        item_embeddings=embeddings,
+        similar=_ranker(publication, layout.SIMILAR, by_cosine),
+        recommend=_ranker(publication, layout.RECOMMEND, Scorer(publication.item_vectors)),
     )
 
 
-def _ranker(publication: Publication, name: str) -> Ranker:
-    exact = exact_index(publication, name)
-    index = open_index(publication, name)
+def _ranker(publication: Publication, name: str, exact: Scorer) -> Ranker:
     facts = publication.manifest.indexes[name]
-    # One object, so that nothing is searched twice.
     return Ranker(
-        exact if isinstance(index, ExactIndex) else index,
+        open_index(publication, name),
         exact,
         publication.id_ranks,
         depths=Depths(facts.depths),

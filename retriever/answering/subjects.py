@@ -1,13 +1,8 @@
-"""Who is asking, or what to be like: from ids to a query vector, and where its scores come from.
-
-A score is an inner product, and so a sum over whatever the query is a sum of (after Hu, Koren &
-Volinsky 2008, ICDM, section 5, who explain recommendations so).
-"""
+"""Who is asking, or what to be like: from ids to a query vector, and what that is the sum of."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
@@ -15,11 +10,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.storage.id_map import AnyIds, Rows
+from lightfm_retriever.publication.storage.id_map import AnyIds
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
-from lightfm_retriever.publication.vectors.ranking import unit_rows
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, user_queries
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, unit_rows
 from retriever.answer_words import Source
+from retriever.answering.explanations import Parts
 from retriever.answering.near_misses import in_words, near_misses, spelled_otherwise
 from retriever.answering.questions import (
     ItemSubject,
@@ -32,44 +27,10 @@ from retriever.answering.search import NOTHING
 from retriever.answering.snapshot import Snapshot
 from retriever.errors import InvalidArgumentError, NotPublishedError, UnknownIdError
 
-_SHOWN = 3
-"""How many contributions are told at most, and features as examples."""
+# Features that are named as examples.
+_EXAMPLES = 3
 # A mean of unit vectors that is shorter than this points nowhere in particular.
 _SHORTEST_MEAN = 1e-4
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a query is the sum of, for explanations.
-
-    Attributes:
-        names: of the parts: item ids, or features.
-        vectors: (parts, components) float32.
-        bias: what every score has besides the item's own bias.
-        cosine: whether scores are cosines, so inner products with items of length 1.
-        of_features: whether the names are features.
-    """
-
-    names: Sequence[str]
-    vectors: Float32Array
-    bias: float = 0.0
-    cosine: bool = False
-    of_features: bool = False
-
-
-@dataclass(frozen=True)
-class ScoreParts:
-    """Of one result.
-
-    Attributes:
-        contributions: names and what they contributed, largest first, each above 0, at most three.
-        bias: the part of the score that is the item's bias and the user's.
-        of_features: whether the names are features; else they are item ids.
-    """
-
-    contributions: Sequence[tuple[str, float]] = ()
-    bias: float = 0.0
-    of_features: bool = False
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -93,6 +54,7 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 _ZERO = np.float32(0)
+_ONE: Float32Array = np.ones(1, dtype=np.float32)
 _NO_QUERY: Float32Array = np.empty(0, dtype=np.float32)
 
 
@@ -148,25 +110,6 @@ def item_subject(snapshot: Snapshot, subject: ItemSubject, unknown_ids: UnknownI
     return Subject(Source.SIMILAR, mean, _ZERO, own, unknown, each)
 
 
-def explain(snapshot: Snapshot, subject: Subject, rows: Rows) -> Sequence[ScoreParts]:
-    """An explanation for each result."""
-    if subject.parts is None:
-        return [ScoreParts()] * len(rows)
-    parts = subject.parts()
-    embeddings = snapshot.item_embeddings[rows]
-    if parts.cosine:
-        embeddings = unit_rows(embeddings)
-        biases = np.zeros(len(rows), dtype=np.float32)
-    else:
-        biases = snapshot.publication.item_vectors[rows, -1]
-    explanations = []
-    for own, bias in zip(embeddings @ parts.vectors.T, biases.tolist(), strict=True):
-        largest = np.argsort(-own, kind="stable")[:_SHOWN]
-        told = [(parts.names[place], float(own[place])) for place in largest if own[place] > 0]
-        explanations.append(ScoreParts(told, bias + parts.bias, parts.of_features))
-    return explanations
-
-
 def _user(snapshot: Snapshot, user_id: str, unknown_ids: UnknownIds | None) -> Subject:
     publication = snapshot.publication
     row = publication.users.row(user_id)
@@ -186,7 +129,7 @@ def _user(snapshot: Snapshot, user_id: str, unknown_ids: UnknownIds | None) -> S
         return Parts(names, vectors, bias=float(vector[-1]))
 
     # The user's own bias doesn't change the order, but the score is LightFM's prediction.
-    return Subject(Source.PERSONALIZED, user_queries(vector), vector[-1], seen, (), of_seen)
+    return Subject(Source.PERSONALIZED, _query(vector[:-1]), vector[-1], seen, (), of_seen)
 
 
 def _session(snapshot: Snapshot, session: WeightedItems, unknown_ids: UnknownIds | None) -> Subject:
@@ -195,7 +138,7 @@ def _session(snapshot: Snapshot, session: WeightedItems, unknown_ids: UnknownIds
         return known
     ids, rows, weights, own, unknown = known
     vectors = _fold_in(snapshot).parts(snapshot.item_embeddings[rows], weights)
-    query = np.append(vectors.sum(axis=0), np.float32(1))
+    query = _query(vectors.sum(axis=0))
     return Subject(Source.FOLDED_IN, query, _ZERO, own, unknown, lambda: Parts(ids, vectors))
 
 
@@ -217,7 +160,12 @@ def _features(snapshot: Snapshot, subject: UserFeatures, unknown_ids: UnknownIds
     def of_features() -> Parts:
         return Parts([name for name, _ in known], embeddings, bias=float(mean[-1]), of_features=True)
 
-    return Subject(Source.FEATURES, user_queries(mean), mean[-1], NOTHING, unknown, of_features)
+    return Subject(Source.FEATURES, _query(mean[:-1]), mean[-1], NOTHING, unknown, of_features)
+
+
+def _query(embedding: Float32Array) -> Float32Array:
+    """What makes an inner product with an item's vector the score: its bias counts once."""
+    return np.concatenate((embedding, _ONE))
 
 
 def _known_items(
@@ -285,8 +233,8 @@ def _unknown_id(
 def _columns(asked: str, features: AnyIds) -> str:
     """What a feature looks like, for one that looks like none."""
     column = asked.partition(":")[0]
-    own = sorted(islice(features.starting_with(f"{column}:"), _SHOWN))
-    some = own or sorted(islice(features.starting_with(""), _SHOWN))
+    own = sorted(islice(features.starting_with(f"{column}:"), _EXAMPLES))
+    some = own or sorted(islice(features.starting_with(""), _EXAMPLES))
     return f"; there are features such as {', '.join(map(repr, some))}"
 
 

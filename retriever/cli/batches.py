@@ -17,8 +17,7 @@ from lightfm_retriever.files.regular_files import open_given
 from lightfm_retriever.hosting import words
 from lightfm_retriever.hosting.terminal import print_json
 from retriever.answering.batches import MAX_RESULTS
-from retriever.answering.questions import DEFAULT_LIMIT
-from retriever.answering.sizes import MAX_REQUEST_BYTES
+from retriever.answering.questions import DEFAULT_LIMIT, MAX_REQUEST_BYTES
 from retriever.cli import json_requests
 from retriever.cli.json_requests import JsonRequestError
 from retriever.client import Answer, CallError, RetrieverClient

@@ -24,8 +24,8 @@ _MODULES = {
 }
 
 
-def open_index(publication: Publication, name: str) -> SearchIndex:
-    """Open one index of a publication.
+def open_index(publication: Publication, name: str) -> SearchIndex | None:
+    """Open one index of a publication; None where there is nothing to ask, and all items are scored.
 
     Raises:
         SnapshotError: its backend isn't known or not installed here, or its facts don't fit the
@@ -44,4 +44,4 @@ def open_index(publication: Publication, name: str) -> SearchIndex:
             f"{needs}, whose module {error.name!r} isn't installed here: "
             f"{extras.install_command(backend, 'retriever')}"
         ) from error
-    return cast("SearchIndex", module.open_index(publication, name, facts, path))
+    return cast("SearchIndex | None", module.open_index(publication, name, facts, path))

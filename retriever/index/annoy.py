@@ -15,7 +15,7 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.manifest import IndexFacts
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.search_effort import TUNED_FOR, scaled
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, augment_queries
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.index.protocol import SearchIndex, check_content, check_facts, check_has_file, count_of
 from retriever.index.unloadable import check_mappable, unloadable
 
@@ -54,8 +54,6 @@ class _AnnoyIndex:
     search_k: int
 
     def search(self, query: Float32Array, count: int, effort: float = 1.0) -> NDArray[np.int64]:
-        if self.augmented:
-            query = augment_queries(query)
         search_k = scaled(
             self.search_k,
             count=count,
@@ -63,5 +61,8 @@ class _AnnoyIndex:
             per_candidate=self.trees,
             effort=effort,
         )
-        rows = self.index.get_nns_by_vector(query.tolist(), count, search_k)
+        asked = query.tolist()
+        if self.augmented:
+            asked.append(0.0)
+        rows = self.index.get_nns_by_vector(asked, count, search_k)
         return np.array(rows, dtype=np.int64)

@@ -17,7 +17,7 @@ from lightfm_retriever.publication.errors import InvalidPublicationError
 from lightfm_retriever.publication.manifest import IndexFacts
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.search_effort import scaled
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, augment_queries
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.errors import SnapshotError
 from retriever.index.protocol import (
     SearchIndex,
@@ -76,7 +76,8 @@ class _FaissIndex:
     query_norm: np.float32
 
     def search(self, query: Float32Array, count: int, effort: float = 1.0) -> NDArray[np.int64]:
-        query = augment_queries(query) if self.augmented else query
+        if self.augmented:
+            query = np.append(query, np.float32(0))
         query = query * (self.query_norm / np.sqrt(query @ query))
         probes = scaled(
             self.probes,

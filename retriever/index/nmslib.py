@@ -17,7 +17,7 @@ from lightfm_retriever.publication.errors import InvalidPublicationError, unread
 from lightfm_retriever.publication.manifest import IndexFacts
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.search_effort import scaled
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, augment_queries
+from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.index.protocol import (
     SearchIndex,
     check_content,
@@ -104,7 +104,7 @@ class _NmslibIndex:
 
     def search(self, query: Float32Array, count: int, effort: float = 1.0) -> NDArray[np.int64]:
         if self.augmented:
-            query = augment_queries(query)
+            query = np.append(query, np.float32(0))
         ef = scaled(self.ef, count=count, candidates=self.candidates, per_candidate=1, effort=effort)
         with self.lock:
             if (ef := max(ef, count)) != self.ef_now:

@@ -1,4 +1,4 @@
-"""Answers as messages, and what logs and traces tell of those."""
+"""Answers as messages, how large those may be, and what logs and traces tell of them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,24 @@ from typing import Any, TypeAlias
 
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
+from lightfm_retriever.hosting.message_sizes import DEFAULT_ANSWER_BYTES
 from lightfm_retriever.hosting.observing.spans import Attributes
 from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.id_map import ItemId, ItemRow
 from retriever.answer_words import ShortReason, Source
+from retriever.answering.explanations import MAX_CONTRIBUTIONS, ScoreParts
 from retriever.answering.queries import RankedRows
+from retriever.answering.questions import (
+    ID_BYTES,
+    MAX_ITEMS,
+    MAX_LIMIT,
+    MAX_NAMED_EXCLUDED,
+    OTHER_BYTES,
+    SMALL_BYTES,
+)
 from retriever.answering.snapshot import Snapshot
-from retriever.answering.subjects import ScoreParts
+from retriever.errors import InvalidArgumentError
 
 Response: TypeAlias = pb.SimilarItemsResponse | pb.RecommendResponse
 TITLE = "title"
@@ -22,6 +32,13 @@ _SOURCES: dict[Source, Any] = {word: pb.Source.Value(f"SOURCE_{word.name}") for 
 _SHORT_REASONS: dict[ShortReason, Any] = {
     word: pb.ShortReason.Value(f"SHORT_REASON_{word.name}") for word in ShortReason
 }
+
+# Of an answer without attributes.
+_BARE_BYTES = (
+    MAX_LIMIT * (ID_BYTES + MAX_CONTRIBUTIONS * (ID_BYTES + SMALL_BYTES) + SMALL_BYTES)
+    + (MAX_ITEMS + MAX_NAMED_EXCLUDED) * ID_BYTES
+    + OTHER_BYTES
+)
 
 
 def fill_in(
@@ -60,6 +77,33 @@ def fill_in(
     if answer.explanations:
         for item, explanation in zip(response.items, answer.explanations, strict=True):
             _fill_in_explanation(item.explanation, explanation)
+
+
+def most_bytes(wanted: int) -> int:
+    """Return the most that an answer may have; `wanted` is the request's own, 0 for the default.
+
+    Raises InvalidArgumentError for a negative number.
+    """
+    if wanted < 0:
+        raise InvalidArgumentError(
+            "max_response_bytes", f"is {wanted}, but should be at least 1, or 0 for the default"
+        )
+    return wanted or DEFAULT_ANSWER_BYTES
+
+
+def may_be_too_large(attributes: Sequence[str], most: int) -> bool:
+    """Whether an answer with these attributes may have more bytes than `most`."""
+    return bool(attributes) or most < _BARE_BYTES
+
+
+def check_size(size: int, most: int) -> None:
+    """Raise InvalidArgumentError for an answer that has more bytes than it may."""
+    if size > most:
+        raise InvalidArgumentError(
+            "max_response_bytes",
+            f"is {most}, but the answer would have {size} bytes: ask for fewer results or attributes, "
+            f"or set it, and the channel's option grpc.max_receive_message_length, to {size} or more",
+        )
 
 
 def call_facts(response: Any) -> Attributes:

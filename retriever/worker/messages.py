@@ -10,15 +10,17 @@ from typing import Any, Literal, TypeAlias
 
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from retriever.answering import batches, pages, sizes
+from retriever.answering import batches, pages
 from retriever.answering.near_misses import in_words, near_names
 from retriever.answering.pages import Page
 from retriever.answering.questions import (
     DEFAULT_LIMIT,
     MAX_CONDITIONS,
     MAX_LIMIT,
+    MAX_REQUEST_BYTES,
     MAX_RETURNED_ATTRIBUTES,
     MAX_VALUES,
+    SHORT_ID,
     AnyCondition,
     ItemSubject,
     NumberCondition,
@@ -69,8 +71,7 @@ def similar_items_question(request: pb.SimilarItemsRequest) -> tuple[ItemSubject
     subject: ItemSubject
     match request.WhichOneof("subject"):
         case "item_id":
-            check_external_id("item_id", request.item_id)
-            subject = request.item_id
+            subject = _one_id("item_id", request.item_id)
         case "items":
             subject = WeightedItems(request.items.item_ids, request.items.weights, field="items")
         case _:
@@ -83,8 +84,7 @@ def recommend_question(request: pb.RecommendRequest) -> tuple[UserSubject, Optio
     subject: UserSubject
     match request.WhichOneof("subject"):
         case "user_id":
-            check_external_id("user_id", request.user_id)
-            subject = request.user_id
+            subject = _one_id("user_id", request.user_id)
         case "session":
             subject = WeightedItems(request.session.item_ids, request.session.weights)
         case "features":
@@ -110,7 +110,7 @@ def check_batch(batch: Batch) -> None:
             "requests",
             f"have limits of {results} altogether, but should have at most {batches.MAX_RESULTS}",
         )
-    sizes.check_request("requests", batch.ByteSize())
+    _check_size("requests", batch.ByteSize())
 
 
 def return_attributes(snapshot: Snapshot, request: Request) -> Sequence[str]:
@@ -170,9 +170,9 @@ def _options(request: Request, *, exclude_seen: bool) -> Options:
         return _plain_options(limit, exclude_seen)
     if request.unknown_ids not in _UNKNOWN_IDS:
         raise InvalidArgumentError("unknown_ids", f"is {request.unknown_ids}, which has no meaning")
-    if (size := request.ByteSize()) > sizes.MAX_REQUEST_BYTES:
+    if (size := request.ByteSize()) > MAX_REQUEST_BYTES:
         excluded = 2 * sum(map(len, request.exclude_item_ids)) > size
-        sizes.check_request("exclude_item_ids" if excluded else "filter", size)
+        _check_size("exclude_item_ids" if excluded else "filter", size)
     effort = request.search_effort if request.HasField("search_effort") else None
     return Options(
         limit=limit,
@@ -185,6 +185,20 @@ def _options(request: Request, *, exclude_seen: bool) -> Options:
         explain=request.explain,
         page=_page(request) if request.paginate or request.page_token else None,
     )
+
+
+def _one_id(field: str, external_id: str) -> str:
+    if len(external_id) not in SHORT_ID:
+        check_external_id(field, external_id)
+    return external_id
+
+
+def _check_size(field: str, size: int) -> None:
+    if size > MAX_REQUEST_BYTES:
+        raise InvalidArgumentError(
+            field,
+            f"makes it a request of {size} bytes, but one may have {MAX_REQUEST_BYTES}: send less",
+        )
 
 
 @functools.lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from lightfm_retriever.hosting.process import pss_bytes
 from lightfm_retriever.hosting.serving import descriptors
 from lightfm_retriever.hosting.serving.lanes import Observe, UnaryLane
 from lightfm_retriever.hosting.serving.server import HostedServer, probes
-from retriever.answering.sizes import MAX_REQUEST_BYTES
+from retriever.answering.questions import MAX_REQUEST_BYTES
 from retriever.config import Config
 from retriever.control import Load
 from retriever.worker.service import SERVICE_NAME, RetrieverServicer

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, wraps
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.hosting import statuses
-from lightfm_retriever.hosting.release import release
-from retriever.answering import queries, sizes
+from lightfm_retriever.hosting.observing.spans import Attribute
+from retriever.answering import queries
 from retriever.answering.batches import answer_all
 from retriever.answering.queries import Plan, RankedRows
 from retriever.answering.questions import Checkpoint, Options, UserSubject
@@ -24,16 +24,12 @@ from retriever.control import ServiceState
 from retriever.errors import AbandonedError, NothingLoadedError
 from retriever.waiting import waiting_for
 from retriever.worker import answer_messages, messages
+from retriever.worker.fleet_messages import status_message
 from retriever.worker.status import to_message, to_status
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["RetrieverService"].full_name
 
-_STATES = {
-    "starting": pb.WORKER_STATE_STARTING,
-    "booted": pb.WORKER_STATE_STARTING,
-    "running": pb.WORKER_STATE_RUNNING,
-    "down": pb.WORKER_STATE_DOWN,
-}
+_NOTHING = nullcontext()
 _Request = TypeVar("_Request", bound=Message)
 _Question = TypeVar("_Question", pb.SimilarItemsRequest, pb.RecommendRequest)
 _Response = TypeVar("_Response")
@@ -56,9 +52,12 @@ def _handler(
 
     @wraps(method)
     def handle(self: RetrieverServicer, request: _Request, context: grpc.ServicerContext) -> _Response:
-        def checkpoint() -> None:
+        def checkpoint(stage: str = "", **facts: Attribute) -> AbstractContextManager[object]:
             if not context.is_active():
                 raise AbandonedError("the caller cancelled or its deadline passed")
+            if self._span is None or not stage:
+                return _NOTHING
+            return self._span(stage, **facts)
 
         try:
             return method(self, request, checkpoint)
@@ -97,7 +96,14 @@ class CurrentSnapshot:
 
 
 class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
-    """The RPCs. `fleet` returns what the parent last told about the whole service."""
+    """The RPCs.
+
+    Args:
+        current: what serves.
+        fleet: returns what the parent last told about the whole service.
+        answered, recommended: told of answers.
+        span: records the stages of a call, if it is traced; None where no call is.
+    """
 
     def __init__(
         self,
@@ -106,11 +112,13 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         *,
         answered: Answered = look_away,
         recommended: Recommended = look_away,
+        span: Callable[..., AbstractContextManager[object]] | None = None,
     ) -> None:
         self._current = current
         self._fleet = fleet
         self._answered = answered
         self._recommended = recommended
+        self._span = span
 
     def is_quick(self, request: Any) -> bool:
         """Whether a call may be answered on the thread that takes all calls."""
@@ -151,15 +159,15 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     ) -> tuple[Snapshot, _Subject, Options, RankedRows]:
         """Make a new message the answer; returns what was asked of which snapshot, and its answer."""
         subject, options = question(request)
-        most = sizes.answer_bytes(request.max_response_bytes)
+        most = answer_messages.most_bytes(request.max_response_bytes)
         snapshot = self._snapshot()
         attributes = messages.return_attributes(snapshot, request)
         answer = ask(snapshot, subject, options, checkpoint=checkpoint)
         checkpoint()
         external_id = snapshot.publication.items.external_id
         answer_messages.fill_in(response, snapshot, answer, attributes, external_id)
-        if sizes.may_be_too_large(attributes, most):
-            sizes.check_answer(response.ByteSize(), most)
+        if answer_messages.may_be_too_large(attributes, most):
+            answer_messages.check_size(response.ByteSize(), most)
         self._answered(method, (answer,))
         return snapshot, subject, options, answer
 
@@ -189,12 +197,12 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         batch: Any,
         response: Any,
         question: Callable[[_Question], tuple[_Subject, Options]],
-        plan: Callable[[Snapshot, _Subject, Options], Plan],
+        plan: Callable[[Snapshot, _Subject, Options, Checkpoint], Plan],
         checkpoint: Checkpoint,
     ) -> None:
         """Add the version, and a result for each request."""
         messages.check_batch(batch)
-        most = sizes.answer_bytes(batch.max_response_bytes)
+        most = answer_messages.most_bytes(batch.max_response_bytes)
         requests: Sequence[_Question] = batch.requests
         snapshot = self._snapshot()
         attributes: list[Sequence[str]] = [()] * len(requests)
@@ -203,7 +211,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
             # In the order of a call of its own, so that it fails with the same error.
             subject, options = question(requests[place])
             attributes[place] = messages.return_attributes(snapshot, requests[place])
-            return plan(snapshot, subject, options)
+            return plan(snapshot, subject, options, checkpoint)
 
         answers = answer_all(snapshot, range(len(requests)), look_up, checkpoint=checkpoint)
         checkpoint()
@@ -216,7 +224,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
                 result.error.CopyFrom(to_message(answer))
             else:
                 answer_messages.fill_in(result.response, snapshot, answer, names, external_id)
-        sizes.check_answer(response.ByteSize(), most)
+        answer_messages.check_size(response.ByteSize(), most)
         self._answered(method, (answer for answer in answers if isinstance(answer, RankedRows)))
 
     def _snapshot(self) -> Snapshot:
@@ -233,57 +241,4 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
         checkpoint: Checkpoint,  # noqa: ARG002
     ) -> pb.GetStatusResponse:
         """See the proto."""
-        fleet = self._fleet()
-        reload = fleet.last_reload
-        return pb.GetStatusResponse(
-            software_version=release(),
-            label=fleet.label,
-            label_target=fleet.target,
-            version=fleet.version,
-            label_problem=fleet.label_problem,
-            not_serving_reason="" if fleet.version else waiting_for(fleet, now=time.monotonic()).reason,
-            served_problem=fleet.served_problem,
-            last_reload=None
-            if reload is None
-            else pb.ReloadOutcome(
-                version=reload.version,
-                succeeded=reload.succeeded,
-                reason=reload.reason,
-                duration_seconds=reload.seconds,
-                ended_at=_timestamp(reload.ended_at),
-                commit_spread_seconds=reload.commit_spread_seconds,
-            ),
-            workers=[
-                pb.WorkerStatus(
-                    index=worker.index,
-                    pid=worker.pid,
-                    state=_STATES[worker.state],
-                    version=worker.version,
-                    started_at=_timestamp(worker.started_at),
-                    serving_since=_timestamp(worker.serving_since),
-                    restarts=worker.restarts,
-                    calls=worker.load.calls,
-                    refused_calls=worker.load.refused,
-                    calls_in_flight=worker.load.in_flight,
-                    pss_bytes=worker.load.pss_bytes,
-                )
-                for worker in fleet.workers
-            ],
-            failed_versions=[
-                pb.FailedVersion(
-                    version=failed.version,
-                    reason=failed.reason,
-                    failed_at=_timestamp(failed.failed_at),
-                    retried=failed.passing,
-                )
-                for failed in fleet.failed
-            ],
-        )
-
-
-def _timestamp(seconds: float) -> Any:
-    if not seconds:
-        return None
-    timestamp = Timestamp()
-    timestamp.FromNanoseconds(int(seconds * 1e9))
-    return timestamp
+        return status_message(self._fleet())

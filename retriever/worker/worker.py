@@ -23,6 +23,7 @@ import msgspec
 
 from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.observing import logs
+from lightfm_retriever.hosting.observing.spans import span
 from lightfm_retriever.hosting.process import STOPPING, die_with
 from lightfm_retriever.hosting.serving.lanes import Observe, ignore
 from lightfm_retriever.hosting.serving.observation import CLOSE_SECONDS, Observation
@@ -80,6 +81,7 @@ class Worker:
             lambda: self._fleet,
             answered=look_away if counters is None else counters.answered,
             recommended=look_away if self._sampler is None else self._sampler.offer,
+            span=None if config.hosting.traces.endpoint is None else span,
         )
         observe = ignore if counters is None else _counting(counters)
         self._observation = Observation(config.hosting, service="lightfm-retriever", facts=call_facts)

@@ -28,8 +28,7 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
 from lightfm_retriever.publication.manifest import DatasetFacts, IndexFacts, Manifest, RunFacts
 from lightfm_retriever.publication.storage.id_map import IdMap
-from lightfm_retriever.publication.vectors.ranking import row_norms
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, row_norms, split_biases
 from lightfm_retriever.publication.writer import Staging
 from retriever.answering import queries
 from retriever.answering.questions import (

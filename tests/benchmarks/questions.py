@@ -17,8 +17,13 @@ from lightfm_retriever.publication import reader
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
-from lightfm_retriever.publication.vectors.ranking import row_norms, unit_rows
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, user_queries
+from lightfm_retriever.publication.vectors.vector_space import (
+    Float32Array,
+    row_norms,
+    split_biases,
+    unit_rows,
+    user_queries,
+)
 from tests.benchmarks.closed_loop import BATCH
 from tests.benchmarks.frame import BenchmarkError
 from tests.benchmarks.large import TENTHS, Large

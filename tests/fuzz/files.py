@@ -18,7 +18,7 @@ from lightfm_retriever.publication.manifest import Depth
 from lightfm_retriever.publication.storage.arrays import map_array
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged, are_among
-from lightfm_retriever.publication.vectors.ranking import best
+from lightfm_retriever.publication.vectors.vector_space import best
 from tests import publications, retrievable
 from tests.fuzz import mutation
 from tests.fuzz.runner import Execute, note

@@ -17,8 +17,7 @@ from lightfm_retriever.publication.manifest import Depth
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import from_texts
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
-from lightfm_retriever.publication.vectors.ranking import row_norms
-from lightfm_retriever.publication.vectors.vector_space import split_biases
+from lightfm_retriever.publication.vectors.vector_space import row_norms, split_biases
 from lightfm_retriever.publication.writer import Staging
 from tests import publications, retrievable
 

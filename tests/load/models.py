@@ -14,8 +14,14 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.manifest import DatasetFacts, Manifest, RunFacts
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.storage.ragged import Ragged
-from lightfm_retriever.publication.vectors.ranking import best, row_norms, unit_rows
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, user_queries
+from lightfm_retriever.publication.vectors.vector_space import (
+    Float32Array,
+    best,
+    row_norms,
+    split_biases,
+    unit_rows,
+    user_queries,
+)
 from lightfm_retriever.publication.writer import Staging
 from tests import retrievable
 

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_retriever.publication.storage.ragged import Ragged
-from lightfm_retriever.publication.vectors.ranking import best
-from lightfm_retriever.publication.vectors.vector_space import Float32Array
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, best
 from trainer.evaluation.of_lightfm import MAX_USERS
 from trainer.evaluation.top_items import K, sample, scores_of
 from trainer.fitting.embeddings import Embeddings

@@ -13,8 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from lightfm_retriever.publication.search_effort import IndexCosts
 from lightfm_retriever.publication.storage.ragged import Ragged, are_among
-from lightfm_retriever.publication.vectors.ranking import best
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, user_queries
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, user_queries
 from trainer.evaluation.metric_rows import EXACT, SERVED, USERS
 from trainer.evaluation.of_vectors import precision_at_10
 from trainer.evaluation.top_items import K, sample

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.vectors.ranking import best
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, user_queries
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, user_queries
 from trainer.index.exact import score_chunks
 
 K = 10

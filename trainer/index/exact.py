@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.vectors.ranking import best, row_norms
-from lightfm_retriever.publication.vectors.vector_space import Float32Array
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, row_norms
 from trainer.index.protocol import BuiltIndex, IndexTask, Settings, Space
 
 _CHUNK_SCORES = 1 << 24

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication.errors import VectorError
 from lightfm_retriever.publication.search_effort import scaled
 from lightfm_retriever.publication.storage.chunks import row_chunks
-from lightfm_retriever.publication.vectors.ranking import unit_rows
 from lightfm_retriever.publication.vectors.vector_space import (
     Float32Array,
     augment_queries,
     fold_biases,
     missing_lengths,
+    unit_rows,
 )
 from trainer.index.protocol import BuiltIndex, Effort, IndexTask, Settings, Space
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.publication.search_effort import TUNED_FOR, candidates_for
 from lightfm_retriever.publication.storage.ragged import Ragged, are_among
-from lightfm_retriever.publication.vectors.ranking import best, row_norms, unit_rows
-from lightfm_retriever.publication.vectors.vector_space import Float32Array
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, row_norms, unit_rows
 from trainer.index.exact import score_chunks
 from trainer.index.protocol import BuiltIndex, Space
 

@@ -16,7 +16,7 @@ from lightfm_retriever.publication.manifest import Manifest, RunFacts
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.arrays import map_array
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
-from lightfm_retriever.publication.vectors.ranking import row_norms
+from lightfm_retriever.publication.vectors.vector_space import row_norms
 from lightfm_retriever.publication.writer import Staging
 from trainer.fitting import warm_start
 from trainer.fitting.embeddings import Embeddings, check_servable

@@ -14,8 +14,7 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.manifest import MeasuredSetting
 from lightfm_retriever.publication.storage.id_map import ItemRow
 from lightfm_retriever.publication.storage.ragged import Ragged
-from lightfm_retriever.publication.vectors.ranking import best, unit_rows
-from lightfm_retriever.publication.vectors.vector_space import Float32Array
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, unit_rows
 from trainer.evaluation.of_vectors import precision_at_10, with_positives
 from trainer.fitting.embeddings import Embeddings
 from trainer.index.protocol import Backend

@@ -1,4 +1,4 @@
-"""Bias folding and its inverse, and the inner-product transform.
+"""Vectors and scores: bias folding and its inverse, the inner-product transform, norms, and order.
 
 LightFM scores a pair by `u·i + b_u + b_i` (Kula 2015, arXiv:1507.08439, section 3.1). With vectors
 `[u, b_u]` and `[i, b_i]` as published, a user's query is `[u, 1]` and the score is
@@ -8,6 +8,8 @@ Maximum inner product search becomes nearest-neighbour search by the transform o
 2014 ("Speeding Up the Xbox Recommender System Using a Euclidean Transformation for Inner-Product
 Spaces", section 3): append `sqrt(M² - |x|²)` to each item, M the largest norm, and 0 to the query.
 All items then have norm M, so the order by angle to the query is the order by inner product.
+
+Results come by score, equal scores by the place of the item's id, or by row.
 """
 
 from __future__ import annotations
@@ -73,11 +75,45 @@ def squared_norms(vectors: Float32Array) -> NDArray[np.float64]:
     return squares
 
 
+def row_norms(vectors: Float32Array) -> Float32Array:
+    """Euclidean norms (n,) of rows (n, d), float32."""
+    norms = np.empty(len(vectors), dtype=np.float32)
+    for rows in row_chunks(len(vectors)):
+        norms[rows] = np.sqrt(squared_norms(vectors[rows]))
+    return norms
+
+
+def unit_rows(vectors: Float32Array) -> Float32Array:
+    """Rows (n, d) divided by their norms, so that inner products are cosines; none may be zero."""
+    result: Float32Array = vectors / row_norms(vectors)[:, None]
+    return result
+
+
 def augment_queries(queries: Float32Array) -> Float32Array:
     """Append 0 to each query: (..., d) -> (..., d + 1), float32."""
     augmented = np.zeros((*queries.shape[:-1], queries.shape[-1] + 1), dtype=np.float32)
     augmented[..., :-1] = queries
     return augmented
+
+
+def best(
+    scores: Float32Array, count: int, ties: NDArray[np.integer] | None = None
+) -> NDArray[np.int64]:
+    """Positions (at most `count`) of the highest scores (n,), highest first.
+
+    Equal ones come in the order of `ties` (n,), or by position.
+    """
+    if 0 < count < len(scores):
+        # Everything above the count-th score is in; of those equal to it, the first ones.
+        threshold = np.partition(scores, len(scores) - count)[len(scores) - count]
+        chosen = np.flatnonzero(scores >= threshold)
+    else:
+        chosen = np.arange(len(scores))
+    if ties is None:
+        order: NDArray[np.int64] = chosen[np.argsort(-scores[chosen], kind="stable")[:count]]
+    else:
+        order = chosen[np.lexsort((ties[chosen], -scores[chosen]))[:count]]
+    return order
 
 
 def check_length(vectors: Float32Array, *, what: str) -> None:

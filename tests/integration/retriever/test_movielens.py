@@ -13,7 +13,7 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import read_label
-from lightfm_retriever.publication.vectors.ranking import best
+from lightfm_retriever.publication.vectors.vector_space import best
 from tests import publications
 from tests.movielens import MovieLensRun
 from tests.service import PATIENCE, Service

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from retriever.answering import queries
-from retriever.answering.questions import Options, Search, WeightedItems
-from retriever.errors import UnknownIdError
-from retriever.index.exact import ExactIndex
+from retriever.answering.questions import Options, Search, WeightedItems, always_wanted
+from retriever.answering.search import Scorer
 from tests import retrievable
 from tests.retrievable import FixedIndex
 
@@ -37,28 +36,25 @@ def snapshot_of(count, index=None, **changes):
     return retrievable.snapshot(items, items, similar=index, recommend=index, **changes)
 
 
-class CountedExact(ExactIndex):
+class CountedScorer(Scorer):
     """Notes how often it scores everything."""
 
     searches = 0
 
     def scores(self, query, rows=None):
-        self.searches += rows is None
+        type(self).searches += rows is None
         return super().scores(query, rows)
 
 
-def counted(snapshot, *, only=False):
-    """The snapshot with exact search that is counted, and what counts it: for both questions in turn.
-
-    With `only` there is no other index, as where a publication's own is exact.
-    """
-    similar = CountedExact(snapshot.item_embeddings, cosine=True)
-    recommend = CountedExact(snapshot.publication.item_vectors)
-    changed = {
-        name: replace(getattr(snapshot, name), exact=exact, **({"index": exact} if only else {}))
-        for name, exact in (("similar", similar), ("recommend", recommend))
+def counted(snapshot):
+    """The snapshot with exact search that is counted from now on, and what counts it."""
+    CountedScorer.searches = 0
+    scorers = {
+        "similar": CountedScorer(snapshot.item_embeddings, cosine=True),
+        "recommend": CountedScorer(snapshot.publication.item_vectors),
     }
-    return replace(snapshot, **changed), lambda: similar.searches + recommend.searches
+    changed = {name: replace(getattr(snapshot, name), exact=own) for name, own in scorers.items()}
+    return replace(snapshot, **changed), lambda: CountedScorer.searches
 
 
 @pytest.mark.parametrize("search", [Search(), Search(exact=True)])
@@ -101,18 +97,9 @@ def test_cosines_stay_in_their_range_whatever_the_rounding(items):
     ("limit", "seen", "candidates", "asked"),
     [
         # Of an index whose own order is right, as many as are wanted.
-        (10, 0, 10, 10),
-        (1, 0, 10, 1),
-        (200, 0, 10, 200),
-        (10, 95, 10, 105),
+        *((1, 0, 10, 1), (200, 0, 10, 200), (10, 95, 10, 105), (10, 95, 0, 105)),
         # Of another one twenty more, whatever the limit.
-        (10, 0, 30, 30),
-        (1, 0, 30, 21),
-        (200, 0, 30, 220),
-        (10, 95, 30, 125),
-        (10, 95, 0, 105),
-        (1000, 300, -1, 1300),
-        (1000, 300, 100, 1390),
+        *((1, 0, 30, 21), (200, 0, 30, 220), (10, 95, 30, 125)),
     ],
 )
 def test_an_index_is_asked_for_the_candidates_it_was_tuned_with_beside_what_is_excluded(
@@ -133,7 +120,7 @@ def test_an_index_is_asked_for_the_candidates_it_was_tuned_with_beside_what_is_e
 
 
 @BOTH
-@pytest.mark.parametrize("effort", [0.1, np.float32(0.1).item(), 0.5, 1.0, 99.5, 100])
+@pytest.mark.parametrize("effort", [0.1, 1.0, 100])
 def test_an_effort_in_range_is_passed_on_to_the_index(ask, external_id, effort):
     index = FixedIndex(range(20))
     snapshot = snapshot_of(20, index)
@@ -146,20 +133,25 @@ def test_an_effort_in_range_is_passed_on_to_the_index(ask, external_id, effort):
 @BOTH
 def test_an_exact_search_is_one_search_and_looks_once_whether_somebody_waits(ask, external_id):
     index = FixedIndex(range(20))
-    for options, (snapshot, searches) in (
-        (Options(search=Search(exact=True)), counted(snapshot_of(20, index))),
-        (Options(search=Search(exact=True)), counted(snapshot_of(20), only=True)),
-        (Options(), counted(snapshot_of(20), only=True)),
+    for options, own in (
+        (Options(search=Search(exact=True)), snapshot_of(20, index)),
+        (Options(), snapshot_of(20)),
     ):
+        snapshot, searches = counted(own)
         stages = []
-        answer = ask(snapshot, external_id, options, checkpoint=lambda to=stages: to.append(1))
-        assert len(stages) == searches() == 1
+
+        def checkpoint(stage, stages=stages):
+            stages.append(stage)
+            return always_wanted()
+
+        answer = ask(snapshot, external_id, options, checkpoint=checkpoint)
+        assert (stages, searches()) == (["search"], 1)
         assert answer.exact
     assert index.asked == []
 
 
 @BOTH
-@pytest.mark.parametrize("found", [0, 1, 9, 10])
+@pytest.mark.parametrize("found", [0, 9, 10])
 def test_where_an_index_finds_too_few_all_are_searched_exactly(ask, external_id, found):
     """Less effort may find few; it never answers with fewer than there are."""
     index = FixedIndex(range(2, 2 + found))
@@ -183,10 +175,11 @@ def test_nothing_more_is_searched_for_a_caller_that_left(ask, external_id, last)
     snapshot, searches = counted(snapshot_of(20, index))
     stages = []
 
-    def checkpoint():
+    def checkpoint(*_):
         stages.append((len(index.asked), searches()))
         if len(stages) == last:
             raise LeftError
+        return always_wanted()
 
     if last == 3:
         answer = ask(snapshot, external_id, checkpoint=checkpoint)
@@ -198,28 +191,8 @@ def test_nothing_more_is_searched_for_a_caller_that_left(ask, external_id, last)
     assert stages == [(0, 0), (1, 0)][:last]
 
 
-@pytest.mark.parametrize(
-    ("ask", "kind", "other"),
-    [(queries.recommend, "user", "item-0"), (queries.similar_items, "item", "user-0")],
-)
-def test_an_unknown_id_is_named_with_the_version(ask, kind, other):
-    snapshot = snapshot_of(1, version="20261124T120000Z-abcdef")
-    for external_id in (other, "", f"{kind}-00", f"{kind}-0\0", "x" * 512):
-        with pytest.raises(UnknownIdError, match="isn't in version 20261124T120000Z-abcdef") as caught:
-            ask(snapshot, external_id)
-        assert (caught.value.kind, caught.value.external_id) == (kind, external_id)
-        assert caught.value.version == snapshot.version
-        # A long one is shortened in the message only.
-        assert len(str(caught.value)) < 120
-
-
-def test_exclusions_that_are_not_published_are_named_after_the_subjects_own_the_first_ten():
-    snapshot = snapshot_of(30)
-    options = Options(exclude_item_ids=[" item-1", "item-2", "x", "y", "x"])
-    answer = queries.recommend(snapshot, "user-0", options)
-    assert answer.unknown == [" item-1", "x", "y"]
-    assert 2 not in answer.rows
-    several = WeightedItems(["item-0", "y", "z"], field="items")
-    assert queries.similar_items(snapshot, several, options).unknown == ["y", "z", " item-1", "x"]
-    many = Options(exclude_item_ids=[f"none-{number}" for number in range(1000)])
-    assert queries.recommend(snapshot, "user-0", many).unknown == [f"none-{n}" for n in range(10)]
+def test_of_exclusions_that_are_not_published_the_first_ten_are_named_after_the_subjects_own():
+    options = Options(exclude_item_ids=[*(f"none-{number}" for number in range(1000)), "y"])
+    subject = WeightedItems(["item-0", "y", "z"], field="items")
+    answer = queries.similar_items(snapshot_of(30), subject, options)
+    assert answer.unknown == ["y", "z", *(f"none-{number}" for number in range(10))]

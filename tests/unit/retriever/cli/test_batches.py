@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from retriever.answering.batches import MAX_RESULTS
-from retriever.answering.sizes import MAX_REQUEST_BYTES
+from retriever.answering.questions import MAX_REQUEST_BYTES
 from retriever.cli import batches
 from retriever.cli.json_requests import JsonRequestError
 

@@ -15,43 +15,29 @@ from numpy.typing import NDArray
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.manifest import IndexFacts
 from lightfm_retriever.publication.reader import Publication
-from lightfm_retriever.publication.vectors.ranking import row_norms
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, user_queries
+from lightfm_retriever.publication.vectors.vector_space import (
+    Float32Array,
+    split_biases,
+    user_queries,
+)
 from retriever.index import open_index
 from retriever.index.protocol import SearchIndex
 from tests import retrievable
 from tests.unit.retriever.conftest import Published
 from trainer.index.protocol import BuiltIndex
 
-BACKENDS = ("annoy", "exact", "faiss", "nmslib")
 FILED = ("annoy", "faiss", "nmslib")
-"""The backends whose indexes are files."""
+"""The backends whose indexes are files, beside exact search, which has none."""
 
 NAMES = (layout.SIMILAR, layout.RECOMMEND)
 
 names = pytest.mark.parametrize("name", NAMES)
-backends = pytest.mark.parametrize("backend", BACKENDS)
+backends = pytest.mark.parametrize("backend", ["exact", *FILED])
 filed = pytest.mark.parametrize("backend", FILED)
 
 
-def opened(published: Published, name: str) -> SearchIndex:
+def opened(published: Published, name: str) -> SearchIndex | None:
     return open_index(published.open(), name)
-
-
-def questions(
-    item_vectors: Float32Array, user_vectors: Float32Array, name: str
-) -> tuple[Float32Array, NDArray[np.float64]]:
-    """Queries, and for each of them what every item is worth, in float64."""
-    items = np.float64(item_vectors)
-    if name == layout.RECOMMEND:
-        queries = user_queries(user_vectors)
-        return queries, np.float64(queries) @ items.T
-    embeddings = items[:, :-1] / np.linalg.norm(items[:, :-1], axis=1, keepdims=True)
-    return split_biases(item_vectors)[0], embeddings @ embeddings.T
-
-
-def questions_of(publication: Publication, name: str) -> tuple[Float32Array, NDArray[np.float64]]:
-    return questions(publication.item_vectors, publication.user_vectors, name)
 
 
 @dataclass(frozen=True)
@@ -66,20 +52,21 @@ class Built:
     path: Path
 
     def queries(self) -> Float32Array:
-        return self._questions()[0]
+        """One for each user; of similar items those of the first ones."""
+        if self.name == layout.RECOMMEND:
+            return user_queries(self.user_vectors)
+        return split_biases(self.item_vectors)[0][: len(self.user_vectors)]
 
     def recall(self, search: Callable[[Float32Array], NDArray[np.int64]]) -> float:
         """The share of the true ten that are among what is found, on average."""
-        queries, worth = self._questions()
-        true = np.argsort(-worth, axis=1)[:, :10].tolist()
+        items = np.float64(self.item_vectors)
+        if self.name == layout.SIMILAR:
+            items = items[:, :-1] / np.linalg.norm(items[:, :-1], axis=1, keepdims=True)
         found = [
-            len({*top} & {*search(query).tolist()}) for query, top in zip(queries, true, strict=True)
+            len({*np.argsort(-items @ query)[:10].tolist()} & {*search(query).tolist()})
+            for query in self.queries()
         ]
         return float(np.mean(found)) / 10
-
-    def _questions(self) -> tuple[Float32Array, NDArray[np.float64]]:
-        queries, worth = questions(self.item_vectors, self.user_vectors, self.name)
-        return queries[: len(self.user_vectors)], worth[: len(self.user_vectors)]
 
     def opened(self, query: Mapping[str, Any] | None = None) -> SearchIndex:
         """The retriever's, with the query parameters that a manifest may carry."""
@@ -90,7 +77,9 @@ class Built:
             file=self.path.name,
             query=None if query is None else dict(query),
         )
-        return open_index(self._publication(facts), self.name)
+        made = open_index(self._publication(facts), self.name)
+        assert made is not None
+        return made
 
     def at(self, effort: int) -> SearchIndex:
         """The retriever's, tuned to an effort."""
@@ -102,8 +91,6 @@ class Built:
             "Publication",
             SimpleNamespace(
                 directory=self.path.parent,
-                item_vectors=self.item_vectors,
-                item_norms=row_norms(split_biases(self.item_vectors)[0]),
                 manifest=SimpleNamespace(
                     components=self.item_vectors.shape[1] - 1, indexes={self.name: facts}
                 ),
@@ -118,16 +105,13 @@ def built(
     *,
     build: Mapping[str, Any] | None = None,
     items: int = 1000,
-    users: int = 60,
-    components: int = 16,
-    scale: float = 1.0,
 ) -> Built:
     """Build one over numbers that are always the same."""
     random = np.random.default_rng(5)
     # Uneven norms, as popularity makes them: without these the transform would be of no effect.
-    lengths = random.lognormal(sigma=0.4, size=(items, 1)) * scale
-    item_vectors = (random.normal(size=(items, components + 1)) * lengths).astype(np.float32)
-    user_vectors = random.normal(size=(users, components + 1)).astype(np.float32)
+    lengths = random.lognormal(sigma=0.4, size=(items, 1))
+    item_vectors = (random.normal(size=(items, 17)) * lengths).astype(np.float32)
+    user_vectors = random.normal(size=(60, 17)).astype(np.float32)
     directory.mkdir(exist_ok=True)
     path = directory / layout.index_file(name, backend)
     index = retrievable.build_index(name, item_vectors, path, backend=backend, build=dict(build or {}))

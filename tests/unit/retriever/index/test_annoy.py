@@ -12,15 +12,14 @@ from tests.unit.retriever.index.asking import names
 
 
 @names
-@pytest.mark.parametrize("trees", [3, 10])
 @pytest.mark.parametrize(
     ("parameters", "candidates"),
     [({"search_k": -1, "candidates": 100}, 100), ({"search_k": -1}, 10), ({}, 10)],
 )
 def test_an_old_publication_is_searched_as_annoy_does_by_default(
-    tmp_path, name, trees, parameters, candidates
+    tmp_path, name, parameters, candidates
 ):
-    of = asking.built(tmp_path, name, "annoy", build={"trees": trees}, items=2000)
+    of = asking.built(tmp_path, name, "annoy", build={"trees": 3}, items=2000)
     index = of.opened(parameters)
     plain = AnnoyIndex(of.index.dimensions, "angular")
     plain.load(str(of.path))

@@ -15,7 +15,6 @@ from tests.unit.retriever.index.asking import NAMES
 
 CASES = [
     *(("annoy", name, {"trees": trees}) for name in NAMES for trees in (3, 10, 30)),
-    *(("exact", name, {}) for name in NAMES),
     *(("faiss", name, {"codes": codes}) for name in NAMES for codes in ("SQ8", "SQfp16")),
     ("faiss", layout.RECOMMEND, {"lists": 1}),
     ("nmslib", layout.SIMILAR, {}),
@@ -36,8 +35,6 @@ def of(request, tmp_path_factory):
 
 def efforts(of):
     """From the least to the most that is of any use, and what is between."""
-    if of.index.effort is None:
-        return [0]
     least, most = of.index.effort.least, of.index.effort.most
     return sorted({least, *np.geomspace(least, most, 5).astype(int).tolist(), most})
 

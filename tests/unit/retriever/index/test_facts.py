@@ -107,7 +107,7 @@ def test_an_effort_that_is_missing_or_none_is_named(published_by, backend, name,
 
 
 @names
-@pytest.mark.parametrize("value", [..., None, 0.0, -0.3, 1, True, "0.3"])
+@pytest.mark.parametrize("value", [..., 0.0, 1, "0.3"])
 def test_a_norm_of_queries_for_faiss_that_is_none_is_named(published_by, name, value):
     published = published_by("faiss")
     build = {**published.open().manifest.indexes[name].build, "query_norm": value}
@@ -120,7 +120,7 @@ def test_a_norm_of_queries_for_faiss_that_is_none_is_named(published_by, name, v
 
 @names
 @filed
-@pytest.mark.parametrize("value", [True, 1.0, "1", None, -2, 2**31])
+@pytest.mark.parametrize("value", [True, 1.0, -2, 2**31])
 def test_a_query_parameter_that_is_no_count_is_named(published_by, backend, name, value):
     published = published_by(backend)
     whole = published.open().manifest.indexes[name].query
@@ -131,7 +131,7 @@ def test_a_query_parameter_that_is_no_count_is_named(published_by, backend, name
 
 @names
 @filed
-@pytest.mark.parametrize("items", [1, 39, 41, 400])
+@pytest.mark.parametrize("items", [1, 41])
 def test_an_index_of_another_number_of_items_is_refused(published_by, tmp_path, backend, name, items):
     item_vectors = np.random.default_rng(1).normal(size=(items, 5)).astype(np.float32)
     path = tmp_path / "other"
@@ -169,12 +169,6 @@ def test_a_file_of_faiss_for_another_metric_is_refused(published_by):
     other = faiss.METRIC_INNER_PRODUCT
     published = of_faiss(published_by, faiss.index_factory(4, "IVF2,SQ8", other))
     assert_mismatch(published, layout.SIMILAR, "metric", faiss.METRIC_L2, other)
-
-
-@pytest.mark.parametrize("kind", ["IVF2,Flat", "IVF5,SQfp16", "IVF1,SQ4"])
-def test_any_other_inverted_file_of_faiss_is_as_good(published_by, kind):
-    index = opened(of_faiss(published_by, faiss.index_factory(4, kind)), layout.SIMILAR)
-    assert sorted(index.search(np.ones(4, dtype=np.float32), 40, 100.0)) == [*range(40)]
 
 
 # ---- files that could end the process: they are opened in one of their own

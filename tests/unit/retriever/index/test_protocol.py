@@ -1,28 +1,16 @@
-"""What every backend is opened with, and backends that aren't here; see test_facts.py too."""
+"""Backends that aren't here; what each is opened with is in test_facts.py."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from importlib.abc import MetaPathFinder
 
 import pytest
 
 import retriever.index
 from retriever.errors import SnapshotError
-from retriever.index.protocol import count_of
 from tests import publications
 from tests.unit.retriever.index.asking import names, opened
-
-
-@pytest.mark.parametrize("value", [-1, 0, 1, 2**31 - 1])
-def test_a_query_parameter_is_a_count(value):
-    facts = replace(publications.index_facts(dimensions=4, file="x"), query={"candidates": value})
-    assert count_of("similar", facts, "candidates", 7) == value
-    assert count_of("similar", facts, "search_k", 7) == 7
-
-
-# ---- backends that aren't here
 
 
 @names

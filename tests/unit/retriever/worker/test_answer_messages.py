@@ -11,14 +11,13 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
 from retriever.answer_words import ShortReason, Source
+from retriever.answering.explanations import ScoreParts
 from retriever.answering.filters import EmptyRange, UnknownValue
 from retriever.answering.queries import RankedRows
-from retriever.answering.subjects import ScoreParts
 from retriever.worker import answer_messages
 from tests import retrievable
 
 TITLES = ["Zero", "", "Zwei – 二"]
-RESPONSES = pytest.mark.parametrize("kind", [pb.RecommendResponse, pb.SimilarItemsResponse])
 
 
 def snapshot(**changes):
@@ -32,20 +31,19 @@ def snapshot(**changes):
     return retrievable.snapshot([[1, 0, 0]] * 3, [[1, 0, 0]], item_ids=ids, **published)
 
 
-def filled_in(*rows, attributes=(), kind=pb.RecommendResponse, published=None, **changes):
+def filled_in(*rows, attributes=(), published=None, **changes):
     """The message of an answer with these rows."""
     scores = np.array([2.5 - place for place in range(len(rows))], dtype=np.float32)
     made = RankedRows(np.array(rows, dtype=np.int64), scores, Source.PERSONALIZED, False, 110, 7)
-    response, of = kind(), snapshot(**published or {})
+    response, of = pb.RecommendResponse(), snapshot(**published or {})
     answer_messages.fill_in(
         response, of, structs.replace(made, **changes), attributes, of.publication.items.external_id
     )
     return response
 
 
-@RESPONSES
-def test_an_answer_is_filled_in_in_its_order(kind):
-    assert filled_in(2, 0, 1, kind=kind) == kind(
+def test_an_answer_is_filled_in_in_its_order():
+    assert filled_in(2, 0, 1) == pb.RecommendResponse(
         version="20261124T043500Z-3fa9c1",
         source=pb.SOURCE_PERSONALIZED,
         method=pb.SEARCH_METHOD_INDEX,
@@ -67,10 +65,8 @@ def test_every_source_and_reason_to_be_short_has_its_number():
         assert name == f"SHORT_REASON_{reason.upper()}"
 
 
-@RESPONSES
-def test_what_else_an_answer_says_is_filled_in(kind):
+def test_what_else_an_answer_says_is_filled_in():
     response = filled_in(
-        kind=kind,
         exact=True,
         unknown=["x", "東"],
         next_page="t",
@@ -90,9 +86,8 @@ def test_what_else_an_answer_says_is_filled_in(kind):
     assert unknown == pb.EmptyFilterRange(attribute="size")
 
 
-@RESPONSES
-def test_attributes_are_filled_in_where_an_item_has_them(kind):
-    response = filled_in(0, 1, 2, attributes=["year", "title", "genres"], kind=kind)
+def test_attributes_are_filled_in_where_an_item_has_them():
+    response = filled_in(0, 1, 2, attributes=["year", "title", "genres"])
     first, second, third = response.items
     assert [item.title for item in response.items] == TITLES
     assert {*first.attributes} == {"year", "genres"}
@@ -104,29 +99,24 @@ def test_attributes_are_filled_in_where_an_item_has_them(kind):
     assert third.attributes["year"].WhichOneof("value") == "number"
     assert third.attributes["year"].number == 0
     assert list(third.attributes["genres"].texts.values) == ["drama"]
+    # Only what is asked for, and there.
+    (item,) = filled_in(0, attributes=["studio", "title"], published={"titles": None}).items
+    assert ({*item.attributes}, item.title) == (set(), "")
 
 
-@pytest.mark.parametrize(("names", "titles"), [(["studio"], TITLES), (["studio", "title"], None)])
-def test_only_what_is_asked_for_and_published_is_filled_in(names, titles):
-    response = filled_in(0, 1, attributes=names, published={"titles": titles})
-    assert [{*item.attributes} for item in response.items] == [set(), {"studio"}]
-    assert [item.title for item in response.items] == ["", ""]
-
-
-@RESPONSES
 @pytest.mark.parametrize(("of_features", "field"), [(False, "item_id"), (True, "feature")])
-def test_explanations_are_filled_in_by_what_contributed(kind, of_features, field):
+def test_explanations_are_filled_in_by_what_contributed(of_features, field):
     told = [
         ScoreParts([("x", 0.75), ("y", 0.5)], -0.25, of_features=of_features),
         ScoreParts([], 0.0, of_features=of_features),
     ]
-    first, second = filled_in(0, 1, explanations=told, kind=kind).items
+    first, second = filled_in(0, 1, explanations=told).items
     parts = [{field: "x", "score": 0.75}, {field: "y", "score": 0.5}]
     assert first.explanation == pb.Explanation(bias=-0.25, contributions=parts)
     # It was asked for, and there is nothing to tell.
     assert second.HasField("explanation")
     assert second.explanation == pb.Explanation()
-    assert not filled_in(0, kind=kind).items[0].HasField("explanation")
+    assert not filled_in(0).items[0].HasField("explanation")
 
 
 def test_logs_and_traces_are_told_what_an_answer_is_of():

@@ -26,7 +26,8 @@ from retriever.worker import messages
 from tests import retrievable
 
 NAN, INF = math.nan, math.inf
-BOTH = pytest.mark.parametrize("kind", ["recommend", "similar"])
+KINDS = ["recommend", "similar"]
+BOTH = pytest.mark.parametrize("kind", KINDS)
 
 
 def request_of(kind, several=None, **fields):
@@ -70,18 +71,20 @@ def values(count):
 
 
 REFUSED = [
-    *(({"limit": n}, "limit", f"{n}") for n in (0, -1, 1001, 2**31 - 1, -(2**31))),
+    *(({"limit": n}, "limit", f"is {n}, but should be in 1..1000") for n in (0, -1, 1001, 2**31 - 1)),
+    # Named though it is of no effect.
     *(
-        ({"search_effort": effort, "exact": exact}, "search_effort", "but should be in 0.1..100")
-        for effort in (0, -1, 0.05, 100.5, 101, NAN, INF, -INF)
-        for exact in (False, True)
+        ({"search_effort": effort, "exact": True}, "search_effort", "but should be in 0.1..100")
+        for effort in (0, -1, 0.05, 100.5, NAN, INF)
     ),
     # In requests that aren't plain, too.
     ({"limit": 0, "search_effort": 1, "explain": True}, "limit", "0"),
-    *(({"unknown_ids": number}, "unknown_ids", f"is {number}, which") for number in (4, -1, 2**31 - 1)),
-    *(({"diversity": value}, "diversity", "") for value in (NAN, 2, -0.5, INF, -INF)),
-    ({"diversity": 0.5, "paginate": True}, "diversity", "can't be combined with pages"),
-    ({"diversity": 0.5, "page_token": "t"}, "diversity", "can't be combined with pages"),
+    *(({"unknown_ids": number}, "unknown_ids", f"is {number}, which") for number in (4, -1)),
+    *(({"diversity": value}, "diversity", "in 0..1") for value in (NAN, 1.01, -0.01, INF)),
+    *(
+        ({"diversity": 0.5, **page}, "diversity", "can't be combined with pages")
+        for page in ({"paginate": True}, {"page_token": "t"})
+    ),
     ({"exclude_item_ids": ["a"] * 10_001}, "exclude_item_ids", "10001"),
     *(
         ({"exclude_item_ids": ["a", wrong]}, "exclude_item_ids[1]", "")
@@ -89,10 +92,10 @@ REFUSED = [
     ),
     # ---- several items
     *(
-        ({"several": {"item_ids": ["a", "b"], "weights": weights}}, f"several.weights{place}", "")
-        for weights, place in (
-            *(([1, NAN], "[1]"), ([INF, 1], "[0]"), ([1, -INF], "[1]"), ([1, -0.5], "[1]")),
-            *(([-1, NAN], "[0]"), ([0, 0], ""), ([-0.0, 0], ""), ([1], ""), ([1, 1, 1], "")),
+        ({"several": {"item_ids": ["a", "b"], "weights": weights}}, f"several.weights{place}", reason)
+        for weights, place, reason in (
+            *(([1, NAN], "[1]", "is nan"), ([INF, 1], "[0]", "is inf"), ([1, -0.5], "[1]", "is -0.5")),
+            *(([-0.0, 0], "", "are all 0"), ([1], "", "has 1 entries"), ([1] * 3, "", "has 3 entries")),
         )
     ),
     *(
@@ -108,17 +111,17 @@ REFUSED = [
         ({"filter": conditions(GOOD, test)}, f"filter.conditions[1]{place}", reason)
         for test, place, reason in (
             ({}, ".test", "is not set"),
-            ({"any_of": {}}, ".any_of.values", "is empty"),
-            ({"all_of": {}}, ".all_of.values", "is empty"),
-            ({"none_of": {}}, ".none_of.values", "is empty"),
+            *(
+                ({f"{kind}_of": {}}, f".{kind}_of.values", "is empty")
+                for kind in ("any", "all", "none")
+            ),
             ({"range": {}}, ".range", "has neither min nor max"),
             ({"range": {"min": NAN}}, ".range.min", "is no number"),
             ({"range": {"max": NAN}}, ".range.max", "is no number"),
-            ({"range": {"min": NAN, "max": NAN}}, ".range.min", "is no number"),
             ({"range": {"min": 1.5, "max": 1}}, ".range", "runs from 1.5 to 1"),
         )
     ),
-]  # fmt: skip
+]
 
 
 @BOTH
@@ -131,23 +134,21 @@ def test_what_is_out_of_range_is_refused_by_its_place(kind, fields, field, reaso
 
 
 @pytest.mark.parametrize(
-    ("request_", "field", "reason"),
+    ("request_", "field"),
     [
-        (pb.RecommendRequest(limit=5), "subject", "is not set: set user_id, session or features"),
-        (pb.SimilarItemsRequest(), "subject", "is not set: set item_id or items"),
-        *((pb.RecommendRequest(user_id=wrong), "user_id", "") for wrong in ("", "x" * 513, "é" * 257)),
-        *((pb.SimilarItemsRequest(item_id=wrong), "item_id", "") for wrong in ("", "x" * 513)),
+        (pb.RecommendRequest(limit=5), "subject"),
+        (pb.SimilarItemsRequest(), "subject"),
+        *((pb.RecommendRequest(user_id=wrong), "user_id") for wrong in ("", "x" * 513, "é" * 257)),
+        *((pb.SimilarItemsRequest(item_id=wrong), "item_id") for wrong in ("", "x" * 513)),
         *(
-            (pb.RecommendRequest(features={"features": features}), f"features.features{place}", "")
-            for features, place in (
-                *(([], ""), (["a:1"] * 101, ""), (["a:1", ""], "[1]"), (["é" * 257], "[0]")),
-            )
+            (pb.RecommendRequest(features={"features": features}), f"features.features{place}")
+            for features, place in (([], ""), (["a:1"] * 101, ""), (["a:1", ""], "[1]"))
         ),
     ],
+    ids=str,
 )
-def test_a_request_about_nobody_who_can_be_is_refused_by_name(request_, field, reason):
-    found, why = refusal(request_)
-    assert (found, reason in why) == (field, True)
+def test_a_request_about_nobody_who_can_be_is_refused_by_name(request_, field):
+    assert refusal(request_)[0] == field
 
 
 def test_each_subject_is_read_as_what_it_is():
@@ -166,16 +167,6 @@ def test_each_subject_is_read_as_what_it_is():
 # ---- options
 
 
-@BOTH
-def test_requests_without_anything_special_share_their_options(kind):
-    """They are most, and a request that uses nothing of the rest pays nothing for it."""
-    plain = options_of(kind)
-    assert plain == Options(limit=10)
-    assert options_of(kind) is plain
-    assert options_of(kind, return_attributes={"paths": ["title"]}) is plain
-    assert options_of(kind, limit=7) is options_of(kind, limit=7)
-
-
 @pytest.mark.parametrize("more", [{}, {"explain": True}])
 def test_who_has_seen_what_is_excluded_unless_told_not_to(more):
     assert options_of("recommend", **more).exclude_seen
@@ -188,6 +179,7 @@ def test_who_has_seen_what_is_excluded_unless_told_not_to(more):
 EXCLUDED = ["a", "a", "x" * 512, "é" * 256, *map(str, range(9_996))]
 GENRES = ["drama", "drama", ""]
 ACCEPTED = [
+    ({}, {"limit": 10}),
     *(({"limit": limit}, {"limit": limit}) for limit in (1, 7, 1000)),
     # A request carries 0.1 as the float nearest to it, which is a little more.
     *(
@@ -196,10 +188,11 @@ ACCEPTED = [
     ),
     ({"exact": True}, {"search": Search(exact=True)}),
     ({"exclude_item_ids": EXCLUDED}, {"exclude_item_ids": EXCLUDED}),
-    ({"unknown_ids": pb.UNKNOWN_IDS_ERROR}, {"unknown_ids": "error"}),
-    ({"unknown_ids": pb.UNKNOWN_IDS_IGNORE}, {"unknown_ids": "ignore"}),
-    ({"unknown_ids": pb.UNKNOWN_IDS_POPULAR}, {"unknown_ids": "popular"}),
-    ({"diversity": 0.25}, {"diversity": 0.25}),
+    *(
+        ({"unknown_ids": f"UNKNOWN_IDS_{word.upper()}"}, {"unknown_ids": word})
+        for word in ("error", "ignore", "popular")
+    ),
+    *(({"diversity": share}, {"diversity": share}) for share in (0.25, 1)),
     ({"explain": True}, {"explain": True}),
     *(
         (
@@ -208,12 +201,13 @@ ACCEPTED = [
         )
         for test in ("any", "all", "none")
     ),
+    ({"filter": conditions(*[YEAR] * 32)}, {"conditions": [NumberCondition("a", 1, INF)] * 32}),
     *(
         ({"filter": conditions({"range": ends})}, {"conditions": [NumberCondition("a", low, high)]})
         for ends, low, high in (
             ({"min": 1990, "max": 1999}, 1990, 1999),
             *(({"min": 0}, 0, INF), ({"max": 0}, -INF, 0)),
-            *(({"min": 2, "max": 2}, 2, 2), ({"min": -INF, "max": INF}, -INF, INF)),
+            ({"min": 2, "max": 2}, 2, 2),
         )
     ),
 ]
@@ -225,12 +219,6 @@ def test_each_field_alone_makes_the_options_that_it_should(kind, fields, changes
     options = options_of(kind, **fields)
     listed = replace(options, exclude_item_ids=list(options.exclude_item_ids))
     assert listed == replace(Options(exclude_item_ids=[]), **changes)
-
-
-@BOTH
-def test_as_many_conditions_and_values_as_are_documented_are_taken(kind):
-    assert len(options_of(kind, filter=conditions(*[YEAR] * 32)).conditions) == 32
-    assert len(options_of(kind, filter=values(1000)).conditions) == 3
 
 
 # ---- pages
@@ -254,25 +242,16 @@ def test_a_page_belongs_to_the_request_but_for_its_limit_and_token(kind):
         assert request.SerializeToString(deterministic=True) == before
 
 
-@BOTH
-def test_whatever_else_differs_makes_another_request_of_it(kind):
+def test_whatever_else_differs_makes_another_request_of_it():
     others = [
-        {},
-        {"user_id" if kind == "recommend" else "item_id": "other"},
         {"return_attributes": {"paths": ["title"]}},
         *(fields for fields, _ in ACCEPTED if not {*fields} & {"limit", "diversity"}),
     ]
-    found = {page_of(request_of(kind, paginate=True, **other)).fingerprint for other in others}
-    assert len(found) == len(others)
-
-
-def test_both_kinds_of_request_have_pages_of_their_own():
-    # The same bytes on the wire.
-    similar = pb.SimilarItemsRequest(item_id="x", limit=3)
-    recommend = pb.RecommendRequest(user_id="x", limit=3)
-    assert similar.SerializeToString() == recommend.SerializeToString()
-    similar.page_token = recommend.page_token = "t"  # noqa: S105
-    assert page_of(similar).fingerprint != page_of(recommend).fingerprint
+    # Of both kinds, though they are the same bytes on the wire.
+    requests = [request_of(kind, paginate=True, **one) for kind in KINDS for one in others]
+    requests.append(request_of("recommend", user_id="other", paginate=True))
+    found = {page_of(request).fingerprint for request in requests}
+    assert len(found) == len(requests)
 
 
 # ---- batches
@@ -311,14 +290,17 @@ def returned(own, request):
 
 
 @BOTH
-def test_the_attributes_to_return_are_those_asked_for_once(kind):
+def test_the_attributes_to_return_are_those_asked_for_once_and_a_thousand_at_most(kind):
     own = snapshot("genres", "year", "studio")
     assert returned(own, request_of(kind)) == ()
-    paths, names = ["year", "title", "genres", "title", "year"], ["studio", "title"]
+    paths = ["year", "title", "genres", "title", "year"]
     wanted = request_of(kind, return_attributes={"paths": paths})
     assert returned(own, wanted) == ("year", "title", "genres")
-    wanted.return_attribute_names.extend(names)
+    wanted.return_attribute_names.extend(["studio"] * 995)
     assert returned(own, wanted) == ("year", "title", "genres", "studio")
+    wanted.return_attribute_names.append("year")
+    field, reason = refusal(wanted, lambda request: returned(own, request))
+    assert (field, "1001" in reason) == ("return_attribute_names", True)
 
 
 @BOTH
@@ -331,32 +313,18 @@ def test_every_name_can_be_asked_for_in_json(kind):
 
 
 @BOTH
-def test_a_thousand_names_may_be_asked_for_and_no_more(kind):
-    own, paths = snapshot("year"), {"paths": ["title"] * 500}
-    wanted = request_of(kind, return_attributes=paths, return_attribute_names=["year"] * 500)
-    assert returned(own, wanted) == ("title", "year")
-    wanted.return_attribute_names.append("year")
-    field, reason = refusal(wanted, lambda request: returned(own, request))
-    assert (field, "1001" in reason) == ("return_attribute_names", True)
-
-
-@BOTH
-@pytest.mark.parametrize("name", ["", "Genres", "genres.x", "Title", "y" * 10_000])
-@pytest.mark.parametrize(
-    ("field", "fields"), [("return_attributes", "paths"), ("return_attribute_names", None)]
-)
-def test_an_unknown_attribute_to_return_is_refused_and_the_known_ones_are_named(
-    kind, name, field, fields
-):
-    asked_for = ["title", name] if fields is None else {fields: ["title", name]}
-    wanted = request_of(kind, **{field: asked_for})
-    for own, known in (
-        (snapshot("genres", "year"), "known: title, genres, year"),
-        (snapshot(), "known: title"),
+@pytest.mark.parametrize("name", ["", "Genres", "y" * 10_000])
+@pytest.mark.parametrize("names", [("genres", "year"), ()])
+def test_an_unknown_attribute_to_return_is_refused_and_the_known_ones_are_named(kind, name, names):
+    asked_for = ["title", name]
+    for field, value in (
+        ("return_attributes", {"paths": asked_for}),
+        ("return_attribute_names", asked_for),
     ):
-        found, reason = refusal(wanted, lambda request, own=own: returned(own, request))
+        wanted = request_of(kind, **{field: value})
+        found, reason = refusal(wanted, lambda request: returned(snapshot(*names), request))
         assert found == field
-        assert reason.endswith(known)
+        assert reason.endswith(f"known: {', '.join(('title', *names))}")
         assert len(reason) < 150
 
 
@@ -394,44 +362,39 @@ def recommend(**fields):
     return pb.RecommendRequest(**{"user_id": "user-2", **fields})
 
 
+QUICK = [
+    recommend(),
+    recommend(limit=100, exclude_seen=False, return_attributes={"paths": ["title"]}),
+    recommend(user_id="nobody"),
+    recommend(user_id="user-0"),
+    pb.RecommendRequest(session={"item_ids": ["item-1"] * 50}),
+    pb.SimilarItemsRequest(items={"item_ids": ["item-1"] * 50}, limit=100),
+]
+SLOW = [
+    recommend(limit=101),
+    recommend(user_id="user-1"),
+    recommend(exact=True),
+    pb.RecommendRequest(session={"item_ids": ["item-1"] * 51}),
+    pb.SimilarItemsRequest(item_id="item-1", limit=101),
+    pb.SimilarItemsRequest(item_id="item-1", exact=True),
+    pb.SimilarItemsRequest(items={"item_ids": ["item-1"] * 51}),
+    pb.BatchRecommendRequest(requests=[recommend()]),
+    pb.GetStatusRequest(),
+]
+
+
 @pytest.mark.parametrize(
-    "request_",
-    [
-        recommend(),
-        recommend(limit=100, exclude_seen=False, return_attributes={"paths": ["title"]}),
-        recommend(user_id="nobody"),
-        recommend(user_id="user-0"),
-        pb.RecommendRequest(),
-        pb.RecommendRequest(session={"item_ids": ["item-1"] * 50}),
-        pb.SimilarItemsRequest(items={"item_ids": ["item-1"] * 50}, limit=100),
-    ],
+    ("request_", "quick"),
+    [*((request, True) for request in QUICK), *((request, False) for request in SLOW)],
     ids=str,
 )
-def test_plain_questions_are_quick_where_searches_are(many_items, request_):
+def test_what_may_look_at_much_is_not_quick_and_nothing_is_where_searches_are_not(
+    many_items, request_, quick
+):
     for microseconds in (500.0, 500.1):
-        searched = {
+        rankers = {
             name: replace(getattr(many_items, name), query_microseconds=microseconds)
             for name in ("recommend", "similar")
         }
-        quick = messages.is_quick(replace(many_items, **searched), request_)
-        assert quick == (microseconds == 500.0)
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        recommend(limit=101),
-        recommend(user_id="user-1"),
-        recommend(exact=True),
-        pb.RecommendRequest(session={"item_ids": ["item-1"] * 51}),
-        pb.SimilarItemsRequest(item_id="item-1", limit=101),
-        pb.SimilarItemsRequest(item_id="item-1", exact=True),
-        pb.SimilarItemsRequest(items={"item_ids": ["item-1"] * 51}),
-        pb.BatchRecommendRequest(requests=[recommend()]),
-        pb.BatchSimilarItemsRequest(),
-        pb.GetStatusRequest(),
-    ],
-    ids=str,
-)
-def test_what_may_look_at_much_is_not_quick(many_items, request_):
-    assert not messages.is_quick(many_items, request_)
+        found = messages.is_quick(replace(many_items, **rankers), request_)
+        assert found == (quick and microseconds == 500.0)

@@ -8,6 +8,7 @@ import weakref
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from retriever.answering import queries
 from retriever.answering.pages import Page
@@ -42,28 +43,18 @@ def counted(counters):
 
 
 @pytest.mark.parametrize(
-    ("proposed", "seen", "found"),
+    ("proposed", "seen", "counts"),
     [
-        *(([5, 4, 3], [], 3), ([5, 2, 1, 0], [], 1), ([0, 1, 2], [], 0), ([4, 3, 2], [], 2)),
-        # What was seen is expected of nobody.
-        ([5, 4, 3, 2, 1], [5, 4], 3),
+        *(([5, 4, 3], [], (3, 3)), ([5, 2, 1, 0], [], (1, 3)), ([0, 1, 2], [], (0, 3))),
+        # What was seen is expected of nobody, and no more than there is.
+        *(([5, 4, 3, 2, 1], [5, 4], (3, 3)), ([1], [5, 4, 3, 2], (1, 2)), ([5], range(6), (0, 0))),
     ],
 )
-def test_what_an_index_misses_is_counted(proposed, seen, found):
-    assert compare(*asked(proposed, seen=[seen])) == (found, 3)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "found"),
-    [
-        # There are six.
-        (Options(limit=100), (3, 6)),
-        (Options(limit=3, exclude_item_ids=[f"item-{row}" for row in range(6)]), (0, 0)),
-    ],
-)
-def test_no_more_is_expected_than_there_is(wanted, found):
-    served, user, _, answer = asked([5, 4, 3])
-    assert compare(served, user, wanted, answer) == found
+def test_what_an_index_misses_is_counted(proposed, seen, counts):
+    options = Options(limit=3, search=Search(effort=1.0))
+    served, user, _, answer = asked(proposed, options=options, seen=[seen])
+    cut = structs.replace(answer, rows=answer.rows[: len(proposed)])
+    assert compare(served, user, OPTIONS, cut) == counts
 
 
 def test_an_item_as_good_as_the_last_expected_counts_as_found():
@@ -74,10 +65,9 @@ def test_an_item_as_good_as_the_last_expected_counts_as_found():
     assert compare(*asked([2, 5, 0], items=items)) == (2, 3)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_equals_count_as_found_however_their_scores_are_rounded(seed):
+def test_equals_count_as_found_however_their_scores_are_rounded():
     """A product of few rows may round otherwise than one of all."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(1)
     items = random.normal(size=(500, 33)).astype(np.float32)
     user = random.normal(size=(1, 33)).astype(np.float32)
     order = np.argsort(-(items @ np.append(user[0, :-1], 1)))
@@ -144,7 +134,7 @@ def test_a_sample_that_fails_is_skipped_and_the_next_one_is_looked_at(counters, 
     assert counted(counters) == (1, 1, 3, 3)
 
 
-@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("share", [0.01, 0.5, 1.0])
 def test_the_share_is_what_is_asked_for(counters, share):
     drawn = random.Random(1)  # noqa: S311
     sampler = Sampler(share, counters, drawn=drawn.random)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from typing import get_args
 
 import grpc
 import pytest
-from google.protobuf import json_format
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
-from lightfm_retriever.hosting.release import release
 from retriever import control
-from retriever.answering import batches, queries
+from retriever.answering import queries
 from retriever.errors import NothingLoadedError
-from retriever.parent.worker_process import State
 from retriever.worker import messages, service
 from retriever.worker.service import CurrentSnapshot, RetrieverServicer
 from tests import retrievable
@@ -136,7 +132,6 @@ def test_a_question_is_answered_from_what_serves_and_the_answer_is_told_of(calle
     request_.return_attributes.paths.append("title")
     response = caller.ask(request_)
     method = type(request_).__name__.removesuffix("Request")
-    assert type(response).__name__ == f"{method}Response"
     assert [(item.item_id, item.title) for item in response.items] == [one[:2] for one in expected]
     assert [item.score for item in response.items] == pytest.approx([one[2] for one in expected])
     assert response.version == VERSION
@@ -203,7 +198,7 @@ def test_an_answer_is_from_one_snapshot_though_another_is_swapped_in_meanwhile(m
     assert caller.current.version == "new"
 
 
-LABEL, FAILED = "label 'x': empty", control.FailedVersion("v1", "items.trie is broken", 1.0)
+LABEL = "label 'x': empty"
 
 
 @ALL
@@ -212,11 +207,6 @@ LABEL, FAILED = "label 'x': empty", control.FailedVersion("v1", "items.trie is b
     [
         (None, "LOADING", "the service starts and hasn't looked at the volume yet"),
         (control.ServiceState(label="current", label_problem=LABEL), "NOTHING_PUBLISHED", LABEL),
-        (
-            control.ServiceState(label="current", target="v1", failed=[FAILED]),
-            "NOTHING_PUBLISHED",
-            "version v1, which label current names, can't be served: items.trie is broken",
-        ),
     ],
 )
 def test_without_a_snapshot_the_reason_is_what_the_parent_knows(request_, fleet, reason, told):
@@ -333,104 +323,19 @@ def test_each_entry_of_a_batch_gets_what_a_call_of_its_own_would_get_details_inc
             assert (result.error.code, len(result.error.details)) == (code, 1)
 
 
-def test_an_unexpected_error_in_a_batch_is_its_entrys_and_for_the_log_only(caller, monkeypatch, caplog):
-    monkeypatch.setattr(batches, "finish", lambda _, plan, found: found.rows[plan.options.limit])
-    batch = users_batch({"user_id": "user-1", "limit": 1000}, {"user_id": "nobody"})
-    (first, second) = (result.error for result in caller.ask(batch).results)
-    assert first.code == code_pb2.INTERNAL
-    assert "index" not in first.message
-    assert not first.details
-    assert "IndexError" in caplog.text
-    assert second.code == code_pb2.NOT_FOUND
-
-
-def test_an_unexpected_error_tells_its_caller_nothing(caller, monkeypatch, caplog):
-    monkeypatch.setattr(queries, "recommend", lambda *_, **__: 1 / 0)
-    status, _ = caller.refused(recommend())
+def test_an_unexpected_error_is_for_the_log_only_and_in_a_batch_its_entrys(caller, monkeypatch, caplog):
+    monkeypatch.setattr(queries, "explain", lambda *_: 1 / 0)
+    status, _ = caller.refused(recommend(explain=True))
     assert status.code is grpc.StatusCode.INTERNAL
-    assert "division" not in status.details
+    batch = users_batch({"user_id": "user-1", "explain": True}, {"user_id": "nobody"})
+    first, second = (result.error for result in caller.ask(batch).results)
+    assert (first.code, second.code) == (code_pb2.INTERNAL, code_pb2.NOT_FOUND)
+    assert (first.message, len(first.details)) == (status.details, 0)
+    assert "division" not in first.message
     assert "ZeroDivisionError" in caplog.text
-    assert caller.answered == []
 
 
-# ---- the status
-
-
-def test_the_status_is_what_the_parent_told():
-    fleet = control.ServiceState(
-        label="canary",
-        target="v2",
-        version="v1",
-        label_problem="a problem",
-        served_problem="a changed",
-        last_reload=control.ReloadFacts("v2", False, "broken", 0.25, 1_800_000_000.5, 0.125),
-        workers=[
-            control.WorkerFacts(
-                *(0, 123, "running", "v1", 1_700_000_000.0, 1_700_000_001.0, 2),
-                control.Load(calls=10, refused=3, in_flight=2, pss_bytes=1 << 33),
-            ),
-            control.WorkerFacts(1, 0, "down", "", 0, 0, 3),
-        ],
-        failed=[
-            control.FailedVersion("v2", "Too many open files", 1_800_000_000.0, passing=True),
-            control.FailedVersion("v0", "torn", 1_600_000_000.0),
-        ],
-    )
-    # Whoever waits: it costs nothing, and a probe that is late still wants to know.
-    status = Caller(fleet=fleet).ask(pb.GetStatusRequest(), Context(looks=0))
-    assert json_format.MessageToDict(status, preserving_proto_field_name=True) == {
-        "software_version": release(),
-        "label": "canary",
-        "label_target": "v2",
-        "version": "v1",
-        "label_problem": "a problem",
-        "served_problem": "a changed",
-        "last_reload": {
-            "version": "v2",
-            "reason": "broken",
-            "duration_seconds": 0.25,
-            "ended_at": "2027-01-15T08:00:00.500Z",
-            "commit_spread_seconds": 0.125,
-        },
-        "workers": [
-            {
-                "pid": "123",
-                "state": "WORKER_STATE_RUNNING",
-                "version": "v1",
-                "started_at": "2023-11-14T22:13:20Z",
-                "serving_since": "2023-11-14T22:13:21Z",
-                "restarts": 2,
-                "calls": "10",
-                "refused_calls": "3",
-                "calls_in_flight": 2,
-                "pss_bytes": str(1 << 33),
-            },
-            {"index": 1, "state": "WORKER_STATE_DOWN", "restarts": 3},
-        ],
-        "failed_versions": [
-            {
-                "version": "v2",
-                "reason": "Too many open files",
-                "failed_at": "2027-01-15T08:00:00Z",
-                "retried": True,
-            },
-            {"version": "v0", "reason": "torn", "failed_at": "2020-09-13T12:26:40Z"},
-        ],
-    }
-
-
-def test_the_status_is_answered_before_the_parent_told_anything():
-    status = Caller().ask(pb.GetStatusRequest())
+def test_the_status_is_answered_though_nobody_waits_and_before_the_parent_told_anything():
+    """It costs nothing, and a probe that is late still wants to know."""
+    status = Caller().ask(pb.GetStatusRequest(), Context(looks=0))
     assert (status.label, status.version) == ("current", "")
-    assert "the service starts" in status.not_serving_reason
-    assert not status.HasField("last_reload")
-    assert [*status.workers, *status.failed_versions] == []
-
-
-def test_every_state_of_a_worker_has_a_name_in_the_status():
-    for state in get_args(State):
-        worker = control.WorkerFacts(0, 1, state, "", 0, 0, 0)
-        fleet = control.ServiceState(label="current", workers=[worker])
-        [told] = Caller(fleet=fleet).ask(pb.GetStatusRequest()).workers
-        name = "starting" if state == "booted" else state
-        assert pb.WorkerState.Name(told.state) == f"WORKER_STATE_{name.upper()}"

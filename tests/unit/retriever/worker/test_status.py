@@ -49,7 +49,7 @@ REFUSED = [
             [info(f"{kind.upper()}_NOT_FOUND", id=external_id, version="v1")],
         )
         for kind in ("item", "user", "feature")
-        for external_id in ("42", "東京", "nul\0")
+        for external_id in ("42", "nul\0")
     ),
     (
         UnknownIdError("item", "é" * 256, "v1", near=["e", "f"], hint="; or 'e'?"),

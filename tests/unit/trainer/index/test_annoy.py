@@ -6,8 +6,7 @@ from annoy import AnnoyIndex
 
 from lightfm_retriever.publication.errors import VectorError
 from lightfm_retriever.publication.storage.chunks import row_chunks
-from lightfm_retriever.publication.vectors.ranking import best, unit_rows
-from lightfm_retriever.publication.vectors.vector_space import augment_items
+from lightfm_retriever.publication.vectors.vector_space import augment_items, best, unit_rows
 from tests.unit.trainer.index.cases import SPACES, build, most, uneven, vectors
 from trainer.errors import OptionError
 from trainer.index import annoy, make_backends

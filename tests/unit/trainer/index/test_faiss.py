@@ -5,8 +5,7 @@ import pytest
 
 from lightfm_retriever.publication.errors import VectorError
 from lightfm_retriever.publication.storage.chunks import row_chunks
-from lightfm_retriever.publication.vectors.ranking import unit_rows
-from lightfm_retriever.publication.vectors.vector_space import augment_items
+from lightfm_retriever.publication.vectors.vector_space import augment_items, unit_rows
 from tests.unit.trainer.index.cases import SPACES, build, recall, uneven, vectors
 from trainer.index import make_backends
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightfm_retriever.publication.vectors.ranking import unit_rows
+from lightfm_retriever.publication.vectors.vector_space import unit_rows
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.index.cases import SPACES, nothing, own, rows, scores
 from trainer.index import measure as module

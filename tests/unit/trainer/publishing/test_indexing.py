@@ -9,7 +9,7 @@ import pytest
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.reader import list_versions
-from lightfm_retriever.publication.vectors.ranking import best
+from lightfm_retriever.publication.vectors.vector_space import best
 from lightfm_retriever.publication.verification import verify
 from retriever.answering.queries import recommend, similar_items
 from retriever.answering.questions import Options, Search

@@ -15,8 +15,7 @@ from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.reader import list_versions, open_publication
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
-from lightfm_retriever.publication.vectors.ranking import best
-from lightfm_retriever.publication.vectors.vector_space import user_queries
+from lightfm_retriever.publication.vectors.vector_space import best, user_queries
 from lightfm_retriever.publication.verification import verify
 from retriever.answering.queries import recommend
 from retriever.answering.questions import Options, Search

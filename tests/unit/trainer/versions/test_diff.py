@@ -10,8 +10,7 @@ from lightfm_retriever.publication import layout, verification
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
 from lightfm_retriever.publication.errors import MismatchError, VersionNotFoundError
 from lightfm_retriever.publication.storage.id_map import IdMap
-from lightfm_retriever.publication.vectors.ranking import row_norms
-from lightfm_retriever.publication.vectors.vector_space import fold_biases
+from lightfm_retriever.publication.vectors.vector_space import fold_biases, row_norms
 from lightfm_retriever.publication.writer import Staging
 from tests import publications
 from tests.retrievable import ragged

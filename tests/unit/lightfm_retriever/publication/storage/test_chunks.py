@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import VectorError
 from lightfm_retriever.publication.storage.chunks import row_chunks
-from lightfm_retriever.publication.vectors.ranking import row_norms
 from lightfm_retriever.publication.vectors.vector_space import (
     augment_items,
     check_indexable,
     missing_lengths,
+    row_norms,
 )
 from lightfm_retriever.publication.writer import Staging
 

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightfm_retriever.publication.layout import FILES, FOLD_IN
-from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors import fold_in
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import split_biases
@@ -87,16 +86,15 @@ def test_a_session_is_folded_in_as_the_formula_says(monkeypatch, session, chunk)
     assert found == pytest.approx(by_formula(*made, session), rel=1e-3, abs=1e-4)
 
 
-@pytest.mark.parametrize("scale", [1e-15, 1e-3, 1e3, 1e15])
+@pytest.mark.parametrize("scale", [1e-15, 1e15])
 def test_users_and_items_of_other_lengths_give_embeddings_of_other_lengths(scale):
     items, users, seen = community()
-    embeddings = items[:7, :-1]
+    embeddings, factor = items[:7, :-1], np.float32(scale)
     expected = folded(built(items, users, seen), embeddings)
-    longer_users = folded(built(items, users * np.float32(scale), seen), embeddings)
-    assert longer_users / scale == pytest.approx(expected, rel=1e-3, abs=1e-4)
-    longer_items = built(items * np.float32(scale), users, seen)
-    found = folded(longer_items, embeddings * np.float32(scale))
-    assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    longer_users = folded(built(items, users * factor, seen), embeddings) / scale
+    longer_items = folded(built(items * factor, users, seen), embeddings * factor)
+    for found in (longer_users, longer_items):
+        assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
 def test_where_nothing_was_seen_a_session_is_the_mean_of_its_items_as_long_as_users_are():
@@ -105,13 +103,6 @@ def test_where_nothing_was_seen_a_session_is_the_mean_of_its_items_as_long_as_us
         made = built(items, own, ragged([[]] * len(own)))
         expected = factor * items[:4, :-1].mean(axis=0)
         assert folded(made, items[:4, :-1]) == pytest.approx(expected, rel=1e-4, abs=1e-6)
-
-
-def test_two_users_do_not_make_every_session_one_of_theirs():
-    items = vectors(200, 30)
-    made = built(items, items[[5, 9]].copy(), ragged([[5], [9]]))
-    own = [(folded(made, items[[row], :-1]) @ items[:, :-1].T).argmax() for row in range(50)]
-    assert np.mean(np.array(own) == np.arange(50)) > 0.8
 
 
 # ---- what it must not depend on
@@ -152,10 +143,6 @@ def test_a_session_is_a_sum_of_its_items_by_their_shares(session, factor, place,
     twice = made.parts(items[np.append(rows, rows[place])], divided)
     twice[place] += twice[-1]
     alike(twice[:-1])
-    # One of nearly no weight is nearly not there.
-    tiny = made.parts(items[np.append(rows, 29 - rows[0])], np.append(weights, np.float32(1e-30)))
-    assert tiny[-1] == pytest.approx(np.zeros(items.shape[1]), abs=1e-20)
-    alike(tiny[:-1])
 
 
 def test_the_seed_decides_which_users_and_items_are_learned_from(monkeypatch):
@@ -214,16 +201,18 @@ def test_what_is_beyond_float32_is_cut_so_that_the_sum_is_finite():
     assert np.abs(parts).max() == pytest.approx(LARGEST / 5)
 
 
-@pytest.mark.parametrize(("number", "published"), [(1e15, True), (1.1e15, False), (-1.1e15, False)])
-def test_what_could_not_be_read_again_may_not_be_published(number, published):
+@pytest.mark.parametrize(
+    ("place", "number", "published"),
+    [
+        *(((4, 1), 1e15, True), ((4, 1), 1.1e15, False), ((4, 1), -1.1e15, False)),
+        *(((2, 1), -1e-6, True), ((2, 1), -0.6, False)),
+    ],
+)
+def test_what_could_not_be_read_again_may_not_be_published(place, number, published):
     made = built(*community())
     assert made.may_be_published
-    made.array[4, 1] = number
+    made.array[place] = number
     assert made.may_be_published is published
-    for halfway, allowed in ((-1e-6, True), (-0.6, False)):
-        made = built(*community())
-        made.array[2, 1] = halfway
-        assert made.may_be_published is allowed
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -245,20 +234,3 @@ def test_nothing_is_made_of_what_float32_cannot_hold_of_no_items_and_of_zero_one
     for count in (0, 3):
         nothing = np.zeros((count, 4), dtype=np.float32)
         assert FoldIn.build(nothing, nothing[:0], ragged([]), seed=1) is None
-
-
-def test_of_many_users_and_items_few_are_read():
-    reads = []
-
-    class Counted(np.ndarray):
-        def __getitem__(self, key):
-            if isinstance(key, np.ndarray):
-                reads.append(len(key))
-            return super().__getitem__(key)
-
-    items = vectors(50_000, 2)
-    users = vectors(30_000, 2).view(Counted)
-    seen = Ragged(np.arange(30_001) * 150, np.tile(np.arange(150, dtype=np.int32), 30_000))
-    assert FoldIn.build(items.view(Counted), users, seen, seed=1) is not None
-    # The users once for their length and once to learn from, items of each, and some for their length.
-    assert sum(reads) <= fold_in.MOST_USERS * (fold_in._MOST_ITEMS + 3)

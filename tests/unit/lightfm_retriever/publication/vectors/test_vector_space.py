@@ -10,11 +10,20 @@ from lightfm_retriever.publication.errors import TooLongError, VectorError
 from lightfm_retriever.publication.vectors import vector_space
 
 finite = st.floats(-1000, 1000, width=32)
+# From what float32 can hardly tell from zero to what it can hardly hold, with either sign.
+magnitudes = st.floats(2.0**-100, 2.0**120, width=32)
+magnitudes |= magnitudes.map(lambda number: -number)
+ARRANGEMENTS = [
+    np.ascontiguousarray,
+    np.asfortranarray,
+    lambda array: np.repeat(array, 2, axis=1)[:, ::2],
+    lambda array: array[::-1].copy()[::-1],
+]
 
 
 @st.composite
-def matrices(draw, *, rows=None, columns=None, elements=finite):
-    shape = (rows or draw(st.integers(1, 20)), columns or draw(st.integers(1, 8)))
+def matrices(draw, *, elements=finite):
+    shape = (draw(st.integers(1, 20)), draw(st.integers(1, 8)))
     return draw(npst.arrays(np.float32, shape, elements=elements))
 
 
@@ -45,14 +54,11 @@ def test_the_order_by_augmented_angle_is_the_order_by_inner_product(drawn):
 
 
 @given(matrices())
-def test_augmented_items_all_have_the_largest_norm_and_queries_end_with_zero(vectors):
+def test_augmented_items_and_queries_are_what_they_were_and_a_number_more(vectors):
     items, queries = vector_space.augment_items(vectors), vector_space.augment_queries(vectors)
     for augmented in (items, queries):
         assert augmented.dtype == np.float32
         np.testing.assert_array_equal(augmented[:, :-1], vectors)
-    largest = np.linalg.norm(vectors.astype(np.float64), axis=1).max()
-    np.testing.assert_allclose(np.linalg.norm(items.astype(np.float64), axis=1), largest, rtol=1e-6)
-    assert not queries[:, -1].any()
     np.testing.assert_array_equal(vector_space.augment_queries(vectors[0]), queries[0])
     assert vector_space.augment_items(vectors[:0]).shape == (0, vectors.shape[1] + 1)
 
@@ -82,13 +88,36 @@ def test_biases_of_another_shape_are_refused(biases):
         vector_space.fold_biases(np.zeros(3, dtype=np.float32), np.zeros(3))
 
 
-@given(matrices(rows=5, columns=4), matrices(rows=7, columns=4))
-def test_a_folded_product_is_lightfms_score_without_the_users_bias(users, items):
-    user_embeddings, user_biases = vector_space.split_biases(users)
-    item_embeddings, item_biases = vector_space.split_biases(items)
-    scores = user_embeddings.astype(np.float64) @ item_embeddings.T + user_biases[:, None] + item_biases
-    products = vector_space.user_queries(users).astype(np.float64) @ items.T
-    np.testing.assert_allclose(products + user_biases[:, None], scores, rtol=1e-6, atol=1e-6)
+# ---- norms, and the order of scores
+
+
+@given(matrices(elements=magnitudes), st.sampled_from(ARRANGEMENTS))
+def test_norms_and_unit_rows_are_those_of_exact_arithmetic(vectors, arranged):
+    exact = vectors.astype(np.longdouble)
+    expected = np.sqrt((exact**2).sum(axis=1))
+    norms, units = vector_space.row_norms(arranged(vectors)), vector_space.unit_rows(arranged(vectors))
+    assert (norms.dtype, norms.shape) == (np.float32, (len(vectors),))
+    np.testing.assert_allclose(norms, expected.astype(np.float64), rtol=2e-7)
+    assert (units.dtype, units.shape) == (np.float32, vectors.shape)
+    exact /= expected[:, None]
+    np.testing.assert_allclose(units, exact.astype(np.float64), rtol=1e-6, atol=1e-30)
+
+
+@given(
+    npst.arrays(np.float32, st.integers(0, 30), elements=st.integers(-3, 3).map(float)),
+    st.integers(0, 40),
+    st.randoms(use_true_random=False),
+)
+def test_the_best_are_the_highest_and_equal_ones_in_the_order_of_what_breaks_ties(
+    scores, count, random
+):
+    ties = random.sample(range(100), len(scores))
+    for given_ties, by in ((None, range(len(scores))), (np.array(ties, dtype=np.int32), ties)):
+        order = sorted(
+            range(len(scores)), key=lambda position, by=by: (-scores[position], by[position])
+        )
+        found = vector_space.best(scores, count, given_ties)
+        assert (found.dtype, found.tolist()) == (np.int64, order[:count])
 
 
 # ---- what can't be indexed
@@ -134,10 +163,3 @@ def test_rows_of_lengths_that_float32_cannot_score_with_are_named(number, either
                 vector_space.check_length(vectors, what=what)
         else:
             vector_space.check_length(vectors, what=what)
-
-
-def test_products_of_the_longest_and_of_the_shortest_are_within_float32():
-    for length in (vector_space.LONGEST, vector_space.SHORTEST):
-        vector = np.full(64, length / 8, dtype=np.float32)
-        np.testing.assert_allclose(vector @ vector, np.float64(length) ** 2, rtol=1e-5)
-        assert vector @ vector > np.finfo(np.float32).tiny

@@ -1,0 +1,53 @@
+"""Scores of items; which of them are found is in test_queries.py and test_all_questions.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.vectors.vector_space import row_norms
+from retriever.answering.search import Scorer
+from retriever.answering.snapshot import open_snapshot
+from tests import publications
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.sampled_from([1e-15, 1.0, 1e15]))
+def test_norms_that_are_given_change_no_score(seed, items, scale):
+    random = np.random.default_rng(seed)
+    lengths = scale * random.lognormal(size=(items, 1))
+    vectors = (lengths * random.normal(size=(items, 3))).astype("f4")
+    query = (scale * random.normal(size=3)).astype("f4")
+    norms = row_norms(vectors)
+    # Neither changes the vectors, the norms or the query.
+    for array in (vectors, query, norms):
+        array.setflags(write=False)
+    plain, with_norms = (Scorer(vectors, cosine=True, norms=own) for own in (None, norms))
+    for rows in (None, np.arange(items)[::2]):
+        assert with_norms.scores(query, rows).tolist() == plain.scores(query, rows).tolist()
+    expected = plain.scores_for(query[None, :])
+    assert with_norms.scores_for(query[None, :]).tolist() == expected.tolist()
+    assert expected[0] == pytest.approx(plain.scores(query), abs=1e-6)
+
+
+def test_norms_that_are_given_are_used():
+    """They are not worked out again: that takes longer than the search."""
+    vectors = np.array([[1, 0], [0.5, 0]], dtype=np.float32)
+    scorer = Scorer(vectors, cosine=True, norms=np.float32([2, 1]))
+    assert scorer.scores(vectors[0]).tolist() == [0.5, 0.5]
+
+
+def test_a_publication_from_before_there_were_norms_is_searched_all_the_same(published):
+    def edit(content):
+        del content["files"][layout.ITEM_NORMS]
+
+    expected = open_snapshot(published.volume, published.version)
+    publications.edit_manifest(published.directory, edit)
+    (published.directory / layout.ITEM_NORMS).unlink()
+    old = open_snapshot(published.volume, published.version)
+    assert (expected.similar.exact.norms is None, old.similar.exact.norms) == (False, None)
+    for query in old.item_embeddings:
+        scores = old.similar.exact.scores(query)
+        assert scores.tolist() == expected.similar.exact.scores(query).tolist()
