@@ -5,14 +5,15 @@ from __future__ import annotations
 import shlex
 from collections import defaultdict
 from pathlib import Path
-from threading import Event
 
+from lightfm_retriever.hosting.process import Awaited
 from lightfm_retriever.publication.errors import PublicationError, VolumeError
 from retriever import control
 from retriever.config import Config
 from retriever.parent.reloading.label_watch import Seen
 from retriever.parent.reloading.reload import Reload
 from retriever.parent.reloading.served_files import Served
+from retriever.parent.reloading.verifications import Verification
 from retriever.parent.worker_process import WorkerProcess
 from retriever.version_files import FileState
 
@@ -47,44 +48,71 @@ class FakeWorker(WorkerProcess):
         self.killed = True
 
 
+class FakeVerifications:
+    """Without a thread: the first that was begun runs until `end` is called, the last is wanted."""
+
+    def __init__(self, verify):
+        self.verify = verify
+        self.begun = []
+        self.wanted = False
+        self.ended = None
+        self.hangs = ""
+
+    @property
+    def busy(self):
+        return bool(self.begun)
+
+    def begin(self, version):
+        self.abandon()
+        self.begun.append(version)
+        self.wanted = True
+
+    def abandon(self):
+        del self.begun[1:]
+        self.wanted, self.ended = False, None
+
+    def end(self):
+        made = Verification(self.begun.pop(0), Awaited())
+        try:
+            made.files = self.verify(made.version)
+        except PublicationError as error:
+            made.problem = error
+        if self.wanted and not self.begun:
+            self.ended = made
+
+    def result(self):
+        ended, self.ended = self.ended, None
+        return ended
+
+    def problem(self):
+        return self.hangs
+
+
 class Service:
     """What the label names, workers, and the reload between them."""
 
     def __init__(self, *, workers=2, running=True):
         self.workers = [FakeWorker(index, running=running) for index in range(workers)]
         self.target = None
-        # Of a version: how its files look, why it can't be verified, and until when that takes.
+        # Of a version: how its files look, and why it can't be verified.
         self.changes = defaultdict(int)
         self.problems = {}
-        self.held = {}
         self.now = 0.0
-        self.news = Event()
         self.verified = []
         self.ended = []
+        self.verifications = FakeVerifications(self._verify)
         self.reload = Reload(
-            self.workers,
-            self.news.set,
-            verify=self._verify,
-            ended=self.ended.append,
-            clock=lambda: self.now,
+            self.workers, self.verifications, ended=self.ended.append, clock=lambda: self.now
         )
 
-    def _verify(self, version, _):
+    def _verify(self, version):
         self.verified.append(version)
-        files = self.files(version)
-        if version in self.held:
-            assert self.held[version].wait(30)
         if problem := self.problems.get(version):
             raise problem
-        return files
+        return self.files(version)
 
     def files(self, version):
         return {"vectors": FileState(self.changes[version], 0, 0, 0)}
-
-    def name(self, target):
-        """The label names another version, and nobody waits for what comes of it."""
-        self.reload.look(Seen(target))
-        self.reload.advance()
 
     def look(self):
         """What a look at the volume shows, as of now."""
@@ -99,14 +127,10 @@ class Service:
         self.reload.advance()
 
     def verify(self):
-        """Wait for what is being verified."""
-        while self.reload.known.verifying:
-            self.wait_for_news()
-
-    def wait_for_news(self):
-        assert self.news.wait(30)
-        self.news.clear()
-        self.reload.advance()
+        """Let what is being verified end."""
+        while self.verifications.busy:
+            self.verifications.end()
+            self.reload.advance()
 
     def told(self):
         """What was verified, and what each worker was told, since; and forget it."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from threading import Event
-
 import pytest
 
 from retriever import control
@@ -179,11 +177,9 @@ def test_what_follows_from_what_happens(script):
 def test_one_prepares_then_the_others_and_it_is_done_when_the_last_has_changed_over():
     service = Service(workers=3)
     service.now = 10.0
-    service.held["new"] = Event()
-    service.name("new")
     service.target = "new"
+    service.look()
     assert service.reload.loading == control.Loading("new", "VERIFYING", 10.0)
-    service.held["new"].set()
     service.run("""
         look            => verify new, 0 prepare new
         0 prepared new  => 1 prepare new, 2 prepare new
@@ -263,25 +259,16 @@ def test_the_latest_twenty_versions_that_failed_are_kept():
     assert [*service.reload.failed] == [names[6], *names[8:], names[5]]
 
 
-def test_the_verdict_on_one_version_is_not_taken_for_that_on_another():
-    """The label moved from a version that is still being read to a broken one."""
+def test_a_label_that_cannot_be_followed_says_why():
     service = Service()
-    service.run("""
-        label
-        broken is broken
-        """)
+    service.look()
     assert service.reload.problem() == "the label can't be read"
-    service.held = {"new": Event(), "broken": Event()}
-    for version in service.held:
-        service.name(version)
+    service.verifications.hangs = "the verification of new goes on"
+    assert service.reload.problem() == "the verification of new goes on"
+    service.run("label")
+    service.verifications.hangs = ""
+    service.run("new serves")
     assert service.reload.problem() == ""
-    service.now += 12
-    assert "the verification of new was ended 10 s ago" in service.reload.problem()
-    for version in service.held:
-        service.held[version].set()
-        service.wait_for_news()
-    assert [service.reload.last.version, *service.reload.failed] == ["broken"] * 2
-    assert service.told() == ["verify new", "verify broken"]
 
 
 def test_the_log_tells_each_thing_once(caplog):
