@@ -21,16 +21,6 @@ SCRIPTS = {
         1 committed new => 1 listen
         """,
     # ---- versions that can't be loaded
-    "one worker that can't prepare keeps all with what they serve": """
-        old serves
-        label new       => verify new, 0 prepare new
-        0 prepared new  => 1 prepare new
-        1 refuses new 'no memory left' => 0 abandon
-        serving old
-        failed new
-        because 'worker 1: no memory left'
-        look
-        """,
     "a worker that lacks something leaves the version to be tried again": """
         old serves
         label new       => verify new, 0 prepare new
@@ -39,18 +29,6 @@ SCRIPTS = {
         1 s             => verify new, 0 prepare new
         0 refuses new 'is broken'
         1000000 s
-        """,
-    # By the kernel, while memory lacks. Each attempt may cost two workers: they are rare.
-    "workers that are killed from outside blame no version": """
-        old serves
-        label new       => verify new, 0 prepare new
-        0 dies -9       => verify new
-        0 joins old     => 0 prepare old, 0 commit old, 0 prepare new, 0 listen
-        0 dies -9
-        because 'ended with status -9 while it prepared'
-        0 joins old     => 0 prepare old, 0 commit old, 0 listen
-        20 s
-        10 s            => verify new, 0 prepare new
         """,
     "one that takes too long fails the version, which is tried again after as long at the least": """
         old serves
@@ -67,13 +45,6 @@ SCRIPTS = {
         20 s            => verify new, 0 prepare new
         """,
     # ---- workers that die while they prepare
-    "a worker that dies after it prepared is not waited for": """
-        label new       => verify new, 0 prepare new
-        0 prepared new  => 1 prepare new
-        0 dies
-        serving
-        1 prepared new  => 1 commit new
-        """,
     "when the first dies twice the version is a failed one": """
         old serves
         label new       => verify new, 0 prepare new
@@ -85,40 +56,6 @@ SCRIPTS = {
         0 joins old     => 0 prepare old, 0 commit old, 0 listen
         1000000 s
         look
-        """,
-    # Now and then one that could be loaded between them is chance.
-    "deaths are counted anew once a version serves": 2
-    * """
-        old serves
-        label new       => verify new, 0 prepare new
-        0 dies -11      => verify new
-        0 joins old     => 0 prepare old, 0 commit old, 0 prepare new, 0 listen
-        failed
-        new serves
-        """,
-    # Killed from outside, before either could be the second to die of the version.
-    "when all die while they prepare it begins again": """
-        label new       => verify new, 0 prepare new
-        0 dies          => verify new
-        1 dies
-        serving
-        0 boots         => 0 listen
-        1 boots         => 0 prepare new, 1 listen
-        """,
-    # Otherwise its like would die of it for ever, whatever else is published.
-    "a worker that dies of what nobody serves any more leaves the choice to the label": """
-        old serves
-        0 dies
-        1 dies
-        label newer     => verify newer
-        0 boots         => 0 prepare old
-        0 dies -11
-        serving old
-        0 boots         => 0 prepare old
-        0 dies -11
-        serving
-        1 boots         => 1 prepare newer, 1 listen
-        1 prepared newer => 1 commit newer
         """,
     "when nobody serves it any more and nobody can the label decides anew": """
         old serves
@@ -159,12 +96,6 @@ SCRIPTS = {
         old is right
         old changes
         old serves
-        """,
-    "a worker that finds other files waits until they are verified": """
-        old serves
-        1 dies
-        1 boots         => 1 prepare old
-        1 finds old changed => verify old, 1 abandon, 1 prepare old
         """,
 }
 
@@ -265,10 +196,6 @@ def test_a_label_that_cannot_be_followed_says_why():
     assert service.reload.problem() == "the label can't be read"
     service.verifications.hangs = "the verification of new goes on"
     assert service.reload.problem() == "the verification of new goes on"
-    service.run("label")
-    service.verifications.hangs = ""
-    service.run("new serves")
-    assert service.reload.problem() == ""
 
 
 def test_the_log_tells_each_thing_once(caplog):
