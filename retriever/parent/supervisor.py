@@ -169,7 +169,7 @@ class Supervisor:
         if facts.succeeded:
             self._source.serves(facts.version)
         if self._metrics is not None:
-            self._metrics.reloads.ended(facts)
+            self._metrics.reloaded(facts)
 
     def _take_seen(self, seen: Seen) -> None:
         """Called on the thread that watches the label."""

@@ -80,7 +80,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.changes = 0
         self.now = 0.0
         self.volume_answers = True
-        self.workers = [FakeWorker(index, running=False) for index in range(3)]
+        self.workers = [FakeWorker(index) for index in range(3)]
         self.ends = [WorkerEnd() for _ in self.workers]
         for worker in self.workers:
             worker.start()
