@@ -65,11 +65,6 @@ def open_channel(target: str, security: ClientSecurity = PLAIN) -> grpc.Channel:
     )
 
 
-def first_contact(channel: grpc.Channel, target: str, security: ClientSecurity = PLAIN) -> FirstContact:
-    """Looks whether a retriever is at the other end of a channel."""
-    return FirstContact(channel, target, security, _SERVICES)
-
-
 class Connections:
     """Calls one retriever, over each connection in turn. Threads may share it.
 
@@ -85,7 +80,7 @@ class Connections:
         self._seconds = seconds
         self._channels = [open_channel(target, security) for _ in range(count)]
         self._closed = False
-        self._contact = first_contact(self._channels[0], target, security)
+        self._contact = FirstContact(self._channels[0], target, security, _SERVICES)
         # next() on a cycle is atomic in CPython: no lock.
         self._stubs = itertools.cycle([pb_grpc.RetrieverServiceStub(own) for own in self._channels])
 

@@ -9,14 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
-from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from lightfm_retriever.hosting.observing import spans
-from lightfm_retriever.hosting.security.settings import ClientSecurity
-from retriever.asking.channel import first_contact, open_channel
-from retriever.asking.errors import CallError, UnreachableError, of_call
+from retriever.client import CallError, ClientSecurity, RetrieverClient
 
 # For the second question, when the first one took nearly all the time there is.
 _LEAST_SECONDS = 0.1
@@ -116,24 +111,12 @@ def ask_all(addresses: Sequence[str], security: ClientSecurity, *, timeout_secon
         return Fleet([one.result() for one in asked])
 
 
-def _ask(address: str, security: ClientSecurity, timeout_seconds: float) -> Member:
-    end = time.monotonic() + timeout_seconds
-    with open_channel(address, security) as channel:
-        contact = first_contact(channel, address, security)
-        if problem := contact.problem(timeout_seconds):
-            return Member(address, error=UnreachableError(address, problem))
+def _ask(address: str, security: ClientSecurity, seconds: float) -> Member:
+    end = time.monotonic() + seconds
+    with RetrieverClient(address, connections=1, timeout_seconds=seconds, security=security) as client:
         try:
-            # Nobody waits for one that is away: that it is, and why, is what was asked.
-            status = pb_grpc.RetrieverServiceStub(channel).GetStatus(
-                pb.GetStatusRequest(),
-                timeout=max(_LEAST_SECONDS, end - time.monotonic()),
-                wait_for_ready=False,
-                metadata=spans.outgoing(),
-            )
-            health = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(), timeout=max(_LEAST_SECONDS, end - time.monotonic())
-            )
-        except grpc.RpcError as error:
-            failed = of_call(address, error, reached=contact.reached, doubt=contact.doubt)
-            return Member(address, error=failed)
-    return Member(address, status, health.status == health_pb2.HealthCheckResponse.SERVING)
+            status = client.status()
+            left = max(_LEAST_SECONDS, end - time.monotonic())
+            return Member(address, status, client.is_serving(timeout_seconds=left))
+        except CallError as error:
+            return Member(address, error=error)

@@ -9,13 +9,10 @@ import contextlib
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 from lightfm_retriever.hosting.observing.metric_families import (
     SecondsHistogram,
@@ -37,38 +34,9 @@ _ANSWERS = (
     "Lists of items that were answered, each entry of a batch one, by what they are ranked by and "
     "whether by an index or exactly."
 )
+_SHORT = "Those with fewer items than asked for, by why."
 # A reload takes from milliseconds to minutes: upper ends in seconds.
 _RELOAD_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-
-
-class Reloads:
-    """How many reloads ended how, and how long they took."""
-
-    def __init__(self) -> None:
-        self._durations = {outcome: SecondsHistogram(_RELOAD_BOUNDS) for outcome in _OUTCOMES}
-        self._lock = threading.Lock()
-
-    def ended(self, facts: control.ReloadFacts) -> None:
-        """Count one."""
-        with self._lock:
-            self._durations[_OUTCOMES[not facts.succeeded]].observe(facts.seconds)
-
-    def collect(self) -> Iterator[Metric]:
-        """See the names."""
-        ended = CounterMetricFamily(
-            "retriever_reloads", "Attempts to load a version, by outcome.", labels=["outcome"]
-        )
-        durations = HistogramMetricFamily(
-            "retriever_reload_duration_seconds",
-            "From noticing a version to serving it, or to giving up.",
-            labels=["outcome"],
-        )
-        with self._lock:
-            for outcome, histogram in self._durations.items():
-                ended.add_metric([outcome], histogram.count)
-                histogram.add_to(durations, [outcome])
-        yield ended
-        yield durations
 
 
 class RetrieverMetrics:
@@ -80,13 +48,18 @@ class RetrieverMetrics:
 
     Attributes:
         slots: what each worker counts into.
-        reloads: what became of reloads.
     """
 
     def __init__(self, workers: int, fleet: Callable[[], control.ServiceState | None]) -> None:
         self.slots = [Counters.create() for _ in range(workers)]
-        self.reloads = Reloads()
         self._fleet = fleet
+        self._reloads = {outcome: SecondsHistogram(_RELOAD_BOUNDS) for outcome in _OUTCOMES}
+        self._lock = threading.Lock()
+
+    def reloaded(self, facts: control.ReloadFacts) -> None:
+        """Count a reload that ended, and how long it took."""
+        with self._lock:
+            self._reloads[_OUTCOMES[not facts.succeeded]].observe(facts.seconds)
 
     def collect(self) -> Iterator[Metric]:
         """All metrics, as of now."""
@@ -97,7 +70,7 @@ class RetrieverMetrics:
         yield build_info("retriever")
         yield from _calls(total)
         yield from _answers(total)
-        yield from self.reloads.collect()
+        yield from self._of_reloads()
         yield gauge("retriever_parent_memory_bytes", "Memory (PSS) of the parent.", pss_bytes())
         yield gauge(
             "retriever_parent_open_fds", "File descriptors that the parent has.", descriptors.opened()
@@ -119,10 +92,42 @@ class RetrieverMetrics:
             yield from _workers(fleet.workers)
             yield from _version(fleet, of_slots)
 
+    def _of_reloads(self) -> Iterator[Metric]:
+        durations = HistogramMetricFamily(
+            "retriever_reload_duration_seconds",
+            "From noticing a version to serving it, or to giving up.",
+            labels=["outcome"],
+        )
+        with self._lock:
+            for outcome, histogram in self._reloads.items():
+                histogram.add_to(durations, [outcome])
+            ended = {(outcome,): histogram.count for outcome, histogram in self._reloads.items()}
+        yield _counter(
+            "retriever_reloads", "Attempts to load a version, by outcome.", ended, labels=["outcome"]
+        )
+        yield durations
+
+
+def _counter(
+    name: str, documentation: str, values: Mapping[Any, int], *, labels: Sequence[str]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, documentation, labels=labels)
+    for own, value in values.items():
+        family.add_metric(own, value)
+    return family
+
 
 def _calls(total: dict[Key, int]) -> Iterator[Metric]:
-    calls = CounterMetricFamily(
-        "retriever_calls", "Calls that ended, by method and gRPC status.", labels=["method", "code"]
+    calls = {
+        (method, code): count
+        for method, code in itertools.product(METHODS, CODES)
+        if (count := total["calls", method, code]) or code == "OK"
+    }
+    yield _counter(
+        "retriever_calls",
+        "Calls that ended, by method and gRPC status.",
+        calls,
+        labels=["method", "code"],
     )
     durations = HistogramMetricFamily(
         "retriever_call_duration_seconds",
@@ -130,47 +135,29 @@ def _calls(total: dict[Key, int]) -> Iterator[Metric]:
         labels=["method"],
     )
     for method in METHODS:
-        for code in CODES:
-            if (count := total["calls", method, code]) or code == "OK":
-                calls.add_metric([method, code], count)
         counts = [total["durations", method, bucket] for bucket in BUCKETS]
         if any(counts):
             seconds = total["nanoseconds", method] / 1e9
             add_histogram(durations, [method], bounds=counters.BOUNDS, counts=counts, total=seconds)
-    yield calls
     yield durations
 
 
 def _answers(total: dict[Key, int]) -> Iterator[Metric]:
-    for name, kind, labels, documentation in (
+    for name, kind, words, documentation in (
         ("retriever_candidates", "candidates", {}, "Items that searches looked at."),
-        (
-            "retriever_answers",
-            "answers",
-            {"source": Source, "search": SearchMethod},
-            _ANSWERS,
-        ),
-        (
-            "retriever_short_answers",
-            "short",
-            {"reason": ShortReason},
-            "Those with fewer items than asked for, by why.",
-        ),
+        ("retriever_answers", "answers", {"source": Source, "search": SearchMethod}, _ANSWERS),
+        ("retriever_short_answers", "short", {"reason": ShortReason}, _SHORT),
     ):
-        family = CounterMetricFamily(name, documentation, labels=["method", *labels])
-        for key in itertools.product(METHODS, *labels.values()):
-            if count := total[kind, *key]:
-                family.add_metric(key, count)
-        yield family
+        keys = itertools.product(METHODS, *words.values())
+        found = {key: count for key in keys if (count := total[kind, *key])}
+        yield _counter(name, documentation, found, labels=["method", *words])
 
 
 def _workers(workers: Sequence[control.WorkerFacts]) -> Iterator[Metric]:
-    restarts = CounterMetricFamily(
-        "retriever_worker_restarts", "How often a worker was replaced.", labels=["worker"]
+    restarts = {(str(worker.index),): worker.restarts for worker in workers}
+    yield _counter(
+        "retriever_worker_restarts", "How often a worker was replaced.", restarts, labels=["worker"]
     )
-    for worker in workers:
-        restarts.add_metric([str(worker.index)], worker.restarts)
-    yield restarts
     for name, field, documentation in (
         ("retriever_calls_in_flight", "in_flight", "Calls of a worker that haven't ended."),
         (

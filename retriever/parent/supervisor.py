@@ -28,6 +28,7 @@ from retriever.parent.event_loop import Events
 from retriever.parent.port import reserve
 from retriever.parent.reloading.label_watch import LabelWatch, Seen
 from retriever.parent.reloading.reload import Reload
+from retriever.parent.reloading.verifications import Verifications
 from retriever.parent.reloading.versions_source import VersionsSource, open_source
 from retriever.parent.worker_process import WorkerProcess
 
@@ -71,8 +72,7 @@ class Supervisor:
         self._exit_status = 0
         self._reload = Reload(
             self._workers,
-            self._events.wake_up,
-            verify=self._source.verify,
+            Verifications(source.verify, self._events.wake_up),
             ended=self._reloaded,
             clock=time.monotonic,
         )
@@ -169,7 +169,7 @@ class Supervisor:
         if facts.succeeded:
             self._source.serves(facts.version)
         if self._metrics is not None:
-            self._metrics.reloads.ended(facts)
+            self._metrics.reloaded(facts)
 
     def _take_seen(self, seen: Seen) -> None:
         """Called on the thread that watches the label."""

@@ -100,7 +100,7 @@ def _retriever() -> RetrieverMetrics:
     slot.serve(version)
     slot.sampled(version, found=9, expected=10)
     for succeeded in (True, False):
-        metrics.reloads.ended(control.ReloadFacts(version, succeeded, "", seconds=1.0, ended_at=1.0))
+        metrics.reloaded(control.ReloadFacts(version, succeeded, "", seconds=1.0, ended_at=1.0))
     return metrics
 
 

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lightfm_retriever.hosting.process import Awaited
 from retriever import control, failures
 from retriever.failures import Failure
 from retriever.parent.reloading import decisions
@@ -24,7 +23,6 @@ from retriever.parent.reloading.known import Changeover, Known, Refusal, WorkerV
 from retriever.parent.reloading.label_watch import Seen
 from retriever.parent.reloading.verifications import Verifications
 from retriever.parent.worker_process import WorkerProcess
-from retriever.version_files import Files
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +34,7 @@ class Reload:
 
     Args:
         workers: all of them, by their numbers.
-        wake_up: called by other threads that have news.
-        verify: has and checks a version while it is wanted, as `FolderSource` does.
+        verifications: has and checks versions.
         ended: told of each attempt that ended.
         clock: in seconds, the same for all processes.
 
@@ -50,17 +47,16 @@ class Reload:
     def __init__(
         self,
         workers: Sequence[WorkerProcess],
-        wake_up: Callable[[], None],
+        verifications: Verifications,
         *,
-        verify: Callable[[str, Awaited], Files],
-        ended: Callable[[control.ReloadFacts], None] = lambda _: None,
+        ended: Callable[[control.ReloadFacts], None],
         clock: Callable[[], float],
     ) -> None:
         self.known = Known()
         self.last: control.ReloadFacts | None = None
         self.failed: dict[str, control.FailedVersion] = {}
         self._workers = workers
-        self._verifications = Verifications(verify, wake_up, clock=clock)
+        self._verifications = verifications
         self._clock = clock
         self._ended = ended
 

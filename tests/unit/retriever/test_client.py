@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from hypothesis import example, given
-from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.trainer.v1 import trainer_service_pb2 as trainer_pb
 
 from retriever.client import (
@@ -15,7 +12,6 @@ from retriever.client import (
     RetrieverClient,
     SimilarItemsRequest,
 )
-from tests.unit.retriever.asking.test_requests import ANYTHING, LEAVES
 from trainer.client import TrainerClient
 
 TARGET = "127.0.0.1:1"
@@ -27,34 +23,31 @@ def client():
         yield client
 
 
-@given(value=ANYTHING)
-def test_a_client_is_made_with_what_it_takes_only(value):
-    for name in ("target", "connections", "timeout_seconds", "security"):
-        for kind in (RetrieverClient, TrainerClient):
-            if (name, kind) == ("connections", TrainerClient) or _may_be(name, value):
-                continue
-            with pytest.raises(ArgumentError) as raised:
-                kind(**{"target": TARGET, name: value})
-            assert raised.value.argument == name
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("target", value) for value in ("127.0.0.1", "", 1, None, [TARGET])),
+        *(("timeout_seconds", value) for value in (0, "5", None, True)),
+        *(("security", value) for value in (None, {"ca": "ca.crt"})),
+        *(("connections", value) for value in (0, 1.0, "2", None, True)),
+    ],
+    ids=str,
+)
+def test_a_client_is_made_with_what_it_takes_only(name, value):
+    for kind in (RetrieverClient, TrainerClient)[: 1 if name == "connections" else 2]:
+        with pytest.raises(ArgumentError) as raised:
+            kind(**{"target": TARGET, name: value})
+        assert raised.value.argument == name
 
 
-def _may_be(name, value):
-    """Whether it is what the argument takes; many connections are no mistake."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if name == "connections":
-        return whole and value >= 1
-    return name == "timeout_seconds" and (whole or isinstance(value, float | np.floating)) and value > 0
-
-
-@given(value=LEAVES)
-def test_a_batch_of_what_are_no_requests_is_refused(client, value):
-    for ask, kinds in (
-        (client.batch_recommend, (RecommendRequest, pb.RecommendRequest)),
-        (client.batch_similar_items, (SimilarItemsRequest, pb.SimilarItemsRequest)),
-    ):
-        for requests in (value,) if isinstance(value, kinds) else (value, [value]):
-            with pytest.raises(ArgumentError, match=r"^requests.* but should be a .*Request\("):
-                ask(requests)
+@pytest.mark.parametrize(
+    "requests",
+    [None, "3", RecommendRequest("3"), [None], [{"user_id": "3"}], [trainer_pb.TrainingRun()]],
+)
+def test_a_batch_of_what_are_no_requests_is_refused(client, requests):
+    for ask in (client.batch_recommend, client.batch_similar_items):
+        with pytest.raises(ArgumentError, match=r"^requests.* but should be a .*Request\("):
+            ask(requests)
 
 
 TIMEOUT = "has no option 'timeout'; did you mean 'timeout_seconds'?"
@@ -69,10 +62,8 @@ BY_NAME = "takes nothing without a name, and all else as NAME=VALUE"
         (lambda own: own.similar_items_pages("5", item=["3"]), f"similar_items_pages() {ITEM}"),
         (lambda own: own.status(timeout=5), f"status() {TIMEOUT}"),
         (lambda own: own.wait_until_serving(5), f"wait_until_serving() {BY_NAME}"),
-        (lambda own: own.recommend(), "exactly one of user_id, session, features is needed; none was"),
         (lambda _: RetrieverClient(TARGET, timeout=5), f"RetrieverClient() {TIMEOUT}"),
         (lambda _: TrainerClient(TARGET, timeout=5), f"TrainerClient() {TIMEOUT}"),
-        (lambda _: RetrieverClient(), "RetrieverClient() needs target, which is missing"),
         (lambda _: ClientSecurity(cacert="ca.crt"), "ClientSecurity() has no option 'cacert'; did you"),
     ],
 )
@@ -97,18 +88,15 @@ def asks(client, **options):
     ]
 
 
-@pytest.mark.parametrize("seconds", ["5", 0, -1, True, float("nan"), [1]])
-def test_each_method_refuses_what_is_no_time(client, seconds):
-    for ask in asks(client, timeout_seconds=seconds):
+def test_each_method_refuses_what_is_no_time(client):
+    for ask in asks(client, timeout_seconds=0):
         with pytest.raises(ArgumentError, match=r"^timeout_seconds is "):
             ask()
 
 
 def test_a_client_that_is_closed_says_so():
-    with RetrieverClient(TARGET) as client:
+    with RetrieverClient(TARGET) as client, TrainerClient(TARGET) as trainer:
         pages = client.recommend_pages("3")
-    with TrainerClient(TARGET) as trainer:
-        pass
     for ask in (
         *asks(client),
         lambda: next(pages),
@@ -121,9 +109,7 @@ def test_a_client_that_is_closed_says_so():
     client.close()
 
 
-@given(value=ANYTHING)
-@example(value="Trian")
-@example(value=trainer_pb.GetVersionRequest())
+@pytest.mark.parametrize("value", [None, "Trian", ["x"], trainer_pb.GetVersionRequest()], ids=repr)
 def test_a_trainer_is_asked_by_its_methods_and_their_requests_only(value):
     with TrainerClient(TARGET) as client:
         with pytest.raises(ArgumentError, match=r"^method is .* one of AppendInteractions, Cancel"):

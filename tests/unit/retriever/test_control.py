@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import socket
 from itertools import pairwise
 from typing import get_args, get_origin
 
@@ -38,18 +37,11 @@ def any_of(kind):
 MESSAGES = {of: any_of(of) for of in (control.ToWorker, control.ToParent)}
 
 
-def encoded(message):
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        control.send(ours, message)
-        return theirs.recv(1 << 16)
-
-
 @pytest.mark.parametrize("of", MESSAGES, ids=["to a worker", "to the parent"])
 @given(st.data())
 def test_messages_come_back_however_the_stream_is_cut(of, data):
     messages = data.draw(st.lists(MESSAGES[of], max_size=3))
-    stream = b"".join(map(encoded, messages))
+    stream = b"".join(map(control.encoded, messages))
     assert stream.count(b"\n") == len(messages)
     places = data.draw(st.lists(st.integers(0, len(stream)), max_size=8))
     lines, received = control.Lines(of), []
@@ -58,23 +50,7 @@ def test_messages_come_back_however_the_stream_is_cut(of, data):
     assert received == messages
 
 
-def test_a_message_is_only_taken_when_it_is_complete():
-    lines = control.Lines(control.ToParent)
-    data = encoded(control.Prepared("v", 1))
-    assert lines.feed(data[:-1]) == []
-    assert lines.feed(b"") == []
-    assert lines.feed(data[-1:] + data[:3]) == [control.Prepared("v", 1)]
-    assert lines.feed(data[3:]) == [control.Prepared("v", 1)]
-
-
 @pytest.mark.parametrize("data", [b"rubbish\n", b"\n", b"{}\n", b'{"type":"Commit","version":"v"}\n'])
 def test_what_the_other_side_never_says_is_an_error(data):
     with pytest.raises(msgspec.DecodeError):
         control.Lines(control.ToParent).feed(data)
-
-
-def test_sending_to_nobody_is_an_error():
-    ours, theirs = socket.socketpair()
-    theirs.close()
-    with ours, pytest.raises(OSError, match="Broken pipe"):
-        control.send(ours, control.Booted())

@@ -109,14 +109,11 @@ def test_the_reason_is_in_words(error, reason):
 @pytest.mark.parametrize(
     ("statuses", "passes"),
     [
-        *(((-number, -number), False) for number in (*range(4, 7), *(8, 11, 31))),
+        *(((-number, -number), False) for number in (4, 5, 6, 8, 11, 31)),
+        *(((-number, -number), True) for number in (7, 9, 15, 40)),
         ((-signal.SIGABRT, -signal.SIGILL), False),
-        ((-signal.SIGKILL, -signal.SIGKILL), True),
         ((-signal.SIGSEGV, -signal.SIGKILL), True),
-        ((-signal.SIGBUS, -signal.SIGBUS), True),
-        ((-signal.SIGTERM, -signal.SIGXCPU), True),
         ((1, 0), True),
-        ((-40, -40), True),
     ],
 )
 def test_only_crashes_are_the_version_s_doing(statuses, passes):

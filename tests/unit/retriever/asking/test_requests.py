@@ -7,27 +7,20 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.hosting.errors import ArgumentError
 from retriever.asking import requests as client_requests
-from retriever.asking.conditions import RangeCondition, TextCondition, all_of, any_of, in_range, none_of
+from retriever.asking.conditions import TextCondition, all_of, any_of, in_range, none_of
 from retriever.asking.requests import RecommendRequest, SimilarItemsRequest
 
 SUBJECTS = {RecommendRequest: "user_id", SimilarItemsRequest: "item_id"}
-KINDS = pytest.mark.parametrize("kind", SUBJECTS)
 
 
 def fields(kind):
     return [field.name for field in dataclasses.fields(kind)]
-
-
-def test_a_plain_request_says_whom_it_is_for_and_nothing_else():
-    """So that all else is as the service has it by default."""
-    assert RecommendRequest("3").to_message() == pb.RecommendRequest(user_id="3")
-    assert SimilarItemsRequest("50").to_message() == pb.SimilarItemsRequest(item_id="50")
 
 
 def test_every_field_that_both_kinds_have_is_sent():
@@ -47,12 +40,13 @@ def test_every_field_that_both_kinds_have_is_sent():
         "unknown_ids": pb.UNKNOWN_IDS_POPULAR,
     }
     assert {*common, *made, "filter"} == {*fields(client_requests.Request)}
-    assert RecommendRequest("3", **common, **made).to_message() == pb.RecommendRequest(
-        user_id="3", **common, **sent
-    )
-    assert SimilarItemsRequest("50", **common, **made).to_message() == pb.SimilarItemsRequest(
-        item_id="50", **common, **sent
-    )
+    for kind, message, subject in (
+        (RecommendRequest, pb.RecommendRequest, "user_id"),
+        (SimilarItemsRequest, pb.SimilarItemsRequest, "item_id"),
+    ):
+        assert kind("3", **common, **made).to_message() == message(**{subject: "3"}, **common, **sent)
+        # All else is as the service has it by default.
+        assert kind("3").to_message() == message(**{subject: "3"})
 
 
 def test_what_is_false_or_zero_is_sent_where_it_is_something_else_than_nothing():
@@ -63,16 +57,28 @@ def test_what_is_false_or_zero_is_sent_where_it_is_something_else_than_nothing()
 
 
 @pytest.mark.parametrize(
-    ("items", "weights"),
-    [(["a", "b", "a"], []), (("a",), []), ({"a": 0.5, "b": 0}, [0.5, 0]), ([], []), ({}, [])],
+    ("items", "ids", "weights"),
+    [
+        (["a", "b", "a"], ["a", "b", "a"], []),
+        ({"a": 0.5, "b": 0}, ["a", "b"], [0.5, 0]),
+        # What is empty is for the service to refuse.
+        ([], [], []),
+        ({}, [], []),
+        # Whole numbers are ids, and a generator is read once.
+        ([50, np.int64(181)], ["50", "181"], []),
+        (np.array([50, 181]), ["50", "181"], []),
+        (iter([50, 181]), ["50", "181"], []),
+        ({50: 2, np.int64(181): np.float32(0.5)}, ["50", "181"], [2, 0.5]),
+    ],
 )
-def test_items_are_sent_with_the_weights_that_they_have(items, weights):
-    expected = pb.WeightedItems(item_ids=items, weights=weights)
-    recommend = RecommendRequest(session=items).to_message()
-    assert recommend == pb.RecommendRequest(session=expected)
-    # What is empty is for the service to refuse.
-    assert recommend.WhichOneof("subject") == "session"
-    assert SimilarItemsRequest(items=items).to_message() == pb.SimilarItemsRequest(items=expected)
+def test_items_are_sent_with_the_weights_that_they_have(items, ids, weights):
+    expected = pb.WeightedItems(item_ids=ids, weights=weights)
+    request = RecommendRequest(session=items)
+    for _ in range(2):
+        assert request.to_message() == pb.RecommendRequest(session=expected)
+    assert request.to_message().WhichOneof("subject") == "session"
+    similar = SimilarItemsRequest(items=request.session).to_message()
+    assert similar == pb.SimilarItemsRequest(items=expected)
 
 
 @pytest.mark.parametrize("features", [["age:25-34", "country:DE"], []])
@@ -81,8 +87,7 @@ def test_features_are_sent(features):
     assert message == pb.RecommendRequest(features=pb.UserFeatures(features=features))
 
 
-@KINDS
-def test_conditions_are_sent_in_their_order(kind):
+def test_conditions_are_sent_in_their_order():
     conditions = [
         any_of("genres", "Drama", "War"),
         all_of("tags", "a"),
@@ -98,36 +103,23 @@ def test_conditions_are_sent_in_their_order(kind):
         pb.Condition(attribute="genres", none_of=pb.Values(values=["Horror"])),
         *(pb.Condition(attribute="year", range=pb.Range(**ends)) for ends in ranges),
     ]
-    assert kind("x", filter=conditions).to_message().filter == pb.Filter(conditions=sent)
+    request = RecommendRequest("x", filter=conditions)
+    assert request.to_message().filter == pb.Filter(conditions=sent)
     # A lone one is a list of one.
-    for condition, message in zip(conditions, sent, strict=True):
-        assert kind("x", filter=condition) == kind("x", filter=[condition])
-        assert [*kind("x", filter=condition).to_message().filter.conditions] == [message]
+    for condition in conditions:
+        assert RecommendRequest("x", filter=condition) == RecommendRequest("x", filter=[condition])
 
 
-@KINDS
 @pytest.mark.parametrize("word", [None, "error", "ignore", "popular"])
-def test_what_to_do_about_unknown_ids_is_sent(kind, word):
-    number = kind("x", unknown_ids=word).to_message().unknown_ids
+def test_what_to_do_about_unknown_ids_is_sent(word):
+    number = RecommendRequest("x", unknown_ids=word).to_message().unknown_ids
     assert pb.UnknownIds.Name(number) == f"UNKNOWN_IDS_{(word or 'unspecified').upper()}"
 
 
-def test_whole_numbers_are_ids_wherever_ids_are_taken():
-    ids, texts = [50, np.int64(181)], ["50", "181"]
-    weighted = pb.WeightedItems(item_ids=texts)
-    assert RecommendRequest(3).to_message() == pb.RecommendRequest(user_id="3")
-    assert RecommendRequest(session=ids).to_message() == pb.RecommendRequest(session=weighted)
-    assert RecommendRequest(session=np.array([50, 181])).to_message().session == weighted
-    assert SimilarItemsRequest(items=iter(ids)).to_message().items == weighted
-    assert SimilarItemsRequest(np.uint8(3), exclude_item_ids=set(ids)).to_message().item_id == "3"
-    made = RecommendRequest(session={50: 2, np.int64(181): np.float32(0.5)}).to_message()
-    assert made.session == pb.WeightedItems(item_ids=texts, weights=[2, 0.5])
-
-
-def test_a_generator_is_read_once_and_the_request_may_be_sent_twice():
-    request = SimilarItemsRequest("1", exclude_item_ids=(str(n) for n in range(2)))
-    assert request.to_message() == request.to_message()
-    assert [*request.to_message().exclude_item_ids] == ["0", "1"]
+def test_whole_numbers_are_ids():
+    made = RecommendRequest(3, exclude_item_ids={np.uint8(50)}).to_message()
+    assert made == pb.RecommendRequest(user_id="3", exclude_item_ids=["50"])
+    assert SimilarItemsRequest(np.int64(50)).to_message() == pb.SimilarItemsRequest(item_id="50")
 
 
 def test_what_can_be_asked_for_by_keyword_is_what_the_requests_have():
@@ -148,13 +140,12 @@ LEAVES = (
     | st.floats()
     | st.text(max_size=5)
     | st.characters(categories=["Cs"])
-    | st.binary(max_size=5)
+    | st.just(b"x")
     | st.sampled_from(
         [
-            *(object(), RecommendRequest, RecommendRequest("3"), pb.RecommendRequest()),
-            *(any_of("genres", "Drama"), in_range("year", min=1), 1j, 10**1000, Exception, len),
-            *(np.int64(5), np.float32(5), np.bool_(1), np.arange(3), np.array(5), np.ones((2, 2))),
-            *(np.array(["a", None], object), np.datetime64("2020-01-01")),
+            *(object(), RecommendRequest("3"), pb.RecommendRequest(), in_range("year", min=1)),
+            *(1j, 10**1000, np.int64(5), np.float32(5), np.bool_(1), np.arange(3), np.ones((2, 2))),
+            *(np.array(["a", None], object), "error", 50, {"genres": "Drama"}),
         ]
     )
 )
@@ -179,27 +170,20 @@ def refused(make):
     return None
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"), [(kind, name) for kind in SUBJECTS for name in fields(kind)], ids=str
-)
-@given(value=ANYTHING)
-@example(value="50")
-@example(value=[50])
-@example(value=3)
-@example(value={"genres": "Drama"})
-def test_a_request_is_sent_or_refused_by_the_name_of_the_argument(kind, name, value):
-    subject = SUBJECTS[kind]
+@pytest.mark.parametrize("kind", SUBJECTS)
+@settings(max_examples=300)
+@given(data=st.data(), value=ANYTHING)
+def test_a_request_is_sent_or_refused_by_the_name_of_the_argument(kind, data, value):
+    subject, name = SUBJECTS[kind], data.draw(st.sampled_from(fields(kind)))
     alone = name in ("user_id", "item_id", "session", "items", "features")
     others = {} if alone else {subject: "3"}
     if error := refused(lambda: kind(**{name: value, **others}).to_message()):
         expected = (name, subject) if value is None else (name,)
         assert error.argument.partition("[")[0] in expected
-        assert str(error).partition("[")[0].split()[0] in (name, "exactly")
-        for word in ("is None", "Traceback", "<class", "object at", "pb2"):
+        for word in ("is None", "<class", "object at", "pb2"):
             assert word not in str(error)
 
 
-@settings(max_examples=100)
 @given(attribute=ANYTHING, values=st.lists(ANYTHING, max_size=2), end=ANYTHING)
 def test_a_condition_is_sent_or_refused_by_the_name_of_the_argument(attribute, values, end):
     for make, names in (
@@ -208,7 +192,6 @@ def test_a_condition_is_sent_or_refused_by_the_name_of_the_argument(attribute, v
         (lambda: in_range("year", max=end), ("max",)),
         (lambda: TextCondition("genres", end, ("a",)), ("test",)),
         (lambda: TextCondition("genres", "any_of", end), ("values",)),
-        (lambda: RangeCondition("year", end, end), ("min",)),
     ):
         if error := refused(lambda make=make: RecommendRequest("3", filter=[make()]).to_message()):
             assert error.argument.partition("[")[0] in names
@@ -225,29 +208,21 @@ def similar(*args, **named):
 CONDITIONS = "a list of conditions, such as [any_of('genres', 'Drama', 'War'), in_range('release_year',"
 WORDS = "one of 'error', 'ignore', 'popular'"
 IDS = "a list of ids, such as ['50', '181']"
-AN_ID = "an id: text such as '3', or a whole number such as 3"
 BUT = [
     (recommend("3", filter="genres=Drama"), "filter is the text 'genres=Drama'", CONDITIONS),
-    (recommend("3", filter={"genres": "Drama"}), "filter is a mapping", CONDITIONS),
     (recommend("3", filter=[{"a": "b"}]), "filter[0] is a mapping", "a condition, such as any_of('gen"),
     ((any_of, ("g", ["War"]), {}), "values[0] is a list", "texts one by one, such as any_of('"),
-    (recommend(session=[("50", 2.0)]), "session[0] is a tuple", AN_ID),
     (recommend(session={"50": "2"}), "session['50'] is the text '2'", "a weight, such as 2.0"),
     (recommend(session={"50": 2, 50: 3}), "session is a mapping", "weights by id, but has '50' twice"),
     (recommend("3", limit=5.0), "limit is 5.0", "a whole number in 1..1000"),
-    (recommend(features={"g": "F"}), "features is a mapping", "a list of features, such as ['age:25"),
-    (recommend("3", page_token=b"t"), "page_token is bytes", "an answer's next_page_token"),
     (recommend("3", unknown_ids="POPULAR"), "unknown_ids is the text 'POPULAR'", WORDS),
-    (similar("3", unknown_ids="no"), "unknown_ids is the text 'no'", WORDS),
     # None is sent letter by letter.
     (recommend(session="50"), "session is the text '50'", IDS),
     (recommend(features="age:1"), "features is the text 'age:1'", "a list of features"),
-    (recommend("3", exclude_item_ids="50"), "exclude_item_ids is the text '50'", IDS),
     (recommend("3", attributes="year"), "attributes is the text 'year'", "a list of names, such as"),
     (similar(items="50"), "items is the text '50'", f"{IDS}, or their weights by id, such as {{'50'"),
     # What no message can hold.
     (recommend("3", limit=2**31), f"limit is {2**31}", "a whole number"),
-    (similar("3", limit=-(2**31) - 1), f"limit is {-(2**31) - 1}", "a whole number"),
 ]  # fmt: skip
 
 
@@ -265,18 +240,13 @@ BY_NAME = "without a name, and all else as NAME=VALUE"
 USER = "exactly one of user_id, session, features is needed"
 REFUSED = [
     (recommend("3", limitt=5), "limitt", f"RecommendRequest() {NO} 'limitt'; did you mean 'limit'?"),
-    (similar("5", item=["5"]), "item", f"SimilarItemsRequest() {NO} 'item'; did you mean 'items'?"),
     (recommend("3", 5), "RecommendRequest()", f"RecommendRequest() takes user_id {BY_NAME}"),
     (recommend("3", user_id="4"), "user_id", "user_id is given twice to RecommendRequest()"),
     ((in_range, ("y",), {"low": 1}), "low", f"in_range() {NO} 'low'; it has attribute, min, max"),
-    ((in_range, ("year", 1990), {}), "in_range()", f"in_range() takes attribute {BY_NAME}"),
     ((any_of, (), {}), "attribute", "any_of() needs attribute, which is missing"),
-    ((any_of, ("g",), {"value": "D"}), "value", f"any_of() {NO} 'value'; it has attribute"),
     # A message would keep the last of several.
     (recommend(), "user_id", f"{USER}; none was given"),
     (recommend("3", features=["a:1"]), "user_id", f"{USER}, not user_id and features"),
-    (recommend(session=[], features=[]), "session", f"{USER}, not session and features"),
-    (similar(), "item_id", f"{ITEM}; none was given"),
     (similar("5", items=["1"]), "item_id", f"{ITEM}, not item_id and items"),
 ]  # fmt: skip
 

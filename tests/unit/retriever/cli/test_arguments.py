@@ -58,10 +58,7 @@ def test_serve_has_defaults_for_all_but_the_volume(config):
 
 
 def test_no_setting_was_forgotten(config):
-    """Each has a flag and a variable of its name, but host and port, which are --listen, and source.
-
-    With --cache-dir `volume` is the cache, and `source` where the versions come from.
-    """
+    """Each has a flag and a variable of its name, but what is made of --listen and --cache-dir."""
     values = {
         "volume": "data",
         "label": "canary",
@@ -97,10 +94,10 @@ def test_settings_come_from_flags_the_environment_and_a_file_in_this_order(
     assert config("--config", str(file), "--workers", "6") == expected
 
 
-@pytest.mark.parametrize("source", ["s3://bucket/prefix", "nfs"])
-def test_copies_are_served_from_the_cache(config, source):
-    set_to = config("--volume", source, "--cache-dir", "cache")
-    assert (set_to.volume, set_to.source) == (Path("cache"), source)
+def test_copies_are_served_from_the_cache(config):
+    for source in ("s3://bucket/prefix", "nfs"):
+        set_to = config("--volume", source, "--cache-dir", "cache")
+        assert (set_to.volume, set_to.source) == (Path("cache"), source)
 
 
 LISTEN = "--listen, or RETRIEVER_LISTEN: 'rubbish' should be HOST:PORT"
@@ -110,18 +107,9 @@ LISTEN = "--listen, or RETRIEVER_LISTEN: 'rubbish' should be HOST:PORT"
     ("command", "message"),
     [
         ("serve --volume data --listen rubbish", LISTEN),
-        (
-            "serve --volume data --listen a:65536",
-            "--listen, or RETRIEVER_LISTEN: 'a:65536' should be HO",
-        ),
         ("serve --volume data --workers 0", "--workers is 0, but should be in 1..256"),
         ("serve --volume data --label No", "--label is 'No', but should be"),
         ("serve --volume data --pin current", "--pin is 'current', but should be a version's name"),
-        ("serve --volume data --max-calls 0", "--max-calls is 0, but should be in 1..4096"),
-        (
-            "serve --volume data --heartbeat-seconds 1",
-            "--heartbeat-seconds is 1.0, but should be in 2..36",
-        ),
         ("serve --volume data --tls-cert c.pem", "tls_cert is given without --"),
         ("serve --volume s3://bucket/prefix", "--volume s3://bucket/prefix: give --cache-dir DIR"),
         ("status --cert c.pem", "cert is given without --"),
@@ -135,24 +123,11 @@ def test_a_setting_that_makes_no_sense_is_an_error_and_not_a_traceback(capsys, c
     assert captured.out == ""
 
 
-@pytest.mark.parametrize("command", [["status"], ["recommend", "3"], ["serve", "--volume", "data"]])
-def test_an_environment_that_makes_no_sense_is_an_error_and_not_a_traceback(
-    monkeypatch, capsys, command
-):
+def test_an_environment_that_makes_no_sense_is_an_error_and_not_a_traceback(monkeypatch, capsys):
     monkeypatch.setenv("RETRIEVER_LISTEN", "rubbish")
-    assert command_line.main(command) == 2
-    assert capsys.readouterr().err.startswith(f"error: {LISTEN}")
-
-
-def test_a_setting_that_there_is_not_is_an_error(monkeypatch, capsys, tmp_path):
-    file = tmp_path / "own.toml"
-    file.write_text('volumes = "data"')
-    assert command_line.main(["serve", "--config", str(file)]) == 1
-    assert "the key 'volumes' isn't a setting: did you mean volume?" in capsys.readouterr().err
-    monkeypatch.setenv("RETRIEVER_WORKER", "3")
-    assert command_line.main(["serve", "--volume", "data"]) == 1
-    told = capsys.readouterr().err
-    assert "RETRIEVER_WORKER isn't a setting: did you mean RETRIEVER_WORKERS?" in told
+    for command in (["status"], ["serve", "--volume", "data"]):
+        assert command_line.main(command) == 2
+        assert capsys.readouterr().err.startswith(f"error: {LISTEN}")
 
 
 DIGITS = "1" * 6000
@@ -162,10 +137,7 @@ MISTAKES = [
     ("serve --volume ftp://host/x", "ftp:// isn't known"),
     ("serve --volume=", "--volume: an empty path"),
     ("serve --volume v --cache-dir=", "--cache-dir: an empty path"),
-    ("serve --volume v --config=", "--config: an empty path"),
-    ("serve --volume v --label \udcff", r"--label: '\udcff' isn't valid UTF-8"),
     ("similar-items", "at least one ITEM_ID (or --item) is needed"),
-    ("similar-items 1 --include-seen", "--include-seen"),
     (
         "similar-items --item 1=x",
         "'1=x' should be ID or ID=WEIGHT, such as 50=2 (an id with = needs its w",
@@ -173,21 +145,17 @@ MISTAKES = [
     ("similar-items a b\udc80", r"argument ITEM_ID: 'b\udc80' isn't valid UTF-8"),
     ("recommend", "exactly one is needed of USER_ID, --session (or --session-item), --feature"),
     ("recommend 1 --session 2", "exactly one is needed of USER_ID"),
-    ("recommend \udcff", r"argument USER_ID: '\udcff' isn't valid UTF-8"),
     ("recommend --session 1:x", "'1:x' should be ID[:WEIGHT],..., such as 50,181:2"),
     ("recommend --session 1,,2", "'1,,2' should be ID[:WEIGHT],..., such as 50,181:2"),
     (
         "recommend 1 --any-of genres",
         "'genres' should be NAME=VALUE or NAME=VALUE|VALUE, such as 'genres=",
     ),
-    ("recommend 1 --any-of =a", "'=a' should be NAME=VALUE"),
     ("recommend 1 --any-of a=b||c", "'a=b||c' should be NAME=VALUE"),
-    ("recommend 1 --any-of a=\udcff", r"--any-of: 'a=\udcff' isn't valid UTF-8"),
     (
         "recommend 1 --exclude 2,,3",
         "'2,,3' should be ID,..., such as 50,181 (--exclude-item for ids with",
     ),
-    ("recommend 1 --exclude=", "'' should be ID,..."),
     ("recommend 1 --attributes a,,b", "'a,,b' should be NAME,..., such as genres,release_year"),
     *(
         (
@@ -198,18 +166,14 @@ MISTAKES = [
     ),
     ("recommend 1 --max-pages 0", "'0' should be a number in 1..999999999, such as 5"),
     ("batch-recommend", "required: FILE"),
-    ("batch-recommend ", "FILE: an empty path"),
     ("status --ca=", "--ca: an empty path"),
     ("health --liveness --readiness", "not allowed with argument"),
     # A number of thousands of digits is refused briefly.
     *(
-        (f"{command} {number}", f"argument {command.split()[-1]}: ")
-        for number in (DIGITS, f"-{DIGITS}", "1" * 1000)
+        (f"{command} {DIGITS}", f"argument {command.split()[-1]}: ")
         for command in (
             "serve --volume v --workers",
             "serve --volume v --poll-seconds",
-            "recommend 1 --limit",
-            "recommend 1 --diversity",
             "recommend 1 --timeout",
             "recommend 1 --all-pages --max-pages",
         )
@@ -230,29 +194,19 @@ def test_a_mistake_in_the_command_line_exits_with_2_and_shows_the_usage(capsys, 
 
 @pytest.mark.parametrize("command", ["", "serve", "similar-items", "recommend", "status", "health"])
 def test_help_is_shown(capsys, command):
-    for flag in ("--help", "-h"):
-        with pytest.raises(SystemExit) as caught:
-            command_line.main([*command.split(), flag])
-        assert caught.value.code == 0
-        assert "usage: python -m retriever" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as caught:
+        command_line.main([*command.split(), "--help"])
+    assert caught.value.code == 0
+    assert "usage: python -m retriever" in capsys.readouterr().out
 
 
 def test_who_is_asked_and_how(asked, monkeypatch):
     plain = asked("recommend", "3")
     assert (plain["target"], plain["timeout"], plain["json"]) == ("127.0.0.1:50051", 5.0, False)
     told = asked("recommend", "東京", "--target", "example.org:1", "--timeout", "0.5", "--json")
-    assert (told["user_id"], told["target"], told["timeout"]) == ("東京", "example.org:1", 0.5)
-    assert told["json"]
+    assert (told["target"], told["timeout"], told["json"]) == ("example.org:1", 0.5, True)
     # An id may look like a flag.
     assert asked("recommend", "--", "--json")["user_id"] == "--json"
     # The service that the environment starts is the one that is asked.
     monkeypatch.setenv("RETRIEVER_LISTEN", "[::1]:1234")
     assert asked("status")["target"] == "[::1]:1234"
-
-
-def test_an_interrupted_command_exits_as_the_shell_expects(monkeypatch):
-    def interrupted(options):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(client_commands, "run", interrupted)
-    assert command_line.main(["status"]) == 130

@@ -87,10 +87,8 @@ def test_who_serves_what_is_told_in_a_line(members, summary):
     [
         (A, []),
         (failed("d:4", *TOKEN), ["UNAUTHENTICATED: a bearer token is needed"]),
-        (serving("a:1", V1, label_problem=LOST), [LOST]),
         (serving("a:1", V1, label_problem=LOST, served_problem="gone"), [LOST, "gone"]),
         # The latest that failed is told, once.
-        (serving("a:1", V1, last_reload=BROKEN), [f"{V2} failed: [items.trie] is broken"]),
         (
             serving("a:1", V1, last_reload=BROKEN, failed_versions=[NEW, OLD]),
             [f"{V2} failed: [items.trie] is broken"],
@@ -99,7 +97,7 @@ def test_who_serves_what_is_told_in_a_line(members, summary):
         (serving("a:1", V1, last_reload=LAST), []),
         # Such as the version that it loads; not where it is known why.
         (serving("a:1", "", not_serving_reason=STARTS), [STARTS]),
-        (serving("a:1", "", not_serving_reason=STARTS, label_problem=LOST), [LOST]),
+        (serving("a:1", "", not_serving_reason="x", label_problem=LOST), [LOST]),
         (
             serving("a:1", "", not_serving_reason="x", failed_versions=[OLD]),
             ["v0 failed: it is gone"],
@@ -186,20 +184,13 @@ def test_json_has_all_that_each_says(run):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("", "'' should be HOST:PORT with a port in 1..65535"),
-        ("a:1,", "'' should be HOST:PORT"),
-        ("a:1, b:2", "' b:2' should be HOST:PORT"),
-        ("a:0", "'a:0' should be HOST:PORT with a port in 1..65535"),
-        ("a:1,b:x", "'b:x' should be HOST:PORT"),
-        ("\udcff:1", r"'\udcff:1' isn't valid UTF-8"),
-        ("a:1,b:2,a:1", "a:1 is named twice: leave one out"),
-        ("A.example:1,[::1]:2,my_host-0.svc:65535,a.Example:01", "a.example:1 is named twice"),
+        ("a:1,", "'' should be HOST:PORT with a port in 1..65535"),
+        ("A.example:1,[::1]:2,a.Example:01", "a.example:1 is named twice: leave one out"),
         ("a:1 --target b:2", "not allowed with argument --fleet"),
     ],
 )
 def test_addresses_that_make_no_sense_are_refused(capsys, given, message):
-    arguments = given.split(" ") if "--" in given else [given]
     with pytest.raises(SystemExit) as caught:
-        main(["status", "--fleet", *arguments])
+        main(["status", "--fleet", *given.split(" ")])
     assert caught.value.code == 2
     assert message in capsys.readouterr().err

@@ -31,12 +31,6 @@ def recommend(line):
     return request
 
 
-def similar(content):
-    request = pb.SimilarItemsRequest()
-    read(json.dumps(content), request)
-    return request
-
-
 def test_whole_numbers_are_ids_in_every_place():
     made = recommend({"userId": 3, "excludeItemIds": [50, "a"]})
     assert made == pb.RecommendRequest(user_id="3", exclude_item_ids=["50", "a"])
@@ -82,27 +76,19 @@ CONDITION = '{"attribute": "genres", "any_of": {"values": ["Drama"]}}'
 IDS = 'a list, such as ["50", "181"]'
 SHOULD_BE = [
     ({"user_id": 3.5}, "user_id", "an id: text such as '3', or a whole number such as 3"),
-    ({"userId": True}, "user_id", "an id"),
-    ({"userId": {}}, "user_id", "an id"),
     ({"user_id": "\ud800"}, "user_id", "text that UTF-8 can hold"),
     ({"session": ["50"]}, "session", 'an object with "item_ids", such as {"item_ids": ["50", "181"]}'),
     ({"session": {"itemIds": "50"}}, "session.item_ids", IDS),
-    ({"exclude_item_ids": "50"}, "exclude_item_ids", IDS),
     ({"session": {"item_ids": ["5", None]}}, "session.item_ids[1]", "an id"),
     ({"session": {"weights": 5}}, "session.weights", "a list, such as [2.0, 1.0]"),
-    ({"session": {"item_ids": ["5"], "weights": ["x"]}}, "session.weights[0]", "a number, such as 0.5"),
     ({"session": {"weights": [1e39]}}, "session.weights[0]", "a number of at most 3.4e38"),
     ({"features": ["a:1"]}, "features", 'an object with "features", such as {"features": ["age:2'),
-    ({"features": {"features": "a:1"}}, "features.features", 'a list, such as ["age:25-34"]'),
     ({"filter": [{}]}, "filter", f'an object with "conditions", such as {{"conditions": [{CONDITION}'),
     ({"filter": {"conditions": {}}}, "filter.conditions", f"a list, such as [{CONDITION}]"),
     (of(5), "filter.conditions[0]", f'an object with "attribute" and a test, such as {CONDITION}'),
     (of({"any_of": ["D"]}), f"{FIRST}.any_of", 'an object with "values", such as {"values": ["Drama"'),
-    (of({"any_of": {"values": "D"}}), f"{FIRST}.any_of.values", 'a list, such as ["Drama", "War"]'),
     (of({"allOf": {"values": [1990]}}), f"{FIRST}.all_of.values[0]", "text in double quotes"),
-    (of({"range": 1990}), f"{FIRST}.range", 'an object with "min" or "max", such as {"min": 1990}'),
     (of({"range": {"min": "x"}}), f"{FIRST}.range.min", "a number, such as 0.5"),
-    ({"return_attribute_names": "title"}, "return_attribute_names", 'a list, such as ["title"]'),
     ({"return_attributes": [1]}, "return_attributes[0]", "text in double quotes"),
     ({"return_attributes": 1}, "return_attributes", "text in double quotes"),
     ({"return_attributes": "a_b"}, "return_attributes", 'a list, such as ["title"]'),
@@ -110,12 +96,10 @@ SHOULD_BE = [
     ({"exact": 1}, "exact", "true or false"),
     ({"diversity": []}, "diversity", "a number, such as 0.5"),
     ({"unknown_ids": "ignore"}, "unknown_ids", "one of UNKNOWN_IDS_UNSPECIFIED, UNKNOWN_IDS_ERROR"),
-    ({"unknown_ids": [1]}, "unknown_ids", "one of UNKNOWN_IDS_UNSPECIFIED"),
 ]  # fmt: skip
 SUBJECTS = "exactly one of user_id, session, features is needed"
 TESTS = "exactly one of any_of, all_of, none_of, range is needed"
 ELSE = [
-    ({"limmit": 5}, "limmit", "there is no field 'limmit'; did you mean 'limit'?"),
     (
         {"excludeSean": 5},
         "excludeSean",

@@ -58,8 +58,8 @@ def metrics():
     second.answered("Recommend", [answer(short="filter"), answer("popular", exact=True)])
     first.sampled(VERSION, found=19, expected=20)
     second.skipped()
-    made.reloads.ended(control.ReloadFacts(VERSION, True, "", 0.3, 1.0))
-    made.reloads.ended(control.ReloadFacts(VERSION, False, "broken", 0.01, 1.0))
+    made.reloaded(control.ReloadFacts(VERSION, True, "", 0.3, 1.0))
+    made.reloaded(control.ReloadFacts(VERSION, False, "broken", 0.01, 1.0))
     return made
 
 

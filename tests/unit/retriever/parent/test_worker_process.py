@@ -100,17 +100,18 @@ def state(worker):
 
 
 def test_it_starts_a_fresh_interpreter_with_its_number_settings_and_counters(worker):
-    _, dash_m, module, config, index, descriptor, parent = Process.latest.command
-    assert (dash_m, module, index, parent) == ("-m", "retriever.worker.worker", "3", str(os.getpid()))
-    assert '"/data/volume"' in config
-    assert [descriptor] == [str(number) for number in Process.latest.passed]
-    assert (worker.state, worker.pid, worker.up) == ("starting", 4242, False)
-    assert not {*STOPPING} & signal.pthread_sigmask(signal.SIG_BLOCK, [])
     counters = Counters.create()
-    counting = WorkerProcess(0, Config(volume=Path("/data/volume")), counters=counters)
-    counting.start()
-    assert Process.latest.command[-1] == str(counters.descriptor)
-    assert counters.descriptor in Process.latest.passed
+    counting = WorkerProcess(5, Config(volume=Path("/data/volume")), counters=counters)
+    for made, last in ((worker, []), (counting, [str(counters.descriptor)])):
+        restart(made)
+        _, dash_m, module, config, index, *others = Process.latest.command
+        assert (dash_m, module, index) == ("-m", "retriever.worker.worker", str(made.index))
+        assert '"/data/volume"' in config
+        passed = [str(number) for number in Process.latest.passed]
+        assert others == [passed[0], str(os.getpid()), *last]
+        assert passed[1:] == last
+        assert (made.state, made.pid, made.up) == ("starting", 4242, False)
+    assert not {*STOPPING} & signal.pthread_sigmask(signal.SIG_BLOCK, [])
     Process.latest.socket.close()
     counting.bury()
 
@@ -186,21 +187,10 @@ def test_an_answer_to_what_was_abandoned_is_not_taken_for_the_answer_to_what_was
     assert state(running) == ("running", None, None, None, None)
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        control.Beat(control.Load()),
-        control.Booted(),
-        control.Listening(),
-        control.Prepared("v1", 99),
-        control.Committed("v1", 0.0),
-    ],
-    ids=lambda message: type(message).__name__,
-)
-def test_whatever_it_says_shows_that_it_lives(worker, clock, message):
+def test_whatever_it_says_shows_that_it_lives(worker, clock):
     clock.now += 61
     assert worker.silent_seconds() == 61
-    hears(worker, message)
+    hears(worker, control.Beat(control.Load()))
     assert worker.silent_seconds() == 0
     clock.now += 2
     assert worker.silent_seconds() == 2

@@ -200,7 +200,10 @@ SITUATIONS = {
 
 @pytest.mark.parametrize(("known", "orders"), SITUATIONS.values(), ids=SITUATIONS)
 def test_the_orders_in_a_situation(known, orders):
-    assert decide(known, NOW)[1] == orders
+    after, given = decide(known, NOW)
+    assert given == orders
+    # And none of them again.
+    assert decide(after, NOW) == (after, [])
 
 
 @pytest.mark.parametrize(

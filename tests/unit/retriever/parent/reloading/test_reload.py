@@ -1,338 +1,317 @@
-"""What happens, and what is told to whom: each line of a script, and behind `=>` all that follows."""
+"""What follows from what happens: what is verified, and what each worker is told."""
 
 from __future__ import annotations
 
-from threading import Event
+from pathlib import Path
 
 import pytest
 
+from lightfm_retriever.publication.errors import PublicationError, VolumeError
 from retriever import control
-from tests.unit.retriever.parent.reloading.reloading import Service
+from retriever.parent.reloading.label_watch import Seen
+from retriever.parent.reloading.reload import Reload
+from retriever.parent.reloading.served_files import Served
+from retriever.version_files import FileState
+from tests.unit.retriever.parent.reloading.reloading import FakeVerifications, FakeWorker
 
-SCRIPTS = {
-    # It was told to prepare what served when it booted, and answers when that serves no more.
-    "a worker that boots during a reload ends up with what the others serve": """
-        old serves
-        label new       => verify new, 0 prepare new
-        1 dies
-        1 boots         => 1 prepare old
-        0 prepared new  => 0 commit new
-        0 committed new
-        1 prepared old  => 1 abandon, 1 prepare new
-        1 prepared new  => 1 commit new
-        1 committed new => 1 listen
-        """,
-    # ---- versions that can't be loaded
-    "one worker that can't prepare keeps all with what they serve": """
-        old serves
-        label new       => verify new, 0 prepare new
-        0 prepared new  => 1 prepare new
-        1 refuses new 'no memory left' => 0 abandon
-        serving old
-        failed new
-        because 'worker 1: no memory left'
-        look
-        """,
-    "a worker that lacks something leaves the version to be tried again": """
-        old serves
-        label new       => verify new, 0 prepare new
-        0 lacks new 'Too many open files'
-        because 'worker 0: Too many open files'
-        1 s             => verify new, 0 prepare new
-        0 refuses new 'is broken'
-        1000000 s
-        """,
-    # By the kernel, while memory lacks. Each attempt may cost two workers: they are rare.
-    "workers that are killed from outside blame no version": """
-        old serves
-        label new       => verify new, 0 prepare new
-        0 dies -9       => verify new
-        0 joins old     => 0 prepare old, 0 commit old, 0 prepare new, 0 listen
-        0 dies -9
-        because 'ended with status -9 while it prepared'
-        0 joins old     => 0 prepare old, 0 commit old, 0 listen
-        20 s
-        10 s            => verify new, 0 prepare new
-        """,
-    "one that takes too long fails the version, which is tried again after as long at the least": """
-        old serves
-        label new       => verify new, 0 prepare new
-        301 s
-        0 late          => 0 abandon
-        because 'worker 0: not prepared in 301 s'
-        serving old
-        0 prepared new
-        300 s
-        1 s             => verify new, 0 prepare new
-        0 late          => 0 abandon
-        40 s
-        20 s            => verify new, 0 prepare new
-        """,
-    # ---- workers that die while they prepare
-    "a worker that dies after it prepared is not waited for": """
-        label new       => verify new, 0 prepare new
-        0 prepared new  => 1 prepare new
-        0 dies
-        serving
-        1 prepared new  => 1 commit new
-        """,
-    "when the first dies twice the version is a failed one": """
-        old serves
-        label new       => verify new, 0 prepare new
-        0 dies -11      => verify new
-        0 joins old     => 0 prepare old, 0 commit old, 0 prepare new, 0 listen
-        0 dies -11
-        because 'ended with status -11 while it prepared'
-        serving old
-        0 joins old     => 0 prepare old, 0 commit old, 0 listen
-        1000000 s
-        look
-        """,
-    # Now and then one that could be loaded between them is chance.
-    "deaths are counted anew once a version serves": 2
-    * """
-        old serves
-        label new       => verify new, 0 prepare new
-        0 dies -11      => verify new
-        0 joins old     => 0 prepare old, 0 commit old, 0 prepare new, 0 listen
-        failed
-        new serves
-        """,
-    # Killed from outside, before either could be the second to die of the version.
-    "when all die while they prepare it begins again": """
-        label new       => verify new, 0 prepare new
-        0 dies          => verify new
-        1 dies
-        serving
-        0 boots         => 0 listen
-        1 boots         => 0 prepare new, 1 listen
-        """,
-    # Otherwise its like would die of it for ever, whatever else is published.
-    "a worker that dies of what nobody serves any more leaves the choice to the label": """
-        old serves
-        0 dies
-        1 dies
-        label newer     => verify newer
-        0 boots         => 0 prepare old
-        0 dies -11
-        serving old
-        0 boots         => 0 prepare old
-        0 dies -11
-        serving
-        1 boots         => 1 prepare newer, 1 listen
-        1 prepared newer => 1 commit newer
-        """,
-    "when nobody serves it any more and nobody can the label decides anew": """
-        old serves
-        0 dies
-        1 dies
-        0 boots         => 0 prepare old
-        1 boots         => 1 prepare old
-        0 refuses old 'it is gone' => verify old, 0 abandon, 0 listen, 1 listen
-        serving
-        1 prepared old  => 0 prepare old, 1 abandon
-        0 prepared old  => 1 prepare old
-        1 prepared old  => 0 commit old, 1 commit old
-        """,
-    # ---- files of what serves that change
-    "a late worker gets none but verified files": """
-        old serves
-        old is broken
-        old changes
-        look            => verify old
-        1 dies
-        1 boots
-        serving old
-        old is right
-        old changes
-        look            => verify old, 1 prepare old
-        """,
-    "when no worker is left nothing is served rather than what is wrong": """
-        old serves
-        old is broken
-        old changes
-        look            => verify old
-        0 dies
-        1 dies          => verify old
-        0 boots         => 0 listen
-        1 boots         => 1 listen
-        serving
-        failed old
-        old is right
-        old changes
-        old serves
-        """,
-    "a worker that finds other files waits until they are verified": """
-        old serves
-        1 dies
-        1 boots         => 1 prepare old
-        1 finds old changed => verify old, 1 abandon, 1 prepare old
-        """,
-}
+BROKEN, AWAY = PublicationError("it is broken"), VolumeError(Path("/v"), "is stale")
 
 
-@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
-def test_what_follows_from_what_happens(script):
-    Service().run(script)
+class Service:
+    """What the label names, three workers, and the reload between them."""
+
+    def __init__(self):
+        self.workers = [FakeWorker(index) for index in range(3)]
+        self.label = None
+        # How the files look, and why they can't be verified.
+        self.state = 0
+        self.problem = None
+        self.now = 10.0
+        self.ended = []
+        self.verifications = FakeVerifications(self.verify)
+        self.reload = Reload(
+            self.workers, self.verifications, ended=self.ended.append, clock=lambda: self.now
+        )
+        for index in range(3):
+            self.boots(index)
+            self.says(index, control.Listening())
+        self.told()
+
+    def files(self):
+        return {"vectors": FileState(self.state, 0, 0, 0)}
+
+    def verify(self, _):
+        if self.problem is not None:
+            raise self.problem
+        return self.files()
+
+    def look(self):
+        served = self.reload.known.committed
+        problem = "" if self.label else "the label can't be read"
+        served = None if served is None else Served(served, self.files())
+        self.reload.look(Seen(self.label, problem, (self.state,), served))
+        self.reload.advance()
+
+    def names(self, label, *, problem=None):
+        """The label names a version, which is verified, and has this problem."""
+        self.label, self.problem = label, problem
+        self.look()
+        self.verified()
+
+    def changes(self, *, problem=None):
+        self.state += 1
+        self.names(self.label, problem=problem)
+
+    def verified(self):
+        while self.verifications.busy:
+            self.verifications.end()
+            self.reload.advance()
+
+    def waits(self, seconds):
+        self.now += seconds
+        self.reload.advance()
+
+    def says(self, index, message):
+        if self.workers[index].note(message):
+            self.reload.hear(self.workers[index], message)
+        self.reload.advance()
+
+    def prepared(self, *indexes):
+        for index in indexes:
+            worker = self.workers[index]
+            self.says(index, control.Prepared(worker.preparing, worker.order))
+
+    def refuses(self, index, reason, *, passing=False, changed=False):
+        worker = self.workers[index]
+        failed = control.PrepareFailed(worker.preparing, worker.order, reason, passing, changed)
+        self.says(index, failed)
+
+    def committed(self, *indexes):
+        for index in indexes:
+            self.says(index, control.Committed(self.workers[index].committing, self.now + index / 4))
+
+    def dies(self, index, status=-9):
+        worker = self.workers[index]
+        preparing = worker.preparing
+        worker.bury()
+        self.reload.gone(worker, preparing=preparing, status=status)
+        self.reload.advance()
+
+    def boots(self, index):
+        self.workers[index].start()
+        self.says(index, control.Booted())
+
+    def serves(self, version):
+        """Let all workers do what they are told until this version serves."""
+        self.names(version)
+        self.prepared(0, 1, 2)
+        self.committed(0, 1, 2)
+        assert [worker.version for worker in self.workers] == [version] * 3
+        self.told()
+
+    def told(self):
+        """What each worker was told since."""
+        told = []
+        for worker in self.workers:
+            for message in worker.told:
+                words = [str(worker.index), type(message).__name__, getattr(message, "version", "")]
+                told.append(" ".join(words).rstrip())
+            told += [f"{worker.index} is ended"] * worker.killed
+            worker.told, worker.killed = [], False
+        return told
 
 
-def test_one_prepares_then_the_others_and_it_is_done_when_the_last_has_changed_over():
-    service = Service(workers=3)
-    service.now = 10.0
-    service.held["new"] = Event()
-    service.name("new")
-    service.target = "new"
+@pytest.fixture
+def service():
+    return Service()
+
+
+def test_one_prepares_then_the_others_and_it_is_done_when_the_last_has_changed_over(service):
+    service.label = "new"
+    service.look()
+    assert service.verifications.begun == ["new"]
     assert service.reload.loading == control.Loading("new", "VERIFYING", 10.0)
-    service.held["new"].set()
-    service.run("""
-        look            => verify new, 0 prepare new
-        0 prepared new  => 1 prepare new, 2 prepare new
-        2 prepared new
-        serving
-        """)
+    service.verified()
+    [order] = service.workers[0].told
+    assert (order.version, order.files) == ("new", service.files())
+    service.prepared(0)
+    assert service.told() == ["0 Prepare new", "1 Prepare new", "2 Prepare new"]
+    service.prepared(2)
+    assert service.told() == []
     assert service.reload.loading == control.Loading("new", "PREPARING", 10.0)
-    service.run("""
-        1 prepared new  => 0 commit new, 1 commit new, 2 commit new
-        serving new
-        0 committed new 11.5
-        1 committed new 11.25
-        """)
+    service.prepared(1)
+    assert service.told() == ["0 Commit new", "1 Commit new", "2 Commit new"]
+    assert service.reload.known.committed == "new"
+    service.committed(0, 1)
     assert (service.reload.loading, service.reload.last) == (None, None)
-    service.run("2 committed new 12")
+    service.now += 1
+    service.committed(2)
     [last] = service.ended
     assert service.reload.last is last
     assert (last.version, last.succeeded, last.reason) == ("new", True, "")
-    assert (last.seconds, last.commit_spread_seconds) == (2.0, 0.75)
-    assert last.ended_at > 0
+    assert (last.seconds, last.commit_spread_seconds) == (1.5, 1.5)
+    assert last.ended_at > 1e9
 
 
-def test_a_worker_that_dies_instead_of_changing_over_is_not_waited_for():
-    service = Service(workers=3)
-    service.run("""
-        label new       => verify new, 0 prepare new
-        0 prepared new  => 1 prepare new, 2 prepare new
-        1 prepared new
-        2 prepared new  => 0 commit new, 1 commit new, 2 commit new
-        0 committed new 1
-        1 dies
-        2 committed new 3
-        20 s
-        1 joins new     => 1 prepare new, 1 commit new, 1 listen
-        """)
-    # What a worker says that joins later is no part of it.
+def test_a_worker_that_dies_instead_of_changing_over_is_not_waited_for(service):
+    service.names("new")
+    service.prepared(0, 1, 2)
+    service.dies(0)
+    service.committed(1, 2)
     [last] = service.ended
-    assert (last.succeeded, last.commit_spread_seconds) == (True, 2)
+    assert last.commit_spread_seconds == 0.25
+    service.told()
+    # What one says that joins later is no part of it.
+    service.boots(0)
+    service.prepared(0)
+    service.committed(0)
+    assert service.told() == ["0 Prepare new", "0 Commit new", "0 Listen"]
+    assert service.ended == [last]
 
 
-def test_a_failure_is_told_with_its_reason_its_time_and_whether_it_passes():
-    service = Service()
-    service.run("""
-        new is away
-        label new       => verify new
-        """)
-    [last] = service.ended
-    assert service.reload.last is last
+def test_one_that_cannot_prepare_keeps_all_with_what_they_serve(service):
+    service.serves("old")
+    service.names("new")
+    service.prepared(0)
+    service.refuses(1, "Too many open files", passing=True)
+    assert service.told()[-3:] == ["1 Prepare new", "2 Prepare new", "2 Abandon"]
+    assert service.reload.known.committed == "old"
+    last = service.reload.last
     assert (last.version, last.succeeded, last.seconds) == ("new", False, 0.0)
-    assert last.reason == "/v: is stale"
+    assert last.reason == "worker 1: Too many open files"
     failed = service.reload.failed["new"]
     assert (failed.version, failed.reason, failed.passing) == ("new", last.reason, True)
     assert failed.failed_at == pytest.approx(last.ended_at, abs=10)
     assert last.ended_at > 1e9
-    service.run("new is broken")
-    service.reload.retry_now()
-    service.run("look => verify new")
+    # That passes.
+    service.waits(1)
+    service.verified()
+    assert service.told() == ["0 Prepare new"]
+    service.refuses(0, "is broken")
     assert not service.reload.failed["new"].passing
+    service.waits(1e6)
+    service.look()
+    assert not service.verifications.busy
 
 
-def test_the_latest_twenty_versions_that_failed_are_kept():
-    service = Service()
+def test_one_that_takes_too_long_fails_the_version(service):
+    service.names("new")
+    service.workers[0].now += 301
+    service.now += 301
+    service.reload.prepare_took_too_long(service.workers[0])
+    service.reload.advance()
+    assert service.told() == ["0 Prepare new", "0 Abandon"]
+    assert service.reload.last.reason == "worker 0: not prepared in 301 s"
+    assert service.reload.failed["new"].passing
+    service.waits(300)
+    assert not service.verifications.busy
+    service.waits(1)
+    assert service.verifications.busy
+
+
+def test_when_the_first_dies_twice_the_version_is_a_failed_one(service):
+    service.serves("old")
+    service.names("new")
+    for _ in range(2):
+        service.dies(0, -11)
+        service.verified()
+        service.boots(0)
+        service.prepared(0)
+        service.committed(0)
+    assert "ended with status -11 while it prepared" in service.reload.failed["new"].reason
+    join = ["0 Prepare old", "0 Commit old"]
+    assert service.told() == ["0 Prepare new", *join, "0 Prepare new", "0 Listen", *join, "0 Listen"]
+
+
+def test_what_failed_for_now_is_tried_when_somebody_asks(service):
+    service.names("new", problem=AWAY)
+    assert service.reload.failed["new"].passing
+    service.reload.retry_now()
+    service.look()
+    assert service.verifications.begun == ["new"]
+
+
+def test_the_latest_twenty_versions_that_failed_are_kept(service):
     names = [f"v{number}" for number in range(25)]
     # The sixth fails once more, and so later than the others.
     for name in [*names, names[5]]:
-        service.run(f"""
-            {name} is broken
-            label {name}    => verify {name}
-            """)
+        service.names(name, problem=BROKEN)
     assert [*service.reload.failed] == [*names[6:], names[5]]
     # One that serves after all is none of them.
-    service.run(f"""
-        {names[7]} is right
-        {names[7]} changes
-        {names[7]} serves
-        """)
+    service.state += 1
+    service.serves(names[7])
     assert [*service.reload.failed] == [names[6], *names[8:], names[5]]
 
 
-def test_the_verdict_on_one_version_is_not_taken_for_that_on_another():
-    """The label moved from a version that is still being read to a broken one."""
-    service = Service()
-    service.run("""
-        label
-        broken is broken
-        """)
+def test_a_label_that_cannot_be_followed_says_why(service):
+    service.look()
     assert service.reload.problem() == "the label can't be read"
-    service.held = {"new": Event(), "broken": Event()}
-    for version in service.held:
-        service.name(version)
-    assert service.reload.problem() == ""
-    service.now += 12
-    assert "the verification of new was ended 10 s ago" in service.reload.problem()
-    for version in service.held:
-        service.held[version].set()
-        service.wait_for_news()
-    assert [service.reload.last.version, *service.reload.failed] == ["broken"] * 2
-    assert service.told() == ["verify new", "verify broken"]
+    service.verifications.hangs = "the verification of new goes on"
+    assert service.reload.problem() == "the verification of new goes on"
 
 
-def test_the_log_tells_each_thing_once(caplog):
+def test_a_late_worker_gets_none_but_verified_files(service):
+    service.serves("old")
+    service.changes(problem=BROKEN)
+    service.dies(1)
+    service.boots(1)
+    assert service.told() == []
+    service.changes()
+    assert service.told() == ["1 Prepare old"]
+    # It may see another change before a look does.
+    service.state += 1
+    service.refuses(1, "changed", changed=True)
+    assert service.verifications.begun == ["old"]
+    service.verified()
+    assert service.told() == ["1 Abandon", "1 Prepare old"]
+
+
+def test_when_nobody_serves_it_any_more_and_nobody_can_the_label_decides_anew(service):
+    service.serves("old")
+    service.names(None)
+    for index in range(3):
+        service.dies(index)
+    service.boots(0)
+    service.refuses(0, "no memory", passing=True)
+    assert service.told() == ["0 Prepare old", "0 is ended"]
+    service.boots(1)
+    service.refuses(1, "it is gone")
+    assert service.reload.known.committed is None
+    assert service.told()[-2:] == ["1 Abandon", "1 Listen"]
+
+
+def test_the_log_tells_each_thing_once(service, caplog):
     caplog.set_level("INFO")
-    service = Service()
-    service.now = 10.0
-    service.run("""
-        label
-        look
-        new is away
-        label new       => verify new
-        look
-        1 s             => verify new
-        1 s
-        new is broken
-        1 s             => verify new
-        1000000 s
-        new changes
-        new is right
-        new serves
-        newer is broken
-        label newer     => verify newer
-        label other     => verify other, 0 prepare other
-        label new       => 0 abandon
-        new is broken
-        new changes
-        look            => verify new
-        look
-        """)
+    for _ in range(2):
+        service.names(None)
+    service.names("new", problem=AWAY)
+    for _ in range(2):
+        service.waits(1)
+        service.verified()
+    service.changes(problem=BROKEN)
+    service.state += 1
+    service.serves("new")
+    service.names("newer", problem=BROKEN)
+    service.names("new")
+    service.changes(problem=BROKEN)
     problem = service.reload.known.served.problem()
     assert "vectors changed in new, which serves: it is broken" in problem
     # Many hosts don't try again at the same moment.
     assert service.reload.known.chance < 1
-    service.run("""
-        new is right
-        new changes
-        look            => verify new
-        1 dies
-        1 boots         => 1 prepare new
-        1 refuses new 'out of memory' => 1 end
-        1 dies
-        0 dies
-        1 boots         => 1 prepare new
-        1 refuses new 'is wrong' => verify new, 1 abandon, 1 listen, 1 prepare new
-        """)
+    service.changes()
     assert service.reload.known.served.problem() == ""
+    service.dies(1)
+    service.boots(1)
+    service.refuses(1, "out of memory")
+    for index in range(3):
+        service.dies(index)
+    service.boots(1)
+    service.refuses(1, "is wrong")
     assert caplog.messages == [
         "the label can't be read",
         "version new can't be loaded now, and is tried again in 1 s: /v: is stale; nothing is served",
         "version new can't be served: it is broken; nothing is served",
-        "version new serves, 0.250 s after it was noticed; all workers changed over in 250.0 ms",
+        "version new serves, 0.500 s after it was noticed; all workers changed over in 500.0 ms",
         "version newer can't be served: it is broken; new goes on",
         problem,
         "the files of new are right",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -9,10 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from lightfm_retriever.publication.errors import PublicationError, VolumeError
 from retriever import control
-from retriever.parent.reloading import reload, verifications
+from retriever.parent.reloading import reload
 from retriever.parent.reloading.label_watch import Seen
-from retriever.parent.reloading.reload import Reload
-from tests.unit.retriever.parent.reloading.reloading import FakeWorker
+from tests.unit.retriever.parent.reloading.reloading import FakeVerifications, FakeWorker
 
 
 class WorkerEnd:
@@ -79,28 +80,23 @@ class AnyOrder(RuleBasedStateMachine):
         self.changes = 0
         self.now = 0.0
         self.volume_answers = True
-        self.workers = [FakeWorker(index, running=False) for index in range(3)]
+        self.workers = [FakeWorker(index) for index in range(3)]
         self.ends = [WorkerEnd() for _ in self.workers]
         for worker in self.workers:
             worker.start()
-        machine = self
 
-        class Thread:
-            """One that never begins: what it would do is done by a rule."""
-
-            def __init__(self, **_):
-                self.start = lambda: None
-
-        def verify(version, _):
-            if not machine.volume_answers:
+        def verify(version):
+            if not self.volume_answers:
                 raise VolumeError("/data", "it is away")
             if version == BROKEN:
                 raise PublicationError("it is broken")
             return {}
 
-        self.patch.setattr(verifications.threading, "Thread", Thread)
-        self.patch.setattr(reload._log, "disabled", True)
-        self.reload = Reload(self.workers, lambda: None, verify=verify, clock=lambda: self.now)
+        self.patch.setattr(logging.getLogger(reload.__name__), "disabled", True)
+        self.verifications = FakeVerifications(verify)
+        self.reload = reload.Reload(
+            self.workers, self.verifications, ended=lambda _: None, clock=lambda: self.now
+        )
         self.settle()
 
     def teardown(self):
@@ -143,15 +139,10 @@ class AnyOrder(RuleBasedStateMachine):
     def the_volume_goes_or_comes(self):
         self.volume_answers = not self.volume_answers
 
-    @property
-    def verifying(self):
-        return not self.reload._verifications._begun.empty()
-
-    @precondition(lambda self: self.verifying)
+    @precondition(lambda self: self.verifications.busy)
     @rule()
     def a_verification_ends(self):
-        verifications_ = self.reload._verifications
-        verifications_._verify_one(verifications_._begun.get())
+        self.verifications.end()
         self.advance()
 
     @rule(index=workers)
@@ -181,7 +172,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def all_go_on(self):
-        while self.verifying:
+        while self.verifications.busy:
             self.a_verification_ends()
         for index in range(3):
             self.a_worker_goes_on(index)
@@ -227,7 +218,7 @@ class AnyOrder(RuleBasedStateMachine):
             self.now += 1000
             self.changes += failed is not None and not failed.passing
             self.poll()
-            while self.verifying:
+            while self.verifications.busy:
                 self.a_verification_ends()
             for index, worker in enumerate(self.workers):
                 while self.ends[index].busy:
@@ -253,4 +244,4 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
+TestAnyOrder.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

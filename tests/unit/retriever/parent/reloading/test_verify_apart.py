@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from lightfm_retriever.publication import layout, verification
 from lightfm_retriever.publication.errors import InvalidPublicationError, PublicationError, VolumeError
 from retriever import version_files
 from retriever.errors import UnverifiedError
-from retriever.parent.reloading.verifications import Verifications
 from retriever.parent.reloading.verify_apart import verify_apart
 from tests import publications
 
@@ -96,18 +94,11 @@ def test_a_version_that_kills_its_reader_is_refused(published):
     ("code", "reason"),
     [
         # Killed from outside: by a lack of memory, or a volume that breaks off under its maps.
-        *(
-            (f"os.kill(os.getpid(), {number})", rf"was killed \({signal.Signals(number).name}: {why}")
-            for number, why in (
-                *((signal.SIGKILL, "somebody did, or there wasn't enough memory"),),
-                *((signal.SIGBUS, "a file that"), (signal.SIGXCPU, r"somebody did\)")),
-            )
-        ),
+        ("os.kill(os.getpid(), 9)", r"was killed \(SIGKILL: somebody did, or there wasn't enough"),
+        ("os.kill(os.getpid(), signal.SIGBUS)", r"was killed \(SIGBUS: a file that"),
         ("os.kill(os.getpid(), 40)", r"was killed \(signal 40: somebody did\)"),
         ("sys.exit(3)", "the process ended with status 3, see the log"),
         ("raise MemoryError", "not enough memory"),
-        ("raise OSError(24, 'Too many open files')", "Too many open files"),
-        ('raise RuntimeError("can\'t start new thread")', "can't start new thread"),
     ],
 )
 def test_what_a_process_lacks_says_nothing_of_the_version(
@@ -134,7 +125,6 @@ def test_files_that_change_while_they_are_read_are_read_again_and_again(
 
 
 def test_an_error_that_nobody_foresaw_is_of_the_version(published, python_that_verifies_by):
-    """What a version holds can make any error, so it isn't tried all the time."""
     python_that_verifies_by("raise KeyError('x')")
     with pytest.raises(PublicationError, match=r"^an unexpected error: 'x'$"):
         verify_apart(published.volume, published.version)
@@ -167,7 +157,7 @@ open({str(told)!r}, "w").write(",".join(native) + ";" + os.environ["OPENBLAS_NUM
     assert told.read_text() == ";1"
 
 
-@pytest.mark.parametrize("files", [3, 6, 10, 18, 30])
+@pytest.mark.parametrize("files", [3, 10, 18])
 def test_with_few_descriptors_a_version_is_verified_or_not_but_never_refused(
     published, files, interpreter
 ):
@@ -188,7 +178,13 @@ def test_a_process_that_cannot_be_started_says_nothing_of_the_version(published,
     assert not {*STOPPING} & signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_it_takes_no_longer_than_it_may_and_only_while_it_is_wanted(published, python_that_verifies_by):
+def test_it_takes_no_longer_than_it_may_and_only_while_it_is_wanted(
+    published, python_that_verifies_by, monkeypatch
+):
+    started, begin = [], subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *a, **b: started.append(begin(*a, **b)) or started[-1]
+    )
     python_that_verifies_by("signal.pause()")
     with pytest.raises(UnverifiedError, match=r"couldn't be verified in 0\.001 s"):
         verify_apart(published.volume, published.version, seconds=0.001)
@@ -196,6 +192,8 @@ def test_it_takes_no_longer_than_it_may_and_only_while_it_is_wanted(published, p
     wanted.end()
     with pytest.raises(UnverifiedError):
         verify_apart(published.volume, published.version, wanted)
+    # It is gone by then, not only told to go.
+    assert [process.returncode for process in started] == [-signal.SIGKILL] * 2
 
 
 def test_it_does_not_outlive_who_asked_for_it(published, python_that_verifies_by):
@@ -217,41 +215,3 @@ def test_it_does_not_outlive_who_asked_for_it(published, python_that_verifies_by
         except subprocess.TimeoutExpired:
             os.kill(process, signal.SIGKILL)
             raise
-
-
-def test_a_label_that_goes_to_many_versions_that_hang_leaves_one_process_at_a_time(
-    published, python_that_verifies_by, tmp_path
-):
-    started = tmp_path / "started"
-    os.mkfifo(started)
-    python_that_verifies_by(f"""open({str(started)!r}, "w").write(version)
-    signal.pause()""")
-    news = threading.Event()
-    verifications = Verifications(
-        lambda version, wanted: verify_apart(published.volume, version, wanted), news.set
-    )
-    versions = [f"{published.version[:-2]}{number:02}" for number in range(40)]
-    verifications.begin(versions[0])
-    assert started.read_text() == versions[0]
-    for version in versions[1:]:
-        verifications.begin(version)
-        assert len(children()) <= 1
-    assert news.wait(30)
-    assert verifications.result() is None
-    assert started.read_text() == versions[-1]
-    assert len(children()) == 1
-    news.clear()
-    # It is gone by then, not only told to go.
-    verifications.abandon()
-    assert news.wait(30)
-    assert children() == []
-
-
-def children():
-    """Process ids of all children of this process."""
-    found = []
-    for task in Path("/proc/self/task").iterdir():
-        # A thread may end meanwhile.
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            found += map(int, (task / "children").read_text().split())
-    return found
