@@ -168,7 +168,7 @@ def _serve(options: argparse.Namespace) -> int:
     logs.configure("trainer", hosting.logs)
     given = vars(options)
     try:
-        addresses.parse_listen(options.listen)
+        addresses.parse_one(options.listen, least=0)
     except addresses.AddressError as error:
         raise OptionError("--listen", options.listen, error.expected) from error
     flag = _retrains_by(options)

@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from lightfm_retriever.hosting.observing import repeats
@@ -38,13 +38,11 @@ class LogSettings:
         return self.access or self.format == "json"
 
 
+@dataclass
 class _Process:
-    """What this process' lines look like, and which version it serves."""
-
-    def __init__(self) -> None:
-        self.role = ""
-        self.lines: LineFormat = ConsoleFormat(self.role)
-        self.version: Callable[[], str] = str
+    role: str = ""
+    lines: LineFormat = field(default_factory=lambda: ConsoleFormat(""))
+    version: Callable[[], str] = str
 
 
 _process = _Process()

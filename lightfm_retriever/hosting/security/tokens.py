@@ -58,7 +58,6 @@ def _tokens(source: WatchedFile, contents: Sequence[bytes]) -> Tokens:
 
 
 def _parse(source: WatchedFile, content: bytes) -> list[str]:
-    """One or more."""
     tokens = []
     for number, line in enumerate(content.split(b"\n"), start=1):
         token = line.decode("utf-8", "replace").strip()

@@ -168,7 +168,6 @@ class HostedServer:
         stopped.wait()
 
     def _wait_until_quiet(self, seconds: float) -> None:
-        """Wait until no call has come for a moment, but no longer than so long."""
         end = time.monotonic() + seconds
         accepted = -1
         while time.monotonic() < end:

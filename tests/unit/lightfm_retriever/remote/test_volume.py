@@ -101,19 +101,21 @@ def test_what_is_published_is_there_for_others(volume, elsewhere, source, three)
     assert volume.read_label("current") == three[0]
 
 
-def test_a_version_is_fetched_whole_and_anew_when_it_was_spoilt_here(volume, cache, three, caplog):
+def test_a_version_is_fetched_whole_and_anew_when_it_was_spoilt_here(
+    volume, store, cache, three, caplog
+):
     assert fetch(volume, three[0], three[2]) == [three[0], three[2]]
     verification.verify(cache, three[2])
     path = layout.version_dir(cache, three[0]) / layout.ITEM_VECTORS
     publications.overwrite(path, spoilt(path.read_bytes()))
-    with caplog.at_level(logging.WARNING), volume.fetched(three[0]) as folder:
+    with volume.fetched(three[0]) as folder:
         verification.verify(folder, three[0])
     assert "is damaged and is fetched anew" in caplog.text
     with pytest.raises(VersionNotFoundError):
         fetch(volume, NOBODYS)
     # The cache can be deleted at any time between.
     shutil.rmtree(cache)
-    assert fetch(RemoteVolume(volume._store, cache), three[0]) == [three[0]]
+    assert fetch(RemoteVolume(store, cache), three[0]) == [three[0]]
 
 
 def test_versions_in_use_stay_in_a_small_cache_and_others_go(store, cache, three):
@@ -167,18 +169,14 @@ def test_verifying_reads_every_byte_from_the_store_also_of_what_is_here(volume, 
         volume.verify(NOBODYS)
 
 
-@pytest.mark.parametrize("name", ["../../labels/current", "a/b", ".hidden"])
-def test_a_manifest_that_names_what_lies_elsewhere_is_refused(volume, store, three, name):
+def test_a_manifest_that_names_what_lies_elsewhere_is_refused(volume, store, three):
     facts = volume.read_manifest(three[0])
-    files = {**facts.files, name: facts.files[layout.ITEM_IDS]}
+    files = {**facts.files, "../../labels/current": facts.files[layout.ITEM_IDS]}
     store.put(key(three[0]), manifest.encode(replace(facts, files=files)))
     for call in (volume.read_manifest, volume.verify, lambda version: fetch(volume, version)):
         with pytest.raises(ManifestError, match="isn't a plain file name"):
             call(three[0])
     assert reader.list_versions(volume.folder) == []
-
-
-# ---- deletion
 
 
 def test_a_version_is_deleted_with_all_its_objects(volume, store, three):
@@ -191,17 +189,13 @@ def test_a_version_is_deleted_with_all_its_objects(volume, store, three):
             volume.delete_version(name)
     with pytest.raises(LabelledVersionError):
         volume.delete_version(three[1])
-    volume.verify(three[1])
     # The first thing that goes is what makes it a version.
-    assert next(own for name, own in store.calls if name == "delete" and three[0] in own[0]) == [
-        key(three[0])
-    ]
+    assert next(own for name, own in store.calls if name == "delete") == [key(three[0])]
 
 
 def test_a_label_that_is_moved_to_a_version_while_it_is_deleted_keeps_it(
     volume, elsewhere, store, three
 ):
-    """By who hasn't looked at the version since."""
     label = f"{three[0]}\n".encode()
     store.before = once("delete manifest.json']", lambda: store.put("labels/current", label))
     with pytest.raises(LabelledVersionError):
@@ -239,9 +233,6 @@ def test_a_label_that_cannot_be_read_keeps_every_version(volume, store, three):
     assert volume.list_versions() == three
 
 
-# ---- the store's clock
-
-
 def test_the_time_is_the_stores(volume, store):
     store.ages = {"staging": 1000 * HOUR}
     made = volume.now()
@@ -263,6 +254,7 @@ def test_versions_are_ordered_and_kept_by_the_stores_clock(volume, elsewhere, st
 def test_what_was_given_up_half_uploaded_or_staged_goes_and_what_is_on_its_way_stays(
     volume, store, three, caplog
 ):
+    caplog.set_level(logging.INFO)
     half = "versions/20261124T120009Z-000009"
     staged = ["staging/clock-given-up", "staging/old/a/b", "staging/new/a", "staging/new/b"]
     for own in (f"{half}/items.trie", *staged):
@@ -270,16 +262,18 @@ def test_what_was_given_up_half_uploaded_or_staged_goes_and_what_is_on_its_way_s
     assert collect(volume, RetentionPolicy()) == []
     assert store.keys(half)
     store.ages = dict.fromkeys([half, *staged[:3]], 25 * HOUR)
-    with caplog.at_level(logging.INFO, "trainer.versions.retention"):
-        assert collect(volume, RetentionPolicy()) == []
+    # The manifest of another one comes after it was looked for.
+    late = f"versions/{three[0]}"
+    data = store.content(key(three[0]))
+    store.ages[late] = 25 * HOUR
+    store.delete([key(three[0])])
+    store.before = once(f"objects {three[0]}/", lambda: store.put(key(three[0]), data))
+    assert collect(volume, RetentionPolicy()) == []
     for name in ("20261124T120009Z-000009", "staging/clock-given-up", "staging/old"):
         assert f"removed {name}, which was left behind half-written" in caplog.text
     assert store.keys(half) == []
     assert store.keys("staging") == staged[2:]
     assert volume.list_versions() == three
-
-
-# ---- what training needs of a label
 
 
 def test_the_folder_follows_a_label(volume, elsewhere, store, three):
@@ -305,7 +299,7 @@ def test_a_labelled_version_that_cannot_be_had_is_missing_there(volume, store, t
         spoil(store, key(three[0], layout.ITEM_VECTORS))
     else:
         store.delete([key(three[0])])
-    with caplog.at_level(logging.WARNING), volume.followed("current") as folder:
+    with volume.followed("current") as folder:
         assert labels.read_label(folder, "current") == three[0]
         assert not reader.has_version(folder, three[0])
     assert "names a version that can't be used" in caplog.text
