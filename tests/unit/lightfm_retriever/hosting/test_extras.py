@@ -46,7 +46,6 @@ def test_every_package_of_an_extra_is_in_the_table_and_no_other(extra, installed
     ("module", "program", "command"),
     [
         ("grpc", "retriever", "pip install 'lightfm-retriever[retriever]'"),
-        ("google.protobuf", "trainer", "pip install 'lightfm-retriever[trainer]'"),
         ("lightfm", "retriever", "pip install 'lightfm-retriever[trainer]'"),
         ("nmslib", "trainer", "pip install 'lightfm-retriever[nmslib]'"),
         ("numpy", "trainer", "pip install lightfm-retriever"),

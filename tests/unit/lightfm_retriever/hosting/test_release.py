@@ -34,13 +34,8 @@ def test_the_release_is_that_of_the_project_and_a_series(monkeypatch, installed)
     assert (sample.name, sample.labels, sample.value) == expected
 
 
-def test_every_way_to_start_a_program_says_its_release():
-    started = {}
-    for program in ("retriever", "trainer"):
-        script = Path(sys.executable).with_name(f"lightfm-{program}")
-        for command in ([sys.executable, "-m", program], [script]):
-            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-            started[subprocess.Popen([*command, "--version"], **pipes)] = program
-    for process, program in started.items():
-        assert process.communicate() == (f"lightfm-{program} {VERSION}\n", "")
-        assert process.returncode == 0
+@pytest.mark.parametrize("program", ["retriever", "trainer"])
+def test_a_program_says_its_release(program):
+    script = Path(sys.executable).with_name(f"lightfm-{program}")
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"lightfm-{program} {VERSION}\n", "")

@@ -12,7 +12,6 @@ from lightfm_retriever.hosting import words
         (True, "is set, but should be x"),
         (False, "is not set, but should be x"),
         (5, "is 5, but should be x"),
-        ((8, 2), "is 8, 2, but should be x"),
         (["a", "b"], "is a, b, but should be x"),
         ([], "is empty, but should be x"),
         ("a b", "is 'a b', but should be x"),

@@ -1,5 +1,6 @@
 """Request ids and access lines of calls to a real server."""
 
+import contextlib
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from lightfm_retriever.hosting.serving.admission import Admission
 PATIENCE = 30
 METHOD = "/package.Calls/Ask"
 MINE = (("x-request-id", "mine"),)
+NOBODY = (("authorization", "nobody"),)
 
 
 class Lines(queue.SimpleQueue):
@@ -24,11 +26,10 @@ class Lines(queue.SimpleQueue):
 
 
 class Server:
-    """Answers with the current request id; "fail", "abort" and "wait" do what they say."""
+    """Answers with the current request id, once or twice; "fail" and "abort" do what they say."""
 
     def __init__(self, *, access=True):
         self.lines = Lines()
-        self.waiting = threading.Event()
         log = CallLog(self.lines if access else None, lambda response: {"results": len(response)})
         kinds = {
             "Ask": grpc.unary_unary_rpc_method_handler(self._answer),
@@ -47,7 +48,7 @@ class Server:
 
     @staticmethod
     def _guard(details):
-        if ("authorization", "nobody") not in [*details.invocation_metadata]:
+        if NOBODY[0] not in [*details.invocation_metadata]:
             return None
         return refusing_handler(lambda context: context.abort(grpc.StatusCode.UNAUTHENTICATED, "no"))
 
@@ -60,17 +61,12 @@ class Server:
         return request_ids.current().encode()
 
     def _stream(self, request, context):
+        left = threading.Event()
+        context.add_callback(left.set)
         yield request_ids.current().encode()
-        if request in (b"wait", b"wait and see"):
-            left = threading.Event()
-            context.add_callback(left.set)
-            self.waiting.set()
+        if request == b"wait":
             left.wait(PATIENCE)
-        if request == b"wait and see":
-            return
-        if request == b"abort":
-            context.abort(grpc.StatusCode.NOT_FOUND, "nobody")
-        yield request_ids.current().encode()
+        yield self._answer(request, context)
 
     def ask(self, request=b"", *, method=METHOD, metadata=()):
         """The response, or the code of a failure, and the metadata that came after it."""
@@ -81,9 +77,9 @@ class Server:
             return error.code().name, dict(error.trailing_metadata())
         return response.decode(), dict(ended.trailing_metadata())
 
-    def many(self, request=b"", *, metadata=()):
+    def many(self, request):
         return self.channel.unary_stream("/package.Calls/Many")(
-            request, timeout=PATIENCE, metadata=metadata
+            request, timeout=PATIENCE, metadata=MINE
         )
 
     def line(self):
@@ -121,12 +117,11 @@ def test_the_callers_id_is_current_and_comes_back(server):
     [
         (b"abort", (), METHOD, "NOT_FOUND", {"details-bin": b"x"}),
         (b"fail", (), METHOD, "UNKNOWN", {}),
-        (b"", (("authorization", "nobody"),), "/" + 999 * "x", "UNAUTHENTICATED", {}),
+        (b"", NOBODY, "/" + 999 * "x", "UNAUTHENTICATED", {}),
     ],
+    ids=["aborted", "failed", "refused"],
 )
-def test_a_call_that_fails_or_is_refused_gets_its_id_too_beside_what_it_has(
-    server, request_, metadata, method, code, others
-):
+def test_a_call_without_a_response_gets_its_id_too(server, request_, metadata, method, code, others):
     answer = server.ask(request_, metadata=(*MINE, *metadata), method=method)
     assert answer == (code, {**others, "x-request-id": "mine"})
     line = server.line()
@@ -134,29 +129,20 @@ def test_a_call_that_fails_or_is_refused_gets_its_id_too_beside_what_it_has(
     assert "results" not in line
 
 
-@pytest.mark.parametrize(("request_", "code"), [(b"", "OK"), (b"abort", "NOT_FOUND")])
+@pytest.mark.parametrize(
+    ("request_", "code"), [(b"", "OK"), (b"abort", "NOT_FOUND"), (b"wait", "CANCELLED")]
+)
 def test_a_stream_has_a_line_at_its_end(server, request_, code):
-    responses = server.many(request_, metadata=MINE)
-    got = [next(responses)]
-    try:
-        got += responses
-    except grpc.RpcError:
-        assert code != "OK"
-    assert {*got} == {b"mine"}
-    assert dict(responses.trailing_metadata()) == {"x-request-id": "mine"}
-    line = server.line()
-    assert (line["method"], line["code"]) == ("/package.Calls/Many", code)
-
-
-@pytest.mark.parametrize("request_", [b"wait", b"wait and see"])
-def test_a_stream_that_its_caller_left_was_cancelled_though_it_may_notice(server, request_):
-    server.waiting.clear()
     responses = server.many(request_)
-    next(responses)
-    assert server.waiting.wait(PATIENCE)
-    assert server.lines.empty()
-    responses.cancel()
-    assert server.line()["code"] == "CANCELLED"
+    assert next(responses) == b"mine"
+    if request_ == b"wait":
+        assert server.lines.empty()
+        responses.cancel()
+    with contextlib.suppress(grpc.RpcError):
+        assert [*responses] == [b"mine"]
+    assert responses.code().name == code
+    line = server.line()
+    assert (line["method"], line["code"], line["request_id"]) == ("/package.Calls/Many", code, "mine")
 
 
 def test_health_checks_have_neither_line_nor_id(server):
@@ -171,4 +157,3 @@ def test_without_an_access_log_ids_come_back_where_they_matter():
         assert (len(made), metadata) == (16, {})
         assert server.ask(metadata=MINE) == ("mine", {"x-request-id": "mine"})
         assert len(server.ask(b"abort")[1]["x-request-id"]) == 16
-        assert server.lines.empty()
