@@ -14,13 +14,11 @@ BROUGHT_ALONG = {"py4j"}
 
 
 def spelled(name):
-    """A distribution's name in one spelling."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @pytest.fixture(scope="module")
 def installed():
-    """The distributions of each module."""
     return importlib.metadata.packages_distributions()
 
 

@@ -220,13 +220,6 @@ def test_a_cache_that_cannot_be_written_says_so(tmp_path):
         Cache(tmp_path / "cache")
 
 
-@pytest.mark.timeout(30)
-def test_a_lock_that_is_a_fifo_keeps_nobody_waiting(tmp_path):
-    os.mkfifo(tmp_path / "lock")
-    with pytest.raises(OSError, match="is a FIFO"), locked(tmp_path / "lock"):
-        pass
-
-
 def test_who_is_not_wanted_any_more_waits_for_no_other_process(store, cache, version):
     folder = cache.folder / "partial" / version
     folder.mkdir()

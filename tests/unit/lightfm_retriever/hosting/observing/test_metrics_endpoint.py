@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import logging
 import socket
 import threading
 
@@ -186,28 +185,23 @@ def test_more_connections_than_it_takes_are_closed_until_one_ends(address, monke
 
 def test_a_port_in_use_is_said_once_and_tried_again_until_it_is_free(watched, monkeypatch, caplog):
     monkeypatch.setattr(metrics_endpoint, "_RETRY_SECONDS", 0.01)
-    bound = threading.Event()
-    listen, attempts = metrics_endpoint._listen, []
+    listen, tried = metrics_endpoint._listen, threading.Semaphore(0)
 
-    def listening(host, port):
-        attempts.append(port)
-        listener = listen(host, port)
-        bound.set()
-        return listener
+    def listening(*place):
+        tried.release()
+        return listen(*place)
 
     monkeypatch.setattr(metrics_endpoint, "_listen", listening)
-    caplog.set_level(logging.INFO)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         endpoint = watched.started(address)
+        for _ in range(3):
+            assert tried.acquire(timeout=PATIENCE)
         assert endpoint.address is None
-        assert f"--metrics-listen {address}: Address already in use" in caplog.text
-        while len(attempts) < 3:
-            assert not bound.wait(0.01)
-    assert bound.wait(PATIENCE)
+    while endpoint.address is None:
+        tried.acquire(timeout=0.1)
     assert answers(address)
-    assert endpoint.address == address
-    assert caplog.text.count("already in use") == 1
+    assert caplog.text.count(f"--metrics-listen {address}: Address already in use") == 1
 
 
 def test_it_stops_while_its_port_is_taken_and_while_it_waits_for_callers(watched):
