@@ -164,7 +164,7 @@ def _serve(options: argparse.Namespace) -> int:
     # gRPC is needed by this command only.
     from trainer.service import server
 
-    hosting = flags.hosting(options)
+    hosting = made(flags.Hosting, vars(options))
     logs.configure("trainer", hosting.logs)
     given = vars(options)
     try:

@@ -1,5 +1,6 @@
 """Which calls pass."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import grpc
@@ -84,12 +85,14 @@ def test_a_file_with_a_bad_token_is_refused_without_showing_it(tmp_path):
     assert "secret" not in str(caught.value)
 
 
-NAMES = access.names_around(["a.example", "spiffe://ours/b", "Client C"])
+FILES = dict.fromkeys(("cert", "key", "client_ca"), Path("x.pem"))
+NAMES = ("a.example", "spiffe://ours/b", "Client C")
+[AROUND] = access.arounds(SecuritySettings(**FILES, allowed_clients=NAMES))
 
 
 def called(*, method=METHOD, **shown):
     shown = {name.replace("names", "x509_subject_alternative_name"): own for name, own in shown.items()}
-    return NAMES(method, lambda request, _: request, streams=False)("answer", Context(**shown))
+    return AROUND(method, lambda request, _: request, streams=False)("answer", Context(**shown))
 
 
 @pytest.mark.parametrize(

@@ -73,10 +73,15 @@ def test_a_full_lane_refuses_and_others_do_not(lane, held):
 
 def test_calls_that_may_not_be_made_are_observed_by_how_they_are_refused(lane):
     observed = []
-    calls = Calls(guards=(lambda _: refusing_handler(lambda _: "refused"),))
+
+    def logged(method, behavior, *, streams):
+        return lambda *call: f"{behavior(*call)} {method} {streams}"
+
+    guards = (lambda _: None, lambda _: refusing_handler(lambda _: "refused"))
+    calls = Calls(guards=guards, of_refusals=(logged,))
     admission = Admission({CALLS: lane}, calls=calls, observe=lambda *seen: observed.append(seen))
     context = SimpleNamespace(code=lambda: grpc.StatusCode.UNAUTHENTICATED)
-    assert handler_of(admission, ASK).stream_unary(iter(()), context) == "refused"
+    assert handler_of(admission, ASK).stream_unary(iter(()), context) == f"refused {ASK} False"
     assert observed == [(ASK, grpc.StatusCode.UNAUTHENTICATED, None)]
 
 

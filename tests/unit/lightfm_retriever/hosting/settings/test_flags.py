@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from lightfm_retriever.hosting.errors import HostingError
-from lightfm_retriever.hosting.settings import flags, layers
+from lightfm_retriever.hosting.settings import flags, layers, option_flags
 
 TLS = ["--tls-cert", "cert", "--tls-key", "key", "--tls-client-ca", "ca"]
 
@@ -14,7 +14,7 @@ def hosting(*arguments, environment=()):
     parser = argparse.ArgumentParser()
     flags.add_flags(parser)
     layers.apply(parser, arguments, dict(environment), prefix="SERVICE_")
-    return flags.hosting(parser.parse_args(arguments))
+    return option_flags.made(flags.Hosting, vars(parser.parse_args(arguments)))
 
 
 def test_names_are_listed_with_commas():
