@@ -103,7 +103,6 @@ def test_flags_are_made_of_the_fields_and_make_them_again():
     shown = " ".join(parser.format_help().split())
     for part in ("how many", "--folder DIR where --names", "--ends LOW HIGH both (default: 0.5 1.0)"):
         assert part in shown
-    assert "SUPPRESS" not in shown
 
 
 def test_a_flag_that_leaves_nothing_tells_its_default():

@@ -12,7 +12,7 @@ from lightfm_retriever.hosting import terminal
 
 
 def start(body, *, out=subprocess.PIPE, err=subprocess.PIPE, closed=(), **environment):
-    """Start a program with that body; these of its descriptors are closed from the start."""
+    """Start a program with that body, without some of its descriptors."""
     lines = [
         "import argparse, errno, os, sys, time",
         "from lightfm_retriever.hosting import terminal",

@@ -54,7 +54,6 @@ def test_a_version_is_brought_whole_and_its_manifest_last_and_once(
     assert is_whole(version)
     assert versions.list_versions(store) == [version]
     facts = reader.read_manifest(source, version)
-    assert versions.read_manifest(store, version) == facts
     *others, last = writes(store)
     assert last == ("write_if", "manifest.json")
     assert sorted(others) == [("upload", name) for name in sorted(facts.files)]
@@ -63,7 +62,7 @@ def test_a_version_is_brought_whole_and_its_manifest_last_and_once(
     assert writes(store) == []
 
 
-def test_what_fails_is_tried_again_after_a_pause(store, version, send, is_whole, monkeypatch, caplog):
+def test_what_fails_is_tried_again_after_a_pause(store, version, send, is_whole, monkeypatch):
     slept = []
     monkeypatch.setattr(upload.time, "sleep", slept.append)
 
@@ -75,7 +74,6 @@ def test_what_fails_is_tried_again_after_a_pause(store, version, send, is_whole,
     send(version, pauses=(1, 2, 4))
     assert is_whole(version)
     assert slept == [1, 2, 4]
-    assert "connection reset; the upload tries again in 1 s" in caplog.text
 
 
 def test_refused_credentials_are_not_tried_again_and_leave_no_version(

@@ -1,20 +1,6 @@
 import subprocess
 import sys
 
-import pytest
-
-from lightfm_retriever.hosting.observing import spans
-from lightfm_retriever.hosting.observing.spans import span
-
-
-def test_without_a_recorder_a_span_is_one_shared_nothing():
-    assert span("search") is span("filter", conditions=3)
-    with pytest.raises(KeyError), span("search"):
-        raise KeyError
-    assert spans.ids() is None
-    assert spans.traceparent() == ""
-
-
 CODE = """
 import sys
 from lightfm_retriever.hosting.observing.spans import outgoing
