@@ -1,4 +1,4 @@
-"""The trainer with its volume in a real S3 store: by hand, two at once, and what goes wrong."""
+"""The trainer with its volume in a real S3 store: by hand, as a service, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.publication import layout, reader, verification
+from lightfm_retriever.remote.errors import ConflictError
 from lightfm_retriever.remote.location import parse_location
 from lightfm_retriever.remote.store import Store
 from tests import datasets, fault_proxy, seaweedfs
-from tests.trainer_service import PATIENCE, ROOT, TrainerService, spec
+from tests.trainer_service import ROOT, TrainerService, spec
 from trainer.__main__ import main
-from trainer.cli.spec_arguments import LABEL_NOT_MOVED
 
 PROGRAM = seaweedfs.program()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason=seaweedfs.MISSING)
@@ -71,9 +71,6 @@ class Bucket:
             [sys.executable, "-m", "trainer", command, *where, *map(str, arguments)],
             cwd=ROOT,
             env={**os.environ, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
         )
 
     def text(self, key):
@@ -110,6 +107,11 @@ def vectors(tmp_path):
 def test_a_version_is_trained_published_and_looked_after_by_the_command_line(bucket, quick):
     first = bucket.call("train", *quick)
     assert (first["label"], bucket.text("labels/current")) == ("current", f"{first['version']}\n")
+    # Of two that do so at once the store lets one.
+    _, mark = bucket.store.read("labels/current", at_most=100)
+    for before in (None, {**mark, "e_tag": "another"}):
+        with pytest.raises(ConflictError):
+            bucket.store.write_if("labels/current", b"text", before)
     assert first["seconds"]["upload"] > 0
     # Another machine goes on from its model, and holds its own against it.
     gates = ["--warm-start", "--max-relative-loss", "0.9", "--max-shrinkage", "0.1"]
@@ -139,27 +141,6 @@ def test_a_version_is_trained_published_and_looked_after_by_the_command_line(buc
     assert verification.verify(folder, names[0]).users == datasets.USERS
 
 
-def test_two_trainers_at_once_both_publish_and_the_label_names_one(bucket, quick):
-    trainers = [
-        bucket.start("train", *quick, "--seed", seed, "--json", cache=f"cache {seed}")
-        for seed in (1, 2)
-    ]
-    made, named = [], []
-    for trainer in trainers:
-        output, errors = trainer.communicate(timeout=PATIENCE)
-        assert trainer.returncode in {0, LABEL_NOT_MOVED}, errors
-        made.append(json.loads(output)["version"])
-        if trainer.returncode == 0:
-            named.append(made[-1])
-        else:
-            assert "another process has moved it" in output
-    assert sorted(bucket.versions()) == sorted(made)
-    assert all(row["problem"] is None for row in bucket.call("verify", cache="third"))
-    assert bucket.text("labels/current").strip() in named
-    noted = bucket.text("history/current").split()
-    assert sorted(noted) == sorted([*named, *["promote"] * len(named)])
-
-
 def test_a_trainer_that_is_killed_while_it_uploads_leaves_no_version(bucket, server, vectors):
     before = bucket.call("publish", *vectors(200), cache="")["version"]
     # By default the cache is beside the state.
@@ -172,7 +153,7 @@ def test_a_trainer_that_is_killed_while_it_uploads_leaves_no_version(bucket, ser
         trainer = bucket.start("publish", *flags, cache="other", AWS_ENDPOINT_URL=network.endpoint)
         network.wait_for(lambda counts: counts.to_server > 300_000)
         trainer.kill()
-        trainer.communicate()
+        trainer.wait()
     [half] = {*reader.list_versions(bucket.folder / "other")} - {before}
     assert bucket.versions() == [before]
     assert bucket.text("labels/current").strip() == before
