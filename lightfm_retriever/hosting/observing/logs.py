@@ -32,11 +32,6 @@ class LogSettings:
     level: Annotated[str, Option("least to log", offered=LEVELS, flag="log_level")] = "info"
     access: Annotated[bool, Option("log a line for each call", flag="access_log")] = False
 
-    @property
-    def names_calls(self) -> bool:
-        """Whether each call needs a request id."""
-        return self.access or self.format == "json"
-
 
 @dataclass
 class _Process:

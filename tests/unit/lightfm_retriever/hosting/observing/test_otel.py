@@ -4,12 +4,11 @@ import contextvars
 import importlib.util
 import logging
 import threading
-from functools import partial
 
 import pytest
 
 from lightfm_retriever.hosting.errors import HostingError
-from lightfm_retriever.hosting.observing import otel, spans
+from lightfm_retriever.hosting.observing import spans
 from lightfm_retriever.hosting.observing.otel import Tracing
 from lightfm_retriever.hosting.observing.trace_settings import TraceSettings
 from tests.otlp import Receiver
@@ -63,19 +62,6 @@ def test_spans_belong_together_and_to_the_callers_trace():
     assert call.kind == 2  # SPAN_KIND_SERVER
     assert call.state == "vendor=1"
     assert search.attributes == {"questions": 2}
-
-
-def test_what_opentelemetry_complains_of_for_each_batch_is_told_once_in_a_while(caplog, monkeypatch):
-    now = [1000.0]
-    monkeypatch.setattr(otel, "Seldom", partial(otel.Seldom, clock=lambda: now[0]))
-    with Receiver() as receiver:
-        tracing_to(receiver).close(30)
-    for seconds in (0, 1, 598, 1):
-        now[0] += seconds
-        logging.getLogger("opentelemetry.sdk").error("Failed to export to %s", "there")
-    told = "traces can't be sent: Failed to export to there (not said again for ten minutes)"
-    assert caplog.messages == [told] * 2
-    assert {record.name for record in caplog.records} == {otel.__name__}
 
 
 def test_a_receiver_that_does_not_answer_holds_up_nobody():

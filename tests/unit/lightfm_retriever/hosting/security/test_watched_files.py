@@ -9,7 +9,6 @@ import pytest
 from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.security import tokens
 from lightfm_retriever.hosting.security.watched_files import Reloading, WatchedFile
-from tests.shortages import descriptors_left
 
 
 @pytest.fixture
@@ -100,13 +99,3 @@ def test_a_client_s_token_may_come_from_a_pipe_that_its_shell_gave():
     os.close(writing)
     assert tokens.read_first(Path(f"/dev/fd/{reading}")) == "given"
     os.close(reading)
-
-
-def test_while_descriptors_lack_what_is_in_use_stays_so(file, watched, caplog):
-    file.write_text("two\n")
-    with descriptors_left(0):
-        watched.look()
-    assert allowed(watched) == ["one"]
-    assert "Too many open files; still in use" in caplog.text
-    watched.look()
-    assert allowed(watched) == ["two"]
