@@ -104,6 +104,6 @@ def _refusal(flag: str, value: Any, expected: str) -> SettingError:
 def parse_address(address: str) -> tuple[str, int]:
     """Host and port of "host:port"; an IPv6 host stands in brackets. Raises SettingError."""
     try:
-        return addresses.parse_listen(address)
+        return addresses.parse_one(address, least=0)
     except addresses.AddressError as error:
         raise SettingError(f"--listen, or RETRIEVER_LISTEN: {error}") from error

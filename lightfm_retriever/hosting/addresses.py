@@ -54,21 +54,16 @@ def parse(target: object) -> list[tuple[str, int]]:
     return [parse_one(target)]
 
 
-def parse_listen(text: str) -> tuple[str, int]:
-    """Host and port of the "host:port" that a service listens on; port 0 takes a free one.
+def parse_one(text: str, *, least: int = 1) -> tuple[str, int]:
+    """Host and port of "host:port"; who listens takes 0 as the `least` port, for a free one.
 
     Raises:
         AddressError: anything else.
     """
-    try:
-        return _parse_one(text, least=0)
-    except AddressError as error:
-        raise AddressError(text, error.hint, least=0) from error
-
-
-def parse_one(text: str) -> tuple[str, int]:
-    """Host and port of "host:port". Raises AddressError."""
-    return _parse_one(text, least=1)
+    host, _, port = text.rpartition(":")
+    if (hint := _odd(text) or _wrong(text, host, port, least)) is not None:
+        raise AddressError(text, hint, least=least)
+    return host.strip("[]"), int(port)
 
 
 def joined(host: str, port: int) -> str:
@@ -76,32 +71,23 @@ def joined(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _parse_one(text: str, *, least: int) -> tuple[str, int]:
-    if hint := _odd(text):
-        raise AddressError(text, hint)
-    host, colon, port = text.rpartition(":")
-    if text.startswith("[") and text.endswith("]"):
-        host, colon, port = text, "", ""
-    if not colon:
-        raise AddressError(text, "the port is missing" if text else "")
+def _wrong(text: str, host: str, port: str, least: int) -> str | None:
+    """The hint of an AddressError, None for none."""
+    if ":" not in text or (text.startswith("[") and text.endswith("]")):
+        return "the port is missing" if text else ""
     if not host:
-        raise AddressError(text, "the host is missing")
+        return "the host is missing"
     if not (_PORT.fullmatch(port) and least <= int(port) <= 65535):
-        raise AddressError(text, f"{port!r} isn't such a port" if port else "the port is missing")
-    return _host(text, host), int(port)
-
-
-def _host(text: str, host: str) -> str:
-    inner = host[1:-1] if host.startswith("[") and host.endswith("]") else None
-    if inner is not None and _is(IPv6Address, inner):
-        return inner
-    if inner is None and ":" in host:
-        raise AddressError(text, "an IPv6 address stands in brackets" if _is(IPv6Address, host) else "")
-    if inner is not None or not _HOST.fullmatch(host) or ".." in host:
-        raise AddressError(text, f"{host!r} is no host")
+        return f"{port!r} isn't such a port" if port else "the port is missing"
+    if host.startswith("[") and host.endswith("]"):
+        return None if _is(IPv6Address, host[1:-1]) else f"{host!r} is no host"
+    if ":" in host:
+        return "an IPv6 address stands in brackets" if _is(IPv6Address, host) else ""
+    if not _HOST.fullmatch(host) or ".." in host:
+        return f"{host!r} is no host"
     if host.replace(".", "").isdigit() and not _is(IPv4Address, host):
-        raise AddressError(text, f"{host!r} is no IPv4 address, which has four numbers in 0..255")
-    return host
+        return f"{host!r} is no IPv4 address, which has four numbers in 0..255"
+    return None
 
 
 def _odd(text: str) -> str:

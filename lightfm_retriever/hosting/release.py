@@ -7,14 +7,11 @@ import importlib.metadata
 
 from lightfm_retriever.hosting.extras import DISTRIBUTION
 
-UNKNOWN = "unknown"
-"""What a checkout that isn't installed says."""
-
 
 @functools.cache
 def release() -> str:
-    """Say the version of the installed distribution, such as "0.1.0"."""
+    """Say the version of the installed distribution, such as "0.1.0"; "unknown" of a mere checkout."""
     try:
         return importlib.metadata.version(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
-        return UNKNOWN
+        return "unknown"

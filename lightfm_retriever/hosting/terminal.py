@@ -28,7 +28,7 @@ _FAILED = 1
 
 # gRPC's core has a line, in a format of its own, for each header that it can't parse and each handshake
 # that fails: whoever can connect could write 7 MB in a second. What fails for us raises an error, too.
-_QUIET = ("GRPC_VERBOSITY", "NONE")
+_VERBOSITY = "GRPC_VERBOSITY"
 
 
 def run(command: Callable[[], int]) -> int:
@@ -39,9 +39,8 @@ def run(command: Callable[[], int]) -> int:
 
     gRPC, which mustn't be imported before, writes no lines of its own unless GRPC_VERBOSITY is set.
     """
-    name, quiet = _QUIET
     # Set to nothing it is as good as not set, as with variables of ours.
-    os.environ[name] = os.environ.get(name) or quiet
+    os.environ[_VERBOSITY] = os.environ.get(_VERBOSITY) or "NONE"
     with _guarded() as output:
         try:
             try:

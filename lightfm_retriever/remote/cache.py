@@ -28,7 +28,7 @@ from lightfm_retriever.files.regular_files import create_regular, read_regular
 from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.errors import PublicationError, VersionNotFoundError, VolumeError
 from lightfm_retriever.publication.manifest import Manifest
-from lightfm_retriever.remote.download import FILES, NOTES, UNWATCHED, Arrival, Fetched, download
+from lightfm_retriever.remote.download import FILES, NOTES, UNWATCHED, Arrival, Download, Fetched
 from lightfm_retriever.remote.sizes import as_volume_error, directories, shown, size_of, sizes
 from lightfm_retriever.remote.store import Store
 from lightfm_retriever.remote.uses import Uses, alone, locked
@@ -141,7 +141,7 @@ class Cache:
             needed = max(0, missing - here)
             self._make_room(needed, version)
             arrival.begun(facts, needed)
-            download(store, version, left, arriving, arrival)
+            Download(store, arrival).bring(version, left, arriving)
             self._finish(arriving, version, left)
             fetched = Fetched(missing, sum(common.values()))
             arrival.ended(fetched)
@@ -171,7 +171,6 @@ class Cache:
         return linked
 
     def _by_checksum(self) -> dict[str, Path]:
-        """The files of all versions that are here."""
         found = {}
         for directory in directories(self.folder / layout.VERSIONS):
             with contextlib.suppress(PublicationError):
@@ -190,7 +189,6 @@ class Cache:
 
     @contextmanager
     def _fetching(self, version: str, wanted: Callable[[], bool]) -> Iterator[Path]:
-        """The folder for a version on its way, for this thread alone."""
         arriving = self.folder / _PARTIAL / version
         while True:
             arriving.mkdir(exist_ok=True)

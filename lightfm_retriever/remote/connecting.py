@@ -79,9 +79,10 @@ def _allows_http() -> bool:
 
 def _check_http(location: StoreUrl) -> None:
     """Raise StoreError for an endpoint without TLS that isn't allowed: the library doesn't say why."""
+    if location.scheme != "s3" or _allows_http():
+        return
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"):
-        endpoint = os.environ.get(name, "")
-        if location.scheme == "s3" and endpoint.startswith("http://") and not _allows_http():
+        if (endpoint := os.environ.get(name, "")).startswith("http://"):
             raise StoreError(
                 str(location),
                 f"{name} is {endpoint}, without TLS: set AWS_ALLOW_HTTP=true to allow that",

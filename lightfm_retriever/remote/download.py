@@ -86,43 +86,37 @@ class _File:
         self.done.clear()
 
 
-def download(
-    store: Store,
-    version: str,
-    files: Mapping[str, FileFacts],
-    arriving: Path,
-    arrival: Arrival,
-) -> None:
-    """Bring files of a version into a folder, each with the size and SHA-256 that it should have.
+@dataclass(frozen=True)
+class Download:
+    """Brings files from a store.
 
-    Args:
+    Attributes:
         store: where they are.
-        version: whose they are.
-        files: facts by name.
-        arriving: has the folders FILES and NOTES; what an interrupted download left there is gone on
-            with.
         arrival: asked before each piece, also of those that are checked; told of bytes that have
             arrived.
-
-    Raises:
-        MismatchError: a file was downloaded twice and hasn't the SHA-256.
-        StoreError: the store doesn't give it; what has arrived stays.
-        OSError: the folder can't be written.
     """
-    _Download(store, arrival).bring(
-        [
-            _File(key_of(version, name), arriving / FILES / name, facts, arriving / NOTES / name)
-            for name, facts in files.items()
-        ]
-    )
 
-
-@dataclass(frozen=True)
-class _Download:
     store: Store
     arrival: Arrival
 
-    def bring(self, files: list[_File]) -> None:
+    def bring(self, version: str, facts: Mapping[str, FileFacts], arriving: Path) -> None:
+        """Bring files of a version into a folder, each with the size and SHA-256 that it should have.
+
+        Args:
+            version: whose they are.
+            facts: about each, by name.
+            arriving: has the folders FILES and NOTES; what an interrupted download left there is gone
+                on with.
+
+        Raises:
+            MismatchError: a file was downloaded twice and hasn't the SHA-256.
+            StoreError: the store doesn't give it; what has arrived stays.
+            OSError: the folder can't be written.
+        """
+        files = [
+            _File(key_of(version, name), arriving / FILES / name, own, arriving / NOTES / name)
+            for name, own in facts.items()
+        ]
         for file in files:
             self._begin(file)
         for again in (False, True):

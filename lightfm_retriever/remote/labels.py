@@ -13,11 +13,7 @@ from collections.abc import Callable
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.errors import LabelError, LabelMovedError, VersionNotFoundError
 from lightfm_retriever.publication.labels import Verb
-from lightfm_retriever.remote.errors import (
-    ConflictError,
-    ObjectMissingError,
-    StoreError,
-)
+from lightfm_retriever.remote.errors import ConflictError, ObjectMissingError, StoreError
 from lightfm_retriever.remote.store import Mark, Store
 
 _log = logging.getLogger(__name__)
@@ -170,7 +166,6 @@ class StoreLabels:
 
 
 def _latest(history: bytes) -> bytes:
-    """Whole lines from the end."""
     if len(history) <= _HISTORY_BYTES:
         return history
     return history[history.find(b"\n", len(history) - _HISTORY_BYTES) :]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lightfm_retriever.files.regular_files import IrregularFileError, check_regular
 from lightfm_retriever.remote.connecting import connect, reason_of
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+Mark: TypeAlias = Mapping[str, str]
+"""What an object was when it was read, for changing only that one: its tag, its version, or both."""
+
 # Objects beyond it are sent in pieces of this size, so many at a time.
 PIECE_BYTES = 8 << 20
 """What is sent, or asked for, at a time of what is larger."""
@@ -35,14 +38,6 @@ PIECE_BYTES = 8 << 20
 _PIECES_AT_ONCE = 4
 # Twice what all pieces of a few files may take at a megabyte a second.
 _SENDING_SECONDS = 240.0
-
-
-@dataclass(frozen=True)
-class Mark:
-    """What an object was when it was read, for changing only that one."""
-
-    e_tag: str | None
-    version: str | None
 
 
 @dataclass(frozen=True)
@@ -137,9 +132,7 @@ class Store:
             ConflictError: something else is there, or nothing. It may be this object, since an answer
                 that got lost is asked for again.
         """
-        mode: Any = "create"
-        if mark is not None:
-            mode = {name: value for name, value in asdict(mark).items() if value is not None}
+        mode: Any = "create" if mark is None else mark
         try:
             with self._errors(key):
                 self._store.put(key, data, mode=mode, use_multipart=False)
@@ -215,7 +208,7 @@ class Store:
 
 
 def _mark(meta: Any) -> Mark:
-    return Mark(meta["e_tag"], meta["version"])
+    return {name: value for name in ("e_tag", "version") if (value := meta[name]) is not None}
 
 
 def _facts(meta: Any) -> ObjectFacts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -120,7 +120,6 @@ def _is_there(store: Store, facts: Manifest) -> bool:
 
 
 def _by_checksum(store: Store) -> dict[str, str]:
-    """The keys of files in the store by their SHA-256."""
     found = {}
     for version in list_versions(store)[-_LOOKED_AT:]:
         # One that is damaged or has been deleted since has nothing to offer.
@@ -130,32 +129,29 @@ def _by_checksum(store: Store) -> dict[str, str]:
     return found
 
 
-def remove_abandoned_staging(store: Store, *, clock: Callable[[], datetime]) -> list[str]:
-    """Remove what lies in the staging directory a day after its latest object; returns its names."""
-    staged: dict[str, dict[str, ObjectFacts]] = {}
+def remove_abandoned(store: Store, *, clock: Callable[[], datetime]) -> list[str]:
+    """Remove what is staged, and half-written versions, a day after the latest object of each.
+
+    Args:
+        store: where they are.
+        clock: the store's; asked only if there are any.
+
+    Returns:
+        Their names.
+    """
+    left: dict[str, dict[str, ObjectFacts]] = {}
     for key, facts in store.objects(layout.STAGING).items():
-        name = "/".join(key.split("/")[:2])
-        staged.setdefault(name, {})[key] = facts
-    if not staged:
-        return []
-    now = clock()
-    removed = [name for name, objects in staged.items() if _is_old(objects, now)]
-    for name in removed:
-        store.delete([*staged[name]])
-    return removed
-
-
-def remove_abandoned(store: Store, versions: Iterable[str], *, now: datetime) -> list[str]:
-    """Remove those half-written versions whose latest object is a day old, by the store's clock."""
-    removed = []
-    for version in versions:
+        left.setdefault("/".join(key.split("/")[:2]), {})[key] = facts
+    for version in list_versions(store, whole=False):
         objects = store.objects(key_of(version))
         # Looked at again, since its upload may have ended a moment ago.
-        if objects and key_of(version, layout.MANIFEST) not in objects and _is_old(objects, now):
+        if objects and key_of(version, layout.MANIFEST) not in objects:
+            left[version] = objects
+    if not left:
+        return []
+    now, removed = clock(), []
+    for name, objects in left.items():
+        if now - max(facts.modified_at for facts in objects.values()) >= _ABANDONED:
             store.delete([*objects])
-            removed.append(version)
+            removed.append(name)
     return removed
-
-
-def _is_old(objects: Mapping[str, ObjectFacts], now: datetime) -> bool:
-    return now - max(facts.modified_at for facts in objects.values()) >= _ABANDONED

@@ -53,7 +53,7 @@ def open_volume(location: Location, cache_dir: Path, *, max_bytes: int | None = 
 
 
 class RemoteVolume(StoreLabels):
-    """See lightfm_retriever.publication.volume.Volume.
+    """A volume whose methods are those of lightfm_retriever.publication.volume.Volume.
 
     Args:
         store: where its versions and labels are.
@@ -65,7 +65,7 @@ class RemoteVolume(StoreLabels):
 
     def __init__(self, store: Store, folder: Path, *, max_bytes: int | None = None) -> None:
         super().__init__(store, self.has_version)
-        self._folder = folder
+        self.folder = folder
         self._max_bytes = max_bytes
         # Guards what follows.
         self._lock = threading.Lock()
@@ -76,40 +76,32 @@ class RemoteVolume(StoreLabels):
         return str(self._store)
 
     @property
-    def folder(self) -> Path:
-        """See Volume."""
-        return self._folder
-
-    @property
     def _cache(self) -> Cache:
         with self._lock:
             if self._made is None:
-                self._made = Cache(self._folder, max_bytes=self._max_bytes)
+                self._made = Cache(self.folder, max_bytes=self._max_bytes)
             return self._made
 
     # ---- versions
 
     def list_versions(self) -> list[str]:
-        """See Volume."""
         return versions.list_versions(self._store)
 
     def has_version(self, version: str) -> bool:
-        """See Volume."""
         return layout.is_version_name(version) and self._store.exists(key_of(version, layout.MANIFEST))
 
     def read_manifest(self, version: str) -> Manifest:
-        """See Volume."""
         return versions.read_manifest(self._store, version)
 
     def written_at(self, version: str) -> datetime:
-        """See Volume: when its manifest was, which is the last of it."""
+        """When its manifest was, which is the last of it."""
         try:
             return self._store.facts(key_of(version, layout.MANIFEST)).modified_at
         except ObjectMissingError:
             return _LONG_AGO
 
     def now(self) -> datetime:
-        """See Volume: the store tells no time but that of an object."""
+        """The store tells no time but that of an object."""
         key = f"{layout.STAGING}/clock-{secrets.token_hex(8)}"
         try:
             return self._store.write(key, b"What time is it?\n").modified_at
@@ -118,24 +110,21 @@ class RemoteVolume(StoreLabels):
                 self._store.delete([key])
 
     def verify(self, version: str) -> Manifest:
-        """See Volume: every byte is read from the store, also of a version that is in the cache."""
+        """Every byte is read from the store, also of a version that is in the cache."""
         facts = self.read_manifest(version)
         with self._using(version):
             if self._cache.has(version):
                 check_bytes(self._store, facts)
-                if reader.read_manifest(self._folder, version) == facts:
+                if reader.read_manifest(self.folder, version) == facts:
                     self._cache.bring(self._store, version, verification.verify)
                     return facts
                 self._cache.discard(version)
             # Linked files would have been checked here only.
             self._cache.fetch(self._store, version, linked=False)
-            return verification.verify(self._folder, version)
+            return verification.verify(self.folder, version)
 
     def delete_version(self, version: str) -> None:
-        """See Volume.
-
-        Who downloads it elsewhere is told that it is gone; who has it whole keeps it.
-        """
+        """Who downloads it elsewhere is told that it is gone; who has it whole keeps it."""
         data = versions.encoded_manifest(self._store, version)
         key = key_of(version, layout.MANIFEST)
         self._refuse_labelled(version)
@@ -161,37 +150,31 @@ class RemoteVolume(StoreLabels):
             raise LabelledVersionError(version, own)
 
     def remove_leftovers(self) -> list[str]:
-        """See Volume: half-uploaded versions and what is staged, a day after their last object."""
-        removed = upload.remove_abandoned_staging(self._store, clock=self.now)
-        if found := versions.list_versions(self._store, whole=False):
-            removed += upload.remove_abandoned(self._store, found, now=self.now())
-        return removed
+        return upload.remove_abandoned(self._store, clock=self.now)
 
     # ---- to and from the folder
 
     @contextmanager
     def fetched(self, *versions: str) -> Iterator[Path]:
-        """See Volume."""
         with self._using(*versions):
             for version in versions:
                 self._cache.bring(self._store, version, verification.verify)
-            yield self._folder
+            yield self.folder
 
     @contextmanager
     def followed(self, label: str) -> Iterator[Path]:
-        """See Volume."""
         try:
             version = self.read_label(label)
         except LabelError as error:
             if not isinstance(error.__cause__, ObjectMissingError):
                 raise
-            path = layout.label_file(self._folder, label)
+            path = layout.label_file(self.folder, label)
             try:
                 # It is to name nothing either.
                 path.unlink(missing_ok=True)
             except OSError as error:
                 raise VolumeError(path, f"can't be removed: {error.strerror or error}") from error
-            yield self._folder
+            yield self.folder
             return
         with self._using(version):
             try:
@@ -199,11 +182,10 @@ class RemoteVolume(StoreLabels):
             except (VersionNotFoundError, InvalidPublicationError) as error:
                 _log.warning("label %r names a version that can't be used: %s", label, error)
             self._cache.follow(label, version)
-            yield self._folder
+            yield self.folder
 
     @contextmanager
     def _using(self, *versions: str) -> Iterator[None]:
-        """Keep versions in the cache; other threads may use the same."""
         cache = self._cache
         with self._lock:
             self._in_use.update(versions)
@@ -217,17 +199,15 @@ class RemoteVolume(StoreLabels):
                 cache.uses.keep_only([*self._in_use])
 
     def check_writable(self) -> None:
-        """See Volume."""
         # A bucket that isn't there is told by a listing in so many words.
         self.list_labels()
         self.now()
 
     def upload(self, version: str) -> None:
-        """See Volume."""
         with self._using(version):
             self._cache.uses.add(version)
-            upload.upload(self._store, self._folder, version)
+            upload.upload(self._store, self.folder, version)
         self._cache.trim()
 
     def room(self) -> None:
-        """See Volume: it has no bounds."""
+        """It has no bounds."""

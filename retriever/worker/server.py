@@ -9,6 +9,7 @@ from lightfm_retriever.hosting import message_sizes
 from lightfm_retriever.hosting.addresses import joined
 from lightfm_retriever.hosting.calls import Calls
 from lightfm_retriever.hosting.process import pss_bytes
+from lightfm_retriever.hosting.security import credentials
 from lightfm_retriever.hosting.serving import descriptors
 from lightfm_retriever.hosting.serving.lanes import Observe, UnaryLane
 from lightfm_retriever.hosting.serving.server import HostedServer, probes
@@ -60,7 +61,7 @@ class Server(HostedServer):
             HostingError: certificates can't be used.
         """
         address = joined(self._config.host, self._config.port)
-        self.bind(address, self._config.hosting.security)
+        credentials.add_port(self.grpc, address, self._config.hosting.security)
         self.start()
 
     def load(self, measured: Load) -> Load:

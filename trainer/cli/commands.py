@@ -164,11 +164,11 @@ def _serve(options: argparse.Namespace) -> int:
     # gRPC is needed by this command only.
     from trainer.service import server
 
-    hosting = flags.hosting(options)
+    hosting = made(flags.Hosting, vars(options))
     logs.configure("trainer", hosting.logs)
     given = vars(options)
     try:
-        addresses.parse_listen(options.listen)
+        addresses.parse_one(options.listen, least=0)
     except addresses.AddressError as error:
         raise OptionError("--listen", options.listen, error.expected) from error
     flag = _retrains_by(options)

@@ -22,6 +22,7 @@ from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.observing.metrics_endpoint import MetricsEndpoint
 from lightfm_retriever.hosting.observing.spans import Attributes
 from lightfm_retriever.hosting.release import release
+from lightfm_retriever.hosting.security import credentials
 from lightfm_retriever.hosting.security.checks import check_address
 from lightfm_retriever.hosting.security.settings import SecuritySettings
 from lightfm_retriever.hosting.serving import descriptors
@@ -176,7 +177,7 @@ def build_server(
     pb_grpc.add_TrainerServiceServicer_to_server(servicer, server.grpc)
     server.say_serving(serving=True)
     try:
-        return server, server.bind(address, security)
+        return server, credentials.add_port(server.grpc, address, security)
     except RuntimeError as error:
         text = words.wrong(address, "a free HOST:PORT of this machine")
         raise HostingError(f"--listen {text}") from error

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TypeAlias
 
 from lightfm_retriever.hosting import addresses, options
 from lightfm_retriever.hosting.calling.symptoms import (
@@ -36,6 +36,7 @@ from lightfm_retriever.hosting.security.settings import ClientSecurity
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 # Which gRPC looks for, in its order.
 _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
+_Address: TypeAlias = tuple[str, int]
 
 
 def diagnose(target: str, security: ClientSecurity, *, seconds: float) -> Problem | None:
@@ -65,8 +66,8 @@ def _diagnose_one(host: str, port: int, security: ClientSecurity, end: float) ->
     if isinstance(found, Problem):
         return found
     problem: Problem | None = None
-    for family, address in found:
-        connect = partial(_connect, family, address, end)
+    for address in found:
+        connect = partial(_connect, address, end)
         try:
             with connect() as connection:
                 return _greet(connection, connect, host, security, end)
@@ -75,13 +76,12 @@ def _diagnose_one(host: str, port: int, security: ClientSecurity, end: float) ->
     return problem
 
 
-def _look_up(host: str, port: int, end: float) -> list[tuple[int, Any]] | Problem:
-    """The addresses of a host, with their families."""
+def _look_up(host: str, port: int, end: float) -> list[_Address] | Problem:
     with contextlib.suppress(OSError, UnicodeError):
         # An address needs no name server, so no time is too short for it.
         return _asked(host, port, socket.AI_NUMERICHOST)
     # What is found in time, or else that the name servers don't answer.
-    found: list[list[tuple[int, Any]] | Problem] = []
+    found: list[list[_Address] | Problem] = []
 
     def ask() -> None:
         try:
@@ -99,21 +99,13 @@ def _look_up(host: str, port: int, end: float) -> list[tuple[int, Any]] | Proble
     return found[0] if found else of_lookup(host, socket.gaierror(socket.EAI_AGAIN, ""))
 
 
-def _asked(host: str, port: int, flags: int = 0) -> list[tuple[int, Any]]:
-    return [
-        (own[0], own[4]) for own in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-    ]
+def _asked(host: str, port: int, flags: int = 0) -> list[_Address]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    return [(str(address[0]), int(address[1])) for *_, address in found]
 
 
-def _connect(family: int, address: Any, end: float) -> socket.socket:
-    connection = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        connection.settimeout(_left(end))
-        connection.connect(address)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+def _connect(address: _Address, end: float) -> socket.socket:
+    return socket.create_connection(address, _left(end))
 
 
 def _greet(

@@ -46,7 +46,6 @@ class Problem:
     Attributes:
         cause: for programs.
         text: for people, with what to do.
-        may_pass: whether waiting may help.
     """
 
     cause: Cause

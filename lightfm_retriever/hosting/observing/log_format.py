@@ -49,17 +49,17 @@ class Said:
 LineFormat: TypeAlias = Callable[[Said], str]
 
 
+@dataclass(frozen=True)
 class ConsoleFormat:
     """Lines for people; a traceback follows in lines of its own, indented."""
 
-    def __init__(self, role: str) -> None:
-        self._role = role
-        self._pid = os.getpid()
+    role: str
+    pid: int = field(default_factory=os.getpid)
 
     def __call__(self, said: Said) -> str:
         """See LineFormat."""
         when = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(said.created))
-        parts = [f"{when} {said.level} {self._role} [{self._pid}] {_escaped(said.message)}"]
+        parts = [f"{when} {said.level} {self.role} [{self.pid}] {_escaped(said.message)}"]
         parts += [f"{name}={_quoted(value)}" for name, value in said.fields.items()]
         lines = [" ".join(parts)]
         if said.error:
@@ -68,16 +68,16 @@ class ConsoleFormat:
         return "\n  ".join(lines)
 
 
+@dataclass(frozen=True)
 class JsonFormat:
     """A JSON object a line, of ASCII alone, so that nothing in it can end the line.
 
     `version` returns the version in service; "" where that isn't known.
     """
 
-    def __init__(self, role: str, version: Callable[[], str]) -> None:
-        self._role = role
-        self._version = version
-        self._pid = os.getpid()
+    role: str
+    version: Callable[[], str]
+    pid: int = field(default_factory=os.getpid)
 
     def __call__(self, said: Said) -> str:
         """See LineFormat."""
@@ -87,10 +87,10 @@ class JsonFormat:
             "level": said.level,
             "message": said.message,
             "logger": said.logger,
-            "role": self._role,
-            "pid": self._pid,
+            "role": self.role,
+            "pid": self.pid,
         }
-        if version := self._version():
+        if version := self.version():
             told["version"] = version
         told.update(said.fields)
         if said.error:

@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from lightfm_retriever.hosting.observing import repeats
@@ -32,19 +32,12 @@ class LogSettings:
     level: Annotated[str, Option("least to log", offered=LEVELS, flag="log_level")] = "info"
     access: Annotated[bool, Option("log a line for each call", flag="access_log")] = False
 
-    @property
-    def names_calls(self) -> bool:
-        """Whether each call needs a request id."""
-        return self.access or self.format == "json"
 
-
+@dataclass
 class _Process:
-    """What this process' lines look like, and which version it serves."""
-
-    def __init__(self) -> None:
-        self.role = ""
-        self.lines: LineFormat = ConsoleFormat(self.role)
-        self.version: Callable[[], str] = str
+    role: str = ""
+    lines: LineFormat = field(default_factory=lambda: ConsoleFormat(""))
+    version: Callable[[], str] = str
 
 
 _process = _Process()

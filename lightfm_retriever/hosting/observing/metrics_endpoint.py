@@ -55,7 +55,7 @@ class MetricsEndpoint:
             HostingError: `listen` is malformed.
         """
         try:
-            self._host, self._port = addresses.parse_listen(listen)
+            self._host, self._port = addresses.parse_one(listen, least=0)
         except addresses.AddressError as error:
             text = f"--metrics-listen is {listen!r}, but should be {error.expected}"
             raise FlagError(text) from error

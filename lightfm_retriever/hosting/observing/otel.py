@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 from opentelemetry import trace
@@ -48,7 +48,7 @@ class Tracing:
         theirs = logging.getLogger("opentelemetry")
         theirs.propagate = False
         theirs.setLevel(logging.WARNING)
-        theirs.handlers = [Seldom()]
+        theirs.handlers = [_Seldom()]
         resource = Resource.create(
             {
                 "service.name": service,
@@ -110,17 +110,13 @@ class Tracing:
         flush.join(seconds)
 
 
-class Seldom(logging.Handler):
+class _Seldom(logging.Handler):
     """Passes one record on in ten minutes."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__()
-        self._clock = clock
-        self._next = 0.0
+    _next = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass it on, unless that was done lately."""
-        now = self._clock()
+        now = time.monotonic()
         if now >= self._next:
             self._next = now + _SAY_EVERY_SECONDS
             _log.warning(

@@ -22,11 +22,9 @@ class Recorder(Protocol):
 
     def span(self, name: str, attributes: Attributes) -> AbstractContextManager[object]:
         """Record what happens within, as part of the span that is open now."""
-        ...
 
     def ids(self) -> tuple[str, str]:
         """The ids of the trace and of the span that is open now, 32 and 16 hexadecimal digits."""
-        ...
 
 
 _NOTHING = nullcontext()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from lightfm_retriever.hosting import options
+from lightfm_retriever.hosting import extras, options
 from lightfm_retriever.hosting.errors import FlagError, HostingError
 from lightfm_retriever.hosting.options import Option
+
+_OPENTELEMETRY = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.grpc")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class TraceSettings:
                     f"--otlp-endpoint is {self.endpoint!r}, but should be a URL such as "
                     "http://127.0.0.1:4317"
                 )
-            if not _is_installed():
+            if extras.first_missing(_OPENTELEMETRY) is not None:
                 raise HostingError(
                     "--otlp-endpoint takes OpenTelemetry: pip install 'lightfm-retriever[otlp]'"
                 )
@@ -59,15 +60,4 @@ def _is_url(text: str) -> bool:
         # Reading the port is what checks it.
         return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
     except ValueError:
-        return False
-
-
-def _is_installed() -> bool:
-    try:
-        return all(
-            importlib.util.find_spec(name) is not None
-            for name in ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.grpc")
-        )
-    except ModuleNotFoundError:
-        # Of what they are part of.
         return False

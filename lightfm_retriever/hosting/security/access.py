@@ -16,7 +16,6 @@ from lightfm_retriever.hosting import statuses
 from lightfm_retriever.hosting.calls import Around, Behavior, Guard, Handler, refusing_handler
 from lightfm_retriever.hosting.security import tokens
 from lightfm_retriever.hosting.security.settings import SecuritySettings
-from lightfm_retriever.hosting.security.watched_files import Reloading
 
 _HEALTH = "/grpc.health.v1.Health/"
 _SCHEME = "bearer"
@@ -26,8 +25,15 @@ _NAMES = ("x509_subject_alternative_name", "x509_common_name")
 _MAX_NAMES_CHARACTERS = 500
 
 
-def token_guard(good: Reloading[tokens.Tokens]) -> Guard:
-    """Let calls pass that bring one of the tokens, as metadata `authorization: Bearer TOKEN`."""
+def guards(settings: SecuritySettings) -> tuple[Guard, ...]:
+    """Let calls pass that bring one of the tokens, as metadata `authorization: Bearer TOKEN`.
+
+    None where no tokens are asked for. Raises HostingError for tokens that can't be used.
+    """
+    if settings.token_file is None:
+        return ()
+    good = tokens.watch(settings.token_file)
+    good.start()
 
     def guard(details: grpc.HandlerCallDetails) -> Handler | None:
         if details.method.startswith(_HEALTH):
@@ -40,12 +46,15 @@ def token_guard(good: Reloading[tokens.Tokens]) -> Guard:
                 return _WRONG
         return _MISSING
 
-    return guard
+    return (guard,)
 
 
-def names_around(names: Sequence[str]) -> Around:
-    """Let calls pass whose client certificate has one of some names, DNS, URI or common name."""
-    good = frozenset(name.encode() for name in names)
+def arounds(settings: SecuritySettings) -> tuple[Around, ...]:
+    """Let calls pass whose client certificate has one of the names, DNS, URI or common name.
+
+    None where no names are asked for.
+    """
+    good = frozenset(name.encode() for name in settings.allowed_clients)
 
     def around(method: str, behavior: Behavior, *, streams: bool) -> Behavior:  # noqa: ARG001
         def guarded(request: Any, context: grpc.ServicerContext) -> Any:
@@ -57,21 +66,7 @@ def names_around(names: Sequence[str]) -> Around:
 
         return behavior if method.startswith(_HEALTH) else guarded
 
-    return around
-
-
-def guards(settings: SecuritySettings) -> tuple[Guard, ...]:
-    """What `settings` ask for; raises HostingError for tokens that can't be used."""
-    if settings.token_file is None:
-        return ()
-    good = tokens.watch(settings.token_file)
-    good.start()
-    return (token_guard(good),)
-
-
-def arounds(settings: SecuritySettings) -> tuple[Around, ...]:
-    """What `settings` ask for."""
-    return (names_around(settings.allowed_clients),) if settings.allowed_clients else ()
+    return (around,) if good else ()
 
 
 def _refuse_names(found: Sequence[bytes], context: grpc.ServicerContext) -> NoReturn:

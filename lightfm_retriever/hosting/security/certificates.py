@@ -76,25 +76,19 @@ def watch(settings: SecuritySettings) -> Reloading[Certificates]:
     return Reloading(sources, partial(_parse, sources))
 
 
-def read_authorities(security: ClientSecurity) -> bytes | None:
-    """Whom a client trusts, checked; None without TLS. Raises HostingError."""
-    if security.ca is None:
-        return None
-    source = WatchedFile(security.named("ca"), Path(security.ca), once=True)
-    content = source.read()
-    _check_authorities(source, content)
-    return content
-
-
-def read_pair(security: ClientSecurity) -> tuple[bytes, bytes] | None:
-    """A client's chain and key, checked; None when it has none. Raises HostingError."""
-    if security.cert is None or security.key is None:
-        return None
-    cert = WatchedFile(security.named("cert"), Path(security.cert), once=True)
-    key = WatchedFile(security.named("key"), Path(security.key), once=True)
-    pair = cert.read(), key.read()
-    _check_pair(cert, key, *pair)
-    return pair
+def read_client(security: ClientSecurity) -> list[bytes]:
+    """Whom a client trusts, and its chain and key if it has some, checked. Raises HostingError."""
+    files = {"ca": security.ca, "cert": security.cert, "key": security.key}
+    ca, *pair = (
+        WatchedFile(security.named(name), Path(path), once=True)
+        for name, path in files.items()
+        if path is not None
+    )
+    authorities, *contents = (source.read() for source in (ca, *pair))
+    _check_authorities(ca, authorities)
+    if pair:
+        _check_pair(pair[0], pair[1], contents[0], contents[1])
+    return [authorities, *contents]
 
 
 def _parse(sources: Sequence[WatchedFile], contents: Sequence[bytes]) -> Certificates:

@@ -70,8 +70,8 @@ def open_channel(
     else:
         from lightfm_retriever.hosting.security import certificates
 
-        authorities = certificates.read_authorities(security)
-        chain, key = certificates.read_pair(security) or (None, None)
+        authorities, *pair = certificates.read_client(security)
+        chain, key = pair or (None, None)
         if security.server_name is not None:
             options = [*options, ("grpc.ssl_target_name_override", security.server_name)]
         channel = grpc.secure_channel(

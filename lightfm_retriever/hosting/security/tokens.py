@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -39,7 +38,11 @@ class Tokens:
 def watch(path: Path) -> Reloading[Tokens]:
     """The tokens in a file. Raises HostingError when they can't be used."""
     source = WatchedFile("--token-file", path)
-    return Reloading([source], partial(_tokens, source))
+
+    def parse(contents: Sequence[bytes]) -> Tokens:
+        return Tokens(tuple(sha256(token.encode()).digest() for token in _parse(source, *contents)))
+
+    return Reloading([source], parse)
 
 
 def read_first(path: Path) -> str:
@@ -53,12 +56,7 @@ def is_token(text: str) -> bool:
     return text.isascii() and text.isprintable() and " " not in text and text != ""
 
 
-def _tokens(source: WatchedFile, contents: Sequence[bytes]) -> Tokens:
-    return Tokens(tuple(sha256(token.encode()).digest() for token in _parse(source, contents[0])))
-
-
 def _parse(source: WatchedFile, content: bytes) -> list[str]:
-    """One or more."""
     tokens = []
     for number, line in enumerate(content.split(b"\n"), start=1):
         token = line.decode("utf-8", "replace").strip()

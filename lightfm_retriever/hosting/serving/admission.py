@@ -104,7 +104,6 @@ class Admission(grpc.ServerInterceptor):
 
 
 def _in_lane(method: str, handler: Handler, lane: Lane) -> Handler:
-    """The same handler, run by a lane."""
     run: Any = functools.partial(behavior_of(handler))
     # The attribute by which gRPC lets a handler choose its threads; its own health servicer does too.
     run.experimental_thread_pool = lane

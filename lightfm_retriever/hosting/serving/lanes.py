@@ -20,7 +20,6 @@ from grpc._server import _CANCELLED, _CLOSED, _RECEIVE_MESSAGE_TOKEN, _abort, _r
 
 from lightfm_retriever.hosting.process import start_all
 
-IsQuick: TypeAlias = Callable[[Any], bool]
 # Told of each call that ended: its method, how, and seconds since its request had come, None for one
 # that was refused unread.
 Observe: TypeAlias = Callable[[str, grpc.StatusCode, float | None], None]
@@ -123,7 +122,7 @@ class UnaryLane(Lane):
         *,
         limit: int,
         threads: int,
-        is_quick: IsQuick,
+        is_quick: Callable[[Any], bool],
         observe: Observe = ignore,
     ) -> None:
         super().__init__(name, limit=limit, threads=threads)
@@ -187,7 +186,6 @@ class UnaryLane(Lane):
 
 
 def _code(state: Any) -> grpc.StatusCode:
-    """How a call that was answered ended, for whoever asked."""
     if state.client is _CANCELLED:
         return grpc.StatusCode.CANCELLED
     code: grpc.StatusCode = state.code or _OK

@@ -31,7 +31,8 @@ class Observation:
         self._access = AccessLog(logs.line_format()) if settings.logs.access else None
         self._tracing = None
         arounds: list[Around] = []
-        if settings.logs.names_calls:
+        # What is logged in JSON names the call that it is about.
+        if settings.logs.access or settings.logs.format == "json":
             arounds.append(CallLog(self._access, facts))
         self.of_refusals = tuple(arounds)
         if settings.traces.endpoint is not None:

@@ -13,8 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from lightfm_retriever.hosting.calls import UNGUARDED, Calls
 from lightfm_retriever.hosting.process import start_all
-from lightfm_retriever.hosting.security import access, credentials
-from lightfm_retriever.hosting.security.settings import SecuritySettings
+from lightfm_retriever.hosting.security import access
 from lightfm_retriever.hosting.serving.admission import Admission
 from lightfm_retriever.hosting.serving.health import Health
 from lightfm_retriever.hosting.serving.lanes import Lane, Observe, UnaryLane, ignore
@@ -59,10 +58,11 @@ def probes(name: str, observe: Observe = ignore) -> UnaryLane:
 
 
 class HostedServer:
-    """One server, which doesn't listen until `listen`, and says NOT_SERVING until told otherwise.
+    """One server, which takes no calls until it is started, and says NOT_SERVING until told otherwise.
 
     Attributes:
-        grpc: where servicers are added, before it listens.
+        grpc: where servicers and a port are added, before it starts.
+        say_serving: sets what health checks answer.
 
     Args:
         name: of the service that it is for; health answers for it and for "".
@@ -95,6 +95,7 @@ class HostedServer:
         self._threads = start_all(refusing, _REFUSING_THREADS)
         self._stopping = False
         self._health = Health([name])
+        self.say_serving = self._health.say_serving
         self.grpc = grpc.server(
             refusing,
             interceptors=[admission],
@@ -108,19 +109,6 @@ class HostedServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
         names = (name, _HEALTH, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self.grpc)
-
-    def say_serving(self, *, serving: bool) -> None:
-        """Set what health checks answer."""
-        self._health.say_serving(serving=serving)
-
-    def bind(self, address: str, security: SecuritySettings) -> int:
-        """Bind "HOST:PORT"; returns the port.
-
-        Raises:
-            RuntimeError: the address can't be bound.
-            HostingError: certificates can't be used.
-        """
-        return credentials.add_port(self.grpc, address, security)
 
     def start(self) -> None:
         """Take calls from now on."""
@@ -168,7 +156,6 @@ class HostedServer:
         stopped.wait()
 
     def _wait_until_quiet(self, seconds: float) -> None:
-        """Wait until no call has come for a moment, but no longer than so long."""
         end = time.monotonic() + seconds
         accepted = -1
         while time.monotonic() < end:

@@ -42,8 +42,3 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     option_flags.add(security, SecuritySettings)
     observed = parser.add_argument_group("metrics, traces and logs")
     option_flags.add(observed, Hosting, TraceSettings, LogSettings)
-
-
-def hosting(options: argparse.Namespace) -> Hosting:
-    """What the flags say; raises HostingError for what can't be together or is out of range."""
-    return option_flags.made(Hosting, vars(options))

@@ -121,8 +121,7 @@ def _config_file(
     usage = parser.format_usage().removeprefix("usage: ")
     finder = Parser(prog=parser.prog, usage=usage, add_help=False, allow_abbrev=False)
     finder.add_argument("--config", type=Path, default=Path(variable) if variable else None)
-    found: Path | None = finder.parse_known_args(arguments)[0].config
-    return found
+    return finder.parse_known_args(arguments)[0].config  # type: ignore[no-any-return]
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -110,8 +110,6 @@ class Defaults(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def _converter(of: Any) -> Callable[[str], Any]:
-    """Reads a text as a number of one of KINDS; ArgumentTypeError for anything else."""
-
     def convert(text: str) -> Any:
         try:
             return read_number(of, text)

@@ -16,19 +16,21 @@ from trainer.spark.exchange import Exchange
 
 # Nobody listens there.
 _NOWHERE = "http://127.0.0.1:9"
+_ENDPOINTS = ("AWS_ENDPOINT_URL", "GOOGLE_BASE_URL", "AZURE_STORAGE_ENDPOINT", "AZURE_AUTHORITY_HOST")
 _KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 _PRINCIPAL = {"AZURE_CLIENT_ID": "a", "AZURE_TENANT_ID": "b"}
+_CONTAINER = {
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI": "{metadata}/pod",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "{folder}/token",
+}
 # Credentials of each kind, and what looks like some.
 _ENOUGH = [
     ("s3", _KEYS),
     ("s3", {"AWS_WEB_IDENTITY_TOKEN_FILE": "{folder}/none", "AWS_ROLE_ARN": "role"}),
     ("s3", {"AWS_SHARED_CREDENTIALS_FILE": "{folder}/credentials"}),
-    ("s3", {"AWS_SHARED_CREDENTIALS_FILE": "{folder}/none"}),
     ("s3", {"AWS_SKIP_SIGNATURE": "true"}),
-    ("s3", {"AWS_SKIP_SIGNATURE": "1"}),
     ("gs", {"GOOGLE_SERVICE_ACCOUNT": "{folder}/account.json"}),
     ("gs", {"GOOGLE_SERVICE_ACCOUNT_PATH": "{folder}/account.json"}),
-    ("gs", {"GOOGLE_SERVICE_ACCOUNT": "{folder}/none"}),
     ("gs", {"GOOGLE_SERVICE_ACCOUNT_KEY": "{account}"}),
     ("gs", {"GOOGLE_APPLICATION_CREDENTIALS": "{folder}/none"}),
     ("gs", {"GOOGLE_SKIP_SIGNATURE": "true"}),
@@ -49,55 +51,40 @@ _TOO_LITTLE = [
     ("s3", dict.fromkeys(_KEYS, "")),
     ("s3", {"AWS_WEB_IDENTITY_TOKEN_FILE": "{folder}/none"}),
     ("s3", {"AWS_PROFILE": "default", "AWS_SKIP_SIGNATURE": "false"}),
-    ("s3", {"AWS_SHARED_CREDENTIALS_FILE": ""}),
-    ("gs", {"GOOGLE_SERVICE_ACCOUNT": ""}),
     ("gs", {"GOOGLE_SKIP_SIGNATURE": "0"}),
-    ("gs", _KEYS),
     ("az", _PRINCIPAL),
-    ("az", {"AZURE_CLIENT_ID": "a"}),
     ("az", {"AZURE_STORAGE_USE_EMULATOR": "false"}),
-    (
-        "s3",
-        {
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI": "{metadata}/pod",
-            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "{folder}/token",
-        },
-    ),
+    ("s3", _CONTAINER),
 ]
 
 
 class Metadata:
     """A metadata address that knows nobody; `asked` are the paths."""
 
-    def __init__(self):
-        asked = self.asked = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def answer(self):
-                asked.append(self.path)
-                self.send_error(404)
-
-            do_GET = do_PUT = do_POST = answer  # noqa: N815 - the library's names
-
-            def log_message(self, *_):
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def __init__(self, server):
+        self.asked = []
+        self.address = f"127.0.0.1:{server.server_port}"
 
 
 @pytest.fixture(scope="module")
 def running():
-    metadata = Metadata()
-    yield metadata
-    metadata.close()
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self):
+            metadata.asked.append(self.path)
+            self.send_error(404)
+
+        do_GET = do_PUT = do_POST = answer  # noqa: N815 - the library's names
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        metadata = Metadata(server)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield metadata
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture
@@ -107,23 +94,17 @@ def metadata(running, tmp_path, monkeypatch):
         if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "GCE_", "STORE_", "IDENTITY_")):
             monkeypatch.delenv(name)
     (tmp_path / "empty").mkdir()
-    for name, value in {
-        "HOME": str(tmp_path / "empty"),
-        "PATH": str(tmp_path / "empty"),
-        "AWS_METADATA_ENDPOINT": f"http://{running.address}",
-        "GCE_METADATA_HOST": running.address,
-        "GCE_METADATA_ROOT": running.address,
-        "GCE_METADATA_IP": running.address,
-        "IDENTITY_ENDPOINT": f"http://{running.address}/identity",
-        "IDENTITY_HEADER": "header",
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ENDPOINT_URL": _NOWHERE,
-        "GOOGLE_BASE_URL": _NOWHERE,
-        "AZURE_STORAGE_ACCOUNT_NAME": "account",
-        "AZURE_STORAGE_ENDPOINT": _NOWHERE,
-        "AZURE_AUTHORITY_HOST": _NOWHERE,
-    }.items():
-        monkeypatch.setenv(name, value)
+    for name in ("HOME", "PATH"):
+        monkeypatch.setenv(name, str(tmp_path / "empty"))
+    for name in ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP"):
+        monkeypatch.setenv(name, running.address)
+    for name in _ENDPOINTS:
+        monkeypatch.setenv(name, _NOWHERE)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://{running.address}")
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://{running.address}/identity")
+    monkeypatch.setenv("IDENTITY_HEADER", "header")
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
     running.asked.clear()
     return running
 
@@ -133,9 +114,7 @@ def set_to(metadata, tmp_path, monkeypatch):
     """Sets variables, in which {folder}, {account} and {metadata} are replaced."""
     account = json.dumps(
         {
-            "private_key": "",
-            "private_key_id": "",
-            "client_email": "",
+            **dict.fromkeys(("private_key", "private_key_id", "client_email"), ""),
             "disable_oauth": True,
             "gcs_base_url": _NOWHERE,
         }
@@ -148,17 +127,11 @@ def set_to(metadata, tmp_path, monkeypatch):
     of_google.parent.mkdir(parents=True)
     # Of a kind that the library doesn't know, so that it asks nobody for a token.
     of_google.write_text("{}")
-    replaced = {
-        "{folder}": str(tmp_path),
-        "{account}": account,
-        "{metadata}": f"http://{metadata.address}",
-    }
 
     def set_variables(variables):
         for name, value in variables.items():
-            for mark, own in replaced.items():
-                value = value.replace(mark, own)
-            monkeypatch.setenv(name, value)
+            made = value.replace("{folder}", str(tmp_path)).replace("{account}", account)
+            monkeypatch.setenv(name, made.replace("{metadata}", f"http://{metadata.address}"))
 
     return set_variables
 

@@ -1,4 +1,4 @@
-"""The trainer with its volume in a real S3 store: by hand, two at once, and what goes wrong."""
+"""The trainer with its volume in a real S3 store: by hand, as a service, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.publication import layout, reader, verification
+from lightfm_retriever.remote.errors import ConflictError
 from lightfm_retriever.remote.location import parse_location
 from lightfm_retriever.remote.store import Store
 from tests import datasets, fault_proxy, seaweedfs
-from tests.trainer_service import PATIENCE, ROOT, TrainerService, spec
+from tests.trainer_service import ROOT, TrainerService, spec
 from trainer.__main__ import main
-from trainer.cli.spec_arguments import LABEL_NOT_MOVED
 
 PROGRAM = seaweedfs.program()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason=seaweedfs.MISSING)
@@ -56,7 +56,9 @@ class Bucket:
 
     def run(self, command, *arguments, url=None, cache="cache"):
         """Exit status, output and errors."""
-        where = ["--volume", url or self.url, "--cache-dir", str(self.folder / cache)]
+        where = ["--volume", url or self.url]
+        if cache:
+            where += ["--cache-dir", str(self.folder / cache)]
         self._capsys.readouterr()
         status = main([command, *where, *map(str, arguments)])
         printed = self._capsys.readouterr()
@@ -69,9 +71,6 @@ class Bucket:
             [sys.executable, "-m", "trainer", command, *where, *map(str, arguments)],
             cwd=ROOT,
             env={**os.environ, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
         )
 
     def text(self, key):
@@ -93,13 +92,13 @@ def bucket(server, tmp_path, capsys, monkeypatch, request):
 
 @pytest.fixture
 def vectors(tmp_path):
-    """Flags of `publish` for vectors that depend on a seed."""
+    """Flags of `publish` for so many vectors."""
 
-    def write(seed, *, items=200, dimensions=4):
-        random = np.random.default_rng(seed)
-        np.save(tmp_path / f"{seed}.npy", random.normal(size=(items, dimensions)))
-        (tmp_path / f"{seed}.txt").write_text("".join(f"item {row}\n" for row in range(items)))
-        files = ["--item-vectors", tmp_path / f"{seed}.npy", "--item-ids", tmp_path / f"{seed}.txt"]
+    def write(items, *, dimensions=4):
+        vectors, ids = tmp_path / f"{items}.npy", tmp_path / f"{items}.txt"
+        np.save(vectors, np.random.default_rng(items).normal(size=(items, dimensions)))
+        ids.write_text("".join(f"item {row}\n" for row in range(items)))
+        files = ["--item-vectors", vectors, "--item-ids", ids]
         return [*files, "--backend", "exact", "--index-threads", "1", "--allow-unevaluated"]
 
     return write
@@ -108,6 +107,11 @@ def vectors(tmp_path):
 def test_a_version_is_trained_published_and_looked_after_by_the_command_line(bucket, quick):
     first = bucket.call("train", *quick)
     assert (first["label"], bucket.text("labels/current")) == ("current", f"{first['version']}\n")
+    # Of two that do so at once the store lets one.
+    _, mark = bucket.store.read("labels/current", at_most=100)
+    for before in (None, {**mark, "e_tag": "another"}):
+        with pytest.raises(ConflictError):
+            bucket.store.write_if("labels/current", b"text", before)
     assert first["seconds"]["upload"] > 0
     # Another machine goes on from its model, and holds its own against it.
     gates = ["--warm-start", "--max-relative-loss", "0.9", "--max-shrinkage", "0.1"]
@@ -116,10 +120,7 @@ def test_a_version_is_trained_published_and_looked_after_by_the_command_line(buc
     assert not any("began anew" in warning for warning in second["warnings"])
     names = [second["version"], first["version"]]
     assert bucket.versions() == names
-    assert {
-        row["version"]: row["problem"] for row in bucket.call("verify", cache="third")
-    } == dict.fromkeys(names)
-    assert bucket.call("version", names[0])["labels"] == ["current"]
+    assert [row["problem"] for row in bucket.call("verify", cache="third")] == [None, None]
     assert bucket.call("diff", names[1], names[0], cache="third")["after"] == names[0]
     assert bucket.call("rollback", cache="third")["version"] == names[1]
     status, _, errors = bucket.run("delete", names[1])
@@ -128,12 +129,8 @@ def test_a_version_is_trained_published_and_looked_after_by_the_command_line(buc
     bucket.call("delete", names[1])
     assert bucket.versions() == [names[0]]
     assert bucket.store.objects(f"versions/{names[1]}") == {}
-    assert [line for line in bucket.text("history/current").splitlines() if line] == [
-        f"promote {names[1]}",
-        f"promote {names[0]}",
-        f"rollback {names[1]}",
-        f"promote {names[0]}",
-    ]
+    moves = ("promote", names[1], "promote", names[0], "rollback", names[1], "promote", names[0])
+    assert bucket.text("history/current").split() == [*moves]
     # What is in the bucket is a volume as a folder is one.
     folder = bucket.folder / "copy"
     for key in bucket.store.objects(""):
@@ -144,127 +141,55 @@ def test_a_version_is_trained_published_and_looked_after_by_the_command_line(buc
     assert verification.verify(folder, names[0]).users == datasets.USERS
 
 
-def test_two_trainers_at_once_both_publish_and_the_label_names_one(bucket, quick):
-    trainers = [
-        bucket.start("train", *quick, "--seed", seed, "--json", cache=f"cache {seed}")
-        for seed in (1, 2)
-    ]
-    made, named = [], []
-    for trainer in trainers:
-        output, errors = trainer.communicate(timeout=PATIENCE)
-        assert trainer.returncode in {0, LABEL_NOT_MOVED}, errors
-        made.append(json.loads(output)["version"])
-        if trainer.returncode == 0:
-            named.append(made[-1])
-        else:
-            assert "another process has moved it" in output
-    assert sorted(bucket.versions()) == sorted(made)
-    assert all(row["problem"] is None for row in bucket.call("verify", cache="third"))
-    assert bucket.text("labels/current").strip() in named
-    noted = bucket.text("history/current").split()
-    assert sorted(noted) == sorted([*named, *["promote"] * len(named)])
-
-
 def test_a_trainer_that_is_killed_while_it_uploads_leaves_no_version(bucket, server, vectors):
-    before = bucket.call("publish", *vectors(1))["version"]
+    before = bucket.call("publish", *vectors(200), cache="")["version"]
+    # By default the cache is beside the state.
+    cache = bucket.folder / f"{parse_location(bucket.url).name}.trainer" / "cache"
+    assert reader.list_versions(cache) == [before]
     # Other ids too, else most of it would be there already.
-    flags = vectors(2, items=5_000, dimensions=64)
+    flags = vectors(5_000, dimensions=64)
     with fault_proxy.proxy(server.port) as network:
         network.slow(400_000)
         trainer = bucket.start("publish", *flags, cache="other", AWS_ENDPOINT_URL=network.endpoint)
         network.wait_for(lambda counts: counts.to_server > 300_000)
         trainer.kill()
-        trainer.communicate()
+        trainer.wait()
     [half] = {*reader.list_versions(bucket.folder / "other")} - {before}
     assert bucket.versions() == [before]
     assert bucket.text("labels/current").strip() == before
-    assert layout.MANIFEST not in {
-        key.rpartition("/")[2] for key in bucket.store.objects(f"versions/{half}")
-    }
+    assert not bucket.store.exists(f"versions/{half}/{layout.MANIFEST}")
     status, _, errors = bucket.run("promote", half)
     assert (status, errors) == (1, f"error: version '{half}' isn't on the volume {bucket.url}\n")
-    status, _, errors = bucket.run("verify", half)
-    assert (status, "isn't on the volume" in errors) == (1, True)
     assert bucket.call("publish", *flags)["label"] == "current"
-    assert len(bucket.versions()) == 2
-
-
-def test_an_upload_survives_a_network_that_drops_it(bucket, server, vectors, monkeypatch, capsys):
-    with fault_proxy.proxy(server.port) as network:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", network.endpoint)
-        network.answer(503, "SlowDown", times=3)
-        assert main(["publish", "--volume", bucket.url, *map(str, vectors(1)), "--json"]) == 0
-        assert network.counts.answered == 3
-    made = json.loads(capsys.readouterr().out)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
-    assert bucket.versions() == [made["version"]]
-    name = parse_location(bucket.url).name
-    # By default the cache is beside the state.
-    assert reader.list_versions(bucket.folder / f"{name}.trainer" / "cache") == bucket.versions()
-    assert bucket.call("verify") == [{"version": made["version"], "problem": None}]
-
-
-def test_a_damaged_object_is_that_versions_problem(bucket, vectors):
-    whole, damaged = (bucket.call("publish", *vectors(seed))["version"] for seed in (1, 2))
-    key = f"versions/{damaged}/{layout.ITEM_VECTORS}"
-    data = bytearray(bucket.store.read(key, at_most=1 << 24)[0])
-    data[-1] ^= 1
-    bucket.store.write(key, bytes(data))
-    # Here, where the version was made and is whole, and on a machine that never had it.
-    for cache in ("cache", "other"):
-        status, output, _ = bucket.run("verify", "--json", cache=cache)
-        problems = {row["version"]: row["problem"] for row in json.loads(output)}
-        assert (status, problems[whole]) == (1, None)
-        assert re.search(rf"{key}: SHA-256 is \w+, but should be", problems[damaged])
-        status, _, errors = bucket.run("promote", damaged, "--label", "canary", cache=cache)
-        assert (status, "SHA-256" in errors) == (1, True)
-    assert bucket.store.objects("labels").keys() == {"labels/current"}
 
 
 def test_wrong_credentials_and_a_missing_bucket_are_told_before_anything_is_done(
     bucket, quick, vectors, monkeypatch
 ):
-    for command, arguments in (("versions", []), ("publish", vectors(1))):
+    for command, arguments in (("versions", []), ("publish", vectors(200))):
         status, output, errors = bucket.run(command, *arguments, url="s3://no-such-bucket/prefix")
         assert (status, output) == (1, "")
-        assert errors == (
-            "error: s3://no-such-bucket/prefix: the bucket doesn't exist (the store answers "
-            "NoSuchBucket)\n"
-        )
+        assert errors.startswith("error: s3://no-such-bucket/prefix: the bucket doesn't exist")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     for command, arguments in (("versions", []), ("train", quick)):
         status, output, errors = bucket.run(command, *arguments)
         assert (status, output) == (1, "")
-        assert errors == (
-            f"error: {bucket.url}/labels: the credentials are refused: the store answers "
-            "SignatureDoesNotMatch\n"
-        )
+        assert errors.startswith(f"error: {bucket.url}/labels: the credentials are refused")
 
 
 def test_the_service_trains_to_a_store(bucket, quick):
-    flags = {
-        "cache_dir": bucket.folder / "cache",
-        "data_root": quick[1].parent,
-        "metrics_listen": "127.0.0.1:0",
-    }
+    flags = {"cache_dir": bucket.folder / "cache", "data_root": quick[1].parent}
     with TrainerService(bucket.url, bucket.folder / "state", **flags) as service:
         data = pb.DataSpec(interactions=quick[1].name)
         made = []
         for seed in (1, 2):
-            quick = pb.Hyperparameters(components=4, epochs=2, seed=seed)
-            ended = service.end(service.submit(spec(data, hyperparameters=quick, warm_start=True)))
+            few = pb.Hyperparameters(components=4, epochs=2, seed=seed)
+            ended = service.end(service.submit(spec(data, hyperparameters=few, warm_start=True)))
             assert ended.state == pb.TRAINING_RUN_STATE_SUCCEEDED, ended.error
             made.append(ended.version)
         listed = service.call("ListVersions", pb.ListVersionsRequest()).versions
-        assert [(version.name, list(version.labels)) for version in listed] == [
-            (made[1], ["current"]),
-            (made[0], []),
-        ]
-        request = pb.DiffVersionsRequest(base_version=made[0], version=made[1])
-        assert service.call("DiffVersions", request).overlap.users > 0
-        back = service.call("Rollback", pb.RollbackRequest())
-        assert (back.previous_version, back.version) == (made[1], made[0])
+        assert [version.name for version in listed] == made[::-1]
+        service.call("Rollback", pb.RollbackRequest())
         service.call("DeleteVersion", pb.DeleteVersionRequest(version=made[1]))
-        assert service.terminate() == 0
     assert bucket.versions() == [made[0]]
     assert bucket.text("labels/current").strip() == made[0]

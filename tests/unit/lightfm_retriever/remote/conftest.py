@@ -28,3 +28,8 @@ def source(tmp_path_factory):
 def names(source):
     """Of the three versions, oldest first."""
     return reader.list_versions(source)
+
+
+@pytest.fixture
+def version(names):
+    return names[0]

@@ -9,7 +9,7 @@ from lightfm_retriever.remote.errors import StoreError
 from lightfm_retriever.remote.location import StoreUrl
 from lightfm_retriever.remote.store import Store
 
-# Those that others are made of, and what asks nothing.
+# Without what is made of others, or asks nothing.
 _CALLS = {name for name in vars(Store) if name[0] != "_"} - {"exists", "where"}
 
 
@@ -54,7 +54,6 @@ class MadeUp(Store):
         return sorted(Store.objects(self, prefix))
 
     def put(self, key, data):
-        """Write without a word of the test's."""
         Store.write(self, key, data)
 
     def content(self, key):
@@ -65,7 +64,6 @@ class MadeUp(Store):
 
 
 def spoilt(data):
-    """The same bytes but for the last."""
     return data[:-1] + bytes([data[-1] ^ 1])
 
 

@@ -1,4 +1,5 @@
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from unittest import mock
 
@@ -35,24 +36,18 @@ def read(path, **variables):
     return among({"AWS_SHARED_CREDENTIALS_FILE": str(path), **variables}, shared_credentials)()
 
 
-def test_without_the_variable_there_is_no_file():
-    assert among({}, shared_credentials) is None
-    assert among({"AWS_SHARED_CREDENTIALS_FILE": ""}, shared_credentials) is None
-
-
 def test_the_profile_says_which_section(path):
     found = read(path)
     assert (found["access_key_id"], found["secret_access_key"]) == ("key", "se%cret")
     assert "token" not in found
+    # The library asks anew when less is left, so at each request.
+    assert timedelta(0) < found["expires_at"] - datetime.now(UTC) < timedelta(minutes=5)
     found = read(path, AWS_PROFILE="other")
     assert (found["access_key_id"], found["token"]) == ("another", "token")
 
 
-def test_they_are_asked_for_again_at_each_request(path):
-    """The library does so when less than five minutes are left."""
+def test_they_are_read_again_whenever_they_are_asked_for(path):
     give = among({"AWS_SHARED_CREDENTIALS_FILE": str(path)}, shared_credentials)
-    left = give()["expires_at"] - datetime.now(UTC)
-    assert timedelta(0) < left < timedelta(minutes=5)
     path.write_text(FILE.replace("= key", "= replaced"))
     assert give()["access_key_id"] == "replaced"
 
@@ -61,10 +56,7 @@ def test_they_are_asked_for_again_at_each_request(path):
     ("content", "said"),
     [
         ("[other]", r"section \[default\] or its key .* is missing"),
-        (
-            "[default]\naws_access_key_id = x",
-            r"section \[default\] or its key 'aws_secret_access_key' is missing",
-        ),
+        ("[default]\naws_access_key_id = x", "section .* its key 'aws_secret_access_key' is missing"),
         # It may be a secret, which isn't quoted.
         ("topsecret without a section", "isn't a file of credentials"),
     ],
@@ -77,34 +69,11 @@ def test_what_is_missing_is_named_with_the_file(path, content, said):
 
 
 @pytest.mark.parametrize(
-    ("scheme", "environment", "setting"),
+    ("variables", "said"),
     [
-        ("s3", {}, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
-        # Only the container's own metadata address has what these lead to.
-        ("s3", {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/x"}, "AWS_SHARED_CREDENTIALS_FILE"),
-        ("s3", {"AWS_PROFILE": "other", "AWS_REGION": "x"}, "AWS_WEB_IDENTITY_TOKEN_FILE"),
-        ("gs", {}, "GOOGLE_APPLICATION_CREDENTIALS"),
-        ("az", {"AZURE_CLIENT_ID": "x"}, "AZURE_STORAGE_ACCOUNT_KEY"),
+        ({}, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or .* or STORE_CREDENTIALS=instance"),
+        ({"STORE_CREDENTIALS": "Instance"}, "^STORE_CREDENTIALS is 'Instance', but should be left out"),
     ],
 )
-def test_without_credentials_the_settings_are_named(scheme, environment, setting):
-    problem = among(environment, missing_credentials, scheme)
-    assert problem.startswith("there are no credentials in the environment: set ")
-    assert setting in problem
-    assert "STORE_CREDENTIALS=instance" in problem
-    assert among({**environment, "STORE_CREDENTIALS": "instance"}, missing_credentials, scheme) is None
-    # Another source than the instance is none.
-    problem = among({"STORE_CREDENTIALS": "Instance"}, missing_credentials, scheme)
-    assert problem == "STORE_CREDENTIALS is 'Instance', but should be left out or 'instance'"
-
-
-def test_a_folder_needs_no_credentials():
-    assert among({}, missing_credentials, "file") is None
-
-
-@pytest.mark.timeout(30)
-def test_a_fifo_is_refused(path):
-    path.unlink()
-    os.mkfifo(path)
-    with pytest.raises(OSError, match="is a FIFO"):
-        read(path)
+def test_without_credentials_the_settings_are_named(variables, said):
+    assert re.search(said, among(variables, missing_credentials, "s3"))

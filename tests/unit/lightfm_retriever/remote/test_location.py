@@ -2,24 +2,9 @@ import argparse
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lightfm_retriever.remote.errors import LocationError
 from lightfm_retriever.remote.location import StoreUrl, argument, parse_location
-
-_PARTS = st.text("Az09_=-", min_size=1, max_size=12)
-
-
-@given(
-    scheme=st.sampled_from(["s3", "gs", "az"]),
-    bucket=st.text("Az09", min_size=1),
-    parts=st.lists(_PARTS),
-)
-def test_a_url_is_what_it_was_parsed_from(scheme, bucket, parts):
-    url = StoreUrl(scheme, bucket, "/".join(parts))
-    assert parse_location(str(url)) == url
-    assert "/" not in url.name
 
 
 @pytest.mark.parametrize(
@@ -27,6 +12,7 @@ def test_a_url_is_what_it_was_parsed_from(scheme, bucket, parts):
     [
         ("s3://bucket/", StoreUrl("s3", "bucket")),
         ("S3://bucket/a/b/", StoreUrl("s3", "bucket", "a/b")),
+        ("az://Bucket/a-b_c", StoreUrl("az", "Bucket", "a-b_c")),
         ("gs://my.bucket/x=1", StoreUrl("gs", "my.bucket", "x=1")),
         ("/volume", Path("/volume")),
         ("volume", Path("volume")),
@@ -35,21 +21,22 @@ def test_a_url_is_what_it_was_parsed_from(scheme, bucket, parts):
 )
 def test_a_location_is_a_folder_or_a_prefix(text, expected):
     assert parse_location(text) == argument(text) == expected
+    assert parse_location(str(expected)) == expected
+
+
+def test_a_volume_has_a_name_for_a_folder_of_its_own():
+    assert parse_location("s3://bucket/a/b").name == "bucket-a-b"
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("ftp://host/x", "ftp:// isn't known"),
-        ("file:///volume", "file:// isn't known"),
         ("s3:///prefix", "should name a bucket"),
-        ("s3://", "should name a bucket"),
         ("s3://key:secret@bucket/prefix", "credentials come from the environment"),
         ("s3://bucket/../other", "'..' can't be part of a prefix"),
         ("s3://bucket/a//b", "'' can't be part"),
-        ("s3://bucket/a b", "can't be part"),
         ("s3://bucket/%2e%2e", "can't be part"),
-        ("s3://bucket/a?b", "can't be part"),
     ],
 )
 def test_what_is_none_is_refused_with_the_reason(text, reason):

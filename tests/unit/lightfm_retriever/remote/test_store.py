@@ -58,17 +58,6 @@ def test_what_is_missing_or_too_large_is_named(store):
         store.read("a/long", at_most=4)
 
 
-@pytest.mark.parametrize("key", ["../a", "a/../../b", "a//b", "a/./b"])
-def test_no_key_leads_out_of_the_prefix(store, key):
-    for call in (
-        lambda: store.write(key, b""),
-        lambda: store.read(key, at_most=1),
-        lambda: store.objects(key),
-    ):
-        with pytest.raises(StoreError, match="Could not parse path"):
-            call()
-
-
 def test_only_what_was_read_is_written_over(store, caplog):
     """Also where the store itself can't tell, as a folder can't of what is there."""
     for key in ("a", "b"):

@@ -3,10 +3,7 @@
 import argparse
 from pathlib import Path
 
-import pytest
-
 from lightfm_retriever.hosting.calling import client_flags
-from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
 from lightfm_retriever.hosting.settings import layers
 
@@ -17,12 +14,8 @@ def security(*arguments, **environment):
     return client_flags.client_security(parser.parse_args(list(map(str, arguments))))
 
 
-def test_nothing_is_plaintext_and_without_a_token():
-    assert security() == PLAIN
-    assert security(SERVICE_CLIENT_CA="", SERVICE_CA="ca", OTHER_CLIENT_CA="ca") == PLAIN
-
-
 def test_flags_and_variables_mean_the_same_and_a_flag_wins(tmp_path):
+    assert security(SERVICE_CLIENT_CA="", SERVICE_CA="ca", OTHER_CLIENT_CA="ca") == PLAIN
     token = tmp_path / "token"
     token.write_text("first\nsecond\n")
     files = {name: Path(name) for name in ("ca", "cert", "key")}
@@ -33,12 +26,3 @@ def test_flags_and_variables_mean_the_same_and_a_flag_wins(tmp_path):
     variables |= {"SERVICE_CLIENT_SERVER_NAME": "name", "SERVICE_CLIENT_TOKEN_FILE": str(token)}
     assert security(**variables) == wanted
     assert security("--ca", "ca", **{**variables, "SERVICE_CLIENT_CA": "another"}) == wanted
-
-
-@pytest.mark.parametrize(("content", "message"), [(None, ": No such file"), ("\n", " is empty")])
-def test_a_token_that_cannot_be_read_is_named(tmp_path, content, message):
-    token = tmp_path / "token"
-    if content is not None:
-        token.write_text(content)
-    with pytest.raises(HostingError, match=f"^--client-token-file {token}{message}"):
-        security("--client-token-file", token)

@@ -20,7 +20,6 @@ SETTINGS = b"\0\0\6\4\0\0\0\0\0\0\3\0\0\0\x64"
         (socket.EAI_AGAIN, "timed_out", True, "the name servers don't answer when asked for 'h'"),
         (errno.ECONNREFUSED, "refused", False, "connection refused: nobody listens at h:1"),
         (errno.EHOSTUNREACH, "unreachable", False, "h:1 can't be reached: No route to host"),
-        (errno.ENETUNREACH, "unreachable", False, "h:1 can't be reached: Network is unreachable"),
         (errno.ETIMEDOUT, "timed_out", True, "nothing at h:1 answers: the host is off, or a firewall"),
     ],
 )
@@ -39,7 +38,6 @@ def test_a_failed_look_up_or_connection_has_a_cause_and_names_the_place(number, 
     [
         (b"HTTP/1.1 400 Bad Request\r\n", "not_grpc", "a web server answers there"),
         (b"<!DOCTYPE HTML>\n", "not_grpc", "a web server answers there"),
-        (b"-ERR unknown command 'PRI'\r\n", "not_grpc", "it says \"-ERR unknown command 'PRI'\""),
         (b"SSH-2.0-OpenSSH_9.2p1\r\n", "not_grpc", "it says 'SSH-2.0-OpenSSH_9.2p1'"),
         (b"\xff\x00\x1b[31m", "not_grpc", "it says '???[31m'"),
         (b"\n", "not_grpc", "it says ''"),
@@ -69,4 +67,4 @@ def test_a_proxy_is_named_unless_the_host_goes_without(target, more, proxy):
 
 
 def test_an_address_needs_no_name_server_however_short_the_time():
-    assert diagnosis._look_up("127.0.0.1", 1, end=0.0) == [(socket.AF_INET, ("127.0.0.1", 1))]
+    assert diagnosis._look_up("127.0.0.1", 1, end=0.0) == [("127.0.0.1", 1)]

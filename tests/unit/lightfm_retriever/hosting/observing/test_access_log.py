@@ -34,7 +34,7 @@ class Reader:
         assert self.asked.wait(PATIENCE)
         return log
 
-    def end(self, log):
+    def lines(self, log):
         self.reading.set()
         log.close(PATIENCE)
         return [json.loads(line) for line in b"".join(self.written).splitlines()]
@@ -45,7 +45,7 @@ def test_lines_come_in_order_and_together_but_in_pieces_that_never_mix():
     log = reader.log()
     for number in range(1, 100):
         log.add({"number": number})
-    assert [line["number"] for line in reader.end(log)] == [*range(100)]
+    assert [line["number"] for line in reader.lines(log)] == [*range(100)]
     assert 1 < len(reader.written) < 50
     assert max(map(len, reader.written)) <= select.PIPE_BUF
     assert all(data.endswith(b"\n") for data in reader.written)
@@ -57,7 +57,7 @@ def test_calls_go_on_when_nobody_reads_and_what_is_lost_is_counted(lost, come, m
     log = reader.log(most=10)
     for number in range(1, come):
         log.add({"number": number})
-    *calls, last = [*reader.end(log), {}][: -1 if missing else None]
+    *calls, last = [*reader.lines(log), {}][: -1 if missing else None]
     assert [line["number"] for line in calls] == [*range(lost, min(come, 11))]
     if missing:
         assert (last["level"], last["lines"]) == ("WARNING", missing)

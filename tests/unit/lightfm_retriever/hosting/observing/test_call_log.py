@@ -1,174 +1,98 @@
-"""Request ids and access lines of calls to a real server."""
+"""Request ids and access lines of calls, as far as gRPC has no part in them."""
 
-import queue
-import threading
-from concurrent.futures import ThreadPoolExecutor
+import contextvars
+from contextlib import suppress
+from types import SimpleNamespace
 
 import grpc
 import pytest
 
-from lightfm_retriever.hosting.calls import Calls, refusing_handler
 from lightfm_retriever.hosting.observing import request_ids
 from lightfm_retriever.hosting.observing.call_log import CallLog
-from lightfm_retriever.hosting.serving.admission import Admission
 
-PATIENCE = 30
 METHOD = "/package.Calls/Ask"
-MINE = (("x-request-id", "mine"),)
+MINE = ("x-request-id", "mine")
 
 
-class Lines(queue.SimpleQueue):
-    """Stands for the access log; a line comes a little after its call's answer."""
+class Context:
+    """As much of a call as is looked at; `trailing` is what its caller gets at its end."""
 
-    add = queue.SimpleQueue.put
+    def __init__(self, metadata, *, code=None, active=True):
+        self.invocation_metadata = lambda: metadata
+        self.code = lambda: code
+        self.is_active = lambda: active
+        self.peer = lambda: "ipv4:127.0.0.1:1"
+        self.trailing = ()
 
+    def trailing_metadata(self):
+        return self.trailing
 
-class Server:
-    """Answers with the current request id; "fail", "abort" and "wait" do what they say."""
-
-    def __init__(self, *, access=True):
-        self.lines = Lines()
-        self.waiting = threading.Event()
-        log = CallLog(self.lines if access else None, lambda response: {"results": len(response)})
-        kinds = {
-            "Ask": grpc.unary_unary_rpc_method_handler(self._answer),
-            "Many": grpc.unary_stream_rpc_method_handler(self._stream),
-        }
-        services = ("package.Calls", "grpc.health.v1.Health")
-        calls = Calls(guards=(self._guard,), arounds=(log,), of_refusals=(log,))
-        self.server = grpc.server(
-            ThreadPoolExecutor(1),
-            handlers=[grpc.method_handlers_generic_handler(service, kinds) for service in services],
-            interceptors=[Admission({}, calls=calls)],
-        )
-        port = self.server.add_insecure_port("127.0.0.1:0")
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
-        self.server.start()
-
-    @staticmethod
-    def _guard(details):
-        if ("authorization", "nobody") not in [*details.invocation_metadata]:
-            return None
-        return refusing_handler(lambda context: context.abort(grpc.StatusCode.UNAUTHENTICATED, "no"))
-
-    def _answer(self, request, context):
-        if request == b"fail":
-            raise RuntimeError(request_ids.current())
-        if request == b"abort":
-            context.set_trailing_metadata((("details-bin", b"x"),))
-            context.abort(grpc.StatusCode.NOT_FOUND, "nobody")
-        return request_ids.current().encode()
-
-    def _stream(self, request, context):
-        yield request_ids.current().encode()
-        if request in (b"wait", b"wait and see"):
-            left = threading.Event()
-            context.add_callback(left.set)
-            self.waiting.set()
-            left.wait(PATIENCE)
-        if request == b"wait and see":
-            return
-        if request == b"abort":
-            context.abort(grpc.StatusCode.NOT_FOUND, "nobody")
-        yield request_ids.current().encode()
-
-    def ask(self, request=b"", *, method=METHOD, metadata=()):
-        """The response, or the code of a failure, and the metadata that came after it."""
-        call = self.channel.unary_unary(method)
-        try:
-            response, ended = call.with_call(request, timeout=PATIENCE, metadata=metadata)
-        except grpc.RpcError as error:
-            return error.code().name, dict(error.trailing_metadata())
-        return response.decode(), dict(ended.trailing_metadata())
-
-    def many(self, request=b"", *, metadata=()):
-        return self.channel.unary_stream("/package.Calls/Many")(
-            request, timeout=PATIENCE, metadata=metadata
-        )
-
-    def line(self):
-        return self.lines.get(timeout=PATIENCE)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.channel.close()
-        self.server.stop(grace=None).wait()
+    def set_trailing_metadata(self, metadata):
+        self.trailing = metadata
 
 
-@pytest.fixture(scope="module")
-def server():
-    with Server() as server:
-        yield server
+def ask(*metadata, behavior=lambda *_: "text", method=METHOD, streams=False, access=True, **how):
+    """What a call's caller gets at its end, and the lines of the access log."""
+    lines, context = [], Context(metadata, **how)
+    log = CallLog(
+        SimpleNamespace(add=lines.append) if access else None,
+        lambda response: {"results": len(response)},
+    )
+    answer = log(method, behavior, streams=streams)
+
+    def call():
+        return [*answer("request", context)] if streams else answer("request", context)
+
+    with suppress(ZeroDivisionError):
+        contextvars.copy_context().run(call)
+    return dict(context.trailing), lines
 
 
-def test_the_callers_id_is_current_and_comes_back(server):
-    assert server.ask(metadata=MINE) == ("mine", {"x-request-id": "mine"})
-    line = server.line()
+def test_the_callers_id_is_current_and_comes_back():
+    told, [line] = ask(MINE, behavior=lambda *_: request_ids.current() + "!")
+    assert told == {"x-request-id": "mine"}
     assert line.pop("milliseconds") >= 0
-    assert line.pop("peer").startswith("ipv4:127.0.0.1:")
-    assert line == {"method": METHOD, "code": "OK", "request_id": "mine", "results": 4}
-    # The next call on the thread has one of its own.
-    made, metadata = server.ask()
-    assert made != "mine"
-    assert metadata == {"x-request-id": made}
-    assert server.line()["request_id"] == made
+    known = {"method": METHOD, "code": "OK", "request_id": "mine", "peer": "ipv4:127.0.0.1:1"}
+    assert line == {**known, "results": len("mine!")}
+    told, [line] = ask()
+    assert told == {"x-request-id": line["request_id"]}
 
 
+@pytest.mark.parametrize("streams", [False, True])
 @pytest.mark.parametrize(
-    ("request_", "metadata", "method", "code", "others"),
+    ("how", "code"),
     [
-        (b"abort", (), METHOD, "NOT_FOUND", {"details-bin": b"x"}),
-        (b"fail", (), METHOD, "UNKNOWN", {}),
-        (b"", (("authorization", "nobody"),), "/" + 999 * "x", "UNAUTHENTICATED", {}),
+        ({}, "UNKNOWN"),
+        ({"code": grpc.StatusCode.NOT_FOUND}, "NOT_FOUND"),
+        ({"active": False}, "CANCELLED"),
     ],
+    ids=["failed", "aborted", "left"],
 )
-def test_a_call_that_fails_or_is_refused_gets_its_id_too_beside_what_it_has(
-    server, request_, metadata, method, code, others
-):
-    answer = server.ask(request_, metadata=(*MINE, *metadata), method=method)
-    assert answer == (code, {**others, "x-request-id": "mine"})
-    line = server.line()
-    assert (line["code"], line["request_id"], line["method"]) == (code, "mine", method[:200])
+def test_a_call_without_a_response_gets_its_id_too_beside_what_it_has(streams, how, code):
+    def behavior(_, context):
+        context.set_trailing_metadata((("details-bin", b"x"),))
+        raise ZeroDivisionError
+
+    told, [line] = ask(MINE, behavior=behavior, streams=streams, method="/" + 999 * "x", **how)
+    assert told == {"details-bin": b"x", "x-request-id": "mine"}
+    assert (line["code"], line["request_id"], len(line["method"])) == (code, "mine", 200)
     assert "results" not in line
 
 
-@pytest.mark.parametrize(("request_", "code"), [(b"", "OK"), (b"abort", "NOT_FOUND")])
-def test_a_stream_has_a_line_at_its_end(server, request_, code):
-    responses = server.many(request_, metadata=MINE)
-    got = [next(responses)]
-    try:
-        got += responses
-    except grpc.RpcError:
-        assert code != "OK"
-    assert {*got} == {b"mine"}
-    assert dict(responses.trailing_metadata()) == {"x-request-id": "mine"}
-    line = server.line()
-    assert (line["method"], line["code"]) == ("/package.Calls/Many", code)
+def test_a_stream_has_a_line_at_its_end():
+    _, [line] = ask(behavior=lambda *_: iter("text"), streams=True)
+    assert line["code"] == "OK"
+    # Whose caller left, though it may not notice.
+    _, [line] = ask(behavior=lambda *_: iter("text"), streams=True, active=False)
+    assert line["code"] == "CANCELLED"
 
 
-@pytest.mark.parametrize("request_", [b"wait", b"wait and see"])
-def test_a_stream_that_its_caller_left_was_cancelled_though_it_may_notice(server, request_):
-    server.waiting.clear()
-    responses = server.many(request_)
-    next(responses)
-    assert server.waiting.wait(PATIENCE)
-    assert server.lines.empty()
-    responses.cancel()
-    assert server.line()["code"] == "CANCELLED"
-
-
-def test_health_checks_have_neither_line_nor_id(server):
-    assert server.ask(method="/grpc.health.v1.Health/Ask") == ("", {})
-    server.ask()
-    assert server.line()["method"] == METHOD
+def test_health_checks_have_neither_line_nor_id():
+    assert ask(MINE, method="/grpc.health.v1.Health/Check") == ({}, [])
 
 
 def test_without_an_access_log_ids_come_back_where_they_matter():
-    with Server(access=False) as server:
-        made, metadata = server.ask()
-        assert (len(made), metadata) == (16, {})
-        assert server.ask(metadata=MINE) == ("mine", {"x-request-id": "mine"})
-        assert len(server.ask(b"abort")[1]["x-request-id"]) == 16
-        assert server.lines.empty()
+    assert ask(access=False) == ({}, [])
+    assert ask(MINE, access=False) == ({"x-request-id": "mine"}, [])
+    told, _ = ask(behavior=lambda *_: 1 / 0, access=False)
+    assert len(told["x-request-id"]) == 16

@@ -1,6 +1,7 @@
 """Logs as a process writes them."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -27,7 +28,7 @@ def run(code):
 
 
 def test_people_get_each_event_once_and_nothing_that_is_said_can_look_like_one():
-    (first, forged, within, failed, *trace), pid = run(r"""
+    (first, forged, within, _, *trace), pid = run(r"""
 configure("worker 3", LogSettings())
 configure("parent", LogSettings())
 log.info("%d lines", 7)
@@ -41,12 +42,9 @@ try:
 except ValueError:
     log.exception("failed")
 """)
-    time, level, said = first.split(" ", 2)
-    assert time[10] == "T"
-    assert (level, said) == ("INFO", f"parent [{pid}] 7 lines")
+    assert first.split(" ", 1)[1] == f"INFO parent [{pid}] 7 lines"
     assert r"user \n2026" in forged
     assert within.endswith('within request_id="a b"')
-    assert failed.endswith('failed request_id="a b"')
     assert all(line.startswith("  ") for line in trace)
     assert "ValueError: " in "".join(trace)
     assert "\x1b" not in "".join([forged, *trace])
@@ -70,23 +68,13 @@ log.error("%s", {name.split(".")[0] for name in sys.modules} & {"grpc", "opentel
 """)
     plain, failed, loaded = map(json.loads, lines)
     time = plain.pop("time")
-    assert len(time) == len("2026-11-24T04:35:00.123Z")
-    assert time[10] + time[-1] == "TZ"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", time)
     known = {"level": "WARNING", "logger": "retriever.somewhere", "role": "worker 0", "pid": pid}
     assert plain == {**known, "message": 'a "quoted"\nU+2028 \u2028 and a byte \\udcff'}
     assert failed.pop("time") >= time
-    error = failed.pop("error")
-    assert error.startswith("Traceback")
-    assert error.endswith("ZeroDivisionError: division by zero")
-    assert failed == {
-        **known,
-        "level": "ERROR",
-        "message": "failed",
-        "version": "v1",
-        "request_id": "mine",
-        "trace_id": "a" * 32,
-        "span_id": "b" * 16,
-    }
+    assert failed.pop("error").endswith("ZeroDivisionError: division by zero")
+    ids = {"request_id": "mine", "trace_id": "a" * 32, "span_id": "b" * 16}
+    assert failed == {**known, "level": "ERROR", "message": "failed", "version": "v1", **ids}
     # Logging loads none of these.
     assert loaded["message"] == "set()"
 
@@ -95,10 +83,7 @@ log.error("%s", {name.split(".")[0] for name in sys.modules} & {"grpc", "opentel
     ("code", "message"),
     [
         ("raise RuntimeError('gone')", "unexpected error: stopping"),
-        (
-            "t = threading.Thread(target=lambda: 1 / 0, name='beat'); t.start(); t.join()",
-            "unexpected error in thread beat",
-        ),
+        ("threading.Thread(target=lambda: 1 / 0, name='a').start()", "unexpected error in thread a"),
         ("warnings.warn('old')", "UserWarning: old"),
     ],
 )

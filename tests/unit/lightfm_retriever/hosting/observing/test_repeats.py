@@ -38,14 +38,3 @@ def test_another_line_or_another_error_is_told_at_once(say):
     errors = (None, ValueError(), KeyError(), KeyError("other"))
     assert [say("a", error=error) for error in errors] == ["a", "a", "a", None]
     assert say("b") == "b"
-
-
-@pytest.mark.parametrize("name", ["grpc._server", "grpc._common"])
-def test_grpc_says_what_calls_cause_once(name, caplog):
-    repeats.quieten_grpc()
-    repeats.quieten_grpc()
-    logger = logging.getLogger(name)
-    assert [type(own) for own in logger.filters] == [repeats.Repeats]
-    for _ in range(3):
-        logger.error("Exception of %s", name)
-    assert len(caplog.records) == 1

@@ -5,28 +5,23 @@ from pathlib import Path
 import pytest
 
 from lightfm_retriever.hosting.errors import ArgumentError, HostingError
-from lightfm_retriever.hosting.security.checks import check_address, check_files
+from lightfm_retriever.hosting.security.checks import check_address
 from lightfm_retriever.hosting.security.settings import ClientSecurity, SecuritySettings
 
 FILE = Path("/nowhere/x.pem")
 
 
 # Who listens is told of a name that nobody knows.
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "127.8.9.10", "127.1", "localhost", "::1", "[::1]", "unix", "a..b"]
-)
+@pytest.mark.parametrize("host", ["127.8.9.10", "127.1", "localhost", "::1", "[::1]", "unix", "a..b"])
 def test_loopback_needs_no_tls(host):
     check_address(SecuritySettings(), host)
 
 
-@pytest.mark.parametrize(
-    "host", ["0", "", "::", "[::]", "10.1.2.3", "2001:db8::1", "ipv4:0.0.0.0", "ipv6:[::]"]
-)
+@pytest.mark.parametrize("host", ["0", "", "::", "[::]", "10.1.2.3", "2001:db8::1", "ipv4:0.0.0.0"])
 def test_another_address_needs_it_or_insecure(host):
-    for settings in (SecuritySettings(), SecuritySettings(token_file=FILE)):
-        with pytest.raises(HostingError, match=r".* --insecure") as caught:
-            check_address(settings, host)
-        assert str(caught.value).startswith(f"--listen {host}: ")
+    with pytest.raises(HostingError, match=r".* --insecure") as caught:
+        check_address(SecuritySettings(token_file=FILE), host)
+    assert str(caught.value).startswith(f"--listen {host}: ")
     check_address(SecuritySettings(cert=FILE, key=FILE), host)
     check_address(SecuritySettings(insecure=True), host)
 
@@ -45,9 +40,7 @@ def test_another_address_needs_it_or_insecure(host):
     ],
 )
 def test_what_lacks_is_said_by_the_names_that_its_reader_gave(kind, settings, first, second):
-    own = dict.fromkeys(settings.split(), FILE)
-    if "server_name" in own:
-        own["server_name"] = "x"
+    own = dict.fromkeys(settings.split(), "x")
     with pytest.raises(HostingError, match=f"^{first} is given without {second}"):
         kind(**own)
     if kind is ClientSecurity:
@@ -60,22 +53,17 @@ def test_what_lacks_is_said_by_the_names_that_its_reader_gave(kind, settings, fi
     ("name", "value", "message"),
     [
         ("token", "my secret", "the token should be printable ASCII without spaces"),
-        ("token", "secret\n", "the token ends with a line break, but should be .*: strip it"),
-        ("token", "secret\r\n", "the token ends with a line break"),
+        ("token", "secret\r\n", "the token ends with a line break, but should be .*: strip it"),
         ("token", "", "the token is empty"),
         ("token", b"secret", "the token should be text"),
         ("server_name", 3, "server_name is 3, but should be a name, such as"),
-        *(
-            (name, value, f"{name} is .*, but should be a file's path")
-            for name in ("ca", "cert", "key")
-            for value in (3, True, b"ca.crt", "", "ca\x00.crt", ["ca.crt"])
-        ),
+        ("server_name", "x" * 64, "server_name is the text 'x.*, but should be a name, such as"),
+        *(("ca", value, "ca is .*, but should be a file's path") for value in (3, b"ca", "", "c\x00")),
     ],
 )
 def test_what_cannot_be_sent_is_refused_without_showing_a_secret(name, value, message):
-    own = {"ca": "ca.crt", "cert": "a.crt", "key": "a.key", name: value}
     with pytest.raises(ArgumentError, match=f"^{message}") as caught:
-        ClientSecurity(**own)
+        ClientSecurity(**{"ca": "ca.crt", name: value})
     assert caught.value.argument == name
     assert "secret" not in str(caught.value)
 
@@ -84,9 +72,3 @@ def test_a_file_may_be_text_and_a_token_is_not_shown():
     security = ClientSecurity(ca="ca.crt", cert="a.crt", key=Path("a.key"), token="secret")  # noqa: S106
     assert (security.ca, security.cert, security.key) == (Path("ca.crt"), Path("a.crt"), Path("a.key"))
     assert "secret" not in repr(security)
-
-
-def test_files_that_nobody_named_are_not_checked():
-    check_files(SecuritySettings())
-    with pytest.raises(HostingError, match=r"^--token-file /nowhere/x\.pem: No such file"):
-        check_files(SecuritySettings(token_file=FILE))

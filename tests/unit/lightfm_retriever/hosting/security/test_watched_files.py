@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from lightfm_retriever.hosting.errors import HostingError
-from lightfm_retriever.hosting.security import certificates, credentials, tokens
-from lightfm_retriever.hosting.security.settings import SecuritySettings
-from tests.certificates import Secret, chain, issue, key
-from tests.shortages import descriptors_left
+from lightfm_retriever.hosting.security import tokens
+from lightfm_retriever.hosting.security.watched_files import Reloading, WatchedFile
 
 
 @pytest.fixture
@@ -52,12 +50,12 @@ def test_it_changes_when_the_file_does_however_it_does(file, watched, caplog):
 @pytest.mark.parametrize(
     ("replace", "message"),
     [
-        (lambda file: file.touch(), " is empty: write a token into it, such as `openssl rand -hex 32`"),
-        (lambda file: file.write_text("two words\n"), ", line 1: a token should be printable ASCII"),
+        (lambda file: file.touch(), " is empty: write a token into it"),
         (lambda _: None, ": No such file or directory"),
         (lambda file: file.touch() or os.truncate(file, 1 << 30), " is larger than 4 MiB"),
         (os.mkfifo, ": is a FIFO, but should be a regular file"),
     ],
+    ids=["empty", "missing", "large", "fifo"],
 )
 def test_what_is_bad_is_logged_once_and_the_old_stays(file, watched, caplog, replace, message):
     for _ in range(2):
@@ -67,7 +65,7 @@ def test_what_is_bad_is_logged_once_and_the_old_stays(file, watched, caplog, rep
         watched.look()
         assert allowed(watched) == ["one"]
         for read in (tokens.watch, tokens.read_first):
-            with pytest.raises(HostingError, match=message.split("`")[0]):
+            with pytest.raises(HostingError, match=message):
                 read(file)
         file.unlink(missing_ok=True)
         file.write_text("one\n")
@@ -77,46 +75,22 @@ def test_what_is_bad_is_logged_once_and_the_old_stays(file, watched, caplog, rep
     for line in caplog.messages:
         assert line.startswith(f"--token-file {file}{message}")
         assert line.endswith("; still in use: 1 token")
-    file.write_text("two\n")
-    watched.look()
-    assert allowed(watched) == ["two"]
 
 
-def test_what_becomes_good_without_a_change_is_taken(file, watched):
+def test_what_becomes_good_without_a_change_is_taken(file):
     """A certificate that isn't valid yet is so a little later."""
-    good = watched._parse
+    good = True
 
-    def refuse(contents):
-        raise HostingError("not yet")
+    def parse(contents):
+        if not good:
+            raise HostingError("not yet")
+        return tokens.Tokens((*contents,))
 
+    watched = Reloading([WatchedFile("--flag", file)], parse)
     file.write_text("two\n")
-    watched._parse = refuse
-    watched.look()
-    assert allowed(watched) == ["one"]
-    watched._parse = good
-    watched.look()
-    assert allowed(watched) == ["two"]
-
-
-def test_two_files_that_do_not_fit_yet_change_nothing_and_grpc_is_told_of_a_change_once(
-    tmp_path, caplog, monkeypatch
-):
-    """A certificate that is replaced before its key."""
-    monkeypatch.setattr(credentials, "_configuration", lambda found: found.chain)
-    old, new = issue(), issue()
-    secret = Secret(tmp_path / "secret", old)
-    watched = certificates.watch(SecuritySettings(cert=secret.cert, key=secret.key))
-    fetch = credentials.fetcher(watched)
-    secret.replace(chain(new), key(old))
-    watched.look()
-    assert watched.value.chain == chain(old)
-    assert "isn't the key of" in caplog.text
-    secret.replace(chain(new), key(new))
-    # gRPC asks on a thread that must not wait for files: somebody else looks.
-    assert fetch() is None
-    watched.look()
-    assert (watched.value.chain, watched.value.key) == (chain(new), key(new))
-    assert [fetch(), fetch()] == [chain(new), None]
+    for good, expected in ((False, b"one\n"), (True, b"two\n")):  # noqa: B007 - read by parse
+        watched.look()
+        assert watched.value.digests == (expected,)
 
 
 def test_a_client_s_token_may_come_from_a_pipe_that_its_shell_gave():
@@ -125,15 +99,3 @@ def test_a_client_s_token_may_come_from_a_pipe_that_its_shell_gave():
     os.close(writing)
     assert tokens.read_first(Path(f"/dev/fd/{reading}")) == "given"
     os.close(reading)
-
-
-def test_while_descriptors_lack_what_is_in_use_stays_so_and_it_is_read_once_there_are_some(
-    file, watched, caplog
-):
-    file.write_text("two\n")
-    with descriptors_left(0):
-        watched.look()
-    assert allowed(watched) == ["one"]
-    assert "Too many open files; still in use" in caplog.text
-    watched.look()
-    assert allowed(watched) == ["two"]

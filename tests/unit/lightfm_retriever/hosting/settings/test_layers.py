@@ -1,7 +1,6 @@
 """Flags, variables and a file: which wins, and what is refused."""
 
 import argparse
-import os
 from pathlib import Path
 
 import pytest
@@ -87,16 +86,11 @@ def test_a_variable_may_name_the_file(parse, tmp_path):
     assert parse("--volume", "v", SERVICE_CONFIG=str(path)) == {"volume": "v", "workers": 7}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("PORT", "SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_GRPC", "PORT_50051_TCP"),
-        *("PORT_50051_TCP_ADDR", "HEADLESS_SERVICE_HOST", "HEADLESS_PORT_50051_TCP_PROTO"),
-        *("CLIENT_CA", "OTHER"),
-    ],
-)
-def test_what_kubernetes_and_clients_set_is_left_alone(parse, name):
-    assert parse("--volume", "v", **{f"SERVICE_{name}": "tcp://10.0.0.1:50051"}) == {"volume": "v"}
+def test_what_kubernetes_and_clients_set_is_left_alone(parse):
+    names = ["PORT", "SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_GRPC", "PORT_50051_TCP_ADDR"]
+    names += ["HEADLESS_SERVICE_HOST", "HEADLESS_PORT_50051_TCP_PROTO", "CLIENT_CA", "OTHER"]
+    variables = {f"SERVICE_{name}": "tcp://10.0.0.1:50051" for name in names}
+    assert parse("--volume", "v", **variables) == {"volume": "v"}
 
 
 @pytest.mark.parametrize(
@@ -106,36 +100,24 @@ def test_what_kubernetes_and_clients_set_is_left_alone(parse, name):
         # A file names no other file.
         ('config = "other.toml"', "the key 'config' isn't a setting"),
         ("workers = ", "isn't TOML"),
-        (b"\xff\xfe\x00", "isn't TOML"),
         ("workers = true", "workers is true, but should be a text or a number"),
         ('workers = "many"', "workers is 'many', but should be a whole number"),
-        ("workers = [1, 2]", "workers is '1,2', but should be a whole number"),
         ("[workers]\nnumber = 1", "but should be a text or a number"),
         ('format = "xml"', "format is 'xml', but should be one of console, json"),
         ("insecure = 2", "insecure is 2, but should be true or false"),
         ("workers = " + "[" * 30_000, "isn't TOML: it is nested too deeply"),
-        ("workers = " + "{a=" * 20_000, "isn't TOML: it is nested too deeply"),
         ("root = " + "[" * 100 + "]" * 100, "root is a list, but should be a text or a number"),
-        ("names = [[1]]", "names is a list, but should be a text or a number"),
-        ("root = [true]", "root is true, but should be a text or a number"),
         ("workers = " + "1" * 6000, "a number has too many digits"),
-        ("workers = " + "1" * 600, "workers is a number of too many digits"),
         ("workers = " + "1" * 19, ", but should be a whole number of at most 18 digits"),
         ("workers = 0x" + "f" * 60_000, "workers is a number of too many digits"),
-        ("insecure = 0x" + "f" * 60_000, "insecure is a number of too many digits"),
-        ("root = [0x" + "f" * 60_000 + "]", "root is a number of too many digits"),
-        ("insecure = [true]", "insecure is a list, but should be a text or a number"),
         ('share = "' + "1" * 6000 + '"', "1..., but should be a number of at most 1e308"),
         (".".join("a" * 20_000) + " = 1", "line 1 has more than 1000 dots"),
-        ("# Line one\n[" + ".".join("a" * 1002) + "]", "line 2 has more than 1000 dots"),
-        (".".join("a" * 1001) + " = 1", "the key 'a' isn't a setting"),
         ("a" * 60_000 + " = 1", "aaa... isn't a setting"),
         ("#" * (64 << 10) + "\n", "is larger than 64 kB"),
         ('volume = "a\\u0000b"', "volume is 'a\\x00b': it has a NUL character in it"),
         ('folder = "a\\u0000b"', "folder is 'a\\x00b': it has a NUL character in it"),
-        ('root = ["a", "\\u0000"]', "root is '\\x00': it has a NUL character in it"),
     ],
-    ids=range(31),
+    ids=range(19),
 )
 def test_what_a_file_may_not_say_is_refused(refused, file, reason):
     error = refused("--volume", "v", file=file)
@@ -170,12 +152,6 @@ def test_whatever_a_file_says_is_taken_or_refused(tmp_path_factory, text, key):
         return
 
 
-def test_the_flags_are_listed_without_help():
-    assert [action.dest for action in layers.actions(parser())][:3] == ["config", "volume", "workers"]
-
-
 @pytest.mark.timeout(30)
-def test_a_file_of_settings_that_is_none_is_refused(refused, tmp_path):
-    os.mkfifo(tmp_path / "fifo")
-    assert "is a FIFO" in refused("--config", str(tmp_path / "fifo"))
+def test_a_file_of_settings_that_is_none_is_refused(refused):
     assert "is a device" in refused("--config", "/dev/zero")
