@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,16 +35,6 @@ def list_kept(directory: Path) -> list[LogFile]:
         if again is None or again.files == record.files:
             raise problem
         record = again
-
-
-def check_kept(files: Sequence[LogFile], held: Mapping[int, int]) -> None:
-    """Raise EventLogError when a file is given up whose events senders were told of since the start."""
-    for file in files:
-        if file.kind == "lost" and (events := held.get(file.number)):
-            raise EventLogError(
-                file.path,
-                f"gives up {events} events: start the service again, and they can be sent anew",
-            )
 
 
 def _problem(directory: Path, record: Record, files: Sequence[LogFile]) -> EventLogError | None:

@@ -138,7 +138,7 @@ class Tail:
             accepted = len(new) - before
             results.append(Appended(accepted, len(rows) - accepted))
         if any(own.duplicates for own in results):
-            listing.check_kept(self.files(), self.held)
+            self._check_kept()
         if not new:
             # What is known already has to be there for a restart, too.
             self.wal.check_place()
@@ -149,6 +149,13 @@ class Tail:
         for event_id in new:
             self.recent.add(event_id)
         return results
+
+    def _check_kept(self) -> None:
+        for file in self.files():
+            # Since the start senders were told that its events are stored.
+            if file.kind == "lost" and (events := self.held[file.number]):
+                again = "start the service again, and they can be sent anew"
+                raise EventLogError(file.path, f"gives up {events} events: {again}")
 
     def seal(self) -> str:
         """Go on in another file, where there is room for one. This never fails.

@@ -90,19 +90,3 @@ def test_it_is_killed_with_all_that_it_started(start, tmp_path):
     wait_until(lambda: is_gone(child))
     # Its number may be another's by now.
     process.kill()
-
-
-def test_a_real_one_says_what_it_cannot_read(tmp_path):
-    process = RunProcess(TASK, tmp_path / "run.log")
-    *_, last = process.events()
-    assert last == RunFailed("/data/a.csv: No such file or directory")
-    assert process.wait() == "its process ended with exit status 0"
-
-
-def test_a_real_one_that_has_lost_its_service_does_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_process.os, "getpid", lambda: 1)
-    process = RunProcess(TASK, tmp_path / "run.log")
-    assert [*process.events()] == []
-    assert process.wait().endswith(
-        "exit status 1; it said last: the process that started this one has ended already"
-    )

@@ -43,15 +43,9 @@ def store(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory):
-    """Makes stores that don't wait for the disk."""
-
-    def quick():
-        store = RunStore(tmp_path_factory.mktemp("runs"))
-        store._file.database.execute("PRAGMA synchronous = OFF")
-        return closing(store)
-
-    return quick
+def make(tmp_path_factory):
+    """Makes stores, each in a directory of its own."""
+    return lambda: closing(RunStore(tmp_path_factory.mktemp("runs")))
 
 
 def running(store, run_id="a"):
@@ -161,9 +155,9 @@ STEPS = {
 
 @settings(max_examples=20)
 @given(st.lists(st.tuples(st.sampled_from(["add", *STEPS]), st.integers(0, 3)), max_size=20))
-def test_states_only_follow_the_arrows(quick, steps):
+def test_states_only_follow_the_arrows(make, steps):
     arrows = {"QUEUED": {*runs.STATES}, "RUNNING": {"RUNNING", *FINAL}}
-    with quick() as store:
+    with make() as store:
         before: dict[str, Run] = {}
         for step, number in steps:
             run_id = f"run{number}"
@@ -210,8 +204,8 @@ def test_a_restart_fails_what_was_running_and_nothing_else(tmp_path):
     size=st.integers(1, 9),
     state=st.sampled_from([None, "QUEUED", "FAILED", "RUNNING"]),
 )
-def test_pages_have_every_run_once_the_latest_first(quick, states, size, state):
-    with quick() as store:
+def test_pages_have_every_run_once_the_latest_first(make, states, size, state):
+    with make() as store:
         for number, own in enumerate(states):
             add(store, f"run{number}")
             if own == "FAILED":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.hosting.options import declared
@@ -60,6 +60,7 @@ def run(spec=None, **changes):
     )
 
 
+@settings(max_examples=25)
 @given(specs.training_specs())
 @example(specs.spec(label=None))
 @example(specs.spec(data=DataSpec(event_log=True, item_attributes=["tags:text", "év", "a:b"])))
