@@ -96,11 +96,9 @@ def test_what_a_field_is_wrong_about_is_an_invalid_argument(error, field):
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({}, "spec.data.dataset"),
         ({"data": pb.DataSpec(interactions="a.csv", dataset="movielens-100k")}, "spec.data.dataset"),
         ({"data": LOG(database_url="sqlite:///a")}, "spec.data.database_url"),
         ({"data": LOG(event_weights={"view": math.inf})}, "spec.data.event_weights"),
-        ({"data": LOG(), "backend": "hnswlib"}, "spec.backend"),
         ({"data": LOG(), "trees": 3, "backend": "exact"}, "spec.trees"),
         ({"data": LOG(), "warm_start": True, "label": ""}, "spec.warm_start"),
     ],
