@@ -104,11 +104,16 @@ def test_two_threads_never_take_the_same_run(tmp_path):
 
 
 @pytest.mark.parametrize("state", sorted(FINAL))
-def test_what_came_of_a_run_is_kept(store, state):
+def test_what_came_of_a_run_is_kept_and_who_comes_too_late_changes_nothing(store, state):
     run = running(store)
     ended = store.end("a", state, FULL, now=9.0)
     assert ended == store.get("a") == replace(run, state=state, ended_at=9.0, outcome=FULL)
     assert ended.ended
+    for late in FINAL:
+        assert store.end("a", late, Outcome(error="late"), now=10.0) == ended
+    for step in ("note", "cancel", "recover", "start"):
+        STEPS[step](store, "a")
+    assert store.get("a") == ended
 
 
 def test_only_a_queued_run_is_cancelled_in_the_queue_and_only_a_running_one_noted_about(store):
