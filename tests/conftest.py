@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
+import sqlite3
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -42,11 +45,19 @@ def _logging_as_it_was() -> Iterator[None]:
             root.removeHandler(handler)
 
 
+class _Unsynced(sqlite3.Connection):
+    """A database that doesn't wait for the disk, whatever it is told."""
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        return super().execute(re.sub("(synchronous) = .*", r"\1 = OFF", sql), *values)
+
+
 @pytest.fixture(scope="module")
 def no_waiting_for_the_disk() -> Iterator[None]:
     """What crashes do is tested with real ones elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
+        patch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=_Unsynced))
         yield
 
 

@@ -107,7 +107,7 @@ class Als:
         with tempfile.TemporaryDirectory(dir=self._folder) as temporary:
             exchange = Exchange(temporary)
             started = time.perf_counter()
-            factors = als.fit(
+            parts = als.fit(
                 self._session,
                 exchange,
                 SparkAls(als_regularization=setting.regularization, als_alpha=setting.alpha),
@@ -124,17 +124,14 @@ class Als:
                 np.array(
                     collect(
                         exchange,
-                        part,
-                        Path(temporary) / f"{part}.npy",
-                        parts=count,
+                        of,
+                        Path(temporary) / f"{of}.npy",
+                        parts=parts[of],
                         rows=rows,
                         rank=setting.rank,
                     ).vectors
                 )
-                for part, count, rows in (
-                    (ITEMS, factors.item_parts, len(dataset.items)),
-                    (USERS, factors.user_parts, len(dataset.users)),
-                )
+                for of, rows in ((ITEMS, len(dataset.items)), (USERS, len(dataset.users)))
             )
             return Embeddings(items, users), time.perf_counter() - started
 

@@ -71,8 +71,7 @@ def _trainer(store: RunStore, volume: Path) -> ServiceCollector:
         store.start_next(now=1.0)
         store.end(state, state, Outcome(seconds={"fit": 1.0}), now=2.0)
     labels.promote(volume, publications.publish(volume))
-    events = Stats(events=1, bytes=1, segments=0, oldest=1.0, newest=1.0)
-    return ServiceCollector(store, FolderVolume(volume), lambda: events)
+    return ServiceCollector(store, FolderVolume(volume), lambda: Stats(events=1, bytes=1))
 
 
 def _retriever() -> RetrieverMetrics:

@@ -54,15 +54,10 @@ class Stats:
     Attributes:
         events: that are stored, with those that came again too late to be recognised.
         bytes: of all files.
-        segments: Parquet files.
-        oldest, newest: timestamps of events, seconds since 1970-01-01 UTC; None when there is none.
     """
 
     events: int
     bytes: int
-    segments: int
-    oldest: float | None
-    newest: float | None
 
 
 def checked_rows(batch: Sequence[Event], *, now: float) -> list[Row]:
@@ -100,6 +95,11 @@ def checked_rows(batch: Sequence[Event], *, now: float) -> list[Row]:
     return rows
 
 
+def brief(text: str) -> str:
+    """Show the beginning of a text from outside, in ASCII."""
+    return ascii(text if len(text) <= 60 else f"{text[:57]}...")
+
+
 def _fits(text: str, size: int) -> bool:
     # No character takes more than four bytes.
     if text.isascii():
@@ -118,8 +118,7 @@ def _problem(position: int, event: Event, timestamp: float, latest: float) -> In
         ("event", event.event, MAX_TYPE_BYTES),
     ):
         if not _fits(text, size):
-            shown = ascii(text if len(text) <= 60 else text[:57] + "...")
-            reason = f"{shown} should be Unicode of at most {size} bytes of UTF-8"
+            reason = f"{brief(text)} should be Unicode of at most {size} bytes of UTF-8"
             return InvalidEventError(position, field, reason)
     if not abs(event.weight) <= MAX_WEIGHT:
         reason = f"is {event.weight}, but should be a number between {-MAX_WEIGHT:g} and {MAX_WEIGHT:g}"

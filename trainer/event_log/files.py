@@ -16,7 +16,6 @@ those.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import re
@@ -32,7 +31,6 @@ import pyarrow as pa
 
 from lightfm_retriever.files.durable import fsync_directory, write_durably
 from lightfm_retriever.files.regular_files import read_regular
-from trainer import exclusive
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.event import Row
 from trainer.event_log.record import EventRecord
@@ -49,7 +47,6 @@ _KINDS: dict[re.Pattern[str], _Kind] = {
 }
 _TEMPORARY = re.compile(r"_(?:(?:wal|segment)-\d{8}|removals)\.tmp")
 
-_LOCK = "_lock"
 _REMOVALS = "_removals"
 _MARK_BYTES = 64
 _BATCH_ROWS = 1 << 16
@@ -76,7 +73,8 @@ class LogFile:
     @property
     def lasting_name(self) -> str:
         """The name that it has once it has taken the place of what was before."""
-        return _lasting(self.path) if self.is_successor else self.path.name
+        name = self.path.name
+        return f"{name[1:-4]}.parquet" if self.is_successor else name
 
 
 @contextmanager
@@ -121,19 +119,6 @@ def list_files(directory: Path) -> list[LogFile]:
     if found and found[len(found)].kind == "segment":
         raise _missing(directory, len(found) + 1)
     return [found[number] for number in sorted(found)]
-
-
-def lock(directory: Path) -> contextlib.ExitStack:
-    """Keep other writers out until what is returned is closed.
-
-    Raises:
-        EventLogError: there is another writer.
-        OSError: the directory can't be written.
-    """
-    try:
-        return exclusive.hold(directory, _LOCK)
-    except BlockingIOError as error:
-        raise EventLogError(directory, "another process writes to this event log") from error
 
 
 def clean(directory: Path, record: EventRecord) -> None:
@@ -222,13 +207,14 @@ def replace(directory: Path, file: LogFile, table: pa.Table, record: EventRecord
         fsync_directory(directory)
     else:
         path = write_segment(directory, file.number, table, name="_segment-{:08d}-{:08x}.new")
+        successor = LogFile(file.number, path, "segment")
         try:
-            record.become(file.number, _lasting(path))
+            record.become(file.number, successor.lasting_name)
         except OSError:
-            if not record.says(_lasting(path)):
+            if not record.says(successor.lasting_name):
                 path.unlink()
             raise
-        _succeed(LogFile(file.number, path, "segment"))
+        _succeed(successor)
 
 
 def mark_removal(directory: Path) -> None:
@@ -261,18 +247,14 @@ def _batches(payloads: Sequence[memoryview]) -> Iterator[pa.RecordBatch]:
 def _succeed(successor: LogFile) -> None:
     """Give a segment the place of the one that it was made for, which is removed; raises OSError."""
     directory = successor.path.parent
-    own = _lasting(successor.path)
+    own = directory / successor.lasting_name
     for old in directory.glob(f"segment-{successor.number:08d}-*.parquet"):
-        if old.name != own:
+        if old != own:
             old.unlink()
     # Not both names at once, whatever order a crash leaves them in.
     fsync_directory(directory)
-    os.rename(successor.path, directory / own)
+    os.rename(successor.path, own)
     fsync_directory(directory)
-
-
-def _lasting(successor: Path) -> str:
-    return successor.name.removeprefix("_").removesuffix(".new") + ".parquet"
 
 
 def _log_file(path: Path) -> LogFile | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from trainer.event_log import record as event_record
 from trainer.event_log.errors import EventLogError
 from trainer.event_log.files import LogFile
 from trainer.event_log.record import Record
-from trainer.event_log.segments import Held
 
 
 def list_kept(directory: Path) -> list[LogFile]:
@@ -38,16 +37,6 @@ def list_kept(directory: Path) -> list[LogFile]:
         record = again
 
 
-def check_kept(files: Sequence[LogFile], held: Mapping[int, Held]) -> None:
-    """Raise EventLogError when a file is given up whose events senders were told of since the start."""
-    for file in files:
-        if file.kind == "lost" and (events := held.get(file.number, Held()).events):
-            raise EventLogError(
-                file.path,
-                f"gives up {events} events: start the service again, and they can be sent anew",
-            )
-
-
 def _problem(directory: Path, record: Record, files: Sequence[LogFile]) -> EventLogError | None:
     """What was lost, None when nothing was."""
     for number, name in enumerate(record.files, 1):
@@ -60,7 +49,7 @@ def _problem(directory: Path, record: Record, files: Sequence[LogFile]) -> Event
         if file.path.name == name:
             least = record.bytes.get(name, 0)
             try:
-                size = file.path.stat().st_size if least else least
+                size = file.path.stat().st_size if least else 0
             except FileNotFoundError:
                 # It has become a segment meanwhile.
                 continue

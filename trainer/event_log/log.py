@@ -29,7 +29,7 @@ from lightfm_retriever.files.durable import make_directory
 from lightfm_retriever.hosting.observing.repeats import logger_of_calls
 from lightfm_retriever.hosting.process import start_all
 from lightfm_retriever.publication.writer import Clock, utc_now
-from trainer.errors import OptionError
+from trainer import exclusive
 from trainer.event_log import files as event_files
 from trainer.event_log import listing
 from trainer.event_log.errors import EventLogError
@@ -38,7 +38,6 @@ from trainer.event_log.files import os_errors
 from trainer.event_log.reading import read_interactions, stored_events
 from trainer.event_log.record import EventRecord
 from trainer.event_log.removal import EventSearch, Removed, Selection
-from trainer.event_log.segments import Held
 from trainer.event_log.tail import Tail
 
 __all__ = [
@@ -53,7 +52,6 @@ __all__ = [
 ]
 
 _CLOSED = "the event log is closed"
-_MAX_SEGMENT_BYTES = 1 << 30
 # How many ids are forgotten in one turn: appends wait for that long only.
 _FORGOTTEN = 10_000
 
@@ -67,14 +65,13 @@ class EventLog:
         directory: made when it isn't there; on a local disk.
         clock: for events without a timestamp, and to refuse those of the future.
         segment_bytes: how large a write-ahead file gets before it becomes a segment, which is some four
-            times smaller; up to 1 GiB.
+            times smaller.
         recent_ids: how many of the last events are certainly recognised when they come again. Each
             takes up to 220 bytes of memory.
 
     Raises:
         EventLogError: the directory can't be used, a file in it is damaged or was lost, or another
             process writes to it.
-        OptionError: an option is out of range.
     """
 
     def __init__(
@@ -85,10 +82,6 @@ class EventLog:
         segment_bytes: int = 64 << 20,
         recent_ids: int = 1_000_000,
     ) -> None:
-        if not 1 <= segment_bytes <= _MAX_SEGMENT_BYTES:
-            raise OptionError("segment_bytes", segment_bytes, f"in 1..{_MAX_SEGMENT_BYTES}")
-        if recent_ids < 1:
-            raise OptionError("recent_ids", recent_ids, "at least 1")
         self._directory = directory
         self._clock = clock
         self._segment_bytes = segment_bytes
@@ -102,7 +95,10 @@ class EventLog:
             # One that was removed isn't made anew.
             listing.list_kept(directory)
             make_directory(directory)
-            self._lock = event_files.lock(directory)
+            try:
+                self._lock = exclusive.hold(directory, "_lock")
+            except BlockingIOError as error:
+                raise EventLogError(directory, "another process writes to this event log") from error
             stack.callback(self._lock.close)
             self._record = EventRecord(directory)
             stack.callback(self._record.close)
@@ -156,15 +152,9 @@ class EventLog:
                 # A file may become another one meanwhile, and a link may lead nowhere.
                 with contextlib.suppress(OSError):
                     size += (self._directory / name).stat().st_size
-            files = self._tail.files()
-            held = sum(self._tail.held.values(), Held())
-            return Stats(
-                events=held.events,
-                bytes=size,
-                segments=sum(file.kind == "segment" for file in files),
-                oldest=held.oldest if held.events else None,
-                newest=held.newest if held.events else None,
-            )
+            # Raises when one is gone.
+            self._tail.files()
+            return Stats(events=self._tail.held.total(), bytes=size)
 
     def remove(self, selection: Selection, *, dry_run: bool = False) -> Removed:
         """Remove events from the disk; returns when no file has them any more.
@@ -269,9 +259,9 @@ class EventLog:
                 _log.info("%s: %d events were removed", self._directory, found.events)
         return found
 
-    def _note_removed(self, number: int, held: Held, ids: list[str]) -> None:
+    def _note_removed(self, number: int, left: int, ids: list[str]) -> None:
         with self._own_turn():
-            self._tail.held[number] = held
+            self._tail.held[number] = left
         for start in range(0, len(ids), _FORGOTTEN):
             with self._own_turn():
                 for event_id in ids[start : start + _FORGOTTEN]:

@@ -21,11 +21,11 @@ from trainer.errors import InputError
 from trainer.event_log import files as event_files
 from trainer.event_log import listing, segments
 from trainer.event_log.errors import EventLogError
+from trainer.event_log.event import brief
 from trainer.event_log.files import LogFile, os_errors
 
 _T = TypeVar("_T")
 _SHOWN = 3
-_SHOWN_CHARACTERS = 60
 
 
 def read_interactions(directory: Path, *, now: float | None = None) -> Interactions:
@@ -100,8 +100,8 @@ def _within(directory: Path, table: pa.Table, *, now: float) -> tuple[pa.Table, 
 def _warning(directory: Path, table: pa.Table, bad: NDArray[np.bool_], why: str) -> str:
     rows = np.flatnonzero(bad)
     examples = [
-        f"{_cut(event['event_id'])} of user {_cut(event['user_id'])} and item {_cut(event['item_id'])} "
-        f"(weight {event['weight']:g}, {_when(event['timestamp'])})"
+        f"{brief(event['event_id'])} of user {brief(event['user_id'])} and item "
+        f"{brief(event['item_id'])} (weight {event['weight']:g}, {_when(event['timestamp'])})"
         for event in table.take(rows[:_SHOWN]).to_pylist()
     ]
     more = ", and others" if len(rows) > _SHOWN else ""
@@ -109,10 +109,6 @@ def _warning(directory: Path, table: pa.Table, bad: NDArray[np.bool_], why: str)
         f"{directory}: {len(rows)} of {len(bad)} events {why}, and are left out: "
         f"{', '.join(examples)}{more}"
     )
-
-
-def _cut(text: str) -> str:
-    return ascii(text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}...")
 
 
 def _when(seconds: float) -> str:
@@ -131,7 +127,7 @@ def stored_events(directory: Path) -> int:
     with os_errors(directory, "can't be read"):
         files = listing.list_kept(directory)
         return sum(
-            _as_it_is_now(directory, file, lambda file: segments.measure_segment(file.path)).events
+            _as_it_is_now(directory, file, lambda file: segments.count_events(file.path))
             if file.kind == "segment"
             else len(read_file(directory, file, last=file == files[-1]))
             for file in reversed(files)

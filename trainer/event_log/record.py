@@ -155,7 +155,6 @@ class EventRecord:
         self._note_at = now + _NOTE_SECONDS
         with self._lock:
             self._note()
-            self._keep()
 
     def keep(self) -> None:
         """Write it again where somebody removed it; never fails."""
@@ -169,7 +168,6 @@ class EventRecord:
         with self._lock:
             if self._descriptor is not None:
                 self._note()
-                self._keep()
                 with contextlib.suppress(OSError):
                     os.fsync(self._descriptor)
                 os.close(self._descriptor)
@@ -181,24 +179,21 @@ class EventRecord:
         self._later = None
         with self._lock:
             self._note()
-            self._keep()
-
-    def _keep(self) -> None:
-        with contextlib.suppress(OSError):
-            if self._descriptor is not None and not self._is_there(self._descriptor):
-                self._write()
-
-    def _is_there(self, descriptor: int) -> bool:
-        try:
-            return os.path.samestat(os.fstat(descriptor), self._path.lstat())
-        except FileNotFoundError:
-            return False
 
     def _note(self) -> None:
         number, size = self._last
         if self._descriptor is not None and number == len(self._written):
             with contextlib.suppress(OSError):
                 os.pwrite(self._descriptor, _tail(number, size), self._at)
+        self._keep()
+
+    def _keep(self) -> None:
+        if self._descriptor is None:
+            return
+        with contextlib.suppress(OSError):
+            own = os.fstat(self._descriptor)
+            if not (self._path.exists() and os.path.samestat(own, self._path.lstat())):
+                self._write()
 
     def _write(self) -> None:
         files, sizes = self._wanted.files, self._wanted.bytes

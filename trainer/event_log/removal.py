@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lightfm_retriever.hosting import words
 from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES
 from trainer.event_log import files as event_files
 from trainer.event_log.errors import EventLogError, InvalidSelectionError
@@ -17,13 +19,18 @@ from trainer.event_log.event import Event
 from trainer.event_log.files import LogFile
 from trainer.event_log.reading import read_file
 from trainer.event_log.record import EventRecord
-from trainer.event_log.segments import Held
 
 MAX_VALUES = 10_000
 """How many ids of all kinds a selection may have."""
 EXAMPLES = 10
 
-_IDS = (("event_ids", "event_id"), ("user_ids", "user_id"), ("item_ids", "item_id"))
+_IDS = {"event_ids": "event_id", "user_ids": "user_id", "item_ids": "item_id"}
+_BOUNDS = {
+    "happened_from": ("timestamp", pc.greater_equal),
+    "happened_before": ("timestamp", pc.less),
+    "min_weight": ("weight", pc.greater_equal),
+    "max_weight": ("weight", pc.less_equal),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +55,7 @@ class Selection:
     def __post_init__(self) -> None:
         """Raise InvalidSelectionError when it can't be meant."""
         count = 0
-        for name, _ in _IDS:
+        for name in _IDS:
             values = getattr(self, name)
             count += len(values)
             if "" in values:
@@ -64,8 +71,7 @@ class Selection:
                         f"{name}[{place}]",
                         f"has {size} bytes of UTF-8, but an id has at most {MAX_ID_BYTES}",
                     )
-        bounds = ("happened_from", "happened_before", "min_weight", "max_weight")
-        given = [name for name in bounds if getattr(self, name) is not None]
+        given = [name for name in _BOUNDS if getattr(self, name) is not None]
         if not count and not given:
             raise InvalidSelectionError(
                 "event_ids",
@@ -86,22 +92,16 @@ class Selection:
     def mask(self, table: pa.Table) -> pa.ChunkedArray:
         """Which rows of a table of events meet it, (n,) booleans."""
         masks = [
-            pc.is_in(table[column], value_set=pa.array(getattr(self, name), pa.string()))
-            for name, column in _IDS
-            if getattr(self, name)
+            pc.is_in(table[column], value_set=pa.array(ids, pa.string()))
+            for name, column in _IDS.items()
+            if (ids := getattr(self, name))
         ]
-        for bound, column, compare in (
-            (self.happened_from, "timestamp", pc.greater_equal),
-            (self.happened_before, "timestamp", pc.less),
-            (self.min_weight, "weight", pc.greater_equal),
-            (self.max_weight, "weight", pc.less_equal),
-        ):
-            if bound is not None:
-                masks.append(compare(table[column], bound))
-        mask = masks[0]
-        for another in masks[1:]:
-            mask = pc.and_(mask, another)
-        return mask
+        masks += [
+            compare(table[column], bound)
+            for name, (column, compare) in _BOUNDS.items()
+            if (bound := getattr(self, name)) is not None
+        ]
+        return reduce(pc.and_, masks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +141,7 @@ class EventSearch:
         self._warnings: list[str] = []
         self._ids = pa.chunked_array([], pa.string())
         self._found: dict[int, tuple[LogFile, pa.ChunkedArray]] = {}
-        self._counts: dict[int, int] = {}
+        self._count = 0
         # Of each file only what the summary needs: there may be millions of such events.
         self._users: list[pa.Array] = []
         self._items: list[pa.Array] = []
@@ -172,15 +172,15 @@ class EventSearch:
         if len(found):
             self._ids = pa.chunked_array([*self._ids.chunks, *found["event_id"].chunks], pa.string())
             self._found[file.number] = (file, mask)
-            self._note(file.number, found)
+            self._note(found)
 
-    def remove(self, note: Callable[[int, Held, list[str]], None], record: EventRecord) -> None:
+    def remove(self, note: Callable[[int, int, list[str]], None], record: EventRecord) -> None:
         """Write the files that have some anew, without them.
 
         It begins with the last file, so that a search after an interruption finds the same events.
 
         Args:
-            note: told of each file's number, what is left in it, and the ids that it had.
+            note: told of each file's number, how many events are left in it, and the ids of the others.
             record: of the log.
 
         Raises:
@@ -196,18 +196,14 @@ class EventSearch:
                 table = read_file(self._directory, file, last=False)
                 left = table.filter(pc.invert(mask))
                 event_files.replace(self._directory, file, left, record)
-                removed += self._counts[number]
-                note(number, Held.of(left), table["event_id"].filter(mask).to_pylist())
+                removed += len(table) - len(left)
+                note(number, len(left), table["event_id"].filter(mask).to_pylist())
             event_files.mark_removal(self._directory)
         except (OSError, EventLogError) as error:
-            reason = str(error)
-            if isinstance(error, OSError) and error.strerror:
-                reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-            total = sum(self._counts.values())
             raise EventLogError(
                 self._directory,
-                f"{removed} of {total} events were removed, and the others stay: {reason}. "
-                "Remove the same again when that is mended",
+                f"{removed} of {self._count} events were removed, and the others stay: "
+                f"{words.reason(error)}. Remove the same again when that is mended",
             ) from error
 
     def summary(self) -> Removed:
@@ -216,7 +212,7 @@ class EventSearch:
             return Removed(warnings=self._warnings)
         oldest, newest, least, most = zip(*self._bounds, strict=True)
         return Removed(
-            events=sum(self._counts.values()),
+            events=self._count,
             users=len(pa.chunked_array(self._users).unique()),
             items=len(pa.chunked_array(self._items).unique()),
             oldest=min(oldest),
@@ -234,8 +230,8 @@ class EventSearch:
             mask = pc.or_(mask, pc.is_in(table["event_id"], value_set=self._ids))
         return table, mask
 
-    def _note(self, number: int, found: pa.Table) -> None:
-        self._counts[number] = len(found)
+    def _note(self, found: pa.Table) -> None:
+        self._count += len(found)
         self._users.append(found["user_id"].unique())
         self._items.append(found["item_id"].unique())
         times, weights = (pc.min_max(found[name]).as_py() for name in ("timestamp", "weight"))

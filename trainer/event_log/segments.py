@@ -6,10 +6,8 @@ import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet
 
 from lightfm_retriever.files.durable import write_durably
@@ -33,32 +31,6 @@ SUCCESSOR = re.compile(r"_segment-(\d{8})-([0-9a-f]{8})\.new")
 """Names: of a segment, and of one that takes the place of another."""
 
 
-class Held(NamedTuple):
-    """How many events a file has, and the oldest and the newest timestamp, infinite for none."""
-
-    events: int = 0
-    oldest: float = float("inf")
-    newest: float = float("-inf")
-
-    @classmethod
-    def of(cls, table: pa.Table) -> Self:
-        """What a table of events has."""
-        if not len(table):
-            return cls()
-        times = pc.min_max(table["timestamp"]).as_py()
-        return cls(len(table), times["min"], times["max"])
-
-    def __add__(self, other: object) -> Held:
-        """Of both files together."""
-        if not isinstance(other, Held):
-            return NotImplemented
-        return Held(
-            self.events + other.events,
-            min(self.oldest, other.oldest),
-            max(self.newest, other.newest),
-        )
-
-
 def read_segment(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Some columns, or all, of a segment.
 
@@ -76,8 +48,8 @@ def read_segment(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         raise damaged(path, str(error)) from error
 
 
-def measure_segment(path: Path) -> Held:
-    """What a segment has, from its footer alone.
+def count_events(path: Path) -> int:
+    """How many events a segment has, from its footer alone.
 
     Raises:
         EventLogError: it is damaged.
@@ -85,17 +57,8 @@ def measure_segment(path: Path) -> Held:
     """
     try:
         with held_open(path) as name:
-            facts = pa.parquet.read_metadata(name)
-        column = facts.schema.names.index("timestamp")
-        groups = [
-            facts.row_group(group).column(column).statistics
-            for group in range(facts.num_row_groups)
-            if facts.row_group(group).num_rows
-        ]
-        oldest = min((found.min for found in groups), default=float("inf"))
-        newest = max((found.max for found in groups), default=float("-inf"))
-        return Held(facts.num_rows, oldest, newest)
-    except (pa.ArrowException, OSError, ValueError, AttributeError) as error:
+            return int(pa.parquet.read_metadata(name).num_rows)
+    except (pa.ArrowException, OSError) as error:
         # Arrow's own OSErrors, which have no number, are about the content.
         if isinstance(error, OSError) and error.errno is not None:
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from trainer.event_log.errors import EventLogError
 from trainer.event_log.event import Appended, Row
 from trainer.event_log.files import LogFile
 from trainer.event_log.record import EventRecord
-from trainer.event_log.segments import Held
 from trainer.event_log.write_ahead import WriteAheadFile
 
 _log = logger_of_calls(__name__)
@@ -36,9 +36,6 @@ class RecentIds:
     def __contains__(self, event_id: str) -> bool:
         digest = _digest(event_id)
         return digest in self._younger or digest in self._older
-
-    def __len__(self) -> int:
-        return len(self._younger) + len(self._older)
 
     def add(self, event_id: str) -> None:
         """Add an id that isn't known."""
@@ -64,7 +61,7 @@ class Tail:
     Attributes:
         number: of the file that is written.
         wal: that file; a torn end is cut off.
-        held: what each file holds, by its number.
+        held: how many events each file has, by its number.
         recent: the ids of the last events.
 
     Raises:
@@ -75,7 +72,7 @@ class Tail:
     def __init__(self, directory: Path, recent_ids: int, record: EventRecord) -> None:
         self._directory = directory
         self._record = record
-        self.held: dict[int, Held] = {}
+        self.held: Counter[int] = Counter()
         self.recent = RecentIds(recent_ids)
         files = listing.list_kept(directory)
         sizes: dict[str, int] = {}
@@ -86,9 +83,9 @@ class Tail:
                 table, sizes[file.path.name] = event_files.read_wal(
                     file.path, complete=file != files[-1], at_least=file.valid_bytes
                 )
-                self.held[file.number] = Held.of(table)
+                self.held[file.number] = len(table)
             elif file.kind == "segment":
-                self.held[file.number] = segments.measure_segment(file.path)
+                self.held[file.number] = segments.count_events(file.path)
                 if known >= recent_ids:
                     continue
                 table = segments.read_segment(file.path, ["event_id"])
@@ -141,19 +138,24 @@ class Tail:
             accepted = len(new) - before
             results.append(Appended(accepted, len(rows) - accepted))
         if any(own.duplicates for own in results):
-            listing.check_kept(self.files(), self.held)
+            self._check_kept()
         if not new:
             # What is known already has to be there for a restart, too.
             self.wal.check_place()
             return results
         self.wal.append(event_files.encode([*new.values()]))
         self._record.grew(self.number, self.wal.size)
-        times = [row[-1] for row in new.values()]
-        more = Held(len(new), min(times), max(times))
-        self.held[self.number] = self.held.get(self.number, Held()) + more
+        self.held[self.number] += len(new)
         for event_id in new:
             self.recent.add(event_id)
         return results
+
+    def _check_kept(self) -> None:
+        for file in self.files():
+            # Since the start senders were told that its events are stored.
+            if file.kind == "lost" and (events := self.held[file.number]):
+                again = "start the service again, and they can be sent anew"
+                raise EventLogError(file.path, f"gives up {events} events: {again}")
 
     def seal(self) -> str:
         """Go on in another file, where there is room for one. This never fails.

@@ -34,7 +34,7 @@ _LOOK_SECONDS = 0.1
 
 
 class WriteAheadFile:
-    """The end of a write-ahead file; for one writer at a time."""
+    """The end of a write-ahead file, of which `size` bytes are durable; for one writer at a time."""
 
     def __init__(self, path: Path, descriptor: int, mark: bytes, size: int) -> None:
         self._path = path
@@ -44,7 +44,7 @@ class WriteAheadFile:
         # When to look again what its name leads to.
         self._look_at = 0.0
         self._mark = mark
-        self._size = size
+        self.size = size
         self._is_cut = True
 
     @classmethod
@@ -83,11 +83,6 @@ class WriteAheadFile:
             raise
         return file
 
-    @property
-    def size(self) -> int:
-        """How many bytes are durable."""
-        return self._size
-
     def append(self, payload: bytes) -> None:
         """Add a block, durably.
 
@@ -102,13 +97,13 @@ class WriteAheadFile:
         self.check_place()
         self._is_cut = False
         try:
-            _write(self._descriptor, block, self._size)
+            _write(self._descriptor, block, self.size)
             os.fsync(self._descriptor)
         except BaseException:
             with contextlib.suppress(OSError):
                 self._cut()
             raise
-        self._size += len(block)
+        self.size += len(block)
         self._is_cut = True
 
     def close(self) -> None:
@@ -120,7 +115,7 @@ class WriteAheadFile:
         # Of what is removed or cut this tells at once, and costs least.
         found = os.fstat(self._descriptor)
         now = time.monotonic()
-        if found.st_nlink and found.st_size == self._size and now < self._look_at:
+        if found.st_nlink and found.st_size == self.size and now < self._look_at:
             return
         try:
             found = self._path.stat()
@@ -130,19 +125,19 @@ class WriteAheadFile:
             raise OSError(
                 errno.ESTALE,
                 f"{self._path.name} was replaced: put the file of before back, or, where "
-                f"this one has all of its {self._size} bytes, start the service again",
+                f"this one has all of its {self.size} bytes, start the service again",
             )
-        if found.st_size != self._size:
+        if found.st_size != self.size:
             raise OSError(
                 errno.ESTALE,
-                f"{self._path.name} has {found.st_size} bytes, but should have {self._size}: restore "
+                f"{self._path.name} has {found.st_size} bytes, but should have {self.size}: restore "
                 "the whole file before the service starts again, for a start may lose the rest",
             )
         self._look_at = now + _LOOK_SECONDS
 
     def _cut(self) -> None:
         """Remove what a failed or interrupted write has left, so that nothing comes to lie after it."""
-        os.ftruncate(self._descriptor, self._size)
+        os.ftruncate(self._descriptor, self.size)
         os.fsync(self._descriptor)
         self._is_cut = True
 

@@ -40,38 +40,27 @@ class IdleStreams:
     ) -> Iterator[_Request]:
         """The requests of a stream, until it ends; it is cancelled when none comes for too long."""
         number = next(self._numbers)
-        try:
-            while True:
-                self._wait_for(number, context)
-                try:
-                    request = next(requests)
-                except (StopIteration, grpc.RpcError):
-                    # It has ended, or the caller has left, or was made to.
-                    return
-                self._stop_waiting(number)
-                yield request
-        finally:
-            self._stop_waiting(number)
-
-    def _wait_for(self, number: int, context: grpc.ServicerContext) -> None:
-        with self._changed:
-            self._waiting[number] = time.monotonic(), context
-            self._changed.notify_all()
-
-    def _stop_waiting(self, number: int) -> None:
-        with self._changed:
-            self._waiting.pop(number, None)
+        while True:
+            with self._changed:
+                self._waiting[number] = time.monotonic(), context
+                self._changed.notify_all()
+            try:
+                request = next(requests)
+            except (StopIteration, grpc.RpcError):
+                # It has ended, or the caller has left, or was made to.
+                return
+            finally:
+                with self._changed:
+                    self._waiting.pop(number, None)
+            yield request
 
     def _watch(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
                 now = time.monotonic()
-                idle = [
-                    number
-                    for number, (since, _) in self._waiting.items()
-                    if now - since >= self._seconds
-                ]
+                waiting = [*self._waiting.items()]
+                idle = [number for number, (since, _) in waiting if now - since >= self._seconds]
                 contexts = [self._waiting.pop(number)[1] for number in idle]
                 first = min((since for since, _ in self._waiting.values()), default=now)
             for context in contexts:

@@ -5,64 +5,49 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from lightfm_retriever.publication.errors import PublicationError
 from trainer.errors import TrainerError
 from trainer.runs.scheduler import Scheduler
-from trainer.runs.store import DamagedRun, Run
+from trainer.runs.store import Run, State
 from trainer.service.schedule import PREFIX, Schedule, request_id
 from trainer.spec import TrainingSpec
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class Retraining:
     """Queues a run at each occasion of the schedules, unless one of theirs hasn't ended yet."""
 
-    def __init__(
-        self,
-        scheduler: Scheduler,
-        spec: TrainingSpec,
-        schedules: Sequence[Schedule],
-        *,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._scheduler = scheduler
-        self._spec = spec
-        self._schedules = schedules
-        self._clock = clock
+    scheduler: Scheduler
+    spec: TrainingSpec
+    schedules: Sequence[Schedule]
+    clock: Callable[[], float] = time.time
 
     def __call__(self) -> None:
         """Look whether it is time. Raises TrainerError."""
-        for schedule in self._schedules:
-            occasion = schedule.occasion(self._clock())
-            if occasion is None or self._busy():
+        for schedule in self.schedules:
+            occasion = schedule(self.clock())
+            if occasion is None or self._latest(PREFIX, "QUEUED") or self._latest(PREFIX, "RUNNING"):
                 continue
-            used, latest = request_id(occasion, self._spec), self._latest(occasion)
+            latest = self._latest(PREFIX + occasion.partition(" ")[0])
+            used = request_id(occasion, self.spec)
             if latest is not None and latest.request_id.startswith(used):
                 continue
             # An input that comes back after another one is trained on again.
             after = 0 if latest is None else latest.number
-            run = self._scheduler.submit(self._spec, request_id=f"{used}:{after}")
+            run = self.scheduler.submit(self.spec, request_id=f"{used}:{after}")
             _log.info("training run %s: for %s", run.id, occasion)
 
-    def _latest(self, occasion: str) -> Run | None:
-        """The latest run for an occasion of the same kind."""
-        kind = PREFIX + occasion.partition(" ")[0]
-        runs = _readable(self._scheduler.page(size=1000))
-        return next((run for run in runs if run.request_id.startswith(kind)), None)
-
-    def _busy(self) -> bool:
-        return any(
-            run.request_id.startswith(PREFIX)
-            for state in ("QUEUED", "RUNNING")
-            for run in _readable(self._scheduler.page(size=1000, state=state))
-        )
-
-
-def _readable(runs: Sequence[Run | DamagedRun]) -> Iterator[Run]:
-    return (run for run in runs if isinstance(run, Run))
+    def _latest(self, prefix: str, state: State | None = None) -> Run | None:
+        """The latest run whose request id begins so."""
+        for run in self.scheduler.page(size=1000, state=state):
+            if isinstance(run, Run) and run.request_id.startswith(prefix):
+                return run
+        return None
 
 
 class Maintenance:

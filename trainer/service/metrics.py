@@ -57,7 +57,9 @@ class ServiceCollector(Collector):
         problem = ""
         try:
             own += self._runs.families()
-            own += _event_families(self._event_stats())
+            stats = self._event_stats()
+            own.append(gauge("trainer_event_log_events", "Events in the log.", stats.events))
+            own.append(gauge("trainer_event_log_bytes", "Size of the log's files.", stats.bytes))
             self._store.check()
         except (StateError, EventLogError) as error:
             problem = str(error)
@@ -83,8 +85,3 @@ class ServiceCollector(Collector):
             _log.warning("metrics: %s", problem)
         self._told[name] = problem
         return gauge(name, documentation, int(bool(problem)))
-
-
-def _event_families(stats: Stats) -> Iterator[Metric]:
-    yield gauge("trainer_event_log_events", "Events in the log.", stats.events)
-    yield gauge("trainer_event_log_bytes", "Size of the log's files.", stats.bytes)

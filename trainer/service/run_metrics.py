@@ -81,7 +81,7 @@ class RunMetrics:
         yield gauge(
             "trainer_last_run_timestamp_seconds",
             "When the last run with the outcome ended, since the epoch; absent when there is none.",
-            {(_outcome(state),): self._last[state] for state in sorted(self._last)},
+            {(state.lower(),): self._last[state] for state in sorted(self._last)},
             labels=["outcome"],
         )
 
@@ -91,7 +91,7 @@ def _count_families(counts: Mapping[State, int]) -> Iterator[Metric]:
         "trainer_runs", "Runs that ended, since the state directory was made.", labels=["outcome"]
     )
     for state in sorted(FINAL):
-        total.add_metric([_outcome(state)], counts[state])
+        total.add_metric([state.lower()], counts[state])
     yield total
     # Not trainer_runs: OpenMetrics has that name for the counter.
     yield gauge(
@@ -100,7 +100,3 @@ def _count_families(counts: Mapping[State, int]) -> Iterator[Metric]:
         {(state,): counts[state] for state in _WAITING},
         labels=["state"],
     )
-
-
-def _outcome(state: State) -> str:
-    return state.lower()

@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 from cronsim import CronSim, CronSimError
 
@@ -24,30 +22,24 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
-class Schedule(Protocol):
-    """Tells occasions."""
-
-    def occasion(self, now: float) -> str | None:
-        """The name of the occasion that is to be used at a time (seconds since the epoch), if any."""
-        ...
+Schedule = Callable[[float], str | None]
+"""Tells the name of the occasion that is to be used at a time (seconds since the epoch), if any."""
 
 
-@dataclass(frozen=True)
-class Every:
+def every(seconds: float) -> Schedule:
     """Once in each interval of so many seconds, counted from the epoch; the first one at once."""
+    return lambda now: f"every {seconds:g} s, {int(now // seconds)}"
 
-    seconds: float
 
-    def occasion(self, now: float) -> str | None:
-        """See Schedule."""
-        return f"every {self.seconds:g} s, {int(now // self.seconds)}"
+def changed(fingerprint: Callable[[], str]) -> Schedule:
+    """When a fingerprint of the input is another one; raises what taking it raises."""
+    return lambda _: f"input {fingerprint()[:32]}"
 
 
 class Cron:
-    """At the times of a cron expression (UTC), from when this is made."""
+    """A schedule: at the times of a cron expression (UTC), from when this is made."""
 
     def __init__(self, expression: str, *, now: float) -> None:
-        self._expression = expression
         self._latest: datetime | None = None
         try:
             self._times = CronSim(expression, datetime.fromtimestamp(now, UTC))
@@ -57,23 +49,12 @@ class Cron:
                 "--retrain-cron", expression, f"five fields of cron, such as '0 3 * * *': {error}"
             ) from error
 
-    def occasion(self, now: float) -> str | None:
-        """See Schedule; of several times that have passed only the last is one."""
+    def __call__(self, now: float) -> str | None:
+        """Of several times that have passed only the last is an occasion."""
         while self._next.timestamp() <= now:
             self._latest = self._next
             self._next = next(self._times)
         return None if self._latest is None else f"cron {self._latest.isoformat()}"
-
-
-class Changed:
-    """When a fingerprint of the input is another one."""
-
-    def __init__(self, fingerprint: Callable[[], str]) -> None:
-        self._fingerprint = fingerprint
-
-    def occasion(self, now: float) -> str | None:  # noqa: ARG002
-        """See Schedule; raises what taking the fingerprint raises."""
-        return f"input {self._fingerprint()[:32]}"
 
 
 def request_id(occasion: str, spec: TrainingSpec) -> str:

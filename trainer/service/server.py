@@ -41,14 +41,13 @@ from trainer.runs.store import RunStore
 from trainer.service.maintenance import Maintenance, Retraining
 from trainer.service.metrics import ServiceCollector
 from trainer.service.options import ServerOptions
-from trainer.service.schedule import Changed, Cron, Every, Schedule
+from trainer.service.schedule import Cron, Schedule, changed, every
 from trainer.service.servicer import MAX_WATCHERS, SERVICE_NAME, TrainerServicer
 from trainer.service.sizes import MAX_REQUEST_BYTES
 from trainer.versions import catalogue
 from trainer.versions.retention import RetentionPolicy, collect
 
 LOGS = "logs"
-_LOCK = "lock"
 _THREADS = 16
 _APPENDING = 32
 # Calls that have begun and not ended; those that wait for their request take no thread, but memory.
@@ -192,7 +191,7 @@ def _tasks(options: ServerOptions, scheduler: Scheduler, places: Places) -> list
     tasks: list[Callable[[], None]] = []
     schedules: list[Schedule] = []
     if options.retrain_every is not None:
-        schedules.append(Every(options.retrain_every.total_seconds()))
+        schedules.append(every(options.retrain_every.total_seconds()))
     if options.retrain_cron is not None:
         schedules.append(Cron(options.retrain_cron, now=utc_now().timestamp()))
     spec = options.retrain
@@ -200,7 +199,7 @@ def _tasks(options: ServerOptions, scheduler: Scheduler, places: Places) -> list
         fingerprint = partial(
             reading.fingerprint, spec.data, data_dir=places.data_dir, event_log=places.event_log
         )
-        schedules.append(Changed(fingerprint))
+        schedules.append(changed(fingerprint))
     if spec is not None and schedules:
         tasks.append(Retraining(scheduler, spec, schedules))
     if options.retention is not None:
@@ -213,26 +212,21 @@ def _collect(volume: Volume, policy: RetentionPolicy) -> None:
         _log.info("deleted version %s, as retention says", version)
 
 
-@contextmanager
-def _exclusive(state: Path) -> Iterator[None]:
+def _exclusive(state: Path) -> contextlib.ExitStack:
     """Keep a second trainer from the same runs: each would take the other's for left behind."""
     try:
         state.mkdir(parents=True, exist_ok=True)
-        lock = exclusive.hold(state, _LOCK)
+        return exclusive.hold(state, "lock")
     except BlockingIOError as error:
         raise StateError(state, "another trainer uses it: give each its own --state") from error
     except OSError as error:
         path = Path(error.filename) if isinstance(error.filename, str | Path) else state
         raise StateError(path, error.strerror or str(error)) from error
-    with lock:
-        yield
 
 
 @contextmanager
 def _stop_signal() -> Iterator[Callable[[], bool]]:
-    """A function that waits for a SIGTERM or SIGINT that comes from now on, or has come already.
-
-    It waits for a moment at a time, and tells whether one has come.
+    """A function that waits a moment for a SIGTERM or SIGINT of now or before, and tells of one.
 
     It waits at a socket, since a handler that sets an Event never returns when it interrupts the
     waiting for that Event, and since a signal that another thread gets wouldn't end that waiting.

@@ -57,11 +57,7 @@ class VersionMetrics:
             return []
         free, size = room
         return [
-            gauge(
-                "trainer_volume_free_bytes",
-                "What the service can still write to the volume.",
-                free,
-            ),
+            gauge("trainer_volume_free_bytes", "What the service can still write to the volume.", free),
             gauge("trainer_volume_size_bytes", "Size of the volume.", size),
         ]
 

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -32,14 +31,6 @@ WAIT_SECONDS = 300.0
 # Those of a fit before its first iteration; each iteration has two, one for users and one for items.
 _JOBS_BEFORE = 2
 _GROUP = "als"
-
-
-@dataclass(frozen=True)
-class Factors:
-    """How many parts of factors are in the exchange."""
-
-    item_parts: int
-    user_parts: int
 
 
 def write_pairs(exchange: Exchange, train: sp.csr_matrix, *, weighted: bool) -> int:
@@ -75,7 +66,7 @@ def fit(
     *,
     train: sp.csr_matrix,
     on_epoch: Callable[[int], None],
-) -> Factors:
+) -> dict[str, int]:
     """Write the pairs, fit, and have the nodes write the factors to the exchange.
 
     Args:
@@ -84,6 +75,9 @@ def fit(
         options, hyperparameters: components, epochs, seed and sample weights of the latter.
         train: (users, items) weights.
         on_epoch: told how many more epochs are over, from another thread.
+
+    Returns:
+        How many parts of ITEMS and of USERS are in the exchange.
 
     Raises:
         SparkError: there was no node for WAIT_SECONDS.
@@ -112,10 +106,10 @@ def fit(
             numItemBlocks=blocks(train.shape[1], rank, pairs=train.nnz, cores=cores),
             seed=hyperparameters.seed,
         ).fit(pairs)
-        return Factors(
-            item_parts=source.write(model.itemFactors, exchange, ITEMS),
-            user_parts=source.write(model.userFactors, exchange, USERS),
-        )
+        return {
+            ITEMS: source.write(model.itemFactors, exchange, ITEMS),
+            USERS: source.write(model.userFactors, exchange, USERS),
+        }
 
 
 def blocks(rows: int, rank: int, *, pairs: int, cores: int) -> int:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import numpy as np
@@ -29,9 +28,6 @@ from trainer.spark.options import ENGINE, SparkAls
 from trainer.spark.session import spark_session
 from trainer.spark.vectors import collect
 from trainer.timings import Timings
-
-if TYPE_CHECKING:
-    from trainer.spark.als import Factors
 
 _MAX_REASON = 300
 _ABANDONED_AFTER = timedelta(days=7)
@@ -80,14 +76,11 @@ def trained_on_spark(
     with Staging(volume) as staging:
         folder = staging.scratch("vectors")
         with timings.stage("fit"), _exchange(training, staging) as exchange:
-            factors = _fit(dataset, hyperparameters, training.options, exchange, reporter)
+            parts = _fit(dataset, hyperparameters, training.options, exchange, reporter)
             # Spark's own memory is free again by now.
             items, users = (
-                collect(exchange, part, folder / f"{part}.npy", parts=parts, rows=rows, rank=rank)
-                for part, parts, rows in (
-                    (ITEMS, factors.item_parts, len(dataset.items)),
-                    (USERS, factors.user_parts, len(dataset.users)),
-                )
+                collect(exchange, of, folder / f"{of}.npy", parts=parts[of], rows=rows, rank=rank)
+                for of, rows in ((ITEMS, len(dataset.items)), (USERS, len(dataset.users)))
             )
         embeddings = Embeddings(item_vectors=items.vectors, user_vectors=users.vectors)
         with timings.stage("evaluate"):
@@ -127,7 +120,7 @@ def _exchange(training: SparkTraining, staging: Staging) -> Iterator[Exchange]:
         exchange = Exchange(location, credentials=shared_credentials())
         # What trainers left that were killed. No fit takes so long.
         everybodys = Exchange(training.exchange, credentials=shared_credentials())
-        everybodys.remove_older(datetime.now(UTC) - _ABANDONED_AFTER)
+        everybodys.remove(before=datetime.now(UTC) - _ABANDONED_AFTER)
         try:
             yield exchange
         finally:
@@ -142,7 +135,7 @@ def _fit(
     options: SparkAls,
     exchange: Exchange,
     reporter: Reporter,
-) -> Factors:
+) -> dict[str, int]:
     with (
         reporter.step("Training on Spark, epochs", hyperparameters.epochs) as advance,
         spark_session(options, checkpoints=exchange.folder("checkpoints")) as session,

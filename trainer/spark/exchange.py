@@ -87,23 +87,13 @@ class Exchange:
             with pq.ParquetFile(copied) as file:
                 yield from file.iter_batches(batch_size=_BATCH_ROWS)
 
-    def remove(self) -> None:
-        """Remove all parts of a store; a folder's go with it."""
-        if not self._is_remote:
-            return
+    def remove(self, *, before: datetime | None = None) -> None:
+        """Remove what lies in a store, of whichever exchange; or what does since before a time."""
         import obstore
 
         store = self._store()
         for chunk in obstore.list(store):
-            obstore.delete(store, [meta["path"] for meta in chunk])
-
-    def remove_older(self, than: datetime) -> None:
-        """Remove what lies in a store since before a time by its clock, of whichever exchange."""
-        import obstore
-
-        store = self._store()
-        for chunk in obstore.list(store):
-            if old := [meta["path"] for meta in chunk if meta["last_modified"] < than]:
+            if old := [own["path"] for own in chunk if before is None or own["last_modified"] < before]:
                 obstore.delete(store, old)
 
     def folder(self, name: str) -> Path | None:

@@ -24,12 +24,13 @@ _LOG_PROBLEM = re.compile(r"(?:ERROR|Exception|Error)\b.*")
 def reason_of(error: BaseException, log: Path) -> str:
     """The last cause that is told of, in one line; when the process has ended, its log's last one."""
     text = _text(error)
-    if "SparkContext was shut down" in text and (fatal := _first(log, _FATAL)) is not None:
+    fatal = next(filter(_FATAL.match, _lines(log)), None)
+    if "SparkContext was shut down" in text and fatal is not None:
         return _line(f"it was shut down: {fatal}")
     if isinstance(error, ConnectionError) or "Answer from Java side is empty" in text or not text:
-        return _line(f"its process ended: {last_problem(log)}")
+        return _line(f"its process ended: {_last_problem(log)}")
     if "JAVA_GATEWAY_EXITED" in text:
-        return _line(f"Java can't be started: {last_problem(log)}")
+        return _line(f"Java can't be started: {_last_problem(log)}")
     head = text.partition("\nDriver stacktrace")[0]
     if "Traceback (most recent call last)" in head and (found := [*_PYTHON.finditer(head)]):
         return _line(_plain(found[-1]))
@@ -45,7 +46,7 @@ def reason_of(error: BaseException, log: Path) -> str:
     return _line(_plain(named) if (named := _JAVA.fullmatch(first)) else first)
 
 
-def last_problem(log: Path) -> str:
+def _last_problem(log: Path) -> str:
     """The last line of a log that tells of a problem, or its last one."""
     lines = _lines(log)
     for line in lines:
@@ -53,10 +54,6 @@ def last_problem(log: Path) -> str:
             return given_up[1]
     told = [line for line in lines if _LOG_PROBLEM.search(line) and not _is_frame(line)]
     return (told or lines or ["nothing says why"])[-1]
-
-
-def _first(log: Path, pattern: re.Pattern[str]) -> str | None:
-    return next((line for line in _lines(log) if pattern.match(line)), None)
 
 
 def _lines(log: Path) -> list[str]:

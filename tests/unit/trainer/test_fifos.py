@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from trainer import exclusive
 from trainer.data.databases import sql
 from trainer.data.files import file_kinds, tables
 from trainer.errors import InputError, TrainerError
@@ -23,7 +24,7 @@ READERS = {
     "ids": lambda path: vector_files._read_ids(path, "item"),
     "an array": lambda path: vector_files._map_array(path, dimensions=1),
     "a segment": segments.read_segment,
-    "a segment's footer": segments.measure_segment,
+    "a segment's footer": segments.count_events,
     "a write-ahead file": lambda path: write_ahead.read_blocks(path, complete=True),
     "the end of a write-ahead file": lambda path: write_ahead.WriteAheadFile.open(path, size=0),
     "a database": lambda path: sql.read_result("SELECT 1", f"sqlite:///{path}"),
@@ -42,7 +43,7 @@ def test_each_reader(tmp_path, reader, suffix):
 def test_locks_marks_and_the_runs(tmp_path):
     for name in ("_lock", "_removals", "runs.sqlite"):
         os.mkfifo(tmp_path / name)
-    for call in (files.lock, files.removal_mark, RunStore):
+    for call in (lambda at: exclusive.hold(at, "_lock"), files.removal_mark, RunStore):
         with pytest.raises((TrainerError, OSError), match="is a FIFO"):
             call(tmp_path)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from trainer.errors import InputError
 from trainer.event_log.log import Appended, Event, EventLog, Selection, read_interactions
@@ -45,6 +46,11 @@ def read_ids(directory: Path) -> list[str]:
     except InputError:
         return []
     return [] if found is None else found.to_pylist()
+
+
+def full(*_: object, **__: object) -> NoReturn:
+    """In place of what writes to a disk."""
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def segments(directory: Path) -> list[Path]:

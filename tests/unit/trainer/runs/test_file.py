@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -15,6 +14,7 @@ from tests.unit.trainer.runs.stores import add
 from trainer.errors import DamagedRunError, StateError
 from trainer.runs import file as run_file
 from trainer.runs import record
+from trainer.runs.file import RunFile
 from trainer.runs.store import FILE, DamagedRun, Outcome, RunStore
 
 pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
@@ -35,10 +35,22 @@ def edit(directory, sql, *values):
         database.commit()
 
 
+def ids_of(store):
+    return [run.id for run in store.page(size=10)]
+
+
 def ids(directory):
     """Of the runs that a restart finds, the latest first."""
     with closing(RunStore(directory)) as store:
-        return [run.id for run in store.page(size=10)]
+        return ids_of(store)
+
+
+@contextmanager
+def trigger(directory, does):
+    """One that somebody else made, for the block."""
+    edit(directory, f"CREATE TRIGGER t {does}; END;")
+    yield
+    edit(directory, "DROP TRIGGER t;")
 
 
 def _replace(directory):
@@ -133,16 +145,18 @@ def test_a_file_that_is_put_back_is_used_again(tmp_path, store):
 
 
 @pytest.mark.parametrize("names", [[FILE], [FILE, record.NAME]])
-def test_nothing_but_the_file_holds_what_was_acknowledged(tmp_path, store, names):
+def test_nothing_but_the_file_holds_what_was_acknowledged(tmp_path, store, names, monkeypatch):
     """So nothing beside it can be lost: no log of changes that is copied into it later."""
     add(store, "a")
-    # Committing waits for the disk; with 2, a power cut may bring the last journal back.
-    assert store._file.database.execute("PRAGMA synchronous").fetchone()[0] == 3
     copy = tmp_path / "copy"
     copy.mkdir()
     for name in names:
         shutil.copy(tmp_path / name, copy)
     assert ids(copy) == ["a"]
+    monkeypatch.setattr(sqlite3, "connect", sqlite3.dbapi2.connect)
+    # Committing waits for the disk; with 2, a power cut may bring the last journal back.
+    with closing(RunFile(copy)) as file:
+        assert file.database.execute("PRAGMA synchronous").fetchone()[0] == 3
 
 
 def test_a_run_that_can_not_be_read_back_is_taken_out_of_the_queue(tmp_path, store, monkeypatch):
@@ -150,7 +164,7 @@ def test_a_run_that_can_not_be_read_back_is_taken_out_of_the_queue(tmp_path, sto
         raise StateError(tmp_path, "disk I/O error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store._file, "confirm", fail)
+        patch.setattr(RunFile, "confirm", fail)
         with pytest.raises(StateError, match="disk I/O error"):
             add(store, "a")
     assert store.start_next(now=2.0) is None
@@ -177,10 +191,11 @@ def test_a_log_of_changes_that_another_process_began_is_ended_before_a_run_is_ac
     tmp_path, store
 ):
     add(store, "a")
-    with closing(sqlite3.connect(tmp_path / FILE)) as other:
-        assert other.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
-    with pytest.raises(StateError, match="changed its journal mode"):
-        store._file.confirm("a", {})
+    with closing(RunFile(tmp_path)) as file:
+        with closing(sqlite3.connect(tmp_path / FILE)) as other:
+            assert other.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+        with pytest.raises(StateError, match="changed its journal mode"):
+            file.confirm("a", {})
     add(store, "b")
     assert sorted(path.name for path in tmp_path.iterdir()) == [record.NAME, FILE]
     (tmp_path / "copy").mkdir()
@@ -313,18 +328,13 @@ ODD = {
     "state = x'00ff'": "state is bytes",
     "created_at = 'yesterday'": "created_at is 'yesterday'",
     "created_at = 9e999": "created_at is inf",
-    "created_at = 1e300": "created_at is 1e[+]300",
-    "started_at = x'01'": "started_at is bytes",
     "ended_at = -1": "ended_at is -1",
     "outcome = 'not JSON'": "outcome: JSON is malformed",
-    "outcome = '[]'": "outcome: Expected `object`",
     """outcome = '{"done": 123456789012345678901234567890}'""": "outcome: done is 1234",
-    """outcome = '{"done": "3"}'""": "outcome: Expected `int`",
     f"outcome = '{'[' * 5000}'": "outcome: is nested too deeply",
     "outcome = cast(x'ff' as text)": "outcome is bytes that are no text",
     "outcome = 5": "outcome: Expected `object`|outcome is 5",
     "spec = 'not JSON'": "spec: JSON is malformed",
-    "spec = x'00'": "spec is bytes",
     "request_id = x'00'": "request_id is bytes",
 }
 
@@ -368,42 +378,22 @@ def test_rows_that_were_changed_are_named_and_hide_no_other(tmp_path, store):
         assert f"row {len(changes) + 2}" in again.get("last").outcome.error
 
 
-def _socket(path):
-    with closing(socket.socket(socket.AF_UNIX)) as made:
-        # Its address may be no longer than 107 bytes.
-        made.bind(f"/proc/self/cwd/{os.path.relpath(path)}")
-
-
-ODD_FILES = {
-    "fifo": os.mkfifo,
-    "socket": _socket,
-    "folder": os.mkdir,
-    "link to a device": lambda path: path.symlink_to("/dev/zero"),
-    "link to nothing": lambda path: path.symlink_to("nowhere"),
-}
-
-
-@pytest.mark.parametrize("put", ODD_FILES.values(), ids=ODD_FILES)
-@pytest.mark.parametrize("ending", ["-journal", "-wal", "-shm"])
-def test_what_is_no_file_beside_it_is_named_and_not_waited_for(
-    tmp_path, store, monkeypatch, put, ending
-):
-    monkeypatch.chdir(tmp_path)
-    odd = tmp_path / f"{FILE}{ending}"
+@pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("nowhere")])
+def test_what_is_no_file_beside_it_is_named_and_not_waited_for(tmp_path, store, put):
     add(store, "a")
+    odd = tmp_path / f"{FILE}-journal"
     put(odd)
     for use in (
         lambda: store.page(size=10),
         lambda: add(store, "b"),
         store.check,
-        lambda: store._file.confirm("a", {}),
         lambda: RunStore(tmp_path),
     ):
-        with pytest.raises(StateError, match=r"should be a regular file|Is a directory") as caught:
+        with pytest.raises(StateError, match="should be a regular file") as caught:
             use()
         assert caught.value.path == odd
-    odd.rmdir() if put is os.mkdir else odd.unlink()
-    assert [run.id for run in store.page(size=10)] == ["a"]
+    odd.unlink()
+    assert ids_of(store) == ["a"]
 
 
 COLUMNS = "id, request_id, state, spec, created_at, started_at, ended_at, outcome"
@@ -430,50 +420,37 @@ def test_a_table_that_was_made_anew_without_its_constraints_is_refused(tmp_path,
             use()
 
 
+@pytest.mark.parametrize("outcome", ["{}", "x"])
 @pytest.mark.parametrize(
-    "trigger",
+    "does",
     [
-        "BEFORE UPDATE ON runs WHEN old.id = 'a' BEGIN SELECT raise(IGNORE)",
-        "AFTER UPDATE ON runs WHEN old.id = 'a' BEGIN UPDATE runs SET state = 'QUEUED' WHERE id = 'a'",
+        "SELECT raise(IGNORE)",
+        "UPDATE runs SET state = 'QUEUED' WHERE number = new.number",
+        "UPDATE runs SET spec = 'x' WHERE number = new.number",
+        "DELETE FROM runs WHERE number = new.number",
     ],
 )
-@pytest.mark.parametrize("outcome", ["{}", "x"])
 @pytest.mark.timeout(30)
-def test_a_row_that_does_not_change_holds_up_no_other_and_is_named(tmp_path, store, trigger, outcome):
+def test_a_row_that_does_not_change_as_it_should_holds_up_no_other_and_is_kept(
+    tmp_path, store, does, outcome
+):
     add(store, "a")
     add(store, "b")
     edit(tmp_path, f"UPDATE runs SET outcome = '{outcome}' WHERE id = 'a';")  # noqa: S608
-    edit(tmp_path, f"CREATE TRIGGER t {trigger}; END;")
-    assert store.start_next(now=2.0).id == "b"
-    for use in (
-        lambda: store.start_next(now=2.0),
-        lambda: store.end("a", "FAILED", Outcome(), now=3.0),
-    ):
-        with pytest.raises((StateError, DamagedRunError), match="row 1: "):
-            use()
-    edit(tmp_path, "DROP TRIGGER t;")
+    when = "BEFORE" if "IGNORE" in does else "AFTER"
+    with trigger(tmp_path, f"{when} UPDATE ON runs WHEN new.id = 'a' BEGIN {does}"):
+        assert store.start_next(now=2.0).id == "b"
+        if "spec" not in does or outcome == "{}":
+            with pytest.raises(StateError, match=r"row 1: .*remove the triggers"):
+                store.start_next(now=2.0)
+        if "DELETE" not in does:
+            with pytest.raises(DamagedRunError, match="row 1"):
+                store.end("a", "FAILED", Outcome(), now=3.0)
     if outcome == "{}":
         assert store.start_next(now=4.0).id == "a"
 
 
-@pytest.mark.parametrize(
-    "does", ["DELETE FROM runs", "UPDATE runs SET spec = 'x'", "UPDATE runs SET id = ''"]
-)
-def test_a_row_that_goes_or_is_damaged_as_its_run_starts_holds_up_no_other_and_is_kept(
-    tmp_path, store, does
-):
-    add(store, "a")
-    add(store, "b")
-    when = "AFTER UPDATE OF state ON runs WHEN new.id = 'a'"
-    edit(tmp_path, f"CREATE TRIGGER t {when} BEGIN {does} WHERE number = new.number; END;")
-    assert store.start_next(now=2.0).id == "b"
-    with pytest.raises(StateError, match=r"row 1: .*remove the triggers"):
-        store.start_next(now=2.0)
-    edit(tmp_path, "DROP TRIGGER t;")
-    assert store.start_next(now=2.0).id == "a"
-
-
-@pytest.mark.parametrize("odd", ["../../evil", "a/b", "a\0b", "", "..", "a" * 65, b"\xff", "ü"])
+@pytest.mark.parametrize("odd", ["../../evil", "a\0b", "", "a" * 65, b"\xff", "ü"])
 def test_an_id_that_is_no_name_of_a_log_is_odd(tmp_path, store, odd):
     add(store, "a")
     add(store, "b")
@@ -495,33 +472,33 @@ def test_an_id_that_is_no_name_of_a_log_is_odd(tmp_path, store, odd):
 def test_numbers_that_are_used_up_are_no_full_disk(tmp_path, store, change, said):
     add(store, "a")
     edit(tmp_path, change)
-    with pytest.raises(StateError, match=said) as caught:
+    with pytest.raises(StateError, match=said):
         add(store, "b")
-    assert "make room" not in str(caught.value)
-    assert [run.id for run in store.page(size=10)] == ["a"]
+    assert ids_of(store) == ["a"]
 
 
 @pytest.mark.parametrize(
-    "trigger",
+    ("does", "said"),
     [
-        "BEFORE INSERT ON runs BEGIN SELECT raise(IGNORE)",
-        "AFTER INSERT ON runs BEGIN DELETE FROM runs",
-        "AFTER INSERT ON runs BEGIN UPDATE runs SET spec = 'x'",
-        "AFTER INSERT ON runs BEGIN UPDATE runs SET spec = spec || ' '",
-        "AFTER INSERT ON runs BEGIN UPDATE runs SET state = 'CANCELLED'",
-        "AFTER INSERT ON runs BEGIN UPDATE runs SET id = 'other'",
-        "AFTER INSERT ON runs BEGIN UPDATE runs SET request_id = 'other'",
-        "AFTER INSERT ON runs BEGIN UPDATE runs SET outcome = 'x'",
+        ("BEFORE INSERT ON runs BEGIN SELECT raise(IGNORE)", "takes no new row"),
+        *(
+            (f"AFTER INSERT ON runs BEGIN {change}", "has another row than the one that was written")
+            for change in (
+                "DELETE FROM runs",
+                "UPDATE runs SET spec = spec || ' '",
+                "UPDATE runs SET state = 'CANCELLED'",
+                "UPDATE runs SET id = 'other'",
+                "UPDATE runs SET request_id = 'other'",
+            )
+        ),
     ],
 )
-def test_a_row_that_is_not_what_was_written_is_not_acknowledged(tmp_path, store, trigger):
-    edit(tmp_path, f"CREATE TRIGGER t {trigger}; END;")
-    said = (
-        "takes no new row" if "IGNORE" in trigger else "has another row than the one that was written"
-    )
-    with pytest.raises(StateError, match=f"{said}: remove the triggers"):
+def test_a_row_that_is_not_what_was_written_is_not_acknowledged(tmp_path, store, does, said):
+    with (
+        trigger(tmp_path, does),
+        pytest.raises(StateError, match=f"{said}: remove the triggers"),
+    ):
         add(store, "a", request_id="r")
-    edit(tmp_path, "DROP TRIGGER t;")
     assert store.page(size=10) == []
     assert add(store, "a", request_id="r").id == "a"
 
@@ -529,14 +506,14 @@ def test_a_row_that_is_not_what_was_written_is_not_acknowledged(tmp_path, store,
 def test_a_run_that_costs_another_one_its_row_is_not_acknowledged(tmp_path, store):
     """Else the record of what there must be would say less."""
     add(store, "a")
-    does = "DELETE FROM runs WHERE number < NEW.number"
-    edit(tmp_path, f"CREATE TRIGGER t AFTER INSERT ON runs BEGIN {does}; END;")
-    for _ in range(2):
-        with pytest.raises(StateError, match="training runs up to number"):
-            add(store, "b")
+    with trigger(tmp_path, "AFTER INSERT ON runs BEGIN DELETE FROM runs WHERE number < NEW.number"):
+        for _ in range(2):
+            with pytest.raises(StateError, match="training runs up to number"):
+                add(store, "b")
 
 
-def test_a_file_that_can_not_be_written_has_advice(store):
+def test_a_file_that_can_not_be_written_has_advice(tmp_path):
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
-    assert "lsattr" in str(store._file._store_error(error))
+    with closing(RunFile(tmp_path)) as file:
+        assert "lsattr" in str(file._store_error(error))

@@ -4,8 +4,11 @@ import contextlib
 import os
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
+from operator import sub
 
 import pytest
 from hypothesis import given, settings
@@ -26,12 +29,15 @@ from trainer.service import run_metrics, version_metrics
 from trainer.service.metrics import ServiceCollector
 
 NOON = publications.NOON.timestamp()
-EVENTS = Stats(events=7, bytes=700, segments=1, oldest=1.0, newest=2.0)
+EVENTS = Stats(events=7, bytes=700)
+
+
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 
 @pytest.fixture
 def store(tmp_path):
-    with closing(quick(tmp_path / "state")) as opened:
+    with closing(RunStore(tmp_path / "state")) as opened:
         yield opened
 
 
@@ -50,21 +56,8 @@ def collector(store, volume):
 @pytest.fixture
 def versions(volume):
     """Two versions, an hour apart, older first."""
-    return [
-        publications.publish(
-            volume,
-            seed=hour,
-            clock=lambda: publications.NOON - timedelta(hours=1 - hour),  # noqa: B023
-        )
-        for hour in range(2)
-    ]
-
-
-def quick(directory):
-    """A store that doesn't wait for the disk."""
-    store = RunStore(directory)
-    store._file.database.execute("PRAGMA synchronous = OFF")
-    return store
+    ages = (timedelta(hours=1), timedelta())
+    return [publications.publish(volume, clock=partial(sub, publications.NOON, age)) for age in ages]
 
 
 def scrape(collector):
@@ -84,21 +77,20 @@ def run(store, run_id, state="SUCCEEDED", *, started=100.0, ended=107.0, **secon
 
 def test_before_anything_has_happened(collector, monkeypatch):
     found = scrape(collector)
-    for outcome in ("succeeded", "failed", "cancelled"):
-        # A counter that appears with its first event can't be seen to rise.
-        assert found[f"trainer_runs_total {outcome}"] == 0
-    assert found["trainer_pending_runs QUEUED"] == found["trainer_pending_runs RUNNING"] == 0
-    assert found["trainer_run_duration_seconds_count"] == found["trainer_versions"] == 0
-    assert found["trainer_volume_problem"] == found["trainer_state_problem"] == 0
+    zero = {f"trainer_runs_total {outcome}": 0 for outcome in ("succeeded", "failed", "cancelled")}
+    # A counter that appears with its first event can't be seen to rise.
+    zero |= {"trainer_pending_runs QUEUED": 0, "trainer_pending_runs RUNNING": 0}
+    zero |= {"trainer_run_duration_seconds_count": 0, "trainer_versions": 0}
+    zero |= {"trainer_volume_problem": 0, "trainer_state_problem": 0}
+    assert found.items() >= zero.items()
     assert found["trainer_volume_size_bytes"] >= found["trainer_volume_free_bytes"] > 0
-    assert found["trainer_event_log_events"] == 7
-    assert found["trainer_event_log_bytes"] == 700
+    assert (found["trainer_event_log_events"], found["trainer_event_log_bytes"]) == (7, 700)
     assert not [name for name in found if name.startswith(("trainer_version_", "trainer_last_"))]
     # A store has no bounds.
     monkeypatch.setattr(FolderVolume, "room", lambda _: None)
-    found = scrape(collector)
-    assert found["trainer_versions"] == found["trainer_volume_problem"] == 0
-    assert not {"trainer_volume_size_bytes", "trainer_volume_free_bytes"} & found.keys()
+    without = scrape(collector)
+    assert without["trainer_volume_problem"] == 0
+    assert found.keys() - without.keys() == {"trainer_volume_size_bytes", "trainer_volume_free_bytes"}
 
 
 def test_runs_are_counted_and_timed(store, collector):
@@ -108,73 +100,69 @@ def test_runs_are_counted_and_timed(store, collector):
     run(store, "c", "FAILED", ended=9999.0, fit=9899.0)
     # The clock was set back.
     run(store, "d", ended=3.0)
-    store.add("e", specs.spec(), request_id="", now=0.0)
-    store.cancel_queued("e", now=400.0)
-    for run_id in "fgh":
+    for run_id in "efgh":
         store.add(run_id, specs.spec(), request_id="", now=0.0)
+    store.cancel_queued("e", now=400.0)
     store.start_next(now=500.0)
-    found = scrape(collector)
-    assert found["trainer_runs_total succeeded"] == 3
-    assert found["trainer_runs_total failed"] == found["trainer_runs_total cancelled"] == 1
-    assert found["trainer_pending_runs RUNNING"] == 1
-    assert found["trainer_pending_runs QUEUED"] == 2
-    assert found["trainer_last_run_timestamp_seconds succeeded"] == 142
-    assert found["trainer_last_run_timestamp_seconds failed"] == 9999
-    assert found["trainer_last_run_timestamp_seconds cancelled"] == 400
     durations, stages = "trainer_run_duration_seconds", "trainer_run_stage_duration_seconds"
-    buckets = {
-        bound: found[f"{durations}_bucket {bound}"] for bound in ("0.1", "0.5", "30.0", "60.0", "+Inf")
+    expected = {
+        "trainer_runs_total succeeded": 3,
+        "trainer_runs_total failed": 1,
+        "trainer_runs_total cancelled": 1,
+        "trainer_pending_runs RUNNING": 1,
+        "trainer_pending_runs QUEUED": 2,
+        "trainer_last_run_timestamp_seconds succeeded": 142,
+        "trainer_last_run_timestamp_seconds failed": 9999,
+        "trainer_last_run_timestamp_seconds cancelled": 400,
+        f"{durations}_bucket 0.1": 1,
+        f"{durations}_bucket 0.5": 2,
+        f"{durations}_bucket 30.0": 2,
+        f"{durations}_bucket 60.0": 3,
+        f"{durations}_bucket +Inf": 3,
+        f"{durations}_count": 3,
+        f"{durations}_sum": 42.5,
+        f"{stages}_count fit": 2,
+        f"{stages}_sum fit": 40.25,
+        f"{stages}_sum index": 0.125,
     }
-    assert buckets == {"0.1": 1, "0.5": 2, "30.0": 2, "60.0": 3, "+Inf": 3}
-    assert (found[f"{durations}_count"], found[f"{durations}_sum"]) == (3, 42.5)
-    assert (found[f"{stages}_count fit"], found[f"{stages}_sum fit"]) == (2, 40.25)
-    assert found[f"{stages}_sum index"] == 0.125
+    assert scrape(collector).items() >= expected.items()
 
 
-def test_the_next_service_goes_on_counting(store, volume, collector, monkeypatch):
+def test_the_next_service_goes_on_counting(store, volume, monkeypatch):
     for number in range(5):
         run(store, f"run-{number}", ended=101.0 + number)
-    scrape(collector)
     monkeypatch.setattr(run_metrics, "_REMEMBERED_RUNS", 3)
-    following = ServiceCollector(store, FolderVolume(volume), lambda: EVENTS)
-    found = scrape(following)
+    found = scrape(ServiceCollector(store, FolderVolume(volume), lambda: EVENTS))
     assert found["trainer_runs_total succeeded"] == 5
     # Of the others the durations aren't read again.
     assert found["trainer_run_duration_seconds_count"] == 3
     assert found["trainer_run_duration_seconds_sum"] == 3 + 4 + 5
 
 
-ACTION = st.sampled_from(["queue", "start", "start", "end", "end", "fail", "cancel"])
+ACTION = st.sampled_from(["start", "start", "start", "SUCCEEDED", "SUCCEEDED", "FAILED", "CANCELLED"])
 
 
-@settings(max_examples=25)
-@given(actions=st.lists(st.tuples(ACTION, st.integers(0, 9), st.booleans()), max_size=40))
+@settings(max_examples=15)
+@given(actions=st.lists(st.tuples(ACTION, st.integers(0, 9), st.booleans()), max_size=30))
 def test_every_run_is_counted_once_in_whatever_order_they_end(tmp_path_factory, actions):
     directory = tmp_path_factory.mktemp("store")
-    expected = {"succeeded": 0, "failed": 0, "cancelled": 0}
-    queued, running = [], []
-    with closing(quick(directory)) as store:
+    expected = {"SUCCEEDED": 0, "FAILED": 0, "CANCELLED": 0}
+    running = []
+    with closing(RunStore(directory)) as store:
         collector = ServiceCollector(store, FolderVolume(directory), lambda: EVENTS)
         for number, (action, choice, look) in enumerate([*actions, ("look", 0, True)]):
-            if action == "queue":
-                queued.append(store.add(str(number), specs.spec(), request_id="", now=0.0).id)
-            elif action == "start":
-                queued.append(store.add(str(number), specs.spec(), request_id="", now=0.0).id)
+            if action == "start":
+                store.add(str(number), specs.spec(), request_id="", now=0.0)
                 running.append(store.start_next(now=1.0).id)
-                queued.remove(running[-1])
-            elif action in ("end", "fail") and running:
-                state = {"end": "SUCCEEDED", "fail": "FAILED"}[action]
+            elif action in expected and running:
                 ended = running.pop(choice % len(running))
-                store.end(ended, state, Outcome(seconds={"fit": 1.0}), now=2.0)
-                expected[state.lower()] += 1
-            elif action == "cancel" and queued:
-                store.cancel_queued(queued.pop(choice % len(queued)), now=2.0)
-                expected["cancelled"] += 1
+                store.end(ended, action, Outcome(seconds={"fit": 1.0}), now=2.0)
+                expected[action] += 1
             if look:
                 found = scrape(collector)
-                for outcome, count in expected.items():
-                    assert found[f"trainer_runs_total {outcome}"] == count
-                succeeded = expected["succeeded"]
+                for state, count in expected.items():
+                    assert found[f"trainer_runs_total {state.lower()}"] == count
+                succeeded = expected["SUCCEEDED"]
                 assert found["trainer_run_duration_seconds_sum"] == succeeded
                 assert found["trainer_run_duration_seconds_count"] == succeeded
                 assert found.get("trainer_run_stage_duration_seconds_count fit", 0) == succeeded
@@ -184,15 +172,18 @@ def test_a_version_that_a_label_names_is_described(volume, versions, collector):
     labels.promote(volume, versions[0])
     labels.promote(volume, versions[1], label="canary")
     found = scrape(collector)
-    assert found["trainer_versions"] == 2
-    assert found[f"trainer_version_info current {versions[0]}"] == 1
-    assert found[f"trainer_version_info canary {versions[1]}"] == 1
-    assert found["trainer_version_metric current precision_at_10"] == 0.258
-    assert found["trainer_version_index_recall current similar"] == 1
-    assert found["trainer_version_index_recall canary recommend"] == 1
-    assert found["trainer_version_created_timestamp_seconds current"] == NOON - 3600
-    assert found["trainer_version_age_seconds current"] == 3600 + 90
-    assert found["trainer_version_age_seconds canary"] == 90
+    expected = {
+        "trainer_versions": 2,
+        f"trainer_version_info current {versions[0]}": 1,
+        f"trainer_version_info canary {versions[1]}": 1,
+        "trainer_version_metric current precision_at_10": 0.258,
+        "trainer_version_index_recall current similar": 1,
+        "trainer_version_index_recall canary recommend": 1,
+        "trainer_version_created_timestamp_seconds current": NOON - 3600,
+        "trainer_version_age_seconds current": 3600 + 90,
+        "trainer_version_age_seconds canary": 90,
+    }
+    assert found.items() >= expected.items()
     # A label that names what is gone is a problem.
     shutil.rmtree(layout.version_dir(volume, versions[1]))
     found = scrape(collector)
@@ -202,13 +193,12 @@ def test_a_version_that_a_label_names_is_described(volume, versions, collector):
 
 
 def test_a_manifest_is_read_when_a_label_moves_and_only_then(volume, versions, collector, monkeypatch):
-    read = []
-
-    def noting(volume, version, before=reader.read_manifest):
-        read.append(version)
-        return before(volume, version)
-
-    monkeypatch.setattr(reader, "read_manifest", noting)
+    read, before = [], reader.read_manifest
+    monkeypatch.setattr(
+        reader,
+        "read_manifest",
+        lambda volume, version: (read.append(version), before(volume, version))[1],
+    )
     labels.promote(volume, versions[0])
     labels.promote(volume, versions[0], label="stable")
     for _ in range(3):
@@ -218,28 +208,26 @@ def test_a_manifest_is_read_when_a_label_moves_and_only_then(volume, versions, c
     for _ in range(3):
         found = scrape(collector)
     assert read == versions
-    assert f"trainer_version_info current {versions[0]}" not in found
-    assert found[f"trainer_version_info current {versions[1]}"] == 1
+    assert [name for name in found if name.startswith("trainer_version_info current")] == [
+        f"trainer_version_info current {versions[1]}"
+    ]
 
 
-def test_a_volume_that_is_gone_takes_its_series_with_it(volume, versions, store, collector, caplog):
+def test_a_volume_that_is_gone_takes_its_series_with_it(volume, versions, collector, caplog):
     labels.promote(volume, versions[0])
-    run(store, "a")
-    scrape(collector)
+    before = scrape(collector)
     away = volume.rename(volume.with_name("away"))
     for _ in range(2):
         found = scrape(collector)
     assert found["trainer_volume_problem"] == 1
     left = ("trainer_version", "trainer_volume_free", "trainer_volume_size")
     assert not [name for name in found if name.startswith(left)]
-    assert found["trainer_runs_total succeeded"] == 1
+    assert found["trainer_runs_total succeeded"] == 0
     # Once, not at each scrape.
     assert len(caplog.records) == 1
     assert str(volume) in caplog.text
     away.rename(volume)
-    found = scrape(collector)
-    assert found["trainer_volume_problem"] == 0
-    assert found[f"trainer_version_info current {versions[0]}"] == 1
+    assert scrape(collector).keys() == before.keys()
 
 
 def test_a_volume_that_does_not_answer_holds_up_one_scrape_only(collector, monkeypatch):
@@ -252,14 +240,13 @@ def test_a_volume_that_does_not_answer_holds_up_one_scrape_only(collector, monke
 
     monkeypatch.setattr(version_metrics, "_PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr(os, "statvfs", hang)
-    first = threading.Thread(target=scrape, args=[collector])
-    first.start()
-    try:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(scrape, collector)
         hanging.wait()
-        found = scrape(collector)
-    finally:
-        answered.set()
-        first.join()
+        try:
+            found = scrape(collector)
+        finally:
+            answered.set()
     assert found["trainer_volume_problem"] == 1
     assert found["trainer_runs_total succeeded"] == 0
 
@@ -286,9 +273,7 @@ def test_both_formats_of_prometheus_can_be_read(store, volume, versions, collect
     run(store, "a", fit=2.0)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
-    text = choose_encoder("text/plain")[0](registry).decode()
-    assert 'trainer_runs_total{outcome="succeeded"} 1.0' in text.splitlines()
-    plain = [*text_string_to_metric_families(text)]
+    plain = [*text_string_to_metric_families(choose_encoder("text/plain")[0](registry).decode())]
     # This one refuses two families of one name.
     strict = [*openmetrics.text_string_to_metric_families(generate_latest(registry).decode())]
     assert len(plain) == len(strict) > 15
@@ -296,8 +281,7 @@ def test_both_formats_of_prometheus_can_be_read(store, volume, versions, collect
 
 
 def test_scrapes_at_the_same_time_count_nothing_twice(store, collector, monkeypatch):
-    for number in range(5):
-        run(store, str(number), ended=101.0)
+    run(store, "a")
     both = threading.Barrier(2)
 
     def meeting(number, *, size, before=store.ended_from):
@@ -308,9 +292,7 @@ def test_scrapes_at_the_same_time_count_nothing_twice(store, collector, monkeypa
         return found
 
     monkeypatch.setattr(store, "ended_from", meeting)
-    threads = [threading.Thread(target=scrape, args=[collector]) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert scrape(collector)["trainer_run_duration_seconds_count"] == 5
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(2):
+            pool.submit(scrape, collector)
+    assert scrape(collector)["trainer_run_duration_seconds_count"] == 1

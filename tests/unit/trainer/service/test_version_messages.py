@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
-from lightfm_retriever.publication.volume import FolderVolume
 from tests import publications
 from trainer.service.version_messages import diff_message, diff_of, row_of, version_message
-from trainer.versions import catalogue, diff, rows
+from trainer.versions import rows
 from trainer.versions.catalogue import PublishedVersion
 from trainer.versions.diff import IdChanges, Overlap, ValueChange, VersionDiff
 
@@ -20,23 +18,29 @@ def sent(message):
     return type(message).FromString(message.SerializeToString())
 
 
-@pytest.mark.parametrize("metrics", [{}, {"z": 0.1, "test_auc": 0.9375, "a": 1e-9}])
-def test_a_version_that_is_sent_has_the_row_of_the_volumes_own(metrics):
-    manifest = replace(publications.complete_manifest(), metrics=metrics)
-    published = PublishedVersion(manifest.version, ["canary", "current"], manifest, "")
+MANIFEST = publications.complete_manifest()
+METRICS = {"z": 0.1, "test_auc": 0.9375, "a": 1e-9}
+
+
+@pytest.mark.parametrize(
+    "published",
+    [
+        PublishedVersion(
+            MANIFEST.version, ["canary", "current"], replace(MANIFEST, metrics=METRICS), ""
+        ),
+        PublishedVersion(MANIFEST.version, [], replace(MANIFEST, metrics={}), ""),
+        PublishedVersion("20260101T000000Z-000000", ["old"], None, "isn't JSON"),
+    ],
+    ids=["measured", "not measured", "broken"],
+)
+def test_a_version_that_is_sent_has_the_row_of_the_volumes_own(published):
     row = row_of(sent(version_message(published)))
     assert row == rows.row_of(published)
     assert json.dumps(row.content()) == json.dumps(rows.row_of(published).content())
 
 
-def test_a_broken_version_has_the_same_row_too():
-    published = PublishedVersion("20260101T000000Z-000000", ["old"], None, "isn't JSON")
-    assert row_of(sent(version_message(published))) == rows.row_of(published)
-
-
 def test_a_service_of_before_does_not_tell_the_recall():
-    row = row_of(pb.Version(name="a", items=1))
-    assert row.recall_at_10 == {}
+    assert row_of(pb.Version(name="a", items=1)).recall_at_10 == {}
 
 
 def ids(**changes):
@@ -78,14 +82,3 @@ def test_truth_values_of_a_service_of_before_are_understood():
         hyperparameters=[pb.SettingChange(name="sample_weights", before="False", after="True")]
     )
     assert diff_of(message, "a", "b").hyperparameters == [ValueChange("sample_weights", False, True)]
-
-
-def test_two_versions_of_a_volume_differ_the_same(tmp_path: Path):
-    before, after = (publications.publish(tmp_path, seed=seed) for seed in (1, 2))
-    volume = FolderVolume(tmp_path)
-    found = diff.diff(tmp_path, before, after, seed=0)
-    assert diff_of(sent(diff_message(found)), before, after) == found
-    listed = catalogue.list_published(volume)
-    assert [row_of(sent(version_message(own))) for own in listed] == [
-        rows.row_of(own) for own in listed
-    ]

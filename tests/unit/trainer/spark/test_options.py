@@ -30,13 +30,14 @@ def test_the_flags_of_spark(command):
     flags = ["--engine=spark-als", "--spark-master=spark://a:7077", "--als-regularization=0.5"]
     flags += ["--als-alpha=3", "--spark-conf=spark.executor.memory=4g", "--spark-conf=spark.a=b=c,d"]
     assert spec_by(*flags, command=command).spark == ALS
-    assert spec_by("--engine", "spark-als", command=command).spark == SparkAls()
     assert spec_by(command=command).spark is None
     assert spec_by("--engine=lightfm", command=command).spark is None
     # What both engines have is kept.
     both = ["--components=8", "--epochs=3", "--seed=7", "--sample-weights"]
+    spec = spec_by("--engine=spark-als", *both, command=command)
+    assert spec.spark == SparkAls()
     expected = Hyperparameters(components=8, epochs=3, seed=7, sample_weights=True)
-    assert spec_by("--engine=spark-als", *both, command=command).hyperparameters == expected
+    assert spec.hyperparameters == expected
 
 
 SPARKS = "--spark-master=local[2] --spark-conf=spark.a=b --als-alpha=1 --als-regularization=0.1"
@@ -70,19 +71,19 @@ def test_what_only_lightfm_has_is_refused_with_both_names(flag, shown):
 
 
 @pytest.mark.parametrize(
-    ("option", "values"),
+    "given",
     [
-        ("spark_master", ["yarn", "local[x]", "spark://host", "local[2] --class Evil", ""]),
-        ("spark_conf", [{"executor.memory": "1g"}, {"spark.master": "local"}]),
-        ("als_alpha", [0.0, float("nan"), float("inf")]),
-        ("als_regularization", [-0.1, float("nan")]),
+        *({"spark_master": bad} for bad in ("yarn", "local[x]", "spark://host", "local[2] --x", "")),
+        *({"spark_conf": bad} for bad in ({"executor.memory": "1g"}, {"spark.master": "local"})),
+        {"als_alpha": 0.0},
+        {"als_regularization": float("nan")},
     ],
 )
-def test_a_value_that_is_out_of_range_is_named(option, values):
-    for value in values:
-        with pytest.raises(OptionError) as caught:
-            SparkAls(**{option: value})
-        assert caught.value.option == f"--{option.replace('_', '-')}"
+def test_a_value_that_is_out_of_range_is_named(given):
+    [name] = given
+    with pytest.raises(OptionError) as caught:
+        SparkAls(**given)
+    assert caught.value.option == f"--{name.replace('_', '-')}"
 
 
 def test_a_setting_without_a_value_is_named():

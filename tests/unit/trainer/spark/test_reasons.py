@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from trainer.spark.reasons import last_problem, reason_of
+from trainer.spark.reasons import reason_of
 
 PYTHON = """An error occurred while calling o73.fit.
 : org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 failed 4 times, most \
@@ -86,5 +86,3 @@ def test_of_a_process_that_ended_the_log_tells_why(tmp_path, log, error, reason)
     if log is not None:
         path.write_text(log)
     assert reason_of(error, path) == reason
-    told = reason.partition("ended: ")[2]
-    assert not told or last_problem(path) == told
