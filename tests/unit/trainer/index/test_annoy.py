@@ -1,31 +1,15 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from annoy import AnnoyIndex
 
 from lightfm_retriever.publication.errors import VectorError
 from lightfm_retriever.publication.storage.chunks import row_chunks
-from lightfm_retriever.publication.vectors.ranking import best, unit_rows
 from lightfm_retriever.publication.vectors.vector_space import augment_items
-from tests.unit.trainer.index.cases import SPACES, build, most, uneven, vectors
+from tests.unit.trainer.index.cases import SPACES, build, uneven, vectors
 from trainer.errors import OptionError
 from trainer.index import annoy, make_backends
 from trainer.index.annoy import AnnoyBackend
-
-
-@pytest.mark.parametrize("space", SPACES)
-def test_a_search_of_all_items_is_in_the_exact_order(tmp_path, space):
-    of = vectors(60)
-    built = build("annoy", of, space, tmp_path)
-    exact = unit_rows(of) if space == "cosine" else of
-    for query in vectors(20, seed=2):
-        found = built.index.search(query, 60, most(built))
-        # Annoy's float32 distances may swap what is next to equal.
-        np.testing.assert_allclose(
-            (exact @ query)[found], (exact @ query)[best(exact @ query, 60)], atol=1e-4
-        )
-        assert sorted(found) == list(range(60))
 
 
 @pytest.mark.parametrize("space", SPACES)
