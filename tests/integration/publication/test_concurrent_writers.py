@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
-import pytest
-
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.reader import list_versions
 from tests import publications
@@ -15,8 +13,7 @@ from tests.integration.publication.checks import assert_sound
 ROUNDS = 8
 
 
-@pytest.mark.parametrize("attempt", range(4))
-def test_two_processes_publish_and_promote_at_once(publisher, other_publisher, tmp_path, attempt):
+def test_two_processes_publish_and_promote_at_once(publisher, other_publisher, tmp_path):
     both = [publisher, other_publisher]
     for number, each in enumerate(both):
         each.start(tmp_path, seeds=list(range(ROUNDS * number, ROUNDS * (number + 1))))
