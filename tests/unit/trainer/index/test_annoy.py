@@ -28,22 +28,6 @@ def test_the_file_is_the_one_of_a_plain_build(tmp_path, monkeypatch, space):
     assert (tmp_path / "it.annoy").read_bytes() == (tmp_path / "plain").read_bytes()
 
 
-def test_a_neighbour_more_looks_at_a_node_more_in_each_tree(tmp_path):
-    """As Annoy's own default does."""
-    index = build("annoy", vectors(500), "cosine", tmp_path, settings={"trees": 7}).index
-    asked = []
-
-    class Recorder:
-        def get_nns_by_vector(self, _, count, search_k):
-            asked.append((count, search_k))
-            return []
-
-    index._index = Recorder()
-    for count in (1, 10, 11, 110):
-        index.search(vectors(1)[0], count, 200)
-    assert asked == [(1, 200), (10, 200), (11, 207), (110, 900)]
-
-
 def test_a_file_that_holds_less_than_was_saved_is_noticed(tmp_path):
     build("annoy", vectors(40, 5), "cosine", tmp_path)
     path = tmp_path / "it.annoy"

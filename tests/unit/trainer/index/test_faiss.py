@@ -51,25 +51,6 @@ def test_an_item_that_is_much_longer_than_all_others_hides_none(tmp_path):
     assert recall(built, of, vectors(40, seed=2), "inner_product") >= 0.99
 
 
-def test_as_many_lists_more_are_searched_as_hold_the_candidates_more(tmp_path):
-    built = build("faiss", vectors(1000), "cosine", tmp_path)
-    lists = built.build["lists"]
-    assert lists == 125
-    asked = []
-
-    class Recorder:
-        nlist = lists
-
-        def search(self, _, count, *, params):
-            asked.append((count, params.nprobe))
-            return np.zeros((1, 0)), np.zeros((1, 0), dtype=np.int64)
-
-    built.index._index = Recorder()
-    for count in (1, 30, 38, 110, 10_000):
-        built.index.search(vectors(1)[0], count, 5)
-    assert asked == [(1, 5), (30, 5), (38, 6), (110, 15), (10_000, 125)]
-
-
 def test_where_lists_hold_fewer_than_asked_for_there_are_no_made_up_rows(tmp_path):
     built = build("faiss", vectors(500), "cosine", tmp_path)
     for query in vectors(20, seed=2):

@@ -104,19 +104,6 @@ def test_one_item_that_is_much_longer_does_not_make_the_others_equal(direction):
     assert recall(worst, of, query) == 0.0
 
 
-def test_rounding_is_no_miss():
-    """Scores that cancel out are known to the precision of their parts only."""
-    random = np.random.default_rng(1)
-    of = random.normal(size=(12, 64)).astype(np.float32)
-    queries = random.normal(size=(40, 64))
-    exactly = of.astype(np.float64)
-    queries -= queries @ np.linalg.pinv(exactly) @ exactly
-    queries = queries.astype(np.float32)
-    norms = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(of, axis=1)
-    assert (np.abs(queries @ of.T) < 1e-6 * norms).all()
-    assert recall(exact(of), of, queries) == 1.0
-
-
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.sampled_from(SPACES))
 def test_recall_is_as_the_definition_has_it(count, seed, space):
     """Whatever an index answers, and whatever is excluded."""
@@ -142,13 +129,6 @@ def test_recall_is_as_the_definition_has_it(count, seed, space):
     assert measured == pytest.approx(found / wanted if wanted else 1.0)
     for left, copy in zip((of, queries), before, strict=True):
         np.testing.assert_array_equal(left, copy)
-
-
-def test_queries_are_asked_by_direction_where_only_that_counts():
-    of, queries = vectors(), 7 * cases.vectors(20, 4, seed=2)
-    built = searching(of, best_of(unit_rows(of)))
-    assert recall(built, of, queries, "cosine") == 1.0
-    assert sorted(query for query, *_ in built.index.asked) == sorted(unit_rows(queries).tolist())
 
 
 def test_of_many_queries_some_are_drawn_by_the_seed(monkeypatch):

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import struct
-from contextlib import nullcontext
 
-import numpy as np
 import pytest
 
 from lightfm_retriever.publication.storage.chunks import row_chunks
@@ -45,24 +43,6 @@ def test_a_queue_holds_ten_at_the_least_and_no_more_than_there_are(tmp_path, ite
     assert (built.effort.least, built.effort.most) == (10, most)
 
 
-def test_the_queue_is_as_long_as_what_is_asked_for(tmp_path):
-    built = build("nmslib", vectors(300), "cosine", tmp_path)
-    asked = []
-
-    class Recorder:
-        def setQueryTimeParams(self, settings):  # noqa: N802 - NMSLIB's
-            asked.append(settings["efSearch"])
-
-        def knnQuery(self, _, k):  # noqa: N802, ARG002
-            return np.zeros(0, dtype=np.int32), None
-
-    built.index._index = Recorder()
-    for count, effort in ((10, 10), (10, 10), (10, 50), (30, 50), (200, 10), (10, 10)):
-        built.index.search(vectors(1)[0], count, effort)
-    # Told only when it changes.
-    assert asked == [10, 50, 70, 200, 10]
-
-
 @pytest.mark.parametrize("metric", ["negdotprod", "cosinesimil"])
 def test_all_items_are_given_by_their_rows(tmp_path, monkeypatch, metric):
     of = vectors(500, 13)
@@ -71,30 +51,6 @@ def test_all_items_are_given_by_their_rows(tmp_path, monkeypatch, metric):
     built = build("nmslib", of, "inner_product", tmp_path, settings=settings)
     assert recall(built, of, vectors(20, 13, seed=2), "inner_product") == 1
     assert sorted(built.index.search(of[0], 500, 500).tolist()) == [*range(500)]
-
-
-@pytest.mark.parametrize(
-    ("kept", "error", "message"),
-    [
-        # NMSLIB doesn't always say that a file was cut short.
-        (999, None, "No space left on device"),
-        (1000, None, None),
-        (0, RuntimeError("basic_ios::clear"), "NMSLIB can't save it: basic_ios::clear"),
-    ],
-)
-def test_a_file_that_was_not_saved_whole_is_an_os_error(tmp_path, kept, error, message):
-    path = tmp_path / "it.nmslib"
-
-    class Index:
-        def saveIndex(self, name, save_data):  # noqa: N802, ARG002
-            path.write_bytes(b"\0" * kept)
-            if error is not None:
-                raise error
-
-    expected = nullcontext() if message is None else pytest.raises(OSError, match=message)
-    with expected as caught:
-        nmslib._save(Index(), path, least_bytes=1000)
-    assert caught is None or caught.value.filename == str(path)
 
 
 def test_an_index_that_was_released_is_opened_again_for_the_next_search(tmp_path):

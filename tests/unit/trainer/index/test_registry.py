@@ -97,13 +97,6 @@ def test_auto_and_stand_ins_do_with_what_is_installed(without):
     assert "trainer.index.faiss" not in sys.modules
 
 
-def test_a_module_that_is_missing_for_another_reason_is_named(without):
-    """FAISS itself may lack what it needs."""
-    without("faiss", "packaging")
-    with pytest.raises(BackendMissingError, match="backend 'faiss' needs 'packaging'"):
-        make_backends("faiss")
-
-
 def test_the_packages_whose_versions_are_recorded():
     assert distributions(make_backends("exact")) == []
     assert distributions(make_backends("annoy,exact,faiss,nmslib")) == ["annoy", "faiss-cpu", "nmslib"]
