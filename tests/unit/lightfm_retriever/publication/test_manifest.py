@@ -50,17 +50,14 @@ def refused(content, reason=None, *, error=ManifestError, sign=True):
 
 def leaves(value, path=()):
     """Paths of all values in a JSON value that hold no other values; empty containers are such."""
-    children = {}
-    if isinstance(value, dict):
-        children = value
-    elif isinstance(value, list):
-        children = dict(enumerate(value))
-    if not children:
+    if not value or not isinstance(value, dict | list):
         yield path
-    for key, child in children.items():
+        return
+    for key, child in value.items() if isinstance(value, dict) else enumerate(value):
         yield from leaves(child, (*path, key))
 
 
+FACTS = CONTENT["files"][layout.ITEM_IDS]
 LEAVES = list(leaves(CONTENT))
 
 
@@ -79,15 +76,14 @@ def put(path, value):
 
 def edited(value):
     """Another value of the same type, where the type has one."""
-    if value is None:
-        return 0
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int | float):
-        return value / 2 if isinstance(value, float) else value + 1
-    if isinstance(value, str):
-        return value[:-1] + ("1" if value[-1] == "0" else "0")
-    return ["x"] if isinstance(value, list) else {"x": "y"}
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1
+        case str():
+            return value[:-1] + ("1" if value[-1] == "0" else "0")
+    return 0 if value is None else type(value)(["xy"])
 
 
 # ---- what is written
@@ -127,7 +123,6 @@ def test_the_text_is_indented_json_in_utf8_with_a_checksum_that_can_be_recompute
     # The example has the fields of a real one.
     real = json.loads((published.directory / layout.MANIFEST).read_bytes())
     assert list(leaves(real)) == LEAVES
-    assert len(LEAVES) > 70
 
 
 def test_a_manifest_is_read_from_its_directory(tmp_path):
@@ -236,34 +231,23 @@ def test_another_format_version_is_refused_whatever_else_the_manifest_holds(foun
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("old", "new", "said"),
     [
-        (lambda text: re.sub(r',\s*"checksum": "[0-9a-f]+"', "", text), "there is no checksum, but"),
-        (
-            lambda text: text.replace('"checksum": "', '"checksum": null, "x": "'),
-            "checksum is null, but",
-        ),
-        (lambda text: text.replace("{", '{"items": 41,', 1), "'items' is there twice: it was edited"),
-        (
-            lambda text: text.replace('"indexes": {', '"indexes": {"x": 1, "x": 1,'),
-            "'x' is there twice",
-        ),
-        (lambda text: text.replace('"items": ', '"items": ' + "9" * 5000, 1), "more than 64 bits"),
-        (
-            lambda text: text.replace('"format_version": 1', '"format_version": null'),
-            "no format_version",
-        ),
-        *(
-            (lambda text, number=number: text.replace("0.258", number), "can't be checked")
-            for number in ("NaN", "Infinity", "-Infinity", "1e999")
-        ),
-        (lambda text: text.encode("latin-1"), "isn't JSON: byte "),
+        ('"checksum": "', '"x": "', "there is no checksum, but"),
+        ('"checksum": "', '"checksum": null, "x": "', "checksum is null, but"),
+        ("{", '{"items": 41,', "'items' is there twice: it was edited"),
+        ('"indexes": {', '"indexes": {"x": 1, "x": 1,', "'x' is there twice"),
+        ('"items": ', '"items": ' + "9" * 5000, "more than 64 bits"),
+        ('"format_version": 1', '"format_version": null', "no format_version"),
+        *(("0.258", number, "can't be checked") for number in ("NaN", "-Infinity", "1e999")),
+        ("példa", "p\xe9lda", "isn't JSON: byte "),
     ],
 )
-def test_what_no_manifest_of_ours_has_is_said_in_our_words(change, said):
-    text = change(manifest.encode(EXAMPLE).decode())
+def test_what_no_manifest_of_ours_has_is_said_in_our_words(old, new, said):
+    coding = "latin-1" if old == "példa" else "utf-8"
+    data = manifest.encode(EXAMPLE).decode().replace(old, new, 1).encode(coding)
     with pytest.raises(InvalidPublicationError, match=re.escape(said)) as caught:
-        decode(text if isinstance(text, bytes) else text.encode())
+        decode(data)
     assert not re.search(r"None|set_int_max|sys\.", str(caught.value))
 
 
@@ -327,7 +311,7 @@ INDEX = ("indexes", layout.SIMILAR)
             )
         ),
         *(
-            (("files", name), CONTENT["files"][layout.ITEM_IDS], "isn't a plain file name")
+            (("files", name), FACTS, "isn't a plain file name")
             for name in ("../items.trie", layout.MANIFEST)
         ),
         *(
@@ -339,11 +323,7 @@ INDEX = ("indexes", layout.SIMILAR)
                 (["a"], "files: 'attribute_values.trie' is missing, though attributes has a text"),
             )
         ),
-        (
-            ("files", layout.NUMBERS),
-            CONTENT["files"][layout.ITEM_IDS],
-            "files: 'numbers.npy' is there, but attributes has no number",
-        ),
+        (("files", layout.NUMBERS), FACTS, "'numbers.npy' is there, but attributes has no number"),
     ],
     ids=lambda part: str(part)[:60],
 )
@@ -354,11 +334,10 @@ def test_a_value_that_cannot_be_is_refused(path, value, reason):
 
 def test_more_files_than_any_version_has_are_refused():
     """They are looked at one by one, and told to each worker."""
-    facts = CONTENT["files"][layout.ITEM_IDS]
-    left = manifest.MAX_FILES - len(CONTENT["files"])
-    files = {**CONTENT["files"], **{f"extra{number}.npy": facts for number in range(left)}}
+    left = range(manifest.MAX_FILES - len(CONTENT["files"]))
+    files = {**CONTENT["files"], **{f"extra{number}.npy": FACTS for number in left}}
     assert len(decode(written({**CONTENT, "files": files})).files) == 100
-    files["one.more"] = facts
+    files["one.more"] = FACTS
     refused({**CONTENT, "files": files}, "files: there are 101, but a version has at most 100")
 
 
@@ -414,7 +393,7 @@ def test_a_part_of_a_model_s_files_is_refused_with_the_name_of_one_that_is_missi
         (["components"], 5, layout.ITEM_VECTORS, r"shape is \(12, 5\), but should be \(12, 6\)"),
         (["files", layout.USER_IDS, "size"], 0, layout.USER_IDS, "size in bytes is .* should be 0"),
         (["files", layout.USER_IDS, "sha256"], "0" * 64, layout.USER_IDS, "SHA-256 is .* be 0{64}"),
-        (["files", "extra.npy"], CONTENT["files"][layout.ITEM_IDS], "extra.npy", "it is missing"),
+        (["files", "extra.npy"], FACTS, "extra.npy", "it is missing"),
     ],
 )
 def test_an_edit_that_was_signed_anew_is_refused_by_what_it_contradicts(
@@ -433,21 +412,19 @@ LONG = "x" * 100_000
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "sign"),
+    ("path", "value"),
     [
-        (("checksum",), LONG, False),
-        (("checksum",), [1] * 10_000, False),
-        (("format_version",), LONG, True),
-        (("format_version",), [None] * 10_000, True),
-        (("version",), LONG, True),
-        (("created_at",), LONG, True),
-        (("files", LONG + "/"), CONTENT["files"]["items.trie"], True),
-        (("files", LONG), CONTENT["files"]["items.trie"], True),
-        (("indexes", LONG), CONTENT["indexes"]["similar"], True),
-        ((*INDEX, "file"), LONG, True),
-        ((*INDEX, "backend"), LONG, True),
+        (("checksum",), LONG),
+        (("format_version",), [None] * 10_000),
+        (("version",), LONG),
+        (("created_at",), LONG),
+        (("files", LONG), FACTS),
+        (("indexes", LONG), CONTENT["indexes"]["similar"]),
+        ((*INDEX, "file"), LONG),
+        ((*INDEX, "backend"), LONG),
     ],
     ids=lambda part: str(part)[:40],
 )
-def test_what_is_endless_is_cut_in_messages(path, value, sign):
+def test_what_is_endless_is_cut_in_messages(path, value):
+    sign = path != ("checksum",)
     assert len(refused(put(path, value), error=InvalidPublicationError, sign=sign)) < 600
