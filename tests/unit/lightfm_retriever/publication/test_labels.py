@@ -144,7 +144,7 @@ def test_a_label_that_cannot_be_written_stays_and_leaves_nothing(volume, monkeyp
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", refuse)
+        patch.setattr(os, "rename", refuse)
         with pytest.raises(VolumeError, match=r"labels/current: can't be written: Permission denied"):
             promote(volume, B)
     assert list(layout.staging_dir(volume).iterdir()) == []

@@ -356,7 +356,7 @@ def test_an_index_that_must_be_there_is_missed(name):
     refused({**CONTENT, "indexes": indexes}, r"indexes: '\w+' is missing")
 
 
-@pytest.mark.parametrize("pair", [*layout.OPTIONAL_PAIRS, *layout.OTHER_PAIRS])
+@pytest.mark.parametrize("pair", layout.PAIRS)
 @pytest.mark.parametrize("kept", [(), (0,), (1,), (0, 1)])
 def test_files_of_a_pair_come_together_or_not_at_all(pair, kept):
     own = EXAMPLE.files[layout.ITEM_VECTORS]

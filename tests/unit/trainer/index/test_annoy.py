@@ -31,12 +31,12 @@ def test_the_file_is_the_one_of_a_plain_build(tmp_path, monkeypatch, space):
 def test_a_file_that_holds_less_than_was_saved_is_noticed(tmp_path):
     build("annoy", vectors(40, 5), "cosine", tmp_path)
     path = tmp_path / "it.annoy"
-    annoy._open(path, 5, 40, "cosine")
+    annoy._SavedIndex(path, 5, 40, "cosine")
     with pytest.raises(VectorError, match=r"it\.annoy: holds 40 items after saving 41"):
-        annoy._open(path, 5, 41, "cosine")
+        annoy._SavedIndex(path, 5, 41, "cosine")
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(OSError, match="size"):
-        annoy._open(path, 5, 40, "cosine")
+        annoy._SavedIndex(path, 5, 40, "cosine")
 
 
 @pytest.mark.parametrize(

@@ -61,9 +61,9 @@ def test_where_lists_hold_fewer_than_asked_for_there_are_no_made_up_rows(tmp_pat
 
 def test_a_file_that_holds_less_than_was_saved_is_noticed(tmp_path):
     build("faiss", vectors(40), "cosine", tmp_path)
-    faiss._open(tmp_path / "it.faiss", 40, "cosine", 30)
+    faiss._SavedIndex(tmp_path / "it.faiss", 40, "cosine", 30)
     with pytest.raises(VectorError, match=r"it\.faiss: holds 40 items after saving 41"):
-        faiss._open(tmp_path / "it.faiss", 41, "cosine", 30)
+        faiss._SavedIndex(tmp_path / "it.faiss", 41, "cosine", 30)
 
 
 def test_nothing_is_read_ahead_by_other_threads(tmp_path):

@@ -101,13 +101,13 @@ class FakeQuestions:
     def ask(self, built, effort):
         if not isinstance(built.index, Curve):
             assert (built.effort, effort) == (None, 0)
-            return Measurement(1.0, self.exact, 100)
+            return Measurement(1.0, self.exact)
         built.index.asked.append(effort)
-        return Measurement(built.index.recall(effort), built.index.microseconds(effort), 100)
+        return Measurement(built.index.recall(effort), built.index.microseconds(effort))
 
     def ask_bare(self, built, effort):
         found = self.ask(built, effort)
-        return Measurement(found.recall / 2, found.query_microseconds / 4, 100)
+        return Measurement(found.recall / 2, found.query_microseconds / 4)
 
 
 def files_in(folder):
