@@ -39,14 +39,11 @@ def for_each(call: Callable[[_Part], object], parts: Iterable[_Part], *, threads
                     return
                 number, part = todo.popleft()
                 running += 1
-            failure: BaseException | None = None
             try:
                 call(part)
             except BaseException as error:  # raised below, by the thread that waits
-                failure = error
+                failed.append((number, error))
             with changed:
-                if failure is not None:
-                    failed.append((number, failure))
                 running -= 1
                 changed.notify_all()
 

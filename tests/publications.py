@@ -84,7 +84,7 @@ EXTENDED_FILES = sorted(
         *ALL_FILES,
         layout.ID_RANKS,
         layout.FOLD_IN,
-        *(name for pair in layout.OTHER_PAIRS for name in pair),
+        *(name for pair in layout.PAIRS for name in pair if name not in ALL_FILES),
         *(name for files in layout.ATTRIBUTE_FILES.values() for name in files),
     ]
 )

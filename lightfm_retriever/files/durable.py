@@ -29,12 +29,19 @@ def _flush(descriptor: int) -> None:
         os.close(descriptor)
 
 
-def write_durably(temporary: Path, content: ReadableBuffer, path: Path) -> None:
-    """Write a temporary file, give it its name, and have both on the disk. OSError when it can't."""
+def write_durably(
+    temporary: Path, content: ReadableBuffer, path: Path, *, mode: int | None = None
+) -> None:
+    """Write a temporary file, give it its name, and have both on the disk. OSError when it can't.
+
+    Its `mode` is by default what the process's umask leaves of 0o644.
+    """
     try:
         with create_regular(temporary) as output:
             output.write(content)
             output.flush()
+            if mode is not None:
+                os.fchmod(output.fileno(), mode)
             os.fsync(output.fileno())
         os.rename(temporary, path)
     except BaseException:

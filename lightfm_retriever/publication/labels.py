@@ -16,17 +16,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from lightfm_retriever.files.durable import fsync_directory, make_directory
+from lightfm_retriever.files.durable import make_directory, write_durably
 from lightfm_retriever.files.regular_files import open_descriptor, read_regular
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import (
     LabelError,
     LabelMovedError,
     NothingToRollBackToError,
-    VersionNotFoundError,
     VolumeError,
 )
-from lightfm_retriever.publication.reader import has_version
+from lightfm_retriever.publication.reader import directory_of, has_version
 
 MAX_BYTES = 200
 """Longer than any version's name with stray white space around it."""
@@ -217,8 +216,7 @@ def _stack(history: bytes) -> list[str]:
 
 def _check_move(volume: Path, label: str, version: str) -> None:
     check_name(label)
-    if not has_version(volume, version):
-        raise VersionNotFoundError(version, volume)
+    directory_of(volume, version)
 
 
 def _move(volume: Path, label: str, version: str, verb: Verb) -> None:
@@ -231,17 +229,7 @@ def _move(volume: Path, label: str, version: str, verb: Verb) -> None:
     try:
         for parent in (path.parent, history.parent, temporary.parent):
             make_directory(parent)
-        try:
-            with temporary.open("xb") as file:
-                file.write(version.encode() + b"\n")
-                file.flush()
-                os.fchmod(file.fileno(), 0o644)
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        fsync_directory(path.parent)
+        write_durably(temporary, version.encode() + b"\n", path, mode=0o644)
     except OSError as error:
         raise VolumeError(path, f"can't be written: {error.strerror or error}") from error
     # The label has moved, so what follows must not fail the call.

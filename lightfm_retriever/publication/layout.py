@@ -173,11 +173,9 @@ REQUIRED_FILES = _names("")
 MODEL_FILES = _names(MODEL)
 # There when the manifest names an attribute of the kind, and only then.
 ATTRIBUTE_FILES = {kind: _names(kind) for kind in ("text", "number")}
+# What comes together or not at all, such as offsets and values.
 _GROUPS = dict.fromkeys(spec.group for spec in FILES.values())
-_PAIRS = tuple((files[0], files[1]) for files in map(_names, _GROUPS) if len(files) == 2)
-# Offsets and values that come together or not at all, and others that do.
-OPTIONAL_PAIRS = tuple(pair for pair in _PAIRS if FILES[pair[0]].values)
-OTHER_PAIRS = tuple(pair for pair in _PAIRS if not FILES[pair[0]].values)
+PAIRS = tuple((files[0], files[1]) for files in map(_names, _GROUPS) if len(files) == 2)
 
 
 def index_file(index: str, backend: str) -> str:

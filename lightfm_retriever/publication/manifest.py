@@ -251,7 +251,7 @@ def _file_problems(files: Collection[str]) -> Iterator[str]:
         f"{shown(own)} isn't a plain file name" for own in files if not layout.is_file_name(own)
     )
     yield from (f"{name!r} is missing" for name in layout.REQUIRED_FILES if name not in files)
-    for one, other in (*layout.OPTIONAL_PAIRS, *layout.OTHER_PAIRS):
+    for one, other in layout.PAIRS:
         if (one in files) != (other in files):
             yield f"{one!r} and {other!r} need each other"
     missing = [name for name in layout.MODEL_FILES if name not in files]

@@ -23,7 +23,7 @@ from lightfm_retriever.publication.errors import (
     VersionNotFoundError,
     VolumeError,
 )
-from lightfm_retriever.publication.reader import has_version
+from lightfm_retriever.publication.reader import directory_of, has_version
 from lightfm_retriever.publication.writer import Staging
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -40,8 +40,7 @@ def delete_version(volume: Path, version: str) -> None:
         VolumeError: the labels can't be read or the volume can't be written. When the error says that
             files are left, the version is gone all the same, and the next writer tries to remove them.
     """
-    if not has_version(volume, version):
-        raise VersionNotFoundError(version, volume)
+    directory_of(volume, version)
     _refuse_labelled(volume, version)
     try:
         # Its lock keeps other writers from taking what lies there for abandoned.

@@ -32,39 +32,29 @@ def _lock(directory: Path) -> int | None:
     Its writer and those who would remove it go the same way, so that only one of them gets it.
     """
     path = directory / _LOCK
-    try:
+    with contextlib.ExitStack() as stack, contextlib.suppress(BlockingIOError, FileNotFoundError):
         lock = open_descriptor(path, os.O_CREAT | os.O_RDWR)
-    except FileNotFoundError:
-        return None
-    try:
+        stack.callback(os.close, lock)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # A lock that was removed between opening and locking it keeps nobody out.
         if os.path.samestat(os.fstat(lock), path.stat()):
+            stack.pop_all()
             return lock
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    except BaseException:
-        os.close(lock)
-        raise
-    os.close(lock)
     return None
 
 
 def remove_abandoned(root: Path) -> None:
     """Remove what writers that were killed left in the staging directory."""
     for path in root.iterdir():
-        try:
+        # It may be gone, or another user's, which can't be locked.
+        with contextlib.suppress(OSError):
             # Of the entry itself: where a link leads is none of the writers' business.
             facts = path.lstat()
-            if not stat.S_ISDIR(facts.st_mode):
-                # A label's temporary file: its writer holds it for milliseconds.
-                if datetime.now(UTC).timestamp() - facts.st_mtime > 3600:
-                    path.unlink(missing_ok=True)
-                continue
-        except OSError:
-            continue  # gone, or another user's
-        # One that is another user's can't be locked, and of one that is locked the writer lives.
-        with contextlib.suppress(OSError):
-            if (lock := _lock(path)) is not None:
-                shutil.rmtree(path, ignore_errors=True)
-                os.close(lock)
+            if stat.S_ISDIR(facts.st_mode):
+                # Of one that is locked the writer lives.
+                if (lock := _lock(path)) is not None:
+                    shutil.rmtree(path, ignore_errors=True)
+                    os.close(lock)
+            # A label's temporary file: its writer holds it for milliseconds.
+            elif datetime.now(UTC).timestamp() - facts.st_mtime > 3600:
+                path.unlink(missing_ok=True)

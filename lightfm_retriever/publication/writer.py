@@ -60,9 +60,8 @@ class Staging:
         self._volume = volume
         self._clock = clock
         self._root = layout.staging_dir(volume)
-        self._lock: int | None = None
-        self._directory: Path | None = None
-        self._files = Path()
+        self._stack = contextlib.ExitStack()
+        self._directory = self._files = Path()
         # What the arrays and id maps that were staged tell of the table's sizes.
         self._sizes: dict[str, int] = {}
 
@@ -71,11 +70,13 @@ class Staging:
             for directory in (self._root, layout.versions_dir(self._volume)):
                 make_directory(directory)
             remove_abandoned(self._root)
-            self._directory, self._lock = make_locked(self._root)
+            self._directory, lock = make_locked(self._root)
+            self._stack.callback(os.close, lock)
+            self._stack.callback(shutil.rmtree, self._directory, ignore_errors=True)
             self._files = self._directory / "files"
             self._files.mkdir()
         except OSError as error:
-            self._discard()
+            self._stack.close()
             raise VolumeError(self._volume, f"can't be written: {error.strerror or error}") from error
         return self
 
@@ -85,7 +86,7 @@ class Staging:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._discard()
+        self._stack.close()
         if isinstance(error, OSError):
             where = error.filename or self._volume
             reason = error.strerror or str(error)
@@ -101,7 +102,6 @@ class Staging:
 
     def scratch(self, name: str) -> Path:
         """Make an empty directory for what isn't to be published, on the same file system."""
-        assert self._directory is not None  # noqa: S101 - inside the context
         path = self._directory / f"scratch-{name}"
         path.mkdir()
         return path
@@ -224,13 +224,6 @@ class Staging:
                 os.rename(target, self._files)
             raise
         return True
-
-    def _discard(self) -> None:
-        if self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
 
 
 def _is_finite(array: NDArray[Any], *, gaps: bool) -> bool:

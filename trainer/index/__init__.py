@@ -66,25 +66,21 @@ def stand_ins(backends: Sequence[Backend]) -> list[Backend]:
     Exact search is none of them: it is always at hand.
     """
     tried = {"exact", *(backend.name for backend in backends)}
-    return _installed(name for name in _AUTO if name not in tried)
+    return installed(name for name in _AUTO if name not in tried)
 
 
-def installed() -> list[Backend]:
-    """All backends that are installed, in order of their names."""
-    return _installed(NAMES)
-
-
-def distributions(backends: Sequence[Backend]) -> list[str]:
-    """The packages whose versions matter to indexes of these backends."""
-    return [backend.distribution for backend in backends if backend.distribution is not None]
-
-
-def _installed(names: Iterable[str]) -> list[Backend]:
+def installed(names: Iterable[str] = NAMES) -> list[Backend]:
+    """Those of some backends that are installed, in that order: all of them, by their names."""
     backends = []
     for name in names:
         with contextlib.suppress(BackendMissingError):
             backends.append(_make(name, {}))
     return backends
+
+
+def distributions(backends: Sequence[Backend]) -> list[str]:
+    """The packages whose versions matter to indexes of these backends."""
+    return [backend.distribution for backend in backends if backend.distribution is not None]
 
 
 def _make(name: str, options: dict[str, Any]) -> Backend:

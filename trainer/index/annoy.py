@@ -77,14 +77,18 @@ class AnnoyBackend:
             # Each tree can hold each item once.
             effort=Effort("search_k", least=min(100, count), most=max(100, count * trees)),
             has_file=True,
-            index=_open(task.path, dimensions, count, space),
+            index=_SavedIndex(task.path, dimensions, count, space),
         )
 
 
 class _SavedIndex:
-    """What was written, not what was built: a short write shows here."""
+    """Opens what was written, not what was built: VectorError where a write was short."""
 
-    def __init__(self, index: AnnoyIndex, space: Space) -> None:
+    def __init__(self, path: Path, dimensions: int, items: int, space: Space) -> None:
+        index = AnnoyIndex(dimensions, _METRIC)
+        index.load(str(path))
+        if index.get_n_items() != items:
+            raise VectorError(f"{path}: holds {index.get_n_items()} items after saving {items}")
         self._index = index
         self._trees = index.get_n_trees()
         self._augment = space == "inner_product"
@@ -99,11 +103,3 @@ class _SavedIndex:
             effort, count=count, candidates=_CANDIDATES, per_candidate=self._trees, effort=relative
         )
         return np.array(self._index.get_nns_by_vector(query.tolist(), count, search_k), dtype=np.int64)
-
-
-def _open(path: Path, dimensions: int, items: int, space: Space) -> _SavedIndex:
-    index = AnnoyIndex(dimensions, _METRIC)
-    index.load(str(path))
-    if index.get_n_items() != items:
-        raise VectorError(f"{path}: holds {index.get_n_items()} items after saving {items}")
-    return _SavedIndex(index, space)

@@ -80,7 +80,7 @@ class FaissBackend:
             candidates=_CANDIDATES[codes],
             effort=Effort("probes", least=1, most=lists),
             has_file=True,
-            index=_open(task.path, count, task.space, _CANDIDATES[codes]),
+            index=_SavedIndex(task.path, count, task.space, _CANDIDATES[codes]),
         )
 
 
@@ -107,11 +107,15 @@ class _Indexed:
 
 
 class _SavedIndex:
-    def __init__(self, index: faiss.IndexIVF, space: Space, candidates: int) -> None:
-        self._index = index
+    def __init__(self, path: Path, items: int, space: Space, candidates: int) -> None:
+        self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+        if self._index.ntotal != items:
+            raise VectorError(f"{path}: holds {self._index.ntotal} items after saving {items}")
+        # Starting threads to read ahead takes longer than the search of lists that are in memory.
+        faiss.downcast_InvertedLists(self._index.invlists).prefetch_nthread = 0
         self._augment = space == "inner_product"
         self._candidates = candidates
-        self._per_candidate = index.nlist / index.ntotal
+        self._per_candidate = self._index.nlist / items
 
     def search(
         self, query: Float32Array, count: int, effort: int, relative: float = 1.0
@@ -137,15 +141,6 @@ def _save(index: faiss.IndexIVF, path: Path) -> None:
     # FAISS' own writing to a file doesn't notice that the last bytes found no room.
     with path.open("wb", buffering=_WRITTEN_BYTES) as file:
         faiss.write_index(index, faiss.PyCallbackIOWriter(file.write, _WRITTEN_BYTES))
-
-
-def _open(path: Path, items: int, space: Space, candidates: int) -> _SavedIndex:
-    index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
-    if index.ntotal != items:
-        raise VectorError(f"{path}: holds {index.ntotal} items after saving {items}")
-    # Starting threads to read ahead takes longer than the search of lists that are in memory.
-    faiss.downcast_InvertedLists(index.invlists).prefetch_nthread = 0
-    return _SavedIndex(index, space, candidates)
 
 
 def _sample(items: int, count: int, seed: int) -> NDArray[np.int64]:

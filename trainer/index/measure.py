@@ -35,7 +35,6 @@ class Measurement:
 
     recall: float
     query_microseconds: float
-    queries: int
 
 
 class Questions:
@@ -83,9 +82,6 @@ class Questions:
                 self._note_thresholds(own, position)
             # Or they would be in memory together with the next ones.
             del scores, own
-
-    def __len__(self) -> int:
-        return len(self._queries)
 
     def _wanted(self, position: int, results: int) -> int:
         return min(results, len(self.vectors) - len(self._excluded[position]))
@@ -160,5 +156,4 @@ class Questions:
         return Measurement(
             recall=min(1.0, found / wanted) if wanted else 1.0,
             query_microseconds=float(np.median(nanoseconds)) / 1000,
-            queries=len(nanoseconds),
         )

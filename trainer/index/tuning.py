@@ -157,15 +157,11 @@ def tune(
     builds.keep_only(best)
     bare = questions.ask_bare(best.built, best.effort)
     facts = IndexFacts(
-        backend=best.backend.name,
+        **vars(best.trial),
         metric=best.built.metric,
         dimensions=best.built.dimensions,
         items=len(questions.vectors),
         file=None,
-        build=best.trial.build,
-        query=best.trial.query,
-        recall_at_10=best.trial.recall_at_10,
-        query_microseconds=best.trial.query_microseconds,
         bare_recall_at_10=bare.recall,
         bare_query_microseconds=bare.query_microseconds,
         target_recall=target,

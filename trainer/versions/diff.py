@@ -170,14 +170,9 @@ def _id_changes(old: AnyIds, new: AnyIds) -> IdChanges:
 
 def _missing(ids: AnyIds, other: AnyIds) -> tuple[int, list[str]]:
     """How many ids the other map lacks, and the first of them."""
-    count = 0
-    names: list[str] = []
-    for name in ids:
-        if name not in other:
-            count += 1
-            if count <= SAMPLE_IDS:
-                names.append(name)
-    return count, sorted(names)
+    missing = (name for name in ids if name not in other)
+    first = [*itertools.islice(missing, SAMPLE_IDS)]
+    return len(first) + sum(1 for _ in missing), sorted(first)
 
 
 def _index_facts(manifest: Manifest) -> dict[str, Scalar]:

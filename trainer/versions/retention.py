@@ -128,14 +128,13 @@ def collect(volume: Volume, policy: RetentionPolicy) -> list[str]:
         named = volume.list_labels(strict=True)
         if name in named.values() or name in _rollback_targets(volume, named).values():
             continue
-        try:
-            volume.delete_version(name)
-        except (LabelledVersionError, VersionNotFoundError):
-            continue  # labelled, or deleted by someone else, in this instant
-        except VolumeError as error:
-            _log.warning("version %s can't be deleted: %s", name, error)
-            continue
-        deleted.append(name)
+        # It may be labelled, or deleted by someone else, in this instant.
+        with contextlib.suppress(LabelledVersionError, VersionNotFoundError):
+            try:
+                volume.delete_version(name)
+                deleted.append(name)
+            except VolumeError as error:
+                _log.warning("version %s can't be deleted: %s", name, error)
     return deleted
 
 

@@ -38,9 +38,7 @@ class Ragged:
         offsets = self.offsets
         if offsets[0] != 0 or offsets[-1] != len(self.values):
             return f"run from {offsets[0]} to {offsets[-1]}, not from 0 to {len(self.values)}"
-        if len(offsets) > 1 and bool(np.any(offsets[1:] < offsets[:-1])):
-            return "fall"
-        return None
+        return "fall" if np.any(offsets[1:] < offsets[:-1]) else None
 
     def first_not_ascending(self, *, chunk: int = 1 << 16) -> int | None:
         """The first row whose values don't ascend strictly, None when all do.

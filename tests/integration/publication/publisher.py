@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from typing import Any
 from lightfm_retriever.publication.errors import PublicationError
 from lightfm_retriever.publication.labels import promote
 from lightfm_retriever.publication.removal import delete_version
-from lightfm_retriever.publication.writer import utc_now
 from tests import publications
 from tests.integration.forking import serve
 
@@ -29,18 +29,14 @@ class Request:
 
     Attributes:
         volume: where it publishes.
-        seeds: of the publications, one after the other; None for no end of different ones.
-        seed: the first one then.
-        at_noon: whether all are published in the same second.
+        seeds: of the publications, one after the other, all at noon.
         kill_at: the file system operation, counted from 1, before which it kills itself.
         file_limit: the most bytes that a file may have.
         delete: a version to delete instead of publishing any.
     """
 
     volume: str
-    seeds: list[int] | None = None
-    seed: int = 0
-    at_noon: bool = False
+    seeds: Sequence[int] = ()
     kill_at: int | None = None
     file_limit: int | None = None
     delete: str | None = None
@@ -48,18 +44,20 @@ class Request:
 
 def publish(request: Request, pipe: int) -> None:
     volume = Path(request.volume)
-    clock = (lambda: publications.NOON) if request.at_noon else utc_now
     if request.kill_at is not None:
         _kill_before(request.kill_at, pipe)
     if request.delete is not None:
         delete_version(volume, request.delete)
         return
-    for seed in itertools.count(request.seed) if request.seeds is None else request.seeds:
-        promote(volume, publications.publish(volume, seed=seed, clock=clock))
+    for seed in request.seeds:
+        promote(volume, publications.publish(volume, seed=seed, clock=lambda: publications.NOON))
 
 
 def _kill_before(kill_at: int, pipe: int) -> None:
-    """Python tells of every file system operation but fsync, which comes here by itself."""
+    """Python tells of every file system operation but fsync, which comes here by itself.
+
+    Nothing waits for the disk: what a killed process wrote isn't lost.
+    """
     operations = itertools.count(1)
 
     def count(event: str, arguments: tuple[Any, ...]) -> None:
@@ -67,13 +65,7 @@ def _kill_before(kill_at: int, pipe: int) -> None:
             os.write(pipe, json.dumps({"at": f"{event} {arguments}"}).encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
-    fsync = os.fsync
-
-    def counted_fsync(descriptor: int) -> None:
-        count("os.fsync", (descriptor,))
-        fsync(descriptor)
-
-    os.fsync = counted_fsync
+    os.fsync = lambda descriptor: count("os.fsync", (descriptor,))
     sys.addaudithook(count)
 
 

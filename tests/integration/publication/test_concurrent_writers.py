@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 
-import pytest
-
-from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.reader import list_versions
 from tests import publications
 from tests.integration.publication.checks import assert_sound
@@ -15,21 +11,10 @@ from tests.integration.publication.checks import assert_sound
 ROUNDS = 8
 
 
-@pytest.mark.parametrize("attempt", range(4))
-def test_two_processes_publish_and_promote_at_once(publisher, other_publisher, tmp_path, attempt):
-    both = [publisher, other_publisher]
-    for number, each in enumerate(both):
-        each.start(tmp_path, seeds=list(range(ROUNDS * number, ROUNDS * (number + 1))))
-    assert [each.wait()["status"] for each in both] == [0, 0]
-    versions, _ = assert_sound(tmp_path)
-    assert len(versions) == 2 * ROUNDS
-    assert os.listdir(layout.staging_dir(tmp_path)) == []
-
-
 def test_two_processes_publish_the_same_in_the_same_second(publisher, other_publisher, tmp_path):
     both = [publisher, other_publisher]
     for each in both:
-        each.start(tmp_path, seeds=[1] * ROUNDS, at_noon=True)
+        each.start(tmp_path, seeds=[1] * ROUNDS)
     assert [each.wait()["status"] for each in both] == [0, 0]
     assert_sound(tmp_path)
     seconds = [publications.NOON + timedelta(seconds=number) for number in range(2 * ROUNDS)]

@@ -19,17 +19,15 @@ from lightfm_retriever.files.regular_files import (
     open_regular,
     read_regular,
 )
-from lightfm_retriever.publication import labels, layout, manifest, reader, verification
+from lightfm_retriever.publication import labels, layout, manifest, verification
 from lightfm_retriever.publication.errors import (
     InvalidPublicationError,
     LabelError,
     ManifestError,
-    NothingToRollBackToError,
     VolumeError,
 )
 from lightfm_retriever.publication.storage.arrays import map_array
 from lightfm_retriever.publication.storage.id_map import IdMap
-from tests import publications
 
 # Whoever waits for a FIFO does so for ever.
 pytestmark = pytest.mark.timeout(30)
@@ -51,19 +49,13 @@ def file(tmp_path):
     return file
 
 
+def open_to_append(path):
+    return open_descriptor(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+
+
 @pytest.mark.parametrize(
     "call",
-    [
-        open_regular,
-        open_descriptor,
-        create_regular,
-        open_given,
-        read_regular,
-        check_regular,
-        fsync_file,
-        lambda path: open_descriptor(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND),
-        lambda path: held_open(path).__enter__(),
-    ],
+    [open_regular, create_regular, open_given, read_regular, check_regular, fsync_file, open_to_append],
 )
 def test_each_way_of_opening_refuses_what_is_no_file_and_names_it(tmp_path, call):
     fifo, link, loop, unix = (tmp_path / name for name in ("fifo", "link", "loop", "socket"))
@@ -75,9 +67,8 @@ def test_each_way_of_opening_refuses_what_is_no_file_and_names_it(tmp_path, call
     kinds = {fifo: "a FIFO", link: "a FIFO", unix: "a socket", Path("/dev/zero"): "a device"}
     open_before = len(os.listdir("/proc/self/fd"))
     for path, kind in kinds.items():
-        with pytest.raises(IrregularFileError) as caught:
+        with pytest.raises(IrregularFileError, match=f"is {kind}, but should be a regular") as caught:
             call(path)
-        assert caught.value.strerror == f"is {kind}, but should be a regular file"
         assert caught.value.filename == str(path)
     for path, number in ((tmp_path, errno.EISDIR), (loop, errno.ELOOP)):
         with pytest.raises(OSError, match=str(path)) as caught:
@@ -114,20 +105,16 @@ def test_a_pipe_that_a_shell_gave_is_read_where_a_file_is_read_once():
 
 
 def test_a_label_a_history_or_a_lock_that_is_a_fifo_says_so_and_hides_no_other(published):
-    volume, version = published.volume, published.version
+    volume = published.volume
     labels.promote(volume, published.older, label="canary")
     make_fifo(layout.label_file(volume, "current"))
     with pytest.raises(LabelError, match="is a FIFO, but should be a regular file"):
         labels.read_label(volume, "current")
     assert labels.list_labels(volume) == {"canary": published.older}
-    with pytest.raises(VolumeError, match="is a FIFO"):
-        labels.list_labels(volume, strict=True)
     # A move replaces it.
     make_fifo(layout.history_file(volume, "current"))
-    labels.promote(volume, version)
-    assert labels.read_label(volume, "current") == version
-    with pytest.raises(NothingToRollBackToError):
-        publications.roll_back(volume)
+    labels.promote(volume, published.version)
+    assert labels.read_label(volume, "current") == published.version
     make_fifo(layout.labels_lock(volume))
     with pytest.raises(VolumeError, match="is a FIFO"):
         labels.promote(volume, published.older)
@@ -137,7 +124,6 @@ def test_a_version_whose_file_is_a_fifo_is_refused(published):
     path = make_fifo(published.directory / layout.SEEN_ITEMS)
     for call in (
         lambda: verification.verify(published.volume, published.version),
-        lambda: reader.open_publication(published.volume, published.version),
         lambda: map_array(path, "f4", (None,)),
         lambda: IdMap.open(path),
     ):
@@ -189,11 +175,9 @@ def _bare_opens(path):
         of = getattr(getattr(function, "value", None), "id", "")
         if of in _OF_OUR_OWN or (name not in _OPENERS and (of, name) not in _LOADERS):
             continue
-        constants = [one.value for one in node.args if isinstance(one, ast.Constant)]
-        names = [one.id for one in node.args if isinstance(one, ast.Name)]
-        if any(one in ("x", "xb") for one in constants) or {"opened", "name", "file"} & {*names}:
-            continue
-        yield f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+        given = {getattr(one, "value", getattr(one, "id", None)) for one in node.args}
+        if not given & {"x", "xb", "opened", "name", "file"}:
+            yield f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
 
 
 def test_no_other_code_opens_a_file_by_its_name():

@@ -6,21 +6,19 @@ Edited and signed anew it is refused too, where serving from it could go wrong.
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lightfm_retriever.publication import layout, manifest
 from lightfm_retriever.publication.errors import (
     InvalidPublicationError,
     ManifestError,
-    MismatchError,
     UnsupportedFormatError,
 )
 from lightfm_retriever.publication.manifest import Depth
@@ -31,7 +29,6 @@ from tests import publications
 PATH = Path("volume/manifest.json")
 EXAMPLE = publications.complete_manifest()
 CONTENT = json.loads(manifest.encode(EXAMPLE))
-USERS = publications.USERS
 
 
 def decode(data, *, version=EXAMPLE.version):
@@ -53,17 +50,14 @@ def refused(content, reason=None, *, error=ManifestError, sign=True):
 
 def leaves(value, path=()):
     """Paths of all values in a JSON value that hold no other values; empty containers are such."""
-    children = {}
-    if isinstance(value, dict):
-        children = value
-    elif isinstance(value, list):
-        children = dict(enumerate(value))
-    if not children:
+    if not value or not isinstance(value, dict | list):
         yield path
-    for key, child in children.items():
+        return
+    for key, child in value.items() if isinstance(value, dict) else enumerate(value):
         yield from leaves(child, (*path, key))
 
 
+FACTS = CONTENT["files"][layout.ITEM_IDS]
 LEAVES = list(leaves(CONTENT))
 
 
@@ -82,15 +76,14 @@ def put(path, value):
 
 def edited(value):
     """Another value of the same type, where the type has one."""
-    if value is None:
-        return 0
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int | float):
-        return value / 2 if isinstance(value, float) else value + 1
-    if isinstance(value, str):
-        return value[:-1] + ("1" if value[-1] == "0" else "0")
-    return ["x"] if isinstance(value, list) else {"x": "y"}
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1
+        case str():
+            return value[:-1] + ("1" if value[-1] == "0" else "0")
+    return 0 if value is None else type(value)(["xy"])
 
 
 # ---- what is written
@@ -130,7 +123,6 @@ def test_the_text_is_indented_json_in_utf8_with_a_checksum_that_can_be_recompute
     # The example has the fields of a real one.
     real = json.loads((published.directory / layout.MANIFEST).read_bytes())
     assert list(leaves(real)) == LEAVES
-    assert len(LEAVES) > 70
 
 
 def test_a_manifest_is_read_from_its_directory(tmp_path):
@@ -151,22 +143,19 @@ def test_a_manifest_is_read_from_its_directory(tmp_path):
             manifest.read(directory)
 
 
-ADDED = {"target_recall": None, "trials": [], "build_seconds": 0.0}
 """Fields of an index that came after the first release, and what they are when they aren't there."""
 
 
-@pytest.mark.parametrize("left_out", [[name] for name in ADDED] + [[*ADDED]], ids=str)
-def test_an_index_from_before_there_was_tuning_has_none_of_its_fields(left_out):
+@pytest.mark.parametrize(
+    ("name", "without"), [("target_recall", None), ("trials", []), ("build_seconds", 0.0)]
+)
+def test_an_index_from_before_there_was_tuning_has_none_of_its_fields(name, without):
     content = copy.deepcopy(CONTENT)
-    for index in content["indexes"].values():
-        for name in left_out:
-            del index[name]
+    del content["indexes"][layout.SIMILAR][name]
     content["checksum"] = publications.checksum(content)
     data = json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"
     decoded = decode(data)
-    for name, facts in decoded.indexes.items():
-        expected = {added: ADDED[added] for added in left_out}
-        assert facts == replace(EXAMPLE.indexes[name], **expected)
+    assert decoded.indexes[layout.SIMILAR] == replace(SIMILAR, **{name: without})
     assert manifest.encode(decoded) == data
 
 
@@ -225,7 +214,7 @@ def test_json_of_another_kind_is_refused(text):
         decode(text.encode())
 
 
-@pytest.mark.parametrize("nested", [10, 900, 950, *range(960, 1000), 10_000, 1_000_000])
+@pytest.mark.parametrize("nested", [10, *range(960, 1000, 3), 1_000_000])
 def test_json_nested_too_deep_is_refused(nested):
     for text in ('{"format_version": 1, "x": %s}', '{"format_version": %s}'):
         with pytest.raises((ManifestError, UnsupportedFormatError)):
@@ -242,34 +231,23 @@ def test_another_format_version_is_refused_whatever_else_the_manifest_holds(foun
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("old", "new", "said"),
     [
-        (lambda text: re.sub(r',\s*"checksum": "[0-9a-f]+"', "", text), "there is no checksum, but"),
-        (
-            lambda text: text.replace('"checksum": "', '"checksum": null, "x": "'),
-            "checksum is null, but",
-        ),
-        (lambda text: text.replace("{", '{"items": 41,', 1), "'items' is there twice: it was edited"),
-        (
-            lambda text: text.replace('"indexes": {', '"indexes": {"x": 1, "x": 1,'),
-            "'x' is there twice",
-        ),
-        (lambda text: text.replace('"items": ', '"items": ' + "9" * 5000, 1), "more than 64 bits"),
-        (
-            lambda text: text.replace('"format_version": 1', '"format_version": null'),
-            "no format_version",
-        ),
-        *(
-            (lambda text, number=number: text.replace("0.258", number), "can't be checked")
-            for number in ("NaN", "Infinity", "-Infinity", "1e999")
-        ),
-        (lambda text: text.encode("latin-1"), "isn't JSON: byte "),
+        ('"checksum": "', '"x": "', "there is no checksum, but"),
+        ('"checksum": "', '"checksum": null, "x": "', "checksum is null, but"),
+        ("{", '{"items": 41,', "'items' is there twice: it was edited"),
+        ('"indexes": {', '"indexes": {"x": 1, "x": 1,', "'x' is there twice"),
+        ('"items": ', '"items": ' + "9" * 5000, "more than 64 bits"),
+        ('"format_version": 1', '"format_version": null', "no format_version"),
+        *(("0.258", number, "can't be checked") for number in ("NaN", "-Infinity", "1e999")),
+        ("példa", "p\xe9lda", "isn't JSON: byte "),
     ],
 )
-def test_what_no_manifest_of_ours_has_is_said_in_our_words(change, said):
-    text = change(manifest.encode(EXAMPLE).decode())
+def test_what_no_manifest_of_ours_has_is_said_in_our_words(old, new, said):
+    coding = "latin-1" if old == "példa" else "utf-8"
+    data = manifest.encode(EXAMPLE).decode().replace(old, new, 1).encode(coding)
     with pytest.raises(InvalidPublicationError, match=re.escape(said)) as caught:
-        decode(text if isinstance(text, bytes) else text.encode())
+        decode(data)
     assert not re.search(r"None|set_int_max|sys\.", str(caught.value))
 
 
@@ -293,49 +271,28 @@ def test_what_no_message_and_no_terminal_can_hold_is_refused(changes, reason):
 # ---- what was edited and signed anew
 
 
-@pytest.mark.parametrize("key", [key for key in CONTENT if key not in ("format_version", "checksum")])
-def test_a_field_of_another_type_is_refused(key):
-    for wrong in (None, True, -1, 1.5, [], [[]], {"x": [None]}):
-        refused({**CONTENT, key: wrong})
-
-
 INDEX = ("indexes", layout.SIMILAR)
 
 
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        ((*INDEX, "recall_at_10"), 1.5, None),
-        ((*INDEX, "recall_at_10"), -0.1, None),
-        ((*INDEX, "dimensions"), 0, None),
-        ((*INDEX, "items"), 0, None),
+        (("items",), None, None),
         (("items",), 0, None),
-        (("items",), 13, r"indexes.similar.items is 12, but items is 13"),
-        (
-            ("version",),
-            "20261124T120000Z-000000",
-            "is '20261124T120000Z-000000', but it lies in '2026.*3fa",
-        ),
-        (("indexes", "recommend", "items"), 11, "recommend.items is 11, but items is 12"),
-        *(
-            ((*INDEX, "file"), file, f"file is '{file}', but should be 'similar.annoy'")
-            for file in ("recommend.annoy", layout.ITEM_IDS, "../similar.annoy")
-        ),
-        ((*INDEX, "backend"), "nmslib", "file is 'similar.annoy', but should be 'similar.nmslib'"),
-        (("components",), 0, None),
         (("users",), -1, None),
+        (("components",), 0, None),
         (("files", layout.ITEM_IDS, "size"), -1, None),
         (("files", layout.ITEM_IDS, "sha256"), "F" * 64, None),
         (("run", "seconds", "train"), -1.0, None),
-        ((*INDEX, "target_recall"), 1.5, "target_recall"),
-        ((*INDEX, "target_recall"), "0.95", "target_recall"),
-        ((*INDEX, "build_seconds"), -1.0, "build_seconds"),
-        ((*INDEX, "build_seconds"), None, "build_seconds"),
-        ((*INDEX, "trials"), None, "trials"),
-        ((*INDEX, "trials", 0), {}, "backend"),
-        ((*INDEX, "trials", 0, "recall_at_10"), 1.5, "recall_at_10"),
-        ((*INDEX, "trials", 0, "query_microseconds"), -1.0, "query_microseconds"),
+        ((*INDEX, "dimensions"), 0, None),
+        ((*INDEX, "recall_at_10"), 1.5, None),
+        ((*INDEX, "trials", 0, "recall_at_10"), -0.1, "recall_at_10"),
         ((*INDEX, "trials", 0, "query"), {"search_k": [1]}, "query"),
+        (("items",), 13, r"indexes.similar.items is 12, but items is 13"),
+        (("indexes", "recommend", "items"), 11, "recommend.items is 11, but items is 12"),
+        (("version",), "20261124T120000Z-000000", "is '20261124T120000Z-000000', but it lies in '2026"),
+        ((*INDEX, "file"), "recommend.annoy", "'recommend.annoy', but should be 'similar.annoy'"),
+        ((*INDEX, "backend"), "nmslib", "file is 'similar.annoy', but should be 'similar.nmslib'"),
         *(
             (("created_at",), time, "created_at is .*, which isn't a UTC time")
             for time in ("", "yesterday", "2026-11-24T12:00:00", "2026-11-24T12:00:00+01:00")
@@ -354,10 +311,9 @@ INDEX = ("indexes", layout.SIMILAR)
             )
         ),
         *(
-            (("files", name), CONTENT["files"][layout.ITEM_IDS], "isn't a plain file name")
-            for name in ("../items.trie", "/etc/passwd", "a/b", "..", "", ".hidden", "a\\b", "a\0b")
+            (("files", name), FACTS, "isn't a plain file name")
+            for name in ("../items.trie", layout.MANIFEST)
         ),
-        (("files", layout.MANIFEST), CONTENT["files"][layout.ITEM_IDS], "isn't a plain file name"),
         *(
             (("attributes",), [{"name": name, "kind": "text"} for name in names], reason)
             for names, reason in (
@@ -367,11 +323,7 @@ INDEX = ("indexes", layout.SIMILAR)
                 (["a"], "files: 'attribute_values.trie' is missing, though attributes has a text"),
             )
         ),
-        (
-            ("files", layout.NUMBERS),
-            CONTENT["files"][layout.ITEM_IDS],
-            "files: 'numbers.npy' is there, but attributes has no number",
-        ),
+        (("files", layout.NUMBERS), FACTS, "'numbers.npy' is there, but attributes has no number"),
     ],
     ids=lambda part: str(part)[:60],
 )
@@ -382,11 +334,10 @@ def test_a_value_that_cannot_be_is_refused(path, value, reason):
 
 def test_more_files_than_any_version_has_are_refused():
     """They are looked at one by one, and told to each worker."""
-    facts = {"size": 0, "sha256": hashlib.sha256(b"").hexdigest()}
-    left = manifest.MAX_FILES - len(CONTENT["files"])
-    files = {**CONTENT["files"], **{f"extra{number}.npy": facts for number in range(left)}}
+    left = range(manifest.MAX_FILES - len(CONTENT["files"]))
+    files = {**CONTENT["files"], **{f"extra{number}.npy": FACTS for number in left}}
     assert len(decode(written({**CONTENT, "files": files})).files) == 100
-    files["one.more"] = facts
+    files["one.more"] = FACTS
     refused({**CONTENT, "files": files}, "files: there are 101, but a version has at most 100")
 
 
@@ -401,11 +352,11 @@ def test_a_file_that_must_be_named_is_missed(name):
 
 @pytest.mark.parametrize("name", [layout.SIMILAR, layout.RECOMMEND])
 def test_an_index_that_must_be_there_is_missed(name):
-    indexes = {own: facts for own, facts in CONTENT["indexes"].items() if own != name}
-    refused({**CONTENT, "indexes": indexes}, f"indexes: '{name}' is missing")
+    indexes = {name: CONTENT["indexes"][name]}
+    refused({**CONTENT, "indexes": indexes}, r"indexes: '\w+' is missing")
 
 
-@pytest.mark.parametrize("pair", [*layout.OPTIONAL_PAIRS, *layout.OTHER_PAIRS])
+@pytest.mark.parametrize("pair", layout.PAIRS)
 @pytest.mark.parametrize("kept", [(), (0,), (1,), (0, 1)])
 def test_files_of_a_pair_come_together_or_not_at_all(pair, kept):
     own = EXAMPLE.files[layout.ITEM_VECTORS]
@@ -420,37 +371,29 @@ def test_files_of_a_pair_come_together_or_not_at_all(pair, kept):
 
 
 @given(st.sets(st.sampled_from(layout.MODEL_FILES)))
+@example(set())
+@example({*layout.MODEL_FILES})
 def test_a_part_of_a_model_s_files_is_refused_with_the_name_of_one_that_is_missing(left_out):
     own = EXAMPLE.files[layout.ITEM_VECTORS]
-    model = {name: own for name in layout.MODEL_FILES if name not in left_out}
-    assert len(layout.MODEL_FILES) == 10
-    files = {**EXAMPLE.files, **model}
+    files = EXAMPLE.files | {name: own for name in layout.MODEL_FILES if name not in left_out}
     data = manifest.encode(replace(EXAMPLE, files=files))
-    if len(left_out) in (0, 10):
+    missing = next((name for name in layout.MODEL_FILES if name in left_out), "")
+    if len(left_out) in (0, len(layout.MODEL_FILES)):
         assert decode(data).files == files
         return
-    missing = next(name for name in layout.MODEL_FILES if name in left_out)
-    with pytest.raises(ManifestError, match=f"files: '{missing}' is missing, though") as caught:
+    with pytest.raises(ManifestError, match=f"files: '{missing}' is missing, though"):
         decode(data)
-    assert caught.value.path == PATH
 
 
 @pytest.mark.parametrize(
     ("path", "value", "file", "problem"),
     [
         (["format_version"], 2, layout.MANIFEST, "format_version is 2, but this release reads 1 only"),
-        (["users"], USERS + 1, layout.USER_IDS, "number of ids is 6, but should be 7"),
-        (["users"], 0, layout.USER_IDS, "number of ids is 6, but should be 0"),
+        (["users"], 7, layout.USER_IDS, "number of ids is 6, but should be 7"),
         (["components"], 5, layout.ITEM_VECTORS, r"shape is \(12, 5\), but should be \(12, 6\)"),
-        (["components"], 1, layout.ITEM_VECTORS, r"shape is \(12, 5\), but should be \(12, 2\)"),
-        (
-            ["files", layout.USER_IDS, "size"],
-            0,
-            layout.USER_IDS,
-            "size in bytes is .*, but should be 0",
-        ),
+        (["files", layout.USER_IDS, "size"], 0, layout.USER_IDS, "size in bytes is .* should be 0"),
         (["files", layout.USER_IDS, "sha256"], "0" * 64, layout.USER_IDS, "SHA-256 is .* be 0{64}"),
-        (["files", "extra.npy"], CONTENT["files"][layout.ITEM_IDS], "extra.npy", "it is missing"),
+        (["files", "extra.npy"], FACTS, "extra.npy", "it is missing"),
     ],
 )
 def test_an_edit_that_was_signed_anew_is_refused_by_what_it_contradicts(
@@ -465,36 +408,23 @@ def test_an_edit_that_was_signed_anew_is_refused_by_what_it_contradicts(
         assert caught.value.path == published.directory / file
 
 
-def test_the_number_of_items_is_held_against_the_files_too(published):
-    def edit(content):
-        content["items"] += 1
-        for index in content["indexes"].values():
-            index["items"] += 1
-
-    publications.edit_manifest(published.directory, edit)
-    with pytest.raises(MismatchError, match="number of ids is 12, but should be 13"):
-        verify(published.volume, published.version)
-
-
 LONG = "x" * 100_000
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "sign"),
+    ("path", "value"),
     [
-        (("checksum",), LONG, False),
-        (("checksum",), [1] * 10_000, False),
-        (("format_version",), LONG, True),
-        (("format_version",), [None] * 10_000, True),
-        (("version",), LONG, True),
-        (("created_at",), LONG, True),
-        (("files", LONG + "/"), CONTENT["files"]["items.trie"], True),
-        (("files", LONG), CONTENT["files"]["items.trie"], True),
-        (("indexes", LONG), CONTENT["indexes"]["similar"], True),
-        ((*INDEX, "file"), LONG, True),
-        ((*INDEX, "backend"), LONG, True),
+        (("checksum",), LONG),
+        (("format_version",), [None] * 10_000),
+        (("version",), LONG),
+        (("created_at",), LONG),
+        (("files", LONG), FACTS),
+        (("indexes", LONG), CONTENT["indexes"]["similar"]),
+        ((*INDEX, "file"), LONG),
+        ((*INDEX, "backend"), LONG),
     ],
     ids=lambda part: str(part)[:40],
 )
-def test_what_is_endless_is_cut_in_messages(path, value, sign):
+def test_what_is_endless_is_cut_in_messages(path, value):
+    sign = path != ("checksum",)
     assert len(refused(put(path, value), error=InvalidPublicationError, sign=sign)) < 600

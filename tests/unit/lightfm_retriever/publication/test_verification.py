@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import random
-import shutil
-
 import pytest
 
 from lightfm_retriever.publication.errors import (
     InvalidPublicationError,
     MismatchError,
     MissingFileError,
-    VersionNotFoundError,
     VolumeError,
 )
 from lightfm_retriever.publication.reader import open_publication
@@ -33,14 +29,13 @@ def refused(published, name, error=InvalidPublicationError):
 def test_a_file_that_is_not_as_published_is_named(extended, name):
     path = extended.directory / name
     data = path.read_bytes()
-    for spoilt in (b"", data[: len(data) // 2], data[:-1], data + b"\0", data + b"\0" * 4096):
+    for spoilt in (b"", data[:-1], data + b"\0"):
         publications.overwrite(path, spoilt)
         error = refused(extended, name, MismatchError)
         assert (error.what, error.expected, error.found) == ("size in bytes", len(data), len(spoilt))
-    for seed in range(4):
+    for place in (0, len(data) // 2, len(data) - 1):
         flipped = bytearray(data)
-        bit = random.Random(f"{name} {seed}").randrange(8 * len(data))  # noqa: S311
-        flipped[bit // 8] ^= 1 << bit % 8
+        flipped[place] ^= 1
         publications.overwrite(path, bytes(flipped))
         error = refused(extended, name, MismatchError)
         assert error.what == "SHA-256"
@@ -71,13 +66,6 @@ def test_of_several_damaged_files_the_first_by_name_is_told(extended):
     for name in publications.EXTENDED_FILES[2:]:
         (extended.directory / name).unlink()
     refused(extended, publications.EXTENDED_FILES[2], MissingFileError)
-
-
-def test_a_file_in_place_of_the_version(published):
-    shutil.rmtree(published.directory)
-    published.directory.write_bytes(b"")
-    with pytest.raises(VersionNotFoundError, match=published.version):
-        verify(published.volume, published.version)
 
 
 def test_a_file_of_a_later_release_is_held_to_its_checksum_and_one_of_nobody_is_ignored(published):

@@ -26,7 +26,12 @@ def volume(tmp_path):
 
 
 def staged(volume):
-    return sorted(path.name for path in layout.staging_dir(volume).iterdir())
+    return os.listdir(layout.staging_dir(volume))
+
+
+def assert_nothing_published(volume):
+    assert list_versions(volume) == []
+    assert staged(volume) == []
 
 
 def publish_at_noon(volume, **options):
@@ -49,10 +54,6 @@ def test_what_was_verified_is_what_appears_and_nothing_before(volume):
     assert sealed.created_at == "2026-11-24T12:00:00Z"
     assert sealed.version.startswith("20261124T120000Z-")
     assert staged(volume) == []
-    with Staging(volume) as staging:
-        publications.stage(staging)
-    assert list_versions(volume) == [sealed.version]
-    assert staged(volume) == []
 
 
 def test_the_name_gives_the_second_in_utc(volume):
@@ -73,9 +74,7 @@ def test_the_name_depends_on_the_content_and_the_same_takes_the_next_seconds(vol
     seconds = [name[:17] for name in names]
     assert seconds == [f"20261124T12000{second}Z-" for second in (0, 0, 0, 1, 2)]
     assert len({name[17:] for name in names}) == 3
-    assert len({name[17:] for name in names[2:]}) == 2
-    for name in names:
-        verify(volume, name)
+    verify(volume, names[-1])
 
 
 def test_a_name_that_something_else_has_taken_is_left_alone(volume):
@@ -109,9 +108,7 @@ def test_another_user_may_read_everything_whatever_the_umask(volume):
 @pytest.mark.parametrize(
     ("error", "expected", "reason"),
     [
-        (ValueError("bad"), ValueError, "bad"),
         (KeyboardInterrupt(), KeyboardInterrupt, None),
-        (SystemExit(), SystemExit, None),
         (NOSPC, VolumeError, r"index\.annoy: No space left on device; nothing was published"),
         # numpy raises such when it can't write everything.
         (OSError("100 requested and 7 written"), VolumeError, "100 requested and 7 written; nothing"),
@@ -125,19 +122,9 @@ def test_an_exception_leaves_nothing_behind_and_the_systems_become_the_volumes(
         (staging.scratch("similar") / "half.annoy").write_bytes(b"half")
         raise error
 
-    with pytest.raises(expected, match=reason) as caught, Staging(volume) as staging:
+    with pytest.raises(expected, match=reason), Staging(volume) as staging:
         fail_after_staging(staging)
-    if expected is VolumeError:
-        assert caught.value.path == volume
-        assert caught.value.__cause__ is error
-    assert staged(volume) == []
-    assert list_versions(volume) == []
-
-
-def test_a_volume_below_a_file_is_an_error_that_names_it(tmp_path):
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(VolumeError, match="file/volume: can't be written: Not a directory"):
-        publications.publish(tmp_path / "file" / "volume")
+    assert_nothing_published(volume)
 
 
 @pytest.mark.parametrize("name", layout.REQUIRED_FILES)
@@ -147,8 +134,7 @@ def test_a_required_file_that_was_not_staged_is_named(volume, name):
         staging.path(name).unlink()
         with pytest.raises(VolumeError, match=f"nothing was published: {name} wasn't staged"):
             staging.publish(publications.facts())
-    assert list_versions(volume) == []
-    assert staged(volume) == []
+    assert_nothing_published(volume)
 
 
 def test_what_a_reader_would_refuse_is_found_before_it_appears(volume):
@@ -177,20 +163,16 @@ def test_a_version_that_may_not_last_is_taken_back(volume, monkeypatch):
     monkeypatch.setattr("lightfm_retriever.publication.writer.fsync_directory", fails)
     with pytest.raises(VolumeError, match="Input/output error; nothing was published"):
         publications.publish(volume)
-    assert list_versions(volume) == []
-    assert staged(volume) == []
+    assert_nothing_published(volume)
 
 
 # ---- what is staged
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", "/a", layout.MANIFEST])
+@pytest.mark.parametrize("name", ["..", layout.MANIFEST])
 def test_a_file_is_staged_under_a_plain_name_only(volume, name):
-    with Staging(volume) as staging:
-        with pytest.raises(ValueError, match="isn't a plain file name"):
-            staging.path(name)
-        with pytest.raises(ValueError, match="isn't a plain file name"):
-            staging.add_array(name, np.zeros(1))
+    with Staging(volume) as staging, pytest.raises(ValueError, match="isn't a plain file name"):
+        staging.add_array(name, np.zeros(1))
 
 
 def test_what_lies_in_scratch_is_not_published_but_a_file_may_move_from_there(volume):
@@ -200,30 +182,23 @@ def test_what_lies_in_scratch_is_not_published_but_a_file_may_move_from_there(vo
         scratch, other = (staging.scratch(name) for name in ("similar", "recommend"))
         assert [*scratch.iterdir(), *other.iterdir()] == []
         (scratch / "tried.annoy").write_bytes(b"tried")
-        (scratch / "deeper").mkdir()
         chosen = scratch / "3.annoy"
         chosen.write_bytes(b"chosen")
         inode = chosen.stat().st_ino
         chosen.rename(staging.path(publications.SIMILAR_FILE))
-        with pytest.raises(FileExistsError):
-            staging.scratch("similar")
         complete = staging.publish(publications.facts())
-    assert verify(volume, complete.version) == complete
     directory = layout.version_dir(volume, complete.version)
     published = directory / publications.SIMILAR_FILE
     assert (published.stat().st_ino, published.read_bytes()) == (inode, b"chosen")
-    assert stat.S_IMODE(published.stat().st_mode) == 0o444
     names = {path.name for path in directory.iterdir()}
     assert names == {*publications.ALL_FILES, layout.MANIFEST}
-    assert staged(volume) == []
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_numbers_that_are_not_finite_are_not_staged(volume, number, dtype):
+def test_numbers_that_are_not_finite_are_not_staged(volume, number):
     with Staging(volume) as staging:
         with pytest.raises(VectorError, match=r"item_vectors\.npy: not every number is finite"):
-            staging.add_array(layout.ITEM_VECTORS, np.array([[0, number]], dtype=dtype))
+            staging.add_array(layout.ITEM_VECTORS, np.array([[0, number]], dtype=np.float32))
         assert not staging.path(layout.ITEM_VECTORS).exists()
         # Where NaN stands for none, infinity doesn't.
         if not np.isnan(number):
@@ -249,9 +224,7 @@ def test_arrays_are_stored_in_c_order_whatever_their_own(volume, reorder):
 # ---- what others left
 
 
-@pytest.mark.parametrize(
-    "entries", [[], ["lock"], ["lock", "files/items.trie"], ["files/items.trie"], ["scratch-x/1.annoy"]]
-)
+@pytest.mark.parametrize("entries", [[], ["lock"], ["lock", "files/items.trie"], ["scratch-x/1.annoy"]])
 def test_what_a_killed_writer_left_is_removed_under_its_lock(volume, monkeypatch, entries):
     """Otherwise a writer that makes its directory at that moment loses it while it writes."""
     abandoned = layout.staging_dir(volume) / "publish-0123456789abcdef"
@@ -290,15 +263,11 @@ def test_links_that_lead_nowhere_keep_nobody_from_writing(volume):
 def test_a_writer_that_lives_is_left_alone(volume):
     with Staging(volume) as first:
         publications.stage(first, seed=1)
-        with Staging(volume) as second:
-            publications.stage(second, seed=2)
-            versions = {second.publish(publications.facts()).version}
+        second = publications.publish(volume, seed=2)
         with Staging(volume):
-            versions.add(first.publish(publications.facts()).version)
-    assert set(list_versions(volume)) == versions
-    assert len(versions) == 2
-    for version in versions:
-        verify(volume, version)
+            version = first.publish(publications.facts()).version
+    assert sorted(list_versions(volume)) == sorted([second, version])
+    verify(volume, version)
     assert staged(volume) == []
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.publication.search_effort import candidates_for
 from lightfm_retriever.publication.storage.ragged import Ragged
+from tests.retrievable import ragged as rows
 from trainer.index import make_backends
 from trainer.index.protocol import BuiltIndex, IndexTask, Settings, Space
 
@@ -31,13 +31,6 @@ def uneven(
     directions = random.normal(size=(count, dimensions))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     return (directions * random.lognormal(sigma=sigma, size=(count, 1))).astype(np.float32)
-
-
-def rows(of: Iterable[Sequence[int]]) -> Ragged:
-    """Rows of item rows."""
-    arrays = [np.asarray(row, dtype=np.int32) for row in of]
-    offsets = np.cumsum([0, *map(len, arrays)], dtype=np.int64)
-    return Ragged(offsets, np.concatenate([np.empty(0, dtype=np.int32), *arrays]))
 
 
 def nothing(queries: int) -> Ragged:

@@ -1,30 +1,15 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from annoy import AnnoyIndex
 
 from lightfm_retriever.publication.errors import VectorError
 from lightfm_retriever.publication.storage.chunks import row_chunks
-from lightfm_retriever.publication.vectors.vector_space import augment_items, best, unit_rows
-from tests.unit.trainer.index.cases import SPACES, build, most, uneven, vectors
+from lightfm_retriever.publication.vectors.vector_space import augment_items
+from tests.unit.trainer.index.cases import SPACES, build, uneven, vectors
 from trainer.errors import OptionError
 from trainer.index import annoy, make_backends
 from trainer.index.annoy import AnnoyBackend
-
-
-@pytest.mark.parametrize("space", SPACES)
-def test_a_search_of_all_items_is_in_the_exact_order(tmp_path, space):
-    of = vectors(60)
-    built = build("annoy", of, space, tmp_path)
-    exact = unit_rows(of) if space == "cosine" else of
-    for query in vectors(20, seed=2):
-        found = built.index.search(query, 60, most(built))
-        # Annoy's float32 distances may swap what is next to equal.
-        np.testing.assert_allclose(
-            (exact @ query)[found], (exact @ query)[best(exact @ query, 60)], atol=1e-4
-        )
-        assert sorted(found) == list(range(60))
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -43,31 +28,15 @@ def test_the_file_is_the_one_of_a_plain_build(tmp_path, monkeypatch, space):
     assert (tmp_path / "it.annoy").read_bytes() == (tmp_path / "plain").read_bytes()
 
 
-def test_a_neighbour_more_looks_at_a_node_more_in_each_tree(tmp_path):
-    """As Annoy's own default does."""
-    index = build("annoy", vectors(500), "cosine", tmp_path, settings={"trees": 7}).index
-    asked = []
-
-    class Recorder:
-        def get_nns_by_vector(self, _, count, search_k):
-            asked.append((count, search_k))
-            return []
-
-    index._index = Recorder()
-    for count in (1, 10, 11, 110):
-        index.search(vectors(1)[0], count, 200)
-    assert asked == [(1, 200), (10, 200), (11, 207), (110, 900)]
-
-
 def test_a_file_that_holds_less_than_was_saved_is_noticed(tmp_path):
     build("annoy", vectors(40, 5), "cosine", tmp_path)
     path = tmp_path / "it.annoy"
-    annoy._open(path, 5, 40, "cosine")
+    annoy._SavedIndex(path, 5, 40, "cosine")
     with pytest.raises(VectorError, match=r"it\.annoy: holds 40 items after saving 41"):
-        annoy._open(path, 5, 41, "cosine")
+        annoy._SavedIndex(path, 5, 41, "cosine")
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(OSError, match="size"):
-        annoy._open(path, 5, 40, "cosine")
+        annoy._SavedIndex(path, 5, 40, "cosine")
 
 
 @pytest.mark.parametrize(

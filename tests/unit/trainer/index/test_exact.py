@@ -38,10 +38,6 @@ def test_cosine_ignores_the_norm():
     assert search(vectors, "inner_product", query, 2) == [0, 1]
 
 
-def test_there_is_one_way_to_build_it():
-    assert ExactBackend().rounds(10**6, "cosine") == [[{}]]
-
-
 @pytest.mark.parametrize("budget", [1, 7, 20, 1000])
 def test_all_queries_are_scored_some_at_a_time(monkeypatch, budget):
     monkeypatch.setattr(exact, "_CHUNK_SCORES", budget)

@@ -6,9 +6,9 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from lightfm_retriever.publication import layout, verification
+from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
-from lightfm_retriever.publication.errors import MismatchError, VersionNotFoundError
+from lightfm_retriever.publication.errors import MismatchError
 from lightfm_retriever.publication.storage.id_map import IdMap
 from lightfm_retriever.publication.vectors.vector_space import fold_biases, row_norms
 from lightfm_retriever.publication.writer import Staging
@@ -19,7 +19,7 @@ from trainer.versions.diff import ValueChange, diff
 ITEMS = [f"i{number:02}" for number in range(20)]
 
 
-def publish(volume, rankings, *, seen=None, attributes=None, **facts):
+def publish(volume, rankings, *, seen=None, attributes=None, recall=1.0, **facts):
     """Publish a version whose users, by name, have such rankings of all items, best first."""
     users = IdMap.build(rankings)
     items = IdMap.build(next(iter(rankings.values())))
@@ -44,13 +44,11 @@ def publish(volume, rankings, *, seen=None, attributes=None, **facts):
             staging.add_attributes(attributes)
             facts["attributes"] = [*attributes.facts]
         indexes = {
-            name: replace(own, items=len(items), file=None, backend="exact")
+            name: replace(own, items=len(items), file=None, backend="exact", recall_at_10=recall)
             for name, own in publications.facts().indexes.items()
         }
-        made = publications.facts(
-            items=len(items), users=len(users), components=len(items), **{"indexes": indexes, **facts}
-        )
-        return staging.publish(made).version
+        counts = {"items": len(items), "users": len(users), "components": len(items)}
+        return staging.publish(publications.facts(indexes=indexes, **counts, **facts)).version
 
 
 @pytest.fixture
@@ -59,10 +57,7 @@ def volume(tmp_path):
 
 
 def test_top_tens_are_compared_by_id_and_without_what_each_version_says_was_seen(volume):
-    before = publish(
-        volume,
-        {"same": ITEMS, "shifted": ITEMS, "turned": ITEMS, "seen": ITEMS, "lost": ITEMS},
-    )
+    before = publish(volume, dict.fromkeys(["same", "shifted", "turned", "seen", "lost"], ITEMS))
     # Another first item moves all rows.
     named = ["a", *ITEMS]
     after = publish(
@@ -81,9 +76,6 @@ def test_top_tens_are_compared_by_id_and_without_what_each_version_says_was_seen
     assert overlap.by_user == {"same": 10, "shifted": 3, "turned": 0, "seen": 6}
     assert (overlap.users, overlap.mean, overlap.median, overlap.min) == (4, 4.75, 4.5, 0)
     assert diff(volume, before, after, seed=1).overlap.by_user == {}
-    same = diff(volume, after, after, seed=1)
-    assert (same.overlap.users, same.overlap.min, same.overlap.mean) == (5, 10, 10)
-    assert (same.items.new, same.items.lost, same.users.new, same.users.lost) == (0, 0, 0, 0)
 
 
 def test_new_and_lost_ids_are_counted_and_some_named(volume):
@@ -103,16 +95,12 @@ def test_metrics_settings_and_indexes_are_told(volume):
     before = publish(
         volume, {"u": ITEMS}, metrics={"auc": 0.5, "gone": 1.0}, hyperparameters={"a": 1, "b": "x"}
     )
-    indexes = {
-        name: replace(own, items=20, file=None, backend="exact", recall_at_10=0.5)
-        for name, own in publications.facts().indexes.items()
-    }
     after = publish(
         volume,
         {"u": ITEMS},
+        recall=0.5,
         metrics={"auc": 0.75, "new": 2.0},
         hyperparameters={"a": 1, "b": "y", "c": None, "d": True},
-        indexes=indexes,
     )
     found = diff(volume, before, after, seed=1)
     assert (found.before, found.after) == (before, after)
@@ -170,12 +158,9 @@ def test_a_difference_can_be_written_as_json(volume):
     assert (sizes["similar.bytes"], sizes["recommend.bytes"]) == (1000, 1200)
 
 
-def test_a_missing_and_a_damaged_version_are_named(volume):
+def test_a_damaged_version_is_named(volume):
     version, other = (publications.publish(volume, seed=seed) for seed in (1, 2))
-    with pytest.raises(VersionNotFoundError):
-        diff(volume, version, "20250101T000000Z-000000", seed=1)
     path = layout.version_dir(volume, other) / layout.USER_IDS
     publications.overwrite(path, path.read_bytes()[::-1])
     with pytest.raises(MismatchError, match=rf"{other}.*users\.trie: SHA-256"):
         diff(volume, version, other, seed=1)
-    verification.verify(volume, version)
