@@ -32,6 +32,7 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
 from lightfm_retriever.publication.manifest import DatasetFacts, IndexFacts, Manifest, RunFacts
 from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.ragged import empty as no_rows
 from lightfm_retriever.publication.vectors.ranking import row_norms
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases
 from lightfm_retriever.publication.writer import Staging
@@ -53,7 +54,6 @@ from trainer.index import NAMES, make_backends
 from trainer.index.measure import Questions
 from trainer.index.tuning import TuningOptions, tune
 from trainer.progress import Silent
-from trainer.report.subject import no_rows
 
 SHARES = (0.5, 0.1, 0.01, 0.001)
 LIMIT = 10
