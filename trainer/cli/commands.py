@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         return service_commands.run(options)
     if (command := versions_commands.COMMANDS.get(options.command)) is not None:
         return command(OfVolume(lambda: _volume(options), _state(options) / EVENTS), options)
-    return _COMMANDS[options.command](options)
+    return COMMANDS[options.command](options)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -215,7 +215,7 @@ def _fetch(options: argparse.Namespace) -> int:
     return 0
 
 
-_COMMANDS = {
+COMMANDS = {
     "train": _train,
     "publish": _publish,
     "report": _report,

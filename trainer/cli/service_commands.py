@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     with TrainerClient(options.target, timeout_seconds=options.timeout, security=security) as client:
         if (command := versions_commands.COMMANDS.get(options.command)) is not None:
             return command(OfService(client), options)
-        return _COMMANDS[options.command](client, options)
+        return COMMANDS[options.command](client, options)
 
 
 def _train(client: TrainerClient, options: argparse.Namespace) -> int:
@@ -224,7 +224,7 @@ def _show_run(shown: pb.TrainingRun, options: argparse.Namespace, *, with_error:
         service_output.run(shown, with_error=with_error)
 
 
-_COMMANDS = {
+COMMANDS = {
     "train": _train,
     "runs": _runs,
     "run": _run,
