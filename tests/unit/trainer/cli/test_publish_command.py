@@ -25,7 +25,6 @@ def publish(capsys, tmp_path):
     ("number", "said"),
     [
         (1e30, "{bad}: 1 of 300 vectors are "),
-        (1e-25, "{bad}: 1 of 300 vectors are "),
         (None, "{bad}: has 299 vectors, but {ids} has 300 ids\n"),
     ],
 )
@@ -49,9 +48,7 @@ def test_vectors_that_cannot_be_used_are_named_and_nothing_is_published(
 
 
 def test_the_result_tells_what_was_read_found_and_left_out(model, publish, tmp_path):
-    made = publish(*model.flags(), "--backend", "exact", "--no-label")
-    assert made["label"] is None
-    assert list_labels(tmp_path / "volume") == {}
+    made = publish(*model.flags(), "--backend", "exact")
     assert (made["items"], made["users"]) == (ITEMS, USERS)
     assert made["dataset"] == {
         "name": "items.npy",
@@ -79,16 +76,3 @@ def test_the_result_tells_what_was_read_found_and_left_out(model, publish, tmp_p
     assert opened.manifest.metrics == metrics
     assert list(opened.manifest.run.seconds) == ["read", "index"]
     assert len(opened.held_out.values) == USERS
-
-
-def test_people_are_told_too_warnings_apart(model, capsys, tmp_path):
-    flags = [*model.flags(), "--backend", "exact", "--volume", tmp_path / "volume"]
-    assert main(["publish", *map(str, flags)]) == 0
-    printed = capsys.readouterr()
-    [version] = list_versions(tmp_path / "volume")
-    assert f"published {version}, label 'current' names it" in printed.out
-    assert "items.npy: 25 users, 300 items, 200 training and 25 test interactions (split own)" in (
-        printed.out
-    )
-    assert f"warning: 1 of {8 * USERS + 1} rows of " in printed.err
-    assert "warning" not in printed.out
