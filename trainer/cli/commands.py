@@ -126,9 +126,10 @@ def _report(options: argparse.Namespace) -> int:
                 max_items=options.max_items,
                 tuning=made(TuningOptions, vars(options)),
             ),
-            reporter=Silent() if options.json else Bars(),
+            reporter=_reporter(options),
         )
-    output.report(path, as_json=options.json)
+    text = f"wrote {path}, with its pictures and figures beside it"
+    output.show({"page": str(path), "directory": str(path.parent)}, text, as_json=options.json)
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from lightfm_retriever.hosting import tables
@@ -102,11 +101,6 @@ def version(content: dict[str, Any], labels: Sequence[str], *, as_json: bool) ->
     print(f"{len(content['files'])} files, {size / 1e6:,.1f} MB")
 
 
-def deleted(version: str, *, as_json: bool) -> None:
-    """The outcome of `delete`."""
-    _show({"deleted": version}, f"{version} is deleted", as_json=as_json)
-
-
 def diff(found: VersionDiff, *, as_json: bool) -> None:
     """The outcome of `diff`."""
     if as_json:
@@ -130,12 +124,6 @@ def diff(found: VersionDiff, *, as_json: bool) -> None:
             name = f"attribute {change['name']}" if group == "attributes" else change["name"]
             rows.add_row(name, printing.text(change["before"]), printing.text(change["after"]))
     tables.show(rows)
-
-
-def report(path: Path, *, as_json: bool) -> None:
-    """The outcome of `report`."""
-    text = f"wrote {path}, with its pictures and figures beside it"
-    _show({"page": str(path), "directory": str(path.parent)}, text, as_json=as_json)
 
 
 def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
@@ -171,16 +159,11 @@ def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
             print(f"{row.name}: {row.problem}")
 
 
-def broken_version(row: VersionRow, *, as_json: bool) -> None:
-    """One version whose manifest can't be read."""
-    _show(row.content(), f"{row.name}: {row.problem}", as_json=as_json)
-
-
 def label_moved(label: str, previous: str | None, version: str, *, as_json: bool) -> None:
     """The outcome of `promote` and `rollback`."""
     text = f"label {label!r} names {version} (before: {previous or 'none'})"
     content = {"label": label, "previous": previous, "version": version}
-    _show(content, text, as_json=as_json)
+    show(content, text, as_json=as_json)
 
 
 def verified(rows: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
@@ -194,7 +177,8 @@ def verified(rows: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
         print("nothing is published on this volume")
 
 
-def _show(content: object, text: str, *, as_json: bool) -> None:
+def show(content: object, text: str, *, as_json: bool) -> None:
+    """What is told in a line, or as JSON."""
     if as_json:
         print_json(content)
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +21,6 @@ if TYPE_CHECKING:
     from trainer.event_log.log import Removed, Selection
 
 
-@dataclass(frozen=True)
-class FoundVersion:
-    """A version by its name: its row, and its manifest, None when that is broken."""
-
-    row: VersionRow
-    manifest: dict[str, Any] | None
-
-
 class OfVolume:
     """A volume, and the event log of a trainer whose service doesn't run.
 
@@ -44,11 +35,11 @@ class OfVolume:
         """List all versions, the oldest first."""
         return [row_of(version) for version in catalogue.list_published(self._volume())]
 
-    def version(self, name: str) -> FoundVersion:
-        """Look one up."""
+    def version(self, name: str) -> tuple[VersionRow, dict[str, Any] | None]:
+        """Look one up; returns its row and its manifest, None when that is broken."""
         found = catalogue.get(self._volume(), name)
         content = None if found.manifest is None else json.loads(manifest.encode(found.manifest))
-        return FoundVersion(row_of(found), content)
+        return row_of(found), content
 
     def promote(self, version: str, *, label: str) -> str | None:
         """Move a label; returns the version that it named before."""
@@ -78,11 +69,11 @@ def _versions(of: OfVolume | OfService, options: argparse.Namespace) -> int:
 
 
 def _version(of: OfVolume | OfService, options: argparse.Namespace) -> int:
-    found = of.version(options.version)
-    if found.manifest is None:
-        output.broken_version(found.row, as_json=options.json)
+    row, content = of.version(options.version)
+    if content is None:
+        output.show(row.content(), f"{row.name}: {row.problem}", as_json=options.json)
         return 1
-    output.version(found.manifest, found.row.labels, as_json=options.json)
+    output.version(content, row.labels, as_json=options.json)
     return 0
 
 
@@ -100,7 +91,8 @@ def _rollback(of: OfVolume | OfService, options: argparse.Namespace) -> int:
 
 def _delete(of: OfVolume | OfService, options: argparse.Namespace) -> int:
     of.delete(options.version)
-    output.deleted(options.version, as_json=options.json)
+    text = f"{options.version} is deleted"
+    output.show({"deleted": options.version}, text, as_json=options.json)
     return 0
 
 
