@@ -200,8 +200,8 @@ class DiscontinuityError(TrainerError):
         version: str,
         failed: Sequence[GateResult],
         *,
-        wanted: str | None = None,
-        warnings: Sequence[str] = (),
+        wanted: str | None,
+        warnings: Sequence[str],
     ) -> None:
         names = f"label {label!r} names"
         if wanted not in (None, label):
@@ -214,6 +214,4 @@ class DiscontinuityError(TrainerError):
             todo,
         ]
         super().__init__("\n  ".join(lines))
-        self.label = label
-        self.version = version
         self.failed = list(failed)

@@ -72,10 +72,16 @@ def measure_accuracy(
     with tempfile.TemporaryDirectory() as directory:
         tuned: dict[str, dict[str, TunedIndex]] = {}
         for name in (*SPACES, _WITHOUT_BIASES):
-            tuned[name] = {
-                backend.name: _tuned(subject, name, backend, Path(directory), options, reporter)
-                for backend in backends
-            }
+            embeddings = embeddings_of(subject, item_biases=name != _WITHOUT_BIASES)
+            index = layout.RECOMMEND if name == _WITHOUT_BIASES else name
+            asked = questions(index, embeddings, subject.seen, seed=options.seed)
+            tuned[name] = {}
+            for backend in backends:
+                own = Path(directory) / f"{name}-{backend.name}"
+                own.mkdir()
+                tuned[name][backend.name] = tune(
+                    [backend], asked, own, options, reporter=reporter, name=name
+                )
         for name in SPACES:
             trials[name] = _distinct(
                 trial for index in tuned[name].values() for trial in index.facts.trials
@@ -96,28 +102,6 @@ def measure_accuracy(
             _sample_users(subject, tuned[layout.RECOMMEND], options.seed),
             _sample_items(subject, tuned[layout.SIMILAR], options.seed),
         )
-
-
-def _tuned(
-    subject: Publication,
-    name: str,
-    backend: Backend,
-    directory: Path,
-    options: TuningOptions,
-    reporter: Reporter,
-) -> TunedIndex:
-    embeddings = embeddings_of(subject, item_biases=name != _WITHOUT_BIASES)
-    index = layout.RECOMMEND if name == _WITHOUT_BIASES else name
-    own = directory / f"{name}-{backend.name}"
-    own.mkdir()
-    return tune(
-        [backend],
-        questions(index, embeddings, subject.seen, seed=options.seed),
-        own,
-        options,
-        reporter=reporter,
-        name=name,
-    )
 
 
 def _precision(
