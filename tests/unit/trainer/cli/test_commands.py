@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import pytest
 
-from lightfm_retriever.publication import layout
-from tests import datasets, publications
 from trainer.__main__ import main
-
-# With more threads an index differs from run to run.
-QUICK = ["--components", "4", "--epochs", "2", "--seed", "1", "--index-threads", "1"]
 
 
 @pytest.fixture
 def volume(tmp_path):
     return tmp_path / "volume"
-
-
-@pytest.fixture
-def call(capsys, volume):
-    """Run a command on the volume; returns what it printed as JSON."""
-
-    def call(command, *arguments):
-        status = main([command, *map(str, arguments), "--volume", str(volume), "--json"])
-        output = capsys.readouterr()
-        assert (status, output.err) == (0, "")
-        return json.loads(output.out)
-
-    return call
 
 
 @pytest.fixture
@@ -70,54 +51,6 @@ def test_a_store_that_cannot_be_reached_is_named(tmp_path, capsys, monkeypatch):
     assert output.err.count("\n") == 1
     # Looking makes nothing.
     assert not [*tmp_path.iterdir()]
-
-
-def test_files_of_any_kind_train_the_same_model(call, tmp_path):
-    versions = set()
-    columns = {"item_id": [f"i{item}" for item in range(datasets.ITEMS)], "genres": ["a|b", "b"] * 8}
-    for suffix in ("tsv", "csv.gz", "parquet"):
-        interactions = datasets.write_rows(tmp_path / f"interactions.{suffix}")
-        items = datasets.write(tmp_path / f"items.{suffix}", columns)
-        files = ["--interactions", interactions, "--items", items, "--item-features", "genres"]
-        made = call("train", *files, *QUICK)
-        assert made["dataset"]["name"] == f"interactions.{suffix}"
-        # A version's name ends in a hash of its files.
-        versions.add(made["version"].partition("-")[2])
-    assert len(versions) == 1
-
-
-def test_every_option_reaches_the_manifest(call, tmp_path):
-    flags = {
-        "loss": "bpr",
-        "components": 3,
-        "learning_rate": 0.25,
-        "item_alpha": 0.5,
-        "user_alpha": 0.125,
-        "epochs": 1,
-        "seed": 9,
-        "threads": 2,
-    }
-    given = [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", value)]
-    interactions = datasets.write_rows(tmp_path / "a.csv")
-    given += ["--sample-weights", "--trees", 4, "--index-threads", 3, "--target-recall", 0.5]
-    made = call("train", "--interactions", interactions, *given, "--split", "first-10")
-    assert made["hyperparameters"] == {**flags, "sample_weights": True}
-    for index in made["indexes"].values():
-        assert index["build"] == {"trees": 4, "seed": 9, "threads": 3}
-        assert index["target_recall"] == 0.5
-    assert made["dataset"]["split"] == "first-10"
-
-
-def test_a_damaged_version_fails_the_verification_of_it(call, capsys, volume):
-    versions = [publications.publish(volume, seed=seed) for seed in (1, 2)]
-    path = layout.version_dir(volume, versions[0]) / layout.USER_IDS
-    publications.overwrite(path, b"x" + path.read_bytes()[1:])
-    assert main(["verify", "--volume", str(volume)]) == 1
-    problems = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
-    assert problems.keys() == {*versions}
-    assert f"{path}: SHA-256" in problems[versions[0]]
-    assert problems[versions[1]] == "every byte is as published"
-    assert call("verify", versions[1]) == [{"version": versions[1], "problem": None}]
 
 
 def test_nothing_to_act_upon_is_an_error(fails, volume):

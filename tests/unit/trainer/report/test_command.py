@@ -90,7 +90,6 @@ def test_a_publication_without_users_has_nobody_to_ask_for(fails, tmp_path):
     ("missing", "needs"),
     [
         ("matplotlib", "report needs 'matplotlib', which isn't installed: pip install "),
-        ("sklearn", "report needs 'scikit-learn', which isn't installed: pip install "),
         ("nmslib", "pip install "),
     ],
 )
