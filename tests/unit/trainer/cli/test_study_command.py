@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,19 +16,36 @@ from trainer.cli import arguments, spec_arguments, study_command
 from trainer.event_log.log import Event, EventLog
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.study.options import SearchSpace, StudyOptions
-from trainer.study.study import run_study
+from trainer.study.study import StudyResult
+from trainer.study.trials import Trial
 
 TRIALS = ["--trials", "3", "--max-epochs", "4", "--epoch-step", "2"]
 SPACE = ["--components", "2", "8", "--losses", "warp", "bpr"]
-PARAMETERS = ["loss", "components", "learning_rate", "item_alpha", "user_alpha"]
-COLUMNS = ["trial", "validation p@10", "epochs", "s", *PARAMETERS, "state"]
-PICTURE = b"a picture"
+PARAMETERS = {
+    "loss": "bpr",
+    "components": 8,
+    "learning_rate": 0.0123456,
+    "item_alpha": 1e-7,
+    "user_alpha": 0.5,
+}
+
+
+def trial(number, value, state="complete"):
+    return Trial(
+        number=number,
+        state=state,
+        parameters=PARAMETERS,
+        value=value,
+        epochs=4,
+        trained_epochs=6,
+        seconds=1.25,
+    )
 
 
 @pytest.fixture(autouse=True)
 def _here(monkeypatch, tmp_path):
     """What isn't named is beside the test's own files; a picture takes a second to draw."""
-    monkeypatch.setattr("trainer.study.picture.draw", lambda _: PICTURE)
+    monkeypatch.setattr("trainer.study.picture.draw", lambda _: b"a picture")
     monkeypatch.chdir(tmp_path)
 
 
@@ -40,11 +56,12 @@ def interactions(tmp_path):
 
 @pytest.fixture
 def call(capsys):
-    """Run a search; returns what it printed and what it told of on the way."""
+    """Run a search; returns what it found and what it told of on the way."""
 
     def call(*arguments):
-        assert main(["tune", *TRIALS, *SPACE, *map(str, arguments)]) == 0
-        return capsys.readouterr()
+        assert main(["tune", *TRIALS, *SPACE, *map(str, arguments), "--json"]) == 0
+        printed = capsys.readouterr()
+        return json.loads(printed.out), printed.err
 
     return call
 
@@ -65,62 +82,58 @@ def fails(capsys, tmp_path):
     return fails
 
 
-def study(directory):
-    return json.loads((directory / "study.json").read_text("utf-8"))
-
-
-def flags_of(content):
-    """Hyperparameters as flags of `train`, as far as the search found them."""
-    return {name: content["hyperparameters"][name] for name in (*PARAMETERS, "epochs")}
-
-
-def test_the_trials_are_printed_best_first_and_the_best_as_flags_of_train(call, interactions, tmp_path):
-    output = call(*interactions, "--seed", 1)
-    lines = output.out.splitlines()
-    content = study(tmp_path / "study")
-    assert lines[0] == (
-        f"interactions.csv: {content['fit_interactions']} interactions to fit, "
-        f"{content['validation_interactions']} to validate (random), "
-        f"{content['test_interactions']} to test (random)"
+def test_the_best_ten_trials_are_printed_and_the_best_as_flags_of_train(
+    interactions, monkeypatch, capsys
+):
+    trials = [trial(0, None, "failed"), *(trial(number, number / 100) for number in range(1, 12))]
+    start = Hyperparameters(**PARAMETERS, epochs=4)
+    found = StudyResult(
+        dataset="a.csv",
+        split="time",
+        validation="random",
+        fit_interactions=2000,
+        validation_interactions=200,
+        test_interactions=300,
+        options=StudyOptions(),
+        trials=trials,
+        best=11,
+        hyperparameters=start,
+        test={"test_auc": 0.75, "evaluated_users": 9.0},
+        seconds=1.0,
+        warnings=["something looks wrong"],
     )
-    assert re.split(r" {2,}", lines[1].strip()) == COLUMNS
-    rows = [dict(zip(COLUMNS, line.split(), strict=True)) for line in lines[2:5]]
-    ranked = sorted(content["trials"], key=lambda trial: -trial["value"])
-    for row, trial in zip(rows, ranked, strict=True):
-        assert (row["trial"], row["epochs"]) == (str(trial["number"]), str(trial["epochs"]))
-        assert row["validation p@10"] == f"{trial['value']:.4f}"
-        assert row["state"] == trial["state"]
-        assert row["loss"] == trial["parameters"]["loss"]
-        for name in PARAMETERS[1:]:
-            assert float(row[name]) == pytest.approx(trial["parameters"][name], rel=1e-3), name
-    told = re.fullmatch(r"best: validation precision@10 (\S+) with (.*)", lines[5])
-    assert told[1] == f"{ranked[0]['value']:.4f}"
-    words = told[2].split()
-    assert words[::2] == [f"--{name.replace('_', '-')}" for name in flags_of(content)]
-    assert words[1::2] == [
-        f"{value:.4g}" if isinstance(value, float) else str(value)
-        for value in flags_of(content).values()
+    monkeypatch.setattr(study_command, "run_study", lambda *_, **__: found)
+    assert main(["tune", *interactions]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "warning: something looks wrong\n"
+    lines = [" ".join(line.split()) for line in printed.out.splitlines()]
+    assert lines[:3] == [
+        "a.csv: 2,000 interactions to fit, 200 to validate (random), 300 to test (time)",
+        f"trial validation p@10 epochs s {' '.join(PARAMETERS)} state",
+        "11 0.1100 4 1.2 bpr 8 0.01235 1e-07 0.5 complete",
     ]
-    assert f"precision_at_10_unseen {content['test']['test_precision_at_10_unseen']:.4f}" in lines[6]
-    assert lines[7:] == ["wrote study/study.json, study/study.png"]
-    assert (tmp_path / "study" / "study.png").read_bytes() == PICTURE
-    # Bars go elsewhere, so that the table can be kept.
-    assert "Trials" in output.err
-    trained = spec_arguments.training_spec(
-        arguments.parse(["train", "--volume", "v", *interactions, *words])
-    ).hyperparameters
-    assert trained.loss == content["hyperparameters"]["loss"]
-    for name in (*PARAMETERS[1:], "epochs"):
-        assert getattr(trained, name) == pytest.approx(content["hyperparameters"][name], rel=1e-3)
+    assert [line.split()[0] for line in lines[2:12]] == [str(number) for number in range(11, 1, -1)]
+    best, flags = lines[13].split(" with ")
+    assert [lines[12], best, *lines[14:]] == [
+        "the best 10 of 12 trials",
+        "best: validation precision@10 0.1100",
+        "on the test, once: auc 0.7500",
+        "wrote study/study.json, study/study.png",
+    ]
+    parsed = arguments.parse(["train", "--volume", "v", *interactions, *flags.split()])
+    trained = spec_arguments.training_spec(parsed).hyperparameters
+    assert trained == replace(start, learning_rate=0.01235)
+    monkeypatch.setattr(study_command, "run_study", lambda *_, **__: replace(found, test=None))
+    assert main(["tune", *interactions]) == 0
+    assert "on the test" not in capsys.readouterr().out
 
 
 def test_json_is_the_study_and_nothing_else_and_is_written_where_it_is_asked_for(
     call, interactions, tmp_path
 ):
     directory = tmp_path / "new" / "of today"
-    output = call(*interactions, "--json", "--output", directory)
-    content = json.loads(output.out)
-    assert (content, output.err) == (study(directory), "")
+    content, errors = call(*interactions, "--output", directory)
+    assert (content, errors) == (json.loads((directory / "study.json").read_text("utf-8")), "")
     assert content["options"]["trials"] == len(content["trials"]) == 3
     assert {trial["parameters"]["loss"] for trial in content["trials"]} <= {"warp", "bpr"}
     assert not (tmp_path / "study").exists()
@@ -191,38 +204,9 @@ def test_appended_interactions_are_searched_on(call, fails, tmp_path, monkeypatc
                 for number, (user, item, weight) in enumerate(rows)
             ]
         )
-    found = json.loads(call("--event-log", "--state", "state", "--split", "time", "--json").out)
+    found, _ = call("--event-log", "--state", "state", "--split", "time")
     assert (found["dataset"], found["split"], found["validation"]) == ("events", "time", "time")
     assert found["fit_interactions"] < len(rows)
-
-
-def test_no_more_than_ten_trials_are_printed_and_no_failed_one(call, interactions, monkeypatch):
-    def longer(*arguments, **options):
-        found = run_study(*arguments, **options)
-        found.trials.extend(
-            replace(found.trials[0], number=number, **pruned_or_failed)
-            for number in range(3, 30)
-            for pruned_or_failed in (
-                {"state": "failed", "value": None}
-                if number % 2
-                else {"state": "pruned", "value": number / 100},
-            )
-        )
-        found.warnings.append("something looks wrong")
-        return found
-
-    monkeypatch.setattr("trainer.cli.study_command.run_study", longer)
-    output = call(*interactions, "--split", "none")
-    lines = output.out.splitlines()
-    assert "0 to test (none)" in lines[0]
-    assert "on the test" not in output.out
-    assert lines[12] == "the best 10 of 30 trials"
-    rows = [dict(zip(COLUMNS, line.split(), strict=True)) for line in lines[2:12]]
-    values = [float(row["validation p@10"]) for row in rows]
-    assert values == sorted(values, reverse=True)
-    assert [row["trial"] for row in rows][:3] == ["28", "26", "24"]
-    assert {row["state"] for row in rows} == {"pruned", "complete"}
-    assert "warning: something looks wrong\n" in output.err
 
 
 @pytest.mark.parametrize("below", ["", "/deeper"])
