@@ -157,10 +157,6 @@ def _verify(options: argparse.Namespace) -> int:
     return 1 if any(problem for _, problem in rows) else 0
 
 
-def _tune(options: argparse.Namespace) -> int:
-    return study_command.run(options, _state(options) / EVENTS)
-
-
 def _serve(options: argparse.Namespace) -> int:
     # gRPC is needed by this command only.
     from trainer.service import server
@@ -173,7 +169,6 @@ def _serve(options: argparse.Namespace) -> int:
     except addresses.AddressError as error:
         raise OptionError("--listen", options.listen, error.expected) from error
     flag = _retrains_by(options)
-    retrains = flag is not None
     if flag is not None and not spec_arguments.has_source(options):
         raise OptionError(flag, True, "used with --dataset, --interactions or the like")
     return server.serve(
@@ -186,7 +181,7 @@ def _serve(options: argparse.Namespace) -> int:
             listen=options.listen,
             data_dir=options.data_dir,
             retention=None if options.keep_all else _retention(options),
-            retrain=spec_arguments.training_spec(options) if retrains else None,
+            retrain=None if flag is None else spec_arguments.training_spec(options),
             retrain_every=_duration(options, "retrain_every"),
             hosting=hosting,
         )
@@ -221,7 +216,7 @@ COMMANDS = {
     "publish": _publish,
     "report": _report,
     "verify": _verify,
-    "tune": _tune,
+    "tune": lambda options: study_command.run(options, _state(options) / EVENTS),
     "serve": _serve,
     "fetch-dataset": _fetch,
 }

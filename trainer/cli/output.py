@@ -59,8 +59,10 @@ def published(result: Checked, *, as_json: bool) -> None:
         f"(split {facts.split})"
     )
     _print_metrics(manifest)
-    _print_served(manifest)
-    _print_cold(manifest)
+    users = f"{manifest.metrics.get(USERS, 0):,.0f} users, seen items excluded"
+    served = served_rows(manifest.metrics, manifest.indexes[layout.RECOMMEND].backend)
+    _print_shares(users, "of exact search", served)
+    _print_shares("the same users, seen items excluded", "of their own", cold_rows(manifest.metrics))
     _print_indexes(manifest)
     if manifest.attributes:
         print(f"attributes: {_attributes([asdict(own) for own in manifest.attributes])}")
@@ -195,19 +197,9 @@ def _print_metrics(manifest: Manifest) -> None:
         tables.show(rows)
 
 
-def _print_served(manifest: Manifest) -> None:
-    rows = served_rows(manifest.metrics, manifest.indexes[layout.RECOMMEND].backend)
-    if rows:
-        users = f"{manifest.metrics[USERS]:,.0f} users, seen items excluded"
-        _print_shares(users, "of exact search", rows)
-
-
-def _print_cold(manifest: Manifest) -> None:
-    if rows := cold_rows(manifest.metrics):
-        _print_shares("the same users, seen items excluded", "of their own", rows)
-
-
 def _print_shares(users: str, of_what: str, rows: Sequence[MetricRow]) -> None:
+    if not rows:
+        return
     table = tables.table(users, "precision@10", of_what, texts=1)
     for row in rows:
         table.add_row(

@@ -64,12 +64,10 @@ class Gates:
     min_coverage: Annotated[float | None, _gate("least share of items among somebody's top ten")] = None
     max_relative_loss: Annotated[
         float | None,
-        Option(
+        _gate(
             "how much lower precision@10 may be than that of the label's version, as a share of it",
-            ge=0,
+            le=None,
             lt=1,
-            group="gates",
-            metavar="SHARE",
         ),
     ] = None
     min_users_kept: Annotated[

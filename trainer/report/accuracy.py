@@ -14,7 +14,6 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.manifest import MeasuredSetting
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage import ragged
-from lightfm_retriever.publication.storage.id_map import ItemRow
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.ranking import best, unit_rows
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
@@ -146,9 +145,12 @@ def _sample_users(subject: Publication, indexes: dict[str, TunedIndex], seed: in
     samples = []
     for user in some_users(subject, _SAMPLES, seed=seed).tolist():
         query, seen = queries[user], subject.seen[user]
-        liked = seen[best(vectors[seen] @ query, _SHOWN)]
-        answers = {name: _ask(index, query, vectors, seen, _SHOWN) for name, index in indexes.items()}
-        samples.append(_sample(subject, f"user {subject.users.external_id(user)}", liked, answers))
+        known = _names(subject, seen[best(vectors[seen] @ query, _SHOWN)])
+        answers = {
+            name: _names(subject, _ask(index, query, vectors, seen, _SHOWN))
+            for name, index in indexes.items()
+        }
+        samples.append(Sample(f"user {subject.users.external_id(user)}", known, answers))
     return samples
 
 
@@ -161,26 +163,15 @@ def _sample_items(subject: Publication, indexes: dict[str, TunedIndex], seed: in
     for item in chosen.tolist():
         own = np.array([item], dtype=np.int32)
         answers = {
-            name: _ask(index, vectors[item], vectors, own, _SHOWN) for name, index in indexes.items()
+            name: _names(subject, _ask(index, vectors[item], vectors, own, _SHOWN))
+            for name, index in indexes.items()
         }
-        samples.append(_sample(subject, name_of(subject, item), [], answers))
+        samples.append(Sample(name_of(subject, item), [], answers))
     return samples
 
 
-def _sample(
-    subject: Publication,
-    name: str,
-    known: Sequence[int] | NDArray[np.int32],
-    answers: dict[str, NDArray[np.int64]],
-) -> Sample:
-    return Sample(
-        name,
-        [name_of(subject, ItemRow(int(row))) for row in known],
-        {
-            backend: [name_of(subject, row) for row in rows.tolist()]
-            for backend, rows in answers.items()
-        },
-    )
+def _names(subject: Publication, items: NDArray[np.integer]) -> list[str]:
+    return [name_of(subject, row) for row in items.tolist()]
 
 
 def _distinct(trials: Iterator[MeasuredSetting]) -> list[MeasuredSetting]:
