@@ -39,8 +39,9 @@ def run(options: argparse.Namespace) -> int:
         from trainer.cli import service_commands
 
         return service_commands.run(options)
-    if (command := versions_commands.COMMANDS.get(options.command)) is not None:
-        return command(OfVolume(lambda: _volume(options), _state(options) / EVENTS), options)
+    if options.command in versions_commands.COMMANDS:
+        of = OfVolume(lambda: _volume(options), _state(options) / EVENTS)
+        return versions_commands.run(of, options)
     return COMMANDS[options.command](options)
 
 

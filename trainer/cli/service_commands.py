@@ -38,8 +38,8 @@ def run(options: argparse.Namespace) -> int:
     """Ask, print, and return the exit status; raises CallError and HostingError."""
     security = client_flags.client_security(options)
     with TrainerClient(options.target, timeout_seconds=options.timeout, security=security) as client:
-        if (command := versions_commands.COMMANDS.get(options.command)) is not None:
-            return command(OfService(client), options)
+        if options.command in versions_commands.COMMANDS:
+            return versions_commands.run(OfService(client), options)
         return COMMANDS[options.command](client, options)
 
 

@@ -151,7 +151,7 @@ def test_every_rpc_has_a_command():
     [service] = pb.DESCRIPTOR.services_by_name.values()
     assert BY_RPC.keys() == {method.name for method in service.methods}
     remote = {command for command, *_ in BY_RPC.values()}
-    known = service_commands.COMMANDS.keys() | versions_commands.COMMANDS.keys()
+    known = service_commands.COMMANDS.keys() | {*versions_commands.COMMANDS}
     assert remote | {*HEALTH} == known
     for arguments in [*BY_RPC.values(), HEALTH]:
         options = parse([*arguments, "--target", "host:1", "--timeout", "2.5"])
@@ -159,7 +159,7 @@ def test_every_rpc_has_a_command():
 
 
 def test_every_command_is_known_here_or_there():
-    both = versions_commands.COMMANDS.keys()
+    both = {*versions_commands.COMMANDS}
     assert commands.COMMANDS.keys() | both == {*COMMANDS} - ONLY_REMOTE
     assert not ONLY_LOCAL & (service_commands.COMMANDS.keys() | both)
 
