@@ -13,8 +13,12 @@ import json
 import math
 import sys
 from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Annotated
 
-from lightfm_retriever.hosting import terminal
+from lightfm_retriever.hosting import options, terminal
+from lightfm_retriever.hosting.options import Option
+from lightfm_retriever.hosting.settings import option_flags
 
 # A call's CPU time in microseconds; see "The model" in docs/scaling.md.
 CALL = (320.0, 0.14)
@@ -30,28 +34,22 @@ FETCHED, VERIFIED = 265e6, 1.3e9
 CALL_BYTES, BATCHED_BYTES = 550.0, 170.0
 
 
+above_0 = partial(Option, gt=0, lt=math.inf)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """What is asked of the fleet.
+    """What is asked of the fleet."""
 
-    Attributes:
-        users, items: of the catalogue.
-        rate: recommendations a second, of ten items each.
-        cores, memory_gb, network_gbit: of one machine.
-        store_gbit: what the store gives to all machines together.
-        utilization: how busy the cores may be.
-        batched: whether recommendations come in batches of 64.
-    """
-
-    users: float = 1e8
-    items: float = 1e8
-    rate: float = 1e6
-    cores: int = 32
-    memory_gb: float = 256
-    network_gbit: float = 25
-    store_gbit: float = 100
-    utilization: float = 0.6
-    batched: bool = False
+    users: Annotated[float, above_0("of the catalogue")] = 1e8
+    items: Annotated[float, above_0("of the catalogue")] = 1e8
+    rate: Annotated[float, above_0("recommendations a second, of ten items each")] = 1e6
+    cores: Annotated[int, above_0("of a machine")] = 32
+    memory_gb: Annotated[float, above_0("of a machine")] = 256.0
+    network_gbit: Annotated[float, above_0("of a machine, Gbit/s")] = 25.0
+    store_gbit: Annotated[float, above_0("what the store gives to all together, Gbit/s")] = 100.0
+    utilization: Annotated[float, Option("how busy the cores may be", gt=0, le=1)] = 0.6
+    batched: Annotated[bool, Option("recommendations in batches of 64")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,39 +137,28 @@ def table(fleet: Fleet) -> list[tuple[str, str]]:
     ]
 
 
+class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    pass
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print a fleet; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python docs/capacity.py",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
-    for name, of, what in (
-        ("users", float, "of the catalogue"),
-        ("items", float, "of the catalogue"),
-        ("rate", float, "recommendations a second"),
-        ("cores", int, "of a machine"),
-        ("memory-gb", float, "of a machine"),
-        ("network-gbit", float, "of a machine, Gbit/s"),
-        ("store-gbit", float, "what the store gives to all together, Gbit/s"),
-        ("utilization", float, "how busy the cores may be, above 0 and at most 1"),
-    ):
-        default = getattr(Demand, name.replace("-", "_"))
-        parser.add_argument(
-            f"--{name}", type=of, default=default, help=f"{what} (default: {default:g})"
-        )
-    parser.add_argument("--batched", action="store_true", help="recommendations in batches of 64")
+    option_flags.add(parser, Demand)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    options = vars(parser.parse_args(arguments))
-    as_json = options.pop("json")
-    for name, value in options.items():
-        if name != "batched" and not 0 < value < math.inf:
-            parser.error(f"--{name.replace('_', '-')} is {value:g}, but should be above 0")
-    if options["utilization"] > 1:
-        parser.error(f"--utilization is {options['utilization']:g}, but should be at most 1")
-    fleet = fleet_for(Demand(**options))
-    if as_json:
-        print(json.dumps({**options, **asdict(fleet)}, indent=2))
+    given = vars(parser.parse_args(arguments))
+    demand = option_flags.made(Demand, given)
+    options.check(
+        demand,
+        lambda flag, value, expected: parser.error(f"{flag} is {value:g}, but should be {expected}"),
+    )
+    fleet = fleet_for(demand)
+    if given["json"]:
+        print(json.dumps({**asdict(demand), **asdict(fleet)}, indent=2))
     else:
         for what, figure in table(fleet):
             print(f"{what:<40} {figure}")

@@ -12,13 +12,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -77,11 +76,8 @@ def main() -> int:
         run(options.volume, options.data_dir)
     except (TrainerError, PublicationError, RetrieverError, DemoError) as error:
         print(f"error: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        return 130
-    else:
-        return 0
-    return 1
+        return 1
+    return 0
 
 
 def run(volume: Path, data_dir: Path) -> None:
@@ -111,22 +107,17 @@ def run(volume: Path, data_dir: Path) -> None:
     seconds["stop"] = time.perf_counter() - began
 
     heading("Time of every step")
-    table = table_of("step", "ms")
-    table.columns[1].justify = "right"
-    for name, value in seconds.items():
-        table.add_row(name, f"{value * 1000:,.1f}")
-    table.add_row("together", f"{sum(seconds.values()) * 1000:,.1f}")
-    console.print(table)
+    seconds["together"] = sum(seconds.values())
+    rows = [(name, f"{value * 1000:>10,.1f}") for name, value in seconds.items()]
+    print_table(("step", f"{'ms':>10}"), rows)
     heading("Go on")
-    for command, purpose in (
-        (f"make serve VOLUME={volume}", "serve this publication until Ctrl-C"),
-        (".venv/bin/python -m retriever recommend 3", "ask, from another terminal"),
-        (
-            ".venv/bin/python -m retriever recommend --session 100,56:2 --any-of 'genres=Comedy|Crime'",
-            "or as an unknown visitor",
-        ),
-        (f".venv/bin/python -m trainer versions --volume {volume}", "what is published"),
-        (".venv/bin/python -m trainer train --help", "train on your own interactions"),
+    ask = ".venv/bin/python -m retriever recommend"
+    for purpose, command in (
+        ("serve this publication until Ctrl-C", f"make serve VOLUME={volume}"),
+        ("ask, from another terminal", f"{ask} 3"),
+        ("or as an unknown visitor", f"{ask} --session 100,56:2 --any-of 'genres=Comedy|Crime'"),
+        ("what is published", f".venv/bin/python -m trainer versions --volume {volume}"),
+        ("train on your own interactions", ".venv/bin/python -m trainer train --help"),
     ):
         console.print(f"{purpose}:\n  {command}", soft_wrap=True)
 
@@ -135,42 +126,40 @@ def show_neighbours(client: RetrieverClient, result: TrainingResult) -> None:
     """The ten films nearest to one."""
     with timed("SimilarItems"):
         response = client.similar_items(FILM, titles=True, search_effort=BY_INDEX)
-    table = table_of("cosine", "film")
-    for item in response.items:
-        table.add_row(f"{item.score:.4f}", item.title)
     console.print(f"SimilarItems: the ten nearest to [bold]{title_of(result, FILM)}[/bold]")
-    console.print(table)
+    print_table(("cosine", "film"), [(f"{own.score:.4f}", own.title) for own in response.items])
 
 
 def show_users(client: RetrieverClient, result: TrainingResult) -> None:
-    """Known positives, recommendations, and the best by LightFM's exact scoring."""
+    """What they rated highest, recommendations, and the best by LightFM's exact scoring."""
+    dataset = result.dataset
     console.print("\nRecommend: what a user hasn't seen, best first, beside LightFM's exact scoring")
     for user_id in USERS:
         with timed("Recommend"):
             response = client.recommend(user_id, limit=3, titles=True, search_effort=BY_INDEX)
-        known = ", ".join(title_of(result, item_id) for item_id in known_positives(result, user_id))
-        console.print(f"[bold]user {user_id}[/bold] liked {known}", soft_wrap=True)
-        table = table_of("Recommend, by Annoy", "LightFM's predict, all items")
-        for item, row, score in zip(response.items, *exact_best(result, user_id, 3), strict=True):
-            exact_id = result.dataset.items.external_id(row)
-            table.add_row(
-                f"{item.score:6.3f} {item.title}", f"{score:6.3f} {title_of(result, exact_id)}"
-            )
-        console.print(table)
+        ratings = dataset.train[dataset.users.row(user_id)]
+        liked = ", ".join(dataset.titles[row] for row in ratings.indices[best(ratings.data, 3)])
+        console.print(f"[bold]user {user_id}[/bold] liked {liked}", soft_wrap=True)
+        served = [f"{item.score:6.3f} {item.title}" for item in response.items]
+        exact = [
+            f"{score:6.3f} {title_of(result, item_id)}"
+            for item_id, score in exact_best(result, user_id, 3)
+        ]
+        columns = ("Recommend, by Annoy", "LightFM's predict, all items")
+        print_table(columns, zip(served, exact, strict=True))
 
 
 def show_overlap(client: RetrieverClient, result: TrainingResult) -> None:
     """How many of LightFM's best ten are among the ten that are served, over all users."""
-    items, users = result.dataset.items, result.dataset.users
+    users = result.dataset.users
     overlaps, latencies = {}, []
     with timed("Recommend and predict for all users"):
-        for row in range(len(users)):
-            user_id = users.external_id(row)
+        for user_id in users:
             began = time.perf_counter()
             response = client.recommend(user_id, search_effort=BY_INDEX)
             latencies.append(time.perf_counter() - began)
             served = {item.item_id for item in response.items}
-            exact = {items.external_id(row) for row in exact_best(result, user_id, 10)[0].tolist()}
+            exact = {item_id for item_id, _ in exact_best(result, user_id, 10)}
             overlaps[user_id] = len(served & exact)
     shown = ", ".join(f"user {user_id}: {overlaps[user_id]}" for user_id in USERS)
     mean = np.mean(list(overlaps.values()))
@@ -187,13 +176,13 @@ def show_session(client: RetrieverClient, result: TrainingResult) -> None:
         response = client.recommend(session=SESSION, limit=5, titles=True, explain=True)
     shown = " and ".join(f"[bold]{title_of(result, item_id)}[/bold]" for item_id in SESSION)
     console.print(f"\nRecommend for a session: an unknown visitor looked at {shown}")
-    table = table_of("score", "film", "mostly because of")
+    rows = []
     for item in response.items:
         assert item.explanation is not None  # noqa: S101 - it was asked for
-        first = item.explanation.contributions[:1]
-        because = ", ".join(f"{title_of(result, part.item_id)} ({part.score:+.3f})" for part in first)
-        table.add_row(f"{item.score:.4f}", item.title, because)
-    console.print(table)
+        first = item.explanation.contributions[0]
+        because = f"{title_of(result, first.item_id)} ({first.score:+.3f})"
+        rows.append((f"{item.score:.4f}", item.title, because))
+    print_table(("score", "film", "mostly because of"), rows)
 
 
 def show_filter(client: RetrieverClient) -> None:
@@ -211,18 +200,16 @@ def show_filter(client: RetrieverClient) -> None:
         "\nRecommend with a filter: romances without drama since 1990 for "
         f"[bold]user {USERS[0]}[/bold]; {response.candidates - response.filtered} may be shown"
     )
-    table = table_of("score", "film", "genres")
+    rows = []
     for item in response.items:
-        genres = item.attributes.get("genres", [])
-        table.add_row(f"{item.score:.4f}", item.title, ", ".join(cast("list[str]", genres)))
-    console.print(table)
+        genres = cast("list[str]", item.attributes.get("genres", []))
+        rows.append((f"{item.score:.4f}", item.title, ", ".join(genres)))
+    print_table(("score", "film", "genres"), rows)
 
 
 def show_batch(client: RetrieverClient, result: TrainingResult) -> None:
     """How much less many recommendations cost together."""
-    users = result.dataset.users
-    requests = [RecommendRequest(users.external_id(row)) for row in range(len(users))]
-    began = time.perf_counter()
+    requests = [RecommendRequest(user_id) for user_id in result.dataset.users]
     with timed("BatchRecommend for all users"):
         answers = [
             answer
@@ -231,23 +218,14 @@ def show_batch(client: RetrieverClient, result: TrainingResult) -> None:
         ]
     if any(isinstance(answer, CallError) for answer in answers):
         raise DemoError("an entry of a batch failed")
-    each = (time.perf_counter() - began) / len(requests)
+    each = seconds["BatchRecommend for all users"] / len(requests)
     console.print(
         f"\nBatchRecommend for all {len(requests)} users, {BATCH} a call: {each * 1e6:.0f} µs for each"
     )
 
 
-def known_positives(result: TrainingResult, user_id: str) -> list[str]:
-    """Three training items that the user rated highest."""
-    ratings = result.dataset.train[result.dataset.users.row(user_id)]
-    rows = ratings.indices[best(ratings.data, 3)]
-    return [result.dataset.items.external_id(row) for row in rows.tolist()]
-
-
-def exact_best(
-    result: TrainingResult, user_id: str, count: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Rows and scores of the unseen items that LightFM itself scores highest, all items scored."""
+def exact_best(result: TrainingResult, user_id: str, count: int) -> Iterator[tuple[str, float]]:
+    """Ids and scores of the unseen items that LightFM itself scores highest, all items scored."""
     dataset = result.dataset
     user = dataset.users.row(user_id)
     scores = result.model.predict(
@@ -257,14 +235,13 @@ def exact_best(
         item_features=dataset.item_features,
     )
     scores[dataset.train[user].indices] = -np.inf
-    rows = best(scores, count)
-    return rows, scores[rows]
+    for row in best(scores, count).tolist():
+        yield dataset.items.external_id(row), scores[row]
 
 
 def title_of(result: TrainingResult, item_id: str) -> str:
     """An item's title."""
-    row = result.dataset.items.row(item_id)
-    return item_id if row is None or result.dataset.titles is None else result.dataset.titles[row]
+    return result.dataset.titles[result.dataset.items.row(item_id)]
 
 
 @contextlib.contextmanager
@@ -308,12 +285,14 @@ def heading(text: str) -> None:
     console.print(f"\n[bold]== {text}[/bold]")
 
 
-def table_of(*columns: str) -> Table:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A plain table."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, no_wrap=True)
-    return table
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 if __name__ == "__main__":

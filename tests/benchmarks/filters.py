@@ -28,6 +28,7 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import Attributes, NumberColumn, TextColumn
 from lightfm_retriever.publication.manifest import DatasetFacts, IndexFacts, Manifest, RunFacts
 from lightfm_retriever.publication.storage.id_map import IdMap
+from lightfm_retriever.publication.storage.ragged import empty as no_rows
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, row_norms, split_biases
 from lightfm_retriever.publication.writer import Staging
 from retriever.answering import queries
@@ -47,7 +48,6 @@ from trainer.index import NAMES, make_backends
 from trainer.index.measure import Questions
 from trainer.index.tuning import TuningOptions, tune
 from trainer.progress import Silent
-from trainer.report.subject import no_rows
 
 SHARES = (0.5, 0.1, 0.01, 0.001)
 LIMIT = 10

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.hosting import terminal
 from lightfm_retriever.publication.manifest import IndexFacts
+from lightfm_retriever.publication.storage.ragged import empty as no_rows
 from tests.benchmarks import frame
 from tests.machine import machine_name
 from trainer.data import movielens
@@ -34,7 +35,7 @@ from trainer.index.tuning import TuningOptions, tune
 from trainer.preparing.dataset import build_dataset
 from trainer.preparing.splits import Splitting
 from trainer.progress import Bars, Silent
-from trainer.report.subject import interpolated, no_rows, repeated
+from trainer.report.subject import interpolated, repeated
 
 KINDS = ("interpolated", "repeated", "heavy-tailed")
 QUERIES = 500

@@ -39,9 +39,10 @@ def run(options: argparse.Namespace) -> int:
         from trainer.cli import service_commands
 
         return service_commands.run(options)
-    if (command := versions_commands.COMMANDS.get(options.command)) is not None:
-        return command(OfVolume(lambda: _volume(options), _state(options) / EVENTS), options)
-    return _COMMANDS[options.command](options)
+    if options.command in versions_commands.COMMANDS:
+        of = OfVolume(lambda: _volume(options), _state(options) / EVENTS)
+        return versions_commands.run(of, options)
+    return COMMANDS[options.command](options)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -126,9 +127,10 @@ def _report(options: argparse.Namespace) -> int:
                 max_items=options.max_items,
                 tuning=made(TuningOptions, vars(options)),
             ),
-            reporter=Silent() if options.json else Bars(),
+            reporter=_reporter(options),
         )
-    output.report(path, as_json=options.json)
+    text = f"wrote {path}, with its pictures and figures beside it"
+    output.show({"page": str(path), "directory": str(path.parent)}, text, as_json=options.json)
     return 0
 
 
@@ -156,10 +158,6 @@ def _verify(options: argparse.Namespace) -> int:
     return 1 if any(problem for _, problem in rows) else 0
 
 
-def _tune(options: argparse.Namespace) -> int:
-    return study_command.run(options, _state(options) / EVENTS)
-
-
 def _serve(options: argparse.Namespace) -> int:
     # gRPC is needed by this command only.
     from trainer.service import server
@@ -172,7 +170,6 @@ def _serve(options: argparse.Namespace) -> int:
     except addresses.AddressError as error:
         raise OptionError("--listen", options.listen, error.expected) from error
     flag = _retrains_by(options)
-    retrains = flag is not None
     if flag is not None and not spec_arguments.has_source(options):
         raise OptionError(flag, True, "used with --dataset, --interactions or the like")
     return server.serve(
@@ -185,7 +182,7 @@ def _serve(options: argparse.Namespace) -> int:
             listen=options.listen,
             data_dir=options.data_dir,
             retention=None if options.keep_all else _retention(options),
-            retrain=spec_arguments.training_spec(options) if retrains else None,
+            retrain=None if flag is None else spec_arguments.training_spec(options),
             retrain_every=_duration(options, "retrain_every"),
             hosting=hosting,
         )
@@ -215,12 +212,12 @@ def _fetch(options: argparse.Namespace) -> int:
     return 0
 
 
-_COMMANDS = {
+COMMANDS = {
     "train": _train,
     "publish": _publish,
     "report": _report,
     "verify": _verify,
-    "tune": _tune,
+    "tune": lambda options: study_command.run(options, _state(options) / EVENTS),
     "serve": _serve,
     "fetch-dataset": _fetch,
 }

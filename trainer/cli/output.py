@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from lightfm_retriever.hosting import tables
@@ -60,8 +59,10 @@ def published(result: Checked, *, as_json: bool) -> None:
         f"(split {facts.split})"
     )
     _print_metrics(manifest)
-    _print_served(manifest)
-    _print_cold(manifest)
+    users = f"{manifest.metrics.get(USERS, 0):,.0f} users, seen items excluded"
+    served = served_rows(manifest.metrics, manifest.indexes[layout.RECOMMEND].backend)
+    _print_shares(users, "of exact search", served)
+    _print_shares("the same users, seen items excluded", "of their own", cold_rows(manifest.metrics))
     _print_indexes(manifest)
     if manifest.attributes:
         print(f"attributes: {_attributes([asdict(own) for own in manifest.attributes])}")
@@ -102,11 +103,6 @@ def version(content: dict[str, Any], labels: Sequence[str], *, as_json: bool) ->
     print(f"{len(content['files'])} files, {size / 1e6:,.1f} MB")
 
 
-def deleted(version: str, *, as_json: bool) -> None:
-    """The outcome of `delete`."""
-    _show({"deleted": version}, f"{version} is deleted", as_json=as_json)
-
-
 def diff(found: VersionDiff, *, as_json: bool) -> None:
     """The outcome of `diff`."""
     if as_json:
@@ -130,12 +126,6 @@ def diff(found: VersionDiff, *, as_json: bool) -> None:
             name = f"attribute {change['name']}" if group == "attributes" else change["name"]
             rows.add_row(name, printing.text(change["before"]), printing.text(change["after"]))
     tables.show(rows)
-
-
-def report(path: Path, *, as_json: bool) -> None:
-    """The outcome of `report`."""
-    text = f"wrote {path}, with its pictures and figures beside it"
-    _show({"page": str(path), "directory": str(path.parent)}, text, as_json=as_json)
 
 
 def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
@@ -171,16 +161,11 @@ def versions(rows: Sequence[VersionRow], *, as_json: bool) -> None:
             print(f"{row.name}: {row.problem}")
 
 
-def broken_version(row: VersionRow, *, as_json: bool) -> None:
-    """One version whose manifest can't be read."""
-    _show(row.content(), f"{row.name}: {row.problem}", as_json=as_json)
-
-
 def label_moved(label: str, previous: str | None, version: str, *, as_json: bool) -> None:
     """The outcome of `promote` and `rollback`."""
     text = f"label {label!r} names {version} (before: {previous or 'none'})"
     content = {"label": label, "previous": previous, "version": version}
-    _show(content, text, as_json=as_json)
+    show(content, text, as_json=as_json)
 
 
 def verified(rows: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
@@ -194,7 +179,8 @@ def verified(rows: Sequence[tuple[str, str | None]], *, as_json: bool) -> None:
         print("nothing is published on this volume")
 
 
-def _show(content: object, text: str, *, as_json: bool) -> None:
+def show(content: object, text: str, *, as_json: bool) -> None:
+    """What is told in a line, or as JSON."""
     if as_json:
         print_json(content)
     else:
@@ -211,19 +197,9 @@ def _print_metrics(manifest: Manifest) -> None:
         tables.show(rows)
 
 
-def _print_served(manifest: Manifest) -> None:
-    rows = served_rows(manifest.metrics, manifest.indexes[layout.RECOMMEND].backend)
-    if rows:
-        users = f"{manifest.metrics[USERS]:,.0f} users, seen items excluded"
-        _print_shares(users, "of exact search", rows)
-
-
-def _print_cold(manifest: Manifest) -> None:
-    if rows := cold_rows(manifest.metrics):
-        _print_shares("the same users, seen items excluded", "of their own", rows)
-
-
 def _print_shares(users: str, of_what: str, rows: Sequence[MetricRow]) -> None:
+    if not rows:
+        return
     table = tables.table(users, "precision@10", of_what, texts=1)
     for row in rows:
         table.add_row(

@@ -44,30 +44,13 @@ def add(commands: Any) -> argparse.ArgumentParser:
         ("event-id", "ID", "of this id; likewise"),
     ):
         which.add_argument(f"--{name}", action="append", default=[], metavar=metavar, help=what)
-    which.add_argument(
-        "--from",
-        dest="happened_from",
-        type=_time,
-        default=None,
-        metavar="T",
-        help="that happened then or later",
-    )
-    which.add_argument(
-        "--to",
-        dest="happened_before",
-        type=_time,
-        default=None,
-        metavar="T",
-        help="that happened before then",
-    )
-    for name, what in (("min", "at least"), ("max", "at most")):
-        which.add_argument(
-            f"--{name}-weight",
-            type=float,
-            default=None,
-            metavar="W",
-            help=f"whose weight is {what} this",
-        )
+    for name, dest, kind, metavar, what in (
+        ("from", "happened_from", _time, "T", "that happened then or later"),
+        ("to", "happened_before", _time, "T", "that happened before then"),
+        ("min-weight", "min_weight", float, "W", "whose weight is at least this"),
+        ("max-weight", "max_weight", float, "W", "whose weight is at most this"),
+    ):
+        which.add_argument(f"--{name}", dest=dest, type=kind, default=None, metavar=metavar, help=what)
     parser.add_argument(
         "--dry-run",
         action="store_true",

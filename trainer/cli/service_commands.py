@@ -8,14 +8,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
 from lightfm_retriever.hosting.calling import client_flags
 from lightfm_retriever.hosting.terminal import print_json
-from trainer.cli import service_output, versions_commands
+from trainer.cli import output, service_output, versions_commands
 from trainer.cli.spec_arguments import LABEL_NOT_MOVED, training_spec
-from trainer.cli.versions_commands import FoundVersion
 from trainer.client import TrainerClient
 from trainer.data.files import tables
 from trainer.data.interactions import Interactions, read_interactions
@@ -38,9 +38,9 @@ def run(options: argparse.Namespace) -> int:
     """Ask, print, and return the exit status; raises CallError and HostingError."""
     security = client_flags.client_security(options)
     with TrainerClient(options.target, timeout_seconds=options.timeout, security=security) as client:
-        if (command := versions_commands.COMMANDS.get(options.command)) is not None:
-            return command(OfService(client), options)
-        return _COMMANDS[options.command](client, options)
+        if options.command in versions_commands.COMMANDS:
+            return versions_commands.run(OfService(client), options)
+        return COMMANDS[options.command](client, options)
 
 
 def _train(client: TrainerClient, options: argparse.Namespace) -> int:
@@ -113,10 +113,8 @@ def _run(client: TrainerClient, options: argparse.Namespace) -> int:
 
 def _append(client: TrainerClient, options: argparse.Namespace) -> int:
     response = client.call("AppendInteractions", _events(options.file, options.id_prefix))
-    if options.json:
-        print_json(service_output.content(response))
-    else:
-        print(f"{response.accepted} events are on disk, {response.duplicates} were already")
+    text = f"{response.accepted} events are on disk, {response.duplicates} were already"
+    output.show(service_output.content(response), text, as_json=options.json)
     return 0
 
 
@@ -166,11 +164,11 @@ class OfService:
         """See OfVolume."""
         return [row_of(version) for version in list_versions(self._client).versions]
 
-    def version(self, name: str) -> FoundVersion:
+    def version(self, name: str) -> tuple[VersionRow, dict[str, Any] | None]:
         """See OfVolume."""
         response = self._client.call("GetVersion", pb.GetVersionRequest(version=name))
         content = json.loads(response.manifest_json) if response.manifest_json else None
-        return FoundVersion(row_of(response.version), content)
+        return row_of(response.version), content
 
     def promote(self, version: str, *, label: str) -> str | None:
         """See OfVolume."""
@@ -224,7 +222,7 @@ def _show_run(shown: pb.TrainingRun, options: argparse.Namespace, *, with_error:
         service_output.run(shown, with_error=with_error)
 
 
-_COMMANDS = {
+COMMANDS = {
     "train": _train,
     "runs": _runs,
     "run": _run,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +20,7 @@ if TYPE_CHECKING:
     from trainer.cli.service_commands import OfService
     from trainer.event_log.log import Removed, Selection
 
-
-@dataclass(frozen=True)
-class FoundVersion:
-    """A version by its name: its row, and its manifest, None when that is broken."""
-
-    row: VersionRow
-    manifest: dict[str, Any] | None
+COMMANDS = ("versions", "version", "promote", "rollback", "delete", "diff", removal_command.NAME)
 
 
 class OfVolume:
@@ -44,11 +37,11 @@ class OfVolume:
         """List all versions, the oldest first."""
         return [row_of(version) for version in catalogue.list_published(self._volume())]
 
-    def version(self, name: str) -> FoundVersion:
-        """Look one up."""
+    def version(self, name: str) -> tuple[VersionRow, dict[str, Any] | None]:
+        """Look one up; returns its row and its manifest, None when that is broken."""
         found = catalogue.get(self._volume(), name)
         content = None if found.manifest is None else json.loads(manifest.encode(found.manifest))
-        return FoundVersion(row_of(found), content)
+        return row_of(found), content
 
     def promote(self, version: str, *, label: str) -> str | None:
         """Move a label; returns the version that it named before."""
@@ -72,55 +65,32 @@ class OfVolume:
         return removal_command.remove(self._events, selection, dry_run=dry_run)
 
 
-def _versions(of: OfVolume | OfService, options: argparse.Namespace) -> int:
-    output.versions(of.rows(), as_json=options.json)
+def run(of: OfVolume | OfService, options: argparse.Namespace) -> int:
+    """Run one of COMMANDS; returns the exit status."""
+    as_json = options.json
+    match options.command:
+        case "versions":
+            output.versions(of.rows(), as_json=as_json)
+        case "version":
+            row, content = of.version(options.version)
+            if content is None:
+                output.show(row.content(), f"{row.name}: {row.problem}", as_json=as_json)
+                return 1
+            output.version(content, row.labels, as_json=as_json)
+        case "promote":
+            previous = of.promote(options.version, label=options.label)
+            output.label_moved(options.label, previous, options.version, as_json=as_json)
+        case "rollback":
+            previous, version = of.rollback(label=options.label)
+            output.label_moved(options.label, previous, version, as_json=as_json)
+        case "delete":
+            of.delete(options.version)
+            text = f"{options.version} is deleted"
+            output.show({"deleted": options.version}, text, as_json=as_json)
+        case "diff":
+            found = of.diff(options.base, options.version, users=options.users)
+            output.diff(found, as_json=as_json)
+        case removal_command.NAME:
+            selection = removal_command.selection(options)
+            removal_command.show(of.remove_events(selection, dry_run=options.dry_run), options)
     return 0
-
-
-def _version(of: OfVolume | OfService, options: argparse.Namespace) -> int:
-    found = of.version(options.version)
-    if found.manifest is None:
-        output.broken_version(found.row, as_json=options.json)
-        return 1
-    output.version(found.manifest, found.row.labels, as_json=options.json)
-    return 0
-
-
-def _promote(of: OfVolume | OfService, options: argparse.Namespace) -> int:
-    previous = of.promote(options.version, label=options.label)
-    output.label_moved(options.label, previous, options.version, as_json=options.json)
-    return 0
-
-
-def _rollback(of: OfVolume | OfService, options: argparse.Namespace) -> int:
-    previous, version = of.rollback(label=options.label)
-    output.label_moved(options.label, previous, version, as_json=options.json)
-    return 0
-
-
-def _delete(of: OfVolume | OfService, options: argparse.Namespace) -> int:
-    of.delete(options.version)
-    output.deleted(options.version, as_json=options.json)
-    return 0
-
-
-def _diff(of: OfVolume | OfService, options: argparse.Namespace) -> int:
-    output.diff(of.diff(options.base, options.version, users=options.users), as_json=options.json)
-    return 0
-
-
-def _remove_events(of: OfVolume | OfService, options: argparse.Namespace) -> int:
-    removed = of.remove_events(removal_command.selection(options), dry_run=options.dry_run)
-    removal_command.show(removed, options)
-    return 0
-
-
-COMMANDS: dict[str, Callable[[OfVolume | OfService, argparse.Namespace], int]] = {
-    "versions": _versions,
-    "version": _version,
-    "promote": _promote,
-    "rollback": _rollback,
-    "delete": _delete,
-    "diff": _diff,
-    removal_command.NAME: _remove_events,
-}

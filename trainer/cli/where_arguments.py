@@ -14,11 +14,6 @@ from lightfm_retriever.remote import location
 DEFAULT_LISTEN = "127.0.0.1:50052"
 
 
-def add_volume(parser: argparse.ArgumentParser, defaults: Mapping[str, str]) -> None:
-    """Add the flags about a volume, which has to be given."""
-    _add_volume_flags(parser, defaults, required="volume" not in defaults)
-
-
 class _Where(argparse.Action):
     """A flag that the command line may have one of. What the environment has isn't given."""
 
@@ -39,20 +34,15 @@ class _Where(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def _add_volume_flags(
-    parser: argparse._ActionsContainer,
-    defaults: Mapping[str, str],
-    *,
-    required: bool,
-    **alone: Any,
-) -> None:
+def add_volume(parser: argparse._ActionsContainer, defaults: Mapping[str, str], **alone: Any) -> None:
+    """Add the flags about a volume, which has to be given unless something else may be (`alone`)."""
     # Text, as the environment has it, goes through `type` like the command line's.
     parser.add_argument(
         "--volume",
         **alone,
         type=PathType(location.argument),
         default=defaults.get("volume", argparse.SUPPRESS),
-        required=required,
+        required=not alone and "volume" not in defaults,
         metavar="DIR|URL",
         help="the shared volume: a folder, or s3://BUCKET/PREFIX, gs://..., az://... (or set "
         "TRAINER_VOLUME)",
@@ -112,7 +102,7 @@ def add_where(
     """Add the flags about a volume, or a service that has one."""
     group = parser.add_argument_group("where")
     alone: dict[str, Any] = {"action": _Where, "given": set[str]()}
-    _add_volume_flags(group, defaults, required=False, **alone)
+    add_volume(group, defaults, **alone)
     add_target(group, defaults, timeout_seconds=timeout_seconds, **alone)
 
 

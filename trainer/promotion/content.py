@@ -33,9 +33,8 @@ class Content:
         attributes: kind of each attribute of the items.
         value: of an attribute, by name, and an item's row: texts, or a number, None for none.
         title: of an item's row, "" for none; None when there are no titles.
-        columns: of items and users, those that features come from, as "items.genres".
-        names: of each column that names are known of, the values of its features, as "items.genres":
-            {"Drama"}.
+        names: of each column of items and users that features come from, the values of these, as
+            "items.genres": {"Drama"}; none where they aren't known.
     """
 
     items: ItemIds
@@ -46,7 +45,6 @@ class Content:
     attributes: Mapping[str, AttributeKind]
     value: Callable[[str, int], Value]
     title: Callable[[int], str] | None
-    columns: Sequence[str]
     names: Mapping[str, frozenset[str]]
 
     def active(self, kind: Literal["user", "item"]) -> NDArray[np.bool_]:
@@ -70,7 +68,6 @@ def content_of(version: Publication) -> Content:
         attributes={own.name: own.kind for own in facts.attributes},
         value=_published_values(version),
         title=None if titles is None else lambda row: ragged.text(titles, row),
-        columns=_columns(facts.dataset),
         names={
             **names_by_column("items", facts.dataset.item_features, _item_features(version)),
             **names_by_column("users", facts.dataset.user_features, user_names or ()),
@@ -107,7 +104,6 @@ def content_in_making(
         attributes={own.name: own.kind for own in attributes},
         value=_values(attributes),
         title=None if titles is None else titles.__getitem__,
-        columns=_columns(facts),
         names={},
     )
 
@@ -138,14 +134,6 @@ def _published_values(version: Publication) -> Callable[[str, int], Value]:
     return value
 
 
-def _columns(facts: DatasetFacts) -> list[str]:
-    """The columns that features come from, as `Content` has them."""
-    return [
-        *(f"items.{name}" for name in facts.item_features),
-        *(f"users.{name}" for name in facts.user_features),
-    ]
-
-
 def names_by_column(
     side: str, columns: Sequence[str], names: Iterable[str]
 ) -> dict[str, frozenset[str]]:
@@ -158,7 +146,7 @@ def names_by_column(
             if name.startswith(f"{column}:"):
                 values[column].add(name[len(column) + 1 :])
                 break
-    return {f"{side}.{column}": frozenset(own) for column, own in values.items() if own}
+    return {f"{side}.{column}": frozenset(own) for column, own in values.items()}
 
 
 def _item_features(version: Publication) -> list[str]:

@@ -241,14 +241,13 @@ def _titles(before: Content, now: Content, version: str, random: Random) -> list
 
 def _features(before: Content, now: Content, version: str) -> tuple[list[GateResult], list[str]]:
     """The result, and warnings of values that are gone though not in another form: seasons end."""
-    if not before.columns:
+    if not before.names:
         return [], []
-    problems = [f"column {column!r} is gone" for column in before.columns if column not in now.columns]
+    problems = [f"column {column!r} is gone" for column in before.names if column not in now.names]
     warnings = []
     for column, values in before.names.items():
-        if column not in now.columns:
+        if (found := now.names.get(column)) is None:
             continue
-        found = now.names.get(column, frozenset())
         lost = sorted(values - found)
         if len(lost) <= (1 - _NAMES_KEPT) * len(values):
             continue

@@ -64,12 +64,10 @@ class Gates:
     min_coverage: Annotated[float | None, _gate("least share of items among somebody's top ten")] = None
     max_relative_loss: Annotated[
         float | None,
-        Option(
+        _gate(
             "how much lower precision@10 may be than that of the label's version, as a share of it",
-            ge=0,
+            le=None,
             lt=1,
-            group="gates",
-            metavar="SHARE",
         ),
     ] = None
     min_users_kept: Annotated[
@@ -200,8 +198,8 @@ class DiscontinuityError(TrainerError):
         version: str,
         failed: Sequence[GateResult],
         *,
-        wanted: str | None = None,
-        warnings: Sequence[str] = (),
+        wanted: str | None,
+        warnings: Sequence[str],
     ) -> None:
         names = f"label {label!r} names"
         if wanted not in (None, label):
@@ -214,6 +212,4 @@ class DiscontinuityError(TrainerError):
             todo,
         ]
         super().__init__("\n  ".join(lines))
-        self.label = label
-        self.version = version
         self.failed = list(failed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,9 @@ from trainer.promotion.predecessor import Predecessor
 
 SAMPLED_USERS = 1000
 """How many users coverage is measured with at most, and a version that nothing is asked of."""
+
+# A user's row, the rows of what is left out, and those of the positives: as one version has them.
+_Question: TypeAlias = tuple[int, Rows, Rows]
 
 
 def measure(
@@ -92,6 +97,10 @@ def compare(
     missed by it, and of a user whom it doesn't know it misses everything: that user would get nothing.
 
     A version compared with itself has the same precision.
+
+    `common` are the users whom both know, on positives that neither was trained on. What the version
+    before was trained on it ranks at the top, so it is left out of both rankings there: else one and
+    the same model would look worse whenever the split fell otherwise.
     """
     held_out = candidate.held_out
     chosen = np.empty(0, dtype=np.int64) if held_out is None else with_positives(held_out, seed=seed)
@@ -99,68 +108,46 @@ def compare(
     if held_out is None or not len(chosen):
         problem = f"version {candidate.manifest.version} has no test interactions"
         return Baseline(version=before.manifest.version, problem=problem)
+    used = [own[row] for own in (held_out, candidate.seen) for row in chosen]
+    items = _item_rows(before.items, candidate.items, used)
+    now: list[_Question] = []
+    then: list[_Question] = []
+    fresh_now: list[_Question] = []
+    fresh_then: list[_Question] = []
+    known_already = 0
     users = _rows(before.users, candidate.users, chosen)
-    known = np.flatnonzero(users >= 0)
-    positives = [held_out[row] for row in chosen]
-    seen = [candidate.seen[row] for row in chosen]
-    items = _item_rows(before.items, candidate.items, [*positives, *seen])
-    old_positives = [_present(items[rows]) for rows in positives]
-    old_seen = [_present(items[seen[position]]) for position in known]
-    shares_before = _shares(before, users[known], old_seen, known, old_positives)
-    shares = _shares(candidate, chosen, seen, np.arange(len(chosen)), positives)
+    for row, row_then in zip(chosen.tolist(), users.tolist(), strict=True):
+        seen, positives = candidate.seen[row], held_out[row]
+        now.append((row, seen, positives))
+        if row_then < 0:
+            continue
+        learned, seen_then = before.seen[row_then], _present(items[seen])
+        then.append((row_then, seen_then, _present(items[positives])))
+        is_fresh = ~np.isin(items[positives], learned)
+        known_already += int((~is_fresh).sum())
+        if is_fresh.any():
+            also = _present(_rows(candidate.items, before.items, learned))
+            fresh_now.append((row, _joined(seen, also), positives[is_fresh]))
+            positives_then = _present(items[positives[is_fresh]])
+            fresh_then.append((row_then, _joined(learned, seen_then), positives_then))
+    common = Common(users=len(chosen), in_common=len(then), known=0)
+    if fresh_now:
+        common = _compared(common, _shares(before, fresh_then), _shares(candidate, fresh_now))
     return Baseline(
         version=before.manifest.version,
-        precision_at_10=float(shares_before.mean()),
-        candidate_precision_at_10=float(shares.mean()),
-        trained_on=sum(
-            len(np.intersect1d(old_positives[position], before.seen[users[position]]))
-            for position in known
-        )
-        / sum(map(len, positives)),
-        common=_common(candidate, before, chosen, users) if len(before.users) else None,
+        precision_at_10=float(_shares(before, then).sum() / len(chosen)),
+        candidate_precision_at_10=float(_shares(candidate, now).sum() / len(chosen)),
+        trained_on=known_already / sum(len(positives) for _, _, positives in now),
+        common=common if len(before.users) else None,
     )
 
 
-def _common(candidate: Publication, version: Publication, chosen: Rows, old: Rows) -> Common:
-    """The users whom both know, on positives that neither was trained on.
-
-    What the version before was trained on it ranks at the top, so it is left out of both rankings: else
-    one and the same model would look worse whenever the split fell otherwise. `old` are the rows before
-    of `chosen` users, -1 for none.
-    """
-    held_out = candidate.held_out
-    assert held_out is not None  # noqa: S101 - there are positives
-    now: list[tuple[int, Rows, Rows]] = []
-    then: list[tuple[int, Rows, Rows]] = []
-    known = np.flatnonzero(old >= 0)
-    used = [own[row] for own in (held_out, candidate.seen) for row in chosen[known]]
-    items = _item_rows(version.items, candidate.items, used)
-    for row, row_then in zip(chosen[known].tolist(), old[known].tolist(), strict=True):
-        learned, seen = version.seen[row_then], candidate.seen[row]
-        positives = held_out[row].astype(np.int64)
-        fresh = positives[~np.isin(items[positives], learned)]
-        if not len(fresh):
-            continue
-        also = _present(_rows(candidate.items, version.items, learned))
-        now.append((row, np.union1d(seen, also).astype(np.int64), fresh))
-        seen_then = np.union1d(learned, _present(items[seen])).astype(np.int64)
-        then.append((row_then, seen_then, _present(items[fresh])))
-    if not now:
-        return Common(users=len(chosen), known=0, in_common=len(known))
-    everyone = np.arange(len(now))
-    after, before = (
-        _shares(of, np.array(users), [*seen], everyone, [*positives])
-        for of, (users, seen, positives) in (
-            (candidate, zip(*now, strict=True)),
-            (version, zip(*then, strict=True)),
-        )
-    )
+def _compared(common: Common, before: NDArray[np.float64], after: NDArray[np.float64]) -> Common:
     differences = before - after
     # One user's difference has no spread, and proves nothing.
     error = differences.std(ddof=1) / np.sqrt(len(before)) if len(before) > 1 else np.inf
-    return Common(
-        users=len(chosen),
-        in_common=len(known),
+    return replace(
+        common,
         known=len(before),
         before=float(before.mean()),
         after=float(after.mean()),
@@ -168,22 +155,16 @@ def _common(candidate: Publication, version: Publication, chosen: Rows, old: Row
     )
 
 
-def _shares(
-    publication: Publication,
-    users: Rows,
-    seen: list[Rows],
-    positions: NDArray[np.int64],
-    positives: list[Rows],
-) -> NDArray[np.float64]:
-    """Of each of `positives`, the share of ten answers that are among them.
-
-    Users that the version doesn't know have no position, and get nothing.
-    """
-    shares = np.zeros(len(positives))
-    found = top_items(publication.item_vectors, publication.user_vectors[users], seen)
-    for position, rows in zip(positions.tolist(), found, strict=True):
-        shares[position] = len(np.intersect1d(rows[:K], positives[position])) / K
-    return shares
+def _shares(version: Publication, asked: list[_Question]) -> NDArray[np.float64]:
+    """Of each question the share of ten answers that are positives."""
+    users = np.array([user for user, _, _ in asked], dtype=np.int64)
+    found = top_items(version.item_vectors, version.user_vectors[users], [seen for _, seen, _ in asked])
+    return np.array(
+        [
+            len(np.intersect1d(rows, positives)) / K
+            for rows, (_, _, positives) in zip(found, asked, strict=True)
+        ]
+    )
 
 
 def _rows(before: AnyIds, candidate: AnyIds, rows: NDArray[np.integer]) -> Rows:
@@ -191,14 +172,17 @@ def _rows(before: AnyIds, candidate: AnyIds, rows: NDArray[np.integer]) -> Rows:
     return before.rows(map(candidate.external_id, rows.tolist()))
 
 
-def _item_rows(before: AnyIds, candidate: AnyIds, used: list[NDArray[np.int32]]) -> Rows:
+def _item_rows(before: AnyIds, candidate: AnyIds, used: list[Rows]) -> Rows:
     """The same for each item of the candidate; -1 also for those that are not among `used`."""
     rows = np.full(len(candidate), -1, dtype=np.int64)
-    if used:
-        wanted = np.unique(np.concatenate(used))
-        rows[wanted] = _rows(before, candidate, wanted)
+    wanted = np.unique(np.concatenate(used))
+    rows[wanted] = _rows(before, candidate, wanted)
     return rows
 
 
 def _present(rows: Rows) -> Rows:
     return rows[rows >= 0]
+
+
+def _joined(rows: Rows, others: Rows) -> Rows:
+    return np.union1d(rows, others).astype(np.int64)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lightfm_retriever.files.regular_files import create_regular
-from lightfm_retriever.publication import verification
+from lightfm_retriever.publication import reader, verification
 from trainer.errors import OptionError
 from trainer.evaluation.metric_rows import cold_rows
 from trainer.index import distributions
@@ -23,7 +23,6 @@ from trainer.report import page, pictures
 from trainer.report.accuracy import measure_accuracy
 from trainer.report.deployment import measure_deployments
 from trainer.report.scaling import measure_scaling
-from trainer.report.subject import OpenedVersion
 
 PAGE = "report.html"
 FIGURES = "report.json"
@@ -62,7 +61,7 @@ def write_report(
         OSError: the directory can't be written.
     """
     verification.verify(volume, version)
-    subject = OpenedVersion.open(volume, version)
+    subject = reader.open_publication(volume, version)
     if not len(subject.users):
         raise OptionError("VERSION", version, "one with users: a report asks what they would like")
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.manifest import MeasuredSetting
-from lightfm_retriever.publication.storage.id_map import ItemRow
+from lightfm_retriever.publication.reader import Publication
+from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, unit_rows
 from trainer.evaluation.of_vectors import precision_at_10, with_positives
@@ -21,10 +22,12 @@ from trainer.index.protocol import Backend
 from trainer.index.tuning import TunedIndex, TuningOptions, tune
 from trainer.progress import Reporter
 from trainer.publishing.indexing import SPACES, questions
-from trainer.report.subject import OpenedVersion, no_rows, some_users
+from trainer.report.subject import embeddings_of, name_of, some_users
 
 _SAMPLES = 10
 _SHOWN = 3
+_WITHOUT_BIASES = "recommend without biases"
+_SETTING = fields(MeasuredSetting)
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Accuracy:
 
 
 def measure_accuracy(
-    subject: OpenedVersion, backends: Sequence[Backend], *, options: TuningOptions, reporter: Reporter
+    subject: Publication, backends: Sequence[Backend], *, options: TuningOptions, reporter: Reporter
 ) -> Accuracy:
     """Build every backend's indexes of a publication, tuned alike, and ask them."""
     trials: dict[str, list[MeasuredSetting]] = {}
@@ -67,22 +70,22 @@ def measure_accuracy(
     with tempfile.TemporaryDirectory() as directory:
         tuned: dict[str, dict[str, TunedIndex]] = {}
         for name in (*SPACES, _WITHOUT_BIASES):
-            tuned[name] = {
-                backend.name: _tuned(subject, name, backend, Path(directory), options, reporter)
-                for backend in backends
-            }
+            embeddings = embeddings_of(subject, item_biases=name != _WITHOUT_BIASES)
+            index = layout.RECOMMEND if name == _WITHOUT_BIASES else name
+            asked = questions(index, embeddings, subject.seen, seed=options.seed)
+            tuned[name] = {}
+            for backend in backends:
+                own = Path(directory) / f"{name}-{backend.name}"
+                own.mkdir()
+                tuned[name][backend.name] = tune(
+                    [backend], asked, own, options, reporter=reporter, name=name
+                )
         for name in SPACES:
             trials[name] = _distinct(
                 trial for index in tuned[name].values() for trial in index.facts.trials
             )
             chosen[name] = [
-                MeasuredSetting(
-                    backend=index.facts.backend,
-                    build=index.facts.build,
-                    query=index.facts.query,
-                    recall_at_10=index.facts.recall_at_10,
-                    query_microseconds=index.facts.query_microseconds,
-                )
+                MeasuredSetting(**{own.name: getattr(index.facts, own.name) for own in _SETTING})
                 for index in tuned[name].values()
             ]
         precision: list[Precision] = []
@@ -99,39 +102,13 @@ def measure_accuracy(
         )
 
 
-_WITHOUT_BIASES = "recommend without biases"
-
-
-def _tuned(
-    subject: OpenedVersion,
-    name: str,
-    backend: Backend,
-    directory: Path,
-    options: TuningOptions,
-    reporter: Reporter,
-) -> TunedIndex:
-    embeddings, index = subject.embeddings, name
-    if name == _WITHOUT_BIASES:
-        embeddings, index = subject.without_item_biases(), layout.RECOMMEND
-    own = directory / f"{name}-{backend.name}"
-    own.mkdir()
-    return tune(
-        [backend],
-        questions(index, embeddings, subject.seen, seed=options.seed),
-        own,
-        options,
-        reporter=reporter,
-        name=name,
-    )
-
-
 def _precision(
-    subject: OpenedVersion, held_out: Ragged, backend: str, tuned: dict[str, dict[str, TunedIndex]]
+    subject: Publication, held_out: Ragged, backend: str, tuned: dict[str, dict[str, TunedIndex]]
 ) -> Precision:
-    nothing = no_rows(len(subject.users))
+    nothing = ragged.empty(len(subject.users))
     users = with_positives(held_out)
-    with_biases = (subject.embeddings, tuned[layout.RECOMMEND][backend])
-    without = (subject.without_item_biases(), tuned[_WITHOUT_BIASES][backend])
+    with_biases = (embeddings_of(subject), tuned[layout.RECOMMEND][backend])
+    without = (embeddings_of(subject, item_biases=False), tuned[_WITHOUT_BIASES][backend])
     return Precision(
         backend,
         *(
@@ -162,22 +139,22 @@ def _ask(
     return rows[best(vectors[rows] @ query, limit)]
 
 
-def _sample_users(subject: OpenedVersion, indexes: dict[str, TunedIndex], seed: int) -> list[Sample]:
-    embeddings = subject.embeddings
+def _sample_users(subject: Publication, indexes: dict[str, TunedIndex], seed: int) -> list[Sample]:
+    queries, vectors = embeddings_of(subject).queries, subject.item_vectors
     samples = []
     for user in some_users(subject, _SAMPLES, seed=seed).tolist():
-        query, seen = embeddings.queries[user], subject.seen[user]
-        liked = seen[best(embeddings.item_vectors[seen] @ query, _SHOWN)]
+        query, seen = queries[user], subject.seen[user]
+        known = _names(subject, seen[best(vectors[seen] @ query, _SHOWN)])
         answers = {
-            name: _ask(index, query, embeddings.item_vectors, seen, _SHOWN)
+            name: _names(subject, _ask(index, query, vectors, seen, _SHOWN))
             for name, index in indexes.items()
         }
-        samples.append(_sample(subject, f"user {subject.users.external_id(user)}", liked, answers))
+        samples.append(Sample(f"user {subject.users.external_id(user)}", known, answers))
     return samples
 
 
-def _sample_items(subject: OpenedVersion, indexes: dict[str, TunedIndex], seed: int) -> list[Sample]:
-    vectors = unit_rows(subject.embeddings.item_embeddings)
+def _sample_items(subject: Publication, indexes: dict[str, TunedIndex], seed: int) -> list[Sample]:
+    vectors = unit_rows(embeddings_of(subject).item_embeddings)
     samples = []
     # The ones that most users know, so that a reader can judge.
     popular = best(np.bincount(subject.seen.values, minlength=len(vectors)).astype(np.float32), 200)
@@ -185,23 +162,15 @@ def _sample_items(subject: OpenedVersion, indexes: dict[str, TunedIndex], seed: 
     for item in chosen.tolist():
         own = np.array([item], dtype=np.int32)
         answers = {
-            name: _ask(index, vectors[item], vectors, own, _SHOWN) for name, index in indexes.items()
+            name: _names(subject, _ask(index, vectors[item], vectors, own, _SHOWN))
+            for name, index in indexes.items()
         }
-        samples.append(_sample(subject, subject.name_of(item), [], answers))
+        samples.append(Sample(name_of(subject, item), [], answers))
     return samples
 
 
-def _sample(
-    subject: OpenedVersion,
-    name: str,
-    known: Sequence[int] | NDArray[np.int32],
-    answers: dict[str, NDArray[np.int64]],
-) -> Sample:
-    return Sample(
-        name,
-        [subject.name_of(ItemRow(int(row))) for row in known],
-        {backend: [subject.name_of(row) for row in rows.tolist()] for backend, rows in answers.items()},
-    )
+def _names(subject: Publication, items: NDArray[np.integer]) -> list[str]:
+    return [name_of(subject, row) for row in items.tolist()]
 
 
 def _distinct(trials: Iterator[MeasuredSetting]) -> list[MeasuredSetting]:

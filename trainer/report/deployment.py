@@ -20,6 +20,8 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
 from lightfm_retriever.publication import labels, layout
 from lightfm_retriever.publication.manifest import DatasetFacts
+from lightfm_retriever.publication.reader import Publication
+from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.id_map import IdMap, UserIds
 from trainer.errors import TrainerError
 from trainer.fitting.embeddings import Embeddings
@@ -30,7 +32,7 @@ from trainer.publishing.indexing import Indexing
 from trainer.publishing.publish import publish
 from trainer.publishing.publishable import Publishable
 from trainer.report.scaling import FirstBuild
-from trainer.report.subject import OpenedVersion, interpolated, no_rows
+from trainer.report.subject import interpolated
 from trainer.timings import Timings
 
 _SIZES = (10_000, 100_000, 1_000_000)
@@ -71,7 +73,7 @@ class Deployment:
 
 
 def measure_deployments(
-    subject: OpenedVersion,
+    subject: Publication,
     backends: Sequence[Backend],
     *,
     max_items: int,
@@ -95,13 +97,13 @@ def measure_deployments(
     return deployments
 
 
-def _catalogue(subject: OpenedVersion, size: int, seed: int) -> Publishable:
-    vectors = interpolated(subject.embeddings.item_vectors, size, seed=seed)
+def _catalogue(subject: Publication, size: int, seed: int) -> Publishable:
+    vectors = interpolated(subject.item_vectors, size, seed=seed)
     return Publishable(
         items=IdMap.build(map(str, range(size))),
         users=subject.users,
-        embeddings=Embeddings(vectors, subject.embeddings.user_vectors),
-        seen=no_rows(len(subject.users)),
+        embeddings=Embeddings(vectors, subject.user_vectors),
+        seen=ragged.empty(len(subject.users)),
         held_out=None,
         titles=None,
         facts=DatasetFacts(

@@ -12,7 +12,6 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from lightfm_retriever.publication.manifest import MeasuredSetting
 from trainer.report.accuracy import Precision
@@ -58,10 +57,10 @@ def scaling(points: Sequence[Point], target: float, path: Path) -> None:
                 ax.plot(size, time, "o", color=_colour(backend), markerfacecolor=face)
         what = "repeated vectors, as in the notebook" if kind == "repeated" else "interpolated vectors"
         ax.set(xscale="log", yscale="log", xlabel="vectors", title=f"Catalogue of {what}")
-        ax.xaxis.set_major_formatter(FuncFormatter(_count))
+        ax.xaxis.set_major_formatter(_count)
         ax.grid(visible=True, which="both", alpha=0.25)
     axes[0].set_ylabel("time of one query on one thread, µs (median)")
-    axes[0].yaxis.set_major_formatter(FuncFormatter(_count))
+    axes[0].yaxis.set_major_formatter(_count)
     axes[0].legend()
     figure.suptitle(
         f"Inner-product search for ten, tuned for recall@10 ≥ {target:g} (hollow: not reached)"
@@ -113,11 +112,11 @@ def curves(
         ax.set(xscale="log", xlabel="time of one query on one thread, µs (median)", title=title)
         shown = [trial.recall_at_10 for trial in trials if trial.recall_at_10 >= _LEAST_RECALL]
         ax.set_ylim(min([*shown, 0.95]) - 0.01, 1.005)
-        ax.xaxis.set_major_formatter(FuncFormatter(_count))
+        ax.xaxis.set_major_formatter(_count)
         low, high = ax.get_xlim()
         # Labels between powers of ten would crowd on a long axis.
         if high / low < _LONG_AXIS:
-            ax.xaxis.set_minor_formatter(FuncFormatter(_minor))
+            ax.xaxis.set_minor_formatter(_minor)
         ax.grid(visible=True, which="both", alpha=0.25)
     axes[0][0].set_ylabel("recall@10")
     axes[0][0].legend(loc="lower right")
@@ -161,8 +160,8 @@ def deployments(rows: Sequence[Deployment], path: Path) -> None:
         scale = "log" if any(bar.get_height() > 0 for bar in ax.patches) else "linear"
         ax.set(yscale=scale, title=title, ylabel=unit, xlabel="items")
         ax.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
-        ax.yaxis.set_major_formatter(FuncFormatter(_count))
-        ax.yaxis.set_minor_formatter(FuncFormatter(_minor))
+        ax.yaxis.set_major_formatter(_count)
+        ax.yaxis.set_minor_formatter(_minor)
         ax.grid(visible=True, axis="y", which="both", alpha=0.25)
     for row in rows:
         if row.items == sizes[-1]:

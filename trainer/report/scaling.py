@@ -13,12 +13,14 @@ from sklearn.metrics.pairwise import pairwise_distances
 from threadpoolctl import threadpool_limits
 
 from lightfm_retriever.publication.manifest import MeasuredSetting
+from lightfm_retriever.publication.reader import Publication
+from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.index.measure import Questions
 from trainer.index.protocol import Backend, Settings, Space
 from trainer.index.tuning import TuningOptions, tune
 from trainer.progress import Reporter
-from trainer.report.subject import OpenedVersion, interpolated, no_rows, repeated
+from trainer.report.subject import embeddings_of, interpolated, repeated
 
 _SIZES = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 _PAIRWISE_SECONDS = 1.0
@@ -60,7 +62,7 @@ def sizes_up_to(most: int) -> list[int]:
 
 
 def measure_scaling(
-    subject: OpenedVersion,
+    subject: Publication,
     backends: Sequence[Backend],
     *,
     max_items: int,
@@ -73,21 +75,17 @@ def measure_scaling(
     `interpolated` ones are no two alike, as a real catalogue's.
     """
     points = []
-    queries = subject.embeddings.queries
+    queries = embeddings_of(subject).queries
     for kind in ("repeated", "interpolated"):
         for size in sizes_up_to(max_items):
-            of = subject.embeddings.item_vectors
             if kind == "repeated":
-                vectors = repeated(of, size)
+                vectors = repeated(subject.item_vectors, size)
             else:
-                vectors = interpolated(of, size, seed=options.seed)
+                vectors = interpolated(subject.item_vectors, size, seed=options.seed)
             points.append(_pairwise(kind, vectors, queries))
+            excluded = ragged.empty(len(queries))
             questions = Questions(
-                vectors,
-                queries,
-                "inner_product",
-                excluded=no_rows(len(queries)),
-                seed=options.seed,
+                vectors, queries, "inner_product", excluded=excluded, seed=options.seed
             )
             points += [
                 _measured(kind, vectors, questions, backend, options, reporter) for backend in backends

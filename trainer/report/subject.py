@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication import reader
-from lightfm_retriever.publication.manifest import Manifest
+from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage import ragged
-from lightfm_retriever.publication.storage.id_map import ItemIds, ItemRow, UserIds
-from lightfm_retriever.publication.storage.ragged import Ragged
+from lightfm_retriever.publication.storage.id_map import ItemRow
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.fitting.embeddings import Embeddings
 
@@ -21,42 +16,19 @@ _CHUNK = 100_000
 _STRAY = 0.05
 
 
-@dataclass(frozen=True)
-class OpenedVersion:
-    """A publication, opened; rows are its id maps'."""
-
-    manifest: Manifest
-    items: ItemIds
-    users: UserIds
-    embeddings: Embeddings
-    seen: Ragged
-    held_out: Ragged | None
-    titles: Ragged | None
-
-    @classmethod
-    def open(cls, volume: Path, version: str) -> OpenedVersion:
-        """Open a version; raises PublicationError."""
-        opened = reader.open_publication(volume, version)
-        return cls(
-            opened.manifest,
-            opened.items,
-            opened.users,
-            Embeddings(opened.item_vectors, opened.user_vectors),
-            opened.seen,
-            opened.held_out,
-            opened.titles,
-        )
-
-    def name_of(self, item: ItemRow) -> str:
-        """An item's title, or its id when it has none."""
-        title = "" if self.titles is None else ragged.text(self.titles, item)
-        return title or self.items.external_id(item)
-
-    def without_item_biases(self) -> Embeddings:
-        """The same embeddings, every item's bias 0."""
-        vectors = self.embeddings.item_vectors.copy()
+def embeddings_of(version: Publication, *, item_biases: bool = True) -> Embeddings:
+    """Take a version's embeddings; without item biases each of these is 0."""
+    vectors = version.item_vectors
+    if not item_biases:
+        vectors = vectors.copy()
         vectors[:, -1] = 0
-        return replace(self.embeddings, item_vectors=vectors)
+    return Embeddings(vectors, version.user_vectors)
+
+
+def name_of(version: Publication, item: ItemRow) -> str:
+    """Tell an item's title, or its id when it has none."""
+    title = "" if version.titles is None else ragged.text(version.titles, item)
+    return title or version.items.external_id(item)
 
 
 def repeated(vectors: Float32Array, count: int) -> Float32Array:
@@ -78,14 +50,9 @@ def interpolated(vectors: Float32Array, count: int, *, seed: int) -> Float32Arra
     return made
 
 
-def no_rows(count: int) -> Ragged:
-    """`count` empty rows."""
-    return Ragged(np.zeros(count + 1, dtype=np.int64), np.empty(0, dtype=np.int32))
-
-
-def some_users(subject: OpenedVersion, count: int, *, seed: int) -> NDArray[np.int64]:
+def some_users(version: Publication, count: int, *, seed: int) -> NDArray[np.int64]:
     """Rows of at most `count` users, of those with held-out items if there are any."""
-    rows = np.arange(len(subject.users))
-    if subject.held_out is not None:
-        rows = np.flatnonzero(np.diff(subject.held_out.offsets))
+    rows = np.arange(len(version.users))
+    if version.held_out is not None:
+        rows = np.flatnonzero(np.diff(version.held_out.offsets))
     return np.sort(np.random.default_rng(seed).permutation(rows)[:count])

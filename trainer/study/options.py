@@ -46,12 +46,8 @@ class SearchSpace:
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """The numbers to search, by name."""
-        return {
-            "components": self.components,
-            "learning_rate": self.learning_rate,
-            "item_alpha": self.item_alpha,
-            "user_alpha": self.user_alpha,
-        }
+        names = ("components", "learning_rate", "item_alpha", "user_alpha")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)

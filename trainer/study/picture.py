@@ -13,10 +13,10 @@ mpl.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from trainer.study.study import StudyResult
-from trainer.study.trials import State, Trial
+from trainer.study.trials import State
 
 _DPI = 110
 _VALUE = "validation precision@10"
@@ -55,7 +55,7 @@ def draw(result: StudyResult) -> bytes:
 
 def _draw_history(ax: Axes, result: StudyResult) -> None:
     trials = result.trials
-    _draw_points(ax, trials, [trial.number for trial in trials], result)
+    _draw_points(ax, [trial.number for trial in trials], result)
     values = [np.nan if trial.value is None else trial.value for trial in trials]
     so_far = np.fmax.accumulate(values)
     ax.step(range(len(trials)), so_far, where="post", color=_BEST, label="best so far")
@@ -71,20 +71,19 @@ def _draw_history(ax: Axes, result: StudyResult) -> None:
 
 
 def _draw_numbers(ax: Axes, name: str, result: StudyResult) -> None:
-    trials = result.trials
     if name == "epochs":
-        _draw_points(ax, trials, [trial.epochs for trial in trials], result)
+        _draw_points(ax, [trial.epochs for trial in result.trials], result)
         ax.set_xlim(0, result.options.max_epochs * 1.03)
         return
     low, high = result.options.space.ranges()[name]
-    _draw_points(ax, trials, [float(trial.parameters[name] or 0) for trial in trials], result)
+    _draw_points(ax, [float(trial.parameters[name] or 0) for trial in result.trials], result)
     ax.set_xscale("log")
     # A little beyond the range, so that points at its ends are whole.
     margin = max((high / low) ** 0.03, 1.01)
     ax.set_xlim(low / margin, high * margin)
     if name == "components":
-        ax.xaxis.set_major_formatter(FuncFormatter(_whole))
-        ax.xaxis.set_minor_formatter(FuncFormatter(_minor))
+        ax.xaxis.set_major_formatter(_whole)
+        ax.xaxis.set_minor_formatter(_minor)
 
 
 def _draw_losses(ax: Axes, result: StudyResult) -> None:
@@ -94,18 +93,16 @@ def _draw_losses(ax: Axes, result: StudyResult) -> None:
         losses.index(str(trial.parameters["loss"])) + float(random.uniform(-0.2, 0.2))
         for trial in result.trials
     ]
-    _draw_points(ax, result.trials, places, result)
+    _draw_points(ax, places, result)
     ax.set_xticks(range(len(losses)), losses)
     ax.set_xlim(-0.5, len(losses) - 0.5)
 
 
-def _draw_points(
-    ax: Axes, trials: Sequence[Trial], places: Sequence[float], result: StudyResult
-) -> None:
+def _draw_points(ax: Axes, places: Sequence[float], result: StudyResult) -> None:
     for state, style in _STYLES.items():
         own = [
             (place, trial.value)
-            for place, trial in zip(places, trials, strict=True)
+            for place, trial in zip(places, result.trials, strict=True)
             if trial.state == state and trial.value is not None
         ]
         if own:

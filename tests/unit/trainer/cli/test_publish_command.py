@@ -1,57 +1,16 @@
-"""`publish` for vectors of any model: what it says of what it read, and what it refuses."""
+"""`publish` for vectors of any model: what it says of what it read."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from lightfm_retriever.publication.labels import list_labels
-from lightfm_retriever.publication.reader import list_versions, open_publication
-from tests.other_model import ITEM_IDS, ITEMS, USERS, Model, publisher
-from trainer.__main__ import main
+from lightfm_retriever.publication.reader import open_publication
+from tests.other_model import ITEMS, USERS, Model, publisher
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return Model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def publish(capsys, tmp_path):
-    return publisher(tmp_path / "volume", capsys)
-
-
-@pytest.mark.parametrize(
-    ("number", "said"),
-    [
-        (1e30, "{bad}: 1 of 300 vectors are "),
-        (1e-25, "{bad}: 1 of 300 vectors are "),
-        (None, "{bad}: has 299 vectors, but {ids} has 300 ids\n"),
-    ],
-)
-def test_vectors_that_cannot_be_used_are_named_and_nothing_is_published(
-    model, capsys, tmp_path, number, said
-):
-    bad, ids, volume = tmp_path / "bad.npy", model.folder / "items.txt", tmp_path / "volume"
-    vectors = model.items[:-1] if number is None else model.items.copy()
-    if number is not None:
-        vectors[2] = number
-    np.save(bad, vectors)
-    flags = ["--item-vectors", bad, "--item-ids", ids, "--volume", volume]
-    assert main(["publish", *map(str, flags)]) == 1
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err.startswith(f"error: {said.format(bad=bad, ids=ids)}")
-    if number is not None:
-        assert f"the first is that of row 3 in {ids}, {ITEM_IDS[2]!r}" in printed.err
-    assert list_versions(volume) == []
-    assert list_labels(volume) == {}
-
-
-def test_the_result_tells_what_was_read_found_and_left_out(model, publish, tmp_path):
-    made = publish(*model.flags(), "--backend", "exact", "--no-label")
-    assert made["label"] is None
-    assert list_labels(tmp_path / "volume") == {}
+def test_the_result_tells_what_was_read_found_and_left_out(capsys, tmp_path):
+    model = Model(tmp_path)
+    made = publisher(tmp_path / "volume", capsys)(*model.flags(), "--backend", "exact")
     assert (made["items"], made["users"]) == (ITEMS, USERS)
     assert made["dataset"] == {
         "name": "items.npy",
@@ -79,16 +38,3 @@ def test_the_result_tells_what_was_read_found_and_left_out(model, publish, tmp_p
     assert opened.manifest.metrics == metrics
     assert list(opened.manifest.run.seconds) == ["read", "index"]
     assert len(opened.held_out.values) == USERS
-
-
-def test_people_are_told_too_warnings_apart(model, capsys, tmp_path):
-    flags = [*model.flags(), "--backend", "exact", "--volume", tmp_path / "volume"]
-    assert main(["publish", *map(str, flags)]) == 0
-    printed = capsys.readouterr()
-    [version] = list_versions(tmp_path / "volume")
-    assert f"published {version}, label 'current' names it" in printed.out
-    assert "items.npy: 25 users, 300 items, 200 training and 25 test interactions (split own)" in (
-        printed.out
-    )
-    assert f"warning: 1 of {8 * USERS + 1} rows of " in printed.err
-    assert "warning" not in printed.out

@@ -38,7 +38,6 @@ def test_steps_are_shown_as_ones_own(recorder):
             ("fit", 0, 0),
             ("Training, epochs", 0, 4),
             ("Training, epochs", 1, 4),
-            ("Training, epochs", 1, 4),
             ("Training, epochs", 4, 4),
             ("evaluate", 0, 0),
             ("Index 'similar', items", 0, 10),
@@ -67,11 +66,6 @@ def test_what_was_not_seen_of_a_step_is_done_when_the_next_one_begins(recorder):
         # Nobody knows that of the last one.
         *[("begin", "b", 2), 1, ("end", "b")],
     ]
-
-
-def test_the_last_state_is_what_it_returns():
-    assert follow(states(("fit", 0, 0)), Silent()) == pb.TrainingRun(stage="fit")
-    assert follow(iter([]), Silent()) == pb.TrainingRun()
 
 
 def test_a_connection_that_breaks_ends_the_step(recorder):

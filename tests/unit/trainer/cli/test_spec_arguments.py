@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 
 import pytest
@@ -44,7 +43,7 @@ def as_flags(spec):
     return flags
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(specs.training_specs())
 @example(specs.spec(data=ATTRIBUTES))
 @example(specs.spec(gates=replace(LOG.gates, min_auc=0.0, allow_unevaluated=True), max_shrinkage=0.0))
@@ -77,20 +76,16 @@ def test_the_label_is_one_of_three_flags(capsys, flags, label):
             assert "not allowed with argument" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("text", "names"), [("genres,year", ["genres", "year"]), (" genres ,,", ["genres"])]
-)
-def test_names_are_told_apart_by_commas(text, names):
-    assert spec_of("--event-log", f"--item-features={text}").data.item_features == names
+def test_names_and_weights_are_told_apart_by_commas():
+    data = spec_of(
+        "--event-log", "--item-features", " genres ,,year", "--event-weights", " =1, v=2"
+    ).data
+    assert data.item_features == ["genres", "year"]
+    # Interactions without a type have a weight too.
+    assert data.event_weights == {"v": 2.0, "": 1.0}
 
 
-@pytest.mark.parametrize("text", ["view=2,=1", " =1, view=2"])
-def test_interactions_without_a_type_have_a_weight_too(text):
-    spec = spec_of("--event-log", f"--event-weights={text}")
-    assert spec.data.event_weights == {"view": 2.0, "": 1.0}
-
-
-@pytest.mark.parametrize("text", ["view", "view=", "view=much", "view=1,buy", "1"])
+@pytest.mark.parametrize("text", ["view", "view=much", "view=1,buy"])
 def test_what_is_no_weight_is_refused(capsys, text):
     with pytest.raises(SystemExit):
         parse(["train", *HERE, "--event-log", f"--event-weights={text}"])
@@ -126,4 +121,3 @@ def test_a_value_that_cannot_be_used_is_named(flags, option):
 )
 def test_whether_interactions_are_named(flags, given_one):
     assert has_source(parse(["serve", *HERE, *flags])) is given_one
-    assert has_source(argparse.Namespace(event_log=False)) is False

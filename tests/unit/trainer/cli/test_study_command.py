@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,24 +12,40 @@ import pytest
 from tests import datasets
 from trainer import pipeline
 from trainer.__main__ import main
-from trainer.cli import study_command
+from trainer.cli import arguments, spec_arguments, study_command
 from trainer.event_log.log import Event, EventLog
 from trainer.fitting.lightfm_model import Hyperparameters
 from trainer.study.options import SearchSpace, StudyOptions
-from trainer.study.study import run_study
+from trainer.study.study import StudyResult
 from trainer.study.trials import Trial
 
 TRIALS = ["--trials", "3", "--max-epochs", "4", "--epoch-step", "2"]
 SPACE = ["--components", "2", "8", "--losses", "warp", "bpr"]
-PARAMETERS = ["loss", "components", "learning_rate", "item_alpha", "user_alpha"]
-COLUMNS = ["trial", "validation p@10", "epochs", "s", *PARAMETERS, "state"]
-PICTURE = b"a picture"
+PARAMETERS = {
+    "loss": "bpr",
+    "components": 8,
+    "learning_rate": 0.0123456,
+    "item_alpha": 1e-7,
+    "user_alpha": 0.5,
+}
+
+
+def trial(number, value, state="complete"):
+    return Trial(
+        number=number,
+        state=state,
+        parameters=PARAMETERS,
+        value=value,
+        epochs=4,
+        trained_epochs=6,
+        seconds=1.25,
+    )
 
 
 @pytest.fixture(autouse=True)
 def _here(monkeypatch, tmp_path):
     """What isn't named is beside the test's own files; a picture takes a second to draw."""
-    monkeypatch.setattr("trainer.study.picture.draw", lambda _: PICTURE)
+    monkeypatch.setattr("trainer.study.picture.draw", lambda _: b"a picture")
     monkeypatch.chdir(tmp_path)
 
 
@@ -40,11 +56,12 @@ def interactions(tmp_path):
 
 @pytest.fixture
 def call(capsys):
-    """Run a search; returns what it printed and what it told of on the way."""
+    """Run a search; returns what it found and what it told of on the way."""
 
     def call(*arguments):
-        assert main(["tune", *TRIALS, *SPACE, *map(str, arguments)]) == 0
-        return capsys.readouterr()
+        assert main(["tune", *TRIALS, *SPACE, *map(str, arguments), "--json"]) == 0
+        printed = capsys.readouterr()
+        return json.loads(printed.out), printed.err
 
     return call
 
@@ -65,77 +82,61 @@ def fails(capsys, tmp_path):
     return fails
 
 
-def study(directory):
-    return json.loads((directory / "study.json").read_text("utf-8"))
-
-
-def flags_of(content):
-    """Hyperparameters as flags of `train`, as far as the search found them."""
-    return {name: content["hyperparameters"][name] for name in (*PARAMETERS, "epochs")}
-
-
-def test_the_trials_are_printed_best_first_and_the_best_as_flags_of_train(
-    call, interactions, tmp_path, capsys
+def test_the_best_ten_trials_are_printed_and_the_best_as_flags_of_train(
+    interactions, monkeypatch, capsys
 ):
-    output = call(*interactions, "--seed", 1)
-    lines = output.out.splitlines()
-    content = study(tmp_path / "study")
-    assert lines[0] == (
-        f"interactions.csv: {content['fit_interactions']} interactions to fit, "
-        f"{content['validation_interactions']} to validate (random), "
-        f"{content['test_interactions']} to test (random)"
+    trials = [trial(0, None, "failed"), *(trial(number, number / 100) for number in range(1, 12))]
+    start = Hyperparameters(**PARAMETERS, epochs=4)
+    found = StudyResult(
+        dataset="a.csv",
+        split="time",
+        validation="random",
+        fit_interactions=2000,
+        validation_interactions=200,
+        test_interactions=300,
+        options=StudyOptions(),
+        trials=trials,
+        best=11,
+        hyperparameters=start,
+        test={"test_auc": 0.75, "evaluated_users": 9.0},
+        seconds=1.0,
+        warnings=["something looks wrong"],
     )
-    assert re.split(r" {2,}", lines[1].strip()) == COLUMNS
-    rows = [dict(zip(COLUMNS, line.split(), strict=True)) for line in lines[2:5]]
-    ranked = sorted(content["trials"], key=lambda trial: -trial["value"])
-    for row, trial in zip(rows, ranked, strict=True):
-        assert (row["trial"], row["epochs"]) == (str(trial["number"]), str(trial["epochs"]))
-        assert row["validation p@10"] == f"{trial['value']:.4f}"
-        assert row["state"] == trial["state"]
-        assert row["loss"] == trial["parameters"]["loss"]
-        for name in PARAMETERS[1:]:
-            assert float(row[name]) == pytest.approx(trial["parameters"][name], rel=1e-3), name
-    told = re.fullmatch(r"best: validation precision@10 (\S+) with (.*)", lines[5])
-    assert told[1] == f"{ranked[0]['value']:.4f}"
-    words = told[2].split()
-    assert words[::2] == [f"--{name.replace('_', '-')}" for name in flags_of(content)]
-    assert words[1::2] == [
-        f"{value:.4g}" if isinstance(value, float) else str(value)
-        for value in flags_of(content).values()
+    monkeypatch.setattr(study_command, "run_study", lambda *_, **__: found)
+    assert main(["tune", *interactions]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "warning: something looks wrong\n"
+    lines = [" ".join(line.split()) for line in printed.out.splitlines()]
+    assert lines[:3] == [
+        "a.csv: 2,000 interactions to fit, 200 to validate (random), 300 to test (time)",
+        f"trial validation p@10 epochs s {' '.join(PARAMETERS)} state",
+        "11 0.1100 4 1.2 bpr 8 0.01235 1e-07 0.5 complete",
     ]
-    assert f"precision_at_10_unseen {content['test']['test_precision_at_10_unseen']:.4f}" in lines[6]
-    assert lines[7:] == ["wrote study/study.json, study/study.png"]
-    assert (tmp_path / "study" / "study.png").read_bytes() == PICTURE
-    # Bars go elsewhere, so that the table can be kept.
-    assert "Trials" in output.err
-    place = ["--volume", str(tmp_path / "volume"), "--json", "--index-threads", "1"]
-    assert main(["train", *interactions, *words, *place]) == 0
-    trained = json.loads(capsys.readouterr().out)["hyperparameters"]
-    for name, value in flags_of(content).items():
-        assert trained[name] == pytest.approx(value, rel=1e-3) if name != "loss" else value
+    assert [line.split()[0] for line in lines[2:12]] == [str(number) for number in range(11, 1, -1)]
+    best, flags = lines[13].split(" with ")
+    assert [lines[12], best, *lines[14:]] == [
+        "the best 10 of 12 trials",
+        "best: validation precision@10 0.1100",
+        "on the test, once: auc 0.7500",
+        "wrote study/study.json, study/study.png",
+    ]
+    parsed = arguments.parse(["train", "--volume", "v", *interactions, *flags.split()])
+    trained = spec_arguments.training_spec(parsed).hyperparameters
+    assert trained == replace(start, learning_rate=0.01235)
+    monkeypatch.setattr(study_command, "run_study", lambda *_, **__: replace(found, test=None))
+    assert main(["tune", *interactions]) == 0
+    assert "on the test" not in capsys.readouterr().out
 
 
-def test_the_study_is_written_where_it_is_asked_for(call, interactions, tmp_path):
-    directory = tmp_path / "new" / "of today"
-    assert "of today/study.png" in call(*interactions, "--output", directory).out
-    content = study(directory)
-    assert content["options"]["trials"] == len(content["trials"]) == 3
-    assert {trial["parameters"]["loss"] for trial in content["trials"]} <= {"warp", "bpr"}
-    assert all(2 <= trial["parameters"]["components"] <= 8 for trial in content["trials"])
-    assert not (tmp_path / "study").exists()
-
-
-def test_the_same_seed_searches_the_same_and_json_is_the_study_and_nothing_else(
+def test_json_is_the_study_and_nothing_else_and_is_written_where_it_is_asked_for(
     call, interactions, tmp_path
 ):
-    outputs = [call(*interactions, "--json", "--seed", seed) for seed in (4, 3, 3)]
-    other, first, second = (json.loads(output.out) for output in outputs)
-    assert (second, outputs[-1].err) == (study(tmp_path / "study"), "")
-    assert [trial["parameters"] for trial in first["trials"]] == [
-        trial["parameters"] for trial in second["trials"]
-    ]
-    assert (first["best"], first["test"]) == (second["best"], second["test"])
-    assert first["trials"][1]["parameters"] != other["trials"][1]["parameters"]
+    directory = tmp_path / "new" / "of today"
+    content, errors = call(*interactions, "--output", directory)
+    assert (content, errors) == (json.loads((directory / "study.json").read_text("utf-8")), "")
+    assert content["options"]["trials"] == len(content["trials"]) == 3
+    assert {trial["parameters"]["loss"] for trial in content["trials"]} <= {"warp", "bpr"}
+    assert not (tmp_path / "study").exists()
 
 
 def test_every_flag_reaches_the_search(interactions, monkeypatch):
@@ -173,47 +174,26 @@ def test_every_flag_reaches_the_search(interactions, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("flags", "message"),
     [
         ("--components 8 2", "--components is 8, 2, but should be a range above 0, its lower end"),
-        ("--learning-rate nan 1", "--learning-rate is nan, 1.0, but should be a range above 0"),
         ("--trials 100001", "--trials is 100001, but should be in 1..100000"),
-        ("--max-epochs 10001", "--max-epochs is 10001, but should be in 1..10000"),
-        ("--epoch-step 5", "--epoch-step is 5, but should be in 1..4"),
-        ("--patience 10001", "--patience is 10001, but should be in 1..10000"),
         ("--sample-weights", "--loss is 'warp-kos', but should be another one with --sample-weights"),
         ("--seed -1", "--seed is -1, but should be in 0..2^31-1"),
         ("--split time", "interactions.csv: there is no column timestamp, which --split time needs"),
-        ("--items none.csv", "none.csv: No such file or directory"),
     ],
 )
-def test_what_cannot_be_searched_is_a_clear_error(fails, interactions, tmp_path, arguments, message):
+def test_what_cannot_be_searched_is_a_clear_error(fails, interactions, tmp_path, flags, message):
     # What is wrong with a file is no mistake in the flags.
-    found = fails(*interactions, *arguments.split(), status=2 if message.startswith("--") else 1)
+    found = fails(*interactions, *flags.split(), status=2 if message.startswith("--") else 1)
     assert found.removeprefix(f"{tmp_path}/").startswith(message), found
 
 
-@pytest.mark.parametrize("arguments", ["--components 2", "--validation none", "--losses mse"])
-def test_what_argparse_refuses_has_its_exit_status(interactions, capsys, arguments):
-    with pytest.raises(SystemExit) as caught:
-        main(["tune", *interactions, *arguments.split()])
-    assert caught.value.code == 2
-    assert f"error: argument {arguments.split()[0]}: " in capsys.readouterr().err
-
-
-def test_an_event_log_that_is_not_there_is_named(fails, tmp_path):
-    assert (
-        fails("--event-log", status=1)
-        == f"{tmp_path}/volume.trainer/events: there is no event log here"
-    )
-    assert (
-        fails("--event-log", "--state", "other", status=1) == "other/events: there is no event log here"
-    )
+def test_appended_interactions_are_searched_on(call, fails, tmp_path, monkeypatch):
+    missing = "volume.trainer/events: there is no event log here"
+    assert fails("--event-log", status=1) == f"{tmp_path}/{missing}"
     # It was only looked for.
     assert list(tmp_path.iterdir()) == []
-
-
-def test_appended_interactions_are_searched_on(call, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: None)
     start = datetime(2026, 1, 1, tzinfo=UTC)
     rows = datasets.rows()
@@ -224,45 +204,9 @@ def test_appended_interactions_are_searched_on(call, tmp_path, monkeypatch):
                 for number, (user, item, weight) in enumerate(rows)
             ]
         )
-    found = json.loads(call("--event-log", "--state", "state", "--split", "time", "--json").out)
+    found, _ = call("--event-log", "--state", "state", "--split", "time")
     assert (found["dataset"], found["split"], found["validation"]) == ("events", "time", "time")
-    assert found["test_interactions"] > 0
     assert found["fit_interactions"] < len(rows)
-
-
-def test_no_more_than_ten_trials_are_printed_and_no_failed_one(call, interactions, monkeypatch):
-    def longer(*arguments, **options):
-        found = run_study(*arguments, **options)
-        first = found.trials[0]
-        more = [
-            Trial(
-                number=number,
-                state="failed" if number % 2 else "pruned",
-                parameters=first.parameters,
-                value=None if number % 2 else number / 100,
-                epochs=0,
-                trained_epochs=2,
-                seconds=0.0,
-                error=None,
-            )
-            for number in range(3, 30)
-        ]
-        found.trials.extend(more)
-        found.warnings.append("something looks wrong")
-        return found
-
-    monkeypatch.setattr("trainer.cli.study_command.run_study", longer)
-    output = call(*interactions, "--split", "none")
-    lines = output.out.splitlines()
-    assert "0 to test (none)" in lines[0]
-    assert "on the test" not in output.out
-    assert lines[12] == "the best 10 of 30 trials"
-    rows = [dict(zip(COLUMNS, line.split(), strict=True)) for line in lines[2:12]]
-    values = [float(row["validation p@10"]) for row in rows]
-    assert values == sorted(values, reverse=True)
-    assert [row["trial"] for row in rows][:3] == ["28", "26", "24"]
-    assert {row["state"] for row in rows} == {"pruned", "complete"}
-    assert "warning: something looks wrong\n" in output.err
 
 
 @pytest.mark.parametrize("below", ["", "/deeper"])

@@ -21,13 +21,7 @@ FINE = {
     "target_recall": 0.95,
 }
 
-
 NOBODY = "no test interaction could be evaluated; choose another --split"
-UNKNOWN = [
-    ("min_precision_at_10", "precision@10", NOBODY),
-    ("min_auc", "AUC", NOBODY),
-    ("min_coverage", "coverage", "the version has no users"),
-]
 
 
 def results(gates, **measured):
@@ -55,13 +49,12 @@ def common(before, after, *, known=100, error=0.001, **others):
 
 @pytest.mark.parametrize("name", [own.name for own in fields(Gates) if own.default is None])
 def test_a_threshold_that_is_no_share_is_refused_by_its_flag(name):
-    whole = name == "max_relative_loss"
-    for value in (-0.01, 1.01, math.nan, math.inf, *([1] if whole else [])):
-        with pytest.raises(OptionError, match="from 0 to below 1" if whole else r"in 0\.\.1") as caught:
+    for value in (-0.01, 1.01, math.nan, *([1] if name == "max_relative_loss" else [])):
+        with pytest.raises(OptionError) as caught:
             Gates(**{name: value})
         assert caught.value.option == f"--{name.replace('_', '-')}"
-    for value in (0.0, 0.999, *([] if whole else [1])):
-        Gates(**{name: value})
+    Gates(**{name: 0.0})
+    Gates(**{name: 0.999 if name == "max_relative_loss" else 1})
 
 
 @given(*[st.floats(0, 1)] * 4, st.floats(0, 0.99))
@@ -95,14 +88,15 @@ def test_each_gate_is_judged_by_its_own_number_in_order(precision, auc, recall, 
     [
         ({"min_precision_at_10": 0.9}, 0.9, True, "precision@10 is 0.9000, required at least 0.9"),
         ({"min_auc": 0.25}, 0.2411, False, "AUC is 0.2411, required at least 0.25: 0.0089 short"),
-        ({"min_auc": 0.9}, 0.9, True, "AUC is 0.9000, required at least 0.9"),
         # What is next to nothing does not read as nothing.
         ({"min_auc": 0.9}, 0.899999, False, "AUC is 0.9000, required at least 0.9: 1.0e-06 short"),
-        ({"min_coverage": 0.5}, 0.5, True, "coverage is 0.5000, required at least 0.5"),
         *(
             ({name: 0.0}, value, False, f"{what} isn't known, required at least 0.0: {reason}")
-            for value in (None, math.nan, math.inf)
-            for name, what, reason in UNKNOWN
+            for name, what, value, reason in (
+                ("min_precision_at_10", "precision@10", None, NOBODY),
+                ("min_auc", "AUC", math.nan, NOBODY),
+                ("min_coverage", "coverage", math.inf, "the version has no users"),
+            )
         ),
     ],
 )
@@ -118,23 +112,19 @@ def test_a_number_passes_from_its_threshold_on_and_a_failure_tells_by_how_much(
 
 def test_both_indexes_have_to_find_enough_and_be_measured():
     gates = Gates(min_recall=0.95)
-    for similar, recommend, measured in ((0.99, 0.97, 0.97), (0.96, 0.98, 0.96)):
-        recalls = {layout.SIMILAR: similar, layout.RECOMMEND: recommend}
-        found = only(gates, recall_at_10=recalls)
-        assert (found.passed, found.measured) == (True, measured)
+    found = only(gates, recall_at_10={layout.SIMILAR: 0.96, layout.RECOMMEND: 0.98})
+    assert (found.passed, found.measured) == (True, 0.96)
     result = only(gates, recall_at_10={layout.SIMILAR: 0.99, layout.RECOMMEND: 0.9})
     assert (result.passed, result.measured) == (False, 0.9)
     assert "index 'similar' is 0.9900, required at least 0.95;" in result.text
     assert result.text.endswith("index 'recommend' is 0.9000, required at least 0.95: 0.0500 short")
     for recall, missing in (
         ({}, "similar"),
-        ({layout.SIMILAR: 1.0}, "recommend"),
         ({layout.SIMILAR: 1.0, layout.RECOMMEND: math.nan}, "recommend"),
     ):
-        result = only(Gates(min_recall=0.5), recall_at_10=recall)
+        result = only(gates, recall_at_10=recall)
         assert (result.passed, result.measured) == (False, None)
-        expected = f"recall@10 of index '{missing}' isn't known, required at least 0.5"
-        assert result.text == expected
+        assert result.text == f"recall@10 of index '{missing}' isn't known, required at least 0.95"
 
 
 # ---- what holds without being asked for
@@ -274,28 +264,26 @@ def test_a_loss_is_told_in_full():
 @pytest.mark.parametrize(
     ("known", "trained_on", "error", "told_apart", "passed"),
     [
-        (50, 0.9, 0.001, True, True),
-        (20, 0.11, 0.001, True, True),
+        (20, 0.11, 0.003, True, True),
         # Of few, or where the other one knew little more, all are compared.
-        (19, 0.9, 0.001, False, False),
-        (50, 0.1, 0.001, False, False),
+        (19, 0.9, 0.003, False, False),
+        (50, 0.1, 0.003, False, False),
         # Of few users chance alone may make as much.
-        (50, 0.9, 0.003, True, True),
+        (50, 0.9, 0.001, True, False),
     ],
 )
 def test_a_loss_is_that_on_what_neither_was_trained_on_where_the_other_knows_more(
     known, trained_on, error, told_apart, passed
 ):
     baseline = replace(
-        common(0.2, 0.195 if error == 0.001 else 0.19, known=known, error=error),
+        common(0.2, 0.19, known=known, error=error),
         precision_at_10=0.9,
         candidate_precision_at_10=0.3,
         trained_on=trained_on,
     )
     found = only(Gates(max_relative_loss=0.025), baseline=baseline)
     assert found.passed is passed
-    expected = (0.005 if error == 0.001 else 0.01) / 0.2 if told_apart else 2 / 3
-    assert found.measured == pytest.approx(expected)
+    assert found.measured == pytest.approx(0.05 if told_apart else 2 / 3)
     assert (f"; of {known} users, on what neither was trained on" in found.text) is told_apart
     assert ("it looks better than it is" in found.text) is not told_apart
 

@@ -16,10 +16,10 @@ from tests.retrievable import ragged
 from trainer.evaluation import of_vectors
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings
-from trainer.promotion import measurement, predecessor
+from trainer.promotion import measurement
 from trainer.promotion.gates import Gates
-from trainer.promotion.judging import check
 from trainer.promotion.measurement import compare, coverage, measure
+from trainer.promotion.predecessor import find
 
 VERSION = layout.version_name(publications.NOON, "3fa9c1")
 OLDER = layout.version_name(publications.NOON, "000000")
@@ -67,11 +67,6 @@ def model(scores, *, seen=None, held_out=None, version=VERSION):
 
 def of_u(*names, **options):
     return model({"u": falling(*(names or LETTERS))}, **options)
-
-
-@pytest.fixture
-def volume(tmp_path):
-    return tmp_path / "volume"
 
 
 # ---- beside the version before
@@ -141,8 +136,8 @@ def test_without_a_test_part_there_is_nothing_to_compare(held_out):
     assert compared.problem == f"version {VERSION} has no test interactions"
 
 
-def test_a_version_is_as_good_as_itself_also_by_some_of_many_users(volume, monkeypatch):
-    opened = reader.open_publication(volume, publications.publish(volume, seed=4))
+def test_a_version_is_as_good_as_itself_also_by_some_of_many_users(tmp_path, monkeypatch):
+    opened = reader.open_publication(tmp_path, publications.publish(tmp_path, seed=4))
     compared = compare(opened, opened, seed=1)
     assert compared.precision_at_10 == compared.candidate_precision_at_10 > 0
     embeddings = Embeddings(opened.item_vectors, opened.user_vectors)
@@ -253,49 +248,25 @@ def publish(volume, seed):
         return staging.publish(publications.facts(metrics=METRICS)).version
 
 
-def test_a_published_version_is_measured_by_its_manifest_and_files(volume):
-    old, version = publish(volume, 1), publish(volume, 2)
-    promote(volume, old)
-    opened = reader.open_publication(volume, version)
-    found = measure(volume, version, gates=ALL, before=predecessor.find(volume, "current"), seed=1)
+def test_a_published_version_is_measured_by_its_manifest_and_files(tmp_path):
+    old, version = publish(tmp_path, 1), publish(tmp_path, 2)
+    promote(tmp_path, old)
+    opened = reader.open_publication(tmp_path, version)
+    found = measure(tmp_path, version, gates=ALL, before=find(tmp_path, "current"), seed=1)
     assert (found.precision_at_10, found.auc, found.evaluated_users) == (0.25, 0.9, 6)
     assert (found.trained_precision_at_10, found.popular_precision_at_10) == (0.2, 0.15)
     assert found.recall_at_10 == {"similar": 1.0, "recommend": 1.0}
     assert (found.target_recall, found.users) == (0.95, publications.USERS)
     assert found.coverage == coverage(opened.item_vectors, opened.user_vectors, opened.seen, seed=1)
-    assert found.baseline == compare(opened, reader.open_publication(volume, old), seed=1)
-    assert found.baseline.version == old
+    assert found.baseline == compare(opened, reader.open_publication(tmp_path, old), seed=1)
+    layout.label_file(tmp_path, "current").write_text("nonsense")
+    found = measure(tmp_path, version, gates=ALL, before=find(tmp_path, "current"), seed=1)
+    assert found.baseline.precision_at_10 is None
+    assert "should hold a version's name" in found.baseline.problem
 
 
-def test_what_no_gate_asks_for_is_not_computed_and_without_a_version_before_there_is_no_baseline(
-    volume, monkeypatch
-):
-    version = publish(volume, 1)
-    found = measure(volume, version, gates=ALL, before=None, seed=1)
-    assert found.baseline is None
-    assert all(result.passed for result in check(ALL, found))
-    version = publications.publish(volume)
+def test_what_no_gate_asks_for_is_not_computed(tmp_path, monkeypatch):
+    version = publications.publish(tmp_path)
     monkeypatch.setattr(measurement, "coverage", None)
-    found = measure(volume, version, gates=Gates(min_auc=0.5), before=None, seed=1)
+    found = measure(tmp_path, version, gates=Gates(min_auc=0.5), before=None, seed=1)
     assert (found.precision_at_10, found.coverage, found.baseline) == (None, None, None)
-
-
-def test_a_label_whose_version_is_damaged_gone_or_not_told_fails_the_gate_with_the_reason(volume):
-    old, version = publish(volume, 1), publish(volume, 2)
-    promote(volume, old)
-
-    def problem():
-        found = measure(volume, version, gates=ALL, before=predecessor.find(volume, "current"), seed=1)
-        by_name = {result.name: result for result in check(ALL, found)}
-        assert by_name["min_coverage"].passed
-        assert not by_name["max_relative_loss"].passed
-        assert found.baseline.problem in by_name["max_relative_loss"].text
-        return found.baseline.problem
-
-    path = layout.version_dir(volume, old) / layout.USER_IDS
-    publications.overwrite(path, path.read_bytes()[::-1])
-    assert "users.trie: SHA-256 is" in problem()
-    layout.label_file(volume, "current").write_text(OLDER)
-    assert f"version {OLDER!r} isn't on the volume" in problem()
-    layout.label_file(volume, "current").write_text("nonsense")
-    assert "should hold a version's name" in problem()

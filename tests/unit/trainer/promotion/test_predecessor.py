@@ -5,7 +5,7 @@ import pytest
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import promote
 from tests import publications
-from trainer.promotion.predecessor import find, labels_of
+from trainer.promotion.predecessor import find
 
 
 @pytest.fixture
@@ -13,28 +13,27 @@ def two(tmp_path):
     return [publications.publish(tmp_path, seed=seed) for seed in (1, 2)]
 
 
+def found(volume, label):
+    own = find(volume, label)
+    return own and (own.label, own.version, own.expected)
+
+
 def test_it_is_what_the_label_names_or_else_what_everybody_gets(tmp_path, two):
     first, second = two
-    assert find(tmp_path, "beta") is None
+    assert found(tmp_path, "beta") is None
     promote(tmp_path, first)
     promote(tmp_path, second, label="other")
-    found = find(tmp_path, "beta")
-    assert (found.label, found.version, found.expected) == ("current", first, None)
-    assert found.publication.manifest.version == first
-    other = find(tmp_path, "other")
-    assert (other.version, other.expected) == (second, second)
-    assert find(tmp_path, None) is None
-    assert labels_of("beta") == ["beta", "current"]
-    assert labels_of("current") == ["current"]
-    assert labels_of(None) == []
+    assert found(tmp_path, "beta") == ("current", first, None)
+    assert find(tmp_path, "beta").publication.manifest.version == first
+    assert found(tmp_path, "other") == ("other", second, second)
+    assert found(tmp_path, None) is None
 
 
 def test_a_canary_is_held_against_what_everybody_gets(tmp_path, two):
     promote(tmp_path, two[1], label="canary")
-    assert find(tmp_path, "canary").version == two[1]
+    assert found(tmp_path, "canary") == ("canary", two[1], two[1])
     promote(tmp_path, two[0])
-    found = find(tmp_path, "canary")
-    assert (found.label, found.version, found.expected) == ("current", two[0], two[1])
+    assert found(tmp_path, "canary") == ("current", two[0], two[1])
 
 
 def test_what_cannot_be_used_is_told_and_not_passed_over(tmp_path, two):
@@ -42,13 +41,13 @@ def test_what_cannot_be_used_is_told_and_not_passed_over(tmp_path, two):
         promote(tmp_path, version)
     path = layout.version_dir(tmp_path, two[1]) / layout.ITEM_IDS
     publications.overwrite(path, path.read_bytes()[::-1])
-    found = find(tmp_path, "current")
-    assert (found.version, found.publication, found.expected) == (two[1], None, two[1])
-    assert "items.trie: SHA-256" in found.problem
+    assert found(tmp_path, "current") == ("current", two[1], two[1])
+    damaged = find(tmp_path, "current")
+    assert damaged.publication is None
+    assert "items.trie: SHA-256" in damaged.problem
     layout.label_file(tmp_path, "current").write_text("nonsense")
     assert "should hold a version's name" in find(tmp_path, "current").problem
     # A label whose file is gone has a history.
     layout.label_file(tmp_path, "current").unlink()
-    found = find(tmp_path, "current")
-    assert (found.version, found.publication, found.expected) == (two[1], None, None)
-    assert "doesn't exist" in found.problem
+    assert found(tmp_path, "current") == ("current", two[1], None)
+    assert "doesn't exist" in find(tmp_path, "current").problem

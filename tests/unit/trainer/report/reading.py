@@ -34,7 +34,6 @@ class Page(HTMLParser):
         self.headings: list[str] = []
         self.tables: list[Table] = []
         self.images: list[str] = []
-        self.alternatives: list[str] = []
         # What asks for another file, or runs.
         self.odd: list[str] = []
         self.text = ""
@@ -47,7 +46,7 @@ class Page(HTMLParser):
         given = dict(attrs)
         if tag == "img":
             self.images.append(given.pop("src") or "")
-            self.alternatives.append(given.pop("alt") or "")
+            assert given.pop("alt")
         self.odd += [name for name in given if name in _ADDRESSES or name.startswith("on")]
         self.odd += {tag} & {"script", "link", "iframe", "object", "embed", "base", "form"}
         if tag in ("h1", "h2"):

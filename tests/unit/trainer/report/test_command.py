@@ -45,7 +45,6 @@ def version(published, tmp_path):
 
 
 def test_a_volume_without_a_label_or_a_version_is_named(fails, tmp_path):
-    assert "label 'current': nothing is published under it" in fails()
     (tmp_path / "volume").mkdir()
     assert "label 'current': nothing is published under it" in fails()
     absent = "20261124T120000Z-3fa9c1"
@@ -62,8 +61,10 @@ def test_a_damaged_version_is_not_reported_on(fails, tmp_path, version):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--max-items", 5], "--max-items is 5, but should be in 100..10000000"),
-        (["--max-items", 10**7 + 1], "--max-items is 10000001, but should be in 100..10000000"),
+        *(
+            (["--max-items", size], f"--max-items is {size}, but should be in 100..10000000")
+            for size in (99, 10**7 + 1)
+        ),
         (["--backend", "x"], "--backend is 'x', but should be among auto, annoy, exact, faiss, nmslib"),
         (["--seed", -1], "--seed is -1, but should be in 0..2^31-1"),
     ],
@@ -89,7 +90,6 @@ def test_a_publication_without_users_has_nobody_to_ask_for(fails, tmp_path):
     ("missing", "needs"),
     [
         ("matplotlib", "report needs 'matplotlib', which isn't installed: pip install "),
-        ("sklearn", "report needs 'scikit-learn', which isn't installed: pip install "),
         ("nmslib", "pip install "),
     ],
 )

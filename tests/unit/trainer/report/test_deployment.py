@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -77,17 +76,10 @@ def test_a_retriever_that_does_not_start_is_an_error_with_what_it_says(tmp_path,
         pass
 
 
-def test_the_memory_of_a_process_is_its_proportional_share():
-    own = deployment._pss_bytes(os.getpid())
-    assert 10_000_000 < own < 4_000_000_000
-
-
 def test_the_catalogue_is_of_interpolated_items_and_the_publications_users(subject):
     source = deployment._catalogue(subject, 150, 3)
     assert len(source.items) == 150
     assert source.users is subject.users
-    np.testing.assert_array_equal(
-        source.embeddings.item_vectors, interpolated(subject.embeddings.item_vectors, 150, seed=3)
-    )
-    assert len(source.seen) == catalogue.USERS
-    assert len(source.seen.values) == 0
+    made = interpolated(subject.item_vectors, 150, seed=3)
+    np.testing.assert_array_equal(source.embeddings.item_vectors, made)
+    assert (len(source.seen), len(source.seen.values)) == (catalogue.USERS, 0)

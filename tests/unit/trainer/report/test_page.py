@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import base64
 from dataclasses import replace
 
 import pytest
@@ -45,26 +44,6 @@ def render(pictures):
     return render
 
 
-def test_the_page_has_every_section_and_the_pictures_as_they_are(render, pictures):
-    read = render()
-    assert read.headings == [
-        f"Indexes of {MANIFEST.version}",
-        "What is published",
-        "(a) Time per query and number of vectors",
-        "(b) Precision on the held-out test",
-        "(c) Recall and time per query",
-        "(d) Build time, file size, memory",
-        "(e) Samples",
-    ]
-    assert f"{MANIFEST.items} items, {MANIFEST.users} users" in read.text
-    inside = [base64.b64decode(image.removeprefix("data:image/png;base64,")) for image in read.images]
-    assert inside == [pictures[name].read_bytes() for name in PICTURES]
-    assert all(read.alternatives)
-    assert len({*read.alternatives}) == 4
-    # Nothing is known of them in an older publication.
-    assert "Users without a vector" not in read.text
-
-
 def test_what_comes_from_data_is_shown_and_not_run(render):
     script = "<script>alert(1)</script>"
     manifest = replace(
@@ -100,7 +79,6 @@ def test_what_there_is_not_is_said(render, pictures):
     assert "The publication has no held-out interactions" in read.text
     assert "There is none." in read.text
     assert len(read.images) == 3
-    assert "(b) Precision on the held-out test" in read.headings
     assert not any("seen excluded" in table.head for table in read.tables)
     [row] = read.table("index", "settings measured").body
     assert (row[3:5], row[-1]) == (["-", "not tuned"], "0")
@@ -110,6 +88,8 @@ def test_what_there_is_not_is_said(render, pictures):
 
 def test_the_tables_hold_the_figures(render):
     read = render()
+    # Nothing is known of them in an older publication.
+    assert "Users without a vector" not in read.text
     published = read.table("index", "settings measured").body
     settings = ["Annoy", "trees 10, seed 1, threads 1", "search_k -1, candidates 100"]
     figures = ["0.95", "1.0000", "26", "2"]
@@ -124,12 +104,6 @@ def test_the_tables_hold_the_figures(render):
     assert annoy[1:] == ["10,000", "Annoy", "130", "0.4200", "8.10", "4.0"]
 
     precision = read.table("seen excluded")
-    assert precision.head[1:] == [
-        "all items",
-        "seen excluded",
-        "all items, no item biases",
-        "seen excluded, no item biases",
-    ]
     exact = ["exact, by matrix product (BLAS)", "0.1234", "0.1334", "0.1434", "0.1534"]
     assert precision.body[0] == exact
     assert len(precision.body) == 4
@@ -144,16 +118,11 @@ def test_the_tables_hold_the_figures(render):
 
 
 def test_users_without_a_vector_are_held_against_those_with_one(render):
-    values = {"trained": 0.25, "folded_in": 0.2125, "features_only": 0.1875, "popular": 0.125}
-    metrics = {f"test_precision_at_10_{name}": value for name, value in values.items()}
+    metrics = {"test_precision_at_10_trained": 0.25, "test_precision_at_10_popular": 0.125}
     read = render(replace(MANIFEST, metrics=metrics))
     assert "Users without a vector" in read.text
-    assert read.table("of that by their own vectors").body == [
-        ["by their own vectors", "0.2500", "100%"],
-        ["by what they have seen", "0.2125", "85%"],
-        ["by their features alone", "0.1875", "75%"],
-        ["by what is popular", "0.1250", "50%"],
-    ]
+    rows = [["by their own vectors", "0.2500", "100%"], ["by what is popular", "0.1250", "50%"]]
+    assert read.table("of that by their own vectors").body == rows
     metrics["test_precision_at_10_trained"] = 0.0
     ratios = render(replace(MANIFEST, metrics=metrics)).table("of that by their own vectors").body
     assert {row[2] for row in ratios} == {"-"}
