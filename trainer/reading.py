@@ -20,7 +20,7 @@ from trainer.data.item_attributes import WantedColumn
 from trainer.errors import InputError, OptionError
 from trainer.event_log import reading as event_reading
 from trainer.preparing.splits import Split
-from trainer.preparing.weighting import Weighing, weigh, weigh_together
+from trainer.preparing.weighting import Weighing, weigh
 from trainer.spec import DataSpec
 
 _SMALL_BYTES = 16 << 20
@@ -82,9 +82,10 @@ def _weighed(
         half_life_days=data.half_life_days,
         last_days=data.last_days,
     )
-    if events is None:
-        return weigh(read, weighing)
-    return combining.join(*weigh_together([read, events], weighing))
+    parts = [read] if events is None else [read, events]
+    if weighing != Weighing():
+        parts = weigh(parts, weighing)
+    return parts[0] if events is None else combining.join(*parts)
 
 
 def _with_events(

@@ -6,11 +6,13 @@ from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 
-from lightfm_retriever.publication.attributes import Column
+from lightfm_retriever.publication.attributes import Column, NumberColumn, TextColumn
+from lightfm_retriever.publication.storage.id_map import AnyIds
 from trainer.data import id_forms, item_attributes, odd_values
 from trainer.data.files import tables
 from trainer.data.item_attributes import WantedColumn
@@ -43,6 +45,28 @@ class FeatureTable:
     titles: list[str] | None = None
     attributes: list[Column] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    def by_row(self, ids: AnyIds) -> tuple[list[str] | None, list[Column]]:
+        """Titles and attributes in the order of an id map; an id that isn't in the table has none."""
+        rows = ids.rows(self.ids)
+        known = rows >= 0
+
+        def placed(values: Sequence[Any], nothing: Any) -> list[Any]:
+            ordered = [nothing] * len(ids)
+            for row, value in zip(rows.tolist(), values, strict=True):
+                if row >= 0:
+                    ordered[row] = value
+            return ordered
+
+        attributes: list[Column] = []
+        for column in self.attributes:
+            if isinstance(column, TextColumn):
+                attributes.append(TextColumn(column.name, placed(column.values, ())))
+            else:
+                numbers = np.full(len(ids), np.nan)
+                numbers[rows[known]] = column.values[known]
+                attributes.append(NumberColumn(column.name, numbers))
+        return None if self.titles is None else placed(self.titles, ""), attributes
 
 
 def read_features(

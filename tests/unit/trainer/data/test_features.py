@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lightfm_retriever.publication.attributes import NumberColumn, TextColumn
+from lightfm_retriever.publication.storage.id_map import IdMap
 from tests import datasets
 from trainer.data.features import FeatureTable, from_table, read_features
 from trainer.data.item_attributes import parse
@@ -235,3 +237,20 @@ def test_a_title_can_be_a_feature_too_and_users_have_none(tmp_path):
     assert (found.features, found.titles) == ([["title:1.5"]], None)
     path = datasets.write(tmp_path / "i.csv", {"item_id": ["a"], "name": ["A"]})
     assert read_features(path, "item", columns=[]) == FeatureTable("i.csv", ["a"], [[]], [], None)
+
+
+@settings(max_examples=25)
+@given(st.permutations("abcdef"), st.sets(st.sampled_from("abcdefxyz"), min_size=1))
+def test_values_follow_their_ids_into_the_order_of_the_rows(ids, published):
+    id_map = IdMap.build(sorted(published))
+    values = np.arange(6, dtype=np.float64)
+    columns = [TextColumn("t", [[own] for own in ids]), NumberColumn("n", values)]
+    table = FeatureTable(ids=list(ids), titles=[own.upper() for own in ids], attributes=columns)
+    titles, (text, number) = table.by_row(id_map)
+    assert (text.name, number.name) == ("t", "n")
+    for row in range(len(id_map)):
+        own = id_map.external_id(row)
+        assert list(text.values[row]) == ([own] if own in ids else [])
+        expected = ids.index(own) if own in ids else np.nan
+        assert titles[row] == (own.upper() if own in ids else "")
+        np.testing.assert_array_equal(number.values[row], expected)

@@ -10,15 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES, NumberColumn, TextColumn
-from lightfm_retriever.publication.storage.id_map import IdMap
 from tests import datasets
 from trainer.data import item_attributes
 from trainer.data.features import read_features
-from trainer.data.item_attributes import WantedColumn, by_row, parse
+from trainer.data.item_attributes import WantedColumn, parse
 from trainer.errors import InputError, OptionError
 from trainer.reading import read_source
 from trainer.spec import DataSpec
@@ -214,21 +213,6 @@ def test_numbers_keep_all_their_digits(values):
     as_text = ["" if value is None else repr(value) for value in values]
     assert read(as_text, "g:number")[0] == values
     assert read(pa.array(values, pa.float64()))[0] == values
-
-
-@settings(max_examples=25)
-@given(st.permutations("abcdef"), st.sets(st.sampled_from("abcdefxyz"), min_size=1))
-def test_values_follow_their_ids_into_the_order_of_the_rows(ids, published):
-    id_map = IdMap.build(sorted(published))
-    values = np.arange(6, dtype=np.float64)
-    columns = [TextColumn("t", [[own] for own in ids]), NumberColumn("n", values)]
-    text, number = by_row(columns, ids, id_map)
-    assert (text.name, number.name) == ("t", "n")
-    for row in range(len(id_map)):
-        own = id_map.external_id(row)
-        assert list(text.values[row]) == ([own] if own in ids else [])
-        expected = ids.index(own) if own in ids else np.nan
-        np.testing.assert_array_equal(number.values[row], expected)
 
 
 def test_a_specs_attributes_are_read_from_its_items(tmp_path):

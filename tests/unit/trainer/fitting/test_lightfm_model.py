@@ -7,7 +7,7 @@ import pytest
 
 from tests import datasets
 from trainer.errors import DivergedError, OptionError
-from trainer.fitting.lightfm_model import LOSSES, Hyperparameters, train
+from trainer.fitting.lightfm_model import LOSSES, Hyperparameters, learning_warnings, train
 
 NAN = float("nan")
 
@@ -172,3 +172,29 @@ def test_a_loss_that_needs_more_items_says_so():
         fit(few, loss="warp-kos")
     for dataset, loss in ((datasets.dataset(rows), "warp-kos"), (few, "warp")):
         assert np.isfinite(parameters(fit(dataset, loss=loss, epochs=50))).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "losses", "told"),
+    [
+        # A common size is no reason to warn.
+        (datasets.rows(), "", ""),
+        # So small that nothing is learned, and so large that a few ruin a model.
+        (
+            [(user, item, weight / 1000) for user, item, weight in datasets.rows()],
+            "warp bpr",
+            "only 0 of {} positives of a.csv weigh 0.02 or more",
+        ),
+        (
+            [*datasets.rows(), ("u1", "i1", 10_000.0)],
+            "bpr logistic",
+            "1 of {} positives of a.csv weigh more than 50, up to 1000",
+        ),
+    ],
+)
+def test_weights_by_which_a_loss_does_not_learn_are_told(rows, losses, told):
+    train = datasets.dataset(rows).train
+    for loss in ("warp", "bpr", "logistic"):
+        warnings = [*learning_warnings(train, name="a.csv", loss=loss)]
+        assert len(warnings) == (loss in losses.split())
+        assert all(warning.startswith(told.format(train.nnz)) for warning in warnings)

@@ -94,7 +94,7 @@ def test_an_item_has_its_own_column_when_it_was_trained_on_its_features_and_its_
     rows, features, titles
 ):
     """Without a test set everything is trained on."""
-    features = {item: features.get(item, []) for item in features | titles}
+    features = {"new": []} | {item: features.get(item, []) for item in features | titles}
     dataset = build(rows, items=datasets.table(features, titles=titles))
     assert pairs(dataset, dataset.train) == summed(rows)
     assert dataset.test.nnz == 0

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests import datasets
 from trainer.errors import InputError, OptionError
-from trainer.preparing.splits import SPLITS, Splitting, held_out
+from trainer.preparing.dataset import held_out
+from trainer.preparing.splits import SPLITS, Splitting
 
 # Few different times, so that many rows share one.
 ROWS = st.lists(

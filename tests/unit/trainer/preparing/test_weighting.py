@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests import datasets
 from trainer.errors import InputError, OptionError
-from trainer.preparing.weighting import DAY, Weighing, weigh, weigh_together
+from trainer.preparing.weighting import DAY, Weighing, weigh
 
 WEIGHTS = {"view": 1.0, "buy": 5.0, "dislike": -2.0, "skip": 0.0}
 ROWS = st.lists(
@@ -38,8 +38,15 @@ def made(rows, **changes):
     return datasets.interactions([row[:3] for row in rows], **{**columns, **changes})
 
 
-def weighed(interactions, *, now=None, **options):
-    return weigh(interactions, Weighing(**options), now=now)
+def weighed(interactions, **options):
+    [found] = weigh([interactions], Weighing(**options))
+    return found
+
+
+def beside(interactions, days, **options):
+    """What becomes of them beside a newest interaction of that day."""
+    newest = datasets.interactions([("newest", "newest", 1.0)], timestamps=[days * DAY])
+    return weigh([interactions, newest], Weighing(**options))[0]
 
 
 def refused(*arguments, **options):
@@ -82,9 +89,8 @@ def test_a_half_life_halves():
         [("u", item, 4.0) for item in "abc"], timestamps=[0.0, 10 * DAY, 20 * DAY]
     )
     assert weighed(interactions) is interactions
-    # Relative to the newest, or to another time, at which that wasn't there yet.
-    for now, weights in ((None, [1.0, 2.0, 4.0]), (10, [2.0, 4.0, 4.0]), (30, [0.5, 1.0, 2.0])):
-        found = weighed(interactions, half_life_days=10, now=None if now is None else now * DAY)
+    for newest, weights in ((10, [1.0, 2.0, 4.0]), (30, [0.5, 1.0, 2.0])):
+        found = beside(interactions, newest, half_life_days=10)
         assert found.weights.tolist() == weights
 
 
@@ -94,8 +100,9 @@ def test_what_is_exactly_as_old_as_allowed_is_kept():
     )
     left = weighed(interactions, last_days=10)
     assert (left.item_ids, len(left)) == (["a", "b"], 2)
-    reason = "interactions.csv: none of 3 interactions is of the last 2"
-    assert refused(interactions, last_days=2, now=23 * DAY).startswith(reason)
+    nothing = beside(interactions, 23, last_days=2)
+    assert len(nothing) == 0
+    assert nothing.warnings == ["none of 3 interactions of interactions.csv is of the last 2 days"]
 
 
 def test_an_event_without_a_weight_is_named_with_its_row_and_those_that_have_one():
@@ -148,11 +155,6 @@ def test_a_weight_that_becomes_too_large_is_named_by_its_row():
     assert "row 3: the weight 100000 becomes 1e+10, which is too large" in message
     fine = weighed(rows, event_weights={"view": 1e5, "buy": 1e4}, last_days=1)
     assert fine.weights.tolist() == [1e5, 1e9]
-
-
-def test_nothing_to_weigh_is_told():
-    empty = made([VIEW]).where(np.array([False]))
-    assert refused(empty) == "interactions.csv: there is no interaction"
 
 
 def at(days):
@@ -217,8 +219,6 @@ def test_the_gap_is_measured_by_what_is_asked_for():
     of = at([*a_year(2), 10_365 + 100])
     assert len(weighed(of, last_days=200)) > 100
     assert weighed(of, half_life_days=30).weights.max() == 1
-    # Nor does it matter where ages count from another time.
-    assert len(weighed(of, last_days=30, now=10_365 * DAY)) > 30
 
 
 def test_a_small_share_that_is_kept_is_warned_of_with_the_numbers():
@@ -246,12 +246,12 @@ def test_without_types_all_have_the_weight_of_those_without():
 def test_parts_are_weighed_as_if_they_were_one(first, second, half_life, last):
     weighing = Weighing(event_weights=WEIGHTS, half_life_days=half_life, last_days=last)
     try:
-        whole = weigh(made([*first, *second]), weighing)
+        [whole] = weigh([made([*first, *second])], weighing)
     except InputError as error:
         # Together they are enough for some to be far newer than all others.
         with pytest.raises(InputError, match=re.escape(error.reason)):
-            weigh_together([made(first), made(second)], weighing)
+            weigh([made(first), made(second)], weighing)
         return
-    parts = weigh_together([made(first), made(second)], weighing)
+    parts = weigh([made(first), made(second)], weighing)
     assert [row for part in parts for row in datasets.as_rows(part)] == datasets.as_rows(whole)
     assert all(part.warnings for part in parts if not len(part))
