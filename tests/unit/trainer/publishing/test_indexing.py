@@ -20,7 +20,7 @@ from trainer.errors import RecallError
 from trainer.index import NAMES, installed, make_backends
 from trainer.index.measure import Questions
 from trainer.index.protocol import IndexTask
-from trainer.publishing.indexing import questions
+from trainer.publishing.publish import questions
 
 [EXACT] = make_backends("exact")
 
@@ -71,7 +71,7 @@ def test_where_exact_search_takes_long_another_backend_stands_in_which_retriever
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr("trainer.index.tuning._AT_ONCE_MICROSECONDS", 0)
-    monkeypatch.setattr("trainer.publishing.indexing.stand_ins", lambda _: make_backends("annoy"))
+    monkeypatch.setattr("trainer.publishing.publish.stand_ins", lambda _: make_backends("annoy"))
     ask = Questions.ask
 
     def slowly(questions, built, effort):
@@ -94,7 +94,7 @@ def test_where_exact_search_takes_long_another_backend_stands_in_which_retriever
 def test_where_nothing_may_stand_in_what_is_published_and_that_is_a_warning(tmp_path, monkeypatch):
     for name in ("_AT_ONCE_MICROSECONDS", "_FELT_MICROSECONDS", "_WORTH_MISSING"):
         monkeypatch.setattr(f"trainer.index.tuning.{name}", 0)
-    monkeypatch.setattr("trainer.publishing.indexing.stand_ins", lambda _: [])
+    monkeypatch.setattr("trainer.publishing.publish.stand_ins", lambda _: [])
     published = run(tmp_path, backends=[POOR])
     assert published.manifest.indexes["similar"].recall_at_10 == 0
     for name, warning in zip(("similar", "recommend"), published.warnings, strict=True):

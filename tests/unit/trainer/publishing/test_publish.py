@@ -24,13 +24,11 @@ from retriever.answering.snapshot import open_snapshot
 from retriever.worker.warm_up import warm_up
 from tests.unit.trainer.index import cases
 from trainer.evaluation.of_vectors import evaluate_vectors
-from trainer.fitting.embeddings import Embeddings
-from trainer.fitting.user_features import UserFeatureVectors
+from trainer.fitting.embeddings import Embeddings, UserFeatureVectors
 from trainer.index import NAMES, make_backends
 from trainer.index.tuning import TuningOptions
 from trainer.progress import Silent
-from trainer.publishing.indexing import Indexing
-from trainer.publishing.publish import publish
+from trainer.publishing.publish import Indexing, publish
 from trainer.publishing.publishable import Publishable
 from trainer.timings import Timings
 
@@ -348,10 +346,10 @@ def test_exact_precision_is_that_of_the_evaluation_of_some_of_many_users(tmp_pat
     exact = pytest.approx(expected["test_precision_at_10_unseen"])
     names = ("test_precision_at_10_served", "test_precision_at_10_exact")
     assert metrics == {"test_auc": 0.5, **dict.fromkeys(names, exact), "served_users": 38}
-    monkeypatch.setattr("trainer.evaluation.served_precision.MAX_USERS", 20)
+    monkeypatch.setattr("trainer.evaluation.of_vectors.MAX_SERVED_USERS", 20)
     assert run(tmp_path, of).manifest.metrics["served_users"] == 20
     # Of a large catalogue fewer.
-    monkeypatch.setattr("trainer.evaluation.served_precision._MIN_USERS", 5)
-    monkeypatch.setattr("trainer.evaluation.served_precision._MAX_SCORES", 8 * ITEMS)
+    monkeypatch.setattr("trainer.evaluation.of_vectors._MIN_USERS", 5)
+    monkeypatch.setattr("trainer.evaluation.of_vectors._MAX_SCORES", 8 * ITEMS)
     assert run(tmp_path, of).manifest.metrics["served_users"] == 8
     assert run(tmp_path, source(held_out=cases.nothing(USERS))).manifest.metrics == {}

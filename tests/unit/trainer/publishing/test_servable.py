@@ -21,8 +21,7 @@ from retriever.answering.snapshot import open_snapshot
 from retriever.worker.warm_up import warm_up
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.publishing.test_publish import FACTS, run
-from trainer.fitting.embeddings import Embeddings
-from trainer.fitting.user_features import UserFeatureVectors
+from trainer.fitting.embeddings import Embeddings, UserFeatureVectors
 from trainer.index import make_backends
 from trainer.publishing.publishable import Publishable
 
