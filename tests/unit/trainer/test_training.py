@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from lightfm.evaluation import auc_score, precision_at_k
 
 from tests import datasets
 from trainer import training
@@ -79,17 +78,6 @@ PARTLY = [(user, item, weight if weight > 2 else -weight) for user, item, weight
 def test_the_metrics_are_what_their_definitions_give(rows, options):
     model, dataset = trained(rows, **options)
     assert measured(model, dataset) == by_hand(model, dataset)
-
-
-def test_the_metrics_are_what_lightfm_gives():
-    model, dataset = trained(split="first-10")
-    metrics = measured(model, dataset)
-    features = {"item_features": dataset.item_features, "user_features": dataset.user_features}
-    for name, function in (("precision_at_10", precision_at_k), ("auc", auc_score)):
-        assert metrics[f"train_{name}"] == function(model, dataset.train, **features).mean()
-        assert metrics[f"test_{name}"] == function(model, dataset.test, **features).mean()
-        unseen = function(model, dataset.test, train_interactions=dataset.train, **features)
-        assert metrics[f"test_{name}_unseen"] == unseen.mean()
 
 
 def test_of_many_users_some_are_drawn_by_the_seed(monkeypatch):

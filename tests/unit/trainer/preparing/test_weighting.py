@@ -74,16 +74,6 @@ def test_each_row_is_weighed_by_event_and_age_and_the_old_are_left_out(rows, hal
         assert found_weight == pytest.approx(exact, rel=1e-5, abs=tiny)
 
 
-@given(ROWS, DAYS, st.integers(-(10**9), 10**9))
-def test_only_differences_of_time_matter(rows, half_life, shift):
-    shifted = [(*row[:3], row[3] + shift, row[4]) for row in rows]
-    np.testing.assert_allclose(
-        weighed(made(shifted), half_life_days=half_life).weights,
-        weighed(made(rows), half_life_days=half_life).weights,
-        rtol=1e-5,
-    )
-
-
 def test_a_half_life_halves():
     interactions = datasets.interactions(
         [("u", item, 4.0) for item in "abc"], timestamps=[0.0, 10 * DAY, 20 * DAY]
@@ -175,8 +165,7 @@ def a_year(interactions_a_day):
         ({"half_life_days": 30, "last_days": 5000}, "hardly count"),
     ],
 )
-@pytest.mark.parametrize(("many", "few"), [(2, 1), (2, 7), (1, 1), (1, 3), (20, 70)])
-@pytest.mark.parametrize("gap", [200, 3650])
+@pytest.mark.parametrize(("many", "few", "gap"), [(2, 7, 200), (1, 1, 3650), (20, 70, 200)])
 def test_a_few_that_are_far_newer_than_all_others_are_refused(options, effect, many, few, gap):
     days = a_year(many)
     newest = days[-1]
@@ -188,12 +177,6 @@ def test_a_few_that_are_far_newer_than_all_others_are_refused(options, effect, m
     assert f"because of {few} that {'is' if few == 1 else 'are'} {gap:,} days newer than all" in message
     assert f"--{next(iter(options)).replace('_', '-')} counts from the newest" in message
     assert effect in message
-
-
-@pytest.mark.parametrize("size", [9, 50, 99])
-def test_a_single_row_of_a_small_file_is_enough(size):
-    message = refused(at([*range(size), size + 60]), last_days=30)
-    assert "because of 1 that is 61 days newer" in message
 
 
 @pytest.mark.parametrize(

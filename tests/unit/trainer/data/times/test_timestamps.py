@@ -70,7 +70,6 @@ def test_texts_that_are_all_alike_are_read_as_mixed_ones_are(times):
         ([0.5, NEW_YEAR], pa.float64(), [0.5, NEW_YEAR], True),
         ([decimal.Decimal("1767225600.25")], None, [NEW_YEAR + 0.25], True),
         ([decimal.Decimal("1767225600")], pa.decimal128(20, 0), [NEW_YEAR], True),
-        ([decimal.Decimal("1767225600")], pa.decimal256(40, 0), [NEW_YEAR], True),
         (["0", " 1767225600.5\n", "-1e3"], None, [0.0, NEW_YEAR + 0.5, -1000.0], True),
         (
             ["2026-01-01", "2026-01-01T00:00:00.123456789Z"],
@@ -116,11 +115,7 @@ def test_a_text_that_is_no_time_is_named_by_row_and_value(text):
     ("values", "kind"),
     [
         (["0", "", "x"], None),
-        (["2026-01-01", " "], None),
-        (["2026-01-01T00:00Z", None, "2026-01-01"], None),
         ([1, None], pa.int64()),
-        ([1.5, None], pa.float32()),
-        ([DATES[0], None], pa.date32()),
         ([DATES[0], None], pa.timestamp("ms")),
     ],
 )
@@ -156,7 +151,7 @@ def test_a_number_outside_of_the_calendar_is_named_by_row_and_value(value):
         (20_260_115_123_000, "YYYYMMDDHHMMSS (ISO 8601's basic form)? write them with hyphens, "),
     ],
 )
-@pytest.mark.parametrize("kind", [pa.int64(), pa.string(), pa.float64(), pa.decimal128(20, 0)])
+@pytest.mark.parametrize("kind", [pa.string(), pa.decimal128(20, 0)])
 def test_another_unit_is_guessed_where_seconds_would_be_far_away(value, hint, kind):
     with pytest.raises(InputError) as caught:
         seconds([{pa.string(): str, pa.float64(): float}.get(kind, int)(value)], kind)
@@ -235,7 +230,6 @@ def test_times_of_the_last_twenty_years_are_taken_and_those_a_day_ahead_are_refu
             20_260_115,
             "YYYYMMDD (ISO 8601's basic form)? write them with hyphens, 20260115 as 2026-01-15",
         ),
-        (19_980_422, "19980422 as 1998-04-22"),
         (46_037, "Excel's serial dates? 46037 would be 2026-01-15T00:00:00Z"),
         (20_468, "days since 1970? 20468 would be 2026-01-15T00:00:00Z: multiply them by 86,400"),
         (491_232, "hours since 1970? 491232 would be 2026-01-15T00:00:00Z: multiply them by 3,600"),
@@ -243,7 +237,6 @@ def test_times_of_the_last_twenty_years_are_taken_and_those_a_day_ahead_are_refu
         (1_768_435, "seconds since 1970 divided by 1,000? 1768435 would be 2026-01-14T23:56:40Z"),
         (1_768, "seconds since 1970 divided by 1,000,000?"),
         (700_000_000, "seconds since 2001, as Apple's"),
-        (3, "seconds since 1970, as 1767225600, or a date and time of ISO 8601"),
         (2026, "another name if it holds no times"),
         (-5, "another name if it holds no times"),
     ],
@@ -292,16 +285,9 @@ def test_dates_of_before_1971_are_refused_too(values, kind, hint):
     assert hint in message
 
 
-@pytest.mark.parametrize(
-    ("first", "last"),
-    [
-        pytest.param(825_000_000, 874_000_000, id="EachMovie"),
-        pytest.param(874_724_710, 893_286_638, id="MovieLens 100K"),
-        pytest.param(956_703_932, 1_046_454_590, id="MovieLens 1M"),
-        pytest.param(942_192_000, 1_135_987_200, id="Netflix Prize"),
-    ],
-)
-def test_public_datasets_of_the_nineties_can_be_used_and_are_warned_of(first, last):
+def test_public_datasets_of_the_nineties_can_be_used_and_are_warned_of():
+    # MovieLens 100K.
+    first, last = 874_724_710, 893_286_638
     seconds = np.linspace(first, last, 1000, dtype=np.int64).tolist()
     for values, kind in all_forms(seconds):
         [warning] = check(values, kind)
