@@ -18,7 +18,7 @@ from lightfm_retriever.publication.verification import verify
 from lightfm_retriever.publication.volume import FolderVolume
 from tests import datasets, publications, specs
 from trainer.errors import InputError, OptionError, TrainerError
-from trainer.evaluation.metric_rows import TRAINED, cold_rows
+from trainer.evaluation.metric_rows import TRAINED
 from trainer.fitting import warm_start
 from trainer.fitting.embeddings import extract_embeddings
 from trainer.fitting.lightfm_model import train
@@ -152,46 +152,6 @@ def test_what_answers_cold_users_and_filters_is_published_of_the_same_model(tmp_
         assert publication.attributes.number(0, publication.items.row(name)) == year
     cold = {f"test_precision_at_10_{kind}" for kind in ("folded_in", "features_only", "popular")}
     assert cold | {TRAINED} <= result.manifest.metrics.keys()
-
-
-def test_what_is_not_given_is_not_published(tmp_path):
-    result = run(tmp_path, datasets.source(), data={"split": "none"})
-    metrics, files = result.manifest.metrics, result.manifest.files.keys()
-    users = {layout.USER_FEATURES, layout.USER_FEATURE_VECTORS}
-    assert not {layout.TITLE_BYTES, layout.TITLE_OFFSETS, *users} & files
-    assert open_publication(tmp_path, result.manifest.version).titles is None
-    assert not cold_rows(metrics)
-    assert TRAINED not in metrics
-    # With a test set, but without users' features.
-    metrics = run(tmp_path).manifest.metrics
-    assert "test_precision_at_10_popular" in metrics
-    assert "test_precision_at_10_features_only" not in metrics
-
-
-@pytest.mark.parametrize(
-    ("backend", "loss", "rows"),
-    [
-        ("annoy", "warp", [("u", "i", 1.0)]),
-        ("exact", "bpr", [("u", "i", 1.0), ("v", "i", 2.0)]),
-        ("faiss", "logistic", [("u", "i", 1.0), ("u", "j", 1.0)]),
-        ("nmslib", "warp", [("u", "i", 1.0)]),
-    ],
-)
-def test_the_smallest_data_are_published(tmp_path, backend, loss, rows):
-    result = run(
-        tmp_path,
-        TrainingInput(datasets.interactions(rows)),
-        data={"split": "none"},
-        backend=backend,
-        trees=10 if backend == "annoy" else None,
-        hyperparameters=replace(datasets.QUICK, loss=loss),
-    )
-    publication = open_publication(tmp_path, result.manifest.version)
-    assert {publication.items.external_id(row) for row in range(len(publication.items))} == {
-        item for _, item, _ in rows
-    }
-    assert all(index.recall_at_10 == 1 for index in result.manifest.indexes.values())
-    assert publication.held_out is None
 
 
 def test_the_reporter_is_told_of_every_epoch_and_every_item(tmp_path):

@@ -120,22 +120,6 @@ def test_the_log_is_read_where_it_is(log, read):
     assert weighed_pairs(found) == [("u", "a", 2.0), ("v", "b", 6.0), ("u", "b", 8.0)]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (
-            {"timestamp": [NEW_YEAR, NEW_YEAR + 366 * DAY, NEW_YEAR]},
-            "row 2: timestamp is 1798848000, which",
-        ),
-        ({"weight": [1.0, 3e38, 3e38]}, r"row 2: weight is 3e\+38, .* \(2 of 3\)"),
-    ],
-)
-def test_no_source_gives_a_time_or_weight_that_would_ruin_a_training(each, read, changes, message):
-    for data in each(COLUMNS | changes):
-        with pytest.raises(InputError, match=message):
-            read(data, now=NEW_YEAR)
-
-
 def test_events_of_an_old_log_that_could_not_be_appended_today_are_left_out(log, read, monkeypatch):
     bad = [
         ("w1", "u", "b", "view", 3e38, NEW_YEAR),

@@ -14,16 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES, NumberColumn, TextColumn
-from tests import datasets
 from trainer.data import item_attributes
-from trainer.data.features import read_features
 from trainer.data.item_attributes import WantedColumn, parse
 from trainer.errors import InputError, OptionError
 from trainer.reading import read_source
 from trainer.spec import DataSpec
 
 PATH = Path("items.csv")
-SUFFIXES = ("csv", "tsv", "csv.gz", "parquet")
 
 
 def read(values, given="g", *, separator="|"):
@@ -40,19 +37,12 @@ def read(values, given="g", *, separator="|"):
 
 
 def test_a_column_is_given_by_name_and_perhaps_kind():
-    given = "genres year:number code:text a:b c:d:text text number e:number:text number:number:number"
-    assert parse([]) == []
-    # Some are called as a kind is, and as a kind is given.
-    assert parse(given.split()) == [
+    # One is called as a kind is given.
+    assert parse(["genres", "year:number", "a:b", "number:number:text"]) == [
         WantedColumn("genres", None),
         WantedColumn("year", "number"),
-        WantedColumn("code", "text"),
         WantedColumn("a:b", None),
-        WantedColumn("c:d", "text"),
-        WantedColumn("text", None),
-        WantedColumn("number", None),
-        WantedColumn("e:number", "text"),
-        WantedColumn("number:number", "number"),
+        WantedColumn("number:number", "text"),
     ]
 
 
@@ -73,29 +63,6 @@ def test_names_that_cannot_be_used_are_named(names, value, expected):
 
 
 # ---- kinds and values
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_every_kind_of_file_gives_the_same_attributes(tmp_path, suffix):
-    columns = {
-        "item_id": ["a", "b", "c"],
-        "genres": ["War| Drama||War", "", "映画"],
-        "year": ["1995", "", " 2001.5 "],
-        "code": ["0001", "0002", ""],
-    }
-    path = datasets.write(tmp_path / f"items.{suffix}", columns)
-    wanted = parse(["code:text", "year", "genres"])
-    code, year, genres = read_features(path, "item", columns=["genres"], attributes=wanted).attributes
-    assert code == TextColumn("code", [["0001"], ["0002"], []])
-    assert (year.name, genres.name) == ("year", "genres")
-    np.testing.assert_array_equal(year.values, [1995, np.nan, 2001.5])
-    assert [{*own} for own in genres.values] == [{"War", "Drama"}, set(), {"映画"}]
-    assert read_features(path, "item", columns=["year"]).attributes == []
-    with pytest.raises(
-        InputError,
-        match=r"items\..*: column Year is missing; the columns are: item_id, genres, year, code",
-    ):
-        read_features(path, "item", columns=["Year"], attributes=parse(["Year"]))
 
 
 GAPS = float("nan")

@@ -75,16 +75,13 @@ ZEROS, CASE = "zeros at the beginning", "upper and lower case"
     [
         ("café", NFD, "Unicode normalisation"),
         ("a", "a\N{ZERO WIDTH SPACE}", INVISIBLE),
-        ("a", "\N{ZERO WIDTH NO-BREAK SPACE}a", INVISIBLE),
         ("a b", "a\N{NO-BREAK SPACE}b", INVISIBLE),
         ("soft", "so\N{SOFT HYPHEN}ft", INVISIBLE),
         ("3", "3 ", SPACE),
-        ("3", "\t3", SPACE),
         ("3", "3\N{IDEOGRAPHIC SPACE}", SPACE),
         ("3", "3.0", "'.0' at the end"),
         ("7", "007", ZEROS),
         ("0", "000", ZEROS),
-        ("ab", "aB", CASE),
         ("straße", "STRAßE", CASE),
     ],
 )

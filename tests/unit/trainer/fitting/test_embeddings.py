@@ -99,18 +99,6 @@ def made():
     return dataset, model, learned(state_of(model, dataset))
 
 
-def test_every_feature_has_the_vector_that_the_model_learned(made):
-    dataset, model, features = made
-    assert sorted(features.names) == ["age:0", "age:1", "age:2", "sex:ő", "z:1"]
-    assert features.vectors.shape == (5, datasets.QUICK.components + 1)
-    assert features.vectors.dtype == np.float32
-    for name, vector in zip(features.names, features.vectors, strict=True):
-        column = len(dataset.users) + dataset.user_feature_names.index(name)
-        np.testing.assert_array_equal(vector[:-1], model.user_embeddings[column])
-        assert vector[-1] == model.user_biases[column]
-    assert len({*map(tuple, features.vectors.tolist())}) == 5
-
-
 def test_a_user_of_features_alone_is_their_mean_and_lightfms_own_representation(made):
     dataset, model, features = made
     alone = features.alone(dataset)

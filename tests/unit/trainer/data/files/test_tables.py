@@ -160,30 +160,9 @@ def test_ids_are_told_apart_by_every_byte_and_keep_their_order(values):
     assert codes.dtype == np.int64
 
 
-TEXTS = ["7", "100", "7"]
 FLOATS = (pa.float32(), pa.float64())
 UUIDS = [uuid.UUID(int=number) for number in (0, 0x0123456789ABCDEF13579BDF02468ACE, 0, 2**128 - 1)]
 UUID_BYTES = [own.bytes for own in UUIDS]
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        pa.array(TEXTS).dictionary_encode(),
-        pa.array(TEXTS, pa.large_string()),
-        pa.array(TEXTS, pa.string_view()),
-        pa.chunked_array([TEXTS[:1], [], TEXTS[1:]], pa.string()),
-        *(pa.array([7, 100, 7], kind) for kind in (pa.int8(), pa.int64(), pa.uint64())),
-        # As databases have large integers.
-        *(
-            pa.array([decimal.Decimal(text) for text in TEXTS], kind)
-            for kind in (pa.decimal128(20, 0), pa.decimal128(38, 0), pa.decimal256(60, 0))
-        ),
-    ],
-)
-def test_ids_in_every_form_of_text_and_integers(values):
-    distinct, codes = ids(values)
-    assert [distinct[code] for code in codes] == TEXTS
 
 
 @pytest.mark.parametrize(

@@ -55,13 +55,6 @@ def test_texts_of_iso_8601_with_and_without_an_offset_may_be_mixed(times):
     assert seconds([time.isoformat() for time in given_times]) == close_to(given_times)
 
 
-@given(st.lists(TIMES.map(lambda time: time.replace(microsecond=0)), min_size=1))
-def test_texts_that_are_all_alike_are_read_as_mixed_ones_are(times):
-    for end in ("", "Z", "+02:00"):
-        texts = [time.isoformat(" ") + end for time in times]
-        assert seconds(texts) == seconds([*texts, "20260101T000000"])[:-1]
-
-
 @pytest.mark.parametrize(
     ("values", "kind", "expected", "as_numbers"),
     [
@@ -143,10 +136,6 @@ def test_a_number_outside_of_the_calendar_is_named_by_row_and_value(value):
         (
             1_767_225_600_000_000,
             "are these microseconds? 1767225600000000 would be 2026-01-01T00:00:00Z",
-        ),
-        (
-            1_767_225_600_000_000_000,
-            "are these nanoseconds? 1767225600000000000 would be 2026-01-01T00",
         ),
         (20_260_115_123_000, "YYYYMMDDHHMMSS (ISO 8601's basic form)? write them with hyphens, "),
     ],
@@ -275,7 +264,6 @@ def test_digits_with_a_time_are_told_apart():
         # The wrong unit of a typed column is guessed.
         (pa.array([1_768_435_200] * 3).cast(pa.timestamp("ms")), None, "1970 divided by 1,000? "),
         ([dt.datetime(1, 1, 1)] * 3, pa.timestamp("us"), ""),  # noqa: DTZ001
-        ([dt.date(1899, 12, 30)], None, ""),
         (["1970-01-21T11:13:55Z", "1970-01-21"], None, ""),
     ],
 )
