@@ -22,6 +22,7 @@ Kind = Literal["item", "user"]
 # Of the ids of a table, or of those that there are if these are fewer, a smaller share in the other
 # looks like ids of another form.
 _FEW = 0.1
+_WHERE = "in the interactions"
 
 
 @dataclass(frozen=True)
@@ -139,16 +140,15 @@ def from_table(
 
 
 def match_warnings(
-    kind: str, table: FeatureTable, present: AbstractSet[str], *, others: Iterable[str] = (), where: str
+    kind: str, table: FeatureTable, present: AbstractSet[str], others: Iterable[str]
 ) -> list[str]:
     """Tell of a table of which few ids are known, with an example of both forms.
 
     Args:
         kind: "item" or "user".
         table: of features, titles or attributes.
-        present: the ids that there are.
+        present: the ids of the interactions.
         others: ids of the other kind, with which they may have been mixed up.
-        where: where those that are present are, as "in the interactions".
 
     Raises:
         InputError: none is known.
@@ -157,11 +157,11 @@ def match_warnings(
     matched = len(table.ids) - len(strangers)
     if not table.ids or matched >= max(1.0, _FEW * min(len(table.ids), len(present))):
         return []
-    forms = id_forms.explain(strangers, sorted(present), present, where=("here", where))
+    forms = id_forms.explain(strangers, sorted(present), present, where=("here", _WHERE))
     if matched:
         found = f"only {matched:,} of {len(table.ids):,} {kind}s of {table.name}"
-        return [f"{found} are {where}: {forms}"]
-    reason = f"none of its {len(table.ids):,} {kind}s is {where}: {forms}"
+        return [f"{found} are {_WHERE}: {forms}"]
+    reason = f"none of its {len(table.ids):,} {kind}s is {_WHERE}: {forms}"
     swapped = set(others).intersection(table.ids)
     if len(swapped) > len(table.ids) // 2:
         other = "user" if kind == "item" else "item"

@@ -81,9 +81,7 @@ class Side:
         names = sorted(known)
         warnings = []
         if table.ids:
-            warnings = match_warnings(
-                kind, table, set(ids), others=other_ids, where="in the interactions"
-            )
+            warnings = match_warnings(kind, table, set(ids), other_ids)
             warnings += _left_out(kind, table, warm, featured=set(features), known=known)
         matrix = _feature_matrix(id_map, rows[has_training], features, names)
         return cls(id_map, rows, matrix, names, warnings)

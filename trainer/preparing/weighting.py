@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.hosting import options
-from trainer.data.bounds import (
-    HALF_LIFE_DAYS,
-    LAST_DAYS,
-    MAX_WEIGHT,
-    check_event_weights,
-    weights_as_float32,
-)
+from trainer.data.bounds import MAX_WEIGHT, weights_as_float32
 from trainer.data.interactions import Interactions
 from trainer.data.times.time_forms import iso
-from trainer.errors import InputError, OptionError
+from trainer.errors import InputError
 
 DAY = 86_400.0
 # Beyond any float32, but not yet 0 in float64.
@@ -34,29 +27,24 @@ _SMALL_SHARE = 0.1
 _WITHOUT_TYPE = "--event-weights =1 gives 1 to interactions without a type"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Weighing:
-    """What counts how much.
+class Weighing(Protocol):
+    """What counts how much, as a DataSpec says it.
 
     The age of an interaction is relative to the newest one and not to the clock on the wall, so that
     the same input gives the same weights whenever it is read.
-
-    Attributes:
-        event_weights: weight by event type, finite; 0 or less for what is no positive. "" is for what
-            has no type. Empty when events aren't weighted.
-        half_life_days: after so many days an interaction counts half: its weight is multiplied by
-            0.5 ** (age / half-life). None for no decay.
-        last_days: the oldest age that is kept; None for any.
     """
 
-    event_weights: Mapping[str, float] = field(default_factory=dict)
-    half_life_days: Annotated[float | None, HALF_LIFE_DAYS] = None
-    last_days: Annotated[float | None, LAST_DAYS] = None
+    @property
+    def event_weights(self) -> Mapping[str, float]:
+        """Weight by event type, of which "" is none; 0 or less for no positive; empty for no such."""
 
-    def __post_init__(self) -> None:
-        """Raise OptionError for a value out of range."""
-        check_event_weights(self.event_weights)
-        options.check(self, OptionError)
+    @property
+    def half_life_days(self) -> float | None:
+        """After so many days an interaction counts half; None for no decay."""
+
+    @property
+    def last_days(self) -> float | None:
+        """The oldest age that is kept; None for any."""
 
 
 def weigh(parts: Sequence[Interactions], weighing: Weighing) -> list[Interactions]:

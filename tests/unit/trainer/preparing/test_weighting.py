@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests import datasets
 from trainer.errors import InputError, OptionError
-from trainer.preparing.weighting import DAY, Weighing, weigh
+from trainer.preparing.weighting import DAY, weigh
+from trainer.spec import DataSpec
 
 WEIGHTS = {"view": 1.0, "buy": 5.0, "dislike": -2.0, "skip": 0.0}
 ROWS = st.lists(
@@ -39,14 +40,14 @@ def made(rows, **changes):
 
 
 def weighed(interactions, **options):
-    [found] = weigh([interactions], Weighing(**options))
+    [found] = weigh([interactions], DataSpec(event_log=True, **options))
     return found
 
 
 def beside(interactions, days, **options):
     """What becomes of them beside a newest interaction of that day."""
     newest = datasets.interactions([("newest", "newest", 1.0)], timestamps=[days * DAY])
-    return weigh([interactions, newest], Weighing(**options))[0]
+    return weigh([interactions, newest], DataSpec(event_log=True, **options))[0]
 
 
 def refused(*arguments, **options):
@@ -227,7 +228,7 @@ def test_without_types_all_have_the_weight_of_those_without():
 
 @given(ROWS, ROWS, st.none() | DAYS, st.none() | DAYS)
 def test_parts_are_weighed_as_if_they_were_one(first, second, half_life, last):
-    weighing = Weighing(event_weights=WEIGHTS, half_life_days=half_life, last_days=last)
+    weighing = DataSpec(event_log=True, event_weights=WEIGHTS, half_life_days=half_life, last_days=last)
     try:
         [whole] = weigh([made([*first, *second])], weighing)
     except InputError as error:
