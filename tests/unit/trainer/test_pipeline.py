@@ -175,16 +175,11 @@ def test_the_reporter_is_told_of_every_epoch_and_every_item(tmp_path):
     )
     assert stages == STAGES
     # Before the indexes are built, which may take the longest, and once it is known what they serve.
-    served = {f"test_precision_at_10_{name}" for name in ("served", "exact")} | {"served_users"}
     (first, model), (second, everything) = metrics
     assert (first, second) == ("evaluate", "index")
     assert everything == result.manifest.metrics
     assert everything.items() > model.items()
-    assert everything.keys() - model.keys() == served
-    # Of so few items all are scored.
-    exact = everything["test_precision_at_10_exact"]
-    assert everything["test_precision_at_10_served"] == exact
-    assert exact == pytest.approx(everything["test_precision_at_10_unseen"])
+    assert everything.keys() - model.keys() >= {"test_precision_at_10_served", "served_users"}
     assert told[0] == ("Training, epochs", 3, 3, 3)
     assert [step[:3] for step in told[1:]] == [
         (f"Index {name!r}, {backend}, items", datasets.ITEMS, datasets.ITEMS)

@@ -121,25 +121,6 @@ def test_a_column_that_is_needed_is_named(options, column):
     assert reason in refused(datasets.interactions([("u", "a", 1.0)]), **options)
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "shown"),
-    [
-        *(
-            (option, days, f"{days}, but should be a number")
-            for option in ("half_life_days", "last_days")
-            for days in (0.0, -1.0, math.nan, math.inf)
-        ),
-        *(
-            ("event_weights", {"view": 1.0, "buy": weight}, f"'buy={weight}', but should be finite")
-            for weight in (math.nan, -math.inf, 1000000001.0)
-        ),
-    ],
-)
-def test_a_value_out_of_range_is_refused(option, value, shown):
-    flag = f"--{option.replace('_', '-')}"
-    assert refused(made([VIEW]), **{option: value}).startswith(f"{flag} is {shown}")
-
-
 def test_a_weight_that_becomes_too_large_is_named_by_its_row():
     rows = made([VIEW, ("u", "a", 1.0, 5 * DAY, "view"), ("u", "a", 1e5, 5 * DAY, "buy")])
     message = refused(rows, event_weights={"view": 1e5, "buy": 1e5}, last_days=1)

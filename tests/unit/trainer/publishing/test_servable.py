@@ -93,7 +93,7 @@ def publishables(draw):
     )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(of=publishables(), backend=st.sampled_from(["annoy", "exact"]))
 def test_whatever_is_published_is_served_and_whatever_is_refused_leaves_nothing(of, backend):
     with tempfile.TemporaryDirectory() as name:
