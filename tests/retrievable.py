@@ -28,6 +28,7 @@ from lightfm_retriever.publication.writer import Clock, Staging, utc_now
 from retriever.answering.search import IndexCosts, Ranker, Scorer
 from retriever.answering.snapshot import Snapshot
 from trainer.index import make_backends
+from trainer.index.measure import query_settings
 from trainer.index.protocol import BuiltIndex, IndexTask, Space
 
 # More than ASCII, two ids that look the same, the longest one, and what a careless reader mistakes for
@@ -157,7 +158,7 @@ def index_facts(
 ) -> IndexFacts:
     """What the manifest says of it, when nobody has measured it; by default it finds everything."""
     if query is None:
-        query = built.query(built.effort.most if built.effort else 0)
+        query = query_settings(built, built.effort.most if built.effort else 0)
     return IndexFacts(
         backend=backend,
         metric=built.metric,

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 from lightfm import LightFM
 
-from lightfm_retriever.hosting import options
-from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.manifest import DatasetFacts
 from lightfm_retriever.publication.volume import Volume
 from lightfm_retriever.publication.writer import Clock, Staging, utc_now
 from trainer import reading, training
 from trainer.data.files import tables
-from trainer.errors import OptionError
 from trainer.fitting.trained import Trained
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
@@ -24,14 +21,14 @@ from trainer.preparing.dataset import Dataset, build_dataset
 from trainer.preparing.splits import Split, Splitting
 from trainer.progress import Reporter, Silent
 from trainer.promotion import predecessor
-from trainer.promotion.checks import Checked, Checks, publish_checked
+from trainer.promotion.checks import Checked, Checks
 from trainer.promotion.content import Content, content_in_making, names_by_column
-from trainer.promotion.gates import MAX_SHRINKAGE, Gates
-from trainer.publishing.indexing import Indexing
+from trainer.promotion.gates import Gates
 from trainer.publishing.own_vectors import OwnVectors, read_own_vectors
+from trainer.publishing.publish import Indexing, publish
 from trainer.publishing.publishable import Publishable
 from trainer.reading import TrainingInput
-from trainer.spec import TrainingSpec
+from trainer.spec import LabelSpec, TrainingSpec
 from trainer.timings import Timings
 
 EVENTS = "events"
@@ -64,26 +61,11 @@ class TrainingResult(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VectorsSpec:
-    """What to publish, and what it has to pass.
-
-    Attributes:
-        files: of the vectors, and of what goes with them.
-        indexing: the kinds of index to choose among.
-        label: what to compare with, and to move if all passes; None for none.
-        gates: what has to pass for that.
-        max_shrinkage: the largest share of the seen interactions that may be missing; None for half.
-    """
+class VectorsSpec(LabelSpec):
+    """Files of vectors to publish with what goes with them, and the kinds of index to choose among."""
 
     files: OwnVectors
     indexing: Indexing
-    label: str | None = layout.DEFAULT_LABEL
-    gates: Gates = field(default_factory=Gates)
-    max_shrinkage: Annotated[float | None, MAX_SHRINKAGE] = None
-
-    def __post_init__(self) -> None:
-        """Raise OptionError for a value out of range."""
-        options.check(self, OptionError)
 
 
 def train_and_publish(
@@ -127,7 +109,10 @@ def train_and_publish(
         with training.trained_by(spec, volume, dataset, start, timings, reporter) as trained:
             reporter.metrics(trained.metrics)
             made = _publishable(dataset, trained)
-            checked = publish_checked(made, checks, indexing, timings, reporter)
+            published = publish(
+                made, volume.folder, indexing=indexing, timings=timings, reporter=reporter
+            )
+        checked = checks.published(published, timings)
     warnings = [
         *dataset.warnings,
         *checked.warnings,
@@ -154,7 +139,10 @@ def publish_vectors(spec: VectorsSpec, volume: Volume, *, reporter: Reporter) ->
         seed = spec.indexing.options.seed
         checks = Checks(volume, spec.label, spec.gates, spec.max_shrinkage, seed)
         checks.before_training(lambda: _content_of(vars(source)), warnings)
-        checked = publish_checked(source, checks, spec.indexing, timings, reporter)
+        published = publish(
+            source, volume.folder, indexing=spec.indexing, timings=timings, reporter=reporter
+        )
+        checked = checks.published(published, timings)
     return replace(checked, warnings=[*warnings, *checked.warnings])
 
 

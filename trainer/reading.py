@@ -20,7 +20,7 @@ from trainer.data.item_attributes import WantedColumn
 from trainer.errors import InputError, OptionError
 from trainer.event_log import reading as event_reading
 from trainer.preparing.splits import Split
-from trainer.preparing.weighting import Weighing, weigh, weigh_together
+from trainer.preparing.weighting import weigh
 from trainer.spec import DataSpec
 
 _SMALL_BYTES = 16 << 20
@@ -77,14 +77,10 @@ def _weighed(
     if data.event_log and data.has_history:
         read, events = _with_events(read, data, _log_directory(event_log), now)
     read = replace(read, event_ids=None)
-    weighing = Weighing(
-        event_weights=data.event_weights,
-        half_life_days=data.half_life_days,
-        last_days=data.last_days,
-    )
-    if events is None:
-        return weigh(read, weighing)
-    return combining.join(*weigh_together([read, events], weighing))
+    parts = [read] if events is None else [read, events]
+    if data.event_weights or data.half_life_days is not None or data.last_days is not None:
+        parts = weigh(parts, data)
+    return parts[0] if events is None else combining.join(*parts)
 
 
 def _with_events(

@@ -143,15 +143,31 @@ class DataSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSpec:
+class LabelSpec:
+    """Which label is moved, and what a version has to pass before that.
+
+    Attributes:
+        label: to compare with, and to move when all gates pass; None for none.
+        max_shrinkage: of the version that the label names; None for half of the interactions and any
+            weight.
+    """
+
+    label: str | None = layout.DEFAULT_LABEL
+    gates: Gates = field(default_factory=Gates)
+    max_shrinkage: Annotated[float | None, MAX_SHRINKAGE] = None
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a value out of range."""
+        options.check(self, OptionError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSpec(LabelSpec):
     """One training run, from data to label.
 
     Attributes:
         backend: see trainer.index.make_backends.
         target_recall, strict_recall, index_threads: see trainer.index.tuning.
-        label: to move when all gates pass; None for none.
-        max_shrinkage: of the version that the label names; None for half of the interactions and any
-            weight.
         spark: to fit ALS on a Spark cluster, by the components, epochs, seed and sample weights of the
             hyperparameters; None to fit LightFM here.
     """
@@ -178,8 +194,6 @@ class TrainingSpec:
     trees: Annotated[int | None, TREES] = None
     target_recall: Annotated[float, TARGET_RECALL] = TuningOptions.target_recall
     index_threads: Annotated[int | None, INDEX_THREADS] = None
-    label: str | None = layout.DEFAULT_LABEL
-    gates: Gates = field(default_factory=Gates)
     warm_start: Annotated[
         bool,
         Option(
@@ -187,12 +201,11 @@ class TrainingSpec:
             group="hyperparameters",
         ),
     ] = False
-    max_shrinkage: Annotated[float | None, MAX_SHRINKAGE] = None
     spark: SparkAls | None = None
 
     def __post_init__(self) -> None:
         """Raise OptionError for a value out of range."""
-        options.check(self, OptionError)
+        super().__post_init__()
         if self.warm_start and self.label is None:
             raise OptionError("--warm-start", True, "used with a label, whose model it goes on from")
         if self.spark is not None:

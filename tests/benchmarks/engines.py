@@ -27,8 +27,8 @@ from tests.machine import machine_name
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings, extract_embeddings
 from trainer.fitting.lightfm_model import Hyperparameters, train
-from trainer.preparing.dataset import Dataset, build_dataset
-from trainer.preparing.splits import Splitting, held_out
+from trainer.preparing.dataset import Dataset, build_dataset, held_out
+from trainer.preparing.splits import Splitting
 from trainer.progress import Bars, Reporter, Silent
 from trainer.spark.exchange import ITEMS, USERS, Exchange
 from trainer.spark.options import SparkAls

@@ -46,8 +46,7 @@ from trainer.index.tuning import TuningOptions
 from trainer.preparing.dataset import build_dataset
 from trainer.preparing.splits import Splitting
 from trainer.progress import Bars, Reporter, Silent
-from trainer.publishing.indexing import Indexing
-from trainer.publishing.publish import publish
+from trainer.publishing.publish import Indexing, publish
 from trainer.publishing.publishable import Publishable
 from trainer.report.subject import interpolated
 from trainer.timings import Timings

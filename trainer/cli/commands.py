@@ -25,8 +25,8 @@ from trainer.index.tuning import TuningOptions
 from trainer.pipeline import EVENTS, Places, VectorsSpec, publish_vectors, train_and_publish
 from trainer.progress import Bars, Reporter, Silent
 from trainer.promotion.checks import Checked, promote_if_passed
-from trainer.publishing.indexing import Indexing
 from trainer.publishing.own_vectors import OwnVectors
+from trainer.publishing.publish import Indexing
 from trainer.service.options import ServerOptions
 from trainer.service.schedule import parse_duration
 from trainer.versions.retention import RetentionPolicy

@@ -6,11 +6,13 @@ from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 
-from lightfm_retriever.publication.attributes import Column
+from lightfm_retriever.publication.attributes import Column, NumberColumn, TextColumn
+from lightfm_retriever.publication.storage.id_map import AnyIds
 from trainer.data import id_forms, item_attributes, odd_values
 from trainer.data.files import tables
 from trainer.data.item_attributes import WantedColumn
@@ -20,6 +22,7 @@ Kind = Literal["item", "user"]
 # Of the ids of a table, or of those that there are if these are fewer, a smaller share in the other
 # looks like ids of another form.
 _FEW = 0.1
+_WHERE = "in the interactions"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,28 @@ class FeatureTable:
     titles: list[str] | None = None
     attributes: list[Column] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    def by_row(self, ids: AnyIds) -> tuple[list[str] | None, list[Column]]:
+        """Titles and attributes in the order of an id map; an id that isn't in the table has none."""
+        rows = ids.rows(self.ids)
+        known = rows >= 0
+
+        def placed(values: Sequence[Any], nothing: Any) -> list[Any]:
+            ordered = [nothing] * len(ids)
+            for row, value in zip(rows.tolist(), values, strict=True):
+                if row >= 0:
+                    ordered[row] = value
+            return ordered
+
+        attributes: list[Column] = []
+        for column in self.attributes:
+            if isinstance(column, TextColumn):
+                attributes.append(TextColumn(column.name, placed(column.values, ())))
+            else:
+                numbers = np.full(len(ids), np.nan)
+                numbers[rows[known]] = column.values[known]
+                attributes.append(NumberColumn(column.name, numbers))
+        return None if self.titles is None else placed(self.titles, ""), attributes
 
 
 def read_features(
@@ -115,16 +140,15 @@ def from_table(
 
 
 def match_warnings(
-    kind: str, table: FeatureTable, present: AbstractSet[str], *, others: Iterable[str] = (), where: str
+    kind: str, table: FeatureTable, present: AbstractSet[str], others: Iterable[str]
 ) -> list[str]:
     """Tell of a table of which few ids are known, with an example of both forms.
 
     Args:
         kind: "item" or "user".
         table: of features, titles or attributes.
-        present: the ids that there are.
+        present: the ids of the interactions.
         others: ids of the other kind, with which they may have been mixed up.
-        where: where those that are present are, as "in the interactions".
 
     Raises:
         InputError: none is known.
@@ -133,11 +157,11 @@ def match_warnings(
     matched = len(table.ids) - len(strangers)
     if not table.ids or matched >= max(1.0, _FEW * min(len(table.ids), len(present))):
         return []
-    forms = id_forms.explain(strangers, sorted(present), present, where=("here", where))
+    forms = id_forms.explain(strangers, sorted(present), present, where=("here", _WHERE))
     if matched:
         found = f"only {matched:,} of {len(table.ids):,} {kind}s of {table.name}"
-        return [f"{found} are {where}: {forms}"]
-    reason = f"none of its {len(table.ids):,} {kind}s is {where}: {forms}"
+        return [f"{found} are {_WHERE}: {forms}"]
+    reason = f"none of its {len(table.ids):,} {kind}s is {_WHERE}: {forms}"
     swapped = set(others).intersection(table.ids)
     if len(swapped) > len(table.ids) // 2:
         other = "user" if kind == "item" else "item"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.publication.writer import utc_now
 from trainer.data.files import parquet_folder, tables
-from trainer.data.times import plausible_times, timestamps
+from trainer.data.times import timestamps
 from trainer.errors import InputError
 
 REQUIRED = ("user_id", "item_id")
@@ -84,7 +84,7 @@ class Interactions:
 def read_interactions(path: Path, *, event_ids: bool = False, now: float | None = None) -> Interactions:
     """Read the columns user_id, item_id and, where there are such, weight, timestamp and event.
 
-    Others are ignored. `timestamps.read` and `plausible_times.check` say what a timestamp may be; an
+    Others are ignored. `timestamps.read` and `timestamps.check` say what a timestamp may be; an
     event type is text.
 
     Args:
@@ -135,7 +135,7 @@ def from_table(
         times = timestamps.read(path, table, "timestamp", now=now)
         if times_are_certain:
             times = replace(times, as_numbers=np.zeros_like(times.as_numbers))
-        odd = plausible_times.check(path, "timestamp", times, now=now)
+        odd = timestamps.check(path, "timestamp", times, now=now)
         result = replace(result, timestamps=times.seconds, warnings=[*result.warnings, *odd])
     if "event" in table.column_names:
         event_types, events = tables.categories(path, table, "event")

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lightfm_retriever.publication.attributes import MAX_VALUE_BYTES, Column, NumberColumn, TextColumn
 from lightfm_retriever.publication.manifest import RESERVED_ATTRIBUTE, AttributeKind
-from lightfm_retriever.publication.storage.id_map import AnyIds
 from trainer.data import odd_values
 from trainer.data.files import column_types, tables
 from trainer.errors import InputError, OptionError
@@ -65,7 +63,7 @@ def read(
 
     A numeric column is a number attribute, and so is a text column of which every value that isn't
     empty is a finite number; any other is text. What marks a missing value among numbers, such as "N/A"
-    (odd_values.MARKERS), is none. A list column of Parquet is multi-valued as it is, a text column by
+    (column_types.MARKERS), is none. A list column of Parquet is multi-valued as it is, a text column by
     the separator.
 
     Args:
@@ -80,24 +78,6 @@ def read(
     """
     told = [] if warnings is None else warnings
     return [_read(path, table, own, separator, told) for own in wanted]
-
-
-def by_row(columns: Sequence[Column], ids: Sequence[str], id_map: AnyIds) -> list[Column]:
-    """The columns in the order of an id map; an item that isn't among `ids` has no values."""
-    rows = np.array([-1 if (row := id_map.row(own)) is None else row for own in ids], dtype=np.int64)
-    ordered: list[Column] = []
-    for column in columns:
-        if isinstance(column, TextColumn):
-            texts: list[Sequence[str]] = [()] * len(id_map)
-            for row, values in zip(rows.tolist(), column.values, strict=True):
-                if row >= 0:
-                    texts[row] = values
-            ordered.append(TextColumn(column.name, texts))
-        else:
-            numbers = np.full(len(id_map), np.nan)
-            numbers[rows[rows >= 0]] = column.values[rows >= 0]
-            ordered.append(NumberColumn(column.name, numbers))
-    return ordered
 
 
 def _read(
@@ -140,7 +120,7 @@ class _Numbers:
     def __init__(self, path: Path, name: str, texts: pa.ChunkedArray) -> None:
         self._name, self._where, self._texts = name, f"column {name} of {path.name}", texts
         self._count = len(texts) - texts.null_count
-        self._markers = odd_values.is_marker(texts)
+        self._markers = column_types.is_marker(texts)
         # By the form first, since Arrow converts all of a column or nothing.
         is_written_so = pc.fill_null(pc.match_substring_regex(texts, odd_values.NUMBER), False)
         converted = pc.if_else(is_written_so, texts, pa.scalar(None, texts.type)).cast(pa.float64())

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from trainer.data import odd_values
+from trainer.data.files import column_types
 
 _INVISIBLE = "[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
 _SPACES = "[\u00a0\u2007\u202f]"
@@ -70,13 +70,16 @@ _STEPS = (
 )
 
 
-def warnings_of(kind: str, ids: Sequence[str], rows: NDArray[np.int64] | None = None) -> list[str]:
+def warnings_of(
+    kind: str, ids: Sequence[str], of_rows: NDArray[np.int64], others: Sequence[str] = ()
+) -> list[str]:
     """What is odd about ids, in sentences with how many there are and up to three of them.
 
     Args:
         kind: "item" or "user".
-        ids: external ids; those that are there more than once count once.
-        rows: (n,) how many rows the first n ids have, which have to be distinct; None for unknown.
+        ids: distinct external ids.
+        of_rows: of each interaction its id's position in `ids`.
+        others: of a table of features; those that are among `ids` too count once.
 
     Returns:
         A sentence each for marks of a missing id, integers written as floats, numbers that a
@@ -84,11 +87,11 @@ def warnings_of(kind: str, ids: Sequence[str], rows: NDArray[np.int64] | None = 
         another only in their Unicode normalisation, in invisible characters, in white space around
         them, in ".0" at the end, in zeros at the beginning, or in upper and lower case.
     """
-    given = pc.unique(pa.array(ids, pa.large_string()))
-    are_markers = odd_values.is_marker(pc.utf8_trim_whitespace(given))
+    given = pc.unique(pa.array([*ids, *others], pa.large_string()))
+    are_markers = column_types.is_marker(pc.utf8_trim_whitespace(given))
     marked = np.flatnonzero(are_markers.to_numpy(zero_copy_only=False))
-    of_marked = 0 if rows is None else int(rows[marked[marked < len(rows)]].sum())
-    sentences = [*_missing(kind, given.take(pa.array(marked)).to_pylist(), of_marked)]
+    rows = int(np.isin(of_rows, marked).sum()) if len(marked) else 0
+    sentences = [*_missing(kind, given.take(pa.array(marked)).to_pylist(), rows)]
     given = given.filter(pc.invert(are_markers))
     sentences += _forms(kind, given)
     alike = _Alike(given, given)
@@ -96,8 +99,8 @@ def warnings_of(kind: str, ids: Sequence[str], rows: NDArray[np.int64] | None = 
         alike, pairs, examples = alike.after(step)
         if pairs:
             shown = ", ".join(f"{one!a} and {other!a}" for one, other in examples)
-            others = pairs - len(examples)
-            more = f" and {others} more such pair{'s' if others > 1 else ''}" if others else ""
+            left = pairs - len(examples)
+            more = f" and {left} more such pair{'s' if left > 1 else ''}" if left else ""
             sentences.append(
                 f"{kind} ids {shown}{more} differ only in {step.what}: they are different ids here"
             )
@@ -109,7 +112,7 @@ def missing_of(kind: str, ids: pa.Array) -> list[str]:
 
     What else `warnings_of` tells of can't be mended any more, and what may be a word is taken for one.
     """
-    marked = ids.filter(odd_values.is_marker(ids, among_texts=True))
+    marked = ids.filter(column_types.is_marker(ids, among_texts=True))
     return [*_missing(kind, marked.to_pylist(), 0)]
 
 

@@ -91,7 +91,7 @@ def read_interactions(data_dir: Path) -> Interactions:
         "rating:float": "weight",
         "timestamp:float": "timestamp",
     }
-    table = tables.rename(tables.read_table(path, required=names, optional=[]), names)
+    table = tables.read_table(path, required=names, optional=[]).rename_columns(names)
     # By the clock of that time, since that they are old is known.
     return interactions.from_table(path, table, name=NAME, now=_COLLECTED.timestamp())
 
@@ -106,15 +106,13 @@ def read_items(
     from trainer.data.files import tables
 
     path = _path(data_dir, "items.tsv")
-    table = tables.rename(
-        tables.read_table(path, required=["item_id:token"]),
-        {
-            "item_id:token": "item_id",
-            "movie_title:token_seq": "title",
-            "release_year:token": "release_year",
-            "class:token_seq": "genres",
-        },
-    )
+    names = {
+        "item_id:token": "item_id",
+        "movie_title:token_seq": "title",
+        "release_year:token": "release_year",
+        "class:token_seq": "genres",
+    }
+    table = tables.read_table(path, required=names, optional=[]).rename_columns(names)
     titled = pc.binary_join_element_wise(
         table["title"], pc.binary_join_element_wise(" (", table["release_year"], ")", ""), ""
     )
@@ -134,7 +132,7 @@ def read_users(data_dir: Path, columns: Collection[str]) -> FeatureTable:
 
     path = _path(data_dir, "users.tsv")
     table = tables.read_table(path, required=["user_id:token"])
-    table = tables.rename(table, {name: name.partition(":")[0] for name in table.column_names})
+    table = table.rename_columns([name.partition(":")[0] for name in table.column_names])
     return features.from_table(path, table, "user", columns=columns, separator="|")
 
 

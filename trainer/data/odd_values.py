@@ -18,14 +18,6 @@ from trainer.data.files.column_names import SEPARATORS
 NUMBER = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"
 """A number as Arrow reads it, but for those that aren't finite."""
 
-MARKERS = frozenset(
-    {"n/a", "#n/a", "na", "<na>", "nan", "nat", "null", "none", "nil", "undefined", "-", "?", "\\n"}
-)
-"""What programs write where a value is missing, in lower case; the last is MySQL's and Hive's."""
-
-_ALSO_WORDS = frozenset({"na", "none", "nil", "-", "?"})
-"""Those that may be meant as a value among other texts."""
-
 _LIST = r"""^\[.*['",].*\]$|^\{.*['",:].*\}$|^\(.*['",].*\)$|^\[\s*([-+.0-9]*\s*)*\]$"""
 _WHOLE = r"^-?[0-9]+\.0$"
 _DECIMAL_COMMA = r"^[-+]?[0-9]+,[0-9]+$"
@@ -53,17 +45,6 @@ def warnings_of(path: Path, table: pa.Table, column: str, separator: str) -> lis
         return [f"{where} has no value in any row"]
     checks = (_lists, _separators, _whole_numbers, _markers, _cases)
     return [sentence for check in checks for sentence in check(where, texts, count, separator)]
-
-
-def is_marker(texts: pa.ChunkedArray, *, among_texts: bool = False) -> pa.ChunkedArray:
-    """For each text, trimmed, whether it marks a missing value, in letters of any case; never null.
-
-    Args:
-        texts: large_string.
-        among_texts: leave out what is a word among other texts, such as "none".
-    """
-    known = MARKERS - _ALSO_WORDS if among_texts else MARKERS
-    return pc.is_in(pc.utf8_lower(texts), pa.array(sorted(known), texts.type), skip_nulls=True)
 
 
 def shown(text: str) -> str:
@@ -145,7 +126,7 @@ def _plain(text: str) -> str:
 
 
 def _markers(where: str, texts: pa.ChunkedArray, count: int, _separator: str) -> Iterator[str]:
-    are_markers = is_marker(texts, among_texts=True)
+    are_markers = column_types.is_marker(texts, among_texts=True)
     if found := count_true(are_markers):
         yield (
             f"{found} of {count} values of {where} look like marks of a missing value, as "

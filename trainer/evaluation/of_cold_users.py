@@ -20,10 +20,8 @@ from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.fold_in import MOST_USERS, FoldIn
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.evaluation.metric_rows import POPULAR, TRAINED
-from trainer.evaluation.of_vectors import precision_at_10, with_positives
-from trainer.evaluation.top_items import K, top_items
-from trainer.fitting.embeddings import Embeddings
-from trainer.fitting.user_features import UserFeatureVectors
+from trainer.evaluation.of_vectors import K, precision_at_10, top_items, with_positives
+from trainer.fitting.embeddings import Embeddings, UserFeatureVectors
 from trainer.preparing.dataset import Dataset, id_ranks, most_popular
 
 _FOLDS = 5

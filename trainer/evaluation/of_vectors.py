@@ -5,16 +5,31 @@ The metrics are LightFM's (lightfm.evaluation): means over users with at least o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.storage.ragged import Ragged
-from lightfm_retriever.publication.vectors.vector_space import Float32Array, best
-from trainer.evaluation.of_lightfm import MAX_USERS
-from trainer.evaluation.top_items import K, sample, scores_of
-from trainer.fitting.embeddings import Embeddings
+from lightfm_retriever.publication.search_effort import IndexCosts
+from lightfm_retriever.publication.storage.ragged import Ragged, are_among
+from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, user_queries
+from trainer.evaluation.metric_rows import EXACT, SERVED, USERS
+from trainer.index.exact import score_chunks
+from trainer.index.tuning import TunedIndex
+
+if TYPE_CHECKING:
+    # The command line reads of this before LightFM may be missing.
+    from trainer.fitting.embeddings import Embeddings
+
+K = 10
+# Every evaluated user is scored against every item, so there is a limit.
+MAX_USERS = 10_000
+# Those who are asked for as a retriever is asked.
+MAX_SERVED_USERS = 1000
+# All items are scored for each user, so of a large catalogue's users fewer are asked for.
+_MAX_SCORES = 150_000_000
+_MIN_USERS = 100
 
 
 def evaluate_vectors(
@@ -64,6 +79,118 @@ def precision_at_10(answers: Iterator[tuple[int, NDArray[np.int64]]], held_out: 
     """Mean share of held-out items among ten answers; `answers` are user rows and item rows."""
     shares = [len(np.intersect1d(rows[:K], held_out[user])) / K for user, rows in answers]
     return float(np.mean(shares)) if shares else 0.0
+
+
+def served_precision(
+    tuned: TunedIndex,
+    embeddings: Embeddings,
+    ranks: NDArray[np.int32],
+    *,
+    seen: Ragged,
+    held_out: Ragged,
+    seed: int,
+) -> dict[str, float]:
+    """precision@10 of the very answers that a retriever gives, beside those of exact search.
+
+    Other metrics score all items, whatever the index finds. Here users with held-out positives are
+    answered as a retriever answers them by default: by the index or, where that takes less time or the
+    index gives too few, by scoring all; without what they have seen, equal scores by item id.
+
+    Args:
+        tuned: the index `recommend`, which has its file.
+        embeddings: of the publication, whose rows the index has.
+        ranks: (items,) what orders items of equal scores.
+        seen: for each user the rows of seen items, ascending.
+        held_out: for each user the rows of the positives, ascending.
+        seed: of the users that are drawn: of many MAX_SERVED_USERS, of a large catalogue's fewer.
+
+    Returns:
+        `test_precision_at_10_served`, `test_precision_at_10_exact`: means over the same users, with
+        seen items left out. `served_users`: their number. Nothing when nobody has a positive.
+    """
+    # Here, since the command line needs other names of this module only.
+    from threadpoolctl import threadpool_limits
+
+    users = np.flatnonzero(np.diff(held_out.offsets))
+    items = len(embeddings.item_vectors)
+    most = min(MAX_SERVED_USERS, max(_MIN_USERS, _MAX_SCORES // items))
+    users = users[sample(len(users), most, seed=seed)]
+    if not len(users):
+        return {}
+    answers: dict[str, list[tuple[int, NDArray[np.int64]]]] = {SERVED: [], EXACT: []}
+    # A worker answers a request on one thread. All numbers are finite, but the product's SIMD code may
+    # flag what lies behind the last one, and NumPy would warn of that.
+    with threadpool_limits(1), np.errstate(invalid="ignore"):
+        for user in users.tolist():
+            query, excluded = user_queries(embeddings.user_vectors[user]), seen[user]
+            exact = _by_scores(embeddings.item_vectors, query, excluded, ranks)
+            found = _by_index(tuned, embeddings.item_vectors, query, excluded, ranks)
+            answers[EXACT].append((user, exact))
+            answers[SERVED].append((user, exact if found is None else found))
+    metrics = {name: precision_at_10(iter(own), held_out) for name, own in answers.items()}
+    return {**metrics, USERS: float(len(users))}
+
+
+def top_items(
+    item_vectors: Float32Array, user_vectors: Float32Array, excluded: Sequence[NDArray[np.integer]]
+) -> Iterator[NDArray[np.int64]]:
+    """The rows of each user's best K items by exact scoring, best first, equal ones by row.
+
+    Args:
+        item_vectors: (items, components + 1), embedding then bias.
+        user_vectors: (users, components + 1), the same.
+        excluded: for each of these users the rows of items to leave out.
+
+    Returns:
+        For each user K rows, or fewer when fewer items are left.
+    """
+    for scores, left_out in zip(scores_of(item_vectors, user_vectors), excluded, strict=True):
+        scores[left_out] = -np.inf
+        top = best(scores, K)
+        yield top[np.isfinite(scores[top])]
+
+
+def sample(count: int, most: int, *, seed: int) -> NDArray[np.int64]:
+    """Ascending positions below `count`: all of them, of many so many drawn."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+
+
+def scores_of(item_vectors: Float32Array, user_vectors: Float32Array) -> Iterator[Float32Array]:
+    """Yield each user's scores (items,), float32, a fresh array each."""
+    for _, scores in score_chunks(user_queries(user_vectors), item_vectors):
+        yield from scores
+
+
+def _by_index(
+    tuned: TunedIndex,
+    vectors: Float32Array,
+    query: Float32Array,
+    excluded: NDArray[np.int32],
+    ranks: NDArray[np.int32],
+) -> NDArray[np.int64] | None:
+    """The ten best of what the index proposes; None where a retriever would score all items."""
+    width = tuned.width(K, len(excluded))
+    pays = IndexCosts().pay(width, items=len(vectors), most=len(vectors))
+    if tuned.path is None or not pays:
+        return None
+    rows = tuned.search(query, limit=K, excluded=len(excluded))
+    rows = rows[~are_among(rows, excluded)]
+    scores = vectors[rows] @ query
+    return rows[best(scores, K, ranks[rows])] if len(rows) >= K else None
+
+
+def _by_scores(
+    vectors: Float32Array,
+    query: Float32Array,
+    excluded: NDArray[np.int32],
+    ranks: NDArray[np.int32],
+) -> NDArray[np.int64]:
+    """The ten best of all items, fewer where no more are left."""
+    scores: Float32Array = vectors @ query
+    scores[excluded] = -np.inf
+    return best(scores, min(K, len(vectors) - len(excluded)), ranks)
 
 
 def _auc(scores: Float32Array, positives: NDArray[np.int32], excluded: int) -> float | None:

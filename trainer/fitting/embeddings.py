@@ -1,12 +1,20 @@
-"""A trained model as the vectors that are published."""
+"""A trained model as the vectors that are published: of items and users, and of users' features.
+
+New users can be asked for by features, whose vectors are published for that.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import scipy.sparse as sp
 from lightfm import LightFM
 
+from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import TooLongError
+from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, AnyIds, IdMap
 from lightfm_retriever.publication.vectors.vector_space import (
     Float32Array,
     check_indexable,
@@ -15,7 +23,9 @@ from lightfm_retriever.publication.vectors.vector_space import (
     split_biases,
     user_queries,
 )
+from lightfm_retriever.publication.writer import Staging
 from trainer.errors import DivergedError
+from trainer.fitting.warm_start import ModelState
 from trainer.preparing.dataset import Dataset
 
 
@@ -45,6 +55,45 @@ class Embeddings:
     def components(self) -> int:
         """Dimensions of the embeddings without bias."""
         return int(self.item_vectors.shape[1]) - 1
+
+
+@dataclass(frozen=True)
+class UserFeatureVectors:
+    """Features that a cold user can be described by.
+
+    Attributes:
+        names: "column:value", distinct.
+        vectors: (n, components + 1) float32, embedding then bias of each.
+    """
+
+    names: Sequence[str]
+    vectors: Float32Array
+
+    def check_servable(self) -> None:
+        """Raise TooLongError for one that is too large to be served, VectorError if it isn't finite."""
+        check_length(self.vectors, what="user feature vector")
+
+    def stage(self, staging: Staging) -> None:
+        """Write the names and, in the order of their rows, the vectors."""
+        id_map: AnyIds = IdMap.build(self.names)
+        rows = [id_map.row(name) for name in self.names]
+        vectors = np.empty_like(self.vectors)
+        vectors[np.array(rows, dtype=np.int64)] = self.vectors
+        staging.add_id_map(layout.USER_FEATURES, id_map)
+        staging.add_array(layout.USER_FEATURE_VECTORS, vectors)
+
+    def alone(self, dataset: Dataset) -> Float32Array:
+        """(users, components + 1): each user as made of these features alone, as LightFM would.
+
+        That is their mean, since a row of a feature matrix is divided by its number of entries. A
+        user without any has a row of zeros.
+        """
+        own = {name: column for column, name in enumerate(dataset.user_feature_names)}
+        columns = [len(dataset.users) + own[name] for name in self.names]
+        has: sp.csr_matrix = (dataset.user_features[:, columns] > 0).astype(np.float32)
+        counts = np.asarray(has.sum(axis=1), dtype=np.float32)
+        vectors: Float32Array = (has @ self.vectors / np.maximum(counts, 1)).astype(np.float32)
+        return vectors
 
 
 def check_servable(embeddings: Embeddings) -> None:
@@ -82,3 +131,26 @@ def extract_embeddings(model: LightFM, dataset: Dataset) -> Embeddings:
     except TooLongError as error:
         raise DivergedError(None, problem=str(error)) from error
     return embeddings
+
+
+def learned(state: ModelState) -> UserFeatureVectors | None:
+    """The features that a model learned something of; None when there is none.
+
+    A name that is too long to be looked up is left out.
+
+    Raises:
+        DivergedError: what was learned of one is too large to be served.
+    """
+    users = state.users
+    vectors = users.vectors[len(users.rows) :]
+    kept = [row for row, name in enumerate(users.features) if len(name.encode()) <= MAX_ID_BYTES]
+    if not kept:
+        return None
+    made = UserFeatureVectors(
+        [users.features[row] for row in kept], np.ascontiguousarray(vectors[kept])
+    )
+    try:
+        made.check_servable()
+    except TooLongError as error:
+        raise DivergedError(None, problem=str(error)) from error
+    return made

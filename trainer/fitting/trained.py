@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from lightfm import LightFM
 
 from lightfm_retriever.publication.manifest import Scalar
-from trainer.fitting.embeddings import Embeddings
-from trainer.fitting.user_features import UserFeatureVectors
+from trainer.fitting.embeddings import Embeddings, UserFeatureVectors
 from trainer.fitting.warm_start import ModelState
 
 

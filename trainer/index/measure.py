@@ -1,19 +1,25 @@
-"""How well an index answers, measured against exact search."""
+"""Building indexes, and how well they answer: measured against exact search."""
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightfm_retriever.hosting.observing.spans import span
+from lightfm_retriever.hosting.process import release_heap
+from lightfm_retriever.publication.manifest import MeasuredSetting
 from lightfm_retriever.publication.search_effort import TUNED_FOR, candidates_for
 from lightfm_retriever.publication.storage.ragged import Ragged, are_among
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, best, row_norms, unit_rows
 from trainer.index.exact import score_chunks
-from trainer.index.protocol import BuiltIndex, Space
+from trainer.index.protocol import Backend, BuiltIndex, IndexTask, Settings, Space
+from trainer.progress import Reporter
 
 MAX_QUERIES = 1000
 # Scoring every item for every query takes most of the time on a large catalogue, where fewer do: 3,000
@@ -27,6 +33,9 @@ _DEPTHS = (30, 100, 300, 1000)
 # Two items whose scores differ by less, relative to the norms of item and query, are as good as each
 # other: duplicates of one vector. float32 can't tell them apart.
 _TIE = 1e-6
+# Above the target the curve goes on to about here, so that one sees what more recall would cost.
+_NEARLY_ALL = 0.995
+_REFINEMENTS = 3
 
 
 @dataclass(frozen=True)
@@ -157,3 +166,129 @@ class Questions:
             recall=min(1.0, found / wanted) if wanted else 1.0,
             query_microseconds=float(np.median(nanoseconds)) / 1000,
         )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A built index at one effort."""
+
+    backend: Backend
+    built: BuiltIndex
+    effort: int
+    trial: MeasuredSetting
+    build_seconds: float
+    path: Path
+
+    def reaches(self, target: float) -> bool:
+        """Whether it finds enough."""
+        return self.trial.recall_at_10 >= target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Builds:
+    """Builds indexes of the vectors that there are questions of, and measures them.
+
+    Attributes:
+        questions: what to measure with.
+        directory: for the files.
+        name: what the index is called.
+        reporter: told of each build.
+        seed, threads: of the builds.
+    """
+
+    questions: Questions
+    directory: Path
+    name: str
+    reporter: Reporter
+    seed: int
+    threads: int
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def curve(
+        self, backend: Backend, settings: Settings, *, target: float, give_up: float
+    ) -> Iterator[Choice]:
+        """Build one index and measure it, until a query takes longer than `give_up` microseconds."""
+        vectors = self.questions.vectors
+        path = self.directory / f"{next(self._numbers)}.{backend.name}"
+        described = " ".join([backend.name, *map(str, settings.values())])
+        release_heap()
+        started = time.perf_counter()
+        with (
+            span("build index", index=self.name, settings=described),
+            self.reporter.step(f"Index {self.name!r}, {described}, items", len(vectors)) as advance,
+        ):
+            task = IndexTask(
+                vectors, self.questions.space, path, settings, self.seed, self.threads, advance
+            )
+            built = backend.build(task)
+        seconds = time.perf_counter() - started
+        release_heap()
+        recorded: Settings = {}
+        if built.has_file:
+            recorded = {**built.build, "seed": self.seed, "threads": self.threads}
+
+        def measured(effort: int) -> Choice:
+            with span("measure", index=self.name, effort=effort):
+                found = self.questions.ask(built, effort)
+            trial = MeasuredSetting(
+                backend=backend.name,
+                build=recorded,
+                query=query_settings(built, effort),
+                recall_at_10=round(found.recall, 6),
+                query_microseconds=round(found.query_microseconds, 1),
+            )
+            return Choice(backend, built, effort, trial, seconds, path)
+
+        yield from _curve(built, measured, target, give_up)
+        # The next one is built in what memory this one had.
+        built.release()
+
+    def keep_only(self, best: Choice) -> None:
+        """Remove the files of all other indexes."""
+        for path in self.directory.iterdir():
+            if path != best.path:
+                path.unlink()
+
+
+def query_settings(built: BuiltIndex, effort: int) -> Settings:
+    """The query parameters of one effort, as the manifest carries them."""
+    own: Settings = {} if built.effort is None else {built.effort.name: effort}
+    return {**own, "candidates": built.candidates}
+
+
+def _curve(
+    built: BuiltIndex, measured: Callable[[int], Choice], target: float, give_up: float
+) -> Iterator[Choice]:
+    """Double the effort until nearly all is found, then look closer at where the target is crossed."""
+    if built.effort is None:
+        yield measured(0)
+        return
+    effort, most = built.effort.least, built.effort.most
+    short, enough = None, None
+    while True:
+        choice = measured(effort)
+        yield choice
+        recall = choice.trial.recall_at_10
+        if recall < target:
+            short = effort
+        elif enough is None:
+            enough = effort
+        if (
+            recall >= max(target, _NEARLY_ALL)
+            or effort >= most
+            or choice.trial.query_microseconds > give_up
+        ):
+            break
+        effort = min(2 * effort, most)
+    if short is None or enough is None:
+        return
+    for _ in range(_REFINEMENTS):
+        between = round((short * enough) ** 0.5)
+        if not short < between < enough:
+            return
+        choice = measured(between)
+        yield choice
+        if choice.trial.recall_at_10 < target:
+            short = between
+        else:
+            enough = between

@@ -75,11 +75,6 @@ class BuiltIndex:
     index: Searchable
     release: Callable[[], None] = lambda: None
 
-    def query(self, effort: int) -> Settings:
-        """The query parameters of one effort, as the manifest carries them."""
-        own: Settings = {} if self.effort is None else {self.effort.name: effort}
-        return {**own, "candidates": self.candidates}
-
 
 @dataclass(frozen=True)
 class IndexTask:

@@ -17,8 +17,8 @@ from lightfm_retriever.publication.manifest import Depth, IndexFacts, MeasuredSe
 from lightfm_retriever.publication.search_effort import candidates_for
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from trainer.errors import OptionError
-from trainer.index.builds import Builds, Choice
-from trainer.index.measure import Questions
+from trainer.index.exact import ExactBackend
+from trainer.index.measure import Builds, Choice, Questions
 from trainer.index.protocol import Backend, BuiltIndex, Settings
 from trainer.progress import Reporter
 
@@ -186,7 +186,7 @@ class _Search:
     def __init__(self, builds: Builds, target: float) -> None:
         self._builds = builds
         self.target = target
-        self.exact = builds.baseline()
+        (self.exact,) = builds.curve(ExactBackend(), {}, target=1, give_up=np.inf)
         self.trials = [self.exact.trial]
         self._give_up = max(_GIVE_UP_MICROSECONDS, _GIVE_UP_AFTER * self.exact.trial.query_microseconds)
 
@@ -213,7 +213,8 @@ class _Search:
                 yield choice
 
     def _merit(self, choice: Choice) -> tuple[float, float]:
-        return choice.merit(self.target)
+        """What the better one has more of: recall as far as it isn't enough, then less time."""
+        return min(choice.trial.recall_at_10, self.target), -choice.trial.query_microseconds
 
 
 def _stand_in(search: _Search, asked: Choice, others: Sequence[Backend]) -> Choice:

@@ -17,13 +17,14 @@ from lightfm_retriever.publication.attributes import Column
 from lightfm_retriever.publication.storage.chunks import row_chunks
 from lightfm_retriever.publication.storage.id_map import AnyIds, ItemIds, UserIds
 from lightfm_retriever.publication.storage.ragged import Ragged
-from trainer.data import item_attributes, lookalikes
+from trainer.data import lookalikes
 from trainer.data.features import FeatureTable
 from trainer.data.interactions import Interactions
 from trainer.errors import TrainerError
-from trainer.preparing.pair_weights import PairWeights
-from trainer.preparing.sides import Side
-from trainer.preparing.splits import Split, Splitting, held_out
+from trainer.preparing.matrices import PairWeights, Side
+from trainer.preparing.splits import Split, Splitting
+
+_FIRST = 10
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,14 @@ def build_dataset(
         TrainerError: nothing to train on is left, or the split is wrong or needs timestamps.
     """
     is_test = held_out(interactions, splitting)
+    item_ids, user_ids = interactions.item_ids, interactions.user_ids
     warnings = [
         *interactions.warnings,
         *items.warnings,
         *users.warnings,
-        *_odd_ids("item", interactions.item_ids, interactions.items, items),
-        *_odd_ids("user", interactions.user_ids, interactions.users, users),
+        *lookalikes.warnings_of("item", item_ids, interactions.items, items.ids),
+        *lookalikes.warnings_of("user", user_ids, interactions.users, users.ids),
     ]
-    item_ids, user_ids = interactions.item_ids, interactions.user_ids
     item_side = Side.build("item", item_ids, interactions.items[~is_test], items, other_ids=user_ids)
     user_side = Side.build("user", user_ids, interactions.users[~is_test], users, other_ids=item_ids)
     warnings += item_side.warnings + user_side.warnings
@@ -150,6 +151,7 @@ def build_dataset(
         warnings.append(
             f"{lost} of {int(is_test.sum())} test interactions aren't evaluated: {', '.join(causes)}"
         )
+    titles, attributes = items.by_row(item_side.id_map) if items.ids else (None, [])
     return Dataset(
         name=interactions.name,
         split=splitting.split,
@@ -163,10 +165,39 @@ def build_dataset(
         user_feature_names=user_side.feature_names,
         item_columns=items.columns,
         user_columns=users.columns,
-        titles=item_side.titles(items),
-        attributes=item_attributes.by_row(items.attributes, items.ids, item_side.id_map),
+        titles=titles,
+        attributes=attributes,
         warnings=warnings,
     )
+
+
+def held_out(interactions: Interactions, splitting: Splitting) -> NDArray[np.bool_]:
+    """For each interaction, in file order, whether it is held out.
+
+    File order also orders those of the same time.
+
+    Returns:
+        (n,) bool.
+
+    Raises:
+        InputError: the split needs timestamps and there are none.
+    """
+    split, count, share = splitting.split, splitting.count, splitting.share
+    total = len(interactions)
+    if split == "random":
+        return np.random.default_rng(splitting.seed).random(total) < share
+    is_test = np.zeros(total, dtype=bool)
+    if split == "first-10":
+        ranks, _ = _ranks(interactions.users)
+        is_test[:] = ranks < _FIRST
+    elif split == "time":
+        oldest_first = np.argsort(interactions.times_for(f"--split {split}"), kind="stable")
+        is_test[oldest_first[total - round(share * total) :]] = True
+    elif split == "leave-last-k":
+        oldest_first = np.argsort(interactions.times_for(f"--split {split}"), kind="stable")
+        ranks, lengths = _ranks(interactions.users[oldest_first])
+        is_test[oldest_first] = ranks >= np.maximum(lengths - count, 1)
+    return is_test
 
 
 def id_ranks(ids: AnyIds) -> NDArray[np.int32]:
@@ -194,6 +225,19 @@ def seen_popularity(seen: Ragged, items: int) -> NDArray[np.int32]:
     return np.bincount(seen.values, minlength=items).astype(np.int32)
 
 
+def _ranks(users: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each row its rank among its user's rows, and how many those are."""
+    # A stable sort keeps the order that they are in.
+    order = np.argsort(users, kind="stable")
+    grouped = users[order]
+    starts = np.flatnonzero(np.concatenate([[True], grouped[1:] != grouped[:-1]]))
+    sizes = np.diff([*starts, len(users)])
+    ranks, lengths = np.empty_like(users), np.empty_like(users)
+    ranks[order] = np.arange(len(users)) - np.repeat(starts, sizes)
+    lengths[order] = np.repeat(sizes, sizes)
+    return ranks, lengths
+
+
 def _without(matrix: sp.csr_matrix, other: sp.csr_matrix) -> sp.csr_matrix:
     """The entries of `matrix` that `other`, whose indices are sorted, has no entry for."""
     if not matrix.nnz or not other.nnz:
@@ -218,9 +262,3 @@ def _positions(matrix: sp.csr_matrix) -> NDArray[np.int64]:
 def _rows(matrix: sp.csr_matrix) -> Ragged:
     ordered = matrix.sorted_indices()
     return Ragged(ordered.indptr.astype(np.int64), ordered.indices.astype(np.int32))
-
-
-def _odd_ids(kind: str, ids: list[str], positions: NDArray[np.int64], table: FeatureTable) -> list[str]:
-    """What is odd about the ids of the interactions and of the features together."""
-    counts = np.bincount(positions, minlength=len(ids))
-    return lookalikes.warnings_of(kind, [*ids, *table.ids], counts)

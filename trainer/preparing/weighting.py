@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.hosting import options
-from trainer.data.bounds import (
-    HALF_LIFE_DAYS,
-    LAST_DAYS,
-    MAX_WEIGHT,
-    check_event_weights,
-    weights_as_float32,
-)
+from trainer.data.bounds import MAX_WEIGHT, weights_as_float32
 from trainer.data.interactions import Interactions
 from trainer.data.times.time_forms import iso
-from trainer.errors import InputError, OptionError
+from trainer.errors import InputError
 
 DAY = 86_400.0
 # Beyond any float32, but not yet 0 in float64.
@@ -34,90 +27,67 @@ _SMALL_SHARE = 0.1
 _WITHOUT_TYPE = "--event-weights =1 gives 1 to interactions without a type"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Weighing:
-    """What counts how much.
+class Weighing(Protocol):
+    """What counts how much, as a DataSpec says it.
 
     The age of an interaction is relative to the newest one and not to the clock on the wall, so that
     the same input gives the same weights whenever it is read.
-
-    Attributes:
-        event_weights: weight by event type, finite; 0 or less for what is no positive. "" is for what
-            has no type. Empty when events aren't weighted.
-        half_life_days: after so many days an interaction counts half: its weight is multiplied by
-            0.5 ** (age / half-life). None for no decay.
-        last_days: the oldest age that is kept; None for any.
     """
 
-    event_weights: Mapping[str, float] = field(default_factory=dict)
-    half_life_days: Annotated[float | None, HALF_LIFE_DAYS] = None
-    last_days: Annotated[float | None, LAST_DAYS] = None
+    @property
+    def event_weights(self) -> Mapping[str, float]:
+        """Weight by event type, of which "" is none; 0 or less for no positive; empty for no such."""
 
-    def __post_init__(self) -> None:
-        """Raise OptionError for a value out of range."""
-        check_event_weights(self.event_weights)
-        options.check(self, OptionError)
+    @property
+    def half_life_days(self) -> float | None:
+        """After so many days an interaction counts half; None for no decay."""
 
-
-def weigh_together(parts: Sequence[Interactions], weighing: Weighing) -> list[Interactions]:
-    """Weigh the parts of one input as `weigh` does: ages are relative to the newest of all.
-
-    A part of which nothing is left has a warning. Raises as `weigh`, and names the part.
-    """
-    now, last_days = None, weighing.last_days
-    if weighing.half_life_days is not None or last_days is not None:
-        option = "--last-days" if last_days is not None else "--half-life-days"
-        now = max(float(part.times_for(option).max()) for part in parts if len(part))
-        _refuse_isolated(parts, weighing)
-    weighed = []
-    for part in parts:
-        if last_days is not None and not (_age_days(part, now, "--last-days") <= last_days).any():
-            warning = (
-                f"none of {len(part)} interactions of {part.name} is of the last {last_days:g} days"
-            )
-            warnings = [*part.warnings, warning] if len(part) else part.warnings
-            weighed.append(replace(part.where(np.zeros(len(part), np.bool_)), warnings=warnings))
-        else:
-            weighed.append(weigh(part, weighing, now=now) if len(part) else part)
-    return weighed
+    @property
+    def last_days(self) -> float | None:
+        """The oldest age that is kept; None for any."""
 
 
-def weigh(interactions: Interactions, weighing: Weighing, *, now: float | None = None) -> Interactions:
+def weigh(parts: Sequence[Interactions], weighing: Weighing) -> list[Interactions]:
     """Leave out what is too old and multiply the weights by those of event type and age.
 
     Args:
-        interactions: in file order.
+        parts: of one input, each in file order; there is an interaction. Ages are relative to the
+            newest of all.
         weighing: how.
-        now: seconds since 1970 that ages are relative to in place of the newest interaction; what is
-            newer than that has the age 0.
 
     Returns:
-        The rows that are left, in the order they were in. A weight that isn't 0 stays so, however old
-        it is. A warning says so where only a small share is left.
+        Of each part the rows that are left, in the order they were in. A weight that isn't 0 stays so,
+        however old it is. A warning says so where only a small share of a part is left, or nothing.
 
     Raises:
-        InputError: there are no timestamps or event types that an option needs, an event type has no
-            weight, a weight becomes too large, nothing is left, or ages are relative to a few
-            interactions that are far newer than all others.
+        InputError: names the part of which there are no timestamps or event types that an option needs,
+            of which an event type has no weight, or a weight becomes too large; or ages are relative to
+            a few interactions that are far newer than all others.
     """
+    now = 0.0
+    if weighing.half_life_days is not None or weighing.last_days is not None:
+        option = "--last-days" if weighing.last_days is not None else "--half-life-days"
+        now = max(float(part.times_for(option).max()) for part in parts if len(part))
+        _refuse_isolated(parts, weighing)
+    return [_weighed(part, weighing, now) if len(part) else part for part in parts]
+
+
+def _weighed(interactions: Interactions, weighing: Weighing, now: float) -> Interactions:
+    """One part; `now` is what ages are relative to, seconds since 1970."""
     event_weights, half_life_days = weighing.event_weights, weighing.half_life_days
-    if not len(interactions):
-        raise InputError(Path(interactions.name), "there is no interaction")
-    if now is None:
-        _refuse_isolated([interactions], weighing)
     rows = np.arange(len(interactions))
     if weighing.last_days is not None:
         recent = _age_days(interactions, now, "--last-days") <= weighing.last_days
         rows = np.flatnonzero(recent)
         interactions = _last(interactions, recent, weighing.last_days)
+    if not len(rows) or (not event_weights and half_life_days is None):
+        return interactions
     weights = interactions.weights.astype(np.float64)
     if event_weights:
         weights *= _by_event(interactions, event_weights, rows)
     if half_life_days is not None:
         halvings = _age_days(interactions, now, "--half-life-days") / half_life_days
         weights *= 0.5 ** np.minimum(halvings, _MOST_HALVINGS)
-    if not event_weights and half_life_days is None:
-        return interactions
     return replace(interactions, weights=_float32(interactions, weights, rows))
 
 
@@ -167,27 +137,25 @@ def _place(parts: Sequence[Interactions], row: int) -> tuple[str, int]:
 
 def _last(interactions: Interactions, recent: NDArray[np.bool_], last_days: float) -> Interactions:
     """The recent ones."""
-    left, total = np.count_nonzero(recent), len(interactions)
+    left, total, warning = np.count_nonzero(recent), len(interactions), ""
     if not left:
-        reason = f"none of {total} interactions is of the last {last_days:g} days"
-        raise InputError(Path(interactions.name), reason)
-    warnings = interactions.warnings
-    if left < total * _SMALL_SHARE:
+        warning = (
+            f"none of {total} interactions of {interactions.name} is of the last {last_days:g} days"
+        )
+    elif left < total * _SMALL_SHARE:
         times = interactions.times_for("--last-days")
         warning = (
             f"--last-days {last_days:g} keeps only {left} of {total} interactions of "
             f"{interactions.name} ({left / total:.1%}), which are of {iso(times.min())} to "
             f"{iso(times.max())}"
         )
-        warnings = [*warnings, warning]
+    warnings = [*interactions.warnings, warning] if warning else interactions.warnings
     return replace(interactions.where(recent), warnings=warnings)
 
 
-def _age_days(interactions: Interactions, now: float | None, option: str) -> NDArray[np.float64]:
-    timestamps = interactions.times_for(option)
-    if now is None:
-        now = float(timestamps.max())
-    return np.maximum(now - timestamps, 0) / DAY
+def _age_days(interactions: Interactions, now: float, option: str) -> NDArray[np.float64]:
+    ages: NDArray[np.float64] = (now - interactions.times_for(option)) / DAY
+    return ages
 
 
 def _by_event(

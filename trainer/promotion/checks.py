@@ -8,15 +8,12 @@ from typing import TypeVar
 
 from lightfm_retriever.publication.errors import LabelMovedError
 from lightfm_retriever.publication.volume import Volume
-from trainer.progress import Reporter
 from trainer.promotion import continuity, judging, predecessor
 from trainer.promotion.content import Content, content_of
 from trainer.promotion.gates import DiscontinuityError, GateResult, Gates
 from trainer.promotion.measurement import measure
 from trainer.promotion.predecessor import Predecessor
-from trainer.publishing.indexing import Indexing
-from trainer.publishing.publish import Published, publish
-from trainer.publishing.publishable import Publishable
+from trainer.publishing.publish import Published
 from trainer.timings import Timings
 
 
@@ -66,11 +63,6 @@ class Checks:
         self._seed = seed
         self._before = predecessor.find(volume.folder, label)
 
-    @property
-    def expected(self) -> Expected:
-        """What the label named when it was looked at."""
-        return Expected(None if self._before is None else self._before.expected)
-
     def before_training(self, content: Callable[[], Content], warnings: Sequence[str]) -> None:
         """Hold what the version is to be made of against the one that it is to replace, if any.
 
@@ -100,17 +92,29 @@ class Checks:
         self.results += results
         self.warnings += odd
 
-    def published(self, version: str) -> None:
-        """Hold a published version against the gates, and warn of what passes but is worse for certain.
+    def published(self, published: Published, timings: Timings) -> Checked:
+        """Hold a published version against the gates, and upload it where it has to go.
 
         Raises:
-            PublicationError: it can't be read.
+            PublicationError: it can't be read, or not be uploaded.
         """
-        measured = measure(
-            self.volume.folder, version, gates=self._wanted, before=self._before, seed=self._seed
+        version = published.manifest.version
+        with timings.stage("gates"):
+            measured = measure(
+                self.volume.folder, version, gates=self._wanted, before=self._before, seed=self._seed
+            )
+            self.results += judging.check(self._wanted, measured)
+            self.warnings += judging.doubts(measured)
+        if self.volume.elsewhere:
+            with timings.stage("upload"):
+                self.volume.upload(version)
+        return Checked(
+            manifest=published.manifest,
+            seconds=timings.seconds,
+            warnings=[*self.warnings, *published.warnings],
+            gates=self.results,
+            expected=Expected(None if self._before is None else self._before.expected),
         )
-        self.results += judging.check(self._wanted, measured)
-        self.warnings += judging.doubts(measured)
 
     def _unreadable(self, before: Predecessor) -> GateResult:
         text = (
@@ -121,32 +125,6 @@ class Checks:
         if allowed:
             text += ", which --allow-different-data allows"
         return GateResult("predecessor", allowed, None, 1.0, text)
-
-
-def publish_checked(
-    source: Publishable, checks: Checks, indexing: Indexing, timings: Timings, reporter: Reporter
-) -> Checked:
-    """Index, publish and verify, hold the version against the gates, and upload it where it has to go.
-
-    Raises:
-        TrainerError: an index isn't good enough.
-        PublicationError: the volume is at fault, or the vectors can't be indexed.
-    """
-    volume = checks.volume
-    published = publish(source, volume.folder, indexing=indexing, timings=timings, reporter=reporter)
-    version = published.manifest.version
-    with timings.stage("gates"):
-        checks.published(version)
-    if volume.elsewhere:
-        with timings.stage("upload"):
-            volume.upload(version)
-    return Checked(
-        manifest=published.manifest,
-        seconds=timings.seconds,
-        warnings=[*checks.warnings, *published.warnings],
-        gates=checks.results,
-        expected=checks.expected,
-    )
 
 
 def promote_if_passed(volume: Volume, result: _Checked, *, label: str | None) -> _Checked:

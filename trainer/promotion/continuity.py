@@ -13,8 +13,8 @@ import numpy as np
 
 from lightfm_retriever.publication.storage.id_map import AnyIds, ItemRow
 from trainer.data import id_forms
-from trainer.promotion import attribute_values, kept_pairs
-from trainer.promotion.content import Content
+from trainer.promotion import attribute_values
+from trainer.promotion.content import Content, are_few_pairs, doubles, kept_pairs
 from trainer.promotion.gates import GateResult, Gates
 
 Kind = Literal["user", "item"]
@@ -60,10 +60,10 @@ def check(
     warnings = [own.text for own in known if _is_odd(own, before, now)]
     if users.passed and items.passed:
         least = DEFAULT_PAIRS if gates.min_pairs_kept is None else gates.min_pairs_kept
-        pairs = kept_pairs.pairs(before, now, least, version, random)
+        pairs = kept_pairs(before, now, least, version, random)
         if pairs is not None:
             results.append(pairs)
-            warnings += [pairs.text] if kept_pairs.is_odd(pairs) else []
+            warnings += [pairs.text] if are_few_pairs(pairs) else []
     changes = [
         attribute_values.compare(name, before, now, random)
         for name, kind in before.attributes.items()
@@ -75,8 +75,8 @@ def check(
     results += [*_attributes(before, now, version, changes), *titles, *features]
     warnings += gone
     warnings += [warning for own in changes if (warning := own.warning(version))]
-    warnings += kept_pairs.doubles("user", before.users, now.users, random)
-    warnings += kept_pairs.doubles("item", before.items, now.items, random)
+    warnings += doubles("user", before.users, now.users, random)
+    warnings += doubles("item", before.items, now.items, random)
     if gates.allow_different_data:
         results = [
             own if own.passed else GateResult(own.name, True, own.measured, 0.0, own.text + _ALLOWED)

@@ -102,14 +102,14 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
                 "they aren't held out"
             )
     metrics = {} if held_out is None else _evaluate(embeddings, item_map, seen, held_out)
-    table = _read_items(files, items, warnings)
+    titles, attributes = _read_items(files, items, warnings).by_row(item_map)
     publishable = Publishable(
         items=item_map,
         users=user_map,
         embeddings=embeddings,
         seen=seen,
         held_out=held_out,
-        titles=_titles(table, item_map),
+        titles=titles,
         facts=DatasetFacts(
             name=files.item_vectors.name,
             split="none" if held_out is None else "own",
@@ -120,7 +120,7 @@ def read_own_vectors(files: OwnVectors, scratch: Path) -> tuple[Publishable, lis
         ),
         hyperparameters={},
         metrics=metrics,
-        attributes=item_attributes.by_row(table.attributes, table.ids, item_map),
+        attributes=attributes,
     )
     return publishable, warnings
 
@@ -199,16 +199,6 @@ def _read_items(files: OwnVectors, items: VectorSide, warnings: list[str]) -> Fe
         )
     warnings += table.warnings
     return table
-
-
-def _titles(table: FeatureTable, items: ItemIds) -> list[str] | None:
-    if table.titles is None:
-        return None
-    titles = [""] * len(items)
-    for row, title in zip(items.rows(table.ids).tolist(), table.titles, strict=True):
-        if row >= 0:
-            titles[row] = title
-    return titles
 
 
 def _name(path: Path | None) -> str | None:

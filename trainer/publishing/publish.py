@@ -1,10 +1,10 @@
-"""From embeddings to a publication: index, measure, stage, verify, publish."""
+"""From embeddings to a publication: choose and measure indexes, stage, verify, publish."""
 
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,26 +12,55 @@ from numpy.typing import NDArray
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.attributes import Attributes
-from lightfm_retriever.publication.manifest import Manifest, RunFacts
+from lightfm_retriever.publication.manifest import IndexFacts, Manifest, RunFacts
 from lightfm_retriever.publication.storage import ragged
 from lightfm_retriever.publication.storage.arrays import map_array
+from lightfm_retriever.publication.storage.ragged import Ragged
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
-from lightfm_retriever.publication.vectors.vector_space import row_norms
+from lightfm_retriever.publication.vectors.vector_space import row_norms, user_queries
 from lightfm_retriever.publication.writer import Staging
+from trainer.errors import RecallError
+from trainer.evaluation.of_vectors import served_precision
 from trainer.fitting import warm_start
 from trainer.fitting.embeddings import Embeddings, check_servable
-from trainer.index import distributions
+from trainer.index import distributions, stand_ins
+from trainer.index.measure import Questions
+from trainer.index.protocol import Backend, Space
+from trainer.index.tuning import TunedIndex, TuningOptions, tune
 from trainer.preparing.dataset import id_ranks, most_popular, seen_popularity
 from trainer.progress import Reporter
-from trainer.publishing.indexing import SPACES, Indexing, build_index
 from trainer.publishing.publishable import Publishable
 from trainer.timings import Timings
 
+SPACES: dict[str, Space] = {layout.SIMILAR: "cosine", layout.RECOMMEND: "inner_product"}
 _NO_SESSIONS = (
     "sessions can't be answered by this version: the lengths of its items' and users' vectors differ "
     "too much for what would turn a session into a vector"
 )
 _LIBRARIES = ("lightfm-retriever", "marisa-trie", "numpy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Indexing:
+    """Which backends to choose among, and what is enough.
+
+    Attributes:
+        backends: to choose among.
+        options: of the choice.
+        fall_back: whether another backend or exact search may stand in where none of these reaches the
+            target (see trainer.index.tuning). Where missing it is an error none does.
+    """
+
+    backends: Sequence[Backend]
+    options: TuningOptions = field(default_factory=TuningOptions)
+    fall_back: bool = True
+
+    @property
+    def tuning(self) -> TuningOptions:
+        """The options, with what may stand in."""
+        if not self.fall_back or self.options.strict:
+            return self.options
+        return replace(self.options, stand_ins=stand_ins(self.backends))
 
 
 @dataclass(frozen=True)
@@ -41,6 +70,17 @@ class Published:
     manifest: Manifest
     seconds: Mapping[str, float]
     warnings: list[str]
+
+
+@dataclass(frozen=True)
+class _Indexed:
+    """An index that was staged: facts for the manifest, metrics of what it serves, what to warn of."""
+
+    name: str
+    facts: IndexFacts
+    backend: Backend
+    metrics: Mapping[str, float]
+    warnings: Sequence[str]
 
 
 def publish(
@@ -61,7 +101,7 @@ def publish(
         with timings.stage("index"):
             # First, so that what follows reads the file, whose pages the system can take back.
             source = _stage_vectors(staging, source)
-            indexed = [build_index(name, source, ranks, staging, indexing, reporter) for name in SPACES]
+            indexed = [_index(name, source, ranks, staging, indexing, reporter) for name in SPACES]
         served = {name: value for index in indexed for name, value in index.metrics.items()}
         metrics = source.metrics | served
         if served:
@@ -96,6 +136,93 @@ def publish(
         manifest = staging.appear(sealed)
     warnings += [sentence for index in indexed for sentence in index.warnings]
     return Published(manifest, timings.seconds, warnings)
+
+
+def questions(name: str, embeddings: Embeddings, seen: Ragged, *, seed: int) -> Questions:
+    """What an index is measured with: items without themselves, or users without what they saw."""
+    if name == layout.SIMILAR:
+        rows = np.arange(len(embeddings.item_vectors) + 1)
+        own = Ragged(rows, rows[:-1].astype(np.int32))
+        vectors = embeddings.item_embeddings
+        return Questions(vectors, vectors, "cosine", excluded=own, seed=seed)
+    vectors = embeddings.item_vectors
+    if len(embeddings.user_vectors):
+        asked, excluded = embeddings.user_vectors, seen
+    else:
+        # There is no user yet: those who come will like what some item is like.
+        asked, excluded = vectors, ragged.empty(len(vectors))
+    return Questions(
+        vectors, asked, "inner_product", excluded=excluded, seed=seed, prepare=user_queries
+    )
+
+
+def _index(
+    name: str,
+    source: Publishable,
+    ranks: NDArray[np.int32],
+    staging: Staging,
+    indexing: Indexing,
+    reporter: Reporter,
+) -> _Indexed:
+    """Choose and stage one of SPACES, and measure what it serves; `ranks` order items of equal scores.
+
+    Raises:
+        RecallError: it finds less than is asked for and that is an error.
+        OSError: a file can't be written.
+    """
+    embeddings, options = source.embeddings, indexing.tuning
+    tuned = tune(
+        indexing.backends,
+        questions(name, embeddings, source.seen, seed=options.seed),
+        staging.scratch(name),
+        options,
+        reporter=reporter,
+        name=name,
+    )
+    facts = tuned.facts
+    if options.strict and not tuned.reached:
+        reached, by = facts.recall_at_10, facts.backend
+        raise RecallError(name, target=options.target_recall, reached=reached, by=by)
+    metrics = {}
+    if name == layout.RECOMMEND and source.held_out is not None:
+        # Before its file moves, which some indexes open again.
+        metrics = served_precision(
+            tuned, embeddings, ranks, seen=source.seen, held_out=source.held_out, seed=options.seed
+        )
+    if tuned.path is not None:
+        facts = replace(facts, file=layout.index_file(name, facts.backend))
+        tuned.path.rename(staging.path(str(facts.file)))
+    warnings = [*_warnings(name, tuned)]
+    if name == layout.RECOMMEND and not len(source.users):
+        warnings.append(f"index {name!r} was measured with items as queries, since there is no user")
+    return _Indexed(name, facts, tuned.backend, metrics, warnings)
+
+
+def _warnings(name: str, tuned: TunedIndex) -> Iterator[str]:
+    """What whoever publishes an index should know, in sentences."""
+    facts = tuned.facts
+    exact, took = facts.trials[0], facts.query_microseconds
+    found = f"{facts.recall_at_10:.4f} by {facts.backend} in {took:.0f} µs"
+    if (asked := tuned.instead_of) is not None:
+        used = "exact search" if facts.backend == "exact" else facts.backend
+        needs = tuned.backend.distribution
+        yield (
+            f"index {name!r}: {asked.backend} reaches recall@10 {asked.recall_at_10:.4f} at best, "
+            f"below the target of {facts.target_recall}, so {used} is used: recall@10 {found}"
+            f"{'' if needs is None else f'; retrievers need {needs} for it'}"
+        )
+    if not tuned.reached:
+        yield (
+            f"index {name!r} reaches recall@10 {found}, below the target of "
+            f"{facts.target_recall}: exact search, which finds all, takes "
+            f"{exact.query_microseconds:.0f} µs (--backend exact)"
+        )
+    elif took > exact.query_microseconds:
+        yield (
+            f"index {name!r}: exact search takes {exact.query_microseconds:.0f} µs, "
+            f"{facts.backend} {took:.0f} µs: a catalogue of this size needs no index "
+            "(--backend auto)"
+        )
 
 
 def _stage_vectors(staging: Staging, source: Publishable) -> Publishable:

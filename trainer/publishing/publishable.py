@@ -12,8 +12,7 @@ from lightfm_retriever.publication.attributes import Column
 from lightfm_retriever.publication.manifest import DatasetFacts, Scalar
 from lightfm_retriever.publication.storage.id_map import ItemIds, UserIds
 from lightfm_retriever.publication.storage.ragged import Ragged
-from trainer.fitting.embeddings import Embeddings
-from trainer.fitting.user_features import UserFeatureVectors
+from trainer.fitting.embeddings import Embeddings, UserFeatureVectors
 from trainer.fitting.warm_start import ModelState
 
 

@@ -21,7 +21,7 @@ from trainer.fitting.embeddings import Embeddings
 from trainer.index.protocol import Backend
 from trainer.index.tuning import TunedIndex, TuningOptions, tune
 from trainer.progress import Reporter
-from trainer.publishing.indexing import SPACES, questions
+from trainer.publishing.publish import SPACES, questions
 from trainer.report.subject import embeddings_of, name_of, some_users
 
 _SAMPLES = 10

@@ -28,8 +28,7 @@ from trainer.fitting.embeddings import Embeddings
 from trainer.index.protocol import Backend
 from trainer.index.tuning import TuningOptions
 from trainer.progress import Reporter
-from trainer.publishing.indexing import Indexing
-from trainer.publishing.publish import publish
+from trainer.publishing.publish import Indexing, publish
 from trainer.publishing.publishable import Publishable
 from trainer.report.scaling import FirstBuild
 from trainer.report.subject import interpolated

@@ -19,8 +19,8 @@ from trainer.errors import TrainerError
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import Embeddings, extract_embeddings
 from trainer.fitting.lightfm_model import Hyperparameters, train
-from trainer.preparing.dataset import Dataset, build_dataset
-from trainer.preparing.splits import Split, Splitting, held_out
+from trainer.preparing.dataset import Dataset, build_dataset, held_out
+from trainer.preparing.splits import Split, Splitting
 from trainer.progress import Reporter
 from trainer.reading import TrainingInput
 from trainer.study.options import StudyOptions

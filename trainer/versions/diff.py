@@ -14,7 +14,7 @@ from lightfm_retriever.publication import reader, verification
 from lightfm_retriever.publication.manifest import Manifest, Scalar
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.storage.id_map import AnyIds
-from trainer.evaluation.top_items import top_items
+from trainer.evaluation.of_vectors import top_items
 
 USERS = Option("users whose top ten are compared", ge=1, le=10_000)
 DEFAULT_USERS = 200

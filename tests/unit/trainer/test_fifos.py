@@ -13,16 +13,23 @@ from trainer.data.databases import sql
 from trainer.data.files import file_kinds, tables
 from trainer.errors import InputError, TrainerError
 from trainer.event_log import files, segments, write_ahead
-from trainer.publishing import vector_files
+from trainer.publishing.vector_files import VectorSide
 from trainer.runs.store import RunStore
 
 pytestmark = pytest.mark.timeout(30)
 
+
+def read_array(path):
+    ids = path.with_name("ids.txt")
+    ids.write_text("a\n")
+    VectorSide(path, ids, None)
+
+
 READERS = {
     "a table": lambda path: tables.read_table(path, required=["user_id"]),
     "a Parquet file": file_kinds.start_of,
-    "ids": lambda path: vector_files._read_ids(path, "item"),
-    "an array": lambda path: vector_files._map_array(path, dimensions=1),
+    "ids": lambda path: VectorSide(path, path, None),
+    "an array": read_array,
     "a segment": segments.read_segment,
     "a segment's footer": segments.count_events,
     "a write-ahead file": lambda path: write_ahead.read_blocks(path, complete=True),

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from tests.clock import Clock
@@ -23,14 +21,6 @@ def test_stages_have_their_seconds_in_their_order_unless_they_fail(monkeypatch):
         clock.now += 1 / 0
     assert begun == ["fit", "a", "verify"]
     assert list(of.seconds.items()) == [("fit", 2.5), ("a", 0.333333)]
-
-
-def test_the_beginning_is_by_the_clock_of_publications():
-    noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
-    of = Timings(lambda: noon)
-    assert of.started_at == of.clock() == noon
-    before = datetime.now(UTC)
-    assert before <= Timings().started_at <= datetime.now(UTC)
 
 
 def test_stages_are_sorted_as_they_happen_and_unknown_ones_follow_by_name():

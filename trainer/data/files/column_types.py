@@ -6,6 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+MARKERS = frozenset(
+    {"n/a", "#n/a", "na", "<na>", "nan", "nat", "null", "none", "nil", "undefined", "-", "?", "\\n"}
+)
+"""What programs write where a value is missing, in lower case; the last is MySQL's and Hive's."""
+
+_ALSO_WORDS = frozenset({"na", "none", "nil", "-", "?"})
+"""Those that may be meant as a value among other texts."""
+
 _UUID_BYTES = 16
 # Where a group of its digits begins and ends.
 _UUID_GROUPS = ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))
@@ -110,6 +118,17 @@ def as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
             return values.cast(pa.int64()).cast(pa.large_string())
     texts = [None if value is None else str(value) for value in values.to_pylist()]
     return pa.chunked_array([pa.array(texts, pa.large_string())])
+
+
+def is_marker(texts: pa.ChunkedArray, *, among_texts: bool = False) -> pa.ChunkedArray:
+    """For each text, trimmed, whether it marks a missing value, in letters of any case; never null.
+
+    Args:
+        texts: large_string.
+        among_texts: leave out what is a word among other texts, such as "none".
+    """
+    known = MARKERS - _ALSO_WORDS if among_texts else MARKERS
+    return pc.is_in(pc.utf8_lower(texts), pa.array(sorted(known), texts.type), skip_nulls=True)
 
 
 def _is_uuid(kind: pa.DataType) -> bool:

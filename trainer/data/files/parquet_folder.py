@@ -31,13 +31,11 @@ class ParquetFolder:
     """What was read from a folder.
 
     Attributes:
-        path: the folder.
         table: the rows of all files, in the order of the files.
         files: the files, in the order of their paths.
         rows: how many rows each file has.
     """
 
-    path: Path
     table: pa.Table
     files: list[Path]
     rows: list[int]
@@ -157,7 +155,7 @@ def _read(
     chosen = [fragments[position] for position in filled]
     typed = pads.FileSystemDataset(chosen, pa.schema([*fields, *missing]), dataset.format)
     table = typed.to_table(columns=wanted)
-    folder = ParquetFolder(path, table, files, rows)
+    folder = ParquetFolder(table, files, rows)
     with folder.errors_by_file():
         tables.check_text(path, table)
     return folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -76,28 +76,27 @@ def ids(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDArray[np
     return distinct, codes
 
 
-def numbers(
-    path: Path, table: pa.Table, column: str, *, limit: float = MAX_WEIGHT
-) -> NDArray[np.float32]:
+def numbers(path: Path, table: pa.Table, column: str) -> NDArray[np.float32]:
     """A column of weights as float32; what isn't 0 stays so, however near it is.
 
     Raises:
-        InputError: a value isn't a number between -limit and limit; names the row and the value.
+        InputError: a value isn't a number, or beyond MAX_WEIGHT; names the row and the value.
     """
     numeric = _as_float64(path, trimmed(decoded(table.column(column))), column)
     if numeric.null_count:
         raise InputError(path, f"{column} is empty", row=first(pc.is_null(numeric)))
     values: NDArray[np.float64] = numeric.to_numpy()
-    # Not `> limit`, which NaN passes.
-    bad = ~(np.abs(values) <= limit)
+    # Not `> MAX_WEIGHT`, which NaN passes.
+    bad = ~(np.abs(values) <= MAX_WEIGHT)
     if bad.any():
         row = int(bad.argmax())
         value = values[row].item()
         reason = f"{column} is {value}, which isn't a finite number"
         if math.isfinite(value):
             reason = (
-                f"{column} is {value!r}, but should be between {-limit:g} and {limit:g}: mend or leave "
-                f"out such rows ({np.count_nonzero(bad)} of {len(bad)}), or divide all by one number"
+                f"{column} is {value!r}, but should be between {-MAX_WEIGHT:g} and {MAX_WEIGHT:g}: "
+                f"mend or leave out such rows ({np.count_nonzero(bad)} of {len(bad)}), or divide all "
+                "by one number"
             )
         raise InputError(path, reason, row=row + 1)
     return weights_as_float32(values)
@@ -165,11 +164,6 @@ def categories(path: Path, table: pa.Table, column: str) -> tuple[list[str], NDA
     encoded = pc.dictionary_encode(values).combine_chunks()
     codes: NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return encoded.dictionary.to_pylist(), codes
-
-
-def rename(table: pa.Table, names: Mapping[str, str]) -> pa.Table:
-    """The table with some columns under other names."""
-    return table.rename_columns([names.get(name, name) for name in table.column_names])
 
 
 def release_memory() -> None:

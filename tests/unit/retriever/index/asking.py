@@ -24,6 +24,7 @@ from retriever.index import open_index
 from retriever.index.protocol import SearchIndex
 from tests import retrievable
 from tests.unit.retriever.conftest import Published
+from trainer.index.measure import query_settings
 from trainer.index.protocol import BuiltIndex
 
 FILED = ("annoy", "faiss", "nmslib")
@@ -83,7 +84,7 @@ class Built:
 
     def at(self, effort: int) -> SearchIndex:
         """The retriever's, tuned to an effort."""
-        return self.opened(self.index.query(effort))
+        return self.opened(query_settings(self.index, effort))
 
     def _publication(self, facts: IndexFacts) -> Publication:
         """As much of one as opening an index needs."""

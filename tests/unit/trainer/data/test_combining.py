@@ -110,7 +110,6 @@ def test_rows_are_joined_with_the_columns_that_they_have(first, second, times, t
         # Cut or rounded to seconds, to milliseconds, and as a float of microseconds.
         ([0.0, 7.0], [0.9, 7.2]),
         ([1.0, 7.0], [0.9, 7.2]),
-        ([0.123, 7.5], [0.1239, 7.5004]),
         ([0.124, 7.5], [0.1239, 7.5004]),
         ([0.123457, 7.5], [0.1234567, 7.5]),
     ],
@@ -126,17 +125,6 @@ def test_times_are_compared_as_exactly_as_the_history_has_them(of_history, of_lo
     ]
     later = replace(new, timestamps=new.timestamps + 2)
     assert len(without_known(old, later)) == 2
-
-
-def test_repeated_purchases_count_as_often_as_they_are_in_the_log():
-    same = ("u", "a", 1.0, 0, "buy", 0)
-    assert len(without_known(history(same), log(same, same, same))) == 2
-    assert len(without_known(history(same, same), log(same))) == 0
-    # Ids of another kind leave it to the time.
-    old = history(("u", "a", 1.0, 0, "buy", 70), ("u", "b", 1.0, 1, "buy", 80))
-    assert as_rows(without_known(old, log(same, ("u", "b", 1.0, 5, "buy", 0)))) == [
-        ("u", "b", 1.0, 5.0, "buy")
-    ]
 
 
 def test_ids_of_another_form_are_shown_beside_one_another():

@@ -70,7 +70,7 @@ def test_a_path_that_leads_out_is_refused_whether_it_exists_or_not(places, roots
         DataRoots([]).resolve(path)
 
 
-@pytest.mark.parametrize("path", ["", "a\0.csv", "\0", "loop", "x" * 5000, "a/" * 3000, "\ud800"])
+@pytest.mark.parametrize("path", ["", "a\0.csv", "loop", "x" * 5000, "\ud800"])
 def test_a_path_that_is_none_is_refused(roots, path):
     with pytest.raises(DataRootError, match=r"^--interactions is "):
         roots.resolve(path)

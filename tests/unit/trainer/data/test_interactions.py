@@ -42,19 +42,10 @@ def test_without_weights_each_is_1_and_other_columns_are_ignored(tmp_path, suffi
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-@pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        (("", "b", "1"), "user_id is empty: leave out rows without one"),
-        (("a", "x" * 513, "1"), "item_id: id 'x.*': has 513 bytes of UTF-8, at most 512"),
-        (("a", "b", "five"), "weight is 'five', which isn't a number"),
-    ],
-)
-def test_a_bad_row_is_named_by_file_row_and_value(tmp_path, suffix, bad, message):
-    path = tmp_path / f"a.{suffix}"
-    columns = zip(("a", "b", "1"), bad, ("c", "d", "2"), strict=True)
-    datasets.write(path, dict(zip(("user_id", "item_id", "weight"), columns, strict=True)))
-    with pytest.raises(InputError, match=f"^{path}, row 2: {message}$"):
+def test_a_bad_row_is_named_by_file_row_and_value(tmp_path, suffix):
+    columns = {"user_id": ["a", "a"], "item_id": ["a", "b"], "weight": ["1", "five"]}
+    path = datasets.write(tmp_path / f"a.{suffix}", columns)
+    with pytest.raises(InputError, match=f"^{path}, row 2: weight is 'five', which isn't a number$"):
         read_interactions(path)
 
 
@@ -71,23 +62,6 @@ def test_times_and_event_types_are_read_where_there_are_such(tmp_path, name):
     assert read.timestamps.dtype == np.float64
     assert [read.event_types[code] for code in read.events] == columns["event"]
     assert (read.event_types, read.events.dtype) == (["view", "", "Käufe"], np.int64)
-
-
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
-@pytest.mark.parametrize(
-    ("times", "message"),
-    [
-        (["2026-01-01", "yesterday"], "row 2: timestamp is 'yesterday', which isn't sec"),
-        (["2026-06-30", "2027-06-30"], "row 2: timestamp is 2027-06-30T00:00:00Z, more than a"),
-        (["20260115", "20260116"], "row 1: timestamp is 20260115, .* 20260115 as 2026-01-15"),
-        (["46037", "46037"], "row 1: timestamp is 46037, .* Excel's serial dates"),
-    ],
-)
-def test_times_that_cannot_be_right_are_refused_by_file_row_and_value(tmp_path, suffix, times, message):
-    columns = {"user_id": ["1", "2"], "item_id": ["a", "b"], "timestamp": times}
-    path = datasets.write(tmp_path / f"a.{suffix}", columns)
-    with pytest.raises(InputError, match=f"^{path}, {message}"):
-        read_interactions(path, now=NOW)
 
 
 def test_by_the_machines_clock_a_year_ahead_is_refused(tmp_path):

@@ -18,9 +18,13 @@ FLOATS = "integers written as floats, as dataframes do when one is missing"
 USUAL = "7 70 v1.0 a 東京 café a@b.c 1e5 10.5 x-1"
 
 
+def odd(ids, kind="user"):
+    return warnings_of(kind, ids, np.arange(0))
+
+
 @pytest.mark.parametrize("ids", [[], [*USUAL.split(), "b c"] * 2, ["1.0", "2.0", "x", "y", "z"]])
 def test_nothing_is_odd_about_most_ids(ids):
-    assert warnings_of("user", ids) == []
+    assert odd(ids) == []
 
 
 @pytest.mark.parametrize(
@@ -45,17 +49,17 @@ def test_nothing_is_odd_about_most_ids(ids):
     ],
 )
 def test_odd_forms_are_told_of(ids, warning):
-    assert warnings_of("user", ids) == [warning]
+    assert odd(ids) == [warning]
 
 
 def test_numbers_that_a_spreadsheet_has_shortened_are_told_of():
-    [warning] = warnings_of("item", ["4.00599E+12", "x", "y"])
+    [warning] = odd(["4.00599E+12", "x", "y"])
     assert "ids '4.00599E+12' of 3 are numbers that a spreadsheet has shortened" in warning
 
 
 def test_rows_of_marks_are_counted_where_they_are_known():
-    ids = ["nan", "a", "null", "NaN", " nan ", "nan"]
-    [warning] = warnings_of("item", ids, np.array([12, 5, 30]))
+    rows = np.repeat(range(3), [12, 5, 30])
+    [warning] = warnings_of("item", ["nan", "a", "null"], rows, ["NaN", " nan ", "nan"])
     assert warning.startswith("item ids 'nan', 'null', 'NaN' and 1 more in 42 rows look like marks")
     # That they differ in case goes without saying.
     assert "upper" not in warning
@@ -71,22 +75,19 @@ ZEROS, CASE = "zeros at the beginning", "upper and lower case"
     [
         ("café", NFD, "Unicode normalisation"),
         ("a", "a\N{ZERO WIDTH SPACE}", INVISIBLE),
-        ("a", "\N{ZERO WIDTH NO-BREAK SPACE}a", INVISIBLE),
         ("a b", "a\N{NO-BREAK SPACE}b", INVISIBLE),
         ("soft", "so\N{SOFT HYPHEN}ft", INVISIBLE),
         ("3", "3 ", SPACE),
-        ("3", "\t3", SPACE),
         ("3", "3\N{IDEOGRAPHIC SPACE}", SPACE),
         ("3", "3.0", "'.0' at the end"),
         ("7", "007", ZEROS),
         ("0", "000", ZEROS),
-        ("ab", "aB", CASE),
         ("straße", "STRAßE", CASE),
     ],
 )
 def test_ids_that_look_the_same_are_told_of(one, other, what):
     for first, second in ((one, other), (other, one)):
-        assert warnings_of("user", ["x", first, "y", second, "z"])[-1] == (
+        assert odd(["x", first, "y", second, "z"])[-1] == (
             f"user ids {first!a} and {second!a} differ only in {what}: they are different ids here"
         )
 
@@ -94,7 +95,7 @@ def test_ids_that_look_the_same_are_told_of(one, other, what):
 def test_pairs_are_counted_and_the_first_three_are_shown():
     ids = [f"u{number}" for number in range(10)]
     for count, more in ((5, "2 more such pairs"), (4, "1 more such pair")):
-        [warning] = warnings_of("user", [*ids, *(own.upper() for own in ids[:count])])
+        [warning] = odd([*ids, *(own.upper() for own in ids[:count])])
         assert warning == (
             f"user ids 'u0' and 'U0', 'u1' and 'U1', 'u2' and 'U2' and {more} differ only in {CASE}: "
             "they are different ids here"
@@ -102,7 +103,7 @@ def test_pairs_are_counted_and_the_first_three_are_shown():
 
 
 def test_an_id_is_told_of_once_whatever_it_differs_in():
-    first, second = warnings_of("u", ["café", NFD, NFD.upper()])
+    first, second = odd(["café", NFD, NFD.upper()])
     assert "only in Unicode normalisation:" in first
     assert f"only in {CASE}:" in second
 
@@ -121,7 +122,7 @@ def test_every_pair_that_looks_the_same_is_counted_once(ids):
         return number.lower()
 
     counted = 0
-    for warning in warnings_of("user", ids):
+    for warning in odd(ids):
         if "differ only" in warning:
             more = warning.partition(" more such pair")[0].rpartition(" ")[2]
             counted += warning.count("' and '") + (int(more) if "more such" in warning else 0)

@@ -1,13 +1,23 @@
+"""What is served of a model, and a user who is nothing but features, as LightFM has it."""
+
 from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
+from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.errors import VectorError
+from lightfm_retriever.publication.storage.id_map import MAX_ID_BYTES, IdMap
+from lightfm_retriever.publication.vectors.vector_space import fold_biases
 from tests import datasets
 from trainer.errors import DivergedError
-from trainer.fitting.embeddings import extract_embeddings
+from trainer.fitting.embeddings import UserFeatureVectors, extract_embeddings, learned
 from trainer.fitting.lightfm_model import train
+from trainer.fitting.warm_start import ModelState, SideState, state_of
 
 
 def fitted(**options):
@@ -66,3 +76,97 @@ def test_a_model_that_cannot_be_served_is_refused(numbers, value, error, reason)
     getattr(model, numbers)[3] = value
     with pytest.raises(error, match=reason):
         extract_embeddings(model, dataset)
+
+
+# u22 and u23 have no features. "x" has features only, no interactions.
+FEATURES = {
+    **{
+        f"u{user}": [
+            f"age:{user % 3}",
+            *(["sex:ő"] if user % 2 else []),
+            *(["z:1"] if user < 5 else []),
+        ]
+        for user in range(22)
+    },
+    "x": ["age:1", "sex:ő"],
+}
+
+
+@pytest.fixture(scope="module")
+def made():
+    dataset = datasets.dataset(users=datasets.table(FEATURES, name="users.csv"))
+    model = train(dataset, datasets.QUICK, on_epoch=lambda: None)
+    return dataset, model, learned(state_of(model, dataset))
+
+
+def test_a_user_of_features_alone_is_their_mean_and_lightfms_own_representation(made):
+    dataset, model, features = made
+    alone = features.alone(dataset)
+    assert (alone.shape, alone.dtype) == ((len(dataset.users), 5), np.float32)
+    vectors = dict(zip(features.names, features.vectors, strict=True))
+    names = {name: len(dataset.users) + at for at, name in enumerate(dataset.user_feature_names)}
+    for row in range(len(dataset.users)):
+        own = FEATURES.get(dataset.users.external_id(row), [])
+        if not own:
+            assert not alone[row].any()
+            continue
+        np.testing.assert_allclose(
+            alone[row], np.mean([vectors[one] for one in own], axis=0), rtol=1e-5
+        )
+        # What LightFM makes of a user it has never seen: a row of features, normalised as in training.
+        columns = [names[one] for one in own]
+        stranger = sp.csr_matrix(
+            (np.full(len(own), 1 / len(own), np.float32), ([0] * len(own), columns)),
+            shape=(1, len(names) + len(dataset.users)),
+        )
+        biases, embeddings = model.get_user_representations(stranger)
+        np.testing.assert_allclose(alone[row], fold_biases(embeddings, biases)[0], rtol=1e-5)
+
+    # Who was cold in training is served so.
+    row = dataset.users.row("x")
+    biases, embeddings = model.get_user_representations(dataset.user_features)
+    np.testing.assert_allclose(alone[row], fold_biases(embeddings, biases)[row], rtol=1e-5)
+
+
+def test_without_features_there_are_none():
+    dataset = datasets.dataset()
+    model = train(dataset, datasets.QUICK, on_epoch=lambda: None)
+    assert learned(state_of(model, dataset)) is None
+
+
+def side(names):
+    """What was learned of two users and so many features."""
+    vectors = np.arange((2 + len(names)) * 3, dtype=np.float32).reshape(-1, 3)
+    rows = np.arange(2, dtype=np.int32)
+    return SideState(IdMap.build(["a", "b"]), rows, names, vectors, np.ones_like(vectors))
+
+
+def test_a_name_too_long_to_be_looked_up_is_left_out():
+    longest = "x:" + "é" * ((MAX_ID_BYTES - 2) // 2)
+    users = side(["a:1", longest + "x", longest])
+    features = learned(ModelState(side([]), users))
+    assert features.names == ["a:1", longest]
+    np.testing.assert_array_equal(features.vectors, users.vectors[[2, 4]])
+    assert learned(ModelState(side([]), side(["x" * (MAX_ID_BYTES + 1)]))) is None
+
+
+def test_vectors_are_written_in_the_order_of_the_names_rows():
+    names = ["z:1", "a:1", "é:2", "a:10"]
+    vectors = np.arange(12, dtype=np.float32).reshape(4, 3)
+    staged = {}
+    staging = SimpleNamespace(add_id_map=staged.__setitem__, add_array=staged.__setitem__)
+    UserFeatureVectors(names, vectors).stage(staging)
+    id_map, written = staged[layout.USER_FEATURES], staged[layout.USER_FEATURE_VECTORS]
+    # Otherwise this would hold for any order.
+    assert [id_map.row(name) for name in names] != [0, 1, 2, 3]
+    for name, vector in zip(names, vectors, strict=True):
+        np.testing.assert_array_equal(written[id_map.row(name)], vector)
+
+
+def test_features_of_huge_but_finite_numbers_are_those_of_a_model_that_diverged(made):
+    dataset, model, _ = made
+    state = state_of(model, dataset)
+    vectors = state.users.vectors.copy()
+    vectors[-1] = 1e20
+    with pytest.raises(DivergedError, match="1 of 5 user feature vectors are longer than 1e\\+15"):
+        learned(replace(state, users=replace(state.users, vectors=vectors)))

@@ -13,6 +13,7 @@ from lightfm_retriever.publication.storage.chunks import row_chunks
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.index.cases import SPACES, build, most, recall, uneven, vectors
 from trainer.index import NAMES, installed
+from trainer.index.measure import query_settings
 
 COUNT = 2000
 BACKENDS = {backend.name: backend for backend in installed()}
@@ -154,7 +155,7 @@ def test_the_facts_are_those_of_what_was_built(tmp_path, name, space):
     assert built.has_file == (tmp_path / f"it.{name}").exists() == (name != "exact")
     assert (built.effort and built.effort.name) == effort
     own = {} if effort is None else {effort: 17}
-    assert built.query(17) == {**own, "candidates": candidates}
+    assert query_settings(built, 17) == {**own, "candidates": candidates}
 
 
 @pytest.mark.parametrize("name", [name for name in BACKENDS if name != "exact"])

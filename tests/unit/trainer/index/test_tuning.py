@@ -9,7 +9,7 @@ import pytest
 from lightfm_retriever.publication.manifest import MeasuredSetting
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.index.cases import SPACES, nothing, uneven, vectors
-from trainer.index import builds, installed, make_backends
+from trainer.index import installed, make_backends, measure
 from trainer.index.measure import Measurement, Questions
 from trainer.index.protocol import BuiltIndex, Effort
 from trainer.index.tuning import TuningOptions, tune
@@ -327,7 +327,7 @@ def test_the_facts_are_those_of_the_chosen_trial(run):
 
 def test_each_build_is_reported_and_the_seconds_are_those_of_the_chosen_one(run, monkeypatch):
     now, told = [100.0], []
-    monkeypatch.setattr(builds.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: now[0])
 
     class Slow(Fake):
         def build(self, task):

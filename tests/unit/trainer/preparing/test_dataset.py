@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import replace
@@ -13,8 +14,9 @@ from lightfm_retriever.publication.storage.id_map import IdMap
 from tests import datasets
 from tests.unit.trainer.index import cases
 from trainer.data.features import FeatureTable
-from trainer.errors import OptionError, TrainerError
-from trainer.preparing.dataset import id_ranks, most_popular, seen_popularity
+from trainer.errors import InputError, OptionError, TrainerError
+from trainer.preparing.dataset import held_out, id_ranks, most_popular, seen_popularity
+from trainer.preparing.splits import SPLITS, Splitting
 
 USER_IDS = st.sampled_from(["u", "é", "用户", "10", "9"])
 ITEM_IDS = st.sampled_from([*"abcdef", "東京", "a b/c"])
@@ -76,25 +78,12 @@ def test_first_10_tests_on_the_first_ten_of_each_user_in_file_order(rows):
     assert dataset.train.dtype == np.float32
 
 
-@given(ROWS, st.integers(0, 2**31 - 1))
-def test_a_random_split_divides_and_is_the_same_for_the_same_seed(rows, seed):
-    dataset = build(rows, split="random", seed=seed)
-    again = datasets.dataset(rows, split="random", seed=seed)
-    train, test = pairs(dataset, dataset.train), pairs(dataset, dataset.test)
-    assert (train, test) == (pairs(again, again.train), pairs(again, again.test))
-    assert not train.keys() & test.keys()
-    assert train.keys() | test.keys() <= summed(rows).keys()
-    for user, item in summed(rows).keys() - train.keys() - test.keys():
-        # All of its rows were drawn, and nothing is known of its user or its item.
-        assert user not in dataset.users or item not in dataset.items
-
-
 @given(ROWS, ITEM_FEATURES, st.dictionaries(ITEM_IDS | st.just("new"), st.text(max_size=5)))
 def test_an_item_has_its_own_column_when_it_was_trained_on_its_features_and_its_title(
     rows, features, titles
 ):
     """Without a test set everything is trained on."""
-    features = {item: features.get(item, []) for item in features | titles}
+    features = {"new": []} | {item: features.get(item, []) for item in features | titles}
     dataset = build(rows, items=datasets.table(features, titles=titles))
     assert pairs(dataset, dataset.train) == summed(rows)
     assert dataset.test.nnz == 0
@@ -189,17 +178,6 @@ def test_what_is_published_by_features_alone_and_what_is_left_out_are_counted():
     ]
 
 
-def test_an_item_whose_only_interactions_are_tested_on_is_published_by_its_features_or_not_at_all():
-    rows = [("u", f"i{number}", 1.0) for number in range(12)]
-    genres = {"i0": ["g:x", "g:z"], "i10": ["g:x"], "newer": ["g:x"], "i1": ["g:z"]}
-    dataset = datasets.dataset(rows, items=datasets.table(genres), split="first-10")
-    # A feature that only tested interactions could teach is left out.
-    assert dataset.item_feature_names == ["g:x"]
-    assert ids(dataset.items) == {"i0", "i10", "i11", "newer"}
-    assert pairs(dataset, dataset.test) == {("u", "i0"): 1.0}
-    assert "9 of 10 test interactions aren't evaluated" in dataset.warnings[-1]
-
-
 def test_what_is_repeated_or_no_positive_is_counted():
     rows = [("u", "a", 1.0), ("u", "a", 2.0), ("u", "a", 2.0), ("u", "b", 0.0), ("u", "c", -1.0)]
     dataset = datasets.dataset(rows)
@@ -225,10 +203,6 @@ def test_a_test_interaction_that_is_trained_on_too_is_not_evaluated():
         "19 of 20 test interactions aren't evaluated: 1 are in the training data too, "
         "18 repeat others, or are of users or items without a training interaction"
     )
-    rows = [("u", "a", 1.0), ("v", "b", 1.0), ("u", "a", 1.0), ("v", "a", 1.0)]
-    last = datasets.dataset(rows, split="leave-last-k", timestamps=[0.0, 0.0, 1.0, 1.0])
-    told = "1 of 2 test interactions aren't evaluated: 1 are in the training data too"
-    assert last.warnings == [told]
 
 
 TWENTY = [(user, f"i{item}", 1.0) for user in "uv" for item in range(10)]
@@ -261,8 +235,7 @@ def test_what_leaves_nothing_to_train_on_is_named(rows, split, error, message):
     assert datasets.dataset([*TWENTY, ("u", "i10", 1.0)], split="first-10").train.nnz == 1
 
 
-@pytest.mark.parametrize("where", ["interactions", "features"])
-@pytest.mark.parametrize("kind", ["item", "user"])
+@pytest.mark.parametrize(("kind", "where"), [("item", "interactions"), ("user", "features")])
 def test_odd_ids_are_told_of_with_their_rows_and_kept_as_they_are(kind, where):
     composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
     there = [composed, "nan", "nan", "cafe", "другой"]
@@ -292,6 +265,84 @@ def test_clean_data_warns_of_nothing_new_and_as_many_features_as_items_are_told_
     warnings = datasets.dataset(items=replace(many, warnings=["odd"])).warnings
     assert warnings[0] == "odd"
     assert "items.csv has 1001 distinct features for 1001 items" in warnings[-1]
+
+
+# ---- what is held out
+
+# Few different times, so that many rows share one.
+TIMED = st.lists(
+    st.tuples(st.sampled_from("uvw"), st.sampled_from("abcdef"), st.integers(0, 8)),
+    min_size=1,
+    max_size=60,
+)
+
+
+def timed(rows):
+    return datasets.interactions(
+        [(user, item, 1.0) for user, item, _ in rows], timestamps=[float(time) for *_, time in rows]
+    )
+
+
+@given(TIMED, st.floats(0.001, 0.999))
+def test_by_time_no_row_to_train_on_is_newer_than_one_to_test_on(rows, share):
+    is_test = held_out(timed(rows), Splitting("time", 1, share=share))
+    assert is_test.sum() == round(share * len(rows))
+    ranks = [(time, row) for row, (*_, time) in enumerate(rows)]
+    tested = [rank for rank, test in zip(ranks, is_test, strict=True) if test]
+    assert {*tested} == {*sorted(ranks)[len(ranks) - len(tested) :]}
+
+
+@given(TIMED, st.integers(1, 5))
+def test_leave_last_k_takes_each_users_newest_and_leaves_the_oldest(rows, count):
+    is_test = held_out(timed(rows), Splitting("leave-last-k", 1, count))
+    by_user = defaultdict(list)
+    for row, (user, _, time) in enumerate(rows):
+        by_user[user].append((time, row))
+    expected = set()
+    for ranks in by_user.values():
+        newest_first = sorted(ranks, reverse=True)
+        expected.update(row for _, row in newest_first[: min(count, len(ranks) - 1)])
+    assert set(np.flatnonzero(is_test)) == expected
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_the_random_split_holds_out_a_share(share):
+    rows = [(f"u{row % 50}", f"i{row}", row) for row in range(3000)]
+    first, second = (held_out(timed(rows), Splitting("random", seed, share=share)) for seed in (1, 2))
+    assert (first.dtype, first.mean()) == (np.bool_, pytest.approx(share, abs=0.03))
+    assert (first != second).any()
+    np.testing.assert_array_equal(held_out(timed(rows), Splitting("random", 1, share=share)), first)
+
+
+@pytest.mark.parametrize(
+    ("split", "options", "counts"),
+    [
+        # (v, a) is held out, but v did a before as well.
+        ("leave-last-k", {}, (3, 1, 2)),
+        # u keeps b, and v the first of its two a.
+        ("leave-last-k", {"split_count": 2}, (2, 2, 2)),
+        # All rows of u are newer than all of v: u isn't in the training data.
+        ("time", {"split_share": 0.4}, (2, 0, 1)),
+    ],
+)
+def test_a_dataset_is_built_by_each_split_that_needs_times(split, options, counts):
+    rows = [("u", "a", 1.0), ("u", "b", 1.0), ("v", "a", 1.0), ("v", "b", 1.0), ("v", "a", 1.0)]
+    of = datasets.dataset(rows, split=split, timestamps=[4.0, 3.0, 2.0, 1.0, 0.0], **options)
+    assert (of.split, (of.train.nnz, of.test.nnz, len(of.users))) == (split, counts)
+    with pytest.raises(
+        InputError,
+        match=rf"interactions\.csv: there is no column timestamp, which --split {split} needs",
+    ):
+        datasets.dataset(split=split)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_value_out_of_range_is_named_whatever_the_split(split):
+    wrong = [("count", 0), ("count", -1)]
+    wrong += [("share", share) for share in (0.0, 1.0, -0.1, math.nan, math.inf)]
+    for option, value in wrong:
+        with pytest.raises(OptionError, match=f"--split-{option} is {value}, but should be"):
+            held_out(timed([("u", "a", 0)]), Splitting(split, 1, **{option: value}))
 
 
 # ---- orders of items

@@ -152,15 +152,6 @@ def test_numbers_of_every_kind_and_order_are_read_as_float32(tmp_path, items, ki
     np.testing.assert_array_equal(item_vectors(source), np.column_stack([vectors, biases]))
 
 
-def test_a_score_is_the_inner_product_and_both_biases(both):
-    source, _ = read(both)
-    embeddings = source.embeddings
-    scores = embeddings.queries @ embeddings.item_vectors.T + embeddings.user_vectors[:, -1:]
-    expected = USER_VECTORS.astype(np.float64) @ ITEM_VECTORS.T + USER_BIASES[:, None] + ITEM_BIASES
-    own = scores[np.ix_([*map(source.users.row, USERS)], [*map(source.items.row, ITEMS)])]
-    np.testing.assert_allclose(own, expected, atol=1e-5)
-
-
 def test_items_alone_are_enough(items):
     source, warnings = read(items)
     assert warnings == []
@@ -278,13 +269,8 @@ def test_interactions_are_read_as_those_of_a_training_and_held_against_the_vecto
     tmp_path, both, name
 ):
     path = tmp_path / "rows.csv"
-    for column, value, message in (
-        ("timestamp", "2096-10-02", "timestamp is 2096-10-02T00:00:00Z, more than a day ahead"),
-        ("timestamp", "20260115", "20260115 as 2026-01-15"),
-        ("weight", "3e38", "weight is 3e+38, but should be between"),
-    ):
-        datasets.write(path, {"user_id": ["u1"], "item_id": ["a"], column: [value]})
-        refused(replace(both, **{name: path}), path, message, 1)
+    datasets.write(path, {"user_id": ["u1"], "item_id": ["a"], "weight": ["3e38"]})
+    refused(replace(both, **{name: path}), path, "weight is 3e+38, but should be between", 1)
     # They are of other data, or their ids are written in another way.
     of_items, of_users = both.item_ids, both.user_ids
     for rows, reason in (
@@ -359,26 +345,16 @@ def not_finite(rows, value, kind="f4"):
     return made
 
 
-def cancelling():
-    """A sum of infinities may be no infinity."""
-    made = ITEM_VECTORS.copy()
-    made[3] = [np.inf, -np.inf, 1]
-    return made
-
-
 def times(*factors):
     return ITEM_VECTORS * np.array(factors, dtype=np.float64)[:, None]
 
 
 COUNTED = "are {}, the first is that of row {} in {{folder}}/items.txt, {}"
 WRONG_ARRAYS = [
-    *(
-        (np.ones((count, 3)), f"has {count} vectors, but {{folder}}/items.txt has 5 ids")
-        for count in (0, 4, 6)
-    ),
+    (np.ones((6, 3)), "has 6 vectors, but {folder}/items.txt has 5 ids"),
     (not_finite([1, 3], np.nan), "2 of 5 rows aren't finite as float32, the first is row 1,"),
-    (not_finite([4], -np.inf), "1 of 5 rows aren't finite as float32, the first is row 4,"),
-    (cancelling(), "1 of 5 rows aren't finite as float32, the first is row 3,"),
+    # A sum of infinities may be no infinity.
+    (times(1, 1, 1, np.inf, 1), "1 of 5 rows aren't finite as float32, the first is row 3,"),
     (not_finite([0], 1e39, "f8"), "1 of 5 rows aren't finite as float32, the first is row 0, counted"),
     (times(1, 1, 0, 1, 0), "2 of 5 vectors " + COUNTED.format("zero", 3, "'東京'")),
     (
@@ -388,16 +364,9 @@ WRONG_ARRAYS = [
     ),
     (times(*[1e-25] * 5), "5 of 5 vectors " + COUNTED.format("shorter than 1e-15", 1, "'b'")),
     (times(1, 1, 1, 1, 1e-25), "1 of 5 vectors " + COUNTED.format("shorter than 1e-15", 5, "'c'")),
-    (np.ones(5), "has shape (5,), but should have 2 dimension(s)"),
-    (np.array(1.0), "has shape (), but should have 2 dimension(s)"),
     (np.ones((5, 3, 1)), "has shape (5, 3, 1), but should have 2 dimension(s)"),
     (np.ones((5, 0)), "has vectors of no dimensions"),
-    *(
-        (np.full((5, 3), value), f"holds {name}, but should hold numbers")
-        for value, name in ((1j, "complex128"), (True, "bool"), ("1.5", "<U3"))
-    ),
-    (np.ones((5, 3), dtype="M8[s]"), "holds datetime64[s], but should hold numbers"),
-    (np.ones((5, 3), dtype=[("a", "f4")]), "but should hold numbers"),
+    (np.full((5, 3), True), "holds bool, but should hold numbers"),
 ]
 
 
@@ -409,15 +378,7 @@ def test_item_vectors_that_cannot_be_used_are_named_with_the_reason(tmp_path, it
 
 def test_user_vectors_that_cannot_be_used_are_named_with_the_reason(both):
     for array, reason in (
-        (np.ones((2, 3)), f"has 2 vectors, but {both.user_ids} has 3 ids"),
         (np.ones((3, 4)), "has vectors of 4 dimensions, the items' have 3"),
-        (np.ones((3, 2)), "has vectors of 2 dimensions, the items' have 3"),
-        (np.full((3, 3), np.nan), "3 of 3 rows aren't finite as float32, the first is row 0"),
-        (np.ones(3), "has shape (3,), but should have 2 dimension(s)"),
-        (
-            np.full((3, 3), 1e30),
-            f"3 of 3 vectors are longer than 1e+15, the first is that of row 1 in {both.user_ids}",
-        ),
         (
             [[0, 0, 0], [1e-25, 0, 0], [0, 0, 0]],
             f"1 of 3 vectors are shorter than 1e-15, the first is that of row 2 in {both.user_ids}",
@@ -433,11 +394,8 @@ def test_biases_that_cannot_be_used_are_named_with_the_reason(both, side):
     count = {"item": 5, "user": 3}[side]
     bad = np.arange(count) == 2
     for array, reason in (
-        (np.ones(count - 1), f"has {count - 1} biases, but {vectors} has {count} vectors"),
         (np.ones(count + 1), f"has {count + 1} biases, but {vectors} has {count} vectors"),
-        (np.ones((count, 1)), f"has shape ({count}, 1), but should have 1 dimension(s)"),
         (np.where(bad, np.inf, 0), f"1 of {count} rows aren't finite as float32, the first is row 2, "),
-        (np.ones(count, dtype=complex), "holds complex128, but should hold numbers"),
         (
             np.where(bad, -1e30, 1),
             f"1 of {count} biases are beyond 1e+15, the first is row 2, counted from 0, with -1e+30",
@@ -483,11 +441,8 @@ def test_what_is_no_npy_file_is_refused_and_not_executed(tmp_path, both, name):
     [
         (b"b\na\nc\nd\nb\n", 5, "id 'b' is also in row 1"),
         (b"b\na\r\nc\nd\na\n", 5, "id 'a' is also in row 2"),
-        (b"b\na\nc\na\na\nb\n", 4, "id 'a' is also in row 2"),
         (b"b\n\nc\nd\ne\n", 2, "id '': is empty"),
-        (b"b\r\na\r\nc\r\n\r\ne\r\n", 4, "id '': is empty"),
         (b"b\na\nc\nd\n\n", 5, "id '': is empty"),
-        (b"\n", 1, "id '': is empty"),
         (b"b\na\n" + b"x" * 513 + b"\nd\ne\n", 3, "has 513 bytes of UTF-8, at most 512"),
         ("b\né\n".encode("latin-1"), 2, "isn't UTF-8: it holds a byte 0xe9 that isn't UTF-8, in b'b"),
         (b"b\r\na\r\n\x93c\x94", 3, "is the file Windows-1252? Convert it: iconv -f cp1252 -t utf-8 "),
@@ -514,20 +469,10 @@ def test_marks_of_a_missing_id_are_told_of(both, side):
     assert "NaN" in getattr(source, f"{side}s")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("item_vectors", "item_ids", "item_biases", "user_vectors", "user_ids", "user_biases"),
-        *("seen", "held_out", "items"),
-    ],
-)
+@pytest.mark.parametrize("name", ["item_vectors", "user_ids", "user_biases", "seen", "items"])
 def test_a_file_that_cannot_be_read_is_named(tmp_path, both, name):
-    folder = name in ("seen", "held_out")
-    for path, reason in (
-        (tmp_path / "none", ": No such file or directory"),
-        (tmp_path, ": there is no Parquet file in this folder" if folder else ": Is a directory"),
-    ):
-        refused(replace(both, **{name: path}), path, reason)
+    path = tmp_path / "none"
+    refused(replace(both, **{name: path}), path, ": No such file or directory")
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,7 @@ from retriever.answering.snapshot import open_snapshot
 from retriever.worker.warm_up import warm_up
 from tests.unit.trainer.index import cases
 from tests.unit.trainer.publishing.test_publish import FACTS, run
-from trainer.fitting.embeddings import Embeddings
-from trainer.fitting.user_features import UserFeatureVectors
+from trainer.fitting.embeddings import Embeddings, UserFeatureVectors
 from trainer.index import make_backends
 from trainer.publishing.publishable import Publishable
 
@@ -94,7 +93,7 @@ def publishables(draw):
     )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(of=publishables(), backend=st.sampled_from(["annoy", "exact"]))
 def test_whatever_is_published_is_served_and_whatever_is_refused_leaves_nothing(of, backend):
     with tempfile.TemporaryDirectory() as name:

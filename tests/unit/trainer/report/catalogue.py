@@ -17,8 +17,7 @@ from trainer.fitting.embeddings import Embeddings
 from trainer.index import make_backends
 from trainer.index.tuning import TuningOptions
 from trainer.progress import Silent
-from trainer.publishing.indexing import Indexing
-from trainer.publishing.publish import publish
+from trainer.publishing.publish import Indexing, publish
 from trainer.publishing.publishable import Publishable
 from trainer.timings import Timings
 

@@ -14,8 +14,8 @@ from trainer.errors import DivergedError, ExtraMissingError, OptionError, Traine
 from trainer.evaluation.of_vectors import evaluate_vectors
 from trainer.fitting.embeddings import extract_embeddings
 from trainer.fitting.lightfm_model import LOSSES, Hyperparameters, train
-from trainer.preparing.dataset import build_dataset
-from trainer.preparing.splits import Splitting, held_out
+from trainer.preparing.dataset import build_dataset, held_out
+from trainer.preparing.splits import Splitting
 from trainer.progress import Silent
 from trainer.reading import TrainingInput
 from trainer.study import study

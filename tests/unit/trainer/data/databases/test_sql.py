@@ -13,7 +13,7 @@ from tests.datasets import weighed_pairs
 from trainer.data.databases import sql
 from trainer.data.databases import url as database_url
 from trainer.data.databases.sql import SqlError, read_interactions_sql
-from trainer.errors import ExtraMissingError, InputError, OptionError
+from trainer.errors import ExtraMissingError, InputError
 
 ALL = "SELECT * FROM events"
 NEW_YEAR = 1_767_225_600.0
@@ -82,12 +82,6 @@ def test_ways_to_write_a_query(path, query):
         assert weighed_pairs(read_interactions_sql(query, url)) == [("1", "b", 1.0), ("2", "a", 1.0)]
 
 
-def test_a_relative_path_is_relative_to_where_the_trainer_runs(path, monkeypatch):
-    fill(path, "user_id, item_id", [(2, "a")])
-    monkeypatch.chdir(path.parent)
-    assert len(read_interactions_sql(ALL, "sqlite:///a%20b%3F.db")) == 1
-
-
 def test_a_large_result_is_read_in_batches(path):
     rows = 200_000
     url = fill(path, "user_id, item_id", ((n % 997, f"i{n % 101}") for n in range(rows)))
@@ -97,44 +91,19 @@ def test_a_large_result_is_read_in_batches(path):
     assert max(len(chunk) for chunk in chunks) == 65_536
 
 
-@pytest.mark.parametrize(
-    ("early", "late"), [(1, 2.5), (None, "2.5"), (1, "2.5"), (1.5, "2.5"), (1, 2**29 + 0.5)]
-)
+@pytest.mark.parametrize(("early", "late"), [(None, "2.5"), (1, "2.5"), (1.5, "2.5"), (1, 2**29 + 0.5)])
 def test_a_type_that_changes_after_the_first_batch_is_no_error(path, early, late):
     filler = [("u", "i", early or 1)] * 70_000 if early else [("u", "i", 1)]
-    url = fill(path, "user_id, item_id, weight", [*filler, ("v", "i", late)])
+    url = fill(path, "user_id, item_id, weight", [*filler, ("007", "i", late)])
     read = read_interactions_sql(ALL, url)
-    assert weighed_pairs(read)[-1] == ("v", "i", float(np.float32(late)))
+    assert weighed_pairs(read)[-1] == ("007", "i", float(np.float32(late)))
     assert len(read) == len(filler) + 1
 
 
-def test_ids_whose_type_changes_after_the_first_batch_keep_their_text(path):
-    rows = [*((n, "i") for n in range(70_000)), ("007", "i")]
-    read = read_interactions_sql(ALL, fill(path, "user_id, item_id", rows))
-    assert read.user_ids == [*map(str, range(70_000)), "007"]
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ((None, "a", 1), "row 2: user_id is empty: leave out rows without one"),
-        (("", "a", 1), "row 2: user_id is empty: leave out rows without one"),
-        (("u", "a", None), "row 2: weight is empty"),
-        (("u", "a", "five"), "row 2: weight is 'five', which isn't a number"),
-    ],
-)
-def test_a_bad_row_is_named_by_its_number_and_value(path, row, message):
-    url = fill(path, "user_id, item_id, weight", [("u", "a", 1), row])
-    with pytest.raises(InputError, match=f"^--interactions-sql, {message}$"):
+def test_a_bad_row_is_named_by_its_number_and_value(path):
+    url = fill(path, "user_id, item_id, weight", [("u", "a", 1), ("u", "a", "five")])
+    with pytest.raises(InputError, match=r"^--interactions-sql, row 2: weight is 'five', which isn't"):
         read_interactions_sql(ALL, url)
-
-
-def test_ids_that_are_fractions_or_bytes_are_refused(path):
-    url = fill(path, "user_id, item_id", [(1.5, b"a")])
-    with pytest.raises(InputError, match="column user_id holds double, but should hold text or integ"):
-        read_interactions_sql(ALL, url)
-    with pytest.raises(InputError, match="column user_id holds binary"):
-        read_interactions_sql("SELECT item_id AS user_id, 'a' AS item_id FROM events", url)
 
 
 @pytest.mark.parametrize(
@@ -206,11 +175,6 @@ def test_a_driver_that_is_not_installed_is_named(path, monkeypatch):
     monkeypatch.delitem(sys.modules, "adbc_driver_sqlite.dbapi", raising=False)
     with pytest.raises(ExtraMissingError, match=r"--interactions-sql needs 'adbc-driver-sqlite.*sql]'"):
         read_interactions_sql(ALL, fill(path, "user_id, item_id", [(2, "a")]))
-
-
-def test_another_kind_of_database_is_refused():
-    with pytest.raises(OptionError, match=r"'mysql://\*\*\*', but should be sqlite:///.*postgresql://"):
-        read_interactions_sql(ALL, "mysql://ann:secret@host/shop")
 
 
 def test_a_digest_changes_with_the_rows_and_not_with_their_order(path):

@@ -47,12 +47,6 @@ def test_an_address_of_postgresql_is_shown_without_password_and_options():
         ("postgresql://", "postgresql://", "?connect_timeout=10", ()),
         ("postgres://h/d", "postgresql://h/d", "?connect_timeout=10", (("h", ""),)),
         (
-            "postgresql://ann@[::1]:5432/d",
-            "postgresql://ann@[::1]:5432/d",
-            "?connect_timeout=10",
-            (("::1", "5432"),),
-        ),
-        (
             "postgresql://h1:1,[::1],h2/d?connect_timeout=3",
             "postgresql://h1:1,[::1],h2/d",
             "?connect_timeout=3",

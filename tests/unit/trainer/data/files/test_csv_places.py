@@ -52,7 +52,7 @@ def refused(path, data):
 
 @pytest.mark.parametrize(
     ("suffix", "repeats"),
-    [*((suffix, 1) for suffix in ("", *SUFFIXES)), ("", LARGE), (".gz", LARGE), (".zst", LARGE)],
+    [("", 1), (".bz2", 1), ("", LARGE), (".gz", LARGE)],
 )
 @pytest.mark.parametrize(
     ("row", "reason"),
@@ -97,8 +97,7 @@ def test_columns_that_are_not_read_may_be_of_any_encoding(tmp_path):
 # ---- quotes
 
 
-@pytest.mark.parametrize("end", [b"u,x,a\n" * 3, b"u,x,a\n" * LARGE * 5], ids=["short", "long"])
-@pytest.mark.parametrize("repeats", [1, LARGE])
+@pytest.mark.parametrize(("repeats", "end"), [(1, b"u,x,a\n" * LARGE * 5), (LARGE, b"u,x,a\n" * 3)])
 @pytest.mark.parametrize("row", [b'u,x,"a\n', b'u,"x,a\n', b'"u,x,a\n'])
 def test_a_quote_that_is_never_closed_swallows_no_rows(tmp_path, repeats, row, end):
     """Arrow takes what follows for one value, of a column that isn't even read here."""

@@ -20,7 +20,10 @@ ZONES = st.timedeltas(dt.timedelta(hours=-23), dt.timedelta(hours=23)).map(
 )
 # 2026-01-01T00:00:00Z
 NEW_YEAR = 1_767_225_600.0
-NOW = NEW_YEAR + 180 * 86_400
+# 2026-06-30T12:00:00Z
+NOW = 1_782_820_800.0
+DAY = 86_400
+YEAR = 365 * DAY
 DAYS = [dt.date(2026, 1, 1), dt.date(1969, 12, 31)]
 DATES = [dt.datetime(2026, 1, 1), dt.datetime(1969, 12, 31, 23, 59, 59)]  # noqa: DTZ001
 
@@ -52,13 +55,6 @@ def test_texts_of_iso_8601_with_and_without_an_offset_may_be_mixed(times):
     assert seconds([time.isoformat() for time in given_times]) == close_to(given_times)
 
 
-@given(st.lists(TIMES.map(lambda time: time.replace(microsecond=0)), min_size=1))
-def test_texts_that_are_all_alike_are_read_as_mixed_ones_are(times):
-    for end in ("", "Z", "+02:00"):
-        texts = [time.isoformat(" ") + end for time in times]
-        assert seconds(texts) == seconds([*texts, "20260101T000000"])[:-1]
-
-
 @pytest.mark.parametrize(
     ("values", "kind", "expected", "as_numbers"),
     [
@@ -67,7 +63,6 @@ def test_texts_that_are_all_alike_are_read_as_mixed_ones_are(times):
         ([0.5, NEW_YEAR], pa.float64(), [0.5, NEW_YEAR], True),
         ([decimal.Decimal("1767225600.25")], None, [NEW_YEAR + 0.25], True),
         ([decimal.Decimal("1767225600")], pa.decimal128(20, 0), [NEW_YEAR], True),
-        ([decimal.Decimal("1767225600")], pa.decimal256(40, 0), [NEW_YEAR], True),
         (["0", " 1767225600.5\n", "-1e3"], None, [0.0, NEW_YEAR + 0.5, -1000.0], True),
         (
             ["2026-01-01", "2026-01-01T00:00:00.123456789Z"],
@@ -113,11 +108,7 @@ def test_a_text_that_is_no_time_is_named_by_row_and_value(text):
     ("values", "kind"),
     [
         (["0", "", "x"], None),
-        (["2026-01-01", " "], None),
-        (["2026-01-01T00:00Z", None, "2026-01-01"], None),
         ([1, None], pa.int64()),
-        ([1.5, None], pa.float32()),
-        ([DATES[0], None], pa.date32()),
         ([DATES[0], None], pa.timestamp("ms")),
     ],
 )
@@ -146,14 +137,10 @@ def test_a_number_outside_of_the_calendar_is_named_by_row_and_value(value):
             1_767_225_600_000_000,
             "are these microseconds? 1767225600000000 would be 2026-01-01T00:00:00Z",
         ),
-        (
-            1_767_225_600_000_000_000,
-            "are these nanoseconds? 1767225600000000000 would be 2026-01-01T00",
-        ),
         (20_260_115_123_000, "YYYYMMDDHHMMSS (ISO 8601's basic form)? write them with hyphens, "),
     ],
 )
-@pytest.mark.parametrize("kind", [pa.int64(), pa.string(), pa.float64(), pa.decimal128(20, 0)])
+@pytest.mark.parametrize("kind", [pa.string(), pa.decimal128(20, 0)])
 def test_another_unit_is_guessed_where_seconds_would_be_far_away(value, hint, kind):
     with pytest.raises(InputError) as caught:
         seconds([{pa.string(): str, pa.float64(): float}.get(kind, int)(value)], kind)
@@ -171,3 +158,151 @@ def test_a_time_that_a_database_means_as_endless_is_named_by_its_row():
 def test_times_of_another_type_are_refused(values):
     with pytest.raises(InputError, match=r"^data\.csv: column it holds .*, but should hold seconds"):
         seconds(values)
+
+
+def check(values, kind=None):
+    return timestamps.check(PATH, "it", read(values, kind), now=NOW)
+
+
+def refused(values, kind=None):
+    with pytest.raises(InputError) as caught:
+        check(values, kind)
+    return str(caught.value)
+
+
+def date(seconds):
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).replace(tzinfo=None)
+
+
+def as_numbers(seconds):
+    yield list(seconds), pa.int64()
+    yield list(seconds), pa.float64()
+    yield [str(time) for time in seconds], None
+
+
+def as_dates(seconds):
+    dates = [date(time) for time in seconds]
+    yield [f"{day.isoformat()}Z" for day in dates], None
+    yield dates, pa.timestamp("us")
+
+
+def all_forms(seconds):
+    """The same times in each way that columns have them."""
+    yield from as_numbers(seconds)
+    yield from as_dates(seconds)
+
+
+RECENT = st.lists(st.integers(int(NOW - 19 * YEAR), int(NOW) + DAY), min_size=1)
+
+
+@given(RECENT, st.integers(1, 5 * YEAR), st.integers(1, 4))
+def test_times_of_the_last_twenty_years_are_taken_and_those_a_day_ahead_are_refused(
+    seconds, further, count
+):
+    ahead = int(NOW) + DAY + further
+    bad = [ahead + DAY * position for position in range(count)]
+    for values, kind in all_forms(seconds):
+        assert check(values, kind) == []
+    for values, kind in all_forms([*seconds, *bad]):
+        message = refused(values, kind)
+        assert message.startswith(f"data.csv, row {len(seconds) + 1}: it is ")
+        assert f"{date(ahead).isoformat()}Z, more than a day ahead of this machine's clock" in message
+        assert "which says 2026-06-30T12:00:00Z" in message
+        assert f"{count} of {len(values)} rows" in message
+        assert "leave out" in message
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        (
+            20_260_115,
+            "YYYYMMDD (ISO 8601's basic form)? write them with hyphens, 20260115 as 2026-01-15",
+        ),
+        (46_037, "Excel's serial dates? 46037 would be 2026-01-15T00:00:00Z"),
+        (20_468, "days since 1970? 20468 would be 2026-01-15T00:00:00Z: multiply them by 86,400"),
+        (491_232, "hours since 1970? 491232 would be 2026-01-15T00:00:00Z: multiply them by 3,600"),
+        (29_473_920, "minutes since 1970? 29473920 would be 2026-01-15T00:00:00Z: multiply them by 60"),
+        (1_768_435, "seconds since 1970 divided by 1,000? 1768435 would be 2026-01-14T23:56:40Z"),
+        (1_768, "seconds since 1970 divided by 1,000,000?"),
+        (700_000_000, "seconds since 2001, as Apple's"),
+        (2026, "another name if it holds no times"),
+        (-5, "another name if it holds no times"),
+    ],
+)
+def test_numbers_of_another_form_are_refused_with_what_they_look_like(value, hint):
+    some = [value, value + 1, value] * 50
+    # A few zeros for unknown times don't hide it.
+    for values in (some, [*some, 0]):
+        for given_values, kind in as_numbers(values):
+            message = refused(given_values, kind)
+            assert message.startswith(f"data.csv, row 1: it is {value}, which is ")
+            assert f"{len(values)} of {len(values)} rows are of before 19" in message
+            assert hint in message
+
+
+@given(st.dates(dt.date(1900, 1, 1), dt.date(2100, 12, 31)))
+def test_dates_in_digits_are_never_seconds_and_their_text_is_told_how_to_be_written(day):
+    digits, written = f"{day:%Y%m%d}", day.isoformat()
+    # Alone, and among others: with hyphens, or as seconds.
+    for values in ([digits], [int(digits)], ["2026-01-01T00:00Z", digits], [NOW, NOW, int(digits)]):
+        assert f"{digits} as {written}" in refused(values)
+
+
+def test_digits_with_a_time_are_told_apart():
+    hours = refused([2_030_011_512, 2_030_011_513])
+    assert "YYYYMMDDHH (ISO 8601's basic form)? write them with hyphens, " in hours
+    assert "2030011512 as 2030-01-15T12" in hours
+    assert "202601151230 as 2026-01-15T12..." in refused([202_601_151_230])
+    # Basic forms with a letter are dates.
+    assert check(["20260115T120000Z", "20260116T120000"]) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "hint"),
+    [
+        # The wrong unit of a typed column is guessed.
+        (pa.array([1_768_435_200] * 3).cast(pa.timestamp("ms")), None, "1970 divided by 1,000? "),
+        ([dt.datetime(1, 1, 1)] * 3, pa.timestamp("us"), ""),  # noqa: DTZ001
+        (["1970-01-21T11:13:55Z", "1970-01-21"], None, ""),
+    ],
+)
+def test_dates_of_before_1971_are_refused_too(values, kind, hint):
+    message = refused(values, kind)
+    assert f"{len(values)} of {len(values)} rows are of before 1971" in message
+    assert hint in message
+
+
+def test_public_datasets_of_the_nineties_can_be_used_and_are_warned_of():
+    # MovieLens 100K.
+    first, last = 874_724_710, 893_286_638
+    seconds = np.linspace(first, last, 1000, dtype=np.int64).tolist()
+    for values, kind in all_forms(seconds):
+        [warning] = check(values, kind)
+        assert f"{date(last).isoformat()}Z, {(NOW - last) / (365.25 * DAY):.0f} years ago" in warning
+    # MovieLens 25M begins in 1995 and ends in 2019.
+    assert check([789_652_009, 1_574_327_703]) == []
+
+
+def test_dates_leave_no_doubt_so_those_of_the_eighties_are_only_warned_of():
+    times = [int(dt.datetime(1985, 1, 1, tzinfo=dt.UTC).timestamp()) + DAY * day for day in range(99)]
+    for values, kind in as_numbers(times):
+        assert "99 of 99 rows are of before 1995" in refused(values, kind)
+    for values, kind in as_dates(times):
+        [warning] = check(values, kind)
+        assert warning == "data.csv: the newest it is 1985-04-09T00:00:00Z, 41 years ago"
+
+
+@pytest.mark.parametrize("unknown", [0, -1, 18_000])
+def test_some_times_of_before_1971_are_counted_and_named(unknown):
+    [warning] = check([NOW, unknown, NOW, unknown, *[NOW] * 96])
+    assert warning.startswith(
+        f"data.csv: 2 of 100 rows have a it of before 1971, such as row 2 ({unknown}, "
+    )
+    assert "is that how an unknown time is written?" in warning
+
+
+def test_what_apples_systems_count_is_guessed_where_it_may_be_right():
+    # 2026-01-15 in seconds since 2001.
+    [warning] = check([790_128_000 + DAY])
+    assert "31 years ago: are these seconds since 2001, as Apple's systems have them? " in warning

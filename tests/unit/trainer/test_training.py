@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests import datasets
-from trainer.evaluation import of_lightfm
-from trainer.evaluation.of_lightfm import evaluate
+from trainer import training
 from trainer.fitting.lightfm_model import train
+from trainer.training import evaluate
 
 
 def trained(rows=None, **options):
@@ -82,10 +82,10 @@ def test_the_metrics_are_what_their_definitions_give(rows, options):
 
 def test_of_many_users_some_are_drawn_by_the_seed(monkeypatch):
     model, dataset = trained(split="random")
-    monkeypatch.setattr(of_lightfm, "MAX_USERS", 7)
+    monkeypatch.setattr(training, "MAX_USERS", 7)
     metrics = measured(model, dataset)
     assert metrics["evaluated_users"] == 7
     assert metrics == measured(model, dataset)
     assert len({measured(model, dataset, seed=seed)["train_auc"] for seed in range(5)}) > 1
-    monkeypatch.setattr(of_lightfm, "MAX_USERS", datasets.USERS)
+    monkeypatch.setattr(training, "MAX_USERS", datasets.USERS)
     assert measured(model, dataset, seed=1) == measured(model, dataset, seed=2)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import datasets
-from trainer.preparing.pair_weights import PairWeights, learning_warnings
+from trainer.preparing.matrices import PairWeights
 
 WEIGHTS = st.floats(-1e9, 1e9, width=32, allow_subnormal=False)
 ROWS = st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 3), WEIGHTS))
@@ -63,29 +63,3 @@ def test_sums_beyond_the_bound_are_counted_and_named_and_the_training_goes_on():
     assert "2 pairs of user and item of interactions.csv sum to more than 1e+09" in warning
     assert ("user 'u7' and item 'i2'" in warning) or ("user 'u3' and item 'i1'" in warning)
     assert not any("sum to more" in warning for warning in datasets.dataset().warnings)
-
-
-@pytest.mark.parametrize(
-    ("rows", "losses", "told"),
-    [
-        # A common size is no reason to warn.
-        (datasets.rows(), "", ""),
-        # So small that nothing is learned, and so large that a few ruin a model.
-        (
-            [(user, item, weight / 1000) for user, item, weight in datasets.rows()],
-            "warp bpr",
-            "only 0 of {} positives of a.csv weigh 0.02 or more",
-        ),
-        (
-            [*datasets.rows(), ("u1", "i1", 10_000.0)],
-            "bpr logistic",
-            "1 of {} positives of a.csv weigh more than 50, up to 1000",
-        ),
-    ],
-)
-def test_weights_by_which_a_loss_does_not_learn_are_told(rows, losses, told):
-    train = datasets.dataset(rows).train
-    for loss in ("warp", "bpr", "logistic"):
-        warnings = [*learning_warnings(train, name="a.csv", loss=loss)]
-        assert len(warnings) == (loss in losses.split())
-        assert all(warning.startswith(told.format(train.nnz)) for warning in warnings)
