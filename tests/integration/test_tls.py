@@ -27,10 +27,9 @@ from recsys.retriever.v1 import retriever_service_pb2_grpc as retriever_grpc
 from recsys.trainer.v1 import trainer_service_pb2 as trainer_pb
 from recsys.trainer.v1 import trainer_service_pb2_grpc as trainer_grpc
 
-from lightfm_retriever.hosting.calling.diagnosis import diagnose
 from lightfm_retriever.hosting.observing import logs
 from lightfm_retriever.hosting.security.credentials import open_channel
-from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity
+from lightfm_retriever.hosting.security.settings import ClientSecurity
 from retriever.__main__ import main as retriever_main
 from retriever.client import RetrieverClient
 from tests.certificates import NAME, Secret, authority, chain, expired, issue, key, serial, write
@@ -131,11 +130,6 @@ def refused(kind: Kind, target: str, security: ClientSecurity) -> tuple[grpc.Sta
     return caught.value.code(), caught.value.details(), info.reason
 
 
-def problem(target: str, security: ClientSecurity) -> str:
-    found = diagnose(target, security, seconds=PATIENCE)
-    return "" if found is None else found.text
-
-
 def healthy(target: str, security: ClientSecurity) -> None:
     with channel(target, security) as opened:
         stub = health_pb2_grpc.HealthStub(opened)
@@ -231,22 +225,6 @@ def test_health_checks_need_the_handshake_only_and_reflection_needs_all(locked, 
 
 
 @every_lock
-def test_who_cannot_connect_is_told_why(locked, files):
-    _, target = locked
-    fine = files.security("a.example")
-    assert problem(target, fine) == ""
-    for security, words in (
-        (PLAIN, "the service speaks TLS: give ca"),
-        (files.security(), "may want a client certificate, cert and key"),
-        (files.security("a.example", by="others"), "a certificate that another CA signed"),
-        (files.security("a.example", ca="others"), "its certificate isn't signed by any in ca"),
-        (files.security("a.example", server_name="elsewhere"), "give one as server_name"),
-    ):
-        assert words in problem(target, security)
-    assert problem(target, files.security("a.example", server_name=NAME)) == ""
-
-
-@every_lock
 def test_the_command_line_asks_with_flags_and_with_the_environment(
     locked, files, tmp_path, monkeypatch, capsys
 ):
@@ -284,13 +262,6 @@ def test_the_command_line_asks_with_flags_and_with_the_environment(
     # A flag wins.
     status, _, errors = run(kind.command, "--ca", tmp_path / "missing")
     assert (status, errors) == (1, f"error: --ca {tmp_path}/missing: No such file or directory\n")
-
-
-@every_lock
-def test_a_client_of_the_library_asks_with_the_same(locked, files):
-    kind, target = locked
-    with kind.client(target, security=files.security("a.example", token=TOKEN)) as client:
-        client.is_serving()
 
 
 # ---- what changes on disk while the service runs

@@ -17,7 +17,6 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication import labels, layout
 from tests.integration.retriever.test_overload import HeldCall
-from tests.integration.retriever.test_start import refused
 from tests.load import models
 from tests.service import PATIENCE
 
@@ -149,29 +148,6 @@ def test_calls_of_all_kinds_are_counted_by_what_came_of_them(start, volume):
     assert watched.wait_for(lambda read: read["retriever_worker_memory_bytes{worker=0}"] > 1 << 20)
 
 
-def test_recall_is_measured_while_it_serves(start, tmp_path):
-    """The index looks at so few items that it misses some."""
-    volume = tmp_path / "large"
-    size = models.Size(items=5000, components=16, every=False)
-    labels.promote(volume, models.publish(volume, "a", 1, size).version)
-    watched = watch(start, volume, workers=1, online_recall_share=1)
-    assert "retriever_online_recall" not in watched.read()
-    stub = watched.service.stub()
-    for user in models.USER_IDS:
-        stub.Recommend(pb.RecommendRequest(user_id=user), timeout=PATIENCE)
-
-    def counted(read):
-        return (
-            read["retriever_online_recall_samples_total"]
-            + read["retriever_online_recall_skipped_total"]
-        )
-
-    by_index = "retriever_answers_total{method=Recommend,search=index,source=personalized}"
-    read = watched.wait_for(lambda read: counted(read) == read.get(by_index, -1))
-    assert read["retriever_online_recall_samples_total"] >= 1
-    assert 0 < read["retriever_online_recall"] < 1
-
-
 def test_a_worker_that_is_killed_loses_no_count(start, volume):
     watched = watch(start, volume, workers=1, online_recall_share=0)
     ask = pb.RecommendRequest(user_id=models.USER_IDS[0])
@@ -224,13 +200,6 @@ def test_it_is_not_ready_as_soon_as_it_drains_and_is_watched_to_the_end(start, v
     watched.wait_for_values(Recommend_OK=1)
     watched.service.signal(signal.SIGINT)
     watched.service.wait()
-
-
-def test_an_address_that_is_none_is_said_at_the_start(tmp_path):
-    message = refused(
-        "--volume", tmp_path, "--listen", "127.0.0.1:0", "--metrics-listen", "9100", status=2
-    )
-    assert message.startswith("error: --metrics-listen is '9100', but should be HOST:PORT")
 
 
 def test_it_serves_without_the_metrics_whose_port_is_taken(start, volume):

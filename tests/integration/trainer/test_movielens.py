@@ -6,18 +6,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from annoy import AnnoyIndex
 from lightfm import LightFM
 from lightfm.evaluation import auc_score, precision_at_k
 
-from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import read_label
 from lightfm_retriever.publication.reader import open_publication
-from lightfm_retriever.publication.vectors.vector_space import augment_items, user_queries
 from lightfm_retriever.publication.verification import verify
 from tests import movielens
-from trainer.index import make_backends
-from trainer.index.protocol import IndexTask
 
 SEED = 42
 
@@ -25,20 +20,6 @@ SEED = 42
 @pytest.fixture(scope="module")
 def publication(movielens_run):
     return open_publication(movielens_run.volume, read_label(movielens_run.volume, "current"))
-
-
-@pytest.fixture(scope="module")
-def predictions(movielens_run):
-    """LightFM's own, (users, items)."""
-    dataset, model = movielens_run.result.dataset, movielens_run.result.model
-    users, items = len(dataset.users), len(dataset.items)
-    predicted = model.predict(
-        np.repeat(np.arange(users), items),
-        np.tile(np.arange(items), users),
-        user_features=dataset.user_features,
-        item_features=dataset.item_features,
-    )
-    return predicted.reshape(users, items)
 
 
 @pytest.fixture(scope="module")
@@ -111,69 +92,6 @@ def test_what_is_published_is_what_was_measured(movielens_run, publication):
     assert bytes(publication.titles.values[start:end]) == b"Star Wars (1977)"
 
 
-def test_every_exact_score_is_lightfms(publication, predictions):
-    scores = user_queries(publication.user_vectors) @ publication.item_vectors.T
-    scores += publication.user_vectors[:, -1:]
-    assert np.abs(scores - predictions).max() < 1e-4
-
-
-def test_exact_search_gives_every_user_lightfms_own_top_ten(publication, predictions, tmp_path):
-    [exact] = make_backends("exact")
-    built = exact.build(
-        IndexTask(publication.item_vectors, "inner_product", tmp_path / "it.exact", {}, SEED)
-    )
-    same = 0
-    for user, query in enumerate(user_queries(publication.user_vectors)):
-        found = built.index.search(query, 10, 0)
-        own = np.argsort(-predictions[user], kind="stable")[:10]
-        same += found.tolist() == own.tolist()
-        # Where the two differ, the scores are as near as float32 can tell.
-        np.testing.assert_allclose(predictions[user][found], predictions[user][own], atol=1e-5)
-    assert same >= 0.98 * len(predictions)
-
-
-def recall(index, vectors, queries, search_k, *, own=None, seen=None):
-    """Share of the true ten that are among the best ten of the candidates, from the definition."""
-    scores = queries @ vectors.T
-    found = wanted = 0
-    for position, query in enumerate(queries):
-        # An item is no neighbour of itself, and what a user has seen is recommended to nobody.
-        gone = seen[position] if own is None else own[position : position + 1]
-        scores[position, gone] = -np.inf
-        true = {*np.argsort(-scores[position])[:10].tolist()}
-        asked = np.concatenate([query, np.zeros(index.f - len(query), dtype=np.float32)])
-        # A neighbour more looks at a node more in each tree.
-        nodes = search_k + len(gone) * index.get_n_trees()
-        rows = np.array(index.get_nns_by_vector(asked, 10 + len(gone), nodes))
-        rows = np.setdiff1d(rows, gone)
-        found += len(true & {*rows[np.argsort(-scores[position, rows])[:10]].tolist()})
-        wanted += 10
-    return found / wanted
-
-
-@pytest.mark.parametrize("name", [layout.SIMILAR, layout.RECOMMEND])
-def test_annoys_recall_is_stored_as_brute_force_finds_it(publication, name):
-    facts = publication.manifest.indexes[name]
-    index = AnnoyIndex(facts.dimensions, facts.metric)
-    index.load(str(publication.directory / facts.file))
-    assert (facts.backend, facts.query["candidates"]) == ("annoy", 10)
-    search_k = facts.query["search_k"]
-    if name == layout.SIMILAR:
-        embeddings = publication.item_vectors[:, :-1]
-        vectors = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-        # Of more than a thousand items, so many are drawn.
-        own = np.random.default_rng(SEED).permutation(len(vectors))[:1000]
-        served = recall(index, vectors, vectors[own], search_k, own=own)
-    else:
-        vectors = publication.item_vectors
-        assert index.f == augment_items(vectors).shape[1]
-        queries = user_queries(publication.user_vectors)
-        served = recall(index, vectors, queries, search_k, seen=publication.seen)
-    # A slow machine asks fewer of the questions.
-    assert facts.recall_at_10 == pytest.approx(served, abs=5e-3)
-    assert facts.recall_at_10 >= facts.target_recall == 0.95
-
-
 def test_the_settings_are_about_the_least_that_find_enough(publication):
     """Less effort, as was tried, finds less than the target; all of it is in the manifest."""
     for facts in publication.manifest.indexes.values():
@@ -187,20 +105,3 @@ def test_the_settings_are_about_the_least_that_find_enough(publication):
                 trial.recall_at_10 < facts.target_recall
                 or trial.query_microseconds >= facts.query_microseconds
             )
-
-
-def test_what_was_held_out_is_published(movielens_run, publication):
-    """By what it evaluates to: the test precision, by plain arithmetic over the vectors."""
-    dataset = movielens_run.result.dataset
-    scores = user_queries(publication.user_vectors) @ publication.item_vectors.T
-    hits = users = 0
-    for user in range(len(publication.users)):
-        held_out = publication.held_out[user]
-        assert held_out.tolist() == sorted(dataset.test[user].indices)
-        scores[user, publication.seen[user]] = -np.inf
-        if len(held_out):
-            users += 1
-            hits += np.isin(np.argsort(-scores[user], kind="stable")[:10], held_out).sum()
-    metrics = publication.manifest.metrics
-    assert users == metrics["evaluated_users"]
-    assert hits / (10 * users) == pytest.approx(metrics["test_precision_at_10_unseen"], abs=1e-3)

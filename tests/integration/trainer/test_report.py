@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.metadata
 import json
 import os
 import struct
@@ -12,13 +11,11 @@ from pathlib import Path
 import pytest
 
 from lightfm_retriever.publication.labels import read_label
-from lightfm_retriever.publication.reader import open_publication
 from tests.unit.trainer.report import catalogue
 from tests.unit.trainer.report.reading import Page, assert_self_contained
 from trainer.__main__ import main
 from trainer.index import measure
-from trainer.report import accuracy, deployment, scaling
-from trainer.report.pictures import name_of
+from trainer.report import deployment, scaling
 
 BACKENDS = ["exact", "annoy"]
 ITEMS = 200
@@ -92,46 +89,6 @@ def test_the_page_has_every_section(report, page):
     assert catalogue.SCRIPT in page.text
 
 
-def test_the_conditions_say_with_what_it_was_measured(figures, page):
-    first, second, *more = figures["conditions"]
-    assert more == []
-    for name in ("lightfm-retriever", "numpy", "scikit-learn", "annoy"):
-        assert f"{name} {importlib.metadata.version(name)}" in first
-    assert "recall@10 0.95" in second
-    assert "builds on 1; seed 3." in second
-    assert first in page.text
-    assert second in page.text
-
-
-def test_time_against_size_is_of_every_backend_and_both_kinds_of_catalogue(figures):
-    points = figures["scaling"]
-    assert [(one["vectors"], one["items"], one["backend"]) for one in points] == [
-        (kind, ITEMS, backend)
-        for kind in ("repeated", "interpolated")
-        for backend in (scaling.PAIRWISE, *BACKENDS)
-    ]
-    for one in points:
-        assert one["query_microseconds"] > 0
-        assert (one["file_bytes"] > 0) == (one["backend"] == "annoy")
-
-
-def test_precision_is_that_of_the_publication(report, figures):
-    volume, version = report[:2]
-    metrics = open_publication(volume, version).manifest.metrics
-    rows = figures["accuracy"]["precision"]
-    assert [row["backend"] for row in rows] == BACKENDS
-    assert rows[0]["all_items"] == pytest.approx(metrics["test_precision_at_10"])
-    assert rows[0]["unseen"] == pytest.approx(metrics["test_precision_at_10_unseen"])
-
-
-def test_curves_have_the_chosen_setting_of_every_backend(figures):
-    for name in ("similar", "recommend"):
-        chosen = figures["accuracy"]["chosen"][name]
-        assert [one["backend"] for one in chosen] == BACKENDS
-        for one in chosen:
-            assert one in figures["accuracy"]["trials"][name]
-
-
 def test_deployments_have_the_time_and_the_memory_of_real_retrievers(figures):
     rows = figures["deployments"]
     assert [(row["items"], row["backend"]) for row in rows] == [(ITEMS, name) for name in BACKENDS]
@@ -145,23 +102,3 @@ def test_deployments_have_the_time_and_the_memory_of_real_retrievers(figures):
         # Each has an interpreter of its own; with more of them more is shared, but nothing less held.
         assert memory == sorted(memory)
         assert memory[0] > 5e6
-
-
-def test_the_page_has_tables_of_all_of_it(figures, page):
-    users, items = figures["accuracy"]["users"], figures["accuracy"]["items"]
-    assert len(users) == len(items) == accuracy._SAMPLES
-    heads = [name_of(name) for name in BACKENDS]
-    shown = [table for table in page.tables if table.head[-2:] == heads]
-    assert [table.head[:-2] for table in shown] == [["", "seen"], [""]]
-    names = ("vectors", "µs a query"), ("seen excluded",), ("load, s",)
-    counts = [len(page.table(*name).body) for name in names]
-    assert counts == [2 * (1 + len(BACKENDS)), len(BACKENDS), len(BACKENDS)]
-    for samples, table in zip((users, items), shown, strict=True):
-        assert table.body == [
-            [
-                one["subject"],
-                *(["\n".join(one["known"])] if samples is users else []),
-                *("\n".join(one["answers"][name]) for name in BACKENDS),
-            ]
-            for one in samples
-        ]

@@ -20,7 +20,6 @@ from tests import datasets
 from tests.trainer_service import (
     CANCELLED,
     FAILED,
-    QUEUED,
     RUNNING,
     SUCCEEDED,
     TrainerService,
@@ -157,19 +156,6 @@ def test_a_process_that_is_killed_fails_its_run_and_no_other(shared):
     assert shared.end(shared.submit(of_file())).state == SUCCEEDED
 
 
-def test_two_runs_run_at_the_same_time_where_that_is_asked_for(tmp_path, data):
-    flags = {"data_root": data, "keep_all": True, "parallel_runs": 2}
-    with TrainerService(tmp_path / "volume", tmp_path / "state", **flags) as service:
-        ids = [service.submit(long()) for _ in range(3)]
-        for run_id in ids[:2]:
-            service.wait_for(run_id, trains)
-        assert len(service.children()) == 2
-        assert [service.get(run_id).state for run_id in ids] == [RUNNING, RUNNING, QUEUED]
-        assert [run.id for run in service.runs(state=RUNNING)] == ids[1::-1]
-        service.cancel(ids[0])
-        service.wait_for(ids[2], trains)
-
-
 def test_a_path_outside_the_roots_is_an_invalid_argument(shared, data):
     outside = datasets.write_rows(data.with_name("outside.csv"))
     (data / "link.csv").symlink_to(outside)
@@ -255,18 +241,6 @@ def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
     for ask in (shared.get, shared.cancel, lambda run_id: next(shared.watch(run_id))):
         code, _, reason = refused(lambda: ask("none"))  # noqa: B023
         assert (code, reason) == missing
-
-
-def test_the_same_request_id_is_the_same_run(shared):
-    weights = pb.DataSpec(event_log=True, event_weights={f"e{n}": float(n) for n in range(20)})
-    other_way = pb.DataSpec(event_log=True)
-    for number in reversed(range(20)):
-        other_way.event_weights[f"e{number}"] = float(number)
-    first = shared.submit(spec(weights), request_id="once")
-    assert shared.submit(spec(other_way), request_id="once") == first
-    code, _, reason = refused(lambda: shared.submit(of_file(), request_id="once"))
-    assert (code, reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
-    shared.end(first)
 
 
 def test_a_database_of_a_run_is_never_shown(shared, data):

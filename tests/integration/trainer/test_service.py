@@ -9,16 +9,12 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
-    ProtoReflectionDescriptorDatabase,
-)
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
 
@@ -26,17 +22,16 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import list_labels, promote
 from lightfm_retriever.publication.reader import list_versions
 from lightfm_retriever.publication.volume import FolderVolume
-from tests import datasets, publications, specs, trainer_service
+from tests import datasets, publications, trainer_service
 from tests.integration.trainer.conftest import ROOT, start
 from trainer.__main__ import main
 from trainer.data.data_roots import DataRoots
 from trainer.event_log.log import EventLog
-from trainer.pipeline import Places, train_and_publish
+from trainer.pipeline import Places
 from trainer.runs.scheduler import Scheduler
 from trainer.runs.store import RunStore
 from trainer.service.server import build_server
 from trainer.service.servicer import MAX_SPEC_BYTES, TrainerServicer
-from trainer.spec import DataSpec
 
 NAME = "recsys.trainer.v1.TrainerService"
 TIMEOUT = 30
@@ -211,27 +206,6 @@ def test_a_read_only_volume_is_unavailable_for_moves(small_disk, tmp_path):
         assert len(stub.ListVersions(pb.ListVersionsRequest(), timeout=TIMEOUT).versions) == 2
 
 
-def test_health_is_serving(channel, versions):
-    stub = health_pb2_grpc.HealthStub(channel)
-    for name in ("", NAME):
-        answer = stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=TIMEOUT)
-        assert answer.status == health_pb2.HealthCheckResponse.SERVING
-    with pytest.raises(grpc.RpcError) as caught:
-        stub.Check(health_pb2.HealthCheckRequest(service="other"), timeout=TIMEOUT)
-    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
-
-
-def test_reflection_describes_the_service(channel, versions):
-    reflected = ProtoReflectionDescriptorDatabase(channel)
-    assert {NAME, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"} <= {
-        *reflected.get_services()
-    }
-    described = reflected.FindFileContainingSymbol(NAME)
-    names = {method.name for method in described.service[0].method}
-    assert names == {*pb.DESCRIPTOR.services_by_name["TrainerService"].methods_by_name}
-    assert {"Train", "ListVersions", "SetLabel"} <= names
-
-
 def test_a_label_is_rolled_back_as_far_as_it_goes(stub, volume, versions):
     set_label(stub, versions[1])
     answer = stub.Rollback(pb.RollbackRequest(), timeout=TIMEOUT)
@@ -252,37 +226,6 @@ def test_a_version_is_deleted_unless_a_label_names_it(stub, volume, versions):
     assert refused(stub.DeleteVersion, other)[2] == "VERSION_NOT_FOUND"
 
 
-def test_two_versions_are_compared(stub, volume):
-    made = [
-        train_and_publish(
-            specs.spec(
-                data=DataSpec(interactions="in memory", split="first-10"),
-                hyperparameters=replace(datasets.QUICK, epochs=seed),
-                backend="exact",
-                label=None,
-            ),
-            Places(FolderVolume(volume), volume, volume),
-            source=datasets.source(seed=seed),
-        ).manifest
-        for seed in (1, 2)
-    ]
-    base, version = (own.version for own in made)
-    request = pb.DiffVersionsRequest(base_version=base, version=version, users=10)
-    answer = stub.DiffVersions(request, timeout=TIMEOUT)
-    assert answer.overlap.users == 10
-    assert 0 <= answer.overlap.min <= answer.overlap.median <= 10
-    assert (answer.items.before, answer.items.after) == (made[0].items, made[1].items)
-    changed = {own.name: (own.before, own.after) for own in answer.hyperparameters}
-    assert changed == {"epochs": ("1", "2")}
-    metrics = {own.name: (own.before, own.after) for own in answer.metrics}
-    assert metrics["test_auc"] == (made[0].metrics["test_auc"], made[1].metrics["test_auc"])
-    same = stub.DiffVersions(pb.DiffVersionsRequest(base_version=base, version=base), timeout=TIMEOUT)
-    assert (same.overlap.min, [*same.hyperparameters]) == (10, [])
-    for users in (-1, 10_001):
-        request.users = users
-        assert refused(stub.DiffVersions, request)[2] == "users"
-
-
 def test_without_roots_no_path_is_allowed(stub, tmp_path):
     """However long and of any script: gRPC would make an error of its own of a status too large."""
     for path in (str(datasets.write_rows(tmp_path / "a.csv")), "🎬" * 5000):
@@ -290,26 +233,6 @@ def test_without_roots_no_path_is_allowed(stub, tmp_path):
         code, message, field = refused(stub.Train, pb.TrainRequest(spec=wanted))
         assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.interactions")
         assert path[0] != "/" or "see --data-root" in message
-
-
-def test_runs_are_listed_by_pages(stub):
-    wanted = pb.TrainRequest(spec=pb.TrainingSpec(data=pb.DataSpec(event_log=True)))
-    made = [stub.Train(wanted, timeout=TIMEOUT).training_run.id for _ in range(7)]
-    for size in (1, 3, 7, 50):
-        expected, found, token = made[::-1], [], ""
-        while True:
-            request = pb.ListTrainingRunsRequest(page_size=size, page_token=token)
-            answer = stub.ListTrainingRuns(request, timeout=TIMEOUT)
-            found += [run.id for run in answer.training_runs]
-            token = answer.next_page_token
-            if not token:
-                break
-            assert len(answer.training_runs) == size
-            # One that comes in between is on no later page.
-            made.append(stub.Train(wanted, timeout=TIMEOUT).training_run.id)
-        assert found == expected
-    request = pb.ListTrainingRunsRequest(state=pb.TRAINING_RUN_STATE_RUNNING)
-    assert not stub.ListTrainingRuns(request, timeout=TIMEOUT).training_runs
 
 
 @contextmanager
@@ -433,22 +356,6 @@ def test_a_spec_has_an_end(stub):
         code, message, _ = refused(stub.Train, request)
         assert code is grpc.StatusCode.INVALID_ARGUMENT
         assert all(text in message for text in said)
-
-
-def test_a_page_of_large_runs_is_shorter_and_none_is_left_out(stub):
-    spec = pb.TrainingSpec(
-        data=pb.DataSpec(dataset="movielens-100k", item_features=["x" * (MAX_SPEC_BYTES - 100)])
-    )
-    made = [stub.Train(pb.TrainRequest(spec=spec), timeout=TIMEOUT).training_run.id for _ in range(60)]
-    listed, pages, token = [], 0, ""
-    while token or not pages:
-        page = stub.ListTrainingRuns(
-            pb.ListTrainingRunsRequest(page_size=1000, page_token=token), timeout=TIMEOUT
-        )
-        listed += [run.id for run in page.training_runs]
-        pages, token = pages + 1, page.next_page_token
-    assert listed == made[::-1]
-    assert pages == 2
 
 
 @pytest.mark.parametrize("method", [f"/{NAME}/AppendInteractions", f"/{NAME}/ListTrainingRuns"])
