@@ -101,34 +101,22 @@ def served(truth, tmp_path_factory):
     return ask_all(truth.run.volume, truth.run, tmp_path_factory.mktemp("annoy") / "log")
 
 
-def test_all_users_are_asked_for(served, truth):
-    assert len(served.recommended) == USERS
-    assert all(len(rows) == LIMIT for rows, _ in served.recommended)
-    assert len(served.similar) == len(truth.cosines) > 1600
-    assert all(len(rows) == LIMIT for rows, _ in served.similar)
-
-
-def test_every_score_is_lightfms_prediction(served, truth):
+def test_every_score_is_lightfms_best_first_and_nothing_seen(served, truth):
+    assert (len(served.recommended), truth.seen.sum()) == (USERS, truth.run.result.dataset.train.nnz)
     for user, (rows, scores) in enumerate(served.recommended):
         np.testing.assert_allclose(scores, truth.scores[user, rows], rtol=0, atol=1e-4)
-
-
-def test_every_list_is_ordered_by_score(served):
-    for _, scores in [*served.recommended, *served.similar]:
+        assert len({*rows}) == LIMIT
+        assert not truth.seen[user, rows].any()
         assert scores == sorted(scores, reverse=True)
 
 
-def test_nothing_that_was_seen_is_recommended(served, truth):
-    assert truth.seen.sum() == truth.run.result.dataset.train.nnz
-    for user, (rows, _) in enumerate(served.recommended):
-        assert len({*rows}) == LIMIT
-        assert not truth.seen[user, rows].any()
-
-
 def test_the_scores_of_similar_items_are_cosines(served, truth):
+    assert len(served.similar) == len(truth.cosines) > 1600
     for item, (rows, scores) in enumerate(served.similar):
         assert item not in rows
         np.testing.assert_allclose(scores, truth.cosines[item, rows], rtol=0, atol=1e-4)
+        assert len({*rows}) == LIMIT
+        assert scores == sorted(scores, reverse=True)
 
 
 def test_as_much_is_found_as_the_manifest_says(served, truth):

@@ -219,10 +219,10 @@ def test_calls_that_waited_and_that_no_thread_can_be_given_are_told_so_each(serv
     with monkeypatch.context() as patch:
         Lacking(patch)
         calls = [ask.future(b"wait", timeout=PATIENCE) for _ in range(3)]
-        while len(server.lane._held) < len(calls):
+        while server.lane.in_flight < len(calls):
             pass
         server.lane.release()
-    assert [call.code() for call in calls] == [grpc.StatusCode.UNAVAILABLE] * len(calls)
+        assert [call.code() for call in calls] == [grpc.StatusCode.UNAVAILABLE] * len(calls)
     assert server.is_empty()
 
 

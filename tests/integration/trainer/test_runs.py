@@ -142,60 +142,30 @@ def test_a_run_that_fails_says_how_to_mend_it_and_is_no_end_of_the_service(share
 
 
 def test_a_process_that_is_killed_fails_its_run_and_no_other(shared):
-    for number, said in (
-        (signal.SIGKILL, "its process was killed (signal 9): perhaps there wasn't enough memory"),
-        (signal.SIGSEGV, "its process crashed (signal 11)"),
-    ):
-        run_id = shared.submit(long())
-        shared.wait_for(run_id, trains)
-        os.kill(shared.wait_for_child(), number)
-        last = shared.end(run_id)
-        assert last.state == FAILED
-        assert last.error.startswith(said)
-        assert last.stage == "Training, epochs"
+    run_id = shared.submit(long())
+    shared.wait_for(run_id, trains)
+    os.kill(shared.wait_for_child(), signal.SIGKILL)
+    last = shared.end(run_id)
+    assert last.state == FAILED
+    assert last.error.startswith("its process was killed (signal 9): perhaps there wasn't enough")
+    assert last.stage == "Training, epochs"
     assert shared.end(shared.submit(of_file())).state == SUCCEEDED
 
 
-def test_a_path_outside_the_roots_is_an_invalid_argument(shared, data):
+def test_a_file_or_database_that_a_caller_may_not_name_is_an_invalid_argument(shared, data, tmp_path):
     outside = datasets.write_rows(data.with_name("outside.csv"))
     (data / "link.csv").symlink_to(outside)
-    (data / "folder").mkdir()
-    before = shared.runs()
-    for path in (
-        "../outside.csv",
-        str(outside),
-        "/etc/passwd",
-        "link.csv",
-        "folder/../../outside.csv",
-        "",
-        "none.csv",
-        # A store is none of a caller's, either.
-        "s3://bucket/prefix",
-        "file:///etc/passwd",
-        "gs://bucket/a.parquet",
-    ):
+    before, written = shared.runs(), tmp_path / "new"
+    for path in ("../outside.csv", str(outside), "link.csv", "none.csv", "s3://bucket/prefix"):
         wanted = spec(pb.DataSpec(interactions=path))
         code, _, field = refused(lambda: shared.submit(wanted))  # noqa: B023
         assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.interactions"), path
         wanted = spec(pb.DataSpec(interactions="interactions.parquet", items=path))
         assert refused(lambda: shared.submit(wanted))[2] == "spec.data.items", path  # noqa: B023
-    assert shared.runs() == before
-
-
-def test_a_database_that_a_caller_may_not_name_is_an_invalid_argument(shared, tmp_path):
-    outside, new = tmp_path / "outside.sqlite", tmp_path / "new"
-    outside.write_bytes(b"")
-    label, before = shared.volume / "labels/none", shared.runs()
     for url in (
         f"sqlite:///{outside}",
-        "mysql://me:hunter2@host/db",
-        f"postgresql://me:hunter2@127.0.0.1:1/db?sslkeylogfile={label}",
-        f"postgresql://me:hunter2@127.0.0.1:1/db?sslkeylogfile={new}",
-        f"postgresql://me:hunter2@127.0.0.1:1/db?sslrootcert={outside}",
-        f"postgresql://me:hunter2@/db?host={tmp_path}",
+        f"postgresql://me:hunter2@127.0.0.1:1/db?sslkeylogfile={written}",
         "postgresql://me:hunter2@169.254.169.254/db",
-        "postgresql://me@127.0.0.1:1/db",
-        "s3://bucket/prefix",
     ):
         wanted = spec(pb.DataSpec(interactions_sql="SELECT 1", database_url=url))
         found, message, field = refused(lambda: shared.submit(wanted))  # noqa: B023
@@ -203,8 +173,7 @@ def test_a_database_that_a_caller_may_not_name_is_an_invalid_argument(shared, tm
         assert (found, field) == expected, url
         assert "hunter2" not in message
     assert shared.runs() == before
-    assert not label.exists()
-    assert not new.exists()
+    assert not written.exists()
 
 
 def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
@@ -213,8 +182,6 @@ def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
         ("hyperparameters.epochs", of_file(hyperparameters=pb.Hyperparameters(epochs=0))),
         ("gates.min_auc", of_file(gates=pb.Gates(min_auc=2.0))),
         ("label", of_file(label="x" * 5000)),
-        ("backend", of_file(backend="hnswlib")),
-        ("max_shrinkage", of_file(max_shrinkage=7.0)),
     )
     for method, request, field in (
         *(("Train", pb.TrainRequest(spec=own), f"spec.{field}") for field, own in specs),
@@ -222,9 +189,6 @@ def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
         ("Train", pb.TrainRequest(spec=pb.TrainingSpec()), "spec.data.dataset"),
         ("Train", pb.TrainRequest(spec=of_file(), request_id="é" * 65), "request_id"),
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_size=-1), "page_size"),
-        ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_size=1001), "page_size"),
-        ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token="x"), "page_token"),  # noqa: S106
-        ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token="--1"), "page_token"),  # noqa: S106
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token=str(2**63)), "page_token"),
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token="٣"), "page_token"),  # noqa: S106
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(state=77), "state"),
