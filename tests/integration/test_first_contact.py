@@ -20,7 +20,6 @@ from recsys.retriever.v1 import retriever_service_pb2 as retriever_pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as retriever_grpc
 from recsys.trainer.v1 import trainer_service_pb2 as trainer_pb
 
-from lightfm_retriever.hosting.calling.first_contact import FirstContact
 from lightfm_retriever.hosting.security.credentials import add_port
 from lightfm_retriever.hosting.security.settings import PLAIN, ClientSecurity, SecuritySettings
 from lightfm_retriever.hosting.serving.server import HostedServer, probes
@@ -257,21 +256,6 @@ def test_a_service_that_was_known_and_is_gone_is_told_as_one_that_never_was(kind
         kind.ask(client)
     assert (raised.value.cause, raised.value.code) == ("refused", grpc.StatusCode.DEADLINE_EXCEEDED)
     assert f"nobody listens at {target}" in str(raised.value)
-
-
-@both
-def test_a_timeout_that_is_over_when_the_service_was_found_is_kept(kind, monkeypatch):
-    name = RETRIEVER if kind.name == "retriever" else TRAINER
-
-    def takes_all(self, seconds):
-        time.sleep(seconds)
-        self.reached = True
-
-    monkeypatch.setattr(FirstContact, "problem", takes_all)
-    with hosted(name) as target, kind.client(target, timeout_seconds=0.001) as client:
-        with pytest.raises(Exception, match=r"DEADLINE_EXCEEDED: .*0\.001 s are too short") as raised:
-            kind.ask(client)
-        assert raised.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 @both

@@ -122,21 +122,6 @@ def test_all_limits_at_once_are_answered(stub, method, request_):
     assert result.response == answer
 
 
-def test_a_request_may_have_so_many_bytes(stub):
-    text = ["x" * (BATCH_BYTES // 8)] * 8
-    none_of = pb.Condition(attribute="genres", none_of=pb.Values(values=text))
-    for field, changed in (
-        ("exclude_item_ids", {"exclude_item_ids": text}),
-        ("filter", {"filter": pb.Filter(conditions=[none_of])}),
-    ):
-        wrong = pb.SimilarItemsRequest(item_id=ITEM_IDS[0], **changed)
-        assert wrong.ByteSize() > BATCH_BYTES
-        found, reason = refused(stub, "SimilarItems", wrong)
-        assert found == field
-        assert f"{wrong.ByteSize()} bytes" in reason
-        assert f"{BATCH_BYTES}:" in reason
-
-
 @pytest.mark.parametrize("kind", ["SimilarItems", "Recommend"])
 def test_a_batch_may_have_so_many_bytes(stub, kind):
     subject, of = (

@@ -101,8 +101,6 @@ def test_calls_of_all_kinds_are_counted_by_what_came_of_them(start, volume):
         timeout=PATIENCE,
     )
     assert fails(stub.Recommend, pb.RecommendRequest(user_id="nobody")) == "NOT_FOUND"
-    assert fails(stub.Recommend, pb.RecommendRequest(user_id=user, limit=-1)) == "INVALID_ARGUMENT"
-    assert fails(stub.SimilarItems, pb.SimilarItemsRequest()) == "INVALID_ARGUMENT"
     broken = channel.unary_unary("/recsys.retriever.v1.RetrieverService/Recommend")
     assert fails(broken, b"\xff") == "INTERNAL"
     held = [HeldCall(channel) for _ in range(2)]
@@ -115,11 +113,9 @@ def test_calls_of_all_kinds_are_counted_by_what_came_of_them(start, volume):
     read = watched.wait_for_values(
         Recommend_OK=4,
         Recommend_NOT_FOUND=1,
-        Recommend_INVALID_ARGUMENT=1,
         Recommend_INTERNAL=1,
         Recommend_RESOURCE_EXHAUSTED=1,
         SimilarItems_OK=1,
-        SimilarItems_INVALID_ARGUMENT=1,
         BatchRecommend_OK=1,
         BatchSimilarItems_OK=0,
     )
@@ -127,21 +123,11 @@ def test_calls_of_all_kinds_are_counted_by_what_came_of_them(start, volume):
     never = [f"retriever_calls_total{{code={code},method=Recommend}}" for code in _NEVER]
     watched.wait_for(lambda read: sum(read.get(key, 0) for key in never) == 1)
     # Not those that were refused, or never came.
-    assert read["retriever_call_duration_seconds_count{method=Recommend}"] == 6
+    assert read["retriever_call_duration_seconds_count{method=Recommend}"] == 5
     assert read["retriever_call_duration_seconds_sum{method=Recommend}"] > 0
     assert read["retriever_calls_total{code=OK,method=GetStatus}"] > 0
-    ranked = {
-        method: sum(value for key, value in read.items() if key.startswith(answers))
-        for method in ("Recommend", "SimilarItems", "BatchRecommend")
-        for answers in (f"retriever_answers_total{{method={method},",)
-    }
-    assert ranked == {"Recommend": 4, "SimilarItems": 1, "BatchRecommend": 2}
-    assert read["retriever_short_answers_total{method=SimilarItems,reason=catalogue}"] == 1
-    assert read["retriever_candidates_total{method=Recommend}"] >= 40
     version = service.status().version
     assert read[f"retriever_version_info{{label=current,version={version}}}"] == 1
-    created = layout.version_time(version).timestamp()
-    assert read["retriever_version_created_timestamp_seconds"] == created
     assert read["retriever_workers{state=running}"] == 1
     assert read["retriever_reloads_total{outcome=succeeded}"] == 1
     assert read["retriever_parent_memory_bytes"] > 1 << 20

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from recsys.retriever.v1 import retriever_service_pb2 as pb
-from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
+from recsys.retriever.v1.retriever_service_pb2_grpc import RetrieverServiceStub
 
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import read_label
 from lightfm_retriever.publication.vectors.ranking import best
-from tests import publications
 from tests.movielens import MovieLensRun
 from tests.service import PATIENCE, Service
 
@@ -61,44 +60,36 @@ class Answers:
     similar: list[tuple[list[int], list[float]]]
 
 
-def ask_all(volume: Path, run: MovieLensRun, log: Path) -> Answers:
-    """Both questions for every user and every item, from a service of two workers."""
-    dataset = run.result.dataset
-    version = read_label(volume, "current")
-    with Service(volume, log, workers=2) as service:
-        service.wait_until_all_serve(version)
-        stub = service.stub()
-
-        def taken_apart(response):
-            assert response.version == version
-            rows = [dataset.items.row(item.item_id) for item in response.items]
-            return rows, [item.score for item in response.items]
-
-        return Answers(
-            recommended=[
-                taken_apart(recommend(stub, dataset.users.external_id(row)))
-                for row in range(len(dataset.users))
-            ],
-            similar=[
-                taken_apart(similar_items(stub, dataset.items.external_id(row)))
-                for row in range(len(dataset.items))
-            ],
-        )
+@pytest.fixture(scope="module")
+def stub(truth, tmp_path_factory):
+    """Asks a service with an index by Annoy, tuned as by default."""
+    with Service(truth.run.volume, tmp_path_factory.mktemp("log") / "log", workers=2) as service:
+        service.wait_until_all_serve(read_label(truth.run.volume, "current"))
+        yield service.stub()
 
 
-# So small a catalogue is scored whole, unless somebody says how hard to ask the index.
-def recommend(stub: pb_grpc.RetrieverServiceStub, user_id: str) -> pb.RecommendResponse:
-    return stub.Recommend(pb.RecommendRequest(user_id=user_id, search_effort=1), timeout=PATIENCE)
+def ask_all(stub: RetrieverServiceStub, run: MovieLensRun, **how: Any) -> Answers:
+    """Both questions for every user and every item."""
+    users, items = run.result.dataset.users, run.result.dataset.items
 
+    def taken_apart(response):
+        rows = [items.row(item.item_id) for item in response.items]
+        return rows, [item.score for item in response.items]
 
-def similar_items(stub: pb_grpc.RetrieverServiceStub, item_id: str) -> pb.SimilarItemsResponse:
-    return stub.SimilarItems(pb.SimilarItemsRequest(item_id=item_id, search_effort=1), timeout=PATIENCE)
+    recommended = [pb.RecommendRequest(user_id=users.external_id(row), **how) for row in range(USERS)]
+    similar = [
+        pb.SimilarItemsRequest(item_id=items.external_id(row), **how) for row in range(len(items))
+    ]
+    return Answers(
+        [taken_apart(stub.Recommend(request, timeout=PATIENCE)) for request in recommended],
+        [taken_apart(stub.SimilarItems(request, timeout=PATIENCE)) for request in similar],
+    )
 
 
 @pytest.fixture(scope="module")
-def served(truth, tmp_path_factory):
-    """What is served with an index by Annoy, tuned as by default."""
-    return ask_all(truth.run.volume, truth.run, tmp_path_factory.mktemp("annoy") / "log")
+def served(truth, stub):
+    # So small a catalogue is scored whole, unless somebody says how hard to ask the index.
+    return ask_all(stub, truth.run, search_effort=1)
 
 
 def test_every_score_is_lightfms_best_first_and_nothing_seen(served, truth):
@@ -138,23 +129,8 @@ def test_as_much_is_found_as_the_manifest_says(served, truth):
 
 
 @pytest.fixture(scope="module")
-def served_exactly(truth, tmp_path_factory):
-    """What is served when the same publication says that it is to be searched exactly."""
-    directory = tmp_path_factory.mktemp("exact")
-    volume = publications.copy(truth.run.volume, directory / "volume")
-    facts = truth.run.result.manifest
-
-    def search_exactly(content):
-        for name, metric, dimensions in (
-            (layout.SIMILAR, "cosine", facts.components),
-            (layout.RECOMMEND, "inner_product", facts.components + 1),
-        ):
-            content["indexes"][name].update(
-                backend="exact", metric=metric, dimensions=dimensions, file=None, build={}, query={}
-            )
-
-    publications.edit_manifest(layout.version_dir(volume, facts.version), search_exactly)
-    return ask_all(volume, truth.run, directory / "log")
+def served_exactly(truth, stub):
+    return ask_all(stub, truth.run, exact=True)
 
 
 def test_searched_exactly_the_top_ten_of_every_user_are_lightfms_own(served_exactly, truth):

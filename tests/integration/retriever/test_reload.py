@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import threading
 import urllib.error
@@ -231,19 +230,6 @@ def test_a_damaged_version_is_refused_by_name_and_the_old_one_goes_on(serving, d
     assert_best(recommend(service.stub()).items, Expected.of(volume, version).scores("0"))
     promote(volume, version)
     service.wait_until(lambda status: status.label_target == version)
-
-
-def test_a_version_that_is_deleted_while_it_serves_goes_on(serving):
-    service, volume, version = serving
-    doomed = retrievable.publish(volume, seed=5)
-    scores = Expected.of(volume, doomed).scores("0")
-    service.wait_until_all_serve(doomed)
-    shutil.rmtree(layout.version_dir(volume, doomed))
-    response = recommend(service.stub())
-    assert response.version == doomed
-    assert_best(response.items, scores)
-    promote(volume, version)
-    service.wait_until_all_serve(version)
 
 
 def test_a_version_that_left_no_map_behind(serving):

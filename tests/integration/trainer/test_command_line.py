@@ -77,14 +77,6 @@ def test_the_result_for_machines_is_one_json_object(template):
     assert (printed["version"], printed["label"]) == (template.newer, "current")
     assert (printed["items"], printed["users"]) == (datasets.ITEMS + 1, datasets.USERS)
     assert printed["metrics"] == manifest.metrics
-    assert {
-        "train_precision_at_10",
-        "train_auc",
-        "test_precision_at_10",
-        "test_auc",
-        "test_precision_at_10_unseen",
-        "test_auc_unseen",
-    } <= printed["metrics"].keys()
     for name, facts in printed["indexes"].items():
         assert facts["recall_at_10"] == manifest.indexes[name].recall_at_10
         assert {"backend", "metric", "query_microseconds", "bare_recall_at_10"} <= facts.keys()
@@ -132,10 +124,9 @@ def test_versions_are_listed_moved_between_and_verified(published, here, here_js
     assert errors.startswith("error: label 'current': no earlier version that it named")
 
 
-@pytest.mark.parametrize("name", [layout.index_file(layout.SIMILAR, "annoy"), layout.MANIFEST])
-def test_one_changed_byte_is_found_and_keeps_the_label_away(published, here, name):
+def test_one_changed_byte_is_found_and_keeps_the_label_away(published, here):
     volume, older, newer = published.volume, published.older, published.newer
-    path = layout.version_dir(volume, older) / name
+    path = layout.version_dir(volume, older) / layout.index_file(layout.SIMILAR, "annoy")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     publications.overwrite(path, bytes(data))
@@ -160,13 +151,6 @@ def test_bad_data_is_one_line_and_exit_status_1(tmp_path):
     assert done.stderr.startswith(f"error: {path}, row 2: weight is nan, which isn't a finite")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "volume").exists()
-
-
-def test_a_mistake_in_the_command_is_exit_status_2(tmp_path):
-    done = call("train", "--volume", tmp_path, "--epochs", "many")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "usage: python -m trainer train" in done.stderr
-    assert "--epochs: 'many' should be a whole number" in done.stderr
 
 
 def test_an_interrupted_training_publishes_nothing(files, tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sqlite3
 import statistics
 import time
 
@@ -83,23 +82,6 @@ def test_a_run_is_followed_from_its_request_to_its_label(shared):
     assert [*shared.watch(run_id)] == [last]
 
 
-def test_a_version_that_fails_a_gate_or_has_no_label_is_published_but_not_promoted(shared):
-    before = list_labels(shared.volume)
-    gates = pb.Gates(min_auc=1.0, min_recall=0.5)
-    last = shared.end(shared.submit(of_file(gates=gates)))
-    assert (last.state, last.label_moved) == (SUCCEEDED, False)
-    verify(shared.volume, last.version)
-    assert list_labels(shared.volume) == before
-    by_name = {gate.name: gate for gate in last.gates}
-    assert by_name["min_recall"].passed
-    auc = by_name["min_auc"]
-    assert (auc.passed, auc.required, auc.measured) == (False, 1.0, last.metrics["test_auc_unseen"])
-    assert f"{1.0 - auc.measured:.4f} short" in auc.text
-    last = shared.end(shared.submit(of_file(label="")))
-    assert (last.state, last.label_moved) == (SUCCEEDED, False)
-    assert list_labels(shared.volume) == before
-
-
 def test_a_run_that_is_cancelled_is_gone_at_once_and_the_next_one_runs(shared):
     before = list_versions(shared.volume)
     first = shared.submit(long(label="cancelled"))
@@ -119,26 +101,6 @@ def test_a_run_that_is_cancelled_is_gone_at_once_and_the_next_one_runs(shared):
     assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "TRAINING_RUN_ENDED")
     # Nothing of it is left on the volume.
     assert list_versions(shared.volume) == [*before, last.version]
-
-
-def test_a_run_that_fails_says_how_to_mend_it_and_is_no_end_of_the_service(shared, data):
-    rows = [(user, item, 1e9) for user, item, _ in datasets.rows()]
-    datasets.write_rows(data / "wild.csv", rows)
-    wild = pb.Hyperparameters(loss="bpr", learning_rate=10, sample_weights=True, epochs=5)
-    (data / "bad.csv").write_text("user_id,item_id,weight\n1,2,1\n1,3,nan\n")
-    for name, fields, *said in (
-        (
-            "wild.csv",
-            {"hyperparameters": wild},
-            "training diverged in epoch",
-            "lower --learning-rate",
-        ),
-        ("bad.csv", {}, "bad.csv, row 2: weight is nan, which isn't a finite number"),
-    ):
-        wanted = spec(pb.DataSpec(interactions=name, split="none"), **fields)
-        last = shared.end(shared.submit(wanted))
-        assert (last.state, last.version, last.label_moved) == (FAILED, "", False)
-        assert all(text in last.error for text in said)
 
 
 def test_a_process_that_is_killed_fails_its_run_and_no_other(shared):
@@ -205,19 +167,6 @@ def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
     for ask in (shared.get, shared.cancel, lambda run_id: next(shared.watch(run_id))):
         code, _, reason = refused(lambda: ask("none"))  # noqa: B023
         assert (code, reason) == missing
-
-
-def test_a_database_of_a_run_is_never_shown(shared, data):
-    with contextlib.closing(sqlite3.connect(data / "events.sqlite")) as database, database:
-        database.execute("CREATE TABLE events (user_id TEXT, item_id TEXT, weight REAL)")
-        database.executemany("INSERT INTO events VALUES (?, ?, ?)", datasets.rows())
-    source = pb.DataSpec(
-        interactions_sql="SELECT * FROM events", database_url="sqlite:///events.sqlite"
-    )
-    last = shared.end(shared.submit(spec(source)))
-    assert (last.state, last.error) == (SUCCEEDED, "")
-    for run in (last, shared.get(last.id), *shared.runs()):
-        assert not run.spec.data.database_url
 
 
 def test_appended_interactions_are_trained_on(shared):
