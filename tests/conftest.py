@@ -6,15 +6,11 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from lightfm_retriever.hosting.observing.repeats import Repeats
-
-if TYPE_CHECKING:
-    from tests.movielens import MovieLensRun
 
 # A slow machine is no failure; the tests' time is bounded by pytest-timeout. Half of hypothesis' usual
 # number of examples, since there are new ones each time.
@@ -48,14 +44,3 @@ def no_waiting_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         yield
-
-
-@pytest.fixture(scope="session")
-def movielens_run(tmp_path_factory: pytest.TempPathFactory) -> MovieLensRun:
-    """MovieLens 100K, trained and published once. Copy the volume before spoiling it."""
-    # Imported here, since it takes a second that most tests needn't wait for.
-    from tests import movielens
-
-    if reason := movielens.missing():
-        pytest.skip(reason)
-    return movielens.train(tmp_path_factory.mktemp("movielens") / "volume")

@@ -26,7 +26,7 @@ def version(volume):
 
 @pytest.fixture(scope="module")
 def service(start_once, volume, version):
-    return start_once(volume)
+    return start_once(volume, workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -76,26 +76,16 @@ def test_recommend_with_and_without_what_was_seen(run, expected):
     assert len(expected.scores(user_id)) < len(expected.all_scores(user_id))
 
 
-def test_status(run, service, version):
+def test_status_for_people_and_for_machines(run, service, version):
     status, output, errors = run("status")
     assert (status, errors) == (0, "")
     assert f"version {version}" in output
-    for pid in service.worker_pids():
-        assert f" {pid}  running  {version} " in output
-
-
-def test_json(run, service, version):
+    [pid] = service.worker_pids()
+    assert f" {pid}  running  {version} " in output
     _, output, _ = run("status", "--json")
     content = json.loads(output)
     assert content["version"] == content["label_target"] == version
-    assert [worker["index"] for worker in content["workers"]] == [*range(len(service.worker_pids()))]
-    assert {worker["pid"] for worker in content["workers"]} == {*service.worker_pids()}
-    _, output, _ = run("similar-items", "0", "--limit", "2", "--json")
-    content = json.loads(output)
-    assert content["version"] == version
-    assert [item.keys() for item in content["items"]] == [
-        {"item_id", "score", "title", "attributes", "explanation"}
-    ] * 2
+    assert [(worker["index"], worker["pid"]) for worker in content["workers"]] == [(0, pid)]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def volume(tmp_path_factory):
 @pytest.fixture(scope="module")
 def both(start_once, volume):
     """Two that follow the same label of the same volume."""
-    return start_once(volume), start_once(volume)
+    return start_once(volume, workers=1), start_once(volume, workers=1)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_two_that_serve_the_same_and_one_that_is_dead(ask, both, dead, volume):
     summary, _, *rows = output.splitlines()
     assert summary == f"all 2 serve {version}"
     for row, service in zip(rows, both, strict=True):
-        assert row.startswith(f"{service.target}  serving  {version}  2 of 2   current  {version}  ")
+        assert row.startswith(f"{service.target}  serving  {version}  1 of 1   current  {version}  ")
     code, output = ask(both[0].target, dead, both[1].target)
     assert code == 1
     summary, _, first, second, third = output.splitlines()

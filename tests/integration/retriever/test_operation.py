@@ -28,7 +28,7 @@ def run(capsys):
 def test_before_anything_is_published_a_service_is_alive_and_not_ready(start, run, tmp_path):
     volume = tmp_path / "volume"
     volume.mkdir()
-    service = start(volume, serving=False)
+    service = start(volume, workers=1, serving=False)
     service.wait_until(lambda status: status.label_problem)
     for probe, expected in zip(PROBES, (1, 0), strict=True):
         status, output = run("health", service, probe)
@@ -61,7 +61,7 @@ def test_a_pinned_version_is_served_whatever_the_label_names(start, run, volume)
     pinned = labels.read_label(volume, "current")
     newer = models.publish(volume, "b", 2).version
     labels.promote(volume, newer)
-    service = start(volume, pin=pinned)
+    service = start(volume, workers=1, pin=pinned)
     status = service.status()
     assert (status.version, status.label, status.label_target) == (pinned, "", pinned)
     assert f"pinned  to {pinned}" in run("status", service)[1]
@@ -69,7 +69,7 @@ def test_a_pinned_version_is_served_whatever_the_label_names(start, run, volume)
 
 def test_a_pinned_version_may_come_later(start, volume):
     pinned = "20301231T235959Z-abcdef"
-    service = start(volume, pin=pinned, serving=False)
+    service = start(volume, workers=1, pin=pinned, serving=False)
     status = service.wait_until(lambda status: status.failed_versions)
     assert "isn't on the volume" in status.failed_versions[0].reason
     assert not status.version

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
-import threading
 import urllib.error
 import urllib.request
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -111,42 +108,6 @@ def test_while_it_loads_the_first_version_calls_and_probes_are_told_which(start,
     status = service.wait_until_all_serve(version)
     assert status.not_serving_reason == ""
     assert recommend(stub).version == version
-
-
-def test_a_label_that_moves_fails_no_call_and_mixes_no_versions(start, tmp_path):
-    """Two clearly different models, switched under calls on many connections."""
-    versions = [retrievable.publish(tmp_path, seed=seed) for seed in (1, 2)]
-    expected = {version: Expected.of(tmp_path, version) for version in versions}
-    stop = threading.Event()
-
-    def keep_asking(stub):
-        """Until the end; returns how many answers each version gave."""
-        answers = Counter()
-        number = 0
-        # A little time for the process that verifies, which makes way for calls.
-        while not stop.wait(0.005):
-            number += 1
-            user_id, item_id = str(number % 9), str(number % 31)
-            recommended = recommend(stub, user_id)
-            assert_best(recommended.items, expected[recommended.version].scores(user_id))
-            request = pb.SimilarItemsRequest(item_id=item_id)
-            similar = stub.SimilarItems(request, timeout=PATIENCE)
-            assert_best(similar.items, expected[similar.version].cosines(item_id))
-            answers.update([recommended.version, similar.version])
-        return answers
-
-    service = start(tmp_path)
-    with ThreadPoolExecutor(4) as pool:
-        asking = [pool.submit(keep_asking, service.stub()) for _ in range(4)]
-        try:
-            for turn in range(8):
-                promote(tmp_path, versions[turn % 2])
-                service.wait_until_all_serve(versions[turn % 2])
-        finally:
-            stop.set()
-        for each in asking:
-            assert each.result().keys() == {*versions}
-    assert [worker.restarts for worker in service.status().workers] == [0, 0]
 
 
 # ---- versions that must not be served
