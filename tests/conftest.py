@@ -9,15 +9,12 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from lightfm_retriever.hosting.observing.repeats import Repeats
-
-if TYPE_CHECKING:
-    from tests.movielens import MovieLensRun
 
 # A slow machine is no failure; the tests' time is bounded by pytest-timeout. Half of hypothesis' usual
 # number of examples, since there are new ones each time.
@@ -59,14 +56,3 @@ def no_waiting_for_the_disk() -> Iterator[None]:
         patch.setattr(os, "fsync", lambda _: None)
         patch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=_Unsynced))
         yield
-
-
-@pytest.fixture(scope="session")
-def movielens_run(tmp_path_factory: pytest.TempPathFactory) -> MovieLensRun:
-    """MovieLens 100K, trained and published once. Copy the volume before spoiling it."""
-    # Imported here, since it takes a second that most tests needn't wait for.
-    from tests import movielens
-
-    if reason := movielens.missing():
-        pytest.skip(reason)
-    return movielens.train(tmp_path_factory.mktemp("movielens") / "volume")

@@ -1,4 +1,4 @@
-"""One training on MovieLens 100K with the defaults, for every test that needs the real thing."""
+"""A training on MovieLens 100K with the defaults."""
 
 from __future__ import annotations
 

@@ -199,7 +199,7 @@ def facts(items: int, users: int, components: int, indexes: dict[str, IndexFacts
 # ---- what the answers should be, in float64 and by plain arithmetic
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Expected:
     """What one version should answer."""
 
@@ -210,6 +210,7 @@ class Expected:
     def of(cls, volume: Path, version: str) -> Expected:
         return cls(open_publication(volume, version))
 
+    @functools.cache  # noqa: B019 - there are few, and they are asked again and again
     def scores(self, user_id: str) -> dict[str, float]:
         """LightFM's score of each item that the user hasn't seen."""
         row = self.publication.users.row(user_id)
@@ -230,6 +231,7 @@ class Expected:
         items = np.float64(self.publication.item_vectors)
         return self._by_id(items[:, :-1] @ user[:-1] + items[:, -1] + user[-1])
 
+    @functools.cache  # noqa: B019
     def cosines(self, item_id: str) -> dict[str, float]:
         """The cosine of each other item's embedding to this one's."""
         row = self.publication.items.row(item_id)

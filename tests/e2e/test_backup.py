@@ -9,16 +9,12 @@ from contextlib import closing
 from recsys.retriever.v1 import retriever_service_pb2 as retriever_pb
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 
-from tests.service import Service
+from tests import datasets
+from tests.service import PATIENCE, Service
 from tests.trainer_service import TrainerService, events, spec
 
-ROWS = [(f"user-{number % 12}", f"item-{number % 15}", 1.0) for number in range(150)]
+EVENTS = events(datasets.rows(), prefix="first-")
 IN_THIS_ORDER = ("versions", "history", "labels")
-
-
-def append(trainer):
-    sent = iter([pb.AppendInteractionsRequest(events=events(ROWS, prefix="first-"))])
-    assert trainer.call("AppendInteractions", sent).accepted == len(ROWS)
 
 
 def train(trainer, *, seed):
@@ -44,7 +40,7 @@ def back_up(trainer, to):
 def test_what_was_backed_up_is_all_that_is_needed(tmp_path):
     copies = tmp_path / "copies"
     with TrainerService(tmp_path / "volume", tmp_path / "state") as trainer:
-        append(trainer)
+        assert trainer.append(EVENTS).accepted == len(EVENTS)
         versions = [train(trainer, seed=seed) for seed in (1, 2)]
         back_up(trainer, copies)
         runs = trainer.runs()
@@ -52,14 +48,12 @@ def test_what_was_backed_up_is_all_that_is_needed(tmp_path):
     shutil.rmtree(tmp_path / "state")
     with (
         TrainerService(copies / "volume", copies / "state") as again,
-        Service(copies / "volume", tmp_path / "retriever.log", workers=1) as retriever,
+        Service(copies / "volume", tmp_path / "log", workers=1, poll_seconds=0.05) as retriever,
     ):
         assert again.runs() == runs
         retriever.wait_until_all_serve(versions[1])
-        request = retriever_pb.RecommendRequest(user_id="user-3")
-        answer = retriever.stub().Recommend(request, timeout=10)
-        assert answer.version == versions[1]
+        request = retriever_pb.RecommendRequest(user_id="u3")
+        assert retriever.stub().Recommend(request, timeout=PATIENCE).version == versions[1]
         assert again.call("Rollback", pb.RollbackRequest()).version == versions[0]
         retriever.wait_until_all_serve(versions[0])
-        sent = iter([pb.AppendInteractionsRequest(events=events(ROWS, prefix="first-"))])
-        assert again.call("AppendInteractions", sent).duplicates == len(ROWS)
+        assert again.append(EVENTS).duplicates == len(EVENTS)

@@ -37,7 +37,7 @@ def first(trainer):
 @pytest.fixture(scope="module")
 def retriever(trainer, first):
     log = trainer.volume.with_name("retriever.log")
-    with Service(trainer.volume, log, workers=2) as running:
+    with Service(trainer.volume, log, workers=2, poll_seconds=0.05) as running:
         running.wait_until_all_serve(first.version)
         yield running
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lightfm_retriever.hosting.security.settings import ClientSecurity
+from tests.certificates import Secret, issue
 from tests.deployment import kustomize
 from tests.service import Service
 from tests.trainer_service import TrainerService
@@ -24,66 +20,16 @@ FOLDER = ROOT / "docker/kubernetes"
 PATIENCE = 60
 # What a test has elsewhere than a pod.
 _OWN = ("volume", "state", "listen", "metrics-listen", "data-root")
-_USAGES = {
-    "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
-    "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
-}
 
 
-class Issuer:
-    """Does what cert-manager does with a Certificate, as far as ours go."""
-
-    def __init__(self):
-        certificates = kustomize.render(FOLDER / "cert-manager")
-        self._specs = {
-            own["spec"]["secretName"]: own["spec"]
-            for own in certificates
-            if own["kind"] == "Certificate"
-        }
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._certificate = self._sign(self._specs["authority"], self._key)
-
-    def write(self, secret, folder):
-        """The files of a Secret: tls.crt, tls.key and ca.crt."""
-        folder.mkdir()
-        key = ec.generate_private_key(ec.SECP256R1())
-        files = {
-            "tls.crt": _pem(self._sign(self._specs[secret], key)),
-            "tls.key": key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            ),
-            "ca.crt": _pem(self._certificate),
-        }
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-
-    def _sign(self, spec, key):
-        is_ca = spec.get("isCA", False)
-        own = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, spec["commonName"])])
-        now = datetime.now(UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(own)
-            .issuer_name(own if is_ca else self._certificate.subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(minutes=1))
-            .not_valid_after(now + timedelta(hours=int(spec["duration"].removesuffix("h"))))
-            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-        )
-        if names := spec.get("dnsNames"):
-            builder = builder.add_extension(
-                x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
-            )
-        if usages := [_USAGES[own] for own in spec["usages"] if own in _USAGES]:
-            builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-        return builder.sign(self._key, hashes.SHA256())
-
-
-def _pem(certificate):
-    return certificate.public_bytes(serialization.Encoding.PEM)
+def write_secret(name, folder):
+    """Write the files of a Secret as its Certificate asks for them."""
+    [spec] = [
+        own["spec"]
+        for own in kustomize.render(FOLDER / "cert-manager")
+        if own["kind"] == "Certificate" and own["spec"]["secretName"] == name
+    ]
+    Secret(folder, issue(*spec["dnsNames"], common_name=spec["commonName"]))
 
 
 class Pod:
@@ -99,7 +45,7 @@ class Pod:
         [self._container] = spec["containers"]
         [secret] = [own["secret"]["secretName"] for own in spec["volumes"] if "secret" in own]
         self._name, self._folder = name, folder
-        Issuer().write(secret, folder / "tls")
+        write_secret(secret, folder / "tls")
 
     def flags(self):
         """Of `serve`, by their names with _ for -."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -20,6 +20,19 @@ class Blocking:
         if name.partition(".")[0] in os.environ["BLOCKED"].split(","):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Blocking())
+"""
+# Runs commands one after the other: what can't be imported is tried anew by each.
+EACH = """
+import contextlib, importlib, io, json, sys
+main = importlib.import_module(f"{sys.argv[1]}.__main__").main
+for command in json.loads(sys.argv[2]):
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        try:
+            status = main(command)
+        except SystemExit as ended:
+            status = ended.code
+    print(json.dumps([status, output.getvalue(), errors.getvalue()]))
 """
 NOWHERE = ["--target", "127.0.0.1:1", "--timeout", "0.1"]
 
@@ -75,10 +88,6 @@ def commands(volume, version):
     }
 
 
-def run(place, program, command, blocked):
-    return python(place, ["-m", program, *command], blocked)
-
-
 def python(place, arguments, blocked):
     path = os.pathsep.join(filter(None, [str(place), os.environ.get("PYTHONPATH")]))
     return subprocess.run(
@@ -92,37 +101,33 @@ def python(place, arguments, blocked):
     )
 
 
-def all_of(jobs):
-    with ThreadPoolExecutor(2) as pool:
-        return [*pool.map(lambda job: run(*job), jobs)]
+def each_of(place, program, commands, blocked):
+    """Exit status, output and errors of each."""
+    done = python(place, ["-c", EACH, program, json.dumps(commands)], blocked)
+    assert done.returncode == 0, done.stderr
+    return zip(commands, map(json.loads, done.stdout.splitlines()), strict=True)
 
 
 @pytest.mark.parametrize("program", ["trainer", "retriever"])
 def test_without_the_programs_extra_every_command_names_it(place, version, program):
     blocked = extras.MODULES[program]
-    cases = commands(place / "volume", version)[program]
-    for command, done in zip(
-        cases, all_of([(place, program, own, blocked) for own in cases]), strict=True
+    for command, (status, _, errors) in each_of(
+        place, program, commands(place / "volume", version)[program], blocked
     ):
-        assert done.returncode == 1, command
-        [line] = done.stderr.splitlines()
+        assert status == 1, command
+        [line] = errors.splitlines()
         assert line.startswith(f"error: {program} {command[0]} needs '")
         assert line.endswith(f"isn't installed: pip install 'lightfm-retriever[{program}]'")
 
 
-def test_help_needs_no_extra(place):
+@pytest.mark.parametrize("program", ["trainer", "retriever"])
+def test_help_needs_no_extra(place, program):
     blocked = sorted({name for modules in extras.MODULES.values() for name in modules})
-    cases = [
-        (program, [*command[:1], "--help"])
-        for program, own in commands("v", "x").items()
-        for command in [[], own[0], own[-1]]
-    ]
-    for (program, command), done in zip(
-        cases, all_of([(place, *case, blocked) for case in cases]), strict=True
-    ):
-        assert (done.returncode, done.stderr) == (0, ""), (program, command)
-        assert done.stdout.startswith(f"usage: python -m {program}")
-        assert not {"None", "True", "False", "[]"}.intersection(done.stdout.replace(")", " ").split())
+    cases = [[*command[:1], "--help"] for command in [[], *commands("v", "x")[program]]]
+    for command, (status, output, errors) in each_of(place, program, cases, blocked):
+        assert (status, errors) == (0, ""), command
+        assert output.startswith("usage: ")
+        assert not {"None", "True", "False", "[]"}.intersection(output.replace(")", " ").split())
 
 
 @pytest.mark.parametrize(
@@ -155,20 +160,18 @@ def test_a_part_of_an_extra_that_is_missing_is_named_with_it(
     place, version, module, program, command, extra
 ):
     (place / "a.csv").write_text("user_id,item_id\n" + "".join(f"{n % 7},{n % 5}\n" for n in range(35)))
-    done = run(place, program, command, [module])
+    done = python(place, ["-m", program, *command], [module])
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].endswith(f"pip install 'lightfm-retriever[{extra}]'")
 
 
-@pytest.mark.parametrize("module", ["retriever.client", "trainer.client"])
 @pytest.mark.parametrize(
-    ("blocked", "package"),
+    ("module", "blocked", "package"),
     [
-        (extras.MODULES["trainer"], "protobuf"),
-        (("grpc",), "grpcio"),
-        (("grpc_status",), "grpcio-status"),
-        (("grpc_health",), "grpcio-health-checking"),
+        ("trainer.client", extras.MODULES["trainer"], "protobuf"),
+        ("retriever.client", ("grpc",), "grpcio"),
+        ("retriever.client", ("grpc_status",), "grpcio-status"),
     ],
 )
 def test_who_imports_a_client_is_told_of_the_extra(place, module, blocked, package):

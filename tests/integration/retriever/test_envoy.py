@@ -6,94 +6,22 @@ Without TLS but for one test, since everything is on this host's loopback.
 from __future__ import annotations
 
 import contextlib
-import signal
 import threading
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import SimpleNamespace
 
 import grpc
-import pytest
 import trustme
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1 import retriever_service_pb2_grpc as pb_grpc
 
-from lightfm_retriever.publication import labels
 from tests.envoy import Envoy
-from tests.load import callers, models
 from tests.service import PATIENCE
 
-# Longer than Envoy needs to see that a retriever drains: see health_checks in its configuration.
-DRAIN_SECONDS = 4
 # Of a retriever's certificate, by docker/envoy/tls.yaml.
 NAME = "retriever.recsys.svc.cluster.local"
-
-
-@pytest.fixture
-def model(tmp_path):
-    """What the one version of `tmp_path`/volume answers."""
-    model = models.publish(tmp_path / "volume", "a", 1)
-    labels.promote(tmp_path / "volume", model.version)
-    return model
-
-
-@pytest.fixture
-def call_steadily(tmp_path):
-    """Starts callers that never retry, and stop after the test at the latest."""
-    with contextlib.ExitStack() as stack:
-
-        def start(target):
-            plan = callers.Plan(target, plain=8, careful=0, calls_per_second=40, timeout_seconds=5)
-            calling = callers.Callers(plan, tmp_path / "calls.jsonl")
-            stack.callback(calling.kill)
-            return calling
-
-        yield start
-
-
-def test_no_call_fails_while_one_of_three_is_killed_and_one_drains(
-    start, tmp_path, model, call_steadily
-):
-    volume = tmp_path / "volume"
-    killed = start(volume)
-    drained = start(volume, workers=1, drain_seconds=DRAIN_SECONDS)
-    left = start(volume, workers=1)
-    targets = {killed.target, drained.target, left.target}
-    with Envoy(targets, tmp_path) as envoy:
-        envoy.wait_for(lambda: envoy.healthy() == targets)
-        calling = call_steadily(envoy.target)
-        envoy.wait_for(lambda: min(host.answered for host in envoy.hosts().values()) >= 20)
-
-        # Its workers die with it.
-        killed.signal(signal.SIGKILL)
-        envoy.wait_for(lambda: envoy.healthy() == targets - {killed.target})
-        assert envoy.hosts()[killed.target].problems & {
-            "failed_active_health_check",
-            "failed_outlier_check",
-        }
-
-        drained.signal(signal.SIGTERM)
-        envoy.wait_for(lambda: envoy.healthy() == {left.target})
-        # It was left out while it still answered.
-        assert drained.status().workers
-        assert drained.wait() == 0
-
-        before = envoy.hosts()[left.target].answered, envoy.statistic("upstream_rq_retry")
-        envoy.wait_for(lambda: envoy.hosts()[left.target].answered >= before[0] + 100)
-        retried = envoy.statistic("upstream_rq_retry")
-        # None is sent where nobody is, though most of them are away now.
-        assert retried - before[1] < 10
-        calls = calling.stop()
-    codes = Counter(call.code for call in calls)
-    print(f"{len(calls)} calls, {dict(codes)}; {retried} times tried again")
-    assert set(codes) == {"OK"}, [call for call in calls if call.code != "OK"][:3]
-    assert {call.version for call in calls} == {model.version}
-    problems = [model.problem(call.kind, call.asked, call.item_ids, call.scores) for call in calls]
-    assert set(problems) == {None}
-    # Else nothing of this was Envoy's doing.
-    assert retried > 0
 
 
 def test_a_call_that_a_retriever_refuses_is_answered_by_another_one(tmp_path):

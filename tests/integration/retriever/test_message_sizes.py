@@ -122,36 +122,6 @@ def test_all_limits_at_once_are_answered(stub, method, request_):
     assert result.response == answer
 
 
-def test_one_more_than_a_limit_names_the_field(stub):
-    long = "x" * 513
-    cases = {
-        "items.item_ids": {"items": session(1001)},
-        "items.item_ids[1]": {"items": pb.WeightedItems(item_ids=["1", long])},
-        "exclude_item_ids": {"exclude_item_ids": [*UNKNOWN, "1"]},
-        "return_attribute_names": {"return_attribute_names": ["genres"] * 1001},
-        "max_response_bytes": {"max_response_bytes": -1},
-    }
-    for field, changed in cases.items():
-        subject = {} if "items" in changed else {"item_id": ITEM_IDS[0]}
-        wrong = pb.SimilarItemsRequest(**everything(**subject, **changed))
-        assert refused(stub, "SimilarItems", wrong)[0] == field
-
-
-def test_a_request_may_have_so_many_bytes(stub):
-    text = ["x" * (BATCH_BYTES // 8)] * 8
-    none_of = pb.Condition(attribute="genres", none_of=pb.Values(values=text))
-    for field, changed in (
-        ("exclude_item_ids", {"exclude_item_ids": text}),
-        ("filter", {"filter": pb.Filter(conditions=[none_of])}),
-    ):
-        wrong = pb.SimilarItemsRequest(item_id=ITEM_IDS[0], **changed)
-        assert wrong.ByteSize() > BATCH_BYTES
-        found, reason = refused(stub, "SimilarItems", wrong)
-        assert found == field
-        assert f"{wrong.ByteSize()} bytes" in reason
-        assert f"{BATCH_BYTES}:" in reason
-
-
 @pytest.mark.parametrize("kind", ["SimilarItems", "Recommend"])
 def test_a_batch_may_have_so_many_bytes(stub, kind):
     subject, of = (
@@ -203,22 +173,6 @@ def test_an_answer_that_a_default_client_could_not_receive_is_refused_with_its_s
             assert answer.ByteSize() == size > ANSWER_BYTES
             asked.max_response_bytes = size - 1
             assert str(size) in refused(stub, name, asked)[1]
-
-
-def test_an_answer_without_attributes_is_held_to_what_was_asked_for_too(stub):
-    request = pb.RecommendRequest(user_id="1", limit=1000)
-    size = stub.Recommend(request, timeout=PATIENCE).ByteSize()
-    request.max_response_bytes = size
-    assert stub.Recommend(request, timeout=PATIENCE).ByteSize() == size
-    request.max_response_bytes = size - 1
-    assert refused(stub, "Recommend", request)[0] == "max_response_bytes"
-
-
-def test_pages_are_the_same_whatever_a_client_takes(stub):
-    request = pb.SimilarItemsRequest(item_id=ITEM_IDS[0], limit=5, paginate=True)
-    first = stub.SimilarItems(request, timeout=PATIENCE)
-    request.page_token, request.max_response_bytes = first.next_page_token, 1 << 20
-    assert len(stub.SimilarItems(request, timeout=PATIENCE).items) == 5
 
 
 def test_our_client_takes_the_large_ones(service):

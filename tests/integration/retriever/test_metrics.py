@@ -17,7 +17,6 @@ from recsys.retriever.v1 import retriever_service_pb2 as pb
 
 from lightfm_retriever.publication import labels, layout
 from tests.integration.retriever.test_overload import HeldCall
-from tests.integration.retriever.test_start import refused
 from tests.load import models
 from tests.service import PATIENCE
 
@@ -102,8 +101,6 @@ def test_calls_of_all_kinds_are_counted_by_what_came_of_them(start, volume):
         timeout=PATIENCE,
     )
     assert fails(stub.Recommend, pb.RecommendRequest(user_id="nobody")) == "NOT_FOUND"
-    assert fails(stub.Recommend, pb.RecommendRequest(user_id=user, limit=-1)) == "INVALID_ARGUMENT"
-    assert fails(stub.SimilarItems, pb.SimilarItemsRequest()) == "INVALID_ARGUMENT"
     broken = channel.unary_unary("/recsys.retriever.v1.RetrieverService/Recommend")
     assert fails(broken, b"\xff") == "INTERNAL"
     held = [HeldCall(channel) for _ in range(2)]
@@ -116,11 +113,9 @@ def test_calls_of_all_kinds_are_counted_by_what_came_of_them(start, volume):
     read = watched.wait_for_values(
         Recommend_OK=4,
         Recommend_NOT_FOUND=1,
-        Recommend_INVALID_ARGUMENT=1,
         Recommend_INTERNAL=1,
         Recommend_RESOURCE_EXHAUSTED=1,
         SimilarItems_OK=1,
-        SimilarItems_INVALID_ARGUMENT=1,
         BatchRecommend_OK=1,
         BatchSimilarItems_OK=0,
     )
@@ -128,48 +123,15 @@ def test_calls_of_all_kinds_are_counted_by_what_came_of_them(start, volume):
     never = [f"retriever_calls_total{{code={code},method=Recommend}}" for code in _NEVER]
     watched.wait_for(lambda read: sum(read.get(key, 0) for key in never) == 1)
     # Not those that were refused, or never came.
-    assert read["retriever_call_duration_seconds_count{method=Recommend}"] == 6
+    assert read["retriever_call_duration_seconds_count{method=Recommend}"] == 5
     assert read["retriever_call_duration_seconds_sum{method=Recommend}"] > 0
     assert read["retriever_calls_total{code=OK,method=GetStatus}"] > 0
-    ranked = {
-        method: sum(value for key, value in read.items() if key.startswith(answers))
-        for method in ("Recommend", "SimilarItems", "BatchRecommend")
-        for answers in (f"retriever_answers_total{{method={method},",)
-    }
-    assert ranked == {"Recommend": 4, "SimilarItems": 1, "BatchRecommend": 2}
-    assert read["retriever_short_answers_total{method=SimilarItems,reason=catalogue}"] == 1
-    assert read["retriever_candidates_total{method=Recommend}"] >= 40
     version = service.status().version
     assert read[f"retriever_version_info{{label=current,version={version}}}"] == 1
-    created = layout.version_time(version).timestamp()
-    assert read["retriever_version_created_timestamp_seconds"] == created
     assert read["retriever_workers{state=running}"] == 1
     assert read["retriever_reloads_total{outcome=succeeded}"] == 1
     assert read["retriever_parent_memory_bytes"] > 1 << 20
     assert watched.wait_for(lambda read: read["retriever_worker_memory_bytes{worker=0}"] > 1 << 20)
-
-
-def test_recall_is_measured_while_it_serves(start, tmp_path):
-    """The index looks at so few items that it misses some."""
-    volume = tmp_path / "large"
-    size = models.Size(items=5000, components=16, every=False)
-    labels.promote(volume, models.publish(volume, "a", 1, size).version)
-    watched = watch(start, volume, workers=1, online_recall_share=1)
-    assert "retriever_online_recall" not in watched.read()
-    stub = watched.service.stub()
-    for user in models.USER_IDS:
-        stub.Recommend(pb.RecommendRequest(user_id=user), timeout=PATIENCE)
-
-    def counted(read):
-        return (
-            read["retriever_online_recall_samples_total"]
-            + read["retriever_online_recall_skipped_total"]
-        )
-
-    by_index = "retriever_answers_total{method=Recommend,search=index,source=personalized}"
-    read = watched.wait_for(lambda read: counted(read) == read.get(by_index, -1))
-    assert read["retriever_online_recall_samples_total"] >= 1
-    assert 0 < read["retriever_online_recall"] < 1
 
 
 def test_a_worker_that_is_killed_loses_no_count(start, volume):
@@ -224,13 +186,6 @@ def test_it_is_not_ready_as_soon_as_it_drains_and_is_watched_to_the_end(start, v
     watched.wait_for_values(Recommend_OK=1)
     watched.service.signal(signal.SIGINT)
     watched.service.wait()
-
-
-def test_an_address_that_is_none_is_said_at_the_start(tmp_path):
-    message = refused(
-        "--volume", tmp_path, "--listen", "127.0.0.1:0", "--metrics-listen", "9100", status=2
-    )
-    assert message.startswith("error: --metrics-listen is '9100', but should be HOST:PORT")
 
 
 def test_it_serves_without_the_metrics_whose_port_is_taken(start, volume):

@@ -116,20 +116,10 @@ def test_a_worker_that_lacked_memory_answers_again_or_is_replaced(start, volume)
     service.wait_until(answers)
 
 
-def test_a_parent_that_lacked_memory_follows_the_label(start, volume):
-    service = start(volume, workers=1)
-    new = models.publish(volume, "b", 2).version
-    with no_more_memory(service.pid):
-        labels.promote(volume, new)
-        service.wait_until(
-            lambda status: status.version == new or status.label_problem or status.failed_versions
-        )
-    service.wait_until_all_serve(new)
-
-
-def test_probes_are_answered_once_a_parent_that_lacked_memory_has_some(start, volume):
+def test_a_parent_that_lacked_memory_follows_the_label_and_answers_probes(start, volume):
     service = start(volume, workers=1, metrics_listen="127.0.0.1:0")
     host, port = re.search(r"metrics on (\S+):(\d+)", service.log).groups()
+    new = models.publish(volume, "b", 2).version
 
     def ask(seconds: float) -> int:
         with contextlib.closing(http.client.HTTPConnection(host, int(port), timeout=seconds)) as asking:
@@ -137,7 +127,12 @@ def test_probes_are_answered_once_a_parent_that_lacked_memory_has_some(start, vo
             return asking.getresponse().status
 
     with no_more_memory(service.pid):
+        labels.promote(volume, new)
         for _ in range(4):
             with contextlib.suppress(OSError, http.client.HTTPException):
                 ask(SHORT)
+        service.wait_until(
+            lambda status: status.version == new or status.label_problem or status.failed_versions
+        )
+    service.wait_until_all_serve(new)
     assert ask(PATIENCE) == 200

@@ -10,7 +10,7 @@ from tests.integration.publication.checks import assert_sound
 from tests.integration.trainer.conftest import start
 from trainer.cli.spec_arguments import LABEL_NOT_MOVED
 
-ROUNDS = 10
+ROUNDS = 4
 
 
 def test_two_commands_at_once_publish_two_versions_and_one_has_the_label(files, tmp_path):

@@ -14,7 +14,7 @@ from retriever.worker.warm_up import warm_up
 from tests.integration.publication.checks import assert_sound, assert_staging_is_cleaned_up
 from tests.integration.trainer.conftest import start
 
-KILLS = 40
+KILLS = 20
 
 
 def abandoned(volume):
@@ -65,7 +65,7 @@ def test_the_command_killed_about_when_it_publishes_leaves_a_sound_volume(traine
     versions, current = assert_sound(tmp_path)
     instants = random.Random(1)  # noqa: S311
     killed = 0
-    for number in range(6):
+    for number in range(3):
         with start("train", *files, "--seed", number, "--volume", tmp_path) as process:
             # A line for the training is written when it ends.
             process.stderr.readline()

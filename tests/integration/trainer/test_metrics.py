@@ -8,7 +8,6 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.trainer_service import PATIENCE, TrainerService, wait_until
-from trainer.__main__ import main
 from trainer.runs.store import FILE
 
 
@@ -54,10 +53,3 @@ def test_a_metrics_port_in_use_leaves_the_service_running(tmp_path):
         with TrainerService(tmp_path / "volume", tmp_path / "state", metrics_listen=address) as service:
             assert service.runs() == []
             assert "in use" in logged(service, f"--metrics-listen {address}: (.*)")
-
-
-def test_an_address_of_metrics_that_cannot_be_is_refused(tmp_path, capsys):
-    flags = ["--volume", str(tmp_path), "--state", str(tmp_path / "state")]
-    addresses = ["--listen", "127.0.0.1:0", "--metrics-listen", "nowhere"]
-    assert main(["serve", *flags, *addresses]) != 0
-    assert "--metrics-listen is 'nowhere'" in capsys.readouterr().err

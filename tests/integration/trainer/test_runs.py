@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sqlite3
 import statistics
 import time
 
@@ -20,7 +19,6 @@ from tests import datasets
 from tests.trainer_service import (
     CANCELLED,
     FAILED,
-    QUEUED,
     RUNNING,
     SUCCEEDED,
     TrainerService,
@@ -84,23 +82,6 @@ def test_a_run_is_followed_from_its_request_to_its_label(shared):
     assert [*shared.watch(run_id)] == [last]
 
 
-def test_a_version_that_fails_a_gate_or_has_no_label_is_published_but_not_promoted(shared):
-    before = list_labels(shared.volume)
-    gates = pb.Gates(min_auc=1.0, min_recall=0.5)
-    last = shared.end(shared.submit(of_file(gates=gates)))
-    assert (last.state, last.label_moved) == (SUCCEEDED, False)
-    verify(shared.volume, last.version)
-    assert list_labels(shared.volume) == before
-    by_name = {gate.name: gate for gate in last.gates}
-    assert by_name["min_recall"].passed
-    auc = by_name["min_auc"]
-    assert (auc.passed, auc.required, auc.measured) == (False, 1.0, last.metrics["test_auc_unseen"])
-    assert f"{1.0 - auc.measured:.4f} short" in auc.text
-    last = shared.end(shared.submit(of_file(label="")))
-    assert (last.state, last.label_moved) == (SUCCEEDED, False)
-    assert list_labels(shared.volume) == before
-
-
 def test_a_run_that_is_cancelled_is_gone_at_once_and_the_next_one_runs(shared):
     before = list_versions(shared.volume)
     first = shared.submit(long(label="cancelled"))
@@ -122,94 +103,31 @@ def test_a_run_that_is_cancelled_is_gone_at_once_and_the_next_one_runs(shared):
     assert list_versions(shared.volume) == [*before, last.version]
 
 
-def test_a_run_that_fails_says_how_to_mend_it_and_is_no_end_of_the_service(shared, data):
-    rows = [(user, item, 1e9) for user, item, _ in datasets.rows()]
-    datasets.write_rows(data / "wild.csv", rows)
-    wild = pb.Hyperparameters(loss="bpr", learning_rate=10, sample_weights=True, epochs=5)
-    (data / "bad.csv").write_text("user_id,item_id,weight\n1,2,1\n1,3,nan\n")
-    for name, fields, *said in (
-        (
-            "wild.csv",
-            {"hyperparameters": wild},
-            "training diverged in epoch",
-            "lower --learning-rate",
-        ),
-        ("bad.csv", {}, "bad.csv, row 2: weight is nan, which isn't a finite number"),
-    ):
-        wanted = spec(pb.DataSpec(interactions=name, split="none"), **fields)
-        last = shared.end(shared.submit(wanted))
-        assert (last.state, last.version, last.label_moved) == (FAILED, "", False)
-        assert all(text in last.error for text in said)
-
-
 def test_a_process_that_is_killed_fails_its_run_and_no_other(shared):
-    for number, said in (
-        (signal.SIGKILL, "its process was killed (signal 9): perhaps there wasn't enough memory"),
-        (signal.SIGSEGV, "its process crashed (signal 11)"),
-    ):
-        run_id = shared.submit(long())
-        shared.wait_for(run_id, trains)
-        os.kill(shared.wait_for_child(), number)
-        last = shared.end(run_id)
-        assert last.state == FAILED
-        assert last.error.startswith(said)
-        assert last.stage == "Training, epochs"
+    run_id = shared.submit(long())
+    shared.wait_for(run_id, trains)
+    os.kill(shared.wait_for_child(), signal.SIGKILL)
+    last = shared.end(run_id)
+    assert last.state == FAILED
+    assert last.error.startswith("its process was killed (signal 9): perhaps there wasn't enough")
+    assert last.stage == "Training, epochs"
     assert shared.end(shared.submit(of_file())).state == SUCCEEDED
 
 
-def test_two_runs_run_at_the_same_time_where_that_is_asked_for(tmp_path, data):
-    flags = {"data_root": data, "keep_all": True, "parallel_runs": 2}
-    with TrainerService(tmp_path / "volume", tmp_path / "state", **flags) as service:
-        ids = [service.submit(long()) for _ in range(3)]
-        for run_id in ids[:2]:
-            service.wait_for(run_id, trains)
-        assert len(service.children()) == 2
-        assert [service.get(run_id).state for run_id in ids] == [RUNNING, RUNNING, QUEUED]
-        assert [run.id for run in service.runs(state=RUNNING)] == ids[1::-1]
-        service.cancel(ids[0])
-        service.wait_for(ids[2], trains)
-
-
-def test_a_path_outside_the_roots_is_an_invalid_argument(shared, data):
+def test_a_file_or_database_that_a_caller_may_not_name_is_an_invalid_argument(shared, data, tmp_path):
     outside = datasets.write_rows(data.with_name("outside.csv"))
     (data / "link.csv").symlink_to(outside)
-    (data / "folder").mkdir()
-    before = shared.runs()
-    for path in (
-        "../outside.csv",
-        str(outside),
-        "/etc/passwd",
-        "link.csv",
-        "folder/../../outside.csv",
-        "",
-        "none.csv",
-        # A store is none of a caller's, either.
-        "s3://bucket/prefix",
-        "file:///etc/passwd",
-        "gs://bucket/a.parquet",
-    ):
+    before, written = shared.runs(), tmp_path / "new"
+    for path in ("../outside.csv", str(outside), "link.csv", "none.csv", "s3://bucket/prefix"):
         wanted = spec(pb.DataSpec(interactions=path))
         code, _, field = refused(lambda: shared.submit(wanted))  # noqa: B023
         assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.interactions"), path
         wanted = spec(pb.DataSpec(interactions="interactions.parquet", items=path))
         assert refused(lambda: shared.submit(wanted))[2] == "spec.data.items", path  # noqa: B023
-    assert shared.runs() == before
-
-
-def test_a_database_that_a_caller_may_not_name_is_an_invalid_argument(shared, tmp_path):
-    outside, new = tmp_path / "outside.sqlite", tmp_path / "new"
-    outside.write_bytes(b"")
-    label, before = shared.volume / "labels/none", shared.runs()
     for url in (
         f"sqlite:///{outside}",
-        "mysql://me:hunter2@host/db",
-        f"postgresql://me:hunter2@127.0.0.1:1/db?sslkeylogfile={label}",
-        f"postgresql://me:hunter2@127.0.0.1:1/db?sslkeylogfile={new}",
-        f"postgresql://me:hunter2@127.0.0.1:1/db?sslrootcert={outside}",
-        f"postgresql://me:hunter2@/db?host={tmp_path}",
+        f"postgresql://me:hunter2@127.0.0.1:1/db?sslkeylogfile={written}",
         "postgresql://me:hunter2@169.254.169.254/db",
-        "postgresql://me@127.0.0.1:1/db",
-        "s3://bucket/prefix",
     ):
         wanted = spec(pb.DataSpec(interactions_sql="SELECT 1", database_url=url))
         found, message, field = refused(lambda: shared.submit(wanted))  # noqa: B023
@@ -217,8 +135,7 @@ def test_a_database_that_a_caller_may_not_name_is_an_invalid_argument(shared, tm
         assert (found, field) == expected, url
         assert "hunter2" not in message
     assert shared.runs() == before
-    assert not label.exists()
-    assert not new.exists()
+    assert not written.exists()
 
 
 def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
@@ -227,8 +144,6 @@ def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
         ("hyperparameters.epochs", of_file(hyperparameters=pb.Hyperparameters(epochs=0))),
         ("gates.min_auc", of_file(gates=pb.Gates(min_auc=2.0))),
         ("label", of_file(label="x" * 5000)),
-        ("backend", of_file(backend="hnswlib")),
-        ("max_shrinkage", of_file(max_shrinkage=7.0)),
     )
     for method, request, field in (
         *(("Train", pb.TrainRequest(spec=own), f"spec.{field}") for field, own in specs),
@@ -236,9 +151,6 @@ def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
         ("Train", pb.TrainRequest(spec=pb.TrainingSpec()), "spec.data.dataset"),
         ("Train", pb.TrainRequest(spec=of_file(), request_id="é" * 65), "request_id"),
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_size=-1), "page_size"),
-        ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_size=1001), "page_size"),
-        ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token="x"), "page_token"),  # noqa: S106
-        ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token="--1"), "page_token"),  # noqa: S106
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token=str(2**63)), "page_token"),
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(page_token="٣"), "page_token"),  # noqa: S106
         ("ListTrainingRuns", pb.ListTrainingRunsRequest(state=77), "state"),
@@ -255,31 +167,6 @@ def test_bad_requests_are_invalid_arguments_and_queue_nothing(shared):
     for ask in (shared.get, shared.cancel, lambda run_id: next(shared.watch(run_id))):
         code, _, reason = refused(lambda: ask("none"))  # noqa: B023
         assert (code, reason) == missing
-
-
-def test_the_same_request_id_is_the_same_run(shared):
-    weights = pb.DataSpec(event_log=True, event_weights={f"e{n}": float(n) for n in range(20)})
-    other_way = pb.DataSpec(event_log=True)
-    for number in reversed(range(20)):
-        other_way.event_weights[f"e{number}"] = float(number)
-    first = shared.submit(spec(weights), request_id="once")
-    assert shared.submit(spec(other_way), request_id="once") == first
-    code, _, reason = refused(lambda: shared.submit(of_file(), request_id="once"))
-    assert (code, reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
-    shared.end(first)
-
-
-def test_a_database_of_a_run_is_never_shown(shared, data):
-    with contextlib.closing(sqlite3.connect(data / "events.sqlite")) as database, database:
-        database.execute("CREATE TABLE events (user_id TEXT, item_id TEXT, weight REAL)")
-        database.executemany("INSERT INTO events VALUES (?, ?, ?)", datasets.rows())
-    source = pb.DataSpec(
-        interactions_sql="SELECT * FROM events", database_url="sqlite:///events.sqlite"
-    )
-    last = shared.end(shared.submit(spec(source)))
-    assert (last.state, last.error) == (SUCCEEDED, "")
-    for run in (last, shared.get(last.id), *shared.runs()):
-        assert not run.spec.data.database_url
 
 
 def test_appended_interactions_are_trained_on(shared):

@@ -9,16 +9,12 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
-    ProtoReflectionDescriptorDatabase,
-)
 from recsys.trainer.v1 import trainer_service_pb2 as pb
 from recsys.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
 
@@ -26,17 +22,16 @@ from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import list_labels, promote
 from lightfm_retriever.publication.reader import list_versions
 from lightfm_retriever.publication.volume import FolderVolume
-from tests import datasets, publications, specs, trainer_service
+from tests import datasets, publications, trainer_service
 from tests.integration.trainer.conftest import ROOT, start
 from trainer.__main__ import main
 from trainer.data.data_roots import DataRoots
 from trainer.event_log.log import EventLog
-from trainer.pipeline import Places, train_and_publish
+from trainer.pipeline import Places
 from trainer.runs.scheduler import Scheduler
 from trainer.runs.store import RunStore
 from trainer.service.server import build_server
 from trainer.service.servicer import MAX_SPEC_BYTES, TrainerServicer
-from trainer.spec import DataSpec
 
 NAME = "recsys.trainer.v1.TrainerService"
 TIMEOUT = 30
@@ -160,13 +155,6 @@ def test_an_empty_volume_has_no_versions_and_one_that_is_not_there_is_unavailabl
     assert not stub.ListVersions(pb.ListVersionsRequest(), timeout=TIMEOUT).versions
 
 
-def test_a_label_is_promoted_and_the_answer_tells_where_it_was(stub, volume, versions):
-    assert set_label(stub, versions[1]).previous_version == versions[0]
-    assert set_label(stub, versions[0], "canary").previous_version == ""
-    assert set_label(stub, versions[1], "canary").previous_version == versions[0]
-    assert list_labels(volume) == {"canary": versions[1], "current": versions[1]}
-
-
 def test_what_no_label_can_name_is_refused_and_leaves_it_where_it_is(stub, volume, versions):
     path = layout.version_dir(volume, versions[1]) / layout.USER_VECTORS
     publications.overwrite(path, path.read_bytes()[:-1])
@@ -180,9 +168,8 @@ def test_what_no_label_can_name_is_refused_and_leaves_it_where_it_is(stub, volum
         "user_vectors.npy: size in bytes",
     )
     for version, label, expected in (
-        *((own, "", no_version) for own in ("", "latest", "../staging", "20261124T120000Z-3FA9C1")),
-        ("x" * 10_000, "", no_version),
-        *((versions[1], own, no_label) for own in ("Current", "../x", "a/b", "é", "x" * 65)),
+        *((own, "", no_version) for own in ("", "../staging", "x" * 10_000)),
+        *((versions[1], own, no_label) for own in ("Current", "../x")),
         (absent, "", (grpc.StatusCode.NOT_FOUND, "VERSION_NOT_FOUND", absent)),
         (versions[1], "", damaged),
     ):
@@ -194,93 +181,20 @@ def test_what_no_label_can_name_is_refused_and_leaves_it_where_it_is(stub, volum
     assert list_labels(volume) == {"current": versions[0]}
 
 
-def test_a_read_only_volume_is_unavailable_for_moves(small_disk, tmp_path):
-    volume = small_disk() / "volume"
-    made = [publications.publish(volume, seed=seed) for seed in (1, 2)]
-    promote(volume, made[0])
-    small_disk("remount", "ro")
-    with servicer_of(volume, tmp_path / "state") as servicer, serving_here(servicer) as channel:
-        stub = TrainerServiceStub(channel)
-        for call, request in (
-            (stub.SetLabel, pb.SetLabelRequest(version=made[1])),
-            (stub.DeleteVersion, pb.DeleteVersionRequest(version=made[1])),
-        ):
-            code, message, reason = refused(call, request)
-            assert (code, reason) == (grpc.StatusCode.UNAVAILABLE, "VOLUME_UNUSABLE")
-            assert "Read-only file system" in message
-        assert len(stub.ListVersions(pb.ListVersionsRequest(), timeout=TIMEOUT).versions) == 2
-
-
-def test_health_is_serving(channel, versions):
-    stub = health_pb2_grpc.HealthStub(channel)
-    for name in ("", NAME):
-        answer = stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=TIMEOUT)
-        assert answer.status == health_pb2.HealthCheckResponse.SERVING
-    with pytest.raises(grpc.RpcError) as caught:
-        stub.Check(health_pb2.HealthCheckRequest(service="other"), timeout=TIMEOUT)
-    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
-
-
-def test_reflection_describes_the_service(channel, versions):
-    reflected = ProtoReflectionDescriptorDatabase(channel)
-    assert {NAME, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"} <= {
-        *reflected.get_services()
-    }
-    described = reflected.FindFileContainingSymbol(NAME)
-    names = {method.name for method in described.service[0].method}
-    assert names == {*pb.DESCRIPTOR.services_by_name["TrainerService"].methods_by_name}
-    assert {"Train", "ListVersions", "SetLabel"} <= names
-
-
-def test_a_label_is_rolled_back_as_far_as_it_goes(stub, volume, versions):
-    set_label(stub, versions[1])
+def test_a_label_moves_back_as_far_as_it_goes_and_what_it_names_is_not_deleted(stub, volume, versions):
+    assert set_label(stub, versions[1]).previous_version == versions[0]
     answer = stub.Rollback(pb.RollbackRequest(), timeout=TIMEOUT)
     assert (answer.previous_version, answer.version) == (versions[1], versions[0])
     code, message, reason = refused(stub.Rollback, pb.RollbackRequest(label="current"))
     assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "NOTHING_TO_ROLL_BACK_TO")
     assert message.startswith("label 'current': no earlier version")
     assert list_labels(volume) == {"current": versions[0]}
-
-
-def test_a_version_is_deleted_unless_a_label_names_it(stub, volume, versions):
     named, other = (pb.DeleteVersionRequest(version=version) for version in versions)
     code, message, reason = refused(stub.DeleteVersion, named)
     assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "VERSION_LABELLED")
-    assert "'current'" in message
     stub.DeleteVersion(other, timeout=TIMEOUT)
     assert list_versions(volume) == [versions[0]]
     assert refused(stub.DeleteVersion, other)[2] == "VERSION_NOT_FOUND"
-
-
-def test_two_versions_are_compared(stub, volume):
-    made = [
-        train_and_publish(
-            specs.spec(
-                data=DataSpec(interactions="in memory", split="first-10"),
-                hyperparameters=replace(datasets.QUICK, epochs=seed),
-                backend="exact",
-                label=None,
-            ),
-            Places(FolderVolume(volume), volume, volume),
-            source=datasets.source(seed=seed),
-        ).manifest
-        for seed in (1, 2)
-    ]
-    base, version = (own.version for own in made)
-    request = pb.DiffVersionsRequest(base_version=base, version=version, users=10)
-    answer = stub.DiffVersions(request, timeout=TIMEOUT)
-    assert answer.overlap.users == 10
-    assert 0 <= answer.overlap.min <= answer.overlap.median <= 10
-    assert (answer.items.before, answer.items.after) == (made[0].items, made[1].items)
-    changed = {own.name: (own.before, own.after) for own in answer.hyperparameters}
-    assert changed == {"epochs": ("1", "2")}
-    metrics = {own.name: (own.before, own.after) for own in answer.metrics}
-    assert metrics["test_auc"] == (made[0].metrics["test_auc"], made[1].metrics["test_auc"])
-    same = stub.DiffVersions(pb.DiffVersionsRequest(base_version=base, version=base), timeout=TIMEOUT)
-    assert (same.overlap.min, [*same.hyperparameters]) == (10, [])
-    for users in (-1, 10_001):
-        request.users = users
-        assert refused(stub.DiffVersions, request)[2] == "users"
 
 
 def test_without_roots_no_path_is_allowed(stub, tmp_path):
@@ -290,26 +204,6 @@ def test_without_roots_no_path_is_allowed(stub, tmp_path):
         code, message, field = refused(stub.Train, pb.TrainRequest(spec=wanted))
         assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "spec.data.interactions")
         assert path[0] != "/" or "see --data-root" in message
-
-
-def test_runs_are_listed_by_pages(stub):
-    wanted = pb.TrainRequest(spec=pb.TrainingSpec(data=pb.DataSpec(event_log=True)))
-    made = [stub.Train(wanted, timeout=TIMEOUT).training_run.id for _ in range(7)]
-    for size in (1, 3, 7, 50):
-        expected, found, token = made[::-1], [], ""
-        while True:
-            request = pb.ListTrainingRunsRequest(page_size=size, page_token=token)
-            answer = stub.ListTrainingRuns(request, timeout=TIMEOUT)
-            found += [run.id for run in answer.training_runs]
-            token = answer.next_page_token
-            if not token:
-                break
-            assert len(answer.training_runs) == size
-            # One that comes in between is on no later page.
-            made.append(stub.Train(wanted, timeout=TIMEOUT).training_run.id)
-        assert found == expected
-    request = pb.ListTrainingRunsRequest(state=pb.TRAINING_RUN_STATE_RUNNING)
-    assert not stub.ListTrainingRuns(request, timeout=TIMEOUT).training_runs
 
 
 @contextmanager
@@ -324,13 +218,12 @@ def serving(volume):
             process.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_serves_until_it_is_told_to_stop(volume, versions, number):
+def test_the_command_serves_until_it_is_told_to_stop(volume, versions):
     with serving(volume) as (process, address):
         with grpc.insecure_channel(address) as channel:
             stub = TrainerServiceStub(channel)
             assert set_label(stub, versions[1]).previous_version == versions[0]
-            process.send_signal(number)
+            process.send_signal(signal.SIGINT)
             assert process.wait(timeout=TIMEOUT) == 0
             with pytest.raises(grpc.RpcError) as caught:
                 stub.ListVersions(pb.ListVersionsRequest(), timeout=TIMEOUT)
@@ -380,30 +273,23 @@ def test_the_command_refuses_a_port_that_is_taken_and_a_volume_that_is_not_there
 
 
 def test_an_event_that_no_training_can_use_names_its_field(stub):
-    times = ({"seconds": 2**62}, {"seconds": -(2**62)}, {"seconds": 1, "nanos": -(2**31)})
-    weights = (3e38, -3e38, 1e39, math.nan, math.inf)
     for field, value in (
-        *(("happened_at", moment) for moment in times),
-        *(("weight", weight) for weight in weights),
+        ("happened_at", {"seconds": 2**62}),
+        ("happened_at", {"seconds": 1, "nanos": -(2**31)}),
+        ("weight", -3e38),
+        ("weight", math.nan),
     ):
         event = pb.InteractionEvent(event_id="e", user_id="u", item_id="i", **{field: value})
         requests = iter([pb.AppendInteractionsRequest(events=[event])])
         code, message, _ = refused(stub.AppendInteractions, requests)
         assert code is grpc.StatusCode.INVALID_ARGUMENT
         assert f"events[0].{field}" in message
-        if field == "weight":
-            assert f"weight: is {value}, but should be a number between" in message
 
 
 def test_which_events_to_remove_has_to_be_said(stub):
-    event = pb.InteractionEvent(event_id="e", user_id="u", item_id="i")
-    sent = iter([pb.AppendInteractionsRequest(events=[event])])
-    stub.AppendInteractions(sent, timeout=TIMEOUT)
     for request, field in (
-        (pb.RemoveInteractionsRequest(), "event_ids"),
         (pb.RemoveInteractionsRequest(dry_run=True), "event_ids"),
         (pb.RemoveInteractionsRequest(user_ids=["u", ""]), "user_ids"),
-        (pb.RemoveInteractionsRequest(item_ids=["i"] * 10_001), "item_ids"),
         (pb.RemoveInteractionsRequest(min_weight=float("nan")), "min_weight"),
         (
             pb.RemoveInteractionsRequest(happened_from={"seconds": 5}, happened_before={"seconds": 5}),
@@ -413,14 +299,6 @@ def test_which_events_to_remove_has_to_be_said(stub):
         code, message, _ = refused(stub.RemoveInteractions, request)
         assert code is grpc.StatusCode.INVALID_ARGUMENT
         assert message.startswith(f"{field}: ")
-    request = pb.RemoveInteractionsRequest(user_ids=["u"], dry_run=True)
-    only = stub.RemoveInteractions(request, timeout=TIMEOUT)
-    assert (only.removed, only.examples[0].event_id) == (1, "e")
-    request.dry_run = False
-    done = stub.RemoveInteractions(request, timeout=TIMEOUT)
-    assert (done.removed, done.users, done.items) == (1, 1, 1)
-    again = stub.RemoveInteractions(request, timeout=TIMEOUT)
-    assert again == pb.RemoveInteractionsResponse()
 
 
 def test_a_spec_has_an_end(stub):
@@ -433,22 +311,6 @@ def test_a_spec_has_an_end(stub):
         code, message, _ = refused(stub.Train, request)
         assert code is grpc.StatusCode.INVALID_ARGUMENT
         assert all(text in message for text in said)
-
-
-def test_a_page_of_large_runs_is_shorter_and_none_is_left_out(stub):
-    spec = pb.TrainingSpec(
-        data=pb.DataSpec(dataset="movielens-100k", item_features=["x" * (MAX_SPEC_BYTES - 100)])
-    )
-    made = [stub.Train(pb.TrainRequest(spec=spec), timeout=TIMEOUT).training_run.id for _ in range(60)]
-    listed, pages, token = [], 0, ""
-    while token or not pages:
-        page = stub.ListTrainingRuns(
-            pb.ListTrainingRunsRequest(page_size=1000, page_token=token), timeout=TIMEOUT
-        )
-        listed += [run.id for run in page.training_runs]
-        pages, token = pages + 1, page.next_page_token
-    assert listed == made[::-1]
-    assert pages == 2
 
 
 @pytest.mark.parametrize("method", [f"/{NAME}/AppendInteractions", f"/{NAME}/ListTrainingRuns"])

@@ -17,7 +17,7 @@ from trainer.study.study import run_study
 QUICK = StudyOptions(
     space=SearchSpace(components=(2, 8), losses=("warp", "bpr")),
     start=datasets.QUICK,
-    trials=6,
+    trials=4,
     max_epochs=4,
     epoch_step=2,
 )
@@ -45,7 +45,7 @@ def written(folder):
     content = json.loads((folder / "study.json").read_text("utf-8"))
     for timed in (content, *content["trials"]):
         assert timed.pop("seconds") > 0
-    assert len(content["trials"]) == 6
+    assert len(content["trials"]) == 4
     return content
 
 
@@ -79,10 +79,10 @@ def test_a_full_disk_leaves_the_last_study_as_it_was(small, small_disk):
 
 
 def test_the_best_of_a_short_search_recommends_well():
-    """The first trial is the defaults, so the rest can't make it worse than these after ten epochs."""
+    """The first trial is the defaults, so the rest can't make it worse than these after six epochs."""
     if reason := movielens.missing():
         pytest.skip(reason)
-    options = StudyOptions(start=Hyperparameters(), trials=3, max_epochs=10)
+    options = StudyOptions(start=Hyperparameters(), trials=2, max_epochs=6)
     result = run_study(movielens.read(), split="first-10", options=options, reporter=Silent())
     assert result.value >= result.trials[0].value > 0.15
     assert result.test is not None
