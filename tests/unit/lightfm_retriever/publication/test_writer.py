@@ -238,10 +238,12 @@ def test_what_a_killed_writer_left_is_removed_under_its_lock(volume, monkeypatch
         remove(path, **options)
 
     monkeypatch.setattr(staging_area.shutil, "rmtree", remove_locked)
+    open_before = len(os.listdir("/proc/self/fd"))
     with Staging(volume):
         assert removed == [abandoned]
         assert not abandoned.exists()
         assert len(staged(volume)) == 1
+    assert len(os.listdir("/proc/self/fd")) == open_before
 
 
 def test_links_that_lead_nowhere_keep_nobody_from_writing(volume):
