@@ -19,12 +19,10 @@ from lightfm_retriever.files.regular_files import (
     open_regular,
     read_regular,
 )
-from lightfm_retriever.publication import labels, layout, manifest, verification
+from lightfm_retriever.publication import layout, manifest, verification
 from lightfm_retriever.publication.errors import (
     InvalidPublicationError,
-    LabelError,
     ManifestError,
-    VolumeError,
 )
 from lightfm_retriever.publication.storage.arrays import map_array
 from lightfm_retriever.publication.storage.id_map import IdMap
@@ -102,22 +100,6 @@ def test_a_pipe_that_a_shell_gave_is_read_where_a_file_is_read_once():
     with open_given(path) as file:
         assert file.read() == b"given"
     os.close(reading)
-
-
-def test_a_label_a_history_or_a_lock_that_is_a_fifo_says_so_and_hides_no_other(published):
-    volume = published.volume
-    labels.promote(volume, published.older, label="canary")
-    make_fifo(layout.label_file(volume, "current"))
-    with pytest.raises(LabelError, match="is a FIFO, but should be a regular file"):
-        labels.read_label(volume, "current")
-    assert labels.list_labels(volume) == {"canary": published.older}
-    # A move replaces it.
-    make_fifo(layout.history_file(volume, "current"))
-    labels.promote(volume, published.version)
-    assert labels.read_label(volume, "current") == published.version
-    make_fifo(layout.labels_lock(volume))
-    with pytest.raises(VolumeError, match="is a FIFO"):
-        labels.promote(volume, published.older)
 
 
 def test_a_version_whose_file_is_a_fifo_is_refused(published):

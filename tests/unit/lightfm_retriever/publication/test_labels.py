@@ -262,24 +262,6 @@ def test_whatever_the_history_holds_the_target_is_a_version_or_there_is_none(con
 # ---- several at once
 
 
-def test_a_reader_never_sees_a_label_half_moved(volume):
-    promote(volume, A)
-
-    def move():
-        for _ in range(50):
-            promote(volume, B)
-            promote(volume, A)
-
-    seen, listed = set(), set()
-    with ThreadPoolExecutor() as movers:
-        moved = movers.submit(move)
-        while not moved.done():
-            seen.add(read_label(volume, "current"))
-            listed.add(tuple(list_labels(volume)))
-    assert seen == {A, B}
-    assert listed == {("current",)}
-
-
 def test_of_many_who_move_a_label_from_the_same_version_one_succeeds(volume):
     promote(volume, A)
     start, moved = threading.Barrier(8), []

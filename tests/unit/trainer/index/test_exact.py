@@ -31,13 +31,6 @@ def test_the_highest_inner_products_come_first_and_equal_ones_by_row(vectors, qu
     assert search(vectors, "inner_product", query, count, effort) == order[:count]
 
 
-def test_cosine_ignores_the_norm():
-    vectors = np.array([[9, 9], [1, 0.5], [-1, 0]], dtype=np.float32)
-    query = np.array([3, 1], dtype=np.float32)
-    assert search(vectors, "cosine", query, 2) == [1, 0]
-    assert search(vectors, "inner_product", query, 2) == [0, 1]
-
-
 @pytest.mark.parametrize("budget", [1, 7, 20, 1000])
 def test_all_queries_are_scored_some_at_a_time(monkeypatch, budget):
     monkeypatch.setattr(exact, "_CHUNK_SCORES", budget)

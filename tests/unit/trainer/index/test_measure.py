@@ -71,18 +71,6 @@ def test_more_candidates_are_scored_exactly_before_the_best_ten_are_kept():
     assert {asked[1:] for asked in built.index.asked} == {(11, 23)}
 
 
-def test_what_a_user_has_seen_is_neither_asked_for_nor_an_answer():
-    of, queries = vectors(), cases.vectors(6, 4, seed=2)
-    true = of @ queries.T
-    # The best 0, 10, .. of each user, of whom the last has seen all.
-    excluded = rows(np.sort(np.argsort(-true[:, user])[: 10 * user]) for user in range(6))
-    built = searching(of, best_of(of))
-    assert asking(of, queries, excluded=excluded).ask(built, 17).recall == 1.0
-    assert sorted(asked[1:] for asked in built.index.asked) == [
-        (count, 17) for count in (10, 20, 30, 40, 50, 60)
-    ]
-
-
 def test_what_is_as_good_as_the_tenth_counts():
     """Any ten of twenty equal items will do; equal directions are equal by cosine only."""
     of = np.concatenate([np.ones((20, 4)), -np.ones((20, 4))]).astype(np.float32)

@@ -148,8 +148,9 @@ def run(tmp_path_factory):
             {"target_recall": 1.0},
             [1, 2, 4, 8, 16, 32, 64, 128, 256, 300],
         ),
-        # What finds enough with the least effort isn't looked at closer.
+        # What finds enough with the least effort isn't looked at closer, nor what has nothing between.
         (Curve(lambda _: 1.0, float, least=10), {}, [10]),
+        (Curve(lambda effort: min(1.0, effort / 2), float), {}, [1, 2]),
         # What is much slower than exact search is given up, but not before it takes a millisecond.
         *(
             (
