@@ -99,7 +99,8 @@ class StoreLabels:
         """Move a label, from what is expected if anything is; returns what it named."""
         labels.check_name(label)
         for _ in range(_ATTEMPTS):
-            self._check(version)
+            if not self._has_version(version):
+                raise VersionNotFoundError(version, str(self._store))
             found, mark = self._look(label)
             if expected and found != expected[0]:
                 raise LabelMovedError(label, expected=expected[0], found=found)
@@ -107,10 +108,6 @@ class StoreLabels:
                 return found
         where = self._store.where(_label_key(label))
         raise StoreError(where, f"others moved it {_ATTEMPTS} times meanwhile: try again")
-
-    def _check(self, version: str) -> None:
-        if not self._has_version(version):
-            raise VersionNotFoundError(version, str(self._store))
 
     def _look(self, label: str) -> tuple[str | None, Mark | None]:
         """What a label names, if anything, and the object's mark, if there is one."""
@@ -136,15 +133,13 @@ class StoreLabels:
                 return False
         # Who deletes a version takes its manifest away and then looks at the labels once more, so one
         # of the two notices the other.
-        try:
-            self._check(version)
-        except VersionNotFoundError:
+        if not self._has_version(version):
             found, mark = self._look(label)
             # With nothing before it stays: nothing can be removed only if it is what was read.
             if found == version and previous is not None:
                 with contextlib.suppress(ConflictError):
                     self._store.write_if(_label_key(label), previous.encode() + b"\n", mark)
-            raise
+            raise VersionNotFoundError(version, str(self._store))
         self._note(label, verb, version)
         return True
 

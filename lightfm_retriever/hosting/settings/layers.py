@@ -149,13 +149,14 @@ def _set(action: argparse.Action, value: Any, name: str, given: set[str]) -> Non
     if action.nargs == 0:
         action.default = _boolean(value, name)
     elif isinstance(action, argparse._AppendAction):  # noqa: SLF001 - what flags that repeat are
-        texts = _texts(value, name) if isinstance(value, list) else _text(value, name).split(",")
-        typed = [_typed(action, own, name) for own in texts]
+        texts = value if isinstance(value, list) else _text(value, name).split(",")
+        typed = [_typed(action, _text(own, name), name) for own in texts]
         # argparse would add to a default, but a flag that is given wins.
         if not given.intersection(action.option_strings):
             action.default = typed
     else:
-        text: Any = ",".join(_texts(value, name)) if isinstance(value, list) else value
+        several = isinstance(value, list)
+        text: Any = ",".join(_text(own, name) for own in value) if several else value
         action.default = _typed(action, text, name)
 
 
@@ -184,10 +185,6 @@ def _typed(action: argparse.Action, value: Any, name: str) -> Any:
         choices = ", ".join(map(str, action.choices))
         raise HostingError(f"{name} is {words.brief(value)}, but should be one of {choices}")
     return converted
-
-
-def _texts(values: list[Any], name: str) -> list[str]:
-    return [_text(own, name) for own in values]
 
 
 def _text(value: Any, name: str) -> str:
