@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from lightfm import LightFM
 from lightfm.evaluation import auc_score, precision_at_k
-from lightfm_retriever.publication.vectors.ranking import best
+from lightfm_retriever.publication.vectors.vector_space import best
 from numpy.typing import NDArray
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1.retriever_service_pb2_grpc import RetrieverServiceStub
