@@ -47,7 +47,8 @@ def _problem(directory: Path, record: Record, files: Sequence[LogFile]) -> Event
         if file.kind == "lost" or file.is_successor:
             continue
         if file.path.name == name:
-            least = record.bytes.get(name, 0)
+            # A segment may have got what was to be said of the file that it was made of.
+            least = record.bytes.get(name, 0) if file.kind == "wal" else 0
             try:
                 size = file.path.stat().st_size if least else 0
             except FileNotFoundError:

@@ -165,7 +165,7 @@ class RunFile:
             size = None
         if size:
             return False
-        if self._record.exists:
+        if self._record.kept is not None:
             raise self._lacking("is gone" if size is None else "is empty")
         return True
 

@@ -42,14 +42,10 @@ class RunProcess:
                 process_group=0,
             )
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        self.pid = self._process.pid
         # It may have died already; that shows when its events end.
         with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
             pipe.write(msgspec.json.encode(task))
-
-    @property
-    def pid(self) -> int:
-        """Process id."""
-        return self._process.pid
 
     def events(self) -> Iterator[Event]:
         """What it tells, until it ends. A line that was cut off by its end is left out."""
@@ -64,7 +60,7 @@ class RunProcess:
         # Once it was waited for, its number may be another's.
         with contextlib.suppress(ProcessLookupError):
             if self._process.returncode is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)
 
     def wait(self) -> str:
         """Wait for its end; how it ended, in words."""

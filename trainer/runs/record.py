@@ -47,7 +47,7 @@ class Kept:
 
 
 class RunRecord:
-    """The record in a directory, for its only writer.
+    """The record in a directory, for its only writer; `kept` is None where there were no runs before.
 
     Raises:
         StateError: it is damaged.
@@ -56,20 +56,15 @@ class RunRecord:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / NAME
-        self._kept = _read(self.path)
-
-    @property
-    def exists(self) -> bool:
-        """Whether there were runs before."""
-        return self._kept is not None
+        self.kept = _read(self.path)
 
     @property
     def _file(self) -> int:
-        return 0 if self._kept is None else self._kept.file
+        return 0 if self.kept is None else self.kept.file
 
     def missing(self, database: sqlite3.Connection, *, after_adding: bool = False) -> str:
         """What a file lacks, in words; "" for nothing. After adding a later run there is one more."""
-        kept, found = self._kept or Kept(), _kept_of(database)
+        kept, found = self.kept or Kept(), _kept_of(database)
         if self.is_other(database):
             return "is the file of other training runs, not the one that the trainer wrote to before"
         least = kept.runs + (after_adding and found.last > kept.last)
@@ -109,13 +104,13 @@ class RunRecord:
                 raise
             _log.warning("%s: can't be written: %s", self.path, error)
         else:
-            self._kept = found
+            self.kept = found
 
     def keep(self) -> None:
         """Write it again where somebody removed it; never fails."""
         with contextlib.suppress(OSError):
-            if self._kept is not None and not os.path.lexists(self.path):
-                self._write(self._kept)
+            if self.kept is not None and not os.path.lexists(self.path):
+                self._write(self.kept)
 
     def _write(self, kept: Kept) -> None:
         content = msgspec.json.encode(kept)

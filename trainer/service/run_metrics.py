@@ -37,7 +37,7 @@ class RunMetrics:
         self._last: dict[State, float] = {}
 
     def families(self) -> list[Metric]:
-        """Raises StoreError."""
+        """What there is to tell now; raises StateError."""
         with self._lock:
             counts = self._store.count()
             self._catch_up(sum(counts[state] for state in FINAL))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
 
 from prometheus_client.metrics_core import Metric
@@ -32,25 +31,19 @@ class VersionMetrics:
     def families(self) -> tuple[list[Metric], str]:
         """What can be read, and why that isn't all; empty when it is."""
         found: list[Metric] = []
+        if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
+            return found, f"{self._volume}: the volume hasn't answered the scrape before"
         try:
-            with self._alone():
-                found += self._room()
-                versions = {*self._volume.list_versions()}
-                found.append(gauge("trainer_versions", "Versions on the volume.", len(versions)))
-                named, problem = self._named(versions)
-                found += self._label_families(named)
+            found += self._room()
+            versions = {*self._volume.list_versions()}
+            found.append(gauge("trainer_versions", "Versions on the volume.", len(versions)))
+            named, problem = self._named(versions)
+            found += self._label_families(named)
         except (PublicationError, OSError) as error:
             problem = str(error)
-        return found, problem
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
-            raise TimeoutError(f"{self._volume}: the volume hasn't answered the scrape before")
-        try:
-            yield
         finally:
             self._lock.release()
+        return found, problem
 
     def _room(self) -> list[Metric]:
         if (room := self._volume.room()) is None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.trainer_service import wait_until
 from tests.unit.trainer.event_log.logs import events, full, open_log, read_ids, rolled, settle
+from trainer.event_log import files as event_files
 from trainer.event_log import record as event_record
 from trainer.event_log import write_ahead
 from trainer.event_log.errors import EventLogError
@@ -214,6 +215,24 @@ def test_a_record_that_says_less_than_there_is_is_no_problem(tmp_path):
         record_of(directory).write_bytes(content)
         assert read_ids(directory) == ["0", "1", "2", "3"]
         open_log(directory).close()
+
+
+def test_a_file_that_becomes_a_segment_before_the_next_one_is_noted_is_not_taken_for_cut(
+    tmp_path, monkeypatch
+):
+    """The thread that makes segments sees that a file is followed before the record says so."""
+    directory, add = tmp_path / "events", event_record.EventRecord.add
+
+    def late(self, *arguments, **options):
+        event_files.roll(directory, self)
+        add(self, *arguments, **options)
+
+    with open_log(directory, segment_bytes=1) as log:
+        settle(log)
+        monkeypatch.setattr(event_record.EventRecord, "add", late)
+        log.append(events(*range(500)))
+        settle(log)
+    assert stored_events(directory) == 500
 
 
 def test_a_record_that_can_not_be_written_refuses_nothing(tmp_path, monkeypatch, caplog):

@@ -245,6 +245,17 @@ def test_a_reader_between_two_steps_of_a_removal_sees_the_new_file(tmp_path, log
     assert counts == sorted(counts, reverse=True)
 
 
+def test_what_a_crash_in_a_removal_leaves_is_ended_at_the_next_start(tmp_path, log, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.event_log.files._succeed", lambda _: None)
+        log.remove(OF_A)
+    log.close()
+    assert read_ids(tmp_path) == ["b0", "b1", "b2"]
+    open_log(tmp_path).close()
+    assert on_disk(tmp_path) == ["b0", "b1", "b2"]
+    assert [*tmp_path.glob("*.new")] == []
+
+
 @pytest.mark.parametrize("writes", [0, 1, 2, 3])
 def test_on_a_full_disk_what_is_not_removed_stays_and_it_can_be_done_again(
     tmp_path, log, monkeypatch, writes

@@ -11,7 +11,7 @@ from functools import partial
 from operator import sub
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -144,6 +144,15 @@ ACTION = st.sampled_from(["start", "start", "start", "SUCCEEDED", "SUCCEEDED", "
 
 @settings(max_examples=15)
 @given(actions=st.lists(st.tuples(ACTION, st.integers(0, 9), st.booleans()), max_size=30))
+@example(
+    [
+        ("start", 0, False),
+        ("start", 0, False),
+        ("SUCCEEDED", 1, True),
+        *[("start", 0, False)] * 2,
+        ("SUCCEEDED", 1, True),
+    ]
+)
 def test_every_run_is_counted_once_in_whatever_order_they_end(tmp_path_factory, actions):
     directory = tmp_path_factory.mktemp("store")
     expected = {"SUCCEEDED": 0, "FAILED": 0, "CANCELLED": 0}

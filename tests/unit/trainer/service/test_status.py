@@ -82,6 +82,7 @@ def test_every_error_has_its_code_and_reason(error, code, reason):
         (FieldError("page_size", "is 0"), "page_size"),
         (publication.LabelError("Current", "should be"), "label"),
         (InvalidEventError(3, "user_id", "is empty"), "events[3].user_id"),
+        (InvalidEventError(3, "timestamp", "is nan"), "events[3].happened_at"),
         (InvalidSelectionError("happened_from", "isn't finite"), "happened_from"),
         (OptionError("--epochs", 0, "in 1..10000"), "spec.hyperparameters.epochs"),
         (OptionError("--interactions", "/x", "below a root"), "spec.data.interactions"),
