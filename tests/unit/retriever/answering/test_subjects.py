@@ -182,6 +182,12 @@ def test_a_known_users_explanation_is_of_seen_items_if_any_and_has_both_biases(u
     assert told == (user_id == "user-1" and not changes)
 
 
+def test_what_contributed_nothing_or_less_is_not_told():
+    answer = queries.recommend(snapshot(), session(0, 1), Options(explain=True))
+    told = [[name for name, _ in explanation.contributions] for explanation in answer.explanations]
+    assert dict(zip(answer.rows.tolist(), told, strict=True)) == {2: [], 3: ["item-1"]}
+
+
 def test_nothing_is_explained_that_is_not_asked_for_or_not_there():
     assert list(queries.recommend(explained(5), "user-1", Options()).explanations) == []
     options = Options(explain=True, exclude_item_ids=[f"item-{row}" for row in range(12)])
