@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from lightfm_retriever.publication.attributes import Attributes, TextColumn
 from retriever.answering import queries
-from retriever.answering.questions import Options
+from retriever.answering.questions import Options, ValueCondition
 from retriever.errors import NotPublishedError
 from tests import retrievable
 
@@ -27,11 +30,17 @@ def snapshot(counts=COUNTS, item_ids=IDS, **changes):
     return retrievable.snapshot(vectors, vectors[:1], item_ids=item_ids, **published)
 
 
-def test_equal_counts_come_in_the_byte_order_of_their_ids_and_nothing_explains_them():
-    answer = queries.recommend(snapshot(), "nobody", POPULAR)
+# All items match it: so few that they are looked at instead of the ranking.
+ALL = [ValueCondition("kind", "any", ["x"])]
+
+
+@pytest.mark.parametrize("conditions", [[], ALL], ids=["all", "filtered"])
+def test_equal_counts_come_in_the_byte_order_of_their_ids_and_nothing_explains_them(conditions):
+    own = snapshot(attributes=Attributes.build([TextColumn("kind", [["x"]] * 5)], 5))
+    answer = queries.recommend(own, "nobody", replace(POPULAR, conditions=conditions))
     assert [IDS[row] for row in answer.rows] == ["z", "C", "a", "b", "é"]
     assert answer.scores.tolist() == [9, 3, 3, 3, 0]
-    assert (answer.source, answer.exact, answer.short) == ("popular", True, "catalogue")
+    assert (answer.source, answer.exact) == ("popular", True)
     assert list(answer.unknown) == ["nobody"]
     assert [(list(own.contributions), own.bias) for own in answer.explanations] == [([], 0)] * 5
 
