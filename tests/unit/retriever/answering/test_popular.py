@@ -45,10 +45,14 @@ def test_equal_counts_come_in_the_byte_order_of_their_ids_and_nothing_explains_t
     assert [(list(own.contributions), own.bias) for own in answer.explanations] == [([], 0)] * 5
 
 
-def test_only_as_much_of_a_long_ranking_is_looked_at_as_it_takes():
-    own = snapshot([0] * 9000, [str(row) for row in range(9000)])
-    answer = queries.recommend(own, "nobody", POPULAR)
-    assert (answer.candidates, answer.filtered) == (4096, 0)
+@pytest.mark.parametrize(("conditions", "every"), [([], 1), (ALL, 2)], ids=["all", "filtered"])
+def test_only_as_much_of_a_long_ranking_is_looked_at_as_it_takes(conditions, every):
+    kinds = [["x"] if row % 2 == 0 else [] for row in range(9000)]
+    attributes = Attributes.build([TextColumn("kind", kinds)], 9000)
+    own = snapshot([*range(9000, 0, -1)], [*map(str, range(9000))], attributes=attributes)
+    answer = queries.recommend(own, "nobody", replace(POPULAR, conditions=conditions))
+    assert answer.rows.tolist() == [*range(0, 10 * every, every)]
+    assert (answer.candidates, answer.filtered) == (4096, 4096 - 4096 // every)
 
 
 @pytest.mark.parametrize("missing", ["popularity", "popular_items"])
