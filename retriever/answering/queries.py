@@ -16,7 +16,6 @@ from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.answer_words import ShortReason, Source
 from retriever.answering import pages
 from retriever.answering.diversity import diversify, pool_size
-from retriever.answering.explanations import ScoreParts, explain
 from retriever.answering.filters import EmptyRange, UnknownValue, look_up
 from retriever.answering.pages import START, Page, Position
 from retriever.answering.popular import find_popular
@@ -31,7 +30,7 @@ from retriever.answering.questions import (
 )
 from retriever.answering.search import NOTHING, Found, Ranker, Wanted, find
 from retriever.answering.snapshot import Snapshot
-from retriever.answering.subjects import Subject, item_subject, user_subject
+from retriever.answering.subjects import ScoreParts, Subject, explain, item_subject, user_subject
 
 
 class RankedRows(msgspec.Struct, frozen=True):
@@ -81,7 +80,7 @@ def similar_items(
         NotPublishedError: the publication lacks what is asked for.
         PageExpiredError: the page is another version's.
     """
-    return _answer(snapshot, plan_similar_items(snapshot, subject, options, checkpoint), checkpoint)
+    return answer(snapshot, plan_similar_items(snapshot, subject, options, checkpoint), checkpoint)
 
 
 def recommend(
@@ -99,13 +98,7 @@ def recommend(
         NotPublishedError: the publication lacks what is asked for.
         PageExpiredError: the page is another version's.
     """
-    return _answer(snapshot, plan_recommend(snapshot, subject, options, checkpoint), checkpoint)
-
-
-def _answer(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint) -> RankedRows:
-    with checkpoint("search"):
-        found = carry_out(snapshot, plan, checkpoint)
-    return finish(snapshot, plan, found)
+    return answer(snapshot, plan_recommend(snapshot, subject, options, checkpoint), checkpoint)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -174,6 +167,13 @@ def _plan(
     return Plan(ranker, subject, options, wanted, unknown)
 
 
+def answer(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint) -> RankedRows:
+    """Search, and make the answer of what is found; raises NotPublishedError."""
+    with checkpoint("search"):
+        found = carry_out(snapshot, plan, checkpoint)
+    return finish(snapshot, plan, found)
+
+
 def carry_out(snapshot: Snapshot, plan: Plan, checkpoint: Checkpoint = always_wanted) -> Found:
     """Search; raises NotPublishedError."""
     if plan.subject.source is Source.POPULAR:
@@ -204,7 +204,7 @@ def finish(snapshot: Snapshot, plan: Plan, found: Found) -> RankedRows:
         () if asked is None else asked.unknown_values,
         () if asked is None else asked.empty_ranges,
         next_page,
-        explain(snapshot, subject.parts, found.rows) if options.explain else (),
+        explain(snapshot, subject, found.rows) if options.explain else (),
     )
 
 

@@ -1,20 +1,24 @@
-"""Who is asking, or what to be like: from ids to a query vector, and what that is the sum of."""
+"""Who is asking, or what to be like: from ids to a query vector, and where its scores come from.
+
+A score is an inner product, and so a sum over whatever the query is a sum of (after Hu, Koren &
+Volinsky 2008, ICDM, section 5, who explain recommendations so).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
+from dataclasses import dataclass
+from itertools import islice, repeat
 from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.storage.id_map import AnyIds
+from lightfm_retriever.publication.storage.id_map import AnyIds, Rows
 from lightfm_retriever.publication.vectors.fold_in import FoldIn
 from lightfm_retriever.publication.vectors.vector_space import Float32Array, split_biases, unit_rows
 from retriever.answer_words import Source
-from retriever.answering.explanations import Parts
 from retriever.answering.near_misses import in_words, near_misses, spelled_otherwise
 from retriever.answering.questions import (
     ItemSubject,
@@ -27,10 +31,47 @@ from retriever.answering.search import NOTHING
 from retriever.answering.snapshot import Snapshot
 from retriever.errors import InvalidArgumentError, NotPublishedError, UnknownIdError
 
+MAX_CONTRIBUTIONS = 3
+"""How many contributions to a score are told at most."""
+
 # Features that are named as examples.
 _EXAMPLES = 3
 # A mean of unit vectors that is shorter than this points nowhere in particular.
 _SHORTEST_MEAN = 1e-4
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a query is the sum of, for explanations.
+
+    Attributes:
+        names: of the parts: item ids, or features.
+        vectors: (parts, components) float32.
+        bias: what every score has besides the item's own bias.
+        cosine: whether scores are cosines, so inner products with items of length 1.
+        of_features: whether the names are features.
+    """
+
+    names: Sequence[str]
+    vectors: Float32Array
+    bias: float = 0.0
+    cosine: bool = False
+    of_features: bool = False
+
+
+@dataclass(frozen=True)
+class ScoreParts:
+    """Of one result.
+
+    Attributes:
+        contributions: names and what they contributed, largest first, each above 0, at most three.
+        bias: the part of the score that is the item's bias and the user's.
+        of_features: whether the names are features; else they are item ids.
+    """
+
+    contributions: Sequence[tuple[str, float]] = ()
+    bias: float = 0.0
+    of_features: bool = False
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -110,6 +151,25 @@ def item_subject(snapshot: Snapshot, subject: ItemSubject, unknown_ids: UnknownI
     return Subject(Source.SIMILAR, mean, _ZERO, own, unknown, each)
 
 
+def explain(snapshot: Snapshot, subject: Subject, rows: Rows) -> Sequence[ScoreParts]:
+    """An explanation for each result."""
+    if subject.parts is None:
+        return [ScoreParts()] * len(rows)
+    parts = subject.parts()
+    embeddings = snapshot.item_embeddings[rows]
+    if parts.cosine:
+        embeddings = unit_rows(embeddings)
+        biases = np.zeros(len(rows), dtype=np.float32)
+    else:
+        biases = snapshot.publication.item_vectors[rows, -1]
+    explanations = []
+    for own, bias in zip(embeddings @ parts.vectors.T, biases.tolist(), strict=True):
+        largest = np.argsort(-own, kind="stable")[:MAX_CONTRIBUTIONS]
+        told = [(parts.names[place], float(own[place])) for place in largest if own[place] > 0]
+        explanations.append(ScoreParts(told, bias + parts.bias, parts.of_features))
+    return explanations
+
+
 def _user(snapshot: Snapshot, user_id: str, unknown_ids: UnknownIds | None) -> Subject:
     publication = snapshot.publication
     row = publication.users.row(user_id)
@@ -144,21 +204,21 @@ def _session(snapshot: Snapshot, session: WeightedItems, unknown_ids: UnknownIds
 
 def _features(snapshot: Snapshot, subject: UserFeatures, unknown_ids: UnknownIds | None) -> Subject:
     publication = snapshot.publication
-    names = list(dict.fromkeys(subject.features))
-    rows = _rows(publication.user_features, names)
-    known = [(name, row) for name, row in zip(names, rows, strict=True) if row is not None]
-    unknown = [name for name, row in zip(names, rows, strict=True) if row is None]
+    features = publication.user_features
+    rows = {name: None if features is None else features.row(name) for name in subject.features}
+    known = {name: row for name, row in rows.items() if row is not None}
+    unknown = [name for name, row in rows.items() if row is None]
     if unknown and (not known or unknown_ids == "error"):
         return _unknown(snapshot, "feature", unknown, unknown_ids or "ignore")
     vectors = publication.user_feature_vectors
     assert vectors is not None  # noqa: S101 - published together with the names
     # As LightFM's own representation of a user with these features and nothing else.
-    each = vectors[[row for _, row in known]] / np.float32(len(known))
+    each = vectors[[*known.values()]] / np.float32(len(known))
     mean = each.sum(axis=0)
     embeddings, _ = split_biases(each)
 
     def of_features() -> Parts:
-        return Parts([name for name, _ in known], embeddings, bias=float(mean[-1]), of_features=True)
+        return Parts([*known], embeddings, bias=float(mean[-1]), of_features=True)
 
     return Subject(Source.FEATURES, _query(mean[:-1]), mean[-1], NOTHING, unknown, of_features)
 
@@ -173,10 +233,9 @@ def _known_items(
 ) -> Subject | tuple[list[str], NDArray[np.int64], Float32Array, NDArray[np.int32], list[str]]:
     """Of the items with a weight above 0 ids, rows and weights; all rows, ascending; unknown ids."""
     weights: dict[str, float] = {}
-    for place, item_id in enumerate(items.item_ids):
-        weight = items.weights[place] if items.weights else 1.0
+    for item_id, weight in zip(items.item_ids, items.weights or repeat(1.0), strict=False):
         weights[item_id] = weights.get(item_id, 0.0) + weight
-    rows = dict(zip(weights, _rows(snapshot.publication.items, weights), strict=True))
+    rows = {item_id: snapshot.publication.items.row(item_id) for item_id in weights}
     unknown = [item_id for item_id, row in rows.items() if row is None]
     own = sorted(row for row in rows.values() if row is not None)
     used = [item_id for item_id, row in rows.items() if row is not None and weights[item_id] > 0]
@@ -191,10 +250,6 @@ def _known_items(
         np.array(own, dtype=np.int32),
         unknown,
     )
-
-
-def _rows(id_map: AnyIds | None, names: Sequence[str] | dict[str, float]) -> list[int | None]:
-    return [None if id_map is None else id_map.row(name) for name in names]
 
 
 def _unknown(
@@ -213,7 +268,6 @@ def _unknown(
 def _unknown_id(
     snapshot: Snapshot, kind: Literal["item", "user", "feature"], asked: str
 ) -> UnknownIdError:
-    """The error, with what may have been meant."""
     publication = snapshot.publication
     if kind != "feature":
         # Of ids no more is told than who asks could ask for: a user's are nobody else's business, and

@@ -11,14 +11,17 @@ from typing import cast
 
 from lightfm_retriever.hosting import extras
 from lightfm_retriever.publication import layout
+from lightfm_retriever.publication.errors import InvalidPublicationError
 from lightfm_retriever.publication.reader import Publication
 from retriever.errors import SnapshotError
-from retriever.index.protocol import SearchIndex
+from retriever.index.protocol import SearchIndex, check_facts
+
+EXACT = "exact"
+"""The backend that is none: all items are scored."""
 
 # Imported when a publication needs them, since all but Annoy are optional extras.
 _MODULES = {
     "annoy": "retriever.index.annoy",
-    "exact": "retriever.index.exact",
     "faiss": "retriever.index.faiss",
     "nmslib": "retriever.index.nmslib",
 }
@@ -35,8 +38,16 @@ def open_index(publication: Publication, name: str) -> SearchIndex | None:
     facts = publication.manifest.indexes[name]
     backend, path = facts.backend, publication.directory / (facts.file or layout.MANIFEST)
     needs = f"{path}: index {name!r} needs backend {backend!r}"
+    if backend == EXACT:
+        recommend = name == layout.RECOMMEND
+        metric = "inner_product" if recommend else "cosine"
+        dimensions = publication.manifest.components + recommend
+        check_facts(name, facts, metric=metric, dimensions=dimensions)
+        return None
     if backend not in _MODULES:
-        raise SnapshotError(f"{needs}, but this retriever has {', '.join(_MODULES)}")
+        raise SnapshotError(f"{needs}, but this retriever has {', '.join(sorted([EXACT, *_MODULES]))}")
+    if facts.file is None:
+        raise InvalidPublicationError(path, f"index {name!r} has no file")
     try:
         module = importlib.import_module(_MODULES[backend])
     except ModuleNotFoundError as error:
@@ -44,4 +55,4 @@ def open_index(publication: Publication, name: str) -> SearchIndex | None:
             f"{needs}, whose module {error.name!r} isn't installed here: "
             f"{extras.install_command(backend, 'retriever')}"
         ) from error
-    return cast("SearchIndex | None", module.open_index(publication, name, facts, path))
+    return cast("SearchIndex", module.open_index(publication, name, facts, path))

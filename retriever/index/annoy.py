@@ -16,7 +16,7 @@ from lightfm_retriever.publication.manifest import IndexFacts
 from lightfm_retriever.publication.reader import Publication
 from lightfm_retriever.publication.search_effort import TUNED_FOR, scaled
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
-from retriever.index.protocol import SearchIndex, check_content, check_facts, check_has_file, count_of
+from retriever.index.protocol import SearchIndex, check_content, check_facts, count_of
 from retriever.index.unloadable import check_mappable, unloadable
 
 _METRIC: Final = "angular"
@@ -27,7 +27,6 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     augmented = name == layout.RECOMMEND
     components = publication.manifest.components
     check_facts(name, facts, metric=_METRIC, dimensions=components + 2 if augmented else components)
-    check_has_file(name, facts, path)
     # Without memory for the map it would crash.
     check_mappable(path)
     index = AnnoyIndex(facts.dimensions, _METRIC)

@@ -23,7 +23,6 @@ from retriever.index.protocol import (
     SearchIndex,
     check_content,
     check_facts,
-    check_has_file,
     count_of,
     effort_of,
 )
@@ -37,7 +36,6 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     augmented = name == layout.RECOMMEND
     components = publication.manifest.components
     check_facts(name, facts, metric=_METRIC, dimensions=components + 2 if augmented else components)
-    check_has_file(name, facts, path)
     probes = effort_of(name, facts, "probes")
     norm = facts.build.get("query_norm")
     if not isinstance(norm, float) or not 0 < norm < math.inf:

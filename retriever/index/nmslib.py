@@ -22,7 +22,6 @@ from retriever.index.protocol import (
     SearchIndex,
     check_content,
     check_facts,
-    check_has_file,
     count_of,
     effort_of,
 )
@@ -46,7 +45,6 @@ def open_index(publication: Publication, name: str, facts: IndexFacts, path: Pat
     elif name == layout.RECOMMEND:
         metric, dimensions = _INNER_PRODUCT, components + 1
     check_facts(name, facts, metric=metric, dimensions=dimensions)
-    check_has_file(name, facts, path)
     ef = effort_of(name, facts, "ef")
     try:
         _check_file(path, facts)

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_retriever.publication.errors import InvalidPublicationError, MismatchError
+from lightfm_retriever.publication.errors import MismatchError
 from lightfm_retriever.publication.manifest import IndexFacts
 from lightfm_retriever.publication.vectors.vector_space import Float32Array
 from retriever.errors import SnapshotError
@@ -44,12 +44,6 @@ def check_facts(name: str, facts: IndexFacts, *, metric: str, dimensions: int) -
     ):
         if found != expected:
             raise SnapshotError(f"index {name!r} has {what} {found!r}, but should have {expected!r}")
-
-
-def check_has_file(name: str, facts: IndexFacts, path: Path) -> None:
-    """Raise InvalidPublicationError for an index without a file, of a backend that needs one."""
-    if facts.file is None:
-        raise InvalidPublicationError(path, f"index {name!r} has no file")
 
 
 def check_content(path: Path, *facts: tuple[str, object, object]) -> None:

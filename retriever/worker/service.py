@@ -29,11 +29,14 @@ from retriever.worker.status import to_message, to_status
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["RetrieverService"].full_name
 
+# What a request asks, and how that is looked up.
+_ASKED: dict[type[Message], tuple[Callable[..., Any], Callable[..., Plan]]] = {
+    pb.SimilarItemsRequest: (messages.similar_items_question, queries.plan_similar_items),
+    pb.RecommendRequest: (messages.recommend_question, queries.plan_recommend),
+}
 _NOTHING = nullcontext()
 _Request = TypeVar("_Request", bound=Message)
-_Question = TypeVar("_Question", pb.SimilarItemsRequest, pb.RecommendRequest)
 _Response = TypeVar("_Response")
-_Subject = TypeVar("_Subject")
 
 # Told of the answers that a call of a method was given: one, or those of a batch.
 Answered: TypeAlias = Callable[[str, Iterable[RankedRows]], None]
@@ -133,8 +136,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     ) -> pb.SimilarItemsResponse:
         """See the proto."""
         response = pb.SimilarItemsResponse()
-        ask, question = queries.similar_items, messages.similar_items_question
-        self._answer("SimilarItems", request, response, question, ask, checkpoint)
+        self._answer("SimilarItems", request, response, checkpoint)
         return response
 
     @_handler
@@ -143,26 +145,20 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     ) -> pb.RecommendResponse:
         """See the proto."""
         response = pb.RecommendResponse()
-        ask, question = queries.recommend, messages.recommend_question
-        asked = self._answer("Recommend", request, response, question, ask, checkpoint)
-        self._recommended(*asked)
+        self._recommended(*self._answer("Recommend", request, response, checkpoint))
         return response
 
     def _answer(
-        self,
-        method: str,
-        request: Any,
-        response: answer_messages.Response,
-        question: Callable[[Any], tuple[_Subject, Options]],
-        ask: Callable[..., RankedRows],
-        checkpoint: Checkpoint,
-    ) -> tuple[Snapshot, _Subject, Options, RankedRows]:
+        self, method: str, request: Any, response: answer_messages.Response, checkpoint: Checkpoint
+    ) -> tuple[Snapshot, Any, Options, RankedRows]:
         """Make a new message the answer; returns what was asked of which snapshot, and its answer."""
+        question, plan = _ASKED[type(request)]
         subject, options = question(request)
         most = answer_messages.most_bytes(request.max_response_bytes)
         snapshot = self._snapshot()
         attributes = messages.return_attributes(snapshot, request)
-        answer = ask(snapshot, subject, options, checkpoint=checkpoint)
+        planned = plan(snapshot, subject, options, checkpoint)
+        answer = queries.answer(snapshot, planned, checkpoint)
         checkpoint()
         external_id = snapshot.publication.items.external_id
         answer_messages.fill_in(response, snapshot, answer, attributes, external_id)
@@ -177,8 +173,7 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     ) -> pb.BatchSimilarItemsResponse:
         """See the proto."""
         response = pb.BatchSimilarItemsResponse()
-        plan, question = queries.plan_similar_items, messages.similar_items_question
-        self._answer_all("BatchSimilarItems", request, response, question, plan, checkpoint)
+        self._answer_all("BatchSimilarItems", request, response, checkpoint)
         return response
 
     @_handler
@@ -187,43 +182,35 @@ class RetrieverServicer(pb_grpc.RetrieverServiceServicer):
     ) -> pb.BatchRecommendResponse:
         """See the proto."""
         response = pb.BatchRecommendResponse()
-        plan, question = queries.plan_recommend, messages.recommend_question
-        self._answer_all("BatchRecommend", request, response, question, plan, checkpoint)
+        self._answer_all("BatchRecommend", request, response, checkpoint)
         return response
 
-    def _answer_all(
-        self,
-        method: str,
-        batch: Any,
-        response: Any,
-        question: Callable[[_Question], tuple[_Subject, Options]],
-        plan: Callable[[Snapshot, _Subject, Options, Checkpoint], Plan],
-        checkpoint: Checkpoint,
-    ) -> None:
+    def _answer_all(self, method: str, batch: Any, response: Any, checkpoint: Checkpoint) -> None:
         """Add the version, and a result for each request."""
         messages.check_batch(batch)
         most = answer_messages.most_bytes(batch.max_response_bytes)
-        requests: Sequence[_Question] = batch.requests
         snapshot = self._snapshot()
-        attributes: list[Sequence[str]] = [()] * len(requests)
+        names: list[Sequence[str]] = [()] * len(batch.requests)
 
         def look_up(place: int) -> Plan:
             # In the order of a call of its own, so that it fails with the same error.
-            subject, options = question(requests[place])
-            attributes[place] = messages.return_attributes(snapshot, requests[place])
+            request = batch.requests[place]
+            question, plan = _ASKED[type(request)]
+            subject, options = question(request)
+            names[place] = messages.return_attributes(snapshot, request)
             return plan(snapshot, subject, options, checkpoint)
 
-        answers = answer_all(snapshot, range(len(requests)), look_up, checkpoint=checkpoint)
+        answers = answer_all(snapshot, range(len(names)), look_up, checkpoint=checkpoint)
         checkpoint()
         response.version = snapshot.version
         # Many are answered with the same items.
         external_id = cache(snapshot.publication.items.external_id)
-        for answer, names in zip(answers, attributes, strict=True):
+        for answer, attributes in zip(answers, names, strict=True):
             result = response.results.add()
             if isinstance(answer, Exception):
                 result.error.CopyFrom(to_message(answer))
             else:
-                answer_messages.fill_in(result.response, snapshot, answer, names, external_id)
+                answer_messages.fill_in(result.response, snapshot, answer, attributes, external_id)
         answer_messages.check_size(response.ByteSize(), most)
         self._answered(method, (answer for answer in answers if isinstance(answer, RankedRows)))
 

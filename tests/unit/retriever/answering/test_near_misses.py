@@ -44,6 +44,7 @@ def test_values_that_may_be_meant_are_found(asked, near):
         ("51", []),
         ("5", []),
         ("gender: f", ["gender:F"]),
+        (" " * 40 + "50", []),
     ],
 )
 def test_of_ids_only_other_spellings_are_found(asked, near):

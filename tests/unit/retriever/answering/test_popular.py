@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from lightfm_retriever.publication.attributes import Attributes, TextColumn
 from retriever.answering import queries
-from retriever.answering.questions import Options
+from retriever.answering.questions import Options, ValueCondition
 from retriever.errors import NotPublishedError
 from tests import retrievable
 
@@ -27,19 +30,29 @@ def snapshot(counts=COUNTS, item_ids=IDS, **changes):
     return retrievable.snapshot(vectors, vectors[:1], item_ids=item_ids, **published)
 
 
-def test_equal_counts_come_in_the_byte_order_of_their_ids_and_nothing_explains_them():
-    answer = queries.recommend(snapshot(), "nobody", POPULAR)
+# All items match it: so few that they are looked at instead of the ranking.
+ALL = [ValueCondition("kind", "any", ["x"])]
+
+
+@pytest.mark.parametrize("conditions", [[], ALL], ids=["all", "filtered"])
+def test_equal_counts_come_in_the_byte_order_of_their_ids_and_nothing_explains_them(conditions):
+    own = snapshot(attributes=Attributes.build([TextColumn("kind", [["x"]] * 5)], 5))
+    answer = queries.recommend(own, "nobody", replace(POPULAR, conditions=conditions))
     assert [IDS[row] for row in answer.rows] == ["z", "C", "a", "b", "é"]
     assert answer.scores.tolist() == [9, 3, 3, 3, 0]
-    assert (answer.source, answer.exact, answer.short) == ("popular", True, "catalogue")
+    assert (answer.source, answer.exact) == ("popular", True)
     assert list(answer.unknown) == ["nobody"]
     assert [(list(own.contributions), own.bias) for own in answer.explanations] == [([], 0)] * 5
 
 
-def test_only_as_much_of_a_long_ranking_is_looked_at_as_it_takes():
-    own = snapshot([0] * 9000, [str(row) for row in range(9000)])
-    answer = queries.recommend(own, "nobody", POPULAR)
-    assert (answer.candidates, answer.filtered) == (4096, 0)
+@pytest.mark.parametrize(("conditions", "every"), [([], 1), (ALL, 2)], ids=["all", "filtered"])
+def test_only_as_much_of_a_long_ranking_is_looked_at_as_it_takes(conditions, every):
+    kinds = [["x"] if row % 2 == 0 else [] for row in range(9000)]
+    attributes = Attributes.build([TextColumn("kind", kinds)], 9000)
+    own = snapshot([*range(9000, 0, -1)], [*map(str, range(9000))], attributes=attributes)
+    answer = queries.recommend(own, "nobody", replace(POPULAR, conditions=conditions))
+    assert answer.rows.tolist() == [*range(0, 10 * every, every)]
+    assert (answer.candidates, answer.filtered) == (4096, 4096 - 4096 // every)
 
 
 @pytest.mark.parametrize("missing", ["popularity", "popular_items"])

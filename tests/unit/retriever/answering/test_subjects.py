@@ -43,9 +43,10 @@ def alike(subject, unknown_ids=None, **changes):
     return item_subject(snapshot(**changes), subject, unknown_ids)
 
 
-@pytest.mark.parametrize("weights", [[1e-30, 3e-30], [1e38, 3e38]])
-def test_weights_may_be_more_or_less_than_float32_can_add_up(weights):
-    assert asked(session(3, 0, weights=weights)).query.tolist() == pytest.approx([0.75, 1, 1])
+@pytest.mark.parametrize("weight", [1e-30, 1e38])
+def test_weights_may_add_up_to_more_or_less_than_float32_can_hold(weight):
+    weights = [2 * weight, 3 * weight, 3 * weight]
+    assert asked(session(3, 0, 0, weights=weights)).query.tolist() == pytest.approx([0.75, 1, 1])
 
 
 @pytest.mark.parametrize(
@@ -180,6 +181,12 @@ def test_a_known_users_explanation_is_of_seen_items_if_any_and_has_both_biases(u
     # Without seen items, or what folds them in, there are none.
     told = any(explanation.contributions for explanation in answer.explanations)
     assert told == (user_id == "user-1" and not changes)
+
+
+def test_what_contributed_nothing_or_less_is_not_told():
+    answer = queries.recommend(snapshot(), session(0, 1), Options(explain=True))
+    told = [[name for name, _ in explanation.contributions] for explanation in answer.explanations]
+    assert dict(zip(answer.rows.tolist(), told, strict=True)) == {2: [], 3: ["item-1"]}
 
 
 def test_nothing_is_explained_that_is_not_asked_for_or_not_there():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import nullcontext
 
 import grpc
 import pytest
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 
+from lightfm_retriever.publication.attributes import Attributes, TextColumn
 from retriever import control
 from retriever.answering import queries
 from retriever.errors import NothingLoadedError
@@ -238,6 +240,21 @@ def test_a_call_is_quick_unless_it_may_look_at_much_and_always_while_nothing_is_
     caller = Caller(snapshot())
     assert caller.servicer.is_quick(request_) == (not hasattr(request_, "requests"))
     assert Caller().servicer.is_quick(request_)
+
+
+def test_the_stages_of_a_call_are_recorded_where_calls_are_traced():
+    recorded, current = [], CurrentSnapshot()
+    current.swap(snapshot(attributes=Attributes.build([TextColumn("a", [["x"]] * 4)], 4)))
+
+    def span(stage, **facts):
+        recorded.append((stage, facts))
+        return nullcontext()
+
+    traced = RetrieverServicer(current, control.ServiceState, span=span)
+    fields = {"filter": {"conditions": [{"attribute": "a", "any_of": {"values": ["x"]}}]}}
+    traced.Recommend(recommend(**fields), Context())
+    traced.BatchRecommend(users_batch({"user_id": "user-0"}, {"user_id": "user-1"}), Context())
+    assert recorded == [("filter", {}), ("search", {}), ("search", {"questions": 2})]
 
 
 # ---- callers that leave
