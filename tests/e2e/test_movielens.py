@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from lightfm import LightFM
 from lightfm.evaluation import auc_score, precision_at_k
-from lightfm_retriever.publication.vectors.vector_space import best
 from numpy.typing import NDArray
 from recsys.retriever.v1 import retriever_service_pb2 as pb
 from recsys.retriever.v1.retriever_service_pb2_grpc import RetrieverServiceStub
@@ -18,6 +17,7 @@ from recsys.retriever.v1.retriever_service_pb2_grpc import RetrieverServiceStub
 from lightfm_retriever.publication import layout
 from lightfm_retriever.publication.labels import read_label
 from lightfm_retriever.publication.reader import open_publication
+from lightfm_retriever.publication.vectors.vector_space import best
 from lightfm_retriever.publication.verification import verify
 from tests import movielens
 from tests.movielens import MovieLensRun
