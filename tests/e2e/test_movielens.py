@@ -23,6 +23,9 @@ from tests import movielens
 from tests.movielens import MovieLensRun
 from tests.service import PATIENCE, Service
 
+# Training takes its time, and much of it on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+
 USERS = 943
 LIMIT = 10
 
