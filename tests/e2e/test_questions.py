@@ -136,12 +136,6 @@ def test_a_filter_keeps_what_matches_and_nothing_else(client):
         assert answer.short_reason == "filter"
 
 
-def test_pages_are_the_ranking_piece_by_piece(client):
-    everything = ids(client.recommend("u1", limit=1000))
-    pages = [*client.recommend_pages("u1", limit=7)]
-    assert [item_id for page in pages for item_id in ids(page)] == everything
-
-
 def test_attributes_and_reasons_come_with_the_results(client):
     answer = client.recommend(
         session=["i0", "i3"], titles=True, attributes=["genres", "year"], explain=True

@@ -9,7 +9,6 @@ import signal
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,7 @@ from retriever.__main__ import main as retriever_main
 from retriever.client import RetrieverClient
 from tests.certificates import NAME, Secret, authority, chain, expired, issue, key, serial, write
 from tests.service import Service
-from tests.trainer_service import TrainerService
+from tests.trainer_service import TrainerService, wait_until
 from trainer.__main__ import main as trainer_main
 from trainer.client import TrainerClient
 
@@ -134,14 +133,6 @@ def healthy(target: str, security: ClientSecurity) -> None:
         stub = health_pb2_grpc.HealthStub(opened)
         stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE, wait_for_ready=True)
         next(stub.Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE, wait_for_ready=True))
-
-
-def wait_until(holds: Callable[[], object]) -> None:
-    """Wait for what nothing tells of."""
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end, "it didn't come"
-        time.sleep(0.05)
 
 
 def shown(target: str, *, ca: str = "ours") -> int | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import grpc
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
-from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc import code_pb2, error_details_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
@@ -20,7 +19,6 @@ from tests.retrievable import Expected, assert_best
 from tests.service import PATIENCE
 
 SERVICE = "recsys.retriever.v1.RetrieverService"
-TITLE = FieldMask(paths=["title"])
 ITEMS = retrievable.ids(retrievable.ODD_ITEM_IDS, 40)
 USERS = retrievable.ids(retrievable.ODD_USER_IDS, 12)
 
@@ -145,18 +143,6 @@ def test_a_bad_field_is_named(ask):
     assert bad_field(ask, pb.RecommendRequest()) == "subject"
     assert bad_field(ask, pb.SimilarItemsRequest(item_id="é" * 257)) == "item_id"
     assert bad_field(ask, pb.SimilarItemsRequest(item_id="0", limit=1001)) == "limit"
-
-
-def test_titles_by_return_attributes(ask, expected):
-    for response in (
-        ask.similar("0", limit=1000, return_attributes=TITLE),
-        ask.recommend("0", limit=1000, return_attributes=TITLE),
-    ):
-        titles = {item.item_id: item.title for item in response.items}
-        assert titles == {item_id: retrievable.title_of(item_id) for item_id in titles}
-        assert len({*titles.values()}) > 10
-    for response in (ask.similar("0"), ask.recommend("0", return_attributes=FieldMask())):
-        assert {item.title for item in response.items} == {""}
 
 
 @pytest.mark.parametrize("data", [b"\xff" * 10, b"\x0a\x02\xff\xfe", b"\x0a\xff\xff\xff\xff\x0f"])

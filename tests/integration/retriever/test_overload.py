@@ -133,3 +133,28 @@ def test_reflection_streams_that_stay_open_keep_nobody_out(service, channel):
         stream.cancel()
     for _ in streams:
         waiting.put(None)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/Watch",
+        "/recsys.retriever.v1.RetrieverService/GetStatus",
+    ],
+)
+def test_probes_are_answered_beside_calls_without_a_request(service, channel, method):
+    never = queue.SimpleQueue()
+    own = [("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(service.target, options=own) as holding:
+        begin = holding.stream_unary(method)
+        # More than a worker has threads for what must always be answered.
+        calls = [begin.future(iter(never.get, None), timeout=60) for _ in range(20)]
+        # A call after them on the same connection: when it is answered, they have arrived.
+        assert recommend(holding).items
+        check = health_pb2_grpc.HealthStub(channel).Check
+        assert check(health_pb2.HealthCheckRequest(), timeout=10).status == 1
+        assert service.status().version
+        for call in calls:
+            never.put(None)
+            call.cancel()

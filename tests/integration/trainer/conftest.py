@@ -73,9 +73,3 @@ TRAINING = "tests.integration.trainer.training"
 def trainer() -> Iterator[Trainer]:
     with Trainer.of(TRAINING) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def other_trainer() -> Iterator[Trainer]:
-    with Trainer.of(TRAINING) as running:
-        yield running

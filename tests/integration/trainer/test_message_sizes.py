@@ -36,7 +36,7 @@ def violation(call):
 
 def test_as_many_and_as_long_ids_as_may_be_are_removed(service):
     ids = [f"{place:0512}" for place in range(10_000)]
-    request = pb.RemoveInteractionsRequest(event_ids=ids, user_ids=ids, item_ids=ids)
+    request = pb.RemoveInteractionsRequest(event_ids=ids)
     assert service.call("RemoveInteractions", request).removed == 0
     longer = pb.RemoveInteractionsRequest(user_ids=["a", "é" * 257])
     assert violation(lambda: service.call("RemoveInteractions", longer)) == "user_ids[1]"

@@ -70,17 +70,15 @@ def test_a_full_volume_is_named_by_the_command(small_disk, files, capsys):
     assert os.listdir(layout.staging_dir(volume)) == []
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_disk_that_runs_full_later_each_time_leads_to_a_version(trainer, small_disk, backend):
-    """A page later for one backend. Of others only the indexes differ, which are tested below."""
-    pages = 1 if backend == "annoy" else 4
+def test_a_disk_that_runs_full_later_each_time_leads_to_a_version(trainer, small_disk):
+    """Of other backends only the indexes differ, which are tested below."""
     volume = small_disk() / "volume"
     version = publications.publish(volume)
     promote(volume, version)
     failures = 0
-    for free in range(0, 110 * PAGE, pages * PAGE):
+    for free in range(0, 110 * PAGE, PAGE):
         fill(volume.parent, leave=free)
-        outcome = trainer.run(volume, seeds=[1], backend=backend)
+        outcome = trainer.run(volume, seeds=[1])
         if outcome["status"] == 0:
             break
         failures += 1
@@ -93,28 +91,21 @@ def test_a_disk_that_runs_full_later_each_time_leads_to_a_version(trainer, small
         assert len(versions) == 1 or "labels/current" in outcome["message"]
         assert os.listdir(layout.staging_dir(volume)) == []
     # Each of the twenty-four files takes a page.
-    assert failures > 24 // pages
+    assert failures > 24
     versions, current = assert_sound(volume)
     assert current in {*versions} - {version}
 
 
-# The files of NMSLIB differ in size from run to run.
-@pytest.mark.parametrize("backend", ["annoy", "faiss"])
-def test_a_file_that_may_not_grow_publishes_nothing(trainer, tmp_path, backend):
-    assert trainer.run(tmp_path, seeds=[1], backend=backend)["status"] == 0
+def test_a_file_that_may_not_grow_publishes_nothing(trainer, tmp_path):
+    assert trainer.run(tmp_path, seeds=[1])["status"] == 0
     [version], _ = assert_sound(tmp_path)
     directory = layout.version_dir(tmp_path, version)
     # The manifest's depends on how many digits the timings have.
     files = [path for path in directory.iterdir() if path.name != layout.MANIFEST]
-    if backend != "annoy":
-        # All others are the same.
-        files = [
-            directory / layout.index_file(name, backend) for name in (layout.SIMILAR, layout.RECOMMEND)
-        ]
     sizes = {path.stat().st_size for path in files}
-    assert len(sizes) > (5 if backend == "annoy" else 0)
+    assert len(sizes) > 5
     for size in sorted(sizes, reverse=True):
-        outcome = trainer.run(tmp_path, seeds=[1], backend=backend, file_limit=size - 1)
+        outcome = trainer.run(tmp_path, seeds=[1], file_limit=size - 1)
         assert (outcome["status"], outcome["error"]) == (1, "VolumeError"), outcome
         assert "File too large" in outcome["message"] or "written" in outcome["message"]
         assert assert_sound(tmp_path) == ([version], version)

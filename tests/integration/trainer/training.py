@@ -29,13 +29,11 @@ class Request:
     Attributes:
         volume: where it publishes.
         seeds: of the data of each training, one after the other.
-        backend: of the indexes.
         file_limit: the most bytes that a file may have.
     """
 
     volume: str
     seeds: list[int]
-    backend: str = "annoy"
     file_limit: int | None = None
 
 
@@ -59,7 +57,7 @@ def train(request: Request, _: int) -> None:
         result = train_and_publish(
             specs.spec(
                 data=DataSpec(interactions="in memory", split="first-10"),
-                backend=request.backend,
+                backend="annoy",
                 gates=Gates(allow_different_data=True),
             ),
             Places(volume, volume.folder, volume.folder),
