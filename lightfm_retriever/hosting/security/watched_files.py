@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -21,7 +23,9 @@ from lightfm_retriever.hosting.errors import HostingError
 _log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
-_MAX_BYTES = 4 << 20
+_PART_BYTES = 1 << 16
+_MOST_PARTS = 64
+_MAX_BYTES = _MOST_PARTS * _PART_BYTES
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class WatchedFile:
         """What it holds; raises HostingError."""
         try:
             with (open_given if self.once else open_regular)(self.path) as file:
-                content = file.read(_MAX_BYTES + 1)
+                # Not all that there may be at once, since room for it would be made every second.
+                content = b"".join(islice(iter(partial(file.read, _PART_BYTES), b""), _MOST_PARTS + 1))
         except OSError as error:
             raise HostingError(f"{self}: {error.strerror or error}") from error
         except ValueError as error:
