@@ -327,3 +327,11 @@ def test_a_link_to_a_folder_is_refused_and_not_left_out(folder, tmp_path):
     (folder / "more").symlink_to(elsewhere)
     with pytest.raises(InputError, match=rf"^{folder}/more: is a link to a folder"):
         read_interactions(folder)
+
+
+def test_a_column_that_is_there_twice_is_named_with_its_file(folder):
+    folder.mkdir()
+    twice = pa.table([["u"], ["i"], ["j"]], names=["user_id", "item_id", "item_id"])
+    pa.parquet.write_table(twice, folder / "0.parquet")
+    with pytest.raises(InputError, match=rf"^{folder}/0\.parquet: column item_id is there more"):
+        read_interactions(folder)
