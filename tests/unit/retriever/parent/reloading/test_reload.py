@@ -282,7 +282,7 @@ def test_when_nobody_serves_it_any_more_and_nobody_can_the_label_decides_anew(se
 
 def test_the_log_tells_each_thing_once(service, caplog):
     caplog.set_level("INFO")
-    for _ in range(2):
+    for _ in range(3):
         service.names(None)
     service.names("new", problem=AWAY)
     for _ in range(2):
