@@ -26,7 +26,6 @@ _UNKNOWN_IDS = {
     "ignore": pb.UNKNOWN_IDS_IGNORE,
     "popular": pb.UNKNOWN_IDS_POPULAR,
 }
-_TITLE = "title"
 
 # What arguments should be, for errors.
 _IDS = "a list of ids, such as ['50', '181']"
@@ -103,7 +102,7 @@ class Request:
 
     def _common(self) -> dict[str, Any]:
         """The fields of the message that both kinds have. Those that are None are not set."""
-        names = dict.fromkeys([*([_TITLE] if self.titles else []), *self.attributes])
+        names = dict.fromkeys([*["title"] * self.titles, *self.attributes])
         conditions = [_condition(condition) for condition in cast("tuple[Condition, ...]", self.filter)]
         return {
             "limit": self.limit,

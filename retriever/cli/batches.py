@@ -21,6 +21,7 @@ from retriever.answering.questions import DEFAULT_LIMIT, MAX_REQUEST_BYTES
 from retriever.cli import json_requests
 from retriever.cli.json_requests import JsonRequestError
 from retriever.client import Answer, CallError, RetrieverClient
+from retriever.errors import RetrieverError
 
 BATCH = 64
 """Requests of one call: enough that a call's own cost hardly counts, and short enough to wait for."""
@@ -36,7 +37,7 @@ def run(client: RetrieverClient, options: argparse.Namespace) -> int:
 
     Raises:
         CallError: the service said no to a whole batch, or nothing in time.
-        ValueError: the file can't be read.
+        RetrieverError: the file can't be read.
     """
     failed = False
     # Bars are for people: neither among the answers nor in a log.
@@ -129,7 +130,7 @@ def _content(result: Answer | Exception) -> dict[str, Any]:
 def _opened(name: str) -> BinaryIO:
     if name == "-":
         if sys.stdin is None:
-            raise ValueError("standard input is closed: give a file")
+            raise RetrieverError("standard input is closed: give a file")
         return sys.stdin.buffer
     try:
         return open_given(Path(name))
@@ -137,5 +138,5 @@ def _opened(name: str) -> BinaryIO:
         raise _unreadable(name, error) from error
 
 
-def _unreadable(name: str, error: OSError) -> ValueError:
-    return ValueError(f"{'standard input' if name == '-' else name}: {error.strerror or error}")
+def _unreadable(name: str, error: OSError) -> RetrieverError:
+    return RetrieverError(f"{'standard input' if name == '-' else name}: {error.strerror or error}")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
 from lightfm_retriever.hosting.calling import client_flags
-from lightfm_retriever.hosting.errors import HostingError
 from lightfm_retriever.hosting.terminal import print_json
 from retriever.asking.requests import RequestFields
 from retriever.cli import batches
@@ -30,24 +28,18 @@ def run(options: argparse.Namespace) -> int:
 
     Raises:
         CallError: the service said no, or nothing in time.
+        RetrieverError: a file of requests can't be read.
         HostingError: certificates or tokens that can't be used.
     """
     if options.command == "status" and options.fleet:
         return _ask_fleet(options)
-    try:
-        with RetrieverClient(
-            options.target,
-            connections=1,
-            timeout_seconds=options.timeout,
-            security=client_flags.client_security(options),
-        ) as client:
-            return _run(client, options)
-    except ValueError as error:
-        if isinstance(error, HostingError):
-            # What no request can hold: a number beyond 32 bits, a text that isn't Unicode.
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    with RetrieverClient(
+        options.target,
+        connections=1,
+        timeout_seconds=options.timeout,
+        security=client_flags.client_security(options),
+    ) as client:
+        return _run(client, options)
 
 
 def _ask_fleet(options: argparse.Namespace) -> int:

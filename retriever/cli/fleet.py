@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -44,11 +44,9 @@ class Member:
     @property
     def versions(self) -> dict[str, int]:
         """The versions that its workers serve, and by how many; several for an instant at the most."""
-        found: dict[str, int] = defaultdict(int)
-        for worker in () if self.status is None else self.status.workers:
-            if worker.version and worker.state == pb.WORKER_STATE_RUNNING:
-                found[worker.version] += 1
-        return dict(found)
+        workers = () if self.status is None else self.status.workers
+        running = [one for one in workers if one.version and one.state == pb.WORKER_STATE_RUNNING]
+        return dict(Counter(one.version for one in running))
 
     @property
     def problems(self) -> list[str]:

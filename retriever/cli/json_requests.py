@@ -41,7 +41,6 @@ _LISTS = {
 }
 _TEXT = 'text in double quotes, such as "genres"'
 _WHOLE = re.compile(r"-?[0-9]{1,10}")
-_LARGEST_INT32 = 2**31 - 1
 _LARGEST_FLOAT32 = 3.4028234663852886e38
 _PLACES = {
     "Expecting value": "a value should begin at column {}",
@@ -153,17 +152,17 @@ def _one(path: str, value: Any, field: Any) -> Any:
         if not isinstance(value, dict):
             raise _wrong(path, f"an object with {_OBJECTS[message.name]}")
         return _object(path, value, message)
-    if field.enum_type is not None:
-        return _name(path, value, field)
     if kind == FieldDescriptor.CPPTYPE_BOOL:
         if not isinstance(value, bool):
             raise _wrong(path, "true or false")
         return value
-    if kind == FieldDescriptor.CPPTYPE_INT32:
-        return _whole(path, value)
     if kind in (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE):
         return _number(path, value, field)
     try:
+        if field.enum_type is not None:
+            return _name(path, value, field)
+        if kind == FieldDescriptor.CPPTYPE_INT32:
+            return _whole(path, value)
         if field.name in _IDS:
             return given.identifier(path, value)
         return given.text(path, value, _TEXT)
@@ -173,30 +172,25 @@ def _one(path: str, value: Any, field: Any) -> Any:
 
 def _name(path: str, value: Any, field: Any) -> Any:
     names = [one.name for one in field.enum_type.values]
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    if value not in names and not is_number:
+    if value in names:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong(path, f"one of {', '.join(names)}")
-    return _whole(path, value) if is_number else value
+    return _whole(path, value)
 
 
 def _whole(path: str, value: Any) -> int:
-    expected = "a whole number, such as 10"
-    if isinstance(value, str) and _WHOLE.fullmatch(value):
+    is_text = isinstance(value, str) and _WHOLE.fullmatch(value)
+    if is_text or (isinstance(value, float) and value.is_integer()):
         value = int(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST_INT32:
-        raise _wrong(path, expected)
-    return value
+    return given.whole(path, value, "a whole number, such as 10")
 
 
 def _number(path: str, value: Any, field: Any) -> Any:
     expected = "a number, such as 0.5"
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise _wrong(path, expected)
     try:
-        number = float(value)
-    except (ValueError, OverflowError) as error:
+        number = float(value) if isinstance(value, str) else given.number(path, value, expected)
+    except ValueError as error:
         raise _wrong(path, expected) from error
     # What is no number, or infinite, is for the service to refuse; its JSON form is a text.
     if not math.isfinite(number):

@@ -54,26 +54,29 @@ class WorkerProcess:
         """Make a slot whose processes all count into the same `counters`, if at all."""
         self.index = index
         self._counters = counters
-        self.state: State = "down"
-        self.version: str | None = None
-        self.preparing: str | None = None
-        self.prepared: str | None = None
-        self.committing: str | None = None
         self.ever_ran = False
-        self.load = control.Load()
         self.deaths = 0
         self.restarts = 0
         self.started_at = 0.0
-        self.serving_since = 0.0
         self._clock = clock
         # When it was last heard, and told to prepare, on the clock.
         self._heard_at = 0.0
         self._prepare_at = 0.0
         self._order = 0
-        self._told_to_listen = False
         self._config = config
-        self._process: subprocess.Popen[bytes] | None = None
+        self._forget_process()
+
+    def _forget_process(self) -> None:
+        self.state: State = "down"
+        self.version: str | None = None
+        self.preparing: str | None = None
+        self.prepared: str | None = None
+        self.committing: str | None = None
+        self.serving_since = 0.0
+        self.load = control.Load()
         self.connection: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._told_to_listen = False
 
     def start(self) -> None:
         """Start a process. A fresh interpreter, not a fork: gRPC and NumPy don't survive one."""
@@ -99,9 +102,7 @@ class WorkerProcess:
         self._lines = control.Lines(control.ToParent)
         self.state = "starting"
         self.started_at = time.time()
-        self.load = control.Load()
         self._heard_at = self._clock()
-        self._told_to_listen = False
 
     @property
     def up(self) -> bool:
@@ -214,11 +215,7 @@ class WorkerProcess:
     def bury(self) -> int:
         """Release what a process that closed its connection leaves; returns its exit status."""
         connection, process = self.connection, self._process
-        self.connection = self._process = None
-        self.state, self.version = "down", None
-        self.preparing = self.prepared = self.committing = None
-        self.serving_since = 0.0
-        self.load = control.Load()
+        self._forget_process()
         if connection is not None:
             connection.close()
         if process is None:

@@ -20,6 +20,7 @@ from lightfm_retriever.publication import layout, reader, verification
 from lightfm_retriever.publication.errors import InvalidPublicationError, PublicationError, VolumeError
 from retriever import failures, version_files
 from retriever.errors import UnverifiedError
+from retriever.failures import Failure
 from retriever.version_files import Files
 
 # Longer than it takes to read a version over a slow network.
@@ -35,16 +36,11 @@ _FROM_OUTSIDE: dict[int, str] = {
 
 
 class _Verdict(msgspec.Struct, frozen=True):
-    """What was wrong; `path` is set where it was the volume's fault.
+    """The files, or what was wrong; `path` is set where that was the volume's fault."""
 
-    `passing` says that it says nothing about the version.
-    """
-
-    problem: str = ""
-    path: str = ""
-    passing: bool = False
-    costly: bool = False
     files: Files = {}
+    failure: Failure | None = None
+    path: str = ""
 
 
 def verify_apart(
@@ -78,17 +74,22 @@ def verify_apart(
         # A volume that hangs looks the same as a file that keeps its reader for ever.
         raise UnverifiedError(version, f"couldn't be verified in {seconds:g} s") from error
     except OSError as error:
-        verdict = _Verdict(f"no process can be started: {words.reason(error)}", passing=True)
+        verdict = _unknown(f"no process can be started: {words.reason(error)}")
     else:
         verdict = _verdict(process.returncode, output, layout.version_dir(volume, version))
+    failure = verdict.failure
+    if failure is None:
+        return verdict.files
     if verdict.path:
-        raise VolumeError(Path(verdict.path), verdict.problem)
-    if verdict.passing:
-        reason = f"couldn't be verified: {verdict.problem}"
-        raise UnverifiedError(version, reason, costly=verdict.costly)
-    if verdict.problem:
-        raise PublicationError(verdict.problem)
-    return verdict.files
+        raise VolumeError(Path(verdict.path), failure.reason)
+    if failure.passing:
+        reason = f"couldn't be verified: {failure.reason}"
+        raise UnverifiedError(version, reason, costly=failure.costly)
+    raise PublicationError(failure.reason)
+
+
+def _unknown(reason: str) -> _Verdict:
+    return _Verdict(failure=Failure(reason, passing=True))
 
 
 def _verdict(status: int, output: bytes, directory: Path) -> _Verdict:
@@ -98,16 +99,15 @@ def _verdict(status: int, output: bytes, directory: Path) -> _Verdict:
     if status > 0:
         # What is wrong with a version is a verdict. This process didn't get that far: it couldn't load
         # its libraries, for instance.
-        return _Verdict(f"the process ended with status {status}, see the log", passing=True)
+        return _unknown(f"the process ended with status {status}, see the log")
     # Some signals have no name.
     named = [own.name for own in signal.Signals if own == -status]
     name = named[0] if named else f"signal {-status}"
     if not failures.kills_itself(status):
         why = _FROM_OUTSIDE.get(-status, "somebody did")
-        return _Verdict(f"the process was killed ({name}: {why})", passing=True)
+        return _unknown(f"the process was killed ({name}: {why})")
     if not output.startswith(_READS):
-        reason = f"the process ended by {name} before it read anything, see the log"
-        return _Verdict(reason, passing=True)
+        return _unknown(f"the process ended by {name} before it read anything, see the log")
     raise InvalidPublicationError(
         directory, f"kills the process that verifies it ({name}): a file is damaged or made to do so"
     )
@@ -139,10 +139,9 @@ def main(arguments: list[str]) -> None:
     try:
         verdict = _Verdict(files=_verify(Path(arguments[0]), arguments[1]))
     except VolumeError as error:
-        verdict = _Verdict(error.reason, str(error.path))
+        verdict = _Verdict(failure=Failure(error.reason), path=str(error.path))
     except Exception as error:
-        failure = failures.of_error(error)
-        verdict = _Verdict(failure.reason, passing=failure.passing, costly=failure.costly)
+        verdict = _Verdict(failure=failures.of_error(error))
     sys.stdout.buffer.write(msgspec.json.encode(verdict))
 
 

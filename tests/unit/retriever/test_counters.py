@@ -71,22 +71,17 @@ def test_whatever_is_counted_sums_up(events):
 
 
 def test_increments_of_several_threads_are_not_lost():
-    made, once, begin, times = Counters.create(), Counters.create(), threading.Barrier(4), 2000
-
-    def count(counted):
-        counted.ended("Recommend", "OK", 0.001)
-        counted.answered("Recommend", [Answer(short=ShortReason.FILTER)])
-        counted.sampled("a", found=1, expected=2)
-        counted.skipped()
+    made, begin, times = Counters.create(), threading.Barrier(4), 2000
+    made.serve("a")
 
     def run():
         begin.wait()
         for _ in range(times):
-            count(made)
+            made.ended("Recommend", "OK", 0.001)
+            made.answered("Recommend", [Answer(short=ShortReason.FILTER)])
+            made.sampled("a", found=1, expected=1)
+            made.skipped()
 
-    for counted in (made, once):
-        counted.serve("a")
-    count(once)
     threads = [threading.Thread(target=run) for _ in range(4)]
     switch = sys.getswitchinterval()
     # As often as possible in the middle of counting.
@@ -98,9 +93,10 @@ def test_increments_of_several_threads_are_not_lost():
             thread.join()
     finally:
         sys.setswitchinterval(switch)
-    version = ("version",)
-    expected = {key: n if key == version else 4 * times * n for key, n in once.read().items()}
-    assert made.read() == expected
+    counts = made.read()
+    assert counts.pop(("version",))
+    # Nanoseconds and candidates come in larger steps.
+    assert {count / times / 4 for count in counts.values()} == {0, 1, 10, 1e6}
 
 
 def test_a_killed_process_loses_no_count_and_the_next_one_counts_on():

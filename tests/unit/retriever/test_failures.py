@@ -92,7 +92,6 @@ def test_what_is_not_there_passes_and_is_looked_for_seldom(tmp_path):
         (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
         (MemoryError(), "not enough memory"),
         (MemoryError("Unable to allocate 3 GiB"), "not enough memory: Unable to allocate 3 GiB"),
-        (MissingFileError(PATH), str(MissingFileError(PATH))),
         (UnverifiedError("v", "was killed"), "v was killed"),
         (UNREADABLE, str(UNREADABLE)),
         (RuntimeError("no idea"), "an unexpected error: no idea"),

@@ -24,7 +24,7 @@ class FakeWorker(WorkerProcess):
 
     def start(self):
         self.state = "starting"
-        self.killed = self._told_to_listen = False
+        self.killed = False
 
     def send(self, message):
         if self.state == "down":

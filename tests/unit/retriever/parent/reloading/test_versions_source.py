@@ -4,7 +4,7 @@ import pytest
 
 from lightfm_retriever.hosting.process import Awaited
 from lightfm_retriever.publication import labels, layout, reader, verification
-from lightfm_retriever.publication.errors import MismatchError, VersionNotFoundError
+from lightfm_retriever.publication.errors import MismatchError
 from lightfm_retriever.remote.errors import StoreError
 from retriever import version_files
 from retriever.config import Config
@@ -149,19 +149,6 @@ def test_a_version_that_is_wrong_at_its_source_is_refused_until_it_changes(servi
     assert source.look().fingerprint != spoilt.fingerprint
     bring(source, version)
     assert source.look().fingerprint[0] == "here"
-
-
-def test_a_label_that_is_ahead_of_its_version_waits_for_it(service, version):
-    source = service.source()
-    manifest = layout.version_dir(service.volume, version) / layout.MANIFEST
-    content = manifest.read_bytes()
-    manifest.unlink()
-    early = source.look()
-    with pytest.raises(VersionNotFoundError, match=version):
-        bring(source, version)
-    manifest.write_bytes(content)
-    assert source.look().fingerprint != early.fingerprint
-    bring(source, version)
 
 
 def test_only_what_serves_and_what_comes_is_kept_when_room_is_needed(service, version):
